@@ -1,0 +1,282 @@
+//! The answer to "may this token do this?": pure checks in a fixed order.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::{
+    catalogue::ScopeName,
+    ids::{TokenId, UserId, WorkspaceId},
+    names::{AudienceSlug, Slug},
+    token::UserSummary,
+};
+
+/// A decision's stable code. Only `VALID` lets a call through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DecisionCode {
+    /// The token may do this.
+    Valid,
+    /// No such token.
+    NotFound,
+    /// The text is no token: wrong form or wrong checksum.
+    Malformed,
+    /// The token is switched off.
+    Disabled,
+    /// The token, or this secret of it, is past its end.
+    Expired,
+    /// The token was deleted.
+    Revoked,
+    /// The token has not begun.
+    NotYetValid,
+    /// The token is not meant for this audience.
+    AudienceMismatch,
+    /// The token lacks a scope that was asked for.
+    InsufficientScope,
+    /// The token may not be used from this address.
+    IpDenied,
+    /// The user that the token acts as is disabled or has left the workspace.
+    OwnerDisabled,
+}
+
+impl DecisionCode {
+    /// The code as the API writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "VALID",
+            Self::NotFound => "NOT_FOUND",
+            Self::Malformed => "MALFORMED",
+            Self::Disabled => "DISABLED",
+            Self::Expired => "EXPIRED",
+            Self::Revoked => "REVOKED",
+            Self::NotYetValid => "NOT_YET_VALID",
+            Self::AudienceMismatch => "AUDIENCE_MISMATCH",
+            Self::InsufficientScope => "INSUFFICIENT_SCOPE",
+            Self::IpDenied => "IP_DENIED",
+            Self::OwnerDisabled => "OWNER_DISABLED",
+        }
+    }
+
+    /// Whether the caller is known and only lacks a right (403), rather than not known (401).
+    pub const fn is_forbidden(self) -> bool {
+        matches!(self, Self::InsufficientScope | Self::IpDenied)
+    }
+}
+
+/// What a caller wants to do. An absent audience, workspace or address and an empty list of scopes
+/// are not checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// The API that is called.
+    pub audience: Option<AudienceSlug>,
+    /// The only workspace whose tokens are welcome.
+    pub workspace: Option<Slug>,
+    /// Every scope that the call needs.
+    pub scopes: Vec<ScopeName>,
+    /// The caller's address.
+    pub ip: Option<IpAddr>,
+}
+
+/// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
+/// it holds for every demand and every moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The token.
+    pub token_id: TokenId,
+    /// The token's name.
+    pub name: String,
+    /// Its workspace.
+    pub workspace_id: WorkspaceId,
+    /// Its workspace's slug.
+    pub workspace: Slug,
+    /// The user that it acts as.
+    pub user: UserSummary,
+    /// Whether that user is enabled and still belongs to the workspace.
+    pub user_active: bool,
+    /// The APIs that it is meant for.
+    pub audiences: Vec<AudienceSlug>,
+    /// Its scopes as granted.
+    pub scopes: Vec<ScopeName>,
+    /// Its scopes and all that they imply.
+    pub granted: Vec<ScopeName>,
+    /// The switch.
+    pub enabled: bool,
+    /// Whether the token was deleted.
+    pub deleted: bool,
+    /// Its beginning.
+    pub not_before: Option<OffsetDateTime>,
+    /// The token's end.
+    pub expires_at: Option<OffsetDateTime>,
+    /// The end of the secret that was presented, when a newer one replaces it.
+    pub secret_expires_at: Option<OffsetDateTime>,
+    /// Where it may be used from; empty is anywhere.
+    pub ip_allow: Vec<IpNet>,
+}
+
+impl Facts {
+    /// The user's id.
+    pub fn user_id(&self) -> UserId {
+        self.user.id
+    }
+
+    /// Decides. The order is part of the API: the first check that fails names the code.
+    pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
+        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
+        if demand.workspace.as_ref().is_some_and(|workspace| *workspace != self.workspace) {
+            return DecisionCode::NotFound;
+        }
+        if self.deleted {
+            return DecisionCode::Revoked;
+        }
+        if ended(self.expires_at) || ended(self.secret_expires_at) {
+            return DecisionCode::Expired;
+        }
+        if !self.enabled {
+            return DecisionCode::Disabled;
+        }
+        if self.not_before.is_some_and(|start| start > now) {
+            return DecisionCode::NotYetValid;
+        }
+        if !self.user_active {
+            return DecisionCode::OwnerDisabled;
+        }
+        if !self.allows_address(demand.ip) {
+            return DecisionCode::IpDenied;
+        }
+        if demand.audience.as_ref().is_some_and(|audience| !self.audiences.contains(audience)) {
+            return DecisionCode::AudienceMismatch;
+        }
+        if demand.scopes.iter().any(|scope| !self.granted.contains(scope)) {
+            return DecisionCode::InsufficientScope;
+        }
+        DecisionCode::Valid
+    }
+
+    /// An unknown address is refused when the token is bound to some: absence never means "all".
+    fn allows_address(&self, address: Option<IpAddr>) -> bool {
+        if self.ip_allow.is_empty() {
+            return true;
+        }
+        address.is_some_and(|address| {
+            let address = address.to_canonical();
+            self.ip_allow.iter().any(|range| range.contains(&address))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, macros::datetime};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
+
+    fn facts() -> Facts {
+        Facts {
+            token_id: TokenId(Uuid::nil()),
+            name: "ci".into(),
+            workspace_id: WorkspaceId(Uuid::nil()),
+            workspace: "workspace-1".parse().unwrap(),
+            user: UserSummary { id: UserId(Uuid::nil()), email: "a@x".into(), name: "A".into() },
+            user_active: true,
+            audiences: vec!["default".parse().unwrap()],
+            scopes: vec!["rivers:write".parse().unwrap()],
+            granted: vec!["rivers:write".parse().unwrap(), "rivers:read".parse().unwrap()],
+            enabled: true,
+            deleted: false,
+            not_before: None,
+            expires_at: None,
+            secret_expires_at: None,
+            ip_allow: vec![],
+        }
+    }
+
+    fn demand(audience: &str, scope: &str) -> Demand {
+        Demand {
+            audience: Some(audience.parse().unwrap()),
+            scopes: vec![scope.parse().unwrap()],
+            ..Demand::default()
+        }
+    }
+
+    #[test]
+    fn granted_scope_of_the_audience_is_valid() {
+        assert_eq!(facts().decide(&demand("default", "rivers:read"), NOW), DecisionCode::Valid);
+    }
+
+    #[test]
+    fn missing_scope_is_insufficient_and_other_audience_mismatches() {
+        assert_eq!(
+            facts().decide(&demand("default", "teams:read"), NOW),
+            DecisionCode::InsufficientScope
+        );
+        assert_eq!(
+            facts().decide(&demand("other", "teams:read"), NOW),
+            DecisionCode::AudienceMismatch
+        );
+    }
+
+    #[test]
+    fn order_of_the_codes_is_fixed() {
+        // Everything wrong at once; mending one thing after another walks down the order.
+        let past = Some(NOW - Duration::days(1));
+        let future = Some(NOW + Duration::days(1));
+        let mut facts = Facts {
+            deleted: true,
+            expires_at: past,
+            enabled: false,
+            not_before: future,
+            user_active: false,
+            ip_allow: vec!["10.0.0.0/8".parse().unwrap()],
+            ..facts()
+        };
+        let mut demand = Demand {
+            workspace: Some("other".parse().unwrap()),
+            ..demand("other", "teams:read")
+        };
+        let mut codes = vec![facts.decide(&demand, NOW)];
+        demand.workspace = None;
+        codes.push(facts.decide(&demand, NOW));
+        facts.deleted = false;
+        codes.push(facts.decide(&demand, NOW));
+        facts.expires_at = None;
+        codes.push(facts.decide(&demand, NOW));
+        facts.enabled = true;
+        codes.push(facts.decide(&demand, NOW));
+        facts.not_before = None;
+        codes.push(facts.decide(&demand, NOW));
+        facts.user_active = true;
+        codes.push(facts.decide(&demand, NOW));
+        demand.ip = Some("::ffff:10.1.2.3".parse().unwrap());
+        codes.push(facts.decide(&demand, NOW));
+        demand.audience = None;
+        codes.push(facts.decide(&demand, NOW));
+        demand.scopes.clear();
+        codes.push(facts.decide(&demand, NOW));
+        assert_eq!(
+            codes,
+            [
+                DecisionCode::NotFound,
+                DecisionCode::Revoked,
+                DecisionCode::Expired,
+                DecisionCode::Disabled,
+                DecisionCode::NotYetValid,
+                DecisionCode::OwnerDisabled,
+                DecisionCode::IpDenied,
+                DecisionCode::AudienceMismatch,
+                DecisionCode::InsufficientScope,
+                DecisionCode::Valid,
+            ]
+        );
+    }
+
+    #[test]
+    fn secret_replaced_by_a_newer_one_expires_on_its_own() {
+        let facts = Facts { secret_expires_at: Some(NOW), ..facts() };
+        assert_eq!(facts.decide(&Demand::default(), NOW), DecisionCode::Expired);
+    }
+}

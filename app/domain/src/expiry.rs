@@ -1,0 +1,177 @@
+//! When a new token shall end: the choices of a form, and their meaning.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use time::{Date, Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+
+use crate::policy::{DAY_S, Policy};
+
+/// The lifetimes that the console offers, in days.
+pub const CHOICES_DAYS: [i64; 7] = [7, 30, 60, 90, 180, 270, 365];
+
+/// What a token's maker asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExpiryChoice {
+    /// Whatever policy gives.
+    #[default]
+    Default,
+    /// No end.
+    Never,
+    /// So many seconds from now.
+    In(i64),
+    /// At this moment.
+    At(OffsetDateTime),
+}
+
+/// Why an end cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExpiryError {
+    /// It lies in the past.
+    #[error("must be in the future")]
+    Past,
+    /// Policy wants an end.
+    #[error("tokens of this workspace must expire")]
+    NeverRefused,
+    /// Later than policy allows.
+    #[error("must be {latest} at the latest: tokens of this workspace live {days} days at most")]
+    TooLate {
+        /// The last moment allowed, RFC 3339.
+        latest: String,
+        /// The longest lifetime, in whole days.
+        days: i64,
+    },
+    /// Not a moment that a calendar has.
+    #[error("is not a date that can be used")]
+    OutOfRange,
+    /// Not one of the forms that [`parse`] knows.
+    #[error("must be a number of days such as 30d, a date such as 2027-08-18, or never")]
+    Form,
+}
+
+impl ExpiryChoice {
+    /// The end that this choice gives a token made at `now` under `policy`.
+    pub fn resolve(
+        self,
+        policy: &Policy,
+        now: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, ExpiryError> {
+        let end = match self {
+            Self::Default => return Ok(policy.default_expiry(now)),
+            Self::Never if policy.permits_never() => return Ok(None),
+            Self::Never => return Err(ExpiryError::NeverRefused),
+            Self::In(seconds) => {
+                now.checked_add(Duration::seconds(seconds)).ok_or(ExpiryError::OutOfRange)?
+            }
+            Self::At(moment) => moment,
+        };
+        if end <= now {
+            return Err(ExpiryError::Past);
+        }
+        // RFC 3339 writes years of four digits.
+        if end.year() > 9999 {
+            return Err(ExpiryError::OutOfRange);
+        }
+        match policy.latest_expiry(now) {
+            Some(latest) if end > latest => Err(ExpiryError::TooLate {
+                latest: latest.format(&Rfc3339).unwrap_or_default(),
+                days: policy.max_ttl_s.unwrap_or_default() / DAY_S,
+            }),
+            _ => Ok(Some(end)),
+        }
+    }
+}
+
+/// Reads what a person types or a form sends: `default` or nothing, `never`, `30d`, `12h`,
+/// `2027-08-18` (the end of that day, UTC) or an RFC 3339 moment.
+pub fn parse(text: &str) -> Result<ExpiryChoice, ExpiryError> {
+    let text = text.trim();
+    match text {
+        "" | "default" => return Ok(ExpiryChoice::Default),
+        "never" => return Ok(ExpiryChoice::Never),
+        _ => {}
+    }
+    if let Some((count, unit)) = text
+        .strip_suffix('d')
+        .map(|count| (count, DAY_S))
+        .or_else(|| text.strip_suffix('h').map(|count| (count, 3_600)))
+    {
+        let count: i64 = count.parse().map_err(|_| ExpiryError::Form)?;
+        let seconds = count.checked_mul(unit).ok_or(ExpiryError::OutOfRange)?;
+        return if seconds > 0 { Ok(ExpiryChoice::In(seconds)) } else { Err(ExpiryError::Past) };
+    }
+    if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
+        let next = date.next_day().ok_or(ExpiryError::OutOfRange)?;
+        return Ok(ExpiryChoice::At(next.midnight().assume_utc() - Duration::seconds(1)));
+    }
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map(|moment| ExpiryChoice::At(moment.to_offset(time::UtcOffset::UTC)))
+        .map_err(|_| ExpiryError::Form)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
+
+    #[test]
+    fn texts_mean_what_they_say() {
+        assert_eq!(parse(""), Ok(ExpiryChoice::Default));
+        assert_eq!(parse("never"), Ok(ExpiryChoice::Never));
+        assert_eq!(parse("30d"), Ok(ExpiryChoice::In(30 * DAY_S)));
+        assert_eq!(
+            parse("2027-08-18"),
+            Ok(ExpiryChoice::At(datetime!(2027-08-18 23:59:59 UTC)))
+        );
+        assert_eq!(
+            parse("2027-08-18T12:00:00+02:00"),
+            Ok(ExpiryChoice::At(datetime!(2027-08-18 10:00:00 UTC)))
+        );
+        for bad in ["soon", "d", "-", "2027-13-01", "1.5d", "9999999999999999d"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse("0d"), Err(ExpiryError::Past));
+    }
+
+    #[test]
+    fn past_end_is_refused() {
+        let choice = ExpiryChoice::At(NOW);
+        assert_eq!(choice.resolve(&Policy::default(), NOW), Err(ExpiryError::Past));
+    }
+
+    #[test]
+    fn end_beyond_policy_names_the_latest_moment() {
+        let policy = Policy { max_ttl_s: Some(270 * DAY_S), ..Policy::default() };
+        let error = ExpiryChoice::In(271 * DAY_S).resolve(&policy, NOW).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "must be 2026-09-29T00:00:00Z at the latest: tokens of this workspace live 270 days at most"
+        );
+        assert_eq!(ExpiryChoice::Never.resolve(&policy, NOW), Err(ExpiryError::NeverRefused));
+        assert_eq!(
+            ExpiryChoice::In(270 * DAY_S).resolve(&policy, NOW),
+            Ok(Some(datetime!(2026-09-29 00:00 UTC)))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_any_text_never_panics_nor_does_resolving(text in any::<String>()) {
+            if let Ok(choice) = parse(&text) {
+                let _ = choice.resolve(&Policy::default(), NOW);
+            }
+        }
+
+        #[test]
+        fn resolved_end_obeys_policy(seconds in any::<i64>(), longest in 1i64..1_000_000_000) {
+            let policy = Policy { max_ttl_s: Some(longest), ..Policy::default() };
+            if let Ok(end) = ExpiryChoice::In(seconds).resolve(&policy, NOW) {
+                let end = end.unwrap();
+                prop_assert!(end > NOW && end <= NOW + Duration::seconds(longest));
+            }
+        }
+    }
+}

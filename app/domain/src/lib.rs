@@ -1,0 +1,28 @@
+//! The words of Tessera: types that the server and the browser share, and the rules that need
+//! nothing but their arguments.
+//!
+//! Invariants:
+//! - No input or output, no clock, no randomness. A rule that depends on the time takes it as an
+//!   argument.
+//! - A value of a parsed type is valid: fields are private and the way in is `TryFrom<&str>` or
+//!   `FromStr`; deserialising takes the same way.
+//! - Absence never means "all".
+//!
+//! To add a type: one file, in the order types, errors, functions, tests; then a `pub use` here.
+
+pub mod access;
+pub mod audit;
+pub mod catalogue;
+pub mod decision;
+pub mod expiry;
+pub mod ids;
+pub mod names;
+mod parsed;
+pub mod policy;
+pub mod problem;
+pub mod roles;
+pub mod session;
+pub mod token;
+pub mod token_query;
+pub mod token_text;
+pub mod workspace;

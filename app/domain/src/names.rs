@@ -1,0 +1,275 @@
+//! Names that people and programs give to things.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::parsed::parsed_string;
+
+/// Longest token name, in characters.
+pub const TOKEN_NAME_MAX: usize = 128;
+/// Longest description, in characters.
+pub const DESCRIPTION_MAX: usize = 1_000;
+/// Longest e-mail address, in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+pub const EMAIL_MAX: usize = 254;
+/// Longest workspace slug, in bytes.
+pub const SLUG_MAX: usize = 127;
+/// Longest audience slug, in bytes.
+pub const AUDIENCE_MAX: usize = 63;
+/// Longest display name of a person, an organisation or a workspace, in characters.
+pub const DISPLAY_NAME_MAX: usize = 100;
+
+/// What is wrong with a name, in words for the person who typed it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// Nothing but white space.
+    #[error("must not be empty")]
+    Empty,
+    /// More than the limit, in characters.
+    #[error("must have at most {max} characters; this has {actual}")]
+    TooLong {
+        /// The limit.
+        max: usize,
+        /// What was given.
+        actual: usize,
+    },
+    /// A control character or one that reorders the text around it.
+    #[error("must not contain the character U+{0:04X}")]
+    Character(u32),
+    /// Not of the form that this kind of name has.
+    #[error("{0}")]
+    Form(&'static str),
+}
+
+/// The name of a token: 1 to 128 characters on one line, trimmed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TokenName(String);
+parsed_string!(TokenName, NameError, parse_token_name);
+
+/// What a token is for: up to 1,000 characters, line breaks allowed; may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Description(String);
+parsed_string!(Description, NameError, parse_description);
+
+/// The name of a person, an organisation or a workspace: 1 to 100 characters on one line, trimmed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DisplayName(String);
+parsed_string!(DisplayName, NameError, parse_display_name);
+
+/// An e-mail address, in lower case.
+///
+/// Checked for its outline only (one `@`, a dot-atom or anything printable before it, a host name
+/// after it): whether it exists is known to the mail system alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Email(String);
+parsed_string!(Email, NameError, parse_email);
+
+/// A workspace's name in URLs: `workspace-1`, or `child@parent`.
+///
+/// Lower-case letters, digits, `.`, `-` and `_`, starting with a letter or digit; at most one `@`
+/// between two such parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Slug(String);
+parsed_string!(Slug, NameError, parse_slug);
+
+/// An audience's name in requests: `default`, `apiv2-admin`. Like a workspace slug, without `@`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AudienceSlug(String);
+parsed_string!(AudienceSlug, NameError, parse_audience);
+
+impl Slug {
+    /// The slug that a display name suggests: `Workspace 1` gives `workspace-1`. `None` when no
+    /// letter or digit of ASCII is left.
+    pub fn suggested_by(name: &str) -> Option<Self> {
+        let mut text = String::with_capacity(name.len());
+        for character in name.chars() {
+            if character.is_ascii_alphanumeric() {
+                text.push(character.to_ascii_lowercase());
+            } else if !text.is_empty() && !text.ends_with('-') {
+                text.push('-');
+            }
+        }
+        text.truncate(60);
+        text.trim_end_matches('-').parse().ok()
+    }
+}
+
+fn parse_token_name(text: &str) -> Result<String, NameError> {
+    parse_line(text, TOKEN_NAME_MAX)
+}
+
+fn parse_display_name(text: &str) -> Result<String, NameError> {
+    parse_line(text, DISPLAY_NAME_MAX)
+}
+
+fn parse_line(text: &str, max: usize) -> Result<String, NameError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    check_length(text, max)?;
+    check_characters(text, |_| false)?;
+    Ok(text.to_owned())
+}
+
+fn parse_description(text: &str) -> Result<String, NameError> {
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim();
+    check_length(text, DESCRIPTION_MAX)?;
+    check_characters(text, |character| matches!(character, '\n' | '\t'))?;
+    Ok(text.to_owned())
+}
+
+fn parse_email(text: &str) -> Result<String, NameError> {
+    const FORM: NameError = NameError::Form("must be an e-mail address such as ada@example.com");
+    let text = text.trim().to_lowercase();
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    check_length(&text, EMAIL_MAX)?;
+    check_characters(&text, |_| false)?;
+    let (local, host) = text.rsplit_once('@').ok_or(FORM)?;
+    let local_fits = !local.is_empty()
+        && local.len() <= 64
+        && !local.contains(|character: char| character.is_whitespace() || character == '@');
+    let host_fits = !host.is_empty()
+        && host.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|character| character.is_alphanumeric() || character == '-')
+        });
+    if local_fits && host_fits { Ok(text) } else { Err(FORM) }
+}
+
+fn parse_slug(text: &str) -> Result<String, NameError> {
+    const FORM: NameError = NameError::Form(
+        "must be lower-case letters, digits, '.', '-' or '_', starting with a letter or digit, such as workspace-1 or child@parent",
+    );
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    check_length(text, SLUG_MAX)?;
+    let fits = match text.split_once('@') {
+        Some((child, parent)) => is_label(child) && is_label(parent),
+        None => is_label(text),
+    };
+    if fits { Ok(text.to_owned()) } else { Err(FORM) }
+}
+
+fn parse_audience(text: &str) -> Result<String, NameError> {
+    const FORM: NameError = NameError::Form(
+        "must be lower-case letters, digits, '.', '-' or '_', starting with a letter or digit",
+    );
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    check_length(text, AUDIENCE_MAX)?;
+    if is_label(text) { Ok(text.to_owned()) } else { Err(FORM) }
+}
+
+fn is_label(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && text.chars().all(|character| {
+            character.is_ascii_lowercase()
+                || character.is_ascii_digit()
+                || matches!(character, '.' | '-' | '_')
+        })
+}
+
+fn check_length(text: &str, max: usize) -> Result<(), NameError> {
+    let actual = text.chars().count();
+    if actual > max { Err(NameError::TooLong { max, actual }) } else { Ok(()) }
+}
+
+/// Refuses control characters (they break logs, headers and terminals) and the explicit
+/// bidirectional controls (they make a name read as another one; Unicode TR 36 section 2.5).
+/// Right-to-left letters themselves are welcome.
+fn check_characters(text: &str, also: impl Fn(char) -> bool) -> Result<(), NameError> {
+    let refused = |character: &char| {
+        (character.is_control() && !also(*character))
+            || matches!(*character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+            || matches!(*character, '\u{2028}' | '\u{2029}' | '\u{FEFF}')
+    };
+    match text.chars().find(refused) {
+        Some(character) => Err(NameError::Character(character.into())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn token_name_of_emoji_and_hebrew_is_kept_and_trimmed() {
+        let name: TokenName = "  🚀 שלום  ".parse().unwrap();
+        assert_eq!(name.as_ref(), "🚀 שלום");
+    }
+
+    #[test]
+    fn token_name_with_nul_or_override_is_refused() {
+        assert_eq!("a\0b".parse::<TokenName>(), Err(NameError::Character(0)));
+        assert_eq!("a\u{202E}b".parse::<TokenName>(), Err(NameError::Character(0x202E)));
+        assert_eq!("a\nb".parse::<TokenName>(), Err(NameError::Character(10)));
+    }
+
+    #[test]
+    fn token_name_of_10_000_characters_says_how_long_it_may_be() {
+        let error = "x".repeat(10_000).parse::<TokenName>().unwrap_err();
+        assert_eq!(error.to_string(), "must have at most 128 characters; this has 10000");
+    }
+
+    #[test]
+    fn slug_of_child_and_parent_is_one_slug() {
+        assert!("child@parent".parse::<Slug>().is_ok());
+        for bad in ["", "@", "a@", "@b", "a@b@c", "A", "a b", "-a", "a/b", "../x", "é"] {
+            assert!(bad.parse::<Slug>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn slug_suggested_by_the_first_workspace_is_workspace_1() {
+        assert_eq!(Slug::suggested_by("Workspace 1").unwrap().as_ref(), "workspace-1");
+        assert_eq!(Slug::suggested_by("שלום"), None);
+    }
+
+    #[test]
+    fn email_is_lower_cased_and_outlined() {
+        assert_eq!(" Ada@Example.COM ".parse::<Email>().unwrap().as_ref(), "ada@example.com");
+        for bad in ["ada", "@x", "a@", "a b@x", "a@b..c", "a@-b", "a\0@b"] {
+            assert!(bad.parse::<Email>().is_err(), "{bad}");
+        }
+        assert!("root@localhost".parse::<Email>().is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_any_text_never_panics_and_is_stable(text in any::<String>()) {
+            if let Ok(name) = text.parse::<TokenName>() {
+                prop_assert_eq!(name.as_ref().parse::<TokenName>().unwrap(), name.clone());
+                prop_assert!(!name.as_ref().contains('\0'));
+            }
+            if let Ok(email) = text.parse::<Email>() {
+                prop_assert_eq!(email.as_ref().parse::<Email>().unwrap(), email.clone());
+            }
+            let _ = text.parse::<Description>();
+            let _ = text.parse::<Slug>();
+            let _ = text.parse::<AudienceSlug>();
+        }
+
+        #[test]
+        fn suggested_slug_is_always_a_slug(text in any::<String>()) {
+            if let Some(slug) = Slug::suggested_by(&text) {
+                prop_assert!(slug.as_ref().parse::<Slug>().is_ok());
+            }
+        }
+    }
+}

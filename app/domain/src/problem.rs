@@ -1,0 +1,157 @@
+//! Errors as every door of Tessera tells them: problem details (RFC 9457) with a stable `code`.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $variant:ident = $status:literal, $code:literal, $title:literal;)+) => {
+        /// What went wrong, as a program tells it apart. Codes never change their meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ProblemCode { $($(#[$doc])* $variant),+ }
+
+        impl ProblemCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The HTTP status (RFC 9110 section 15) that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),+ }
+            }
+
+            /// The code as the API writes it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            /// A short summary, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    /// The request cannot be read.
+    MalformedRequest = 400, "malformed_request", "The request cannot be read";
+    /// Two different tokens in one request.
+    MultipleCredentials = 400, "multiple_credentials", "The request holds two different tokens";
+    /// No credential.
+    Unauthenticated = 401, "unauthenticated", "Sign in or present a token";
+    /// A credential that is not accepted.
+    InvalidToken = 401, "invalid_token", "The token is not accepted";
+    /// E-mail and password do not fit together.
+    InvalidCredentials = 401, "invalid_credentials", "E-mail address or password is wrong";
+    /// Known, but may not do this.
+    Forbidden = 403, "forbidden", "You may not do this";
+    /// The presented token lacks a scope.
+    InsufficientScope = 403, "insufficient_scope", "The token lacks a scope";
+    /// An unsafe request that another site caused.
+    CrossOrigin = 403, "cross_origin", "The request comes from another site";
+    /// Not there, or not to be seen by the caller.
+    NotFound = 404, "not_found", "There is no such thing";
+    /// The resource has no such method.
+    MethodNotAllowed = 405, "method_not_allowed", "This resource has no such method";
+    /// The name, slug or address is in use.
+    AlreadyExists = 409, "already_exists", "It exists already";
+    /// This very form has made its token before.
+    AlreadyCreated = 409, "already_created", "This token was created already";
+    /// Policy allows no further token.
+    TokenLimitReached = 409, "token_limit_reached", "The limit of tokens is reached";
+    /// More bytes than this resource takes.
+    PayloadTooLarge = 413, "payload_too_large", "The request is too large";
+    /// Not a content type that this resource takes.
+    UnsupportedMediaType = 415, "unsupported_media_type", "This content type is not supported";
+    /// Well-formed, but a value cannot be used; `errors` says which.
+    ValidationFailed = 422, "validation_failed", "Some values cannot be used";
+    /// Too many attempts; `Retry-After` says for how long.
+    TooManyAttempts = 429, "too_many_attempts", "Too many attempts";
+    /// Tessera's own fault; logged under the request id.
+    Internal = 500, "internal", "Something went wrong in Tessera";
+    /// The database cannot be reached.
+    Unavailable = 503, "unavailable", "Tessera cannot reach its database";
+}
+
+/// What is wrong with one field of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// The field's name in the request; nested ones are joined by dots.
+    pub field: String,
+    /// What is wrong, as the end of a sentence that begins with the field's name.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of `field`.
+    pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
+        Self { field: field.into(), message: message.to_string() }
+    }
+}
+
+/// An answer that is an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:tessera:problem:<code>` (RFC 9457 section 3.1.1).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code's summary.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: ProblemCode,
+    /// What went wrong this time and what to do about it.
+    pub detail: String,
+    /// The fields at fault.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Seconds after which a further attempt makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+    /// The request's id, as in the server's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem of this code; `detail` is a whole sentence.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:tessera:problem:{}", code.as_str()),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_s: None,
+            request_id: None,
+        }
+    }
+
+    /// The message for a field of a form, if that field is at fault.
+    pub fn of_field(&self, field: &str) -> Option<&str> {
+        self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serialised_code_is_the_documented_one() {
+        for code in ProblemCode::ALL {
+            let json = serde_json::to_value(code).unwrap();
+            assert_eq!(json, code.as_str());
+            assert!((400..600).contains(&code.status()));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Roles: what a person is, on the instance and in a workspace.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// No such role.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a role")]
+pub struct UnknownRole(pub String);
+
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl $name {
+            /// Every role of this kind.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The role's name in the API and the database.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownRole;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    other => Err(UnknownRole(other.to_owned())),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+role!(
+    /// What a user is on the whole instance.
+    InstanceRole {
+        /// Everything, and cannot be removed by an admin.
+        Owner = "owner",
+        /// Everything.
+        Admin = "admin",
+        /// Reads the audit log everywhere.
+        Auditor = "auditor",
+        /// Nothing beyond the workspaces of which they are a member.
+        Member = "member",
+    }
+);
+
+role!(
+    /// What a user is in one workspace.
+    WorkspaceRole {
+        /// Manages members, policy and all tokens of the workspace.
+        Admin = "admin",
+        /// Works in the workspace; manages their own tokens where policy says so.
+        Member = "member",
+        /// Reads.
+        Viewer = "viewer",
+        /// May only verify tokens.
+        Verifier = "verifier",
+    }
+);
+
+role!(
+    /// Whether a user signs in.
+    UserKind {
+        /// A person, who signs in.
+        Person = "person",
+        /// A program, which never signs in; its tokens act for it.
+        Service = "service",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_survives_its_name() {
+        for role in InstanceRole::ALL {
+            assert_eq!(role.as_str().parse(), Ok(*role));
+        }
+        for role in WorkspaceRole::ALL {
+            assert_eq!(role.as_str().parse(), Ok(*role));
+        }
+        assert!("root".parse::<InstanceRole>().is_err());
+    }
+}
