@@ -18,7 +18,7 @@ find_binaries() {
     local folder
     for folder in \
         "${TESSERA_POSTGRES_BIN:-}" \
-        "$(dirname "$(command -v pg_ctl 2>/dev/null || echo /nowhere/pg_ctl)")" \
+        "$(dirname "$(readlink -f "$(command -v pg_ctl || echo /nowhere/pg_ctl)")")" \
         $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
             /usr/local/opt/postgresql@*/bin 2>/dev/null | sort -rV); do
         if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/postgres" ]; then
@@ -73,11 +73,10 @@ start() (
         cat "$home/server.log" >&2
         return 1
     }
-    "${as_server[@]}" "$binaries/createdb" --host="$home" --username=tessera tessera
 )
 start
 
-export DATABASE_URL="postgres://tessera@localhost/tessera?host=$home"
+export DATABASE_URL="postgres://tessera@localhost/postgres?host=$home"
 status=0
 "$@" || status=$?
 exit "$status"
