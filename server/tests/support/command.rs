@@ -1,0 +1,107 @@
+//! The command line of the built binary, in an environment without anybody's configuration.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status; -1 when a signal ended it.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Fails the test unless the command succeeded; answers its standard output without the last newline.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.status, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self.stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// Fails the test unless the command failed with `status` and one plain line, which is answered.
+    #[track_caller]
+    pub fn refused(self, status: i32) -> String {
+        assert_eq!(self.status, status, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let line = self.stderr.trim_end_matches('\n');
+        assert!(!line.is_empty() && !line.contains('\n'), "one plain line, not: {line}");
+        line.to_owned()
+    }
+}
+
+/// A run of the binary that is being put together.
+#[derive(Debug)]
+pub struct Tessera {
+    command: Command,
+    input: Vec<u8>,
+}
+
+impl Tessera {
+    /// The binary with these arguments, in an environment that holds nothing of Tessera's.
+    pub fn new(arguments: &[&str]) -> Self {
+        Self { command: binary(arguments), input: Vec::new() }
+    }
+
+    /// The binary on this data folder.
+    pub fn on(data_dir: &Path, arguments: &[&str]) -> Self {
+        Self::new(arguments).env("TESSERA_DATA_DIR", &data_dir.to_string_lossy())
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it in this folder.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// What it reads from standard input.
+    #[must_use]
+    pub fn input(mut self, text: &str) -> Self {
+        text.as_bytes().clone_into(&mut self.input);
+        self
+    }
+
+    /// Runs it to its end.
+    pub fn run(mut self) -> Finished {
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        // A command that reads nothing may be gone already.
+        let _ = child.stdin.take().expect("piped").write_all(&self.input);
+        let output = child.wait_with_output().expect("its output can be read");
+        Finished {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// The binary, ready to be given more.
+pub fn binary(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    command.args(arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TESSERA_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}

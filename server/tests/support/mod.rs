@@ -1,0 +1,21 @@
+//! What the integration tests share: a server started from the built binary on a free port with
+//! a data folder of its own, its command line, and a small HTTP client.
+//!
+//! ```ignore
+//! mod support;
+//! let server = support::Server::start();
+//! server.admin();
+//! let answer = server.get("/healthz");
+//! assert_eq!(answer.status, 200);
+//! ```
+//! Nothing here waits for a fixed time: everything polls until a deadline.
+#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses its own part of it")]
+
+pub mod command;
+pub mod http;
+pub mod server;
+pub mod wait;
+
+pub use command::{Finished, Tessera};
+pub use http::{Answer, Request};
+pub use server::{Server, ServerBuilder};

@@ -1,0 +1,330 @@
+//! A running server on a free port, with a data folder that goes away with it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::{
+    command::{Finished, Tessera, binary},
+    http::{Answer, Request},
+    wait::{PATIENCE, poll, until},
+};
+
+/// The administrator that [`Server::admin`] makes.
+pub const ADMIN_EMAIL: &str = "ada@example.com";
+/// Its password.
+pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
+
+/// A new folder that other users can pass through: as root, the database runs as another user.
+pub fn open_folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("tessera-test-").tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    folder
+}
+
+/// How a server shall be started.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    folder: Option<TempDir>,
+    data_dir: Option<PathBuf>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    wait: bool,
+}
+
+/// A server that runs; stopped when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: String,
+    setup_link: Option<String>,
+    data_dir: PathBuf,
+    environment: Vec<(String, String)>,
+    stdout: Arc<Mutex<String>>,
+    stderr: Arc<Mutex<String>>,
+    folder: Option<TempDir>,
+}
+
+impl ServerBuilder {
+    /// Uses this data folder, which stays when the server is dropped.
+    #[must_use]
+    pub fn data_dir(mut self, path: &Path) -> Self {
+        self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Adds an argument after `serve --listen 127.0.0.1:0`.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Sets a variable of its environment; its command line gets it as well.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Does not wait for the database: the server listens, and no more is known.
+    #[must_use]
+    pub fn without_waiting(mut self) -> Self {
+        self.wait = false;
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let folder = if self.data_dir.is_some() { None } else { Some(self.folder.unwrap_or_else(open_folder)) };
+        let data_dir = self.data_dir.clone().unwrap_or_else(|| {
+            folder.as_ref().map(|folder| folder.path().join("data")).expect("one of the two is there")
+        });
+        let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
+        command
+            .args(&self.arguments)
+            .env("TESSERA_DATA_DIR", &data_dir)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl+C at the test runner is the runner's business.
+            .process_group(0);
+        let mut child = command.spawn().expect("the binary starts");
+        let stdout = collect(child.stdout.take().expect("piped"));
+        let stderr = collect(child.stderr.take().expect("piped"));
+        let mut server = Server {
+            child,
+            address: String::new(),
+            setup_link: None,
+            data_dir,
+            environment: self.environment,
+            stdout,
+            stderr,
+            folder,
+        };
+        let listening = server.wait_for_line("Listening on ");
+        server.address = listening.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').to_owned();
+        if self.wait {
+            server.wait_until_ready();
+        }
+        server
+    }
+}
+
+impl Server {
+    /// A server on a new embedded database, ready.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// A server with special wishes.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
+            folder: None,
+            data_dir: None,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            wait: true,
+        }
+    }
+
+    /// Waits for the line that says it is ready; keeps the set-up link that was printed before.
+    #[track_caller]
+    pub fn wait_until_ready(&mut self) {
+        self.wait_for_line("Ready");
+        self.setup_link = self
+            .stdout()
+            .split_whitespace()
+            .find(|word| word.contains("/setup/"))
+            .map(str::to_owned);
+    }
+
+    /// Host and port, such as `127.0.0.1:40001`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its origin, such as `http://127.0.0.1:40001`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The set-up link that it printed, if any.
+    pub fn setup_link(&self) -> Option<&str> {
+        self.setup_link.as_deref()
+    }
+
+    /// The secret at the end of the set-up link.
+    #[track_caller]
+    pub fn setup_secret(&self) -> &str {
+        let link = self.setup_link().expect("a set-up link was printed");
+        link.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Its data folder.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed so far.
+    pub fn stdout(&self) -> String {
+        self.stdout.lock().expect("no reader panics").clone()
+    }
+
+    /// What it has logged so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.lock().expect("no reader panics").clone()
+    }
+
+    /// Starts a request to it.
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        Request::new(&self.address, method, path)
+    }
+
+    /// GET.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send()
+    }
+
+    /// The command line on the same data folder and database.
+    pub fn cli(&self, arguments: &[&str]) -> Tessera {
+        let mut command = Tessera::on(&self.data_dir, arguments);
+        for (name, value) in &self.environment {
+            command = command.env(name, value);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        self.cli(arguments).run()
+    }
+
+    /// Sets the instance up without a browser: organisation, "Workspace 1" and its administrator
+    /// [`ADMIN_EMAIL`] with [`ADMIN_PASSWORD`].
+    #[track_caller]
+    pub fn admin(&self) {
+        self.cli(&["admin", "create", "--email", ADMIN_EMAIL, "--name", "Ada"])
+            .input(ADMIN_PASSWORD)
+            .run()
+            .ok();
+    }
+
+    /// A token that may manage tokens of `workspace` by REST, and verify.
+    #[track_caller]
+    pub fn managing_token(&self, workspace: &str) -> String {
+        self.token(workspace, "manager", "tessera", &["tokens:read", "tokens:write", "verify"])
+    }
+
+    /// Makes a token on the command line and answers its secret.
+    #[track_caller]
+    pub fn token(&self, workspace: &str, name: &str, audience: &str, scopes: &[&str]) -> String {
+        let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", name];
+        arguments.extend(["--audience", audience]);
+        for scope in scopes {
+            arguments.extend(["--scope", scope]);
+        }
+        self.run(&arguments).ok()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default()) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until("the server to end", || child.try_wait().expect("it is our child"))
+    }
+
+    /// Asks it to stop, waits, and answers how it ended; the data folder stays with the caller.
+    #[track_caller]
+    pub fn stop(mut self) -> (ExitStatus, Option<TempDir>) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        (status, self.folder.take())
+    }
+
+    /// Kills it without a chance to clean up.
+    #[track_caller]
+    pub fn kill(mut self) -> Option<TempDir> {
+        self.signal(Signal::KILL);
+        self.wait();
+        self.folder.take()
+    }
+
+    /// Waits for a line of its output that begins so.
+    #[track_caller]
+    pub fn wait_for_line(&mut self, beginning: &str) -> String {
+        let found = poll(PATIENCE, || {
+            let line = complete_lines(&self.stdout()).find(|line| line.starts_with(beginning)).map(str::to_owned);
+            let ended = || matches!(self.child.try_wait(), Ok(Some(_)));
+            // What it said last may still be on its way to the collecting threads.
+            line.map(Some).or_else(|| {
+                ended().then(|| {
+                    thread::sleep(Duration::from_millis(100));
+                    complete_lines(&self.stdout()).find(|line| line.starts_with(beginning)).map(str::to_owned)
+                })
+            })
+        });
+        found.flatten().unwrap_or_else(|| {
+            panic!("no line {beginning:?}\nstdout: {}\nstderr: {}", self.stdout(), self.stderr())
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.signal(Signal::TERM);
+        let child = &mut self.child;
+        if poll(Duration::from_secs(30), || child.try_wait().ok().flatten()).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Lines that have been printed to their end.
+fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
+}
+
+fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let collected = Arc::new(Mutex::new(String::new()));
+    let target = Arc::clone(&collected);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
+            target.lock().expect("no test panics with it").push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+    collected
+}

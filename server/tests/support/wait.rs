@@ -1,0 +1,28 @@
+//! Polling with a deadline.
+
+use std::{thread, time::Duration};
+
+const STEP: Duration = Duration::from_millis(20);
+
+/// The longest that any single thing may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Calls `probe` until it answers something; `None` when `limit` is over.
+pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..(limit.as_millis() / STEP.as_millis()).max(1) {
+        if let Some(found) = probe() {
+            return Some(found);
+        }
+        thread::sleep(STEP);
+    }
+    probe()
+}
+
+/// Calls `probe` until it answers something, and fails the test when that never happens.
+#[track_caller]
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    match poll(PATIENCE, probe) {
+        Some(found) => found,
+        None => panic!("waited {PATIENCE:?} in vain for {what}"),
+    }
+}
