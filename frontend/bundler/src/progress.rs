@@ -1,0 +1,27 @@
+//! What the bundler tells the person who waits for it.
+
+use std::{
+    io::{self, Write as _},
+    time::Instant,
+};
+
+/// Prints lines to standard error, each with the time since the start.
+pub(crate) struct Progress(Instant);
+
+impl Progress {
+    /// Starts the clock.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a build tool times itself; nothing depends on it"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Prints a line about a part of the site.
+    pub(crate) fn say(&self, part: &str, text: &str) {
+        let seconds = self.0.elapsed().as_secs_f32();
+        // Nobody to read it is no reason to stop building.
+        let _ = writeln!(io::stderr(), "{part:>10}  {text}  ({seconds:.1} s)");
+    }
+}

@@ -1,0 +1,41 @@
+//! Where things are.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// The repository's folder.
+pub(crate) struct Root(PathBuf);
+
+impl Root {
+    /// Finds it from the crate's folder, which `cargo run` tells; else takes the present folder.
+    pub(crate) fn find() -> Result<Self> {
+        let start = match env::var_os("CARGO_MANIFEST_DIR") {
+            Some(folder) => PathBuf::from(folder),
+            None => env::current_dir()?,
+        };
+        Self::above(&start)
+    }
+
+    /// The repository's folder among a folder and those above it.
+    pub(crate) fn above(start: &Path) -> Result<Self> {
+        start
+            .ancestors()
+            .find(|folder| folder.join("frontend/loader.js").is_file())
+            .map(|folder| Self(folder.to_owned()))
+            .with_context(|| format!("{} is not inside the repository", start.display()))
+    }
+
+    /// A path below the repository's folder.
+    pub(crate) fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
+    }
+
+    /// The content of a file below the repository's folder.
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>> {
+        fs::read(self.join(path)).with_context(|| format!("{path} cannot be read"))
+    }
+}
