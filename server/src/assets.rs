@@ -1,0 +1,197 @@
+//! The console's files, as `frontend/bundler` left them in `target/site`: style sheet, scripts,
+//! WebAssembly, favicon. A release binary holds them; a debug one reads them from the folder.
+//!
+//! Invariants:
+//! - Each file's compressed forms were made by the bundler. Nothing is compressed here.
+//! - A name with a content hash never changes its content: browsers keep it for ever. All others
+//!   are asked for again and answered with 304 while they are the same.
+//!
+//! To add a file: put it into `public/`; it is served under its own name.
+
+mod encoding;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Path,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
+};
+use domain::problem::{Problem, ProblemCode};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use serde::Deserialize;
+
+use self::encoding::Encoding;
+
+/// Digits of the hash in a hashed name, as the bundler writes them.
+const HASH_DIGITS: usize = 16;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../target/site"]
+struct Site;
+
+/// URL paths of the console's files, or `None` when the site was not built.
+pub fn manifest() -> Option<app::assets::Assets> {
+    manifest_of::<Site>()
+}
+
+/// Answers `GET` and `HEAD` of `/assets/…` and of everything in `public/`.
+pub fn router() -> Router {
+    routes::<Site>()
+}
+
+/// `manifest.json`.
+#[derive(Deserialize)]
+struct Manifest {
+    css: String,
+    js: String,
+    wasm: String,
+    loader: String,
+}
+
+fn manifest_of<Files: RustEmbed>() -> Option<app::assets::Assets> {
+    let file = Files::get("manifest.json")?;
+    let Manifest { css, js, wasm, loader } = serde_json::from_slice(&file.data).ok()?;
+    Some(app::assets::Assets {
+        css: css.into(),
+        js: js.into(),
+        wasm: wasm.into(),
+        loader: loader.into(),
+    })
+}
+
+fn routes<Files: RustEmbed + 'static>() -> Router {
+    let hashed = get(|Path(path): Path<String>, headers: HeaderMap| async move {
+        answer::<Files>(&format!("assets/{path}"), &headers)
+    });
+    let mut router = Router::new().route("/assets/{*path}", refuse_others(hashed));
+    for path in Files::iter().filter(|path| is_public(path) && !path.starts_with("assets/")) {
+        let address = format!("/{path}");
+        let file = get(async move |headers: HeaderMap| answer::<Files>(&path, &headers));
+        router = router.route(&address, refuse_others(file));
+    }
+    router
+}
+
+fn refuse_others(files: MethodRouter) -> MethodRouter {
+    files.fallback(async || {
+        let refusal = problem(ProblemCode::MethodNotAllowed, "This file can only be read.");
+        ([(header::ALLOW, "GET,HEAD")], refusal)
+    })
+}
+
+fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
+    let file = if is_public(path) { Files::get(path) } else { None };
+    let Some(plain) = file else {
+        return problem(ProblemCode::NotFound, "There is no such file.");
+    };
+
+    let compressed: Vec<(Encoding, EmbeddedFile)> = Encoding::COMPRESSED
+        .into_iter()
+        .filter_map(|encoding| {
+            let file = Files::get(&format!("{path}.{}", encoding.ending()))?;
+            Some((encoding, file))
+        })
+        .collect();
+    let available: Vec<Encoding> = compressed.iter().map(|(encoding, _)| *encoding).collect();
+    let encoding = encoding::choose(headers, &available);
+    let tag = entity_tag(&plain, encoding);
+    let file = compressed
+        .into_iter()
+        .find_map(|(candidate, file)| (candidate == encoding).then_some(file))
+        .unwrap_or(plain);
+
+    let unchanged = is_unchanged(headers, &tag);
+    let mut response =
+        if unchanged { Response::new(Body::empty()) } else { Response::new(file.data.into()) };
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let answer = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        answer.insert(header::ETAG, tag);
+    }
+    let cache =
+        if is_hashed(path) { "public, max-age=31536000, immutable" } else { "public, no-cache" };
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !available.is_empty() {
+        answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if !unchanged {
+        answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+        if let Some(name) = encoding.name() {
+            answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+    }
+    response
+}
+
+fn problem(code: ProblemCode, detail: &str) -> Response {
+    let problem = Problem::new(code, detail);
+    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers =
+        [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, serde_json::to_vec(&problem).unwrap_or_default()).into_response()
+}
+
+/// Whether a file is for the web under this name: the manifest and the compressed forms are not.
+fn is_public(path: &str) -> bool {
+    let escapes = path.split('/').any(|part| part == "." || part == ".." || part.contains('\\'));
+    let internal = path == "manifest.json" || path.ends_with(".br") || path.ends_with(".gz");
+    !escapes && !internal && !path.contains(['{', '}'])
+}
+
+/// Whether a name holds the hash of its content: `assets/NAME-0123456789abcdef.ending`.
+fn is_hashed(path: &str) -> bool {
+    path.starts_with("assets/")
+        && path.rsplit_once('.').and_then(|(stem, _)| stem.rsplit_once('-')).is_some_and(
+            |(_, hash)| {
+                hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            },
+        )
+}
+
+/// A strong entity tag (RFC 9110 section 8.8.3): another one for each encoding, since the bytes
+/// differ.
+fn entity_tag(plain: &EmbeddedFile, encoding: Encoding) -> String {
+    let hash = u128::from_be_bytes(*plain.metadata.sha256_hash().first_chunk().unwrap_or(&[0; 16]));
+    match encoding.name() {
+        Some(name) => format!("\"{hash:032x}-{name}\""),
+        None => format!("\"{hash:032x}\""),
+    }
+}
+
+/// Whether the caller has this very content (RFC 9110 section 13.1.2).
+fn is_unchanged(headers: &HeaderMap, tag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "css" => "text/css; charset=utf-8",
+        "html" => "text/html; charset=utf-8",
+        "ico" => "image/x-icon",
+        "jpg" | "jpeg" => "image/jpeg",
+        "js" => "text/javascript; charset=utf-8",
+        "json" => "application/json",
+        "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "txt" => "text/plain; charset=utf-8",
+        "wasm" => "application/wasm",
+        "webmanifest" => "application/manifest+json",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests;

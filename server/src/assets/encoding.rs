@@ -1,0 +1,128 @@
+//! Which form of a file a caller wants (RFC 9110 section 12.5.3).
+
+use axum::http::{HeaderMap, header};
+
+/// A form in which a file can be sent; better ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Encoding {
+    /// As it is.
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 7932.
+    Brotli,
+}
+
+impl Encoding {
+    /// All that the bundler makes.
+    pub(super) const COMPRESSED: [Self; 2] = [Self::Brotli, Self::Gzip];
+
+    /// What the bundler appends to the file's name.
+    pub(super) const fn ending(self) -> &'static str {
+        match self {
+            Self::Identity => "",
+            Self::Gzip => "gz",
+            Self::Brotli => "br",
+        }
+    }
+
+    /// The content coding, if it is one.
+    pub(super) const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Brotli => Some("br"),
+        }
+    }
+}
+
+/// The available form that the caller gives the most weight, the smallest one among equals. When
+/// nothing is acceptable, the file as it is: better than an error for a file that a page needs.
+pub(super) fn choose(headers: &HeaderMap, available: &[Encoding]) -> Encoding {
+    let accepted: Vec<(String, u16)> = headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(parse)
+        .collect();
+    let weight = |name: &str| {
+        let given =
+            |wanted: &str| accepted.iter().find(|(name, _)| name == wanted).map(|(_, q)| *q);
+        given(name).or_else(|| given("*"))
+    };
+    available
+        .iter()
+        .filter_map(|encoding| Some((weight(encoding.name()?)?, *encoding)))
+        // What is not mentioned stays acceptable in its plain form, but nobody prefers it.
+        .chain([(weight("identity").unwrap_or(1), Encoding::Identity)])
+        .filter(|(weight, _)| *weight > 0)
+        .max()
+        .map_or(Encoding::Identity, |(_, encoding)| encoding)
+}
+
+/// A coding in lower case and its weight in thousandths; `None` for nothing and for nonsense.
+fn parse(item: &str) -> Option<(String, u16)> {
+    let mut parts = item.split(';').map(str::trim);
+    let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
+    let weight = match parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q="))) {
+        None => 1_000,
+        Some(text) => thousandths(text)?,
+    };
+    Some((name, weight))
+}
+
+/// `0`, `0.5`, `1.000` in thousandths.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1_000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(accept: &str) -> Encoding {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, accept.parse().unwrap());
+        choose(&headers, &Encoding::COMPRESSED)
+    }
+
+    #[test]
+    fn browser_gets_brotli() {
+        assert_eq!(chosen("gzip, deflate, br, zstd"), Encoding::Brotli);
+        assert_eq!(chosen("gzip, BR;q=1.0"), Encoding::Brotli);
+        assert_eq!(chosen("*"), Encoding::Brotli);
+    }
+
+    #[test]
+    fn weight_decides_before_size() {
+        assert_eq!(chosen("br;q=0.5, gzip;q=0.8"), Encoding::Gzip);
+        assert_eq!(chosen("br;q=0, *;q=0.1"), Encoding::Gzip);
+        assert_eq!(chosen("br;q=0.001"), Encoding::Brotli);
+        assert_eq!(chosen("identity, br;q=0.5"), Encoding::Identity);
+    }
+
+    #[test]
+    fn nothing_acceptable_gives_the_plain_file() {
+        assert_eq!(chosen("br;q=0, gzip;q=0, identity;q=0"), Encoding::Identity);
+        assert_eq!(chosen("deflate"), Encoding::Identity);
+        assert_eq!(chosen("br;q=2, gzip;q=0.1234"), Encoding::Identity);
+        assert_eq!(choose(&HeaderMap::new(), &Encoding::COMPRESSED), Encoding::Identity);
+    }
+
+    #[test]
+    fn file_without_compressed_forms_is_sent_plain() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, "br".parse().unwrap());
+        assert_eq!(choose(&headers, &[]), Encoding::Identity);
+    }
+}
