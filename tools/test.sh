@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# All checks of the project, in the order in which they fail soonest. Stops at the first that fails,
+# names it, and ends with the number of tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+logs=$root/target/test-logs
+mkdir -p "$logs"
+
+# A caller's database is nobody's to test with; queries are checked against .sqlx, and a step of its
+# own checks .sqlx against a real database.
+unset DATABASE_URL
+export SQLX_OFFLINE=true CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+
+passed=0 failed=0 number=0
+readonly steps=9
+
+summary() {
+    echo
+    echo "$passed passed, $failed failed"
+}
+
+# step TITLE COMMAND…: runs a command under a heading.
+step() {
+    local title=$1 begin=$SECONDS status=0
+    shift
+    number=$((number + 1))
+    echo
+    echo "==> [$number/$steps] $title"
+    "$@" || status=$?
+    if [ "$status" -ne 0 ]; then
+        echo
+        echo "FAILED: $title (status $status, after $((SECONDS - begin)) s; $((SECONDS / 60)) min in all)"
+        [ "$failed" -gt 0 ] || failed=1
+        summary
+        exit 1
+    fi
+    echo "    $((SECONDS - begin)) s"
+}
+
+# Adds the numbers that the lines of a log hold before words: count LOG PATTERN-OF-WORDS.
+count() {
+    sed 's/\x1b\[[0-9;]*m//g' "$1" | grep -oE "[0-9]+ $2" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+clippy_server() {
+    cargo clippy --workspace --exclude frontend --all-targets -- -D warnings
+}
+
+clippy_browser() {
+    cargo clippy --package frontend --target wasm32-unknown-unknown -- -D warnings
+}
+
+# The browser gets nothing of the server: neither its code nor what it stands on.
+browser_dependencies() {
+    local tree found
+    tree=$(cargo tree --package frontend --target wasm32-unknown-unknown --edges normal --prefix none --format '{p}')
+    found=$(echo "$tree" | awk '{ print $1 }' | sort -u |
+        grep -xE 'authority|server|axum|axum-core|leptos_axum|sqlx|sqlx-.*|tokio|hyper|argon2' || true)
+    if [ -n "$found" ]; then
+        echo "the WebAssembly build depends on:" $found
+        return 1
+    fi
+    echo "    $(echo "$tree" | awk '{ print $1 }' | sort -u | wc -l) crates, none of the server"
+}
+
+rust_tests() {
+    local status=0
+    if command -v cargo-nextest >/dev/null 2>&1; then
+        tools/with-postgres.sh cargo nextest run --workspace --exclude frontend --no-fail-fast \
+            --status-level "${TESSERA_TEST_STATUS_LEVEL:-slow}" 2>&1 | tee "$logs/rust.log" || status=$?
+        local line
+        line=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/rust.log" | grep -E '^ *Summary ' | tail -n 1 || true)
+        echo "$line" >"$logs/rust-summary.log"
+        passed=$((passed + $(count "$logs/rust-summary.log" passed)))
+        failed=$((failed + $(count "$logs/rust-summary.log" '(failed|timed out)')))
+    else
+        tools/with-postgres.sh cargo test --workspace --exclude frontend --no-fail-fast \
+            2>&1 | tee "$logs/rust.log" || status=$?
+        grep '^test result:' "$logs/rust.log" >"$logs/rust-summary.log" || true
+        passed=$((passed + $(count "$logs/rust-summary.log" passed)))
+        failed=$((failed + $(count "$logs/rust-summary.log" failed)))
+    fi
+    return "$status"
+}
+
+site() {
+    cargo run --package bundler -- --release
+}
+
+release() {
+    cargo build --release --package server
+}
+
+browser_tests() {
+    local status=0
+    export PATH="$root/target/python/bin:$PATH:/usr/sbin" PYTHON="$root/target/python/bin/python"
+    (cd end2end && npx --no-install tsc --noEmit && npx --no-install playwright test --reporter=list) \
+        2>&1 | tee "$logs/browser.log" || status=$?
+    tail -n 40 "$logs/browser.log" | grep -E '^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)' \
+        >"$logs/browser-summary.log" || true
+    passed=$((passed + $(count "$logs/browser-summary.log" '(passed|flaky)')))
+    failed=$((failed + $(count "$logs/browser-summary.log" '(failed|interrupted|did not run)')))
+    return "$status"
+}
+
+tools/setup.sh test
+step "Formatting (cargo fmt)" cargo fmt --all --check
+step "Lints of the server side (cargo clippy)" clippy_server
+step "Lints of the browser side (cargo clippy)" clippy_browser
+step "The browser's dependencies (cargo tree)" browser_dependencies
+step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
+step "Unit, storage and REST tests on PostgreSQL" rust_tests
+step "The console's files (target/site)" site
+step "The release binary (target/release/tessera)" release
+step "Browser tests in Chromium (end2end)" browser_tests
+
+echo
+echo "All checks passed in $((SECONDS / 60)) min $((SECONDS % 60)) s."
+summary
