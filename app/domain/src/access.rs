@@ -86,9 +86,7 @@ impl Permissions {
     pub const fn of_user(instance: InstanceRole, workspace: Option<WorkspaceRole>) -> Self {
         let by_instance = match instance {
             InstanceRole::Owner | InstanceRole::Admin => return Self::ALL,
-            InstanceRole::Auditor => {
-                Self::of(&[Permission::WorkspaceRead, Permission::AuditRead])
-            }
+            InstanceRole::Auditor => Self::of(&[Permission::WorkspaceRead, Permission::AuditRead]),
             InstanceRole::Member => Self::NONE,
         };
         let by_workspace = match workspace {

@@ -207,8 +207,7 @@ mod tests {
             scope("d", &[]),
         ]);
         let a: ScopeName = "a".parse().unwrap();
-        let names: Vec<_> =
-            catalogue.closure([&a]).into_iter().map(ToString::to_string).collect();
+        let names: Vec<_> = catalogue.closure([&a]).into_iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a", "b", "c"]);
     }
 

@@ -234,10 +234,8 @@ mod tests {
             ip_allow: vec!["10.0.0.0/8".parse().unwrap()],
             ..facts()
         };
-        let mut demand = Demand {
-            workspace: Some("other".parse().unwrap()),
-            ..demand("other", "teams:read")
-        };
+        let mut demand =
+            Demand { workspace: Some("other".parse().unwrap()), ..demand("other", "teams:read") };
         let mut codes = vec![facts.decide(&demand, NOW)];
         demand.workspace = None;
         codes.push(facts.decide(&demand, NOW));

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use time::{Date, Duration, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
+use time::{
+    Date, Duration, OffsetDateTime, format_description::well_known::Rfc3339,
+    macros::format_description,
+};
 
 use crate::policy::{DAY_S, Policy};
 
@@ -122,10 +125,7 @@ mod tests {
         assert_eq!(parse(""), Ok(ExpiryChoice::Default));
         assert_eq!(parse("never"), Ok(ExpiryChoice::Never));
         assert_eq!(parse("30d"), Ok(ExpiryChoice::In(30 * DAY_S)));
-        assert_eq!(
-            parse("2027-08-18"),
-            Ok(ExpiryChoice::At(datetime!(2027-08-18 23:59:59 UTC)))
-        );
+        assert_eq!(parse("2027-08-18"), Ok(ExpiryChoice::At(datetime!(2027-08-18 23:59:59 UTC))));
         assert_eq!(
             parse("2027-08-18T12:00:00+02:00"),
             Ok(ExpiryChoice::At(datetime!(2027-08-18 10:00:00 UTC)))

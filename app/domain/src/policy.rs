@@ -60,6 +60,24 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The instance's policy: the Standard preset with what the instance sets in its place.
+    pub fn default_with(rules: &PolicyRules) -> Self {
+        let standard = Self::default();
+        let max_ttl_s = rules.max_ttl_s;
+        let default_ttl_s = rules.default_ttl_s.or(standard.default_ttl_s);
+        Self {
+            max_tokens: rules.max_tokens,
+            default_ttl_s: match (default_ttl_s, max_ttl_s) {
+                (Some(default), Some(longest)) => Some(default.min(longest)),
+                (default, _) => default,
+            },
+            max_ttl_s,
+            allow_never: rules.allow_never.unwrap_or(standard.allow_never),
+            prefix: rules.prefix.clone().unwrap_or(standard.prefix),
+            unique_names: rules.unique_names.unwrap_or(standard.unique_names),
+        }
+    }
+
     /// This policy with the rules of a level below. Caps and lifetimes take the smaller value,
     /// permissions the refusing one; the prefix and the default lifetime are free choices, the
     /// latter within the longest one.

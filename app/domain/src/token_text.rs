@@ -50,9 +50,8 @@ pub fn check(text: &str) -> Result<(), Malformed> {
     // Slicing by bytes: a `str` slice would panic inside a character of several bytes.
     let (prefix, rest) = bytes.split_at(underscore);
     let (separator, body) = rest.split_at(1);
-    let fits = is_prefix_bytes(prefix)
-        && separator == b"_"
-        && body.iter().all(u8::is_ascii_alphanumeric);
+    let fits =
+        is_prefix_bytes(prefix) && separator == b"_" && body.iter().all(u8::is_ascii_alphanumeric);
     if !fits {
         return Err(Malformed::Form);
     }

@@ -1,1 +1,45 @@
-//! .
+//! The core of Tessera: what every door (REST, console, command line) calls.
+//!
+//! Invariants:
+//! - [`OpContext`] is the first argument of every service method, and authorisation its first act.
+//!   Doors authenticate, translate and answer; they decide nothing.
+//! - Validation, transaction and audit row live inside the service method: no door can skip them.
+//! - All SQL is in [`store`]. A query on a tenant's rows takes a `Tenant`, which only `access` makes.
+//! - The clock and randomness come in through [`clock`] and [`entropy`].
+//! - Secrets have types of their own ([`secret`]) whose `Debug` shows nothing.
+//! - No HTTP and no leptos here.
+//!
+//! To add an operation: a file in its noun's folder (types, errors, function, tests), a method on
+//! the noun's service in `mod.rs`, its SQL in `store/<noun>.rs`.
+
+mod access;
+mod audit;
+mod authority;
+mod background;
+mod catalogues;
+pub mod clock;
+pub mod context;
+pub mod entropy;
+mod error;
+pub mod keys;
+mod password;
+pub mod secret;
+mod sessions;
+mod setup;
+pub mod store;
+mod tokens;
+mod usage;
+mod verification;
+mod workspaces;
+
+pub use audit::AuditLog;
+pub use authority::{Authority, Settings};
+pub use catalogues::{Catalogues, LoadedCatalogue, file as catalogue_file};
+pub use context::{Actor, OpContext, Surface};
+pub use error::ServiceError;
+pub use password::PASSWORD_MIN;
+pub use sessions::{Sessions, SignIn, SignedIn};
+pub use setup::{NewAdmin, Setup, SetupForm};
+pub use tokens::{MintedToken, TokenDraft, Tokens};
+pub use verification::{Decision, Rejection, Verification};
+pub use workspaces::{NewWorkspace, Workspaces};

@@ -1,0 +1,197 @@
+//! The handle that doors hold.
+
+use std::{net::IpAddr, sync::Arc};
+
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use crate::{
+    AuditLog, Catalogues, ServiceError, Sessions, Setup, Tokens, Verification, Workspaces,
+    clock::Clock,
+    context::{Actor, OpContext, Surface},
+    entropy::{self, Entropy},
+    keys::Keys,
+    password::PasswordVault,
+    store::{self, MIGRATIONS},
+    usage::UsageRecorder,
+};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A session ends when it was not used for this long.
+    pub session_idle: Duration,
+    /// A session ends after this long, used or not.
+    pub session_absolute: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { session_idle: Duration::hours(2), session_absolute: Duration::hours(12) }
+    }
+}
+
+/// The core: storage, keys, clock, randomness, and the services over them. Cheap to clone.
+#[derive(Clone)]
+pub struct Authority {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) pool: PgPool,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) settings: Settings,
+    pub(crate) passwords: PasswordVault,
+    pub(crate) usage: UsageRecorder,
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Authority")
+    }
+}
+
+impl Inner {
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, ServiceError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, Postgres>, ServiceError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
+        entropy::uuid(self.entropy.as_ref(), now)
+    }
+}
+
+impl Authority {
+    /// Puts the core together. Nothing is asked of the database yet.
+    pub fn new(
+        pool: PgPool,
+        keys: Keys,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Self {
+        let passwords = PasswordVault::new(entropy.as_ref());
+        let usage = UsageRecorder::default();
+        Self { inner: Arc::new(Inner { pool, keys, clock, entropy, settings, passwords, usage }) }
+    }
+
+    /// The context of one operation, at this moment.
+    pub fn context(
+        &self,
+        actor: Actor,
+        surface: Surface,
+        request_id: String,
+        client_ip: Option<IpAddr>,
+    ) -> OpContext {
+        // The database keeps microseconds: what is compared with it must not have more.
+        let now = self.inner.clock.now();
+        let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
+        OpContext { actor, surface, request_id, client_ip, now }
+    }
+
+    /// A new request id.
+    pub fn request_id(&self) -> String {
+        self.inner.uuid(self.inner.clock.now()).to_string()
+    }
+
+    /// Brings the schema up to this build. Several servers may do so at once.
+    pub async fn migrate(&self) -> Result<(), ServiceError> {
+        MIGRATIONS.run(&self.inner.pool).await.map_err(migrate_error)?;
+        let mut transaction = self.inner.begin().await?;
+        let now = self.inner.clock.now();
+        self.catalogues().seed(&mut transaction, now).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// How many migrations of this build the database lacks.
+    pub async fn pending_migrations(&self) -> Result<usize, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let applied = store::applied_migrations(&mut connection).await?;
+        Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
+    }
+
+    /// Whether requests can be served: the database answers and has this build's schema.
+    pub async fn ready(&self) -> Result<(), ServiceError> {
+        match self.pending_migrations().await? {
+            0 => Ok(()),
+            pending => Err(ServiceError::internal(format!("{pending} migrations are pending"))),
+        }
+    }
+
+    /// Refuses keys that did not make what the database holds: with others, every token and every
+    /// count would silently be lost.
+    ///
+    /// # Errors
+    /// `Internal` when the keys are others; its text may be shown to the operator.
+    pub async fn check_keys(&self) -> Result<(), ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        match store::instance::key_check(&mut connection).await? {
+            Some(check) if !self.inner.keys.made(&check) => Err(ServiceError::internal(
+                "the keys file is not the one that this database was set up with: restore it from its backup",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The database's clock, to compare with the machine's.
+    pub async fn database_time(&self) -> Result<OffsetDateTime, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        Ok(store::database_time(&mut connection).await?)
+    }
+
+    /// Writes what is still held back and closes the pool.
+    pub async fn close(&self) {
+        self.flush_usage().await;
+        self.inner.pool.close().await;
+    }
+
+    /// First start: the one-time link and what it leads to.
+    pub fn setup(&self) -> Setup<'_> {
+        Setup { inner: &self.inner }
+    }
+
+    /// Signing in and out.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions { inner: &self.inner }
+    }
+
+    /// Workspaces and their members.
+    pub fn workspaces(&self) -> Workspaces<'_> {
+        Workspaces { inner: &self.inner }
+    }
+
+    /// Tokens.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { inner: &self.inner }
+    }
+
+    /// Audiences and their scopes.
+    pub fn catalogues(&self) -> Catalogues<'_> {
+        Catalogues { inner: &self.inner }
+    }
+
+    /// "May this token do this?"
+    pub fn verification(&self) -> Verification<'_> {
+        Verification { inner: &self.inner }
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> AuditLog<'_> {
+        AuditLog { inner: &self.inner }
+    }
+}
+
+fn migrate_error(error: sqlx::migrate::MigrateError) -> ServiceError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) => error.into(),
+        other => ServiceError::internal(other),
+    }
+}

@@ -1,0 +1,39 @@
+//! What a server does beside answering: writing last uses, forgetting what is over.
+
+use std::time::Duration;
+
+use crate::{Authority, ServiceError, store};
+
+/// How long a last use may wait.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// Flushes between two clean-ups: ten minutes.
+const CLEAN_EVERY: u32 = 300;
+
+impl Authority {
+    /// Runs until dropped. A server spawns it once.
+    pub async fn run_background(self) {
+        let mut interval = tokio::time::interval(FLUSH_EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks: u32 = 0;
+        loop {
+            interval.tick().await;
+            self.flush_usage().await;
+            if ticks.is_multiple_of(CLEAN_EVERY)
+                && let Err(error) = self.forget_ended().await
+            {
+                error.log("background");
+            }
+            ticks = ticks.wrapping_add(1);
+        }
+    }
+
+    /// Removes sessions and throttle windows that are over.
+    async fn forget_ended(&self) -> Result<(), ServiceError> {
+        let now = self.inner.clock.now();
+        let idle_since = now - self.inner.settings.session_idle;
+        let mut connection = self.inner.connection().await?;
+        store::sessions::delete_ended(&mut connection, now, idle_since).await?;
+        store::throttles::delete_ended(&mut connection, now).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! A catalogue as a file: TOML of the shape of [`Catalogue`].
+//!
+//! ```toml
+//! audience = "default"
+//! name = "Rivers API"
+//!
+//! [[groups]]
+//! name = "Rivers"
+//!
+//! [[groups.scopes]]
+//! name = "rivers:write"
+//! description = "Create, change and delete rivers."
+//! risk = "write"            # read, write or admin
+//! implies = ["rivers:read"]
+//! ```
+
+use domain::catalogue::{Catalogue, CatalogueError};
+use thiserror::Error;
+
+/// Why a file is no catalogue.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Not TOML, or not of a catalogue's shape; says where.
+    #[error("{0}")]
+    Form(#[from] toml::de::Error),
+    /// The parts do not fit together.
+    #[error("{0}")]
+    Catalogue(#[from] CatalogueError),
+}
+
+/// Reads and checks a catalogue.
+///
+/// # Errors
+/// [`FileError`], whose text names the line or the scope at fault.
+pub fn parse_toml(text: &str) -> Result<Catalogue, FileError> {
+    let catalogue: Catalogue = toml::from_str(text)?;
+    catalogue.check()?;
+    Ok(catalogue)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn seeds_are_catalogues() {
+        for seed in super::super::SEEDS {
+            let catalogue = parse_toml(seed).unwrap();
+            assert!(catalogue.scopes().all(|scope| !scope.description.as_ref().is_empty()));
+        }
+    }
+
+    #[test]
+    fn mistake_is_named() {
+        let error = parse_toml("audience = \"default\"\nname = \"x\"\ncolour = 1").unwrap_err();
+        assert!(error.to_string().contains("colour"), "{error}");
+        let text = "audience = \"d\"\nname = \"x\"\n[[groups]]\nname = \"g\"\n[[groups.scopes]]\nname = \"a\"\ndescription = \"\"\nimplies = [\"b\"]";
+        assert_eq!(
+            parse_toml(text).unwrap_err().to_string(),
+            "a implies b, which is not in this catalogue"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_text_never_panics(text in any::<String>()) {
+            let _ = parse_toml(&text);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Who asks, through which door, when.
+
+use std::{net::IpAddr, sync::Arc};
+
+use domain::{decision::Facts, session::Visitor};
+use time::OffsetDateTime;
+
+/// What every service method is told first.
+#[derive(Clone, Debug)]
+pub struct OpContext {
+    /// Who asks.
+    pub actor: Actor,
+    /// The way in.
+    pub surface: Surface,
+    /// The request's id, for the log and the audit row.
+    pub request_id: String,
+    /// The caller's address, when there is one.
+    pub client_ip: Option<IpAddr>,
+    /// This moment. One operation happens at one moment.
+    pub now: OffsetDateTime,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// Nobody that Tessera knows.
+    Anonymous,
+    /// Whoever runs the program on the server itself, with its keys and its database: everything.
+    Operator,
+    /// A person with a session.
+    User(Visitor),
+    /// A token that manages tokens.
+    Token(Arc<Facts>),
+}
+
+/// A way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// The browser console.
+    Console,
+    /// The REST API.
+    Rest,
+    /// The command line.
+    Cli,
+    /// `/auth/forward`.
+    Forward,
+}
+
+impl Surface {
+    /// The name that audit rows carry.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Rest => "rest",
+            Self::Cli => "cli",
+            Self::Forward => "forward",
+        }
+    }
+}

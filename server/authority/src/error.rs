@@ -1,0 +1,161 @@
+//! What a service method can fail with: for each case, what the caller can do about it.
+
+use domain::{
+    ids::TokenId,
+    problem::{FieldError, Problem, ProblemCode},
+};
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+/// The failure of a service method. `Unavailable` and `Internal` keep their cause, which is logged
+/// and never sent.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// The caller is nobody that Tessera knows.
+    #[error("not authenticated")]
+    Unauthenticated,
+    /// E-mail and password do not fit together.
+    #[error("wrong e-mail address or password")]
+    InvalidCredentials,
+    /// The caller sees it, but may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(&'static str),
+    /// The presented token lacks this scope of the audience `tessera`.
+    #[error("the token lacks the scope {0}")]
+    InsufficientScope(&'static str),
+    /// There is none, or the caller may not know that there is.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// Values that cannot be used.
+    #[error("invalid values: {0:?}")]
+    Invalid(Vec<FieldError>),
+    /// A name that must be unique is in use.
+    #[error("{} {}", .0.field, .0.message)]
+    AlreadyExists(FieldError),
+    /// The same form made its token before.
+    #[error("this form made token {0} before")]
+    AlreadyCreated(TokenId),
+    /// Policy allows no further token.
+    #[error("the limit of {0} tokens is reached")]
+    TokenLimitReached(i64),
+    /// Too many failed attempts.
+    #[error("too many attempts; again in {0} s")]
+    TooManyAttempts(u64),
+    /// The database cannot be reached.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] StoreError),
+    /// A fault of Tessera's own.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ServiceError {
+    /// One field that cannot be used.
+    pub fn invalid(field: &str, message: impl ToString) -> Self {
+        Self::Invalid(vec![FieldError::new(field, message)])
+    }
+
+    /// A fault of Tessera's own.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The stable code.
+    pub const fn code(&self) -> ProblemCode {
+        match self {
+            Self::Unauthenticated => ProblemCode::Unauthenticated,
+            Self::InvalidCredentials => ProblemCode::InvalidCredentials,
+            Self::Forbidden(_) => ProblemCode::Forbidden,
+            Self::InsufficientScope(_) => ProblemCode::InsufficientScope,
+            Self::NotFound(_) => ProblemCode::NotFound,
+            Self::Invalid(_) => ProblemCode::ValidationFailed,
+            Self::AlreadyExists(_) => ProblemCode::AlreadyExists,
+            Self::AlreadyCreated(_) => ProblemCode::AlreadyCreated,
+            Self::TokenLimitReached(_) => ProblemCode::TokenLimitReached,
+            Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
+            Self::Unavailable(_) => ProblemCode::Unavailable,
+            Self::Internal(_) => ProblemCode::Internal,
+        }
+    }
+
+    /// What a door sends. Holds nothing of an internal cause.
+    pub fn problem(&self) -> Problem {
+        let mut problem = Problem::new(self.code(), self.detail());
+        match self {
+            Self::Invalid(errors) => problem.errors.clone_from(errors),
+            Self::AlreadyExists(error) => problem.errors.push(error.clone()),
+            Self::TooManyAttempts(seconds) => problem.retry_after_s = Some(*seconds),
+            Self::Unavailable(_) => problem.retry_after_s = Some(1),
+            _ => {}
+        }
+        problem
+    }
+
+    /// Writes the cause to the log, when there is one that callers are not told.
+    pub fn log(&self, request_id: &str) {
+        match self {
+            Self::Unavailable(cause) => {
+                tracing::error!(request_id, cause = %chain(cause), "the database cannot be reached");
+            }
+            Self::Internal(cause) => {
+                tracing::error!(request_id, cause = %chain(cause.as_ref()), "internal error");
+            }
+            _ => {}
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Unauthenticated => "Sign in, or present a token that is valid.".into(),
+            Self::InvalidCredentials => "The e-mail address or the password is wrong.".into(),
+            Self::Forbidden(why) => (*why).into(),
+            Self::InsufficientScope(scope) => {
+                format!("The token lacks the scope {scope} of the audience tessera, or its user lacks the right.")
+            }
+            Self::NotFound(what) => {
+                format!("There is no such {what}, or you may not see it.")
+            }
+            Self::Invalid(errors) => match errors.as_slice() {
+                [error] => format!("{} {}.", error.field, error.message),
+                errors => format!("{} values cannot be used; errors lists them.", errors.len()),
+            },
+            Self::AlreadyExists(error) => format!("{} {}.", error.field, error.message),
+            Self::AlreadyCreated(id) => format!(
+                "This form has created its token before (id {id}). The secret was shown once and cannot be shown again."
+            ),
+            Self::TokenLimitReached(limit) => format!(
+                "The limit of {limit} tokens is reached. Delete tokens that are no longer used, or have the limit raised."
+            ),
+            Self::TooManyAttempts(seconds) => {
+                format!("Too many failed attempts. Try again in {} minutes.", seconds.div_ceil(60))
+            }
+            Self::Unavailable(_) => {
+                "Tessera cannot reach its database at the moment. Nothing was changed; try again.".into()
+            }
+            Self::Internal(_) => {
+                "Something went wrong in Tessera. The server's log has the cause under this request's id.".into()
+            }
+        }
+    }
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(error),
+            other => Self::Internal(Box::new(other)),
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! Passwords: argon2id (RFC 9106) with the parameters that OWASP's cheat sheet names as minimum.
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
+    password_hash::phc::PasswordHash,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    ServiceError,
+    entropy::{self, Entropy},
+    secret::Password,
+};
+
+/// Fewest characters of a password (NIST SP 800-63B section 5.1.1.2 asks for 8; OWASP ASVS 5.0
+/// 6.2.9 recommends more for a password that stands alone).
+pub const PASSWORD_MIN: usize = 12;
+/// Most bytes: far above any passphrase, and a bound on work.
+const PASSWORD_MAX_BYTES: usize = 1_024;
+
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Hashes at a time: each takes 19 MiB and a core.
+const CONCURRENT: usize = 2;
+
+/// Hashes and checks passwords, a few at a time, off the asynchronous threads.
+#[derive(Debug)]
+pub(crate) struct PasswordVault {
+    permits: Semaphore,
+    /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
+    decoy: String,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PasswordCheck {
+    Wrong,
+    Right,
+    /// Right, and the stored hash has weaker parameters than today's: store this one.
+    RightButOld(String),
+}
+
+impl PasswordVault {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        let salt: [u8; 16] = entropy::bytes(entropy);
+        let secret: [u8; 32] = entropy::bytes(entropy);
+        let decoy = hash_now(&secret, &salt).unwrap_or_default();
+        Self { permits: Semaphore::new(CONCURRENT), decoy }
+    }
+
+    /// A PHC string to store.
+    pub(crate) async fn hash(
+        &self,
+        password: &Password,
+        entropy: &dyn Entropy,
+    ) -> Result<String, ServiceError> {
+        let salt: [u8; 16] = entropy::bytes(entropy);
+        let password = password.clone();
+        self.run(move || hash_now(password.expose().as_bytes(), &salt)).await?
+    }
+
+    /// Checks a password. `None` for an account that does not exist or has no password: the same
+    /// work is done, and the answer is wrong.
+    pub(crate) async fn check(
+        &self,
+        password: &Password,
+        stored: Option<String>,
+        entropy: &dyn Entropy,
+    ) -> Result<PasswordCheck, ServiceError> {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.decoy.clone());
+        let password = password.clone();
+        let salt: [u8; 16] = entropy::bytes(entropy);
+        self.run(move || {
+            let bytes = password.expose().as_bytes();
+            let right = bytes.len() <= PASSWORD_MAX_BYTES
+                && Argon2::default().verify_password(bytes, stored.as_str()).is_ok();
+            if !(right && known) {
+                Ok(PasswordCheck::Wrong)
+            } else if is_current(&stored) {
+                Ok(PasswordCheck::Right)
+            } else {
+                hash_now(bytes, &salt).map(PasswordCheck::RightButOld)
+            }
+        })
+        .await?
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let _permit = self.permits.acquire().await.map_err(ServiceError::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)
+    }
+}
+
+/// Says what is wrong with a password that somebody chooses.
+pub(crate) fn check_strength(password: &Password, email: &str) -> Result<(), String> {
+    let text = password.expose();
+    let length = text.chars().count();
+    if length < PASSWORD_MIN {
+        return Err(format!("must have at least {PASSWORD_MIN} characters; this has {length}"));
+    }
+    if text.len() > PASSWORD_MAX_BYTES {
+        return Err(format!("must have at most {PASSWORD_MAX_BYTES} bytes"));
+    }
+    let first = text.chars().next();
+    if text.chars().all(|character| Some(character) == first) {
+        return Err("must not be one character over and over".into());
+    }
+    let lower = text.to_lowercase();
+    let local = email.split('@').next().unwrap_or_default();
+    if lower == email
+        || (local.len() >= 4 && lower.trim_end_matches(|c: char| c.is_ascii_digit()) == local)
+    {
+        return Err("must not be your e-mail address".into());
+    }
+    Ok(())
+}
+
+fn hasher() -> Result<Argon2<'static>, ServiceError> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)
+        .map_err(|error| ServiceError::internal(error.to_string()))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash_now(password: &[u8], salt: &[u8]) -> Result<String, ServiceError> {
+    let hash: PasswordHash = hasher()?
+        .hash_password_with_salt(password, salt)
+        .map_err(|error| ServiceError::internal(error.to_string()))?;
+    Ok(hash.to_string())
+}
+
+fn is_current(stored: &str) -> bool {
+    stored.starts_with(&format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    #[tokio::test]
+    async fn right_password_is_right_and_wrong_or_unknown_is_wrong() {
+        let vault = PasswordVault::new(&SystemEntropy);
+        let password = Password::new("correct horse battery".into());
+        let stored = vault.hash(&password, &SystemEntropy).await.unwrap();
+        assert!(is_current(&stored));
+        let check = async |password: &Password, stored: Option<String>| {
+            vault.check(password, stored, &SystemEntropy).await.unwrap()
+        };
+        assert_eq!(check(&password, Some(stored.clone())).await, PasswordCheck::Right);
+        let wrong = Password::new("correct horse batterz".into());
+        assert_eq!(check(&wrong, Some(stored)).await, PasswordCheck::Wrong);
+        assert_eq!(check(&password, None).await, PasswordCheck::Wrong);
+    }
+
+    #[tokio::test]
+    async fn hash_of_weaker_parameters_is_replaced() {
+        let vault = PasswordVault::new(&SystemEntropy);
+        let weak: PasswordHash =
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap())
+                .hash_password_with_salt(b"correct horse battery", b"0123456789abcdef")
+                .unwrap();
+        let password = Password::new("correct horse battery".into());
+        let outcome = vault.check(&password, Some(weak.to_string()), &SystemEntropy).await.unwrap();
+        let PasswordCheck::RightButOld(stronger) = outcome else { panic!("{outcome:?}") };
+        assert!(is_current(&stronger));
+    }
+
+    #[test]
+    fn weak_choice_is_told_why() {
+        let check =
+            |text: &str| check_strength(&Password::new(text.into()), "ada.lovelace@example.com");
+        assert!(check("short").unwrap_err().contains("at least 12"));
+        assert!(check("aaaaaaaaaaaaaaa").is_err());
+        assert!(check("ada.lovelace1").is_err());
+        assert!(check("ada.lovelace@example.com").is_err());
+        assert!(check(&"x1".repeat(600)).is_err());
+        assert!(check("correct horse battery").is_ok());
+        assert!(check("пароль-пароль").is_ok());
+    }
+}

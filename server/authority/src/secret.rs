@@ -1,0 +1,100 @@
+//! Secrets: types whose `Debug` shows nothing, and what is stored instead of them.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::token_text;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use crate::entropy::{self, Entropy};
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Takes a text that must not be seen. It is wiped from memory when dropped.
+            pub fn new(text: String) -> Self {
+                Self(SecretString::from(text))
+            }
+
+            /// The text itself. Every use is a place to look at.
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str(concat!(stringify!($name), "([hidden])"))
+            }
+        }
+    };
+}
+
+secret!(
+    /// A password as typed.
+    Password
+);
+secret!(
+    /// What a session's cookie holds: 256 random bits in base64url.
+    SessionSecret
+);
+secret!(
+    /// What the one-time set-up link holds: 256 random bits in base64url.
+    SetupSecret
+);
+secret!(
+    /// A token's text. Leaves the server once, in the answer to its creation.
+    TokenSecret
+);
+
+impl SessionSecret {
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
+        Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
+    }
+
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose()).into()
+    }
+}
+
+impl SetupSecret {
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
+        Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
+    }
+
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose()).into()
+    }
+}
+
+impl TokenSecret {
+    pub(crate) fn generate(prefix: &str, entropy: &dyn Entropy) -> Self {
+        Self::new(token_text::compose(prefix, &entropy::token_random(entropy)))
+    }
+
+    pub(crate) fn hint(&self) -> String {
+        token_text::hint(self.expose())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SystemEntropy;
+
+    #[test]
+    fn debug_of_a_secret_shows_nothing_of_it() {
+        let secret = TokenSecret::generate("tsr", &SystemEntropy);
+        let shown = format!("{secret:?} {:?}", Password::new("hunter2hunter2".into()));
+        assert_eq!(shown, "TokenSecret([hidden]) Password([hidden])");
+        assert!(token_text::check(secret.expose()).is_ok());
+    }
+
+    #[test]
+    fn session_secret_has_256_bits() {
+        assert_eq!(SessionSecret::generate(&SystemEntropy).expose().len(), 43);
+    }
+}

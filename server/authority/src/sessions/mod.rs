@@ -1,0 +1,81 @@
+//! Sessions of people in the console.
+//!
+//! A session's secret is 256 random bits in a cookie; the database has its SHA-256. It ends when it
+//! is idle too long, at its absolute end, at sign-out, and when its user is disabled. Signing in
+//! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
+
+mod resolve;
+mod sign_in;
+mod sign_out;
+mod throttle;
+
+use domain::session::Visitor;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::{
+    OpContext, ServiceError,
+    authority::Inner,
+    secret::{Password, SessionSecret},
+    store::sessions::{self as store, NewSession},
+};
+
+/// Longest user agent that is kept, in characters.
+const USER_AGENT_MAX: usize = 256;
+
+/// Signing in and out.
+#[derive(Clone, Copy)]
+pub struct Sessions<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// What a person types to sign in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The address, as typed.
+    pub email: String,
+    /// The password, as typed.
+    pub password: Password,
+    /// The browser's name of itself.
+    pub user_agent: Option<String>,
+}
+
+/// A new session.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// For the cookie. Leaves the server once.
+    pub secret: SessionSecret,
+    /// Who it is.
+    pub visitor: Visitor,
+    /// Its absolute end.
+    pub expires_at: OffsetDateTime,
+}
+
+impl Inner {
+    /// Makes a session within a transaction.
+    pub(crate) async fn open_session(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        visitor: Visitor,
+        user_agent: Option<&str>,
+    ) -> Result<SignedIn, ServiceError> {
+        let secret = SessionSecret::generate(self.entropy.as_ref());
+        let expires_at = ctx.now + self.settings.session_absolute;
+        let user_agent: String = user_agent
+            .unwrap_or_default()
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(USER_AGENT_MAX)
+            .collect();
+        let session = NewSession {
+            digest: &secret.digest(),
+            user: visitor.user.id,
+            expires_at,
+            client_ip: ctx.client_ip,
+            user_agent: &user_agent,
+        };
+        store::insert(connection, &session, ctx.now).await?;
+        Ok(SignedIn { secret, visitor, expires_at })
+    }
+}

@@ -1,0 +1,31 @@
+//! Whose session a cookie is.
+
+use domain::session::Visitor;
+use time::Duration;
+
+use super::Sessions;
+use crate::{OpContext, ServiceError, secret::SessionSecret, store::sessions as store};
+
+/// A session's last use is kept to the minute: a page of many requests writes once.
+const TOUCH_EVERY: Duration = Duration::minutes(1);
+
+impl Sessions<'_> {
+    /// The person whose session this is; `None` when it is unknown or over. Notes its use.
+    pub async fn resolve(
+        &self,
+        ctx: &OpContext,
+        secret: &SessionSecret,
+    ) -> Result<Option<Visitor>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let digest = secret.digest();
+        let idle_since = ctx.now - self.inner.settings.session_idle;
+        let Some(session) = store::live(&mut connection, &digest, ctx.now, idle_since).await?
+        else {
+            return Ok(None);
+        };
+        if session.last_seen_at + TOUCH_EVERY <= ctx.now {
+            store::touch(&mut connection, &digest, ctx.now).await?;
+        }
+        Ok(Some(session.visitor))
+    }
+}

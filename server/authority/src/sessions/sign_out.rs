@@ -1,0 +1,33 @@
+//! Sign out.
+
+use super::Sessions;
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    secret::SessionSecret,
+    store::sessions as store,
+};
+
+impl Sessions<'_> {
+    /// Ends a session. One that is not there is ended already.
+    pub async fn sign_out(
+        &self,
+        ctx: &OpContext,
+        secret: &SessionSecret,
+    ) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        if let Some(user) = store::delete(&mut transaction, &secret.digest()).await? {
+            let change = Change {
+                workspace: None,
+                action: "session.sign_out",
+                subject_id: Some(user.0),
+                subject_name: "session",
+                before: None,
+                after: None,
+            };
+            record(&mut transaction, ctx, change).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

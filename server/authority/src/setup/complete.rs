@@ -1,0 +1,98 @@
+//! Set-up by the one-time link.
+
+use domain::{
+    names::{DisplayName, Email},
+    problem::FieldError,
+    roles::InstanceRole,
+    session::Visitor,
+};
+
+use super::{Founding, Setup, link};
+use crate::{
+    OpContext, ServiceError, SignedIn,
+    context::Actor,
+    password::check_strength,
+    secret::{Password, SetupSecret},
+};
+
+/// What the person who opens the link types.
+#[derive(Debug)]
+pub struct SetupForm {
+    /// The organisation's name.
+    pub organisation: String,
+    /// The owner's address.
+    pub email: String,
+    /// The owner's name.
+    pub name: String,
+    /// The owner's password.
+    pub password: Password,
+    /// The first workspace's name.
+    pub workspace_name: String,
+    /// The browser's name of itself.
+    pub user_agent: Option<String>,
+}
+
+impl Setup<'_> {
+    /// Sets the instance up and signs its owner in.
+    ///
+    /// # Errors
+    /// `NotFound` as [`Setup::check_link`]; `Invalid` with the fields `organisation`, `email`,
+    /// `name`, `password`, `workspace_name`.
+    pub async fn complete(
+        &self,
+        ctx: &OpContext,
+        secret: &SetupSecret,
+        form: SetupForm,
+    ) -> Result<SignedIn, ServiceError> {
+        self.check_link(ctx, secret).await?;
+        let mut errors = Vec::new();
+        let organisation = parse::<DisplayName>("organisation", &form.organisation, &mut errors);
+        let email = parse::<Email>("email", &form.email, &mut errors);
+        let name = parse::<DisplayName>("name", &form.name, &mut errors);
+        let workspace = parse::<DisplayName>("workspace_name", &form.workspace_name, &mut errors);
+        let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
+        if let Err(message) = check_strength(&form.password, address) {
+            errors.push(FieldError::new("password", message));
+        }
+        let (Some(organisation), Some(email), Some(name), Some(workspace), true) =
+            (organisation, email, name, workspace, errors.is_empty())
+        else {
+            return Err(ServiceError::Invalid(errors));
+        };
+        let hash = self.inner.passwords.hash(&form.password, self.inner.entropy.as_ref()).await?;
+        let mut transaction = self.inner.begin().await?;
+        // Again, now that it counts: the link may have been used while the password was hashed.
+        link::check(&mut transaction, ctx, secret).await?;
+        let founding = Founding {
+            organisation: &organisation,
+            email: &email,
+            name: &name,
+            password_hash: &hash,
+            workspace: &workspace,
+        };
+        let owner = self.found(&mut transaction, ctx, &founding).await?;
+        let visitor = Visitor { user: owner, instance_role: InstanceRole::Owner };
+        let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };
+        let signed_in = self
+            .inner
+            .open_session(&mut transaction, &ctx, visitor, form.user_agent.as_deref())
+            .await?;
+        transaction.commit().await?;
+        Ok(signed_in)
+    }
+}
+
+/// Parses one field; what is wrong goes to `errors`.
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    field: &str,
+    text: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    match text.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            errors.push(FieldError::new(field, error));
+            None
+        }
+    }
+}

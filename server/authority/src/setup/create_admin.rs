@@ -1,0 +1,96 @@
+//! Set-up without a browser, and further administrators, by the command line.
+
+use domain::{
+    ids::UserId,
+    names::{DisplayName, Email},
+    problem::FieldError,
+    roles::{InstanceRole, UserKind},
+    token::UserSummary,
+};
+
+use super::{Founding, Setup, complete::parse, email_taken};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    password::check_strength,
+    secret::Password,
+    store::{instance, users},
+};
+
+/// An administrator to make.
+#[derive(Debug)]
+pub struct NewAdmin {
+    /// The address.
+    pub email: String,
+    /// The name; the part of the address before the `@` when there is none.
+    pub name: Option<String>,
+    /// The password.
+    pub password: Password,
+}
+
+impl Setup<'_> {
+    /// Makes an administrator of the instance. On an empty database this is the set-up: the
+    /// administrator becomes its owner, in an organisation and a workspace "Workspace 1".
+    pub async fn create_admin(
+        &self,
+        ctx: &OpContext,
+        admin: NewAdmin,
+    ) -> Result<UserSummary, ServiceError> {
+        ctx.is_operator()?;
+        let mut errors = Vec::new();
+        let email = parse::<Email>("email", &admin.email, &mut errors);
+        let given = admin
+            .name
+            .as_deref()
+            .unwrap_or_else(|| admin.email.trim().split('@').next().unwrap_or_default());
+        let name = parse::<DisplayName>("name", given, &mut errors);
+        let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
+        if let Err(message) = check_strength(&admin.password, address) {
+            errors.push(FieldError::new("password", message));
+        }
+        let (Some(email), Some(name), true) = (email, name, errors.is_empty()) else {
+            return Err(ServiceError::Invalid(errors));
+        };
+        let hash = self.inner.passwords.hash(&admin.password, self.inner.entropy.as_ref()).await?;
+        let mut transaction = self.inner.begin().await?;
+        let user = if instance::exists(&mut transaction).await? {
+            let summary = UserSummary {
+                id: UserId(self.inner.uuid(ctx.now)),
+                email: email.to_string(),
+                name: name.to_string(),
+            };
+            let user = users::NewUser {
+                id: summary.id,
+                kind: UserKind::Person,
+                email: &email,
+                name: name.as_ref(),
+                password_hash: Some(&hash),
+                instance_role: InstanceRole::Admin,
+            };
+            users::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;
+            let change = Change {
+                workspace: None,
+                action: "user.create",
+                subject_id: Some(summary.id.0),
+                subject_name: email.as_ref(),
+                before: None,
+                after: Some(serde_json::json!({ "instance_role": InstanceRole::Admin })),
+            };
+            record(&mut transaction, ctx, change).await?;
+            summary
+        } else {
+            let organisation = "Tessera".parse().map_err(ServiceError::internal)?;
+            let workspace = "Workspace 1".parse().map_err(ServiceError::internal)?;
+            let founding = Founding {
+                organisation: &organisation,
+                email: &email,
+                name: &name,
+                password_hash: &hash,
+                workspace: &workspace,
+            };
+            self.found(&mut transaction, ctx, &founding).await?
+        };
+        transaction.commit().await?;
+        Ok(user)
+    }
+}

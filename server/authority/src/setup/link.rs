@@ -1,0 +1,52 @@
+//! The one-time link: 256 random bits, 24 hours, gone once used.
+
+use subtle::ConstantTimeEq as _;
+use time::Duration;
+
+use super::Setup;
+use crate::{OpContext, ServiceError, secret::SetupSecret, store::instance};
+
+const LIFETIME: Duration = Duration::hours(24);
+
+impl Setup<'_> {
+    /// A new link in place of an older one; `None` when the instance is set up.
+    pub async fn issue_link(&self, ctx: &OpContext) -> Result<Option<SetupSecret>, ServiceError> {
+        ctx.is_operator()?;
+        let mut transaction = self.inner.begin().await?;
+        if instance::exists(&mut transaction).await? {
+            return Ok(None);
+        }
+        let secret = SetupSecret::generate(self.inner.entropy.as_ref());
+        instance::replace_setup_link(&mut transaction, &secret.digest(), ctx.now + LIFETIME)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some(secret))
+    }
+
+    /// Whether this link leads anywhere.
+    ///
+    /// # Errors
+    /// `NotFound` when it is wrong, too old, replaced, or the instance is set up.
+    pub async fn check_link(
+        &self,
+        ctx: &OpContext,
+        secret: &SetupSecret,
+    ) -> Result<(), ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        check(&mut connection, ctx, secret).await
+    }
+}
+
+pub(super) async fn check(
+    connection: &mut sqlx::PgConnection,
+    ctx: &OpContext,
+    secret: &SetupSecret,
+) -> Result<(), ServiceError> {
+    let stored = instance::setup_link(connection, ctx.now).await?;
+    let fits = stored.is_some_and(|stored| bool::from(stored.ct_eq(&secret.digest()[..])));
+    if fits && !instance::exists(connection).await? {
+        Ok(())
+    } else {
+        Err(ServiceError::NotFound("set-up link"))
+    }
+}

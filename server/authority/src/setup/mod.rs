@@ -1,0 +1,126 @@
+//! First start: from an empty database to an organisation with an owner and a workspace.
+//!
+//! There are two ways: the one-time link that the server prints, and `tessera admin create` on the
+//! command line. Both end in the same transaction.
+
+mod complete;
+mod create_admin;
+mod link;
+
+pub use complete::SetupForm;
+pub use create_admin::NewAdmin;
+
+use domain::{
+    ids::{UserId, WorkspaceId},
+    names::{DisplayName, Email, Slug},
+    roles::{InstanceRole, UserKind, WorkspaceRole},
+    token::UserSummary,
+};
+use sqlx::PgConnection;
+
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    authority::Inner,
+    store::{StoreError, instance, users, workspaces},
+};
+
+/// First start.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// Everything that the first transaction needs, checked.
+struct Founding<'a> {
+    organisation: &'a DisplayName,
+    email: &'a Email,
+    name: &'a DisplayName,
+    password_hash: &'a str,
+    workspace: &'a DisplayName,
+}
+
+impl Setup<'_> {
+    /// Whether nobody has set up this instance yet.
+    pub async fn is_open(&self, _ctx: &OpContext) -> Result<bool, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        Ok(!instance::exists(&mut connection).await?)
+    }
+
+    /// Makes organisation, owner and first workspace. Of two at a time, one succeeds.
+    async fn found(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        founding: &Founding<'_>,
+    ) -> Result<UserSummary, ServiceError> {
+        let made = instance::insert(
+            connection,
+            founding.organisation.as_ref(),
+            &self.inner.keys.check_value(),
+            ctx.now,
+        )
+        .await;
+        match made {
+            Err(error) if error.violates("instance_pkey") => {
+                return Err(ServiceError::NotFound("set-up link"));
+            }
+            other => other?,
+        }
+        instance::delete_setup_link(connection).await?;
+        let owner = UserSummary {
+            id: UserId(self.inner.uuid(ctx.now)),
+            email: founding.email.to_string(),
+            name: founding.name.to_string(),
+        };
+        let user = users::NewUser {
+            id: owner.id,
+            kind: UserKind::Person,
+            email: founding.email,
+            name: founding.name.as_ref(),
+            password_hash: Some(founding.password_hash),
+            instance_role: InstanceRole::Owner,
+        };
+        users::insert(connection, &user, ctx.now).await.map_err(email_taken)?;
+        let workspace = WorkspaceId(self.inner.uuid(ctx.now));
+        let slug = first_slug(founding.workspace)?;
+        workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
+        workspaces::insert_member(connection, workspace, owner.id, WorkspaceRole::Admin, ctx.now)
+            .await?;
+        for (action, subject, name) in [
+            ("instance.set_up", None, founding.organisation.as_ref()),
+            ("user.create", Some(owner.id.0), founding.email.as_ref()),
+            ("workspace.create", Some(workspace.0), slug.as_ref()),
+        ] {
+            let change = Change {
+                workspace: (action == "workspace.create").then_some(workspace),
+                action,
+                subject_id: subject,
+                subject_name: name,
+                before: None,
+                after: None,
+            };
+            record(connection, ctx, change).await?;
+        }
+        Ok(owner)
+    }
+}
+
+/// The slug of the first workspace: what its name suggests, else `workspace-1`.
+fn first_slug(name: &DisplayName) -> Result<Slug, ServiceError> {
+    match Slug::suggested_by(name.as_ref()) {
+        Some(slug) => Ok(slug),
+        None => "workspace-1".parse().map_err(ServiceError::internal),
+    }
+}
+
+fn email_taken(error: StoreError) -> ServiceError {
+    if error.violates("users_email_unique") {
+        ServiceError::AlreadyExists(domain::problem::FieldError::new(
+            "email",
+            "is in use by another user",
+        ))
+    } else {
+        error.into()
+    }
+}

@@ -1,0 +1,71 @@
+//! The instance's one row and the one-time set-up link.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+
+/// The check value of the keys, when the instance is set up.
+pub(crate) async fn key_check(
+    connection: &mut PgConnection,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT key_check FROM instance").fetch_optional(connection).await?)
+}
+
+/// Whether the instance is set up.
+pub(crate) async fn exists(connection: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM instance) AS "exists!""#)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Makes the one row. Of two set-ups at a time, the constraint `instance_pkey` lets one through.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    name: &str,
+    key_check: &[u8],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO instance (name, key_check, created_at) VALUES ($1, $2, $3)",
+        name,
+        key_check,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Keeps the digest of a new set-up link in place of an older one.
+pub(crate) async fn replace_setup_link(
+    connection: &mut PgConnection,
+    digest: &[u8; 32],
+    expires_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO setup_links (digest, expires_at) VALUES ($1, $2)
+         ON CONFLICT (singleton) DO UPDATE SET digest = excluded.digest, expires_at = excluded.expires_at",
+        &digest[..],
+        expires_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The digest of the set-up link, unless it is over.
+pub(crate) async fn setup_link(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT digest FROM setup_links WHERE expires_at > $1", now)
+        .fetch_optional(connection)
+        .await?)
+}
+
+/// Forgets the set-up link.
+pub(crate) async fn delete_setup_link(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM setup_links").execute(connection).await?;
+    Ok(())
+}

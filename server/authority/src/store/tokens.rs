@@ -1,0 +1,260 @@
+//! Tokens: the records.
+
+use std::net::IpAddr;
+
+use domain::{
+    ids::{AudienceId, TokenId, UserId},
+    token::{Token, TokenState, UserSummary},
+};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{StoreError, secrets::parse_all};
+use crate::access::Tenant;
+
+/// A token to insert.
+pub(crate) struct NewToken<'a> {
+    pub(crate) id: TokenId,
+    pub(crate) user: UserId,
+    pub(crate) created_by: Option<UserId>,
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) scopes: &'a [String],
+    pub(crate) not_before: Option<OffsetDateTime>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) ip_allow: &'a [String],
+    pub(crate) hint: &'a str,
+    pub(crate) creation_key: Option<Uuid>,
+}
+
+/// A token's row with the names that go with it. Shared with the list.
+pub(super) struct TokenRow {
+    pub(super) id: Uuid,
+    pub(super) num: i64,
+    pub(super) workspace: String,
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) enabled: bool,
+    pub(super) not_before: Option<OffsetDateTime>,
+    pub(super) expires_at: Option<OffsetDateTime>,
+    pub(super) ip_allow: Vec<String>,
+    pub(super) hint: String,
+    pub(super) last_used_at: Option<OffsetDateTime>,
+    pub(super) last_used_ip: Option<String>,
+    pub(super) created_at: OffsetDateTime,
+    pub(super) updated_at: OffsetDateTime,
+    pub(super) user_id: Uuid,
+    pub(super) user_email: String,
+    pub(super) user_name: String,
+    pub(super) creator_id: Option<Uuid>,
+    pub(super) creator_email: Option<String>,
+    pub(super) creator_name: Option<String>,
+    pub(super) audiences: Vec<String>,
+}
+
+impl TokenRow {
+    /// The domain's token; its state is derived for `now`.
+    pub(super) fn at(self, now: OffsetDateTime) -> Result<Token, StoreError> {
+        let corrupt = |column| StoreError::corrupt(column, self.id);
+        let state = TokenState::of(self.enabled, self.not_before, self.expires_at, now);
+        let created_by = self.creator_id.map(|id| UserSummary {
+            id: id.into(),
+            email: self.creator_email.unwrap_or_default(),
+            name: self.creator_name.unwrap_or_default(),
+        });
+        Ok(Token {
+            id: self.id.into(),
+            num: self.num,
+            workspace: self.workspace.parse().map_err(|_| corrupt("workspaces.slug"))?,
+            description: self.description.parse().map_err(|_| corrupt("tokens.description"))?,
+            user: UserSummary {
+                id: self.user_id.into(),
+                email: self.user_email,
+                name: self.user_name,
+            },
+            created_by,
+            audiences: parse_all(&self.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
+            scopes: parse_all(&self.scopes).ok_or_else(|| corrupt("tokens.scopes"))?,
+            enabled: self.enabled,
+            active: state == TokenState::Active,
+            state,
+            hint: self.hint,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
+            ip_allow: parse_all(&self.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            last_used_at: self.last_used_at,
+            last_used_ip: self
+                .last_used_ip
+                .map(|text| text.parse::<IpAddr>())
+                .transpose()
+                .map_err(|_| corrupt("tokens.last_used_ip"))?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            name: self.name,
+        })
+    }
+}
+
+/// Inserts a token without its audiences and its secret.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    token: &NewToken<'_>,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
+                             expires_at, ip_allow, hint, creation_key, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)",
+        token.id.0,
+        tenant.id().0,
+        token.user.0,
+        token.created_by.map(|user| user.0),
+        token.name,
+        token.description,
+        token.scopes,
+        token.not_before,
+        token.expires_at,
+        token.ip_allow,
+        token.hint,
+        token.creation_key,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Binds a token to its audiences.
+pub(crate) async fn insert_audiences(
+    connection: &mut PgConnection,
+    token: TokenId,
+    audiences: &[AudienceId],
+) -> Result<(), StoreError> {
+    let audiences: Vec<Uuid> = audiences.iter().map(|audience| audience.0).collect();
+    sqlx::query!(
+        "INSERT INTO token_audiences (token_id, audience_id) SELECT $1, unnest($2::uuid[])",
+        token.0,
+        &audiences,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The token with this id, unless it was deleted.
+pub(crate) async fn by_id(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    now: OffsetDateTime,
+) -> Result<Option<Token>, StoreError> {
+    sqlx::query_as!(
+        TokenRow,
+        r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
+                  t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                  t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
+                  c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
+                  ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
+                         WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!"
+             FROM tokens t
+             JOIN workspaces w ON w.id = t.workspace_id
+             JOIN users u ON u.id = t.user_id
+             LEFT JOIN users c ON c.id = t.created_by
+            WHERE t.workspace_id = $1 AND t.id = $2 AND t.deleted_at IS NULL"#,
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(|row| row.at(now))
+    .transpose()
+}
+
+/// The token that this form made before, deleted or not.
+pub(crate) async fn by_creation_key(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    creation_key: Uuid,
+) -> Result<Option<TokenId>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM tokens WHERE workspace_id = $1 AND creation_key = $2",
+        tenant.id().0,
+        creation_key,
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(TokenId))
+}
+
+/// Tokens that count against a cap: of the workspace, or of the whole instance for `None`.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    tenant: Option<Tenant>,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM tokens
+            WHERE deleted_at IS NULL AND ($1::uuid IS NULL OR workspace_id = $1)"#,
+        tenant.map(|tenant| tenant.id().0),
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Whether a token of the workspace has this name, without regard to case.
+pub(crate) async fn name_is_taken(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    name: &str,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tokens WHERE workspace_id = $1 AND lower(name) = lower($2)
+                                               AND deleted_at IS NULL) AS "taken!""#,
+        tenant.id().0,
+        name,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Makes a token a tombstone. `false` when it was one already or is not there.
+pub(crate) async fn delete(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens SET deleted_at = $3, enabled = false, updated_at = $3
+          WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        tenant.id().0,
+        id.0,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Notes the last use of many tokens at once; each row is written once a minute at most.
+pub(crate) async fn note_use(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    times: &[OffsetDateTime],
+    addresses: &[String],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE tokens t SET last_used_at = used.at, last_used_ip = NULLIF(used.address, '')
+           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS used (id, at, address)
+          WHERE t.id = used.id
+            AND (t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute')",
+        ids,
+        times,
+        addresses,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

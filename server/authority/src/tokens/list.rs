@@ -1,0 +1,45 @@
+//! List a workspace's tokens.
+
+use domain::{
+    access::Permission,
+    names::Slug,
+    token::{Page, Token},
+    token_query::TokenQuery,
+};
+
+use super::Tokens;
+use crate::{OpContext, ServiceError, access, store};
+
+/// Longest search text, in characters: longer than anything that it is compared with.
+const SEARCH_MAX: usize = 256;
+
+impl Tokens<'_> {
+    /// A page of a workspace's tokens, deleted ones left out.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `q`, `limit`, `cursor`.
+    pub async fn list(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        query: &TokenQuery,
+    ) -> Result<Page<Token>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, workspace, Permission::TokensRead).await?;
+        if query.q.contains('\0') || query.q.chars().count() > SEARCH_MAX {
+            let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
+            return Err(ServiceError::invalid("q", message));
+        }
+        if query.limit == 0 || query.limit > domain::token_query::LIMIT_MAX {
+            let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);
+            return Err(ServiceError::invalid("limit", message));
+        }
+        store::list_tokens(&mut connection, access.tenant(), query, ctx.now).await?.map_err(|_| {
+            ServiceError::invalid(
+                "cursor",
+                "must be `next` of a page of this list in the same order",
+            )
+        })
+    }
+}

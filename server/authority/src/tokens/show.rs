@@ -1,0 +1,30 @@
+//! Show a token.
+
+use domain::{access::Permission, ids::TokenId, token::Token};
+
+use super::Tokens;
+use crate::{OpContext, ServiceError, access, store::tokens as store};
+
+impl Tokens<'_> {
+    /// A token's record, never its secret.
+    pub async fn show(&self, ctx: &OpContext, id: TokenId) -> Result<Token, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise_token(&mut connection, ctx, id, Permission::TokensRead).await?;
+        store::by_id(&mut connection, access.tenant(), id, ctx.now)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))
+    }
+
+    /// The record of the token that asks. Every token may see itself.
+    pub async fn show_self(&self, ctx: &OpContext) -> Result<Token, ServiceError> {
+        let crate::Actor::Token(facts) = &ctx.actor else {
+            return Err(ServiceError::Unauthenticated);
+        };
+        let mut connection = self.inner.connection().await?;
+        let tenant = access::Tenant::of_own_token(facts);
+        store::by_id(&mut connection, tenant, facts.token_id, ctx.now)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))
+    }
+}

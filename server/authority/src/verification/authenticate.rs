@@ -1,0 +1,34 @@
+//! A presented token as the caller's own credential at Tessera's API.
+
+use domain::decision::{DecisionCode, Demand};
+
+use super::{Decision, Verification};
+use crate::{Actor, OpContext, ServiceError};
+
+/// Why a credential is not accepted.
+#[derive(Debug)]
+pub enum Rejection {
+    /// The token is not accepted, for this reason.
+    Refused(DecisionCode),
+    /// It could not be found out.
+    Failed(ServiceError),
+}
+
+impl From<ServiceError> for Rejection {
+    fn from(error: ServiceError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Verification<'_> {
+    /// The actor that a presented token is. Its audience is not asked for here: every token may see
+    /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
+    pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
+        let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
+        let Decision { code, facts } = self.decide(ctx, presented, &demand).await?;
+        match facts {
+            Some(facts) if code == DecisionCode::Valid => Ok(Actor::Token(facts)),
+            _ => Err(Rejection::Refused(code)),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! A token that speaks for itself, at a gateway.
+
+use domain::decision::{DecisionCode, Demand};
+
+use super::{Decision, Verification};
+use crate::{OpContext, ServiceError};
+
+impl Verification<'_> {
+    /// Decides whether the presented token may do what is demanded. Needs no credential beside the
+    /// token itself: it tells its holder nothing that using it would not.
+    pub async fn decide(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        demand: &Demand,
+    ) -> Result<Decision, ServiceError> {
+        let facts = match self.facts(presented).await? {
+            Ok(facts) => facts,
+            Err(decision) => return Ok(decision),
+        };
+        let code = facts.decide(demand, ctx.now);
+        if code == DecisionCode::Valid {
+            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
+        }
+        Ok(Decision { code, facts: Some(facts) })
+    }
+}

@@ -1,0 +1,51 @@
+//! "May this token do this?"
+//!
+//! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts
+//! by ONE query → pure checks in a fixed order ([`Facts::decide`]) → the use is noted in memory. What
+//! is looked up are facts, which hold for every demand and every moment, so that they can be kept.
+
+mod authenticate;
+mod decide;
+mod verify;
+
+pub use authenticate::Rejection;
+
+use std::sync::Arc;
+
+use domain::decision::{DecisionCode, Facts};
+
+use crate::{ServiceError, authority::Inner, store::secrets};
+
+/// Verification.
+#[derive(Clone, Copy)]
+pub struct Verification<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The stable code.
+    pub code: DecisionCode,
+    /// The token's facts, when there is such a token. Only a `VALID` answer may tell them.
+    pub facts: Option<Arc<Facts>>,
+}
+
+impl Decision {
+    const fn without_facts(code: DecisionCode) -> Self {
+        Self { code, facts: None }
+    }
+}
+
+impl Verification<'_> {
+    /// The facts about a presented text; `Err` of a decision when there are none to have.
+    async fn facts(&self, presented: &str) -> Result<Result<Arc<Facts>, Decision>, ServiceError> {
+        if domain::token_text::check(presented).is_err() {
+            return Ok(Err(Decision::without_facts(DecisionCode::Malformed)));
+        }
+        let digests = self.inner.keys.digests(presented);
+        let mut connection = self.inner.connection().await?;
+        let facts = secrets::facts(&mut connection, &digests).await?;
+        Ok(facts.map(Arc::new).ok_or(Decision::without_facts(DecisionCode::NotFound)))
+    }
+}

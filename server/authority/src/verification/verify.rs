@@ -1,0 +1,102 @@
+//! A gateway or a service that asks about somebody else's token.
+
+use domain::{
+    access::{Permission, Permissions},
+    decision::{DecisionCode, Demand, Facts},
+    names::Slug,
+    roles::InstanceRole,
+};
+
+use super::{Decision, Verification};
+use crate::{
+    OpContext, ServiceError, access,
+    context::Actor,
+    store::{users, workspaces},
+};
+
+impl Verification<'_> {
+    /// Decides whether the presented token may do what is demanded, for a caller who may verify: in
+    /// their own workspaces, or anywhere when they manage the instance. Of other tokens they learn
+    /// `NOT_FOUND`.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `Forbidden` or `InsufficientScope` for callers who may verify nowhere.
+    pub async fn verify(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        demand: &Demand,
+    ) -> Result<Decision, ServiceError> {
+        self.may_verify(ctx).await?;
+        let facts = match self.facts(presented).await? {
+            Ok(facts) => facts,
+            Err(decision) => return Ok(decision),
+        };
+        if !self.may_verify_token(ctx, &facts).await? {
+            return Ok(Decision::without_facts(DecisionCode::NotFound));
+        }
+        let code = facts.decide(demand, ctx.now);
+        if code == DecisionCode::Valid {
+            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
+        }
+        Ok(Decision { code, facts: Some(facts) })
+    }
+
+    /// Refuses callers who may verify nowhere, before anything is looked up for them.
+    async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
+        match &ctx.actor {
+            Actor::Anonymous => Err(ServiceError::Unauthenticated),
+            Actor::Operator => Ok(()),
+            Actor::Token(facts) => {
+                let mut connection = self.inner.connection().await?;
+                access::authorise(&mut connection, ctx, &facts.workspace, Permission::Verify)
+                    .await
+                    .map(drop)
+            }
+            Actor::User(_) => {
+                let mut connection = self.inner.connection().await?;
+                let standings = workspaces::standings(&mut connection, ctx.user_id()).await?;
+                let anywhere = standings
+                    .iter()
+                    .any(|standing| access::permissions(ctx, standing).allows(Permission::Verify));
+                if anywhere {
+                    Ok(())
+                } else {
+                    Err(ServiceError::Forbidden("Your roles do not allow to verify tokens."))
+                }
+            }
+        }
+    }
+
+    /// Whether the caller, who may verify somewhere, may verify this token.
+    async fn may_verify_token(&self, ctx: &OpContext, facts: &Facts) -> Result<bool, ServiceError> {
+        if let Actor::Token(own) = &ctx.actor {
+            if own.workspace_id == facts.workspace_id {
+                return Ok(true);
+            }
+            // A gateway before an API of many workspaces: a token of an administrator of the
+            // instance verifies for all of them.
+            let mut connection = self.inner.connection().await?;
+            let user = users::by_id(&mut connection, own.user.id).await?;
+            return Ok(user.is_some_and(|user| {
+                user.enabled
+                    && matches!(user.instance_role, InstanceRole::Owner | InstanceRole::Admin)
+            }));
+        }
+        self.allows(ctx, &facts.workspace, Permission::Verify).await
+    }
+
+    async fn allows(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        permission: Permission,
+    ) -> Result<bool, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let standing =
+            workspaces::standing_by_slug(&mut connection, workspace, ctx.user_id()).await?;
+        let permissions =
+            standing.map_or(Permissions::NONE, |standing| access::permissions(ctx, &standing));
+        Ok(permissions.allows(permission))
+    }
+}

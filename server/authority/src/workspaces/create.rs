@@ -1,0 +1,83 @@
+//! Make a workspace.
+
+use domain::{
+    ids::WorkspaceId,
+    names::{DisplayName, Slug},
+    problem::FieldError,
+    roles::WorkspaceRole,
+    workspace::Workspace,
+};
+
+use super::Workspaces;
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::workspaces as store,
+};
+
+/// A workspace to make.
+#[derive(Clone, Debug)]
+pub struct NewWorkspace {
+    /// Its name in URLs; what the name suggests when there is none.
+    pub slug: Option<String>,
+    /// Its name for people.
+    pub name: String,
+}
+
+impl Workspaces<'_> {
+    /// Makes a workspace. A person who makes one becomes its administrator.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `name`, `slug`; `AlreadyExists` when the slug is in use.
+    pub async fn create(
+        &self,
+        ctx: &OpContext,
+        workspace: NewWorkspace,
+    ) -> Result<Workspace, ServiceError> {
+        ctx.manages_instance()?;
+        let mut errors = Vec::new();
+        let name: Option<DisplayName> = match workspace.name.parse() {
+            Ok(name) => Some(name),
+            Err(error) => {
+                errors.push(FieldError::new("name", error));
+                None
+            }
+        };
+        let slug = match (&workspace.slug, &name) {
+            (Some(text), _) => text.parse::<Slug>().map_err(|error| error.to_string()),
+            (None, Some(name)) => Slug::suggested_by(name.as_ref())
+                .ok_or_else(|| "cannot be made from this name: give one".to_owned()),
+            (None, None) => return Err(ServiceError::Invalid(errors)),
+        };
+        let slug = slug.map_err(|message| errors.push(FieldError::new("slug", message))).ok();
+        let (Some(name), Some(slug)) = (name, slug) else {
+            return Err(ServiceError::Invalid(errors));
+        };
+        let id = WorkspaceId(self.inner.uuid(ctx.now));
+        let mut transaction = self.inner.begin().await?;
+        store::insert(&mut transaction, id, &slug, &name, ctx.now).await.map_err(|error| {
+            if error.violates("workspaces_slug_unique") {
+                ServiceError::AlreadyExists(FieldError::new(
+                    "slug",
+                    "is in use by another workspace",
+                ))
+            } else {
+                error.into()
+            }
+        })?;
+        if let Some(user) = ctx.user_id() {
+            store::insert_member(&mut transaction, id, user, WorkspaceRole::Admin, ctx.now).await?;
+        }
+        let change = Change {
+            workspace: Some(id),
+            action: "workspace.create",
+            subject_id: Some(id.0),
+            subject_name: slug.as_ref(),
+            before: None,
+            after: Some(serde_json::json!({ "slug": slug, "name": name })),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(Workspace { id, slug, name, created_at: ctx.now })
+    }
+}
