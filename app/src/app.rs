@@ -1,0 +1,62 @@
+//! The root of the console: contexts and routes.
+
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    components::{ParentRoute, Route, Router, Routes},
+    path,
+};
+
+use crate::{
+    components::{
+        flash::provide_flash,
+        live::{Announcer, LiveRegions},
+        menus::close_menus_by_themselves,
+    },
+    pages::{
+        frame::FramePage,
+        not_found::NotFoundPage,
+        overview::OverviewPage,
+        settings::SettingsPage,
+        setup::SetupPage,
+        sign_in::SignInPage,
+        tokens::{TokenCreatePage, TokenDeletePage, TokenViewPage, TokensPage},
+        workspaces::WorkspacesPage,
+    },
+};
+
+/// The console.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_context(Announcer::new());
+    provide_flash();
+    close_menus_by_themselves();
+    let title = |text: String| {
+        if text.is_empty() { "Tessera".to_owned() } else { format!("{text} · Tessera") }
+    };
+    view! {
+        <Title formatter=title/>
+        <a class="skip-link" href="#main" rel="external">
+            "Skip to content"
+        </a>
+        <Router>
+            <Routes fallback=NotFoundPage>
+                <Route path=path!("/setup/:secret") view=SetupPage/>
+                <Route path=path!("/sign-in") view=SignInPage/>
+                <ParentRoute path=path!("/workspaces") view=FramePage>
+                    <Route path=path!("") view=WorkspacesPage/>
+                    <Route path=path!(":workspace") view=OverviewPage/>
+                    <Route path=path!(":workspace/settings") view=SettingsPage/>
+                    <ParentRoute path=path!(":workspace/settings/tokens") view=TokensPage>
+                        <Route path=path!("") view=|| ()/>
+                        <Route path=path!("new") view=TokenCreatePage/>
+                        <Route path=path!(":token") view=TokenViewPage/>
+                        <Route path=path!(":token/delete") view=TokenDeletePage/>
+                    </ParentRoute>
+                </ParentRoute>
+            </Routes>
+        </Router>
+        <LiveRegions/>
+    }
+}

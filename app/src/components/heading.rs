@@ -1,0 +1,57 @@
+//! The heading of a page, which takes the focus when somebody comes from another page.
+
+use leptos::{html::H1, prelude::*};
+
+use super::panel::is_first_page;
+
+/// The page's `<h1>`. Its text is also the document's title.
+#[component]
+pub fn Heading(
+    /// Its text.
+    #[prop(into)]
+    text: Signal<String>,
+) -> impl IntoView {
+    let node = NodeRef::<H1>::new();
+    take_focus(node);
+    view! {
+        <leptos_meta::Title text/>
+        <h1 tabindex="-1" node_ref=node>
+            {text}
+        </h1>
+    }
+}
+
+/// Focuses an element once it is there, unless it was there from the beginning.
+fn take_focus(node: NodeRef<H1>) {
+    let first_page = is_first_page();
+    Effect::new(move |_| {
+        let Some(heading) = node.get() else { return };
+        if !first_page {
+            let _ = heading.focus();
+        }
+    });
+}
+
+/// Heading, lead and actions at the top of a page.
+#[component]
+pub fn PageHead(
+    /// The heading.
+    #[prop(into)]
+    title: Signal<String>,
+    /// The line below it.
+    #[prop(optional)]
+    lead: Option<AnyView>,
+    /// Buttons at its end.
+    #[prop(optional_no_strip)]
+    actions: Option<AnyView>,
+) -> impl IntoView {
+    view! {
+        <div class="page-head">
+            <div class="page-title">
+                <Heading text=title/>
+                {lead.map(|lead| view! { <p class="page-lead">{lead}</p> })}
+            </div>
+            {actions.map(|actions| view! { <div class="page-actions">{actions}</div> })}
+        </div>
+    }
+}

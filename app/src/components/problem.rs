@@ -1,0 +1,92 @@
+//! What a page shows instead of itself when it cannot be shown.
+
+use domain::problem::{Problem, ProblemCode};
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use super::heading::Heading;
+
+/// A problem as the whole of a page: what it is, what to do, and the request's id.
+#[component]
+pub fn ProblemPage(
+    /// The problem.
+    problem: Problem,
+) -> impl IntoView {
+    let Told { title, text, action } = tell(&problem);
+    let location = use_location();
+    let here = move || format!("{}{}", location.pathname.get(), query(&location.search.get()));
+    let action = match action {
+        Action::Workspaces => view! {
+            <a class="button button-primary" href="/workspaces">"Go to workspaces"</a>
+        }
+        .into_any(),
+        Action::SignIn => view! {
+            <a
+                class="button button-primary"
+                rel="external"
+                href=move || format!("/sign-in?next={}", crate::next::escape(&here()))
+            >
+                "Sign in"
+            </a>
+        }
+        .into_any(),
+        Action::Again => view! {
+            <a class="button button-primary" rel="external" href=here>"Try again"</a>
+        }
+        .into_any(),
+    };
+    let id = problem.request_id.clone().map(|id| {
+        view! { <p class="error-id">"Request "<code>{id}</code></p> }
+    });
+    view! {
+        <section class="error-page">
+            <p class="error-code">{problem.status}</p>
+            <Heading text=title/>
+            <p class="error-text">{text}</p>
+            <p class="error-actions">{action}</p>
+            {id}
+        </section>
+    }
+}
+
+struct Told {
+    title: String,
+    text: String,
+    action: Action,
+}
+
+enum Action {
+    Workspaces,
+    SignIn,
+    Again,
+}
+
+fn tell(problem: &Problem) -> Told {
+    let (title, text, action) = match problem.code {
+        ProblemCode::NotFound => (
+            "There is no such page",
+            "The address may be mistyped, or what was here has been deleted, or it belongs to a \
+             workspace that you are not a member of.",
+            Action::Workspaces,
+        ),
+        ProblemCode::Unauthenticated => (
+            "Your session has ended",
+            "Sign in again to go on where you were.",
+            Action::SignIn,
+        ),
+        ProblemCode::Unavailable => (
+            "Tessera cannot be reached",
+            "Nothing was changed. Try again in a moment.",
+            Action::Again,
+        ),
+        ProblemCode::Forbidden | ProblemCode::CrossOrigin => {
+            (problem.title.as_str(), problem.detail.as_str(), Action::Workspaces)
+        }
+        _ => (problem.title.as_str(), problem.detail.as_str(), Action::Again),
+    };
+    Told { title: title.to_owned(), text: text.to_owned(), action }
+}
+
+fn query(search: &str) -> String {
+    if search.is_empty() { String::new() } else { format!("?{search}") }
+}

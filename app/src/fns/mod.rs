@@ -1,0 +1,25 @@
+//! Server functions: what pages read. They only read, one per file, and are called in-process
+//! while the server renders and over HTTP (POST, JSON) once the page is hydrated.
+//!
+//! To add one: a file here with `#[server(prefix = "/console/fn", …)]`. Its first line asks
+//! `request::signed_in`.
+
+pub mod frame;
+pub mod notice;
+pub mod overview;
+pub mod settings;
+pub mod setup;
+pub mod tokens_form;
+pub mod tokens_list;
+pub mod tokens_show;
+pub mod workspaces;
+
+/// A workspace's slug from a path; what is none is not found.
+#[cfg(feature = "ssr")]
+pub(crate) fn slug(text: &str) -> Result<domain::names::Slug, crate::problem::ConsoleError> {
+    use domain::problem::{Problem, ProblemCode};
+
+    text.parse().map_err(|_| {
+        crate::request::tell(Problem::new(ProblemCode::NotFound, "There is no such workspace."))
+    })
+}

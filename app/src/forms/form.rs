@@ -1,0 +1,224 @@
+//! The form itself, what it says when it failed, and its button.
+
+use domain::problem::{Problem, ProblemCode};
+use leptos::{context::Provider, either::EitherOf3, prelude::*};
+
+use super::FormState;
+use crate::{
+    components::icon::{Glyph, Icon},
+    posted::Outcome,
+};
+
+/// How a field is called in the summary of what is wrong, and which control it leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct FieldName {
+    /// The name under which errors are told.
+    pub field: &'static str,
+    /// The label.
+    pub label: &'static str,
+    /// The control's id.
+    pub id: &'static str,
+}
+
+impl FieldName {
+    /// A field whose control's id is its name.
+    pub const fn new(field: &'static str, label: &'static str) -> Self {
+        Self { field, label, id: field }
+    }
+
+    /// The same field with another control.
+    #[must_use]
+    pub const fn at(self, id: &'static str) -> Self {
+        Self { id, ..self }
+    }
+}
+
+/// A `<form method="post">` that sends itself when hydrated.
+///
+/// It gives its controls their [`FormState`], and shows above them why the last attempt failed.
+#[component]
+pub fn EnhancedForm(
+    /// The path to post to: that of the page itself, so that the page can answer the post.
+    #[prop(into)]
+    action: String,
+    /// Its classes.
+    #[prop(default = "form")]
+    class: &'static str,
+    /// Its fields' labels, for the summary of what is wrong.
+    #[prop(default = &[])]
+    fields: &'static [FieldName],
+    /// What the button says, for "then press … again".
+    #[prop(default = "the button")]
+    button: &'static str,
+    /// Its state, where something outside needs it too.
+    #[prop(optional)]
+    state: Option<FormState>,
+    /// What to do when it was done; by default the browser goes where the answer leads.
+    #[prop(optional)]
+    on_done: Option<Callback<Outcome>>,
+    /// Whether the summary is left to a [`FormSummary`] somewhere among the children.
+    #[prop(optional)]
+    own_summary: bool,
+    /// Its controls.
+    children: Children,
+) -> impl IntoView {
+    let state = state.unwrap_or_else(|| FormState::new(&action));
+    let names = FormNames { fields, button };
+    let summary = (!own_summary).then_some(());
+    #[cfg(feature = "hydrate")]
+    let on_submit = super::send::on_submit(
+        action.clone(),
+        state,
+        on_done.unwrap_or_else(|| Callback::new(super::send::follow)),
+    );
+    #[cfg(not(feature = "hydrate"))]
+    let on_submit = {
+        let _ = on_done;
+        |_: leptos::ev::SubmitEvent| {}
+    };
+    view! {
+        <form
+            class=class
+            method="post"
+            action=action
+            novalidate
+            aria-busy=move || state.is_pending().then_some("true")
+            on:submit=on_submit
+        >
+            <Provider value=state>
+                <Provider value=names>
+                    {summary.map(|()| view! { <FormSummary/> })}
+                    {children()}
+                </Provider>
+            </Provider>
+        </form>
+    }
+}
+
+/// What the summary needs to know of its form.
+#[derive(Clone, Copy, Debug)]
+struct FormNames {
+    fields: &'static [FieldName],
+    button: &'static str,
+}
+
+/// Why the last attempt of the form around it failed: with links to the fields at fault, and a
+/// way on for an ended session.
+#[component]
+pub fn FormSummary() -> impl IntoView {
+    let state = use_context::<FormState>();
+    let names = use_context::<FormNames>().unwrap_or(FormNames { fields: &[], button: "" });
+    move || match state.and_then(FormState::problem) {
+        None => EitherOf3::A(()),
+        Some(problem) if problem.code == ProblemCode::Unauthenticated => {
+            EitherOf3::B(session_ended(names.button))
+        }
+        Some(problem) => EitherOf3::C(summary(problem, names.fields)),
+    }
+}
+
+fn session_ended(button: &'static str) -> impl IntoView {
+    view! {
+        <div class="notice notice-warning" role="alert" tabindex="-1">
+            <Icon glyph=Glyph::Lock/>
+            <div>
+                <h2>"Your session has ended"</h2>
+                <p>
+                    "Nothing you typed is lost. Sign in in a new tab, come back, then press "
+                    {button}" again."
+                </p>
+                <p class="notice-actions">
+                    <a class="button button-small" href="/sign-in" target="_blank" rel="noopener">
+                        "Sign in"
+                        <span class="visually-hidden">" (opens a new tab)"</span>
+                        " "
+                        <Icon glyph=Glyph::External/>
+                    </a>
+                </p>
+            </div>
+        </div>
+    }
+}
+
+fn summary(problem: Problem, fields: &'static [FieldName]) -> impl IntoView {
+    let lines: Vec<_> = problem
+        .errors
+        .iter()
+        .map(|error| {
+            let name = fields.iter().find(|name| name.field == error.field);
+            let label = name.map_or_else(|| spoken(&error.field), |name| name.label.to_owned());
+            let href = format!("#{}", name.map_or(error.field.as_str(), |name| name.id));
+            view! { <li><a href=href rel="external">{format!("{label} {}", error.message)}</a></li> }
+        })
+        .collect();
+    let body = if lines.is_empty() {
+        let retry = problem.retry_after_s.map(|seconds| format!(" {}", try_again(seconds)));
+        view! { <p>{problem.detail}{retry}</p> }.into_any()
+    } else {
+        let heading = match lines.len() {
+            1 => "1 value needs your attention".to_owned(),
+            count => format!("{count} values need your attention"),
+        };
+        view! { <div><h2>{heading}</h2><ul>{lines}</ul></div> }.into_any()
+    };
+    view! {
+        <div class="notice notice-danger error-summary" role="alert" tabindex="-1">
+            <Icon glyph=Glyph::Warning/>
+            {body}
+        </div>
+    }
+}
+
+/// When another attempt makes sense.
+fn try_again(seconds: u64) -> String {
+    match seconds {
+        0..=1 => "Try again in a second.".to_owned(),
+        2..=90 => format!("Try again in {seconds} seconds."),
+        _ => format!("Try again in {} minutes.", seconds.div_ceil(60)),
+    }
+}
+
+/// A field's name as a label, where the form tells none: `expires_at` is "Expires at".
+fn spoken(field: &str) -> String {
+    let text = field.replace(['_', '.'], " ");
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + characters.as_str()
+    })
+}
+
+/// The button that sends the form around it. Busy while an attempt is under way.
+#[component]
+pub fn SubmitButton(
+    /// Its classes.
+    #[prop(default = "button button-primary")]
+    class: &'static str,
+    /// What it says.
+    children: Children,
+) -> impl IntoView {
+    let state = use_context::<FormState>();
+    let busy = move || state.is_some_and(FormState::is_pending).then_some("true");
+    view! {
+        <button class=class type="submit" aria-busy=busy aria-disabled=busy>
+            {children()}
+        </button>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_time_is_told_in_the_unit_that_fits() {
+        assert_eq!(try_again(1), "Try again in a second.");
+        assert_eq!(try_again(30), "Try again in 30 seconds.");
+        assert_eq!(try_again(91), "Try again in 2 minutes.");
+    }
+
+    #[test]
+    fn field_without_a_label_is_spoken_by_its_name() {
+        assert_eq!(spoken("expires_at"), "Expires at");
+        assert_eq!(spoken(""), "");
+    }
+}

@@ -1,0 +1,103 @@
+//! Sending a form from the browser: the same post, answered in JSON.
+
+use domain::problem::{Problem, ProblemCode};
+use gloo::net::http::Request;
+use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{FormData, HtmlElement, HtmlFormElement, UrlSearchParams};
+
+use super::FormState;
+use crate::{posted::Outcome, problem::ConsoleError};
+
+/// What became of a post.
+pub type Sent = Result<Outcome, Problem>;
+
+/// Sends a form's values to `action`.
+pub async fn send(action: &str, values: String) -> Sent {
+    let unreachable = || ConsoleError::unreachable().0;
+    let answer = Request::post(action)
+        .header("Accept", "application/json")
+        .header("Content-Type", "application/x-www-form-urlencoded;charset=UTF-8")
+        .body(values)
+        .map_err(|_| unreachable())?
+        .send()
+        .await
+        .map_err(|_| unreachable())?;
+    if answer.ok() {
+        answer.json::<Outcome>().await.map_err(|_| unreachable())
+    } else {
+        Err(answer.json::<Problem>().await.unwrap_or_else(|_| stranger(answer.status())))
+    }
+}
+
+/// The answer of something between the browser and Tessera.
+fn stranger(status: u16) -> Problem {
+    if status == 413 {
+        return Problem::new(ProblemCode::PayloadTooLarge, "This is more than the server takes.");
+    }
+    Problem::new(
+        ProblemCode::Unavailable,
+        format!("The server answered with status {status}. Nothing was changed. Try again."),
+    )
+}
+
+/// The submit handler of a form: sends it, shows what was wrong or goes on.
+pub(super) fn on_submit(
+    action: String,
+    state: FormState,
+    on_done: Callback<Outcome>,
+) -> impl Fn(SubmitEvent) {
+    move |event| {
+        event.prevent_default();
+        let Some(form) = event.target().and_then(|target| target.dyn_into().ok()) else { return };
+        let form: HtmlFormElement = form;
+        let Some(values) = values(&form, &event) else { return };
+        if !state.begin() {
+            return;
+        }
+        let action = action.clone();
+        spawn_local(async move {
+            match send(&action, values).await {
+                Ok(outcome) => {
+                    state.finish(None);
+                    on_done.run(outcome);
+                }
+                Err(problem) => {
+                    state.finish(Some(problem));
+                    request_animation_frame(move || focus_error(&form));
+                }
+            }
+        });
+    }
+}
+
+/// A form's values, that of the button which was pressed included.
+fn values(form: &HtmlFormElement, event: &SubmitEvent) -> Option<String> {
+    let data = FormData::new_with_form(form).ok()?;
+    let values = UrlSearchParams::new_with_str_sequence_sequence(data.as_ref()).ok()?;
+    if let Some(button) = event.submitter()
+        && let Some(name) = button.get_attribute("name")
+    {
+        values.append(&name, &button.get_attribute("value").unwrap_or_default());
+    }
+    values.to_string().as_string()
+}
+
+/// Puts the focus on what is wrong, so that it is read and the way to mend it is short.
+fn focus_error(form: &HtmlFormElement) {
+    for selector in [".notice[role=alert]", "[aria-invalid=true]"] {
+        if let Ok(Some(element)) = form.query_selector(selector)
+            && let Ok(element) = element.dyn_into::<HtmlElement>()
+        {
+            let _: Result<(), JsValue> = element.focus();
+            return;
+        }
+    }
+}
+
+/// Goes where an answer leads, loading the page anew: who is signed in may have changed.
+pub fn follow(outcome: Outcome) {
+    if let Outcome::Redirect { location } = outcome {
+        let _ = window().location().assign(&location);
+    }
+}

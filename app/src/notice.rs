@@ -1,0 +1,83 @@
+//! The one line that greets somebody after a form led them to another page.
+//!
+//! The door puts it into a cookie with the redirect; the next page shows it and the answer clears
+//! the cookie. Its texts are written here: a cookie can only choose among them.
+
+use serde::{Deserialize, Serialize};
+
+/// The cookie's name.
+pub const COOKIE: &str = "notice";
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The instance was set up.
+    SetUp,
+    /// The session was ended.
+    SignedOut,
+    /// A token was deleted.
+    TokenDeleted {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Notice {
+    /// What the page says.
+    pub fn text(&self) -> String {
+        match self {
+            Self::SetUp => "Tessera is set up. You are signed in as its owner.".to_owned(),
+            Self::SignedOut => "You are signed out.".to_owned(),
+            Self::TokenDeleted { name } => {
+                format!("The token “{name}” is deleted. It can never be used again.")
+            }
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl Notice {
+    /// The cookie's value.
+    pub fn to_cookie(&self) -> String {
+        use std::fmt::Write;
+
+        let json = serde_json::to_string(self).unwrap_or_default();
+        json.bytes().fold(String::with_capacity(json.len() * 2), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    /// Reads a cookie's value; whatever is not of our writing is nothing.
+    pub fn from_cookie(value: &str) -> Option<Self> {
+        if value.len() > 2_048 || !value.is_ascii() || !value.len().is_multiple_of(2) {
+            return None;
+        }
+        let bytes: Option<Vec<u8>> = (0..value.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&value[at..at + 2], 16).ok())
+            .collect();
+        serde_json::from_slice(&bytes?).ok()
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notice_survives_its_cookie() {
+        let notice = Notice::TokenDeleted { name: "ci; Path=/ “x” 🙂".into() };
+        let cookie = notice.to_cookie();
+        assert!(cookie.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_eq!(Notice::from_cookie(&cookie), Some(notice));
+    }
+
+    #[test]
+    fn cookie_of_other_writing_is_nothing() {
+        for value in ["", "zz", "7b", "é", "7", "+1"] {
+            assert_eq!(Notice::from_cookie(value), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a path is: its workspace and the way to it.
+
+use crate::{components::breadcrumbs::Crumb, fns::frame::Frame};
+
+/// The workspace in a path, as the path writes it.
+pub fn workspace_of(path: &str) -> Option<String> {
+    segments(path).nth(1).map(decoded)
+}
+
+/// The way to a path.
+pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
+    let mut parts = segments(path);
+    if parts.next() != Some("workspaces") {
+        return vec![here("Not found")];
+    }
+    let Some(slug) = parts.next() else { return vec![here("Workspaces")] };
+    let home = format!("/workspaces/{slug}");
+    let slug = decoded(slug);
+    let name = frame
+        .and_then(|frame| frame.workspace(&slug))
+        .map_or_else(|| slug.clone(), |card| card.workspace.name.to_string());
+    let mut crumbs = vec![link("Workspaces", "/workspaces".to_owned())];
+    let rest: Vec<&str> = parts.collect();
+    let settings = format!("{home}/settings");
+    let tokens = format!("{settings}/tokens");
+    match rest.as_slice() {
+        [] => crumbs.push(here(&name)),
+        ["settings"] => crumbs.extend([link(&name, home), here("Settings")]),
+        ["settings", "tokens"] => {
+            crumbs.extend([link(&name, home), link("Settings", settings), here("API Tokens")]);
+        }
+        ["settings", "tokens", below @ ..] => {
+            let last = match below {
+                ["new"] => "Add Token",
+                [_, "delete"] => "Delete",
+                _ => "Token",
+            };
+            crumbs.extend([
+                link(&name, home),
+                link("Settings", settings),
+                link("API Tokens", tokens),
+                here(last),
+            ]);
+        }
+        _ => crumbs.extend([link(&name, home), here("Not found")]),
+    }
+    crumbs
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// The only character of a slug that browsers may escape.
+fn decoded(segment: &str) -> String {
+    segment.replace("%40", "@")
+}
+
+fn link(name: &str, href: String) -> Crumb {
+    Crumb { name: name.to_owned(), href: Some(href) }
+}
+
+fn here(name: &str) -> Crumb {
+    Crumb { name: name.to_owned(), href: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way(path: &str) -> String {
+        let names: Vec<_> = of(path, None).into_iter().map(|crumb| crumb.name).collect();
+        names.join(" > ")
+    }
+
+    #[test]
+    fn every_page_has_its_way() {
+        for (path, names) in [
+            ("/workspaces", "Workspaces"),
+            ("/workspaces/", "Workspaces"),
+            ("/workspaces/child%40parent", "Workspaces > child@parent"),
+            ("/workspaces/w/settings", "Workspaces > w > Settings"),
+            ("/workspaces/w/settings/tokens", "Workspaces > w > Settings > API Tokens"),
+            ("/workspaces/w/settings/tokens/new", "Workspaces > w > Settings > API Tokens > Add Token"),
+            ("/workspaces/w/settings/tokens/x/delete", "Workspaces > w > Settings > API Tokens > Delete"),
+            ("/workspaces/w/nowhere", "Workspaces > w > Not found"),
+            ("/nowhere", "Not found"),
+            ("/", "Not found"),
+        ] {
+            assert_eq!(way(path), names);
+        }
+    }
+
+    #[test]
+    fn last_step_is_no_link() {
+        let crumbs = of("/workspaces/w/settings/tokens", None);
+        assert!(crumbs.last().is_some_and(|crumb| crumb.href.is_none()));
+        assert_eq!(crumbs[1].href.as_deref(), Some("/workspaces/w"));
+    }
+
+    #[test]
+    fn workspace_is_the_second_segment() {
+        assert_eq!(workspace_of("/workspaces"), None);
+        assert_eq!(workspace_of("/workspaces/a%40b/settings").as_deref(), Some("a@b"));
+    }
+}

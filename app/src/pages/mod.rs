@@ -1,0 +1,16 @@
+//! The console's pages. One file per page, named as in its path.
+
+pub mod account_menu;
+pub mod auth;
+pub mod crumbs;
+pub mod first_steps;
+pub mod frame;
+pub mod not_found;
+pub mod overview;
+pub mod recent;
+pub mod settings;
+pub mod setup;
+pub mod sidebar;
+pub mod sign_in;
+pub mod tokens;
+pub mod workspaces;

@@ -1,0 +1,20 @@
+//! No page has this address.
+
+use domain::problem::{Problem, ProblemCode};
+use leptos::prelude::*;
+
+use super::frame::AppFrame;
+use crate::components::problem::ProblemPage;
+
+/// No page has this address.
+#[component]
+pub fn NotFoundPage() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    crate::request::set_status(404);
+    let problem = Problem::new(ProblemCode::NotFound, "No page has this address.");
+    view! {
+        <AppFrame>
+            <ProblemPage problem/>
+        </AppFrame>
+    }
+}

@@ -1,0 +1,109 @@
+//! One workspace at a glance.
+
+use domain::workspace::{TokenCounts, WorkspaceOverview};
+use leptos::{either::Either, prelude::*};
+use leptos_router::hooks::use_params_map;
+
+use super::{first_steps::FirstSteps, recent::Recent};
+use crate::{
+    components::{
+        heading::PageHead,
+        icon::{Glyph, Icon},
+        loaded::Loaded,
+    },
+    fns::overview::{Glance, load_overview},
+};
+
+/// The slug in the page's path.
+pub fn use_workspace_slug() -> Memo<String> {
+    let params = use_params_map();
+    Memo::new(move |_| params.with(|params| params.get("workspace")).unwrap_or_default())
+}
+
+/// One workspace at a glance.
+#[component]
+pub fn OverviewPage() -> impl IntoView {
+    let slug = use_workspace_slug();
+    let glance = Resource::new(move || slug.get(), load_overview);
+    let view = |glance: Glance| view! { <Overview glance/> };
+    view! { <Loaded resource=glance view/> }
+}
+
+#[component]
+fn Overview(glance: Glance) -> impl IntoView {
+    let Glance { now, overview, events } = glance;
+    let WorkspaceOverview { workspace, counts, may_manage_tokens, .. } = overview;
+    let slug = workspace.slug.to_string();
+    let tokens = format!("/workspaces/{slug}/settings/tokens");
+    let lead = view! { "Workspace Overview "<code>{slug.clone()}</code> }.into_any();
+    let inside = if may_manage_tokens {
+        let steps = (counts.total == counts.never_used)
+            .then(|| view! { <FirstSteps counts tokens=tokens.clone()/> });
+        Either::Left(view! {
+            <Tiles counts tokens=tokens.clone()/>
+            <div class="panes">
+                {steps}
+                {events.map(|events| view! { <Recent events now/> })}
+            </div>
+        })
+    } else {
+        Either::Right(view! {
+            <p class="notice notice-info">
+                <Icon glyph=Glyph::Info/>
+                <span>
+                    "Administrators of this workspace manage its API tokens. Ask one of them for a token."
+                </span>
+            </p>
+            <div class="panes">{events.map(|events| view! { <Recent events now/> })}</div>
+        })
+    };
+    let actions = may_manage_tokens.then(|| {
+        view! {
+            <a class="button button-primary" href=format!("{tokens}/new")>
+                <Icon glyph=Glyph::Plus/>
+                <span>"Add Token"</span>
+            </a>
+        }
+        .into_any()
+    });
+    view! {
+        <PageHead title=workspace.name.to_string() lead actions/>
+        {inside}
+    }
+}
+
+/// Counts that lead to the tokens that they count.
+#[component]
+fn Tiles(counts: TokenCounts, tokens: String) -> impl IntoView {
+    let tile = |class, query: &str, label, value: i64, note| {
+        view! {
+            <li>
+                <a class=class href=format!("{tokens}{query}")>
+                    <span class="tile-label">{label}</span>
+                    <span class="tile-value">{value}</span>
+                    <span class="tile-note">{note}</span>
+                </a>
+            </li>
+        }
+    };
+    view! {
+        <ul class="tiles" aria-label="Tokens">
+            {tile("tile tile-active", "?state=active", "Active", counts.active, "usable now")}
+            {tile(
+                "tile tile-expiring",
+                "?state=active&sort=expires",
+                "Expiring",
+                counts.expiring,
+                "within 14 days",
+            )}
+            {tile(
+                "tile tile-unused",
+                "?sort=oldest",
+                "Never used",
+                counts.never_used,
+                "candidates for deletion",
+            )}
+            {tile("tile tile-expired", "?state=expired", "Expired", counts.expired, "past their end")}
+        </ul>
+    }
+}

@@ -1,0 +1,99 @@
+//! What happened last in a workspace.
+
+use domain::audit::AuditEvent;
+use leptos::{either::Either, prelude::*};
+use time::OffsetDateTime;
+
+use crate::components::{
+    icon::{Glyph, Icon},
+    moment::Moment,
+};
+
+/// The last events of the audit log.
+#[component]
+pub fn Recent(
+    /// The events, newest first.
+    events: Vec<AuditEvent>,
+    /// The server's clock.
+    now: OffsetDateTime,
+) -> impl IntoView {
+    let inside = if events.is_empty() {
+        Either::Left(view! { <p class="pane-body muted">"Nothing has happened yet."</p> })
+    } else {
+        let items = events.into_iter().map(|event| view! { <Event event now/> }).collect_view();
+        Either::Right(view! { <ul class="events">{items}</ul> })
+    };
+    view! {
+        <section class="pane" aria-labelledby="events-title">
+            <header class="pane-head">
+                <h2 id="events-title">"Recent activity"</h2>
+            </header>
+            {inside}
+        </section>
+    }
+}
+
+#[component]
+fn Event(event: AuditEvent, now: OffsetDateTime) -> impl IntoView {
+    let Told { glyph, verb, object } = tell(&event.action);
+    let subject = (object != Object::Nothing).then(|| {
+        view! {
+            {object.words()}
+            <strong>{event.subject}</strong>
+        }
+    });
+    view! {
+        <li class="event">
+            <Icon glyph/>
+            <p class="event-text">
+                <strong>{event.actor}</strong>
+                {format!(" {verb}")}
+                {subject}
+            </p>
+            <Moment at=event.at now/>
+        </li>
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Told {
+    glyph: Glyph,
+    verb: String,
+    object: Object,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Object {
+    Nothing,
+    Token,
+    Workspace,
+    Audience,
+    Other,
+}
+
+impl Object {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "",
+            Self::Token => " the token ",
+            Self::Workspace => " the workspace ",
+            Self::Audience => " the audience ",
+            Self::Other => " ",
+        }
+    }
+}
+
+/// An action for people. One that is not known here is told by its name.
+fn tell(action: &str) -> Told {
+    let (glyph, verb, object) = match action {
+        "token.create" => (Glyph::Plus, "created", Object::Token),
+        "token.delete" => (Glyph::Trash, "deleted", Object::Token),
+        "workspace.create" => (Glyph::Plus, "created", Object::Workspace),
+        "catalogue.load" => (Glyph::Doc, "changed the scopes of", Object::Audience),
+        "session.sign_in" | "session.create" => (Glyph::User, "signed in", Object::Nothing),
+        "session.sign_out" | "session.delete" => (Glyph::SignOut, "signed out", Object::Nothing),
+        "instance.setup" | "setup.complete" => (Glyph::Settings, "set up Tessera", Object::Nothing),
+        _ => (Glyph::Info, action, Object::Other),
+    };
+    Told { glyph, verb: verb.to_owned(), object }
+}

@@ -1,0 +1,112 @@
+//! First start: the one-time link.
+
+use domain::problem::ProblemCode;
+use leptos::{either::EitherOf3, prelude::*};
+use leptos_router::hooks::use_params_map;
+
+use super::auth::AuthCard;
+use crate::{
+    components::problem::ProblemPage,
+    fns::setup::setup_link,
+    forms::{EnhancedForm, Field, FieldName, PasswordField, SubmitButton},
+};
+
+const FIELDS: &[FieldName] = &[
+    FieldName::new("name", "Your name"),
+    FieldName::new("email", "E-mail"),
+    FieldName::new("password", "Password"),
+    FieldName::new("organisation", "Organisation"),
+    FieldName::new("workspace_name", "First workspace"),
+];
+
+/// The form of the one-time link, as long as the link works.
+#[component]
+pub fn SetupPage() -> impl IntoView {
+    let secret =
+        use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();
+    let action = StoredValue::new(format!("/setup/{secret}"));
+    let link = Resource::new(|| (), move |()| setup_link(secret.clone()));
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                match link.await.map_err(|error| error.0) {
+                    Ok(()) => EitherOf3::A(view! { <SetupForm action=action.get_value()/> }),
+                    Err(problem) if problem.code == ProblemCode::NotFound => {
+                        EitherOf3::B(view! { <Gone/> })
+                    }
+                    Err(problem) => EitherOf3::C(view! {
+                        <main class="main" id="main" tabindex="-1">
+                            <ProblemPage problem/>
+                        </main>
+                    }),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn SetupForm(action: String) -> impl IntoView {
+    let lead = "One minute, once. This link works until it has been used.".into_any();
+    view! {
+        <AuthCard title="Set up Tessera" lead>
+            <EnhancedForm action fields=FIELDS button="Set up Tessera">
+                <fieldset class="form-section">
+                    <legend>"You, the administrator"</legend>
+                    <Field name="name" label="Your name" autocomplete="name" required=true/>
+                    <Field
+                        name="email"
+                        label="E-mail"
+                        kind="email"
+                        help="You sign in with it."
+                        autocomplete="username"
+                        required=true
+                    />
+                    <PasswordField
+                        name="password"
+                        label="Password"
+                        help="At least 12 characters. A sentence is good."
+                        autocomplete="new-password"
+                    />
+                </fieldset>
+                <fieldset class="form-section">
+                    <legend>"Your organisation"</legend>
+                    <Field
+                        name="organisation"
+                        label="Organisation"
+                        autocomplete="organization"
+                        required=true
+                    />
+                    <Field
+                        name="workspace_name"
+                        label="First workspace"
+                        value="Workspace 1"
+                        help="A workspace holds members and tokens. More can follow."
+                        autocomplete="off"
+                        required=true
+                    />
+                </fieldset>
+                <SubmitButton class="button button-primary button-block">
+                    "Set up Tessera"
+                </SubmitButton>
+            </EnhancedForm>
+        </AuthCard>
+    }
+}
+
+/// The link was used, replaced or never was.
+#[component]
+fn Gone() -> impl IntoView {
+    view! {
+        <AuthCard title="This link does not work">
+            <p>
+                "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link."
+            </p>
+            <p>
+                <a class="button button-primary button-block" href="/sign-in" rel="external">
+                    "Go to sign in"
+                </a>
+            </p>
+        </AuthCard>
+    }
+}

@@ -1,0 +1,81 @@
+//! The list of workspaces.
+
+use domain::{roles::WorkspaceRole, workspace::WorkspaceCard};
+use leptos::{either::Either, prelude::*};
+
+use super::sidebar::initials;
+use crate::{
+    components::{empty::Empty, heading::PageHead, loaded::Loaded},
+    fns::workspaces::load_workspaces,
+};
+
+/// The workspaces that the visitor sees.
+#[component]
+pub fn WorkspacesPage() -> impl IntoView {
+    let workspaces = Resource::new(|| (), |()| load_workspaces());
+    let lead = "Each workspace has its own members, rules and tokens.".into_any();
+    view! {
+        <PageHead title="Workspaces" lead/>
+        <Loaded resource=workspaces view=cards/>
+    }
+}
+
+fn cards(cards: Vec<WorkspaceCard>) -> impl IntoView {
+    if cards.is_empty() {
+        return Either::Left(view! {
+            <Empty title="You are in no workspace yet">
+                <p>"Ask an administrator of this instance to add you to one."</p>
+            </Empty>
+        });
+    }
+    let cards = cards.into_iter().map(|card| view! { <Card card/> }).collect_view();
+    Either::Right(view! { <ul class="cards">{cards}</ul> })
+}
+
+#[component]
+fn Card(card: WorkspaceCard) -> impl IntoView {
+    let workspace = card.workspace;
+    let name = workspace.name.to_string();
+    let counts = card.may_manage_tokens.then(|| {
+        view! {
+            <dl class="stats">
+                <div>
+                    <dt>"Active tokens"</dt>
+                    <dd>{card.counts.active}</dd>
+                </div>
+                <div class:stat-warning=card.counts.expiring != 0>
+                    <dt>"Expiring soon"</dt>
+                    <dd>{card.counts.expiring}</dd>
+                </div>
+            </dl>
+        }
+    });
+    view! {
+        <li class="card workspace-card">
+            <div class="card-head">
+                <span class="ws-tile ws-tile-large" aria-hidden="true">{initials(&name)}</span>
+                <div>
+                    <h2 class="card-title">
+                        <a class="card-link" href=format!("/workspaces/{}", workspace.slug)>
+                            {name}
+                        </a>
+                    </h2>
+                    <code class="card-slug">{workspace.slug.to_string()}</code>
+                </div>
+                <span class="chip">{role_name(card.role)}</span>
+            </div>
+            {counts}
+        </li>
+    }
+}
+
+/// A role for people; none is that of an administrator of the instance who is no member.
+pub fn role_name(role: Option<WorkspaceRole>) -> &'static str {
+    match role {
+        Some(WorkspaceRole::Admin) => "Administrator",
+        Some(WorkspaceRole::Member) => "Member",
+        Some(WorkspaceRole::Viewer) => "Viewer",
+        Some(WorkspaceRole::Verifier) => "Verifier",
+        None => "Instance administrator",
+    }
+}

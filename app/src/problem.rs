@@ -1,0 +1,86 @@
+//! How a page learns that something went wrong: the [`Problem`] that every door of Tessera sends,
+//! as the error of the console's server functions.
+
+use domain::problem::{Problem, ProblemCode};
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
+use serde::{Deserialize, Serialize};
+
+/// A problem on its way to a page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConsoleError(pub Problem);
+
+impl ConsoleError {
+    /// A problem of this code; `detail` is a whole sentence.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self(Problem::new(code, detail))
+    }
+
+    /// The server could not be reached, or what answered was not Tessera.
+    pub fn unreachable() -> Self {
+        Self::new(
+            ProblemCode::Unavailable,
+            "The server cannot be reached. Check your connection, then try again.",
+        )
+    }
+}
+
+impl From<Problem> for ConsoleError {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl std::fmt::Display for ConsoleError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for ConsoleError {}
+
+impl FromServerFnError for ConsoleError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Args(_)
+            | ServerFnErrorErr::MissingArg(_)
+            | ServerFnErrorErr::UnsupportedRequestMethod(_) => Self::new(
+                ProblemCode::MalformedRequest,
+                "The page asked for something that this server does not know. Reload the page.",
+            ),
+            // In the browser: no connection, or an answer by something in between.
+            ServerFnErrorErr::Request(_)
+            | ServerFnErrorErr::Response(_)
+            | ServerFnErrorErr::Deserialization(_) => Self::unreachable(),
+            ServerFnErrorErr::Registration(_)
+            | ServerFnErrorErr::ServerError(_)
+            | ServerFnErrorErr::MiddlewareError(_)
+            | ServerFnErrorErr::Serialization(_) => {
+                Self::new(ProblemCode::Internal, "Something went wrong in Tessera. Try again.")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problem_survives_the_way_to_the_browser() {
+        let mut problem = Problem::new(ProblemCode::NotFound, "There is no such workspace.");
+        problem.request_id = Some("r-1".into());
+        let error = ConsoleError(problem);
+        assert_eq!(ConsoleError::de(error.ser()), error);
+    }
+
+    #[test]
+    fn answer_of_a_stranger_reads_as_unreachable() {
+        assert_eq!(ConsoleError::de("<html>Bad gateway".into()), ConsoleError::unreachable());
+    }
+}

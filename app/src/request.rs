@@ -1,0 +1,94 @@
+//! What the server gives a page that it renders, and a server function that it runs.
+
+use std::{net::IpAddr, sync::Arc};
+
+use authority::{
+    Authority,
+    context::{Actor, OpContext, Surface},
+};
+use axum::http::StatusCode;
+use domain::{
+    problem::{Problem, ProblemCode},
+    session::Visitor,
+};
+use leptos::prelude::{expect_context, use_context};
+use leptos_axum::ResponseOptions;
+
+use crate::problem::ConsoleError;
+
+/// Who is asking.
+#[derive(Clone, Debug, Default)]
+pub struct RequestSession {
+    /// The person whose session the request carries.
+    pub visitor: Option<Visitor>,
+}
+
+/// The request behind the page: a context.
+#[derive(Clone)]
+pub struct ConsoleRequest {
+    /// The core.
+    pub authority: Authority,
+    /// Who is asking.
+    pub session: Arc<RequestSession>,
+    /// The request's id, as in the log.
+    pub request_id: String,
+    /// The caller's address.
+    pub client_ip: Option<IpAddr>,
+    /// The address under which people reach this instance, without a slash at its end.
+    pub public_url: Arc<str>,
+}
+
+impl ConsoleRequest {
+    /// The context of an operation on behalf of whoever is asking.
+    pub fn context(&self) -> OpContext {
+        let actor = match &self.session.visitor {
+            Some(visitor) => Actor::User(visitor.clone()),
+            None => Actor::Anonymous,
+        };
+        self.authority.context(actor, Surface::Console, self.request_id.clone(), self.client_ip)
+    }
+}
+
+/// The request that is being answered.
+pub fn request() -> ConsoleRequest {
+    expect_context::<ConsoleRequest>()
+}
+
+/// The request that is being answered, and its operation context, for a server function of
+/// somebody who is signed in.
+pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
+    let request = request();
+    if request.session.visitor.is_none() {
+        return Err(tell(Problem::new(
+            ProblemCode::Unauthenticated,
+            "Your session has ended. Sign in again.",
+        )));
+    }
+    let context = request.context();
+    Ok((request, context))
+}
+
+/// Turns a problem into a server function's error, and gives the answer its status: that of the
+/// page during server rendering, that of the function's own answer otherwise.
+pub fn tell(problem: Problem) -> ConsoleError {
+    set_status(problem.status);
+    ConsoleError(problem)
+}
+
+/// Gives the page its status.
+pub fn set_status(status: u16) {
+    if let (Some(options), Ok(status)) =
+        (use_context::<ResponseOptions>(), StatusCode::from_u16(status))
+    {
+        options.set_status(status);
+    }
+}
+
+/// Turns a service's error into a server function's: logs its cause, keeps what the caller may
+/// know.
+pub fn failed(request: &ConsoleRequest, error: &authority::ServiceError) -> ConsoleError {
+    error.log(&request.request_id);
+    let mut problem = error.problem();
+    problem.request_id = Some(request.request_id.clone());
+    tell(problem)
+}

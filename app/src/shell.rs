@@ -1,0 +1,64 @@
+//! The HTML document around the console.
+
+use leptos::{nonce::use_nonce, prelude::*};
+use leptos_meta::MetaTags;
+
+use crate::{App, assets::Assets, theme::use_theme};
+
+/// Whether the browser takes the page over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// The page answers a GET: the browser loads the console and hydrates it.
+    Hydrated,
+    /// The page answers a post and shows what nobody else may know: typed values, a secret. It
+    /// stays as it is; a small script copies and shows passwords.
+    Static,
+}
+
+/// The script of pages that answer a post.
+const STATIC_SCRIPT: &str = include_str!("static.js");
+
+/// The document: what the server renders.
+pub fn shell(document: Document) -> impl IntoView {
+    let assets = use_context::<Assets>().unwrap_or_default();
+    let nonce = use_nonce();
+    let scripts = match document {
+        Document::Hydrated => view! {
+            <link rel="modulepreload" href=assets.js.to_string() nonce=nonce.clone()/>
+            <link
+                rel="preload"
+                href=assets.wasm.to_string()
+                r#as="fetch"
+                r#type="application/wasm"
+                crossorigin="anonymous"
+            />
+            <script
+                type="module"
+                nonce=nonce
+                src=assets.loader.to_string()
+                id="loader"
+                data-js=assets.js.to_string()
+                data-wasm=assets.wasm.to_string()
+            ></script>
+        }
+        .into_any(),
+        Document::Static => view! { <script type="module" nonce=nonce>{STATIC_SCRIPT}</script> }.into_any(),
+    };
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=use_theme().as_str()>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <link rel="stylesheet" href=assets.css.to_string()/>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                {scripts}
+                <MetaTags/>
+            </head>
+            <body>
+                <App/>
+            </body>
+        </html>
+    }
+}
