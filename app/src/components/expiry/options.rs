@@ -1,0 +1,163 @@
+//! The lifetimes that the form for a new token offers: pure.
+
+use domain::{
+    expiry::{CHOICES_DAYS, ExpiryChoice},
+    policy::{DAY_S, Policy},
+};
+use time::{Date, Duration, OffsetDateTime};
+
+/// One lifetime to choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// What the form submits.
+    pub value: String,
+    /// What it is called.
+    pub label: String,
+    /// When a token made now would end; `None` when it would not, or when a date is asked for.
+    pub end: Option<OffsetDateTime>,
+}
+
+/// The value of the offer that asks for a date.
+pub const DATE: &str = "date";
+/// The value of the offer without an end.
+pub const NEVER: &str = "never";
+
+/// What policy allows a token made at `now`, shortest first; then a date, then never.
+pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
+    let preset = default_days(policy, now);
+    let mut days: Vec<i64> = CHOICES_DAYS.into_iter().chain(preset).collect();
+    days.sort_unstable();
+    days.dedup();
+    let mut offers: Vec<Offer> = days
+        .into_iter()
+        .filter_map(|days| {
+            let end = ExpiryChoice::In(days * DAY_S).resolve(policy, now).ok()?;
+            Some(Offer { value: format!("{days}d"), label: day_count(days), end })
+        })
+        .collect();
+    if let Some(end) = policy.default_expiry(now).filter(|_| preset.is_none()) {
+        // A default that is no whole number of days: named as what it is.
+        let label = "Default of this workspace".to_owned();
+        offers.insert(0, Offer { value: "default".to_owned(), label, end: Some(end) });
+    }
+    offers.push(Offer { value: DATE.to_owned(), label: "Until a date".to_owned(), end: None });
+    if policy.permits_never() {
+        offers.push(Offer {
+            value: NEVER.to_owned(),
+            label: "Never expires".to_owned(),
+            end: None,
+        });
+    }
+    offers
+}
+
+/// The offer that policy preselects.
+pub fn preselected(policy: &Policy, now: OffsetDateTime) -> String {
+    match (policy.default_expiry(now), default_days(policy, now)) {
+        (None, _) => NEVER.to_owned(),
+        (Some(_), Some(days)) => format!("{days}d"),
+        (Some(_), None) => "default".to_owned(),
+    }
+}
+
+/// The first and the last day that the date field takes: tomorrow, and the last whole day that
+/// policy allows.
+pub fn date_bounds(policy: &Policy, now: OffsetDateTime) -> (Option<Date>, Option<Date>) {
+    let last = policy.latest_expiry(now).and_then(|latest| {
+        // A date means the end of its day, which must not lie beyond the last moment.
+        let day_is_whole = latest.time() >= time::macros::time!(23:59:59);
+        if day_is_whole { Some(latest.date()) } else { latest.date().previous_day() }
+    });
+    (now.date().next_day(), last)
+}
+
+/// When a token ends if `date` is typed into the date field.
+pub fn end_of_date(date: &str) -> Option<OffsetDateTime> {
+    match domain::expiry::parse(date) {
+        Ok(ExpiryChoice::At(end)) => Some(end),
+        _ => None,
+    }
+}
+
+fn default_days(policy: &Policy, now: OffsetDateTime) -> Option<i64> {
+    let lifetime = policy.default_expiry(now)? - now;
+    (lifetime == Duration::days(lifetime.whole_days())).then(|| lifetime.whole_days())
+}
+
+fn day_count(days: i64) -> String {
+    if days == 1 { "1 day".to_owned() } else { format!("{days} days") }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::{date, datetime};
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 10:00 UTC);
+
+    fn values(policy: &Policy) -> Vec<String> {
+        offers(policy, NOW).into_iter().map(|offer| offer.value).collect()
+    }
+
+    #[test]
+    fn standard_policy_offers_everything_and_preselects_90_days() {
+        let policy = Policy::default();
+        assert_eq!(
+            values(&policy),
+            ["7d", "30d", "60d", "90d", "180d", "270d", "365d", "date", "never"]
+        );
+        assert_eq!(preselected(&policy, NOW), "90d");
+        assert_eq!(offers(&policy, NOW)[0].end, Some(datetime!(2026-01-09 10:00 UTC)));
+    }
+
+    #[test]
+    fn longest_lifetime_cuts_the_offers_and_never() {
+        let policy = Policy {
+            max_ttl_s: Some(45 * DAY_S),
+            default_ttl_s: Some(45 * DAY_S),
+            ..Policy::default()
+        };
+        assert_eq!(values(&policy), ["7d", "30d", "45d", "date"]);
+        assert_eq!(preselected(&policy, NOW), "45d");
+        assert_eq!(
+            date_bounds(&policy, NOW),
+            (Some(date!(2026 - 01 - 03)), Some(date!(2026 - 02 - 15)))
+        );
+    }
+
+    #[test]
+    fn default_of_hours_is_an_offer_of_its_own() {
+        let policy = Policy { default_ttl_s: Some(3_600), ..Policy::default() };
+        assert_eq!(preselected(&policy, NOW), "default");
+        assert_eq!(offers(&policy, NOW)[0].end, Some(datetime!(2026-01-02 11:00 UTC)));
+    }
+
+    #[test]
+    fn policy_without_default_preselects_never() {
+        let policy = Policy { default_ttl_s: None, ..Policy::default() };
+        assert_eq!(preselected(&policy, NOW), "never");
+    }
+
+    #[test]
+    fn preselected_offer_is_always_there() {
+        for default_ttl_s in [None, Some(1), Some(DAY_S), Some(90 * DAY_S)] {
+            for max_ttl_s in [None, Some(2 * DAY_S), Some(100 * DAY_S + 5)] {
+                for allow_never in [true, false] {
+                    let policy =
+                        Policy { default_ttl_s, max_ttl_s, allow_never, ..Policy::default() };
+                    let policy = policy.narrowed_by(&domain::policy::PolicyRules::default());
+                    let preselected = preselected(&policy, NOW);
+                    assert!(values(&policy).contains(&preselected), "{policy:?}: {preselected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn date_ends_with_its_day() {
+        assert_eq!(end_of_date("2027-08-18"), Some(datetime!(2027-08-18 23:59:59 UTC)));
+        assert_eq!(end_of_date("soon"), None);
+        assert_eq!(end_of_date(""), None);
+    }
+}

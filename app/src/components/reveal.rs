@@ -1,0 +1,120 @@
+//! A new token's secret, shown once: in the answer to a post, and in the dialog of the hydrated
+//! page. It is in the page's text and nowhere else.
+
+use leptos::{html, prelude::*};
+
+use super::{
+    copy_button::CopyButton,
+    icon::{Glyph, Icon},
+    moment::exact,
+    snippets::Snippets,
+};
+use crate::posted::Minted;
+
+/// The body and foot of the panel that shows a new token.
+#[component]
+pub fn Reveal(
+    /// The token and its secret.
+    minted: Minted,
+    /// Where Done leads: the list with the new row marked.
+    done_href: String,
+    /// Set once the secret was copied or saved.
+    kept: RwSignal<bool>,
+    /// Asked before Done leads on; `false` stays.
+    may_leave: Callback<(), bool>,
+) -> impl IntoView {
+    let field = NodeRef::<html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(field) = field.get() {
+            // After the panel has put the focus where it thinks fit.
+            request_animation_frame(move || {
+                let _ = field.focus();
+                field.select();
+            });
+        }
+    });
+    let keep = Callback::new(move |()| kept.set(true));
+    let secret = minted.secret.clone();
+    let hint = match minted.token.expires_at {
+        Some(end) => format!("Treat it like a password. It ends {}.", exact(end)),
+        None => "Treat it like a password. It never expires.".to_owned(),
+    };
+    view! {
+        <div class="panel-body reveal">
+            <div class="notice notice-warning" role="note">
+                <Icon glyph=Glyph::Warning/>
+                <p>
+                    <strong>"The token can only be viewed at this time."</strong>
+                    " Copy it now and save it: Tessera keeps only a digest of it."
+                </p>
+            </div>
+            <div class="field">
+                <label class="label" for="secret">"Token"</label>
+                <div class="secret-row">
+                    <input class="input secret" id="secret" type="text" readonly node_ref=field
+                        autofocus value=secret.expose().to_owned() spellcheck="false"
+                        autocomplete="off" autocapitalize="off" aria-describedby="secret-hint"
+                        data-1p-ignore data-lpignore="true"/>
+                    <CopyButton target="secret" what="token" on_copied=keep/>
+                </div>
+                <p class="field-hint" id="secret-hint">{hint}</p>
+                <p class="reveal-save needs-script">
+                    <SaveButton secret=secret.clone() name=minted.token.name.clone() keep/>
+                </p>
+            </div>
+            <Snippets secret on_copied=keep/>
+        </div>
+        <footer class="panel-foot form-actions">
+            <a class="button button-primary" href=done_href
+                on:click=move |event| {
+                    if !may_leave.run(()) {
+                        event.prevent_default();
+                    }
+                }>
+                "Done"
+            </a>
+        </footer>
+    }
+}
+
+/// Saves the secret as a file of environment variables.
+#[component]
+fn SaveButton(secret: crate::posted::Secret, name: String, keep: Callback<()>) -> impl IntoView {
+    let on_click = move |_| {
+        if save(&super::snippets::dotenv(secret.expose())) {
+            keep.run(());
+        }
+    };
+    view! {
+        <button class="button button-small" type="button" on:click=on_click>
+            "Download .env"<span class="visually-hidden">{format!(" of {name}")}</span>
+        </button>
+    }
+}
+
+/// Offers `text` as the file `.env`. It goes by way of the browser's memory, not of a URL that
+/// would be kept.
+#[cfg(feature = "hydrate")]
+fn save(text: &str) -> bool {
+    use wasm_bindgen::JsCast;
+    use web_sys::{Blob, HtmlAnchorElement, Url};
+
+    let parts = js_sys::Array::of1(&text.into());
+    let Ok(blob) = Blob::new_with_str_sequence(&parts) else { return false };
+    let Ok(url) = Url::create_object_url_with_blob(&blob) else { return false };
+    let link = document().create_element("a").ok();
+    let link = link.and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok());
+    let saved = link.is_some_and(|link| {
+        link.set_href(&url);
+        link.set_download(".env");
+        link.click();
+        true
+    });
+    let _ = Url::revoke_object_url(&url);
+    saved
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn save(_text: &str) -> bool {
+    false
+}

@@ -1,0 +1,306 @@
+//! What the boxes of a scope tree say: pure, so that it can be tested without a browser.
+//!
+//! A person chooses some scopes; catalogues say what comes with them. A chosen scope that another
+//! chosen one brings along anyway is shown as included, and only what is left is submitted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::catalogue::{Catalogue, Scope, ScopeGroup, ScopeName};
+
+/// The scopes that somebody ticked.
+pub type Chosen = BTreeSet<ScopeName>;
+
+/// What one box shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Not granted.
+    Off,
+    /// Ticked.
+    Chosen,
+    /// Comes with the named scope.
+    Included(ScopeName),
+}
+
+impl Mark {
+    /// Whether the token gets this scope.
+    pub const fn is_granted(&self) -> bool {
+        !matches!(self, Self::Off)
+    }
+}
+
+/// What a group's own box shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tri {
+    /// None of its scopes is granted.
+    None,
+    /// Some are.
+    Some,
+    /// All are.
+    All,
+}
+
+/// How many scopes of a group, or of a catalogue, are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Granted ones.
+    pub granted: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+impl Count {
+    /// The state of a box that stands for all of them. A group without scopes has nothing to tick.
+    pub const fn tri(self) -> Tri {
+        match self.granted {
+            0 => Tri::None,
+            granted if granted == self.total => Tri::All,
+            _ => Tri::Some,
+        }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} of {}", self.granted, self.total)
+    }
+}
+
+/// The marks of one catalogue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marking {
+    kept: Chosen,
+    included: BTreeMap<ScopeName, ScopeName>,
+}
+
+impl Marking {
+    /// The marks that `chosen` gives. Names that the catalogue does not know are ignored.
+    pub fn of(catalogue: &Catalogue, chosen: &Chosen) -> Self {
+        let mut kept: Chosen = catalogue
+            .scopes()
+            .map(|scope| &scope.name)
+            .filter(|name| chosen.contains(*name))
+            .cloned()
+            .collect();
+        // One after another, so that of scopes that imply each other in a circle one stays.
+        for name in kept.clone() {
+            let others = kept.iter().filter(|other| **other != name);
+            if catalogue.closure(others).contains(&name) {
+                kept.remove(&name);
+            }
+        }
+        let mut included = BTreeMap::new();
+        for name in &kept {
+            for reached in catalogue.closure([name]) {
+                if !kept.contains(reached) {
+                    included.entry(reached.clone()).or_insert_with(|| name.clone());
+                }
+            }
+        }
+        Self { kept, included }
+    }
+
+    /// What the box of `name` shows.
+    pub fn mark(&self, name: &ScopeName) -> Mark {
+        if self.kept.contains(name) {
+            Mark::Chosen
+        } else if let Some(by) = self.included.get(name) {
+            Mark::Included(by.clone())
+        } else {
+            Mark::Off
+        }
+    }
+
+    /// Whether the token gets this scope.
+    pub fn grants(&self, name: &ScopeName) -> bool {
+        self.kept.contains(name) || self.included.contains_key(name)
+    }
+
+    /// How many scopes of the group are granted.
+    pub fn count(&self, group: &ScopeGroup) -> Count {
+        Count {
+            granted: group.scopes.iter().filter(|scope| self.grants(&scope.name)).count(),
+            total: group.scopes.len(),
+        }
+    }
+
+    /// How many scopes of the catalogue are granted.
+    pub fn count_all(&self, catalogue: &Catalogue) -> Count {
+        Count { granted: self.kept.len() + self.included.len(), total: catalogue.scopes().count() }
+    }
+}
+
+/// Ticks the whole group, or clears it when all of it is granted already. What scopes of other
+/// groups bring along stays.
+pub fn toggle_group(catalogue: &Catalogue, group: &ScopeGroup, chosen: &mut Chosen) {
+    let all = Marking::of(catalogue, chosen).count(group).tri() == Tri::All;
+    for scope in &group.scopes {
+        if all {
+            chosen.remove(&scope.name);
+        } else {
+            chosen.insert(scope.name.clone());
+        }
+    }
+}
+
+/// What the tree shows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Words that a scope must contain, all of them, in any case; nothing typed fits everything.
+    pub words: String,
+    /// Only what the token gets.
+    pub selected_only: bool,
+}
+
+impl Filter {
+    /// Whether anything may be hidden.
+    pub fn is_narrow(&self) -> bool {
+        self.selected_only || !self.words.trim().is_empty()
+    }
+
+    /// Whether a scope is shown. Its group's name counts as text of the scope, so that the name of
+    /// a group finds the whole group.
+    pub fn shows(&self, group: &ScopeGroup, scope: &Scope, marking: &Marking) -> bool {
+        if self.selected_only && !marking.grants(&scope.name) {
+            return false;
+        }
+        let words = self.words.to_lowercase();
+        let mut words = words.split_whitespace().peekable();
+        if words.peek().is_none() {
+            return true;
+        }
+        let text = format!("{} {} {}", group.name, scope.name, scope.description).to_lowercase();
+        words.all(|word| text.contains(word))
+    }
+
+    /// How many scopes of the group are shown.
+    pub fn count(&self, group: &ScopeGroup, marking: &Marking) -> usize {
+        group.scopes.iter().filter(|scope| self.shows(group, scope, marking)).count()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use domain::catalogue::Risk;
+
+    use super::*;
+
+    /// A small catalogue: rivers (read, write implies read, run), teams (read, write implies read).
+    pub(crate) fn catalogue() -> Catalogue {
+        let scope = |name: &str, description: &str, risk, implies: &[&str]| Scope {
+            name: name.parse().unwrap(),
+            description: description.to_owned().try_into().unwrap(),
+            risk,
+            implies: implies.iter().map(|name| name.parse().unwrap()).collect(),
+        };
+        Catalogue {
+            audience: "default".parse().unwrap(),
+            name: "Default API".parse().unwrap(),
+            description: String::new().try_into().unwrap(),
+            groups: vec![
+                ScopeGroup {
+                    name: "Rivers".parse().unwrap(),
+                    description: String::new().try_into().unwrap(),
+                    scopes: vec![
+                        scope("rivers:read", "See rivers", Risk::Read, &[]),
+                        scope("rivers:write", "Change rivers", Risk::Write, &["rivers:read"]),
+                        scope("rivers:run", "Start a river", Risk::Write, &[]),
+                    ],
+                },
+                ScopeGroup {
+                    name: "Teams".parse().unwrap(),
+                    description: String::new().try_into().unwrap(),
+                    scopes: vec![
+                        scope("teams:read", "See teams", Risk::Read, &[]),
+                        scope("teams:write", "Change teams", Risk::Admin, &["teams:read"]),
+                    ],
+                },
+            ],
+        }
+    }
+
+    pub(crate) fn chosen(names: &[&str]) -> Chosen {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn name(text: &str) -> ScopeName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn implied_scope_is_included_and_names_its_reason() {
+        let marking = Marking::of(&catalogue(), &chosen(&["rivers:write"]));
+        assert_eq!(marking.mark(&name("rivers:write")), Mark::Chosen);
+        assert_eq!(marking.mark(&name("rivers:read")), Mark::Included(name("rivers:write")));
+        assert_eq!(marking.mark(&name("rivers:run")), Mark::Off);
+    }
+
+    #[test]
+    fn scope_that_is_both_chosen_and_implied_is_included() {
+        let marking = Marking::of(&catalogue(), &chosen(&["rivers:read", "rivers:write"]));
+        assert_eq!(marking.mark(&name("rivers:read")), Mark::Included(name("rivers:write")));
+    }
+
+    #[test]
+    fn circle_of_implication_keeps_one_chosen() {
+        let mut catalogue = catalogue();
+        catalogue.groups[0].scopes[0].implies = vec![name("rivers:write")];
+        let marking = Marking::of(&catalogue, &chosen(&["rivers:read", "rivers:write"]));
+        let marks = [marking.mark(&name("rivers:read")), marking.mark(&name("rivers:write"))];
+        assert_eq!(marks.iter().filter(|mark| **mark == Mark::Chosen).count(), 1);
+        assert!(marks.iter().all(Mark::is_granted));
+    }
+
+    #[test]
+    fn unknown_scope_is_ignored() {
+        let marking = Marking::of(&catalogue(), &chosen(&["boats:read"]));
+        assert_eq!(marking, Marking::default());
+    }
+
+    #[test]
+    fn group_counts_what_is_granted() {
+        let catalogue = catalogue();
+        let marking = Marking::of(&catalogue, &chosen(&["rivers:write"]));
+        let count = marking.count(&catalogue.groups[0]);
+        assert_eq!((count.to_string().as_str(), count.tri()), ("2 of 3", Tri::Some));
+        assert_eq!(marking.count(&catalogue.groups[1]).tri(), Tri::None);
+        assert_eq!(marking.count_all(&catalogue).to_string(), "2 of 5");
+    }
+
+    #[test]
+    fn group_box_fills_a_part_and_clears_a_whole() {
+        let catalogue = catalogue();
+        let rivers = &catalogue.groups[0];
+        let mut chosen = chosen(&["rivers:read", "teams:read"]);
+        toggle_group(&catalogue, rivers, &mut chosen);
+        assert_eq!(Marking::of(&catalogue, &chosen).count(rivers).tri(), Tri::All);
+        toggle_group(&catalogue, rivers, &mut chosen);
+        assert_eq!(chosen, self::chosen(&["teams:read"]));
+    }
+
+    #[test]
+    fn empty_group_has_nothing_to_tick() {
+        assert_eq!(Count { granted: 0, total: 0 }.tri(), Tri::None);
+    }
+
+    #[test]
+    fn filter_finds_all_words_in_name_description_and_group() {
+        let catalogue = catalogue();
+        let marking = Marking::of(&catalogue, &chosen(&["rivers:run"]));
+        let shown = |words: &str, selected_only| -> Vec<String> {
+            let filter = Filter { words: words.into(), selected_only };
+            catalogue
+                .groups
+                .iter()
+                .flat_map(|group| group.scopes.iter().map(move |scope| (group, scope)))
+                .filter(|(group, scope)| filter.shows(group, scope, &marking))
+                .map(|(_, scope)| scope.name.to_string())
+                .collect()
+        };
+        assert_eq!(shown("START", false), ["rivers:run"]);
+        assert_eq!(shown("change team", false), ["teams:write"]);
+        assert_eq!(shown("teams", false), ["teams:read", "teams:write"]);
+        assert_eq!(shown("", true), ["rivers:run"]);
+        assert!(shown("boats", false).is_empty());
+        assert_eq!(shown(" ", false).len(), 5);
+    }
+}

@@ -1,0 +1,65 @@
+//! Ready-made calls with a new token, one per language.
+//!
+//! Switching and hiding are done by styles alone (`:has`), so they work without scripts; where a
+//! browser knows no `:has`, all of them are shown.
+
+mod texts;
+
+use leptos::prelude::*;
+
+pub use self::texts::{SNIPPETS, Snippet, dotenv};
+use crate::{components::copy_button::CopyButton, posted::Secret};
+
+/// The calls, with the secret in them.
+#[component]
+pub fn Snippets(
+    /// The secret.
+    secret: Secret,
+    /// Told once one was copied with the secret in it.
+    #[prop(into)]
+    on_copied: Callback<()>,
+) -> impl IntoView {
+    let tabs = SNIPPETS.map(|snippet| {
+        view! {
+            <label class="tab">
+                <input type="radio" name="snippet" value=snippet.key checked=snippet.key == "curl"/>
+                <span>{snippet.label}</span>
+            </label>
+        }
+    });
+    let texts = SNIPPETS.map(|snippet| {
+        let id = format!("snippet-{}", snippet.key);
+        let secret = snippet
+            .after
+            .map(|_| view! { <span class="snippet-secret">{secret.expose().to_owned()}</span> });
+        let done = Callback::new(move |()| {
+            if snippet.after.is_some() {
+                on_copied.run(());
+            }
+        });
+        view! {
+            <div class="snippet" data-snippet=snippet.key>
+                <pre class="code" id=id.clone() tabindex="0" aria-label=snippet.label><code>
+                    {snippet.before}{secret}{snippet.after}
+                </code></pre>
+                <CopyButton target=id what=format!("the {} snippet", snippet.label) small=true on_copied=done/>
+            </div>
+        }
+    });
+    view! {
+        <section class="snippets" aria-labelledby="snippets-title">
+            <h2 class="section-title" id="snippets-title">"Use it"</h2>
+            <div class="snippets-bar">
+                <fieldset class="tabs">
+                    <legend class="visually-hidden">"Language"</legend>
+                    {tabs}
+                </fieldset>
+                <label class="check-inline">
+                    <input class="checkbox hide-secret" type="checkbox"/>
+                    <span>"Hide the token"</span>
+                </label>
+            </div>
+            {texts}
+        </section>
+    }
+}

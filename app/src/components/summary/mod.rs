@@ -1,0 +1,27 @@
+//! What a token may do, in plain words.
+
+mod sentence;
+
+use leptos::prelude::*;
+
+pub use self::sentence::{Part, Subject, plain, sentence};
+
+/// The sentences of [`sentence`].
+#[component]
+pub fn Sentence(
+    /// Their pieces.
+    #[prop(into)]
+    parts: Signal<Vec<Part>>,
+) -> impl IntoView {
+    move || {
+        parts
+            .get()
+            .into_iter()
+            .map(|part| match part {
+                Part::Text(text) => text.into_any(),
+                Part::Strong(text) => view! { <strong><bdi>{text}</bdi></strong> }.into_any(),
+                Part::Em(text) => view! { <em><bdi>{text}</bdi></em> }.into_any(),
+            })
+            .collect_view()
+    }
+}

@@ -1,0 +1,48 @@
+//! One token with the catalogues that explain its scopes.
+
+use domain::{catalogue::Catalogue, token::Token};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::problem::ConsoleError;
+
+/// What the pages about one token show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDetail {
+    /// The server's clock: what "4 minutes ago" is counted from.
+    #[serde(with = "time::serde::rfc3339")]
+    pub now: OffsetDateTime,
+    /// The token.
+    pub token: Token,
+    /// The catalogues of its audiences; an audience that was removed since has none.
+    pub catalogues: Vec<Catalogue>,
+}
+
+/// A token of a workspace. Another workspace's token is not found under this one's address.
+#[server(prefix = "/console/fn", endpoint = "tokens/show", input = server_fn::codec::Json)]
+pub async fn tokens_show(workspace: String, id: String) -> Result<TokenDetail, ConsoleError> {
+    use domain::{
+        ids::TokenId,
+        problem::{Problem, ProblemCode},
+    };
+
+    use crate::request;
+
+    let not_found = || {
+        request::tell(Problem::new(
+            ProblemCode::NotFound,
+            "There is no such token here. It may have been deleted.",
+        ))
+    };
+    let (request, context) = request::signed_in()?;
+    let id: TokenId = id.parse().map_err(|_| not_found())?;
+    let failed = |error| request::failed(&request, &error);
+    let token = request.authority.tokens().show(&context, id).await.map_err(failed)?;
+    if token.workspace.as_ref() != workspace {
+        return Err(not_found());
+    }
+    let mut catalogues = request.authority.catalogues().list(&context).await.map_err(failed)?;
+    catalogues.retain(|catalogue| token.audiences.contains(&catalogue.audience));
+    Ok(TokenDetail { now: context.now, token, catalogues })
+}

@@ -1,0 +1,153 @@
+//! Add Token: the panel with the form, and the one that shows the new token.
+
+use leptos::{either::Either, prelude::*};
+use leptos_router::hooks::use_location;
+
+use super::{
+    form::CreateForm,
+    list::use_list_version,
+    paths::Paths,
+    place::{Place, pairs},
+    problem::ProblemPanel,
+};
+use crate::{
+    components::{panel::Panel, reveal::Reveal},
+    fns::tokens_form::{TokenForm, tokens_form},
+    pages::{
+        overview::use_workspace_slug,
+        tokens::draft::{Draft, Source},
+    },
+    posted::{Minted, Outcome, use_posted},
+};
+
+/// Add Token.
+#[component]
+pub fn TokenCreatePage() -> impl IntoView {
+    let workspace = use_workspace_slug();
+    let search = use_location().search;
+    if let Some(minted) = use_posted().and_then(|posted| posted.minted.clone()) {
+        return Either::Left(view! { <Created minted/> });
+    }
+    let form = Resource::new(move || workspace.get(), tokens_form);
+    Either::Right(view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                let form = form.await;
+                let (workspace, search) = (workspace.get_untracked(), search.get_untracked());
+                match form {
+                    Ok(form) => Either::Left(view! { <Create form workspace search/> }),
+                    Err(error) => Either::Right(view! { <ProblemPanel error/> }),
+                }
+            })}
+        </Suspense>
+    })
+}
+
+/// The answer to a post that made a token: a page that is never hydrated.
+#[component]
+fn Created(minted: Minted) -> impl IntoView {
+    let workspace = minted.token.workspace.to_string();
+    let done = done_path(&workspace, &minted);
+    let lead = lead(&minted).into_any();
+    view! {
+        <Panel title="Token created" close_href=done.clone() lead size="panel-wide">
+            <Reveal minted done_href=done kept=RwSignal::new(true)
+                may_leave=Callback::new(|()| true)/>
+        </Panel>
+    }
+}
+
+/// The panel of the form, which becomes the one that shows the token.
+#[component]
+fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
+    let place = Place::read(&search);
+    let paths = Paths::new(&workspace);
+    let list = paths.list(&place);
+    let action = paths.create();
+    let draft = first_draft(&form, &action, &search);
+    let minted = RwSignal::new(None::<Minted>);
+    let typed = RwSignal::new(false);
+    let kept = RwSignal::new(false);
+    let version = use_list_version();
+    let may_close = Callback::new(move |()| {
+        if minted.with_untracked(Option::is_some) {
+            kept.get_untracked()
+                || confirm("The token cannot be shown again. Leave without copying it?")
+        } else {
+            !typed.get_untracked() || confirm("Discard what you have filled in?")
+        }
+    });
+    let on_done = Callback::new(move |outcome| match outcome {
+        Outcome::Minted(new) => {
+            minted.set(Some(new));
+            version.bump();
+        }
+        Outcome::Redirect { location } => {
+            let _ = window().location().assign(&location);
+        }
+    });
+    let title = Signal::derive(move || {
+        if minted.with(Option::is_some) { "Token created" } else { "Add Token" }.to_owned()
+    });
+    let close_href = {
+        let list = list.clone();
+        let workspace = workspace.clone();
+        Signal::derive(move || {
+            minted.with(|minted| {
+                minted.as_ref().map_or_else(|| list.clone(), |minted| done_path(&workspace, minted))
+            })
+        })
+    };
+    let lead = {
+        let name = form.overview.workspace.name.to_string();
+        (move || match minted.get() {
+            Some(minted) => Either::Left(lead(&minted)),
+            None => Either::Right(view! { <bdi>{name.clone()}</bdi> }),
+        })
+        .into_any()
+    };
+    let body = move || match minted.get() {
+        Some(minted) => Either::Left({
+            let done_href = close_href.get_untracked();
+            view! { <Reveal minted done_href kept may_leave=may_close/> }
+        }),
+        None => Either::Right(view! {
+            <CreateForm form=form.clone() draft=draft.clone() action=action.clone()
+                cancel_href=list.clone() typed may_cancel=may_close on_done/>
+        }),
+    };
+    view! {
+        <Panel title close_href lead size="panel-wide" may_close>
+            {body}
+        </Panel>
+    }
+}
+
+fn lead(minted: &Minted) -> impl IntoView + use<> {
+    view! {
+        <strong><bdi>{minted.token.name.clone()}</bdi></strong>
+        " "
+        <code class="hint">{minted.token.hint.clone()}</code>
+    }
+}
+
+/// The list with the new token's row marked.
+fn done_path(workspace: &str, minted: &Minted) -> String {
+    Paths::new(workspace).list(&Place { created: Some(minted.token.id), ..Place::default() })
+}
+
+/// What the form starts with: what was posted, or what a link says.
+fn first_draft(form: &TokenForm, action: &str, search: &str) -> Draft {
+    if let Some(posted) = use_posted().filter(|posted| posted.path == action) {
+        let values = posted.values.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        return Draft::read(values, Source::Form, form);
+    }
+    let pairs: Vec<_> = pairs(search).collect();
+    let values = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Draft::read(values, Source::Link, form)
+}
+
+/// Asks by the browser's own dialog, which no style or script of ours can break.
+fn confirm(question: &str) -> bool {
+    window().confirm_with_message(question).unwrap_or(true)
+}

@@ -1,0 +1,196 @@
+//! What the form for a new token holds, before and while somebody fills it in: pure.
+//!
+//! A draft has three sources, all of them pairs as a form sends them: a link that prefills the
+//! form, a post that failed, and what somebody typed before the page was hydrated.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    catalogue::{Catalogue, DEFAULT_AUDIENCE, ScopeName, TESSERA_AUDIENCE},
+    names::AudienceSlug,
+};
+
+use crate::{
+    components::{
+        expiry::{Choice, preselected},
+        scope_tree::model::Chosen,
+    },
+    fns::tokens_form::TokenForm,
+};
+
+/// The values of the form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The name.
+    pub name: String,
+    /// The description.
+    pub description: String,
+    /// Whom the token acts as: a user's id.
+    pub user: String,
+    /// The audiences.
+    pub audiences: BTreeSet<AudienceSlug>,
+    /// The scopes.
+    pub chosen: Chosen,
+    /// The end.
+    pub expiry: Choice,
+    /// Addresses, as typed.
+    pub ip_allow: String,
+    /// Scopes of the source that no catalogue knows.
+    pub unknown: Vec<String>,
+}
+
+/// Where a draft comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A link that may leave out anything: what it leaves out is as policy presets it.
+    Link,
+    /// The form itself: what it leaves out was not chosen.
+    Form,
+}
+
+impl Draft {
+    /// Reads pairs.
+    pub fn read<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+        source: Source,
+        form: &TokenForm,
+    ) -> Self {
+        let mut draft = Self {
+            name: String::new(),
+            description: String::new(),
+            user: form.visitor.user.id.to_string(),
+            audiences: BTreeSet::new(),
+            chosen: Chosen::new(),
+            expiry: Choice {
+                value: preselected(&form.overview.policy, form.now),
+                date: String::new(),
+            },
+            ip_allow: String::new(),
+            unknown: Vec::new(),
+        };
+        let known: BTreeSet<&ScopeName> =
+            form.catalogues.iter().flat_map(Catalogue::scopes).map(|scope| &scope.name).collect();
+        for (name, value) in pairs {
+            match name {
+                "name" => value.clone_into(&mut draft.name),
+                "description" => value.clone_into(&mut draft.description),
+                "user" => draft.user = user(value, form).unwrap_or(draft.user),
+                "expires" => value.clone_into(&mut draft.expiry.value),
+                "expires_date" => value.clone_into(&mut draft.expiry.date),
+                "ip_allow" => value.clone_into(&mut draft.ip_allow),
+                "audience" => draft.audiences.extend(
+                    form.catalogues
+                        .iter()
+                        .map(|catalogue| &catalogue.audience)
+                        .filter(|audience| audience.as_ref() == value)
+                        .cloned(),
+                ),
+                "scope" => match value.parse::<ScopeName>() {
+                    Ok(scope) if known.contains(&scope) => {
+                        draft.chosen.insert(scope);
+                    }
+                    _ => draft.unknown.push(value.to_owned()),
+                },
+                _ => {}
+            }
+        }
+        if source == Source::Link && draft.audiences.is_empty() {
+            draft.audiences = fitting_audiences(&draft.chosen, form);
+        }
+        draft
+    }
+}
+
+/// A user's id, told by id or e-mail address. Only those whom the form offers.
+fn user(told: &str, form: &TokenForm) -> Option<String> {
+    let members = form.members.iter().map(|member| &member.user);
+    members
+        .chain([&form.visitor.user])
+        .find(|user| user.id.to_string() == told || user.email == told)
+        .map(|user| user.id.to_string())
+}
+
+/// The audiences that know the scopes; without scopes the one that a new instance starts with.
+fn fitting_audiences(chosen: &Chosen, form: &TokenForm) -> BTreeSet<AudienceSlug> {
+    let fitting: BTreeSet<_> = form
+        .catalogues
+        .iter()
+        .filter(|catalogue| catalogue.scopes().any(|scope| chosen.contains(&scope.name)))
+        .map(|catalogue| catalogue.audience.clone())
+        .collect();
+    if !fitting.is_empty() {
+        return fitting;
+    }
+    let audiences = || form.catalogues.iter().map(|catalogue| &catalogue.audience);
+    audiences()
+        .find(|audience| audience.as_ref() == DEFAULT_AUDIENCE)
+        .or_else(|| audiences().find(|audience| audience.as_ref() != TESSERA_AUDIENCE))
+        .cloned()
+        .into_iter()
+        .collect()
+}
+
+/// The address ranges in a text, separated by commas or white space.
+pub fn ranges(text: &str) -> Vec<String> {
+    text.split([',', ';', ' ', '\n', '\r', '\t'])
+        .filter(|range| !range.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::policy::Policy;
+
+    use super::*;
+    use crate::{
+        components::scope_tree::model::tests::{catalogue, chosen},
+        pages::tokens::tests::form,
+    };
+
+    fn draft(pairs: &[(&str, &str)], source: Source) -> Draft {
+        Draft::read(pairs.iter().copied(), source, &form(Policy::default()))
+    }
+
+    fn audiences(draft: &Draft) -> Vec<&str> {
+        draft.audiences.iter().map(AsRef::as_ref).collect()
+    }
+
+    #[test]
+    fn empty_link_is_preset_by_policy() {
+        let draft = draft(&[], Source::Link);
+        assert_eq!(draft.expiry.value, "90d");
+        assert_eq!(audiences(&draft), ["default"]);
+        assert_eq!(draft.user, form(Policy::default()).visitor.user.id.to_string());
+    }
+
+    #[test]
+    fn link_with_scopes_chooses_their_audience() {
+        let draft =
+            draft(&[("name", "ci"), ("scope", "rivers:run"), ("scope", "boats:run")], Source::Link);
+        assert_eq!(draft.name, "ci");
+        assert_eq!(draft.chosen, chosen(&["rivers:run"]));
+        assert_eq!(draft.unknown, ["boats:run"]);
+        assert_eq!(audiences(&draft), [catalogue().audience.as_ref()]);
+    }
+
+    #[test]
+    fn form_without_an_audience_has_none() {
+        assert!(draft(&[("name", "ci")], Source::Form).audiences.is_empty());
+    }
+
+    #[test]
+    fn user_is_found_by_address_and_strangers_are_not() {
+        let form = form(Policy::default());
+        let bot = form.members[0].user.clone();
+        assert_eq!(draft(&[("user", &bot.email)], Source::Link).user, bot.id.to_string());
+        let me = form.visitor.user.id.to_string();
+        assert_eq!(draft(&[("user", "x@example.org")], Source::Link).user, me);
+    }
+
+    #[test]
+    fn ranges_are_separated_by_commas_or_space() {
+        assert_eq!(ranges("10.0.0.0/8, ::1\n192.0.2.1 ,"), ["10.0.0.0/8", "::1", "192.0.2.1"]);
+        assert!(ranges(" ,\n").is_empty());
+    }
+}

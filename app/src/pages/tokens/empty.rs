@@ -1,0 +1,73 @@
+//! What the list says when it has no rows: none were made yet, or none match.
+
+use leptos::prelude::*;
+
+use super::{paths::Paths, place::Place, status};
+use crate::components::{
+    empty_art::EmptyArt,
+    icon::{Glyph, Icon},
+};
+
+/// No token was made yet: what a token is, and the way to the first.
+#[component]
+pub fn NoTokens(
+    /// The workspace's paths.
+    paths: Memo<Paths>,
+) -> impl IntoView {
+    view! {
+        <section class="empty" aria-labelledby="empty-title">
+            <EmptyArt/>
+            <h2 id="empty-title">"No tokens yet"</h2>
+            <p>
+                "A token lets a program call your API as its user, limited to the scopes that you \
+                 tick and until the day that you choose."
+            </p>
+            <p class="empty-actions">
+                <a class="button button-primary"
+                    href=move || paths.with(|paths| paths.new_token(&Place::default()))>
+                    <Icon glyph=Glyph::Plus/>
+                    <span>"Add Token"</span>
+                </a>
+                <a class="button" href="/api/docs" rel="external">"API reference"</a>
+            </p>
+            <pre class="code" tabindex="0" aria-label="A call with a token"><code>
+                "curl -X POST \"https://api.example.com/api/run\" \\\n  \
+                 -H \"Authorization: Bearer {token}\""
+            </code></pre>
+        </section>
+    }
+}
+
+/// Nothing matches what was asked for.
+#[component]
+pub fn NoMatch(
+    /// What was asked for.
+    place: Place,
+    /// The workspace's paths.
+    paths: Paths,
+) -> impl IntoView {
+    let clear = paths.list(&Place { sort: place.sort, ..Place::default() });
+    let q = place.q.clone();
+    let searched =
+        (!q.is_empty()).then(|| view! { " has “"<bdi>{q}</bdi>"” in its name, hint or owner" });
+    let state = place.state.map(|state| {
+        let joint = if place.q.is_empty() { " has the status " } else { " with the status " };
+        view! { {joint}<strong>{status::label(state)}</strong> }
+    });
+    let (heading, sentence) = if place.is_filtered() {
+        ("No token matches", view! { "No token"{searched}{state}"." }.into_any())
+    } else {
+        ("This page is empty", "The tokens that were here have been deleted since.".into_any())
+    };
+    view! {
+        <section class="empty empty-small" aria-labelledby="empty-title">
+            <h2 id="empty-title">{heading}</h2>
+            <p>{sentence}</p>
+            <p class="empty-actions">
+                <a class="button" href=clear>
+                    {if place.is_filtered() { "Clear filters" } else { "First page" }}
+                </a>
+            </p>
+        </section>
+    }
+}

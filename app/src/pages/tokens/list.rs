@@ -1,0 +1,300 @@
+//! Settings → API Tokens: the list, and the outlet for the panels over it.
+
+use domain::{ids::TokenId, policy::Policy, workspace::TokenCounts};
+use leptos::{either::Either, html, prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
+use leptos_meta::Title;
+use leptos_router::{components::Outlet, hooks::use_location};
+
+use super::{
+    empty::{NoMatch, NoTokens},
+    paths::Paths,
+    place::Place,
+    table::TokenTable,
+    toolbar::Toolbar,
+};
+use crate::{
+    components::{
+        icon::{Glyph, Icon},
+        loaded::Loading,
+        panel::is_first_page,
+        problem::ProblemPage,
+    },
+    fns::tokens_list::{TokenList, tokens_list},
+    pages::overview::use_workspace_slug,
+    problem::ConsoleError,
+};
+
+/// Tells the list that its tokens have changed: a context of the panels over it.
+#[derive(Clone, Copy, Debug)]
+pub struct ListVersion(RwSignal<u32>);
+
+impl ListVersion {
+    /// Has the list read again.
+    pub fn bump(self) {
+        self.0.update(|version| *version += 1);
+    }
+}
+
+/// The version of the list under this panel.
+pub(super) fn use_list_version() -> ListVersion {
+    use_context::<ListVersion>().unwrap_or_else(|| ListVersion(RwSignal::new(0)))
+}
+
+/// The list's resource as its parts see it.
+type List = Resource<Result<TokenList, ConsoleError>>;
+
+/// The list of a workspace's tokens.
+#[component]
+pub fn TokensPage() -> impl IntoView {
+    let workspace = use_workspace_slug();
+    let search = use_location().search;
+    let place = Memo::new(move |_| search.with(|search| Place::read(search)));
+    // The marked row changes nothing about what is read.
+    let query = Memo::new(move |_| place.with(Place::to_query));
+    let version = RwSignal::new(0);
+    provide_context(ListVersion(version));
+    let list = Resource::new(
+        move || (workspace.get(), query.get(), version.get()),
+        |(workspace, query, _)| tokens_list(workspace, query),
+    );
+    let pending = RwSignal::new(false);
+    view! {
+        <Title text="API Tokens"/>
+        <div class="behind-panel">
+            <Transition fallback=|| view! { <Loading/> } set_pending=pending.write_only()>
+                <Body list workspace place pending/>
+            </Transition>
+        </div>
+        <Outlet/>
+    }
+}
+
+/// Everything that depends on what was read. A component of its own, so that reading the resource
+/// is known to the transition around it.
+#[component]
+fn Body(
+    list: List,
+    workspace: Memo<String>,
+    place: Memo<Place>,
+    pending: RwSignal<bool>,
+) -> impl IntoView {
+    let problem = Memo::new(move |_| match list.get() {
+        Some(Err(error)) => Some(error),
+        _ => None,
+    });
+    let shown = Memo::new(move |_| list.get().and_then(Result::ok));
+    let counts = Memo::new(move |_| {
+        shown.with(|shown| shown.as_ref().map(|shown| shown.overview.counts)).unwrap_or_default()
+    });
+    let policy = Memo::new(move |_| {
+        shown
+            .with(|shown| shown.as_ref().map(|shown| shown.overview.policy.clone()))
+            .unwrap_or_default()
+    });
+    let name = Memo::new(move |_| {
+        shown
+            .with(|shown| shown.as_ref().map(|shown| shown.overview.workspace.name.to_string()))
+            .unwrap_or_default()
+    });
+    let paths = Memo::new(move |_| workspace.with(|workspace| Paths::new(workspace)));
+    let has_tokens = Memo::new(move |_| counts.get().total > 0 || place.with(Place::is_filtered));
+    let ready = Memo::new(move |_| shown.with(Option::is_some));
+    move || {
+        match problem.get() {
+        Some(error) => Either::Left(view! { <ProblemPage problem=error.0/> }),
+        None => Either::Right(ready.get().then(|| {
+            view! {
+                <Head name paths place/>
+                <Quota counts policy/>
+                <Created shown place paths/>
+                {move || {
+                    if has_tokens.get() {
+                        Either::Left(view! {
+                            <Toolbar place paths counts>
+                                {move || shown.with(|shown| count_text(shown.as_ref(), &place.get()))}
+                            </Toolbar>
+                            <Rows shown place paths pending/>
+                        })
+                    } else {
+                        Either::Right(view! { <NoTokens paths/> })
+                    }
+                }}
+            }
+        })),
+    }
+    }
+}
+
+/// Heading and Add Token. The document's title is told outside of the transition, before that of
+/// a panel, which shall win.
+#[component]
+fn Head(name: Memo<String>, paths: Memo<Paths>, place: Memo<Place>) -> impl IntoView {
+    let heading = NodeRef::<html::H1>::new();
+    let first_page = is_first_page();
+    Effect::new(move |_| {
+        if let Some(heading) = heading.get()
+            && !first_page
+        {
+            let _ = heading.focus();
+        }
+    });
+    view! {
+        <div class="page-head">
+            <div class="page-title">
+                <h1 tabindex="-1" node_ref=heading>"API Tokens"</h1>
+                <p class="page-lead">
+                    "Tokens of "<strong><bdi>{move || name.get()}</bdi></strong>
+                    ". Each one acts as its user, within its scopes."
+                </p>
+            </div>
+            <div class="page-actions">
+                <a class="button button-primary" id="add-token"
+                    href=move || paths.with(|paths| paths.new_token(&place.get()))>
+                    <Icon glyph=Glyph::Plus/>
+                    <span>"Add Token"</span>
+                </a>
+            </div>
+        </div>
+    }
+}
+
+/// Warns from nine tenths of the workspace's limit on.
+#[component]
+fn Quota(counts: Memo<TokenCounts>, policy: Memo<Policy>) -> impl IntoView {
+    move || {
+        quota_warning(counts.get().total, policy.with(|policy| policy.max_tokens)).map(|text| {
+            view! {
+                <div class="notice notice-warning" role="note">
+                    <Icon glyph=Glyph::Warning/>
+                    <p>{text}</p>
+                </div>
+            }
+        })
+    }
+}
+
+/// Says that a token was made, when its row is marked.
+#[component]
+fn Created(
+    shown: Memo<Option<TokenList>>,
+    place: Memo<Place>,
+    paths: Memo<Paths>,
+) -> impl IntoView {
+    let first_page = is_first_page();
+    let marked = Memo::new(move |_| {
+        let id = place.with(|place| place.created)?;
+        shown.with(|shown| {
+            let items = &shown.as_ref()?.page.items;
+            items.iter().find(|token| token.id == id).map(|token| (id, token.name.clone()))
+        })
+    });
+    // Who made a token in a dialog finds themselves at its row.
+    Effect::new(move |before: Option<bool>| {
+        if let Some((id, _)) = marked.get()
+            && (before.is_some() || !first_page)
+        {
+            focus_row(id);
+        }
+        true
+    });
+    move || {
+        let (_, name) = marked.get()?;
+        let dismiss =
+            paths.with(|paths| paths.list(&Place { created: None, ..place.get_untracked() }));
+        Some(view! {
+            <div class="flash flash-success" role="status">
+                <Icon glyph=Glyph::Active/>
+                <p><strong><bdi>{name}</bdi></strong>" was created."</p>
+                <a class="icon-button flash-close" href=dismiss aria-label="Dismiss" data-noscroll>
+                    <Icon glyph=Glyph::Close/>
+                </a>
+            </div>
+        })
+    }
+}
+
+/// Focuses a row's View button, after the dialog over the list has gone.
+fn focus_row(id: TokenId) {
+    let focus = move || {
+        let row = document().get_element_by_id(&format!("view-{id}"));
+        if let Some(button) = row.and_then(|row| row.dyn_into::<HtmlElement>().ok()) {
+            let _ = button.focus();
+        }
+    };
+    set_timeout(focus, std::time::Duration::from_millis(60));
+}
+
+/// The table with its pages, or that nothing matches.
+#[component]
+fn Rows(
+    shown: Memo<Option<TokenList>>,
+    place: Memo<Place>,
+    paths: Memo<Paths>,
+    pending: RwSignal<bool>,
+) -> impl IntoView {
+    move || {
+        let list = shown.get()?;
+        let (place, paths) = (place.get_untracked(), paths.get_untracked());
+        Some(if list.page.items.is_empty() {
+            Either::Left(view! { <NoMatch place paths/> })
+        } else {
+            Either::Right(view! { <TokenTable list place paths pending/> })
+        })
+    }
+}
+
+/// What stands beside the search: how many match, and the quota.
+fn count_text(list: Option<&TokenList>, place: &Place) -> String {
+    let Some(list) = list else { return String::new() };
+    let quota = quota_text(list.overview.counts.total, list.overview.policy.max_tokens);
+    if !place.is_filtered() || place.cursor.is_some() {
+        return quota;
+    }
+    let found = list.page.items.len();
+    match (found, list.page.next.is_some()) {
+        (_, true) => format!("More than {found} match · {quota}"),
+        (1, false) => format!("1 matches · {quota}"),
+        (_, false) => format!("{found} match · {quota}"),
+    }
+}
+
+/// "37 tokens", or "37 of 200 tokens" where policy sets a limit.
+fn quota_text(total: i64, limit: Option<i64>) -> String {
+    match (total, limit) {
+        (_, Some(limit)) => format!("{total} of {limit} tokens"),
+        (1, None) => "1 token".to_owned(),
+        (_, None) => format!("{total} tokens"),
+    }
+}
+
+fn quota_warning(total: i64, limit: Option<i64>) -> Option<String> {
+    let limit = limit?;
+    if total >= limit {
+        return Some(format!(
+            "All {limit} tokens that this workspace may have are made. Delete one that is no \
+             longer needed before you add another."
+        ));
+    }
+    (total * 10 >= limit * 9)
+        .then(|| format!("{total} of the {limit} tokens that this workspace may have are made."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_is_told_where_policy_sets_one() {
+        assert_eq!(quota_text(37, Some(200)), "37 of 200 tokens");
+        assert_eq!(quota_text(37, None), "37 tokens");
+        assert_eq!(quota_text(1, None), "1 token");
+    }
+
+    #[test]
+    fn quota_warns_from_nine_tenths() {
+        assert_eq!(quota_warning(1_000, None), None);
+        assert_eq!(quota_warning(179, Some(200)), None);
+        assert!(quota_warning(180, Some(200)).is_some());
+        assert!(quota_warning(200, Some(200)).is_some_and(|text| text.starts_with("All 200")));
+    }
+}

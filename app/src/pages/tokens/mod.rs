@@ -1,0 +1,108 @@
+//! Settings → API Tokens: the list, and the panels over it.
+//!
+//! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]; where the reader is
+//!   stands in the URL: [`place`].
+//! - [`create`] with [`form`]; what the form holds: [`draft`]. [`view`] and [`delete`] show one
+//!   token. Their addresses: [`paths`].
+//!
+//! To add a panel: a file here, an address in [`paths`], a route in [`crate::app`].
+
+pub mod create;
+pub mod delete;
+pub mod draft;
+pub mod empty;
+pub mod form;
+pub mod list;
+pub mod paths;
+pub mod place;
+pub mod problem;
+pub mod row;
+pub mod status;
+pub mod table;
+pub mod toolbar;
+pub mod view;
+
+pub use create::TokenCreatePage;
+pub use delete::TokenDeletePage;
+pub use list::TokensPage;
+pub use view::TokenViewPage;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! What the tests of these pages start from.
+
+    use domain::{
+        ids::{TokenId, UserId, WorkspaceId},
+        names::Description,
+        policy::Policy,
+        roles::{InstanceRole, UserKind, WorkspaceRole},
+        session::Visitor,
+        token::{Token, TokenState, UserSummary},
+        workspace::{Member, TokenCounts, Workspace, WorkspaceOverview},
+    };
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use crate::{components::scope_tree::model::tests::catalogue, fns::tokens_form::TokenForm};
+
+    fn user(number: u128, name: &str) -> UserSummary {
+        UserSummary {
+            id: UserId(Uuid::from_u128(number)),
+            email: format!("{}@example.org", name.to_lowercase()),
+            name: name.to_owned(),
+        }
+    }
+
+    /// An active token of Ada's without an end.
+    pub(crate) fn token(name: &str) -> Token {
+        Token {
+            id: TokenId(Uuid::from_u128(7)),
+            num: 7,
+            workspace: "workspace-1".parse().unwrap(),
+            name: name.to_owned(),
+            description: Description::default(),
+            user: user(1, "Ada"),
+            created_by: Some(user(1, "Ada")),
+            audiences: vec!["default".parse().unwrap()],
+            scopes: vec!["rivers:run".parse().unwrap()],
+            enabled: true,
+            active: true,
+            state: TokenState::Active,
+            hint: "tsr_…a1B2".to_owned(),
+            not_before: None,
+            expires_at: None,
+            ip_allow: vec![],
+            last_used_at: None,
+            last_used_ip: None,
+            created_at: datetime!(2026-01-01 00:00 UTC),
+            updated_at: datetime!(2026-01-01 00:00 UTC),
+        }
+    }
+
+    /// Ada's form, with one service account beside her.
+    pub(crate) fn form(policy: Policy) -> TokenForm {
+        TokenForm {
+            now: datetime!(2026-01-02 10:00 UTC),
+            overview: WorkspaceOverview {
+                workspace: Workspace {
+                    id: WorkspaceId(Uuid::nil()),
+                    slug: "workspace-1".parse().unwrap(),
+                    name: "Workspace 1".parse().unwrap(),
+                    created_at: datetime!(2026-01-01 00:00 UTC),
+                },
+                policy,
+                role: Some(WorkspaceRole::Admin),
+                may_manage_tokens: true,
+                counts: TokenCounts::default(),
+            },
+            visitor: Visitor { user: user(1, "Ada"), instance_role: InstanceRole::Owner },
+            members: vec![Member {
+                user: user(2, "Bot"),
+                kind: UserKind::Service,
+                role: WorkspaceRole::Member,
+            }],
+            catalogues: vec![catalogue()],
+            creation_key: Uuid::from_u128(9),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A panel that says why it has nothing to show.
+
+use domain::problem::ProblemCode;
+use leptos::prelude::*;
+use leptos_router::hooks::use_location;
+
+use super::{paths::Paths, place::Place};
+use crate::{components::panel::Panel, pages::overview::use_workspace_slug, problem::ConsoleError};
+
+/// Stands in for a panel that could not be read.
+#[component]
+pub fn ProblemPanel(
+    /// Why.
+    error: ConsoleError,
+) -> impl IntoView {
+    let problem = error.0;
+    let place = Place::read(&use_location().search.get_untracked());
+    let list = Paths::new(&use_workspace_slug().get_untracked()).list(&place);
+    let title = match problem.code {
+        ProblemCode::NotFound => "There is no such token".to_owned(),
+        _ => problem.title.clone(),
+    };
+    let id = problem.request_id.clone().map(|id| {
+        view! { <p class="error-id">"Request "<code>{id}</code></p> }
+    });
+    view! {
+        <Panel title close_href=list.clone() size="panel-small">
+            <div class="panel-body">
+                <p>{problem.detail.clone()}</p>
+                {id}
+            </div>
+            <footer class="panel-foot form-actions">
+                <a class="button button-primary" href=list>"Back to the list"</a>
+            </footer>
+        </Panel>
+    }
+}

@@ -1,0 +1,88 @@
+//! One row of the list.
+
+use domain::token::Token;
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+use super::{paths::Paths, place::Place, status::TokenStatus};
+use crate::components::{
+    icon::{Glyph, Icon},
+    moment::{MaybeMoment, Moment},
+};
+
+/// Scopes that a row shows before it only counts them.
+const CHIPS: usize = 2;
+
+/// A token in the list. `data-label` is what a cell is called where the table becomes cards.
+#[component]
+pub fn TokenRow(
+    /// The token.
+    token: Token,
+    /// The server's clock.
+    now: OffsetDateTime,
+    /// The paths of its workspace.
+    paths: Paths,
+    /// The place in the list: the way back.
+    place: Place,
+) -> impl IntoView {
+    let is_new = place.created == Some(token.id);
+    let view = paths.token(token.id, &place);
+    let delete = paths.delete(token.id, &place);
+    let name = token.name.clone();
+    let description = token.description.to_string();
+    let description = (!description.is_empty())
+        .then(|| view! { <span class="token-description"><bdi>{description}</bdi></span> });
+    let creator = token
+        .created_by
+        .as_ref()
+        .map_or_else(|| "command line".to_owned(), |user| user.name.clone());
+    view! {
+        <tr id=format!("token-{}", token.id) class=is_new.then_some("is-new")>
+            <th scope="row">
+                {is_new.then(|| view! { <span class="visually-hidden">"New: "</span> })}
+                <a class="token-name" href=view.clone()><bdi>{name.clone()}</bdi></a>
+                {description}
+            </th>
+            <td data-label="Status"><TokenStatus token=token.clone() now/></td>
+            <td data-label="Hint"><code class="hint">{token.hint.clone()}</code></td>
+            <td data-label="Scopes">{chips(&token)}</td>
+            <td data-label="Owner"><span class="owner" title=token.user.email.clone()><bdi>{token.user.name.clone()}</bdi></span></td>
+            <td data-label="Created">
+                <Moment at=token.created_at now/>
+                <span class="cell-note">"by "<bdi>{creator}</bdi></span>
+            </td>
+            <td data-label="Expires"><MaybeMoment at=token.expires_at now/></td>
+            <td data-label="Last used"><MaybeMoment at=token.last_used_at now/></td>
+            <td class="row-actions">
+                <a class="button button-small" href=view id=format!("view-{}", token.id)>
+                    "View"<span class="visually-hidden">" "{name.clone()}</span>
+                </a>
+                <a class="icon-button icon-danger" href=delete id=format!("delete-{}", token.id)
+                    aria-label=format!("Delete {name}") title="Delete">
+                    <Icon glyph=Glyph::Trash/>
+                </a>
+            </td>
+        </tr>
+    }
+}
+
+fn chips(token: &Token) -> impl IntoView + use<> {
+    if token.scopes.is_empty() {
+        return view! { <span class="muted">"None"</span> }.into_any();
+    }
+    let chips = token
+        .scopes
+        .iter()
+        .take(CHIPS)
+        .map(|scope| view! { <li class="chip">{scope.to_string()}</li> })
+        .collect_view();
+    let rest: Vec<_> = token.scopes.iter().skip(CHIPS).map(ToString::to_string).collect();
+    let more = (!rest.is_empty()).then(|| {
+        view! {
+            <li class="chip chip-more" title=rest.join(", ")>
+                {format!("+{}", rest.len())}<span class="visually-hidden">" more"</span>
+            </li>
+        }
+    });
+    view! { <ul class="chips">{chips}{more}</ul> }.into_any()
+}

@@ -1,0 +1,87 @@
+//! A token's status: text, icon and colour.
+
+use domain::token::{Token, TokenState};
+use leptos::prelude::*;
+use time::{Duration, OffsetDateTime};
+
+use crate::components::{
+    icon::{Glyph, Icon},
+    moment,
+};
+
+/// From how long before its end on a token's status says so.
+const EXPIRING: Duration = Duration::days(14);
+
+/// What a row says about a token now.
+#[component]
+pub fn TokenStatus(
+    /// The token.
+    token: Token,
+    /// The server's clock.
+    now: OffsetDateTime,
+) -> impl IntoView {
+    let (class, glyph) = match (token.state, ends_soon(&token, now)) {
+        (TokenState::Active, true) => ("status status-expiring", Glyph::Warning),
+        (TokenState::Active, false) => ("status status-active", Glyph::Active),
+        (TokenState::Disabled, _) => ("status status-disabled", Glyph::Pause),
+        (TokenState::Expired, _) => ("status status-expired", Glyph::Expired),
+        (TokenState::Scheduled, _) => ("status status-scheduled", Glyph::Calendar),
+    };
+    view! { <span class=class><Icon glyph=glyph/>{text(&token, now)}</span> }
+}
+
+/// The status in words.
+fn text(token: &Token, now: OffsetDateTime) -> String {
+    match (token.state, token.expires_at) {
+        (TokenState::Active, Some(end)) if ends_soon(token, now) => {
+            format!("Expiring {}", moment::relative(end, now))
+        }
+        (state, _) => label(state).to_owned(),
+    }
+}
+
+/// A state's name for people.
+pub(super) const fn label(state: TokenState) -> &'static str {
+    match state {
+        TokenState::Active => "Active",
+        TokenState::Disabled => "Disabled",
+        TokenState::Expired => "Expired",
+        TokenState::Scheduled => "Scheduled",
+    }
+}
+
+fn ends_soon(token: &Token, now: OffsetDateTime) -> bool {
+    token.expires_at.is_some_and(|end| end - now < EXPIRING)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::pages::tokens::tests::token;
+
+    const NOW: OffsetDateTime = datetime!(2026-11-22 02:46 UTC);
+
+    #[test]
+    fn active_token_says_when_it_ends_soon() {
+        for (end, told) in [
+            (None, "Active"),
+            (Some(NOW + Duration::days(14)), "Active"),
+            (Some(NOW + Duration::days(6)), "Expiring in 6 days"),
+            (Some(NOW + Duration::minutes(5)), "Expiring in 5 minutes"),
+        ] {
+            assert_eq!(text(&Token { expires_at: end, ..token("ci") }, NOW), told);
+        }
+    }
+
+    #[test]
+    fn disabled_token_that_ends_soon_is_disabled() {
+        let token = Token {
+            state: TokenState::Disabled,
+            expires_at: Some(NOW + Duration::days(1)),
+            ..token("ci")
+        };
+        assert_eq!(text(&token, NOW), "Disabled");
+    }
+}

@@ -1,0 +1,166 @@
+//! Search, filter and order of the list.
+//!
+//! A plain GET form. Hydrated it changes the URL while somebody types or chooses, so that its
+//! button is needed only without scripts.
+
+use std::time::Duration;
+
+use domain::{token::TokenState, token_query::TokenSort, workspace::TokenCounts};
+use leptos::{ev::SubmitEvent, html, leptos_dom::helpers::TimeoutHandle, prelude::*};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+use super::{paths::Paths, place::Place, status};
+use crate::components::icon::{Glyph, Icon};
+
+/// How long typing has to pause before it is searched for.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The form above the table.
+#[component]
+pub fn Toolbar(
+    /// Where the reader is.
+    place: Memo<Place>,
+    /// The workspace's paths.
+    paths: Memo<Paths>,
+    /// How many tokens there are by state.
+    counts: Memo<TokenCounts>,
+    /// How many there are in all.
+    children: Children,
+) -> impl IntoView {
+    let input = NodeRef::<html::Input>::new();
+    let timer = StoredValue::new(None::<TimeoutHandle>);
+    let stop = move || {
+        if let Some(handle) = timer.try_update_value(Option::take).flatten() {
+            handle.clear();
+        }
+    };
+    on_cleanup(stop);
+    let navigate = use_navigate();
+    let go = StoredValue::new(move |place: Place| {
+        let options =
+            NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
+        navigate(&paths.with_untracked(|paths| paths.list(&place)), options);
+    });
+    let go = move |place: Place| go.with_value(|go| go(place));
+    let typed = move || input.get_untracked().map(|input| input.value()).unwrap_or_default();
+    let search = move || {
+        stop();
+        let q = typed().trim().to_owned();
+        let now = place.get_untracked();
+        if q != now.q {
+            go(Place { q, ..now.from_start() });
+        }
+    };
+    let on_input = move |_| {
+        stop();
+        timer.set_value(set_timeout_with_handle(search, PAUSE).ok());
+    };
+    let on_state = move |event| {
+        let state = event_target_value(&event).parse().ok();
+        go(Place { state, q: typed().trim().to_owned(), ..place.get_untracked().from_start() });
+    };
+    let on_sort = move |event| {
+        let sort = event_target_value(&event).parse().unwrap_or_default();
+        go(Place { sort, q: typed().trim().to_owned(), ..place.get_untracked().from_start() });
+    };
+    let on_submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        search();
+    };
+    // The way back and "Clear filters" change the URL from outside. What is being typed wins.
+    Effect::new(move |_| {
+        let q = place.with(|place| place.q.clone());
+        if let Some(input) = input.get()
+            && document().active_element().as_ref() != Some(input.as_ref())
+            && input.value() != q
+        {
+            input.set_value(&q);
+        }
+    });
+    let first = place.get_untracked();
+    let (first_state, first_sort) = (first.state, first.sort);
+    let state = move || place.with(|place| place.state.map_or("", TokenState::as_str));
+    let sort = move || place.with(|place| place.sort.as_str());
+    view! {
+        <form class="toolbar" method="get" role="search" aria-label="Tokens"
+            action=move || paths.with(|paths| paths.list(&Place::default())) on:submit=on_submit>
+            <div class="search-field">
+                <Icon glyph=Glyph::Search/>
+                <label class="visually-hidden" for="q">"Search tokens"</label>
+                <input class="input" type="search" id="q" name="q" value=first.q node_ref=input
+                    placeholder="Search name, hint or owner" autocomplete="off" maxlength="200"
+                    on:input=on_input/>
+            </div>
+            <div class="select-field">
+                <label for="state">"Status"</label>
+                <select class="select" id="state" name="state" prop:value=state on:change=on_state>
+                    <option value="" selected=first_state.is_none()>
+                        {move || format!("Any ({})", counts.get().total)}
+                    </option>
+                    {TokenState::ALL.map(|state| view! {
+                        <option value=state.as_str() selected=first_state == Some(state)>
+                            {move || {
+                                format!("{} ({})", status::label(state), count(counts.get(), state))
+                            }}
+                        </option>
+                    })}
+                </select>
+            </div>
+            <div class="select-field">
+                <label for="sort">"Sort"</label>
+                <select class="select" id="sort" name="sort" prop:value=sort on:change=on_sort>
+                    {TokenSort::ALL.map(|sort| view! {
+                        <option value=sort.as_str() selected=first_sort == sort>
+                            {order(sort)}
+                        </option>
+                    })}
+                </select>
+            </div>
+            <button class="button hide-with-script" type="submit">"Apply"</button>
+            <p class="toolbar-count" role="status">{children()}</p>
+        </form>
+    }
+}
+
+/// How many tokens are in a state.
+fn count(counts: TokenCounts, state: TokenState) -> i64 {
+    match state {
+        TokenState::Active => counts.active,
+        TokenState::Disabled => counts.disabled,
+        TokenState::Expired => counts.expired,
+        // Every token is in exactly one state.
+        TokenState::Scheduled => {
+            (counts.total - counts.active - counts.disabled - counts.expired).max(0)
+        }
+    }
+}
+
+/// An order's name for people.
+pub(super) const fn order(sort: TokenSort) -> &'static str {
+    match sort {
+        TokenSort::Newest => "Newest first",
+        TokenSort::Oldest => "Oldest first",
+        TokenSort::Name => "Name",
+        TokenSort::Expires => "Next to expire",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_counted_in_one_state() {
+        let counts = TokenCounts {
+            total: 10,
+            active: 5,
+            expiring: 2,
+            expired: 2,
+            disabled: 1,
+            never_used: 9,
+        };
+        let sum: i64 = TokenState::ALL.into_iter().map(|state| count(counts, state)).sum();
+        assert_eq!(sum, counts.total);
+        assert_eq!(count(counts, TokenState::Scheduled), 2);
+    }
+}

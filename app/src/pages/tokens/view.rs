@@ -1,0 +1,132 @@
+//! One token: what it is, what it may do, how it was used.
+
+use domain::{catalogue::Catalogue, token::Token};
+use leptos::{either::Either, prelude::*};
+use leptos_router::hooks::{use_location, use_params_map};
+use time::OffsetDateTime;
+
+use super::{paths::Paths, place::Place, problem::ProblemPanel, status::TokenStatus};
+use crate::{
+    components::{
+        icon::{Glyph, Icon},
+        moment::{MaybeMoment, Moment},
+        panel::Panel,
+        scope_tree::ScopeList,
+    },
+    fns::tokens_show::{TokenDetail, tokens_show},
+    pages::overview::use_workspace_slug,
+};
+
+/// The id in the page's path.
+pub(super) fn use_token_id() -> Memo<String> {
+    let params = use_params_map();
+    Memo::new(move |_| params.with(|params| params.get("token")).unwrap_or_default())
+}
+
+/// One token.
+#[component]
+pub fn TokenViewPage() -> impl IntoView {
+    let workspace = use_workspace_slug();
+    let id = use_token_id();
+    let search = use_location().search;
+    let detail = Resource::new(
+        move || (workspace.get(), id.get()),
+        |(workspace, id)| tokens_show(workspace, id),
+    );
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                match detail.await {
+                    Ok(detail) => {
+                        let place = Place::read(&search.get_untracked());
+                        Either::Left(view! { <Detail detail place/> })
+                    }
+                    Err(error) => Either::Right(view! { <ProblemPanel error/> }),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn Detail(detail: TokenDetail, place: Place) -> impl IntoView {
+    let TokenDetail { now, token, catalogues } = detail;
+    let paths = Paths::new(token.workspace.as_ref());
+    let list = paths.list(&place);
+    let delete = paths.delete(token.id, &place);
+    let description = token.description.to_string();
+    let lead = if description.is_empty() { "No description".to_owned() } else { description };
+    let lead = view! { <bdi class="multiline">{lead}</bdi> }.into_any();
+    view! {
+        <Panel title=token.name.clone() close_href=list.clone() lead size="panel-wide">
+            <div class="panel-body view-token">
+                <Facts token=token.clone() catalogues=catalogues.clone() now/>
+                <ScopeList token catalogues/>
+            </div>
+            <footer class="panel-foot form-actions">
+                <a class="button" href=list>"Close"</a>
+                <a class="button button-danger-quiet push-end" href=delete>
+                    <Icon glyph=Glyph::Trash/>
+                    <span>"Delete"</span>
+                </a>
+            </footer>
+        </Panel>
+    }
+}
+
+#[component]
+fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl IntoView {
+    let creator = token
+        .created_by
+        .as_ref()
+        .map_or_else(|| "command line".to_owned(), |user| user.name.clone());
+    let apis = token
+        .audiences
+        .iter()
+        .map(|audience| {
+            let name = catalogues.iter().find(|catalogue| catalogue.audience == *audience);
+            let name = name.map(|catalogue| format!("{} ", catalogue.name));
+            view! { <span class="api">{name}<code>{audience.to_string()}</code></span>" " }
+        })
+        .collect_view();
+    let addresses = if token.ip_allow.is_empty() {
+        Either::Left("From anywhere")
+    } else {
+        Either::Right(
+            token
+                .ip_allow
+                .iter()
+                .map(|range| view! { <code>{range.to_string()}</code>" " })
+                .collect_view(),
+        )
+    };
+    let start = token.not_before.map(|at| {
+        view! { <div><dt>"Valid from"</dt><dd><Moment at now/></dd></div> }
+    });
+    view! {
+        <dl class="facts facts-grid">
+            <div><dt>"Status"</dt><dd><TokenStatus token=token.clone() now/></dd></div>
+            <div><dt>"Hint"</dt><dd><code class="hint">{token.hint.clone()}</code></dd></div>
+            <div>
+                <dt>"Acts as"</dt>
+                <dd><bdi>{token.user.name.clone()}</bdi>" "<span class="muted">{token.user.email.clone()}</span></dd>
+            </div>
+            <div>
+                <dt>"Created"</dt>
+                <dd><Moment at=token.created_at now/>" by "<bdi>{creator}</bdi></dd>
+            </div>
+            {start}
+            <div><dt>"Expires"</dt><dd><MaybeMoment at=token.expires_at now/></dd></div>
+            <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
+            <div><dt>"APIs"</dt><dd>{apis}</dd></div>
+            <div><dt>"Addresses"</dt><dd>{addresses}</dd></div>
+            <div><dt>"Id"</dt><dd><code>{token.id.to_string()}</code></dd></div>
+        </dl>
+    }
+}
+
+/// When and from where it was used.
+pub(super) fn last_used(token: &Token, now: OffsetDateTime) -> impl IntoView + use<> {
+    let from = token.last_used_ip.map(|ip| view! { " from "<code>{ip.to_string()}</code> });
+    view! { <MaybeMoment at=token.last_used_at now/>{from} }
+}
