@@ -28,7 +28,7 @@ use self::encoding::Encoding;
 const HASH_DIGITS: usize = 16;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../target/site"]
+#[folder = "../target/site"]
 struct Site;
 
 /// URL paths of the console's files, or `None` when the site was not built.

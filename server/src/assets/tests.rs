@@ -14,7 +14,7 @@ use super::{is_hashed, manifest_of, routes};
 const STYLE: &str = "/assets/main-0123456789abcdef.css";
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/src/assets/fixture"]
+#[folder = "src/assets/fixture"]
 struct Fixture;
 
 struct Answer {
