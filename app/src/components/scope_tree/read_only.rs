@@ -9,8 +9,8 @@ use domain::{
 use leptos::prelude::*;
 
 use super::{
+    item::risk,
     model::{Chosen, Mark, Marking},
-    view::risk,
 };
 use crate::components::icon::{Glyph, Icon};
 

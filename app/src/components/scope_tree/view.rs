@@ -7,31 +7,31 @@
 
 use std::collections::BTreeSet;
 
-use domain::{
-    catalogue::{Catalogue, Risk, Scope, ScopeGroup},
-    names::AudienceSlug,
-};
-use leptos::{ev::MouseEvent, prelude::*};
+use domain::{catalogue::Catalogue, names::AudienceSlug};
+use leptos::prelude::*;
 
-use super::model::{Chosen, Filter, Mark, Marking, Tri, toggle_group};
+use super::{
+    group::AudienceScopes,
+    model::{Chosen, Filter, Marking},
+};
 use crate::{
-    components::{
-        icon::{Glyph, Icon},
-        live::use_announcer,
-    },
+    components::icon::{Glyph, Icon},
     forms::FormState,
 };
 
 /// The state of a tree, shared by its parts.
 #[derive(Clone, Copy)]
-struct Tree {
-    chosen: RwSignal<Chosen>,
-    filter: RwSignal<Filter>,
-    live: Signal<bool>,
+pub struct Tree {
+    /// The scopes that are ticked.
+    pub chosen: RwSignal<Chosen>,
+    /// What is shown of it.
+    pub filter: RwSignal<Filter>,
+    /// Whether there are scripts.
+    pub live: Signal<bool>,
 }
 
 /// Whether each group is open.
-type OpenGroups = StoredValue<Vec<RwSignal<bool>>>;
+pub type OpenGroups = StoredValue<Vec<RwSignal<bool>>>;
 
 /// The scopes of all audiences, to choose from.
 #[component]
@@ -166,234 +166,6 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
             </p>
         </div>
     }
-}
-
-/// The groups of one audience. While the audience is not chosen its boxes are out of the form.
-#[component]
-fn AudienceScopes(
-    catalogue: Catalogue,
-    index: usize,
-    audiences: Signal<BTreeSet<AudienceSlug>>,
-    tree: Tree,
-    open_groups: OpenGroups,
-) -> impl IntoView {
-    let audience = catalogue.audience.clone();
-    let chosen_audience =
-        Memo::new(move |_| audiences.with(|audiences| audiences.contains(&audience)));
-    let off = move || tree.live.get() && !chosen_audience.get();
-    let title = format!("audience-{index}-title");
-    let name = catalogue.name.to_string();
-    let slug = catalogue.audience.to_string();
-    let catalogue = StoredValue::new(catalogue);
-    let marking = Memo::new(move |_| {
-        tree.chosen.with(|chosen| catalogue.with_value(|all| Marking::of(all, chosen)))
-    });
-    let hidden = move || {
-        off() || {
-            let filter = tree.filter.get();
-            filter.is_narrow()
-                && marking.with(|marking| {
-                    catalogue.with_value(|all| {
-                        all.groups.iter().all(|group| filter.count(group, marking) == 0)
-                    })
-                })
-        }
-    };
-    let groups = catalogue
-        .with_value(|catalogue| catalogue.groups.clone())
-        .into_iter()
-        .enumerate()
-        .map(|(at, group)| {
-            let any_chosen = tree.chosen.with_untracked(|chosen| {
-                group.scopes.iter().any(|scope| chosen.contains(&scope.name))
-            });
-            let open = RwSignal::new(any_chosen || (index == 0 && at == 0));
-            open_groups.update_value(|groups| groups.push(open));
-            let id = format!("{index}-{at}");
-            view! { <Group group id catalogue marking tree open/> }
-        })
-        .collect_view();
-    view! {
-        <section class="scope-audience" aria-labelledby=title.clone() hidden=hidden>
-            <h2 class="scope-audience-title" id=title.clone()>{name}" "<code>{slug}</code></h2>
-            <fieldset class="scope-audience-fields" disabled=off>
-                <ul class="scope-groups">{groups}</ul>
-            </fieldset>
-        </section>
-    }
-}
-
-#[component]
-fn Group(
-    group: ScopeGroup,
-    id: String,
-    catalogue: StoredValue<Catalogue>,
-    marking: Memo<Marking>,
-    tree: Tree,
-    open: RwSignal<bool>,
-) -> impl IntoView {
-    let name = group.name.to_string();
-    let description = group.description.to_string();
-    let group = StoredValue::new(group);
-    let count =
-        Memo::new(move |_| marking.with(|marking| group.with_value(|group| marking.count(group))));
-    let shown = Memo::new(move |_| {
-        tree.filter.with(|filter| {
-            !filter.is_narrow()
-                || marking
-                    .with(|marking| group.with_value(|group| filter.count(group, marking) > 0))
-        })
-    });
-    let forced = move || tree.filter.with(Filter::is_narrow);
-    let on_toggle = move |event: leptos::ev::Event| {
-        let details = event_target::<leptos::web_sys::Element>(&event);
-        // While a filter holds matching groups open, that is not the reader's choice.
-        if !tree.filter.with_untracked(Filter::is_narrow) {
-            open.set(details.has_attribute("open"));
-        }
-    };
-    let on_change = move |event: leptos::ev::Event| {
-        group.with_value(|group| {
-            tree.chosen.update(|chosen| {
-                catalogue.with_value(|catalogue| toggle_group(catalogue, group, chosen));
-            });
-        });
-        // The browser has changed the box by itself already; what comes along from elsewhere may
-        // have kept it as it was.
-        let tri = count.get_untracked().tri();
-        let input = event_target::<leptos::web_sys::HtmlInputElement>(&event);
-        input.set_checked(tri == Tri::All);
-        input.set_indeterminate(tri == Tri::Some);
-    };
-    let label = format!("All scopes of {name}");
-    let scopes = group
-        .with_value(|group| group.scopes.clone())
-        .into_iter()
-        .enumerate()
-        .map(|(at, scope)| {
-            let id = format!("scope-{id}-{at}");
-            view! { <ScopeItem scope id group marking tree/> }
-        })
-        .collect_view();
-    view! {
-        <li class="scope-group-item" hidden=move || !shown.get()>
-            <input class="checkbox scope-group-check needs-script" type="checkbox"
-                id=format!("group-{id}") aria-label=label
-                prop:checked=move || count.get().tri() == Tri::All
-                prop:indeterminate=move || count.get().tri() == Tri::Some
-                on:change=on_change/>
-            <details class="scope-group" open=open.get_untracked()
-                prop:open=move || forced() || open.get() on:toggle=on_toggle>
-                <summary>
-                    <Icon glyph=Glyph::Chevron class="icon marker"/>
-                    <span class="scope-group-name">{name}</span>
-                    <span class="scope-group-text">{description}</span>
-                    <span class="scope-group-count needs-script"
-                        class:has-some=move || count.get().granted != 0>
-                        {move || count.get().to_string()}
-                        <span class="visually-hidden">" selected"</span>
-                    </span>
-                </summary>
-                <ul class="scopes">{scopes}</ul>
-            </details>
-        </li>
-    }
-}
-
-#[component]
-fn ScopeItem(
-    scope: Scope,
-    id: String,
-    group: StoredValue<ScopeGroup>,
-    marking: Memo<Marking>,
-    tree: Tree,
-) -> impl IntoView {
-    let text_id = format!("{id}-text");
-    let note_id = format!("{id}-note");
-    let name = scope.name.clone();
-    let brings = brings(&scope);
-    let (risk_class, risk) = risk(scope.risk);
-    let description = scope.description.to_string();
-    let ticked = tree.chosen.with_untracked(|chosen| chosen.contains(&name));
-    let scope = StoredValue::new(scope);
-    let mark = Memo::new({
-        let name = name.clone();
-        move |_| marking.with(|marking| marking.mark(&name))
-    });
-    // Before there are scripts a box is what was ticked, no more: it could not change back.
-    let included =
-        Memo::new(move |_| tree.live.get() && mark.with(|mark| matches!(mark, Mark::Included(_))));
-    let checked = {
-        let name = name.clone();
-        move || included.get() || tree.chosen.with(|chosen| chosen.contains(&name))
-    };
-    let hidden = move || {
-        tree.filter.with(|filter| {
-            filter.is_narrow()
-                && !marking.with(|marking| {
-                    group.with_value(|group| {
-                        scope.with_value(|scope| filter.shows(group, scope, marking))
-                    })
-                })
-        })
-    };
-    let note = move || match mark.get() {
-        Mark::Included(by) if tree.live.get() => format!("included with {by}"),
-        _ => brings.clone(),
-    };
-    let announcer = use_announcer();
-    let on_click = {
-        let name = name.clone();
-        move |event: MouseEvent| {
-            if let Mark::Included(by) = mark.get_untracked() {
-                event.prevent_default();
-                announcer.say(format!("{name} is included with {by}. Clear {by} first."));
-            }
-        }
-    };
-    let on_change = {
-        let name = name.clone();
-        move |event: leptos::ev::Event| {
-            let ticked = event_target_checked(&event);
-            tree.chosen.update(|chosen| {
-                if ticked {
-                    chosen.insert(name.clone());
-                } else {
-                    chosen.remove(&name);
-                }
-            });
-        }
-    };
-    let described_by = format!("{note_id} {text_id}");
-    view! {
-        <li class="scope" class:is-implied=move || included.get() hidden=hidden>
-            <input class="checkbox" type="checkbox" id=id.clone() value=name.to_string()
-                name=move || (!included.get()).then_some("scope")
-                checked=ticked prop:checked=checked
-                aria-disabled=move || included.get().then_some("true")
-                aria-describedby=described_by
-                on:click=on_click on:change=on_change/>
-            <label class="scope-name" for=id>{name.to_string()}</label>
-            <span class=risk_class>{risk}</span>
-            <span class="scope-note" id=note_id>{note}</span>
-            <p class="scope-text" id=text_id>{description}</p>
-        </li>
-    }
-}
-
-/// The class and the word of a risk.
-pub(super) const fn risk(risk: Risk) -> (&'static str, &'static str) {
-    match risk {
-        Risk::Read => ("risk risk-read", "read"),
-        Risk::Write => ("risk risk-write", "write"),
-        Risk::Admin => ("risk risk-admin", "admin"),
-    }
-}
-
-/// What a scope says of those that come with it.
-fn brings(scope: &Scope) -> String {
-    let names: Vec<_> = scope.implies.iter().map(ToString::to_string).collect();
-    if names.is_empty() { String::new() } else { format!("includes {}", names.join(", ")) }
 }
 
 /// Why nothing is shown.

@@ -2,7 +2,7 @@
 //!
 //! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]; where the reader is
 //!   stands in the URL: [`place`].
-//! - [`create`] with [`form`]; what the form holds: [`draft`]. [`view`] and [`delete`] show one
+//! - [`create`] with [`form`], its `fields` and its `summary`; what the form holds: [`draft`]. [`view`] and [`delete`] show one
 //!   token. Their addresses: [`paths`].
 //!
 //! To add a panel: a file here, an address in [`paths`], a route in [`crate::app`].
@@ -11,6 +11,7 @@ pub mod create;
 pub mod delete;
 pub mod draft;
 pub mod empty;
+pub mod fields;
 pub mod form;
 pub mod list;
 pub mod paths;
@@ -18,6 +19,7 @@ pub mod place;
 pub mod problem;
 pub mod row;
 pub mod status;
+pub mod summary;
 pub mod table;
 pub mod toolbar;
 pub mod view;

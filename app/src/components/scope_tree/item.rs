@@ -1,0 +1,116 @@
+//! One scope of a tree.
+
+use domain::catalogue::{Risk, Scope, ScopeGroup};
+use leptos::{
+    ev::{Event, MouseEvent},
+    prelude::*,
+};
+
+use super::{
+    model::{Mark, Marking},
+    view::Tree,
+};
+use crate::components::live::use_announcer;
+
+/// A scope with its box. What comes along with another one is shown ticked, can be reached by
+/// keyboard, and says why it cannot be cleared.
+#[component]
+pub fn ScopeItem(
+    /// What it is.
+    scope: Scope,
+    /// The id of its box.
+    id: String,
+    /// Its group.
+    group: StoredValue<ScopeGroup>,
+    /// The marks of its catalogue.
+    marking: Memo<Marking>,
+    /// The tree.
+    tree: Tree,
+) -> impl IntoView {
+    let text_id = format!("{id}-text");
+    let note_id = format!("{id}-note");
+    let name = scope.name.clone();
+    let brings = brings(&scope);
+    let (risk_class, risk) = risk(scope.risk);
+    let description = scope.description.to_string();
+    let ticked = tree.chosen.with_untracked(|chosen| chosen.contains(&name));
+    let scope = StoredValue::new(scope);
+    let mark = Memo::new({
+        let name = name.clone();
+        move |_| marking.with(|marking| marking.mark(&name))
+    });
+    // Before there are scripts a box is what was ticked, no more: it could not change back.
+    let included =
+        Memo::new(move |_| tree.live.get() && mark.with(|mark| matches!(mark, Mark::Included(_))));
+    let checked = {
+        let name = name.clone();
+        move || included.get() || tree.chosen.with(|chosen| chosen.contains(&name))
+    };
+    let hidden = move || {
+        tree.filter.with(|filter| {
+            filter.is_narrow()
+                && !marking.with(|marking| {
+                    group.with_value(|group| {
+                        scope.with_value(|scope| filter.shows(group, scope, marking))
+                    })
+                })
+        })
+    };
+    let note = move || match mark.get() {
+        Mark::Included(by) if tree.live.get() => format!("included with {by}"),
+        _ => brings.clone(),
+    };
+    let announcer = use_announcer();
+    let on_click = {
+        let name = name.clone();
+        move |event: MouseEvent| {
+            if let Mark::Included(by) = mark.get_untracked() {
+                event.prevent_default();
+                announcer.say(format!("{name} is included with {by}. Clear {by} first."));
+            }
+        }
+    };
+    let on_change = {
+        let name = name.clone();
+        move |event: Event| {
+            let ticked = event_target_checked(&event);
+            tree.chosen.update(|chosen| {
+                if ticked {
+                    chosen.insert(name.clone());
+                } else {
+                    chosen.remove(&name);
+                }
+            });
+        }
+    };
+    let described_by = format!("{note_id} {text_id}");
+    view! {
+        <li class="scope" class:is-implied=move || included.get() hidden=hidden>
+            <input class="checkbox" type="checkbox" id=id.clone() value=name.to_string()
+                name=move || (!included.get()).then_some("scope")
+                checked=ticked prop:checked=checked
+                aria-disabled=move || included.get().then_some("true")
+                aria-describedby=described_by
+                on:click=on_click on:change=on_change/>
+            <label class="scope-name" for=id>{name.to_string()}</label>
+            <span class=risk_class>{risk}</span>
+            <span class="scope-note" id=note_id>{note}</span>
+            <p class="scope-text" id=text_id>{description}</p>
+        </li>
+    }
+}
+
+/// The class and the word of a risk.
+pub(super) const fn risk(risk: Risk) -> (&'static str, &'static str) {
+    match risk {
+        Risk::Read => ("risk risk-read", "read"),
+        Risk::Write => ("risk risk-write", "write"),
+        Risk::Admin => ("risk risk-admin", "admin"),
+    }
+}
+
+/// What a scope says of those that come with it.
+fn brings(scope: &Scope) -> String {
+    let names: Vec<_> = scope.implies.iter().map(ToString::to_string).collect();
+    if names.is_empty() { String::new() } else { format!("includes {}", names.join(", ")) }
+}

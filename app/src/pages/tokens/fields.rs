@@ -1,0 +1,156 @@
+//! Fields of the form for a new token that are more than a line of text.
+
+use domain::{catalogue::Catalogue, roles::UserKind};
+use leptos::prelude::*;
+
+use super::{draft::ranges, form::Values};
+use crate::{
+    components::icon::{Glyph, Icon},
+    fns::tokens_form::TokenForm,
+    forms::{Control, Field, FieldFrame, FormState},
+};
+
+/// Whom the token acts as.
+#[component]
+pub fn UserField(
+    /// What the form offers.
+    form: TokenForm,
+    /// The chosen user's id.
+    user: RwSignal<String>,
+) -> impl IntoView {
+    let me = form.visitor.user.clone();
+    let chosen = user.get_untracked();
+    let option = |id: String, label: String| {
+        let selected = id == chosen;
+        view! { <option value=id selected=selected>{label}</option> }
+    };
+    let named = |kind: UserKind| {
+        form.members
+            .iter()
+            .filter(|member| member.kind == kind && member.user.id != me.id)
+            .map(|member| {
+                let user = &member.user;
+                option(user.id.to_string(), format!("{} ({})", user.name, user.email))
+            })
+            .collect::<Vec<_>>()
+    };
+    let people = named(UserKind::Person);
+    let programs = named(UserKind::Service);
+    let programs = (!programs.is_empty())
+        .then(|| view! { <optgroup label="Service accounts">{programs}</optgroup> });
+    let first = option(me.id.to_string(), format!("{} (you)", me.name));
+    let control = Control::new("user", "user", true);
+    let Control { id, name, described_by, invalid, .. } = control.clone();
+    view! {
+        <FieldFrame control label="Acts as"
+            help=Some("The token can never do more than this user.".to_owned())>
+            <select class="select" id=id name=name aria-describedby=described_by
+                aria-invalid=invalid on:change=move |event| user.set(event_target_value(&event))>
+                {first}
+                {people}
+                {programs}
+            </select>
+        </FieldFrame>
+    }
+}
+
+/// The APIs that accept the token.
+#[component]
+pub fn AudienceField(
+    /// Every audience.
+    catalogues: StoredValue<Vec<Catalogue>>,
+    /// The form's values.
+    values: Values,
+) -> impl IntoView {
+    let state = use_context::<FormState>();
+    let error = Memo::new(move |_| state.and_then(|state| state.error("audiences")));
+    let failed = move || error.with(Option::is_some);
+    let cards = catalogues
+        .get_value()
+        .into_iter()
+        .map(|catalogue| {
+            let audience = catalogue.audience.clone();
+            let checked = values.audiences.with_untracked(|chosen| chosen.contains(&audience));
+            let on_change = move |event| {
+                let ticked = event_target_checked(&event);
+                values.audiences.update(|chosen| {
+                    if ticked {
+                        chosen.insert(audience.clone());
+                    } else {
+                        chosen.remove(&audience);
+                    }
+                });
+            };
+            view! {
+                <label class="check-card">
+                    <input class="checkbox" type="checkbox" name="audience"
+                        value=catalogue.audience.to_string() checked=checked on:change=on_change/>
+                    <span class="check-card-body">
+                        <span class="check-card-title">
+                            {catalogue.name.to_string()}" "
+                            <code>{catalogue.audience.to_string()}</code>
+                        </span>
+                        <span class="check-card-text">{catalogue.description.to_string()}</span>
+                    </span>
+                </label>
+            }
+        })
+        .collect_view();
+    let error = move || {
+        error.get().map(|message| {
+            view! {
+                <p class="field-error" id="audiences-error">
+                    <Icon glyph=Glyph::Warning/>
+                    <span>{format!("APIs {message}")}</span>
+                </p>
+            }
+        })
+    };
+    let described_by =
+        move || if failed() { "audiences-hint audiences-error" } else { "audiences-hint" };
+    view! {
+        <fieldset class="field" class:has-error=failed id="audiences" tabindex="-1"
+            aria-describedby=described_by>
+            <legend class="label">"APIs"</legend>
+            <p class="field-hint" id="audiences-hint">
+                "Where the token is accepted. Every other API refuses it."
+            </p>
+            {error}
+            <div class="check-cards">{cards}</div>
+        </fieldset>
+    }
+}
+
+/// Where the token may be used from.
+#[component]
+pub fn Restrictions(
+    /// The form's values.
+    values: Values,
+    /// Whether it starts open.
+    open: bool,
+) -> impl IntoView {
+    let state = use_context::<FormState>();
+    let first = values.ip_allow.get_untracked();
+    let text = move || {
+        let ranges = values.ip_allow.with(|text| ranges(text).join(", "));
+        if ranges.is_empty() { "From anywhere".to_owned() } else { format!("From {ranges}") }
+    };
+    // An error must be seen.
+    let failed = move || state.is_some_and(|state| state.error("ip_allow").is_some());
+    let on_input = Callback::new(move |text| values.ip_allow.set(text));
+    view! {
+        <details class="disclosure" open=open || failed() prop:open=move || open || failed()>
+            <summary>
+                <Icon glyph=Glyph::Chevron class="icon marker"/>
+                <span class="disclosure-title">"Restrictions"</span>
+                <span class="disclosure-text">{text}</span>
+            </summary>
+            <div class="disclosure-body">
+                <Field name="ip_allow" label="Allowed addresses" autocomplete="off" optional=true
+                    placeholder="10.0.0.0/8, 2001:db8::/32"
+                    help="Addresses or ranges, separated by commas. Empty: from anywhere."
+                    value=first on_input/>
+            </div>
+        </details>
+    }
+}
