@@ -86,7 +86,8 @@ impl Request {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
-        let given = |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        let given =
+            |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         if !given("host") {
             head.push_str(&format!("host: {}\r\n", self.address));
         }
@@ -145,16 +146,20 @@ fn parse(bytes: &[u8], headless: bool) -> io::Result<Answer> {
     let end = end.ok_or_else(|| broken("the answer has no end of headers"))?;
     let head = std::str::from_utf8(&bytes[..end]).map_err(|_| broken("headers are not text"))?;
     let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+    let status =
+        lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let chunked =
+        headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let rest = &bytes[end + 4..];
     let body = match (headless, chunked) {
         (true, _) => Vec::new(),
-        (false, true) => unchunk(rest).ok_or_else(|| broken("the answer ends in the middle of a chunk"))?,
+        (false, true) => {
+            unchunk(rest).ok_or_else(|| broken("the answer ends in the middle of a chunk"))?
+        }
         (false, false) => rest.to_vec(),
     };
     Ok(Answer { status: status.ok_or_else(|| broken("the answer has no status"))?, headers, body })

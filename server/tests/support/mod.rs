@@ -9,7 +9,13 @@
 //! assert_eq!(answer.status, 200);
 //! ```
 //! Nothing here waits for a fixed time: everything polls until a deadline.
-#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses its own part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    clippy::allow_attributes,
+    reason = "each test program uses its own part of it"
+)]
 
 pub mod command;
 pub mod http;

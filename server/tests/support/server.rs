@@ -27,7 +27,8 @@ pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
 /// A new folder that other users can pass through: as root, the database runs as another user.
 pub fn open_folder() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("tessera-test-").tempdir().expect("a temporary folder");
+    let folder =
+        tempfile::Builder::new().prefix("tessera-test-").tempdir().expect("a temporary folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
     folder
 }
@@ -87,9 +88,16 @@ impl ServerBuilder {
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub fn start(self) -> Server {
-        let folder = if self.data_dir.is_some() { None } else { Some(self.folder.unwrap_or_else(open_folder)) };
+        let folder = if self.data_dir.is_some() {
+            None
+        } else {
+            Some(self.folder.unwrap_or_else(open_folder))
+        };
         let data_dir = self.data_dir.clone().unwrap_or_else(|| {
-            folder.as_ref().map(|folder| folder.path().join("data")).expect("one of the two is there")
+            folder
+                .as_ref()
+                .map(|folder| folder.path().join("data"))
+                .expect("one of the two is there")
         });
         let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
         command
@@ -115,7 +123,8 @@ impl ServerBuilder {
             folder,
         };
         let listening = server.wait_for_line("Listening on ");
-        server.address = listening.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').to_owned();
+        server.address =
+            listening.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').to_owned();
         if self.wait {
             server.wait_until_ready();
         }
@@ -280,19 +289,23 @@ impl Server {
     #[track_caller]
     pub fn wait_for_line(&mut self, beginning: &str) -> String {
         let found = poll(PATIENCE, || {
-            let line = complete_lines(&self.stdout()).find(|line| line.starts_with(beginning)).map(str::to_owned);
-            let ended = || matches!(self.child.try_wait(), Ok(Some(_)));
+            let line = self.line(beginning);
+            if line.is_some() || !matches!(self.child.try_wait(), Ok(Some(_))) {
+                return line.map(Some);
+            }
             // What it said last may still be on its way to the collecting threads.
-            line.map(Some).or_else(|| {
-                ended().then(|| {
-                    thread::sleep(Duration::from_millis(100));
-                    complete_lines(&self.stdout()).find(|line| line.starts_with(beginning)).map(str::to_owned)
-                })
-            })
+            thread::sleep(Duration::from_millis(100));
+            Some(self.line(beginning))
         });
         found.flatten().unwrap_or_else(|| {
             panic!("no line {beginning:?}\nstdout: {}\nstderr: {}", self.stdout(), self.stderr())
         })
+    }
+}
+
+impl Server {
+    fn line(&self, beginning: &str) -> Option<String> {
+        complete_lines(&self.stdout()).find(|line| line.starts_with(beginning)).map(str::to_owned)
     }
 }
 
@@ -322,7 +335,10 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         while matches!(reader.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-            target.lock().expect("no test panics with it").push_str(&String::from_utf8_lossy(&line));
+            target
+                .lock()
+                .expect("no test panics with it")
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     });

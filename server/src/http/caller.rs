@@ -1,0 +1,62 @@
+//! Who calls the REST API: the context of the operation.
+
+use authority::{Actor, OpContext, Rejection, Surface};
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::{
+    AppState,
+    answer::RequestId,
+    client_ip::{client_ip, peer},
+    credentials::presented,
+    problem::ApiError,
+};
+
+/// The context of the operation, on behalf of the token that the request presents or, without one,
+/// of the person whose session it carries (so that the documentation's page can make calls). A
+/// request with neither is anonymous: the service refuses it, in its own words.
+pub(crate) struct Caller(pub(crate) OpContext);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let mut context = anonymous(parts, state, Surface::Rest).await;
+        context.actor = match presented(&parts.headers)? {
+            Some(token) => authenticate(state, &context, token).await?,
+            None => match state.cookies.read(&parts.headers) {
+                Some(secret) => state
+                    .authority
+                    .sessions()
+                    .resolve(&context, &secret)
+                    .await?
+                    .map_or(Actor::Anonymous, Actor::User),
+                None => Actor::Anonymous,
+            },
+        };
+        Ok(Self(context))
+    }
+}
+
+/// The context of nobody in particular.
+pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surface) -> OpContext {
+    let Ok(id) = RequestId::from_request_parts(parts, state).await;
+    let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
+    state.authority.context(Actor::Anonymous, surface, id.as_str().to_owned(), address)
+}
+
+async fn authenticate(
+    state: &AppState,
+    context: &OpContext,
+    token: &str,
+) -> Result<Actor, ApiError> {
+    state.authority.verification().authenticate(context, token).await.map_err(|rejection| {
+        match rejection {
+            Rejection::Refused(code) => ApiError::refused(code, &[]),
+            Rejection::Failed(error) => error.into(),
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! The caller's address: the peer's, unless the peer is a proxy that is trusted to name it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The caller's address.
+///
+/// A trusted peer's `X-Forwarded-For` is read from its end, where the nearest proxy wrote; the
+/// first address that is not a trusted proxy itself is the caller's. What stands to its left was
+/// sent by the caller and means nothing. When a trusted proxy wrote something that is no address,
+/// the caller's is not known: `None`, which no address rule lets pass.
+pub(crate) fn client_ip(
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
+    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut caller = peer?.to_canonical();
+    if !is_trusted(&caller) {
+        return Some(caller);
+    }
+    for entry in hops(headers).into_iter().rev() {
+        caller = entry.and_then(parse)?;
+        if !is_trusted(&caller) {
+            break;
+        }
+    }
+    Some(caller)
+}
+
+/// The peer's address of this request; `None` when there is no connection, as in a unit test.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+}
+
+/// All entries in their order; `None` for a line that is not text. A header that came twice is one
+/// list (RFC 9110 section 5.3).
+fn hops(headers: &HeaderMap) -> Vec<Option<&str>> {
+    let mut entries = Vec::new();
+    for line in headers.get_all(FORWARDED_FOR) {
+        match line.to_str() {
+            Ok(text) => entries.extend(text.split(',').map(|entry| Some(entry.trim()))),
+            Err(_) => entries.push(None),
+        }
+    }
+    entries
+}
+
+/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
+fn parse(entry: &str) -> Option<IpAddr> {
+    let address = entry
+        .parse::<IpAddr>()
+        .or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()))
+        .or_else(|_| entry.trim_start_matches('[').trim_end_matches(']').parse())
+        .ok()?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(peer: &str, lines: &[&str], trusted: &[&str]) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(FORWARDED_FOR, line.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client_ip(Some(peer.parse().unwrap()), &headers, &trusted).map(|ip| ip.to_string())
+    }
+
+    #[test]
+    fn untrusted_peer_is_the_caller_whatever_it_claims() {
+        assert_eq!(of("192.0.2.9", &["10.0.0.1"], &["127.0.0.0/8"]).unwrap(), "192.0.2.9");
+        assert_eq!(of("::ffff:192.0.2.9", &[], &[]).unwrap(), "192.0.2.9");
+    }
+
+    #[test]
+    fn rightmost_untrusted_address_is_the_caller() {
+        let trusted = ["127.0.0.0/8", "10.0.0.0/8"];
+        for (lines, caller) in [
+            (&["6.6.6.6, 192.0.2.1, 10.0.0.7"][..], "192.0.2.1"),
+            (&["6.6.6.6", "192.0.2.1", "10.0.0.7"][..], "192.0.2.1"),
+            (&["192.0.2.1:4711"][..], "192.0.2.1"),
+            (&["[2001:db8::1]:4711"][..], "2001:db8::1"),
+            (&["[2001:db8::1]"][..], "2001:db8::1"),
+            (&["10.0.0.5, 10.0.0.7"][..], "10.0.0.5"),
+            (&[][..], "127.0.0.1"),
+        ] {
+            assert_eq!(of("127.0.0.1", lines, &trusted).unwrap(), caller, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn garbage_before_the_caller_is_not_read_and_garbage_from_a_proxy_is_nobody() {
+        let trusted = ["127.0.0.0/8"];
+        assert_eq!(of("127.0.0.1", &["x, 192.0.2.1"], &trusted).unwrap(), "192.0.2.1");
+        assert_eq!(of("127.0.0.1", &["192.0.2.1, unknown"], &trusted), None);
+        assert_eq!(of("127.0.0.1", &[""], &trusted), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_caller_sends_never_changes_the_answer(
+            sent in "[ -~]{0,80}",
+            caller in any::<u32>(),
+        ) {
+            let caller = IpAddr::from(caller.to_be_bytes());
+            let trusted = ["127.0.0.0/8"];
+            prop_assume!(!trusted[0].parse::<IpNet>().unwrap().contains(&caller));
+            let line = format!("{sent}, {caller}");
+            prop_assert_eq!(of("127.0.0.1", &[&line], &trusted), Some(caller.to_string()));
+            prop_assert_eq!(of(&caller.to_string(), &[&sent], &trusted), Some(caller.to_string()));
+        }
+
+        #[test]
+        fn any_header_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = http::HeaderValue::from_bytes(&bytes) {
+                headers.append(FORWARDED_FOR, value);
+            }
+            let trusted = ["0.0.0.0/0".parse().unwrap()];
+            let _ = client_ip(Some([127, 0, 0, 1].into()), &headers, &trusted);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The session's cookie: its name, its attributes, and how it is read.
+
+use authority::secret::SessionSecret;
+use http::{HeaderMap, HeaderValue, header};
+use time::Duration;
+use url::Url;
+
+/// How the session's cookie is called and protected.
+///
+/// Over https it is `__Host-tessera` (RFC 6265bis section 4.1.3.2: bound to this host, `Secure`,
+/// `Path=/`); over plain http on a private machine, where browsers refuse that prefix, `tessera`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SessionCookies {
+    secure: bool,
+}
+
+impl SessionCookies {
+    /// The cookie that browsers of this public address accept.
+    pub(crate) fn for_public_url(url: &Url) -> Self {
+        Self { secure: url.scheme() == "https" }
+    }
+
+    /// Whether people reach the server by https.
+    pub(crate) const fn is_secure(self) -> bool {
+        self.secure
+    }
+
+    /// The cookie's name.
+    pub(crate) const fn name(self) -> &'static str {
+        if self.secure { "__Host-tessera" } else { "tessera" }
+    }
+
+    /// The session's secret that the request carries. Two different ones are none: somebody
+    /// planted one of them, and nobody can say which.
+    pub(crate) fn read(self, headers: &HeaderMap) -> Option<SessionSecret> {
+        let mut values = self.values(headers);
+        let first = values.next()?;
+        values.all(|other| other == first).then(|| SessionSecret::new(first.to_owned()))
+    }
+
+    /// Whether the request carries a session's cookie, usable or not.
+    pub(crate) fn is_present(self, headers: &HeaderMap) -> bool {
+        self.values(headers).next().is_some()
+    }
+
+    /// The `Set-Cookie` value that begins a session. `None` for a secret that is no cookie value,
+    /// which the authority never makes.
+    pub(crate) fn set(self, secret: &SessionSecret, lifetime: Duration) -> Option<HeaderValue> {
+        let seconds = lifetime.whole_seconds().max(0);
+        let mut value = HeaderValue::try_from(self.cookie(secret.expose(), seconds)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// The `Set-Cookie` value that ends a session.
+    pub(crate) fn clear(self) -> HeaderValue {
+        HeaderValue::from_static(if self.secure {
+            "__Host-tessera=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
+        } else {
+            "tessera=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
+        })
+    }
+
+    fn cookie(self, value: &str, seconds: i64) -> String {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let name = self.name();
+        format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
+    }
+
+    fn values(self, headers: &HeaderMap) -> impl Iterator<Item = &str> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .filter(move |(name, value)| *name == self.name() && !value.is_empty())
+            .map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cookies(url: &str) -> SessionCookies {
+        SessionCookies::for_public_url(&url.parse().unwrap())
+    }
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, line.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn cookie_over_https_is_bound_to_its_host() {
+        let secret = SessionSecret::new("abc".into());
+        let value = cookies("https://t.example").set(&secret, Duration::hours(1)).unwrap();
+        assert_eq!(
+            value.to_str().unwrap(),
+            "__Host-tessera=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600; Secure"
+        );
+        assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn cookie_over_http_has_the_plain_name() {
+        let cookies = cookies("http://127.0.0.1:3000");
+        assert_eq!(cookies.name(), "tessera");
+        let headers = headers(&["theme=dark; tessera=abc", "other=1"]);
+        assert_eq!(cookies.read(&headers).unwrap().expose(), "abc");
+    }
+
+    #[test]
+    fn cookie_given_twice_counts_only_when_both_agree() {
+        let cookies = cookies("http://127.0.0.1:3000");
+        assert!(cookies.read(&headers(&["tessera=a; tessera=a"])).is_some());
+        let planted = headers(&["tessera=a", "tessera=b"]);
+        assert!(cookies.read(&planted).is_none());
+        assert!(cookies.is_present(&planted));
+        assert!(cookies.read(&headers(&["tessera=", "xtessera=a"])).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_cookie_header_never_panics(line in proptest::collection::vec(0x20u8..=0xff, 0..200)) {
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = HeaderValue::from_bytes(&line) {
+                headers.append(header::COOKIE, value);
+            }
+            let _ = cookies("https://t.example").read(&headers);
+        }
+    }
+}

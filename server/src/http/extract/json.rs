@@ -1,0 +1,164 @@
+//! A JSON body.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use domain::problem::ProblemCode;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::wording;
+use crate::http::problem::ApiError;
+
+/// A JSON body of exactly this shape.
+///
+/// Refusals: 415 for another content type, 400 for text that is no JSON, 422 for JSON of another
+/// shape. The size is limited before: see `http::body`.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        if !is_json(request.headers()) {
+            return Err(ApiError::new(
+                ProblemCode::UnsupportedMediaType,
+                "The body must be JSON, sent with the header \"Content-Type: application/json\".",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
+            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
+        })?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        refuse(&path, &error.into_inner())
+    })?;
+    reader.end().map_err(|error| refuse("", &error))?;
+    Ok(value)
+}
+
+fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
+    if error.is_data() {
+        return ApiError::invalid(vec![wording::field_error(path, &error.to_string())]);
+    }
+    let (line, column) = (error.line(), error.column());
+    let detail = if error.is_eof() {
+        "The body is not complete JSON: it ends too early.".to_owned()
+    } else {
+        format!("The body is not JSON: line {line}, column {column} cannot be read.")
+    };
+    ApiError::new(ProblemCode::MalformedRequest, detail)
+}
+
+/// `application/json` or `application/…+json`, with or without parameters (RFC 6839 section 3.1).
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Shape {
+        name: String,
+        #[serde(default)]
+        scopes: Vec<String>,
+        #[serde(default)]
+        limit: Option<u16>,
+    }
+
+    fn refusal(text: &str) -> String {
+        let error = parse::<Shape>(text.as_bytes()).err().unwrap();
+        let problem = error.problem();
+        let fields: Vec<_> = problem
+            .errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.message))
+            .collect();
+        format!("{} {} [{}]", problem.status, problem.code.as_str(), fields.join("; "))
+    }
+
+    #[test]
+    fn refusal_names_the_field_and_what_is_wrong() {
+        for (text, expected) in [
+            ("{\"scopes\":[]}", "422 validation_failed [name: is missing]"),
+            ("{\"name\":5}", "422 validation_failed [name: must be a string, not an integer]"),
+            (
+                "{\"name\":\"a\",\"scopes\":[\"a\",null]}",
+                "422 validation_failed [scopes[1]: must be a string, not null]",
+            ),
+            (
+                "{\"name\":\"a\",\"limit\":-1}",
+                "422 validation_failed [limit: must be u16, not an integer]",
+            ),
+            (
+                "{\"name\":\"a\",\"nome\":1}",
+                "422 validation_failed [nome: is not a field that is known here; known are name, scopes, limit]",
+            ),
+            ("{\"name\":\"a\",\"name\":\"b\"}", "422 validation_failed [name: is given twice]"),
+            ("[]", "422 validation_failed [name: is missing]"),
+            ("\"a\"", "422 validation_failed [body: must be an object, not a string]"),
+        ] {
+            assert_eq!(refusal(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_malformed() {
+        for text in
+            ["", "{", "{\"name\":\"a\"} x", "\u{feff}{}", "{\"name\":\"\\ud800\"}", "name=a"]
+        {
+            assert_eq!(refusal(text), "400 malformed_request []", "{text}");
+        }
+        let deep = "[".repeat(10_000);
+        assert!(refusal(&format!("{{\"name\":{deep}")).starts_with('4'));
+    }
+
+    #[test]
+    fn refusal_never_repeats_a_value() {
+        let text = "{\"name\":\"a\",\"scopes\":\"tsr_secret, expected nothing\"}";
+        let error = parse::<Shape>(text.as_bytes()).err().unwrap();
+        assert!(!format!("{:?}", error.problem()).contains("tsr_secret"));
+    }
+
+    #[test]
+    fn content_type_is_read_as_a_media_type() {
+        let is = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
+            is_json(&headers)
+        };
+        assert!(is("application/json"));
+        assert!(is("Application/JSON; charset=utf-8"));
+        assert!(is("application/merge-patch+json"));
+        assert!(!is("text/plain"));
+        assert!(!is("application/x-www-form-urlencoded"));
+        assert!(!is_json(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse::<Shape>(&bytes);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! `/auth/forward`: gateways ask here, with the caller's own headers, whether to let a call pass.
+//!
+//! nginx (`auth_request`), Traefik (`ForwardAuth`) and Caddy (`forward_auth`) ask by GET; Envoy's
+//! HTTP service keeps the caller's method. So every method is answered alike, and a body is never
+//! read.
+//!
+//! Gateways understand three answers: 2xx lets pass, 401 and 403 are handed to the caller.
+//! Everything that is wrong with what the *caller* sent is therefore 401 or 403, two different
+//! tokens included (nginx would make a 500 of a 400). 400 is for the gateway's own query: its
+//! configuration is wrong, and a check that was not understood must not be skipped.
+
+use authority::{Decision, Surface};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+    routing,
+};
+use domain::{
+    decision::{DecisionCode, Demand, Facts},
+    problem::{Problem, ProblemCode},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use url::form_urlencoded;
+use utoipa::IntoParams;
+
+use super::{
+    AppState,
+    caller::anonymous,
+    credentials::{CredentialError, presented},
+    problem::ApiError,
+};
+
+/// The path.
+pub(crate) const PATH: &str = "/auth/forward";
+
+const X_TESSERA_CODE: HeaderName = HeaderName::from_static("x-tessera-code");
+const X_TESSERA_TOKEN_ID: HeaderName = HeaderName::from_static("x-tessera-token-id");
+const X_TESSERA_WORKSPACE: HeaderName = HeaderName::from_static("x-tessera-workspace");
+const X_TESSERA_USER: HeaderName = HeaderName::from_static("x-tessera-user");
+const X_TESSERA_USER_ID: HeaderName = HeaderName::from_static("x-tessera-user-id");
+const X_TESSERA_SCOPES: HeaderName = HeaderName::from_static("x-tessera-scopes");
+
+/// Gateways read the answer's headers into a buffer of one page (4 KiB with nginx) and fail when
+/// it overflows. A longer list of scopes is left out.
+const SCOPES_MAX: usize = 2_048;
+
+/// The route.
+pub(crate) fn router() -> Router<AppState> {
+    Router::new().route(PATH, routing::any(forward))
+}
+
+/// What the call needs.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query, which is read pair by pair")]
+pub(crate) struct ForwardQuery {
+    /// The API that is called. Not checked when absent: always name it.
+    #[param(example = "default")]
+    audience: Option<String>,
+    /// A scope that the call needs; may be repeated, or hold several separated by spaces.
+    #[param(value_type = Option<Vec<String>>, example = json!(["rivers:run"]))]
+    scope: Vec<String>,
+    /// The only workspace whose tokens are welcome.
+    workspace: Option<String>,
+}
+
+/// Ask for a gateway
+///
+/// The gateway passes the caller's headers on; the token in them speaks for itself. 200 lets the
+/// call pass and tells the API who calls. Any method is answered alike; a body is not read.
+#[utoipa::path(
+    get,
+    path = "/auth/forward",
+    operation_id = "forward",
+    tag = "Verification",
+    params(ForwardQuery),
+    responses(
+        (status = 200, description = "Let the call pass", headers(
+            ("X-Tessera-Code" = String, description = "`VALID`"),
+            ("X-Tessera-Token-Id" = String, description = "The token's id"),
+            ("X-Tessera-Workspace" = String, description = "The slug of its workspace"),
+            ("X-Tessera-User" = String, description = "The user's e-mail address; anything but visible ASCII, and `%`, is percent-encoded UTF-8"),
+            ("X-Tessera-User-Id" = String, description = "The user's id"),
+            ("X-Tessera-Scopes" = String, description = "The token's scopes and what they imply, separated by spaces; left out when longer than 2,048 bytes"),
+        )),
+        (status = 400, description = "The query cannot be understood: the gateway's configuration is wrong", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 401, description = "No token, two different ones, or one that is not accepted; `X-Tessera-Code` says why", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 403, description = "The token lacks a scope, or may not be used from this address", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 503, description = "Tessera cannot decide now: do not let the call pass", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+    ),
+)]
+pub(crate) async fn forward(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (mut parts, _) = request.into_parts();
+    let context = anonymous(&mut parts, &state, Surface::Forward).await;
+    let mut demand = demand(parts.uri.query().unwrap_or_default())?;
+    demand.ip = context.client_ip;
+    let token = presented(&parts.headers).map_err(refuse_credential)?.ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::Unauthenticated,
+            "Present a token: \"Authorization: Bearer TOKEN\".",
+        )
+    })?;
+    let decision = state.authority.verification().decide(&context, token, &demand).await?;
+    Ok(answer(&decision, &demand))
+}
+
+fn answer(decision: &Decision, demand: &Demand) -> Response {
+    let mut response = match (decision.code, &decision.facts) {
+        (DecisionCode::Valid, Some(facts)) => allow(facts),
+        (code, _) => {
+            let scopes: Vec<String> = demand.scopes.iter().map(ToString::to_string).collect();
+            axum::response::IntoResponse::into_response(ApiError::refused(code, &scopes))
+        }
+    };
+    let code = HeaderValue::from_static(decision.code.as_str());
+    response.headers_mut().insert(X_TESSERA_CODE, code);
+    response
+}
+
+fn allow(facts: &Facts) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    insert(headers, X_TESSERA_TOKEN_ID, &facts.token_id.to_string());
+    insert(headers, X_TESSERA_WORKSPACE, facts.workspace.as_ref());
+    insert(headers, X_TESSERA_USER, &visible(&facts.user.email));
+    insert(headers, X_TESSERA_USER_ID, &facts.user.id.to_string());
+    let scopes: Vec<&str> = facts.granted.iter().map(AsRef::as_ref).collect();
+    let scopes = scopes.join(" ");
+    if scopes.len() <= SCOPES_MAX {
+        insert(headers, X_TESSERA_SCOPES, &scopes);
+    }
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(name, value);
+    }
+}
+
+/// The text with everything but visible ASCII, and `%`, percent-encoded (RFC 3986 section 2.1).
+fn visible(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// Reads what is asked. Whatever is not understood, and whatever is named without a value, is
+/// refused: a check that is misspelt must not be a check that always passes.
+fn demand(query: &str) -> Result<Demand, ApiError> {
+    let mut demand = Demand::default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let refuse = |why: &str| {
+            ApiError::new(
+                ProblemCode::MalformedRequest,
+                format!("The gateway asks for a {name} that {why}."),
+            )
+        };
+        match name.as_ref() {
+            "audience" if demand.audience.is_none() => {
+                demand.audience = Some(value.parse().map_err(|error| refuse(&format!("{error}")))?);
+            }
+            "workspace" if demand.workspace.is_none() => {
+                demand.workspace =
+                    Some(value.parse().map_err(|error| refuse(&format!("{error}")))?);
+            }
+            "scope" => {
+                let before = demand.scopes.len();
+                for scope in value.split_ascii_whitespace() {
+                    demand.scopes.push(scope.parse().map_err(|error| refuse(&format!("{error}")))?);
+                }
+                if demand.scopes.len() == before {
+                    return Err(refuse("must not be empty"));
+                }
+            }
+            "audience" | "workspace" => return Err(refuse("is given twice")),
+            _ => {
+                return Err(ApiError::new(
+                    ProblemCode::MalformedRequest,
+                    "The gateway's query holds something other than audience, scope and workspace.",
+                ));
+            }
+        }
+    }
+    Ok(demand)
+}
+
+fn refuse_credential(error: CredentialError) -> ApiError {
+    // 401 whatever the code says elsewhere: see the module's head.
+    Problem::new(ProblemCode::InvalidToken, error.to_string()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scopes(query: &str) -> Vec<String> {
+        demand(query).unwrap().scopes.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn query_is_read_with_scopes_repeated_or_separated() {
+        assert_eq!(scopes("scope=a&scope=b:c"), ["a", "b:c"]);
+        assert_eq!(scopes("scope=a%20b%3Ac+d"), ["a", "b:c", "d"]);
+        let demand = demand("audience=default&workspace=child%40parent").unwrap();
+        assert_eq!(demand.audience.unwrap().as_ref(), "default");
+        assert_eq!(demand.workspace.unwrap().as_ref(), "child@parent");
+        assert!(demand.scopes.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_never_skipped() {
+        for query in [
+            "scope=",
+            "scope=+",
+            "scope",
+            "audience=",
+            "audience=A",
+            "scope=A",
+            "scopes=a",
+            "x",
+            "audience=a&audience=a",
+            "workspace=",
+            "scope=a%00",
+            "scope=%FF",
+        ] {
+            let error = demand(query).unwrap_err();
+            assert_eq!(error.problem().status, 400, "{query}");
+        }
+    }
+
+    #[test]
+    fn unicode_address_is_a_visible_header() {
+        assert_eq!(visible("ada@example.com"), "ada@example.com");
+        assert_eq!(visible("é%@x"), "%C3%A9%25@x");
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_never_panics(query in any::<String>()) {
+            let _ = demand(&query);
+        }
+
+        #[test]
+        fn any_text_becomes_a_header_value(text in any::<String>()) {
+            prop_assert!(HeaderValue::try_from(visible(&text)).is_ok());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! HTTP: the doors that programs use, and what every door shares.
+//!
+//! - `rest`: one operation per file, each extract → call the service → wrap.
+//! - `forward`: `/auth/forward`, for gateways.
+//! - `openapi`, `docs`: the description of both, and a page to try them.
+//! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
+//! - `answer`, `headers`, `origin`, `body`, `log`: layers.
+//! - `router`: what is mounted where, and behind which layers.
+//!
+//! Invariants:
+//! - A handler decides nothing: the authority does, and its errors become problems in one place.
+//! - Every answer carries `x-request-id`; every 4xx and 5xx of a door for programs is
+//!   `application/problem+json`.
+//! - No log line and no error text holds a secret, a cookie or a request's URI.
+//!
+//! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in
+//! `rest/mod.rs`, its row in the authorisation table of `tests/rest_authorisation.rs`.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod client_ip;
+pub(crate) mod cookies;
+pub(crate) mod credentials;
+mod docs;
+pub(crate) mod extract;
+mod forward;
+pub(crate) mod headers;
+mod health;
+pub(crate) mod log;
+pub(crate) mod openapi;
+pub(crate) mod origin;
+pub(crate) mod problem;
+mod rest;
+pub(crate) mod router;
+pub(crate) mod state;
+
+pub(crate) use router::router;
+pub(crate) use state::AppState;

@@ -1,0 +1,183 @@
+//! The OpenAPI 3.1 document, put together from the routes themselves: a route cannot be mounted
+//! without being described.
+
+use std::sync::OnceLock;
+
+use axum::{Router, body::Bytes, response::IntoResponse, routing::get};
+use http::header;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Components, SecurityRequirement,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{AppState, forward, rest};
+
+/// Where the document is served.
+pub(crate) const PATH: &str = "/api/openapi.json";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tessera",
+        description = "Issues API tokens and answers, on every request, whether a token may do what its bearer wants.\n\nPresent a token as `Authorization: Bearer TOKEN`, `Token: TOKEN` or `rime-api-key: TOKEN`. Managing tokens needs a token of the audience `tessera`. Every error is a problem (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Unknown fields are refused.",
+    ),
+    paths(forward::forward),
+    components(schemas(rest::schema::ProblemBody)),
+    tags(
+        (name = "Tokens", description = "Make, list, show and delete tokens."),
+        (name = "Verification", description = "Ask whether a token may do something."),
+        (name = "Workspaces", description = "Where tokens live."),
+        (name = "Audiences", description = "What tokens can be made for."),
+    ),
+)]
+struct Document;
+
+/// The document.
+pub(crate) fn document() -> utoipa::openapi::OpenApi {
+    let (_, mut document): (Router<AppState>, _) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(rest::managing())
+        .merge(rest::asking())
+        .split_for_parts();
+    let components = document.components.get_or_insert_with(Components::new);
+    components.responses.extend(
+        rest::reusable_responses().into_iter().map(|(name, response)| (name, response.into())),
+    );
+    for (name, scheme) in security_schemes() {
+        components.add_security_scheme(name, scheme);
+    }
+    document.security = Some(
+        security_schemes()
+            .iter()
+            .map(|(name, _)| SecurityRequirement::new::<_, [String; 0], String>(*name, []))
+            .collect(),
+    );
+    document
+}
+
+/// The document as text, the way it is served and the command line prints it.
+pub(crate) fn json() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&document())
+}
+
+/// The route of the document.
+pub(crate) fn router() -> Router<AppState> {
+    Router::new().route(PATH, get(serve))
+}
+
+async fn serve() -> impl IntoResponse {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    // Maps with text as keys: cannot fail.
+    let text = TEXT.get_or_init(|| Bytes::from(json().unwrap_or_default())).clone();
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], text)
+}
+
+fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+    let header = |name: &str, description: &str| {
+        SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
+    };
+    [
+        (
+            "bearer",
+            SecurityScheme::Http(
+                HttpBuilder::new()
+                    .scheme(HttpAuthScheme::Bearer)
+                    .description(Some("`Authorization: Bearer TOKEN` (RFC 6750)"))
+                    .build(),
+            ),
+        ),
+        ("token", header("Token", "The token alone")),
+        ("rime-api-key", header("rime-api-key", "The token alone")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn document_json() -> Value {
+        serde_json::from_str(&json().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn document_is_openapi_3_1_and_lists_every_operation() {
+        let document = document_json();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut operations = Vec::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                operations.push(format!("{method} {path} {}", operation["operationId"]));
+            }
+        }
+        operations.sort();
+        insta::assert_snapshot!(operations.join("\n"), @r#"
+        delete /api/v1/tokens/{id} "deleteToken"
+        get /api/v1/audiences "listAudiences"
+        get /api/v1/self "showSelf"
+        get /api/v1/tokens/{id} "showToken"
+        get /api/v1/workspaces "listWorkspaces"
+        get /api/v1/workspaces/{ws} "showWorkspace"
+        get /api/v1/workspaces/{ws}/tokens "listTokens"
+        get /auth/forward "forward"
+        post /api/v1/verify "verify"
+        post /api/v1/workspaces/{ws}/tokens "createToken"
+        "#);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = document_json();
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        assert!(references.len() > 20);
+        for reference in references {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference} is missing");
+        }
+    }
+
+    #[test]
+    fn every_operation_has_a_tag_a_summary_and_errors() {
+        let document = document_json();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let name = format!("{method} {path}");
+                assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name}");
+                assert!(operation["summary"].is_string(), "{name}");
+                assert!(operation["description"].is_string(), "{name}");
+                for status in ["401", "403", "503"] {
+                    assert!(!operation["responses"][status].is_null(), "{name} {status}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn schemas_have_the_names_of_the_api() {
+        let document = document_json();
+        let names: Vec<_> =
+            document["components"]["schemas"].as_object().unwrap().keys().cloned().collect();
+        assert!(names.iter().all(|name| !name.ends_with("Body")), "{names:?}");
+        for name in ["Token", "NewToken", "CreatedToken", "Problem", "Verification", "Audience"] {
+            assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+        }
+    }
+
+    fn collect(value: &Value, references: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                if let Some(Value::String(reference)) = object.get("$ref") {
+                    references.push(reference.clone());
+                }
+                object.values().for_each(|value| collect(value, references));
+            }
+            Value::Array(array) => array.iter().for_each(|value| collect(value, references)),
+            _ => {}
+        }
+    }
+}

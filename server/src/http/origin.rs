@@ -1,0 +1,141 @@
+//! Unsafe requests that a browser was talked into by another site are refused.
+//!
+//! A browser adds cookies to whatever request a page makes it send. So every unsafe request that
+//! rests on a cookie, or that goes to the console at all, must show that it comes from a page of
+//! this server: by `Sec-Fetch-Site` (browsers set it; pages cannot) or, where a browser does not
+//! send that (plain http), by `Origin`. Calls with a token in a header and without a cookie are
+//! exempt: no other site can make a browser add that header without asking this server first
+//! (CORS), which never agrees.
+//!
+//! A request that has neither header comes from no browser of these years; it is refused too. A
+//! program that posts to the console sends `Origin`, or better, uses the API with a token.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::problem::ProblemCode;
+use http::{HeaderMap, Method, header};
+use url::Url;
+
+use super::{AppState, problem::ApiError};
+
+/// Where unsafe requests of browsers may come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origins {
+    public: String,
+}
+
+impl Origins {
+    /// The origin of the public address, besides whatever host the browser itself was sent to.
+    pub(crate) fn of(public_url: &Url) -> Self {
+        Self { public: public_url.origin().ascii_serialization() }
+    }
+
+    /// Whether this request comes from a page of this server.
+    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        match text("sec-fetch-site") {
+            // `none`: the person's own doing, such as a reload of the answer to a form.
+            Some(site) => matches!(site, "same-origin" | "none"),
+            None => text(header::ORIGIN.as_str()).is_some_and(|origin| {
+                origin == self.public || is_host(origin, text(header::HOST.as_str()))
+            }),
+        }
+    }
+}
+
+/// Whether the origin is the host that the request was sent to. A stranger's page has another
+/// host; one that points its own host name here has none of this server's cookies.
+fn is_host(origin: &str, host: Option<&str>) -> bool {
+    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
+}
+
+/// For the console: every unsafe request is checked.
+pub(crate) async fn check_console(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_safe(request.method()) || state.origins.allow(request.headers()) {
+        next.run(request).await
+    } else {
+        refuse()
+    }
+}
+
+/// For the API: unsafe requests that carry a session's cookie are checked.
+pub(crate) async fn check_api(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    if is_safe(request.method())
+        || !state.cookies.is_present(headers)
+        || state.origins.allow(headers)
+    {
+        next.run(request).await
+    } else {
+        refuse()
+    }
+}
+
+fn is_safe(method: &Method) -> bool {
+    // Not Method::is_safe alone would do: TRACE is safe by RFC 9110 and served by nothing here.
+    method.is_safe()
+}
+
+fn refuse() -> Response {
+    ApiError::new(
+        ProblemCode::CrossOrigin,
+        "This request was sent by a page of another site, or does not say by which. Open Tessera's own page and try again there.",
+    )
+    .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn allowed(pairs: &[(&'static str, &str)]) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        Origins::of(&"https://tessera.example".parse().unwrap()).allow(&headers)
+    }
+
+    #[test]
+    fn browser_says_where_a_request_comes_from() {
+        assert!(allowed(&[("sec-fetch-site", "same-origin")]));
+        assert!(allowed(&[("sec-fetch-site", "none")]));
+        for site in ["cross-site", "same-site", "", "x"] {
+            let headers = [("sec-fetch-site", site), ("origin", "https://tessera.example")];
+            assert!(!allowed(&headers), "{site}");
+        }
+    }
+
+    #[test]
+    fn without_that_the_origin_decides() {
+        assert!(allowed(&[("origin", "https://tessera.example")]));
+        assert!(allowed(&[("origin", "http://10.0.0.5:3000"), ("host", "10.0.0.5:3000")]));
+        for origin in ["null", "https://evil.example", "https://tessera.example.evil.example", ""] {
+            assert!(!allowed(&[("origin", origin), ("host", "tessera.example")]), "{origin}");
+        }
+        assert!(!allowed(&[]));
+        assert!(!allowed(&[("host", "tessera.example")]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_origin_is_allowed(origin in "[ -~]{0,60}") {
+            prop_assume!(origin != "https://tessera.example");
+            prop_assert!(!allowed(&[("origin", &origin)]));
+        }
+    }
+}

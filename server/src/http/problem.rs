@@ -1,0 +1,261 @@
+//! Errors of the doors for programs: a [`Problem`] as `application/problem+json` (RFC 9457).
+
+use std::sync::Arc;
+
+use authority::ServiceError;
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    decision::DecisionCode,
+    problem::{FieldError, Problem, ProblemCode},
+};
+use http::{HeaderValue, StatusCode, header};
+
+/// An answer that is an error.
+///
+/// `answer::finish` adds the request's id and logs the cause: neither is known here.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    problem: Problem,
+    challenge: Option<Challenge>,
+    cause: Option<Arc<ServiceError>>,
+}
+
+/// What `WWW-Authenticate` says (RFC 6750 section 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Challenge {
+    error: Option<&'static str>,
+    scope: Option<String>,
+}
+
+impl ApiError {
+    /// A problem of this code; `detail` is a whole sentence.
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Problem::new(code, detail).into()
+    }
+
+    /// Values that cannot be used.
+    pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
+        ServiceError::Invalid(errors).into()
+    }
+
+    /// A credential that cannot be read (RFC 6750 section 3.1, `invalid_request`).
+    pub(crate) fn unreadable_credential(detail: &str) -> Self {
+        let mut error = Self::new(ProblemCode::MalformedRequest, detail);
+        error.0.challenge = Some(Challenge { error: Some("invalid_request"), scope: None });
+        error
+    }
+
+    /// A presented token that this decision refuses. `scopes` are what it would need.
+    pub(crate) fn refused(code: DecisionCode, scopes: &[String]) -> Self {
+        let (problem, detail) = match code {
+            DecisionCode::Malformed => (
+                ProblemCode::InvalidToken,
+                "This is not a token of Tessera: it was mistyped, cut off or made elsewhere.",
+            ),
+            DecisionCode::Valid | DecisionCode::NotFound => {
+                (ProblemCode::InvalidToken, "There is no such token.")
+            }
+            DecisionCode::Disabled => (ProblemCode::InvalidToken, "The token is disabled."),
+            DecisionCode::Expired => (ProblemCode::InvalidToken, "The token has expired."),
+            DecisionCode::Revoked => (ProblemCode::InvalidToken, "The token was deleted."),
+            DecisionCode::NotYetValid => (ProblemCode::InvalidToken, "The token is not valid yet."),
+            DecisionCode::AudienceMismatch => {
+                (ProblemCode::InvalidToken, "The token is not meant for this API.")
+            }
+            DecisionCode::OwnerDisabled => (
+                ProblemCode::InvalidToken,
+                "The user that the token acts for is disabled or has left the workspace.",
+            ),
+            DecisionCode::IpDenied => {
+                (ProblemCode::Forbidden, "The token may not be used from this address.")
+            }
+            DecisionCode::InsufficientScope => {
+                (ProblemCode::InsufficientScope, "The token lacks a scope that this call needs.")
+            }
+        };
+        let mut error = Self::new(problem, detail);
+        if code == DecisionCode::InsufficientScope
+            && let Some(challenge) = &mut error.0.challenge
+        {
+            challenge.scope = Some(scopes.join(" "));
+        }
+        error
+    }
+
+    /// What is sent.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// The same, with the request's id; what the caller is not told goes to the log.
+    pub(crate) fn finish(mut self, request_id: &str, request_wants_body: bool) -> Response {
+        if let Some(cause) = &self.0.cause {
+            cause.log(request_id);
+        }
+        self.0.problem.request_id = Some(request_id.to_owned());
+        let body = if request_wants_body { self.body() } else { Body::empty() };
+        self.response(body)
+    }
+
+    fn body(&self) -> Body {
+        // Strings and numbers only: cannot fail. An empty body would still carry its status.
+        Body::from(serde_json::to_vec(&self.0.problem).unwrap_or_default())
+    }
+
+    fn response(&self, body: Body) -> Response {
+        let problem = &self.0.problem;
+        let mut response = Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = problem.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(value) = self.0.challenge.as_ref().and_then(Challenge::header) {
+            headers.insert(header::WWW_AUTHENTICATE, value);
+        }
+        response
+    }
+}
+
+impl Challenge {
+    /// The challenge that goes with a code. Without a credential it names no error (RFC 6750
+    /// section 3.1).
+    fn of(code: ProblemCode) -> Option<Self> {
+        let error = match code {
+            ProblemCode::Unauthenticated => None,
+            ProblemCode::InvalidToken => Some("invalid_token"),
+            ProblemCode::InsufficientScope => Some("insufficient_scope"),
+            ProblemCode::MultipleCredentials => Some("invalid_request"),
+            _ => return None,
+        };
+        Some(Self { error, scope: None })
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let mut text = String::from("Bearer realm=\"tessera\"");
+        if let Some(error) = self.error {
+            text.push_str(&format!(", error=\"{error}\""));
+        }
+        if let Some(scope) = self.scope.as_deref().filter(|scope| !scope.is_empty()) {
+            text.push_str(&format!(", scope=\"{scope}\""));
+        }
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        let challenge = Challenge::of(problem.code);
+        Self(Box::new(Parts { problem, challenge, cause: None }))
+    }
+}
+
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
+        let mut answer = Self::from(error.problem());
+        if let (ServiceError::InsufficientScope(scope), Some(challenge)) =
+            (&error, &mut answer.0.challenge)
+        {
+            challenge.scope = Some((*scope).to_owned());
+        }
+        answer.0.cause = Some(Arc::new(error));
+        answer
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.response(self.body());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// No resource of the API has this path.
+pub(crate) async fn not_found() -> ApiError {
+    ApiError::new(ProblemCode::NotFound, "The API has no such path. /api/docs lists all of them.")
+}
+
+/// The resource has no such method. The router adds `Allow`.
+pub(crate) async fn method_not_allowed() -> ApiError {
+    ApiError::new(
+        ProblemCode::MethodNotAllowed,
+        "This resource has no such method; the header Allow lists those that it has.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(error: ApiError) -> Option<String> {
+        let response = error.into_response();
+        let value = response.headers().get(header::WWW_AUTHENTICATE)?;
+        Some(value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn challenge_follows_rfc_6750() {
+        for (error, expected) in [
+            (ServiceError::Unauthenticated.into(), Some("Bearer realm=\"tessera\"")),
+            (
+                ApiError::refused(DecisionCode::Expired, &[]),
+                Some("Bearer realm=\"tessera\", error=\"invalid_token\""),
+            ),
+            (
+                ApiError::refused(DecisionCode::InsufficientScope, &["a:b".into(), "c".into()]),
+                Some("Bearer realm=\"tessera\", error=\"insufficient_scope\", scope=\"a:b c\""),
+            ),
+            (
+                ServiceError::InsufficientScope("tokens:write").into(),
+                Some(
+                    "Bearer realm=\"tessera\", error=\"insufficient_scope\", scope=\"tokens:write\"",
+                ),
+            ),
+            (
+                ApiError::unreadable_credential("x"),
+                Some("Bearer realm=\"tessera\", error=\"invalid_request\""),
+            ),
+            (ServiceError::Forbidden("x").into(), None),
+            (ServiceError::NotFound("token").into(), None),
+        ] {
+            assert_eq!(challenge(error).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn too_many_attempts_says_when_to_come_back() {
+        let response = ApiError::from(ServiceError::TooManyAttempts(90)).into_response();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "90");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    }
+
+    #[test]
+    fn every_refusal_is_401_or_403_as_the_domain_says() {
+        for code in [
+            DecisionCode::NotFound,
+            DecisionCode::Malformed,
+            DecisionCode::Disabled,
+            DecisionCode::Expired,
+            DecisionCode::Revoked,
+            DecisionCode::NotYetValid,
+            DecisionCode::AudienceMismatch,
+            DecisionCode::InsufficientScope,
+            DecisionCode::IpDenied,
+            DecisionCode::OwnerDisabled,
+        ] {
+            let status = if code.is_forbidden() { 403 } else { 401 };
+            assert_eq!(ApiError::refused(code, &[]).problem().status, status, "{code:?}");
+        }
+    }
+}

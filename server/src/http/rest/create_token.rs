@@ -1,0 +1,159 @@
+//! `POST /api/v1/workspaces/{ws}/tokens`
+
+use authority::TokenDraft;
+use axum::{Json, extract::State};
+use domain::{
+    expiry::{self, ExpiryChoice, ExpiryError},
+    names::Slug,
+    problem::{FieldError, ProblemCode},
+};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    errors::WriteErrors,
+    schema::{TokenBody, token_example},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a new token shall be. Only the name is required, and whatever else policy demands.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "deploy-bot",
+    "description": "Runs rivers after a deployment",
+    "audiences": ["default"],
+    "scopes": ["rivers:run"],
+    "expires_in_s": 7_776_000,
+    "ip_allow": ["10.0.0.0/8"]
+}))]
+pub(crate) struct NewToken {
+    /// Its name: 1 to 128 characters on one line.
+    name: String,
+    /// What it is for: up to 1,000 characters.
+    #[serde(default)]
+    description: String,
+    /// E-mail address or id of the user that it acts as; the caller when absent.
+    #[serde(default)]
+    user: Option<String>,
+    /// The APIs that it is meant for; `["default"]` when empty.
+    #[serde(default)]
+    audiences: Vec<String>,
+    /// Its scopes, from the catalogues of its audiences; at least one. A token that asks grants
+    /// only what it holds itself.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. When neither
+    /// this nor `expires_in_s` is given, policy decides.
+    #[serde(default)]
+    expires_at: Option<String>,
+    /// Its end in seconds from now. Not together with `expires_at`.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    expires_in_s: Option<i64>,
+    /// Not valid before this moment (RFC 3339); from now on when absent.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    not_before: Option<String>,
+    /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
+    #[serde(default)]
+    ip_allow: Vec<String>,
+}
+
+/// A new token with its secret, which is never shown again.
+#[derive(Serialize, ToSchema)]
+#[schema(example = created_example)]
+pub(crate) struct CreatedToken {
+    /// Its record.
+    token: TokenBody,
+    /// What callers present. Store it now: Tessera keeps only a digest of it.
+    secret: String,
+}
+
+/// Create a token
+///
+/// The answer holds the token's secret, once. A request with an `Idempotency-Key` that has made its
+/// token before makes no second one and answers 409 `already_created`, so a call whose answer got
+/// lost can be repeated safely. Needs the scope `tokens:write` of the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/workspaces/{ws}/tokens",
+    operation_id = "createToken",
+    tag = "Tokens",
+    params(
+        ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
+        ("Idempotency-Key" = Option<Uuid>, Header, description = "A UUID that names this attempt"),
+    ),
+    request_body = NewToken,
+    responses(
+        (status = 201, description = "The token was made", body = CreatedToken,
+            headers(("Location" = String, description = "The token's path"))),
+        WriteErrors,
+    ),
+)]
+pub(crate) async fn create_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<NewToken>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<CreatedToken>), ApiError> {
+    let draft = body.draft(idempotency_key(&headers)?)?;
+    let minted = state.authority.tokens().create(&context, &workspace, draft).await?;
+    let location = format!("/api/v1/tokens/{}", minted.token.id);
+    let created =
+        CreatedToken { token: minted.token.into(), secret: minted.secret.expose().to_owned() };
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+}
+
+impl NewToken {
+    fn draft(self, creation_key: Option<Uuid>) -> Result<TokenDraft, ApiError> {
+        Ok(TokenDraft {
+            expiry: self.expiry()?,
+            name: self.name,
+            description: self.description,
+            user: self.user,
+            audiences: self.audiences,
+            scopes: self.scopes,
+            not_before: self.not_before,
+            ip_allow: self.ip_allow,
+            creation_key,
+        })
+    }
+
+    fn expiry(&self) -> Result<Result<ExpiryChoice, ExpiryError>, ApiError> {
+        match (&self.expires_at, self.expires_in_s) {
+            (None, None) => Ok(Ok(ExpiryChoice::Default)),
+            (Some(text), None) => Ok(expiry::parse(text)),
+            (None, Some(seconds)) => Ok(Ok(ExpiryChoice::In(seconds))),
+            (Some(_), Some(_)) => Err(ApiError::invalid(vec![FieldError::new(
+                "expires_in_s",
+                "must not be given together with expires_at",
+            )])),
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim_matches('"')).ok());
+    key.map(Some).ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::MalformedRequest,
+            "The header Idempotency-Key must be a UUID that you make for this attempt.",
+        )
+    })
+}
+
+fn created_example() -> serde_json::Value {
+    serde_json::json!({"token": token_example(), "secret": "tsr_… (shown once)"})
+}

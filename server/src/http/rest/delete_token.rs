@@ -1,0 +1,29 @@
+//! `DELETE /api/v1/tokens/{id}`
+
+use axum::extract::State;
+use domain::ids::TokenId;
+use http::StatusCode;
+
+use super::errors::ReadErrors;
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Delete a token
+///
+/// For good: once this is answered, the token is refused everywhere, and it can never be used
+/// again. Needs the scope `tokens:write` of the audience `tessera`.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{id}",
+    operation_id = "deleteToken",
+    tag = "Tokens",
+    params(("id" = Uuid, Path, description = "The token's id")),
+    responses((status = 204, description = "The token is deleted"), ReadErrors),
+)]
+pub(crate) async fn delete_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+) -> Result<StatusCode, ApiError> {
+    state.authority.tokens().delete(&context, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,133 @@
+//! Which errors an operation may answer, as the OpenAPI document tells it.
+
+use std::collections::BTreeMap;
+
+use domain::problem::{Problem, ProblemCode};
+use utoipa::{
+    IntoResponses,
+    openapi::{
+        ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder,
+        schema::{Object, ObjectBuilder, Type},
+    },
+};
+
+use super::schema::ProblemBody;
+
+const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Errors of an operation that reads nothing but its path: 401, 403, 404 and the server's own.
+pub(crate) struct ReadErrors;
+
+/// Errors of an operation with parameters that can be wrong.
+pub(crate) struct QueryErrors;
+
+/// Errors of an operation that is open to whoever has a token.
+pub(crate) struct SelfErrors;
+
+/// Errors of an operation that takes a body and makes something.
+pub(crate) struct WriteErrors;
+
+/// Errors of an operation that takes a body and changes nothing.
+pub(crate) struct AskErrors;
+
+impl IntoResponses for SelfErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 500, 503])
+    }
+}
+
+impl IntoResponses for ReadErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 500, 503])
+    }
+}
+
+impl IntoResponses for QueryErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for AskErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 413, 415, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for WriteErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 413, 415, 422, 500, 503])
+    }
+}
+
+/// What `references` refers to, by name.
+pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
+    [
+        (400, "The request or its credential cannot be read, or it holds two different tokens.",
+            ProblemCode::MalformedRequest, "The body is not JSON: line 1, column 9 cannot be read."),
+        (401, "No token, or one that is not accepted.",
+            ProblemCode::InvalidToken, "The token has expired."),
+        (403, "Known, but not allowed: a scope is missing, or the user's role does not allow it.",
+            ProblemCode::InsufficientScope,
+            "The token lacks the scope tokens:write of the audience tessera, or its user lacks the right."),
+        (404, "There is none, or the caller may not see it.",
+            ProblemCode::NotFound, "There is no such token, or you may not see it."),
+        (409, "It conflicts with what is there: the name is taken, the limit is reached, or the same Idempotency-Key made its token before.",
+            ProblemCode::TokenLimitReached,
+            "The limit of 200 tokens is reached. Delete tokens that are no longer used, or have the limit raised."),
+        (413, "The body has more than 65,536 bytes.",
+            ProblemCode::PayloadTooLarge, "A request's body may have at most 65536 bytes."),
+        (415, "The body is not sent as JSON.", ProblemCode::UnsupportedMediaType,
+            "The body must be JSON, sent with the header \"Content-Type: application/json\"."),
+        (422, "Some values cannot be used; `errors` says which and why.",
+            ProblemCode::ValidationFailed, "name must not be empty."),
+        (500, "A fault of Tessera's own; the server's log has the cause under `request_id`.",
+            ProblemCode::Internal,
+            "Something went wrong in Tessera. The server's log has the cause under this request's id."),
+        (503, "Tessera cannot reach its database. `Retry-After` says when to try again.",
+            ProblemCode::Unavailable,
+            "Tessera cannot reach its database at the moment. Nothing was changed; try again."),
+    ]
+    .into_iter()
+    .map(|(status, description, code, detail)| {
+        (name(status), response(status, description, Problem::new(code, detail)))
+    })
+    .collect()
+}
+
+fn references(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
+    statuses
+        .iter()
+        .map(|status| (status.to_string(), RefOr::Ref(Ref::from_response_name(name(*status)))))
+        .collect()
+}
+
+fn name(status: u16) -> String {
+    format!("Problem{status}")
+}
+
+fn response(status: u16, description: &str, problem: Problem) -> Response {
+    let example = ProblemBody::example(problem);
+    let mut response = ResponseBuilder::new().description(description).content(
+        MEDIA_TYPE,
+        ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .example(Some(example))
+            .build(),
+    );
+    let header = |description: &str, schema: Object| {
+        HeaderBuilder::new().description(Some(description)).schema(Some(schema)).build()
+    };
+    if matches!(status, 401 | 403) {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        response = response.header(
+            "WWW-Authenticate",
+            header("`Bearer realm=\"tessera\"` with `error` and, for a missing scope, `scope` (RFC 6750).", text),
+        );
+    }
+    if status == 503 {
+        let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
+        response = response.header("Retry-After", header("Seconds.", seconds));
+    }
+    response.build()
+}

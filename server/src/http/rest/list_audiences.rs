@@ -1,0 +1,25 @@
+//! `GET /api/v1/audiences`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::AudienceListBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// List audiences and their scopes
+///
+/// Everything that a token can be made for.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audiences",
+    operation_id = "listAudiences",
+    tag = "Audiences",
+    responses((status = 200, description = "The audiences", body = AudienceListBody), SelfErrors),
+)]
+pub(crate) async fn list_audiences(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<AudienceListBody>, ApiError> {
+    let catalogues = state.authority.catalogues().list(&context).await?;
+    let items = catalogues.into_iter().map(Into::into).collect();
+    Ok(Json(AudienceListBody { items, next: None }))
+}

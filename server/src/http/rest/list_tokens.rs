@@ -1,0 +1,94 @@
+//! `GET /api/v1/workspaces/{ws}/tokens`
+
+use axum::{Json, extract::State};
+use domain::{
+    names::Slug,
+    problem::FieldError,
+    token_query::{LIMIT_DEFAULT, TokenQuery},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    errors::QueryErrors,
+    schema::{StateBody, TokenPageBody},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, ApiQuery},
+    problem::ApiError,
+};
+
+/// Which tokens, in which order, how many.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Only tokens in this state.
+    #[param(value_type = Option<StateBody>)]
+    state: Option<String>,
+    /// Only tokens whose name, hint or user contains this, without regard to case.
+    #[param(value_type = Option<String>, example = "deploy")]
+    q: String,
+    /// The order: `newest` (default), `oldest`, `name`, `expires` (the next to expire first).
+    #[param(value_type = Option<String>, example = "newest")]
+    sort: Option<String>,
+    /// Rows of a page, 1 to 200; 25 when absent.
+    #[param(minimum = 1, maximum = 200, example = 25)]
+    limit: Option<u16>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// List the tokens of a workspace
+///
+/// Deleted tokens are not listed. Needs the scope `tokens:read` of the audience `tessera`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workspaces/{ws}/tokens",
+    operation_id = "listTokens",
+    tag = "Tokens",
+    params(
+        ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
+        ListQuery,
+    ),
+    responses(
+        (status = 200, description = "A page of tokens", body = TokenPageBody),
+        QueryErrors,
+    ),
+)]
+pub(crate) async fn list_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<Json<TokenPageBody>, ApiError> {
+    let page = state.authority.tokens().list(&context, &workspace, &query.parse()?).await?;
+    Ok(Json(page.into()))
+}
+
+impl ListQuery {
+    fn parse(self) -> Result<TokenQuery, ApiError> {
+        let mut errors = Vec::new();
+        let mut refuse = |field: &str, error: String| errors.push(FieldError::new(field, error));
+        let state = self.state.as_deref().map(str::parse).transpose().unwrap_or_else(|_| {
+            refuse("state", "must be active, disabled, expired or scheduled".to_owned());
+            None
+        });
+        let sort = self.sort.as_deref().map(str::parse).transpose().unwrap_or_else(|_| {
+            refuse("sort", "must be newest, oldest, name or expires".to_owned());
+            None
+        });
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(errors));
+        }
+        Ok(TokenQuery {
+            state,
+            q: self.q,
+            sort: sort.unwrap_or_default(),
+            limit: self.limit.unwrap_or(LIMIT_DEFAULT),
+            cursor: self.cursor,
+        })
+    }
+}

@@ -1,0 +1,26 @@
+//! `GET /api/v1/workspaces`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::WorkspaceListBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// List workspaces
+///
+/// Those that the caller sees. A token sees its own, given the scope `workspaces:read` or one that
+/// concerns tokens.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workspaces",
+    operation_id = "listWorkspaces",
+    tag = "Workspaces",
+    responses((status = 200, description = "The workspaces", body = WorkspaceListBody), SelfErrors),
+)]
+pub(crate) async fn list_workspaces(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<WorkspaceListBody>, ApiError> {
+    let cards = state.authority.workspaces().list(&context).await?;
+    let items = cards.into_iter().map(Into::into).collect();
+    Ok(Json(WorkspaceListBody { items, next: None }))
+}

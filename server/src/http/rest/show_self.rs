@@ -1,0 +1,24 @@
+//! `GET /api/v1/self`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::TokenBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// Show the presented token
+///
+/// Every valid token may look at its own record; no scope is needed.
+#[utoipa::path(
+    get,
+    path = "/api/v1/self",
+    operation_id = "showSelf",
+    tag = "Tokens",
+    responses((status = 200, description = "The presented token", body = TokenBody), SelfErrors),
+)]
+pub(crate) async fn show_self(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<TokenBody>, ApiError> {
+    let token = state.authority.tokens().show_self(&context).await?;
+    Ok(Json(token.into()))
+}

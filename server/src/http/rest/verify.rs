@@ -1,0 +1,126 @@
+//! `POST /api/v1/verify`
+
+use std::{fmt::Display, net::IpAddr, str::FromStr};
+
+use axum::{Json, extract::State};
+use domain::{decision::Demand, problem::FieldError};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{errors::AskErrors, schema::VerificationBody};
+use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
+
+/// A token, and what its bearer wants to do.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "token": "tsr_…", "audience": "default", "scopes": ["rivers:run"], "ip": "10.1.2.3"
+}))]
+pub(crate) struct Question {
+    /// The token as it was presented.
+    token: String,
+    /// The API that is called. Not checked when absent.
+    #[serde(default)]
+    audience: Option<String>,
+    /// Every scope that the call needs. Not checked when absent or empty.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// The address of whoever presented the token. A token that is bound to addresses is refused
+    /// when this is absent.
+    #[serde(default)]
+    ip: Option<String>,
+    /// The only workspace whose tokens are welcome. Not checked when absent.
+    #[serde(default)]
+    workspace: Option<String>,
+}
+
+/// Ask whether a token may do something
+///
+/// Answers 200 whatever the decision; `valid` and `code` tell it. Name audience and scopes in every
+/// question: what is not named is not checked, so a token made for another API would pass. Needs
+/// the scope `verify` of the audience `tessera`; tokens of workspaces that the caller may not ask
+/// about are `NOT_FOUND`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/verify",
+    operation_id = "verify",
+    tag = "Verification",
+    request_body = Question,
+    responses((status = 200, description = "The decision", body = VerificationBody), AskErrors),
+)]
+pub(crate) async fn verify(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiJson(question): ApiJson<Question>,
+) -> Result<Json<VerificationBody>, ApiError> {
+    let demand = question.demand()?;
+    let verification = state.authority.verification();
+    let decision = verification.verify(&context, &question.token, &demand).await?;
+    Ok(Json(VerificationBody::of(decision.code, decision.facts.as_deref())))
+}
+
+impl Question {
+    fn demand(&self) -> Result<Demand, ApiError> {
+        let mut errors = Vec::new();
+        let demand = Demand {
+            audience: parse(&mut errors, "audience", self.audience.as_deref()),
+            workspace: parse(&mut errors, "workspace", self.workspace.as_deref()),
+            scopes: self
+                .scopes
+                .iter()
+                .enumerate()
+                .filter_map(|(index, scope)| {
+                    parse(&mut errors, &format!("scopes[{index}]"), Some(scope))
+                })
+                .collect(),
+            ip: self.ip.as_deref().and_then(|text| {
+                let address = text.parse::<IpAddr>().ok();
+                if address.is_none() {
+                    errors.push(FieldError::new("ip", "must be an IP address such as 192.0.2.1"));
+                }
+                address
+            }),
+        };
+        if errors.is_empty() { Ok(demand) } else { Err(ApiError::invalid(errors)) }
+    }
+}
+
+fn parse<T: FromStr<Err: Display>>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    text: Option<&str>,
+) -> Option<T> {
+    match text?.parse() {
+        Ok(value) => Some(value),
+        Err(error) => {
+            errors.push(FieldError::new(field, error));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(json: serde_json::Value) -> Question {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn every_field_at_fault_is_named_and_none_is_skipped() {
+        let question = question(serde_json::json!({
+            "token": "x", "audience": "A", "scopes": ["a", "B b"], "ip": "nowhere", "workspace": ""
+        }));
+        let error = question.demand().unwrap_err();
+        let fields: Vec<_> =
+            error.problem().errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["audience", "workspace", "scopes[1]", "ip"]);
+    }
+
+    #[test]
+    fn absent_fields_ask_for_nothing() {
+        let demand = question(serde_json::json!({"token": "x"})).demand().unwrap();
+        assert_eq!(demand, Demand::default());
+    }
+}

@@ -1,0 +1,48 @@
+//! What every request handler is given.
+
+use std::sync::Arc;
+
+use authority::Authority;
+use axum::extract::FromRef;
+use ipnet::IpNet;
+use leptos::config::LeptosOptions;
+
+use super::{cookies::SessionCookies, origin::Origins};
+use crate::config::Config;
+
+/// What every request handler is given. Cloned per request: cheap.
+#[derive(Clone)]
+pub(crate) struct AppState {
+    /// The core.
+    pub(crate) authority: Authority,
+    /// The configuration as the server was started with.
+    pub(crate) config: Arc<Config>,
+    /// What leptos asks of its host. Tessera serves its own assets; nothing here is read from a file.
+    pub(crate) leptos: LeptosOptions,
+    /// The networks whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
+    /// How the session's cookie is called and protected.
+    pub(crate) cookies: SessionCookies,
+    /// Where unsafe requests of browsers may come from.
+    pub(crate) origins: Origins,
+}
+
+impl AppState {
+    /// The state of a server with this core and this configuration.
+    pub(crate) fn new(authority: Authority, config: Arc<Config>) -> Self {
+        Self {
+            leptos: LeptosOptions::builder().output_name("tessera").build(),
+            trusted_proxies: config.trusted_proxies.as_slice().into(),
+            cookies: SessionCookies::for_public_url(&config.public_url),
+            origins: Origins::of(&config.public_url),
+            authority,
+            config,
+        }
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}

@@ -1,0 +1,132 @@
+//! `POST /api/v1/verify`: every decision code that can be reached, and who may ask.
+
+mod rest_support;
+mod support;
+
+use rest_support::{By, Instance, OTHER, WORKSPACE, draft, problem};
+use serde_json::{Value, json};
+
+fn id(minted: &Value) -> &str {
+    minted["token"]["id"].as_str().unwrap()
+}
+
+fn secret(minted: &Value) -> &str {
+    minted["secret"].as_str().unwrap()
+}
+
+#[test]
+fn valid_token_is_told_with_everything_that_an_api_needs() {
+    let instance = Instance::start();
+    let body = json!({"name": "ci", "scopes": ["rivers:write"], "expires_at": "never"});
+    let minted = instance.minted(WORKSPACE, &body);
+    let answer = instance.verify(&json!({
+        "token": secret(&minted), "audience": "default", "scopes": ["rivers:read", "rivers:write"],
+        "ip": "192.0.2.1", "workspace": WORKSPACE,
+    }));
+    assert_eq!(
+        answer,
+        json!({
+            "valid": true, "code": "VALID", "token_id": id(&minted), "workspace": WORKSPACE,
+            "user": minted["token"]["user"], "audiences": ["default"],
+            "scopes": answer["scopes"], "expires_at": null,
+        })
+    );
+    let mut scopes: Vec<&str> =
+        answer["scopes"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+    scopes.sort_unstable();
+    assert_eq!(scopes, ["rivers:read", "rivers:write"]);
+}
+
+#[test]
+fn every_refusal_has_its_code_and_tells_nothing_else() {
+    let instance = Instance::start();
+    let minted = |more: Value| {
+        let mut body = draft("subject");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        instance.minted(WORKSPACE, &body)
+    };
+    let good = minted(json!({}));
+    let good = secret(&good);
+    let later = minted(json!({"not_before": "2099-01-01T00:00:00Z", "expires_at": "never"}));
+    let bound = minted(json!({"ip_allow": ["10.0.0.0/8"]}));
+    let deleted = minted(json!({}));
+    instance.managing("DELETE", &format!("/api/v1/tokens/{}", id(&deleted))).send().expect(204);
+    let expired = minted(json!({}));
+    instance.sql(&format!(
+        "UPDATE tokens SET created_at = now() - interval '2 days', expires_at = now() - interval '1 day'
+          WHERE id = '{}'", id(&expired)
+    ));
+    let disabled = minted(json!({}));
+    instance.sql(&format!("UPDATE tokens SET enabled = false WHERE id = '{}'", id(&disabled)));
+    instance.person("gone", "member", Some("member"));
+    let orphan = minted(json!({"user": "gone@example.com"}));
+    instance.sql("UPDATE users SET enabled = false WHERE email = 'gone@example.com'");
+    let unknown = domain::token_text::compose("tsr", "000000000000000000000000000000");
+    let mistyped = format!("{}x", &good[..39]);
+
+    for (question, code) in [
+        (json!({"token": ""}), "MALFORMED"),
+        (json!({"token": "XYZ"}), "MALFORMED"),
+        (json!({"token": "a\u{0}b"}), "MALFORMED"),
+        (json!({"token": mistyped}), "MALFORMED"),
+        (json!({"token": format!(" {good}")}), "MALFORMED"),
+        (json!({"token": unknown}), "NOT_FOUND"),
+        (json!({"token": good, "workspace": OTHER}), "NOT_FOUND"),
+        (json!({"token": secret(&deleted)}), "REVOKED"),
+        (json!({"token": secret(&expired)}), "EXPIRED"),
+        (json!({"token": secret(&disabled)}), "DISABLED"),
+        (json!({"token": secret(&later)}), "NOT_YET_VALID"),
+        (json!({"token": secret(&orphan)}), "OWNER_DISABLED"),
+        (json!({"token": secret(&bound)}), "IP_DENIED"),
+        (json!({"token": secret(&bound), "ip": "192.0.2.1"}), "IP_DENIED"),
+        (json!({"token": good, "audience": "tessera"}), "AUDIENCE_MISMATCH"),
+        (json!({"token": good, "audience": "nowhere"}), "AUDIENCE_MISMATCH"),
+        (
+            json!({"token": good, "audience": "default", "scopes": ["rivers:run", "rivers:read"]}),
+            "INSUFFICIENT_SCOPE",
+        ),
+        (json!({"token": good, "scopes": ["no:such"]}), "INSUFFICIENT_SCOPE"),
+    ] {
+        let answer = instance.verify(&question);
+        assert_eq!(answer, json!({"valid": false, "code": code}), "{question}");
+    }
+    for question in [
+        json!({"token": good}),
+        json!({"token": good, "scopes": []}),
+        json!({"token": secret(&bound), "ip": "10.1.2.3"}),
+        json!({"token": secret(&bound), "ip": "::ffff:10.1.2.3"}),
+    ] {
+        assert_eq!(instance.verify(&question)["valid"], true, "{question}");
+    }
+}
+
+#[test]
+fn use_is_noted_soon() {
+    let instance = Instance::start();
+    let minted = instance.minted(WORKSPACE, &draft("used"));
+    instance.verify(&json!({"token": secret(&minted), "ip": "192.0.2.7"}));
+    let path = format!("/api/v1/tokens/{}", id(&minted));
+    let token = support::wait::until("the use to be noted", || {
+        let token = instance.managing("GET", &path).send().expect(200).json();
+        token["last_used_at"].is_string().then_some(token)
+    });
+    assert_eq!(token["last_used_ip"], "192.0.2.7");
+}
+
+#[test]
+fn caller_learns_nothing_of_workspaces_that_it_may_not_ask_about() {
+    let instance = Instance::start();
+    let verifier = instance.person("vera", "member", Some("verifier"));
+    let foreign = instance.mint(OTHER, &draft("foreign"));
+    let ask = |by: &By, token: &str| {
+        instance.request(by, "POST", "/api/v1/verify").json(&json!({"token": token})).send()
+    };
+    assert_eq!(
+        ask(&verifier, &foreign).expect(200).json(),
+        json!({"valid": false, "code": "NOT_FOUND"})
+    );
+    assert_eq!(ask(&verifier, &instance.manager).expect(200).json()["valid"], true);
+    let plain = By::Token(instance.mint(WORKSPACE, &draft("plain")));
+    problem(&ask(&plain, &foreign), 403, "insufficient_scope");
+    problem(&ask(&By::Nobody, &foreign), 401, "unauthenticated");
+}
