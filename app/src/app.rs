@@ -1,7 +1,7 @@
 //! The root of the console: contexts and routes.
 
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 use leptos_router::{
     components::{ParentRoute, Route, Router, Routes},
     path,
@@ -14,6 +14,7 @@ use crate::{
         menus::close_menus_by_themselves,
     },
     pages::{
+        auth::PageTop,
         frame::FramePage,
         not_found::NotFoundPage,
         overview::OverviewPage,
@@ -32,14 +33,8 @@ pub fn App() -> impl IntoView {
     provide_context(Announcer::new());
     provide_flash();
     close_menus_by_themselves();
-    let title = |text: String| {
-        if text.is_empty() { "Tessera".to_owned() } else { format!("{text} · Tessera") }
-    };
     view! {
-        <Title formatter=title/>
-        <a class="skip-link" href="#main" rel="external">
-            "Skip to content"
-        </a>
+        <PageTop/>
         <Router>
             <Routes fallback=NotFoundPage>
                 <Route path=path!("/setup/:secret") view=SetupPage/>

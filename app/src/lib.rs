@@ -31,3 +31,5 @@ pub mod theme;
 
 pub use app::App;
 pub use shell::{Document, shell};
+#[cfg(feature = "ssr")]
+pub use shell::{kept_shell, problem_shell};

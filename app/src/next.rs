@@ -47,7 +47,13 @@ mod tests {
 
     #[test]
     fn path_of_this_server_is_kept() {
-        for path in ["/", "/workspaces", "/workspaces/a/settings/tokens?q=x&state=active", "/a//b", "/a%20b#c"] {
+        for path in [
+            "/",
+            "/workspaces",
+            "/workspaces/a/settings/tokens?q=x&state=active",
+            "/a//b",
+            "/a%20b#c",
+        ] {
             assert_eq!(local(path), Some(path));
         }
     }

@@ -102,7 +102,11 @@ mod tests {
     #[test]
     fn repeated_field_keeps_every_value() {
         let posted = Posted {
-            values: vec![("scope".into(), "a".into()), ("name".into(), "n".into()), ("scope".into(), "b".into())],
+            values: vec![
+                ("scope".into(), "a".into()),
+                ("name".into(), "n".into()),
+                ("scope".into(), "b".into()),
+            ],
             ..Posted::default()
         };
         assert_eq!(posted.all("scope"), ["a", "b"]);

@@ -46,7 +46,7 @@ impl FromServerFnError for ConsoleError {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        match error {
+        let error = match error {
             ServerFnErrorErr::Args(_)
             | ServerFnErrorErr::MissingArg(_)
             | ServerFnErrorErr::UnsupportedRequestMethod(_) => Self::new(
@@ -63,7 +63,10 @@ impl FromServerFnError for ConsoleError {
             | ServerFnErrorErr::Serialization(_) => {
                 Self::new(ProblemCode::Internal, "Something went wrong in Tessera. Try again.")
             }
-        }
+        };
+        #[cfg(feature = "ssr")]
+        crate::request::set_status(error.0.status);
+        error
     }
 }
 

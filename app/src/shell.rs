@@ -1,7 +1,7 @@
 //! The HTML document around the console.
 
 use leptos::{nonce::use_nonce, prelude::*};
-use leptos_meta::MetaTags;
+use leptos_meta::{MetaTags, provide_meta_context};
 
 use crate::{App, assets::Assets, theme::use_theme};
 
@@ -18,8 +18,29 @@ pub enum Document {
 /// The script of pages that answer a post.
 const STATIC_SCRIPT: &str = include_str!("static.js");
 
-/// The document: what the server renders.
+/// The console in its document.
 pub fn shell(document: Document) -> impl IntoView {
+    around(document, || view! { <App/> }.into_any())
+}
+
+/// A page that says why there is no other, for when not even the frame can be shown.
+#[cfg(feature = "ssr")]
+pub fn problem_shell(problem: domain::problem::Problem) -> impl IntoView {
+    use crate::pages::failed::FailedPage;
+
+    around(Document::Static, move || view! { <FailedPage problem/> }.into_any())
+}
+
+/// A page that keeps what was typed into a form whose session had ended.
+#[cfg(feature = "ssr")]
+pub fn kept_shell() -> impl IntoView {
+    use crate::pages::kept::KeptPage;
+
+    around(Document::Static, || view! { <KeptPage/> }.into_any())
+}
+
+fn around(document: Document, body: impl FnOnce() -> AnyView) -> impl IntoView {
+    provide_meta_context();
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = use_nonce();
     let scripts = match document {
@@ -42,7 +63,9 @@ pub fn shell(document: Document) -> impl IntoView {
             ></script>
         }
         .into_any(),
-        Document::Static => view! { <script type="module" nonce=nonce>{STATIC_SCRIPT}</script> }.into_any(),
+        Document::Static => {
+            view! { <script type="module" nonce=nonce>{STATIC_SCRIPT}</script> }.into_any()
+        }
     };
     view! {
         <!DOCTYPE html>
@@ -56,9 +79,7 @@ pub fn shell(document: Document) -> impl IntoView {
                 {scripts}
                 <MetaTags/>
             </head>
-            <body>
-                <App/>
-            </body>
+            <body>{body()}</body>
         </html>
     }
 }

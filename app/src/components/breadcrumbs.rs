@@ -24,9 +24,9 @@ pub fn Breadcrumbs(
             .into_iter()
             .map(|crumb| match crumb.href {
                 Some(href) => Either::Left(view! { <li><a href=href>{crumb.name}</a></li> }),
-                None => Either::Right(
-                    view! { <li><span aria-current="page">{crumb.name}</span></li> },
-                ),
+                None => {
+                    Either::Right(view! { <li><span aria-current="page">{crumb.name}</span></li> })
+                }
             })
             .collect_view()
     };

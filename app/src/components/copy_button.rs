@@ -10,6 +10,7 @@ enum Copy {
     #[default]
     Ready,
     Copied,
+    #[cfg_attr(not(feature = "hydrate"), expect(dead_code, reason = "only browsers copy"))]
     Refused,
 }
 

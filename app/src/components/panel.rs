@@ -111,9 +111,11 @@ fn open_over_list(node: NodeRef<Dialog>) {
                 return;
             }
             let _ = dialog.show_modal();
-            let first = dialog.query_selector("[autofocus]").ok().flatten().or_else(|| {
-                dialog.query_selector("#panel-title").ok().flatten()
-            });
+            let first = dialog
+                .query_selector("[autofocus]")
+                .ok()
+                .flatten()
+                .or_else(|| dialog.query_selector("#panel-title").ok().flatten());
             if let Some(first) = first.and_then(|first| first.dyn_into::<HtmlElement>().ok()) {
                 let _ = first.focus();
             }

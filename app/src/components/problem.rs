@@ -69,11 +69,9 @@ fn tell(problem: &Problem) -> Told {
              workspace that you are not a member of.",
             Action::Workspaces,
         ),
-        ProblemCode::Unauthenticated => (
-            "Your session has ended",
-            "Sign in again to go on where you were.",
-            Action::SignIn,
-        ),
+        ProblemCode::Unauthenticated => {
+            ("Your session has ended", "Sign in again to go on where you were.", Action::SignIn)
+        }
         ProblemCode::Unavailable => (
             "Tessera cannot be reached",
             "Nothing was changed. Try again in a moment.",

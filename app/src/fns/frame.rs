@@ -25,15 +25,24 @@ impl Frame {
 /// What the frame around every page shows.
 #[server(prefix = "/console/fn", endpoint = "frame", input = server_fn::codec::Json)]
 pub async fn load_frame() -> Result<Frame, ConsoleError> {
+    use domain::problem::ProblemCode;
+
     use crate::request;
 
-    let (request, context) = request::signed_in()?;
+    // The frame only surrounds a page: that nobody is signed in does not decide the page's status.
+    let request = request::request();
+    let Some(visitor) = request.session.visitor.clone() else {
+        return Err(ConsoleError::new(
+            ProblemCode::Unauthenticated,
+            "Your session has ended. Sign in again.",
+        ));
+    };
+    let context = request.context();
     let workspaces = request
         .authority
         .workspaces()
         .list(&context)
         .await
         .map_err(|error| request::failed(&request, &error))?;
-    let visitor = request.session.visitor.clone().ok_or_else(ConsoleError::unreachable)?;
     Ok(Frame { visitor, workspaces })
 }

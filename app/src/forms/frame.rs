@@ -101,7 +101,8 @@ pub fn FieldFrame(
     children: Children,
 ) -> impl IntoView {
     let Control { id, error, .. } = control;
-    let help = help.0.map(|text| view! { <p class="field-hint" id=format!("{id}-hint")>{text}</p> });
+    let help =
+        help.0.map(|text| view! { <p class="field-hint" id=format!("{id}-hint")>{text}</p> });
     view! {
         <div class="field" class:has-error=move || error.with(Option::is_some)>
             <label class="label" for=id.clone()>

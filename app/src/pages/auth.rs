@@ -1,9 +1,24 @@
 //! The frame around pages of people who are not signed in.
 
 use leptos::prelude::*;
+use leptos_meta::Title;
 
 use super::frame::BasicModeNote;
 use crate::components::{flash::FlashMessage, heading::Heading, logo::Logo};
+
+/// What every page begins with: how titles are written, and a way past the navigation.
+#[component]
+pub fn PageTop() -> impl IntoView {
+    let title = |text: String| {
+        if text.is_empty() { "Tessera".to_owned() } else { format!("{text} · Tessera") }
+    };
+    view! {
+        <Title formatter=title/>
+        <a class="skip-link" href="#main" rel="external">
+            "Skip to content"
+        </a>
+    }
+}
 
 /// A card in the middle of the page.
 #[component]

@@ -81,8 +81,14 @@ mod tests {
             ("/workspaces/child%40parent", "Workspaces > child@parent"),
             ("/workspaces/w/settings", "Workspaces > w > Settings"),
             ("/workspaces/w/settings/tokens", "Workspaces > w > Settings > API Tokens"),
-            ("/workspaces/w/settings/tokens/new", "Workspaces > w > Settings > API Tokens > Add Token"),
-            ("/workspaces/w/settings/tokens/x/delete", "Workspaces > w > Settings > API Tokens > Delete"),
+            (
+                "/workspaces/w/settings/tokens/new",
+                "Workspaces > w > Settings > API Tokens > Add Token",
+            ),
+            (
+                "/workspaces/w/settings/tokens/x/delete",
+                "Workspaces > w > Settings > API Tokens > Delete",
+            ),
             ("/workspaces/w/nowhere", "Workspaces > w > Not found"),
             ("/nowhere", "Not found"),
             ("/", "Not found"),

@@ -3,8 +3,12 @@
 pub mod account_menu;
 pub mod auth;
 pub mod crumbs;
+#[cfg(feature = "ssr")]
+pub mod failed;
 pub mod first_steps;
 pub mod frame;
+#[cfg(feature = "ssr")]
+pub mod kept;
 pub mod not_found;
 pub mod overview;
 pub mod recent;

@@ -90,9 +90,10 @@ fn tell(action: &str) -> Told {
         "token.delete" => (Glyph::Trash, "deleted", Object::Token),
         "workspace.create" => (Glyph::Plus, "created", Object::Workspace),
         "catalogue.load" => (Glyph::Doc, "changed the scopes of", Object::Audience),
-        "session.sign_in" | "session.create" => (Glyph::User, "signed in", Object::Nothing),
-        "session.sign_out" | "session.delete" => (Glyph::SignOut, "signed out", Object::Nothing),
-        "instance.setup" | "setup.complete" => (Glyph::Settings, "set up Tessera", Object::Nothing),
+        "session.sign_in" => (Glyph::User, "signed in", Object::Nothing),
+        "session.sign_out" => (Glyph::SignOut, "signed out", Object::Nothing),
+        "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
+        "user.create" => (Glyph::User, "created the user", Object::Other),
         _ => (Glyph::Info, action, Object::Other),
     };
     Told { glyph, verb: verb.to_owned(), object }

@@ -22,8 +22,7 @@ const FIELDS: &[FieldName] = &[
 /// The form of the one-time link, as long as the link works.
 #[component]
 pub fn SetupPage() -> impl IntoView {
-    let secret =
-        use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();
+    let secret = use_params_map().with_untracked(|params| params.get("secret")).unwrap_or_default();
     let action = StoredValue::new(format!("/setup/{secret}"));
     let link = Resource::new(|| (), move |()| setup_link(secret.clone()));
     view! {

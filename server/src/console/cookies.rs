@@ -1,0 +1,85 @@
+//! The console's small cookies: the theme, and the notice for the next page. The session's is
+//! `http::cookies`.
+
+use app::{
+    notice::{self, Notice},
+    theme::{self, Theme},
+};
+use http::{HeaderMap, HeaderValue, header};
+
+/// A year, in seconds: the theme is nobody's secret.
+const YEAR_S: u32 = 31_536_000;
+/// As long as a redirect may take, in seconds.
+const NOTICE_S: u32 = 60;
+
+/// The first value of a cookie.
+fn read<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+/// The theme that the browser was told to keep.
+pub(super) fn theme(headers: &HeaderMap) -> Theme {
+    read(headers, theme::COOKIE).and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+/// The `Set-Cookie` value that keeps a theme.
+pub(super) fn keep_theme(theme: Theme, is_secure: bool) -> HeaderValue {
+    cookie(theme::COOKIE, theme.as_str(), YEAR_S, is_secure)
+}
+
+/// What the page before this one left to be said.
+pub(super) fn notice(headers: &HeaderMap) -> Option<Notice> {
+    read(headers, notice::COOKIE).and_then(Notice::from_cookie)
+}
+
+/// The `Set-Cookie` value that leaves something to be said by the next page.
+pub(super) fn leave_notice(notice: &Notice, is_secure: bool) -> HeaderValue {
+    cookie(notice::COOKIE, &notice.to_cookie(), NOTICE_S, is_secure)
+}
+
+/// The `Set-Cookie` value that takes the notice away once it was said.
+pub(super) fn clear_notice(is_secure: bool) -> HeaderValue {
+    cookie(notice::COOKIE, "", 0, is_secure)
+}
+
+/// `value` is letters, digits and hyphens: see its makers.
+fn cookie(name: &str, value: &str, seconds: u32, is_secure: bool) -> HeaderValue {
+    let secure = if is_secure { "; Secure" } else { "" };
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(line: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, line.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn theme_that_is_none_is_the_systems() {
+        assert_eq!(theme(&headers("a=b; theme=dark")), Theme::Dark);
+        assert_eq!(theme(&headers("theme=\"><script>")), Theme::System);
+        assert_eq!(theme(&HeaderMap::new()), Theme::System);
+    }
+
+    #[test]
+    fn notice_comes_back_from_its_cookie() {
+        let left = Notice::TokenDeleted { name: "a; Path=/x".into() };
+        let value = leave_notice(&left, true);
+        let value = value.to_str().unwrap();
+        assert!(value.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"));
+        let pair = value.split(';').next().unwrap();
+        assert_eq!(notice(&headers(pair)), Some(left));
+        assert_eq!(notice(&headers("notice=deadbeef")), None);
+    }
+}

@@ -1,0 +1,24 @@
+//! Server functions over HTTP, for pages that are hydrated.
+
+use axum::{
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use domain::problem::ProblemCode;
+use leptos::prelude::provide_context;
+
+use super::visit::Visit;
+use crate::http::problem::ApiError;
+
+/// Calls a server function. They only read: see the crate `app`.
+pub(super) async fn call(visit: Visit, mut request: Request) -> Response {
+    let path = request.uri().path();
+    if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
+        return ApiError::new(ProblemCode::NotFound, "There is no such function.").into_response();
+    }
+    // A browser that navigates here gets the answer, not a way back: that is for plain forms,
+    // which the console has none of for server functions.
+    request.headers_mut().remove(http::header::ACCEPT);
+    let contexts = move || provide_context(visit.request.clone());
+    leptos_axum::handle_server_fns_with_context(contexts, request).await.into_response()
+}

@@ -1,0 +1,65 @@
+//! The console's door: pages for GET, forms for POST, server functions for reading.
+//!
+//! - `page`: every GET, rendered by leptos.
+//! - `setup`, `sign_in`, `sign_out`, `theme`, `token_create`, `token_delete`: one form each, in the
+//!   order read → call the service → say what was done.
+//! - `visit` (who asks), `form` (what was typed), `post` (both, and the answer: a page or JSON),
+//!   `render` (leptos), `cookies`.
+//! - `functions`: server functions.
+//!
+//! Invariants:
+//! - Nothing is changed by a GET, and nothing by a server function.
+//! - A page that answers a post is never hydrated and never stored.
+//! - What was typed comes back with every failure; passwords never do.
+//!
+//! To add a form: its file, its route here, its page in the crate `app`.
+
+mod cookies;
+mod form;
+mod functions;
+mod page;
+mod post;
+mod render;
+mod setup;
+mod sign_in;
+mod sign_out;
+mod theme;
+mod token_create;
+mod token_delete;
+mod visit;
+
+use axum::{
+    Router,
+    response::Redirect,
+    routing::{get, post},
+};
+
+use crate::http::{AppState, problem};
+
+/// The path of a workspace's tokens.
+const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
+
+/// All of the console. What no door has is answered here too, with a page that says so.
+pub(crate) fn router(state: AppState) -> Router {
+    render::start();
+    Router::new()
+        .route("/", get(async || Redirect::to(app::next::HOME)))
+        .route("/setup/{secret}", get(page::open).post(setup::setup))
+        .route("/sign-in", get(page::sign_in).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_out::sign_out))
+        .route("/theme", post(theme::theme))
+        .route("/workspaces", get(page::signed_in))
+        .route("/workspaces/{workspace}", get(page::signed_in))
+        .route("/workspaces/{workspace}/settings", get(page::signed_in))
+        .route(TOKENS, get(page::signed_in))
+        .route(&format!("{TOKENS}/new"), get(page::signed_in).post(token_create::token_create))
+        .route(&format!("{TOKENS}/{{token}}"), get(page::signed_in))
+        .route(
+            &format!("{TOKENS}/{{token}}/delete"),
+            get(page::signed_in).post(token_delete::token_delete),
+        )
+        .route("/console/fn/{*name}", post(functions::call))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .fallback(page::not_found)
+        .with_state(state)
+}

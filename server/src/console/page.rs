@@ -1,0 +1,48 @@
+//! Every GET: a page.
+
+use app::next;
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::problem::ProblemCode;
+use http::Uri;
+
+use super::{render, visit::Visit};
+use crate::http::problem::ApiError;
+
+/// A page for everybody.
+pub(super) async fn open(visit: Visit) -> Response {
+    render::page(&visit).await
+}
+
+/// A page for people who are signed in; others are led to sign in and come back.
+pub(super) async fn signed_in(visit: Visit) -> Response {
+    if visit.is_signed_in() {
+        return render::page(&visit).await;
+    }
+    let path = visit.uri.path_and_query().map_or(next::HOME, |path| path.as_str());
+    if path == next::HOME {
+        return Redirect::to("/sign-in").into_response();
+    }
+    Redirect::to(&format!("/sign-in?next={}", next::escape(path))).into_response()
+}
+
+/// The page to sign in; who is signed in goes on.
+pub(super) async fn sign_in(visit: Visit) -> Response {
+    if visit.is_signed_in() {
+        return Redirect::to(next::or_home(wanted(&visit.uri).as_deref())).into_response();
+    }
+    render::page(&visit).await
+}
+
+/// No page has this address.
+pub(super) async fn not_found(visit: Visit) -> Response {
+    if visit.wants_json() {
+        return ApiError::new(ProblemCode::NotFound, "Nothing has this address.").into_response();
+    }
+    render::page(&visit).await
+}
+
+/// Where somebody wanted to go.
+fn wanted(uri: &Uri) -> Option<String> {
+    let fields: Vec<(String, String)> = serde_urlencoded::from_str(uri.query()?).ok()?;
+    fields.into_iter().find_map(|(name, value)| (name == "next").then_some(value))
+}

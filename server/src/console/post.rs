@@ -1,0 +1,131 @@
+//! A form that was posted, and the answer to it: a page, a redirect, or JSON for the hydrated form.
+
+use app::{
+    notice::Notice,
+    posted::{Minted, Outcome, Posted},
+};
+use authority::ServiceError;
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
+use domain::problem::{Problem, ProblemCode};
+use http::{HeaderValue, StatusCode, header};
+
+use super::{cookies, form::Form, render, visit::Visit};
+use crate::http::{AppState, problem::ApiError};
+
+/// A form that was posted.
+pub(super) struct Post {
+    /// Who posted it, and where.
+    pub(super) visit: Visit,
+    /// What was typed.
+    pub(super) form: Form,
+}
+
+/// What a form asked for was done.
+pub(super) enum Done {
+    /// Go there; with these cookies.
+    Redirect {
+        /// A path on this server.
+        location: String,
+        /// `Set-Cookie` values.
+        cookies: Vec<HeaderValue>,
+    },
+    /// A token was made.
+    Minted(Minted),
+}
+
+impl FromRequest<AppState> for Post {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, state).await?;
+        // `http::body` has read it already; its limit has spoken.
+        let body = Bytes::from_request(Request::new(body), state)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        match Form::read(&visit.headers, &body) {
+            Ok(form) => Ok(Self { visit, form }),
+            Err(problem) if visit.wants_json() => Err(ApiError::from(problem).into_response()),
+            Err(problem) => Err(render::problem(&visit, problem).await),
+        }
+    }
+}
+
+impl Post {
+    /// A `Set-Cookie` value that leaves something to be said by the next page.
+    pub(super) fn notice(&self, notice: &Notice) -> HeaderValue {
+        cookies::leave_notice(notice, self.visit.state.cookies.is_secure())
+    }
+
+    /// Says what became of it. Without JavaScript a failure is the same page again, with what was
+    /// typed and what was wrong.
+    pub(super) async fn answer(self, result: Result<Done, ServiceError>) -> Response {
+        match result {
+            Ok(Done::Redirect { location, cookies }) => self.redirect(location, cookies),
+            Ok(Done::Minted(minted)) => self.minted(minted).await,
+            Err(error) if self.visit.wants_json() => ApiError::from(error).into_response(),
+            Err(error) => {
+                error.log(&self.visit.request.request_id);
+                self.failed(error.problem()).await
+            }
+        }
+    }
+
+    fn redirect(&self, location: String, cookies: Vec<HeaderValue>) -> Response {
+        let mut response = if self.visit.wants_json() {
+            Json(Outcome::Redirect { location }).into_response()
+        } else {
+            let location = HeaderValue::try_from(location)
+                .unwrap_or_else(|_| HeaderValue::from_static(app::next::HOME));
+            (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+        };
+        for cookie in cookies {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        no_store(response)
+    }
+
+    async fn minted(self, minted: Minted) -> Response {
+        if self.visit.wants_json() {
+            return no_store((StatusCode::CREATED, Json(Outcome::Minted(minted))).into_response());
+        }
+        let posted = Posted { minted: Some(minted), ..self.posted() };
+        render::answer(&self.visit, posted, StatusCode::OK).await
+    }
+
+    async fn failed(self, mut problem: Problem) -> Response {
+        problem.request_id = Some(self.visit.request.request_id.clone());
+        let (status, retry_after) = (render::status_of(&problem), problem.retry_after_s);
+        let session_ended = problem.code == ProblemCode::Unauthenticated;
+        let posted = Posted { problem: Some(problem), ..self.posted() };
+        let mut response = if session_ended {
+            render::kept(&self.visit, posted).await
+        } else {
+            render::answer(&self.visit, posted, status).await
+        };
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    fn posted(&self) -> Posted {
+        Posted {
+            path: self.visit.uri.path().to_owned(),
+            values: self.form.clone().shown(),
+            problem: None,
+            minted: None,
+        }
+    }
+}
+
+/// Nobody keeps a copy.
+fn no_store(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

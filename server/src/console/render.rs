@@ -1,0 +1,150 @@
+//! Pages by leptos.
+//!
+//! Every page is rendered whole before its first byte leaves, so that its status is right. Pages
+//! that answer a GET carry the loader and the data that the browser needs to take them over; pages
+//! that answer a post carry neither.
+
+use std::{pin::Pin, sync::Arc};
+
+use any_spawner::Executor;
+use app::{Document, posted::Posted};
+use axum::{body::Body, http::Request, response::Response};
+use domain::problem::Problem;
+use futures::{Stream, StreamExt, stream::once};
+use http::{HeaderValue, Method, StatusCode, header};
+use leptos::{
+    nonce::use_nonce,
+    prelude::{AnyView, IntoAny, RenderHtml, expect_context, provide_context},
+};
+use leptos_axum::ResponseOptions;
+
+use super::{cookies, visit::Visit};
+use crate::{assets, http::headers::console_csp};
+
+type Html = Pin<Box<dyn Stream<Item = String> + Send>>;
+
+/// Makes leptos run on this server's threads. Called once, before the first page.
+pub(super) fn start() {
+    // A second router in one process (tests) finds it done.
+    let _ = Executor::init_tokio();
+}
+
+/// The page at the visit's path.
+pub(super) async fn page(visit: &Visit) -> Response {
+    let notice = cookies::notice(&visit.headers);
+    let had_notice = notice.is_some();
+    let contexts = {
+        let contexts = contexts(visit, None);
+        move || {
+            contexts();
+            if let Some(notice) = notice.clone() {
+                provide_context(notice);
+            }
+        }
+    };
+    let view = || app::shell(Document::Hydrated).into_any();
+    let mut response =
+        leptos_axum::handle_response_inner(contexts, view, request(visit), |view, data, _| {
+            Box::pin(async move {
+                let html: String = view.to_html_stream_in_order().collect().await;
+                Box::pin(once(async move { html }).chain(data())) as Html
+            })
+        })
+        .await;
+    if had_notice {
+        let clear = cookies::clear_notice(visit.state.cookies.is_secure());
+        response.headers_mut().append(header::SET_COOKIE, clear);
+    }
+    response
+}
+
+/// The page at the visit's path as the answer to a post.
+pub(super) async fn answer(visit: &Visit, posted: Posted, status: StatusCode) -> Response {
+    let posted = Arc::new(posted);
+    let contexts = {
+        let contexts = contexts(visit, Some(status));
+        move || {
+            contexts();
+            provide_context(Arc::clone(&posted));
+        }
+    };
+    still(visit, contexts, || app::shell(Document::Static).into_any()).await
+}
+
+/// The answer to a post of somebody whose session had ended: a page that keeps what they typed.
+pub(super) async fn kept(visit: &Visit, posted: Posted) -> Response {
+    let posted = Arc::new(posted);
+    let contexts = {
+        let contexts = contexts(visit, Some(StatusCode::UNAUTHORIZED));
+        move || {
+            contexts();
+            provide_context(Arc::clone(&posted));
+        }
+    };
+    still(visit, contexts, || app::kept_shell().into_any()).await
+}
+
+/// A page that says why there is no other.
+pub(super) async fn problem(visit: &Visit, mut problem: Problem) -> Response {
+    problem.request_id = Some(visit.request.request_id.clone());
+    let retry_after = problem.retry_after_s;
+    let status = status_of(&problem);
+    let contexts = contexts(visit, Some(status));
+    let mut response = still(visit, contexts, move || app::problem_shell(problem).into_any()).await;
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// A problem's status.
+pub(super) fn status_of(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// A page without the data that hydration needs.
+async fn still(
+    visit: &Visit,
+    contexts: impl Fn() + Clone + Send + 'static,
+    view: impl FnOnce() -> AnyView + Send + 'static,
+) -> Response {
+    leptos_axum::handle_response_inner(contexts, view, request(visit), |view, _, _| {
+        Box::pin(async move {
+            let html: String = view.to_html_stream_in_order().collect().await;
+            Box::pin(once(async move { html })) as Html
+        })
+    })
+    .await
+}
+
+/// What leptos is told of the request: its address, and nothing of its body or its credentials.
+fn request(visit: &Visit) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = visit.uri.clone();
+    request
+}
+
+/// What pages find in their contexts. `status` is the answer's, unless the page says otherwise.
+fn contexts(
+    visit: &Visit,
+    status: Option<StatusCode>,
+) -> impl Fn() + Clone + Send + Sync + 'static {
+    let request = visit.request.clone();
+    let theme = cookies::theme(&visit.headers);
+    move || {
+        provide_context(request.clone());
+        provide_context(theme);
+        provide_context(assets::manifest().unwrap_or_default());
+        let options = expect_context::<ResponseOptions>();
+        if let Some(status) = status {
+            options.set_status(status);
+        }
+        let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
+        if let Ok(policy) = HeaderValue::try_from(console_csp(&nonce)) {
+            options.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        options.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        options.insert_header(header::VARY, HeaderValue::from_static("accept, cookie"));
+    }
+}

@@ -1,0 +1,27 @@
+//! The theme: a cookie, so that the first byte of the next page knows it.
+
+use app::{next, theme::Theme};
+use authority::ServiceError;
+use axum::response::Response;
+
+use super::{
+    cookies,
+    post::{Done, Post},
+};
+
+/// Keeps the theme and shows the same page again.
+pub(super) async fn theme(post: Post) -> Response {
+    let result = keep(&post);
+    post.answer(result).await
+}
+
+fn keep(post: &Post) -> Result<Done, ServiceError> {
+    let theme: Theme = post
+        .form
+        .one("theme")
+        .parse()
+        .map_err(|_| ServiceError::invalid("theme", "must be system, light or dark"))?;
+    let cookie = cookies::keep_theme(theme, post.visit.state.cookies.is_secure());
+    let location = next::or_home(Some(post.form.one("next"))).to_owned();
+    Ok(Done::Redirect { location, cookies: vec![cookie] })
+}

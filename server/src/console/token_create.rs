@@ -1,0 +1,111 @@
+//! Add Token. The answer shows the secret, once.
+
+use app::posted::{Minted, Secret};
+use authority::{ServiceError, TokenDraft};
+use axum::{extract::Path, response::Response};
+use domain::{
+    expiry::{self, ExpiryChoice, ExpiryError},
+    names::Slug,
+};
+
+use super::{
+    form::Form,
+    post::{Done, Post},
+};
+
+/// Makes a token.
+pub(super) async fn token_create(Path(workspace): Path<String>, post: Post) -> Response {
+    let result = attempt(&workspace, &post).await;
+    post.answer(result).await
+}
+
+async fn attempt(workspace: &str, post: &Post) -> Result<Done, ServiceError> {
+    let workspace: Slug = workspace.parse().map_err(|_| ServiceError::NotFound("workspace"))?;
+    let context = post.visit.context();
+    let minted = post
+        .visit
+        .request
+        .authority
+        .tokens()
+        .create(&context, &workspace, draft(&post.form))
+        .await?;
+    let secret = Secret::new(minted.secret.expose());
+    Ok(Done::Minted(Minted { token: minted.token, secret }))
+}
+
+/// What the form asks for. The service checks every value.
+fn draft(form: &Form) -> TokenDraft {
+    TokenDraft {
+        name: form.text("name"),
+        description: form.text("description"),
+        user: Some(form.text("user")).filter(|user| !user.trim().is_empty()),
+        audiences: form.list("audience"),
+        scopes: form.list("scope"),
+        expiry: end(form),
+        not_before: None,
+        ip_allow: form.list("ip_allow"),
+        creation_key: form.one("creation_key").parse().ok(),
+    }
+}
+
+/// The choice of an end: `default`, `30d`, `never`, or `date` with the date beside it.
+fn end(form: &Form) -> Result<ExpiryChoice, ExpiryError> {
+    match form.one("expires") {
+        "date" => match form.one("expires_date").trim() {
+            "" => Err(ExpiryError::Form),
+            date => expiry::parse(date),
+        },
+        choice => expiry::parse(choice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, header};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn form(body: &str) -> Form {
+        let mut headers = HeaderMap::new();
+        let value = "application/x-www-form-urlencoded";
+        headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
+        Form::read(&headers, body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn form_is_read_as_it_was_filled_in() {
+        let draft = draft(&form(
+            "creation_key=0193a5b0-0000-7000-8000-000000000000&name=ci&description=&user=\
+             &audience=default&audience=tessera&scope=rivers%3Aread&scope=rivers%3Arun\
+             &expires=30d&expires_date=&ip_allow=10.0.0.0%2F8%2C192.0.2.1",
+        ));
+        assert_eq!(draft.name, "ci");
+        assert_eq!(draft.user, None);
+        assert_eq!(draft.audiences, ["default", "tessera"]);
+        assert_eq!(draft.scopes, ["rivers:read", "rivers:run"]);
+        assert_eq!(draft.expiry, Ok(ExpiryChoice::In(30 * 86_400)));
+        assert_eq!(draft.ip_allow, ["10.0.0.0/8", "192.0.2.1"]);
+        assert!(draft.creation_key.is_some());
+    }
+
+    #[test]
+    fn date_counts_only_when_it_is_chosen() {
+        assert_eq!(end(&form("expires=never&expires_date=2030-01-01")), Ok(ExpiryChoice::Never));
+        assert!(matches!(
+            end(&form("expires=date&expires_date=2030-01-01")),
+            Ok(ExpiryChoice::At(_))
+        ));
+        assert_eq!(end(&form("expires=date&expires_date=")), Err(ExpiryError::Form));
+        assert_eq!(end(&form("")), Ok(ExpiryChoice::Default));
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_make_a_draft(values in proptest::collection::vec(
+            ("(name|user|scope|expires|expires_date|ip_allow|creation_key)", any::<String>()), 0..6,
+        )) {
+            let _ = draft(&form(&serde_urlencoded::to_string(&values).unwrap()));
+        }
+    }
+}

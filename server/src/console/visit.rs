@@ -1,0 +1,135 @@
+//! Who asks for a page: the request with its session looked up.
+
+use std::sync::Arc;
+
+use app::request::{ConsoleRequest, RequestSession};
+use authority::{Actor, OpContext, Surface};
+use axum::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, Uri, request::Parts};
+
+use super::render;
+use crate::http::{
+    AppState,
+    answer::RequestId,
+    client_ip::{client_ip, peer},
+    problem::ApiError,
+};
+
+/// A request of a browser.
+#[derive(Clone)]
+pub(super) struct Visit {
+    /// The server.
+    pub(super) state: AppState,
+    /// What pages are told: the core, who asks, from where.
+    pub(super) request: ConsoleRequest,
+    /// What was asked for.
+    pub(super) uri: Uri,
+    /// What came with it.
+    pub(super) headers: HeaderMap,
+}
+
+impl Visit {
+    /// The context of an operation on behalf of whoever asks.
+    pub(super) fn context(&self) -> OpContext {
+        self.request.context()
+    }
+
+    /// Whether anybody is signed in.
+    pub(super) fn is_signed_in(&self) -> bool {
+        self.request.session.visitor.is_some()
+    }
+
+    /// The browser's name of itself.
+    pub(super) fn user_agent(&self) -> Option<String> {
+        let value = self.headers.get(http::header::USER_AGENT)?;
+        value.to_str().ok().map(str::to_owned)
+    }
+
+    /// Whether the answer is for a script: it asks for JSON and would not take a page.
+    pub(super) fn wants_json(&self) -> bool {
+        wants_json(&self.headers)
+    }
+}
+
+impl FromRequestParts<AppState> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let Ok(id) = RequestId::from_request_parts(parts, state).await;
+        let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
+        let mut visit = Self {
+            state: state.clone(),
+            request: ConsoleRequest {
+                authority: state.authority.clone(),
+                session: Arc::default(),
+                request_id: id.as_str().to_owned(),
+                client_ip: address,
+                public_url: state.config.public_url.as_str().trim_end_matches('/').into(),
+            },
+            uri: parts.uri.clone(),
+            headers: parts.headers.clone(),
+        };
+        let Some(secret) = state.cookies.read(&parts.headers) else { return Ok(visit) };
+        let context = state.authority.context(
+            Actor::Anonymous,
+            Surface::Console,
+            id.as_str().to_owned(),
+            address,
+        );
+        match state.authority.sessions().resolve(&context, &secret).await {
+            Ok(visitor) => {
+                visit.request.session = Arc::new(RequestSession { visitor });
+                Ok(visit)
+            }
+            Err(error) if visit.wants_json() => Err(ApiError::from(error).into_response()),
+            Err(error) => {
+                error.log(id.as_str());
+                Err(render::problem(&visit, error.problem()).await)
+            }
+        }
+    }
+}
+
+/// Whether these headers ask for JSON and would not take a page.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accepts = |wanted: &str| {
+        headers
+            .get_all(http::header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|line| line.split(','))
+            .filter_map(|range| range.split(';').next())
+            .any(|media_type| media_type.trim().eq_ignore_ascii_case(wanted))
+    };
+    accepts("application/json") && !accepts("text/html")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_is_given_unless_only_json_is_wanted() {
+        for (accept, json) in [
+            (&[][..], false),
+            (&["*/*"][..], false),
+            (&["application/json"][..], true),
+            (&["Application/JSON;q=0.9, */*;q=0.1"][..], true),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"][..], false),
+            (&["application/json", "text/html"][..], false),
+            (&["application/problem+json"][..], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in accept {
+                headers.append(http::header::ACCEPT, line.parse().unwrap());
+            }
+            assert_eq!(wants_json(&headers), json, "{accept:?}");
+        }
+    }
+}
