@@ -13,7 +13,7 @@ unset DATABASE_URL
 export SQLX_OFFLINE=true CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 
 passed=0 failed=0 number=0
-readonly steps=9
+readonly steps=10
 
 summary() {
     echo
@@ -54,7 +54,7 @@ clippy_browser() {
 # The browser gets nothing of the server: neither its code nor what it stands on.
 browser_dependencies() {
     local tree found
-    tree=$(cargo tree --package frontend --target wasm32-unknown-unknown --edges normal --prefix none --format '{p}')
+    tree=$(cargo tree --package frontend --target wasm32-unknown-unknown --edges normal --prefix none --format '{p}') || return
     found=$(echo "$tree" | awk '{ print $1 }' | sort -u |
         grep -xE 'authority|server|axum|axum-core|leptos_axum|sqlx|sqlx-.*|tokio|hyper|argon2' || true)
     if [ -n "$found" ]; then
@@ -104,7 +104,7 @@ browser_tests() {
     return "$status"
 }
 
-tools/setup.sh test
+step "What the tests need on this machine" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
 step "Lints of the server side (cargo clippy)" clippy_server
 step "Lints of the browser side (cargo clippy)" clippy_browser

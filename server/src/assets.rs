@@ -16,13 +16,14 @@ use axum::{
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get},
+    routing::get,
 };
-use domain::problem::{Problem, ProblemCode};
+use domain::problem::ProblemCode;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use serde::Deserialize;
 
 use self::encoding::Encoding;
+use crate::http::problem::{self, ApiError};
 
 /// Digits of the hash in a hashed name, as the bundler writes them.
 const HASH_DIGITS: usize = 16;
@@ -65,26 +66,19 @@ fn routes<Files: RustEmbed + 'static>() -> Router {
     let hashed = get(|Path(path): Path<String>, headers: HeaderMap| async move {
         answer::<Files>(&format!("assets/{path}"), &headers)
     });
-    let mut router = Router::new().route("/assets/{*path}", refuse_others(hashed));
+    let mut router = Router::new().route("/assets/{*path}", hashed);
     for path in Files::iter().filter(|path| is_public(path) && !path.starts_with("assets/")) {
         let address = format!("/{path}");
         let file = get(async move |headers: HeaderMap| answer::<Files>(&path, &headers));
-        router = router.route(&address, refuse_others(file));
+        router = router.route(&address, file);
     }
-    router
-}
-
-fn refuse_others(files: MethodRouter) -> MethodRouter {
-    files.fallback(async || {
-        let refusal = problem(ProblemCode::MethodNotAllowed, "This file can only be read.");
-        ([(header::ALLOW, "GET,HEAD")], refusal)
-    })
+    router.method_not_allowed_fallback(problem::method_not_allowed)
 }
 
 fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
     let file = if is_public(path) { Files::get(path) } else { None };
     let Some(plain) = file else {
-        return problem(ProblemCode::NotFound, "There is no such file.");
+        return ApiError::new(ProblemCode::NotFound, "There is no such file.").into_response();
     };
 
     let compressed: Vec<(Encoding, EmbeddedFile)> = Encoding::COMPRESSED
@@ -126,14 +120,6 @@ fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
         }
     }
     response
-}
-
-fn problem(code: ProblemCode, detail: &str) -> Response {
-    let problem = Problem::new(code, detail);
-    let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers =
-        [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, serde_json::to_vec(&problem).unwrap_or_default()).into_response()
 }
 
 /// Whether a file is for the web under this name: the manifest and the compressed forms are not.
