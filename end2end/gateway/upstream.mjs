@@ -1,0 +1,39 @@
+// The API behind the gateway: answers POST /api/run and says what it was told about its caller.
+//
+// It checks no token itself. What reaches it was let through by the gateway, which is what the
+// tests want to know; `calls` counts that.
+import { createServer } from "node:http";
+
+let calls = 0;
+
+const server = createServer((request, response) => {
+  const chunks = [];
+  request.on("data", (chunk) => chunks.push(chunk));
+  request.on("end", () => {
+    const answer = (status, body) => {
+      response.writeHead(status, { "content-type": "application/json" });
+      response.end(JSON.stringify(body));
+    };
+    if (request.url === "/calls") return answer(200, { calls });
+    calls += 1;
+    if (request.method !== "POST" || request.url !== "/api/run") {
+      return answer(404, { error: "no such path" });
+    }
+    let river;
+    try {
+      river = JSON.parse(Buffer.concat(chunks).toString("utf8")).river_id;
+    } catch {
+      return answer(400, { error: "the body is not JSON" });
+    }
+    // rawHeaders keeps duplicates apart; a spoofed second header must not hide.
+    const headers = [];
+    for (let index = 0; index < request.rawHeaders.length; index += 2) {
+      headers.push([request.rawHeaders[index].toLowerCase(), request.rawHeaders[index + 1]]);
+    }
+    answer(200, { river_id: river, run_id: `run-${calls}`, status: "pending", headers });
+  });
+});
+
+server.listen(Number(process.argv[2] ?? 0), "127.0.0.1", () => {
+  console.log(`listening on ${server.address().port}`);
+});

@@ -1,0 +1,14 @@
+// The Chromium that the machine has; Playwright downloads none.
+import type { LaunchOptions } from "@playwright/test";
+
+export const chromium: LaunchOptions = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+  ],
+};

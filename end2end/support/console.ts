@@ -1,0 +1,142 @@
+// The console as a person meets it: by the roles and names of what is on the screen.
+import { type Locator, type Page, expect } from "@playwright/test";
+
+/** What "Add Token" asks for; what is left out stays as the form offers it. */
+export interface NewToken {
+  name: string;
+  description?: string;
+  scopes: string[];
+}
+
+export class Console {
+  constructor(
+    readonly page: Page,
+    readonly scripts: boolean,
+    readonly workspace: string,
+    readonly origin: string,
+  ) {}
+
+  get tokensPath(): string {
+    return `/workspaces/${encodeURIComponent(this.workspace)}/settings/tokens`;
+  }
+
+  /** Opens an address and waits until the page is ready to be used. */
+  async open(path: string): Promise<void> {
+    await this.page.goto(path);
+    await this.settled();
+  }
+
+  /** Scripts have taken over the page, where there are any. */
+  async settled(): Promise<void> {
+    if (this.scripts) await expect(this.page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
+  }
+
+  /** Scripts answer forms in place; without them the answer is a new page, which no script owns. */
+  get heading(): Locator {
+    return this.page.getByRole("heading", { level: 1 });
+  }
+
+  /** The window over the list, or the page that stands for it. */
+  get panel(): Locator {
+    return this.page.getByRole("dialog");
+  }
+
+  /** What went wrong, as the page says it. */
+  get alert(): Locator {
+    return this.page.getByRole("main").getByRole("alert");
+  }
+
+  async signIn(email: string, password: string): Promise<void> {
+    await this.page.getByLabel("E-mail").fill(email);
+    await this.page.getByLabel("Password").fill(password);
+    await this.page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  async signOut(name: string): Promise<void> {
+    await this.page.getByLabel(`Account: ${name}`).click();
+    await this.page.getByRole("button", { name: "Sign out" }).click();
+  }
+
+  /** The list, straight by its address. */
+  async openTokens(query = ""): Promise<void> {
+    await this.open(`${this.tokensPath}${query}`);
+    await expect(this.heading).toHaveText("API Tokens");
+  }
+
+  /** The row of a token. */
+  row(name: string): Locator {
+    return this.page.getByRole("row").filter({ has: this.page.getByRole("rowheader", { name }) });
+  }
+
+  async openAddToken(): Promise<void> {
+    await this.page.getByRole("link", { name: "Add Token" }).first().click();
+    await expect(this.panel.getByRole("heading", { name: "Add Token" })).toBeVisible();
+    await this.settled();
+  }
+
+  /** The tick box of a scope; its group is unfolded first where it is folded. */
+  async scope(name: string): Promise<Locator> {
+    const box = this.panel.getByRole("checkbox", { name, exact: true, includeHidden: true });
+    const group = this.panel.locator("details").filter({ has: this.page.locator(`[value="${name}"]`) });
+    if (!(await box.isVisible())) await group.locator("summary").click();
+    await expect(box).toBeVisible();
+    return box;
+  }
+
+  async fillToken(token: NewToken): Promise<void> {
+    await this.panel.getByLabel("Name", { exact: true }).fill(token.name);
+    if (token.description !== undefined) {
+      await this.panel.getByLabel(/^Description/).fill(token.description);
+    }
+    for (const scope of token.scopes) await (await this.scope(scope)).check();
+  }
+
+  async pressCreate(): Promise<void> {
+    await this.panel.getByRole("button", { name: /^Create/ }).click();
+  }
+
+  /** The field that shows a new token, this once. */
+  get secret(): Locator {
+    return this.panel.getByRole("textbox", { name: "Token", exact: true });
+  }
+
+  /** Adds a token from the list on; answers what only this screen ever shows. Leaves it open. */
+  async addToken(token: NewToken): Promise<string> {
+    await this.openAddToken();
+    await this.fillToken(token);
+    await this.pressCreate();
+    await expect(this.secret).toHaveValue(/^tsr_[0-9A-Za-z]{36}$/);
+    return this.secret.inputValue();
+  }
+
+  async pressDone(): Promise<void> {
+    await this.panel.getByRole("link", { name: "Done" }).or(this.panel.getByRole("button", { name: "Done" })).click();
+    await expect(this.panel).toBeHidden();
+    await expect(this.heading).toHaveText("API Tokens");
+  }
+
+  async openView(name: string): Promise<void> {
+    await this.row(name).getByRole("link", { name: "View" }).click();
+    await expect(this.panel.getByRole("heading", { level: 1, name })).toBeVisible();
+    await this.settled();
+  }
+
+  /** The trash can at the right of a row. */
+  async openDelete(name: string): Promise<void> {
+    await this.row(name).getByRole("link", { name: /^Delete/ }).click();
+    await expect(this.panel.getByRole("heading", { name: `Delete ${name}?` })).toBeVisible();
+    await this.settled();
+  }
+
+  async confirmDelete(): Promise<void> {
+    await this.panel.getByRole("button", { name: /^Delete/ }).click();
+    await expect(this.panel).toBeHidden();
+  }
+
+  /** The mark of a scope that a read-only tree says is granted. */
+  granted(scope: string): Locator {
+    const named = this.page.getByText(scope, { exact: true });
+    // The innermost item: the group around it is a list item, too.
+    return this.panel.getByRole("listitem").filter({ has: named }).last().getByText("granted", { exact: true });
+  }
+}

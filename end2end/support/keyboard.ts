@@ -1,0 +1,29 @@
+// Using a page with nothing but a keyboard.
+import { type Locator, type Page, expect } from "@playwright/test";
+
+/** Presses Tab until `target` has the focus; a person gives up sooner than after `most` times. */
+export async function tabTo(page: Page, target: Locator, most = 80): Promise<void> {
+  await expect(target).toBeVisible();
+  const focused = () => target.evaluate((element) => element === document.activeElement);
+  for (let presses = 0; presses < most; presses += 1) {
+    if (await focused()) return expectVisibleFocus(target);
+    await page.keyboard.press("Tab");
+  }
+  const stuck = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 200));
+  throw new Error(`${target} was not reached in ${most} steps; the focus is on ${stuck}`);
+}
+
+/** The focus can be seen: on the element, its label, or what contains it. */
+async function expectVisibleFocus(target: Locator): Promise<void> {
+  const seen = await target.evaluate((element) => {
+    const marked = (candidate: Element | null) => {
+      if (!candidate) return false;
+      const style = getComputedStyle(candidate);
+      return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+    };
+    const label = element instanceof HTMLInputElement ? element.labels?.[0] : null;
+    const sibling = element.nextElementSibling;
+    return [element, label ?? null, element.parentElement, sibling].some(marked);
+  });
+  expect(seen, `visible focus on ${target}`).toBe(true);
+}

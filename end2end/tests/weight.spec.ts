@@ -1,0 +1,50 @@
+// How much a first visit loads, as it comes over the wire.
+import { expect, test } from "../support/fixtures.ts";
+
+const BUDGET = 300 * 1024;
+
+test("a first visit loads at most 300 KB of scripts, WebAssembly and styles", async ({
+  console, page, guard, scripts,
+}) => {
+  test.info().annotations.push({ type: "budget", description: `${BUDGET} bytes` });
+  const weights: { url: string; bytes: number; encoding: string | undefined; kept: string | undefined }[] = [];
+  const measured: Promise<void>[] = [];
+  page.on("requestfinished", (request) => {
+    if (!/\.(js|mjs|wasm|css)$/.test(new URL(request.url()).pathname)) return;
+    measured.push(
+      (async () => {
+        const answer = (await request.response())!;
+        weights.push({
+          url: new URL(request.url()).pathname,
+          bytes: (await request.sizes()).responseBodySize,
+          encoding: await answer.headerValue("content-encoding") ?? undefined,
+          kept: await answer.headerValue("cache-control") ?? undefined,
+        });
+      })(),
+    );
+  });
+  await console.openTokens();
+  await expect(page.getByRole("link", { name: "Add Token" }).first()).toBeVisible();
+  await Promise.all(measured);
+
+  const kinds = new Set(weights.map(({ url }) => url.split(".").at(-1)));
+  expect(kinds).toEqual(new Set(scripts ? ["css", "js", "wasm"] : ["css"]));
+  for (const { url, encoding, kept } of weights) {
+    // Chromium offers brotli only over HTTPS; the brotli variant is weighed below.
+    expect(encoding, url).toMatch(/^(br|gzip)$/);
+    expect(kept, url).toContain("immutable");
+  }
+
+  const request = page.context().request;
+  let total = 0;
+  for (const { url } of weights) {
+    const answer = await request.head(url, { headers: { "accept-encoding": "br" } });
+    expect(answer.headers()["content-encoding"], url).toBe("br");
+    const bytes = Number(answer.headers()["content-length"]);
+    expect(bytes, url).toBeGreaterThan(0);
+    test.info().annotations.push({ type: "brotli bytes", description: `${url}: ${bytes}` });
+    total += bytes;
+  }
+  expect(total).toBeLessThanOrEqual(BUDGET);
+  expect(guard.violations).toEqual([]);
+});
