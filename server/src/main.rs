@@ -1,2 +1,32 @@
-//! .
-fn main(){}
+//! `tessera`: a self-hosted authority for API tokens, in one program.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | the command line: one file per command |
+//! | [`config`] | defaults < file < environment < flags |
+//! | [`data_folder`] | its lock and its keys |
+//! | [`postgres`] | the embedded database |
+//! | [`runtime`] | puts keys, database and the core together, for the server and for commands |
+//! | [`serve`] | the server: start, readiness, drain, stop |
+//! | [`http`], [`console`], [`assets`] | what it answers |
+//! | [`telemetry`] | the log |
+//!
+//! Invariants: only [`authority`] decides anything; nothing here reads the clock or random bytes but
+//! through it; a secret is printed where this is the purpose of a command, and written to no log.
+
+mod assets;
+mod cli;
+mod config;
+mod console;
+mod data_folder;
+mod http;
+mod postgres;
+mod runtime;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -19,6 +19,7 @@
 
 pub mod command;
 pub mod http;
+pub mod process;
 pub mod server;
 pub mod wait;
 

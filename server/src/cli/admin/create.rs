@@ -1,0 +1,93 @@
+//! `tessera admin create`: set-up without a browser, and further administrators.
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _, Read as _},
+    path::{Path, PathBuf},
+};
+
+use authority::{NewAdmin, secret::Password};
+
+use super::super::{
+    Failure,
+    output::remark,
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// No password has more bytes: what is longer is the wrong file.
+const LONGEST: u64 = 4096;
+
+/// Arguments. The password is none of them: other users can see a command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its e-mail address, to sign in with
+    #[arg(long)]
+    email: String,
+    /// Its name [default: the part of the address before the @]
+    #[arg(long)]
+    name: Option<String>,
+    /// A file with the password on its first line [default: standard input, or asked for]
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let password = password(arguments.password_file.as_deref())?;
+    session::with(&config, Expect::Nothing, async |session| {
+        let admin = NewAdmin { email: arguments.email, name: arguments.name, password };
+        let user = session.authority.setup().create_admin(&session.context(), admin).await?;
+        remark(&format!("Created the administrator {} <{}>.", user.name, user.email));
+        Ok(())
+    })
+    .await
+}
+
+fn password(file: Option<&Path>) -> Result<Password, Failure> {
+    if let Some(path) = file {
+        let opened = fs::File::open(path).map_err(|error| {
+            Failure::new(format_args!("cannot read {}: {error}", path.display()))
+        })?;
+        return first_line(opened);
+    }
+    if io::stdin().is_terminal() {
+        let typed = rpassword::prompt_password("Password: ")?;
+        let again = rpassword::prompt_password("The same again: ")?;
+        if typed != again {
+            return Err(Failure::new("the two passwords are not the same"));
+        }
+        return Ok(Password::new(typed));
+    }
+    first_line(io::stdin())
+}
+
+/// A password is the first line, without its end: editors and `echo` add one.
+fn first_line(reader: impl io::Read) -> Result<Password, Failure> {
+    let mut text = String::new();
+    reader
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::new(format_args!("cannot read the password: {error}")))?;
+    let line = text.split('\n').next().unwrap_or_default();
+    let password = Password::new(line.strip_suffix('\r').unwrap_or(line).to_owned());
+    if password.expose().is_empty() {
+        return Err(Failure::new(
+            "there is no password: give it on standard input or by --password-file",
+        ));
+    }
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn password_is_the_first_line_with_its_spaces() {
+        let read =
+            |text: &str| first_line(text.as_bytes()).map(|password| password.expose().to_owned());
+        assert_eq!(read(" correct horse \r\nrest\n").unwrap(), " correct horse ");
+        assert_eq!(read("x").unwrap(), "x");
+        assert!(read("").is_err() && read("\n").is_err());
+    }
+}

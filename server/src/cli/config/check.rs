@@ -1,0 +1,32 @@
+//! `tessera config check`: the effective values and where each came from.
+
+use super::super::{
+    Failure, Output,
+    flags::{Flags, ServerFlags},
+};
+use crate::config::effective;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(super) fn run(arguments: &Args, flags: &Flags) -> Result<(), Failure> {
+    let config = flags.load(&arguments.server)?;
+    let rows = effective(&config);
+    if arguments.json {
+        return Ok(Output.json(&rows)?);
+    }
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            vec![row.setting.to_owned(), row.value.unwrap_or_else(|| "-".to_owned()), row.source]
+        })
+        .collect();
+    Ok(Output.table(&["SETTING", "VALUE", "FROM"], &rows)?)
+}

@@ -1,0 +1,214 @@
+//! The checks themselves.
+
+use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
+
+use authority::Authority;
+
+use super::Finding;
+use crate::{
+    config::{Config, Setting, values::is_loopback},
+    data_folder::MissingKeys,
+    postgres::{self, Embedded},
+    runtime::{self, describe},
+};
+
+/// Beyond this, tokens begin and end at other moments than people think.
+const SKEW_WARN_S: i64 = 5;
+const SKEW_FAIL_S: i64 = 60;
+const LOOK: Duration = Duration::from_millis(200);
+
+/// All checks that make sense for this configuration.
+pub(super) async fn all(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![public_url(config)];
+    findings.extend(secret_files(config));
+    if config.database_url.is_none() {
+        findings.push(data_folder(config));
+        findings.push(binaries(config));
+    }
+    findings.push(keys(config));
+    match url(config).await {
+        Ok(url) => findings.extend(database(config, &url).await),
+        Err(finding) => findings.push(finding),
+    }
+    findings
+}
+
+fn public_url(config: &Config) -> Finding {
+    const CHECK: &str = "public URL";
+    let origin = config.public_origin();
+    if config.public_url.scheme() == "https" {
+        return Finding::ok(CHECK, origin);
+    }
+    if !is_loopback(&config.public_url) {
+        return Finding::warn(
+            CHECK,
+            format!(
+                "{origin} is not HTTPS: passwords and tokens cross the network unprotected; put a proxy with HTTPS before Tessera"
+            ),
+        );
+    }
+    if !config.listen.ip().is_loopback() {
+        return Finding::warn(
+            CHECK,
+            format!(
+                "{origin} is this machine only, but {} is open to others; set public_url",
+                config.listen
+            ),
+        );
+    }
+    Finding::ok(CHECK, format!("{origin} (this machine only)"))
+}
+
+/// Files that hold secrets and that others can read.
+fn secret_files(config: &Config) -> Option<Finding> {
+    let file = config.file()?;
+    let holds_password =
+        matches!(config.source(Setting::DatabaseUrl), crate::config::Source::File(_))
+            && config.database_url.as_ref().is_some_and(|url| url.redacted() != url.expose());
+    let mode = fs::metadata(file).ok()?.mode();
+    (holds_password && mode & 0o077 != 0).then(|| {
+        Finding::warn(
+            "configuration",
+            format!(
+                "{} holds the database's password and others can read it; set its mode to 600",
+                file.display()
+            ),
+        )
+    })
+}
+
+fn data_folder(config: &Config) -> Finding {
+    const CHECK: &str = "data folder";
+    let shown = config.data_dir.display();
+    match fs::metadata(&config.data_dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Finding::warn(CHECK, format!("{shown} is not there yet; the first start makes it"))
+        }
+        Err(error) => Finding::fail(CHECK, format!("{shown}: {error}")),
+        Ok(found) if !found.is_dir() => Finding::fail(CHECK, format!("{shown} is not a folder")),
+        Ok(found) if found.mode() & 0o022 != 0 => {
+            Finding::fail(CHECK, format!("{shown} can be changed by others; set its mode to 711"))
+        }
+        Ok(_) => Finding::ok(CHECK, shown.to_string()),
+    }
+}
+
+fn binaries(config: &Config) -> Finding {
+    const CHECK: &str = "PostgreSQL";
+    let data_dir = config.data_dir.canonicalize().unwrap_or_else(|_| config.data_dir.clone());
+    let prepared = Embedded::prepare(
+        &data_dir,
+        config.postgres_bin_dir.as_deref(),
+        config.database_max_connections,
+    );
+    match prepared {
+        Ok(embedded) => {
+            let found = embedded.binaries();
+            Finding::ok(CHECK, format!("{} in {}", found.version, found.folder.display()))
+        }
+        Err(error) => Finding::fail(CHECK, error.to_string()),
+    }
+}
+
+fn keys(config: &Config) -> Finding {
+    const CHECK: &str = "keys";
+    let shown = config.keys_file.display();
+    let first = config.database_url.is_none() && !Embedded::exists(&config.data_dir);
+    if first && !config.keys_file.exists() {
+        return Finding::warn(CHECK, format!("{shown} is not there yet; the first start makes it"));
+    }
+    match runtime::keys(config, MissingKeys::Refuse) {
+        Ok(keys) if keys.is_exposed() => {
+            Finding::fail(CHECK, format!("other users can read {shown}; set its mode to 600"))
+        }
+        Ok(_) => Finding::ok(CHECK, shown.to_string()),
+        Err(error) => Finding::fail(CHECK, error.to_string()),
+    }
+}
+
+async fn url(config: &Config) -> Result<String, Finding> {
+    const CHECK: &str = "database";
+    if let Some(url) = &config.database_url {
+        return Ok(url.expose().to_owned());
+    }
+    if !Embedded::exists(&config.data_dir) {
+        return Err(Finding::warn(CHECK, "not made yet; the first start makes it"));
+    }
+    postgres::running_url(&config.data_dir, LOOK)
+        .await
+        .map_err(|_| Finding::warn(CHECK, "does not run; tessera serve starts it"))
+}
+
+async fn database(config: &Config, url: &str) -> Vec<Finding> {
+    let reached = match runtime::keys(config, MissingKeys::Propose)
+        .and_then(|keys| runtime::authority(config, url, &keys))
+    {
+        Ok(authority) => authority,
+        Err(error) => return vec![Finding::fail("database", error.to_string())],
+    };
+    let findings = ask(&reached).await;
+    reached.close().await;
+    findings
+}
+
+async fn ask(authority: &Authority) -> Vec<Finding> {
+    let pending = match authority.pending_migrations().await {
+        Ok(pending) => pending,
+        Err(error) => return vec![Finding::fail("database", describe(&error))],
+    };
+    let mut findings = vec![Finding::ok("database", "answers")];
+    findings.push(match pending {
+        0 => Finding::ok("migrations", "up to date"),
+        pending => Finding::warn(
+            "migrations",
+            format!("{pending} pending; run tessera migrate, or start the server"),
+        ),
+    });
+    if pending == 0 {
+        findings.push(match authority.check_keys().await {
+            Ok(()) => Finding::ok("keys in use", "are those of this database"),
+            Err(error) => Finding::fail("keys in use", describe(&error)),
+        });
+    }
+    let here = runtime::operator(authority).now;
+    findings.push(match authority.database_time().await {
+        Ok(there) => clock((there - here).whole_seconds()),
+        Err(error) => Finding::fail("clock", describe(&error)),
+    });
+    findings
+}
+
+fn clock(ahead_s: i64) -> Finding {
+    const CHECK: &str = "clock";
+    let detail = format!(
+        "the database's is {} s {}",
+        ahead_s.abs(),
+        if ahead_s < 0 { "behind" } else { "ahead" }
+    );
+    match ahead_s.abs() {
+        0..SKEW_WARN_S => Finding::ok(CHECK, "agrees with the database's"),
+        SKEW_WARN_S..SKEW_FAIL_S => {
+            Finding::warn(CHECK, format!("{detail}; synchronise both (NTP)"))
+        }
+        _ => Finding::fail(CHECK, format!("{detail}; synchronise both (NTP)")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Verdict, *};
+
+    #[test]
+    fn clock_is_judged_by_its_difference_either_way() {
+        for (ahead, verdict) in [
+            (0, Verdict::Ok),
+            (-4, Verdict::Ok),
+            (5, Verdict::Warn),
+            (-59, Verdict::Warn),
+            (60, Verdict::Fail),
+            (-3600, Verdict::Fail),
+        ] {
+            assert_eq!(clock(ahead).verdict, verdict, "{ahead}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `tessera doctor`: one line a check, each with what to do. The status is 1 when one failed.
+//!
+//! It changes nothing: a database that does not run is not started, a folder that is missing not made.
+
+mod checks;
+
+use serde::Serialize;
+
+use super::{Failure, Output, flags::ServerFlags};
+use crate::config::{Config, ConfigError};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+impl Args {
+    /// The server's flags: what is checked is the server that would start with them.
+    pub(super) const fn server(&self) -> &ServerFlags {
+        &self.server
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+impl Finding {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Ok, detail: detail.into() }
+    }
+
+    fn warn(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Warn, detail: detail.into() }
+    }
+
+    fn fail(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Fail, detail: detail.into() }
+    }
+}
+
+pub(super) async fn run(
+    arguments: Args,
+    config: Result<Config, ConfigError>,
+) -> Result<(), Failure> {
+    let findings = match config {
+        Ok(config) => {
+            let file = config
+                .file()
+                .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+            let mut findings = vec![Finding::ok("configuration", file)];
+            findings.extend(checks::all(&config).await);
+            findings
+        }
+        Err(error) => vec![Finding::fail("configuration", error.to_string())],
+    };
+    if arguments.json {
+        Output.json(&findings)?;
+    } else {
+        for finding in &findings {
+            let verdict = match finding.verdict {
+                Verdict::Ok => "ok  ",
+                Verdict::Warn => "warn",
+                Verdict::Fail => "fail",
+            };
+            Output.line(&format!(
+                "{verdict}  {:14}  {}",
+                finding.check,
+                super::output::plain(&finding.detail)
+            ))?;
+        }
+    }
+    if findings.iter().any(|finding| finding.verdict == Verdict::Fail) {
+        return Err(Failure::Told);
+    }
+    Ok(())
+}

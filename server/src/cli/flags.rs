@@ -1,0 +1,98 @@
+//! Flags that set the configuration; see [`crate::config`] for what each means.
+
+use std::{env, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    config::{Config, ConfigError, Inputs, Raw, Setting},
+    postgres,
+};
+
+/// Flags of every command that has to do with an instance.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Configuration (also by TESSERA_… variables or a TOML file)")]
+pub(super) struct Flags {
+    /// The configuration file [default: tessera.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the embedded database and the keys [default: data]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// A PostgreSQL to use instead of the embedded one; with a password better by TESSERA_DATABASE_URL
+    #[arg(long, global = true, value_name = "URL", hide_default_value = true)]
+    database_url: Option<String>,
+    /// The file of the keys [default: keys.toml in the data folder]
+    #[arg(long, global = true, value_name = "FILE")]
+    keys_file: Option<String>,
+    /// The folder with PostgreSQL's programs [default: searched for]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    postgres_bin_dir: Option<String>,
+    /// What is logged, such as info or warn,server=debug
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// How it is logged: auto, text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+/// Flags of the server.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ServerFlags {
+    /// The address to listen on [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The origin that browsers use, such as https://tessera.example.com [default: http://ADDRESS:PORT]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// A network of proxies whose X-Forwarded-For is believed; may be given more than once
+    #[arg(long = "trusted-proxies", value_name = "NETWORK")]
+    trusted_proxies: Vec<String>,
+    /// A session unused for so long is over [default: 2h]
+    #[arg(long, value_name = "TIME")]
+    session_idle: Option<String>,
+    /// A session is over after so long [default: 12h]
+    #[arg(long, value_name = "TIME")]
+    session_absolute: Option<String>,
+    /// Connections to the database at most [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    database_max_connections: Option<String>,
+}
+
+impl Flags {
+    /// The configuration with these flags.
+    pub(super) fn load(&self, server: &ServerFlags) -> Result<Config, ConfigError> {
+        let ones = [
+            (Setting::DataDir, &self.data_dir),
+            (Setting::DatabaseUrl, &self.database_url),
+            (Setting::KeysFile, &self.keys_file),
+            (Setting::PostgresBinDir, &self.postgres_bin_dir),
+            (Setting::Log, &self.log),
+            (Setting::LogFormat, &self.log_format),
+            (Setting::Listen, &server.listen),
+            (Setting::PublicUrl, &server.public_url),
+            (Setting::SessionIdle, &server.session_idle),
+            (Setting::SessionAbsolute, &server.session_absolute),
+            (Setting::DatabaseMaxConnections, &server.database_max_connections),
+        ];
+        let mut flags: Vec<(Setting, Raw)> = ones
+            .into_iter()
+            .filter_map(|(setting, value)| Some((setting, Raw::One(value.clone()?))))
+            .collect();
+        if !server.trusted_proxies.is_empty() {
+            flags.push((Setting::TrustedProxies, Raw::Many(server.trusted_proxies.clone())));
+        }
+        Config::load(&Inputs {
+            config_flag: self.config.clone(),
+            flags,
+            environment: env::vars_os().collect(),
+            folder: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            obstacle: postgres::obstacle,
+        })
+    }
+
+    /// Whether this command shall log what the operator asked for, and not only what goes wrong.
+    pub(super) fn log_is_given(&self) -> bool {
+        self.log.is_some()
+    }
+}

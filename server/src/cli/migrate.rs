@@ -1,0 +1,15 @@
+//! `tessera migrate`: brings the schema up to date. The server does the same when it starts.
+
+use super::{
+    Failure, Output,
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+pub(super) async fn run(config: Config) -> Result<(), Failure> {
+    session::with(&config, Expect::Nothing, async |session| {
+        session.authority.ready().await?;
+        Ok(Output.line("The database is up to date.")?)
+    })
+    .await
+}

@@ -1,0 +1,139 @@
+//! The command line: one file per command.
+//!
+//! A command reads its arguments, opens the [`session`] (the same database and keys as the server's),
+//! calls one service as [`authority::Actor::Operator`], and prints. Standard output holds the answer and nothing
+//! else, so that it can be piped; remarks go to standard error.
+//!
+//! Exit status: 0; 2 for a wrong command line; 1 for every other failure, with one plain line.
+//!
+//! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
+
+mod admin;
+mod completions;
+mod config;
+mod doctor;
+mod failure;
+mod flags;
+mod migrate;
+mod openapi;
+pub(crate) mod output;
+mod scopes;
+mod serve;
+mod session;
+mod token;
+mod workspace;
+
+use std::{future::Future, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::{
+    failure::Failure,
+    flags::{Flags, ServerFlags},
+    output::Output,
+};
+use crate::{config::Config, serve::Signals, telemetry};
+
+/// Issues API tokens, and tells APIs what each token may do.
+#[derive(Debug, Parser)]
+#[command(name = "tessera", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server, with its own database unless another one is configured
+    Serve(ServerFlags),
+    /// Manage administrators
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Create, list, show and delete tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Create and list workspaces
+    #[command(subcommand)]
+    Workspace(workspace::Command),
+    /// Load and list what tokens can be made for
+    #[command(subcommand)]
+    Scopes(scopes::Command),
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Look for what is wrong with this installation
+    Doctor(doctor::Args),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print the description of the REST API (OpenAPI 3.1)
+    Openapi,
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let flags = &cli.flags;
+    match cli.command {
+        Command::Serve(server) => serve::run(&flags.load(&server)?),
+        Command::Admin(command) => asking(flags, |config| admin::run(command, config)),
+        Command::Token(command) => asking(flags, |config| token::run(command, config)),
+        Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
+        Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),
+        Command::Migrate => asking(flags, migrate::run),
+        Command::Doctor(arguments) => {
+            let config = flags.load(arguments.server());
+            block_on(doctor::run(arguments, config))
+        }
+        Command::Config(command) => config::run(&command, flags),
+        Command::Openapi => openapi::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// Runs a command that asks the database.
+fn asking<F>(flags: &Flags, command: impl FnOnce(Config) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let config = flags.load(&ServerFlags::default())?;
+    // A command's own words are its answer; of the log only what goes wrong is worth a line.
+    let filter = if flags.log_is_given() { config.log.clone() } else { "error".to_owned() };
+    telemetry::start(&filter, config.log_format);
+    block_on(command(config))
+}
+
+/// Runs to the end, or to a signal. What the future holds is dropped then, which stops a database
+/// that it started.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::catch()?;
+        tokio::select! {
+            ended = command => ended,
+            _ = signals.recv() => Err(Failure::Interrupted),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,117 @@
+//! Printing. A reader who has gone (`tessera token list | head`) is an end, not a panic.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
+
+use serde::Serialize;
+
+/// Standard output, line by line.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Output;
+
+impl Output {
+    /// Prints a line at once.
+    pub(crate) fn line(self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{text}")?;
+        stdout.flush()
+    }
+
+    /// Prints a value as indented JSON.
+    pub(crate) fn json(self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+        self.line(&text)
+    }
+
+    /// Prints rows under headings, in columns.
+    pub(crate) fn table(self, headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+        self.line(table(headings, rows).trim_end_matches('\n'))
+    }
+
+    /// Prints labels and values, one pair a line.
+    pub(crate) fn pairs(self, pairs: &[(&str, String)]) -> io::Result<()> {
+        let width = pairs.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+        let mut text = String::new();
+        for (label, value) in pairs {
+            let _ = writeln!(text, "{label:width$}  {}", plain(value));
+        }
+        self.line(text.trim_end_matches('\n'))
+    }
+
+    /// Prints text that ends with its own newline.
+    pub(crate) fn text(self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+}
+
+/// A remark on standard error, beside what standard output answers.
+pub(crate) fn remark(text: &str) {
+    // Nobody reads it then: nothing to be done.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Text that cannot steer the terminal: other people chose these names.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            let steers = character.is_control()
+                || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escaped = steers.then(|| character.escape_unicode());
+            let kept = (!steers).then_some(character);
+            escaped.into_iter().flatten().chain(kept)
+        })
+        .collect()
+}
+
+fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let widths: Vec<usize> = (0..headings.len())
+        .map(|column| {
+            let cells =
+                rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+            cells.max().unwrap_or_default().max(headings[column].chars().count())
+        })
+        .collect();
+    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let mut text = String::new();
+    for row in std::iter::once(&headings).chain(&rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows =
+            [vec!["a".to_owned(), "x".to_owned()], vec!["longer".to_owned(), "y".to_owned()]];
+        assert_eq!(table(&["N", "NAME"], &rows), "N       NAME\na       x\nlonger  y\n");
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jb\n\u{202e}c é 🦀"), "a\\u{1b}[2Jb\\u{a}\\u{202e}c é 🦀");
+    }
+
+    proptest! {
+        #[test]
+        fn plain_text_holds_no_control_characters(text in any::<String>()) {
+            prop_assert!(!plain(&text).chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `tessera serve`.
+
+use super::{Failure, Output};
+use crate::{config::Config, serve, telemetry};
+
+/// A page is rendered by recursion over the types of its views. Without optimisation the deepest
+/// one needs more than the usual 2 MiB; memory that is never touched costs nothing.
+const WORKER_STACK: usize = 16 * 1024 * 1024;
+
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    telemetry::start(&config.log, config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(WORKER_STACK)
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(serve::run(config.clone(), &Output))?)
+}

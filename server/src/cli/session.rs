@@ -1,0 +1,172 @@
+//! A command's way to the database: the server's while it runs, else one of its own for as long as
+//! the command lasts.
+
+use std::time::Duration;
+
+use authority::{Authority, OpContext};
+use tokio::time::sleep;
+
+use super::{Failure, output};
+use crate::{
+    config::Config,
+    data_folder::{self, KeysFile, Lock, LockError, MissingKeys, Use},
+    postgres::{self, Embedded, Running},
+    runtime::{self, StartError},
+};
+
+/// How long to wait for a server that is starting, or for another command.
+const PATIENCE: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(50);
+
+/// What a command expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// A database in use: everything else is a mistake in the command's data folder or URL.
+    Existing,
+    /// Nothing: whatever is missing is made.
+    Nothing,
+}
+
+/// The core, connected.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The core.
+    pub(super) authority: Authority,
+    own: Option<(Running, Lock)>,
+}
+
+impl Session {
+    /// Connects.
+    pub(super) async fn open(config: &Config, expect: Expect) -> Result<Self, Failure> {
+        let (url, own, missing) = match &config.database_url {
+            Some(url) => {
+                let missing = match expect {
+                    Expect::Existing => MissingKeys::Refuse,
+                    Expect::Nothing => MissingKeys::Propose,
+                };
+                (url.expose().to_owned(), None, missing)
+            }
+            None => embedded(config, expect).await?,
+        };
+        let opened = connect(config, expect, &url, missing).await;
+        match opened {
+            Ok(authority) => Ok(Self { authority, own }),
+            Err(failure) => {
+                stop(own).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// The context of this command.
+    pub(super) fn context(&self) -> OpContext {
+        runtime::operator(&self.authority)
+    }
+
+    /// Writes what is held back, and stops a database of its own.
+    pub(super) async fn close(self) {
+        self.authority.close().await;
+        stop(self.own).await;
+    }
+}
+
+/// Runs `command` between [`Session::open`] and [`Session::close`].
+pub(super) async fn with<T>(
+    config: &Config,
+    expect: Expect,
+    command: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let session = Session::open(config, expect).await?;
+    let result = command(&session).await;
+    session.close().await;
+    result
+}
+
+async fn stop(own: Option<(Running, Lock)>) {
+    if let Some((running, lock)) = own {
+        running.stop().await;
+        drop(lock);
+    }
+}
+
+async fn connect(
+    config: &Config,
+    expect: Expect,
+    url: &str,
+    missing: MissingKeys,
+) -> Result<Authority, Failure> {
+    let keys: KeysFile = runtime::keys(config, missing)?;
+    let authority = runtime::authority(config, url, &keys)?;
+    match expect {
+        Expect::Nothing => runtime::settle(&authority, &keys, config).await?,
+        Expect::Existing => {
+            let pending = authority.pending_migrations().await?;
+            if pending > 0 {
+                return Err(Failure::new(
+                    "the database's schema is older than this program; run tessera migrate, or start the server",
+                ));
+            }
+            authority.check_keys().await?;
+        }
+    }
+    Ok(authority)
+}
+
+type Found = (String, Option<(Running, Lock)>, MissingKeys);
+
+/// The embedded database: the running one, or one that is started here.
+async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
+    if expect == Expect::Existing && !Embedded::exists(&config.data_dir) {
+        return Err(Failure::new(format_args!(
+            "there is no database in {}; start the server first (tessera serve), or name its data folder with --data-dir",
+            config.data_dir.display()
+        )));
+    }
+    let data_dir = data_folder::open(&config.data_dir).map_err(StartError::from)?;
+    for _ in 0..(PATIENCE.as_millis() / STEP.as_millis()) {
+        match Lock::take(&data_dir, Use::Command) {
+            Ok(lock) => {
+                let missing = runtime::missing_keys_of_embedded(&data_dir);
+                let (url, running) = start(config, &data_dir, missing).await?;
+                return Ok((url, Some((running, lock)), missing));
+            }
+            Err(LockError::Held { holder: Some(holder), .. }) if holder.what == Use::Serve => {
+                // The server may stop while this is waiting for it: a short look, then the lock again.
+                if let Ok(url) = postgres::running_url(&data_dir, STEP).await {
+                    return Ok((url, None, MissingKeys::Refuse));
+                }
+            }
+            Err(LockError::Held { .. }) => {}
+            Err(error) => return Err(StartError::from(error).into()),
+        }
+        sleep(STEP).await;
+    }
+    Err(match Lock::take(&data_dir, Use::Command) {
+        Err(LockError::Held { holder: Some(holder), .. }) if holder.what == Use::Serve => {
+            Failure::new(format_args!(
+                "the server on the data folder {} (process {}) is not ready; see its log",
+                data_dir.display(),
+                holder.pid
+            ))
+        }
+        Err(error) => StartError::from(error).into(),
+        Ok(_) => Failure::new("the data folder was in use until a moment ago; try again"),
+    })
+}
+
+async fn start(
+    config: &Config,
+    data_dir: &std::path::Path,
+    missing: MissingKeys,
+) -> Result<(String, Running), StartError> {
+    let embedded = Embedded::prepare(
+        data_dir,
+        config.postgres_bin_dir.as_deref(),
+        config.database_max_connections,
+    )?;
+    // Before the database: a first start that is cut off between the two leaves nothing in use.
+    runtime::keys(config, missing)?;
+    let url = embedded.url();
+    let running = embedded.start(output::remark).await?;
+    Ok((url, running))
+}

@@ -1,0 +1,82 @@
+//! `tessera token create`: prints the secret alone on standard output, so that
+//! `TOKEN=$(tessera token create …)` works; everything else goes to standard error.
+
+use authority::TokenDraft;
+use domain::{expiry, names::Slug};
+
+use super::{
+    super::{
+        Failure, Output,
+        output::remark,
+        session::{self, Expect},
+    },
+    moment, slug,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The workspace that it belongs to
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// Its name
+    #[arg(long)]
+    name: String,
+    /// What it is for
+    #[arg(long, default_value = "", hide_default_value = true)]
+    description: String,
+    /// An API that it is meant for; may be given more than once [default: default]
+    #[arg(long)]
+    audience: Vec<String>,
+    /// A scope; may be given more than once
+    #[arg(long, required = true)]
+    scope: Vec<String>,
+    /// E-mail address of the user that it acts as [default: the workspace's first administrator]
+    #[arg(long, value_name = "EMAIL")]
+    owner: Option<String>,
+    /// When it ends: 30d, 12h, 2027-08-18, never [default: what the workspace's policy says]
+    #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
+    expires_in: String,
+    /// Not valid before this moment, RFC 3339
+    #[arg(long, value_name = "MOMENT")]
+    not_before: Option<String>,
+    /// An address or a network that it may be used from; may be given more than once [default: anywhere]
+    #[arg(long, value_name = "NETWORK")]
+    ip_allow: Vec<String>,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let draft = TokenDraft {
+        name: arguments.name,
+        description: arguments.description,
+        user: arguments.owner,
+        audiences: arguments.audience,
+        scopes: arguments.scope,
+        expiry: expiry::parse(&arguments.expires_in),
+        not_before: arguments.not_before,
+        ip_allow: arguments.ip_allow,
+        creation_key: None,
+    };
+    let minted = session::with(&config, Expect::Existing, async |session| {
+        let context = session.context();
+        Ok(session.authority.tokens().create(&context, &arguments.workspace, draft).await?)
+    })
+    .await?;
+    let token = &minted.token;
+    if let Err(error) = Output.line(minted.secret.expose()) {
+        return Err(Failure::new(format_args!(
+            "token {} was created, but its secret could not be printed ({error}); delete it",
+            token.id
+        )));
+    }
+    remark(&format!(
+        "Created token {} ({}) in {} for {}; expires: {}. Its secret is shown this once.",
+        token.name,
+        token.id,
+        token.workspace,
+        token.user.email,
+        moment(token.expires_at, "never")
+    ));
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `tessera token list`: all pages of a workspace's tokens.
+
+use domain::{
+    names::Slug,
+    token::{Token, TokenState},
+    token_query::{LIMIT_MAX, TokenQuery, TokenSort},
+};
+
+use super::{
+    super::{
+        Failure, Output,
+        session::{self, Expect},
+    },
+    moment, slug,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The workspace
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// Only those in this state: active, disabled, expired, scheduled
+    #[arg(long)]
+    state: Option<TokenState>,
+    /// Only those whose name, hint or user contains this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    search: String,
+    /// The order: newest, oldest, name, expires
+    #[arg(long, default_value = "newest")]
+    sort: TokenSort,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let mut query = TokenQuery {
+        state: arguments.state,
+        q: arguments.search,
+        sort: arguments.sort,
+        limit: LIMIT_MAX,
+        cursor: None,
+    };
+    let tokens = session::with(&config, Expect::Existing, async |session| {
+        let context = session.context();
+        let mut tokens: Vec<Token> = Vec::new();
+        loop {
+            let page =
+                session.authority.tokens().list(&context, &arguments.workspace, &query).await?;
+            tokens.extend(page.items);
+            match page.next {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return Ok(tokens),
+            }
+        }
+    })
+    .await?;
+    if arguments.json {
+        return Ok(Output.json(&tokens)?);
+    }
+    let rows: Vec<Vec<String>> = tokens
+        .iter()
+        .map(|token| {
+            vec![
+                token.id.to_string(),
+                token.name.clone(),
+                token.hint.clone(),
+                token.state.as_str().to_owned(),
+                token.user.email.clone(),
+                moment(token.expires_at, "never"),
+                moment(token.last_used_at, "never"),
+            ]
+        })
+        .collect();
+    Ok(Output.table(&["ID", "NAME", "HINT", "STATE", "USER", "EXPIRES", "LAST USED"], &rows)?)
+}

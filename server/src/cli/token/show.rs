@@ -1,0 +1,64 @@
+//! `tessera token show ID`.
+
+use domain::{ids::TokenId, token::Token};
+
+use super::{
+    super::{
+        Failure, Output,
+        session::{self, Expect},
+    },
+    id, moment,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let token = session::with(&config, Expect::Existing, async |session| {
+        Ok(session.authority.tokens().show(&session.context(), arguments.id).await?)
+    })
+    .await?;
+    if arguments.json { Ok(Output.json(&token)?) } else { Ok(Output.pairs(&pairs(&token))?) }
+}
+
+fn pairs(token: &Token) -> Vec<(&'static str, String)> {
+    let or_dash = |text: String| if text.is_empty() { "-".to_owned() } else { text };
+    let user = &token.user;
+    let created_by =
+        token.created_by.as_ref().map(|user| format!("{} <{}>", user.name, user.email));
+    vec![
+        ("Id", token.id.to_string()),
+        ("Number", token.num.to_string()),
+        ("Name", token.name.clone()),
+        ("Description", or_dash(token.description.to_string())),
+        ("Workspace", token.workspace.to_string()),
+        ("State", token.state.as_str().to_owned()),
+        ("Hint", token.hint.clone()),
+        ("Acts as", format!("{} <{}>", user.name, user.email)),
+        ("Created by", created_by.unwrap_or_else(|| "command line".to_owned())),
+        ("Audiences", or_dash(join(&token.audiences))),
+        ("Scopes", or_dash(join(&token.scopes))),
+        (
+            "Used from",
+            if token.ip_allow.is_empty() { "anywhere".to_owned() } else { join(&token.ip_allow) },
+        ),
+        ("Not before", moment(token.not_before, "-")),
+        ("Expires", moment(token.expires_at, "never")),
+        ("Last used", moment(token.last_used_at, "never")),
+        ("Created", moment(Some(token.created_at), "-")),
+        ("Updated", moment(Some(token.updated_at), "-")),
+    ]
+}
+
+fn join(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

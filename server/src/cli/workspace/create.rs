@@ -1,0 +1,32 @@
+//! `tessera workspace create`: prints the new workspace's slug.
+
+use authority::NewWorkspace;
+
+use super::super::{
+    Failure, Output,
+    output::remark,
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its name for people
+    #[arg(long)]
+    name: String,
+    /// Its name in URLs and commands [default: made from the name]
+    #[arg(long)]
+    slug: Option<String>,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    session::with(&config, Expect::Existing, async |session| {
+        let new = NewWorkspace { slug: arguments.slug, name: arguments.name };
+        let workspace = session.authority.workspaces().create(&session.context(), new).await?;
+        Output.line(workspace.slug.as_ref())?;
+        remark(&format!("Created the workspace {}.", workspace.name));
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,37 @@
+//! `tessera workspace list`.
+
+use super::super::{
+    Failure, Output,
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let cards = session::with(&config, Expect::Existing, async |session| {
+        Ok(session.authority.workspaces().list(&session.context()).await?)
+    })
+    .await?;
+    if arguments.json {
+        return Ok(Output.json(&cards)?);
+    }
+    let rows: Vec<Vec<String>> = cards
+        .iter()
+        .map(|card| {
+            vec![
+                card.workspace.slug.to_string(),
+                card.workspace.name.to_string(),
+                card.counts.total.to_string(),
+                card.counts.active.to_string(),
+            ]
+        })
+        .collect();
+    Ok(Output.table(&["SLUG", "NAME", "TOKENS", "ACTIVE"], &rows)?)
+}

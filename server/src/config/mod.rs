@@ -1,0 +1,151 @@
+//! The configuration: defaults < TOML file < environment < flags.
+//!
+//! A [`Setting`] is one row of the table in [`setting`]; its key in the file, its variable
+//! (`TESSERA_…`) and its flag follow from its name. Values are texts (or lists of texts) until
+//! [`Config::load`] reads them all with the parsers of [`values`], so that every source is read by the same
+//! rules and every error names the place that the value came from. What nobody knows is an error: a
+//! mistyped key must not silently leave a default in force.
+//!
+//! To add a setting: a variant and a row in `setting.rs`, a parser in `values.rs` if there is none for
+//! its type, a field in [`Config`].
+
+mod error;
+mod layers;
+mod report;
+mod setting;
+pub(crate) mod values;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use ipnet::IpNet;
+use time::Duration;
+use url::Url;
+
+pub(crate) use self::{
+    error::ConfigError,
+    layers::{Inputs, Raw, Source},
+    report::effective,
+    setting::Setting,
+    values::{DatabaseUrl, LogFormat},
+};
+
+use self::layers::Layers;
+
+/// Where the data folder is when nobody says so and the server runs as root below a folder that the
+/// database's user cannot pass through.
+pub(crate) const SYSTEM_DATA_DIR: &str = "/var/lib/tessera";
+
+/// The effective configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The address that the server listens on; after [`Config::bound`] the one that it got.
+    pub(crate) listen: SocketAddr,
+    /// The folder of the embedded database and the keys; absolute.
+    pub(crate) data_dir: PathBuf,
+    /// The database to use instead of the embedded one.
+    pub(crate) database_url: Option<DatabaseUrl>,
+    /// Connections that the server keeps to its database at most.
+    pub(crate) database_max_connections: u32,
+    /// The file of the keys; absolute.
+    pub(crate) keys_file: PathBuf,
+    /// What links and cookies are made for: an origin, ending in `/`.
+    pub(crate) public_url: Url,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// A session that was not used for so long is over.
+    pub(crate) session_idle: Duration,
+    /// A session is over after so long, used or not.
+    pub(crate) session_absolute: Duration,
+    /// The folder with `initdb` and `postgres`, when they shall not be searched for.
+    pub(crate) postgres_bin_dir: Option<PathBuf>,
+    /// What is logged: a filter such as `info` or `info,server=debug`.
+    pub(crate) log: String,
+    /// How the log is written.
+    pub(crate) log_format: LogFormat,
+    layers: Layers,
+}
+
+impl Config {
+    /// Reads every source and every value.
+    pub(crate) fn load(inputs: &Inputs) -> Result<Self, ConfigError> {
+        let layers = Layers::gather(inputs)?;
+        let data_dir = layers.path(Setting::DataDir)?;
+        let listen = layers.parse(Setting::Listen, values::listen)?;
+        let config = Self {
+            listen,
+            database_url: layers.parse_optional(Setting::DatabaseUrl, values::database_url)?,
+            database_max_connections: layers
+                .parse(Setting::DatabaseMaxConnections, values::max_connections)?,
+            keys_file: match layers.given(Setting::KeysFile) {
+                Some(_) => layers.path(Setting::KeysFile)?,
+                None => data_dir.join("keys.toml"),
+            },
+            public_url: layers
+                .parse_optional(Setting::PublicUrl, values::public_url)?
+                .unwrap_or_else(|| default_public_url(listen)),
+            trusted_proxies: layers.parse_list(Setting::TrustedProxies, values::network)?,
+            session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
+            session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,
+            postgres_bin_dir: match layers.given(Setting::PostgresBinDir) {
+                Some(_) => Some(layers.path(Setting::PostgresBinDir)?),
+                None => None,
+            },
+            log: layers.parse(Setting::Log, values::log_filter)?,
+            log_format: layers.parse(Setting::LogFormat, str::parse::<LogFormat>)?,
+            data_dir,
+            layers,
+        };
+        if config.session_idle > config.session_absolute {
+            return Err(config.layers.error(
+                Setting::SessionIdle,
+                "must not be longer than session_absolute".to_owned(),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The configuration of a server that has got this address. A port of 0 becomes the real one, also
+    /// in the public URL unless that was given.
+    #[must_use]
+    pub(crate) fn bound(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        if self.layers.given(Setting::PublicUrl).is_none() {
+            self.public_url = default_public_url(address);
+        }
+        self
+    }
+
+    /// The origin that links and cookies are made for, without a slash at its end.
+    pub(crate) fn public_origin(&self) -> String {
+        self.public_url.origin().ascii_serialization()
+    }
+
+    /// Where the value of a setting came from.
+    pub(crate) fn source(&self, setting: Setting) -> Source {
+        self.layers.source(setting)
+    }
+
+    /// The file that was read, if any.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.layers.file()
+    }
+}
+
+/// An address that a browser on this machine can open.
+fn default_public_url(listen: SocketAddr) -> Url {
+    let mut reachable = listen;
+    if listen.ip().is_unspecified() {
+        reachable.set_ip(match listen {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    #[expect(clippy::expect_used, reason = "an IP address and a port are always a URL")]
+    Url::parse(&format!("http://{reachable}/")).expect("an address is a URL")
+}
+
+#[cfg(test)]
+mod tests;

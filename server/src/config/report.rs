@@ -1,0 +1,51 @@
+//! The effective values with their sources: what `tessera config check` prints.
+
+use serde::Serialize;
+
+use super::{Config, Setting, values::duration_text};
+
+/// One setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Effective {
+    /// Its key.
+    pub(crate) setting: &'static str,
+    /// Its value, without anything secret; `None` when there is none.
+    pub(crate) value: Option<String>,
+    /// Where that came from.
+    pub(crate) source: String,
+    /// What it is.
+    pub(crate) about: &'static str,
+}
+
+/// Every setting of this configuration.
+pub(crate) fn effective(config: &Config) -> Vec<Effective> {
+    Setting::ALL
+        .into_iter()
+        .map(|setting| Effective {
+            setting: setting.name(),
+            value: value(config, setting),
+            source: config.source(setting).to_string(),
+            about: setting.about(),
+        })
+        .collect()
+}
+
+fn value(config: &Config, setting: Setting) -> Option<String> {
+    Some(match setting {
+        Setting::Listen => config.listen.to_string(),
+        Setting::DataDir => config.data_dir.display().to_string(),
+        Setting::DatabaseUrl => config.database_url.as_ref()?.redacted(),
+        Setting::DatabaseMaxConnections => config.database_max_connections.to_string(),
+        Setting::KeysFile => config.keys_file.display().to_string(),
+        Setting::PublicUrl => config.public_origin(),
+        Setting::TrustedProxies => {
+            config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
+        Setting::SessionIdle => duration_text(config.session_idle),
+        Setting::SessionAbsolute => duration_text(config.session_absolute),
+        Setting::PostgresBinDir => config.postgres_bin_dir.as_ref()?.display().to_string(),
+        Setting::Log => config.log.clone(),
+        Setting::LogFormat => config.log_format.to_string(),
+    })
+    .filter(|text| !text.is_empty())
+}

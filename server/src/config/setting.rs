@@ -1,0 +1,173 @@
+//! The table of all settings.
+
+/// One thing that can be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Setting {
+    /// The address to listen on.
+    Listen,
+    /// The data folder.
+    DataDir,
+    /// The database's URL.
+    DatabaseUrl,
+    /// How many connections to it at most.
+    DatabaseMaxConnections,
+    /// The file of the keys.
+    KeysFile,
+    /// What links and cookies are made for.
+    PublicUrl,
+    /// Proxies that are believed.
+    TrustedProxies,
+    /// Longest rest of a session.
+    SessionIdle,
+    /// Longest life of a session.
+    SessionAbsolute,
+    /// The folder of PostgreSQL's programs.
+    PostgresBinDir,
+    /// The filter of the log.
+    Log,
+    /// The form of the log.
+    LogFormat,
+}
+
+struct Row {
+    name: &'static str,
+    default: Option<&'static str>,
+    about: &'static str,
+    secret: bool,
+}
+
+const fn row(name: &'static str, default: Option<&'static str>, about: &'static str) -> Row {
+    Row { name, default, about, secret: false }
+}
+
+impl Setting {
+    /// Every setting, in the order in which they are shown.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Listen,
+        Self::PublicUrl,
+        Self::TrustedProxies,
+        Self::DataDir,
+        Self::KeysFile,
+        Self::DatabaseUrl,
+        Self::DatabaseMaxConnections,
+        Self::PostgresBinDir,
+        Self::SessionIdle,
+        Self::SessionAbsolute,
+        Self::Log,
+        Self::LogFormat,
+    ];
+
+    const fn row(self) -> Row {
+        match self {
+            Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
+            Self::DataDir => {
+                row("data_dir", Some("data"), "folder of the embedded database and the keys")
+            }
+            Self::DatabaseUrl => Row {
+                secret: true,
+                ..row("database_url", None, "PostgreSQL to use instead of the embedded one")
+            },
+            Self::DatabaseMaxConnections => {
+                row("database_max_connections", Some("10"), "connections to the database at most")
+            }
+            Self::KeysFile => {
+                row("keys_file", None, "file of the keys (default: keys.toml in the data folder)")
+            }
+            Self::PublicUrl => row(
+                "public_url",
+                None,
+                "origin that links and cookies are made for (default: http://<listen>)",
+            ),
+            Self::TrustedProxies => row(
+                "trusted_proxies",
+                Some(""),
+                "networks of proxies whose X-Forwarded-For is believed",
+            ),
+            Self::SessionIdle => {
+                row("session_idle", Some("2h"), "a session unused for so long is over")
+            }
+            Self::SessionAbsolute => {
+                row("session_absolute", Some("12h"), "a session is over after so long")
+            }
+            Self::PostgresBinDir => row(
+                "postgres_bin_dir",
+                None,
+                "folder with initdb and postgres (default: searched for)",
+            ),
+            Self::Log => {
+                row("log", Some("info"), "what is logged, such as info or info,server=debug")
+            }
+            Self::LogFormat => row(
+                "log_format",
+                Some("auto"),
+                "auto (text on a terminal, else JSON), text or json",
+            ),
+        }
+    }
+
+    /// Its key in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its variable.
+    pub(crate) fn variable(self) -> String {
+        format!("TESSERA_{}", self.name().to_ascii_uppercase())
+    }
+
+    /// Its flag.
+    pub(crate) fn flag(self) -> String {
+        format!("--{}", self.name().replace('_', "-"))
+    }
+
+    /// Its value when nobody gives one.
+    pub(crate) const fn default_text(self) -> Option<&'static str> {
+        self.row().default
+    }
+
+    /// What it is, in a few words.
+    pub(crate) const fn about(self) -> &'static str {
+        self.row().about
+    }
+
+    /// Whether its value must not be shown, and may be given by a file of its own.
+    pub(crate) const fn is_secret(self) -> bool {
+        self.row().secret
+    }
+
+    /// Finds a setting by its key.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|setting| setting.name() == name)
+    }
+}
+
+/// The text of `known` that is most like `text`.
+pub(super) fn nearest(text: &str, known: impl IntoIterator<Item = String>) -> String {
+    known
+        .into_iter()
+        .min_by_key(|candidate| strsim::damerau_levenshtein(text, candidate))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn all_settings_are_in_the_table_under_names_of_their_own() {
+        let names: BTreeSet<_> = Setting::ALL.into_iter().map(Setting::name).collect();
+        assert_eq!(names.len(), Setting::ALL.len());
+        assert_eq!(Setting::DatabaseUrl.variable(), "TESSERA_DATABASE_URL");
+        assert_eq!(Setting::DatabaseUrl.flag(), "--database-url");
+    }
+
+    #[test]
+    fn nearest_finds_a_mistyped_key() {
+        let known = || Setting::ALL.map(|setting| setting.name().to_owned());
+        assert_eq!(nearest("lisen", known()), "listen");
+        assert_eq!(nearest("databse_url", known()), "database_url");
+        assert_eq!(nearest("", []), "");
+    }
+}

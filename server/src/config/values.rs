@@ -1,0 +1,318 @@
+//! Parsers of single values. An error begins with a verb, because the setting's name stands before it.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+use time::Duration;
+use tracing_subscriber::EnvFilter;
+use url::{Host, Url};
+
+/// Ten years: what is longer is a mistake.
+const LONGEST_S: i64 = 10 * 366 * 86_400;
+const MAX_CONNECTIONS: u32 = 1_000;
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("must be auto, json or text"),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::Json => "json",
+            Self::Text => "text",
+        })
+    }
+}
+
+/// The database's URL, which may hold a password.
+#[derive(Clone)]
+pub(crate) struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// The whole URL, with its password.
+    pub(crate) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The URL without anything secret: what logs and people may see.
+    pub(crate) fn redacted(&self) -> String {
+        let Ok(mut url) = Url::parse(self.expose()) else { return "***".to_owned() };
+        if url.password().is_some() && url.set_password(Some("***")).is_err() {
+            return "***".to_owned();
+        }
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        if pairs.iter().any(|(key, _)| key == "password") {
+            let mut query = url.query_pairs_mut();
+            query.clear();
+            for (key, value) in &pairs {
+                query.append_pair(key, if key == "password" { "***" } else { value });
+            }
+        }
+        url.to_string()
+    }
+
+    /// Host, port and database, for a message.
+    pub(crate) fn place(&self) -> String {
+        let Ok(url) = Url::parse(self.expose()) else { return "the database".to_owned() };
+        let socket =
+            url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
+        let host = socket.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+        format!("{host}:{}{}", url.port().unwrap_or(5432), url.path())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "DatabaseUrl({})", self.redacted())
+    }
+}
+
+/// Reads `postgres://user:password@host:port/name`. The error does not quote it.
+pub(crate) fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
+    const FORM: &str = "must be a URL such as postgres://user:password@host:5432/tessera";
+    let url = Url::parse(text).map_err(|_| FORM)?;
+    if matches!(url.scheme(), "postgres" | "postgresql") {
+        Ok(DatabaseUrl(SecretString::from(text.to_owned())))
+    } else {
+        Err(FORM)
+    }
+}
+
+/// Reads `127.0.0.1:3000`, `[::1]:3000` or `localhost:3000`.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
+    let text = text.trim();
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3000 or [::]:3000")
+}
+
+/// Reads a number of connections.
+pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
+    match text.trim().parse() {
+        Ok(number) if (1..=MAX_CONNECTIONS).contains(&number) => Ok(number),
+        _ => Err("must be a number from 1 to 1000"),
+    }
+}
+
+/// Reads an origin: `https://tessera.example.com`. No path, because cookies and links are made for the
+/// whole origin.
+pub(crate) fn public_url(text: &str) -> Result<Url, &'static str> {
+    let url =
+        Url::parse(text.trim()).map_err(|_| "must be a URL such as https://tessera.example.com")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("must begin with https:// or http://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or a password");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must be an origin without a path, such as https://tessera.example.com");
+    }
+    Ok(url)
+}
+
+/// Whether a browser treats this origin as safe although it is not HTTPS.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
+}
+
+/// Reads `10.0.0.0/8`, or one address.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(|network| network.trunc())
+        .map_err(|_| format!("must be networks such as 10.0.0.0/8, and {text:?} is none"))
+}
+
+/// Reads `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
+    const FORM: &str = "must be a time such as 30m, 12h or 30d";
+    let mut seconds: i64 = 0;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(FORM);
+    }
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = rest.split_at(digits);
+        let number: i64 = number.parse().map_err(|_| FORM)?;
+        let each = match unit.chars().next() {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3_600,
+            Some('d') => 86_400,
+            _ => return Err(FORM),
+        };
+        seconds =
+            number.checked_mul(each).and_then(|part| seconds.checked_add(part)).ok_or(FORM)?;
+        rest = &unit[1..];
+    }
+    if (1..=LONGEST_S).contains(&seconds) {
+        Ok(Duration::seconds(seconds))
+    } else {
+        Err("must be longer than nothing and at most ten years")
+    }
+}
+
+/// Writes a duration as [`duration`] reads it.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let mut rest = duration.whole_seconds();
+    let mut text = String::new();
+    for (each, unit) in [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')] {
+        if rest >= each {
+            text.push_str(&(rest / each).to_string());
+            text.push(unit);
+            rest %= each;
+        }
+    }
+    text
+}
+
+/// Checks a filter of the log.
+pub(crate) fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::builder()
+        .parse(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "must be a filter such as info, or warn,server=debug".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn listen_takes_addresses_and_localhost() {
+        assert_eq!(listen("127.0.0.1:0").unwrap().port(), 0);
+        assert_eq!(listen("localhost:80").unwrap().to_string(), "127.0.0.1:80");
+        assert_eq!(listen("[::1]:3000").unwrap().to_string(), "[::1]:3000");
+        for bad in ["", "3000", ":3000", "example.com:80", "127.0.0.1", "127.0.0.1:65536"] {
+            assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn database_url_never_shows_its_password() {
+        let url =
+            database_url("postgres://u:geheim@h:5/d?password=geheim&sslmode=require").unwrap();
+        for shown in [format!("{url:?}"), url.redacted(), url.place()] {
+            assert!(!shown.contains("geheim"), "{shown}");
+        }
+        assert_eq!(url.place(), "h:5/d");
+        assert_eq!(url.redacted(), "postgres://u:***@h:5/d?password=***&sslmode=require");
+        let socket = database_url("postgres:///d?host=/run/postgresql").unwrap();
+        assert_eq!(socket.place(), "/run/postgresql:5432/d");
+        assert!(database_url("mysql://h/d").is_err());
+        assert!(database_url("geheim").is_err());
+    }
+
+    #[test]
+    fn public_url_is_an_origin() {
+        assert_eq!(public_url("https://t.example").unwrap().as_str(), "https://t.example/");
+        for bad in [
+            "",
+            "t.example",
+            "ftp://t",
+            "https://t/x",
+            "https://t/?a",
+            "https://u:p@t",
+            "https://t/#f",
+        ] {
+            assert!(public_url(bad).is_err(), "{bad}");
+        }
+        assert!(is_loopback(&public_url("http://[::1]:3000").unwrap()));
+        assert!(is_loopback(&public_url("http://localhost:3000").unwrap()));
+        assert!(!is_loopback(&public_url("http://localhost.example").unwrap()));
+    }
+
+    #[test]
+    fn network_takes_single_addresses_and_drops_host_bits() {
+        assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
+        assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("::1").unwrap().to_string(), "::1/128");
+        assert!(network("all").is_err());
+    }
+
+    #[test]
+    fn duration_knows_its_units() {
+        assert_eq!(duration("1d12h"), Ok(Duration::hours(36)));
+        assert_eq!(duration(" 90s "), Ok(Duration::seconds(90)));
+        for bad in
+            ["", "0s", "12", "h", "-1h", "1w", "1.5h", "99999999999999999999d", "3661d", "１h"]
+        {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn max_connections_has_bounds() {
+        assert_eq!(max_connections("1"), Ok(1));
+        for bad in ["0", "1001", "-1", "ten", ""] {
+            assert!(max_connections(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parsers_never_panic(text in any::<String>()) {
+            let _ = listen(&text);
+            let _ = network(&text);
+            let _ = duration(&text);
+            let _ = public_url(&text);
+            let _ = log_filter(&text);
+            let _ = max_connections(&text);
+            if let Ok(url) = database_url(&text) {
+                let _ = (url.redacted(), url.place());
+            }
+        }
+
+        #[test]
+        fn duration_survives_its_text(seconds in 1..=LONGEST_S) {
+            let length = Duration::seconds(seconds);
+            prop_assert_eq!(duration(&duration_text(length)), Ok(length));
+        }
+
+        #[test]
+        fn password_is_redacted_whatever_it_is(password in "[a-zA-Z0-9!$&'()*+,;=%~ -]{8,40}") {
+            let mut url = Url::parse("postgres://user@host/db").unwrap();
+            url.set_password(Some(&password)).unwrap();
+            let url = database_url(url.as_str()).unwrap();
+            prop_assert_eq!(url.redacted(), "postgres://user:***@host/db");
+        }
+    }
+}

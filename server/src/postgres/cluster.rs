@@ -1,0 +1,174 @@
+//! Makes the database, once.
+//!
+//! Everything happens in a draft folder that is renamed at the end: a first start that is cut off
+//! leaves nothing that looks like a database.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+};
+
+use super::{Binaries, PostgresError, account::Account, folder::Folder};
+
+/// Tells a person what takes long.
+pub(super) type Progress = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// The first version with a collation of its own that sorts like C and knows Unicode's letters.
+const BUILTIN_LOCALE: u32 = 17;
+
+/// Makes the database with its role and its database `tessera`.
+pub(super) async fn make(
+    binaries: &Binaries,
+    account: &Account,
+    folder: &Folder,
+    progress: &Progress,
+) -> Result<(), PostgresError> {
+    progress(&format!(
+        "Creating the database with PostgreSQL {} in {} (first start only)",
+        binaries.version,
+        folder.cluster.display()
+    ));
+    let (binaries, account, folder) = (binaries.clone(), account.clone(), folder.clone());
+    let made =
+        tokio::task::spawn_blocking(move || make_blocking(&binaries, &account, &folder)).await;
+    made.unwrap_or_else(|error| {
+        Err(PostgresError::Program { program: "initdb", said: error.to_string() })
+    })
+}
+
+fn make_blocking(
+    binaries: &Binaries,
+    account: &Account,
+    folder: &Folder,
+) -> Result<(), PostgresError> {
+    let draft = folder.cluster.with_extension("draft");
+    let mut refused = None;
+    for locale in locales(binaries.version) {
+        fresh(&draft, account)?;
+        let output = initdb(binaries, account, &draft, locale)?;
+        if output.status.success() {
+            create_database(binaries, account, &draft)?;
+            // The role that owns the files needs no password to read them, so neither does it on
+            // the socket; see process.rs for who can get to that.
+            write_access_rules(&draft, account)?;
+            return fs::rename(&draft, &folder.cluster)
+                .map_err(PostgresError::io("rename to its final name", &draft));
+        }
+        refused = Some(failure("initdb", &output));
+    }
+    let _ = fs::remove_dir_all(&draft);
+    Err(refused
+        .unwrap_or(PostgresError::Program { program: "initdb", said: "no locale".to_owned() }))
+}
+
+/// Locales to try: sorting by code point (stable across upgrades of the system's libraries, which
+/// would otherwise break indexes), with Unicode's letters where the system knows them.
+fn locales(version: u32) -> &'static [&'static [&'static str]] {
+    const PLAIN: &[&str] = &["--no-locale"];
+    const SYSTEM: &[&str] = &["--locale=C.UTF-8"];
+    const BUILTIN: &[&str] =
+        &["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+    if version >= BUILTIN_LOCALE { &[BUILTIN, SYSTEM, PLAIN] } else { &[SYSTEM, PLAIN] }
+}
+
+fn fresh(draft: &Path, account: &Account) -> Result<(), PostgresError> {
+    match fs::remove_dir_all(draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(PostgresError::io("remove", draft)(error));
+        }
+        _ => {}
+    }
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(draft)
+        .map_err(PostgresError::io("make the folder", draft))?;
+    account.own(draft)
+}
+
+fn initdb(
+    binaries: &Binaries,
+    account: &Account,
+    draft: &Path,
+    locale: &[&str],
+) -> Result<Output, PostgresError> {
+    let mut command = command(binaries, "initdb", account);
+    command
+        .arg("--pgdata")
+        .arg(draft)
+        .args(["--username=tessera", "--encoding=UTF8", "--data-checksums", "--auth=trust"])
+        .args(locale)
+        .arg("--lc-messages=C")
+        .stdin(Stdio::null());
+    command.output().map_err(PostgresError::io("run", &binaries.program("initdb")))
+}
+
+/// `CREATE DATABASE` in single-user mode: needs no server and no client.
+fn create_database(
+    binaries: &Binaries,
+    account: &Account,
+    draft: &Path,
+) -> Result<(), PostgresError> {
+    let program = binaries.program("postgres");
+    let mut command = command(binaries, "postgres", account);
+    let mut child = command
+        .args(["--single", "-D"])
+        .arg(draft)
+        .args(["-c", "log_min_messages=warning", "-c", "exit_on_error=on", "postgres"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(PostgresError::io("run", &program))?;
+    if let Some(mut input) = child.stdin.take() {
+        input
+            .write_all(b"CREATE DATABASE tessera;\n")
+            .map_err(PostgresError::io("write to", &program))?;
+    }
+    let output = child.wait_with_output().map_err(PostgresError::io("run", &program))?;
+    if output.status.success() { Ok(()) } else { Err(failure("postgres", &output)) }
+}
+
+/// Only the socket, only the one role.
+fn write_access_rules(draft: &Path, account: &Account) -> Result<(), PostgresError> {
+    let path = draft.join("pg_hba.conf");
+    let rules = "# Written by Tessera. The folder of the socket is what keeps others out.\n\
+                 local  all          tessera  trust\n\
+                 local  replication  tessera  trust\n";
+    fs::write(&path, rules).map_err(PostgresError::io("write", &path))?;
+    account.own(&path)
+}
+
+/// A program of PostgreSQL, as the right user, with nothing of the caller's environment that could
+/// lead it elsewhere (`PGDATA`, `PGOPTIONS`, `LC_ALL`, …).
+pub(super) fn command(binaries: &Binaries, program: &str, account: &Account) -> Command {
+    let mut command = Command::new(binaries.program(program));
+    command
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin", binaries.folder.display()))
+        .env("LC_ALL", "C")
+        // The caller's folder may be one that the other user cannot enter.
+        .current_dir("/")
+        // Ctrl+C at the terminal is for Tessera, which stops its database when it is done with it.
+        .process_group(0);
+    for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZDIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    account.run(&mut command);
+    command
+}
+
+fn failure(program: &'static str, output: &Output) -> PostgresError {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let telling =
+        said.lines().map(str::trim).filter(|line| !line.is_empty()).find(|line| {
+            ["error", "FATAL", "PANIC", "ERROR"].iter().any(|word| line.contains(word))
+        });
+    let said = telling.or_else(|| said.lines().next_back()).unwrap_or("it said nothing").trim();
+    PostgresError::Program { program, said: format!("{said} ({})", output.status) }
+}

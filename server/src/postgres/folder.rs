@@ -1,0 +1,167 @@
+//! Where the embedded database keeps its files and its socket.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{PostgresError, account::Account};
+
+/// A socket's path may have 103 bytes on macOS and 107 on Linux.
+const LONGEST_SOCKET_PATH: usize = 103;
+const SOCKET_NAME: &str = "/.s.PGSQL.5432";
+
+/// The paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Folder {
+    /// The database's own folder (`PGDATA`).
+    pub(super) cluster: PathBuf,
+    /// The folder of the socket.
+    pub(super) socket: PathBuf,
+    /// What PostgreSQL says.
+    pub(super) log: PathBuf,
+}
+
+/// The database's own folder in a data folder.
+pub(super) fn cluster_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("postgres")
+}
+
+impl Folder {
+    /// The paths for this data folder, which must be absolute.
+    pub(super) fn at(data_dir: &Path, account: &Account) -> Self {
+        Self {
+            cluster: cluster_dir(data_dir),
+            socket: socket_folder(data_dir, account.uid),
+            log: data_dir.join("postgres.log"),
+        }
+    }
+
+    /// Whether the database is there.
+    pub(super) fn is_made(&self) -> bool {
+        self.cluster.join("PG_VERSION").exists()
+    }
+
+    /// The folder and the major version of PostgreSQL that made it; `None` when there is no database.
+    pub(super) fn version(&self) -> Result<Option<(PathBuf, u32)>, PostgresError> {
+        let path = self.cluster.join("PG_VERSION");
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().split('.').next().and_then(|major| major.parse().ok()) {
+                Some(version) => Ok(Some((self.cluster.clone(), version))),
+                None => Err(self.strange("its PG_VERSION is no number")),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.cluster.exists() => {
+                Err(self.strange("it has no PG_VERSION; move it away to begin anew"))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(PostgresError::io("read", &path)(error)),
+        }
+    }
+
+    /// Makes the socket's folder, private to the database's user.
+    pub(super) fn make(&self, account: &Account) -> Result<(), PostgresError> {
+        match fs::DirBuilder::new().mode(0o700).create(&self.socket) {
+            Ok(()) => return account.own(&self.socket),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(PostgresError::io("make the folder", &self.socket)(error)),
+        }
+        // Below /tmp, anybody could have put a folder or a link here before.
+        let found = fs::symlink_metadata(&self.socket)
+            .map_err(PostgresError::io("look at", &self.socket))?;
+        let root_left_it =
+            account.uid != found.uid() && found.uid() == rustix::process::geteuid().as_raw();
+        if !found.is_dir() || found.mode() & 0o077 != 0 {
+            return Err(PostgresError::ForeignFolder(self.socket.clone()));
+        }
+        if root_left_it {
+            // Made, but not handed over before the process ended.
+            return account.own(&self.socket);
+        }
+        if found.uid() == account.uid {
+            Ok(())
+        } else {
+            Err(PostgresError::ForeignFolder(self.socket.clone()))
+        }
+    }
+
+    fn strange(&self, reason: &str) -> PostgresError {
+        PostgresError::NotACluster { folder: self.cluster.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// In the data folder, or below /tmp when its path would be too long. Not below `XDG_RUNTIME_DIR`: that goes
+/// away when the user logs out, and a server may stay.
+fn socket_folder(data_dir: &Path, uid: u32) -> PathBuf {
+    let beside = data_dir.join("run");
+    if beside.as_os_str().len() + SOCKET_NAME.len() <= LONGEST_SOCKET_PATH {
+        return beside;
+    }
+    let name = fnv(data_dir.as_os_str().as_encoded_bytes());
+    PathBuf::from(format!("/tmp/tessera-{uid}-{name:016x}"))
+}
+
+/// FNV-1a. Tells data folders apart; keeps nobody out, which the folder's owner and mode do.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn folder(root: &Path) -> (Folder, Account) {
+        let account = Account::choose().unwrap();
+        (Folder::at(root, &account), account)
+    }
+
+    #[test]
+    fn version_is_none_without_a_database_and_an_error_for_a_strange_folder() {
+        let root = TempDir::new().unwrap();
+        let (folder, _) = folder(root.path());
+        assert_eq!(folder.version().unwrap(), None);
+        fs::create_dir(&folder.cluster).unwrap();
+        assert!(matches!(folder.version(), Err(PostgresError::NotACluster { .. })));
+        fs::write(folder.cluster.join("PG_VERSION"), "15\n").unwrap();
+        assert_eq!(folder.version().unwrap().unwrap().1, 15);
+        fs::write(folder.cluster.join("PG_VERSION"), "new\n").unwrap();
+        assert!(folder.version().is_err());
+    }
+
+    #[test]
+    fn socket_folder_is_private_and_made_once() {
+        let root = TempDir::new().unwrap();
+        let (folder, account) = folder(root.path());
+        folder.make(&account).unwrap();
+        folder.make(&account).unwrap();
+        let found = fs::metadata(&folder.socket).unwrap();
+        assert_eq!((found.mode() & 0o777, found.uid()), (0o700, account.uid));
+    }
+
+    #[test]
+    fn open_folder_or_a_link_in_the_sockets_place_is_refused() {
+        let root = TempDir::new().unwrap();
+        let (folder, account) = folder(root.path());
+        fs::create_dir(&folder.socket).unwrap();
+        fs::set_permissions(&folder.socket, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(folder.make(&account), Err(PostgresError::ForeignFolder(_))));
+        fs::remove_dir(&folder.socket).unwrap();
+        symlink(root.path(), &folder.socket).unwrap();
+        assert!(matches!(folder.make(&account), Err(PostgresError::ForeignFolder(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn socket_path_always_fits(name in "[a-z/]{0,300}") {
+            let socket = socket_folder(Path::new(&format!("/{name}")), u32::MAX);
+            prop_assert!(socket.as_os_str().len() + SOCKET_NAME.len() <= LONGEST_SOCKET_PATH);
+        }
+    }
+}

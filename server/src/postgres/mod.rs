@@ -1,0 +1,125 @@
+//! The embedded PostgreSQL: a private server in the data folder that lives and dies with Tessera.
+//!
+//! - [`binaries`]: finds `initdb` and `postgres`, of the version that the data folder was made by.
+//! - [`account`]: PostgreSQL refuses to run as root; as whom it runs then.
+//! - [`folder`]: where its files and its socket are.
+//! - [`cluster`]: makes the database, once.
+//! - [`pidfile`]: what `postmaster.pid` tells, also of a postmaster that outlived its Tessera.
+//! - [`process`]: one run of `postgres`: start, readiness, end.
+//! - [`supervisor`]: starts it again when it dies while Tessera serves.
+//!
+//! Invariants:
+//! - It listens on a Unix socket only, in a folder that nobody but its own account can enter.
+//! - It writes durably: `fsync`, `full_page_writes` and `synchronous_commit` are on, checksums too.
+//! - Whoever starts or stops it holds the lock of the data folder.
+
+mod account;
+mod binaries;
+mod cluster;
+mod error;
+mod folder;
+mod pidfile;
+mod process;
+mod supervisor;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+pub(crate) use self::{
+    account::obstacle, binaries::Binaries, error::PostgresError, supervisor::Running,
+};
+
+use self::{account::Account, cluster::Progress, folder::Folder};
+
+/// Connections beside the pool's: commands, and an administrator with psql.
+const SPARE_CONNECTIONS: u32 = 30;
+/// How often a file is looked at while waiting.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Everything that is known before the database is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Embedded {
+    binaries: Binaries,
+    account: Account,
+    folder: Folder,
+    max_connections: u32,
+}
+
+impl Embedded {
+    /// Looks at the data folder and the machine; nothing is started. `data_dir` has no links in it.
+    pub(crate) fn prepare(
+        data_dir: &Path,
+        bin_dir: Option<&Path>,
+        pool_connections: u32,
+    ) -> Result<Self, PostgresError> {
+        let account = Account::choose()?;
+        account.check_way(data_dir)?;
+        let folder = Folder::at(data_dir, &account);
+        let binaries = Binaries::find(bin_dir, folder.version()?)?;
+        Ok(Self {
+            binaries,
+            account,
+            folder,
+            max_connections: pool_connections + SPARE_CONNECTIONS,
+        })
+    }
+
+    /// Whether this data folder has a database already.
+    pub(crate) fn exists(data_dir: &Path) -> bool {
+        folder::cluster_dir(data_dir).join("PG_VERSION").exists()
+    }
+
+    /// The programs that it will run.
+    pub(crate) fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// The URL that reaches it once it runs.
+    pub(crate) fn url(&self) -> String {
+        url(&self.folder.socket)
+    }
+
+    /// Makes the database if there is none, stops one that outlived its Tessera, and starts it.
+    /// `tell` is called with a line for a person when something takes long.
+    pub(crate) async fn start(
+        self,
+        tell: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Running, PostgresError> {
+        let progress: Progress = Arc::new(tell);
+        self.folder.make(&self.account)?;
+        if !self.folder.is_made() {
+            cluster::make(&self.binaries, &self.account, &self.folder, &progress).await?;
+        }
+        pidfile::stop_orphan(&self.folder, &progress).await?;
+        let process = process::Process::start(&self, &progress).await?;
+        Ok(Running::watch(self, process))
+    }
+}
+
+/// The URL of the database that another process runs in this data folder, once that is ready.
+pub(crate) async fn running_url(
+    data_dir: &Path,
+    patience: Duration,
+) -> Result<String, PostgresError> {
+    let cluster = folder::cluster_dir(data_dir);
+    for _ in 0..(patience.as_millis() / POLL.as_millis()) {
+        if let Some(found) = pidfile::read(&cluster)?
+            && found.is_ready()
+            && found.accepts()
+        {
+            return Ok(url(&found.socket));
+        }
+        sleep(POLL).await;
+    }
+    Err(PostgresError::NotReady(data_dir.to_owned()))
+}
+
+/// The role and the database have the same name, so that `psql -h <run folder> -U tessera` just works.
+/// No TLS and no password on this socket: the folder around it is the lock (see [`process`]).
+fn url(socket: &Path) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("host", &socket.to_string_lossy());
+    query.append_pair("sslmode", "disable");
+    format!("postgres://tessera@localhost:5432/tessera?{}", query.finish())
+}

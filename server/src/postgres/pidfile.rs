@@ -1,0 +1,154 @@
+//! `postmaster.pid`: who runs the database, where its socket is, whether it is ready.
+//!
+//! When Tessera is killed, its postmaster lives on. The next Tessera stops it in good order before
+//! it starts its own, so that it always watches a child of its own. The file alone proves nothing:
+//! it may be stale and its process id may be somebody else's by now.
+
+use std::{
+    fs, io,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use tokio::time::sleep;
+
+use super::{POLL, PostgresError, cluster::Progress, folder::Folder};
+
+/// How long an orphan may take to finish what it does.
+const FAST: Duration = Duration::from_secs(60);
+/// How long it may take to drop everything; the next start recovers.
+const IMMEDIATE: Duration = Duration::from_secs(10);
+
+/// What the file says. Its lines: pid, folder, start, port, socket folder, address, memory, status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PidFile {
+    /// The postmaster.
+    pub(super) pid: i32,
+    cluster: PathBuf,
+    /// The folder of its socket.
+    pub(super) socket: PathBuf,
+    status: String,
+}
+
+/// Reads the file; `None` when there is none, or not enough of it yet.
+pub(super) fn read(cluster: &Path) -> Result<Option<PidFile>, PostgresError> {
+    let path = cluster.join("postmaster.pid");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(PidFile::parse(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(PostgresError::io("read", &path)(error)),
+    }
+}
+
+impl PidFile {
+    fn parse(text: &str) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        Some(Self {
+            pid: lines.first()?.parse().ok().filter(|pid| *pid > 1)?,
+            cluster: lines.get(1)?.into(),
+            socket: lines.get(4).filter(|socket| !socket.is_empty())?.into(),
+            status: (*lines.get(7).unwrap_or(&"")).to_owned(),
+        })
+    }
+
+    /// Whether it says that it takes connections.
+    pub(super) fn is_ready(&self) -> bool {
+        self.status == "ready"
+    }
+
+    /// Whether somebody listens on the socket.
+    pub(super) fn accepts(&self) -> bool {
+        UnixStream::connect(self.socket.join(".s.PGSQL.5432")).is_ok()
+    }
+
+    /// Whether the process is there and is this database's postmaster.
+    fn lives(&self) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        // EPERM means that it is there and somebody else's.
+        if matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)) {
+            return false;
+        }
+        // A postmaster works in its database's folder. Without /proc, its socket has to tell.
+        match fs::read_link(format!("/proc/{}/cwd", self.pid)) {
+            Ok(folder) => folder == self.cluster,
+            Err(_) => self.accepts(),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // It may have ended just now: the caller looks.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    async fn ends_within(&self, patience: Duration) -> bool {
+        for _ in 0..(patience.as_millis() / POLL.as_millis()) {
+            if !self.lives() {
+                return true;
+            }
+            sleep(POLL).await;
+        }
+        false
+    }
+}
+
+/// Stops a postmaster that outlived its Tessera. The caller holds the lock: nobody needs it.
+pub(super) async fn stop_orphan(folder: &Folder, progress: &Progress) -> Result<(), PostgresError> {
+    let Some(found) = read(&folder.cluster)? else { return Ok(()) };
+    if !found.lives() {
+        return Ok(());
+    }
+    progress(&format!(
+        "Stopping PostgreSQL process {} that an earlier run of Tessera left behind",
+        found.pid
+    ));
+    tracing::warn!(pid = found.pid, "stopping the PostgreSQL that an earlier run left behind");
+    found.signal(Signal::INT);
+    if found.ends_within(FAST).await {
+        return Ok(());
+    }
+    found.signal(Signal::QUIT);
+    if found.ends_within(IMMEDIATE).await {
+        return Ok(());
+    }
+    Err(PostgresError::Stubborn { pid: found.pid })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str =
+        "4711\n/data/postgres\n1700000000\n5432\n/data/run\n\n  1234  56\nready   \n";
+
+    #[test]
+    fn file_is_read_line_by_line() {
+        let found = PidFile::parse(TEXT).unwrap();
+        assert_eq!((found.pid, found.socket.as_path()), (4711, Path::new("/data/run")));
+        assert!(found.is_ready());
+        let starting = PidFile::parse(&TEXT.replace("ready   ", "starting")).unwrap();
+        assert!(!starting.is_ready());
+        assert_eq!(PidFile::parse("4711\n/data/postgres\n"), None);
+    }
+
+    #[test]
+    fn process_of_somebody_else_is_not_taken_for_the_postmaster() {
+        let mut found = PidFile::parse(TEXT).unwrap();
+        found.pid = std::process::id().try_into().unwrap();
+        assert!(!found.lives());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_file_never_panics_nor_names_init_or_a_group(text in any::<String>()) {
+            if let Some(found) = PidFile::parse(&text) {
+                prop_assert!(found.pid > 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Watches the database while Tessera serves, and starts it again when it dies.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+
+use super::{
+    Embedded,
+    cluster::Progress,
+    pidfile,
+    process::{Haste, Process},
+};
+
+/// The pause before the second attempt; it doubles with each one.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A database that is kept running.
+#[derive(Debug)]
+pub(crate) struct Running {
+    stop: oneshot::Sender<Haste>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Watches a process that was started.
+    pub(super) fn watch(embedded: Embedded, process: Process) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self { stop, task: tokio::spawn(supervise(embedded, process, stopped)) }
+    }
+
+    /// Stops the database in good order and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.end(Haste::Fast).await;
+    }
+
+    /// Stops the database at once; its next start recovers.
+    pub(crate) async fn abandon(self) {
+        self.end(Haste::Immediate).await;
+    }
+
+    async fn end(self, haste: Haste) {
+        // The other end is only gone when the task is.
+        let _ = self.stop.send(haste);
+        let _ = self.task.await;
+    }
+}
+
+async fn supervise(embedded: Embedded, mut process: Process, mut stop: oneshot::Receiver<Haste>) {
+    loop {
+        tokio::select! {
+            status = process.wait() => {
+                let status = status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+                tracing::error!(%status, "PostgreSQL ended; starting it again");
+            }
+            haste = &mut stop => {
+                process.stop(haste.unwrap_or(Haste::Fast)).await;
+                return;
+            }
+        }
+        process = tokio::select! {
+            again = restart(&embedded) => again,
+            // Dropping the attempt tells what it has started to stop.
+            _ = &mut stop => return,
+        };
+    }
+}
+
+/// Tries until it succeeds. Right after a kill, processes of the old one may still hold its memory.
+async fn restart(embedded: &Embedded) -> Process {
+    let quiet: Progress = Arc::new(|line| tracing::info!("{line}"));
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let attempt = async {
+            pidfile::stop_orphan(&embedded.folder, &quiet).await?;
+            Process::start(embedded, &quiet).await
+        };
+        match attempt.await {
+            Ok(process) => {
+                tracing::info!("PostgreSQL runs again");
+                return process;
+            }
+            Err(error) => tracing::error!(%error, "PostgreSQL does not start; trying again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

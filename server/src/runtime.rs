@@ -1,0 +1,153 @@
+//! Puts the core together: keys, database, clock, randomness. The same for the server and for every
+//! command, so that both see the same tokens.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use authority::{
+    Actor, Authority, OpContext, ServiceError, Settings, Surface, clock::SystemClock,
+    entropy::SystemEntropy, store,
+};
+use thiserror::Error;
+use tokio::time::sleep;
+
+use crate::{
+    config::Config,
+    data_folder::{
+        FolderError, Holder, KeysFile, KeysFileError, Lock, LockError, MissingKeys, Use,
+    },
+    postgres::{Embedded, PostgresError},
+};
+
+/// How long a server waits for a command that uses the data folder.
+const PATIENCE: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(50);
+
+/// Why the core cannot be put together, or not be used.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeysFileError),
+    /// The embedded database.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The database, whichever.
+    #[error("{}", describe(.0))]
+    Service(#[from] ServiceError),
+}
+
+/// The core over this database with these keys. Nothing is asked of the database yet.
+pub(crate) fn authority(
+    config: &Config,
+    url: &str,
+    keys: &KeysFile,
+) -> Result<Authority, StartError> {
+    let pool = store::connect(url, config.database_max_connections)?;
+    let settings =
+        Settings { session_idle: config.session_idle, session_absolute: config.session_absolute };
+    Ok(Authority::new(pool, keys.keys()?, Arc::new(SystemClock), Arc::new(SystemEntropy), settings))
+}
+
+/// Opens the keys file. Keys are made only where no database can hold tokens made with others.
+pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, StartError> {
+    let keys = KeysFile::open(&config.keys_file, missing, &SystemEntropy)?;
+    if keys.is_exposed() {
+        tracing::warn!(
+            file = %config.keys_file.display(),
+            "other users can read the keys file: set its mode to 600"
+        );
+    }
+    Ok(keys)
+}
+
+/// What to do about missing keys beside the embedded database.
+pub(crate) fn missing_keys_of_embedded(data_dir: &Path) -> MissingKeys {
+    if Embedded::exists(data_dir) { MissingKeys::Refuse } else { MissingKeys::Make }
+}
+
+/// Brings the schema up to date and makes sure that the keys are those of this database; keys that
+/// were only proposed are written then.
+pub(crate) async fn settle(
+    authority: &Authority,
+    keys: &KeysFile,
+    config: &Config,
+) -> Result<(), StartError> {
+    authority.migrate().await?;
+    match authority.check_keys().await {
+        // Keys that were made a moment ago are never those of a database in use.
+        Err(ServiceError::Internal(_)) if keys.is_unwritten() => {
+            return Err(KeysFileError::Missing(config.keys_file.clone()).into());
+        }
+        checked => checked?,
+    }
+    Ok(keys.keep()?)
+}
+
+/// Takes the lock for a server: waits for commands, and refuses beside another server.
+pub(crate) async fn lock_for_server(
+    data_dir: &Path,
+    tell: impl Fn(&str),
+) -> Result<Lock, StartError> {
+    let mut told = false;
+    for _ in 0..(PATIENCE.as_millis() / STEP.as_millis()) {
+        match Lock::take(data_dir, Use::Serve) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Held { holder: Some(Holder { what: Use::Command, pid }), .. }) => {
+                if !told {
+                    tell(&format!("Waiting for a tessera command (process {pid}) to end"));
+                    told = true;
+                }
+            }
+            // Just taken: its holder has not written its name yet.
+            Err(LockError::Held { holder: None, .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        sleep(STEP).await;
+    }
+    Ok(Lock::take(data_dir, Use::Serve)?)
+}
+
+/// The context of a command, or of what the server does on its operator's behalf.
+pub(crate) fn operator(authority: &Authority) -> OpContext {
+    authority.context(Actor::Operator, Surface::Cli, authority.request_id(), None)
+}
+
+/// An error in one line for an operator, who may see causes.
+pub(crate) fn describe(error: &ServiceError) -> String {
+    match error {
+        ServiceError::Unavailable(cause) => {
+            format!("the database cannot be reached: {}", chain(cause))
+        }
+        ServiceError::Internal(cause) => chain(cause.as_ref()),
+        ServiceError::Invalid(errors) => errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.message))
+            .collect::<Vec<_>>()
+            .join("; "),
+        other => {
+            let detail = other.problem().detail;
+            detail.strip_suffix('.').unwrap_or(&detail).to_owned()
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Many errors quote their cause: said once is enough.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,110 @@
+//! Keeps requests away until the database is there: 503, as a page for browsers and as a problem for
+//! programs. `/healthz` passes, since the process does run.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use domain::problem::{Problem, ProblemCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+const AGAIN_S: u64 = 2;
+const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width\"><title>Tessera is starting</title>\
+    <h1>Tessera is starting</h1><p>It is waiting for its database. This page tries again by itself.</p></html>";
+
+/// Open or closed.
+#[derive(Clone, Debug)]
+pub(super) struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    pub(super) fn closed() -> Self {
+        Self(Arc::new(AtomicBool::new(false)))
+    }
+
+    pub(super) fn open(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// The router behind the gate.
+    pub(super) fn protect(&self, router: Router) -> Router {
+        router.layer(from_fn_with_state(self.clone(), keep))
+    }
+}
+
+async fn keep(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    if gate.0.load(Ordering::Acquire) || request.uri().path() == "/healthz" {
+        return next.run(request).await;
+    }
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let browser = accepts.is_some_and(|accept| accept.contains("text/html"));
+    let mut response = if browser { page() } else { problem() };
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, AGAIN_S.into());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn page() -> Response {
+    let mut response = axum::response::Html(PAGE).into_response();
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("refresh"), AGAIN_S.into());
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn problem() -> Response {
+    let mut problem = Problem::new(
+        ProblemCode::Unavailable,
+        "Tessera is starting and waits for its database. Nothing was changed; try again.",
+    );
+    problem.retry_after_s = Some(AGAIN_S);
+    let mut response = Json(problem).into_response();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(gate: &Gate, path: &str, accept: &str) -> Response {
+        let router = Router::new().route("/{*path}", get(|| async { "inside" }));
+        let request =
+            Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap();
+        gate.protect(router).oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn closed_gate_lets_only_the_health_check_pass() {
+        let gate = Gate::closed();
+        assert_eq!(ask(&gate, "/healthz", "*/*").await.status(), StatusCode::OK);
+        for path in ["/readyz", "/api/v1/verify", "/auth/forward"] {
+            let response = ask(&gate, path, "*/*").await;
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        }
+        let page = ask(&gate, "/workspaces", "text/html,*/*").await;
+        assert_eq!(page.headers()["refresh"], "2");
+        gate.open();
+        assert_eq!(ask(&gate, "/readyz", "*/*").await.status(), StatusCode::OK);
+    }
+}

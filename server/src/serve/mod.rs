@@ -1,0 +1,162 @@
+//! The server: start, readiness, drain, stop.
+//!
+//! 1. What no waiting can mend is found first and ends the process with one line: a bad value, a data
+//!    folder in use, no programs of PostgreSQL, a port in use.
+//! 2. It listens. [`gate`] answers 503 for everything but `/healthz` until the database is there.
+//! 3. [`startup`] brings the database up: starts the embedded one, or waits for the external one.
+//! 4. A signal ends it: requests in progress are finished (within a limit), then what is still held
+//!    back is written, then the embedded database is stopped. A second signal skips the waiting.
+
+mod connections;
+mod gate;
+mod signals;
+mod startup;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+};
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+pub(crate) use self::signals::Signals;
+
+use self::{gate::Gate, startup::Database};
+use crate::{
+    cli::output::Output,
+    config::{Config, ConfigError},
+    data_folder::{self, MissingKeys},
+    http::{self, AppState},
+    postgres::Embedded,
+    runtime::{self, StartError},
+};
+
+/// Why the server ended other than by a signal.
+#[derive(Debug, Error)]
+pub(crate) enum ServeError {
+    /// It could not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {}", bind_reason(*address, cause))]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Standard output is closed, or the signals cannot be caught.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+fn bind_reason(address: SocketAddr, cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            let mut other = address;
+            other.set_port(address.port().checked_add(1).unwrap_or(3000));
+            format!("another program uses that port; choose another, such as --listen {other}")
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => {
+            "this user may not use that port; choose one above 1023".to_owned()
+        }
+        _ => cause.to_string(),
+    }
+}
+
+/// Runs until a signal ends it.
+pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeError> {
+    let mut signals = Signals::catch()?;
+    let tell = |line: &str| {
+        // Nobody reads any more: no reason to stop serving.
+        let _ = output.line(line);
+    };
+    let (database, lock, missing) = match &config.database_url {
+        Some(url) => (Database::External(url.clone()), None, MissingKeys::Propose),
+        None => {
+            let data_dir = data_folder::open(&config.data_dir).map_err(StartError::from)?;
+            let lock = runtime::lock_for_server(&data_dir, tell).await?;
+            let embedded = Embedded::prepare(
+                &data_dir,
+                config.postgres_bin_dir.as_deref(),
+                config.database_max_connections,
+            )
+            .map_err(StartError::from)?;
+            let missing = runtime::missing_keys_of_embedded(&data_dir);
+            (Database::Embedded(Box::new(embedded)), Some(lock), missing)
+        }
+    };
+    let listener = bind(config.listen)?;
+    let address = listener.local_addr()?;
+    let config = Arc::new(config.bound(address));
+    let keys = runtime::keys(&config, missing)?;
+    let authority = runtime::authority(&config, &database.url(), &keys)?;
+    startup::announce(&config, address, output);
+
+    let gate = Gate::closed();
+    let state = AppState::new(authority.clone(), Arc::clone(&config));
+    let router = gate.protect(http::router(state));
+    let server = tokio::spawn(connections::serve(listener, router, signals.drain()));
+
+    let mut database = database;
+    let outcome = tokio::select! {
+        brought = startup::bring_up(&mut database, &authority, &keys, &config, output) => brought.map(|()| true),
+        _ = signals.recv() => Ok(false),
+    };
+    let outcome = match outcome {
+        Ok(true) => {
+            gate.open();
+            startup::welcome(&authority, &config, output).await;
+            let background = tokio::spawn(authority.clone().run_background());
+            let signal = signals.recv().await;
+            tracing::info!(signal, "stopping");
+            background.abort();
+            Ok(())
+        }
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    signals.begin_drain();
+    let hurried = tokio::select! {
+        _ = async { let _ = server.await; authority.close().await } => false,
+        signal = signals.recv() => {
+            tracing::warn!(signal, "stopping at once");
+            true
+        }
+    };
+    database.stop(hurried).await;
+    drop(lock);
+    tracing::info!("stopped");
+    Ok(outcome?)
+}
+
+/// Binds exactly this address. IPv6 wildcards take IPv4 too where the system does so by default.
+fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let failed = |cause| ServeError::Bind { address, cause };
+    let listener = StdListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    TcpListener::from_std(listener).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn port_in_use_is_one_plain_line_with_a_way_out() {
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = first.local_addr().unwrap();
+        let message = bind(address).unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("cannot listen on {address}: another program")),
+            "{message}"
+        );
+        assert!(message.contains("--listen 127.0.0.1:"), "{message}");
+    }
+}

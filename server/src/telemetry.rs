@@ -1,0 +1,67 @@
+//! The log: text for people on a terminal, one JSON object a line otherwise. On standard error, so
+//! that standard output holds what commands answer.
+//!
+//! Nothing secret reaches a log line: secrets have types whose `Debug` hides them, requests are
+//! logged by route and never by address, and statements of the database are not logged.
+
+use std::{
+    io::{self, IsTerminal as _},
+    panic,
+};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::config::LogFormat;
+
+/// Libraries whose own words are only of use to those who debug them. What the operator's filter
+/// says of them wins.
+const QUIET: [&str; 4] = ["sqlx=warn", "hyper=warn", "h2=warn", "rustls=warn"];
+
+/// Starts the log. Panics are logged too, in the log's own form.
+pub(crate) fn start(filter: &str, format: LogFormat) {
+    let on_terminal = io::stderr().is_terminal();
+    let json = match format {
+        LogFormat::Auto => !on_terminal,
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+    };
+    let base = fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(on_terminal && !json)
+        // A closed standard error must not bring the server down.
+        .log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(env_filter(filter));
+    // It fails when there is a log already: then that one is kept.
+    let _ = if json {
+        registry.with(base.json().flatten_event(true).with_span_list(false)).try_init()
+    } else {
+        registry.with(base.with_target(false)).try_init()
+    };
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().map(ToString::to_string).unwrap_or_default();
+        let message = info.payload_as_str().unwrap_or("no message");
+        tracing::error!(location, message, "panic");
+    }));
+}
+
+fn env_filter(filter: &str) -> EnvFilter {
+    let quiet = QUIET.into_iter().filter(|directive| {
+        let library = directive.split('=').next().unwrap_or_default();
+        !filter.split(',').any(|part| part.trim().starts_with(library))
+    });
+    let all = quiet.chain([filter]).collect::<Vec<_>>().join(",");
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_quiet_until_they_are_named() {
+        assert!(env_filter("debug").to_string().contains("sqlx=warn"));
+        let named = env_filter("info,sqlx=debug").to_string();
+        assert!(named.contains("sqlx=debug") && !named.contains("sqlx=warn"), "{named}");
+    }
+}

@@ -1,0 +1,315 @@
+//! The command line, beside a running server and without one.
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+};
+
+use serde_json::{Value, json};
+use support::{
+    Server, Tessera,
+    command::binary,
+    process::postmaster,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD, open_folder},
+};
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn commands_without_a_server_do_the_whole_set_up() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    let tessera = |arguments: &[&str]| Tessera::on(&data_dir, arguments);
+
+    let line = tessera(&["workspace", "list"]).run().refused(1);
+    assert!(line.contains("there is no database in") && line.contains("tessera serve"), "{line}");
+    assert!(!data_dir.exists(), "a question makes no folder");
+
+    tessera(&["admin", "create", "--email", ADMIN_EMAIL]).input(ADMIN_PASSWORD).run().ok();
+    assert_eq!(postmaster(&data_dir), None, "the command stops the database that it started");
+    let secret = tessera(&["token", "create", "--workspace", "workspace-1", "--name", "ci"])
+        .argument("--scope")
+        .argument("rivers:read")
+        .run()
+        .ok();
+    assert!(secret.starts_with("tsr_") && !secret.contains(char::is_whitespace), "{secret}");
+
+    let server = Server::builder().data_dir(&data_dir).start();
+    assert_eq!(server.setup_link(), None, "it is set up");
+    server.request("GET", "/api/v1/self").bearer(&secret).send().expect(200);
+}
+
+#[test]
+fn commands_beside_a_server_act_at_once() {
+    let server = Server::start();
+    server.admin();
+    let manager = server.managing_token("workspace-1");
+    let made = server
+        .cli(&[
+            "token",
+            "create",
+            "--workspace",
+            "workspace-1",
+            "--name",
+            "deploy",
+            "--expires-in",
+            "30d",
+        ])
+        .argument("--scope")
+        .argument("rivers:read")
+        .argument("--description")
+        .argument("For the pipeline")
+        .argument("--ip-allow")
+        .argument("10.0.0.0/8")
+        .run();
+    assert!(made.stderr.contains("deploy") && !made.stderr.contains("tsr_"), "{}", made.stderr);
+    let secret = made.ok();
+    let verify = || {
+        let body = json!({"token": secret, "audience": "default", "scopes": ["rivers:read"], "ip": "10.1.2.3"});
+        server
+            .request("POST", "/api/v1/verify")
+            .bearer(&manager)
+            .json(&body)
+            .send()
+            .expect(200)
+            .json()
+    };
+    assert_eq!(verify()["code"], "VALID");
+
+    let listed =
+        json_of(&server.run(&["token", "list", "--workspace", "workspace-1", "--json"]).ok());
+    let deploy =
+        listed.as_array().and_then(|tokens| tokens.iter().find(|token| token["name"] == "deploy"));
+    let deploy = deploy.expect("it is listed");
+    assert!(deploy.get("secret").is_none() && !listed.to_string().contains(&secret));
+    let id = deploy["id"].as_str().expect("an id");
+    let text =
+        server.run(&["token", "list", "--workspace", "workspace-1", "--search", "deploy"]).ok();
+    assert!(text.contains(id) && !text.contains("manager"), "{text}");
+
+    let shown = server.run(&["token", "show", id]).ok();
+    for part in ["For the pipeline", "rivers:read", "10.0.0.0/8", ADMIN_EMAIL, "command line"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(json_of(&server.run(&["token", "show", id, "--json"]).ok())["id"], id);
+
+    let deleted = server.run(&["token", "delete", id]);
+    assert!(deleted.stderr.contains("can never be used again"));
+    assert_eq!(deleted.ok(), "");
+    assert_ne!(verify()["code"], "VALID");
+    let line = server.run(&["token", "show", id]).refused(1);
+    assert!(line.contains("no such token"), "{line}");
+    assert!(server.run(&["token", "delete", id]).refused(1).contains("no such token"));
+}
+
+#[test]
+fn refused_values_are_one_line_that_names_each() {
+    let server = Server::start();
+    server.admin();
+    let line = server
+        .run(&[
+            "token",
+            "create",
+            "--workspace",
+            "workspace-1",
+            "--name",
+            "",
+            "--scope",
+            "no:such",
+            "--expires-in",
+            "soon",
+        ])
+        .refused(1);
+    for field in ["name ", "scopes ", "expires_at "] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
+    let line = server.run(&["token", "list", "--workspace", "nowhere"]).refused(1);
+    assert!(line.contains("no such workspace"), "{line}");
+    assert_eq!(server.run(&["token", "list", "--workspace", "Not A Slug"]).status, 2);
+    assert_eq!(server.run(&["token", "show", "17"]).status, 2);
+    assert_eq!(
+        server.run(&["token", "list", "--workspace", "workspace-1", "--state", "tired"]).status,
+        2
+    );
+
+    let again =
+        server.cli(&["admin", "create", "--email", ADMIN_EMAIL]).input(ADMIN_PASSWORD).run();
+    assert!(again.refused(1).contains("email"), "the address is in use");
+    let short = server.cli(&["admin", "create", "--email", "b@example.com"]).input("short").run();
+    assert!(short.refused(1).contains("password"));
+    assert!(
+        server
+            .run(&["admin", "create", "--email", "b@example.com"])
+            .refused(1)
+            .contains("no password")
+    );
+}
+
+#[test]
+fn workspaces_are_created_and_listed() {
+    let server = Server::start();
+    server.admin();
+    assert_eq!(server.run(&["workspace", "create", "--name", "Data Team"]).ok(), "data-team");
+    assert_eq!(
+        server.run(&["workspace", "create", "--name", "Child", "--slug", "child@parent"]).ok(),
+        "child@parent"
+    );
+    let line = server.run(&["workspace", "create", "--name", "Data Team"]).refused(1);
+    assert!(line.contains("slug is in use"), "{line}");
+    let listed = json_of(&server.run(&["workspace", "list", "--json"]).ok());
+    let slugs: Vec<_> = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|card| card["workspace"]["slug"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    for slug in ["workspace-1", "data-team", "child@parent"] {
+        assert!(slugs.iter().any(|known| known == slug), "{slugs:?}");
+    }
+}
+
+#[test]
+fn scopes_are_loaded_from_a_file_and_listed() {
+    let server = Server::start();
+    server.admin();
+    let folder = open_folder();
+    let file = folder.path().join("billing.toml");
+    let catalogue = "audience = 'billing'\nname = 'Billing'\n[[groups]]\nname = 'Invoices'\n\
+        [[groups.scopes]]\nname = 'invoices:read'\ndescription = 'See invoices.'\n";
+    fs::write(&file, catalogue).expect("ours");
+    let path = file.to_string_lossy().into_owned();
+    let loaded = server.run(&["scopes", "load", &path]);
+    assert!(loaded.stderr.contains("1 scopes added"), "{}", loaded.stderr);
+    server.cli(&["scopes", "load", "-"]).input(catalogue).run().ok();
+    let listed = server.run(&["scopes", "list", "--audience", "billing"]).ok();
+    assert!(listed.contains("invoices:read") && listed.contains("See invoices."), "{listed}");
+    let all = json_of(&server.run(&["scopes", "list", "--json"]).ok());
+    assert!(all.as_array().is_some_and(|all| all.len() >= 3), "{all}");
+    server.token("workspace-1", "billing", "billing", &["invoices:read"]);
+
+    fs::write(&file, "audience = 'billing'\nname = 'Billing'\ncolour = 1").expect("ours");
+    let line = server.run(&["scopes", "load", &path]).refused(1);
+    assert!(line.contains("billing.toml") && line.contains("colour"), "{line}");
+    assert!(server.run(&["scopes", "load", "/nowhere.toml"]).refused(1).contains("/nowhere.toml"));
+    assert!(
+        server
+            .run(&["scopes", "list", "--audience", "nothing"])
+            .refused(1)
+            .contains("no audience nothing")
+    );
+}
+
+#[test]
+fn description_and_completions_need_no_instance() {
+    let folder = open_folder();
+    let document = Tessera::new(&["openapi"]).folder(folder.path()).run().ok();
+    let document = json_of(&document);
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    assert!(document["paths"]["/api/v1/verify"].is_object());
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Tessera::new(&["completions", shell]).folder(folder.path()).run().ok();
+        assert!(script.contains("tessera") && script.contains("workspace"), "{shell}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("ours").count(), 0);
+}
+
+#[test]
+fn reader_that_goes_away_is_no_failure() {
+    let mut child = binary(&["openapi"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut reader = BufReader::with_capacity(16, child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("a line");
+    drop(reader);
+    let status = child.wait().expect("it ends");
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert_eq!((status.code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn doctor_judges_before_during_and_after() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    let doctor = |arguments: &[&str]| {
+        Tessera::on(&data_dir, &["doctor", "--json"]).arguments(arguments).run()
+    };
+    let verdict = |findings: &Value, check: &str| {
+        let found =
+            findings.as_array().and_then(|all| all.iter().find(|one| one["check"] == check));
+        found.map(|one| one["verdict"].as_str().unwrap_or_default().to_owned())
+    };
+    let before = json_of(&doctor(&[]).ok());
+    assert_eq!(verdict(&before, "data folder").as_deref(), Some("warn"));
+    assert_eq!(verdict(&before, "PostgreSQL").as_deref(), Some("ok"));
+    assert!(!data_dir.exists(), "looking changes nothing");
+
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.admin();
+    let during = json_of(&doctor(&[]).ok());
+    for check in [
+        "configuration",
+        "data folder",
+        "keys",
+        "database",
+        "migrations",
+        "keys in use",
+        "clock",
+        "public URL",
+    ] {
+        assert_eq!(verdict(&during, check).as_deref(), Some("ok"), "{check}: {during}");
+    }
+    let open = json_of(&doctor(&["--public-url", "http://tessera.example.com"]).ok());
+    assert_eq!(verdict(&open, "public URL").as_deref(), Some("warn"));
+    drop(server);
+
+    let after = json_of(&doctor(&[]).ok());
+    assert_eq!(verdict(&after, "database").as_deref(), Some("warn"));
+    fs::remove_file(data_dir.join("keys.toml")).expect("ours");
+    let broken = doctor(&[]);
+    assert_eq!((broken.status, broken.stderr.as_str()), (1, ""));
+    assert_eq!(verdict(&json_of(&broken.stdout), "keys").as_deref(), Some("fail"));
+    let misconfigured = Tessera::new(&["doctor"]).env("TESSERA_LISTEN", "here").run();
+    assert_eq!(misconfigured.status, 1);
+    assert!(misconfigured.stdout.starts_with("fail  configuration"), "{misconfigured:?}");
+}
+
+#[test]
+fn migrate_makes_a_database_and_says_so() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    for _ in 0..2 {
+        let said = Tessera::on(&data_dir, &["migrate"]).run().ok();
+        assert_eq!(said, "The database is up to date.");
+    }
+}
+
+#[test]
+fn commands_at_the_same_time_wait_for_each_other() {
+    let folder = open_folder();
+    let data_dir = folder.path().join("data");
+    Tessera::on(&data_dir, &["admin", "create", "--email", ADMIN_EMAIL])
+        .input(ADMIN_PASSWORD)
+        .run()
+        .ok();
+    let names = ["One", "Two", "Three", "Four"];
+    std::thread::scope(|scope| {
+        for name in names {
+            let data_dir = &data_dir;
+            scope.spawn(move || {
+                Tessera::on(data_dir, &["workspace", "create", "--name", name]).run().ok();
+            });
+        }
+    });
+    let listed = Tessera::on(&data_dir, &["workspace", "list"]).run().ok();
+    assert!(names.iter().all(|name| listed.contains(name)), "{listed}");
+}
