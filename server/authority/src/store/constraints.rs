@@ -1,1 +1,199 @@
+//! Every invariant that the schema states, violated once: the database itself refuses, by the name
+//! that the program knows. A constraint that is not listed here fails the last test.
 
+use std::collections::BTreeSet;
+
+use sqlx::{PgPool, query, query_scalar};
+
+/// A world of one row of each kind, made of fixed ids.
+const WORLD: &str = "
+    INSERT INTO instance (name, key_check, created_at) VALUES ('Example', 'x', now());
+    INSERT INTO setup_links (digest, expires_at) VALUES (sha256('a'), now());
+    INSERT INTO users (id, kind, email, name, instance_role, created_at, updated_at)
+        VALUES ('00000000-0000-0000-0000-000000000001', 'person', 'ada@example.com', 'Ada', 'owner', now(), now());
+    INSERT INTO workspaces (id, slug, name, created_at, updated_at)
+        VALUES ('00000000-0000-0000-0000-000000000002', 'workspace-1', 'Workspace 1', now(), now());
+    INSERT INTO memberships (workspace_id, user_id, role, created_at)
+        VALUES ('00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000001', 'admin', now());
+    INSERT INTO policies (id, workspace_id, updated_at)
+        VALUES (gen_random_uuid(), NULL, now()), (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', now());
+    INSERT INTO audiences (id, slug, name, created_at, updated_at)
+        VALUES ('00000000-0000-0000-0000-000000000003', 'api', 'API', now(), now());
+    INSERT INTO scopes (audience_id, name, risk, group_name, position)
+        VALUES ('00000000-0000-0000-0000-000000000003', 'a:read', 'read', 'A', 0);
+    INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, creation_key, created_at, updated_at)
+        VALUES ('00000000-0000-0000-0000-000000000004', '00000000-0000-0000-0000-000000000002',
+                '00000000-0000-0000-0000-000000000001', 'ci', '{a:read}', 'tsr_…0000',
+                '00000000-0000-0000-0000-000000000009', now(), now());
+    INSERT INTO token_audiences (token_id, audience_id)
+        VALUES ('00000000-0000-0000-0000-000000000004', '00000000-0000-0000-0000-000000000003');
+    INSERT INTO token_secrets (id, token_id, digest, pepper_version, created_at)
+        VALUES ('00000000-0000-0000-0000-000000000005', '00000000-0000-0000-0000-000000000004', sha256('s'), 1, now());
+    INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at)
+        VALUES (sha256('c'), '00000000-0000-0000-0000-000000000001', now(), now(), now() + interval '1 hour');
+    INSERT INTO sign_in_throttles (key, failures, window_ends_at) VALUES ('k', 1, now());
+    INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
+        VALUES (now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r');
+    INSERT INTO revisions (at, kind, subject_id) VALUES (now(), 'token', gen_random_uuid());
+";
+
+/// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
+const VIOLATIONS: &[(&str, &str)] = &[
+    (
+        "instance_pkey",
+        "INSERT INTO instance (name, key_check, created_at) VALUES ('b', 'x', now())",
+    ),
+    ("instance_is_one", "UPDATE instance SET singleton = false"),
+    ("instance_name_present", "UPDATE instance SET name = ''"),
+    (
+        "setup_links_pkey",
+        "INSERT INTO setup_links (digest, expires_at) VALUES (sha256('b'), now())",
+    ),
+    ("setup_link_is_one", "UPDATE setup_links SET singleton = false"),
+    ("setup_digest_length", "UPDATE setup_links SET digest = 'short'"),
+    (
+        "users_pkey",
+        "INSERT INTO users SELECT id, kind, 'b@x', name, NULL, 'member', true, now(), now() FROM users",
+    ),
+    ("users_kind_known", "UPDATE users SET kind = 'robot'"),
+    ("users_email_lower", "UPDATE users SET email = 'Ada@example.com'"),
+    (
+        "users_email_unique",
+        "INSERT INTO users SELECT gen_random_uuid(), kind, email, name, NULL, 'member', true, now(), now() FROM users",
+    ),
+    ("users_name_present", "UPDATE users SET name = ''"),
+    ("users_role_known", "UPDATE users SET instance_role = 'root'"),
+    ("users_service_never_signs_in", "UPDATE users SET kind = 'service', password_hash = 'x'"),
+    (
+        "workspaces_pkey",
+        "INSERT INTO workspaces SELECT id, 'b', name, now(), now() FROM workspaces",
+    ),
+    ("workspaces_slug_form", "UPDATE workspaces SET slug = 'Workspace 1'"),
+    (
+        "workspaces_slug_unique",
+        "INSERT INTO workspaces SELECT gen_random_uuid(), slug, name, now(), now() FROM workspaces",
+    ),
+    ("workspaces_name_present", "UPDATE workspaces SET name = ''"),
+    ("memberships_pkey", "INSERT INTO memberships SELECT * FROM memberships"),
+    ("memberships_workspace_id_fkey", "UPDATE memberships SET workspace_id = gen_random_uuid()"),
+    ("memberships_user_id_fkey", "UPDATE memberships SET user_id = gen_random_uuid()"),
+    ("memberships_role_known", "UPDATE memberships SET role = 'king'"),
+    ("policies_pkey", "UPDATE policies SET id = '00000000-0000-0000-0000-000000000007'"),
+    (
+        "policies_workspace_id_fkey",
+        "UPDATE policies SET workspace_id = gen_random_uuid() WHERE workspace_id IS NOT NULL",
+    ),
+    (
+        "policies_one_per_workspace",
+        "INSERT INTO policies (id, workspace_id, updated_at) SELECT gen_random_uuid(), id, now() FROM workspaces",
+    ),
+    (
+        "policies_one_for_instance",
+        "INSERT INTO policies (id, updated_at) VALUES (gen_random_uuid(), now())",
+    ),
+    ("policies_max_tokens_sane", "UPDATE policies SET max_tokens = -1"),
+    ("policies_default_ttl_positive", "UPDATE policies SET default_ttl_s = 0"),
+    ("policies_max_ttl_positive", "UPDATE policies SET max_ttl_s = 0"),
+    ("policies_prefix_form", "UPDATE policies SET prefix = 'A_'"),
+    (
+        "audiences_pkey",
+        "INSERT INTO audiences SELECT id, 'b', name, '', now(), now() FROM audiences",
+    ),
+    ("audiences_slug_form", "UPDATE audiences SET slug = 'A'"),
+    (
+        "audiences_slug_unique",
+        "INSERT INTO audiences SELECT gen_random_uuid(), slug, name, '', now(), now() FROM audiences",
+    ),
+    ("audiences_name_present", "UPDATE audiences SET name = ''"),
+    ("scopes_pkey", "INSERT INTO scopes SELECT * FROM scopes"),
+    ("scopes_audience_id_fkey", "UPDATE scopes SET audience_id = gen_random_uuid()"),
+    ("scopes_name_form", "UPDATE scopes SET name = 'a b'"),
+    ("scopes_risk_known", "UPDATE scopes SET risk = 'none'"),
+    ("scopes_group_present", "UPDATE scopes SET group_name = ''"),
+    (
+        "tokens_pkey",
+        "INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, created_at, updated_at) SELECT id, workspace_id, user_id, name, scopes, hint, now(), now() FROM tokens",
+    ),
+    (
+        "tokens_num_unique",
+        "INSERT INTO tokens (id, num, workspace_id, user_id, name, scopes, hint, created_at, updated_at) OVERRIDING SYSTEM VALUE SELECT gen_random_uuid(), num, workspace_id, user_id, name, scopes, hint, now(), now() FROM tokens",
+    ),
+    (
+        "tokens_creation_key_unique",
+        "INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, creation_key, created_at, updated_at) SELECT gen_random_uuid(), workspace_id, user_id, name, scopes, hint, creation_key, now(), now() FROM tokens",
+    ),
+    ("tokens_workspace_id_fkey", "UPDATE tokens SET workspace_id = gen_random_uuid()"),
+    ("tokens_user_id_fkey", "UPDATE tokens SET user_id = gen_random_uuid()"),
+    ("tokens_created_by_fkey", "UPDATE tokens SET created_by = gen_random_uuid()"),
+    ("tokens_name_length", "UPDATE tokens SET name = repeat('x', 129)"),
+    ("tokens_description_length", "UPDATE tokens SET description = repeat('x', 1001)"),
+    ("tokens_hint_present", "UPDATE tokens SET hint = ''"),
+    ("tokens_begin_before_end", "UPDATE tokens SET not_before = now(), expires_at = now()"),
+    ("tokens_deleted_are_disabled", "UPDATE tokens SET deleted_at = now()"),
+    ("token_audiences_pkey", "INSERT INTO token_audiences SELECT * FROM token_audiences"),
+    ("token_audiences_token_id_fkey", "UPDATE token_audiences SET token_id = gen_random_uuid()"),
+    (
+        "token_audiences_audience_id_fkey",
+        "UPDATE token_audiences SET audience_id = gen_random_uuid()",
+    ),
+    (
+        "token_secrets_pkey",
+        "INSERT INTO token_secrets SELECT id, token_id, sha256('t'), 1, false, now(), now() FROM token_secrets",
+    ),
+    ("token_secrets_token_id_fkey", "UPDATE token_secrets SET token_id = gen_random_uuid()"),
+    ("token_secrets_digest_length", "UPDATE token_secrets SET digest = 'short'"),
+    (
+        "token_secrets_digest_unique",
+        "INSERT INTO token_secrets SELECT gen_random_uuid(), token_id, digest, 1, false, now(), now() FROM token_secrets",
+    ),
+    ("token_secrets_pepper_positive", "UPDATE token_secrets SET pepper_version = 0"),
+    ("token_secrets_older_ends", "UPDATE token_secrets SET current = false"),
+    (
+        "token_secrets_one_current",
+        "INSERT INTO token_secrets SELECT gen_random_uuid(), token_id, sha256('t'), 1, true, now(), NULL FROM token_secrets",
+    ),
+    ("sessions_pkey", "INSERT INTO sessions SELECT * FROM sessions"),
+    ("sessions_user_id_fkey", "UPDATE sessions SET user_id = gen_random_uuid()"),
+    ("sessions_digest_length", "UPDATE sessions SET digest = 'short'"),
+    ("sessions_end_after_begin", "UPDATE sessions SET expires_at = created_at"),
+    ("sign_in_throttles_pkey", "INSERT INTO sign_in_throttles SELECT * FROM sign_in_throttles"),
+    ("sign_in_failures_positive", "UPDATE sign_in_throttles SET failures = 0"),
+    (
+        "audit_events_pkey",
+        "INSERT INTO audit_events OVERRIDING SYSTEM VALUE SELECT * FROM audit_events",
+    ),
+    ("audit_events_workspace_id_fkey", "UPDATE audit_events SET workspace_id = gen_random_uuid()"),
+    ("audit_actor_known", "UPDATE audit_events SET actor_kind = 'ghost'"),
+    ("audit_actor_has_id", "UPDATE audit_events SET actor_kind = 'user'"),
+    ("audit_action_form", "UPDATE audit_events SET action = 'Delete!'"),
+    ("revisions_pkey", "INSERT INTO revisions OVERRIDING SYSTEM VALUE SELECT * FROM revisions"),
+    ("revisions_kind_known", "UPDATE revisions SET kind = 'weather'"),
+];
+
+#[sqlx::test(migrations = "./migrations")]
+async fn every_constraint_refuses_what_it_forbids(pool: PgPool) {
+    sqlx::raw_sql(WORLD).execute(&pool).await.unwrap();
+    for (constraint, statement) in VIOLATIONS {
+        let error = query(sqlx::AssertSqlSafe(*statement)).execute(&pool).await.expect_err(constraint);
+        let database = error.as_database_error().expect(constraint);
+        assert_eq!(database.constraint(), Some(*constraint), "{statement}: {database}");
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn every_constraint_is_listed(pool: PgPool) {
+    let stated: Vec<String> = query_scalar(
+        "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+          WHERE t.relnamespace = 'public'::regnamespace AND contype IN ('c', 'u', 'p', 'f')
+            AND t.relname <> '_sqlx_migrations'
+         UNION
+         SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+          WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace
+            AND c.relname <> '_sqlx_migrations_pkey'",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    let listed: BTreeSet<_> = VIOLATIONS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(stated.into_iter().collect::<BTreeSet<_>>(), listed);
+}

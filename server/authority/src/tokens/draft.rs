@@ -147,7 +147,7 @@ impl TokenDraft {
             catalogue.scopes().any(|scope| scope.name.as_ref() == text)
         };
         let mut scopes = BTreeSet::new();
-        for text in &self.scopes {
+        for text in self.scopes.iter().collect::<BTreeSet<_>>() {
             let known = chosen.iter().any(|stored| knows(&stored.catalogue, text));
             match text.parse::<ScopeName>() {
                 Ok(name) if known => {

@@ -1,0 +1,108 @@
+//! Signing in and out.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use authority::{ServiceError, SignIn, SignedIn};
+use sqlx::PgPool;
+use support::{OWNER, PASSWORD, World, password};
+use time::Duration;
+
+async fn sign_in(world: &World, email: &str, text: &str) -> Result<SignedIn, ServiceError> {
+    let sign_in = SignIn { email: email.into(), password: password(text), user_agent: None };
+    world.authority.sessions().sign_in(&world.anonymous(), sign_in).await
+}
+
+async fn lives(world: &World, session: &SignedIn) -> bool {
+    let found = world.authority.sessions().resolve(&world.anonymous(), &session.secret).await;
+    found.unwrap().is_some()
+}
+
+#[sqlx::test(migrations = false)]
+async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let session = sign_in(&world, " ADA@example.com ", PASSWORD).await.unwrap();
+    let second = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    assert_ne!(session.secret.expose(), second.secret.expose());
+    assert!(lives(&world, &session).await);
+    world.authority.sessions().sign_out(&world.anonymous(), &session.secret).await.unwrap();
+    assert!(!lives(&world, &session).await);
+    assert!(lives(&world, &second).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn unknown_user_wrong_password_and_disabled_user_answer_alike(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let mut answers = Vec::new();
+    for (email, text) in
+        [("nobody@example.com", PASSWORD), (OWNER, "wrong password here"), ("no address", PASSWORD)]
+    {
+        answers.push(sign_in(&world, email, text).await.unwrap_err().problem());
+    }
+    world.execute("UPDATE users SET enabled = false").await;
+    answers.push(sign_in(&world, OWNER, PASSWORD).await.unwrap_err().problem());
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    assert_eq!(answers[0].code.as_str(), "invalid_credentials");
+}
+
+#[sqlx::test(migrations = false)]
+async fn idle_session_ends_and_used_one_ends_at_its_absolute_limit(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let idle = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    let used = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    world.pass(Duration::minutes(90));
+    assert!(lives(&world, &used).await);
+    world.pass(Duration::minutes(30));
+    assert!(!lives(&world, &idle).await);
+    for _ in 0..10 {
+        assert!(lives(&world, &used).await);
+        world.pass(Duration::hours(1));
+    }
+    assert!(!lives(&world, &used).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn disabling_a_user_ends_their_sessions(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let session = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    world.execute("UPDATE users SET enabled = false").await;
+    assert!(!lives(&world, &session).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn tenth_failure_closes_an_account_for_a_while_known_or_not(pool: PgPool) {
+    let world = World::founded(pool).await;
+    for email in [OWNER, "nobody@example.com"] {
+        for _ in 0..10 {
+            let error = sign_in(&world, email, "wrong password here").await.unwrap_err();
+            assert!(matches!(error, ServiceError::InvalidCredentials), "{error:?}");
+        }
+        let error = sign_in(&world, email, PASSWORD).await.unwrap_err();
+        assert!(matches!(error, ServiceError::TooManyAttempts(1..=900)), "{error:?}");
+    }
+    world.pass(Duration::minutes(15));
+    sign_in(&world, OWNER, PASSWORD).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn fiftieth_failure_closes_an_address_for_every_account(pool: PgPool) {
+    let world = World::founded(pool).await;
+    for attempt in 0..50 {
+        let email = format!("guess{attempt}@example.com");
+        assert!(sign_in(&world, &email, "wrong password here").await.is_err());
+    }
+    let error = sign_in(&world, OWNER, PASSWORD).await.unwrap_err();
+    assert!(matches!(error, ServiceError::TooManyAttempts(_)), "{error:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn session_of_the_database_signs_nobody_in(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let session = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    let stored: Vec<u8> = sqlx::query_scalar("SELECT digest FROM sessions LIMIT 1")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_ne!(stored, session.secret.expose().as_bytes());
+    assert_eq!(stored.len(), 32);
+}

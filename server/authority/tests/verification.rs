@@ -1,0 +1,138 @@
+//! "May this token do this?": every code that can be reached, and who may ask.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use authority::{Rejection, ServiceError, TokenDraft};
+use domain::decision::{DecisionCode, Demand};
+use sqlx::PgPool;
+use support::{World, demand, draft, slug};
+use time::Duration;
+
+#[sqlx::test(migrations = false)]
+async fn each_reason_has_its_code(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let text = world.token("default", &["rivers:write"]).await.secret;
+    let text = text.expose();
+    let run = |scope: &str| demand("default", &[scope]);
+    assert_eq!(world.decide(text, &run("rivers:write")).await, DecisionCode::Valid);
+    assert_eq!(world.decide(text, &run("rivers:read")).await, DecisionCode::Valid, "implied");
+    assert_eq!(world.decide(text, &run("rivers:run")).await, DecisionCode::InsufficientScope);
+    assert_eq!(world.decide(text, &run("no:such")).await, DecisionCode::InsufficientScope);
+    assert_eq!(world.decide(text, &demand("tessera", &[])).await, DecisionCode::AudienceMismatch);
+    let elsewhere = Demand { workspace: Some(slug("other")), ..Demand::default() };
+    assert_eq!(world.decide(text, &elsewhere).await, DecisionCode::NotFound);
+    assert_eq!(world.decide("XYZ", &run("rivers:run")).await, DecisionCode::Malformed);
+    let mistyped = text.replace(&text[10..11], if &text[10..11] == "x" { "y" } else { "x" });
+    assert_eq!(world.decide(&mistyped, &run("rivers:run")).await, DecisionCode::Malformed);
+    let unknown = domain::token_text::compose("tsr", "abcdefghijklmnopqrstuvwxyz0123");
+    assert_eq!(world.decide(&unknown, &run("rivers:run")).await, DecisionCode::NotFound);
+
+    let later =
+        TokenDraft { not_before: Some("2026-02-01T00:00:00Z".into()), ..draft(&["rivers:read"]) };
+    let later = world.mint(&ada, "workspace-1", later).await.secret;
+    assert_eq!(world.decide(later.expose(), &Demand::default()).await, DecisionCode::NotYetValid);
+
+    let bound = TokenDraft { ip_allow: vec!["10.0.0.0/8".into()], ..draft(&["rivers:read"]) };
+    let bound = world.mint(&ada, "workspace-1", bound).await.secret;
+    let from = |ip: &str| Demand { ip: Some(ip.parse().unwrap()), ..Demand::default() };
+    assert_eq!(world.decide(bound.expose(), &from("10.9.9.9")).await, DecisionCode::Valid);
+    assert_eq!(world.decide(bound.expose(), &from("192.0.2.1")).await, DecisionCode::IpDenied);
+    assert_eq!(world.decide(bound.expose(), &Demand::default()).await, DecisionCode::IpDenied);
+
+    world.execute("UPDATE tokens SET enabled = false WHERE ip_allow <> '{}'").await;
+    assert_eq!(world.decide(bound.expose(), &from("10.9.9.9")).await, DecisionCode::Disabled);
+    world.execute("UPDATE users SET enabled = false").await;
+    assert_eq!(world.decide(text, &run("rivers:write")).await, DecisionCode::OwnerDisabled);
+    world.pass(Duration::days(90));
+    assert_eq!(world.decide(text, &run("rivers:write")).await, DecisionCode::Expired);
+}
+
+#[sqlx::test(migrations = false)]
+async fn malformed_token_is_refused_without_a_query(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let unknown = domain::token_text::compose("tsr", "abcdefghijklmnopqrstuvwxyz0123");
+    // No database at all: what needs none still answers, what needs one does not.
+    world.pool.close().await;
+    for text in ["", "XYZ", "tsr_abcdefghijklmnopqrstuvwxyz0123456789", "tsr_é"] {
+        assert_eq!(world.decide(text, &Demand::default()).await, DecisionCode::Malformed);
+    }
+    let ctx = world.anonymous();
+    let outcome = world.authority.verification().decide(&ctx, &unknown, &Demand::default()).await;
+    assert!(matches!(outcome, Err(ServiceError::Unavailable(_))), "fails closed");
+}
+
+#[sqlx::test(migrations = false)]
+async fn verifying_for_others_needs_the_right_and_stays_in_its_workspace(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.workspace("other").await;
+    let target = world.token("default", &["rivers:read"]).await;
+    let foreign = world.mint(&world.owner().await, "other", draft(&["rivers:read"])).await;
+    let verification = world.authority.verification();
+    let read = demand("default", &["rivers:read"]);
+    let of = async |ctx: &authority::OpContext, text: &str| {
+        verification.verify(ctx, text, &read).await.map(|decision| decision.code)
+    };
+
+    let plain = world.bearer(&target).await;
+    assert!(matches!(
+        of(&plain, target.secret.expose()).await,
+        Err(ServiceError::InsufficientScope("verify"))
+    ));
+    assert!(matches!(
+        of(&world.anonymous(), target.secret.expose()).await,
+        Err(ServiceError::Unauthenticated)
+    ));
+
+    let verifier = world.person("verifier", Some(("workspace-1", "verifier"))).await;
+    assert_eq!(of(&verifier, target.secret.expose()).await.unwrap(), DecisionCode::Valid);
+    assert_eq!(of(&verifier, foreign.secret.expose()).await.unwrap(), DecisionCode::NotFound);
+    let viewer = world.person("aviewer", Some(("workspace-1", "viewer"))).await;
+    assert!(matches!(of(&viewer, target.secret.expose()).await, Err(ServiceError::Forbidden(_))));
+
+    // A token of a workspace's administrator stays at home; one of the instance's owner does not.
+    let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
+    let asks = || TokenDraft { audiences: vec!["tessera".into()], ..draft(&["verify"]) };
+    let at_home = world.bearer(&world.mint(&admin, "workspace-1", asks()).await).await;
+    assert_eq!(of(&at_home, target.secret.expose()).await.unwrap(), DecisionCode::Valid);
+    assert_eq!(of(&at_home, foreign.secret.expose()).await.unwrap(), DecisionCode::NotFound);
+    let everywhere = world.bearer(&world.token("tessera", &["verify"]).await).await;
+    assert_eq!(of(&everywhere, foreign.secret.expose()).await.unwrap(), DecisionCode::Valid);
+}
+
+#[sqlx::test(migrations = false)]
+async fn credential_that_is_not_valid_says_why(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let minted = world.token("default", &["rivers:read"]).await;
+    let ada = world.owner().await;
+    world.authority.tokens().delete(&ada, minted.token.id).await.unwrap();
+    let ctx = world.anonymous();
+    let outcome = world.authority.verification().authenticate(&ctx, minted.secret.expose()).await;
+    assert!(matches!(outcome, Err(Rejection::Refused(DecisionCode::Revoked))));
+}
+
+#[sqlx::test(migrations = false)]
+async fn last_use_is_written_in_batches_and_once_a_minute(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let minted = world.token("default", &["rivers:read"]).await;
+    let from = Demand { ip: Some("10.0.0.1".parse().unwrap()), ..Demand::default() };
+    let last = async || {
+        world.authority.flush_usage().await;
+        world.authority.tokens().show(&ada, minted.token.id).await.unwrap().last_used_at
+    };
+    assert_eq!(last().await, None);
+    world.decide(minted.secret.expose(), &from).await;
+    assert_eq!(last().await, Some(support::START));
+    world.pass(Duration::seconds(30));
+    world.decide(minted.secret.expose(), &from).await;
+    assert_eq!(last().await, Some(support::START), "within the minute");
+    world.pass(Duration::seconds(30));
+    world.decide(minted.secret.expose(), &from).await;
+    assert_eq!(last().await, Some(support::START + Duration::minutes(1)));
+    let refused = demand("default", &["rivers:run"]);
+    world.pass(Duration::minutes(5));
+    world.decide(minted.secret.expose(), &refused).await;
+    assert_eq!(last().await, Some(support::START + Duration::minutes(1)), "refusals are no use");
+}
