@@ -57,7 +57,8 @@ fn json_of_another_shape_names_the_field() {
     let instance = Instance::start();
     for (body, expected) in [
         ("{}", "name: is missing"),
-        ("[]", "name: is missing"),
+        ("[]", "body: must be an object, not an array"),
+        ("[\"a\",\"\",null,[],[\"rivers:run\"]]", "body: must be an object, not an array"),
         ("null", "body: must be an object, not null"),
         ("{\"name\":7}", "name: must be a string, not an integer"),
         ("{\"name\":null}", "name: must be a string, not null"),
@@ -65,7 +66,7 @@ fn json_of_another_shape_names_the_field() {
         ("{\"name\":\"a\",\"scopes\":[1]}", "scopes[0]: must be a string, not an integer"),
         (
             "{\"name\":\"a\",\"expires_in_s\":1.5}",
-            "expires_in_s: must be i64, not a number with a fraction",
+            "expires_in_s: must be a whole number, not a number with a fraction",
         ),
         ("{\"name\":\"a\",\"name\":\"b\"}", "name: is given twice"),
     ] {

@@ -89,6 +89,7 @@ impl ApiError {
     }
 
     /// What is sent.
+    #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {
         &self.0.problem
     }

@@ -4,7 +4,7 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
 };
-use domain::problem::ProblemCode;
+use domain::problem::{FieldError, ProblemCode};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
@@ -41,7 +41,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         refuse(&path, &error.into_inner())
     })?;
     reader.end().map_err(|error| refuse("", &error))?;
-    Ok(value)
+    // serde would take an array for a structure, its items in the order of the fields.
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'[') => {
+            let error = FieldError::new("body", "must be an object, not an array");
+            Err(ApiError::invalid(vec![error]))
+        }
+        _ => Ok(value),
+    }
 }
 
 fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
@@ -108,14 +115,15 @@ mod tests {
             ),
             (
                 "{\"name\":\"a\",\"limit\":-1}",
-                "422 validation_failed [limit: must be u16, not an integer]",
+                "422 validation_failed [limit: must be a whole number within its limits]",
             ),
             (
                 "{\"name\":\"a\",\"nome\":1}",
                 "422 validation_failed [nome: is not a field that is known here; known are name, scopes, limit]",
             ),
             ("{\"name\":\"a\",\"name\":\"b\"}", "422 validation_failed [name: is given twice]"),
-            ("[]", "422 validation_failed [name: is missing]"),
+            ("[]", "422 validation_failed [body: must be an object, not an array]"),
+            (" [\"a\"]", "422 validation_failed [body: must be an object, not an array]"),
             ("\"a\"", "422 validation_failed [body: must be an object, not a string]"),
         ] {
             assert_eq!(refusal(text), expected, "{text}");

@@ -26,6 +26,12 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
         .find_map(|beginning| message.strip_prefix(beginning))
         .and_then(|rest| rest.rsplit_once(", expected "));
     match described {
+        Some(_) if message.starts_with("invalid length") => {
+            FieldError::new(field, "must be an object, not an array")
+        }
+        Some((found, expected)) if is_number(expected) && found.starts_with("integer") => {
+            FieldError::new(field, "must be a whole number within its limits")
+        }
         Some((found, expected)) => FieldError::new(
             field,
             format!("must be {}, not {}", expected_kind(expected), found_kind(found)),
@@ -84,7 +90,13 @@ fn expected_kind(expected: &str) -> &str {
         "an object"
     } else if expected == "a sequence" {
         "an array"
+    } else if is_number(expected) {
+        "a whole number"
     } else {
         expected
     }
+}
+
+fn is_number(expected: &str) -> bool {
+    matches!(expected, "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64")
 }
