@@ -229,7 +229,8 @@ fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
     if !is_root() {
         return;
     }
-    let folder = tempfile::TempDir::new().expect("a private folder");
+    let folder = open_folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("ours");
     let data_dir = folder.path().join("data");
     let line = Tessera::on(&data_dir, &["serve", "--listen", "127.0.0.1:0"]).run().refused(1);
     assert!(line.contains("--data-dir /var/lib/tessera"), "{line}");

@@ -1,10 +1,15 @@
 //! The command line of the built binary, in an environment without anybody's configuration.
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Command, Stdio},
+    thread::{self, JoinHandle},
 };
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::{PATIENCE, poll};
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -88,7 +93,8 @@ impl Tessera {
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end, and fails the test when that does not come.
+    #[track_caller]
     pub fn run(mut self) -> Finished {
         let mut child = self
             .command
@@ -99,13 +105,32 @@ impl Tessera {
             .expect("the binary starts");
         // A command that reads nothing may be gone already.
         let _ = child.stdin.take().expect("piped").write_all(&self.input);
-        let output = child.wait_with_output().expect("its output can be read");
-        Finished {
-            status: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        let stdout = read(child.stdout.take().expect("piped"));
+        let stderr = read(child.stderr.take().expect("piped"));
+        let ended = poll(PATIENCE, || child.try_wait().expect("it is our child"));
+        if ended.is_none() {
+            // It may run a database: it must get the chance to stop it.
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            let _ = child.wait();
         }
+        let finished = Finished {
+            status: ended.and_then(|status| status.code()).unwrap_or(-1),
+            stdout: stdout.join().expect("readers do not panic"),
+            stderr: stderr.join().expect("readers do not panic"),
+        };
+        assert!(ended.is_some(), "still running after {PATIENCE:?}: {finished:?}");
+        finished
     }
+}
+
+fn read(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }
 
 /// The binary, ready to be given more.
