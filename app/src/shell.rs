@@ -45,12 +45,19 @@ fn around(document: Document, body: impl FnOnce() -> AnyView) -> impl IntoView {
     let nonce = use_nonce();
     let scripts = match document {
         Document::Hydrated => view! {
-            <link rel="modulepreload" href=assets.js.to_string() nonce=nonce.clone()/>
+            // Where scripts are off, nobody waits for what only scripts use.
+            <link
+                rel="modulepreload"
+                href=assets.js.to_string()
+                media="(scripting)"
+                nonce=nonce.clone()
+            />
             <link
                 rel="preload"
                 href=assets.wasm.to_string()
                 r#as="fetch"
                 r#type="application/wasm"
+                media="(scripting)"
                 crossorigin="anonymous"
             />
             <script

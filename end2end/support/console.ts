@@ -137,6 +137,6 @@ export class Console {
   granted(scope: string): Locator {
     const named = this.page.getByText(scope, { exact: true });
     // The innermost item: the group around it is a list item, too.
-    return this.panel.getByRole("listitem").filter({ has: named }).last().getByText("granted", { exact: true });
+    return this.panel.getByRole("listitem").filter({ has: named }).last().getByText(/^granted/);
   }
 }

@@ -154,11 +154,21 @@ test("without Tessera everything is refused, and with it again nothing else is n
   await expect.poll(async () => (await curl(api, token)).status, { timeout: 20_000 }).toBe(200);
 });
 
-test("the README shows this very configuration", async () => {
-  const here = new URL("../gateway/nginx.conf", import.meta.url);
-  const configuration = await readFile(here, "utf8");
-  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  expect(readme).toContain(configuration.trim());
+test("what the README shows is in this very configuration", async () => {
+  const lines = async (path: string) =>
+    (await readFile(new URL(path, import.meta.url), "utf8")).split("\n").map((line) => line.trim());
+  const configuration = await lines("../gateway/nginx.conf");
+  const readme = await lines("../../README.md");
+  const begin = readme.indexOf("```nginx");
+  expect(begin).toBeGreaterThan(0);
+  const shown = readme.slice(begin + 1, readme.indexOf("```", begin)).filter((line) => line !== "");
+  expect(shown.length).toBeGreaterThan(5);
+  let from = 0;
+  for (const line of shown) {
+    const found = configuration.indexOf(line, from);
+    expect(found, `"${line}", in this order`).toBeGreaterThanOrEqual(from);
+    from = found + 1;
+  }
 });
 
 test("nginx itself finds the configuration correct", async ({ gateway }) => {

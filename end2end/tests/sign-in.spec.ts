@@ -8,7 +8,7 @@ const test = testWithOwnInstance(Tessera.startWithAdmin);
 test.use({ signedIn: false });
 test.describe.configure({ mode: "default" });
 
-test("sign-in says the same of an unknown person and a wrong password", async ({ console, page, guard }) => {
+test("sign-in says the same of an unknown person and a wrong password", async ({ console, page, guard, scripts }) => {
   guard.expectStatus(401);
   const said: string[] = [];
   for (const email of [ADMIN.email, "nobody@example.com"]) {
@@ -17,11 +17,12 @@ test("sign-in says the same of an unknown person and a wrong password", async ({
     const alert = page.getByRole("alert").filter({ hasText: /wrong/i });
     await expect(alert).toBeVisible();
     await expect(page.getByLabel("E-mail")).toHaveValue(email);
-    await expect(page.getByLabel("Password")).toHaveValue("");
+    // The server never sends a password back.
+    if (!scripts) await expect(page.getByLabel("Password")).toHaveValue("");
     said.push((await alert.textContent())!.trim());
   }
   expect(said[0]).toBe(said[1]);
-  expect(said[0]).toMatch(/E-mail address or password is wrong/);
+  expect(said[0]).toMatch(/e-mail address or the password is wrong/i);
 });
 
 test("after a wrong password the right one signs in", async ({ console, page, guard }) => {
