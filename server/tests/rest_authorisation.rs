@@ -1,5 +1,11 @@
 //! The table of who may do what: callers × operations. An operation that is not in the table fails
 //! the test, and so does one of the table that the API does not have.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

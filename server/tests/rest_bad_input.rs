@@ -1,4 +1,10 @@
 //! Bad input over REST: a clear problem, and nothing half written.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

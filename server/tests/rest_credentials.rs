@@ -1,4 +1,10 @@
 //! Who a request is by: tokens in three headers, the console's session, and nobody.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

@@ -1,4 +1,10 @@
 //! What holds for every answer: headers, ids, methods, unknown paths, the log.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

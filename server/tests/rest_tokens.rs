@@ -1,4 +1,10 @@
 //! Tokens over REST: made, listed, shown, deleted.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

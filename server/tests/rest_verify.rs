@@ -1,4 +1,10 @@
 //! `POST /api/v1/verify`: every decision code that can be reached, and who may ask.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
 
 mod rest_support;
 mod support;

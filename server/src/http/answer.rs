@@ -11,7 +11,10 @@ use axum::{
 use domain::problem::ProblemCode;
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 
-use super::{AppState, problem::ApiError};
+use super::{
+    AppState, forward,
+    problem::{ApiError, Form},
+};
 
 /// The header that carries a request's id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,12 +50,12 @@ pub(crate) async fn finish(
     next: Next,
 ) -> Response {
     let id = RequestId::new(&state.authority);
-    let wants_body = request.method() != Method::HEAD;
+    let form = form(&request);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let (mut parts, _) = response.into_parts();
-        let (complete, body) = error.finish(id.as_str(), wants_body).into_parts();
+        let (complete, body) = error.finish(id.as_str(), form).into_parts();
         // Layers in between added headers of their own, such as Allow: they stay.
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.extend(complete.headers);
@@ -64,9 +67,22 @@ pub(crate) async fn finish(
     response
 }
 
+/// Programs get problems. Browsers that open the console get pages, also when a layer refuses.
+fn form(request: &Request) -> Form {
+    let path = request.uri().path();
+    let for_programs = path == "/api" || path.starts_with("/api/") || path == forward::PATH;
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
+    if request.method() == Method::HEAD {
+        Form::Head
+    } else if !for_programs && request.headers().get_all(header::ACCEPT).iter().any(accepts) {
+        Form::Page
+    } else {
+        Form::Problem
+    }
+}
+
 /// The answer to a request whose handler panicked. What it said is in the log by the panic hook,
 /// under the same request's span.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request handler panicked");
     ApiError::new(

@@ -57,12 +57,13 @@ pub(crate) fn router() -> Router<AppState> {
 #[expect(dead_code, reason = "describes the query, which is read pair by pair")]
 pub(crate) struct ForwardQuery {
     /// The API that is called. Not checked when absent: always name it.
-    #[param(example = "default")]
+    #[param(value_type = Option<super::rest::schema::AudienceText>, example = "default")]
     audience: Option<String>,
     /// A scope that the call needs; may be repeated, or hold several separated by spaces.
-    #[param(value_type = Option<Vec<String>>, example = json!(["rivers:run"]))]
+    #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, example = json!(["rivers:run"]))]
     scope: Vec<String>,
     /// The only workspace whose tokens are welcome.
+    #[param(min_length = 1, max_length = 127)]
     workspace: Option<String>,
 }
 
@@ -147,15 +148,14 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 
 /// The text with everything but visible ASCII, and `%`, percent-encoded (RFC 3986 section 2.1).
 fn visible(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    let encode = |byte: u8| {
         if byte.is_ascii_graphic() && byte != b'%' {
-            encoded.push(char::from(byte));
+            char::from(byte).to_string()
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
-    }
-    encoded
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Reads what is asked. Whatever is not understood, and whatever is named without a value, is

@@ -26,6 +26,17 @@ struct Parts {
     cause: Option<Arc<ServiceError>>,
 }
 
+/// How an error is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For programs.
+    Problem,
+    /// For people whose browser opened the console.
+    Page,
+    /// The answer to HEAD.
+    Head,
+}
+
 /// What `WWW-Authenticate` says (RFC 6750 section 3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Challenge {
@@ -94,14 +105,22 @@ impl ApiError {
         &self.0.problem
     }
 
-    /// The same, with the request's id; what the caller is not told goes to the log.
-    pub(crate) fn finish(mut self, request_id: &str, request_wants_body: bool) -> Response {
+    /// The whole answer, with the request's id; what the caller is not told goes to the log.
+    pub(crate) fn finish(mut self, request_id: &str, form: Form) -> Response {
         if let Some(cause) = &self.0.cause {
             cause.log(request_id);
         }
         self.0.problem.request_id = Some(request_id.to_owned());
-        let body = if request_wants_body { self.body() } else { Body::empty() };
-        self.response(body)
+        match form {
+            Form::Problem => self.response(self.body()),
+            Form::Head => self.response(Body::empty()),
+            Form::Page => {
+                let mut response = self.response(Body::from(page(&self.0.problem)));
+                let kind = HeaderValue::from_static("text/html; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                response
+            }
+        }
     }
 
     fn body(&self) -> Body {
@@ -142,13 +161,11 @@ impl Challenge {
     }
 
     fn header(&self) -> Option<HeaderValue> {
-        let mut text = String::from("Bearer realm=\"tessera\"");
-        if let Some(error) = self.error {
-            text.push_str(&format!(", error=\"{error}\""));
-        }
-        if let Some(scope) = self.scope.as_deref().filter(|scope| !scope.is_empty()) {
-            text.push_str(&format!(", scope=\"{scope}\""));
-        }
+        let mut parts = vec!["Bearer realm=\"tessera\"".to_owned()];
+        parts.extend(self.error.map(|error| format!("error=\"{error}\"")));
+        let scope = self.scope.as_deref().filter(|scope| !scope.is_empty());
+        parts.extend(scope.map(|scope| format!("scope=\"{scope}\"")));
+        let text = parts.join(", ");
         HeaderValue::try_from(text).ok()
     }
 }
@@ -179,6 +196,24 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// A page for an error that a layer found, where none of the console's own pages could be made.
+fn page(problem: &Problem) -> String {
+    let title = escape(&problem.title);
+    let detail = escape(&problem.detail);
+    let request_id = escape(problem.request_id.as_deref().unwrap_or_default());
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{title} · Tessera</title></head>\n\
+         <body><main><h1>{title}</h1><p>{detail}</p><p><a href=\"/\">Go to the console</a></p>\
+         <p>Request {request_id}</p></main></body>\n</html>\n"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// No resource of the API has this path.

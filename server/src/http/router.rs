@@ -69,3 +69,95 @@ fn asking(state: &AppState) -> Router<AppState> {
         .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, extract::Request, response::Response, routing::get};
+    use domain::token_text;
+    use http_body_util::BodyExt as _;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(router: Router, request: Request) -> Response {
+        router.oneshot(request).await.unwrap()
+    }
+
+    async fn text(response: Response) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn forward(token: &str) -> Request {
+        let bearer = format!("Bearer {token}");
+        Request::get(forward::PATH).header("authorization", bearer).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn malformed_and_mistyped_tokens_are_refused_without_the_database() {
+        let router = router(AppState::without_database());
+        let good = token_text::compose("tsr", &"0".repeat(30));
+        for token in ["XYZ", &format!("{}x", &good[..39])] {
+            let response = ask(router.clone(), forward(token)).await;
+            assert_eq!(response.status(), 401);
+            assert_eq!(response.headers()["x-tessera-code"], "MALFORMED");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_database_nothing_passes_and_the_answer_says_when_to_try_again() {
+        let router = router(AppState::without_database());
+        let good = token_text::compose("tsr", &"0".repeat(30));
+        let ready = Request::get("/readyz").body(Body::empty()).unwrap();
+        let own = Request::get("/api/v1/self").header("token", &good).body(Body::empty()).unwrap();
+        for request in [forward(&good), ready, own] {
+            let response = ask(router.clone(), request).await;
+            assert_eq!(response.status(), 503);
+            assert_eq!(response.headers()["retry-after"], "1");
+            let problem: Value = serde_json::from_str(&text(response).await).unwrap();
+            assert_eq!(problem["code"], "unavailable");
+            assert!(problem["request_id"].is_string());
+        }
+        let alive = Request::get("/healthz").body(Body::empty()).unwrap();
+        assert_eq!(ask(router, alive).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn panic_is_a_problem_for_programs_and_a_page_for_browsers() {
+        let state = AppState::without_database();
+        let panics = get(async || -> &'static str { panic!("a secret cause") });
+        let router = Router::new()
+            .route("/api/panics", panics.clone())
+            .route("/panics", panics)
+            .layer(CatchPanicLayer::custom(answer::panicked))
+            .layer(from_fn_with_state(state.clone(), headers::protect))
+            .layer(from_fn_with_state(state, answer::finish));
+        for (path, kind) in
+            [("/api/panics", "application/problem+json"), ("/panics", "text/html; charset=utf-8")]
+        {
+            let request = Request::get(path).header("accept", "text/html,*/*");
+            let response = ask(router.clone(), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.headers()["content-type"], kind);
+            assert_eq!(response.headers()["x-frame-options"], "DENY");
+            let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+            let text = text(response).await;
+            assert!(text.contains(&id) && !text.contains("secret cause"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn console_refuses_what_another_site_sent() {
+        let router = router(AppState::without_database());
+        let request = Request::post("/sign-in")
+            .header("origin", "https://evil.example")
+            .header("host", "127.0.0.1:3000")
+            .header("accept", "text/html")
+            .body(Body::empty())
+            .unwrap();
+        let response = ask(router, request).await;
+        assert_eq!(response.status(), 403);
+        assert!(text(response).await.contains("another site"));
+    }
+}

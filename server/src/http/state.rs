@@ -46,3 +46,25 @@ impl FromRef<AppState> for LeptosOptions {
         state.leptos.clone()
     }
 }
+
+#[cfg(test)]
+impl AppState {
+    /// A state whose database is out of reach: whatever is answered was answered without it.
+    pub(crate) fn without_database() -> Self {
+        use authority::{Settings, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store};
+
+        let pool = store::connect("postgres://nobody@127.0.0.1:1/nowhere", 1).unwrap();
+        let keys = Keys::generate(&SystemEntropy);
+        let clock = Arc::new(SystemClock);
+        let authority =
+            Authority::new(pool, keys, clock, Arc::new(SystemEntropy), Settings::default());
+        let config = Config::load(&crate::config::Inputs {
+            config_flag: None,
+            flags: Vec::new(),
+            environment: Vec::new(),
+            folder: "/nowhere".into(),
+            obstacle: |_| None,
+        });
+        Self::new(authority, Arc::new(config.unwrap()))
+    }
+}

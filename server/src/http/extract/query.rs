@@ -35,7 +35,7 @@ fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
 /// A value of a query: a text, which numbers are read from when a number is asked for.
 struct Text(String);
 
-impl<'de> serde::de::IntoDeserializer<'de, serde::de::value::Error> for Text {
+impl serde::de::IntoDeserializer<'_, serde::de::value::Error> for Text {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

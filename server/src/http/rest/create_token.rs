@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     errors::WriteErrors,
-    schema::{TokenBody, token_example},
+    schema::{AudienceText, ScopeText, TokenBody, token_example},
 };
 use crate::http::{
     AppState,
@@ -38,19 +38,23 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 }))]
 pub(crate) struct NewToken {
     /// Its name: 1 to 128 characters on one line.
+    #[schema(min_length = 1, max_length = 128)]
     name: String,
     /// What it is for: up to 1,000 characters.
     #[serde(default)]
+    #[schema(max_length = 1_000)]
     description: String,
     /// E-mail address or id of the user that it acts as; the caller when absent.
     #[serde(default)]
     user: Option<String>,
     /// The APIs that it is meant for; `["default"]` when empty.
     #[serde(default)]
+    #[schema(value_type = Vec<AudienceText>)]
     audiences: Vec<String>,
     /// Its scopes, from the catalogues of its audiences; at least one. A token that asks grants
     /// only what it holds itself.
     #[serde(default)]
+    #[schema(value_type = Vec<ScopeText>, required = true, min_items = 1)]
     scopes: Vec<String>,
     /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. When neither
     /// this nor `expires_in_s` is given, policy decides.
@@ -66,6 +70,7 @@ pub(crate) struct NewToken {
     not_before: Option<String>,
     /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
     #[serde(default)]
+    #[schema(max_items = 32)]
     ip_allow: Vec<String>,
 }
 

@@ -18,6 +18,18 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The name of a scope, such as `rivers:read`.
+#[derive(ToSchema)]
+#[schema(as = ScopeName, pattern = "^[a-z0-9._-]+(:[a-z0-9._-]+)*$", max_length = 128, example = "rivers:run")]
+#[expect(dead_code, reason = "describes; values are parsed by the authority")]
+pub(crate) struct ScopeText(String);
+
+/// The name of an audience, such as `default`.
+#[derive(ToSchema)]
+#[schema(as = AudienceName, pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63, example = "default")]
+#[expect(dead_code, reason = "describes; values are parsed by the authority")]
+pub(crate) struct AudienceText(String);
+
 /// A user, as other records name them.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User, example = json!({
@@ -440,7 +452,20 @@ impl From<DecisionCode> for CodeBody {
 
 /// What a verification answers for a token that may do what was asked.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ValidToken)]
+#[schema(as = ValidToken, example = json!({
+    "valid": true,
+    "code": "VALID",
+    "token_id": "0198c2c4-7a00-7000-8000-00000000002a",
+    "workspace": "workspace-1",
+    "user": {
+        "id": "0198c2c4-7a00-7000-8000-000000000001",
+        "email": "ada@example.com",
+        "name": "Ada"
+    },
+    "audiences": ["default"],
+    "scopes": ["rivers:run"],
+    "expires_at": "2027-08-18T12:00:00Z"
+}))]
 pub(crate) struct ValidBody {
     /// Always true.
     valid: bool,

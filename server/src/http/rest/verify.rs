@@ -7,7 +7,10 @@ use domain::{decision::Demand, problem::FieldError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::AskErrors, schema::VerificationBody};
+use super::{
+    errors::AskErrors,
+    schema::{ScopeText, VerificationBody},
+};
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
 /// A token, and what its bearer wants to do.
@@ -21,16 +24,20 @@ pub(crate) struct Question {
     token: String,
     /// The API that is called. Not checked when absent.
     #[serde(default)]
+    #[schema(pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63)]
     audience: Option<String>,
     /// Every scope that the call needs. Not checked when absent or empty.
     #[serde(default)]
+    #[schema(value_type = Vec<ScopeText>)]
     scopes: Vec<String>,
     /// The address of whoever presented the token. A token that is bound to addresses is refused
     /// when this is absent.
     #[serde(default)]
+    #[schema(pattern = r"^[0-9a-fA-F.:]+$", example = "10.1.2.3")]
     ip: Option<String>,
     /// The only workspace whose tokens are welcome. Not checked when absent.
     #[serde(default)]
+    #[schema(pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length = 127)]
     workspace: Option<String>,
 }
 
