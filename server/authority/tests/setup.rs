@@ -37,6 +37,9 @@ async fn setup_link_founds_the_instance_once(pool: PgPool) {
     assert!(setup.issue_link(&world.operator()).await.unwrap().is_none());
     let cards = world.authority.workspaces().list(&world.owner().await).await.unwrap();
     assert_eq!(cards[0].workspace.slug.as_ref(), "workspace-1");
+    let slug = &cards[0].workspace.slug;
+    let events = world.authority.audit().recent(&world.owner().await, slug, 10).await.unwrap();
+    assert_eq!((events[0].actor.as_str(), events[0].action.as_str()), ("Ada", "workspace.create"));
 }
 
 #[sqlx::test(migrations = false)]

@@ -14,6 +14,7 @@ use domain::{
     ids::{UserId, WorkspaceId},
     names::{DisplayName, Email, Slug},
     roles::{InstanceRole, UserKind, WorkspaceRole},
+    session::Visitor,
     token::UserSummary,
 };
 use sqlx::PgConnection;
@@ -22,6 +23,7 @@ use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
     authority::Inner,
+    context::Actor,
     store::{StoreError, instance, users, workspaces},
 };
 
@@ -87,6 +89,12 @@ impl Setup<'_> {
         workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
         workspaces::insert_member(connection, workspace, owner.id, WorkspaceRole::Admin, ctx.now)
             .await?;
+        // Whoever held the link is the owner from here on, and the log says so.
+        let visitor = Visitor { user: owner.clone(), instance_role: InstanceRole::Owner };
+        let ctx = match ctx.actor {
+            Actor::Anonymous => OpContext { actor: Actor::User(visitor), ..ctx.clone() },
+            _ => ctx.clone(),
+        };
         for (action, subject, name) in [
             ("instance.set_up", None, founding.organisation.as_ref()),
             ("user.create", Some(owner.id.0), founding.email.as_ref()),
@@ -100,7 +108,7 @@ impl Setup<'_> {
                 before: None,
                 after: None,
             };
-            record(connection, ctx, change).await?;
+            record(connection, &ctx, change).await?;
         }
         Ok(owner)
     }
