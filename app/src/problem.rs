@@ -53,10 +53,15 @@ impl FromServerFnError for ConsoleError {
                 ProblemCode::MalformedRequest,
                 "The page asked for something that this server does not know. Reload the page.",
             ),
+            #[cfg(feature = "ssr")]
+            ServerFnErrorErr::Deserialization(_) => Self::new(
+                ProblemCode::MalformedRequest,
+                "The page sent something that this server cannot read. Reload the page.",
+            ),
             // In the browser: no connection, or an answer by something in between.
-            ServerFnErrorErr::Request(_)
-            | ServerFnErrorErr::Response(_)
-            | ServerFnErrorErr::Deserialization(_) => Self::unreachable(),
+            #[cfg(not(feature = "ssr"))]
+            ServerFnErrorErr::Deserialization(_) => Self::unreachable(),
+            ServerFnErrorErr::Request(_) | ServerFnErrorErr::Response(_) => Self::unreachable(),
             ServerFnErrorErr::Registration(_)
             | ServerFnErrorErr::ServerError(_)
             | ServerFnErrorErr::MiddlewareError(_)
@@ -83,7 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn answer_of_a_stranger_reads_as_unreachable() {
-        assert_eq!(ConsoleError::de("<html>Bad gateway".into()), ConsoleError::unreachable());
+    fn arguments_that_cannot_be_read_are_the_callers_fault() {
+        let error = ConsoleError::de("<html>".into());
+        assert_eq!(error.0.code, ProblemCode::MalformedRequest);
     }
 }

@@ -27,7 +27,10 @@ fn take_focus(node: NodeRef<H1>) {
     Effect::new(move |_| {
         let Some(heading) = node.get() else { return };
         if !first_page {
-            let _ = heading.focus();
+            // It is built before it is put into the page.
+            request_animation_frame(move || {
+                let _ = heading.focus();
+            });
         }
     });
 }

@@ -49,6 +49,9 @@ pub fn ProblemPage(
     }
 }
 
+/// What helps somebody who may not do this.
+const FORBIDDEN: &str = "Ask an administrator of this workspace to do it, or for the role.";
+
 struct Told {
     title: String,
     text: String,
@@ -77,7 +80,10 @@ fn tell(problem: &Problem) -> Told {
             "Nothing was changed. Try again in a moment.",
             Action::Again,
         ),
-        ProblemCode::Forbidden | ProblemCode::CrossOrigin => {
+        ProblemCode::Forbidden => {
+            (problem.detail.trim_end_matches('.'), FORBIDDEN, Action::Workspaces)
+        }
+        code if code.status() < 500 && code != ProblemCode::TooManyAttempts => {
             (problem.title.as_str(), problem.detail.as_str(), Action::Workspaces)
         }
         _ => (problem.title.as_str(), problem.detail.as_str(), Action::Again),

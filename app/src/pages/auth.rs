@@ -9,15 +9,29 @@ use crate::components::{flash::FlashMessage, heading::Heading, logo::Logo};
 /// What every page begins with: how titles are written, and a way past the navigation.
 #[component]
 pub fn PageTop() -> impl IntoView {
-    let title = |text: String| {
-        if text.is_empty() { "Tessera".to_owned() } else { format!("{text} · Tessera") }
-    };
     view! {
-        <Title formatter=title/>
+        <Title formatter=document_title/>
         <a class="skip-link" href="#main" rel="external">
             "Skip to content"
         </a>
     }
+}
+
+/// The document's title for a page's heading.
+fn document_title(heading: String) -> String {
+    if heading.is_empty() { "Tessera".to_owned() } else { format!("{} · Tessera", inert(heading)) }
+}
+
+/// The renderer puts the title between its tags as it is: names in it must not end them.
+#[cfg(feature = "ssr")]
+fn inert(text: String) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// In the browser the title is set as text.
+#[cfg(not(feature = "ssr"))]
+fn inert(text: String) -> String {
+    text
 }
 
 /// A card in the middle of the page.
@@ -50,5 +64,19 @@ pub fn AuthCard(
             </main>
             <footer class="auth-foot">{foot}</footer>
         </div>
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heading_cannot_end_the_documents_title() {
+        assert_eq!(
+            document_title("</title><script>&".to_owned()),
+            "&lt;/title&gt;&lt;script&gt;&amp; · Tessera"
+        );
+        assert_eq!(document_title(String::new()), "Tessera");
     }
 }

@@ -76,6 +76,17 @@ impl Post {
         }
     }
 
+    /// Says what became of a form that is part of other pages and has none of its own.
+    pub(super) async fn answer_without_page(self, result: Result<Done, ServiceError>) -> Response {
+        match result {
+            Err(error) if !self.visit.wants_json() => {
+                error.log(&self.visit.request.request_id);
+                render::problem(&self.visit, error.problem()).await
+            }
+            result => self.answer(result).await,
+        }
+    }
+
     fn redirect(&self, location: String, cookies: Vec<HeaderValue>) -> Response {
         let mut response = if self.visit.wants_json() {
             Json(Outcome::Redirect { location }).into_response()

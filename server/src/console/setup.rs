@@ -5,15 +5,16 @@ use authority::{
     ServiceError, SetupForm,
     secret::{Password, SetupSecret},
 };
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 
 use super::{
     post::{Done, Post},
     sign_in::begin,
 };
+use crate::http::extract::ApiPath;
 
 /// Sets the instance up.
-pub(super) async fn setup(Path(secret): Path<String>, post: Post) -> Response {
+pub(super) async fn setup(ApiPath(secret): ApiPath<String>, post: Post) -> Response {
     let result = attempt(secret, &post).await;
     post.answer(result).await
 }

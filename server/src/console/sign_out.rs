@@ -9,7 +9,7 @@ use super::post::{Done, Post};
 /// Ends the session.
 pub(super) async fn sign_out(post: Post) -> Response {
     let result = attempt(&post).await;
-    post.answer(result).await
+    post.answer_without_page(result).await
 }
 
 async fn attempt(post: &Post) -> Result<Done, ServiceError> {

@@ -12,7 +12,7 @@ use super::{
 /// Keeps the theme and shows the same page again.
 pub(super) async fn theme(post: Post) -> Response {
     let result = keep(&post);
-    post.answer(result).await
+    post.answer_without_page(result).await
 }
 
 fn keep(post: &Post) -> Result<Done, ServiceError> {

@@ -2,7 +2,7 @@
 
 use app::posted::{Minted, Secret};
 use authority::{ServiceError, TokenDraft};
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 use domain::{
     expiry::{self, ExpiryChoice, ExpiryError},
     names::Slug,
@@ -12,9 +12,10 @@ use super::{
     form::Form,
     post::{Done, Post},
 };
+use crate::http::extract::ApiPath;
 
 /// Makes a token.
-pub(super) async fn token_create(Path(workspace): Path<String>, post: Post) -> Response {
+pub(super) async fn token_create(ApiPath(workspace): ApiPath<String>, post: Post) -> Response {
     let result = attempt(&workspace, &post).await;
     post.answer(result).await
 }

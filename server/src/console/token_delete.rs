@@ -2,14 +2,15 @@
 
 use app::{next::escape, notice::Notice};
 use authority::ServiceError;
-use axum::{extract::Path, response::Response};
+use axum::response::Response;
 use domain::ids::TokenId;
 
 use super::post::{Done, Post};
+use crate::http::extract::ApiPath;
 
 /// Deletes a token.
 pub(super) async fn token_delete(
-    Path((workspace, token)): Path<(String, String)>,
+    ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
 ) -> Response {
     let result = attempt(&workspace, &token, &post).await;
