@@ -71,6 +71,10 @@ pub fn ExpiryField(
     now: OffsetDateTime,
     /// The choice.
     choice: RwSignal<Choice>,
+    /// Whether the reader's time zone is known: `false` on the server and in the first view of the
+    /// browser, which must be the same.
+    #[prop(into)]
+    live: Signal<bool>,
 ) -> impl IntoView {
     let offers = offers(&policy, now);
     let (first, last) = date_bounds(&policy, now);
@@ -95,13 +99,13 @@ pub fn ExpiryField(
             }
         })
         .collect_view();
-    let told = move || choice.with(|choice| told(choice.end(&offers)));
+    let told = move || choice.with(|choice| told(choice.end(&offers), live.get()));
     let error = move || {
         error.get().map(|message| {
             view! {
                 <p class="field-error" id="expires_at-error">
                     <Icon glyph=Glyph::Warning/>
-                    <span>{format!("Expiration {message}")}</span>
+                    <span>{message}</span>
                 </p>
             }
         })
@@ -130,11 +134,11 @@ pub fn ExpiryField(
 }
 
 /// What a choice comes to, exactly.
-fn told(end: End) -> impl IntoView {
+fn told(end: End, live: bool) -> impl IntoView {
     match end {
         End::Never => "Works until somebody deletes or disables it.".into_any(),
         End::Open => "Choose the last day on which it works.".into_any(),
-        End::At(end) => match local(end) {
+        End::At(end) => match live.then(|| local(end)).flatten() {
             Some(local) => {
                 let utc = exact(end);
                 view! { "Ends "<strong>{local}</strong>{format!(" local time, {utc}")} }.into_any()
@@ -151,9 +155,11 @@ pub fn day(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// `18 Aug 2027, 16:05` where the reader is; nothing on the server, which does not know.
+/// `18 Aug 2027, 16:05` where the reader is; nothing on the server, which does not know, and
+/// nothing where that is UTC.
 fn local(at: OffsetDateTime) -> Option<String> {
-    let here = at.checked_add(reader_offset(at)?)?;
+    let offset = reader_offset(at).filter(|offset| !offset.is_zero())?;
+    let here = at.checked_add(offset)?;
     Some(exact(here).trim_end_matches(" UTC").to_owned())
 }
 

@@ -40,13 +40,9 @@ pub fn offers(policy: &Policy, now: OffsetDateTime) -> Vec<Offer> {
         let label = "Default of this workspace".to_owned();
         offers.insert(0, Offer { value: "default".to_owned(), label, end: Some(end) });
     }
-    offers.push(Offer { value: DATE.to_owned(), label: "Until a date".to_owned(), end: None });
+    offers.push(Offer { value: DATE.to_owned(), label: "On a date".to_owned(), end: None });
     if policy.permits_never() {
-        offers.push(Offer {
-            value: NEVER.to_owned(),
-            label: "Never expires".to_owned(),
-            end: None,
-        });
+        offers.push(Offer { value: NEVER.to_owned(), label: "Never".to_owned(), end: None });
     }
     offers
 }

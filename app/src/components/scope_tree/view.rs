@@ -93,7 +93,7 @@ pub fn ScopeTree(
             view! {
                 <p class="field-error" id="scopes-error">
                     <Icon glyph=Glyph::Warning/>
-                    <span>{format!("Scopes {message}")}</span>
+                    <span>{message}</span>
                 </p>
             }
         })
@@ -137,14 +137,14 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
         }
     };
     view! {
-        <div class="scope-toolbar">
-            <div class="search-field needs-script">
+        <div class="scope-toolbar needs-script">
+            <div class="search-field">
                 <Icon glyph=Glyph::Search/>
                 <label class="visually-hidden" for="scope-search">"Search scopes"</label>
                 <input class="input" type="search" id="scope-search" placeholder="Search scopes"
                     autocomplete="off" on:input=on_input on:keydown=on_keydown/>
             </div>
-            <div class="scope-buttons needs-script">
+            <div class="scope-buttons">
                 <button class="button button-small button-quiet" type="button"
                     on:click=move |_| all(true)>
                     "Expand all"
@@ -160,7 +160,7 @@ fn Toolbar(tree: Tree, open_groups: OpenGroups, count: Memo<(usize, usize)>) -> 
                     "Selected only"
                 </button>
             </div>
-            <p class="scope-count needs-script" role="status">
+            <p class="scope-count" role="status">
                 <strong>{move || count.get().0}</strong>
                 {move || format!(" of {} selected", count.get().1)}
             </p>

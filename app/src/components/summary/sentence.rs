@@ -34,7 +34,7 @@ pub struct Subject {
 }
 
 /// Things named before the rest is only counted.
-const THINGS_MAX: usize = 4;
+const THINGS_MAX: usize = 6;
 
 /// The sentences about a token with the scopes `chosen` for `audiences`.
 pub fn sentence(subject: &Subject, audiences: &[Catalogue], chosen: &Chosen) -> Vec<Part> {
@@ -244,9 +244,9 @@ mod tests {
 
     #[test]
     fn many_things_are_counted() {
-        let things = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).to_vec();
+        let things = ["a", "b", "c", "d", "e", "f", "g", "h"].map(str::to_owned).to_vec();
         let phrase = Phrase { verbs: vec!["read".into()], things };
-        assert_eq!(phrase.text("and"), "read a, b, c and 3 more");
+        assert_eq!(phrase.text("and"), "read a, b, c, d, e and 3 more");
     }
 
     #[test]

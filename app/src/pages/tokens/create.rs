@@ -1,6 +1,10 @@
 //! Add Token: the panel with the form, and the one that shows the new token.
 
-use leptos::{either::Either, prelude::*};
+use domain::problem::ProblemCode;
+use leptos::{
+    either::{Either, EitherOf3},
+    prelude::*,
+};
 use leptos_router::hooks::use_location;
 
 use super::{
@@ -11,8 +15,13 @@ use super::{
     problem::ProblemPanel,
 };
 use crate::{
-    components::{panel::Panel, reveal::Reveal},
+    components::{
+        icon::{Glyph, Icon},
+        panel::Panel,
+        reveal::Reveal,
+    },
     fns::tokens_form::{TokenForm, tokens_form},
+    forms::FormState,
     pages::{
         overview::use_workspace_slug,
         tokens::draft::{Draft, Source},
@@ -65,12 +74,18 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     let list = paths.list(&place);
     let action = paths.create();
     let draft = first_draft(&form, &action, &search);
+    let state = FormState::new(&action);
+    let already = Memo::new(move |_| {
+        state.problem().is_some_and(|problem| problem.code == ProblemCode::AlreadyCreated)
+    });
     let minted = RwSignal::new(None::<Minted>);
     let typed = RwSignal::new(false);
     let kept = RwSignal::new(false);
     let version = use_list_version();
     let may_close = Callback::new(move |()| {
-        if minted.with_untracked(Option::is_some) {
+        if already.get_untracked() {
+            true
+        } else if minted.with_untracked(Option::is_some) {
             kept.get_untracked()
                 || confirm("The token cannot be shown again. Leave without copying it?")
         } else {
@@ -87,7 +102,12 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
         }
     });
     let title = Signal::derive(move || {
-        if minted.with(Option::is_some) { "Token created" } else { "Add Token" }.to_owned()
+        match (minted.with(Option::is_some), already.get()) {
+            (true, _) => "Token created",
+            (false, true) => "Already created",
+            (false, false) => "Add Token",
+        }
+        .to_owned()
     });
     let close_href = {
         let list = list.clone();
@@ -107,12 +127,15 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
         .into_any()
     };
     let body = move || match minted.get() {
-        Some(minted) => Either::Left({
+        Some(minted) => EitherOf3::A({
             let done_href = close_href.get_untracked();
             view! { <Reveal minted done_href kept may_leave=may_close/> }
         }),
-        None => Either::Right(view! {
-            <CreateForm form=form.clone() draft=draft.clone() action=action.clone()
+        None if already.get() => EitherOf3::B(view! {
+            <Already list=list.clone() new=action.clone()/>
+        }),
+        None => EitherOf3::C(view! {
+            <CreateForm form=form.clone() draft=draft.clone() state action=action.clone()
                 cancel_href=list.clone() typed may_cancel=may_close on_done/>
         }),
     };
@@ -120,6 +143,27 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
         <Panel title close_href lead size="panel-wide" may_close>
             {body}
         </Panel>
+    }
+}
+
+/// The form was sent twice: a reload, or an answer that got lost on its way.
+#[component]
+fn Already(list: String, new: String) -> impl IntoView {
+    view! {
+        <div class="panel-body">
+            <div class="notice notice-warning" role="alert" tabindex="-1">
+                <Icon glyph=Glyph::Warning/>
+                <p>"This form has created its token before. It was not created a second time."</p>
+            </div>
+            <p>
+                "The secret was shown once, with the first answer, and cannot be shown again. If you \
+                 did not copy it, delete that token and add another."
+            </p>
+        </div>
+        <footer class="panel-foot form-actions">
+            <a class="button button-primary" href=list rel="external">"Back to the list"</a>
+            <a class="button" href=new rel="external">"Add another token"</a>
+        </footer>
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fields of the form for a new token that are more than a line of text.
 
 use domain::{catalogue::Catalogue, roles::UserKind};
-use leptos::prelude::*;
+use leptos::{ev::Event, prelude::*, web_sys::Element};
 
 use super::{draft::ranges, form::Values};
 use crate::{
@@ -101,7 +101,7 @@ pub fn AudienceField(
             view! {
                 <p class="field-error" id="audiences-error">
                     <Icon glyph=Glyph::Warning/>
-                    <span>{format!("APIs {message}")}</span>
+                    <span>{message}</span>
                 </p>
             }
         })
@@ -135,11 +135,22 @@ pub fn Restrictions(
         let ranges = values.ip_allow.with(|text| ranges(text).join(", "));
         if ranges.is_empty() { "From anywhere".to_owned() } else { format!("From {ranges}") }
     };
-    // An error must be seen.
+    // An error must be seen; beyond that it is the reader's choice.
     let failed = move || state.is_some_and(|state| state.error("ip_allow").is_some());
+    let first_open = open || untrack(failed);
+    let opened = RwSignal::new(first_open);
+    Effect::new(move |_| {
+        if failed() {
+            opened.set(true);
+        }
+    });
+    let on_toggle = move |event: Event| {
+        opened.set(event_target::<Element>(&event).has_attribute("open"));
+    };
     let on_input = Callback::new(move |text| values.ip_allow.set(text));
     view! {
-        <details class="disclosure" open=open || failed() prop:open=move || open || failed()>
+        <details class="disclosure" open=first_open prop:open=move || opened.get()
+            on:toggle=on_toggle>
             <summary>
                 <Icon glyph=Glyph::Chevron class="icon marker"/>
                 <span class="disclosure-title">"Restrictions"</span>

@@ -80,6 +80,8 @@ pub fn CreateForm(
     form: TokenForm,
     /// What it starts with.
     draft: Draft,
+    /// Its state.
+    state: FormState,
     /// The path to post to.
     action: String,
     /// Where Cancel leads.
@@ -91,19 +93,20 @@ pub fn CreateForm(
     /// Told when the token was made.
     on_done: Callback<Outcome>,
 ) -> impl IntoView {
-    let state = FormState::new(&action);
     let values = Values::new(&draft);
     let live = RwSignal::new(false);
     // What somebody typed or ticked before there were scripts is theirs: it is read before this
     // view takes the form over.
     let before = typed_before();
+    let first = draft.clone();
     let stored = StoredValue::new(form.clone());
     Effect::new(move |_| {
         if let Some(before) = &before {
             let pairs: Vec<_> = pairs(before).collect();
             let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let draft = stored.with_value(|form| Draft::read(pairs, Source::Form, form));
-            values.set(draft);
+            let before = stored.with_value(|form| Draft::read(pairs, Source::Form, form));
+            typed.set(before != first);
+            values.set(before);
         }
         live.set(true);
     });
@@ -132,7 +135,7 @@ pub fn CreateForm(
                         value=draft.description.clone()/>
                     <UserField form=form.clone() user=values.user/>
                     <ExpiryField policy=form.overview.policy.clone() now=form.now
-                        choice=values.expiry/>
+                        choice=values.expiry live/>
                     <AudienceField catalogues values/>
                     <ScopeTree catalogues audiences=values.audiences.into() chosen=values.chosen
                         live/>

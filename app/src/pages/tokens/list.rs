@@ -232,13 +232,14 @@ fn Rows(
     paths: Memo<Paths>,
     pending: RwSignal<bool>,
 ) -> impl IntoView {
+    let created = Signal::derive(move || place.with(|place| place.created));
     move || {
         let list = shown.get()?;
         let (place, paths) = (place.get_untracked(), paths.get_untracked());
         Some(if list.page.items.is_empty() {
             Either::Left(view! { <NoMatch place paths/> })
         } else {
-            Either::Right(view! { <TokenTable list place paths pending/> })
+            Either::Right(view! { <TokenTable list place paths created pending/> })
         })
     }
 }
@@ -252,9 +253,9 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     }
     let found = list.page.items.len();
     match (found, list.page.next.is_some()) {
-        (_, true) => format!("More than {found} match · {quota}"),
-        (1, false) => format!("1 matches · {quota}"),
-        (_, false) => format!("{found} match · {quota}"),
+        (_, true) => format!("More than {found} matches · {quota}"),
+        (1, false) => format!("1 match · {quota}"),
+        (_, false) => format!("{found} matches · {quota}"),
     }
 }
 

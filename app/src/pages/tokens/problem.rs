@@ -4,7 +4,7 @@ use domain::problem::ProblemCode;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use super::{paths::Paths, place::Place};
+use super::{paths::Paths, place::Place, view::use_token_id};
 use crate::{components::panel::Panel, pages::overview::use_workspace_slug, problem::ConsoleError};
 
 /// Stands in for a panel that could not be read.
@@ -17,7 +17,10 @@ pub fn ProblemPanel(
     let place = Place::read(&use_location().search.get_untracked());
     let list = Paths::new(&use_workspace_slug().get_untracked()).list(&place);
     let title = match problem.code {
-        ProblemCode::NotFound => "There is no such token".to_owned(),
+        ProblemCode::NotFound if !use_token_id().get_untracked().is_empty() => {
+            "There is no such token".to_owned()
+        }
+        ProblemCode::NotFound => "There is no such page".to_owned(),
         _ => problem.title.clone(),
     };
     let id = problem.request_id.clone().map(|id| {

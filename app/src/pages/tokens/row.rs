@@ -1,6 +1,6 @@
 //! One row of the list.
 
-use domain::token::Token;
+use domain::{ids::TokenId, token::Token};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
@@ -24,8 +24,11 @@ pub fn TokenRow(
     paths: Paths,
     /// The place in the list: the way back.
     place: Place,
+    /// The token that was just made.
+    created: Signal<Option<TokenId>>,
 ) -> impl IntoView {
-    let is_new = place.created == Some(token.id);
+    let id = token.id;
+    let is_new = Memo::new(move |_| created.get() == Some(id));
     let view = paths.token(token.id, &place);
     let delete = paths.delete(token.id, &place);
     let name = token.name.clone();
@@ -37,9 +40,9 @@ pub fn TokenRow(
         .as_ref()
         .map_or_else(|| "command line".to_owned(), |user| user.name.clone());
     view! {
-        <tr id=format!("token-{}", token.id) class=is_new.then_some("is-new")>
+        <tr id=format!("token-{}", token.id) class:is-new=move || is_new.get()>
             <th scope="row">
-                {is_new.then(|| view! { <span class="visually-hidden">"New: "</span> })}
+                {move || is_new.get().then(|| view! { <span class="visually-hidden">"New: "</span> })}
                 <a class="token-name" href=view.clone()><bdi>{name.clone()}</bdi></a>
                 {description}
             </th>

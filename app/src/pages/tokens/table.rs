@@ -1,6 +1,6 @@
 //! The table of tokens and the way to its other pages.
 
-use domain::token_query::TokenSort;
+use domain::{ids::TokenId, token_query::TokenSort};
 use leptos::prelude::*;
 
 use super::{paths::Paths, place::Place, row::TokenRow, toolbar};
@@ -18,6 +18,8 @@ pub fn TokenTable(
     place: Place,
     /// The workspace's paths.
     paths: Paths,
+    /// The token that was just made: its row is marked.
+    created: Signal<Option<TokenId>>,
     /// Whether other rows are on their way.
     pending: RwSignal<bool>,
 ) -> impl IntoView {
@@ -64,7 +66,9 @@ pub fn TokenTable(
         .page
         .items
         .into_iter()
-        .map(|token| view! { <TokenRow token now paths=paths.clone() place=place.clone()/> })
+        .map(|token| {
+            view! { <TokenRow token now paths=paths.clone() place=place.clone() created/> }
+        })
         .collect_view();
     view! {
         <div class="table-wrap" aria-busy=move || pending.get().then_some("true")>

@@ -48,7 +48,7 @@ pub fn Toolbar(
         let q = typed().trim().to_owned();
         let now = place.get_untracked();
         if q != now.q {
-            go(Place { q, ..now.from_start() });
+            go(Place { q, ..now.from_start() }, true);
         }
     };
     let on_input = move |_| {
@@ -57,11 +57,13 @@ pub fn Toolbar(
     };
     let on_state = move |event| {
         let state = event_target_value(&event).parse().ok();
-        go(Place { state, q: typed().trim().to_owned(), ..place.get_untracked().from_start() });
+        let q = typed().trim().to_owned();
+        go(Place { state, q, ..place.get_untracked().from_start() }, false);
     };
     let on_sort = move |event| {
         let sort = event_target_value(&event).parse().unwrap_or_default();
-        go(Place { sort, q: typed().trim().to_owned(), ..place.get_untracked().from_start() });
+        let q = typed().trim().to_owned();
+        go(Place { sort, q, ..place.get_untracked().from_start() }, false);
     };
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
