@@ -36,12 +36,12 @@ pub fn Toolbar(
     };
     on_cleanup(stop);
     let navigate = use_navigate();
-    let go = StoredValue::new(move |place: Place| {
-        let options =
-            NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
+    // The way back undoes a choice, but not every letter of a search.
+    let go = StoredValue::new(move |place: Place, replace: bool| {
+        let options = NavigateOptions { replace, scroll: false, ..NavigateOptions::default() };
         navigate(&paths.with_untracked(|paths| paths.list(&place)), options);
     });
-    let go = move |place: Place| go.with_value(|go| go(place));
+    let go = move |place: Place, replace: bool| go.with_value(|go| go(place, replace));
     let typed = move || input.get_untracked().map(|input| input.value()).unwrap_or_default();
     let search = move || {
         stop();
