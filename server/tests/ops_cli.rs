@@ -184,7 +184,7 @@ fn scopes_are_loaded_from_a_file_and_listed() {
     fs::write(&file, catalogue).expect("ours");
     let path = file.to_string_lossy().into_owned();
     let loaded = server.run(&["scopes", "load", &path]);
-    assert!(loaded.stderr.contains("1 scopes added"), "{}", loaded.stderr);
+    assert!(loaded.stderr.contains("Scopes: 1 added, 0 changed, 0 removed"), "{}", loaded.stderr);
     server.cli(&["scopes", "load", "-"]).input(catalogue).run().ok();
     let listed = server.run(&["scopes", "list", "--audience", "billing"]).ok();
     assert!(listed.contains("invoices:read") && listed.contains("See invoices."), "{listed}");

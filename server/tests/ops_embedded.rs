@@ -4,7 +4,11 @@ mod support;
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
+    process::Command,
 };
 
 use rustix::process::Signal;
@@ -93,6 +97,44 @@ fn killed_postmaster_is_started_again_while_the_server_serves() {
         assert_eq!(server.get("/healthz").status, 200);
     }
     assert!(server.run(&["workspace", "list"]).ok().contains("workspace-1"));
+}
+
+#[test]
+fn server_and_postmaster_killed_together_leave_nothing_that_hinders_a_start() {
+    let server = Server::start();
+    server.admin();
+    let data_dir = server.data_dir().to_owned();
+    let postmaster = postmaster(&data_dir).expect("a postmaster");
+    let _folder = server.kill();
+    kill(postmaster);
+    let server = Server::builder().data_dir(&data_dir).start();
+    assert!(server.run(&["workspace", "list"]).ok().contains("workspace-1"));
+}
+
+#[test]
+fn process_id_that_somebody_else_has_by_now_does_not_hinder_a_start() {
+    let server = Server::start();
+    let data_dir = server.data_dir().to_owned();
+    let pid_file = data_dir.join("postgres/postmaster.pid");
+    let text = fs::read_to_string(&pid_file).expect("there");
+    let found = fs::metadata(&pid_file).expect("there");
+    let (_, _folder) = server.stop();
+
+    let mut command = Command::new("sleep");
+    command.arg("600");
+    if is_root() {
+        command.uid(found.uid()).gid(found.gid());
+    }
+    let mut stranger = command.spawn().expect("sleep is everywhere");
+    let rest = text.split_once('\n').expect("lines").1;
+    fs::write(&pid_file, format!("{}\n{rest}", stranger.id())).expect("ours");
+    chown(&pid_file, Some(found.uid()), Some(found.gid())).expect("ours");
+
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.get("/readyz").expect(200);
+    assert!(stranger.try_wait().expect("our child").is_none(), "it was left alone");
+    stranger.kill().expect("our child");
+    stranger.wait().expect("our child");
 }
 
 #[test]

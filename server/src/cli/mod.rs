@@ -36,7 +36,7 @@ use crate::{config::Config, serve::Signals, telemetry};
 
 /// Issues API tokens, and tells APIs what each token may do.
 #[derive(Debug, Parser)]
-#[command(name = "tessera", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "tessera", version, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,

@@ -67,8 +67,8 @@ pub(crate) enum PostgresError {
     /// Root, and the other user cannot get to the data folder.
     #[error(
         "PostgreSQL refuses to run as root and so runs as the user {user}, who may not pass through \
-         {} to the data folder; choose a folder of the system, such as --data-dir {}",
-        closed.display(), crate::config::SYSTEM_DATA_DIR
+         {}; choose a folder of the system, such as --data-dir {}, or let others pass: chmod o+x {}",
+        closed.display(), crate::config::SYSTEM_DATA_DIR, closed.display()
     )]
     ClosedWay {
         /// The user.

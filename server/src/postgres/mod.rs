@@ -30,10 +30,13 @@ pub(crate) use self::{
     account::obstacle, binaries::Binaries, error::PostgresError, supervisor::Running,
 };
 
-use self::{account::Account, cluster::Progress, folder::Folder};
+use self::{account::Account, cluster::Progress, folder::Folder, process::Process};
 
 /// Connections beside the pool's: commands, and an administrator with psql.
 const SPARE_CONNECTIONS: u32 = 30;
+/// How long processes that an earlier PostgreSQL left behind may take to end.
+const LEFTOVERS: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(200);
 /// How often a file is looked at while waiting.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -92,8 +95,23 @@ impl Embedded {
             cluster::make(&self.binaries, &self.account, &self.folder, &progress).await?;
         }
         pidfile::stop_orphan(&self.folder, &progress).await?;
-        let process = process::Process::start(&self, &progress).await?;
+        let process = self.start_process(&progress).await?;
         Ok(Running::watch(self, process))
+    }
+
+    /// Processes of a postmaster that was killed a moment ago may still hold its memory: they notice
+    /// and end by themselves.
+    async fn start_process(&self, progress: &Progress) -> Result<Process, PostgresError> {
+        for _ in 0..(LEFTOVERS.as_millis() / PAUSE.as_millis()) {
+            match Process::start(self, progress).await {
+                Err(PostgresError::Ended { said, .. }) if said.contains("shared memory block") => {
+                    tracing::info!("waiting for processes of an earlier PostgreSQL to end");
+                    sleep(PAUSE).await;
+                }
+                started => return started,
+            }
+        }
+        Process::start(self, progress).await
     }
 }
 

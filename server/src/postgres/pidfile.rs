@@ -95,12 +95,41 @@ impl PidFile {
     }
 }
 
+/// Removes stale files whose process id is another process's by now, or a zombie's. PostgreSQL would
+/// take that one for its postmaster and never start; in a container, where the same few ids come
+/// back at every start and nobody may reap orphans, that is not rare. `postmaster.pid` also leads to
+/// shared memory that processes of a killed postmaster may still use, so the files stay while any
+/// process works in the database's folder, and where that cannot be seen.
+fn forget_misleading(folder: &Folder) -> Result<(), PostgresError> {
+    let files = [folder.cluster.join("postmaster.pid"), folder.socket.join(".s.PGSQL.5432.lock")];
+    for path in files {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
+        let exists = pid.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok());
+        if exists && !someone_works_in(&folder.cluster) {
+            tracing::warn!(file = %path.display(), "removing a stale file");
+            fs::remove_file(&path).map_err(PostgresError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a process has this folder as its own; `true` when that cannot be told.
+fn someone_works_in(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir("/proc") else { return true };
+    entries.flatten().any(|entry| {
+        let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<i32>().is_ok());
+        // What cannot be read is another user's, and so nobody of this database.
+        is_process && fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder)
+    })
+}
+
 /// Stops a postmaster that outlived its Tessera. The caller holds the lock: nobody needs it.
 pub(super) async fn stop_orphan(folder: &Folder, progress: &Progress) -> Result<(), PostgresError> {
-    let Some(found) = read(&folder.cluster)? else { return Ok(()) };
-    if !found.lives() {
-        return Ok(());
-    }
+    let found = match read(&folder.cluster)? {
+        Some(found) if found.lives() => found,
+        _ => return forget_misleading(folder),
+    };
     progress(&format!(
         "Stopping PostgreSQL process {} that an earlier run of Tessera left behind",
         found.pid

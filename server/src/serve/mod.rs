@@ -27,7 +27,7 @@ use self::{gate::Gate, startup::Database};
 use crate::{
     cli::output::Output,
     config::{Config, ConfigError},
-    data_folder::{self, MissingKeys},
+    data_folder::{self, Lock, MissingKeys},
     http::{self, AppState},
     postgres::Embedded,
     runtime::{self, StartError},
@@ -77,20 +77,9 @@ pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeErro
         // Nobody reads any more: no reason to stop serving.
         let _ = output.line(line);
     };
-    let (database, lock, missing) = match &config.database_url {
-        Some(url) => (Database::External(url.clone()), None, MissingKeys::Propose),
-        None => {
-            let data_dir = data_folder::open(&config.data_dir).map_err(StartError::from)?;
-            let lock = runtime::lock_for_server(&data_dir, tell).await?;
-            let embedded = Embedded::prepare(
-                &data_dir,
-                config.postgres_bin_dir.as_deref(),
-                config.database_max_connections,
-            )
-            .map_err(StartError::from)?;
-            let missing = runtime::missing_keys_of_embedded(&data_dir);
-            (Database::Embedded(Box::new(embedded)), Some(lock), missing)
-        }
+    let (mut database, lock, missing) = tokio::select! {
+        prepared = prepare(&config, tell) => prepared?,
+        _ = signals.recv() => return Ok(()),
     };
     let listener = bind(config.listen)?;
     let address = listener.local_addr()?;
@@ -104,7 +93,6 @@ pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeErro
     let router = gate.protect(http::router(state));
     let server = tokio::spawn(connections::serve(listener, router, signals.drain()));
 
-    let mut database = database;
     let outcome = tokio::select! {
         brought = startup::bring_up(&mut database, &authority, &keys, &config, output) => brought.map(|()| true),
         _ = signals.recv() => Ok(false),
@@ -134,6 +122,26 @@ pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeErro
     drop(lock);
     tracing::info!("stopped");
     Ok(outcome?)
+}
+
+/// Finds what no waiting can mend. Of the embedded database only the lock is waited for, while a
+/// command has it.
+async fn prepare(
+    config: &Config,
+    tell: impl Fn(&str),
+) -> Result<(Database, Option<Lock>, MissingKeys), StartError> {
+    if let Some(url) = &config.database_url {
+        return Ok((Database::External(url.clone()), None, MissingKeys::Propose));
+    }
+    let data_dir = data_folder::open(&config.data_dir)?;
+    let lock = runtime::lock_for_server(&data_dir, tell).await?;
+    let embedded = Embedded::prepare(
+        &data_dir,
+        config.postgres_bin_dir.as_deref(),
+        config.database_max_connections,
+    )?;
+    let missing = runtime::missing_keys_of_embedded(&data_dir);
+    Ok((Database::Embedded(Box::new(embedded)), Some(lock), missing))
 }
 
 /// Binds exactly this address. IPv6 wildcards take IPv4 too where the system does so by default.

@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     })
     .await?;
     remark(&format!(
-        "Loaded the audience {audience}: {} scopes added, {} changed, {} removed.",
+        "Loaded the audience {audience}. Scopes: {} added, {} changed, {} removed.",
         loaded.added, loaded.changed, loaded.removed
     ));
     Ok(())
