@@ -7,6 +7,8 @@
     unreachable_pub,
     unused_imports,
     clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
     reason = "each test program uses its own part of it"
 )]
 
