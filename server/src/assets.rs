@@ -33,12 +33,12 @@ const HASH_DIGITS: usize = 16;
 struct Site;
 
 /// URL paths of the console's files, or `None` when the site was not built.
-pub fn manifest() -> Option<app::assets::Assets> {
+pub(crate) fn manifest() -> Option<app::assets::Assets> {
     manifest_of::<Site>()
 }
 
 /// Answers `GET` and `HEAD` of `/assets/…` and of everything in `public/`.
-pub fn router() -> Router {
+pub(crate) fn router() -> Router {
     routes::<Site>()
 }
 
