@@ -12,6 +12,11 @@
 //! To add a page: one file below [`pages`], a line in [`app`], a route in `server::console`.
 
 #![recursion_limit = "256"]
+#![expect(clippy::needless_pass_by_value, reason = "a component owns its properties")]
+#![cfg_attr(
+    feature = "ssr",
+    expect(clippy::result_large_err, reason = "a problem is made once per failed request")
+)]
 
 pub mod app;
 pub mod assets;

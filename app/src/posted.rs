@@ -46,6 +46,7 @@ pub struct Minted {
 /// What a form asked for was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one per post, and it is moved once")]
 pub enum Outcome {
     /// Go there.
     Redirect {

@@ -27,7 +27,7 @@ pub fn PasswordField(
     // that answer a post.
     let ready = RwSignal::new(false);
     Effect::new(move |_| ready.set(true));
-    let shows = format!("#{id}");
+    let target = format!("#{id}");
     view! {
         <FieldFrame control label help>
             <div class="input-row">
@@ -48,7 +48,7 @@ pub fn PasswordField(
                     class="button"
                     hidden=move || !ready.get()
                     aria-pressed=move || if shown.get() { "true" } else { "false" }
-                    data-shows=shows
+                    data-shows=target
                     on:click=move |_| shown.update(|shown| *shown = !*shown)
                 >
                     "Show"

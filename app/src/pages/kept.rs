@@ -4,11 +4,11 @@
 //! page holds the values, and sends them again once there is a session.
 
 use leptos::prelude::*;
+use uuid::Uuid;
 
-use super::auth::AuthCard;
+use super::auth::{AuthCard, PageTop};
 use crate::{
     components::icon::{Glyph, Icon},
-    pages::auth::PageTop,
     posted::use_posted,
 };
 
@@ -23,45 +23,97 @@ pub fn KeptPage() -> impl IntoView {
             view! { <input type="hidden" name=name.clone() value=value.clone()/> }
         })
         .collect();
-    let shown: Vec<_> = posted
-        .values
-        .iter()
-        .filter(|(name, value)| name != "creation_key" && !value.is_empty())
+    let facts: Vec<_> = readable(&posted.values)
+        .into_iter()
         .map(|(name, value)| {
             view! {
                 <div>
-                    <dt>{name.replace('_', " ")}</dt>
-                    <dd>{value.clone()}</dd>
+                    <dt>{name}</dt>
+                    <dd>{value}</dd>
                 </div>
             }
         })
         .collect();
+    let lead = "Nothing you typed is lost, and nothing was changed.".into_any();
     view! {
         <PageTop/>
-        <AuthCard title="Your session has ended">
-            <div class="notice notice-warning" role="alert" tabindex="-1">
-                <Icon glyph=Glyph::Lock/>
-                <div>
-                    <p>
-                        "Nothing you typed is lost, and nothing was changed. Sign in in a new tab, come back to this page, then submit again."
-                    </p>
-                    <p class="notice-actions">
-                        <a class="button button-small" href="/sign-in" target="_blank" rel="noopener">
-                            "Sign in"
-                            <span class="visually-hidden">" (opens a new tab)"</span>
-                            " "
-                            <Icon glyph=Glyph::External/>
-                        </a>
-                    </p>
-                </div>
-            </div>
+        <AuthCard title="Your session has ended" lead>
             <form class="form" method="post" action=posted.path.clone()>
+                <div class="notice notice-warning" role="alert" tabindex="-1">
+                    <Icon glyph=Glyph::Lock/>
+                    <div>
+                        <p>"Sign in in a new tab, come back to this page, then submit again."</p>
+                        <p class="notice-actions">
+                            <a
+                                class="button button-small"
+                                href="/sign-in"
+                                target="_blank"
+                                rel="noopener"
+                            >
+                                "Sign in"
+                                <span class="visually-hidden">" (opens a new tab)"</span>
+                                " "
+                                <Icon glyph=Glyph::External/>
+                            </a>
+                        </p>
+                    </div>
+                </div>
                 {hidden}
-                <dl class="facts">{shown}</dl>
+                <dl class="facts">{facts}</dl>
                 <button class="button button-primary button-block" type="submit">
                     "Submit again"
                 </button>
             </form>
         </AuthCard>
+    }
+}
+
+/// What a person would recognise of the values: named as labels are, repeated ones together,
+/// without empty ones and ids.
+fn readable(values: &[(String, String)]) -> Vec<(String, String)> {
+    let mut facts: Vec<(String, String)> = Vec::new();
+    for (name, value) in values {
+        if value.trim().is_empty() || Uuid::try_parse(value).is_ok() {
+            continue;
+        }
+        let label = label(name);
+        match facts.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, values)) => {
+                values.push_str(", ");
+                values.push_str(value);
+            }
+            None => facts.push((label, value.clone())),
+        }
+    }
+    facts
+}
+
+/// A field's name as a label.
+fn label(name: &str) -> String {
+    let text = name.replace('_', " ");
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + characters.as_str()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_told_once_each_and_ids_are_not() {
+        let values = [
+            ("creation_key", "0193a5b0-0000-7000-8000-000000000000"),
+            ("name", "ci"),
+            ("description", " "),
+            ("scope", "a:b"),
+            ("scope", "c:d"),
+            ("ip_allow", "10.0.0.0/8"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let facts = readable(&values);
+        let lines: Vec<_> = facts.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(lines, ["Name: ci", "Scope: a:b, c:d", "Ip allow: 10.0.0.0/8"]);
     }
 }

@@ -12,17 +12,20 @@ pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// Reads a request's body.
-    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Box<Problem>> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
         if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Err(Problem::new(
+            return Err(Box::new(Problem::new(
                 ProblemCode::UnsupportedMediaType,
                 "Forms are sent as application/x-www-form-urlencoded.",
-            ));
+            )));
         }
         serde_urlencoded::from_bytes(body).map(Self).map_err(|_| {
-            Problem::new(ProblemCode::MalformedRequest, "The form's fields cannot be read.")
+            Box::new(Problem::new(
+                ProblemCode::MalformedRequest,
+                "The form's fields cannot be read.",
+            ))
         })
     }
 
@@ -64,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    fn read(body: &[u8]) -> Result<Form, Problem> {
+    fn read(body: &[u8]) -> Result<Form, Box<Problem>> {
         let mut headers = HeaderMap::new();
         let value = "application/x-www-form-urlencoded; charset=UTF-8";
         headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
@@ -104,8 +107,8 @@ mod tests {
             if let Some(content_type) = content_type {
                 headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
             }
-            let problem = Form::read(&headers, b"a=b").err().unwrap();
-            assert_eq!(problem.code, ProblemCode::UnsupportedMediaType);
+            let error = Form::read(&headers, b"a=b").err().unwrap();
+            assert_eq!(error.code, ProblemCode::UnsupportedMediaType);
         }
     }
 

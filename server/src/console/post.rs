@@ -26,6 +26,7 @@ pub(super) struct Post {
 }
 
 /// What a form asked for was done.
+#[expect(clippy::large_enum_variant, reason = "there is one per post, and it is moved once")]
 pub(super) enum Done {
     /// Go there; with these cookies.
     Redirect {
@@ -50,8 +51,8 @@ impl FromRequest<AppState> for Post {
             .map_err(IntoResponse::into_response)?;
         match Form::read(&visit.headers, &body) {
             Ok(form) => Ok(Self { visit, form }),
-            Err(problem) if visit.wants_json() => Err(ApiError::from(problem).into_response()),
-            Err(problem) => Err(render::problem(&visit, problem).await),
+            Err(problem) if visit.wants_json() => Err(ApiError::from(*problem).into_response()),
+            Err(problem) => Err(render::problem(&visit, *problem).await),
         }
     }
 }
