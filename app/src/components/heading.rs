@@ -14,11 +14,26 @@ pub fn Heading(
     let node = NodeRef::<H1>::new();
     take_focus(node);
     view! {
-        <leptos_meta::Title text/>
+        <DocumentTitle text/>
         <h1 tabindex="-1" node_ref=node>
             {text}
         </h1>
     }
+}
+
+/// The document's title.
+///
+/// The server's renderer reads it after the page, perhaps on another thread, where the page's
+/// signals are not to be found. So there the text is taken at once; only the browser's may change.
+#[component]
+pub fn DocumentTitle(
+    /// Its text, without the product's name.
+    #[prop(into)]
+    text: Signal<String>,
+) -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    let text = text.get_untracked();
+    view! { <leptos_meta::Title text/> }
 }
 
 /// Focuses an element once it is there, unless it was there from the beginning.

@@ -7,6 +7,7 @@ use leptos::{html::Dialog, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 use super::{
+    heading::DocumentTitle,
     icon::{Glyph, Icon},
     live::use_announcer,
 };
@@ -53,7 +54,7 @@ pub fn Panel(
     });
     let announcer = use_announcer();
     view! {
-        <leptos_meta::Title text=title/>
+        <DocumentTitle text=title/>
         <dialog
             class=format!("panel {size}")
             class:page=as_page
