@@ -49,8 +49,9 @@ export class Guard {
 
   private onFailure(request: Request): void {
     const reason = request.failure()?.errorText ?? "unknown";
-    // A page that is left while something loads aborts it; that is the browser's own doing.
-    if (reason === "net::ERR_ABORTED" || this.offline) return;
+    // The browser's own doing: a page that is left while something loads aborts it, and the answer
+    // to a post is not fetched again without asking.
+    if (["net::ERR_ABORTED", "net::ERR_CACHE_MISS"].includes(reason) || this.offline) return;
     this.violations.push(`failed request: ${request.method()} ${request.url()}: ${reason}`);
   }
 

@@ -16,14 +16,18 @@ export async function tabTo(page: Page, target: Locator, most = 80): Promise<voi
 /** The focus can be seen: on the element, its label, or what contains it. */
 async function expectVisibleFocus(target: Locator): Promise<void> {
   const seen = await target.evaluate((element) => {
-    const marked = (candidate: Element | null) => {
-      if (!candidate) return false;
-      const style = getComputedStyle(candidate);
-      return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
-    };
+    const outlined = (style: CSSStyleDeclaration) =>
+      (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none";
+    const marked = (candidate: Element | null) =>
+      candidate !== null &&
+      [undefined, "::before", "::after"].some((part) => outlined(getComputedStyle(candidate, part)));
     const label = element instanceof HTMLInputElement ? element.labels?.[0] : null;
-    const sibling = element.nextElementSibling;
-    return [element, label ?? null, element.parentElement, sibling].some(marked);
+    // A card shows the focus of the link that spans it.
+    const around = [];
+    for (let parent = element.parentElement; parent && around.length < 4; parent = parent.parentElement) {
+      around.push(parent);
+    }
+    return [element, label ?? null, element.nextElementSibling, ...around].some(marked);
   });
   expect(seen, `visible focus on ${target}`).toBe(true);
 }

@@ -15,6 +15,8 @@ const MARKUP = [
   `javascript:window.owned=1`,
 ];
 
+const CREATED_BEFORE = /already created|has created its token before/i;
+
 /** Nothing that was typed became an element, an attribute or a script. */
 async function expectInert(page: Page): Promise<void> {
   const found = await page.evaluate(() => ({
@@ -150,7 +152,7 @@ test("NUL and reordering characters are refused by name", async ({ tessera, admi
     extraHTTPHeaders: { origin: tessera.url, accept: "application/json" },
   });
   for (const [text, code] of [["a\0b", "U+0000"], ["a\u202Eb", "U+202E"], ["a\u0007b", "U+0007"]]) {
-    const form = { name: text, audiences: "default", scopes: "rivers:read", expires: "30d" };
+    const form = { name: text, audience: "default", scope: "rivers:read", expires: "30d" };
     const answer = await browser.post(`${console.tokensPath}/new`, { form });
     expect(answer.status()).toBe(422);
     expect(answer.headers()["content-type"]).toContain("application/problem+json");
@@ -191,23 +193,22 @@ test("an API and a scope that are not known are refused", async ({ tessera, admi
     storageState: adminState,
     extraHTTPHeaders: { origin: tessera.url, accept: "application/json" },
   });
-  const good = { name: "x", audiences: "default", scopes: "rivers:read", expires: "30d" };
-  for (const [field, value] of [
-    ["scopes", "rivers:fly"],
-    ["scopes", "*"],
-    ["scopes", "RIVERS:READ"],
-    ["audiences", "nobody"],
-    ["expires", "soon"],
-    ["expires", "-1d"],
+  const good = { name: "x", audience: "default", scope: "rivers:read", expires: "30d" };
+  for (const [field, value, atFault = field] of [
+    ["scope", "rivers:fly", "scopes"],
+    ["scope", "*", "scopes"],
+    ["scope", "RIVERS:READ", "scopes"],
+    ["audience", "nobody", "audiences"],
+    ["expires", "soon", "expires_at"],
+    ["expires", "-1d", "expires_at"],
     ["ip_allow", "10.0.0.0/64"],
-    ["not_before", "yesterday"],
     ["user", "nobody@example.com"],
   ]) {
     const answer = await browser.post(`${console.tokensPath}/new`, { form: { ...good, [field]: value } });
     expect(answer.status(), `${field}=${value}: ${await answer.text()}`).toBe(422);
     const problem = (await answer.json()) as { code: string; errors: { field: string }[] };
     expect(problem.code).toBe("validation_failed");
-    expect(problem.errors.map((error) => error.field)).toContain(field === "expires" ? "expires_at" : field);
+    expect(problem.errors.map((error) => error.field)).toContain(atFault);
   }
   await browser.dispose();
 });
@@ -232,7 +233,7 @@ test("bodies that are too large, of another kind or broken are refused", async (
 });
 
 test("a session that ends in the middle of the form keeps what was typed", async ({
-  console, page, context, guard, tessera, playwright,
+  console, page, context, guard, tessera, playwright, scripts,
 }) => {
   guard.expectStatus(401);
   const endings = {
@@ -242,7 +243,7 @@ test("a session that ends in the middle of the form keeps what was typed", async
       const other = await playwright.request.newContext({
         baseURL: tessera.url, storageState: state, extraHTTPHeaders: { origin: tessera.url }, maxRedirects: 0,
       });
-      expect((await other.post("/sign-out")).status()).toBe(303);
+      expect((await other.post("/sign-out", { form: {} })).status()).toBe(303);
       await other.dispose();
     },
   };
@@ -256,14 +257,19 @@ test("a session that ends in the middle of the form keeps what was typed", async
     await console.fillToken({ name, description: "kept", scopes: ["rivers:run"] });
     await end();
     await console.pressCreate();
-    const alert = console.panel.getByRole("alert").or(page.getByRole("alert").filter({ hasText: /session/i })).first();
-    await expect(alert).toContainText(/session has ended/i);
-    await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
-    await expect(page.getByLabel(/^Description/)).toHaveValue("kept");
+    await expect(page.getByText("Your session has ended")).toBeVisible();
+    // Without scripts the answer is a page that keeps what was typed and can send it again.
+    if (scripts) {
+      await expect(page.getByLabel("Name", { exact: true })).toHaveValue(name);
+      await expect(page.getByLabel(/^Description/)).toHaveValue("kept");
+    } else {
+      await expect(page.getByRole("main")).toContainText(name);
+      await expect(page.getByRole("main")).toContainText("kept");
+    }
 
     const [signIn] = await Promise.all([
       context.waitForEvent("page"),
-      alert.getByRole("link", { name: /Sign in/ }).click(),
+      page.getByRole("alert").getByRole("link", { name: /Sign in/ }).click(),
     ]);
     await signIn.getByLabel("E-mail").fill(ADMIN.email);
     await signIn.getByLabel("Password").fill(ADMIN.password);
@@ -271,7 +277,8 @@ test("a session that ends in the middle of the form keeps what was typed", async
     await expect(signIn.getByRole("heading", { level: 1 })).not.toHaveText("Sign in");
     await signIn.close();
 
-    await console.pressCreate();
+    if (scripts) await console.pressCreate();
+    else await page.getByRole("button", { name: "Submit again" }).click();
     await expect(console.secret).toBeVisible();
     await console.pressDone();
     await expect(console.row(name)).toContainText("rivers:run");
@@ -296,11 +303,11 @@ test("sending the same form again makes no second token", async ({
   const browser = await playwright.request.newContext({
     baseURL: tessera.url, storageState: adminState, extraHTTPHeaders: { origin: tessera.url },
   });
-  const form = { ...fields, name: "repeated", audiences: "default", scopes: "rivers:read", expires: "30d" };
+  const form = { ...fields, name: "repeated", audience: "default", scope: "rivers:read", expires: "30d" };
   const answers = await Promise.all(Array.from({ length: 8 }, () => browser.post(`${console.tokensPath}/new`, { form })));
   expect(answers.map((answer) => answer.status()).sort()).toEqual([200, ...Array<number>(7).fill(409)]);
   const refused = answers.find((answer) => answer.status() === 409)!;
-  expect(await refused.text()).toMatch(/already created/i);
+  expect(await refused.text()).toMatch(CREATED_BEFORE);
   expect(await refused.text()).not.toMatch(/tsr_[0-9A-Za-z]{36}/);
   await browser.dispose();
   expect(await tessera.tokens(workspace)).toHaveLength(1);
@@ -315,11 +322,12 @@ test("a reloaded or revisited reveal page shows no secret", async ({ console, pa
     // The address is that of an empty form: there was no other page to reload.
     await expect(console.panel.getByRole("heading", { name: "Add Token" })).toBeVisible();
   } else {
-    await expect(page.getByRole("main")).toContainText(/already created/i);
+    await expect(page.getByRole("main")).toContainText(CREATED_BEFORE);
   }
   expect(await page.content()).not.toContain(secret);
   await console.openTokens();
-  await page.goBack();
+  // Without scripts it answered a post: the browser asks before it would send that again.
+  await page.goBack().catch((error: Error) => expect(error.message).toContain("ERR_CACHE_MISS"));
   expect(await page.content()).not.toContain(secret);
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });

@@ -18,21 +18,24 @@ test("a member sees the workspace but not its tokens", async ({ console, page, g
   await console.open(`/workspaces/${workspace}`);
   await expect(page.getByRole("link", { name: "Add Token" })).toHaveCount(0);
 
-  for (const path of [console.tokensPath, `${console.tokensPath}/new`, `${console.tokensPath}/${id}`, `${console.tokensPath}/${id}/delete`]) {
-    const answer = await page.goto(path);
-    expect(answer!.status(), path).toBe(403);
-    await expect(page.getByRole("heading", { name: "Only administrators manage API tokens" })).toBeVisible();
+  for (const path of [console.tokensPath, `${console.tokensPath}/new`]) {
+    expect((await page.goto(path))!.status(), path).toBe(403);
+    await expect(page.getByRole("main")).toContainText("Only administrators manage API tokens");
+  }
+  // That the list is there is known; of a single token not even that needs to be told.
+  for (const path of [`${console.tokensPath}/${id}`, `${console.tokensPath}/${id}/delete`]) {
+    expect([403, 404]).toContain((await page.goto(path))!.status());
     expect(await page.content()).not.toContain("private-business");
   }
   for (const path of ["/workspaces/workspace-1", "/workspaces/workspace-1/settings/tokens"]) {
     expect((await page.goto(path))!.status(), path).toBe(404);
   }
 
-  const form = { name: "mine", audiences: "default", scopes: "rivers:read", expires: "30d" };
+  const form = { name: "mine", audience: "default", scope: "rivers:read", expires: "30d" };
   const headers = { origin: tessera.url };
   const post = (path: string) => page.context().request.post(path, { form, headers, maxRedirects: 0 });
   expect((await post(`${console.tokensPath}/new`)).status()).toBe(403);
-  expect((await post(`${console.tokensPath}/${id}/delete`)).status()).toBe(403);
+  expect([403, 404]).toContain((await post(`${console.tokensPath}/${id}/delete`)).status());
   expect((await post("/workspaces/workspace-1/settings/tokens/new")).status()).toBe(404);
   expect(await tessera.tokens(workspace)).toHaveLength(1);
 });
