@@ -1,0 +1,187 @@
+//! Tokens and the users that they act as.
+
+use std::net::IpAddr;
+
+use domain::token::{Page, Token, TokenState, UserSummary};
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::texts;
+
+/// A user, as other records name them.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User, example = json!({
+    "id": "0198c2c4-7a00-7000-8000-000000000001", "email": "ada@example.com", "name": "Ada"
+}))]
+pub(crate) struct UserBody {
+    /// The user's id.
+    id: Uuid,
+    /// The user's e-mail address.
+    email: String,
+    /// The user's name.
+    name: String,
+}
+
+impl From<UserSummary> for UserBody {
+    fn from(user: UserSummary) -> Self {
+        Self { id: user.id.0, email: user.email, name: user.name }
+    }
+}
+
+/// Whether a token can be used now.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = TokenState)]
+pub(crate) enum StateBody {
+    /// Enabled, begun, not expired.
+    Active,
+    /// Switched off.
+    Disabled,
+    /// Past its expiry.
+    Expired,
+    /// Not begun yet.
+    Scheduled,
+}
+
+impl From<TokenState> for StateBody {
+    fn from(state: TokenState) -> Self {
+        match state {
+            TokenState::Active => Self::Active,
+            TokenState::Disabled => Self::Disabled,
+            TokenState::Expired => Self::Expired,
+            TokenState::Scheduled => Self::Scheduled,
+        }
+    }
+}
+
+/// A token's record. Never its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token, example = token_example)]
+pub(crate) struct TokenBody {
+    /// Its id, for good.
+    id: Uuid,
+    /// Its number on this instance, for clients that need an integer.
+    num: i64,
+    /// The slug of its workspace.
+    workspace: String,
+    /// Its name.
+    name: String,
+    /// What it is for.
+    description: String,
+    /// The user that it acts as.
+    user: UserBody,
+    /// Who made it; null when it was made on the command line.
+    created_by: Option<UserBody>,
+    /// The APIs that it is meant for.
+    audiences: Vec<String>,
+    /// Its scopes as they were granted, without what they imply.
+    scopes: Vec<String>,
+    /// The switch.
+    enabled: bool,
+    /// Whether it can be used now.
+    active: bool,
+    /// What the record says now.
+    state: StateBody,
+    /// Prefix and last four characters of its secret, to tell it from others.
+    hint: String,
+    /// Not valid before this moment; null when it is valid from its creation.
+    #[serde(with = "time::serde::rfc3339::option")]
+    not_before: Option<OffsetDateTime>,
+    /// Not valid from this moment on; null when it never expires.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    /// Addresses and networks from which it may be used; empty is from anywhere.
+    ip_allow: Vec<String>,
+    /// When it was last verified with the code `VALID`, to the minute.
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_used_at: Option<OffsetDateTime>,
+    /// The caller's address then.
+    #[schema(value_type = Option<String>)]
+    last_used_ip: Option<IpAddr>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// When its record last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+impl From<Token> for TokenBody {
+    fn from(token: Token) -> Self {
+        Self {
+            id: token.id.0,
+            num: token.num,
+            workspace: token.workspace.into(),
+            name: token.name,
+            description: token.description.into(),
+            user: token.user.into(),
+            created_by: token.created_by.map(Into::into),
+            audiences: texts(token.audiences),
+            scopes: texts(token.scopes),
+            enabled: token.enabled,
+            active: token.active,
+            state: token.state.into(),
+            hint: token.hint,
+            not_before: token.not_before,
+            expires_at: token.expires_at,
+            ip_allow: token.ip_allow.iter().map(ToString::to_string).collect(),
+            last_used_at: token.last_used_at,
+            last_used_ip: token.last_used_ip,
+            created_at: token.created_at,
+            updated_at: token.updated_at,
+        }
+    }
+}
+
+/// One page of tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenPage)]
+pub(crate) struct TokenPageBody {
+    /// The rows.
+    items: Vec<TokenBody>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl From<Page<Token>> for TokenPageBody {
+    fn from(page: Page<Token>) -> Self {
+        Self { items: page.items.into_iter().map(Into::into).collect(), next: page.next }
+    }
+}
+
+/// A token as the examples show it.
+pub(crate) fn token_example() -> Value {
+    json!({
+        "id": "0198c2c4-7a00-7000-8000-00000000002a",
+        "num": 42,
+        "workspace": "workspace-1",
+        "name": "deploy-bot",
+        "description": "Runs rivers after a deployment",
+        "user": {
+            "id": "0198c2c4-7a00-7000-8000-000000000001",
+            "email": "ada@example.com",
+            "name": "Ada"
+        },
+        "created_by": {
+            "id": "0198c2c4-7a00-7000-8000-000000000001",
+            "email": "ada@example.com",
+            "name": "Ada"
+        },
+        "audiences": ["default"],
+        "scopes": ["rivers:run"],
+        "enabled": true,
+        "active": true,
+        "state": "active",
+        "hint": "tsr_…a1B2",
+        "not_before": null,
+        "expires_at": "2027-08-18T12:00:00Z",
+        "ip_allow": ["10.0.0.0/8"],
+        "last_used_at": null,
+        "last_used_ip": null,
+        "created_at": "2026-08-18T12:00:00Z",
+        "updated_at": "2026-08-18T12:00:00Z"
+    })
+}

@@ -1,0 +1,132 @@
+//! Answers of a verification.
+
+use domain::decision::{DecisionCode, Facts};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{UserBody, texts};
+
+/// A decision's stable code. Only `VALID` lets a call through.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[schema(as = DecisionCode)]
+pub(crate) enum CodeBody {
+    /// The token may do this.
+    Valid,
+    /// No such token, or one of a workspace that the caller may not ask about.
+    NotFound,
+    /// The text is no token: wrong form or wrong checksum.
+    Malformed,
+    /// The token is switched off.
+    Disabled,
+    /// The token is past its end.
+    Expired,
+    /// The token was deleted.
+    Revoked,
+    /// The token has not begun.
+    NotYetValid,
+    /// The token is not meant for this audience.
+    AudienceMismatch,
+    /// The token lacks a scope that was asked for.
+    InsufficientScope,
+    /// The token may not be used from this address.
+    IpDenied,
+    /// The token's user is disabled or has left the workspace.
+    OwnerDisabled,
+}
+
+impl From<DecisionCode> for CodeBody {
+    fn from(code: DecisionCode) -> Self {
+        match code {
+            DecisionCode::Valid => Self::Valid,
+            DecisionCode::NotFound => Self::NotFound,
+            DecisionCode::Malformed => Self::Malformed,
+            DecisionCode::Disabled => Self::Disabled,
+            DecisionCode::Expired => Self::Expired,
+            DecisionCode::Revoked => Self::Revoked,
+            DecisionCode::NotYetValid => Self::NotYetValid,
+            DecisionCode::AudienceMismatch => Self::AudienceMismatch,
+            DecisionCode::InsufficientScope => Self::InsufficientScope,
+            DecisionCode::IpDenied => Self::IpDenied,
+            DecisionCode::OwnerDisabled => Self::OwnerDisabled,
+        }
+    }
+}
+
+/// What a verification answers for a token that may do what was asked.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ValidToken, example = json!({
+    "valid": true,
+    "code": "VALID",
+    "token_id": "0198c2c4-7a00-7000-8000-00000000002a",
+    "workspace": "workspace-1",
+    "user": {
+        "id": "0198c2c4-7a00-7000-8000-000000000001",
+        "email": "ada@example.com",
+        "name": "Ada"
+    },
+    "audiences": ["default"],
+    "scopes": ["rivers:run"],
+    "expires_at": "2027-08-18T12:00:00Z"
+}))]
+pub(crate) struct ValidBody {
+    /// Always true.
+    valid: bool,
+    /// Always `VALID`.
+    code: CodeBody,
+    /// The token.
+    token_id: Uuid,
+    /// The slug of its workspace.
+    workspace: String,
+    /// The user that it acts as.
+    user: UserBody,
+    /// The APIs that it is meant for.
+    audiences: Vec<String>,
+    /// Its scopes and all that they imply.
+    scopes: Vec<String>,
+    /// Its end; null when it never expires.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+/// What a verification answers for any other: no more than the reason.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusedToken, example = json!({"valid": false, "code": "INSUFFICIENT_SCOPE"}))]
+pub(crate) struct RefusedBody {
+    /// Always false.
+    valid: bool,
+    /// Why not.
+    code: CodeBody,
+}
+
+/// The answer of a verification.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Verification)]
+pub(crate) enum VerificationBody {
+    /// The token may do this.
+    Valid(Box<ValidBody>),
+    /// It may not.
+    Refused(RefusedBody),
+}
+
+impl VerificationBody {
+    /// The answer to this decision. Facts are told only with a `VALID` one.
+    pub(in crate::http::rest) fn of(code: DecisionCode, facts: Option<&Facts>) -> Self {
+        match facts {
+            Some(facts) if code == DecisionCode::Valid => Self::Valid(Box::new(ValidBody {
+                valid: true,
+                code: code.into(),
+                token_id: facts.token_id.0,
+                workspace: facts.workspace.to_string(),
+                user: facts.user.clone().into(),
+                audiences: texts(facts.audiences.iter().cloned()),
+                scopes: texts(facts.granted.iter().cloned()),
+                expires_at: facts.expires_at,
+            })),
+            _ => Self::Refused(RefusedBody { valid: false, code: code.into() }),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Workspaces, their counts and their policy.
+
+use domain::workspace::{TokenCounts, WorkspaceCard, WorkspaceOverview};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// How many tokens a workspace has.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenCounts)]
+pub(crate) struct CountsBody {
+    /// All of them, deleted ones not counted.
+    total: i64,
+    /// Usable now.
+    active: i64,
+    /// Usable now and ending within 14 days.
+    expiring: i64,
+    /// Past their end.
+    expired: i64,
+    /// Switched off.
+    disabled: i64,
+    /// Never verified as valid.
+    never_used: i64,
+}
+
+impl From<TokenCounts> for CountsBody {
+    fn from(counts: TokenCounts) -> Self {
+        Self {
+            total: counts.total,
+            active: counts.active,
+            expiring: counts.expiring,
+            expired: counts.expired,
+            disabled: counts.disabled,
+            never_used: counts.never_used,
+        }
+    }
+}
+
+/// A workspace that the caller sees.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Workspace)]
+pub(crate) struct WorkspaceBody {
+    /// Its id.
+    id: Uuid,
+    /// Its name in paths.
+    #[schema(example = "workspace-1")]
+    slug: String,
+    /// Its name for people.
+    #[schema(example = "Workspace 1")]
+    name: String,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// The caller's role in it; null for administrators of the instance who are no members.
+    #[schema(example = "admin")]
+    role: Option<&'static str>,
+    /// Whether the caller may make and delete tokens in it.
+    may_manage_tokens: bool,
+    /// How many tokens it has.
+    counts: CountsBody,
+}
+
+impl From<WorkspaceCard> for WorkspaceBody {
+    fn from(card: WorkspaceCard) -> Self {
+        Self {
+            id: card.workspace.id.0,
+            slug: card.workspace.slug.into(),
+            name: card.workspace.name.into(),
+            created_at: card.workspace.created_at,
+            role: card.role.map(domain::roles::WorkspaceRole::as_str),
+            may_manage_tokens: card.may_manage_tokens,
+            counts: card.counts.into(),
+        }
+    }
+}
+
+/// Workspaces that the caller sees.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceList)]
+pub(crate) struct WorkspaceListBody {
+    /// All of them.
+    pub(in crate::http::rest) items: Vec<WorkspaceBody>,
+    /// Always null: the list has one page.
+    pub(in crate::http::rest) next: Option<String>,
+}
+
+/// A workspace with the rules for its tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkspaceWithPolicy)]
+pub(crate) struct WorkspaceOverviewBody {
+    #[serde(flatten)]
+    workspace: WorkspaceBody,
+    /// The rules in force.
+    policy: PolicyBody,
+}
+
+/// The rules for tokens of a workspace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
+pub(crate) struct PolicyBody {
+    /// Most tokens at a time; null is no limit.
+    max_tokens: Option<i64>,
+    /// Lifetime of a token whose maker names no expiry, in seconds; null is never expiring.
+    default_ttl_s: Option<i64>,
+    /// Longest lifetime, in seconds; null is no limit.
+    max_ttl_s: Option<i64>,
+    /// Whether a token may never expire.
+    allow_never: bool,
+    /// The prefix of new tokens.
+    #[schema(example = "tsr")]
+    prefix: String,
+    /// Whether no two tokens may share a name.
+    unique_names: bool,
+}
+
+impl From<WorkspaceOverview> for WorkspaceOverviewBody {
+    fn from(overview: WorkspaceOverview) -> Self {
+        let policy = overview.policy;
+        Self {
+            workspace: WorkspaceCard {
+                workspace: overview.workspace,
+                role: overview.role,
+                may_manage_tokens: overview.may_manage_tokens,
+                counts: overview.counts,
+            }
+            .into(),
+            policy: PolicyBody {
+                max_tokens: policy.max_tokens,
+                default_ttl_s: policy.default_ttl_s,
+                max_ttl_s: policy.max_ttl_s,
+                allow_never: policy.allow_never,
+                prefix: policy.prefix,
+                unique_names: policy.unique_names,
+            },
+        }
+    }
+}
