@@ -92,7 +92,7 @@ fn SaveButton(secret: crate::posted::Secret, name: String, keep: Callback<()>) -
     }
 }
 
-/// Offers `text` as the file `.env`. It goes by way of the browser's memory, not of a URL that
+/// Offers `text` as the file `tessera.env`. It goes by way of the browser's memory, not of a URL that
 /// would be kept.
 #[cfg(feature = "hydrate")]
 fn save(text: &str) -> bool {
@@ -106,7 +106,8 @@ fn save(text: &str) -> bool {
     let link = link.and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok());
     let saved = link.is_some_and(|link| {
         link.set_href(&url);
-        link.set_download(".env");
+        // A name that begins with a dot would be changed by some browsers.
+        link.set_download("tessera.env");
         link.click();
         true
     });

@@ -3,6 +3,7 @@
 use domain::problem::ProblemCode;
 use leptos::{
     either::{Either, EitherOf3},
+    html,
     prelude::*,
 };
 use leptos_router::hooks::use_location;
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     components::{
         icon::{Glyph, Icon},
+        live::use_announcer,
         panel::Panel,
         reveal::Reveal,
     },
@@ -82,6 +84,7 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     let typed = RwSignal::new(false);
     let kept = RwSignal::new(false);
     let version = use_list_version();
+    let announcer = use_announcer();
     let may_close = Callback::new(move |()| {
         if already.get_untracked() {
             true
@@ -94,6 +97,7 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     });
     let on_done = Callback::new(move |outcome| match outcome {
         Outcome::Minted(new) => {
+            announcer.say("The token is created. Copy it now.");
             minted.set(Some(new));
             version.bump();
         }
@@ -149,9 +153,17 @@ fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
 /// The form was sent twice: a reload, or an answer that got lost on its way.
 #[component]
 fn Already(list: String, new: String) -> impl IntoView {
+    let notice = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        if let Some(notice) = notice.get() {
+            request_animation_frame(move || {
+                let _ = notice.focus();
+            });
+        }
+    });
     view! {
         <div class="panel-body">
-            <div class="notice notice-warning" role="alert" tabindex="-1">
+            <div class="notice notice-warning" role="alert" tabindex="-1" node_ref=notice>
                 <Icon glyph=Glyph::Warning/>
                 <p>"This form has created its token before. It was not created a second time."</p>
             </div>

@@ -130,13 +130,25 @@ fn Body(
 #[component]
 fn Head(name: Memo<String>, paths: Memo<Paths>, place: Memo<Place>) -> impl IntoView {
     let heading = NodeRef::<html::H1>::new();
+    let focus = move || {
+        // It is built before it is put into the page.
+        request_animation_frame(move || {
+            if let Some(heading) = heading.get_untracked() {
+                let _ = heading.focus();
+            }
+        });
+    };
     let first_page = is_first_page();
-    Effect::new(move |_| {
-        if let Some(heading) = heading.get()
-            && !first_page
-        {
-            let _ = heading.focus();
+    Effect::new(move |before: Option<Option<String>>| {
+        let cursor = place.with(|place| place.cursor.clone());
+        // Somebody came from another page of the console, or turned to another page of the list.
+        // Who types or chooses above the list stays there.
+        let come = before.is_none() && !first_page;
+        let turned = before.is_some_and(|before| before != cursor);
+        if come || (turned && !is_typing()) {
+            focus();
         }
+        cursor
     });
     view! {
         <div class="page-head">
@@ -156,6 +168,12 @@ fn Head(name: Memo<String>, paths: Memo<Paths>, place: Memo<Place>) -> impl Into
             </div>
         </div>
     }
+}
+
+/// Whether the focus is on a control of the toolbar.
+fn is_typing() -> bool {
+    let element = document().active_element();
+    element.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "SELECT"))
 }
 
 /// Warns from nine tenths of the workspace's limit on.

@@ -58,12 +58,12 @@ pub fn Toolbar(
     let on_state = move |event| {
         let state = event_target_value(&event).parse().ok();
         let q = typed().trim().to_owned();
-        go(Place { state, q, ..place.get_untracked().from_start() }, false);
+        go(Place { q, state, ..place.get_untracked().from_start() }, false);
     };
     let on_sort = move |event| {
         let sort = event_target_value(&event).parse().unwrap_or_default();
         let q = typed().trim().to_owned();
-        go(Place { sort, q, ..place.get_untracked().from_start() }, false);
+        go(Place { q, sort, ..place.get_untracked().from_start() }, false);
     };
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
