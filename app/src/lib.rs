@@ -21,7 +21,10 @@
 pub mod app;
 pub mod assets;
 pub mod components;
-#[expect(missing_docs, reason = "the server macro makes a struct per function; its fields are the arguments")]
+#[expect(
+    missing_docs,
+    reason = "the server macro makes a struct per function; its fields are the arguments"
+)]
 pub mod fns;
 pub mod forms;
 pub mod next;

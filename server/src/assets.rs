@@ -125,7 +125,8 @@ fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
 /// Whether a file is for the web under this name: the manifest and the compressed forms are not.
 fn is_public(path: &str) -> bool {
     let escapes = path.split('/').any(|part| part == "." || part == ".." || part.contains('\\'));
-    let internal = path == "manifest.json" || path.ends_with(".br") || path.ends_with(".gz");
+    let compressed = [".br", ".gz"].iter().any(|ending| path.strip_suffix(ending).is_some());
+    let internal = path == "manifest.json" || compressed;
     !escapes && !internal && !path.contains(['{', '}'])
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a server waits for a command that uses the data folder.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(50);
 
 /// Why the core cannot be put together, or not be used.

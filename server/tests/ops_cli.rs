@@ -1,4 +1,5 @@
 //! The command line, beside a running server and without one.
+#![allow(clippy::allow_attributes, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod support;
 

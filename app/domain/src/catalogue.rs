@@ -135,12 +135,12 @@ impl Catalogue {
         &'a self,
         chosen: impl IntoIterator<Item = &'a ScopeName>,
     ) -> BTreeSet<&'a ScopeName> {
-        let implied: BTreeMap<_, _> =
+        let scopes: BTreeMap<_, _> =
             self.scopes().map(|scope| (&scope.name, &scope.implies)).collect();
         let mut reached = BTreeSet::new();
         let mut waiting: Vec<&ScopeName> = chosen.into_iter().collect();
         while let Some(name) = waiting.pop() {
-            let Some((name, implies)) = implied.get_key_value(name) else { continue };
+            let Some((name, implies)) = scopes.get_key_value(name) else { continue };
             if reached.insert(*name) {
                 waiting.extend(implies.iter());
             }

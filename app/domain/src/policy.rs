@@ -106,12 +106,9 @@ impl Policy {
 
     /// The end of a token made at `now` whose maker names none.
     pub fn default_expiry(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        let seconds = self.default_ttl_s.or_else(|| match (self.max_ttl_s, self.allow_never) {
-            (Some(longest), _) => Some(longest),
-            (None, true) => None,
-            // Never is refused and nothing else is said: the Standard lifetime.
-            (None, false) => Some(90 * DAY_S),
-        })?;
+        // Where never is refused and nothing else is said: the Standard lifetime.
+        let fallback = (!self.allow_never).then_some(90 * DAY_S);
+        let seconds = self.default_ttl_s.or(self.max_ttl_s).or(fallback)?;
         now.checked_add(Duration::seconds(seconds))
     }
 

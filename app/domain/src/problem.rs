@@ -83,7 +83,7 @@ pub struct FieldError {
 
 impl FieldError {
     /// An error of `field`.
-    pub fn new(field: impl Into<String>, message: impl ToString) -> Self {
+    pub fn new(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self { field: field.into(), message: message.to_string() }
     }
 }

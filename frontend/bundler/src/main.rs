@@ -23,6 +23,7 @@ mod cache;
 mod compress;
 mod mode;
 mod progress;
+mod prune;
 mod root;
 mod site;
 mod style;

@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{cache::hash, mode::Mode, progress::Progress, root::Root};
+use crate::{cache::hash, mode::Mode, progress::Progress, prune, root::Root};
 
 /// Changes whenever the same WebAssembly would give other bindings.
-const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 1";
+const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 2";
 
 /// What wasm-bindgen makes.
 pub(crate) struct Bindings {
@@ -57,6 +57,7 @@ fn compile(root: &Root, mode: Mode) -> Result<PathBuf> {
         .current_dir(root.join("."))
         .args(["build", "--package", "frontend", "--target", "wasm32-unknown-unknown"])
         .args(["--profile", mode.profile(), "--message-format", "json-render-diagnostics"])
+        .args(["--config", &format!("build.rustflags={}", short_paths(root)?)])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
@@ -66,6 +67,26 @@ fn compile(root: &Root, mode: Mode) -> Result<PathBuf> {
     }
     artifact(&String::from_utf8_lossy(&output.stdout))
         .context("cargo told of no WebAssembly of the crate `frontend`")
+}
+
+/// Flags that shorten the paths of source files in panic messages: browsers need not load, nor
+/// learn, where on this machine they are. A TOML array; Cargo appends it to the configured flags.
+fn short_paths(root: &Root) -> Result<String> {
+    let cargo_home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+    let registries = cargo_home.map(|home| home.join("registry/src")).into_iter();
+    let mut folders = vec![root.join("")];
+    for entry in registries.filter_map(|folder| fs::read_dir(folder).ok()).flatten() {
+        folders.push(entry?.path().join(""));
+    }
+    let flags: Vec<String> = folders
+        .iter()
+        .filter_map(|folder| folder.to_str())
+        .map(|folder| format!("--remap-path-prefix={folder}="))
+        .collect();
+    // A JSON array of strings is a TOML one.
+    Ok(serde_json::to_string(&flags)?)
 }
 
 /// The WebAssembly among Cargo's messages (one JSON object in each line).
@@ -83,14 +104,20 @@ fn artifact(messages: &str) -> Option<PathBuf> {
 }
 
 fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
+    // Not validated: the compiler's output is well formed, and this halves the time.
+    let mut module = walrus::ModuleConfig::new()
+        .strict_validate(false)
+        .generate_name_section(mode == Mode::Dev)
+        .generate_producers_section(false)
+        .parse(content)
+        .context("what the compiler made is no WebAssembly")?;
+    prune::remove_unreachable(&mut module)?;
     Bindgen::new()
-        .input_bytes("frontend", content.to_vec())
+        .input_module("frontend", module)
         .web(true)?
         .typescript(false)
         // The loader names the WebAssembly; without a default, no unhashed name is left in the text.
         .omit_default_module_path(true)
-        .remove_name_section(mode == Mode::Release)
-        .remove_producers_section(true)
         .generate(folder)
         .context("wasm-bindgen failed")
 }

@@ -52,7 +52,7 @@ pub enum ServiceError {
 
 impl ServiceError {
     /// One field that cannot be used.
-    pub fn invalid(field: &str, message: impl ToString) -> Self {
+    pub fn invalid(field: &str, message: impl std::fmt::Display) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 

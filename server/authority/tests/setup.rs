@@ -1,5 +1,11 @@
 //! First start, by link and by command line.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
 
 mod support;
 

@@ -1,5 +1,11 @@
 //! Tokens: create, list, show, delete, and who may.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
 
 mod support;
 

@@ -1,5 +1,11 @@
 //! "May this token do this?": every code that can be reached, and who may ask.
-#![allow(missing_docs, reason = "tests")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
 
 mod support;
 

@@ -6,7 +6,7 @@ use crate::{Outcome, server::Running};
 
 /// Seconds of a measurement; long enough for its throughput to settle.
 const SECONDS: u32 = 4;
-/// Clock ticks of /proc/PID/stat in a second (USER_HZ, 100 on Linux).
+/// Clock ticks of /proc/PID/stat in a second (`USER_HZ`, 100 on Linux).
 const TICKS: f64 = 100.0;
 
 /// What is sent.

@@ -3,12 +3,12 @@
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Cli, Failure, Output};
+use super::{Cli, Failure, output};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The shell; for bash: tessera completions bash > /etc/bash_completion.d/tessera
+    /// The shell; its output goes to where that shell looks for completions
     shell: Shell,
 }
 
@@ -16,5 +16,5 @@ pub(super) fn run(arguments: &Args) -> Result<(), Failure> {
     // Into memory first: the generator panics when it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "tessera", &mut script);
-    Ok(Output.text(&script)?)
+    Ok(output::text(&script)?)
 }

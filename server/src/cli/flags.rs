@@ -19,8 +19,8 @@ pub(super) struct Flags {
     /// The folder of the embedded database and the keys [default: data]
     #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<String>,
-    /// A PostgreSQL to use instead of the embedded one; with a password better by TESSERA_DATABASE_URL
-    #[arg(long, global = true, value_name = "URL", hide_default_value = true)]
+    /// A PostgreSQL to use instead of the embedded one; a password is better given by a variable
+    #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// The file of the keys [default: keys.toml in the data folder]
     #[arg(long, global = true, value_name = "FILE")]
@@ -42,8 +42,11 @@ pub(super) struct ServerFlags {
     /// The address to listen on [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// The origin that browsers use, such as https://tessera.example.com [default: http://ADDRESS:PORT]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The origin that browsers use, such as https://tessera.example.com [default: http://ADDRESS:PORT]"
+    )]
     public_url: Option<String>,
     /// A network of proxies whose X-Forwarded-For is believed; may be given more than once
     #[arg(long = "trusted-proxies", value_name = "NETWORK")]

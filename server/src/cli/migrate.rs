@@ -1,7 +1,7 @@
 //! `tessera migrate`: brings the schema up to date. The server does the same when it starts.
 
 use super::{
-    Failure, Output,
+    Failure, output,
     session::{self, Expect},
 };
 use crate::config::Config;
@@ -9,7 +9,7 @@ use crate::config::Config;
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     session::with(&config, Expect::Nothing, async |session| {
         session.authority.ready().await?;
-        Ok(Output.line("The database is up to date.")?)
+        Ok(output::line("The database is up to date.")?)
     })
     .await
 }

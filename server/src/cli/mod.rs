@@ -30,7 +30,6 @@ use clap::{Parser, Subcommand};
 use self::{
     failure::Failure,
     flags::{Flags, ServerFlags},
-    output::Output,
 };
 use crate::{config::Config, serve::Signals, telemetry};
 

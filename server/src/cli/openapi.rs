@@ -1,8 +1,8 @@
 //! `tessera openapi`: the document that the server gives at `/api/openapi.json`.
 
-use super::{Failure, Output};
+use super::{Failure, output};
 use crate::http::openapi;
 
 pub(super) fn run() -> Result<(), Failure> {
-    Ok(Output.json(&openapi::document())?)
+    Ok(output::json(&openapi::document())?)
 }

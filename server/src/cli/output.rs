@@ -7,45 +7,39 @@ use std::{
 
 use serde::Serialize;
 
-/// Standard output, line by line.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Output;
+/// Prints a line at once.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
 
-impl Output {
-    /// Prints a line at once.
-    pub(crate) fn line(self, text: &str) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{text}")?;
-        stdout.flush()
-    }
+/// Prints a value as indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+    line(&text)
+}
 
-    /// Prints a value as indented JSON.
-    pub(crate) fn json(self, value: &impl Serialize) -> io::Result<()> {
-        let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-        self.line(&text)
-    }
+/// Prints rows under headings, in columns.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    line(columns(headings, rows).trim_end_matches('\n'))
+}
 
-    /// Prints rows under headings, in columns.
-    pub(crate) fn table(self, headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-        self.line(table(headings, rows).trim_end_matches('\n'))
+/// Prints labels and values, one pair a line.
+pub(crate) fn pairs(pairs: &[(&str, String)]) -> io::Result<()> {
+    let width = pairs.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (label, value) in pairs {
+        let _ = writeln!(text, "{label:width$}  {}", plain(value));
     }
+    line(text.trim_end_matches('\n'))
+}
 
-    /// Prints labels and values, one pair a line.
-    pub(crate) fn pairs(self, pairs: &[(&str, String)]) -> io::Result<()> {
-        let width = pairs.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
-        let mut text = String::new();
-        for (label, value) in pairs {
-            let _ = writeln!(text, "{label:width$}  {}", plain(value));
-        }
-        self.line(text.trim_end_matches('\n'))
-    }
-
-    /// Prints text that ends with its own newline.
-    pub(crate) fn text(self, bytes: &[u8]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
-        stdout.flush()
-    }
+/// Prints text that ends with its own newline.
+pub(crate) fn text(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
 }
 
 /// A remark on standard error, beside what standard output answers.
@@ -67,7 +61,7 @@ pub(crate) fn plain(text: &str) -> String {
         .collect()
 }
 
-fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
+fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
     let widths: Vec<usize> = (0..headings.len())
@@ -100,7 +94,7 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows =
             [vec!["a".to_owned(), "x".to_owned()], vec!["longer".to_owned(), "y".to_owned()]];
-        assert_eq!(table(&["N", "NAME"], &rows), "N       NAME\na       x\nlonger  y\n");
+        assert_eq!(columns(&["N", "NAME"], &rows), "N       NAME\na       x\nlonger  y\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `tessera serve`.
 
-use super::{Failure, Output};
+use super::Failure;
 use crate::{config::Config, serve, telemetry};
 
 /// A page is rendered by recursion over the types of its views. Without optimisation the deepest
@@ -13,5 +13,5 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
         .thread_stack_size(WORKER_STACK)
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(serve::run(config.clone(), &Output))?)
+    Ok(runtime.block_on(serve::run(config.clone()))?)
 }

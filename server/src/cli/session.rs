@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long to wait for a server that is starting, or for another command.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(50);
 
 /// What a command expects to find.

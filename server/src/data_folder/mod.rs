@@ -61,11 +61,10 @@ pub(crate) fn open(path: &Path) -> Result<PathBuf, FolderError> {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(failed(error));
                 }
-                // The mode must not depend on the umask of whoever started the server.
-                _ => {
-                    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(failed)?
-                }
+                _ => {}
             }
+            // The mode must not depend on the umask of whoever started the server.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),
     }

@@ -71,13 +71,13 @@ fn choose(
     if let Some((folder, wanted)) = made_by {
         let versions: BTreeSet<u32> = candidates.iter().map(|found| found.version).collect();
         let found = candidates.into_iter().find(|found| found.version == wanted);
-        return found.ok_or_else(|| match versions.is_empty() {
-            true => none(),
-            false => {
-                let names: Vec<_> =
-                    versions.iter().map(|version| format!("PostgreSQL {version}")).collect();
-                PostgresError::OtherVersion { folder, wanted, found: names.join(" and ") }
+        return found.ok_or_else(|| {
+            if versions.is_empty() {
+                return none();
             }
+            let names: Vec<_> =
+                versions.iter().map(|version| format!("PostgreSQL {version}")).collect();
+            PostgresError::OtherVersion { folder, wanted, found: names.join(" and ") }
         });
     }
     // Of equal versions the first, which comes from PATH, is the one that the user means.

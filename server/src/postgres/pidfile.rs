@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::{POLL, PostgresError, cluster::Progress, folder::Folder};
 
 /// How long an orphan may take to finish what it does.
-const FAST: Duration = Duration::from_secs(60);
+const FAST: Duration = Duration::from_mins(1);
 /// How long it may take to drop everything; the next start recovers.
 const IMMEDIATE: Duration = Duration::from_secs(10);
 

@@ -25,7 +25,7 @@ pub(crate) use self::signals::Signals;
 
 use self::{gate::Gate, startup::Database};
 use crate::{
-    cli::output::Output,
+    cli::output,
     config::{Config, ConfigError},
     data_folder::{self, Lock, MissingKeys},
     http::{self, AppState},
@@ -71,11 +71,11 @@ fn bind_reason(address: SocketAddr, cause: &io::Error) -> String {
 }
 
 /// Runs until a signal ends it.
-pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeError> {
+pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::catch()?;
     let tell = |line: &str| {
         // Nobody reads any more: no reason to stop serving.
-        let _ = output.line(line);
+        let _ = output::line(line);
     };
     let (mut database, lock, missing) = tokio::select! {
         prepared = prepare(&config, tell) => prepared?,
@@ -86,33 +86,33 @@ pub(crate) async fn run(config: Config, output: &Output) -> Result<(), ServeErro
     let config = Arc::new(config.bound(address));
     let keys = runtime::keys(&config, missing)?;
     let authority = runtime::authority(&config, &database.url(), &keys)?;
-    startup::announce(&config, address, output);
+    startup::announce(&config, address);
 
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let router = gate.protect(http::router(state));
     let server = tokio::spawn(connections::serve(listener, router, signals.drain()));
 
-    let outcome = tokio::select! {
-        brought = startup::bring_up(&mut database, &authority, &keys, &config, output) => brought.map(|()| true),
-        _ = signals.recv() => Ok(false),
+    let brought = tokio::select! {
+        brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),
+        _ = signals.recv() => None,
     };
-    let outcome = match outcome {
-        Ok(true) => {
+    let outcome = match brought {
+        Some(Ok(link)) => {
             gate.open();
-            startup::welcome(&authority, &config, output).await;
+            startup::welcome(link.as_ref(), &config);
             let background = tokio::spawn(authority.clone().run_background());
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
             background.abort();
             Ok(())
         }
-        Ok(false) => Ok(()),
-        Err(error) => Err(error),
+        Some(Err(error)) => Err(error),
+        None => Ok(()),
     };
     signals.begin_drain();
     let hurried = tokio::select! {
-        _ = async { let _ = server.await; authority.close().await } => false,
+        () = async { let _ = server.await; authority.close().await } => false,
         signal = signals.recv() => {
             tracing::warn!(signal, "stopping at once");
             true

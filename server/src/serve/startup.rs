@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use authority::{Authority, ServiceError};
+use authority::{Authority, ServiceError, secret::SetupSecret};
 use tokio::time::sleep;
 
 use crate::{
-    cli::output::Output,
-    config::{Config, DatabaseUrl, values::is_loopback},
+    cli::output,
+    config::{Config, DatabaseUrl, Setting, values::is_loopback},
     data_folder::KeysFile,
     postgres::{Embedded, Running},
     runtime::{self, StartError, describe},
@@ -47,18 +47,17 @@ impl Database {
 }
 
 /// Says where it listens. Also for programs: `Listening on <origin>` is a line of its own.
-pub(super) fn announce(config: &Config, address: SocketAddr, output: &Output) {
-    let _ = output.line(&format!("Tessera {}", env!("CARGO_PKG_VERSION")));
-    match &config.database_url {
-        Some(url) => {
-            let _ = output.line(&format!("Database: {}", url.redacted()));
-        }
-        None => {
-            let source = config.source(crate::config::Setting::DataDir);
-            let _ = output.line(&format!("Data folder: {} ({source})", config.data_dir.display()));
-        }
-    }
-    let _ = output.line(&format!("Listening on http://{address}"));
+pub(super) fn announce(config: &Config, address: SocketAddr) {
+    let _ = output::line(&format!("Tessera {}", env!("CARGO_PKG_VERSION")));
+    let place = config.database_url.as_ref().map_or_else(
+        || {
+            let source = config.source(Setting::DataDir);
+            format!("Data folder: {} ({source})", config.data_dir.display())
+        },
+        |url| format!("Database: {}", url.redacted()),
+    );
+    let _ = output::line(&place);
+    let _ = output::line(&format!("Listening on http://{address}"));
     if config.public_url.scheme() == "http" && !is_loopback(&config.public_url) {
         tracing::warn!(
             public_url = config.public_origin(),
@@ -67,19 +66,18 @@ pub(super) fn announce(config: &Config, address: SocketAddr, output: &Output) {
     }
 }
 
-/// Starts or waits for the database and brings it up to date. Fails only where waiting cannot help.
+/// Starts or waits for the database, brings it up to date, and makes a set-up link while there is
+/// no organisation. Fails only where waiting cannot help.
 pub(super) async fn bring_up(
     database: &mut Database,
     authority: &Authority,
     keys: &KeysFile,
     config: &Config,
-    output: &Output,
-) -> Result<(), StartError> {
+) -> Result<Option<SetupSecret>, StartError> {
     if let Database::Embedded(embedded) = database {
-        let printer = output.clone();
         let version = embedded.binaries().version;
         let tell = move |line: &str| {
-            let _ = printer.line(line);
+            let _ = output::line(line);
         };
         *database = Database::Running(embedded.as_ref().clone().start(tell).await?);
         tracing::info!(version, "the embedded PostgreSQL runs");
@@ -91,12 +89,16 @@ pub(super) async fn bring_up(
     let mut pause = FIRST_PAUSE;
     let mut told = false;
     loop {
-        match runtime::settle(authority, keys, config).await {
-            Ok(()) => return Ok(()),
+        let attempt = async {
+            runtime::settle(authority, keys, config).await?;
+            Ok(authority.setup().issue_link(&runtime::operator(authority)).await?)
+        };
+        match attempt.await {
+            Ok(link) => return Ok(link),
             Err(StartError::Service(error @ ServiceError::Unavailable(_))) => {
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");
                 if !told {
-                    let _ = output.line(&format!(
+                    let _ = output::line(&format!(
                         "Waiting for the database {place}: it cannot be reached; trying again until it can"
                     ));
                     told = true;
@@ -109,20 +111,14 @@ pub(super) async fn bring_up(
     }
 }
 
-/// Prints the set-up link while there is no organisation, and where to go. The link is printed and
-/// not logged: whoever has it becomes the owner.
-pub(super) async fn welcome(authority: &Authority, config: &Config, output: &Output) {
+/// Prints the set-up link, if any, and where to go. The link is printed and not logged: whoever has
+/// it becomes the owner.
+pub(super) fn welcome(link: Option<&SetupSecret>, config: &Config) {
     let origin = config.public_origin();
-    let context = runtime::operator(authority);
-    match authority.setup().issue_link(&context).await {
-        Ok(Some(secret)) => {
-            let _ =
-                output.line("Open this link to set Tessera up (it works once, within 24 hours):");
-            let _ = output.line(&format!("    {origin}/setup/{}", secret.expose()));
-        }
-        Ok(None) => {}
-        Err(error) => error.log(&context.request_id),
+    if let Some(secret) = link {
+        let _ = output::line("Open this link to set Tessera up (it works once, within 24 hours):");
+        let _ = output::line(&format!("    {origin}/setup/{}", secret.expose()));
     }
-    let _ = output.line(&format!("Ready: {origin}"));
+    let _ = output::line(&format!("Ready: {origin}"));
     tracing::info!(listen = %config.listen, "ready");
 }

@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 client: one request per connection, everything under the test's control.
 
 use std::{
+    fmt::Write as _,
     io::{self, Read, Write},
     net::TcpStream,
     time::Duration,
@@ -84,19 +85,19 @@ impl Request {
     /// Sends it.
     pub fn try_send(self) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         let given =
             |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         if !given("host") {
-            head.push_str(&format!("host: {}\r\n", self.address));
+            let _ = write!(head, "host: {}\r\n", self.address);
         }
         let bodiless = self.body.is_empty() && matches!(self.method.as_str(), "GET" | "HEAD");
         if !bodiless && !given("content-length") && !given("transfer-encoding") {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            let _ = write!(head, "content-length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("connection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;

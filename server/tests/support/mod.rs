@@ -13,6 +13,7 @@
     dead_code,
     unreachable_pub,
     unused_imports,
+    clippy::expect_used,
     clippy::allow_attributes,
     reason = "each test program uses its own part of it"
 )]

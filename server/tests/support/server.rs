@@ -123,8 +123,12 @@ impl ServerBuilder {
             folder,
         };
         let listening = server.wait_for_line("Listening on ");
-        server.address =
-            listening.rsplit("http://").next().unwrap_or_default().trim_end_matches('/').to_owned();
+        listening
+            .rsplit("http://")
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/')
+            .clone_into(&mut server.address);
         if self.wait {
             server.wait_until_ready();
         }

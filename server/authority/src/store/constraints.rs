@@ -174,7 +174,8 @@ const VIOLATIONS: &[(&str, &str)] = &[
 async fn every_constraint_refuses_what_it_forbids(pool: PgPool) {
     sqlx::raw_sql(WORLD).execute(&pool).await.unwrap();
     for (constraint, statement) in VIOLATIONS {
-        let error = query(sqlx::AssertSqlSafe(*statement)).execute(&pool).await.expect_err(constraint);
+        let error =
+            query(sqlx::AssertSqlSafe(*statement)).execute(&pool).await.expect_err(constraint);
         let database = error.as_database_error().expect(constraint);
         assert_eq!(database.constraint(), Some(*constraint), "{statement}: {database}");
     }

@@ -69,7 +69,7 @@ impl StoreError {
         matches!(self, Self::Constraint(name) if name == constraint)
     }
 
-    pub(crate) fn corrupt(column: &'static str, row: impl ToString) -> Self {
+    pub(crate) fn corrupt(column: &'static str, row: impl std::fmt::Display) -> Self {
         Self::Corrupt { column, row: row.to_string() }
     }
 }

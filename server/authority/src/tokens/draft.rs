@@ -143,12 +143,12 @@ impl TokenDraft {
         if self.scopes.is_empty() {
             errors.push(FieldError::new("scopes", "must name at least one scope"));
         }
-        let knows = |catalogue: &Catalogue, text: &str| {
+        let defines = |catalogue: &Catalogue, text: &str| {
             catalogue.scopes().any(|scope| scope.name.as_ref() == text)
         };
         let mut scopes = BTreeSet::new();
         for text in self.scopes.iter().collect::<BTreeSet<_>>() {
-            let known = chosen.iter().any(|stored| knows(&stored.catalogue, text));
+            let known = chosen.iter().any(|stored| defines(&stored.catalogue, text));
             match text.parse::<ScopeName>() {
                 Ok(name) if known => {
                     if rules.grantable.is_some_and(|held| !held.contains(&name)) {

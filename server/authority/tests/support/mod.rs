@@ -1,6 +1,13 @@
 //! A small world to test in: a founded instance, a clock that the test sets, contexts by role.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this module")]
-#![allow(missing_docs, clippy::missing_panics_doc, reason = "tests")]
+#![allow(
+    clippy::allow_attributes,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "each test file uses its own part of this module, and a test that panics has failed"
+)]
 
 use std::sync::{Arc, Mutex};
 

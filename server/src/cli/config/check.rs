@@ -1,8 +1,9 @@
 //! `tessera config check`: the effective values and where each came from.
 
 use super::super::{
-    Failure, Output,
+    Failure,
     flags::{Flags, ServerFlags},
+    output,
 };
 use crate::config::effective;
 
@@ -20,7 +21,7 @@ pub(super) fn run(arguments: &Args, flags: &Flags) -> Result<(), Failure> {
     let config = flags.load(&arguments.server)?;
     let rows = effective(&config);
     if arguments.json {
-        return Ok(Output.json(&rows)?);
+        return Ok(output::json(&rows)?);
     }
     let rows: Vec<Vec<String>> = rows
         .into_iter()
@@ -28,5 +29,5 @@ pub(super) fn run(arguments: &Args, flags: &Flags) -> Result<(), Failure> {
             vec![row.setting.to_owned(), row.value.unwrap_or_else(|| "-".to_owned()), row.source]
         })
         .collect();
-    Ok(Output.table(&["SETTING", "VALUE", "FROM"], &rows)?)
+    Ok(output::table(&["SETTING", "VALUE", "FROM"], &rows)?)
 }

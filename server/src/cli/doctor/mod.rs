@@ -6,7 +6,7 @@ mod checks;
 
 use serde::Serialize;
 
-use super::{Failure, Output, flags::ServerFlags};
+use super::{Failure, flags::ServerFlags, output};
 use crate::config::{Config, ConfigError};
 
 /// Arguments.
@@ -73,7 +73,7 @@ pub(super) async fn run(
         Err(error) => vec![Finding::fail("configuration", error.to_string())],
     };
     if arguments.json {
-        Output.json(&findings)?;
+        output::json(&findings)?;
     } else {
         for finding in &findings {
             let verdict = match finding.verdict {
@@ -81,10 +81,10 @@ pub(super) async fn run(
                 Verdict::Warn => "warn",
                 Verdict::Fail => "fail",
             };
-            Output.line(&format!(
+            output::line(&format!(
                 "{verdict}  {:14}  {}",
                 finding.check,
-                super::output::plain(&finding.detail)
+                output::plain(&finding.detail)
             ))?;
         }
     }

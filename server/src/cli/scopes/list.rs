@@ -1,7 +1,7 @@
 //! `tessera scopes list`.
 
 use super::super::{
-    Failure, Output,
+    Failure, output,
     session::{self, Expect},
 };
 use crate::config::Config;
@@ -29,7 +29,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         }
     }
     if arguments.json {
-        return Ok(Output.json(&catalogues)?);
+        return Ok(output::json(&catalogues)?);
     }
     let mut rows = Vec::new();
     for catalogue in &catalogues {
@@ -45,5 +45,5 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             }
         }
     }
-    Ok(Output.table(&["AUDIENCE", "SCOPE", "IMPLIES", "DESCRIPTION"], &rows)?)
+    Ok(output::table(&["AUDIENCE", "SCOPE", "IMPLIES", "DESCRIPTION"], &rows)?)
 }

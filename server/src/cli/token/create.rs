@@ -6,8 +6,8 @@ use domain::{expiry, names::Slug};
 
 use super::{
     super::{
-        Failure, Output,
-        output::remark,
+        Failure,
+        output::{self, remark},
         session::{self, Expect},
     },
     moment, slug,
@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     })
     .await?;
     let token = &minted.token;
-    if let Err(error) = Output.line(minted.secret.expose()) {
+    if let Err(error) = output::line(minted.secret.expose()) {
         return Err(Failure::new(format_args!(
             "token {} was created, but its secret could not be printed ({error}); delete it",
             token.id

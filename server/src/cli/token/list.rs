@@ -8,7 +8,7 @@ use domain::{
 
 use super::{
     super::{
-        Failure, Output,
+        Failure, output,
         session::{self, Expect},
     },
     moment, slug,
@@ -58,7 +58,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     })
     .await?;
     if arguments.json {
-        return Ok(Output.json(&tokens)?);
+        return Ok(output::json(&tokens)?);
     }
     let rows: Vec<Vec<String>> = tokens
         .iter()
@@ -74,5 +74,5 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             ]
         })
         .collect();
-    Ok(Output.table(&["ID", "NAME", "HINT", "STATE", "USER", "EXPIRES", "LAST USED"], &rows)?)
+    Ok(output::table(&["ID", "NAME", "HINT", "STATE", "USER", "EXPIRES", "LAST USED"], &rows)?)
 }

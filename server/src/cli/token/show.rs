@@ -4,7 +4,7 @@ use domain::{ids::TokenId, token::Token};
 
 use super::{
     super::{
-        Failure, Output,
+        Failure, output,
         session::{self, Expect},
     },
     id, moment,
@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         Ok(session.authority.tokens().show(&session.context(), arguments.id).await?)
     })
     .await?;
-    if arguments.json { Ok(Output.json(&token)?) } else { Ok(Output.pairs(&pairs(&token))?) }
+    if arguments.json { Ok(output::json(&token)?) } else { Ok(output::pairs(&pairs(&token))?) }
 }
 
 fn pairs(token: &Token) -> Vec<(&'static str, String)> {

@@ -3,8 +3,8 @@
 use authority::NewWorkspace;
 
 use super::super::{
-    Failure, Output,
-    output::remark,
+    Failure,
+    output::{self, remark},
     session::{self, Expect},
 };
 use crate::config::Config;
@@ -24,7 +24,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     session::with(&config, Expect::Existing, async |session| {
         let new = NewWorkspace { slug: arguments.slug, name: arguments.name };
         let workspace = session.authority.workspaces().create(&session.context(), new).await?;
-        Output.line(workspace.slug.as_ref())?;
+        output::line(workspace.slug.as_ref())?;
         remark(&format!("Created the workspace {}.", workspace.name));
         Ok(())
     })

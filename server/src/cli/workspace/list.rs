@@ -1,7 +1,7 @@
 //! `tessera workspace list`.
 
 use super::super::{
-    Failure, Output,
+    Failure, output,
     session::{self, Expect},
 };
 use crate::config::Config;
@@ -20,7 +20,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     })
     .await?;
     if arguments.json {
-        return Ok(Output.json(&cards)?);
+        return Ok(output::json(&cards)?);
     }
     let rows: Vec<Vec<String>> = cards
         .iter()
@@ -33,5 +33,5 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             ]
         })
         .collect();
-    Ok(Output.table(&["SLUG", "NAME", "TOKENS", "ACTIVE"], &rows)?)
+    Ok(output::table(&["SLUG", "NAME", "TOKENS", "ACTIVE"], &rows)?)
 }
