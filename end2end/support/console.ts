@@ -109,8 +109,20 @@ export class Console {
     return this.secret.inputValue();
   }
 
+  /** Copies the token by its button and waits until the page says so. */
+  async copyToken(): Promise<void> {
+    await this.panel.getByRole("button", { name: "Copy token" }).click();
+    await expect(this.panel.getByText(/^Copied/).first()).toBeVisible();
+  }
+
+  get done(): Locator {
+    return this.panel.getByRole("link", { name: "Done" }).or(this.panel.getByRole("button", { name: "Done" }));
+  }
+
+  /** Closes the window of a new token, copied first: else it asks whether one really wants to leave. */
   async pressDone(): Promise<void> {
-    await this.panel.getByRole("link", { name: "Done" }).or(this.panel.getByRole("button", { name: "Done" })).click();
+    if (this.scripts) await this.copyToken();
+    await this.done.click();
     await expect(this.panel).toBeHidden();
     await expect(this.heading).toHaveText("API Tokens");
   }

@@ -50,7 +50,7 @@ test.describe("from sign-in to a deleted token", () => {
     await tabTo(page, console.secret);
     await keyboard.press("ControlOrMeta+A");
     await keyboard.press("ControlOrMeta+C");
-    await tabTo(page, console.panel.getByRole("link", { name: "Done" }).or(console.panel.getByRole("button", { name: "Done" })));
+    await tabTo(page, console.done);
     await keyboard.press("Enter");
     await expect(console.panel).toBeHidden();
     const row = console.row("by keyboard");
@@ -134,19 +134,33 @@ test("the focus goes into a window, stays there and returns to what opened it", 
   }
 });
 
-test("Escape asks before it throws away what was typed, or keeps it", async ({ console, page, scripts }) => {
-  test.skip(!scripts, "without scripts Escape does nothing");
+test("what was typed and a token nobody copied are not thrown away without asking", async ({
+  console, page, scripts,
+}) => {
+  test.skip(!scripts, "without scripts nothing can ask");
+  const asked: string[] = [];
+  let answer = false;
+  page.on("dialog", (dialog) => {
+    asked.push(dialog.message());
+    void (answer ? dialog.accept() : dialog.dismiss());
+  });
   await console.openTokens();
   await console.openAddToken();
   await console.fillToken({ name: "half a thought", scopes: ["rivers:run"] });
-  let asked = false;
-  page.on("dialog", (dialog) => {
-    asked = true;
-    void dialog.dismiss();
-  });
   await page.keyboard.press("Escape");
-  if (!asked) await expect(console.panel.getByText(/discard|throw away|not saved/i).first()).toBeVisible();
+  await expect.poll(() => asked.length).toBe(1);
   await expect(console.panel.getByLabel("Name", { exact: true })).toHaveValue("half a thought");
+
+  await console.pressCreate();
+  await expect(console.secret).toBeVisible();
+  await console.done.click();
+  await expect.poll(() => asked.length).toBe(2);
+  expect(asked[1]).toMatch(/cannot be shown again/);
+  await expect(console.secret).toBeVisible();
+  answer = true;
+  await console.done.click();
+  await expect(console.panel).toBeHidden();
+  expect(asked).toHaveLength(3);
 });
 
 test("after Done the new token has the focus and is said", async ({ console, page, scripts }) => {

@@ -90,8 +90,7 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
 
   await test.step("The token can only be viewed now: copy it", async () => {
     if (scripts) {
-      await console.panel.getByRole("button", { name: "Copy token" }).click();
-      await expect(console.panel.getByText(/^Copied/).first()).toBeVisible();
+      await console.copyToken();
     } else {
       await console.secret.focus();
       await page.keyboard.press("ControlOrMeta+A");
@@ -100,7 +99,8 @@ test("a new administrator makes a token that a real API accepts, and ends it", a
   });
 
   await test.step("Done closes the screen; the list has the new token", async () => {
-    await console.pressDone();
+    await console.done.click();
+    await expect(console.panel).toBeHidden();
     await expect(console.row("deploy-bot")).toContainText("Ada Lovelace");
     await expect(console.row("deploy-bot")).toContainText("rivers:run");
     await expect(console.row("deploy-bot").getByRole("time").first()).toBeVisible();

@@ -54,7 +54,7 @@ pub fn Reveal(
                     <input class="input secret" id="secret" type="text" readonly node_ref=field
                         autofocus value=secret.expose().to_owned() spellcheck="false"
                         autocomplete="off" autocapitalize="off" aria-describedby="secret-hint"
-                        data-1p-ignore data-lpignore="true"/>
+                        data-1p-ignore data-lpignore="true" on:copy=move |_| keep.run(())/>
                     <CopyButton target="secret" what="token" on_copied=keep/>
                 </div>
                 <p class="field-hint" id="secret-hint">{hint}</p>

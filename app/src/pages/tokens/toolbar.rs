@@ -36,7 +36,7 @@ pub fn Toolbar(
     };
     on_cleanup(stop);
     let navigate = use_navigate();
-    // The way back undoes a choice, but not every letter of a search.
+    // The way back undoes a choice or a search, but not every letter of one.
     let go = StoredValue::new(move |place: Place, replace: bool| {
         let options = NavigateOptions { replace, scroll: false, ..NavigateOptions::default() };
         navigate(&paths.with_untracked(|paths| paths.list(&place)), options);
@@ -48,7 +48,8 @@ pub fn Toolbar(
         let q = typed().trim().to_owned();
         let now = place.get_untracked();
         if q != now.q {
-            go(Place { q, ..now.from_start() }, true);
+            let refines = !now.q.is_empty();
+            go(Place { q, ..now.from_start() }, refines);
         }
     };
     let on_input = move |_| {
