@@ -74,7 +74,7 @@ fn every_page_has_a_strict_policy_with_a_nonce_of_its_own() {
 fn form_of_another_site_is_refused() {
     let server = Server::start();
     server.admin();
-    let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD).asking_for_json();
     let form =
         [("theme", "dark"), ("name", "x"), ("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
     for path in FORMS {
@@ -95,6 +95,9 @@ fn form_of_another_site_is_refused() {
             assert!(set_cookies(&answer).is_empty(), "{path}");
         }
     }
+    // Whoever has no scripts is told by a page.
+    let page = Browser::new(&server).request("POST", "/sign-in").form(&form).send().expect(403);
+    assert!(page.text().starts_with("<!doctype html>"), "{}", page.text());
     browser.get("/workspaces").expect(200);
 }
 
