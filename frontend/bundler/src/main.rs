@@ -23,7 +23,6 @@ mod cache;
 mod compress;
 mod mode;
 mod progress;
-mod prune;
 mod root;
 mod site;
 mod style;

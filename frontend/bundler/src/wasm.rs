@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{cache::hash, mode::Mode, progress::Progress, prune, root::Root};
+use crate::{cache::hash, mode::Mode, progress::Progress, root::Root};
 
 /// Changes whenever the same WebAssembly would give other bindings.
-const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 2";
+const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 3";
 
 /// What wasm-bindgen makes.
 pub(crate) struct Bindings {
@@ -105,13 +105,12 @@ fn artifact(messages: &str) -> Option<PathBuf> {
 
 fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
     // Not validated: the compiler's output is well formed, and this halves the time.
-    let mut module = walrus::ModuleConfig::new()
+    let module = walrus::ModuleConfig::new()
         .strict_validate(false)
         .generate_name_section(mode == Mode::Dev)
         .generate_producers_section(false)
         .parse(content)
         .context("what the compiler made is no WebAssembly")?;
-    prune::remove_unreachable(&mut module)?;
     Bindgen::new()
         .input_module("frontend", module)
         .web(true)?
