@@ -9,6 +9,8 @@ ARGS ?=
 
 # Queries are checked against .sqlx, whatever database the caller's environment names.
 export SQLX_OFFLINE := true
+# Both sides need the compiler's flags of .cargo/config.toml, which these would replace.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
 .PHONY: help run build dev test bench fmt lint sqlx clean
 

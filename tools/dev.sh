@@ -8,6 +8,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export SQLX_OFFLINE=true
+# Both sides need the flags of .cargo/config.toml, which these would replace.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
 server=
 stop() {

@@ -10,6 +10,8 @@ mkdir -p "$logs"
 # A caller's database is nobody's to test with; queries are checked against .sqlx, and a step of its
 # own checks .sqlx against a real database.
 unset DATABASE_URL
+# Flags for the compiler are those of .cargo/config.toml.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export SQLX_OFFLINE=true CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 
 passed=0 failed=0 number=0
