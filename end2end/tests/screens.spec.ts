@@ -4,23 +4,10 @@ import { Console } from "../support/console.ts";
 import { expect, test, testWithOwnInstance } from "../support/fixtures.ts";
 import { expectGoodLooks } from "../support/looks.ts";
 import { createMember } from "../support/members.ts";
+import { fillWithTokens } from "../support/sample.ts";
 import { Tessera } from "../support/tessera.ts";
 
 test.slow();
-
-/** Tokens of every state, with long and short texts. */
-async function fill(tessera: Tessera, workspace: string): Promise<void> {
-  const soon = new Date(Date.now() + 2_000).toISOString();
-  await tessera.createToken(workspace, "migration-2026", ["connections:write"], ["--expires-in", soon]);
-  await tessera.createToken(workspace, "nightly-ingest", ["connections:read", "rivers:run"], ["--expires-in", "6d"]);
-  await tessera.createToken(workspace, "ci", ["rivers:read"], ["--expires-in", "never"]);
-  const long = "partner-acme-readonly-reporting-integration-eu-west-with-a-very-long-name-that-has-no-spaces";
-  await tessera.createToken(workspace, long, ["teams:read", "users:read", "rivers:read", "operations:read"]);
-  await tessera.createToken(workspace, "deploy-bot", ["rivers:run"], ["--expires-in", "90d"]);
-  await expect
-    .poll(async () => (await tessera.cli(["token", "list", "--workspace", workspace, "--json"])).includes('"expired"'))
-    .toBe(true);
-}
 
 /** Opens an address that answers with `status`. */
 async function openAnswering(console: Console, path: string, status: number): Promise<void> {
@@ -30,15 +17,16 @@ async function openAnswering(console: Console, path: string, status: number): Pr
 }
 
 test("workspaces, overview and settings look good", async ({ console, tessera, workspace }) => {
-  await fill(tessera, workspace);
+  await fillWithTokens(tessera, workspace);
   await expectGoodLooks(console, "workspaces", () => console.open("/workspaces"));
   await expectGoodLooks(console, "overview", () => console.open(`/workspaces/${workspace}`));
-  await expectGoodLooks(console, "settings", () => console.open(`/workspaces/${workspace}/settings`));
+  await expectGoodLooks(console, "settings-nobody", () => console.open(`/workspaces/${workspace}/settings`));
+  await expectGoodLooks(console, "settings", () => console.open("/workspaces/workspace-1/settings"));
 });
 
 test("the list of tokens looks good, full, empty and without a match", async ({ console, tessera, workspace }) => {
   await expectGoodLooks(console, "tokens-empty", () => console.openTokens());
-  await fill(tessera, workspace);
+  await fillWithTokens(tessera, workspace);
   await expectGoodLooks(console, "tokens", () => console.openTokens());
   await expectGoodLooks(console, "tokens-no-match", () => console.openTokens("?q=qwerty"));
 });
@@ -52,7 +40,7 @@ test("an open menu looks good", async ({ console, page }) => {
 });
 
 test("the windows look good as pages", async ({ console, page, tessera, workspace, guard }) => {
-  await fill(tessera, workspace);
+  await fillWithTokens(tessera, workspace);
   const tokens = await tessera.tokens(workspace);
   const { id } = tokens.find(({ name }) => name === "deploy-bot")!;
   await expectGoodLooks(console, "new", () => console.open(`${console.tokensPath}/new`));
@@ -76,7 +64,7 @@ test("the windows look good as pages", async ({ console, page, tessera, workspac
 
 test("the windows look good over the list", async ({ console, tessera, workspace, scripts }) => {
   test.skip(!scripts, "without scripts they are pages");
-  await fill(tessera, workspace);
+  await fillWithTokens(tessera, workspace);
   await expectGoodLooks(console, "new-over-list", async () => {
     await console.openTokens();
     await console.openAddToken();
@@ -98,7 +86,7 @@ test("the windows look good over the list", async ({ console, tessera, workspace
 test("a session that ended looks good", async ({ console, page, context, guard }) => {
   guard.expectStatus(401);
   const state = await context.cookies();
-  await expectGoodLooks(console, "new-session-over", async () => {
+  await expectGoodLooks(console, "new-session", async () => {
     await context.addCookies(state);
     await console.open(`${console.tokensPath}/new`);
     await console.fillToken({ name: "typed before", scopes: ["rivers:run"] });

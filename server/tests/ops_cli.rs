@@ -1,5 +1,4 @@
 //! The command line, beside a running server and without one.
-#![allow(clippy::allow_attributes, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod support;
 
@@ -18,7 +17,7 @@ use support::{
 };
 
 fn json_of(text: &str) -> Value {
-    serde_json::from_str(text).expect("JSON")
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 #[test]

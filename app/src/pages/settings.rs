@@ -134,12 +134,15 @@ fn Members(members: Vec<Member>, workspace: String) -> impl IntoView {
             }
         })
         .collect();
-    view! {
-        <section class="pane" aria-labelledby="members-title">
-            <header class="pane-head">
-                <h2 id="members-title">"Members"</h2>
-                <span class="pane-note">{count}</span>
-            </header>
+    let list = if rows.is_empty() {
+        view! {
+            <p class="pane-body muted">
+                "Nobody belongs to this workspace yet. Administrators of this instance manage its tokens."
+            </p>
+        }
+        .into_any()
+    } else {
+        view! {
             <div class="table-wrap">
                 <table class="table">
                     <caption class="visually-hidden">{format!("Members of {workspace}")}</caption>
@@ -154,6 +157,16 @@ fn Members(members: Vec<Member>, workspace: String) -> impl IntoView {
                     <tbody>{rows}</tbody>
                 </table>
             </div>
+        }
+        .into_any()
+    };
+    view! {
+        <section class="pane" aria-labelledby="members-title">
+            <header class="pane-head">
+                <h2 id="members-title">"Members"</h2>
+                <span class="pane-note">{count}</span>
+            </header>
+            {list}
         </section>
     }
 }

@@ -1,0 +1,13 @@
+// `npm run screenshots` makes the README's picture, docs/screenshot.png, from the release binary.
+import { defineConfig } from "@playwright/test";
+
+import tests from "./playwright.config.ts";
+
+export default defineConfig({
+  ...tests,
+  testDir: "screenshots",
+  fullyParallel: false,
+  workers: 1,
+  reporter: "list",
+  projects: [{ name: "hydrated", use: { javaScriptEnabled: true } }],
+});
