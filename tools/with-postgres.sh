@@ -17,7 +17,7 @@ fi
 find_binaries() {
     local folder
     for folder in \
-        "${TESSERA_POSTGRES_BIN:-}" \
+        "${TESSERA_POSTGRES_BIN_DIR:-}" \
         "$(dirname "$(readlink -f "$(command -v pg_ctl || echo /nowhere/pg_ctl)")")" \
         $(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
             /usr/local/opt/postgresql@*/bin 2>/dev/null | sort -rV); do

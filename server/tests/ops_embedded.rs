@@ -189,11 +189,11 @@ fn long_path_of_the_data_folder_works_with_a_socket_elsewhere() {
 fn first_start_that_was_cut_off_is_begun_anew() {
     let folder = open_folder();
     let data_dir = folder.path().join("data");
-    fs::create_dir_all(data_dir.join("postgres.draft/base")).expect("a folder");
+    fs::create_dir_all(data_dir.join("postgres.draft-1/base")).expect("a folder");
     fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o711)).expect("ours");
     let server = Server::builder().data_dir(&data_dir).start();
     server.get("/readyz").expect(200);
-    assert!(!data_dir.join("postgres.draft").exists());
+    assert!(!data_dir.join("postgres.draft-1").exists());
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl Authority {
     /// Whether requests can be served: the database answers and has this build's schema.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         match self.pending_migrations().await? {
-            0 => Ok(()),
+            0 => self.check_keys().await,
             pending => Err(ServiceError::internal(format!("{pending} migrations are pending"))),
         }
     }

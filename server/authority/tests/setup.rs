@@ -130,4 +130,7 @@ async fn other_keys_are_refused_once_the_instance_is_set_up(pool: PgPool) {
     // A second world makes keys of its own over the same database.
     let other = World::empty(pool).await;
     assert!(other.authority.check_keys().await.is_err());
+    // A server that began before the set-up, with other keys, must not be sent any requests.
+    world.authority.ready().await.unwrap();
+    assert!(other.authority.ready().await.is_err());
 }

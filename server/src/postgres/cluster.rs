@@ -45,7 +45,9 @@ fn make_blocking(
     account: &Account,
     folder: &Folder,
 ) -> Result<(), PostgresError> {
-    let draft = folder.cluster.with_extension("draft");
+    forget_drafts(&folder.cluster);
+    // A name of its own: programs of a first start that was killed may still write into theirs.
+    let draft = folder.cluster.with_extension(format!("draft-{}", std::process::id()));
     let mut refused = None;
     for locale in locales(binaries.version) {
         fresh(&draft, account)?;
@@ -73,6 +75,18 @@ fn locales(version: u32) -> &'static [&'static [&'static str]] {
     const BUILTIN: &[&str] =
         &["--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
     if version >= BUILTIN_LOCALE { &[BUILTIN, SYSTEM, PLAIN] } else { &[SYSTEM, PLAIN] }
+}
+
+/// Removes what starts that were cut off left behind, as far as that can be done now.
+fn forget_drafts(cluster: &Path) {
+    let entries = cluster.parent().and_then(|parent| fs::read_dir(parent).ok());
+    let prefix = cluster.with_extension("draft");
+    for entry in entries.into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.as_os_str().as_encoded_bytes().starts_with(prefix.as_os_str().as_encoded_bytes()) {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
 }
 
 fn fresh(draft: &Path, account: &Account) -> Result<(), PostgresError> {

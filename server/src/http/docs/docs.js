@@ -168,7 +168,7 @@ const section = (operation) => {
   }
   inside.append(make("h3", { textContent: "Answers" }), answers(operation));
   const title = make("summary", {}, make("span", { className: "method", textContent: operation.method }));
-  title.append(make("code", { textContent: operation.path }), ` ${operation.summary ?? ""}`);
+  title.append(" ", make("code", { textContent: operation.path }), ` ${operation.summary ?? ""}`);
   return make("details", { id: operation.id }, title, inside);
 };
 
