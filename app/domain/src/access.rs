@@ -23,11 +23,21 @@ pub enum Permission {
     AuditRead = 1 << 5,
     /// Make workspaces, change catalogues: manage the instance.
     InstanceWrite = 1 << 6,
+    /// Make, see, change and delete tokens of one's own.
+    OwnTokens = 1 << 7,
+    /// See the secrets of its recoverable tokens.
+    TokensReveal = 1 << 8,
+    /// Add, change and remove its members.
+    MembersWrite = 1 << 9,
+    /// Change its policy.
+    PolicyWrite = 1 << 10,
+    /// Rename it.
+    WorkspaceWrite = 1 << 11,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::WorkspaceRead,
         Self::TokensRead,
         Self::TokensWrite,
@@ -35,6 +45,11 @@ impl Permission {
         Self::MembersRead,
         Self::AuditRead,
         Self::InstanceWrite,
+        Self::OwnTokens,
+        Self::TokensReveal,
+        Self::MembersWrite,
+        Self::PolicyWrite,
+        Self::WorkspaceWrite,
     ];
 }
 
@@ -97,6 +112,11 @@ impl Permissions {
                 Permission::Verify,
                 Permission::MembersRead,
                 Permission::AuditRead,
+                Permission::OwnTokens,
+                Permission::TokensReveal,
+                Permission::MembersWrite,
+                Permission::PolicyWrite,
+                Permission::WorkspaceWrite,
             ]),
             Some(WorkspaceRole::Member | WorkspaceRole::Viewer) => {
                 Self::of(&[Permission::WorkspaceRead])
@@ -123,6 +143,20 @@ impl Permissions {
                 "verify" => Self::of(&[Permission::Verify]),
                 "workspaces:read" => Self::of(&[Permission::WorkspaceRead]),
                 "members:read" => Self::of(&[Permission::WorkspaceRead, Permission::MembersRead]),
+                "tokens:reveal" => Self::of(&[
+                    Permission::WorkspaceRead,
+                    Permission::TokensRead,
+                    Permission::TokensReveal,
+                ]),
+                "members:write" => Self::of(&[
+                    Permission::WorkspaceRead,
+                    Permission::MembersRead,
+                    Permission::MembersWrite,
+                ]),
+                "policy:write" => Self::of(&[Permission::WorkspaceRead, Permission::PolicyWrite]),
+                "workspaces:write" => {
+                    Self::of(&[Permission::WorkspaceRead, Permission::WorkspaceWrite])
+                }
                 "audit:read" => Self::of(&[Permission::WorkspaceRead, Permission::AuditRead]),
                 _ => Self::NONE,
             })

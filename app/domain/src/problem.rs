@@ -58,6 +58,18 @@ problem_codes! {
     AlreadyCreated = 409, "already_created", "This token was created already";
     /// Policy allows no further token.
     TokenLimitReached = 409, "token_limit_reached", "The limit of tokens is reached";
+    /// Another change came in between: what the caller saw is not what is there.
+    PreconditionFailed = 412, "precondition_failed", "It was changed in the meantime";
+    /// The token's secret was never kept.
+    NotRecoverable = 409, "not_recoverable", "The secret cannot be shown again";
+    /// Something else still needs it.
+    InUse = 409, "in_use", "It is in use";
+    /// The instance would be left without an owner.
+    LastOwner = 409, "last_owner", "The last owner cannot go";
+    /// The first request under this idempotency key is still in progress.
+    IdempotencyInFlight = 409, "idempotency_in_flight", "The same request is still in progress";
+    /// Another request was sent under this idempotency key before.
+    IdempotencyMismatch = 422, "idempotency_mismatch", "The idempotency key belongs to another request";
     /// More bytes than this resource takes.
     PayloadTooLarge = 413, "payload_too_large", "The request is too large";
     /// Not a content type that this resource takes.

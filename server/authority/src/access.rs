@@ -170,10 +170,13 @@ pub(crate) const fn lacking(permission: Permission) -> ServiceError {
     ServiceError::InsufficientScope(match permission {
         Permission::WorkspaceRead => "workspaces:read",
         Permission::TokensRead => "tokens:read",
-        Permission::TokensWrite => "tokens:write",
+        Permission::TokensWrite | Permission::OwnTokens => "tokens:write",
+        Permission::TokensReveal => "tokens:reveal",
         Permission::Verify => "verify",
         Permission::MembersRead => "members:read",
+        Permission::MembersWrite => "members:write",
+        Permission::PolicyWrite => "policy:write",
         Permission::AuditRead => "audit:read",
-        Permission::InstanceWrite => "workspaces:write",
+        Permission::WorkspaceWrite | Permission::InstanceWrite => "workspaces:write",
     })
 }

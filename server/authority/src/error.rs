@@ -39,6 +39,24 @@ pub enum ServiceError {
     /// Policy allows no further token.
     #[error("the limit of {0} tokens is reached")]
     TokenLimitReached(i64),
+    /// What the caller saw is not what is there any more.
+    #[error("changed in the meantime")]
+    PreconditionFailed,
+    /// The token's secret was never kept.
+    #[error("the secret is not recoverable")]
+    NotRecoverable,
+    /// Something else still needs it; the text says what.
+    #[error("in use: {0}")]
+    InUse(String),
+    /// The instance would be left without an owner.
+    #[error("the last owner")]
+    LastOwner,
+    /// The first request under this idempotency key is still in progress.
+    #[error("the same request is in progress")]
+    IdempotencyInFlight,
+    /// Another request was sent under this idempotency key before.
+    #[error("the idempotency key belongs to another request")]
+    IdempotencyMismatch,
     /// Too many failed attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
@@ -73,6 +91,12 @@ impl ServiceError {
             Self::AlreadyExists(_) => ProblemCode::AlreadyExists,
             Self::AlreadyCreated(_) => ProblemCode::AlreadyCreated,
             Self::TokenLimitReached(_) => ProblemCode::TokenLimitReached,
+            Self::PreconditionFailed => ProblemCode::PreconditionFailed,
+            Self::NotRecoverable => ProblemCode::NotRecoverable,
+            Self::InUse(_) => ProblemCode::InUse,
+            Self::LastOwner => ProblemCode::LastOwner,
+            Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
+            Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
@@ -86,7 +110,7 @@ impl ServiceError {
             Self::Invalid(errors) => problem.errors.clone_from(errors),
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds) => problem.retry_after_s = Some(*seconds),
-            Self::Unavailable(_) => problem.retry_after_s = Some(1),
+            Self::Unavailable(_) | Self::IdempotencyInFlight => problem.retry_after_s = Some(1),
             _ => {}
         }
         problem
@@ -127,6 +151,22 @@ impl ServiceError {
             Self::TokenLimitReached(limit) => format!(
                 "The limit of {limit} tokens is reached. Delete tokens that are no longer used, or have the limit raised."
             ),
+            Self::PreconditionFailed => {
+                "It was changed since you read it. Read it again, then decide anew.".into()
+            }
+            Self::NotRecoverable => {
+                "The token was made without the option to show its secret again. Rotate it to get a new one.".into()
+            }
+            Self::InUse(why) => why.clone(),
+            Self::LastOwner => {
+                "The instance needs one enabled owner. Make another person owner first.".into()
+            }
+            Self::IdempotencyInFlight => {
+                "The first request under this Idempotency-Key is still in progress. Try again in a moment.".into()
+            }
+            Self::IdempotencyMismatch => {
+                "Another request was sent under this Idempotency-Key before. Use a new key for a new request.".into()
+            }
             Self::TooManyAttempts(seconds) => {
                 format!("Too many failed attempts. Try again in {} minutes.", seconds.div_ceil(60))
             }

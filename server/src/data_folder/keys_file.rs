@@ -12,7 +12,7 @@ use std::{
 
 use authority::{
     entropy::Entropy,
-    keys::{Keys, KeysError},
+    keys::{Keys, KeysError, completed},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
@@ -31,7 +31,8 @@ pub(crate) struct KeysFile {
 pub(crate) enum MissingKeys {
     /// Make new ones: there is no database yet.
     Make,
-    /// Make new ones but do not write them before it is known that the database was never used.
+    /// Make new ones but do not write them before it is known that the database was never used. Other
+    /// servers may have the same file, so nothing is added to it either.
     Propose,
     /// Refuse: there is a database.
     Refuse,
@@ -83,6 +84,9 @@ impl KeysFile {
         missing: MissingKeys,
         entropy: &dyn Entropy,
     ) -> Result<Self, KeysFileError> {
+        if missing != MissingKeys::Propose {
+            complete(path, entropy)?;
+        }
         if let Some(found) = Self::read(path)? {
             return Ok(found);
         }
@@ -146,18 +150,39 @@ impl KeysFile {
     }
 }
 
+/// Adds the kinds of keys that an older version did not write. Only where one server alone has the
+/// file: several would each add other keys.
+fn complete(path: &Path, entropy: &dyn Entropy) -> Result<(), KeysFileError> {
+    let Ok(text) = fs::read_to_string(path).map(SecretString::from) else { return Ok(()) };
+    // A broken file is told of by whoever reads it next.
+    let Ok(Some(whole)) = completed(text.expose_secret(), entropy) else { return Ok(()) };
+    let unwritable = |cause| KeysFileError::Unwritable { path: path.to_owned(), cause };
+    replace(path, whole.expose_secret()).map_err(unwritable)
+}
+
+/// Replaces a file by one with mode 0600; nobody ever sees half of it.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let draft = write_draft(folder, text)?;
+    fs::rename(&draft, path)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+fn write_draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
+    let draft = folder.join(format!(".keys-{}", std::process::id()));
+    let _ = fs::remove_file(&draft);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+    Ok(draft)
+}
+
 /// Writes a whole new file with mode 0600, or answers `false` when there is one already. Nobody ever
 /// sees half of it: it is written under another name and then linked, which fails where a file is.
 fn write_once(path: &Path, text: &str) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
-    let draft = folder.join(format!(".keys-{}", std::process::id()));
-    let _ = fs::remove_file(&draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let linked = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&draft, path));
+    let draft = write_draft(folder, text)?;
+    let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {
         Ok(()) => {}
@@ -215,6 +240,22 @@ mod tests {
         KeysFile::open(&path, MissingKeys::Make, &SystemEntropy).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(KeysFile::open(&path, MissingKeys::Refuse, &SystemEntropy).unwrap().is_exposed());
+    }
+
+    #[test]
+    fn file_of_an_older_version_gets_what_it_lacks_where_one_server_has_it() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("keys.toml");
+        KeysFile::open(&path, MissingKeys::Make, &SystemEntropy).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        let old = &whole[..whole.find("[[sealing]]").unwrap()];
+        fs::write(&path, old).unwrap();
+        let error = KeysFile::open(&path, MissingKeys::Propose, &SystemEntropy).unwrap_err();
+        assert!(error.to_string().contains("[[sealing]]"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), old);
+        KeysFile::open(&path, MissingKeys::Refuse, &SystemEntropy).unwrap().keys().unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with(old));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

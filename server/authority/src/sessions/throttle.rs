@@ -20,11 +20,14 @@ pub(super) struct Throttle {
 
 impl Throttle {
     pub(super) fn new(inner: &Inner, ctx: &OpContext, email: &str) -> Self {
-        let mut counters =
-            vec![(inner.keys.blind("sign-in account", &email.trim().to_lowercase()), PER_ACCOUNT)];
+        let mut counters = vec![(
+            inner.keys.blind("sign-in account", &[email.trim().to_lowercase().as_bytes()]),
+            PER_ACCOUNT,
+        )];
         if let Some(address) = ctx.client_ip {
             let address = address.to_canonical().to_string();
-            counters.push((inner.keys.blind("sign-in address", &address), PER_ADDRESS));
+            counters
+                .push((inner.keys.blind("sign-in address", &[address.as_bytes()]), PER_ADDRESS));
         }
         Self { counters }
     }

@@ -35,6 +35,11 @@ const WORLD: &str = "
     INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
         VALUES (now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r');
     INSERT INTO revisions (at, kind, subject_id) VALUES (now(), 'token', gen_random_uuid());
+    INSERT INTO audit_heads (chain, seq, mac, seal, key_version)
+        VALUES ('00000000-0000-0000-0000-000000000000', 0, sha256('m'), sha256('s'), 1);
+    INSERT INTO idempotency_keys (key, request, created_at, expires_at)
+        VALUES (sha256('k'), sha256('r'), now(), now() + interval '1 day');
+    INSERT INTO usage_hours (token_id, hour) VALUES ('00000000-0000-0000-0000-000000000004', now());
 ";
 
 /// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
@@ -64,6 +69,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("users_name_present", "UPDATE users SET name = ''"),
     ("users_role_known", "UPDATE users SET instance_role = 'root'"),
     ("users_service_never_signs_in", "UPDATE users SET kind = 'service', password_hash = 'x'"),
+    ("users_deleted_are_disabled", "UPDATE users SET deleted_at = now()"),
     (
         "workspaces_pkey",
         "INSERT INTO workspaces SELECT id, 'b', name, now(), now() FROM workspaces",
@@ -95,6 +101,10 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("policies_default_ttl_positive", "UPDATE policies SET default_ttl_s = 0"),
     ("policies_max_ttl_positive", "UPDATE policies SET max_ttl_s = 0"),
     ("policies_prefix_form", "UPDATE policies SET prefix = 'A_'"),
+    ("policies_reveal_known", "UPDATE policies SET reveal = 'always'"),
+    ("policies_name_pattern_length", "UPDATE policies SET name_pattern = ''"),
+    ("policies_max_grace_sane", "UPDATE policies SET max_grace_s = -1"),
+    ("policies_on_reuse_known", "UPDATE policies SET on_reuse = 'ignore'"),
     (
         "audiences_pkey",
         "INSERT INTO audiences SELECT id, 'b', name, '', now(), now() FROM audiences",
@@ -130,6 +140,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("tokens_hint_present", "UPDATE tokens SET hint = ''"),
     ("tokens_begin_before_end", "UPDATE tokens SET not_before = now(), expires_at = now()"),
     ("tokens_deleted_are_disabled", "UPDATE tokens SET deleted_at = now()"),
+    ("tokens_tags_are_an_object", "UPDATE tokens SET tags = '[]'"),
     ("token_audiences_pkey", "INSERT INTO token_audiences SELECT * FROM token_audiences"),
     ("token_audiences_token_id_fkey", "UPDATE token_audiences SET token_id = gen_random_uuid()"),
     (
@@ -152,6 +163,9 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "token_secrets_one_current",
         "INSERT INTO token_secrets SELECT gen_random_uuid(), token_id, sha256('t'), 1, true, now(), NULL FROM token_secrets",
     ),
+    ("token_secrets_origin_known", "UPDATE token_secrets SET origin = 'found'"),
+    ("token_secrets_seal_has_key", "UPDATE token_secrets SET sealed = 'x'"),
+    ("token_secrets_only_older_end_early", "UPDATE token_secrets SET ends_on_first_use = true"),
     ("sessions_pkey", "INSERT INTO sessions SELECT * FROM sessions"),
     ("sessions_user_id_fkey", "UPDATE sessions SET user_id = gen_random_uuid()"),
     ("sessions_digest_length", "UPDATE sessions SET digest = 'short'"),
@@ -166,8 +180,33 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("audit_actor_known", "UPDATE audit_events SET actor_kind = 'ghost'"),
     ("audit_actor_has_id", "UPDATE audit_events SET actor_kind = 'user'"),
     ("audit_action_form", "UPDATE audit_events SET action = 'Delete!'"),
+    (
+        "audit_seq_positive",
+        "UPDATE audit_events SET chain = gen_random_uuid(), seq = 0, mac = sha256('m'), key_version = 1",
+    ),
+    (
+        "audit_mac_length",
+        "UPDATE audit_events SET chain = gen_random_uuid(), seq = 1, mac = 'short', key_version = 1",
+    ),
+    ("audit_chained_whole", "UPDATE audit_events SET seq = 1"),
+    (
+        "audit_seq_unique",
+        "INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id, chain, seq, mac, key_version) SELECT now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r', '00000000-0000-0000-0000-000000000000', 1, sha256('m'), 1 FROM generate_series(1, 2)",
+    ),
+    ("audit_heads_pkey", "INSERT INTO audit_heads SELECT * FROM audit_heads"),
+    ("audit_head_seq_positive", "UPDATE audit_heads SET seq = -1"),
+    ("audit_head_mac_length", "UPDATE audit_heads SET mac = 'short'"),
+    ("audit_head_seal_length", "UPDATE audit_heads SET seal = 'short'"),
     ("revisions_pkey", "INSERT INTO revisions OVERRIDING SYSTEM VALUE SELECT * FROM revisions"),
     ("revisions_kind_known", "UPDATE revisions SET kind = 'weather'"),
+    ("idempotency_keys_pkey", "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys"),
+    ("idempotency_key_length", "UPDATE idempotency_keys SET key = 'short'"),
+    ("idempotency_request_length", "UPDATE idempotency_keys SET request = 'short'"),
+    ("idempotency_reply_whole", "UPDATE idempotency_keys SET status = 201"),
+    ("usage_hours_pkey", "INSERT INTO usage_hours SELECT * FROM usage_hours"),
+    ("usage_hours_token_id_fkey", "UPDATE usage_hours SET token_id = gen_random_uuid()"),
+    ("usage_allowed_sane", "UPDATE usage_hours SET allowed = -1"),
+    ("usage_refused_sane", "UPDATE usage_hours SET refused = -1"),
 ];
 
 #[sqlx::test(migrations = "./migrations")]
