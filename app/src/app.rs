@@ -21,7 +21,10 @@ use crate::{
         settings::SettingsPage,
         setup::SetupPage,
         sign_in::SignInPage,
-        tokens::{TokenCreatePage, TokenDeletePage, TokenViewPage, TokensPage},
+        tokens::{
+            TokenCreatePage, TokenDeletePage, TokenDisablePage, TokenEditPage, TokenRevealPage,
+            TokenRotatePage, TokenViewPage, TokensPage,
+        },
         workspaces::WorkspacesPage,
     },
 };
@@ -47,6 +50,10 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("") view=|| ()/>
                         <Route path=path!("new") view=TokenCreatePage/>
                         <Route path=path!(":token") view=TokenViewPage/>
+                        <Route path=path!(":token/edit") view=TokenEditPage/>
+                        <Route path=path!(":token/rotate") view=TokenRotatePage/>
+                        <Route path=path!(":token/reveal") view=TokenRevealPage/>
+                        <Route path=path!(":token/disable") view=TokenDisablePage/>
                         <Route path=path!(":token/delete") view=TokenDeletePage/>
                     </ParentRoute>
                 </ParentRoute>

@@ -21,6 +21,26 @@ pub enum Notice {
         /// Its name.
         name: String,
     },
+    /// A token works again.
+    TokenEnabled {
+        /// Its name.
+        name: String,
+    },
+    /// A token is refused until it is enabled.
+    TokenDisabled {
+        /// Its name.
+        name: String,
+    },
+    /// A token was changed.
+    TokenSaved {
+        /// Its name.
+        name: String,
+    },
+    /// The older secret of a token was ended.
+    GraceEnded {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Notice {
@@ -31,6 +51,14 @@ impl Notice {
             Self::SignedOut => "You are signed out.".to_owned(),
             Self::TokenDeleted { name } => {
                 format!("The token “{name}” is deleted. It can never be used again.")
+            }
+            Self::TokenEnabled { name } => format!("The token “{name}” is enabled."),
+            Self::TokenDisabled { name } => {
+                format!("The token “{name}” is disabled. It is refused until it is enabled again.")
+            }
+            Self::TokenSaved { name } => format!("The token “{name}” is saved."),
+            Self::GraceEnded { name } => {
+                format!("The older secret of “{name}” has ended. Only the newer one works.")
             }
         }
     }

@@ -19,6 +19,9 @@ pub fn Confirm(
     cancel_href: String,
     /// What the dangerous button says.
     label: &'static str,
+    /// The icon of that button.
+    #[prop(default = Glyph::Trash)]
+    glyph: Glyph,
     /// What to do when it was done.
     on_done: Callback<Outcome>,
     /// What it is about.
@@ -32,7 +35,7 @@ pub fn Confirm(
                     "Cancel"
                 </a>
                 <SubmitButton class="button button-danger">
-                    <Icon glyph=Glyph::Trash/>
+                    <Icon glyph/>
                     <span>{label}</span>
                 </SubmitButton>
             </footer>

@@ -60,6 +60,16 @@ pub enum Glyph {
     Back,
     /// Leads elsewhere.
     External,
+    /// Change.
+    Edit,
+    /// Rotate.
+    Rotate,
+    /// More to do.
+    More,
+    /// Show.
+    Eye,
+    /// Enable.
+    Play,
 }
 
 impl Glyph {
@@ -113,6 +123,15 @@ impl Glyph {
                 r#"<rect x="3.25" y="7.25" width="9.5" height="6.5" rx="1.25"/><path d="M5.25 7.25V5a2.75 2.75 0 0 1 5.5 0v2.25"/>"#
             }
             Self::Back => r#"<path d="M13 8H3M7 4 3 8l4 4"/>"#,
+            Self::Edit => r#"<path d="m3 13 .5-2.75 7-7 2.25 2.25-7 7zM9 4.75 11.25 7"/>"#,
+            Self::Rotate => {
+                r#"<path d="M13 6.5A5.25 5.25 0 0 0 3.4 5.25M3 9.5a5.25 5.25 0 0 0 9.6 1.25M3.25 2.5v2.75H6M12.75 13.5v-2.75H10"/>"#
+            }
+            Self::More => r#"<path d="M3.5 8h.01M8 8h.01M12.5 8h.01" stroke-width="2"/>"#,
+            Self::Eye => {
+                r#"<path d="M1.75 8S4 3.75 8 3.75 14.25 8 14.25 8 12 12.25 8 12.25 1.75 8 1.75 8z"/><circle cx="8" cy="8" r="1.75"/>"#
+            }
+            Self::Play => r#"<circle cx="8" cy="8" r="6.25"/><path d="m6.75 5.75 3.75 2.25-3.75 2.25z"/>"#,
             Self::External => r#"<path d="M6.5 3.5h-4v10h10v-4M9.5 2.5h4v4M13.25 2.75 7.5 8.5"/>"#,
         }
     }

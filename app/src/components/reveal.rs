@@ -11,7 +11,19 @@ use super::{
 };
 use crate::posted::Minted;
 
-/// The body and foot of the panel that shows a new token.
+/// Why a secret is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The token was just made.
+    #[default]
+    Created,
+    /// It has a new secret.
+    Rotated,
+    /// It is recoverable, and somebody asked.
+    Shown,
+}
+
+/// The body and foot of the panel that shows a token's secret.
 #[component]
 pub fn Reveal(
     /// The token and its secret.
@@ -22,6 +34,9 @@ pub fn Reveal(
     kept: RwSignal<bool>,
     /// Asked before Done leads on; `false` stays.
     may_leave: Callback<(), bool>,
+    /// Why it is shown.
+    #[prop(optional)]
+    kind: Kind,
 ) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
     Effect::new(move |_| {
@@ -43,10 +58,7 @@ pub fn Reveal(
         <div class="panel-body reveal">
             <div class="notice notice-warning" role="note">
                 <Icon glyph=Glyph::Warning/>
-                <p>
-                    <strong>"The token can only be viewed at this time."</strong>
-                    " Copy it now and save it: Tessera keeps only a digest of it."
-                </p>
+                <p>{warning(kind, &minted)}</p>
             </div>
             <div class="field">
                 <label class="label" for="secret">"Token"</label>
@@ -75,6 +87,28 @@ pub fn Reveal(
             </a>
         </footer>
     }
+}
+
+/// What whoever sees it must know.
+fn warning(kind: Kind, minted: &Minted) -> AnyView {
+    if minted.token.recoverable {
+        let seen = match kind {
+            Kind::Shown => "That it was shown is in the audit log.",
+            Kind::Created | Kind::Rotated => "Those with the permission can see it again.",
+        };
+        return view! { <strong>"This token is recoverable."</strong>" "{seen} }.into_any();
+    }
+    let older = match (kind, minted.token.grace_until) {
+        (Kind::Rotated, Some(end)) => format!(" The older one works until {}.", exact(end)),
+        (Kind::Rotated, None) => " The older one works no longer.".to_owned(),
+        _ => String::new(),
+    };
+    view! {
+        <strong>"The token can only be viewed at this time."</strong>
+        " Copy it now and save it: Tessera keeps only a digest of it."
+        {older}
+    }
+    .into_any()
 }
 
 /// Saves the secret as a file of environment variables.

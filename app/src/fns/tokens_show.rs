@@ -1,6 +1,6 @@
 //! One token with the catalogues that explain its scopes.
 
-use domain::{catalogue::Catalogue, token::Token};
+use domain::{catalogue::Catalogue, policy::Policy, token::Token};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -17,6 +17,10 @@ pub struct TokenDetail {
     pub token: Token,
     /// The catalogues of its audiences; an audience that was removed since has none.
     pub catalogues: Vec<Catalogue>,
+    /// The rules that are in force for it.
+    pub policy: Policy,
+    /// Whether the visitor may change it.
+    pub may_write: bool,
 }
 
 /// A token of a workspace. Another workspace's token is not found under this one's address.
@@ -42,7 +46,15 @@ pub async fn tokens_show(workspace: String, id: String) -> Result<TokenDetail, C
     if token.workspace.as_ref() != workspace {
         return Err(not_found());
     }
+    let overview = request.authority.workspaces().show(&context, &token.workspace).await;
+    let overview = overview.map_err(failed)?;
     let mut catalogues = request.authority.catalogues().list(&context).await.map_err(failed)?;
     catalogues.retain(|catalogue| token.audiences.contains(&catalogue.audience));
-    Ok(TokenDetail { now: context.now, token, catalogues })
+    Ok(TokenDetail {
+        now: context.now,
+        token,
+        catalogues,
+        policy: overview.policy,
+        may_write: overview.may_manage_tokens,
+    })
 }

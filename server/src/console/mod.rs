@@ -1,8 +1,8 @@
 //! The console's door: pages for GET, forms for POST, server functions for reading.
 //!
 //! - `page`: every GET, rendered by leptos.
-//! - `setup`, `sign_in`, `sign_out`, `theme`, `token_create`, `token_delete`: one form each, in the
-//!   order read → call the service → say what was done.
+//! - `setup`, `sign_in`, `sign_out`, `theme`, `token_create`, `token_change`, `token_secret`,
+//!   `token_delete`: forms, each in the order read → call the service → say what was done.
 //! - `visit` (who asks), `form` (what was typed), `post` (both, and the answer: a page or JSON),
 //!   `render` (leptos), `cookies`.
 //! - `functions`: server functions.
@@ -24,8 +24,10 @@ mod setup;
 mod sign_in;
 mod sign_out;
 mod theme;
+mod token_change;
 mod token_create;
 mod token_delete;
+mod token_secret;
 mod visit;
 
 use axum::{
@@ -54,12 +56,20 @@ pub(crate) fn router(state: AppState) -> Router {
         .route(TOKENS, get(page::signed_in))
         .route(&format!("{TOKENS}/new"), get(page::signed_in).post(token_create::token_create))
         .route(&format!("{TOKENS}/{{token}}"), get(page::signed_in))
-        .route(
-            &format!("{TOKENS}/{{token}}/delete"),
-            get(page::signed_in).post(token_delete::token_delete),
-        )
+        .route(&of_token("delete"), get(page::signed_in).post(token_delete::token_delete))
+        .route(&of_token("edit"), get(page::signed_in).post(token_change::edit))
+        .route(&of_token("rotate"), get(page::signed_in).post(token_secret::rotate))
+        .route(&of_token("reveal"), get(page::signed_in).post(token_secret::reveal))
+        .route(&of_token("disable"), get(page::signed_in).post(token_change::disable))
+        .route(&of_token("enable"), post(token_change::enable))
+        .route(&of_token("end-grace"), post(token_change::end_grace))
         .route("/console/fn/{*name}", post(functions::call))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(page::not_found)
         .with_state(state)
+}
+
+/// The path of a form about one token.
+fn of_token(what: &str) -> String {
+    format!("{TOKENS}/{{token}}/{what}")
 }

@@ -50,7 +50,7 @@ fn draft(form: &Form) -> TokenDraft {
 }
 
 /// The choice of an end: `default`, `30d`, `never`, or `date` with the date beside it.
-fn end(form: &Form) -> Result<ExpiryChoice, ExpiryError> {
+pub(super) fn end(form: &Form) -> Result<ExpiryChoice, ExpiryError> {
     match form.one("expires") {
         "date" => match form.one("expires_date").trim() {
             "" => Err(ExpiryError::Form),

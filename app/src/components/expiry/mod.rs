@@ -179,7 +179,8 @@ fn reader_offset(_: OffsetDateTime) -> Option<Duration> {
     None
 }
 
-fn iso_date(date: Date) -> String {
+/// `2027-08-18`, as a date field holds it.
+pub fn iso_date(date: Date) -> String {
     date.format(format_description!("[year]-[month]-[day]")).unwrap_or_default()
 }
 

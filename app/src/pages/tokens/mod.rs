@@ -2,21 +2,28 @@
 //!
 //! - [`list`] with [`toolbar`], [`table`], [`row`], [`status`] and [`empty`]; where the reader is
 //!   stands in the URL: [`place`].
-//! - [`create`] with [`form`], its `fields` and its `summary`; what the form holds: [`draft`]. [`view`] and [`delete`] show one
-//!   token. Their addresses: [`paths`].
+//! - [`create`] with [`form`], its `fields` and its `summary`; what the form holds: [`draft`].
+//! - [`view`], [`edit`], [`rotate`], [`reveal`], [`disable`] and [`delete`] are about [`one`] token; [`actions`] leads to
+//!   them. Their addresses: [`paths`].
 //!
 //! To add a panel: a file here, an address in [`paths`], a route in [`crate::app`].
 
+pub mod actions;
 pub mod create;
 pub mod delete;
+pub mod disable;
 pub mod draft;
+pub mod edit;
 pub mod empty;
 pub mod fields;
 pub mod form;
 pub mod list;
+pub mod one;
 pub mod paths;
 pub mod place;
 pub mod problem;
+pub mod reveal;
+pub mod rotate;
 pub mod row;
 pub mod status;
 pub mod summary;
@@ -26,7 +33,11 @@ pub mod view;
 
 pub use create::TokenCreatePage;
 pub use delete::TokenDeletePage;
+pub use disable::TokenDisablePage;
+pub use edit::TokenEditPage;
 pub use list::TokensPage;
+pub use reveal::TokenRevealPage;
+pub use rotate::TokenRotatePage;
 pub use view::TokenViewPage;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The addresses of a workspace's token pages.
 
-use domain::ids::TokenId;
+use domain::{ids::TokenId, token::Token};
 
-use super::place::Place;
+use super::place::{Place, escape};
 
 /// Addresses below one workspace's list of tokens. Every page of a token keeps the place in the
 /// list in its query, so that closing it leads back to the same rows.
@@ -44,7 +44,62 @@ impl Paths {
 
     /// What the answer is posted to.
     pub fn delete_action(&self, id: TokenId) -> String {
-        format!("{}/{id}/delete", self.list)
+        self.action(id, "delete")
+    }
+
+    /// The form that changes it.
+    pub fn edit(&self, id: TokenId, place: &Place) -> String {
+        format!("{}/{id}/edit{}", self.list, unmarked(place).to_search())
+    }
+
+    /// The form that gives it a new secret.
+    pub fn rotate(&self, id: TokenId, place: &Place) -> String {
+        format!("{}/{id}/rotate{}", self.list, unmarked(place).to_search())
+    }
+
+    /// The question whether to disable it.
+    pub fn disable(&self, id: TokenId, place: &Place) -> String {
+        format!("{}/{id}/disable{}", self.list, unmarked(place).to_search())
+    }
+
+    /// The question whether to show its secret again.
+    pub fn reveal(&self, id: TokenId, place: &Place) -> String {
+        format!("{}/{id}/reveal{}", self.list, unmarked(place).to_search())
+    }
+
+    /// What a form about a token is posted to: `edit`, `rotate`, `enable`, `disable`, `end-grace`,
+    /// `reveal` or `delete`.
+    pub fn action(&self, id: TokenId, what: &str) -> String {
+        format!("{}/{id}/{what}", self.list)
+    }
+
+    /// The form for a new token with the values of this one.
+    pub fn copy(&self, token: &Token) -> String {
+        let mut link = format!("{}/new?", self.list);
+        let mut push = |name: &str, value: &str| {
+            if !link.ends_with('?') {
+                link.push('&');
+            }
+            link.push_str(name);
+            link.push('=');
+            escape(value, &mut link);
+        };
+        push("name", &format!("{} (copy)", token.name));
+        if !token.description.to_string().is_empty() {
+            push("description", &token.description.to_string());
+        }
+        push("user", &token.user.id.to_string());
+        for audience in &token.audiences {
+            push("audience", audience.as_ref());
+        }
+        for scope in &token.scopes {
+            push("scope", &scope.to_string());
+        }
+        if !token.ip_allow.is_empty() {
+            let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
+            push("ip_allow", &ranges.join(", "));
+        }
+        link
     }
 }
 
@@ -55,6 +110,7 @@ fn unmarked(place: &Place) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::tokens::{place::pairs, tests::token};
 
     #[test]
     fn page_of_a_token_keeps_the_place_but_not_the_mark() {
@@ -66,5 +122,17 @@ mod tests {
             format!("/workspaces/workspace-1/settings/tokens/{id}?q=ci")
         );
         assert_eq!(paths.list(&Place::default()), "/workspaces/workspace-1/settings/tokens");
+    }
+
+    #[test]
+    fn copy_of_a_token_prefills_the_form() {
+        let token = token("ci & <b>");
+        let link = Paths::new("workspace-1").copy(&token);
+        let (path, query) = link.split_once('?').unwrap();
+        assert_eq!(path, "/workspaces/workspace-1/settings/tokens/new");
+        let pairs: Vec<_> = pairs(query).collect();
+        assert!(pairs.contains(&("name".into(), "ci & <b> (copy)".into())));
+        assert!(pairs.contains(&("scope".into(), "rivers:run".into())));
+        assert!(pairs.contains(&("user".into(), token.user.id.to_string())));
     }
 }

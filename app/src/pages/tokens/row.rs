@@ -4,7 +4,7 @@ use domain::{ids::TokenId, token::Token};
 use leptos::prelude::*;
 use time::OffsetDateTime;
 
-use super::{paths::Paths, place::Place, status::TokenStatus};
+use super::{actions::RowMenu, paths::Paths, place::Place, status::TokenStatus};
 use crate::components::{
     icon::{Glyph, Icon},
     moment::{MaybeMoment, Moment},
@@ -26,6 +26,8 @@ pub fn TokenRow(
     place: Place,
     /// The token that was just made.
     created: Signal<Option<TokenId>>,
+    /// Whether the visitor may change it.
+    may_write: bool,
 ) -> impl IntoView {
     let id = token.id;
     let is_new = Memo::new(move |_| created.get() == Some(id));
@@ -60,10 +62,13 @@ pub fn TokenRow(
                 <a class="button button-small" href=view id=format!("view-{}", token.id)>
                     "View"<span class="visually-hidden">" "{name.clone()}</span>
                 </a>
-                <a class="icon-button icon-danger" href=delete id=format!("delete-{}", token.id)
-                    aria-label=format!("Delete {name}") title="Delete">
-                    <Icon glyph=Glyph::Trash/>
-                </a>
+                {may_write.then(|| view! {
+                    <RowMenu token=token.clone() paths place/>
+                    <a class="icon-button icon-danger" href=delete id=format!("delete-{}", token.id)
+                        aria-label=format!("Delete {name}") title="Delete">
+                        <Icon glyph=Glyph::Trash/>
+                    </a>
+                })}
             </td>
         </tr>
     }

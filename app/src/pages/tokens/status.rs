@@ -21,6 +21,9 @@ pub fn TokenStatus(
     now: OffsetDateTime,
 ) -> impl IntoView {
     let (class, glyph) = match (token.state, ends_soon(&token, now)) {
+        (TokenState::Active, _) if token.grace_until.is_some() => {
+            ("status status-rotating", Glyph::Rotate)
+        }
         (TokenState::Active, true) => ("status status-expiring", Glyph::Warning),
         (TokenState::Active, false) => ("status status-active", Glyph::Active),
         (TokenState::Disabled, _) => ("status status-disabled", Glyph::Pause),
@@ -32,6 +35,9 @@ pub fn TokenStatus(
 
 /// The status in words.
 fn text(token: &Token, now: OffsetDateTime) -> String {
+    if let (TokenState::Active, Some(_)) = (token.state, token.grace_until) {
+        return "Rotating".to_owned();
+    }
     match (token.state, token.expires_at) {
         (TokenState::Active, Some(end)) if ends_soon(token, now) => {
             format!("Expiring {}", moment::relative(end, now))
@@ -73,6 +79,14 @@ mod tests {
         ] {
             assert_eq!(text(&Token { expires_at: end, ..token("ci") }, NOW), told);
         }
+    }
+
+    #[test]
+    fn token_with_two_secrets_is_rotating_while_it_works() {
+        let two = Token { grace_until: Some(NOW), ..token("ci") };
+        assert_eq!(text(&two, NOW), "Rotating");
+        let expired = Token { state: TokenState::Expired, ..two };
+        assert_eq!(text(&expired, NOW), "Expired");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub fn TokenTable(
     );
     let info = page_info(&list, &place);
     let next = list.page.next.clone();
+    let may_write = list.overview.may_manage_tokens;
     let heading = |label: &'static str, sort: TokenSort| {
         let (order, glyph) = match (place.sort, sort) {
             (TokenSort::Newest, TokenSort::Newest) => (Some("descending"), Glyph::Down),
@@ -67,7 +68,7 @@ pub fn TokenTable(
         .items
         .into_iter()
         .map(|token| {
-            view! { <TokenRow token now paths=paths.clone() place=place.clone() created/> }
+            view! { <TokenRow token now paths=paths.clone() place=place.clone() created may_write/> }
         })
         .collect_view();
     view! {

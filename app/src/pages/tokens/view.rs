@@ -2,58 +2,34 @@
 
 use domain::{catalogue::Catalogue, token::Token};
 use leptos::{either::Either, prelude::*};
-use leptos_router::hooks::{use_location, use_params_map};
 use time::OffsetDateTime;
 
-use super::{paths::Paths, place::Place, problem::ProblemPanel, status::TokenStatus};
+use super::{
+    actions::PanelActions,
+    one::{one_token, ways},
+    place::Place,
+    status::TokenStatus,
+};
 use crate::{
     components::{
-        icon::{Glyph, Icon},
         moment::{MaybeMoment, Moment},
         panel::Panel,
         scope_tree::ScopeList,
     },
-    fns::tokens_show::{TokenDetail, tokens_show},
-    pages::overview::use_workspace_slug,
+    fns::tokens_show::TokenDetail,
 };
-
-/// The id in the page's path.
-pub(super) fn use_token_id() -> Memo<String> {
-    let params = use_params_map();
-    Memo::new(move |_| params.with(|params| params.get("token")).unwrap_or_default())
-}
 
 /// One token.
 #[component]
 pub fn TokenViewPage() -> impl IntoView {
-    let workspace = use_workspace_slug();
-    let id = use_token_id();
-    let search = use_location().search;
-    let detail = Resource::new(
-        move || (workspace.get(), id.get()),
-        |(workspace, id)| tokens_show(workspace, id),
-    );
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                match detail.await {
-                    Ok(detail) => {
-                        let place = Place::read(&search.get_untracked());
-                        Either::Left(view! { <Detail detail place/> })
-                    }
-                    Err(error) => Either::Right(view! { <ProblemPanel error/> }),
-                }
-            })}
-        </Suspense>
-    }
+    one_token(|detail, place| view! { <Detail detail place/> }.into_any())
 }
 
 #[component]
 fn Detail(detail: TokenDetail, place: Place) -> impl IntoView {
-    let TokenDetail { now, token, catalogues } = detail;
-    let paths = Paths::new(token.workspace.as_ref());
-    let list = paths.list(&place);
-    let delete = paths.delete(token.id, &place);
+    let (paths, list) = ways(&detail, &place);
+    let TokenDetail { now, token, catalogues, may_write, .. } = detail;
+    let actions = may_write.then(|| view! { <PanelActions token=token.clone() paths place/> });
     let description = token.description.to_string();
     let lead = if description.is_empty() { "No description".to_owned() } else { description };
     let lead = view! { <bdi class="multiline">{lead}</bdi> }.into_any();
@@ -65,10 +41,7 @@ fn Detail(detail: TokenDetail, place: Place) -> impl IntoView {
             </div>
             <footer class="panel-foot form-actions">
                 <a class="button" href=list>"Close"</a>
-                <a class="button button-danger-quiet push-end" href=delete>
-                    <Icon glyph=Glyph::Trash/>
-                    <span>"Delete"</span>
-                </a>
+                {actions}
             </footer>
         </Panel>
     }
@@ -103,6 +76,34 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
     let start = token.not_before.map(|at| {
         view! { <div><dt>"Valid from"</dt><dd><Moment at now/></dd></div> }
     });
+    let older = token.grace_until.map(|until| {
+        let hint = token.older_hint.clone().unwrap_or_default();
+        view! {
+            <div>
+                <dt>"Older secret"</dt>
+                <dd><code class="hint">{hint}</code>" works until "<Moment at=until now/></dd>
+            </div>
+        }
+    });
+    let rotated = token.rotated_at.map(|at| {
+        view! { <div><dt>"Rotated"</dt><dd><Moment at now/></dd></div> }
+    });
+    let reused = token.reused_at.map(|at| {
+        view! {
+            <div>
+                <dt>"Reuse"</dt>
+                <dd class="alarm">"A replaced secret was presented "<Moment at now/></dd>
+            </div>
+        }
+    });
+    let tags = (!token.tags.is_empty()).then(|| {
+        let tags = token
+            .tags
+            .iter()
+            .map(|(name, value)| view! { <code>{format!("{name}={value}")}</code>" " })
+            .collect_view();
+        view! { <div><dt>"Tags"</dt><dd>{tags}</dd></div> }
+    });
     view! {
         <dl class="facts facts-grid">
             <div><dt>"Status"</dt><dd><TokenStatus token=token.clone() now/></dd></div>
@@ -118,8 +119,12 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
             {start}
             <div><dt>"Expires"</dt><dd><MaybeMoment at=token.expires_at now/></dd></div>
             <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
+            {rotated}
+            {older}
+            {reused}
             <div><dt>"APIs"</dt><dd>{apis}</dd></div>
             <div><dt>"Addresses"</dt><dd>{addresses}</dd></div>
+            {tags}
             <div><dt>"Id"</dt><dd><code>{token.id.to_string()}</code></dd></div>
         </dl>
     }

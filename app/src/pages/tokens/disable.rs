@@ -1,0 +1,53 @@
+//! The question whether to disable a token. Enabling it again needs none.
+
+use leptos::prelude::*;
+
+use super::{
+    one::{back_to_list, one_token, ways},
+    place::Place,
+    view::last_used,
+};
+use crate::{
+    components::{
+        confirm::Confirm,
+        icon::Glyph,
+        panel::Panel,
+    },
+    fns::tokens_show::TokenDetail,
+    notice::Notice,
+};
+
+/// The question whether to disable a token.
+#[component]
+pub fn TokenDisablePage() -> impl IntoView {
+    one_token(|detail, place| view! { <Question detail place/> }.into_any())
+}
+
+#[component]
+fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
+    let (paths, list) = ways(&detail, &place);
+    let TokenDetail { now, token, .. } = detail;
+    let name = token.name.clone();
+    let on_done = back_to_list(list.clone(), Notice::TokenDisabled { name: name.clone() });
+    view! {
+        <Panel title=format!("Disable {name}?") close_href=list.clone() size="panel-small">
+            <Confirm action=paths.action(token.id, "disable") cancel_href=list
+                label="Disable token" glyph=Glyph::Pause on_done>
+                <p>
+                    "Programs that send it are refused until somebody enables it again. Nothing \
+                     else about it changes."
+                </p>
+                <dl class="facts facts-box">
+                    <div>
+                        <dt>"Token"</dt>
+                        <dd>
+                            <strong><bdi>{name.clone()}</bdi></strong>" "
+                            <code class="hint">{token.hint.clone()}</code>
+                        </dd>
+                    </div>
+                    <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
+                </dl>
+            </Confirm>
+        </Panel>
+    }
+}

@@ -1,0 +1,146 @@
+//! Change a token: what it is called, when it ends, where it may be used from. Scopes only shrink
+//! here: whoever needs more makes another token.
+
+use domain::{policy::Policy, token::Token};
+use leptos::prelude::*;
+use time::OffsetDateTime;
+
+use super::{
+    one::{back_to_list, one_token, ways},
+    place::Place,
+};
+use crate::{
+    components::{
+        expiry::{date_bounds, day, iso_date, offers},
+        panel::Panel,
+    },
+    fns::tokens_show::TokenDetail,
+    forms::{Control, EnhancedForm, Field, FieldFrame, FieldName, FormState, SubmitButton, TextArea},
+    notice::Notice,
+};
+
+const FIELDS: &[FieldName] = &[
+    FieldName::new("name", "Name"),
+    FieldName::new("description", "Description"),
+    FieldName::new("expires_at", "Expiration"),
+    FieldName::new("ip_allow", "Allowed addresses"),
+    FieldName::new("scopes", "Scopes"),
+];
+
+/// The choice that leaves the end as it is.
+const KEEP: &str = "keep";
+
+/// Change a token.
+#[component]
+pub fn TokenEditPage() -> impl IntoView {
+    one_token(|detail, place| view! { <Edit detail place/> }.into_any())
+}
+
+#[component]
+fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
+    let (paths, list) = ways(&detail, &place);
+    let TokenDetail { now, token, policy, .. } = detail;
+    let action = paths.action(token.id, "edit");
+    let state = FormState::new(&action);
+    let name = token.name.clone();
+    let on_done = back_to_list(list.clone(), Notice::TokenSaved { name: name.clone() });
+    let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
+    view! {
+        <Panel title=format!("Edit {name}") close_href=list.clone() size="panel-wide">
+            <EnhancedForm action class="panel-form" fields=FIELDS button="Save" state=state on_done>
+                // Whoever saves changes what they saw: a change in between is not overwritten.
+                <input type="hidden" name="version" value=token.version.to_string()/>
+                <div class="panel-body form-fields">
+                    <Field name="name" label="Name" autocomplete="off" value=token.name.clone()/>
+                    <TextArea name="description" label="Description" rows=2 optional=true
+                        value=token.description.to_string()/>
+                    <EndField token=token.clone() policy now/>
+                    <Field name="ip_allow" label="Allowed addresses" autocomplete="off"
+                        optional=true placeholder="10.0.0.0/8, 2001:db8::/32"
+                        help="Addresses or ranges, separated by commas. Empty: from anywhere."
+                        value=ranges.join(", ")/>
+                    <ScopesLeft token=token.clone()/>
+                </div>
+                <footer class="panel-foot form-actions">
+                    <SubmitButton>
+                        <span>{move || if state.is_pending() { "Saving…" } else { "Save" }}</span>
+                    </SubmitButton>
+                    <a class="button" href=list>"Cancel"</a>
+                </footer>
+            </EnhancedForm>
+        </Panel>
+    }
+}
+
+/// When it ends: as now, or one of the choices that policy allows.
+#[component]
+fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView {
+    let control = Control::new("expires", "expires_at", true);
+    let Control { id, name, described_by, invalid, value, .. } = control.clone();
+    let chosen = value.unwrap_or_else(|| KEEP.to_owned());
+    let kept = token.expires_at.map_or_else(|| "never".to_owned(), day);
+    let (first, last) = date_bounds(&policy, now);
+    let option = |value: String, label: String| {
+        let selected = value == chosen;
+        view! { <option value=value selected=selected>{label}</option> }
+    };
+    let options = offers(&policy, now)
+        .into_iter()
+        .map(|offer| {
+            let label = match offer.end {
+                Some(end) => format!("{} from now: {}", offer.label, day(end)),
+                None => offer.label,
+            };
+            option(offer.value, label)
+        })
+        .collect_view();
+    view! {
+        <FieldFrame control label="Expiration"
+            help=Some("A token lives no longer than the rules of its workspace allow, counted from when its secret was made.".to_owned())>
+            <div class="end-row">
+                <select class="select" id=id name=name aria-describedby=described_by aria-invalid=invalid>
+                    {option(KEEP.to_owned(), format!("As it is: {kept}"))}
+                    {options}
+                </select>
+                <label class="end-date">
+                    <span class="label">"Last day, UTC, for “On a date”"</span>
+                    <input class="input" type="date" name="expires_date"
+                        min=first.map(iso_date) max=last.map(iso_date)/>
+                </label>
+            </div>
+        </FieldFrame>
+    }
+}
+
+/// The scopes that it has: each can be taken away.
+#[component]
+fn ScopesLeft(token: Token) -> impl IntoView {
+    let state = use_context::<FormState>();
+    let error = Memo::new(move |_| state.and_then(|state| state.error("scopes")));
+    let left = state.and_then(|state| state.all("scope"));
+    let boxes = token
+        .scopes
+        .iter()
+        .map(|scope| {
+            let text = scope.to_string();
+            let checked = left.as_ref().is_none_or(|left| left.contains(&text));
+            view! {
+                <label class="check-row">
+                    <input class="checkbox" type="checkbox" name="scope" value=text.clone()
+                        checked=checked/>
+                    <code>{text}</code>
+                </label>
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset class="field" id="scopes" tabindex="-1">
+            <legend class="label">"Scopes"</legend>
+            <p class="field-hint">
+                "Untick what it no longer needs. Scopes cannot be added: make another token for more."
+            </p>
+            {move || error.get().map(|text| view! { <p class="field-error">{text}</p> })}
+            <div class="check-rows">{boxes}</div>
+        </fieldset>
+    }
+}

@@ -1,0 +1,131 @@
+//! Rotate a token: a new secret, and how long the older one still works.
+
+use leptos::{either::Either, prelude::*};
+
+use super::{
+    list::use_list_version,
+    one::{one_token, ways},
+    place::Place,
+};
+use crate::{
+    components::{live::use_announcer, panel::Panel, reveal::{Kind, Reveal}},
+    fns::tokens_show::TokenDetail,
+    forms::{EnhancedForm, FieldName, FormState, SubmitButton},
+    posted::{Minted, Outcome, use_posted},
+};
+
+const FIELDS: &[FieldName] = &[FieldName::new("grace_s", "The older secret")];
+
+/// How long the older secret works: what the form sends, and what it is called.
+const GRACE: [(&str, &str, &str); 5] = [
+    ("0", "Ends now", "Programs that still send it are refused at once."),
+    ("3600", "Works for 1 hour", ""),
+    ("86400", "Works for 24 hours", ""),
+    ("604800", "Works for 7 days", ""),
+    ("first-use", "Ends with the new one’s first use", "After 7 days at the latest."),
+];
+const PRESET: &str = "86400";
+
+/// Rotate a token.
+#[component]
+pub fn TokenRotatePage() -> impl IntoView {
+    one_token(|detail, place| view! { <Rotate detail place/> }.into_any())
+}
+
+#[component]
+fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
+    let (paths, list) = ways(&detail, &place);
+    let token = detail.token;
+    let action = paths.action(token.id, "rotate");
+    let state = FormState::new(&action);
+    // Without a script the answer to the post is this page with the new secret.
+    let minted = RwSignal::new(use_posted().and_then(|posted| posted.minted.clone()));
+    let kept = RwSignal::new(minted.with_untracked(Option::is_some));
+    let version = use_list_version();
+    let announcer = use_announcer();
+    let on_done = Callback::new(move |outcome| {
+        if let Outcome::Minted(new) = outcome {
+            announcer.say("The token is rotated. Copy the new secret now.");
+            minted.set(Some(new));
+            version.bump();
+        }
+    });
+    let may_leave = Callback::new(move |()| {
+        minted.with_untracked(Option::is_none)
+            || kept.get_untracked()
+            || window()
+                .confirm_with_message("The secret cannot be shown again. Leave without copying it?")
+                .unwrap_or(true)
+    });
+    let name = token.name.clone();
+    let title = {
+        let name = name.clone();
+        Signal::derive(move || match minted.with(Option::is_some) {
+            true => "New secret".to_owned(),
+            false => format!("Rotate {name}"),
+        })
+    };
+    let close_href = list.clone();
+    let body = move || match minted.get() {
+        Some(minted) => Either::Left(reveal(minted, list.clone(), kept, may_leave)),
+        None => Either::Right(view! {
+            <EnhancedForm action=action.clone() class="panel-form" fields=FIELDS button="Rotate"
+                state=state on_done>
+                <input type="hidden" name="version" value=token.version.to_string()/>
+                <div class="panel-body">
+                    <p>
+                        "The token keeps its name, scopes and everything else, and gets a new \
+                         secret. The older secret can go on working for a while, so that programs \
+                         can be changed over."
+                    </p>
+                    <Grace state/>
+                </div>
+                <footer class="panel-foot form-actions">
+                    <SubmitButton>
+                        <span>{move || if state.is_pending() { "Rotating…" } else { "Rotate" }}</span>
+                    </SubmitButton>
+                    <a class="button" href=list.clone()>"Cancel"</a>
+                    <p class="panel-foot-note">"The new secret is shown once, right after."</p>
+                </footer>
+            </EnhancedForm>
+        }),
+    };
+    view! {
+        <Panel title close_href size="panel-wide" may_close=may_leave>
+            {body}
+        </Panel>
+    }
+}
+
+fn reveal(
+    minted: Minted,
+    done_href: String,
+    kept: RwSignal<bool>,
+    may_leave: Callback<(), bool>,
+) -> impl IntoView {
+    view! { <Reveal minted done_href kept may_leave kind=Kind::Rotated/> }
+}
+
+/// What becomes of the older secret.
+#[component]
+fn Grace(state: FormState) -> impl IntoView {
+    let chosen = state.value("grace").unwrap_or_else(|| PRESET.to_owned());
+    let radios = GRACE
+        .into_iter()
+        .map(|(value, label, note)| {
+            let note = (!note.is_empty()).then(|| view! { <small class="choice-end">{note}</small> });
+            view! {
+                <label class="choice">
+                    <input type="radio" name="grace" value=value checked={value == chosen}/>
+                    <span>{label}{note}</span>
+                </label>
+            }
+        })
+        .collect_view();
+    view! {
+        <fieldset class="field" id="grace_s" tabindex="-1">
+            <legend class="label">"The older secret"</legend>
+            <div class="choices choices-wide">{radios}</div>
+        </fieldset>
+    }
+}

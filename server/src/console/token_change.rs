@@ -1,0 +1,113 @@
+//! Forms about one token that lead back to the list: edit, enable, disable, end the older secret.
+
+use app::{next::escape, notice::Notice};
+use authority::{ServiceError, TokenChange};
+use axum::response::Response;
+use domain::{expiry::ExpiryChoice, ids::TokenId, token::Token};
+
+use super::{
+    post::{Done, Post},
+    token_create::end,
+};
+use crate::http::extract::ApiPath;
+
+/// Changes a token as the form says.
+pub(super) async fn edit(
+    ApiPath((workspace, token)): ApiPath<(String, String)>,
+    post: Post,
+) -> Response {
+    let result = async {
+        let id = found(&workspace, &token, &post).await?;
+        let change = change(&post)?;
+        let expected = post.form.one("version").parse().ok();
+        let tokens = post.visit.request.authority.tokens();
+        let token = tokens.update(&post.visit.context(), id, change, expected).await?;
+        Ok(back(&post, &token, Notice::TokenSaved { name: token.name.clone() }))
+    };
+    let result = result.await;
+    post.answer(result).await
+}
+
+/// Lets a token work again.
+pub(super) async fn enable(
+    ApiPath((workspace, token)): ApiPath<(String, String)>,
+    post: Post,
+) -> Response {
+    let result = async {
+        let id = found(&workspace, &token, &post).await?;
+        let tokens = post.visit.request.authority.tokens();
+        let token = tokens.enable(&post.visit.context(), id, None).await?;
+        Ok(back(&post, &token, Notice::TokenEnabled { name: token.name.clone() }))
+    };
+    let result = result.await;
+    post.answer_without_page(result).await
+}
+
+/// Has a token refused until it is enabled again.
+pub(super) async fn disable(
+    ApiPath((workspace, token)): ApiPath<(String, String)>,
+    post: Post,
+) -> Response {
+    let result = async {
+        let id = found(&workspace, &token, &post).await?;
+        let tokens = post.visit.request.authority.tokens();
+        let token = tokens.disable(&post.visit.context(), id, None).await?;
+        Ok(back(&post, &token, Notice::TokenDisabled { name: token.name.clone() }))
+    };
+    let result = result.await;
+    post.answer(result).await
+}
+
+/// Ends a token's older secret.
+pub(super) async fn end_grace(
+    ApiPath((workspace, token)): ApiPath<(String, String)>,
+    post: Post,
+) -> Response {
+    let result = async {
+        let id = found(&workspace, &token, &post).await?;
+        let tokens = post.visit.request.authority.tokens();
+        let token = tokens.end_grace(&post.visit.context(), id, None).await?;
+        Ok(back(&post, &token, Notice::GraceEnded { name: token.name.clone() }))
+    };
+    let result = result.await;
+    post.answer_without_page(result).await
+}
+
+/// The token in the address, which names its workspace too: a token of another one has another
+/// address.
+pub(super) async fn found(
+    workspace: &str,
+    token: &str,
+    post: &Post,
+) -> Result<TokenId, ServiceError> {
+    let id: TokenId = token.parse().map_err(|_| ServiceError::NotFound("token"))?;
+    let tokens = post.visit.request.authority.tokens();
+    if tokens.show(&post.visit.context(), id).await?.workspace.as_ref() != workspace {
+        return Err(ServiceError::NotFound("token"));
+    }
+    Ok(id)
+}
+
+/// Back to the list. The hydrated console goes there, and says what was done, by itself.
+pub(super) fn back(post: &Post, token: &Token, notice: Notice) -> Done {
+    let location = format!("/workspaces/{}/settings/tokens", escape(token.workspace.as_ref()));
+    let cookies = if post.visit.wants_json() { Vec::new() } else { vec![post.notice(&notice)] };
+    Done::Redirect { location, cookies }
+}
+
+/// What the form asks for. What it does not name stays.
+fn change(post: &Post) -> Result<TokenChange, ServiceError> {
+    let form = &post.form;
+    let expiry: Option<ExpiryChoice> = match form.one("expires") {
+        "" | "keep" => None,
+        _ => Some(end(form).map_err(|error| ServiceError::invalid("expires_at", error))?),
+    };
+    Ok(TokenChange {
+        name: Some(form.text("name")),
+        description: Some(form.text("description")),
+        expiry,
+        ip_allow: Some(form.list("ip_allow")),
+        scopes: Some(form.all("scope").map(str::to_owned).collect()),
+        ..TokenChange::default()
+    })
+}
