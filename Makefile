@@ -12,10 +12,10 @@ export SQLX_OFFLINE := true
 # Both sides need the compiler's flags of .cargo/config.toml, which these would replace.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
-.PHONY: help run build dev test bench fmt lint sqlx clean
+.PHONY: help run build dev test fuzz-api bench fmt lint sqlx clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build what is needed, then start Tessera with its own database in ./data
 	@tools/setup.sh postgres
@@ -35,6 +35,10 @@ dev: ## Run a debug build, and build again whatever is saved
 
 test: ## Install what tests need, then run all of them (unit, storage, REST, browser)
 	@tools/test.sh
+
+fuzz-api: build ## Call every operation of the API with what it allows and forbids, for an hour
+	@tools/setup.sh test
+	@tools/api.sh fuzz
 
 bench: build ## Measure against a server that does nothing, and weigh the pages; prints ratios
 	@tools/bench.sh

@@ -93,10 +93,11 @@ need_rust() {
 # A Python of the project's own, below target/, with what the tests call an API with.
 need_python() {
     local python=target/python/bin/python
-    "$python" -c 'import requests' 2>/dev/null && return
-    say "installing Python's requests into target/python (pip)"
+    "$python" -c 'import requests, schemathesis, openapi_python_client' 2>/dev/null && return
+    say "installing requests, schemathesis and openapi-python-client into target/python (pip)"
     python3 -m venv --clear target/python
-    "$python" -m pip install --quiet --disable-pip-version-check requests
+    "$python" -m pip install --quiet --disable-pip-version-check \
+        'requests>=2.32,<3' 'schemathesis>=4.32,<5' 'openapi-python-client>=0.29,<0.30'
 }
 
 # Node is for the browser tests only. Where the system's is missing or too old, PyPI has one.

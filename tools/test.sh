@@ -15,7 +15,7 @@ unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 export SQLX_OFFLINE=true CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
 
 passed=0 failed=0 number=0
-readonly steps=10
+readonly steps=11
 
 summary() {
     echo
@@ -115,6 +115,7 @@ step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
 step "The console's files (target/site)" site
 step "The release binary (target/release/tessera)" release
+step "The API by its own description (generated clients, schemathesis)" tools/api.sh test
 step "Browser tests in Chromium (end2end)" browser_tests
 
 echo

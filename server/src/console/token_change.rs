@@ -1,11 +1,12 @@
 //! Forms about one token that lead back to the list: edit, enable, disable, end the older secret.
 
 use app::{next::escape, notice::Notice};
-use authority::{ServiceError, TokenChange};
+use authority::{ServiceError, TokenPatch};
 use axum::response::Response;
-use domain::{expiry::ExpiryChoice, ids::TokenId, token::Token};
+use domain::{ids::TokenId, token::Token};
 
 use super::{
+    form::Form,
     post::{Done, Post},
     token_create::end,
 };
@@ -18,10 +19,9 @@ pub(super) async fn edit(
 ) -> Response {
     let result = async {
         let id = found(&workspace, &token, &post).await?;
-        let change = change(&post)?;
         let expected = post.form.one("version").parse().ok();
         let tokens = post.visit.request.authority.tokens();
-        let token = tokens.update(&post.visit.context(), id, change, expected).await?;
+        let token = tokens.update(&post.visit.context(), id, expected, patch(&post.form)).await?;
         Ok(back(&post, &token, Notice::TokenSaved { name: token.name.clone() }))
     };
     let result = result.await;
@@ -96,18 +96,13 @@ pub(super) fn back(post: &Post, token: &Token, notice: Notice) -> Done {
 }
 
 /// What the form asks for. What it does not name stays.
-fn change(post: &Post) -> Result<TokenChange, ServiceError> {
-    let form = &post.form;
-    let expiry: Option<ExpiryChoice> = match form.one("expires") {
-        "" | "keep" => None,
-        _ => Some(end(form).map_err(|error| ServiceError::invalid("expires_at", error))?),
-    };
-    Ok(TokenChange {
+fn patch(form: &Form) -> TokenPatch {
+    TokenPatch {
         name: Some(form.text("name")),
         description: Some(form.text("description")),
-        expiry,
+        expiry: (!matches!(form.one("expires"), "" | "keep")).then(|| end(form)),
         ip_allow: Some(form.list("ip_allow")),
         scopes: Some(form.all("scope").map(str::to_owned).collect()),
-        ..TokenChange::default()
-    })
+        ..TokenPatch::default()
+    }
 }

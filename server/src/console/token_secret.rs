@@ -1,10 +1,11 @@
 //! Forms whose answer shows a secret: rotate, and show the one of a recoverable token.
 
 use app::posted::{Minted, Secret};
-use authority::{Grace, MintedToken, Rotation, ServiceError};
+use authority::{MintedToken, RotationDraft, ServiceError};
 use axum::response::Response;
 
 use super::{
+    form::Form,
     post::{Done, Post},
     token_change::found,
 };
@@ -20,10 +21,10 @@ pub(super) async fn rotate(
 ) -> Response {
     let result = async {
         let id = found(&workspace, &token, &post).await?;
-        let rotation = rotation(&post)?;
+        let draft = draft(&post.form)?;
         let expected = post.form.one("version").parse().ok();
         let tokens = post.visit.request.authority.tokens();
-        tokens.rotate(&post.visit.context(), id, rotation, expected).await
+        tokens.rotate(&post.visit.context(), id, expected, draft).await
     };
     let result = result.await.map(shown);
     post.answer(result).await
@@ -37,7 +38,7 @@ pub(super) async fn reveal(
     let result = async {
         let id = found(&workspace, &token, &post).await?;
         let tokens = post.visit.request.authority.tokens();
-        tokens.reveal(&post.visit.context(), id).await
+        tokens.reveal(&post.visit.context(), id, None).await
     };
     let result = result.await.map(shown);
     post.answer(result).await
@@ -48,13 +49,13 @@ fn shown(minted: MintedToken) -> Done {
     Done::Minted(Minted { token: minted.token, secret })
 }
 
-fn rotation(post: &Post) -> Result<Rotation, ServiceError> {
-    let grace = match post.form.one("grace") {
-        "first-use" => Grace::UntilFirstUse(UNTIL_FIRST_USE_S),
+fn draft(form: &Form) -> Result<RotationDraft, ServiceError> {
+    let (grace_s, until_first_use) = match form.one("grace") {
+        "first-use" => (Some(UNTIL_FIRST_USE_S), true),
         text => match text.parse() {
-            Ok(seconds) => Grace::Seconds(seconds),
+            Ok(seconds) => (Some(seconds), false),
             Err(_) => return Err(ServiceError::invalid("grace_s", "must be one of the choices")),
         },
     };
-    Ok(Rotation { grace, ..Rotation::default() })
+    Ok(RotationDraft { grace_s, until_first_use, expiry: None })
 }

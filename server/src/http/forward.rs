@@ -63,7 +63,7 @@ pub(crate) struct ForwardQuery {
     #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, example = json!(["rivers:run"]))]
     scope: Vec<String>,
     /// The only workspace whose tokens are welcome.
-    #[param(min_length = 1, max_length = 127)]
+    #[param(max_length = 127, pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$")]
     workspace: Option<String>,
 }
 
