@@ -39,7 +39,7 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-"$binary" serve --data-dir "$home/data" --listen 127.0.0.1:0 >"$home/out" 2>"$home/log" &
+"$binary" serve --data-dir "$home/data" --listen 127.0.0.1:0 --api-rate-limit 0 >"$home/out" 2>"$home/log" &
 server=$!
 until grep -q '^Ready: ' "$home/out"; do
     if ! kill -0 "$server" 2>/dev/null; then

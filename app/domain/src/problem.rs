@@ -78,6 +78,8 @@ problem_codes! {
     ValidationFailed = 422, "validation_failed", "Some values cannot be used";
     /// Too many attempts; `Retry-After` says for how long.
     TooManyAttempts = 429, "too_many_attempts", "Too many attempts";
+    /// More calls than one caller may make; `Retry-After` says when there is room again.
+    RateLimited = 429, "rate_limited", "Too many calls";
     /// Tessera's own fault; logged under the request id.
     Internal = 500, "internal", "Something went wrong in Tessera";
     /// The database cannot be reached.

@@ -51,6 +51,9 @@ pub(super) struct ServerFlags {
     /// A network of proxies whose X-Forwarded-For is believed; may be given more than once
     #[arg(long = "trusted-proxies", value_name = "NETWORK")]
     trusted_proxies: Vec<String>,
+    /// Calls of the managing API a minute, for each caller; 0 for any number [default: 600]
+    #[arg(long, value_name = "NUMBER")]
+    api_rate_limit: Option<String>,
     /// A session unused for so long is over [default: 2h]
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
@@ -74,6 +77,7 @@ impl Flags {
             (Setting::LogFormat, &self.log_format),
             (Setting::Listen, &server.listen),
             (Setting::PublicUrl, &server.public_url),
+            (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::SessionIdle, &server.session_idle),
             (Setting::SessionAbsolute, &server.session_absolute),
             (Setting::DatabaseMaxConnections, &server.database_max_connections),

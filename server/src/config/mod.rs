@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) session_idle: Duration,
     /// A session is over after so long, used or not.
     pub(crate) session_absolute: Duration,
+    /// Calls of the managing API a minute, for each caller; 0 for any number.
+    pub(crate) api_rate_limit: u32,
     /// The folder with `initdb` and `postgres`, when they shall not be searched for.
     pub(crate) postgres_bin_dir: Option<PathBuf>,
     /// What is logged: a filter such as `info` or `info,server=debug`.
@@ -87,6 +89,7 @@ impl Config {
                 .parse_optional(Setting::PublicUrl, values::public_url)?
                 .unwrap_or_else(|| default_public_url(listen)),
             trusted_proxies: layers.parse_list(Setting::TrustedProxies, values::network)?,
+            api_rate_limit: layers.parse(Setting::ApiRateLimit, values::rate_limit)?,
             session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
             session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,
             postgres_bin_dir: match layers.given(Setting::PostgresBinDir) {

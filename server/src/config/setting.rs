@@ -17,6 +17,8 @@ pub(crate) enum Setting {
     PublicUrl,
     /// Proxies that are believed.
     TrustedProxies,
+    /// Calls of the API a minute.
+    ApiRateLimit,
     /// Longest rest of a session.
     SessionIdle,
     /// Longest life of a session.
@@ -42,7 +44,7 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Listen,
         Self::PublicUrl,
         Self::TrustedProxies,
@@ -51,6 +53,7 @@ impl Setting {
         Self::DatabaseUrl,
         Self::DatabaseMaxConnections,
         Self::PostgresBinDir,
+        Self::ApiRateLimit,
         Self::SessionIdle,
         Self::SessionAbsolute,
         Self::Log,
@@ -82,6 +85,11 @@ impl Setting {
                 "trusted_proxies",
                 Some(""),
                 "networks of proxies whose X-Forwarded-For is believed",
+            ),
+            Self::ApiRateLimit => row(
+                "api_rate_limit",
+                Some("600"),
+                "calls of the managing API a minute, for each caller; 0 for any number",
             ),
             Self::SessionIdle => {
                 row("session_idle", Some("2h"), "a session unused for so long is over")

@@ -14,6 +14,7 @@ use url::{Host, Url};
 
 /// Ten years: what is longer is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;
+const MAX_RATE: u32 = 1_000_000;
 const MAX_CONNECTIONS: u32 = 1_000;
 
 /// How the log is written.
@@ -120,6 +121,14 @@ pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {
         Ok(number) if (1..=MAX_CONNECTIONS).contains(&number) => Ok(number),
         _ => Err("must be a number from 1 to 1000"),
+    }
+}
+
+/// Reads a number of calls.
+pub(crate) fn rate_limit(text: &str) -> Result<u32, &'static str> {
+    match text.trim().parse() {
+        Ok(number) if number <= MAX_RATE => Ok(number),
+        _ => Err("must be a number from 0 to 1000000"),
     }
 }
 
@@ -295,7 +304,7 @@ mod tests {
             let _ = duration(&text);
             let _ = public_url(&text);
             let _ = log_filter(&text);
-            let _ = max_connections(&text);
+            let _ = (max_connections(&text), rate_limit(&text));
             if let Ok(url) = database_url(&text) {
                 let _ = (url.redacted(), url.place());
             }

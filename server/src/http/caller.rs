@@ -37,6 +37,7 @@ impl FromRequestParts<AppState> for Caller {
                 None => Actor::Anonymous,
             },
         };
+        state.rate_limit.count(&parts.extensions, &context.actor)?;
         Ok(Self(context))
     }
 }

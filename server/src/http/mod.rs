@@ -4,7 +4,7 @@
 //! - `forward`: `/auth/forward`, for gateways.
 //! - `openapi`, `docs`: the description of both, and a page to try them.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
-//! - `answer`, `headers`, `origin`, `body`, `log`: layers.
+//! - `answer`, `headers`, `origin`, `body`, `log`, `rate`: layers.
 //! - `router`: what is mounted where, and behind which layers.
 //!
 //! Invariants:
@@ -31,6 +31,7 @@ pub(crate) mod log;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod problem;
+pub(crate) mod rate;
 mod rest;
 pub(crate) mod router;
 pub(crate) mod state;

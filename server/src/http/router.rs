@@ -9,6 +9,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
+//! | `rate::count` | | ✓ | | |
 //! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
 //!
 //! `/auth/forward` gets no headers for browsers: gateways hand its refusals on under the names of
@@ -23,7 +24,7 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rest,
+    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate, rest,
 };
 use crate::{assets, console};
 
@@ -56,6 +57,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .route("/api/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
         .layer(log::layer())
 }

@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
-use super::{cookies::SessionCookies, origin::Origins};
+use super::{cookies::SessionCookies, origin::Origins, rate::RateLimit};
 use crate::config::Config;
 
 /// What every request handler is given. Cloned per request: cheap.
@@ -25,6 +25,8 @@ pub(crate) struct AppState {
     pub(crate) cookies: SessionCookies,
     /// Where unsafe requests of browsers may come from.
     pub(crate) origins: Origins,
+    /// How often one caller may call the API.
+    pub(crate) rate_limit: RateLimit,
 }
 
 impl AppState {
@@ -35,6 +37,7 @@ impl AppState {
             trusted_proxies: config.trusted_proxies.as_slice().into(),
             cookies: SessionCookies::for_public_url(&config.public_url),
             origins: Origins::of(&config.public_url),
+            rate_limit: RateLimit::per_minute(config.api_rate_limit),
             authority,
             config,
         }

@@ -1,0 +1,169 @@
+//! How often one caller may call the managing part of the API.
+//!
+//! Every answer says what is left: `RateLimit-Policy` and `RateLimit`
+//! (draft-ietf-httpapi-ratelimit-headers-10). Beyond it is 429 with `Retry-After`. A caller is a user or
+//! a token, whatever address it calls from; who is nobody is refused anyway. What services ask on every
+//! request of theirs, `/api/v1/verify` and `/auth/forward`, is not counted.
+//!
+//! Each server counts for itself: three servers let three times as much through.
+
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use authority::Actor;
+use axum::{extract::Request, middleware::Next, response::Response};
+use domain::problem::{Problem, ProblemCode};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::keyed::DefaultKeyedStateStore,
+};
+use http::{Extensions, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use super::problem::ApiError;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const WINDOW_S: u32 = 60;
+/// Calls after which callers that are long gone are forgotten.
+const FORGET_EVERY: u32 = 4_096;
+
+type Keyed =
+    RateLimiter<Uuid, DefaultKeyedStateStore<Uuid>, DefaultClock, StateInformationMiddleware>;
+
+/// How often each caller may call.
+#[derive(Clone)]
+pub(crate) struct RateLimit(Option<Arc<Inner>>);
+
+struct Inner {
+    per_minute: NonZeroU32,
+    callers: Keyed,
+    calls: AtomicU32,
+}
+
+/// What is left for the caller of a request that is counted; the layer puts it into the request.
+#[derive(Clone, Debug, Default)]
+struct Meter(Arc<OnceLock<(u32, u32)>>);
+
+impl RateLimit {
+    /// So many calls a minute, all of them at once if need be; any number for 0.
+    pub(crate) fn per_minute(calls: u32) -> Self {
+        Self(NonZeroU32::new(calls).map(|per_minute| {
+            let quota = Quota::per_minute(per_minute);
+            let callers = RateLimiter::keyed(quota).with_middleware();
+            Arc::new(Inner { per_minute, callers, calls: AtomicU32::new(0) })
+        }))
+    }
+
+    /// Counts a call, if this request is one that counts.
+    pub(crate) fn count(&self, extensions: &Extensions, actor: &Actor) -> Result<(), ApiError> {
+        let (Some(inner), Some(meter)) = (&self.0, extensions.get::<Meter>()) else {
+            return Ok(());
+        };
+        let caller = match actor {
+            Actor::User(visitor) => visitor.user.id.0,
+            Actor::Token(facts) => facts.token_id.0,
+            Actor::Operator | Actor::Anonymous => return Ok(()),
+        };
+        if inner.calls.fetch_add(1, Ordering::Relaxed) % FORGET_EVERY == FORGET_EVERY - 1 {
+            inner.callers.retain_recent();
+        }
+        match inner.callers.check_key(&caller) {
+            Ok(state) => {
+                let left = state.remaining_burst_capacity();
+                let full_in = u64::from(inner.per_minute.get() - left) * u64::from(WINDOW_S);
+                let full_in = full_in.div_ceil(u64::from(inner.per_minute.get()));
+                let _ = meter.0.set((left, u32::try_from(full_in).unwrap_or(WINDOW_S)));
+                Ok(())
+            }
+            Err(refusal) => {
+                let wait = refusal.wait_time_from(DefaultClock::default().now());
+                let seconds = wait.as_secs() + 1;
+                let _ = meter.0.set((0, u32::try_from(seconds).unwrap_or(WINDOW_S)));
+                let mut problem = Problem::new(
+                    ProblemCode::RateLimited,
+                    format!(
+                        "You may make {} calls a minute. Nothing was changed; try again in {seconds} s.",
+                        inner.per_minute
+                    ),
+                );
+                problem.retry_after_s = Some(seconds);
+                Err(problem.into())
+            }
+        }
+    }
+}
+
+/// Has calls counted, and says on every answer what is left.
+pub(crate) async fn count(
+    axum::extract::State(state): axum::extract::State<super::AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(inner) = state.rate_limit.0 else { return next.run(request).await };
+    let meter = Meter::default();
+    request.extensions_mut().insert(meter.clone());
+    let mut response = next.run(request).await;
+    let mut set = |name: HeaderName, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set(RATE_LIMIT_POLICY, format!("\"caller\";q={};w={WINDOW_S}", inner.per_minute));
+    if let Some((left, reset_s)) = meter.0.get() {
+        set(RATE_LIMIT, format!("\"caller\";r={left};t={reset_s}"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{roles::InstanceRole, session::Visitor, token::UserSummary};
+
+    use super::*;
+
+    fn caller(number: u128) -> Actor {
+        let user =
+            UserSummary { id: Uuid::from_u128(number).into(), email: "a@x".into(), name: "A".into() };
+        Actor::User(Visitor { user, instance_role: InstanceRole::Member })
+    }
+
+    fn counted() -> (Extensions, Meter) {
+        let meter = Meter::default();
+        let mut extensions = Extensions::new();
+        extensions.insert(meter.clone());
+        (extensions, meter)
+    }
+
+    #[test]
+    fn caller_is_refused_beyond_the_limit_and_others_are_not() {
+        let limit = RateLimit::per_minute(3);
+        for left in [2, 1, 0] {
+            let (request, meter) = counted();
+            limit.count(&request, &caller(1)).unwrap();
+            assert_eq!(meter.0.get().unwrap().0, left);
+        }
+        let (request, meter) = counted();
+        let refused = limit.count(&request, &caller(1)).unwrap_err();
+        assert_eq!(refused.problem().code, ProblemCode::RateLimited);
+        let wait = refused.problem().retry_after_s.unwrap();
+        assert!((1..=21).contains(&wait), "{wait}");
+        assert_eq!(meter.0.get().unwrap().0, 0);
+        limit.count(&counted().0, &caller(2)).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_counted_without_a_limit_or_outside_of_the_layer() {
+        for _ in 0..10 {
+            RateLimit::per_minute(0).count(&counted().0, &caller(1)).unwrap();
+            RateLimit::per_minute(1).count(&Extensions::new(), &caller(1)).unwrap();
+        }
+    }
+}
