@@ -25,7 +25,7 @@ async fn attempt(workspace: &str, token: &str, post: &Post) -> Result<Done, Serv
     if tokens.show(&context, id).await?.workspace.as_ref() != workspace {
         return Err(ServiceError::NotFound("token"));
     }
-    let token = tokens.delete(&context, id).await?;
+    let token = tokens.delete(&context, id, None).await?;
     let location = format!("/workspaces/{}/settings/tokens", escape(token.workspace.as_ref()));
     // The hydrated console goes back to its list by itself, and says so by itself.
     let cookies = if post.visit.wants_json() {
