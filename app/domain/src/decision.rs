@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::{
     catalogue::ScopeName,
-    ids::{TokenId, UserId, WorkspaceId},
+    ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
     token::UserSummary,
 };
@@ -109,6 +109,14 @@ pub struct Facts {
     pub not_before: Option<OffsetDateTime>,
     /// The token's end.
     pub expires_at: Option<OffsetDateTime>,
+    /// The secret that was presented.
+    pub secret_id: SecretId,
+    /// Whether it is the token's current one; an older one was replaced by a rotation.
+    pub secret_current: bool,
+    /// Whether it was used before.
+    pub secret_used: bool,
+    /// Whether it was presented after its end before.
+    pub secret_reused: bool,
     /// The end of the secret that was presented, when a newer one replaces it.
     pub secret_expires_at: Option<OffsetDateTime>,
     /// Where it may be used from; empty is anywhere.
@@ -154,6 +162,16 @@ impl Facts {
         DecisionCode::Valid
     }
 
+    /// Whether a replaced secret was presented after its end while the token itself lives: its
+    /// holder missed the rotation, or is somebody else.
+    pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
+        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
+        !self.secret_current
+            && ended(self.secret_expires_at)
+            && !self.deleted
+            && !ended(self.expires_at)
+    }
+
     /// An unknown address is refused when the token is bound to some: absence never means "all".
     fn allows_address(&self, address: Option<IpAddr>) -> bool {
         if self.ip_allow.is_empty() {
@@ -190,6 +208,10 @@ mod tests {
             deleted: false,
             not_before: None,
             expires_at: None,
+            secret_id: SecretId(Uuid::nil()),
+            secret_current: true,
+            secret_used: true,
+            secret_reused: false,
             secret_expires_at: None,
             ip_allow: vec![],
         }
@@ -274,7 +296,20 @@ mod tests {
 
     #[test]
     fn secret_replaced_by_a_newer_one_expires_on_its_own() {
-        let facts = Facts { secret_expires_at: Some(NOW), ..facts() };
-        assert_eq!(facts.decide(&Demand::default(), NOW), DecisionCode::Expired);
+        let older = Facts { secret_current: false, secret_expires_at: Some(NOW), ..facts() };
+        assert_eq!(older.decide(&Demand::default(), NOW), DecisionCode::Expired);
+        assert!(older.is_reuse(NOW));
+        let before = NOW - Duration::SECOND;
+        assert_eq!(older.decide(&Demand::default(), before), DecisionCode::Valid);
+        assert!(!older.is_reuse(before));
+    }
+
+    #[test]
+    fn ended_secret_of_a_token_that_ended_too_is_no_reuse() {
+        let older = Facts { secret_current: false, secret_expires_at: Some(NOW), ..facts() };
+        assert!(!Facts { expires_at: Some(NOW), ..older.clone() }.is_reuse(NOW));
+        assert!(!Facts { deleted: true, ..older.clone() }.is_reuse(NOW));
+        assert!(Facts { enabled: false, ..older }.is_reuse(NOW));
+        assert!(!Facts { expires_at: Some(NOW), ..facts() }.is_reuse(NOW));
     }
 }

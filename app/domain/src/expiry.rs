@@ -58,29 +58,51 @@ impl ExpiryChoice {
         policy: &Policy,
         now: OffsetDateTime,
     ) -> Result<Option<OffsetDateTime>, ExpiryError> {
+        self.resolve_since(policy, now, now)
+    }
+
+    /// The end that this choice, made at `now`, gives a token whose secret was made before, at
+    /// `made_at`: policy counts a secret's life from its beginning, however often its end is moved.
+    pub fn resolve_since(
+        self,
+        policy: &Policy,
+        now: OffsetDateTime,
+        made_at: OffsetDateTime,
+    ) -> Result<Option<OffsetDateTime>, ExpiryError> {
+        let latest = policy.latest_expiry(made_at);
         let end = match self {
-            Self::Default => return Ok(policy.default_expiry(now)),
+            Self::Default => match (policy.default_expiry(now), latest) {
+                (Some(end), Some(latest)) => end.min(latest),
+                (Some(end), None) => end,
+                (None, _) => return Ok(None),
+            },
             Self::Never if policy.permits_never() => return Ok(None),
             Self::Never => return Err(ExpiryError::NeverRefused),
-            Self::In(seconds) => {
-                now.checked_add(Duration::seconds(seconds)).ok_or(ExpiryError::OutOfRange)?
-            }
-            Self::At(moment) => moment,
+            Self::In(_) | Self::At(_) => self.moment(now)?,
         };
-        if end <= now {
-            return Err(ExpiryError::Past);
-        }
-        // RFC 3339 writes years of four digits.
-        if end.year() > 9999 {
-            return Err(ExpiryError::OutOfRange);
-        }
-        match policy.latest_expiry(now) {
+        match latest {
             Some(latest) if end > latest => Err(ExpiryError::TooLate {
                 latest: latest.format(&Rfc3339).unwrap_or_default(),
                 days: policy.max_ttl_s.unwrap_or_default() / DAY_S,
             }),
+            _ if end <= now => Err(ExpiryError::Past),
             _ => Ok(Some(end)),
         }
+    }
+
+    /// The moment that is asked for in so many words, whatever policy says.
+    pub(crate) fn moment(self, now: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
+        let end = match self {
+            Self::In(seconds) => now.checked_add(Duration::seconds(seconds)),
+            Self::At(moment) => Some(moment),
+            Self::Default | Self::Never => None,
+        };
+        let end = end.ok_or(ExpiryError::OutOfRange)?;
+        if end <= now {
+            return Err(ExpiryError::Past);
+        }
+        // RFC 3339 writes years of four digits.
+        if end.year() > 9999 { Err(ExpiryError::OutOfRange) } else { Ok(end) }
     }
 }
 
@@ -155,6 +177,22 @@ mod tests {
             ExpiryChoice::In(270 * DAY_S).resolve(&policy, NOW),
             Ok(Some(datetime!(2026-09-29 00:00 UTC)))
         );
+    }
+
+    #[test]
+    fn moved_end_counts_from_the_secrets_beginning() {
+        let policy = Policy { max_ttl_s: Some(30 * DAY_S), ..Policy::default() };
+        let made_at = NOW - Duration::days(20);
+        let resolve = |choice: ExpiryChoice| choice.resolve_since(&policy, NOW, made_at);
+        assert_eq!(
+            resolve(ExpiryChoice::In(10 * DAY_S)),
+            Ok(Some(datetime!(2026-01-12 00:00 UTC)))
+        );
+        assert!(matches!(resolve(ExpiryChoice::In(11 * DAY_S)), Err(ExpiryError::TooLate { .. })));
+        assert_eq!(resolve(ExpiryChoice::Default), Ok(Some(datetime!(2026-01-12 00:00 UTC))));
+        assert_eq!(resolve(ExpiryChoice::Never), Err(ExpiryError::NeverRefused));
+        let old = NOW - Duration::days(31);
+        assert_eq!(ExpiryChoice::Default.resolve_since(&policy, NOW, old), Err(ExpiryError::Past));
     }
 
     proptest! {

@@ -51,3 +51,7 @@ id!(
     /// A token: the lasting record, not the secret.
     TokenId
 );
+id!(
+    /// One of a token's secrets: its row, not its text.
+    SecretId
+);

@@ -11,6 +11,41 @@ use crate::token_text::DEFAULT_PREFIX;
 /// Seconds of a day.
 pub const DAY_S: i64 = 86_400;
 
+/// Whether a token's secret can be shown again. The order is from strict to loose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reveal {
+    /// Never: it is shown once, when it is made.
+    #[default]
+    Once,
+    /// Tokens may be made whose secret is kept sealed.
+    RecoverableAllowed,
+}
+
+/// A text that names no such rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be once or recoverable_allowed")]
+pub struct UnknownReveal;
+
+impl Reveal {
+    /// The rule's name in the API and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::RecoverableAllowed => "recoverable_allowed",
+        }
+    }
+}
+
+impl std::str::FromStr for Reveal {
+    type Err = UnknownReveal;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = [Self::Once, Self::RecoverableAllowed];
+        known.into_iter().find(|reveal| reveal.as_str() == text).ok_or(UnknownReveal)
+    }
+}
+
 /// The rules in force. `None` is "no rule".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -26,6 +61,8 @@ pub struct Policy {
     pub prefix: String,
     /// Whether no two tokens of the workspace may share a name.
     pub unique_names: bool,
+    /// Whether tokens may be made whose secret can be shown again.
+    pub reveal: Reveal,
 }
 
 /// What one level sets; `None` leaves a rule to the level above.
@@ -43,6 +80,8 @@ pub struct PolicyRules {
     pub prefix: Option<String>,
     /// See [`Policy::unique_names`].
     pub unique_names: Option<bool>,
+    /// See [`Policy::reveal`].
+    pub reveal: Option<Reveal>,
 }
 
 impl Default for Policy {
@@ -55,6 +94,7 @@ impl Default for Policy {
             allow_never: true,
             prefix: DEFAULT_PREFIX.to_owned(),
             unique_names: false,
+            reveal: Reveal::Once,
         }
     }
 }
@@ -75,6 +115,7 @@ impl Policy {
             allow_never: rules.allow_never.unwrap_or(standard.allow_never),
             prefix: rules.prefix.clone().unwrap_or(standard.prefix),
             unique_names: rules.unique_names.unwrap_or(standard.unique_names),
+            reveal: rules.reveal.unwrap_or(standard.reveal),
         }
     }
 
@@ -96,6 +137,7 @@ impl Policy {
             allow_never,
             prefix: rules.prefix.clone().unwrap_or_else(|| self.prefix.clone()),
             unique_names: self.unique_names || rules.unique_names.unwrap_or(false),
+            reveal: rules.reveal.unwrap_or(self.reveal).min(self.reveal),
         }
     }
 
@@ -140,6 +182,7 @@ mod tests {
             allow_never: Some(true),
             prefix: Some("acme".into()),
             unique_names: Some(false),
+            reveal: Some(Reveal::RecoverableAllowed),
         };
         let effective = instance.narrowed_by(&loose);
         assert_eq!(effective.max_tokens, Some(200));
@@ -147,6 +190,7 @@ mod tests {
         assert!(!effective.permits_never());
         assert!(effective.unique_names);
         assert_eq!(effective.prefix, "acme");
+        assert_eq!(effective.reveal, Reveal::Once);
     }
 
     proptest! {

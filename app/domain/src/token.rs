@@ -11,6 +11,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{TokenId, UserId},
     names::{AudienceSlug, Description, Slug},
+    tags::Tags,
 };
 
 /// A user as other records name them.
@@ -116,6 +117,8 @@ pub struct Token {
     pub state: TokenState,
     /// Prefix and last four characters of its secret.
     pub hint: String,
+    /// Whether its secret is kept sealed, too, and can be shown again.
+    pub recoverable: bool,
     /// Not valid before this moment.
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
@@ -124,17 +127,35 @@ pub struct Token {
     pub expires_at: Option<OffsetDateTime>,
     /// Addresses from which it may be used; empty is from anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// What people and programs noted on it.
+    pub tags: Tags,
+    /// The end of the secret that a rotation replaced, while that one still works.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub grace_until: Option<OffsetDateTime>,
+    /// Prefix and last four characters of that secret, while it still works.
+    pub older_hint: Option<String>,
+    /// When its secret was last replaced.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub rotated_at: Option<OffsetDateTime>,
+    /// When a replaced secret was last presented for the first time after its end: somebody holds
+    /// it who should not.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub reused_at: Option<OffsetDateTime>,
     /// When it was last verified with a `VALID` answer, to the minute.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
     /// The caller's address then.
     pub last_used_ip: Option<IpAddr>,
+    /// The caller's program then, as it named itself.
+    pub last_used_agent: Option<String>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     /// When its record last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+    /// Grows with every change; a change that names another version is refused.
+    pub version: i64,
 }
 
 /// One page of a list: `{"items":[…],"next":cursor or null}`.

@@ -135,6 +135,33 @@ pub(crate) async fn authorise_token(
     admit(ctx, standing, permission, "token")
 }
 
+/// Authorises what every token may do with itself. No scope is asked for.
+pub(crate) async fn authorise_self<'a>(
+    connection: &mut PgConnection,
+    ctx: &'a OpContext,
+) -> Result<(Access, &'a Facts), ServiceError> {
+    let Actor::Token(facts) = &ctx.actor else {
+        return Err(ServiceError::Unauthenticated);
+    };
+    let access = of_facts(connection, facts).await?.ok_or(ServiceError::NotFound("token"))?;
+    Ok((access, facts.as_ref()))
+}
+
+/// The workspace of a token that a verification looked up, for what that verification itself writes.
+/// `None` when the token was deleted in the meantime.
+pub(crate) async fn of_facts(
+    connection: &mut PgConnection,
+    facts: &Facts,
+) -> Result<Option<Access>, ServiceError> {
+    let standing =
+        workspaces::standing_by_token(connection, facts.token_id, Some(facts.user.id)).await?;
+    Ok(standing.map(|standing| Access {
+        workspace: standing.workspace,
+        role: standing.role,
+        permissions: Permissions::NONE,
+    }))
+}
+
 fn admit(
     ctx: &OpContext,
     standing: Option<Standing>,

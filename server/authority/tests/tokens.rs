@@ -43,10 +43,10 @@ async fn created_token_is_listed_shown_and_valid_until_deleted(pool: PgPool) {
 
     let run = demand("default", &["rivers:run"]);
     assert_eq!(world.decide(secret.expose(), &run).await, DecisionCode::Valid);
-    tokens.delete(&ada, token.id).await.unwrap();
+    tokens.delete(&ada, token.id, None).await.unwrap();
     assert_eq!(world.decide(secret.expose(), &run).await, DecisionCode::Revoked);
     assert_eq!(code(tokens.show(&ada, token.id).await), ProblemCode::NotFound);
-    assert_eq!(code(tokens.delete(&ada, token.id).await), ProblemCode::NotFound);
+    assert_eq!(code(tokens.delete(&ada, token.id, None).await), ProblemCode::NotFound);
     let page = tokens.list(&ada, &slug("workspace-1"), &TokenQuery::default()).await.unwrap();
     assert!(page.items.is_empty());
 }
@@ -77,14 +77,14 @@ async fn only_administrators_reach_tokens_and_strangers_do_not_find_them(pool: P
             "{name}"
         );
         assert_eq!(code(tokens.show(&ctx, token.id).await).status(), show, "{name}");
-        assert_eq!(code(tokens.delete(&ctx, token.id).await).status(), delete, "{name}");
+        assert_eq!(code(tokens.delete(&ctx, token.id, None).await).status(), delete, "{name}");
     }
     let nobody = world.anonymous();
     assert_eq!(code(tokens.show(&nobody, token.id).await).status(), 401);
     assert_eq!(code(tokens.create(&nobody, &home, draft(&["rivers:read"])).await).status(), 401);
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     tokens.show(&admin, token.id).await.unwrap();
-    tokens.delete(&admin, token.id).await.unwrap();
+    tokens.delete(&admin, token.id, None).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]
@@ -106,7 +106,10 @@ async fn managing_token_needs_its_scope_and_reaches_its_own_workspace_alone(pool
         code(tokens.list(&ctx, &other, &TokenQuery::default()).await),
         ProblemCode::NotFound
     );
-    assert_eq!(code(tokens.delete(&ctx, plain.token.id).await), ProblemCode::InsufficientScope);
+    assert_eq!(
+        code(tokens.delete(&ctx, plain.token.id, None).await),
+        ProblemCode::InsufficientScope
+    );
     assert_eq!(tokens.show_self(&ctx).await.unwrap().id, reader.token.id);
     // Taking its user's role takes the token's power, scopes or no scopes.
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
@@ -304,7 +307,7 @@ async fn change_without_its_audit_row_does_not_happen(pool: PgPool) {
         .execute("ALTER TABLE audit_events ADD CONSTRAINT audit_full CHECK (false) NOT VALID")
         .await;
     let tokens = world.authority.tokens();
-    assert_eq!(code(tokens.delete(&ada, minted.token.id).await), ProblemCode::Internal);
+    assert_eq!(code(tokens.delete(&ada, minted.token.id, None).await), ProblemCode::Internal);
     assert_eq!(
         code(tokens.create(&ada, &slug("workspace-1"), draft(&["rivers:read"])).await),
         ProblemCode::Internal

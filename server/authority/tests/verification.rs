@@ -112,7 +112,7 @@ async fn credential_that_is_not_valid_says_why(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
     let ada = world.owner().await;
-    world.authority.tokens().delete(&ada, minted.token.id).await.unwrap();
+    world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     let ctx = world.anonymous();
     let outcome = world.authority.verification().authenticate(&ctx, minted.secret.expose()).await;
     assert!(matches!(outcome, Err(Rejection::Refused(DecisionCode::Revoked))));

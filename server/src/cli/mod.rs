@@ -50,7 +50,7 @@ enum Command {
     /// Manage administrators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Create, list, show and delete tokens
+    /// Create, list, show, change, rotate and delete tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Create and list workspaces

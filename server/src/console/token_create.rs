@@ -46,6 +46,7 @@ fn draft(form: &Form) -> TokenDraft {
         not_before: None,
         ip_allow: form.list("ip_allow"),
         creation_key: form.one("creation_key").parse().ok(),
+        ..TokenDraft::default()
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
     paths(forward::forward),
     components(schemas(rest::schema::ProblemBody)),
     tags(
-        (name = "Tokens", description = "Make, list, show and delete tokens."),
+        (name = "Tokens", description = "Make, list, show, change, rotate and delete tokens."),
         (name = "Verification", description = "Ask whether a token may do something."),
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Audiences", description = "What tokens can be made for."),
@@ -116,7 +116,9 @@ mod tests {
         }
         operations.sort();
         insta::assert_snapshot!(operations.join("\n"), @r#"
+        delete /api/v1/self "deleteSelf"
         delete /api/v1/tokens/{id} "deleteToken"
+        delete /api/v1/tokens/{id}/grace "endGrace"
         get /api/v1/audiences "listAudiences"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
@@ -124,8 +126,17 @@ mod tests {
         get /api/v1/workspaces/{ws} "showWorkspace"
         get /api/v1/workspaces/{ws}/tokens "listTokens"
         get /auth/forward "forward"
+        patch /api/v1/tokens/{id} "updateToken"
+        post /api/v1/self/rotate "rotateSelf"
+        post /api/v1/tokens/{id}/clone "cloneToken"
+        post /api/v1/tokens/{id}/disable "disableToken"
+        post /api/v1/tokens/{id}/enable "enableToken"
+        post /api/v1/tokens/{id}/expire "expireToken"
+        post /api/v1/tokens/{id}/reveal "revealToken"
+        post /api/v1/tokens/{id}/rotate "rotateToken"
         post /api/v1/verify "verify"
         post /api/v1/workspaces/{ws}/tokens "createToken"
+        post /api/v1/workspaces/{ws}/tokens/bulk "bulkTokens"
         "#);
     }
 

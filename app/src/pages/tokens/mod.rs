@@ -50,6 +50,7 @@ pub(crate) mod tests {
         policy::Policy,
         roles::{InstanceRole, UserKind, WorkspaceRole},
         session::Visitor,
+        tags::Tags,
         token::{Token, TokenState, UserSummary},
         workspace::{Member, TokenCounts, Workspace, WorkspaceOverview},
     };
@@ -82,13 +83,21 @@ pub(crate) mod tests {
             active: true,
             state: TokenState::Active,
             hint: "tsr_…a1B2".to_owned(),
+            recoverable: false,
             not_before: None,
             expires_at: None,
             ip_allow: vec![],
+            tags: Tags::default(),
+            grace_until: None,
+            older_hint: None,
+            rotated_at: None,
+            reused_at: None,
             last_used_at: None,
             last_used_ip: None,
+            last_used_agent: None,
             created_at: datetime!(2026-01-01 00:00 UTC),
             updated_at: datetime!(2026-01-01 00:00 UTC),
+            version: 1,
         }
     }
 

@@ -11,9 +11,11 @@ pub(crate) mod catalogues;
 pub(crate) mod instance;
 pub(crate) mod policies;
 pub(crate) mod secrets;
+pub(crate) mod secrets_change;
 pub(crate) mod sessions;
 pub(crate) mod throttles;
 pub(crate) mod tokens;
+pub(crate) mod tokens_change;
 mod tokens_list;
 pub(crate) mod users;
 pub(crate) mod workspaces;
@@ -71,6 +73,14 @@ impl StoreError {
 
     pub(crate) fn corrupt(column: &'static str, row: impl std::fmt::Display) -> Self {
         Self::Corrupt { column, row: row.to_string() }
+    }
+}
+
+/// Fails unless the statement touched one row: it was locked before, so it must be there.
+fn touched_one(outcome: &sqlx::postgres::PgQueryResult) -> Result<(), StoreError> {
+    match outcome.rows_affected() {
+        1 => Ok(()),
+        _ => Err(StoreError::Query(sqlx::Error::RowNotFound)),
     }
 }
 

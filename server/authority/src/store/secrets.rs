@@ -1,32 +1,42 @@
-//! Secrets of tokens, by digest: what a verification reads.
+//! Secrets of tokens, by digest: what a verification reads. What changes them is in `secrets_change`.
 
 use domain::{
     decision::Facts,
-    ids::{TokenId, WorkspaceId},
+    ids::{SecretId, TokenId, WorkspaceId},
     token::UserSummary,
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::StoreError;
-use crate::keys::Digest;
+use crate::keys::{Digest, Sealed};
+
+/// A secret to insert.
+pub(crate) struct NewSecret<'a> {
+    pub(crate) id: SecretId,
+    pub(crate) digest: &'a Digest,
+    pub(crate) hint: &'a str,
+    /// Its text under the sealing key, when the token is recoverable.
+    pub(crate) sealed: Option<&'a Sealed>,
+}
 
 /// Inserts a token's current secret.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
-    id: Uuid,
     token: TokenId,
-    digest: &Digest,
+    secret: &NewSecret<'_>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO token_secrets (id, token_id, digest, pepper_version, created_at)
-         VALUES ($1, $2, $3, $4, $5)",
-        id,
+        "INSERT INTO token_secrets (id, token_id, digest, pepper_version, hint, sealed, seal_key_version, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        secret.id.0,
         token.0,
-        &digest.bytes[..],
-        digest.pepper_version,
+        &secret.digest.bytes[..],
+        secret.digest.pepper_version,
+        secret.hint,
+        secret.sealed.map(|sealed| &sealed.bytes[..]),
+        secret.sealed.map(|sealed| sealed.key_version),
         now,
     )
     .execute(connection)
@@ -46,6 +56,8 @@ pub(crate) async fn facts(
     let row = sqlx::query!(
         r#"SELECT t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.deleted_at, s.expires_at AS secret_expires_at,
+                  s.id AS secret_id, s.current AS secret_current,
+                  s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
                   u.id AS user_id, u.email, u.name AS user_name,
                   u.enabled AND (u.instance_role IN ('owner', 'admin') OR EXISTS (
                       SELECT FROM memberships m WHERE m.workspace_id = t.workspace_id AND m.user_id = u.id
@@ -82,6 +94,10 @@ pub(crate) async fn facts(
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,
         expires_at: row.expires_at,
+        secret_id: SecretId(row.secret_id),
+        secret_current: row.secret_current,
+        secret_used: row.secret_used,
+        secret_reused: row.secret_reused,
         secret_expires_at: row.secret_expires_at,
         ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
     }))

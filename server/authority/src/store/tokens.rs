@@ -1,4 +1,4 @@
-//! Tokens: the records.
+//! Tokens: the records. What changes them is in `tokens_change`.
 
 use std::net::IpAddr;
 
@@ -25,6 +25,8 @@ pub(crate) struct NewToken<'a> {
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: &'a [String],
     pub(crate) hint: &'a str,
+    pub(crate) recoverable: bool,
+    pub(crate) tags: &'a serde_json::Value,
     pub(crate) creation_key: Option<Uuid>,
 }
 
@@ -41,10 +43,18 @@ pub(super) struct TokenRow {
     pub(super) expires_at: Option<OffsetDateTime>,
     pub(super) ip_allow: Vec<String>,
     pub(super) hint: String,
+    pub(super) recoverable: bool,
+    pub(super) tags: serde_json::Value,
+    pub(super) rotated_at: Option<OffsetDateTime>,
+    pub(super) reused_at: Option<OffsetDateTime>,
+    pub(super) older_until: Option<OffsetDateTime>,
+    pub(super) older_hint: Option<String>,
     pub(super) last_used_at: Option<OffsetDateTime>,
     pub(super) last_used_ip: Option<String>,
+    pub(super) last_used_agent: Option<String>,
     pub(super) created_at: OffsetDateTime,
     pub(super) updated_at: OffsetDateTime,
+    pub(super) version: i64,
     pub(super) user_id: Uuid,
     pub(super) user_email: String,
     pub(super) user_name: String,
@@ -59,6 +69,11 @@ impl TokenRow {
     pub(super) fn at(self, now: OffsetDateTime) -> Result<Token, StoreError> {
         let corrupt = |column| StoreError::corrupt(column, self.id);
         let state = TokenState::of(self.enabled, self.not_before, self.expires_at, now);
+        // Whatever the row of the older secret says, it works no longer than its token.
+        let grace_until = self
+            .older_until
+            .map(|end| self.expires_at.map_or(end, |token| token.min(end)))
+            .filter(|end| *end > now);
         let created_by = self.creator_id.map(|id| UserSummary {
             id: id.into(),
             email: self.creator_email.unwrap_or_default(),
@@ -81,17 +96,25 @@ impl TokenRow {
             active: state == TokenState::Active,
             state,
             hint: self.hint,
+            recoverable: self.recoverable,
             not_before: self.not_before,
             expires_at: self.expires_at,
             ip_allow: parse_all(&self.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            tags: serde_json::from_value(self.tags).map_err(|_| corrupt("tokens.tags"))?,
+            grace_until,
+            older_hint: self.older_hint.filter(|_| grace_until.is_some()),
+            rotated_at: self.rotated_at,
+            reused_at: self.reused_at,
             last_used_at: self.last_used_at,
             last_used_ip: self
                 .last_used_ip
                 .map(|text| text.parse::<IpAddr>())
                 .transpose()
                 .map_err(|_| corrupt("tokens.last_used_ip"))?,
+            last_used_agent: self.last_used_agent,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            version: self.version,
             name: self.name,
         })
     }
@@ -106,8 +129,8 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
-                             expires_at, ip_allow, hint, creation_key, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)",
+                             expires_at, ip_allow, hint, recoverable, tags, creation_key, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -119,6 +142,8 @@ pub(crate) async fn insert(
         token.expires_at,
         token.ip_allow,
         token.hint,
+        token.recoverable,
+        token.tags,
         token.creation_key,
         now,
     )
@@ -155,6 +180,8 @@ pub(crate) async fn by_id(
         TokenRow,
         r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
                   t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                  t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
+                  o.expires_at AS "older_until?", o.hint AS "older_hint?",
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                   c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
                   ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
@@ -163,6 +190,9 @@ pub(crate) async fn by_id(
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
              LEFT JOIN users c ON c.id = t.created_by
+             LEFT JOIN LATERAL (SELECT s.expires_at, s.hint FROM token_secrets s
+                                 WHERE s.token_id = t.id AND NOT s.current
+                                 ORDER BY s.expires_at DESC LIMIT 1) o ON true
             WHERE t.workspace_id = $1 AND t.id = $2 AND t.deleted_at IS NULL"#,
         tenant.id().0,
         id.0,
@@ -203,39 +233,22 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// Whether a token of the workspace has this name, without regard to case.
+/// Whether a token of the workspace, other than `except`, has this name, without regard to case.
 pub(crate) async fn name_is_taken(
     connection: &mut PgConnection,
     tenant: Tenant,
     name: &str,
+    except: Option<TokenId>,
 ) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM tokens WHERE workspace_id = $1 AND lower(name) = lower($2)
-                                               AND deleted_at IS NULL) AS "taken!""#,
+                                               AND deleted_at IS NULL AND ($3::uuid IS NULL OR id <> $3)) AS "taken!""#,
         tenant.id().0,
         name,
+        except.map(|token| token.0),
     )
     .fetch_one(connection)
     .await?)
-}
-
-/// Makes a token a tombstone. `false` when it was one already or is not there.
-pub(crate) async fn delete(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    id: TokenId,
-    now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let outcome = sqlx::query!(
-        "UPDATE tokens SET deleted_at = $3, enabled = false, updated_at = $3
-          WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
-        tenant.id().0,
-        id.0,
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(outcome.rows_affected() == 1)
 }
 
 /// Notes the last use of many tokens at once; each row is written once a minute at most.

@@ -74,6 +74,8 @@ macro_rules! page {
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
                       t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                      t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
+                      o.expires_at AS "older_until?", o.hint AS "older_hint?",
                       t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                       c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
                       ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
@@ -82,6 +84,9 @@ macro_rules! page {
                  JOIN workspaces w ON w.id = t.workspace_id
                  JOIN users u ON u.id = t.user_id
                  LEFT JOIN users c ON c.id = t.created_by
+                 LEFT JOIN LATERAL (SELECT s.expires_at, s.hint FROM token_secrets s
+                                     WHERE s.token_id = t.id AND NOT s.current
+                                     ORDER BY s.expires_at DESC LIMIT 1) o ON true
                 WHERE t.workspace_id = $1 AND t.deleted_at IS NULL
                   AND CASE $2
                         WHEN 'expired' THEN COALESCE(t.expires_at <= $4, false)

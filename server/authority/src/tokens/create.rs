@@ -5,28 +5,29 @@
 
 use domain::{
     access::Permission,
-    ids::{TokenId, UserId},
-    names::{Email, Slug},
+    ids::{SecretId, TokenId},
+    names::Slug,
     problem::FieldError,
-    roles::InstanceRole,
-    token::{Token, UserSummary},
+    token::UserSummary,
 };
 use sqlx::PgConnection;
 
 use super::{
     MintedToken, TokenDraft, Tokens,
+    change::snapshot,
     draft::{CheckedDraft, Rules},
+    reach::{grantable, holder},
+    reveal::seal,
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
-    context::Actor,
     secret::TokenSecret,
     store::{
-        catalogues, policies, secrets,
+        catalogues, policies,
+        secrets::{self, NewSecret},
         tokens::{self as store, NewToken},
-        users::{self, User},
         workspaces,
     },
     workspaces::effective_policy,
@@ -47,144 +48,127 @@ impl Tokens<'_> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
-        let levels = policies::levels(&mut transaction, access.tenant()).await?;
+        let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
+        transaction.commit().await?;
+        Ok(minted)
+    }
+
+    /// Makes a token, for a caller who was authorised to; `origin` is the token that it is a copy of.
+    pub(super) async fn mint(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        draft: &TokenDraft,
+        origin: Option<TokenId>,
+    ) -> Result<MintedToken, ServiceError> {
+        let levels = policies::levels(connection, access.tenant()).await?;
         let policy = effective_policy(&levels);
-        let catalogues = catalogues::all(&mut transaction).await?;
-        let grantable = match &ctx.actor {
-            Actor::Token(facts) => Some(facts.granted.as_slice()),
-            _ => None,
-        };
+        let catalogues = catalogues::all(connection).await?;
+        let grantable = grantable(ctx);
         let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: ctx.now };
         let mut errors = Vec::new();
-        let user =
-            holder(&mut transaction, ctx, &access, draft.user.as_deref(), &mut errors).await?;
+        let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
         let checked = draft.check(&rules, &mut errors);
         let (Some(user), Some(checked)) = (user, checked) else {
             return Err(ServiceError::Invalid(errors));
         };
         if let Some(key) = draft.creation_key
-            && let Some(id) = store::by_creation_key(&mut transaction, access.tenant(), key).await?
+            && let Some(id) = store::by_creation_key(connection, access.tenant(), key).await?
         {
             return Err(ServiceError::AlreadyCreated(id));
         }
-        check_caps(&mut transaction, &access, &levels).await?;
+        check_caps(connection, access, &levels).await?;
         if policy.unique_names {
-            check_name(&mut transaction, &access, checked.name.as_ref()).await?;
+            check_name(connection, access, checked.name.as_ref(), None).await?;
         }
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
         let id = TokenId(self.inner.uuid(ctx.now));
-        self.insert(&mut transaction, ctx, &access, &draft, &checked, (id, &user, &secret)).await?;
-        let token = store::by_id(&mut transaction, access.tenant(), id, ctx.now)
+        insert(connection, ctx, access, draft, &checked, (id, &user, &secret.hint())).await?;
+        self.insert_secret(connection, ctx, access, (id, checked.recoverable), &secret).await?;
+        let token = store::by_id(connection, access.tenant(), id, ctx.now)
             .await?
             .ok_or(ServiceError::NotFound("token"))?;
+        let mut after = snapshot(&token);
+        if let Some(origin) = origin {
+            after["clone_of"] = origin.to_string().into();
+        }
         let change = Change {
             workspace: Some(access.workspace.id),
             action: "token.create",
             subject_id: Some(id.0),
             subject_name: &token.name,
             before: None,
-            after: Some(snapshot(&token)),
+            after: Some(after),
         };
-        record(&mut transaction, ctx, change).await?;
-        transaction.commit().await?;
+        record(connection, ctx, change).await?;
         Ok(MintedToken { token, secret })
     }
 
-    async fn insert(
+    /// Inserts a token's current secret: its digest and, when the token is recoverable, its text
+    /// under the sealing key.
+    pub(super) async fn insert_secret(
         &self,
         connection: &mut PgConnection,
         ctx: &OpContext,
         access: &Access,
-        draft: &TokenDraft,
-        checked: &CheckedDraft,
-        (id, user, secret): (TokenId, &UserSummary, &TokenSecret),
+        (token, recoverable): (TokenId, bool),
+        secret: &TokenSecret,
     ) -> Result<(), ServiceError> {
-        let scopes: Vec<String> = checked.scopes.iter().map(ToString::to_string).collect();
-        let ip_allow: Vec<String> = checked.ip_allow.iter().map(ToString::to_string).collect();
-        let token = NewToken {
-            id,
-            user: user.id,
-            created_by: ctx.user_id(),
-            name: checked.name.as_ref(),
-            description: checked.description.as_ref(),
-            scopes: &scopes,
-            not_before: checked.not_before,
-            expires_at: checked.expires_at,
-            ip_allow: &ip_allow,
-            hint: &secret.hint(),
-            creation_key: draft.creation_key,
+        let id = SecretId(self.inner.uuid(ctx.now));
+        let sealed = if recoverable {
+            let place = (access.workspace.id, token, id);
+            Some(seal(self.inner, place, secret).map_err(ServiceError::internal)?)
+        } else {
+            None
         };
-        store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
-            // The same form twice at the same moment: the other one has the token.
-            if error.violates("tokens_creation_key_unique") {
-                ServiceError::AlreadyCreated(id)
-            } else {
-                error.into()
-            }
-        })?;
-        store::insert_audiences(connection, id, &checked.audiences).await?;
-        let digest = self.inner.keys.digest(secret.expose());
-        secrets::insert(connection, self.inner.uuid(ctx.now), id, &digest, ctx.now).await?;
+        let secret = NewSecret {
+            id,
+            digest: &self.inner.keys.digest(secret.expose()),
+            hint: &secret.hint(),
+            sealed: sealed.as_ref(),
+        };
+        secrets::insert(connection, token, &secret, ctx.now).await?;
         Ok(())
     }
 }
 
-/// The user that the token will act as: enabled, and a member of the workspace or an administrator
-/// of the instance. Only such an administrator makes tokens for another one: what the token may do
-/// beyond the workspace must not exceed its maker.
-async fn holder(
+/// Inserts a token with its audiences.
+async fn insert(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
-    wanted: Option<&str>,
-    errors: &mut Vec<FieldError>,
-) -> Result<Option<UserSummary>, ServiceError> {
-    let user = match (wanted, ctx.user_id()) {
-        (Some(text), _) => find(connection, text).await?,
-        (None, Some(id)) => users::by_id(connection, id).await?,
-        (None, None) => users::first_administrator(connection, access.workspace.id).await?,
+    draft: &TokenDraft,
+    checked: &CheckedDraft,
+    (id, user, hint): (TokenId, &UserSummary, &str),
+) -> Result<(), ServiceError> {
+    let scopes: Vec<String> = checked.scopes.iter().map(ToString::to_string).collect();
+    let ip_allow: Vec<String> = checked.ip_allow.iter().map(ToString::to_string).collect();
+    let token = NewToken {
+        id,
+        user: user.id,
+        created_by: ctx.user_id(),
+        name: checked.name.as_ref(),
+        description: checked.description.as_ref(),
+        scopes: &scopes,
+        not_before: checked.not_before,
+        expires_at: checked.expires_at,
+        ip_allow: &ip_allow,
+        hint,
+        recoverable: checked.recoverable,
+        tags: &serde_json::json!(checked.tags),
+        creation_key: draft.creation_key,
     };
-    let Some(user) = user.filter(|user| user.enabled) else {
-        errors.push(FieldError::new(
-            "user",
-            "must be the e-mail address or id of a member of this workspace",
-        ));
-        return Ok(None);
-    };
-    let manages =
-        |user: &User| matches!(user.instance_role, InstanceRole::Owner | InstanceRole::Admin);
-    let member = workspaces::role(connection, access.tenant(), user.summary.id).await?.is_some();
-    if !member && !manages(&user) {
-        errors.push(FieldError::new(
-            "user",
-            "must be the e-mail address or id of a member of this workspace",
-        ));
-        return Ok(None);
-    }
-    let own = ctx.user_id() == Some(user.summary.id);
-    let equal = match &ctx.actor {
-        Actor::Operator => true,
-        Actor::User(visitor) => visitor.is_instance_admin(),
-        Actor::Token(_) | Actor::Anonymous => false,
-    };
-    if manages(&user) && !own && !equal {
-        errors.push(FieldError::new(
-            "user",
-            "is an administrator of the instance: only another one may do this",
-        ));
-        return Ok(None);
-    }
-    Ok(Some(user.summary))
-}
-
-async fn find(connection: &mut PgConnection, text: &str) -> Result<Option<User>, ServiceError> {
-    if let Ok(id) = text.trim().parse::<UserId>() {
-        return Ok(users::by_id(connection, id).await?);
-    }
-    match text.parse::<Email>() {
-        Ok(email) => Ok(users::by_email(connection, &email).await?),
-        Err(_) => Ok(None),
-    }
+    store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
+        // The same form twice at the same moment: the other one has the token.
+        if error.violates("tokens_creation_key_unique") {
+            ServiceError::AlreadyCreated(id)
+        } else {
+            error.into()
+        }
+    })?;
+    store::insert_audiences(connection, id, &checked.audiences).await?;
+    Ok(())
 }
 
 /// Counts under a row lock in the creating transaction: of many creations at the limit, just as many
@@ -209,30 +193,17 @@ async fn check_caps(
     Ok(())
 }
 
-async fn check_name(
+/// Refuses a name that another token of the workspace has, under the lock of the workspace's row.
+pub(super) async fn check_name(
     connection: &mut PgConnection,
     access: &Access,
     name: &str,
+    except: Option<TokenId>,
 ) -> Result<(), ServiceError> {
     workspaces::lock(connection, access.tenant()).await?;
-    if store::name_is_taken(connection, access.tenant(), name).await? {
+    if store::name_is_taken(connection, access.tenant(), name, except).await? {
         let error = FieldError::new("name", "is in use by another token of this workspace");
         return Err(ServiceError::AlreadyExists(error));
     }
     Ok(())
-}
-
-/// A token as an audit row keeps it.
-pub(super) fn snapshot(token: &Token) -> serde_json::Value {
-    serde_json::json!({
-        "name": token.name,
-        "user": token.user.email,
-        "audiences": token.audiences,
-        "scopes": token.scopes,
-        "enabled": token.enabled,
-        "not_before": token.not_before.map(|moment| moment.to_string()),
-        "expires_at": token.expires_at.map(|moment| moment.to_string()),
-        "ip_allow": token.ip_allow,
-        "hint": token.hint,
-    })
 }

@@ -1,12 +1,17 @@
 //! Delete ("revoke") a token, for good.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
+use sqlx::PgConnection;
 
-use super::{Tokens, create::snapshot};
+use super::{
+    Tokens,
+    change::{locked, snapshot},
+};
 use crate::{
-    OpContext, ServiceError, access,
+    OpContext, ServiceError,
+    access::{self, Access},
     audit::{Change, record},
-    store::{audit::insert_revision, tokens as store},
+    store::{audit::insert_revision, secrets_change, tokens_change},
 };
 
 impl Tokens<'_> {
@@ -14,28 +19,61 @@ impl Tokens<'_> {
     /// used or made again. Returns it as it was.
     ///
     /// # Errors
-    /// `NotFound`, also when it was deleted before.
-    pub async fn delete(&self, ctx: &OpContext, id: TokenId) -> Result<Token, ServiceError> {
+    /// `NotFound`, also when it was deleted before; `PreconditionFailed` when the token is not in the
+    /// version `expected`.
+    pub async fn delete(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = store::by_id(&mut transaction, access.tenant(), id, ctx.now)
-            .await?
-            .ok_or(ServiceError::NotFound("token"))?;
-        if !store::delete(&mut transaction, access.tenant(), id, ctx.now).await? {
-            return Err(ServiceError::NotFound("token"));
-        }
-        insert_revision(&mut transaction, "token", id.0, ctx.now).await?;
-        let change = Change {
-            workspace: Some(access.workspace.id),
-            action: "token.delete",
-            subject_id: Some(id.0),
-            subject_name: &token.name,
-            before: Some(snapshot(&token)),
-            after: None,
-        };
-        record(&mut transaction, ctx, change).await?;
+        let token = bury(&mut transaction, ctx, &access, id, expected).await?;
         transaction.commit().await?;
         Ok(token)
     }
+
+    /// The same for the token that asks: every token may end itself, also by its older secret.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn delete_self(
+        &self,
+        ctx: &OpContext,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
+        let token = bury(&mut transaction, ctx, &access, facts.token_id, expected).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+}
+
+/// Makes a token a tombstone.
+pub(super) async fn bury(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    let token = locked(connection, ctx, access, id, expected).await?;
+    if !tokens_change::delete(connection, access.tenant(), id, ctx.now).await? {
+        return Err(ServiceError::NotFound("token"));
+    }
+    secrets_change::forget_sealed(connection, id).await?;
+    insert_revision(connection, "token", id.0, ctx.now).await?;
+    let change = Change {
+        workspace: Some(access.workspace.id),
+        action: "token.delete",
+        subject_id: Some(id.0),
+        subject_name: &token.name,
+        before: Some(snapshot(&token)),
+        after: None,
+    };
+    record(connection, ctx, change).await?;
+    Ok(token)
 }

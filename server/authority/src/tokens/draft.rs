@@ -1,6 +1,6 @@
 //! A token as somebody asks for it, and what is wrong with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::{Catalogue, DEFAULT_AUDIENCE, ScopeName},
@@ -9,15 +9,17 @@ use domain::{
     names::{Description, TokenName},
     policy::Policy,
     problem::FieldError,
+    tags::Tags,
 };
 use ipnet::IpNet;
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::{
+    fields::{ip_allow, keep, not_before, quoted},
+    reach::may_be_recoverable,
+};
 use crate::store::catalogues::StoredCatalogue;
-
-/// Most address ranges of a token.
-const RANGES_MAX: usize = 32;
 
 /// A token to make, as a door received it.
 #[derive(Clone, Debug)]
@@ -38,6 +40,10 @@ pub struct TokenDraft {
     pub not_before: Option<String>,
     /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
     pub ip_allow: Vec<String>,
+    /// Whether its secret shall be kept sealed, so that it can be shown again.
+    pub recoverable: bool,
+    /// What shall be noted on it.
+    pub tags: BTreeMap<String, String>,
     /// The form that asks: sent twice, it makes one token.
     pub creation_key: Option<Uuid>,
 }
@@ -53,6 +59,8 @@ impl Default for TokenDraft {
             expiry: Ok(ExpiryChoice::Default),
             not_before: None,
             ip_allow: Vec::new(),
+            recoverable: false,
+            tags: BTreeMap::new(),
             creation_key: None,
         }
     }
@@ -68,6 +76,8 @@ pub(super) struct CheckedDraft {
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) expires_at: Option<OffsetDateTime>,
     pub(super) ip_allow: Vec<IpNet>,
+    pub(super) recoverable: bool,
+    pub(super) tags: Tags,
 }
 
 /// What a draft is checked against.
@@ -96,8 +106,13 @@ impl TokenDraft {
             errors,
         )
         .flatten();
-        let not_before = self.check_not_before(expires_at, errors);
-        let ip_allow = self.check_ip_allow(errors);
+        let not_before = not_before(self.not_before.as_deref(), expires_at, errors);
+        let ip_allow = ip_allow(&self.ip_allow, errors);
+        let tags = keep(Tags::try_from(self.tags.clone()), "tags", errors);
+        if self.recoverable && !may_be_recoverable(rules.policy) {
+            let message = "is not allowed by the policy of this workspace";
+            errors.push(FieldError::new("recoverable", message));
+        }
         if !errors.is_empty() {
             return None;
         }
@@ -109,6 +124,8 @@ impl TokenDraft {
             not_before,
             expires_at,
             ip_allow,
+            recoverable: self.recoverable,
+            tags: tags?,
         })
     }
 
@@ -169,69 +186,6 @@ impl TokenDraft {
         }
         scopes.into_iter().collect()
     }
-
-    fn check_not_before(
-        &self,
-        expires_at: Option<OffsetDateTime>,
-        errors: &mut Vec<FieldError>,
-    ) -> Option<OffsetDateTime> {
-        let text = self.not_before.as_deref()?;
-        let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) else {
-            let message = "must be a moment such as 2027-08-18T12:00:00Z";
-            errors.push(FieldError::new("not_before", message));
-            return None;
-        };
-        let moment = moment.to_offset(UtcOffset::UTC);
-        if expires_at.is_some_and(|end| moment >= end) {
-            errors.push(FieldError::new("not_before", "must be before the token expires"));
-        }
-        Some(moment)
-    }
-
-    fn check_ip_allow(&self, errors: &mut Vec<FieldError>) -> Vec<IpNet> {
-        if self.ip_allow.len() > RANGES_MAX {
-            let message = format!("must have at most {RANGES_MAX} ranges");
-            errors.push(FieldError::new("ip_allow", message));
-            return Vec::new();
-        }
-        let mut ranges = BTreeSet::new();
-        for text in &self.ip_allow {
-            let text = text.trim();
-            let range = text
-                .parse::<IpNet>()
-                .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
-            match range {
-                Ok(range) => {
-                    ranges.insert(range.trunc());
-                }
-                Err(_) => errors.push(FieldError::new(
-                    "ip_allow",
-                    format!(
-                        "has {}, which is no address or range such as 10.0.0.0/8",
-                        quoted(text)
-                    ),
-                )),
-            }
-        }
-        ranges.into_iter().collect()
-    }
-}
-
-fn keep<T, E: std::fmt::Display>(
-    outcome: Result<T, E>,
-    field: &str,
-    errors: &mut Vec<FieldError>,
-) -> Option<T> {
-    outcome.map_err(|error| errors.push(FieldError::new(field, error))).ok()
-}
-
-/// Somebody's text within a message: short, and without anything that a terminal obeys.
-fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
-    if text.chars().count() > 64 {
-        shown.push('…');
-    }
-    format!("\"{shown}\"")
 }
 
 #[cfg(test)]

@@ -1,12 +1,30 @@
-//! Tokens: make, list, show, delete.
+//! Tokens: make, list, show, change, switch, rotate, reveal, delete.
+//!
+//! Every change goes the way of `change`: lock the row in the expected version, change, write the
+//! revision and the audit row.
 
+mod bulk;
+pub(crate) mod change;
+mod clone_of;
 mod create;
 mod delete;
+mod disable;
 mod draft;
+mod enable;
+mod end_grace;
+mod expire;
+mod fields;
 mod list;
+mod reach;
+mod reveal;
+mod rotate;
 mod show;
+mod update;
 
+pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::TokenDraft;
+pub use rotate::RotationDraft;
+pub use update::TokenPatch;
 
 use domain::token::Token;
 
@@ -18,7 +36,8 @@ pub struct Tokens<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// A new token with its secret, which leaves the server here and never again.
+/// A token with its secret: a new one, which leaves the server here and never again unless the token
+/// is recoverable, or a revealed one.
 #[derive(Debug)]
 pub struct MintedToken {
     /// The record.

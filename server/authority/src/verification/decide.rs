@@ -1,6 +1,6 @@
 //! A token that speaks for itself, at a gateway.
 
-use domain::decision::{DecisionCode, Demand};
+use domain::decision::Demand;
 
 use super::{Decision, Verification};
 use crate::{OpContext, ServiceError};
@@ -19,9 +19,7 @@ impl Verification<'_> {
             Err(decision) => return Ok(decision),
         };
         let code = facts.decide(demand, ctx.now);
-        if code == DecisionCode::Valid {
-            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
-        }
+        self.follow(ctx, &facts, demand, code).await?;
         Ok(Decision { code, facts: Some(facts) })
     }
 }

@@ -3,9 +3,11 @@
 //! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts
 //! by ONE query → pure checks in a fixed order ([`Facts::decide`]) → the use is noted in memory. What
 //! is looked up are facts, which hold for every demand and every moment, so that they can be kept.
+//! The first use of a secret and the reuse of a replaced one are written at once (`follow`).
 
 mod authenticate;
 mod decide;
+mod follow;
 mod verify;
 
 pub use authenticate::Rejection;

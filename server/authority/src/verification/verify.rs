@@ -36,9 +36,7 @@ impl Verification<'_> {
             return Ok(Decision::without_facts(DecisionCode::NotFound));
         }
         let code = facts.decide(demand, ctx.now);
-        if code == DecisionCode::Valid {
-            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
-        }
+        self.follow(ctx, &facts, demand, code).await?;
         Ok(Decision { code, facts: Some(facts) })
     }
 

@@ -10,7 +10,7 @@ use super::{
         output::{self, remark},
         session::{self, Expect},
     },
-    moment, slug,
+    moment, shown, slug, tag,
 };
 use crate::config::Config;
 
@@ -44,6 +44,12 @@ pub(crate) struct Args {
     /// An address or a network that it may be used from; may be given more than once [default: anywhere]
     #[arg(long, value_name = "NETWORK")]
     ip_allow: Vec<String>,
+    /// Keep its secret sealed, so that it can be shown again; the workspace's policy must allow it
+    #[arg(long)]
+    recoverable: bool,
+    /// What to note on it; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
+    tag: Vec<(String, String)>,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
@@ -56,6 +62,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         expiry: expiry::parse(&arguments.expires_in),
         not_before: arguments.not_before,
         ip_allow: arguments.ip_allow,
+        recoverable: arguments.recoverable,
+        tags: arguments.tag.into_iter().collect(),
         creation_key: None,
     };
     let minted = session::with(&config, Expect::Existing, async |session| {
@@ -71,12 +79,13 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         )));
     }
     remark(&format!(
-        "Created token {} ({}) in {} for {}; expires: {}. Its secret is shown this once.",
+        "Created token {} ({}) in {} for {}; expires: {}. {}",
         token.name,
         token.id,
         token.workspace,
         token.user.email,
-        moment(token.expires_at, "never")
+        moment(token.expires_at, "never"),
+        shown(token)
     ));
     Ok(())
 }

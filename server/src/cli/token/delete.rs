@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let token = session::with(&config, Expect::Existing, async |session| {
-        Ok(session.authority.tokens().delete(&session.context(), arguments.id).await?)
+        Ok(session.authority.tokens().delete(&session.context(), arguments.id, None).await?)
     })
     .await?;
     remark(&format!(

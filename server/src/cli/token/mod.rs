@@ -2,14 +2,21 @@
 
 mod create;
 mod delete;
+mod disable;
+mod enable;
+mod end_grace;
+mod expire;
 mod list;
+mod reveal;
+mod rotate;
 mod show;
+mod update;
 
 use clap::Subcommand;
-use domain::{ids::TokenId, names::Slug};
+use domain::{ids::TokenId, names::Slug, token::Token};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::Config;
 
 /// The commands.
@@ -21,8 +28,33 @@ pub(super) enum Command {
     List(list::Args),
     /// Show a token, never its secret
     Show(show::Args),
+    /// Change a token's record: its name, its end, fewer scopes, another owner
+    Update(update::Args),
+    /// Switch a token on
+    Enable(Change),
+    /// Switch a token off: it is refused everywhere until it is switched on again
+    Disable(Change),
+    /// End a token now; it stays listed
+    Expire(Change),
+    /// Give a token a new secret and print it, this once
+    Rotate(rotate::Args),
+    /// End the older secret of a rotated token now
+    EndGrace(Change),
+    /// Print the secret of a recoverable token
+    Reveal(reveal::Args),
     /// Delete a token for good: it can never be used again
     Delete(delete::Args),
+}
+
+/// Arguments of a change that needs no more than the token.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Change {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure> {
@@ -30,6 +62,13 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::Create(arguments) => create::run(arguments, config).await,
         Command::List(arguments) => list::run(arguments, config).await,
         Command::Show(arguments) => show::run(arguments, config).await,
+        Command::Update(arguments) => update::run(arguments, config).await,
+        Command::Enable(arguments) => enable::run(arguments, config).await,
+        Command::Disable(arguments) => disable::run(arguments, config).await,
+        Command::Expire(arguments) => expire::run(arguments, config).await,
+        Command::Rotate(arguments) => rotate::run(arguments, config).await,
+        Command::EndGrace(arguments) => end_grace::run(arguments, config).await,
+        Command::Reveal(arguments) => reveal::run(arguments, config).await,
         Command::Delete(arguments) => delete::run(arguments, config).await,
     }
 }
@@ -49,4 +88,72 @@ fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
     moment
         .and_then(|moment| moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
         .unwrap_or_else(|| otherwise.to_owned())
+}
+
+/// Tells what became of a token: as JSON on standard output, or in a sentence on standard error.
+fn told(token: &Token, what: &str, json: bool) -> Result<(), Failure> {
+    if json {
+        output::json(token)?;
+    } else {
+        output::remark(&format!("Token {} ({}) {what}.", token.name, token.id));
+    }
+    Ok(())
+}
+
+/// Whether a token's secret will be seen again.
+const fn shown(token: &Token) -> &'static str {
+    if token.recoverable {
+        "tessera token reveal shows its secret again."
+    } else {
+        "Its secret is shown this once."
+    }
+}
+
+/// Reads a tag.
+fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err("must be KEY=VALUE".to_owned()),
+    }
+}
+
+/// Reads a length of time, in seconds.
+fn seconds(text: &str) -> Result<i64, String> {
+    const FORM: &str = "must be a length of time such as 30s, 15m, 12h or 7d";
+    let (count, unit) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
+        .iter()
+        .find_map(|(letter, unit)| Some((text.strip_suffix(letter)?, *unit)))
+        .ok_or(FORM)?;
+    let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+    let count = count.parse::<i64>().ok().filter(|_| digits).ok_or(FORM)?;
+    count.checked_mul(unit).ok_or_else(|| FORM.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_in_seconds() {
+        for (text, length) in
+            [("0s", 0), ("30s", 30), ("15m", 900), ("12h", 43_200), ("7d", 604_800)]
+        {
+            assert_eq!(seconds(text), Ok(length));
+        }
+        for bad in ["", "s", "7", "-1d", "+1d", "1.5h", "1w", "9223372036854775807d"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(tag("team=a=b"), Ok(("team".into(), "a=b".into())));
+        assert!(tag("team").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn reading_any_text_never_panics(text in any::<String>()) {
+            let _ = tag(&text);
+            prop_assert!(seconds(&text).is_ok_and(|length| length >= 0) || seconds(&text).is_err());
+        }
+    }
 }

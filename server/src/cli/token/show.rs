@@ -35,6 +35,12 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
     let user = &token.user;
     let created_by =
         token.created_by.as_ref().map(|user| format!("{} <{}>", user.name, user.email));
+    let older = token
+        .older_hint
+        .as_ref()
+        .map(|hint| format!("{hint} until {}", moment(token.grace_until, "now")));
+    let tags: Vec<String> =
+        token.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     vec![
         ("Id", token.id.to_string()),
         ("Number", token.num.to_string()),
@@ -53,6 +59,11 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ),
         ("Not before", moment(token.not_before, "-")),
         ("Expires", moment(token.expires_at, "never")),
+        ("Secret kept", if token.recoverable { "sealed" } else { "no" }.to_owned()),
+        ("Tags", or_dash(tags.join(" "))),
+        ("Rotated", moment(token.rotated_at, "never")),
+        ("Older secret", older.unwrap_or_else(|| "-".to_owned())),
+        ("Reused", moment(token.reused_at, "never")),
         ("Last used", moment(token.last_used_at, "never")),
         ("Created", moment(Some(token.created_at), "-")),
         ("Updated", moment(Some(token.updated_at), "-")),

@@ -1,8 +1,8 @@
 //! A JSON body.
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
+    body::{Body, Bytes},
+    extract::{FromRequest, OptionalFromRequest, Request},
 };
 use domain::problem::{FieldError, ProblemCode};
 use http::{HeaderMap, header};
@@ -31,6 +31,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
             ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
         })?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// A body that may be left out: none at all is `None`, whatever its announced type.
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::new(body), state).await.map_err(|_| {
+            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
+        })?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let request = Request::from_parts(parts, Body::from(bytes));
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 

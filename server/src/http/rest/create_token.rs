@@ -1,20 +1,23 @@
 //! `POST /api/v1/workspaces/{ws}/tokens`
 
+use std::collections::BTreeMap;
+
 use authority::TokenDraft;
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::{
     expiry::{self, ExpiryChoice, ExpiryError},
     names::Slug,
     problem::{FieldError, ProblemCode},
 };
 use http::{HeaderMap, HeaderName, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     errors::WriteErrors,
-    schema::{AudienceText, ScopeText, TokenBody, token_example},
+    schema::{AudienceText, MintedBody, ScopeText, tags_schema},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
@@ -34,7 +37,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
     "audiences": ["default"],
     "scopes": ["rivers:run"],
     "expires_in_s": 7_776_000,
-    "ip_allow": ["10.0.0.0/8"]
+    "ip_allow": ["10.0.0.0/8"],
+    "tags": {"team": "payments"}
 }))]
 pub(crate) struct NewToken {
     /// Its name: 1 to 128 characters on one line.
@@ -72,16 +76,13 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(max_items = 32)]
     ip_allow: Vec<String>,
-}
-
-/// A new token with its secret, which is never shown again.
-#[derive(Serialize, ToSchema)]
-#[schema(example = created_example)]
-pub(crate) struct CreatedToken {
-    /// Its record.
-    token: TokenBody,
-    /// What callers present. Store it now: Tessera keeps only a digest of it.
-    secret: String,
+    /// Whether its secret shall be kept sealed, so that it can be shown again; policy must allow it.
+    #[serde(default)]
+    recoverable: bool,
+    /// What to note on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
+    #[serde(default)]
+    #[schema(schema_with = tags_schema)]
+    tags: BTreeMap<String, String>,
 }
 
 /// Create a token
@@ -100,8 +101,11 @@ pub(crate) struct CreatedToken {
     ),
     request_body = NewToken,
     responses(
-        (status = 201, description = "The token was made", body = CreatedToken,
-            headers(("Location" = String, description = "The token's path"))),
+        (status = 201, description = "The token was made", body = MintedBody,
+            headers(
+                ("Location" = String, description = "The token's path"),
+                ("ETag" = String, description = "The token's version"),
+            )),
         WriteErrors,
     ),
 )]
@@ -111,13 +115,11 @@ pub(crate) async fn create_token(
     ApiPath(workspace): ApiPath<Slug>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<NewToken>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<CreatedToken>), ApiError> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<MintedBody>), ApiError> {
     let draft = body.draft(idempotency_key(&headers)?)?;
     let minted = state.authority.tokens().create(&context, &workspace, draft).await?;
     let location = format!("/api/v1/tokens/{}", minted.token.id);
-    let created =
-        CreatedToken { token: minted.token.into(), secret: minted.secret.expose().to_owned() };
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], minted.into()))
 }
 
 impl NewToken {
@@ -131,6 +133,8 @@ impl NewToken {
             scopes: self.scopes,
             not_before: self.not_before,
             ip_allow: self.ip_allow,
+            recoverable: self.recoverable,
+            tags: self.tags,
             creation_key,
         })
     }
@@ -157,8 +161,4 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
             "The header Idempotency-Key must be a UUID that you make for this attempt.",
         )
     })
-}
-
-fn created_example() -> serde_json::Value {
-    serde_json::json!({"token": token_example(), "secret": "tsr_… (shown once)"})
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use domain::ids::TokenId;
 use http::StatusCode;
 
-use super::errors::ReadErrors;
+use super::{errors::SwitchErrors, tagged::IfMatch};
 use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Delete a token
@@ -16,14 +16,18 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     path = "/api/v1/tokens/{id}",
     operation_id = "deleteToken",
     tag = "Tokens",
-    params(("id" = Uuid, Path, description = "The token's id")),
-    responses((status = 204, description = "The token is deleted"), ReadErrors),
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses((status = 204, description = "The token is deleted"), SwitchErrors),
 )]
 pub(crate) async fn delete_token(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
 ) -> Result<StatusCode, ApiError> {
-    state.authority.tokens().delete(&context, id).await?;
+    state.authority.tokens().delete(&context, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,6 +27,18 @@ pub(crate) struct SelfErrors;
 /// Errors of an operation that takes a body and makes something.
 pub(crate) struct WriteErrors;
 
+/// Errors of an operation that changes what is there, with or without a body.
+pub(crate) struct ChangeErrors;
+
+/// The same for an operation that takes neither a body nor a parameter.
+pub(crate) struct SwitchErrors;
+
+/// Errors of showing a secret again.
+pub(crate) struct RevealErrors;
+
+/// Errors of an operation on many things, which has a result for each of them.
+pub(crate) struct BulkErrors;
+
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
@@ -54,6 +66,30 @@ impl IntoResponses for AskErrors {
     }
 }
 
+impl IntoResponses for SwitchErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 412, 500, 503])
+    }
+}
+
+impl IntoResponses for RevealErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 500, 503])
+    }
+}
+
+impl IntoResponses for BulkErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 413, 415, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for ChangeErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+    }
+}
+
 impl IntoResponses for WriteErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 409, 413, 415, 422, 500, 503])
@@ -72,9 +108,11 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             "The token lacks the scope tokens:write of the audience tessera, or its user lacks the right."),
         (404, "There is none, or the caller may not see it.",
             ProblemCode::NotFound, "There is no such token, or you may not see it."),
-        (409, "It conflicts with what is there: the name is taken, the limit is reached, or the same Idempotency-Key made its token before.",
+        (409, "It conflicts with what is there: the name is taken, the limit is reached, the secret was never kept, or the same Idempotency-Key made its token before.",
             ProblemCode::TokenLimitReached,
             "The limit of 200 tokens is reached. Delete tokens that are no longer used, or have the limit raised."),
+        (412, "It is not in the version that If-Match names.", ProblemCode::PreconditionFailed,
+            "It was changed since you read it. Read it again, then decide anew."),
         (413, "The body has more than 65,536 bytes.",
             ProblemCode::PayloadTooLarge, "A request's body may have at most 65536 bytes."),
         (415, "The body is not sent as JSON.", ProblemCode::UnsupportedMediaType,

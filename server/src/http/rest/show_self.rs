@@ -1,8 +1,8 @@
 //! `GET /api/v1/self`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 
-use super::{errors::SelfErrors, schema::TokenBody};
+use super::{errors::SelfErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// Show the presented token
@@ -13,12 +13,12 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
     path = "/api/v1/self",
     operation_id = "showSelf",
     tag = "Tokens",
-    responses((status = 200, description = "The presented token", body = TokenBody), SelfErrors),
+    responses((status = 200, description = "The presented token", body = TokenBody, headers(("ETag" = String, description = "Its version"))), SelfErrors),
 )]
 pub(crate) async fn show_self(
     State(state): State<AppState>,
     Caller(context): Caller,
-) -> Result<Json<TokenBody>, ApiError> {
+) -> Result<Tagged<TokenBody>, ApiError> {
     let token = state.authority.tokens().show_self(&context).await?;
-    Ok(Json(token.into()))
+    Ok(token.into())
 }

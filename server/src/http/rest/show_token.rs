@@ -1,9 +1,9 @@
 //! `GET /api/v1/tokens/{id}`
 
-use axum::{Json, extract::State};
+use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{errors::ReadErrors, schema::TokenBody};
+use super::{errors::ReadErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show a token
@@ -15,13 +15,13 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     operation_id = "showToken",
     tag = "Tokens",
     params(("id" = Uuid, Path, description = "The token's id")),
-    responses((status = 200, description = "The token", body = TokenBody), ReadErrors),
+    responses((status = 200, description = "The token", body = TokenBody, headers(("ETag" = String, description = "Its version"))), ReadErrors),
 )]
 pub(crate) async fn show_token(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
-) -> Result<Json<TokenBody>, ApiError> {
+) -> Result<Tagged<TokenBody>, ApiError> {
     let token = state.authority.tokens().show(&context, id).await?;
-    Ok(Json(token.into()))
+    Ok(token.into())
 }

@@ -4,14 +4,16 @@
 //! API by accident. Times are RFC 3339 in UTC.
 
 mod audience;
+mod minted;
 mod problem;
 mod token;
 mod verification;
 mod workspace;
 
 pub(crate) use audience::{AudienceListBody, AudienceText, ScopeText};
+pub(crate) use minted::MintedBody;
 pub(crate) use problem::ProblemBody;
-pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, token_example};
+pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
 pub(crate) use verification::VerificationBody;
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 

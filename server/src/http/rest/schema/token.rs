@@ -1,12 +1,18 @@
 //! Tokens and the users that they act as.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
-use domain::token::{Page, Token, TokenState, UserSummary};
+use domain::{
+    tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX},
+    token::{Page, Token, TokenState, UserSummary},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Object, ObjectBuilder, Type},
+};
 use uuid::Uuid;
 
 use super::texts;
@@ -87,6 +93,8 @@ pub(crate) struct TokenBody {
     state: StateBody,
     /// Prefix and last four characters of its secret, to tell it from others.
     hint: String,
+    /// Whether its secret can be shown again.
+    recoverable: bool,
     /// Not valid before this moment; null when it is valid from its creation.
     #[serde(with = "time::serde::rfc3339::option")]
     not_before: Option<OffsetDateTime>,
@@ -95,18 +103,35 @@ pub(crate) struct TokenBody {
     expires_at: Option<OffsetDateTime>,
     /// Addresses and networks from which it may be used; empty is from anywhere.
     ip_allow: Vec<String>,
+    /// What people and programs noted on it.
+    tags: BTreeMap<String, String>,
+    /// Until when the secret that a rotation replaced still works; null when none does.
+    #[serde(with = "time::serde::rfc3339::option")]
+    grace_until: Option<OffsetDateTime>,
+    /// Prefix and last four characters of that secret.
+    older_hint: Option<String>,
+    /// When its secret was last replaced.
+    #[serde(with = "time::serde::rfc3339::option")]
+    rotated_at: Option<OffsetDateTime>,
+    /// When a replaced secret was presented after its end: somebody holds it who should not.
+    #[serde(with = "time::serde::rfc3339::option")]
+    reused_at: Option<OffsetDateTime>,
     /// When it was last verified with the code `VALID`, to the minute.
     #[serde(with = "time::serde::rfc3339::option")]
     last_used_at: Option<OffsetDateTime>,
     /// The caller's address then.
     #[schema(value_type = Option<String>)]
     last_used_ip: Option<IpAddr>,
+    /// The caller's program then, as it named itself.
+    last_used_agent: Option<String>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// When its record last changed.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
+    /// Grows with every change; the same number as in `ETag`.
+    version: i64,
 }
 
 impl From<Token> for TokenBody {
@@ -125,15 +150,35 @@ impl From<Token> for TokenBody {
             active: token.active,
             state: token.state.into(),
             hint: token.hint,
+            recoverable: token.recoverable,
             not_before: token.not_before,
             expires_at: token.expires_at,
             ip_allow: token.ip_allow.iter().map(ToString::to_string).collect(),
+            tags: token.tags.into(),
+            grace_until: token.grace_until,
+            older_hint: token.older_hint,
+            rotated_at: token.rotated_at,
+            reused_at: token.reused_at,
             last_used_at: token.last_used_at,
             last_used_ip: token.last_used_ip,
+            last_used_agent: token.last_used_agent,
             created_at: token.created_at,
             updated_at: token.updated_at,
+            version: token.version,
         }
     }
+}
+
+/// Tags as they are sent.
+pub(crate) fn tags_schema() -> Object {
+    let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(TAG_VALUE_MAX));
+    ObjectBuilder::new()
+        .max_properties(Some(TAGS_MAX))
+        .additional_properties(Some(value))
+        .description(Some(format!(
+            "What people and programs note on it: up to {TAGS_MAX} pairs, keys of 1 to {TAG_KEY_MAX} characters"
+        )))
+        .build()
 }
 
 /// One page of tokens.
@@ -176,12 +221,20 @@ pub(crate) fn token_example() -> Value {
         "active": true,
         "state": "active",
         "hint": "tsr_…a1B2",
+        "recoverable": false,
         "not_before": null,
         "expires_at": "2027-08-18T12:00:00Z",
         "ip_allow": ["10.0.0.0/8"],
+        "tags": {"team": "payments"},
+        "grace_until": null,
+        "older_hint": null,
+        "rotated_at": null,
+        "reused_at": null,
         "last_used_at": null,
         "last_used_ip": null,
+        "last_used_agent": null,
         "created_at": "2026-08-18T12:00:00Z",
-        "updated_at": "2026-08-18T12:00:00Z"
+        "updated_at": "2026-08-18T12:00:00Z",
+        "version": 1
     })
 }

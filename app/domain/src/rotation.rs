@@ -1,0 +1,225 @@
+//! Rotation: which of a token's secrets work after it gets a new one, and until when.
+//!
+//! A token has one current secret and at most one older secret that works.
+
+use time::{Duration, OffsetDateTime, macros::datetime};
+
+use crate::{
+    expiry::{ExpiryChoice, ExpiryError},
+    policy::Policy,
+};
+
+/// The last second that RFC 3339 can write.
+const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
+
+/// For how long the secret that is replaced shall still work. Nothing asked for is "not at all".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grace {
+    /// For so many seconds.
+    pub seconds: Option<i64>,
+    /// Until the new secret is first used, and no longer than `seconds`, or policy, says.
+    pub until_first_use: bool,
+}
+
+/// What there is before a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// When the current secret was made.
+    pub made_at: OffsetDateTime,
+    /// Whether the current secret was ever used.
+    pub used: bool,
+    /// Whether an older secret still works.
+    pub older_works: bool,
+    /// The token's end.
+    pub ends_at: Option<OffsetDateTime>,
+}
+
+/// What becomes of the secrets there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Succession {
+    /// The current secret becomes the older one; one that was older before ends now.
+    HandOver {
+        /// The end of the secret that was current.
+        ends_at: OffsetDateTime,
+        /// Whether it also ends when the new secret is first used.
+        until_first_use: bool,
+    },
+    /// The current secret ends now and the older one keeps its grace: nobody ever used the current
+    /// one, so its text got lost on the way, and callers still hold the older one.
+    Replace,
+}
+
+impl Grace {
+    /// The length that this gives within `longest`.
+    fn length(self, longest: Duration) -> Duration {
+        match self.seconds {
+            Some(seconds) => Duration::seconds(seconds.max(0)).min(longest),
+            None if self.until_first_use => longest,
+            None => Duration::ZERO,
+        }
+    }
+
+    /// What a rotation at `now` does to the secrets there were. An older secret never works longer
+    /// than the token itself would have.
+    pub fn succession(self, before: &Before, longest: Duration, now: OffsetDateTime) -> Succession {
+        let lives = before.ends_at.is_none_or(|end| end > now);
+        if lives && before.older_works && !before.used {
+            return Succession::Replace;
+        }
+        let wanted = now.checked_add(self.length(longest)).unwrap_or(LAST);
+        let ends_at = before.ends_at.map_or(wanted, |end| end.min(wanted));
+        Succession::HandOver { ends_at, until_first_use: self.until_first_use && ends_at > now }
+    }
+}
+
+/// The end of a token whose secret is replaced at `now`: what is chosen, else the lifetime that it
+/// had. What policy does not allow becomes what it does allow, so that a rotation never fails for it.
+///
+/// # Errors
+/// An explicit end that lies in the past or in no calendar.
+pub fn renewed_end(
+    choice: ExpiryChoice,
+    before: &Before,
+    policy: &Policy,
+    now: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, ExpiryError> {
+    let wanted = match (choice, before.ends_at) {
+        (ExpiryChoice::Default, Some(end)) if end > before.made_at => {
+            Some(now.checked_add(end - before.made_at).map_or(LAST, |end| end.min(LAST)))
+        }
+        (ExpiryChoice::Default, Some(_)) => policy.default_expiry(now),
+        (ExpiryChoice::Default, None) | (ExpiryChoice::Never, _) => None,
+        (ExpiryChoice::In(_) | ExpiryChoice::At(_), _) => Some(choice.moment(now)?),
+    };
+    Ok(match (wanted, policy.latest_expiry(now)) {
+        (Some(end), latest) => Some(latest.map_or(end, |latest| latest.min(end))),
+        (None, _) if policy.permits_never() => None,
+        (None, latest) => latest.or_else(|| policy.default_expiry(now)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::policy::DAY_S;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-11 00:00 UTC);
+    const MADE: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+    const LONGEST: Duration = Duration::days(30);
+
+    fn before(used: bool, older_works: bool) -> Before {
+        Before { made_at: MADE, used, older_works, ends_at: Some(MADE + Duration::days(90)) }
+    }
+
+    fn hand_over(ends_at: OffsetDateTime, until_first_use: bool) -> Succession {
+        Succession::HandOver { ends_at, until_first_use }
+    }
+
+    #[test]
+    fn current_secret_becomes_the_older_one_for_the_grace() {
+        let used = before(true, false);
+        for (grace, expected) in [
+            (Grace::default(), hand_over(NOW, false)),
+            (
+                Grace { seconds: Some(60), until_first_use: false },
+                hand_over(NOW + Duration::minutes(1), false),
+            ),
+            (
+                Grace { seconds: Some(60), until_first_use: true },
+                hand_over(NOW + Duration::minutes(1), true),
+            ),
+            (Grace { seconds: None, until_first_use: true }, hand_over(NOW + LONGEST, true)),
+            (
+                Grace { seconds: Some(i64::MAX), until_first_use: false },
+                hand_over(NOW + LONGEST, false),
+            ),
+            (Grace { seconds: Some(0), until_first_use: true }, hand_over(NOW, false)),
+        ] {
+            assert_eq!(grace.succession(&used, LONGEST, NOW), expected, "{grace:?}");
+            // A used secret supersedes one that is older still.
+            assert_eq!(grace.succession(&before(true, true), LONGEST, NOW), expected, "{grace:?}");
+        }
+    }
+
+    #[test]
+    fn unused_current_secret_is_replaced_and_the_older_one_stays() {
+        for grace in [Grace::default(), Grace { seconds: Some(60), until_first_use: true }] {
+            assert_eq!(grace.succession(&before(false, true), LONGEST, NOW), Succession::Replace);
+        }
+        // Without an older one there is nobody to keep.
+        let grace = Grace { seconds: Some(60), until_first_use: false };
+        let expected = hand_over(NOW + Duration::minutes(1), false);
+        assert_eq!(grace.succession(&before(false, false), LONGEST, NOW), expected);
+    }
+
+    #[test]
+    fn grace_ends_with_the_token_and_revives_nothing() {
+        let grace = Grace { seconds: Some(7 * DAY_S), until_first_use: true };
+        let soon = Before { ends_at: Some(NOW + Duration::hours(1)), ..before(true, false) };
+        assert_eq!(
+            grace.succession(&soon, LONGEST, NOW),
+            hand_over(NOW + Duration::hours(1), true)
+        );
+        for used in [true, false] {
+            let past = Some(NOW - Duration::hours(1));
+            let ended = Before { ends_at: past, ..before(used, true) };
+            assert_eq!(
+                grace.succession(&ended, LONGEST, NOW),
+                hand_over(NOW - Duration::hours(1), false)
+            );
+        }
+    }
+
+    #[test]
+    fn renewed_token_lives_as_long_as_before_within_policy() {
+        let free = Policy::default();
+        let bound = Policy { max_ttl_s: Some(30 * DAY_S), allow_never: false, ..Policy::default() };
+        let ending = Policy { allow_never: false, ..Policy::default() };
+        let endless = Before { ends_at: None, ..before(true, false) };
+        let at_once = Before { ends_at: Some(MADE), ..before(true, false) };
+        let days = |days| Some(NOW + Duration::days(days));
+        for (choice, before, policy, expected) in [
+            (ExpiryChoice::Default, before(true, false), &free, days(90)),
+            (ExpiryChoice::Default, before(true, false), &bound, days(30)),
+            (ExpiryChoice::Default, endless, &free, None),
+            (ExpiryChoice::Default, endless, &bound, days(30)),
+            (ExpiryChoice::Default, endless, &ending, days(90)),
+            (ExpiryChoice::Default, at_once, &free, days(90)),
+            (ExpiryChoice::In(365 * DAY_S), endless, &free, days(365)),
+            (ExpiryChoice::In(365 * DAY_S), endless, &bound, days(30)),
+            (ExpiryChoice::Never, before(true, false), &free, None),
+            (ExpiryChoice::Never, before(true, false), &bound, days(30)),
+        ] {
+            assert_eq!(renewed_end(choice, &before, policy, NOW), Ok(expected), "{choice:?}");
+        }
+        let past = ExpiryChoice::At(NOW);
+        assert_eq!(renewed_end(past, &endless, &bound, NOW), Err(ExpiryError::Past));
+    }
+
+    proptest! {
+        #[test]
+        fn no_rotation_outlives_policy(
+            seconds in any::<Option<i64>>(), until_first_use in any::<bool>(), used in any::<bool>(),
+            older_works in any::<bool>(), end in proptest::option::of(-100_000i64..100_000_000_000),
+            longest in 1i64..1_000_000_000, max_ttl in proptest::option::of(1i64..1_000_000_000),
+        ) {
+            let ends_at = end.map(|end| MADE + Duration::seconds(end));
+            let before = Before { made_at: MADE, used, older_works, ends_at };
+            let policy = Policy { max_ttl_s: max_ttl, ..Policy::default() };
+            let longest = Duration::seconds(longest);
+            if let Succession::HandOver { ends_at: older, .. } =
+                (Grace { seconds, until_first_use }).succession(&before, longest, NOW)
+            {
+                prop_assert!(older <= NOW + longest);
+                prop_assert!(ends_at.is_none_or(|end| older <= end));
+            }
+            let renewed = renewed_end(ExpiryChoice::Default, &before, &policy, NOW).unwrap();
+            if let Some(longest) = max_ttl {
+                prop_assert!(renewed.is_some_and(|end| end <= NOW + Duration::seconds(longest)));
+            }
+            prop_assert!(renewed.is_none_or(|end| end > NOW && end.year() <= 9_999));
+        }
+    }
+}

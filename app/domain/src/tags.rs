@@ -1,0 +1,121 @@
+//! Tags: what people and programs note on a token, such as `team: payments`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Most tags of a token.
+pub const TAGS_MAX: usize = 32;
+/// Longest key, in characters.
+pub const TAG_KEY_MAX: usize = 64;
+/// Longest value, in characters.
+pub const TAG_VALUE_MAX: usize = 256;
+
+/// Keys with their values, in the order of the keys. Keys are not empty, values may be; neither
+/// holds control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Tags(BTreeMap<String, String>);
+
+/// What is wrong with a set of tags, as the end of a sentence. Repeats at most a key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TagsError {
+    /// More pairs than the limit.
+    #[error("must have at most {TAGS_MAX} pairs; these are {0}")]
+    TooMany(usize),
+    /// A key that is empty, too long, or holds white space at its ends or control characters.
+    #[error(
+        "must have keys of 1 to {TAG_KEY_MAX} characters without control characters or white space at the ends"
+    )]
+    Key,
+    /// A value that is too long or holds control characters.
+    #[error(
+        "must have values of up to {TAG_VALUE_MAX} characters without control characters; that of {0:?} is not"
+    )]
+    Value(String),
+}
+
+impl Tags {
+    /// The pairs, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<BTreeMap<String, String>> for Tags {
+    type Error = TagsError;
+
+    fn try_from(pairs: BTreeMap<String, String>) -> Result<Self, Self::Error> {
+        if pairs.len() > TAGS_MAX {
+            return Err(TagsError::TooMany(pairs.len()));
+        }
+        for (key, value) in &pairs {
+            let key_fits = !key.is_empty() && key.trim() == key && fits(key, TAG_KEY_MAX);
+            if !key_fits {
+                return Err(TagsError::Key);
+            }
+            if !fits(value, TAG_VALUE_MAX) {
+                return Err(TagsError::Value(key.clone()));
+            }
+        }
+        Ok(Self(pairs))
+    }
+}
+
+impl From<Tags> for BTreeMap<String, String> {
+    fn from(tags: Tags) -> Self {
+        tags.0
+    }
+}
+
+fn fits(text: &str, max: usize) -> bool {
+    text.chars().count() <= max && !text.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Result<Tags, TagsError> {
+        let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        pairs.collect::<BTreeMap<_, _>>().try_into()
+    }
+
+    #[test]
+    fn tags_at_their_limits_are_kept_and_beyond_them_refused() {
+        let (key, value) = ("é".repeat(TAG_KEY_MAX), "é".repeat(TAG_VALUE_MAX));
+        assert!(tags(&[(&key, &value), ("team", "")]).is_ok());
+        assert_eq!(tags(&[(&format!("{key}x"), "")]), Err(TagsError::Key));
+        assert_eq!(tags(&[("k", &format!("{value}x"))]), Err(TagsError::Value("k".into())));
+        for key in ["", " ", " a", "a\n", "a\0b"] {
+            assert_eq!(tags(&[(key, "x")]), Err(TagsError::Key), "{key:?}");
+        }
+        assert_eq!(tags(&[("a", "\0")]), Err(TagsError::Value("a".into())));
+        let many = |count: usize| {
+            (0..count).map(|number| (number.to_string(), String::new())).collect::<BTreeMap<_, _>>()
+        };
+        assert!(Tags::try_from(many(TAGS_MAX)).is_ok());
+        assert_eq!(Tags::try_from(many(TAGS_MAX + 1)), Err(TagsError::TooMany(TAGS_MAX + 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_tags_are_refused_or_come_back_as_they_were(
+            pairs in proptest::collection::btree_map(any::<String>(), any::<String>(), 0..5),
+        ) {
+            if let Ok(tags) = Tags::try_from(pairs.clone()) {
+                let json = serde_json::to_string(&tags).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Tags>(&json).unwrap(), tags);
+                prop_assert!(pairs.keys().all(|key| !key.contains('\0')));
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What every change of a token has in common: its row is locked first, in the version that the
+//! caller expects; its audit row tells what was and what is.
+
+use domain::{ids::TokenId, token::Token};
+use sqlx::PgConnection;
+
+use crate::{
+    OpContext, ServiceError,
+    access::Access,
+    audit::{Change, record},
+    store::{audit::insert_revision, tokens as store, tokens_change},
+};
+
+/// The token, locked until the transaction ends, provided that it is in the version that the caller
+/// expects. Of changes that expect one version, one finds it.
+pub(super) async fn locked(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    if !tokens_change::lock(connection, access.tenant(), id).await? {
+        return Err(ServiceError::NotFound("token"));
+    }
+    let token = read(connection, ctx, access, id).await?;
+    match expected {
+        Some(version) if version != token.version => Err(ServiceError::PreconditionFailed),
+        _ => Ok(token),
+    }
+}
+
+/// Writes what a change leaves behind, and gives the token as it is now.
+///
+/// The revision is for replicas that keep facts. Changes that widen access leave one, too: a replica
+/// would refuse for longer than need be.
+pub(crate) async fn changed(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    action: &str,
+    before: &Token,
+) -> Result<Token, ServiceError> {
+    let token = read(connection, ctx, access, before.id).await?;
+    insert_revision(connection, "token", token.id.0, ctx.now).await?;
+    let change = Change {
+        workspace: Some(access.workspace.id),
+        action,
+        subject_id: Some(token.id.0),
+        subject_name: &token.name,
+        before: Some(snapshot(before)),
+        after: Some(snapshot(&token)),
+    };
+    record(connection, ctx, change).await?;
+    Ok(token)
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+) -> Result<Token, ServiceError> {
+    store::by_id(connection, access.tenant(), id, ctx.now)
+        .await?
+        .ok_or(ServiceError::NotFound("token"))
+}
+
+/// A token as an audit row keeps it.
+pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
+    serde_json::json!({
+        "name": token.name,
+        "description": token.description,
+        "user": token.user.email,
+        "audiences": token.audiences,
+        "scopes": token.scopes,
+        "enabled": token.enabled,
+        "not_before": token.not_before.map(|moment| moment.to_string()),
+        "expires_at": token.expires_at.map(|moment| moment.to_string()),
+        "ip_allow": token.ip_allow,
+        "recoverable": token.recoverable,
+        "tags": token.tags,
+        "hint": token.hint,
+        "grace_until": token.grace_until.map(|moment| moment.to_string()),
+    })
+}

@@ -1,0 +1,83 @@
+//! Make a token like another one.
+
+use domain::{
+    access::Permission,
+    expiry::ExpiryChoice,
+    ids::TokenId,
+    rotation::{Before, renewed_end},
+    token::Token,
+};
+use sqlx::PgConnection;
+use time::format_description::well_known::Rfc3339;
+
+use super::{MintedToken, TokenDraft, Tokens};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    store::{policies, secrets_change, tokens as store},
+    workspaces::effective_policy,
+};
+
+impl Tokens<'_> {
+    /// Creates a token with the values of another one, under a name of its own. It lives as long as
+    /// the other one did from its secret's beginning, within policy; whatever else policy or the
+    /// caller's own scopes do not allow any more is refused as in [`Self::create`].
+    ///
+    /// # Errors
+    /// As [`Self::create`]; `PreconditionFailed` when the other token is not in the version `expected`.
+    pub async fn clone_of(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+        name: String,
+    ) -> Result<MintedToken, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let origin = store::by_id(&mut transaction, access.tenant(), id, ctx.now)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))?;
+        if expected.is_some_and(|version| version != origin.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        let draft = draft_of(&mut transaction, ctx, &access, origin, name).await?;
+        let minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
+        transaction.commit().await?;
+        Ok(minted)
+    }
+}
+
+async fn draft_of(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    origin: Token,
+    name: String,
+) -> Result<TokenDraft, ServiceError> {
+    let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
+    let working = secrets_change::working(connection, origin.id, ctx.now).await?;
+    let made_at = working.iter().find(|secret| secret.current).map(|secret| secret.created_at);
+    let before = Before {
+        made_at: made_at.unwrap_or(origin.created_at),
+        used: false,
+        older_works: false,
+        ends_at: origin.expires_at,
+    };
+    let expiry = renewed_end(ExpiryChoice::Default, &before, &policy, ctx.now)
+        .map(|end| end.map_or(ExpiryChoice::Never, ExpiryChoice::At));
+    let not_before = origin.not_before.filter(|start| *start > ctx.now);
+    Ok(TokenDraft {
+        name,
+        description: origin.description.into(),
+        user: Some(origin.user.id.to_string()),
+        audiences: origin.audiences.into_iter().map(Into::into).collect(),
+        scopes: origin.scopes.into_iter().map(Into::into).collect(),
+        expiry,
+        not_before: not_before.and_then(|start| start.format(&Rfc3339).ok()),
+        ip_allow: origin.ip_allow.iter().map(ToString::to_string).collect(),
+        recoverable: origin.recoverable,
+        tags: origin.tags.into(),
+        creation_key: None,
+    })
+}

@@ -1,0 +1,27 @@
+//! Switch a token off.
+
+use domain::{access::Permission, ids::TokenId, token::Token};
+
+use super::{Tokens, enable::switch};
+use crate::{OpContext, ServiceError, access};
+
+impl Tokens<'_> {
+    /// Switches a token off: it is refused everywhere until it is switched on again. One that is off
+    /// stays as it is: nothing is changed nor written.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn disable(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let token = switch(&mut transaction, ctx, &access, (id, expected), false).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+}

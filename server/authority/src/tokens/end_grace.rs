@@ -1,0 +1,38 @@
+//! End a token's grace: the secret that a rotation replaced works no longer.
+
+use domain::{access::Permission, ids::TokenId, token::Token};
+
+use super::{
+    Tokens,
+    change::{changed, locked},
+};
+use crate::{
+    OpContext, ServiceError, access,
+    store::{secrets_change, tokens_change},
+};
+
+impl Tokens<'_> {
+    /// Ends the older secret of a token now. A token without one stays as it is: nothing is changed
+    /// nor written.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn end_grace(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        if !secrets_change::end_older(&mut transaction, id, ctx.now).await? {
+            return Ok(before);
+        }
+        tokens_change::touch(&mut transaction, access.tenant(), id, ctx.now).await?;
+        let token = changed(&mut transaction, ctx, &access, "token.grace_end", &before).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+}

@@ -1,0 +1,52 @@
+//! End a token now.
+
+use domain::{access::Permission, ids::TokenId, token::Token};
+use sqlx::PgConnection;
+
+use super::{
+    Tokens,
+    change::{changed, locked},
+};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    store::{secrets_change, tokens_change},
+};
+
+impl Tokens<'_> {
+    /// Ends a token now, and with it every grace. It stays listed, and lives again when it is rotated
+    /// or gets a later end. One that has ended stays as it is: nothing is changed nor written.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn expire(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let token = end(&mut transaction, ctx, &access, id, expected).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+}
+
+/// Ends a token.
+pub(super) async fn end(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    let before = locked(connection, ctx, access, id, expected).await?;
+    if before.expires_at.is_some_and(|end| end <= ctx.now) {
+        return Ok(before);
+    }
+    tokens_change::expire(connection, access.tenant(), id, ctx.now).await?;
+    secrets_change::end_older(connection, id, ctx.now).await?;
+    changed(connection, ctx, access, "token.expire", &before).await
+}

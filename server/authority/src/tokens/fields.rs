@@ -1,0 +1,72 @@
+//! Values that people and programs send, read for a new token and for a changed one alike. Each
+//! reader notes what is wrong under its field's name and goes on.
+
+use std::collections::BTreeSet;
+
+use domain::problem::FieldError;
+use ipnet::IpNet;
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+
+/// Most address ranges of a token.
+const RANGES_MAX: usize = 32;
+
+/// A beginning before `expires_at`.
+pub(super) fn not_before(
+    text: Option<&str>,
+    expires_at: Option<OffsetDateTime>,
+    errors: &mut Vec<FieldError>,
+) -> Option<OffsetDateTime> {
+    let Ok(moment) = OffsetDateTime::parse(text?, &Rfc3339) else {
+        let message = "must be a moment such as 2027-08-18T12:00:00Z";
+        errors.push(FieldError::new("not_before", message));
+        return None;
+    };
+    let moment = moment.to_offset(UtcOffset::UTC);
+    if expires_at.is_some_and(|end| moment >= end) {
+        errors.push(FieldError::new("not_before", "must be before the token expires"));
+    }
+    Some(moment)
+}
+
+/// Addresses and networks, in one spelling, each once.
+pub(super) fn ip_allow(texts: &[String], errors: &mut Vec<FieldError>) -> Vec<IpNet> {
+    if texts.len() > RANGES_MAX {
+        let message = format!("must have at most {RANGES_MAX} ranges");
+        errors.push(FieldError::new("ip_allow", message));
+        return Vec::new();
+    }
+    let mut ranges = BTreeSet::new();
+    for text in texts {
+        let text = text.trim();
+        let range =
+            text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+        match range {
+            Ok(range) => {
+                ranges.insert(range.trunc());
+            }
+            Err(_) => errors.push(FieldError::new(
+                "ip_allow",
+                format!("has {}, which is no address or range such as 10.0.0.0/8", quoted(text)),
+            )),
+        }
+    }
+    ranges.into_iter().collect()
+}
+
+/// The value, or a note of what is wrong with it.
+pub(super) fn keep<T, E: std::fmt::Display>(
+    outcome: Result<T, E>,
+    field: &str,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    outcome.map_err(|error| errors.push(FieldError::new(field, error))).ok()
+}
+
+/// Somebody's text within a message: short, and without anything that a terminal obeys.
+pub(super) fn quoted(text: &str) -> String {
+    let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+    if text.chars().count() > 64 {
+        shown.push('…');
+    }
+    format!("\"{shown}\"")
+}

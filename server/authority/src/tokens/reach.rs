@@ -1,0 +1,123 @@
+//! What a caller may give away: nobody grants more than they hold.
+
+use domain::{
+    catalogue::ScopeName,
+    ids::UserId,
+    names::Email,
+    policy::{Policy, Reveal},
+    problem::FieldError,
+    roles::InstanceRole,
+    token::{Token, UserSummary},
+};
+use sqlx::PgConnection;
+
+use crate::{
+    OpContext, ServiceError,
+    access::Access,
+    context::Actor,
+    store::{
+        users::{self, User},
+        workspaces,
+    },
+};
+
+/// The scopes that a caller may put on tokens; `None` is all.
+pub(super) fn grantable(ctx: &OpContext) -> Option<&[ScopeName]> {
+    match &ctx.actor {
+        Actor::Token(facts) => Some(facts.granted.as_slice()),
+        _ => None,
+    }
+}
+
+/// Whether policy lets a token be made whose secret can be shown again.
+pub(super) fn may_be_recoverable(policy: &Policy) -> bool {
+    policy.reveal == Reveal::RecoverableAllowed
+}
+
+/// The user that a token will act as: enabled, and a member of the workspace or an administrator
+/// of the instance. Only such an administrator makes tokens for another one: what the token may do
+/// beyond the workspace must not exceed its maker.
+pub(super) async fn holder(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    wanted: Option<&str>,
+    errors: &mut Vec<FieldError>,
+) -> Result<Option<UserSummary>, ServiceError> {
+    let user = match (wanted, ctx.user_id()) {
+        (Some(text), _) => find(connection, text).await?,
+        (None, Some(id)) => users::by_id(connection, id).await?,
+        (None, None) => users::first_administrator(connection, access.workspace.id).await?,
+    };
+    let Some(user) = user.filter(|user| user.enabled) else {
+        errors.push(FieldError::new(
+            "user",
+            "must be the e-mail address or id of a member of this workspace",
+        ));
+        return Ok(None);
+    };
+    let member = workspaces::role(connection, access.tenant(), user.summary.id).await?.is_some();
+    if !member && !manages_instance(&user) {
+        errors.push(FieldError::new(
+            "user",
+            "must be the e-mail address or id of a member of this workspace",
+        ));
+        return Ok(None);
+    }
+    if !may_act_as(ctx, &user) {
+        errors.push(FieldError::new(
+            "user",
+            "is an administrator of the instance: only another one may do this",
+        ));
+        return Ok(None);
+    }
+    Ok(Some(user.summary))
+}
+
+/// Refuses a caller who would come to hold the secret of a token that may do more than they do
+/// themselves: they could not have made it either.
+pub(super) async fn may_hold_secret(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    token: &Token,
+) -> Result<(), ServiceError> {
+    if let Some(held) = grantable(ctx)
+        && token.scopes.iter().any(|scope| !held.contains(scope))
+    {
+        return Err(ServiceError::Forbidden(
+            "The token has scopes that the token that asks does not hold: its secret is not for that one.",
+        ));
+    }
+    let user = users::by_id(connection, token.user.id).await?;
+    if user.is_none_or(|user| !may_act_as(ctx, &user)) {
+        return Err(ServiceError::Forbidden(
+            "The token acts as an administrator of the instance: its secret is for another one alone.",
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a caller may hold tokens that act as this user.
+fn may_act_as(ctx: &OpContext, user: &User) -> bool {
+    let own = ctx.user_id() == Some(user.summary.id);
+    let equal = match &ctx.actor {
+        Actor::Operator => true,
+        Actor::User(visitor) => visitor.is_instance_admin(),
+        Actor::Token(_) | Actor::Anonymous => false,
+    };
+    own || equal || !manages_instance(user)
+}
+
+const fn manages_instance(user: &User) -> bool {
+    matches!(user.instance_role, InstanceRole::Owner | InstanceRole::Admin)
+}
+
+async fn find(connection: &mut PgConnection, text: &str) -> Result<Option<User>, ServiceError> {
+    if let Ok(id) = text.trim().parse::<UserId>() {
+        return Ok(users::by_id(connection, id).await?);
+    }
+    match text.parse::<Email>() {
+        Ok(email) => Ok(users::by_email(connection, &email).await?),
+        Err(_) => Ok(None),
+    }
+}

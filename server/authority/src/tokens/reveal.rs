@@ -1,0 +1,77 @@
+//! Show a recoverable token's secret again.
+
+use domain::{
+    access::Permission,
+    ids::{SecretId, TokenId, WorkspaceId},
+};
+
+use super::{MintedToken, Tokens, change::locked, reach::may_hold_secret};
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    authority::Inner,
+    keys::{Sealed, Unsealable},
+    secret::TokenSecret,
+    store::secrets_change,
+};
+
+impl Tokens<'_> {
+    /// The current secret of a recoverable token. Every time leaves an audit row.
+    ///
+    /// # Errors
+    /// `NotRecoverable` when the secret was never kept; `Forbidden` when the token may do more than
+    /// the caller; `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn reveal(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<MintedToken, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
+        let token = locked(&mut transaction, ctx, &access, id, expected).await?;
+        may_hold_secret(&mut transaction, ctx, &token).await?;
+        let (secret, sealed) = secrets_change::sealed(&mut transaction, id)
+            .await?
+            .filter(|_| token.recoverable)
+            .ok_or(ServiceError::NotRecoverable)?;
+        let secret = open(self.inner, (access.workspace.id, id, secret), &sealed)
+            .map_err(ServiceError::internal)?;
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "token.reveal",
+            subject_id: Some(id.0),
+            subject_name: &token.name,
+            before: None,
+            after: Some(serde_json::json!({ "hint": token.hint })),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(MintedToken { token, secret })
+    }
+}
+
+/// Where a sealed secret belongs. In any other place it does not open.
+type Place = (WorkspaceId, TokenId, SecretId);
+
+/// Seals the secret of a recoverable token.
+pub(super) fn seal(
+    inner: &Inner,
+    (workspace, token, id): Place,
+    secret: &TokenSecret,
+) -> Result<Sealed, Unsealable> {
+    let binding = [&workspace.0.as_bytes()[..], token.0.as_bytes(), id.0.as_bytes()];
+    inner.keys.seal(inner.entropy.as_ref(), &binding, secret.expose().as_bytes())
+}
+
+fn open(
+    inner: &Inner,
+    (workspace, token, id): Place,
+    sealed: &Sealed,
+) -> Result<TokenSecret, Unsealable> {
+    let binding = [&workspace.0.as_bytes()[..], token.0.as_bytes(), id.0.as_bytes()];
+    let text = inner.keys.unseal(sealed, &binding)?;
+    let text = std::str::from_utf8(&text).map_err(|_| Unsealable)?;
+    Ok(TokenSecret::new(text.to_owned()))
+}

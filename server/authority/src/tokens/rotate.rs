@@ -1,0 +1,186 @@
+//! Rotate a token: it gets a new secret; the one that it had works on for as long as is asked for.
+
+use domain::{
+    access::Permission,
+    expiry::{ExpiryChoice, ExpiryError},
+    ids::{SecretId, TokenId},
+    policy::Policy,
+    problem::FieldError,
+    rotation::{Before, Grace, Succession, renewed_end},
+    token::Token,
+};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::{
+    MintedToken, Tokens,
+    change::{changed, locked},
+    reach::may_hold_secret,
+};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    secret::TokenSecret,
+    store::{
+        policies,
+        secrets_change::{self as secrets, WorkingSecret},
+        tokens_change,
+    },
+    workspaces::effective_policy,
+};
+
+/// How a rotation shall go, as a door received it.
+#[derive(Clone, Debug, Default)]
+pub struct RotationDraft {
+    /// For how many seconds the secret that is replaced shall still work; not at all without this
+    /// and the next one.
+    pub grace_s: Option<i64>,
+    /// Whether it shall work until the new secret is first used.
+    pub until_first_use: bool,
+    /// When the token ends then, as [`domain::expiry::parse`] understood it; after as long a life as
+    /// it had when there is none. What policy does not allow becomes what it does allow.
+    pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
+}
+
+impl Tokens<'_> {
+    /// Gives a token a new secret, shown this once. An expired token lives again; a disabled one
+    /// stays disabled.
+    ///
+    /// Rotated again before anybody used the new secret, the token keeps the grace of its older one:
+    /// a reply that got lost cuts nobody off.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` when the token may do more
+    /// than the caller; `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn rotate(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+        draft: RotationDraft,
+    ) -> Result<MintedToken, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        may_hold_secret(&mut transaction, ctx, &before).await?;
+        let working = secrets::working(&mut transaction, id, ctx.now).await?;
+        let minted =
+            self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
+        transaction.commit().await?;
+        Ok(minted)
+    }
+
+    /// The same for the token that asks: every token may rotate itself. Its older secret may do so
+    /// only while the newer one was never used: else whoever found an old secret would take over.
+    ///
+    /// # Errors
+    /// As [`Self::rotate`].
+    pub async fn rotate_self(
+        &self,
+        ctx: &OpContext,
+        expected: Option<i64>,
+        draft: RotationDraft,
+    ) -> Result<MintedToken, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
+        let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
+        let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
+        may_succeed(&working, facts.secret_id)?;
+        let minted =
+            self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
+        transaction.commit().await?;
+        Ok(minted)
+    }
+
+    async fn succeed(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        token: &Token,
+        working: &[WorkingSecret],
+        draft: &RotationDraft,
+    ) -> Result<MintedToken, ServiceError> {
+        let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
+        let current = working.iter().find(|secret| secret.current);
+        let current = current.ok_or_else(|| {
+            ServiceError::internal(format!("token {} has no current secret", token.id))
+        })?;
+        let before = Before {
+            made_at: current.created_at,
+            used: current.used,
+            older_works: working.iter().any(|secret| !secret.current),
+            ends_at: token.expires_at,
+        };
+        let (grace, ends_at) = draft.check(&before, token, &policy, ctx.now)?;
+        match grace.succession(&before, max_grace(&policy), ctx.now) {
+            Succession::HandOver { ends_at, until_first_use } => {
+                secrets::end_older(connection, token.id, ctx.now).await?;
+                secrets::demote(connection, current.id, &token.hint, ends_at, until_first_use)
+                    .await?;
+            }
+            Succession::Replace => {
+                secrets::demote(connection, current.id, &token.hint, ctx.now, false).await?;
+            }
+        }
+        if let Some(end) = ends_at {
+            secrets::end_older(connection, token.id, end).await?;
+        }
+        let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
+        self.insert_secret(connection, ctx, access, (token.id, token.recoverable), &secret).await?;
+        let hint = secret.hint();
+        tokens_change::rotate(connection, access.tenant(), token.id, &hint, ends_at, ctx.now)
+            .await?;
+        let token = changed(connection, ctx, access, "token.rotate", token).await?;
+        Ok(MintedToken { token, secret })
+    }
+}
+
+impl RotationDraft {
+    fn check(
+        &self,
+        before: &Before,
+        token: &Token,
+        policy: &Policy,
+        now: OffsetDateTime,
+    ) -> Result<(Grace, Option<OffsetDateTime>), ServiceError> {
+        let mut errors = Vec::new();
+        if self.grace_s.is_some_and(|seconds| seconds < 0) {
+            errors.push(FieldError::new("grace_s", "must be 0 or more seconds"));
+        }
+        let choice = self.expiry.clone().unwrap_or(Ok(ExpiryChoice::Default));
+        let ends_at = choice.and_then(|choice| renewed_end(choice, before, policy, now));
+        match &ends_at {
+            Ok(Some(end)) if token.not_before.is_some_and(|start| start >= *end) => {
+                errors.push(FieldError::new("expires_at", "must be after the token begins"));
+            }
+            Ok(_) => {}
+            Err(error) => errors.push(FieldError::new("expires_at", error)),
+        }
+        match ends_at {
+            Ok(ends_at) if errors.is_empty() => {
+                let grace = Grace { seconds: self.grace_s, until_first_use: self.until_first_use };
+                Ok((grace, ends_at))
+            }
+            _ => Err(ServiceError::Invalid(errors)),
+        }
+    }
+}
+
+/// The longest grace.
+const fn max_grace(_policy: &Policy) -> Duration {
+    Duration::days(30)
+}
+
+fn may_succeed(working: &[WorkingSecret], presented: SecretId) -> Result<(), ServiceError> {
+    let newer_used = working.iter().any(|secret| secret.current && secret.used);
+    match working.iter().find(|secret| secret.id == presented) {
+        Some(secret) if secret.current || !newer_used => Ok(()),
+        Some(_) => Err(ServiceError::Forbidden(
+            "A newer secret of this token is in use: present that one to rotate it.",
+        )),
+        // Ended between the look at the credential and the lock.
+        None => Err(ServiceError::Unauthenticated),
+    }
+}

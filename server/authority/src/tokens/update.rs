@@ -1,0 +1,238 @@
+//! Change a token's record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    access::Permission,
+    catalogue::ScopeName,
+    expiry::{ExpiryChoice, ExpiryError},
+    ids::TokenId,
+    names::{Description, TokenName},
+    policy::Policy,
+    problem::FieldError,
+    tags::Tags,
+    token::Token,
+};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{
+    Tokens,
+    change::{changed, locked},
+    create::check_name,
+    fields::{ip_allow, keep, not_before, quoted},
+    reach::holder,
+};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    store::{
+        catalogues::{self, StoredCatalogue},
+        policies, secrets_change,
+        tokens_change::{self, Values},
+        workspaces,
+    },
+    workspaces::effective_policy,
+};
+
+/// What shall change, as a door received it. `None` leaves a value as it is.
+#[derive(Clone, Debug, Default)]
+pub struct TokenPatch {
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// E-mail address or id of the user that it shall act as from now on.
+    pub user: Option<String>,
+    /// Fewer scopes: each one of those that it has, or implied by one.
+    pub scopes: Option<Vec<String>>,
+    /// When it ends, as [`domain::expiry::parse`] understood it.
+    pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
+    /// Not valid before this moment, RFC 3339; `Some(None)` removes it.
+    pub not_before: Option<Option<String>>,
+    /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
+    pub ip_allow: Option<Vec<String>>,
+    /// All that is noted on it.
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// What a change is checked against.
+struct Rules<'a> {
+    policy: &'a Policy,
+    catalogues: &'a [StoredCatalogue],
+    /// When the current secret was made: policy counts its life from there.
+    made_at: OffsetDateTime,
+    now: OffsetDateTime,
+}
+
+impl Tokens<'_> {
+    /// Changes a token's record. A change to what is there already changes and writes nothing.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields of [`TokenPatch`]; `AlreadyExists` when policy wants names to be
+    /// unique; `PreconditionFailed` when the token is not in the version `expected`.
+    pub async fn update(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+        patch: TokenPatch,
+    ) -> Result<Token, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
+        let names = policy.unique_names && patch.name.is_some();
+        if names {
+            // The workspace before the token, as everywhere: two orders could wait for each other.
+            workspaces::lock(&mut transaction, access.tenant()).await?;
+        }
+        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        let after = check(&mut transaction, ctx, &access, (&before, &policy), &patch).await?;
+        if after == before {
+            return Ok(before);
+        }
+        if names && after.name != before.name {
+            check_name(&mut transaction, &access, &after.name, Some(id)).await?;
+        }
+        write(&mut transaction, ctx, &access, &after).await?;
+        let token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
+        transaction.commit().await?;
+        Ok(token)
+    }
+}
+
+async fn check(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (before, policy): (&Token, &Policy),
+    patch: &TokenPatch,
+) -> Result<Token, ServiceError> {
+    let catalogues = catalogues::all(connection).await?;
+    let working = secrets_change::working(connection, before.id, ctx.now).await?;
+    let made_at = working.iter().find(|secret| secret.current).map(|secret| secret.created_at);
+    let rules = Rules {
+        policy,
+        catalogues: &catalogues,
+        made_at: made_at.unwrap_or(before.created_at),
+        now: ctx.now,
+    };
+    let mut errors = Vec::new();
+    let mut after = patch.apply(before, &rules, &mut errors);
+    if let Some(text) = &patch.user
+        && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
+    {
+        after.user = user;
+    }
+    if errors.is_empty() { Ok(after) } else { Err(ServiceError::Invalid(errors)) }
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    token: &Token,
+) -> Result<(), ServiceError> {
+    let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
+    let ip_allow: Vec<String> = token.ip_allow.iter().map(ToString::to_string).collect();
+    let values = Values {
+        user: token.user.id,
+        name: &token.name,
+        description: token.description.as_ref(),
+        scopes: &scopes,
+        not_before: token.not_before,
+        expires_at: token.expires_at,
+        ip_allow: &ip_allow,
+        tags: &serde_json::json!(token.tags),
+    };
+    tokens_change::update(connection, access.tenant(), token.id, &values, ctx.now).await?;
+    if let Some(end) = token.expires_at {
+        // A later change of the token's end must not revive what ends with it now.
+        secrets_change::end_older(connection, token.id, end).await?;
+    }
+    Ok(())
+}
+
+impl TokenPatch {
+    /// The token as it would be. Finds all mistakes, not the first alone.
+    fn apply(&self, before: &Token, rules: &Rules<'_>, errors: &mut Vec<FieldError>) -> Token {
+        let mut after = before.clone();
+        if let Some(text) = &self.name
+            && let Some(name) = keep(text.parse::<TokenName>(), "name", errors)
+        {
+            after.name = name.into();
+        }
+        if let Some(text) = &self.description
+            && let Some(description) = keep(text.parse::<Description>(), "description", errors)
+        {
+            after.description = description;
+        }
+        if let Some(texts) = &self.scopes {
+            after.scopes = shrunk(before, texts, rules, errors);
+        }
+        if let Some(choice) = &self.expiry {
+            let end = choice
+                .clone()
+                .and_then(|choice| choice.resolve_since(rules.policy, rules.now, rules.made_at));
+            if let Some(end) = keep(end, "expires_at", errors) {
+                after.expires_at = end;
+            }
+        }
+        match &self.not_before {
+            Some(text) => after.not_before = not_before(text.as_deref(), after.expires_at, errors),
+            None if starts_late(&after) => {
+                errors.push(FieldError::new("expires_at", "must be after the token begins"));
+            }
+            None => {}
+        }
+        if let Some(texts) = &self.ip_allow {
+            after.ip_allow = ip_allow(texts, errors);
+        }
+        if let Some(pairs) = &self.tags
+            && let Some(tags) = keep(Tags::try_from(pairs.clone()), "tags", errors)
+        {
+            after.tags = tags;
+        }
+        after
+    }
+}
+
+fn starts_late(token: &Token) -> bool {
+    matches!((token.not_before, token.expires_at), (Some(start), Some(end)) if start >= end)
+}
+
+/// Scopes that a token grants already, by name or because one of its scopes implies them. A scope
+/// that its catalogue no longer has can be kept, which grants nothing.
+fn shrunk(
+    token: &Token,
+    texts: &[String],
+    rules: &Rules<'_>,
+    errors: &mut Vec<FieldError>,
+) -> Vec<ScopeName> {
+    if texts.is_empty() {
+        errors.push(FieldError::new("scopes", "must name at least one scope"));
+    }
+    let mut held: BTreeSet<&ScopeName> = token.scopes.iter().collect();
+    for stored in rules.catalogues {
+        if token.audiences.contains(&stored.catalogue.audience) {
+            held.extend(stored.catalogue.closure(&token.scopes));
+        }
+    }
+    let mut scopes = BTreeSet::new();
+    for text in texts.iter().collect::<BTreeSet<_>>() {
+        match held.iter().find(|scope| scope.as_ref() == text) {
+            Some(scope) => {
+                scopes.insert((*scope).clone());
+            }
+            None => errors.push(FieldError::new(
+                "scopes",
+                format!(
+                    "has {}, which the token does not grant: scopes can only shrink",
+                    quoted(text)
+                ),
+            )),
+        }
+    }
+    scopes.into_iter().collect()
+}

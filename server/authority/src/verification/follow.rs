@@ -1,0 +1,124 @@
+//! What a verification leaves behind, beside the use itself: the first use of a secret, and the
+//! presentation of a replaced one after its end. Neither happens on the usual way, which stays one query.
+
+use std::sync::Arc;
+
+use domain::decision::{DecisionCode, Demand, Facts};
+use sqlx::PgConnection;
+
+use super::Verification;
+use crate::{
+    Actor, OpContext, ServiceError,
+    access::{self, Access},
+    audit::{Change, record},
+    store::{audit::insert_revision, policies, secrets_change, tokens, tokens_change},
+    tokens::change::{changed, snapshot},
+};
+
+impl Verification<'_> {
+    /// Notes what this decision is the first one of. Fails closed: a secret that was to end with this
+    /// use must have ended before the use is allowed.
+    pub(super) async fn follow(
+        &self,
+        ctx: &OpContext,
+        facts: &Arc<Facts>,
+        demand: &Demand,
+        code: DecisionCode,
+    ) -> Result<(), ServiceError> {
+        match code {
+            DecisionCode::Valid => {
+                if !facts.secret_used {
+                    self.first_use(ctx, facts).await?;
+                }
+                self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
+                Ok(())
+            }
+            // Only this code: a gateway of another workspace learns and causes nothing.
+            DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret_reused => {
+                self.reuse(ctx, facts, demand).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn first_use(&self, ctx: &OpContext, facts: &Arc<Facts>) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let Some(access) = access::of_facts(&mut transaction, facts).await? else {
+            return Ok(());
+        };
+        if !tokens_change::lock(&mut transaction, access.tenant(), facts.token_id).await? {
+            return Ok(());
+        }
+        let before = tokens::by_id(&mut transaction, access.tenant(), facts.token_id, ctx.now)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))?;
+        if secrets_change::note_first_use(&mut transaction, facts.secret_id, ctx.now).await? {
+            tokens_change::touch(&mut transaction, access.tenant(), facts.token_id, ctx.now)
+                .await?;
+            // Nobody asked for it but the token's own bearer, by using the new secret.
+            let actor = match &ctx.actor {
+                Actor::Anonymous => Actor::Token(Arc::clone(facts)),
+                known => known.clone(),
+            };
+            let ctx = OpContext { actor, ..ctx.clone() };
+            changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn reuse(
+        &self,
+        ctx: &OpContext,
+        facts: &Facts,
+        demand: &Demand,
+    ) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let Some(access) = access::of_facts(&mut transaction, facts).await? else {
+            return Ok(());
+        };
+        let noted = tokens_change::lock(&mut transaction, access.tenant(), facts.token_id).await?
+            && secrets_change::note_reuse(&mut transaction, facts.secret_id, ctx.now).await?;
+        if noted {
+            record_reuse(&mut transaction, ctx, &access, facts, demand).await?;
+            transaction.commit().await?;
+            tracing::warn!(
+                token = %facts.token_id, workspace = %facts.workspace, request_id = ctx.request_id,
+                "a replaced secret was presented after its end",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Notes a reuse on the token and, when policy wants so, disables it.
+async fn record_reuse(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    facts: &Facts,
+    demand: &Demand,
+) -> Result<(), ServiceError> {
+    let (tenant, id) = (access.tenant(), facts.token_id);
+    tokens_change::note_reuse(connection, tenant, id, ctx.now).await?;
+    insert_revision(connection, "token", id.0, ctx.now).await?;
+    let token = tokens::by_id(connection, tenant, id, ctx.now)
+        .await?
+        .ok_or(ServiceError::NotFound("token"))?;
+    let mut after = snapshot(&token);
+    after["presented_from"] = demand.ip.map(|address| address.to_string()).into();
+    let change = Change {
+        workspace: Some(access.workspace.id),
+        action: "token.reuse",
+        subject_id: Some(id.0),
+        subject_name: &token.name,
+        before: None,
+        after: Some(after),
+    };
+    record(connection, ctx, change).await?;
+    if token.enabled && policies::disables_on_reuse(connection, tenant).await? {
+        tokens_change::set_enabled(connection, tenant, id, false, ctx.now).await?;
+        changed(connection, ctx, access, "token.disable", &token).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! `tessera token reveal ID`: prints the secret of a recoverable token alone on standard output.
+
+use domain::ids::TokenId;
+
+use super::{
+    super::{
+        Failure,
+        output::{self, remark},
+        session::{self, Expect},
+    },
+    id,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let revealed = session::with(&config, Expect::Existing, async |session| {
+        let context = session.context();
+        Ok(session.authority.tokens().reveal(&context, arguments.id, None).await?)
+    })
+    .await?;
+    output::line(revealed.secret.expose())?;
+    let token = &revealed.token;
+    remark(&format!("This is the secret of token {} ({}).", token.name, token.id));
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `tessera token rotate ID`: prints the new secret alone on standard output; everything else goes to
+//! standard error.
+
+use authority::RotationDraft;
+use domain::{expiry, ids::TokenId};
+
+use super::{
+    super::{
+        Failure,
+        output::{self, remark},
+        session::{self, Expect},
+    },
+    id, moment, seconds, shown,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+    /// For how long the secret that is replaced still works: 30s, 15m, 12h, 7d [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    grace: Option<i64>,
+    /// The secret that is replaced works until the new one is first used, no longer than --grace
+    #[arg(long)]
+    until_first_use: bool,
+    /// When it ends: 30d, 12h, 2027-08-18, never [default: after as long a life as it had]
+    #[arg(long, value_name = "TIME")]
+    expires_in: Option<String>,
+    /// Print the record and the secret as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let draft = RotationDraft {
+        grace_s: arguments.grace,
+        until_first_use: arguments.until_first_use,
+        expiry: arguments.expires_in.as_deref().map(expiry::parse),
+    };
+    let minted = session::with(&config, Expect::Existing, async |session| {
+        let context = session.context();
+        Ok(session.authority.tokens().rotate(&context, arguments.id, None, draft).await?)
+    })
+    .await?;
+    let (token, secret) = (&minted.token, minted.secret.expose());
+    let printed = if arguments.json {
+        output::json(&serde_json::json!({ "token": token, "secret": secret }))
+    } else {
+        output::line(secret)
+    };
+    if let Err(error) = printed {
+        return Err(Failure::new(format_args!(
+            "token {} was rotated, but its new secret could not be printed ({error}); rotate it again",
+            token.id
+        )));
+    }
+    remark(&format!(
+        "Rotated token {} ({}) in {}; expires: {}; its older secret works until: {}. {}",
+        token.name,
+        token.id,
+        token.workspace,
+        moment(token.expires_at, "never"),
+        moment(token.grace_until, "now"),
+        shown(token)
+    ));
+    Ok(())
+}

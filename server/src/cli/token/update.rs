@@ -1,0 +1,89 @@
+//! `tessera token update ID`: changes what is named and nothing else.
+
+use authority::TokenPatch;
+use domain::{expiry, ids::TokenId};
+
+use super::{
+    super::{
+        Failure,
+        session::{self, Expect},
+    },
+    id, tag, told,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args([
+    "name", "description", "owner", "scope", "expires_in", "not_before", "no_not_before", "ip_allow",
+    "from_anywhere", "tag", "no_tags",
+]))]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+    /// Its name
+    #[arg(long)]
+    name: Option<String>,
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// E-mail address of the user that it acts as from now on
+    #[arg(long, value_name = "EMAIL")]
+    owner: Option<String>,
+    /// A scope that it keeps; all others go; may be given more than once
+    #[arg(long)]
+    scope: Option<Vec<String>>,
+    /// When it ends: 30d, 12h, 2027-08-18, never
+    #[arg(long, value_name = "TIME")]
+    expires_in: Option<String>,
+    /// Not valid before this moment, RFC 3339
+    #[arg(long, value_name = "MOMENT", conflicts_with = "no_not_before")]
+    not_before: Option<String>,
+    /// Valid from now on
+    #[arg(long)]
+    no_not_before: bool,
+    /// An address or a network that it may be used from; all others go; may be given more than once
+    #[arg(long, value_name = "NETWORK", conflicts_with = "from_anywhere")]
+    ip_allow: Option<Vec<String>>,
+    /// It may be used from anywhere
+    #[arg(long)]
+    from_anywhere: bool,
+    /// What is noted on it; all other tags go; may be given more than once
+    #[arg(long, value_name = "KEY=VALUE", value_parser = tag, conflicts_with = "no_tags")]
+    tag: Option<Vec<(String, String)>>,
+    /// Nothing is noted on it
+    #[arg(long)]
+    no_tags: bool,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let (id, json) = (arguments.id, arguments.json);
+    let patch = arguments.patch();
+    let token = session::with(&config, Expect::Existing, async |session| {
+        Ok(session.authority.tokens().update(&session.context(), id, None, patch).await?)
+    })
+    .await?;
+    told(&token, "is as you want it", json)
+}
+
+impl Args {
+    fn patch(self) -> TokenPatch {
+        TokenPatch {
+            name: self.name,
+            description: self.description,
+            user: self.owner,
+            scopes: self.scope,
+            expiry: self.expires_in.as_deref().map(expiry::parse),
+            not_before: self.not_before.map(Some).or(self.no_not_before.then_some(None)),
+            ip_allow: self.ip_allow.or_else(|| self.from_anywhere.then(Vec::new)),
+            tags: self
+                .tag
+                .or_else(|| self.no_tags.then(Vec::new))
+                .map(|pairs| pairs.into_iter().collect()),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `POST /api/v1/workspaces/{ws}/tokens/bulk`
+
+use authority::{BulkAction, BulkOutcome};
+use axum::{Json, extract::State};
+use domain::{ids::TokenId, names::Slug};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{errors::BulkErrors, schema::ProblemBody};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
+
+/// What shall be done with which tokens.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Bulk, example = json!({
+    "action": "disable", "ids": ["0198c2c4-7a00-7000-8000-00000000002a"]
+}))]
+pub(crate) struct BulkBody {
+    /// What shall be done with each of them.
+    action: ActionBody,
+    /// The tokens: 1 to 100, each once.
+    #[schema(value_type = Vec<Uuid>, min_items = 1, max_items = 100)]
+    ids: Vec<TokenId>,
+}
+
+/// What can be done with many tokens at once.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = BulkAction)]
+pub(crate) enum ActionBody {
+    /// Switch them on.
+    Enable,
+    /// Switch them off.
+    Disable,
+    /// End them now.
+    Expire,
+    /// Delete them for good.
+    Delete,
+}
+
+/// What became of each token, in the order of the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BulkResult)]
+pub(crate) struct BulkResultBody {
+    /// One for each id.
+    items: Vec<BulkItemBody>,
+}
+
+/// What became of one token.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BulkItem, example = json!({
+    "id": "0198c2c4-7a00-7000-8000-00000000002a", "status": 200
+}))]
+pub(crate) struct BulkItemBody {
+    /// The token's id.
+    id: Uuid,
+    /// The status that the operation on this token alone would have answered: 200, or 204 when it was
+    /// deleted.
+    #[schema(minimum = 200, maximum = 599)]
+    status: u16,
+    /// Why it was not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProblemBody>, nullable = false)]
+    problem: Option<domain::problem::Problem>,
+}
+
+/// Change many tokens
+///
+/// Does the same with up to 100 tokens of a workspace, each for itself: one that fails leaves the
+/// others done. Needs the scope `tokens:write` of the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/workspaces/{ws}/tokens/bulk",
+    operation_id = "bulkTokens",
+    tag = "Tokens",
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
+    request_body = BulkBody,
+    responses(
+        (status = 200, description = "What became of each token", body = BulkResultBody),
+        BulkErrors,
+    ),
+)]
+pub(crate) async fn bulk_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    ApiJson(body): ApiJson<BulkBody>,
+) -> Result<Json<BulkResultBody>, ApiError> {
+    let tokens = state.authority.tokens();
+    let outcomes = tokens.bulk(&context, &workspace, body.action.into(), &body.ids).await?;
+    let items =
+        outcomes.into_iter().map(|outcome| BulkItemBody::of(body.action, outcome)).collect();
+    Ok(Json(BulkResultBody { items }))
+}
+
+impl From<ActionBody> for BulkAction {
+    fn from(action: ActionBody) -> Self {
+        match action {
+            ActionBody::Enable => Self::Enable,
+            ActionBody::Disable => Self::Disable,
+            ActionBody::Expire => Self::Expire,
+            ActionBody::Delete => Self::Delete,
+        }
+    }
+}
+
+impl BulkItemBody {
+    fn of(action: ActionBody, outcome: BulkOutcome) -> Self {
+        let problem = outcome.outcome.err().map(|error| error.problem());
+        let done = if matches!(action, ActionBody::Delete) { 204 } else { 200 };
+        let status = problem.as_ref().map_or(done, |problem| problem.status);
+        Self { id: outcome.id.0, status, problem }
+    }
+}

@@ -1,0 +1,40 @@
+//! `POST /api/v1/tokens/{id}/disable`
+
+use axum::extract::State;
+use domain::ids::TokenId;
+
+use super::{
+    errors::SwitchErrors,
+    schema::TokenBody,
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Disable a token
+///
+/// It is refused everywhere until it is enabled again. One that is disabled stays as it is. Needs the
+/// scope `tokens:write` of the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens/{id}/disable",
+    operation_id = "disableToken",
+    tag = "Tokens",
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses(
+        (status = 200, description = "The token as it is now", body = TokenBody,
+            headers(("ETag" = String, description = "Its version"))),
+        SwitchErrors,
+    ),
+)]
+pub(crate) async fn disable_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
+) -> Result<Tagged<TokenBody>, ApiError> {
+    let token = state.authority.tokens().disable(&context, id, expected).await?;
+    Ok(token.into())
+}

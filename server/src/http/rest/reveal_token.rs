@@ -1,0 +1,41 @@
+//! `POST /api/v1/tokens/{id}/reveal`
+
+use axum::extract::State;
+use domain::ids::TokenId;
+
+use super::{
+    errors::RevealErrors,
+    schema::MintedBody,
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Show a recoverable token's secret
+///
+/// Every call leaves a row in the audit log. A token that was made without `recoverable` answers 409
+/// `not_recoverable`. Needs the scope `tokens:reveal` of the audience `tessera`, and every scope of the
+/// token whose secret is shown.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens/{id}/reveal",
+    operation_id = "revealToken",
+    tag = "Tokens",
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses(
+        (status = 200, description = "The token with its secret", body = MintedBody,
+            headers(("ETag" = String, description = "Its version"))),
+        RevealErrors,
+    ),
+)]
+pub(crate) async fn reveal_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
+) -> Result<Tagged<MintedBody>, ApiError> {
+    let minted = state.authority.tokens().reveal(&context, id, expected).await?;
+    Ok(minted.into())
+}

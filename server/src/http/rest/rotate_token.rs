@@ -1,0 +1,86 @@
+//! `POST /api/v1/tokens/{id}/rotate`
+
+use authority::RotationDraft;
+use axum::extract::State;
+use domain::{expiry, ids::TokenId};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    errors::ChangeErrors,
+    schema::MintedBody,
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
+
+/// For how long the secret that is replaced shall still work; not at all when nothing is said.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rotation, example = json!({"grace_s": 86_400, "until_first_use": true}))]
+pub(crate) struct RotationBody {
+    /// For so many seconds. What policy does not allow becomes the longest grace that it does allow.
+    #[serde(default)]
+    #[schema(minimum = 0)]
+    grace_s: Option<i64>,
+    /// Until the new secret is first used, and no longer than `grace_s` or, without it, policy allows.
+    #[serde(default)]
+    until_first_use: bool,
+    /// The token's end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`; after as
+    /// long a life as it had when absent. What policy does not allow becomes the latest end that it
+    /// does allow.
+    #[serde(default)]
+    expires_at: Option<String>,
+}
+
+/// Rotate a token
+///
+/// The answer holds the new secret, once. Rotated again before the new secret was used, the token gets
+/// another one and the older secret keeps its grace: a call whose answer got lost can be repeated
+/// without cutting off whoever still holds the older secret. An expired token lives again, a disabled
+/// one stays disabled. Needs the scope `tokens:write` of the audience `tessera`, and every scope of the
+/// token that is rotated.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens/{id}/rotate",
+    operation_id = "rotateToken",
+    tag = "Tokens",
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    request_body = Option<RotationBody>,
+    responses(
+        (status = 201, description = "The token has a new secret", body = MintedBody,
+            headers(("ETag" = String, description = "Its version"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn rotate_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
+    body: Option<ApiJson<RotationBody>>,
+) -> Result<(StatusCode, Tagged<MintedBody>), ApiError> {
+    let draft = RotationBody::draft(body);
+    let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
+    Ok((StatusCode::CREATED, minted.into()))
+}
+
+impl RotationBody {
+    /// What is asked for; nothing in particular without a body.
+    pub(super) fn draft(body: Option<ApiJson<Self>>) -> RotationDraft {
+        let body = body.map(|ApiJson(body)| body).unwrap_or_default();
+        RotationDraft {
+            grace_s: body.grace_s,
+            until_first_use: body.until_first_use,
+            expiry: body.expires_at.as_deref().map(expiry::parse),
+        }
+    }
+}

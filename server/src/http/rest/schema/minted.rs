@@ -1,0 +1,29 @@
+//! A token with its secret.
+
+use authority::MintedToken;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::token::{TokenBody, token_example};
+
+/// A token with its secret: a new one, or one that is shown again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedToken, example = minted_example)]
+pub(crate) struct MintedBody {
+    /// Its record.
+    token: TokenBody,
+    /// What callers present. Store it now: unless the token is recoverable, Tessera keeps only a
+    /// digest of it.
+    secret: String,
+}
+
+impl From<MintedToken> for MintedBody {
+    fn from(minted: MintedToken) -> Self {
+        Self { token: minted.token.into(), secret: minted.secret.expose().to_owned() }
+    }
+}
+
+fn minted_example() -> Value {
+    json!({"token": token_example(), "secret": "tsr_… (shown once)"})
+}

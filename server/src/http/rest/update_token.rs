@@ -1,0 +1,141 @@
+//! `PATCH /api/v1/tokens/{id}`
+
+use std::collections::BTreeMap;
+
+use authority::TokenPatch;
+use axum::extract::State;
+use domain::{
+    expiry::{self, ExpiryError},
+    ids::TokenId,
+};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::{
+    errors::ChangeErrors,
+    schema::{ScopeText, TokenBody, tags_schema},
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
+
+/// What shall change. Whatever is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = TokenPatch, example = json!({"name": "deploy-bot", "scopes": ["rivers:read"]}))]
+pub(crate) struct PatchBody {
+    /// Its name: 1 to 128 characters on one line.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1, max_length = 128)]
+    name: Option<String>,
+    /// What it is for: up to 1,000 characters.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false, max_length = 1_000)]
+    description: Option<String>,
+    /// E-mail address or id of the user that it acts as from now on; who could have been named when
+    /// it was made.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    user: Option<String>,
+    /// Its scopes from now on: some of those that it has, or that these imply. To widen a token, make
+    /// another one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<ScopeText>>, nullable = false, min_items = 1)]
+    scopes: Option<Vec<String>>,
+    /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. Policy counts from
+    /// when the current secret was made.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    expires_at: Option<String>,
+    /// Not valid before this moment (RFC 3339); null removes it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    not_before: Option<Option<String>>,
+    /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 32)]
+    ip_allow: Option<Vec<String>>,
+    /// All that is noted on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = tags_schema)]
+    tags: Option<BTreeMap<String, String>>,
+}
+
+/// Change a token
+///
+/// Changes what is named in the body and nothing else. Its scopes can only shrink, and its end cannot
+/// be moved beyond policy. Needs the scope `tokens:write` of the audience `tessera`.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/tokens/{id}",
+    operation_id = "updateToken",
+    tag = "Tokens",
+    params(
+        ("id" = Uuid, Path, description = "The token's id"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    request_body = PatchBody,
+    responses(
+        (status = 200, description = "The token as it is now", body = TokenBody,
+            headers(("ETag" = String, description = "Its version"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn update_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    IfMatch(expected): IfMatch,
+    ApiJson(body): ApiJson<PatchBody>,
+) -> Result<Tagged<TokenBody>, ApiError> {
+    let token = state.authority.tokens().update(&context, id, expected, body.into()).await?;
+    Ok(token.into())
+}
+
+impl From<PatchBody> for TokenPatch {
+    fn from(body: PatchBody) -> Self {
+        Self {
+            name: body.name,
+            description: body.description,
+            user: body.user,
+            scopes: body.scopes,
+            // An empty text is no wish here: nothing is asked of policy's default.
+            expiry: body.expires_at.map(|text| match text.trim() {
+                "" => Err(ExpiryError::Form),
+                text => expiry::parse(text),
+            }),
+            not_before: body.not_before,
+            ip_allow: body.ip_allow,
+            tags: body.tags,
+        }
+    }
+}
+
+/// A value that is there. Null is a value of its own: where it means nothing it is refused, since it
+/// might have been meant to remove something.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(reader).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn absent_and_null_are_told_apart() {
+        let read = |json| serde_json::from_value::<PatchBody>(json).map(TokenPatch::from);
+        let nothing = read(json!({})).unwrap();
+        assert!(nothing.name.is_none() && nothing.expiry.is_none() && nothing.not_before.is_none());
+        assert_eq!(read(json!({"not_before": null})).unwrap().not_before, Some(None));
+        for field in ["name", "description", "user", "scopes", "expires_at", "ip_allow", "tags"] {
+            assert!(read(json!({field: null})).is_err(), "{field}");
+        }
+        assert!(matches!(read(json!({"expires_at": ""})).unwrap().expiry, Some(Err(_))));
+    }
+}
