@@ -140,6 +140,14 @@ export class Console {
     await this.settled();
   }
 
+  /** Something from the menu of a row. */
+  async more(name: string, what: string): Promise<void> {
+    await this.row(name).getByRole("button", { name: `More for ${name}` }).click();
+    const item = this.page.locator(".row-menu:popover-open").getByText(what, { exact: true });
+    await item.click();
+    await this.settled();
+  }
+
   async confirmDelete(): Promise<void> {
     await this.panel.getByRole("button", { name: /^Delete/ }).click();
     await expect(this.panel).toBeHidden();

@@ -20,6 +20,14 @@ function environment(): NodeJS.ProcessEnv {
   );
 }
 
+/** A token as the command line lists it, as far as tests look at it. */
+export interface ListedToken {
+  id: string;
+  name: string;
+  description: string;
+  scopes: string[];
+}
+
 /** A server, its data folder and its command line. */
 export class Tessera {
   private server: Running | undefined;
@@ -127,8 +135,8 @@ export class Tessera {
   }
 
   /** The tokens of a workspace, as the command line lists them. */
-  async tokens(workspace: string): Promise<{ id: string; name: string }[]> {
+  async tokens(workspace: string): Promise<ListedToken[]> {
     const listed = await this.cli(["token", "list", "--workspace", workspace, "--json"]);
-    return JSON.parse(listed) as { id: string; name: string }[];
+    return JSON.parse(listed) as ListedToken[];
   }
 }

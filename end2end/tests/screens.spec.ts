@@ -31,6 +31,15 @@ test("the list of tokens looks good, full, empty and without a match", async ({ 
   await expectGoodLooks(console, "tokens-no-match", () => console.openTokens("?q=qwerty"));
 });
 
+test("the menu of a row looks good", async ({ console, page, tessera, workspace }) => {
+  await fillWithTokens(tessera, workspace);
+  await expectGoodLooks(console, "row-menu", async () => {
+    await console.openTokens();
+    await page.getByRole("button", { name: "More for deploy-bot" }).click();
+    await expect(page.getByRole("link", { name: "Rotate", exact: true })).toBeVisible();
+  });
+});
+
 test("an open menu looks good", async ({ console, page }) => {
   await expectGoodLooks(console, "account-menu", async () => {
     await console.openTokens();
@@ -46,6 +55,9 @@ test("the windows look good as pages", async ({ console, page, tessera, workspac
   await expectGoodLooks(console, "new", () => console.open(`${console.tokensPath}/new`));
   await expectGoodLooks(console, "view", () => console.open(`${console.tokensPath}/${id}`));
   await expectGoodLooks(console, "delete", () => console.open(`${console.tokensPath}/${id}/delete`));
+  for (const form of ["edit", "rotate", "disable"]) {
+    await expectGoodLooks(console, form, () => console.open(`${console.tokensPath}/${id}/${form}`));
+  }
   guard.expectStatus(422);
   await expectGoodLooks(console, "new-errors", async () => {
     await console.open(`${console.tokensPath}/new`);

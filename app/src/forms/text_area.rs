@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::{Control, FieldFrame, Help};
+use crate::components::panel::is_first_page;
 
 /// A text field of several lines with label, help and error.
 #[component]
@@ -46,7 +47,7 @@ pub fn TextArea(
                         on_input.run(event_target_value(&event));
                     }
                 }
-                inner_html=content(&text)
+                inner_html=content(&text, is_first_page())
             ></textarea>
         </FieldFrame>
     }
@@ -54,13 +55,15 @@ pub fn TextArea(
 
 /// The HTML between the tags of a `<textarea>` that holds `text`.
 ///
-/// The view renderer does not escape a text area's children, so it is done here. The parser drops
-/// a line break right after the opening tag, so one is put there to be dropped.
-fn content(text: &str) -> String {
+/// The view renderer does not escape a text area's children, so it is done here. The parser of a page
+/// drops a line break right after the opening tag, so one is put there to be dropped; what a script
+/// puts into a text area keeps it.
+fn content(text: &str, is_parsed: bool) -> String {
     if text.is_empty() {
         return String::new();
     }
-    format!("\n{}", text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+    let dropped = if is_parsed { "\n" } else { "" };
+    format!("{dropped}{}", text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
 }
 
 #[cfg(test)]
@@ -70,14 +73,15 @@ mod tests {
     #[test]
     fn text_cannot_leave_its_text_area() {
         assert_eq!(
-            content("</textarea><script>x</script> &amp;"),
+            content("</textarea><script>x</script> &amp;", true),
             "\n&lt;/textarea&gt;&lt;script&gt;x&lt;/script&gt; &amp;amp;"
         );
     }
 
     #[test]
     fn leading_line_break_is_kept() {
-        assert_eq!(content("\nx"), "\n\nx");
-        assert_eq!(content(""), "");
+        assert_eq!(content("\nx", true), "\n\nx");
+        assert_eq!(content("\nx", false), "\nx");
+        assert_eq!(content("", true), "");
     }
 }

@@ -32,6 +32,10 @@ pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
         ["settings", "tokens", below @ ..] => {
             let last = match below {
                 ["new"] => "Add Token",
+                [_, "edit"] => "Edit",
+                [_, "rotate"] => "Rotate",
+                [_, "reveal"] => "Show secret",
+                [_, "disable"] => "Disable",
                 [_, "delete"] => "Delete",
                 _ => "Token",
             };

@@ -16,7 +16,8 @@ pub(super) async fn token_delete(
 ) -> Response {
     let result = async {
         let id = found(&workspace, &token, &post).await?;
-        let token = post.visit.request.authority.tokens().delete(&post.visit.context(), id, None).await?;
+        let token =
+            post.visit.request.authority.tokens().delete(&post.visit.context(), id, None).await?;
         Ok(back(&post, &token, Notice::TokenDeleted { name: token.name.clone() }))
     };
     let result = result.await;

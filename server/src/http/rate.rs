@@ -130,8 +130,11 @@ mod tests {
     use super::*;
 
     fn caller(number: u128) -> Actor {
-        let user =
-            UserSummary { id: Uuid::from_u128(number).into(), email: "a@x".into(), name: "A".into() };
+        let user = UserSummary {
+            id: Uuid::from_u128(number).into(),
+            email: "a@x".into(),
+            name: "A".into(),
+        };
         Actor::User(Visitor { user, instance_role: InstanceRole::Member })
     }
 

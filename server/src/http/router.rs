@@ -24,7 +24,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate, rest,
+    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate,
+    rest,
 };
 use crate::{assets, console};
 

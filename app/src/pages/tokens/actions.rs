@@ -3,11 +3,7 @@
 use domain::token::Token;
 use leptos::prelude::*;
 
-use super::{
-    one::back_to_list,
-    paths::Paths,
-    place::Place,
-};
+use super::{one::back_to_list, paths::Paths, place::Place};
 use crate::{
     components::icon::{Glyph, Icon},
     forms::{EnhancedForm, SubmitButton},
@@ -33,9 +29,8 @@ pub fn RowMenu(
             </a>
         }
     };
-    let reveal = token
-        .recoverable
-        .then(|| link(Glyph::Eye, "Show secret", paths.reveal(token.id, &place)));
+    let reveal =
+        token.recoverable.then(|| link(Glyph::Eye, "Show secret", paths.reveal(token.id, &place)));
     let grace = token.grace_until.map(|_| {
         view! {
             <PostItem token=token.clone() paths=paths.clone() place=place.clone() what="end-grace"
@@ -112,9 +107,8 @@ pub fn PanelActions(
             </a>
         }
     };
-    let reveal = token
-        .recoverable
-        .then(|| button(Glyph::Eye, "Show secret", paths.reveal(id, &place)));
+    let reveal =
+        token.recoverable.then(|| button(Glyph::Eye, "Show secret", paths.reveal(id, &place)));
     let switch = if token.enabled {
         button(Glyph::Pause, "Disable", paths.disable(id, &place)).into_any()
     } else {

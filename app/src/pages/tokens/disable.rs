@@ -8,11 +8,7 @@ use super::{
     view::last_used,
 };
 use crate::{
-    components::{
-        confirm::Confirm,
-        icon::Glyph,
-        panel::Panel,
-    },
+    components::{confirm::Confirm, icon::Glyph, panel::Panel},
     fns::tokens_show::TokenDetail,
     notice::Notice,
 };

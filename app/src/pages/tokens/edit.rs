@@ -15,7 +15,9 @@ use crate::{
         panel::Panel,
     },
     fns::tokens_show::TokenDetail,
-    forms::{Control, EnhancedForm, Field, FieldFrame, FieldName, FormState, SubmitButton, TextArea},
+    forms::{
+        Control, EnhancedForm, Field, FieldFrame, FieldName, FormState, SubmitButton, TextArea,
+    },
     notice::Notice,
 };
 
@@ -80,7 +82,7 @@ fn EndField(token: Token, policy: Policy, now: OffsetDateTime) -> impl IntoView 
     let chosen = value.unwrap_or_else(|| KEEP.to_owned());
     let kept = token.expires_at.map_or_else(|| "never".to_owned(), day);
     let (first, last) = date_bounds(&policy, now);
-    let option = |value: String, label: String| {
+    let option = move |value: String, label: String| {
         let selected = value == chosen;
         view! { <option value=value selected=selected>{label}</option> }
     };

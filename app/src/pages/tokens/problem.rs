@@ -4,7 +4,7 @@ use domain::problem::ProblemCode;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
-use super::{paths::Paths, place::Place, view::use_token_id};
+use super::{one::use_token_id, paths::Paths, place::Place};
 use crate::{components::panel::Panel, pages::overview::use_workspace_slug, problem::ConsoleError};
 
 /// Stands in for a panel that could not be read.

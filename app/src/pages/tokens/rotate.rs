@@ -8,7 +8,11 @@ use super::{
     place::Place,
 };
 use crate::{
-    components::{live::use_announcer, panel::Panel, reveal::{Kind, Reveal}},
+    components::{
+        live::use_announcer,
+        panel::Panel,
+        reveal::{Kind, Reveal},
+    },
     fns::tokens_show::TokenDetail,
     forms::{EnhancedForm, FieldName, FormState, SubmitButton},
     posted::{Minted, Outcome, use_posted},
@@ -69,31 +73,44 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
     let body = move || match minted.get() {
         Some(minted) => Either::Left(reveal(minted, list.clone(), kept, may_leave)),
         None => Either::Right(view! {
-            <EnhancedForm action=action.clone() class="panel-form" fields=FIELDS button="Rotate"
-                state=state on_done>
-                <input type="hidden" name="version" value=token.version.to_string()/>
-                <div class="panel-body">
-                    <p>
-                        "The token keeps its name, scopes and everything else, and gets a new \
-                         secret. The older secret can go on working for a while, so that programs \
-                         can be changed over."
-                    </p>
-                    <Grace state/>
-                </div>
-                <footer class="panel-foot form-actions">
-                    <SubmitButton>
-                        <span>{move || if state.is_pending() { "Rotating…" } else { "Rotate" }}</span>
-                    </SubmitButton>
-                    <a class="button" href=list.clone()>"Cancel"</a>
-                    <p class="panel-foot-note">"The new secret is shown once, right after."</p>
-                </footer>
-            </EnhancedForm>
+            <RotateForm action=action.clone() state cancel_href=list.clone() version=token.version
+                on_done/>
         }),
     };
     view! {
         <Panel title close_href size="panel-wide" may_close=may_leave>
             {body}
         </Panel>
+    }
+}
+
+/// The form: body and foot of the panel.
+#[component]
+fn RotateForm(
+    action: String,
+    state: FormState,
+    cancel_href: String,
+    version: i64,
+    on_done: Callback<Outcome>,
+) -> impl IntoView {
+    view! {
+        <EnhancedForm action class="panel-form" fields=FIELDS button="Rotate" state=state on_done>
+            <input type="hidden" name="version" value=version.to_string()/>
+            <div class="panel-body">
+                <p>
+                    "The token keeps its name, scopes and everything else, and gets a new secret. The \
+                     older secret can go on working for a while, so that programs can be changed over."
+                </p>
+                <Grace state/>
+            </div>
+            <footer class="panel-foot form-actions">
+                <SubmitButton>
+                    <span>{move || if state.is_pending() { "Rotating…" } else { "Rotate" }}</span>
+                </SubmitButton>
+                <a class="button" href=cancel_href>"Cancel"</a>
+                <p class="panel-foot-note">"The new secret is shown once, right after."</p>
+            </footer>
+        </EnhancedForm>
     }
 }
 
@@ -113,7 +130,8 @@ fn Grace(state: FormState) -> impl IntoView {
     let radios = GRACE
         .into_iter()
         .map(|(value, label, note)| {
-            let note = (!note.is_empty()).then(|| view! { <small class="choice-end">{note}</small> });
+            let note =
+                (!note.is_empty()).then(|| view! { <small class="choice-end">{note}</small> });
             view! {
                 <label class="choice">
                     <input type="radio" name="grace" value=value checked={value == chosen}/>
