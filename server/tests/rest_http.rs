@@ -38,7 +38,7 @@ fn unknown_methods_say_which_are_known() {
         ("PUT", tokens_of(WORKSPACE), "GET,HEAD,POST"),
         ("POST", "/api/v1/self".to_owned(), "GET,HEAD,DELETE"),
         ("OPTIONS", "/api/v1/self".to_owned(), "GET,HEAD,DELETE"),
-        ("PUT", "/api/v1/tokens/x".to_owned(), "GET,HEAD,DELETE,PATCH"),
+        ("PUT", "/api/v1/tokens/x".to_owned(), "GET,HEAD,PATCH,DELETE"),
         ("GET", "/api/v1/verify".to_owned(), "POST"),
         ("DELETE", "/api/openapi.json".to_owned(), "GET,HEAD"),
         ("POST", "/healthz".to_owned(), "GET,HEAD"),
