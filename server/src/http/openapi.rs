@@ -32,6 +32,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Verification", description = "Ask whether a token may do something."),
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Audiences", description = "What tokens can be made for."),
+        (name = "Audit", description = "Who changed what, when and from where."),
     ),
 )]
 struct Document;
@@ -118,14 +119,19 @@ mod tests {
         insta::assert_snapshot!(operations.join("\n"), @r#"
         delete /api/v1/tokens/{id} "deleteToken"
         get /api/v1/audiences "listAudiences"
+        get /api/v1/audit "listAudit"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
+        get /api/v1/tokens/{id}/usage "showTokenUsage"
         get /api/v1/workspaces "listWorkspaces"
         get /api/v1/workspaces/{ws} "showWorkspace"
+        get /api/v1/workspaces/{ws}/audit "listWorkspaceAudit"
         get /api/v1/workspaces/{ws}/tokens "listTokens"
+        get /api/v1/workspaces/{ws}/tokens/export "exportTokens"
         get /auth/forward "forward"
         post /api/v1/verify "verify"
         post /api/v1/workspaces/{ws}/tokens "createToken"
+        post /api/v1/workspaces/{ws}/tokens/import "importTokens"
         "#);
     }
 

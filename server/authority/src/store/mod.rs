@@ -7,7 +7,10 @@
 //! - Functions take a connection, so that a service decides what is one transaction.
 
 pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod catalogues;
+pub(crate) mod idempotency;
+pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod policies;
 pub(crate) mod secrets;
@@ -15,6 +18,7 @@ pub(crate) mod sessions;
 pub(crate) mod throttles;
 pub(crate) mod tokens;
 mod tokens_list;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod workspaces;
 
@@ -33,7 +37,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use tokens_list::list as list_tokens;
+pub(crate) use tokens_list::{list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

@@ -5,7 +5,12 @@ mod delete;
 mod draft;
 mod list;
 mod show;
+mod usage;
 
+pub(crate) use self::{
+    create::{check_names, check_room, holder, snapshot},
+    draft::{CheckedDraft, Rules},
+};
 pub use draft::TokenDraft;
 
 use domain::token::Token;

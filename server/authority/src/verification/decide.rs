@@ -1,6 +1,6 @@
 //! A token that speaks for itself, at a gateway.
 
-use domain::decision::{DecisionCode, Demand};
+use domain::decision::Demand;
 
 use super::{Decision, Verification};
 use crate::{OpContext, ServiceError};
@@ -19,9 +19,8 @@ impl Verification<'_> {
             Err(decision) => return Ok(decision),
         };
         let code = facts.decide(demand, ctx.now);
-        if code == DecisionCode::Valid {
-            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
-        }
+        let agent = ctx.user_agent.as_ref();
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
         Ok(Decision { code, facts: Some(facts) })
     }
 }

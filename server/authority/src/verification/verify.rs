@@ -36,9 +36,8 @@ impl Verification<'_> {
             return Ok(Decision::without_facts(DecisionCode::NotFound));
         }
         let code = facts.decide(demand, ctx.now);
-        if code == DecisionCode::Valid {
-            self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
-        }
+        // The agent that asks is not the one that presented the token.
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, None);
         Ok(Decision { code, facts: Some(facts) })
     }
 

@@ -7,12 +7,17 @@
 mod create_token;
 mod delete_token;
 mod errors;
+mod export;
+mod export_tokens;
+mod import_tokens;
 mod list_audiences;
+mod list_audit;
 mod list_tokens;
 mod list_workspaces;
 pub(crate) mod schema;
 mod show_self;
 mod show_token;
+mod show_usage;
 mod show_workspace;
 mod verify;
 
@@ -27,6 +32,11 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_tokens::list_tokens, create_token::create_token))
         .routes(routes!(show_token::show_token, delete_token::delete_token))
+        .routes(routes!(import_tokens::import_tokens))
+        .routes(routes!(export_tokens::export_tokens))
+        .routes(routes!(show_usage::show_usage))
+        .routes(routes!(list_audit::list_workspace_audit))
+        .routes(routes!(list_audit::list_audit))
         .routes(routes!(show_self::show_self))
         .routes(routes!(list_workspaces::list_workspaces))
         .routes(routes!(show_workspace::show_workspace))

@@ -6,12 +6,14 @@
 mod audience;
 mod problem;
 mod token;
+mod transfer;
 mod verification;
 mod workspace;
 
 pub(crate) use audience::{AudienceListBody, AudienceText, ScopeText};
 pub(crate) use problem::ProblemBody;
 pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, token_example};
+pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use verification::VerificationBody;
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 
