@@ -16,7 +16,8 @@ use domain::{
 };
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use support::{World, demand, draft, slug};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, macros::datetime};
+use uuid::Uuid;
 
 impl World {
     async fn present(&self, text: &str, scope: &str, agent: &str) -> DecisionCode {
@@ -168,11 +169,8 @@ fn statements() -> Vec<String> {
         .collect()
 }
 
-#[sqlx::test(migrations = false)]
-async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
-    let world = World::founded(pool).await;
-    world.workspace("other").await;
-    // 20,000 tokens in one workspace, of which a few are what is looked for.
+/// 20,000 tokens in one workspace, of which a few are what each filter looks for.
+async fn crowd(world: &World) {
     world
         .execute(
             "INSERT INTO users (id, kind, email, name, instance_role, created_at, updated_at)
@@ -184,10 +182,12 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
         .execute(
             "INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, last_used_at, expires_at,
                                  created_at, updated_at)
-             SELECT gen_random_uuid(), w.id, (SELECT id FROM users WHERE email = 'bot' || (n % 200 + 1) || '@example.com'),
-                    'token ' || n, ARRAY[CASE WHEN n % 4000 = 0 THEN 'rare:read' ELSE 'rivers:read' END], 'tsr_…0000',
+             SELECT gen_random_uuid(), w.id,
+                    (SELECT id FROM users WHERE email = 'bot' || (n % 200 + 1) || '@example.com'), 'token ' || n,
+                    ARRAY[CASE WHEN n % 4000 = 0 THEN 'rare:read' ELSE 'rivers:read' END], 'tsr_…0000',
                     CASE WHEN n % 2000 = 0 THEN NULL ELSE timestamptz '2026-01-01' + n * interval '1 second' END,
-                    timestamptz '2027-01-01' + n * interval '1 minute', timestamptz '2026-01-01' + n * interval '1 second', now()
+                    timestamptz '2027-01-01' + n * interval '1 minute',
+                    timestamptz '2026-01-01' + n * interval '1 second', now()
                FROM workspaces w, generate_series(1, 20000) n WHERE w.slug = 'workspace-1'",
         )
         .await;
@@ -199,82 +199,74 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
         )
         .await;
     world.execute("ANALYZE").await;
-    let workspace: uuid::Uuid =
+}
+
+/// How PostgreSQL would answer one of the list's statements.
+async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<Uuid>) -> String {
+    let mut connection = pool.acquire().await.unwrap();
+    sqlx::query("SET plan_cache_mode = force_custom_plan").execute(&mut *connection).await.unwrap();
+    let workspace: Uuid =
         sqlx::query_scalar("SELECT id FROM workspaces WHERE slug = 'workspace-1'")
-            .fetch_one(&world.pool)
+            .fetch_one(&mut *connection)
             .await
             .unwrap();
-    let bot: uuid::Uuid =
-        sqlx::query_scalar("SELECT id FROM users WHERE email = 'bot7@example.com'")
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
+    let explained = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!("EXPLAIN {statement}")))
+        .bind(workspace)
+        .bind("")
+        .bind(None::<String>)
+        .bind(support::START)
+        .bind(26_i64);
+    let explained = if statement.contains("lower($6::text)") {
+        explained.bind(None::<String>)
+    } else {
+        explained.bind(None::<OffsetDateTime>)
+    };
+    explained
+        .bind(None::<Uuid>)
+        .bind(query.unused_since)
+        .bind(query.never_used)
+        .bind(query.expires_before)
+        .bind(owner)
+        .bind(&query.audience)
+        .bind(&query.scope)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap()
+        .join("\n")
+}
+
+#[sqlx::test(migrations = false)]
+async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.workspace("other").await;
+    crowd(&world).await;
+    let bot: Uuid = sqlx::query_scalar("SELECT id FROM users WHERE email = 'bot7@example.com'")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    let none = TokenQuery::default;
+    let early = Some(datetime!(2026-01-01 00:01 UTC));
+    let ending = Some(datetime!(2027-01-01 00:30 UTC));
+    // What is rare is looked up, not waded through: by the index that is named.
+    let filters = [
+        (none(), None, ""),
+        (TokenQuery { unused_since: early, ..none() }, None, "tokens_by_last_use"),
+        (TokenQuery { never_used: true, ..none() }, None, "tokens_by_last_use"),
+        (TokenQuery { expires_before: ending, ..none() }, None, "tokens_by_expiry"),
+        (none(), Some(bot), "tokens_by_user"),
+        (TokenQuery { audience: Some("tessera".into()), ..none() }, None, ""),
+        (TokenQuery { scope: Some("rare:read".into()), ..none() }, None, "tokens_by_scope"),
+    ];
     let statements = statements();
     assert_eq!(statements.len(), TokenSort::ALL.len());
-    let early = Some(time::macros::datetime!(2026-01-01 00:01 UTC));
-    let ending = Some(time::macros::datetime!(2027-01-01 00:30 UTC));
-    type Filter<'a> = (
-        &'a str,
-        Option<OffsetDateTime>,
-        bool,
-        Option<OffsetDateTime>,
-        Option<uuid::Uuid>,
-        Option<&'a str>,
-        Option<&'a str>,
-    );
-    let filters: [Filter<'_>; 7] = [
-        ("none", None, false, None, None, None, None),
-        ("unused_since", early, false, None, None, None, None),
-        ("never_used", None, true, None, None, None, None),
-        ("expires_before", None, false, ending, None, None, None),
-        ("owner", None, false, None, Some(bot), None, None),
-        ("audience", None, false, None, None, Some("tessera"), None),
-        ("scope", None, false, None, None, None, Some("rare:read")),
-    ];
     for statement in &statements {
-        for (name, unused_since, never_used, expires_before, owner, audience, scope) in filters {
-            let mut connection = world.pool.acquire().await.unwrap();
-            sqlx::query("SET plan_cache_mode = force_custom_plan")
-                .execute(&mut *connection)
-                .await
-                .unwrap();
-            let explain = format!("EXPLAIN {statement}");
-            let by_name = statement.contains("lower($6::text)");
-            let query = sqlx::query_scalar::<_, String>(AssertSqlSafe(explain))
-                .bind(workspace)
-                .bind("")
-                .bind(None::<String>)
-                .bind(support::START)
-                .bind(26_i64);
-            let query = if by_name {
-                query.bind(None::<String>)
-            } else {
-                query.bind(None::<OffsetDateTime>)
-            };
-            let plan = query
-                .bind(None::<uuid::Uuid>)
-                .bind(unused_since)
-                .bind(never_used)
-                .bind(expires_before)
-                .bind(owner)
-                .bind(audience)
-                .bind(scope)
-                .fetch_all(&mut *connection)
-                .await
-                .unwrap()
-                .join("\n");
-            let order = statement.split("ORDER BY").last().unwrap();
-            assert!(!plan.contains("Seq Scan on tokens"), "{name},{order}\n{plan}");
-            assert!(!plan.contains("Seq Scan on token_audiences"), "{name},{order}\n{plan}");
-            // What is rare is looked up, not waded through.
-            let index = match name {
-                "unused_since" | "never_used" => "tokens_by_last_use",
-                "expires_before" => "tokens_by_expiry",
-                "owner" => "tokens_by_user",
-                "scope" => "tokens_by_scope",
-                _ => continue,
-            };
-            assert!(plan.contains(index), "{name},{order}\n{plan}");
+        for (query, owner, index) in &filters {
+            let plan = plan(&world.pool, statement, query, *owner).await;
+            let what = format!("{query:?} {owner:?} {statement}\n{plan}");
+            for table in ["tokens", "token_audiences"] {
+                assert!(!plan.contains(&format!("Seq Scan on {table}")), "{what}");
+            }
+            assert!(plan.contains(index), "{what}");
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     ServiceError,
     context::{Actor, OpContext},
     keys::Keys,
-    store::audit_chain as store,
+    store::audit_chain::{self as store, LockedHead},
 };
 
 /// A change, as the audit row tells it.
@@ -81,19 +81,7 @@ async fn lock_end(
 ) -> Result<(Head, i64), ServiceError> {
     let locked = match store::lock_head(connection, chain).await? {
         Some(locked) => locked,
-        None => {
-            let start = match store::last_seq(connection, chain).await? {
-                None => Head::start(keys, chain),
-                Some(last) => {
-                    tracing::error!(%chain, "the end of this chain of the audit log was removed");
-                    Head::sealed(keys, chain, last + 1, START.to_vec())
-                }
-            };
-            store::insert_head(connection, &start.ok_or_else(missing_key)?).await?;
-            store::lock_head(connection, chain)
-                .await?
-                .ok_or_else(|| ServiceError::internal("the end of an audit chain vanished"))?
-        }
+        None => begin(connection, keys, chain).await?,
     };
     let last = locked.last_seq.unwrap_or_default();
     let mut head = locked.head;
@@ -102,6 +90,25 @@ async fn lock_end(
         head.seq = head.seq.max(last) + 1;
     }
     Ok((head, locked.next_id))
+}
+
+/// Begins a chain, and locks its end.
+async fn begin(
+    connection: &mut PgConnection,
+    keys: &Keys,
+    chain: Uuid,
+) -> Result<LockedHead, ServiceError> {
+    let last = store::last_seq(connection, chain).await?;
+    let start = match last {
+        None => Head::start(keys, chain),
+        Some(last) => Head::sealed(keys, chain, last + 1, START.to_vec()),
+    };
+    let made = store::insert_head(connection, &start.ok_or_else(missing_key)?).await?;
+    if made && last.is_some() {
+        tracing::error!(%chain, "the end of this chain of the audit log was removed");
+    }
+    let locked = store::lock_head(connection, chain).await?;
+    locked.ok_or_else(|| ServiceError::internal("the end of an audit chain vanished"))
 }
 
 fn missing_key() -> ServiceError {

@@ -18,7 +18,7 @@ use crate::{
     OpContext, ServiceError,
     authority::Inner,
     context::Actor,
-    keys::Sealed,
+    keys::{Keys, Sealed, Unsealable},
     store::idempotency::{self as store, Found},
 };
 
@@ -133,7 +133,7 @@ impl Idempotency<'_> {
                 Err(ServiceError::IdempotencyMismatch)
             }
             Some(Found { reply: Some((status, sealed)), .. }) => {
-                Ok(Claim::Repeated(self.open(&key, status, &sealed)?))
+                Ok(Claim::Repeated(open(keys, &key, status, &sealed)?))
             }
             // Or it was given up a moment ago: the next attempt will find out.
             Some(Found { reply: None, .. }) | None => Err(ServiceError::IdempotencyInFlight),
@@ -146,8 +146,7 @@ impl Idempotency<'_> {
         let envelope = Envelope { headers: reply.headers.clone(), body: reply.body.clone() };
         let text = Zeroizing::new(serde_json::to_vec(&envelope).map_err(ServiceError::internal)?);
         let (keys, entropy) = (&self.inner.keys, self.inner.entropy.as_ref());
-        let sealed =
-            keys.seal(entropy, &binding(&attempt.key), &text).map_err(ServiceError::internal)?;
+        let sealed = keys.seal(entropy, &binding(&attempt.key), &text).map_err(unusable)?;
         let status = i16::try_from(reply.status).map_err(ServiceError::internal)?;
         let mut connection = self.inner.connection().await?;
         store::keep(&mut connection, &attempt.key, attempt.claimed_at, status, &sealed).await?;
@@ -161,18 +160,22 @@ impl Idempotency<'_> {
         store::release(&mut connection, &attempt.key, attempt.claimed_at, stale).await?;
         Ok(())
     }
+}
 
-    fn open(
-        &self,
-        key: &[u8; 32],
-        status: i16,
-        sealed: &Sealed,
-    ) -> Result<KeptReply, ServiceError> {
-        let text = self.inner.keys.unseal(sealed, &binding(key)).map_err(ServiceError::internal)?;
-        let envelope: Envelope = serde_json::from_slice(&text).map_err(ServiceError::internal)?;
-        let status = u16::try_from(status).map_err(ServiceError::internal)?;
-        Ok(KeptReply { status, headers: envelope.headers, body: envelope.body })
-    }
+fn open(
+    keys: &Keys,
+    key: &[u8; 32],
+    status: i16,
+    sealed: &Sealed,
+) -> Result<KeptReply, ServiceError> {
+    let text = keys.unseal(sealed, &binding(key)).map_err(unusable)?;
+    let envelope: Envelope = serde_json::from_slice(&text).map_err(ServiceError::internal)?;
+    let status = u16::try_from(status).map_err(ServiceError::internal)?;
+    Ok(KeptReply { status, headers: envelope.headers, body: envelope.body })
+}
+
+fn unusable(error: Unsealable) -> ServiceError {
+    ServiceError::internal(error)
 }
 
 fn binding(key: &[u8; 32]) -> [&[u8]; 2] {

@@ -138,7 +138,9 @@ mod tests {
             rows in proptest::collection::vec(proptest::collection::vec("(?s).{0,8}|['=+@]{1,4}x", 1..5), 1..5)
         ) {
             let mut text = String::new();
-            rows.iter().for_each(|row| write(&mut text, row));
+            for row in &rows {
+                write(&mut text, row);
+            }
             let kept: Vec<_> = rows.iter()
                 .filter(|row| row.iter().any(|cell| !cell.is_empty())).cloned().collect();
             // A byte order mark at the very beginning is nobody's text.

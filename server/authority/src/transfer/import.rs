@@ -1,6 +1,6 @@
 //! Import tokens that another system made.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use domain::{
     access::Permission, expiry, ids::TokenId, names::Slug, problem::FieldError, token::UserSummary,
@@ -216,12 +216,14 @@ async fn check(
     let mut owners: HashMap<Option<&str>, (Option<UserSummary>, Vec<FieldError>)> = HashMap::new();
     for (index, row) in rows.iter().enumerate() {
         let owner = row.owner.as_deref();
-        if !owners.contains_key(&owner) {
-            let mut wrong = Vec::new();
-            let user = holder(connection, ctx, access, owner, &mut wrong).await?;
-            owners.insert(owner, (user, wrong));
-        }
-        let (user, wrong) = &owners[&owner];
+        let (user, wrong) = match owners.entry(owner) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let mut wrong = Vec::new();
+                let user = holder(connection, ctx, access, owner, &mut wrong).await?;
+                place.insert((user, wrong))
+            }
+        };
         errors.extend(wrong.iter().map(|error| of_row(index, "owner", &error.message)));
         let sha256 = row.sha256();
         if sha256.is_none() {
