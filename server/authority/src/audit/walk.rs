@@ -547,6 +547,29 @@ mod tests {
     }
 
     #[test]
+    fn row_of_another_past_does_not_fit() {
+        let keys = Keys::generate(&SystemEntropy);
+        let (whole, chains) = log(&keys, [1, 6, 1]);
+        // The same places were written once more after a backup was put back: every row is genuine.
+        let chain = chains[1];
+        let mut head = Head::start(&keys, chain).unwrap();
+        let mut other = whole.clone();
+        for row in other.rows.iter_mut().filter(|row| row.event.chain() == chain) {
+            row.event.subject_name.push_str(" anew");
+            let (link, next) = row.event.after(&keys, &head).unwrap();
+            (row.link, head) = (Some(link), next);
+        }
+        other.heads[1] = head;
+        assert_eq!(verify(&keys, &other, &chains), []);
+        for place in 0..whole.rows.len() {
+            let mut mixed = whole.clone();
+            mixed.rows[place] = other.rows[place].clone();
+            let same = whole.rows[place] == other.rows[place];
+            assert_eq!(verify(&keys, &mixed, &chains).is_empty(), same, "{place}");
+        }
+    }
+
+    #[test]
     fn each_damage_is_told_as_what_it_is() {
         let keys = Keys::generate(&SystemEntropy);
         let chain = Uuid::from_u128(1);
