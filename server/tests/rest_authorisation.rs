@@ -36,14 +36,19 @@ const CALLERS: [&str; 14] = [
 /// Method, path of the document, expected statuses in the order of `CALLERS`. The two that change the
 /// caller's own token come last, and deletion after rotation.
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 14]); 21] = [
+const TABLE: [(&str, &str, [u16; 14]); 27] = [
     //                                             nobody plain read write verif forei vtok  owner admin membr viewr verif audit stran
     ("get",    "/api/v1/audiences",               [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
+    ("get",    "/api/v1/audit",                   [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  200,  403]),
     ("get",    "/api/v1/self",                    [401,  200,  200,  200,  200,  200,  200,  401,  401,  401,  401,  401,  401,  401]),
     ("get",    "/api/v1/workspaces",              [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
     ("get",    "/api/v1/workspaces/{ws}",         [401,  403,  200,  200,  403,  404,  200,  200,  200,  200,  200,  200,  200,  404]),
     ("get",    "/api/v1/workspaces/{ws}/tokens",  [401,  403,  200,  200,  403,  404,  403,  200,  200,  403,  403,  403,  403,  404]),
     ("post",   "/api/v1/workspaces/{ws}/tokens",  [401,  403,  403,  201,  403,  404,  403,  201,  201,  403,  403,  403,  403,  404]),
+    ("get",    "/api/v1/workspaces/{ws}/audit",   [401,  403,  403,  403,  403,  404,  403,  200,  200,  403,  403,  403,  200,  404]),
+    ("get",    "/api/v1/workspaces/{ws}/tokens/export", [401, 403, 200, 200, 403, 404, 403, 200, 200, 403, 403, 403, 403, 404]),
+    ("post",   "/api/v1/workspaces/{ws}/tokens/import", [401, 403, 403, 201, 403, 404, 403, 201, 201, 403, 403, 403, 403, 404]),
+    ("get",    "/api/v1/tokens/{id}/usage",       [401,  403,  200,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
     ("get",    "/api/v1/tokens/{id}",             [401,  403,  200,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
     ("patch",  "/api/v1/tokens/{id}",             [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
     ("delete", "/api/v1/tokens/{id}",             [401,  403,  403,  204,  403,  404,  403,  204,  204,  404,  404,  404,  404,  404]),
@@ -123,6 +128,12 @@ fn every_caller_may_do_exactly_what_the_table_says() {
                 }
                 // The secret that is presented here is needed once more.
                 ("post", "/api/v1/self/rotate") => request.json(&json!({"grace_s": 3_600})),
+                // A digest that nobody has imported yet: that of the victim's id, in a way.
+                ("post", "/api/v1/workspaces/{ws}/tokens/import") => {
+                    let id = victim["token"]["id"].as_str().unwrap().replace('-', "");
+                    let row = json!({"digest": format!("{id}{id}"), "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
+                    request.header("content-type", "application/jsonl").body(row.to_string())
+                }
                 ("post", "/api/v1/verify") => request.json(&json!({"token": subject})),
                 _ => request,
             };

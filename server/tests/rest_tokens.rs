@@ -128,24 +128,6 @@ fn expiry_is_what_was_asked_for() {
 }
 
 #[test]
-fn repeated_attempt_makes_one_token() {
-    let instance = Instance::start();
-    let attempt = |key: &str| {
-        instance
-            .managing("POST", &tokens_of(WORKSPACE))
-            .header("idempotency-key", key)
-            .json(&draft("once"))
-            .send()
-    };
-    let key = "0198c2c4-7a00-7000-8000-0000000000aa";
-    attempt(key).expect(201);
-    problem(&attempt(key), 409, "already_created");
-    problem(&attempt("not a uuid"), 400, "malformed_request");
-    let list = instance.managing("GET", &tokens_of(WORKSPACE)).send().json();
-    assert_eq!(names(&list), ["once", "manager"]);
-}
-
-#[test]
 fn token_never_mints_more_than_it_holds() {
     let instance = Instance::start();
     let body = json!({"name": "greedy", "audiences": ["default"], "scopes": ["teams:write"]});
@@ -174,6 +156,13 @@ fn list_is_filtered_sorted_and_paged() {
     assert_eq!(names(&list("q=%25")), [""; 0]);
     assert_eq!(names(&list("state=disabled")), [""; 0]);
     assert_eq!(names(&list("state=active&q=&cursor=")), ["gamma", "Beta", "alpha", "manager"]);
+    assert_eq!(names(&list("scope=rivers:run&sort=name&owner=ada@example.com")).len(), 4);
+    assert_eq!(names(&list("audience=tessera")), ["manager"]);
+    assert_eq!(names(&list("expires_before=2001-01-01")), [""; 0]);
+    assert_eq!(
+        names(&list("never_used=true&unused_since=2099-01-01T00:00:00Z&scope=nope")),
+        [""; 0]
+    );
 
     let mut seen = Vec::new();
     let mut query = "sort=name&limit=1".to_owned();
@@ -191,7 +180,13 @@ fn list_query_that_cannot_be_used_names_the_parameter() {
     let instance = Instance::start();
     for (query, expected) in [
         ("state=on", "state: must be active, disabled, expired or scheduled"),
-        ("sort=size", "sort: must be newest, oldest, name or expires"),
+        ("sort=size", "sort: must be newest, oldest, name, expires or last_used"),
+        ("never_used=yes", "never_used: must be true or false"),
+        (
+            "unused_since=30d",
+            "unused_since: must be a moment such as 2027-08-18T12:00:00Z or a date such as 2027-08-18",
+        ),
+        ("scope=a%00", "scope: must have at most 256 characters and no NUL"),
         ("limit=0", "limit: must be 1 to 200"),
         ("limit=201", "limit: must be 1 to 200"),
         ("limit=-1", "limit: must be a whole number from 0 to 65535"),
@@ -201,7 +196,7 @@ fn list_query_that_cannot_be_used_names_the_parameter() {
         ("q=a&q=b", "q: is given twice"),
         (
             "page=2",
-            "page: is not a field that is known here; known are state, q, sort, limit, cursor",
+            "page: is not a field that is known here; known are state, q, unused_since, never_used, expires_before, owner, audience, scope, sort, limit, cursor",
         ),
     ] {
         let path = format!("{}?{query}", tokens_of(WORKSPACE));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use time::OffsetDateTime;
 
 use crate::token::TokenState;
 
@@ -23,16 +24,19 @@ pub enum TokenSort {
     Name,
     /// The next to expire first; those that never expire last.
     Expires,
+    /// The longest unused first, before them those that were never used.
+    LastUsed,
 }
 
 /// Not an order.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is not an order; orders are newest, oldest, name, expires")]
+#[error("{0:?} is not an order; orders are newest, oldest, name, expires, last_used")]
 pub struct UnknownSort(pub String);
 
 impl TokenSort {
     /// Every order.
-    pub const ALL: [Self; 4] = [Self::Newest, Self::Oldest, Self::Name, Self::Expires];
+    pub const ALL: [Self; 5] =
+        [Self::Newest, Self::Oldest, Self::Name, Self::Expires, Self::LastUsed];
 
     /// The order's name in the API.
     pub const fn as_str(self) -> &'static str {
@@ -41,6 +45,7 @@ impl TokenSort {
             Self::Oldest => "oldest",
             Self::Name => "name",
             Self::Expires => "expires",
+            Self::LastUsed => "last_used",
         }
     }
 }
@@ -63,6 +68,24 @@ pub struct TokenQuery {
     pub state: Option<TokenState>,
     /// Only those whose name, hint or user contains this, without regard to case.
     pub q: String,
+    /// Only those that were not used since this moment, or never.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub unused_since: Option<OffsetDateTime>,
+    /// Only those that were never used.
+    #[serde(default)]
+    pub never_used: bool,
+    /// Only those that end before this moment; those that have ended are among them.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub expires_before: Option<OffsetDateTime>,
+    /// Only those of this user: e-mail address or id.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// Only those that are meant for this audience.
+    #[serde(default)]
+    pub audience: Option<String>,
+    /// Only those that were granted this scope, as it is written on them.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// The order.
     pub sort: TokenSort,
     /// Rows of a page, 1 to [`LIMIT_MAX`].
@@ -76,6 +99,12 @@ impl Default for TokenQuery {
         Self {
             state: None,
             q: String::new(),
+            unused_since: None,
+            never_used: false,
+            expires_before: None,
+            owner: None,
+            audience: None,
+            scope: None,
             sort: TokenSort::default(),
             limit: LIMIT_DEFAULT,
             cursor: None,

@@ -98,7 +98,7 @@ fn Tiles(counts: TokenCounts, tokens: String) -> impl IntoView {
             )}
             {tile(
                 "tile tile-unused",
-                "?sort=oldest",
+                "?never_used=true&sort=oldest",
                 "Never used",
                 counts.never_used,
                 "candidates for deletion",

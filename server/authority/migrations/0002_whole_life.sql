@@ -45,7 +45,13 @@ ALTER TABLE tokens
     ADD COLUMN last_used_agent   text,
     -- The last time that one of its replaced secrets was presented after its end.
     ADD COLUMN reused_at         timestamptz;
+CREATE INDEX tokens_by_scope ON tokens USING gin (scopes) WHERE deleted_at IS NULL;
 CREATE INDEX tokens_by_last_use ON tokens (workspace_id, (COALESCE(last_used_at, '-infinity'::timestamptz)), id) WHERE deleted_at IS NULL;
+
+-- How these are spread: of partial indexes the planner learns nothing, and would read the whole
+-- workspace for the few tokens that a filter wants.
+CREATE STATISTICS tokens_last_use ON (COALESCE(last_used_at, '-infinity'::timestamptz)) FROM tokens;
+CREATE STATISTICS tokens_expiry ON (COALESCE(expires_at, 'infinity'::timestamptz)) FROM tokens;
 
 ALTER TABLE token_secrets
     ADD COLUMN hint             text,
@@ -60,6 +66,9 @@ ALTER TABLE token_secrets
     ADD COLUMN reused_at        timestamptz,
     ADD CONSTRAINT token_secrets_seal_has_key CHECK ((sealed IS NULL) = (seal_key_version IS NULL)),
     ADD CONSTRAINT token_secrets_only_older_end_early CHECK (NOT (current AND ends_on_first_use));
+-- Whether there are any that another system made: without one, a text of another form is refused
+-- without asking.
+CREATE INDEX token_secrets_imported ON token_secrets (token_id) WHERE origin = 'imported';
 -- Which secrets a key sealed, for changing that key.
 CREATE INDEX token_secrets_by_seal ON token_secrets (seal_key_version) WHERE sealed IS NOT NULL;
 
@@ -107,3 +116,5 @@ CREATE TABLE usage_hours (
     refused  bigint      NOT NULL DEFAULT 0 CONSTRAINT usage_refused_sane CHECK (refused >= 0),
     PRIMARY KEY (token_id, hour)
 );
+-- Counts are kept for a while only.
+CREATE INDEX usage_hours_by_hour ON usage_hours (hour);

@@ -1,13 +1,17 @@
 //! The handle that doors hold.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, ServiceError, Sessions, Setup, Tokens, Verification, Workspaces,
+    AuditLog, Catalogues, Idempotency, ServiceError, Sessions, Setup, Tokens, Transfer,
+    Verification, Workspaces, audit,
     clock::Clock,
     context::{Actor, OpContext, Surface},
     entropy::{self, Entropy},
@@ -40,12 +44,14 @@ pub struct Authority {
 
 pub(crate) struct Inner {
     pub(crate) pool: PgPool,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
+    /// Whether any token came from another system: see [`crate::transfer`].
+    pub(crate) imports: AtomicBool,
 }
 
 impl std::fmt::Debug for Authority {
@@ -79,7 +85,10 @@ impl Authority {
     ) -> Self {
         let passwords = PasswordVault::new(entropy.as_ref());
         let usage = UsageRecorder::default();
-        Self { inner: Arc::new(Inner { pool, keys, clock, entropy, settings, passwords, usage }) }
+        let keys = Arc::new(keys);
+        let imports = AtomicBool::new(false);
+        let inner = Inner { pool, keys, clock, entropy, settings, passwords, usage, imports };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The context of one operation, at this moment.
@@ -93,7 +102,8 @@ impl Authority {
         // The database keeps microseconds: what is compared with it must not have more.
         let now = self.inner.clock.now();
         let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
-        OpContext { actor, surface, request_id, client_ip, now }
+        let keys = Arc::clone(&self.inner.keys);
+        OpContext { actor, surface, request_id, client_ip, user_agent: None, now, keys }
     }
 
     /// A new request id.
@@ -107,8 +117,9 @@ impl Authority {
         let mut transaction = self.inner.begin().await?;
         let now = self.inner.clock.now();
         self.catalogues().seed(&mut transaction, now).await?;
+        audit::adopt(&mut transaction, &self.inner.keys).await?;
         transaction.commit().await?;
-        Ok(())
+        self.learn_imports().await
     }
 
     /// How many migrations of this build the database lacks.
@@ -181,6 +192,16 @@ impl Authority {
     /// "May this token do this?"
     pub fn verification(&self) -> Verification<'_> {
         Verification { inner: &self.inner }
+    }
+
+    /// Requests that may be repeated.
+    pub fn idempotency(&self) -> Idempotency<'_> {
+        Idempotency { inner: &self.inner }
+    }
+
+    /// Tokens from and for other systems.
+    pub fn transfer(&self) -> Transfer<'_> {
+        Transfer { inner: &self.inner }
     }
 
     /// The audit log.

@@ -1,8 +1,9 @@
-//! What a server does beside answering: writing last uses, forgetting what is over.
+//! What a server does beside answering: writing last uses, forgetting what is over, learning that
+//! another server has imported tokens.
 
 use std::time::Duration;
 
-use crate::{Authority, ServiceError, store};
+use crate::{Authority, ServiceError, store, usage};
 
 /// How long a last use may wait.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -18,6 +19,9 @@ impl Authority {
         loop {
             interval.tick().await;
             self.flush_usage().await;
+            if let Err(error) = self.learn_imports().await {
+                error.log("background");
+            }
             if ticks.is_multiple_of(CLEAN_EVERY)
                 && let Err(error) = self.forget_ended().await
             {
@@ -27,13 +31,15 @@ impl Authority {
         }
     }
 
-    /// Removes sessions and throttle windows that are over.
-    async fn forget_ended(&self) -> Result<(), ServiceError> {
+    /// Removes sessions, throttle windows and kept replies that are over, and old counts.
+    pub async fn forget_ended(&self) -> Result<(), ServiceError> {
         let now = self.inner.clock.now();
         let idle_since = now - self.inner.settings.session_idle;
         let mut connection = self.inner.connection().await?;
         store::sessions::delete_ended(&mut connection, now, idle_since).await?;
         store::throttles::delete_ended(&mut connection, now).await?;
+        store::idempotency::delete_ended(&mut connection, now).await?;
+        store::usage::delete_before(&mut connection, now - usage::KEPT).await?;
         Ok(())
     }
 }

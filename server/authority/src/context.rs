@@ -5,6 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use domain::{decision::Facts, session::Visitor};
 use time::OffsetDateTime;
 
+use crate::keys::Keys;
+
 /// What every service method is told first.
 #[derive(Clone, Debug)]
 pub struct OpContext {
@@ -16,8 +18,13 @@ pub struct OpContext {
     pub request_id: String,
     /// The caller's address, when there is one.
     pub client_ip: Option<IpAddr>,
+    /// What the caller's program calls itself, when the door was told.
+    pub user_agent: Option<Arc<str>>,
     /// This moment. One operation happens at one moment.
     pub now: OffsetDateTime,
+    /// What the audit row of the operation is chained with: whoever is handed a context can leave a
+    /// row, and nobody else can.
+    pub(crate) keys: Arc<Keys>,
 }
 
 /// Who asks.

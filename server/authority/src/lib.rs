@@ -21,6 +21,7 @@ pub mod clock;
 pub mod context;
 pub mod entropy;
 mod error;
+mod idempotency;
 pub mod keys;
 mod password;
 pub mod secret;
@@ -28,20 +29,26 @@ mod sessions;
 mod setup;
 pub mod store;
 mod tokens;
+mod transfer;
 mod usage;
 mod verification;
 mod workspaces;
 
-pub use audit::AuditLog;
+pub use audit::{
+    AuditLog, AuditPage, AuditQuery, AuditRecord, AuditScope, ChainReport, Damage, EXPORT_PAGE,
+    KnownHead,
+};
 pub use authority::{Authority, Settings};
 pub use catalogues::{Catalogues, LoadedCatalogue, file as catalogue_file};
 pub use context::{Actor, OpContext, Surface};
 pub use error::ServiceError;
+pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
 pub use password::PASSWORD_MIN;
 pub use sessions::{Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, MintedToken, RotationDraft, TokenDraft, TokenPatch, Tokens,
 };
+pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use verification::{Decision, Rejection, Verification};
 pub use workspaces::{NewWorkspace, Workspaces};

@@ -9,6 +9,7 @@
 //! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
 
 mod admin;
+mod audit;
 mod completions;
 mod config;
 mod doctor;
@@ -50,7 +51,10 @@ enum Command {
     /// Manage administrators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Create, list, show, change, rotate and delete tokens
+    /// Read and verify the log of changes
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Create, list, show, change, rotate, delete, import and export tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Create and list workspaces
@@ -86,6 +90,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(server) => serve::run(&flags.load(&server)?),
         Command::Admin(command) => asking(flags, |config| admin::run(command, config)),
+        Command::Audit(command) => asking(flags, |config| audit::run(command, config)),
         Command::Token(command) => asking(flags, |config| token::run(command, config)),
         Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
         Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),

@@ -1,4 +1,4 @@
-//! Bodies: at most 64 KiB, and they must arrive in time.
+//! Bodies: at most 64 KiB, 1 MiB where tokens are imported, and they must arrive in time.
 
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use super::problem::ApiError;
 
 /// Most bytes of a body. The longest list of scopes that the service takes fits well.
 pub(crate) const LIMIT: usize = 64 * 1024;
+/// Most bytes of a file of tokens to import.
+const IMPORT_LIMIT: usize = 1024 * 1024;
 /// The longest that a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest that a handler may take.
@@ -25,12 +27,23 @@ const HANDLER: Duration = Duration::from_secs(30);
 /// answer only after sending everything, gets to see the answer instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
 
+/// The body as it was received, for whoever needs its bytes beside what they mean. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Received(pub(crate) Bytes);
+
+/// Most bytes of a body that is sent to this path.
+fn limit(path: &str) -> usize {
+    if path.ends_with("/tokens/import") { IMPORT_LIMIT } else { LIMIT }
+}
+
 /// Reads the body before the handler runs: no handler ever waits for a slow sender, and none can
 /// forget the limit.
 pub(crate) async fn receive(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    match timeout(PATIENCE, read(&parts.headers, body)).await {
+    let (mut parts, body) = request.into_parts();
+    let limit = limit(parts.uri.path());
+    match timeout(PATIENCE, read(&parts.headers, body, limit)).await {
         Ok(Ok(bytes)) => {
+            parts.extensions.insert(Received(bytes.clone()));
             let request = Request::from_parts(parts, Body::from(bytes));
             match timeout(HANDLER, next.run(request)).await {
                 Ok(response) => response,
@@ -42,24 +55,24 @@ pub(crate) async fn receive(request: Request, next: Next) -> Response {
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LIMIT as u64) {
+    if announced.is_some_and(|length| length > limit as u64) {
         // Who asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
         if !headers.contains_key(header::EXPECT) {
             drain(body).await;
         }
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     let mut body = body;
-    match Limited::new(&mut body, LIMIT).collect().await {
+    match Limited::new(&mut body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             drain(body).await;
-            Err(too_large())
+            Err(too_large(limit))
         }
         Err(_) => Err(ApiError::new(
             ProblemCode::MalformedRequest,
@@ -77,10 +90,10 @@ async fn drain(mut body: Body) {
     }
 }
 
-fn too_large() -> ApiError {
+fn too_large(limit: usize) -> ApiError {
     ApiError::new(
         ProblemCode::PayloadTooLarge,
-        format!("A request's body may have at most {LIMIT} bytes."),
+        format!("A request's body may have at most {limit} bytes."),
     )
 }
 
@@ -106,7 +119,7 @@ mod tests {
     use super::*;
 
     async fn status(headers: HeaderMap, body: Vec<u8>) -> Result<usize, u16> {
-        read(&headers, Body::from(body))
+        read(&headers, Body::from(body), LIMIT)
             .await
             .map(|bytes| bytes.len())
             .map_err(|error| error.problem().status)
@@ -116,6 +129,12 @@ mod tests {
     async fn body_at_the_limit_passes_and_one_byte_more_does_not() {
         assert_eq!(status(HeaderMap::new(), vec![b'x'; LIMIT]).await, Ok(LIMIT));
         assert_eq!(status(HeaderMap::new(), vec![b'x'; LIMIT + 1]).await, Err(413));
+    }
+
+    #[test]
+    fn only_imports_may_be_large() {
+        assert_eq!(limit("/api/v1/workspaces/w/tokens/import"), IMPORT_LIMIT);
+        assert_eq!(limit("/api/v1/workspaces/w/tokens"), LIMIT);
     }
 
     #[tokio::test]
@@ -129,6 +148,6 @@ mod tests {
     async fn body_that_never_ends_is_given_up() {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert!(timeout(PATIENCE, read(&HeaderMap::new(), endless)).await.is_err());
+        assert!(timeout(PATIENCE, read(&HeaderMap::new(), endless, LIMIT)).await.is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use authority::{Actor, OpContext, Rejection, Surface};
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{header, request::Parts};
 
 use super::{
     AppState,
@@ -46,7 +46,13 @@ impl FromRequestParts<AppState> for Caller {
 pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surface) -> OpContext {
     let Ok(id) = RequestId::from_request_parts(parts, state).await;
     let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
-    state.authority.context(Actor::Anonymous, surface, id.as_str().to_owned(), address)
+    let id = id.as_str().to_owned();
+    let mut context = state.authority.context(Actor::Anonymous, surface, id, address);
+    context.user_agent = parts
+        .headers
+        .get(header::USER_AGENT)
+        .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into());
+    context
 }
 
 async fn authenticate(

@@ -3,6 +3,7 @@
 //! - `rest`: one operation per file, each extract → call the service → wrap.
 //! - `forward`: `/auth/forward`, for gateways.
 //! - `openapi`, `docs`: the description of both, and a page to try them.
+//! - `idempotency`: how a request may be repeated.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
 //! - `answer`, `headers`, `origin`, `body`, `log`, `rate`: layers.
 //! - `router`: what is mounted where, and behind which layers.
@@ -27,6 +28,7 @@ pub(crate) mod extract;
 mod forward;
 pub(crate) mod headers;
 mod health;
+pub(crate) mod idempotency;
 pub(crate) mod log;
 pub(crate) mod openapi;
 pub(crate) mod origin;

@@ -32,6 +32,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Verification", description = "Ask whether a token may do something."),
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Audiences", description = "What tokens can be made for."),
+        (name = "Audit", description = "Who changed what, when and from where."),
     ),
 )]
 struct Document;
@@ -120,11 +121,15 @@ mod tests {
         delete /api/v1/tokens/{id} "deleteToken"
         delete /api/v1/tokens/{id}/grace "endGrace"
         get /api/v1/audiences "listAudiences"
+        get /api/v1/audit "listAudit"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
+        get /api/v1/tokens/{id}/usage "showTokenUsage"
         get /api/v1/workspaces "listWorkspaces"
         get /api/v1/workspaces/{ws} "showWorkspace"
+        get /api/v1/workspaces/{ws}/audit "listWorkspaceAudit"
         get /api/v1/workspaces/{ws}/tokens "listTokens"
+        get /api/v1/workspaces/{ws}/tokens/export "exportTokens"
         get /auth/forward "forward"
         patch /api/v1/tokens/{id} "updateToken"
         post /api/v1/self/rotate "rotateSelf"
@@ -137,6 +142,7 @@ mod tests {
         post /api/v1/verify "verify"
         post /api/v1/workspaces/{ws}/tokens "createToken"
         post /api/v1/workspaces/{ws}/tokens/bulk "bulkTokens"
+        post /api/v1/workspaces/{ws}/tokens/import "importTokens"
         "#);
     }
 

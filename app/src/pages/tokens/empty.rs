@@ -55,7 +55,8 @@ pub fn NoMatch(
         view! { {joint}<strong>{status::label(state)}</strong> }
     });
     let (heading, sentence) = if place.is_filtered() {
-        ("No token matches", view! { "No token"{searched}{state}"." }.into_any())
+        let unused = place.never_used.then_some(" that was never used");
+        ("No token matches", view! { "No token"{unused}{searched}{state}"." }.into_any())
     } else {
         ("This page is empty", "The tokens that were here have been deleted since.".into_any())
     };

@@ -270,11 +270,13 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
         return quota;
     }
     let found = list.page.items.len();
-    match (found, list.page.next.is_some()) {
-        (_, true) => format!("More than {found} matches · {quota}"),
-        (1, false) => format!("1 match · {quota}"),
-        (_, false) => format!("{found} matches · {quota}"),
-    }
+    let matches = match (found, list.page.next.is_some()) {
+        (_, true) => format!("More than {found} matches"),
+        (1, false) => "1 match".to_owned(),
+        (_, false) => format!("{found} matches"),
+    };
+    let unused = if place.never_used { " never used" } else { "" };
+    format!("{matches}{unused} · {quota}")
 }
 
 /// "37 tokens", or "37 of 200 tokens" where policy sets a limit.

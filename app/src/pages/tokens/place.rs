@@ -17,6 +17,8 @@ pub struct Place {
     pub q: String,
     /// The only state that is shown.
     pub state: Option<TokenState>,
+    /// Whether only tokens that were never used are shown.
+    pub never_used: bool,
     /// The order.
     pub sort: TokenSort,
     /// Where the page begins.
@@ -33,6 +35,7 @@ impl Place {
             match name.as_str() {
                 "q" => value.trim().clone_into(&mut place.q),
                 "state" => place.state = value.parse().ok(),
+                "never_used" => place.never_used = value == "true",
                 "sort" => place.sort = value.parse().unwrap_or_default(),
                 "cursor" => place.cursor = Some(value).filter(|cursor| !cursor.is_empty()),
                 "created" => place.created = value.parse().ok(),
@@ -47,6 +50,7 @@ impl Place {
         TokenQuery {
             state: self.state,
             q: self.q.clone(),
+            never_used: self.never_used,
             sort: self.sort,
             cursor: self.cursor.clone(),
             ..TokenQuery::default()
@@ -68,6 +72,9 @@ impl Place {
         if let Some(state) = self.state {
             push("state", state.as_str());
         }
+        if self.never_used {
+            push("never_used", "true");
+        }
         if self.sort != TokenSort::default() {
             push("sort", self.sort.as_str());
         }
@@ -82,7 +89,7 @@ impl Place {
 
     /// Whether rows may be missing because of what was asked for.
     pub fn is_filtered(&self) -> bool {
-        !self.q.is_empty() || self.state.is_some()
+        !self.q.is_empty() || self.state.is_some() || self.never_used
     }
 
     /// The same search and order from the first row on, without a marked row.
@@ -143,6 +150,7 @@ mod tests {
         let place = Place {
             q: "50%41 & more + ü 🙂".into(),
             state: Some(TokenState::Expired),
+            never_used: true,
             sort: TokenSort::Name,
             cursor: Some("a=b/c".into()),
             created: "019aa9b2-7c1e-7d5a-9f0e-4b1c2d3e4f50".parse().ok(),

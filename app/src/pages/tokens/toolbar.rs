@@ -119,6 +119,17 @@ pub fn Toolbar(
                     })}
                 </select>
             </div>
+            // A filter without a control of its own. Without scripts the form sends what it has.
+            {move || {
+                let all = place.with(|place| Place { never_used: false, ..place.from_start() });
+                place.with(|place| place.never_used).then(|| {
+                    let all = paths.with(|paths| paths.list(&all));
+                    view! {
+                        <input type="hidden" name="never_used" value="true"/>
+                        <a class="button" href=all>"Used ones, too"</a>
+                    }
+                })
+            }}
             <button class="button hide-with-script" type="submit">"Apply"</button>
             <p class="toolbar-count" role="status">{children()}</p>
         </form>
@@ -145,6 +156,7 @@ pub(super) const fn order(sort: TokenSort) -> &'static str {
         TokenSort::Oldest => "Oldest first",
         TokenSort::Name => "Name",
         TokenSort::Expires => "Next to expire",
+        TokenSort::LastUsed => "Longest unused",
     }
 }
 

@@ -7,7 +7,10 @@
 //! - Functions take a connection, so that a service decides what is one transaction.
 
 pub(crate) mod audit;
+pub(crate) mod audit_chain;
 pub(crate) mod catalogues;
+pub(crate) mod idempotency;
+pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod policies;
 pub(crate) mod secrets;
@@ -17,6 +20,7 @@ pub(crate) mod throttles;
 pub(crate) mod tokens;
 pub(crate) mod tokens_change;
 mod tokens_list;
+pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod workspaces;
 
@@ -35,7 +39,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use tokens_list::list as list_tokens;
+pub(crate) use tokens_list::{list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

@@ -250,24 +250,3 @@ pub(crate) async fn name_is_taken(
     .fetch_one(connection)
     .await?)
 }
-
-/// Notes the last use of many tokens at once; each row is written once a minute at most.
-pub(crate) async fn note_use(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    times: &[OffsetDateTime],
-    addresses: &[String],
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE tokens t SET last_used_at = used.at, last_used_ip = NULLIF(used.address, '')
-           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS used (id, at, address)
-          WHERE t.id = used.id
-            AND (t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute')",
-        ids,
-        times,
-        addresses,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}

@@ -10,7 +10,7 @@ use domain::{
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -45,6 +45,7 @@ impl Cursor {
         let (time, name) = match sort {
             TokenSort::Newest | TokenSort::Oldest => (Some(token.created_at), None),
             TokenSort::Expires => (token.expires_at, None),
+            TokenSort::LastUsed => (token.last_used_at, None),
             TokenSort::Name => (None, Some(token.name.clone())),
         };
         Self { sort, time, name, id: token.id.0 }
@@ -59,7 +60,7 @@ impl Cursor {
         let cursor: Self = serde_json::from_slice(&bytes).map_err(|_| BadCursor)?;
         let fits = match sort {
             TokenSort::Newest | TokenSort::Oldest => cursor.time.is_some(),
-            TokenSort::Expires => true,
+            TokenSort::Expires | TokenSort::LastUsed => true,
             // PostgreSQL's text has no NUL.
             TokenSort::Name => cursor.name.as_ref().is_some_and(|name| !name.contains('\0')),
         };
@@ -67,9 +68,20 @@ impl Cursor {
     }
 }
 
+/// Which rows, beside where the page begins.
+struct Wanted<'a> {
+    tenant: Uuid,
+    state: &'static str,
+    pattern: Option<String>,
+    now: OffsetDateTime,
+    rows: i64,
+    owner: Option<Uuid>,
+    query: &'a TokenQuery,
+}
+
 /// One statement: what comes before, the clause that begins the page, the order.
 macro_rules! page {
-    ($begin:literal, $order:literal, $tenant:expr, $state:expr, $pattern:expr, $now:expr, $limit:expr, $key:expr, $id:expr) => {
+    ($begin:literal, $order:literal, $wanted:expr, $key:expr, $id:expr) => {
         sqlx::query_as!(
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
@@ -97,17 +109,31 @@ macro_rules! page {
                         ELSE true
                       END
                   AND ($3::text IS NULL OR t.name ILIKE $3 OR t.hint ILIKE $3 OR u.name ILIKE $3 OR u.email ILIKE $3)"#
+                + r#" AND ($8::timestamptz IS NULL OR COALESCE(t.last_used_at, '-infinity'::timestamptz) < $8)
+                  AND (NOT $9::boolean OR COALESCE(t.last_used_at, '-infinity'::timestamptz) = '-infinity'::timestamptz)
+                  AND ($10::timestamptz IS NULL OR COALESCE(t.expires_at, 'infinity'::timestamptz) < $10)
+                  AND ($11::uuid IS NULL OR t.user_id = $11)
+                  AND ($12::text IS NULL OR EXISTS (
+                          SELECT FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
+                           WHERE ta.token_id = t.id AND a.slug = $12))
+                  AND ($13::text IS NULL OR t.scopes @> ARRAY[$13])"#
                 + $begin
                 + " ORDER BY "
                 + $order
                 + " LIMIT $5",
-            $tenant,
-            $state,
-            $pattern,
-            $now,
-            $limit,
+            $wanted.tenant,
+            $wanted.state,
+            $wanted.pattern,
+            $wanted.now,
+            $wanted.rows,
             $key,
             $id,
+            $wanted.query.unused_since,
+            $wanted.query.never_used,
+            $wanted.query.expires_before,
+            $wanted.owner,
+            $wanted.query.audience,
+            $wanted.query.scope,
         )
     };
 }
@@ -125,72 +151,87 @@ pub(crate) async fn list(
         None => None,
     };
     let limit = query.limit.clamp(1, LIMIT_MAX);
-    // One more than asked for tells whether there is a next page.
-    let rows = i64::from(limit) + 1;
-    let (tenant, id) = (tenant.id().0, cursor.as_ref().map(|cursor| cursor.id));
-    let state = query.state.map_or("", domain::token::TokenState::as_str);
-    let pattern = pattern(&query.q);
-    let pattern = pattern.as_deref();
+    let mut transaction = connection.begin().await?;
+    // A plan that was made without knowing which filters are set reads the whole workspace.
+    sqlx::query!("SET LOCAL plan_cache_mode = force_custom_plan")
+        .execute(&mut *transaction)
+        .await?;
+    let wanted = Wanted {
+        tenant: tenant.id().0,
+        state: query.state.map_or("", domain::token::TokenState::as_str),
+        pattern: pattern(&query.q),
+        now,
+        // One more than asked for tells whether there is a next page.
+        rows: i64::from(limit) + 1,
+        owner: match query.owner.as_deref() {
+            Some(owner) => Some(user(&mut transaction, owner).await?),
+            None => None,
+        },
+        query,
+    };
+    let id = cursor.as_ref().map(|cursor| cursor.id);
     let time = cursor.as_ref().and_then(|cursor| cursor.time);
     let name = cursor.as_ref().and_then(|cursor| cursor.name.as_deref());
-    let rows =
-        match query.sort {
-            TokenSort::Newest => {
-                page!(
-                    " AND ($7::uuid IS NULL OR (t.created_at, t.id) < ($6::timestamptz, $7))",
-                    "t.created_at DESC, t.id DESC",
-                    tenant,
-                    state,
-                    pattern,
-                    now,
-                    rows,
-                    time,
-                    id
-                )
-                .fetch_all(connection)
-                .await?
-            }
-            TokenSort::Oldest => {
-                page!(
-                    " AND ($7::uuid IS NULL OR (t.created_at, t.id) > ($6::timestamptz, $7))",
-                    "t.created_at, t.id",
-                    tenant,
-                    state,
-                    pattern,
-                    now,
-                    rows,
-                    time,
-                    id
-                )
-                .fetch_all(connection)
-                .await?
-            }
-            TokenSort::Name => {
-                page!(
-                    " AND ($7::uuid IS NULL OR (lower(t.name), t.id) > (lower($6::text), $7))",
-                    "lower(t.name), t.id",
-                    tenant,
-                    state,
-                    pattern,
-                    now,
-                    rows,
-                    name,
-                    id
-                )
-                .fetch_all(connection)
-                .await?
-            }
-            TokenSort::Expires => {
-                page!(
-            " AND ($7::uuid IS NULL OR (COALESCE(t.expires_at, 'infinity'::timestamptz), t.id)
-                                     > (COALESCE($6::timestamptz, 'infinity'::timestamptz), $7))",
-            "COALESCE(t.expires_at, 'infinity'::timestamptz), t.id",
-            tenant, state, pattern, now, rows, time, id
-        )
-                .fetch_all(connection)
-                .await?
-            }
-        };
+    let rows = match query.sort {
+        TokenSort::Newest => {
+            page!(
+                " AND ($7::uuid IS NULL OR (t.created_at, t.id) < ($6::timestamptz, $7))",
+                "t.created_at DESC, t.id DESC",
+                wanted,
+                time,
+                id
+            )
+            .fetch_all(&mut *transaction)
+            .await?
+        }
+        TokenSort::Oldest => {
+            page!(
+                " AND ($7::uuid IS NULL OR (t.created_at, t.id) > ($6::timestamptz, $7))",
+                "t.created_at, t.id",
+                wanted,
+                time,
+                id
+            )
+            .fetch_all(&mut *transaction)
+            .await?
+        }
+        TokenSort::Name => {
+            page!(
+                " AND ($7::uuid IS NULL OR (lower(t.name), t.id) > (lower($6::text), $7))",
+                "lower(t.name), t.id",
+                wanted,
+                name,
+                id
+            )
+            .fetch_all(&mut *transaction)
+            .await?
+        }
+        TokenSort::Expires => {
+            page!(
+                " AND ($7::uuid IS NULL OR (COALESCE(t.expires_at, 'infinity'::timestamptz), t.id)
+                                         > (COALESCE($6::timestamptz, 'infinity'::timestamptz), $7))",
+                "COALESCE(t.expires_at, 'infinity'::timestamptz), t.id",
+                wanted,
+                time,
+                id
+            )
+            .fetch_all(&mut *transaction)
+            .await?
+        }
+        TokenSort::LastUsed => {
+            page!(
+                " AND ($7::uuid IS NULL OR (COALESCE(t.last_used_at, '-infinity'::timestamptz), t.id)
+                                         > (COALESCE($6::timestamptz, '-infinity'::timestamptz), $7))",
+                "COALESCE(t.last_used_at, '-infinity'::timestamptz), t.id",
+                wanted,
+                time,
+                id
+            )
+            .fetch_all(&mut *transaction)
+            .await?
+        }
+    };
+    transaction.commit().await?;
     let mut items =
         rows.into_iter().map(|row| row.at(now)).collect::<Result<Vec<_>, StoreError>>()?;
     let more = items.len() > usize::from(limit);
@@ -199,8 +240,18 @@ pub(crate) async fn list(
     Ok(Ok(Page { items, next }))
 }
 
+/// The id of a user by address or id; one that nobody has when there is no such user.
+async fn user(connection: &mut PgConnection, text: &str) -> Result<Uuid, StoreError> {
+    if let Ok(id) = Uuid::try_parse(text.trim()) {
+        return Ok(id);
+    }
+    let email = text.trim().to_lowercase();
+    let id = sqlx::query_scalar!("SELECT id FROM users WHERE email = $1", email);
+    Ok(id.fetch_optional(connection).await?.unwrap_or_default())
+}
+
 /// A `LIKE` pattern for "contains", its own wildcards made plain; `None` for an empty search.
-fn pattern(search: &str) -> Option<String> {
+pub(crate) fn pattern(search: &str) -> Option<String> {
     let search = search.trim();
     if search.is_empty() {
         return None;

@@ -3,6 +3,8 @@
 //! Authorise → policy → scopes within the creator's → random secret → digest → one transaction of
 //! {cap under a row lock, token, secret, audit row} → commit → the secret, once.
 
+use std::collections::HashSet;
+
 use domain::{
     access::Permission,
     ids::{SecretId, TokenId},
@@ -178,19 +180,49 @@ async fn check_caps(
     access: &Access,
     levels: &policies::Levels,
 ) -> Result<(), ServiceError> {
+    check_room(connection, access, levels, 1).await
+}
+
+/// The same for several tokens at once.
+pub(crate) async fn check_room(
+    connection: &mut PgConnection,
+    access: &Access,
+    levels: &policies::Levels,
+    tokens: usize,
+) -> Result<(), ServiceError> {
+    let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
     if let Some(limit) = levels.instance.max_tokens {
         workspaces::lock_instance(connection).await?;
-        if store::count(connection, None).await? >= limit {
+        if store::count(connection, None).await?.saturating_add(tokens) > limit {
             return Err(ServiceError::TokenLimitReached(limit));
         }
     }
     if let Some(limit) = levels.workspace.max_tokens {
         workspaces::lock(connection, access.tenant()).await?;
-        if store::count(connection, Some(access.tenant())).await? >= limit {
+        if store::count(connection, Some(access.tenant())).await?.saturating_add(tokens) > limit {
             return Err(ServiceError::TokenLimitReached(limit));
         }
     }
     Ok(())
+}
+
+/// Which of these names, by their places, are in use or stand here twice.
+pub(crate) async fn check_names(
+    connection: &mut PgConnection,
+    access: &Access,
+    names: &[&str],
+) -> Result<Vec<usize>, ServiceError> {
+    workspaces::lock(connection, access.tenant()).await?;
+    let mut seen = HashSet::new();
+    let mut taken = Vec::new();
+    for (place, name) in names.iter().enumerate() {
+        if !seen.insert(name.to_lowercase())
+            || store::name_is_taken(connection, access.tenant(), name, None).await?
+        {
+            taken.push(place);
+        }
+    }
+    Ok(taken)
 }
 
 /// Refuses a name that another token of the workspace has, under the lock of the workspace's row.

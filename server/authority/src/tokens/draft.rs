@@ -68,30 +68,30 @@ impl Default for TokenDraft {
 
 /// A draft whose every value can be used.
 #[derive(Debug)]
-pub(super) struct CheckedDraft {
-    pub(super) name: TokenName,
-    pub(super) description: Description,
-    pub(super) audiences: Vec<AudienceId>,
-    pub(super) scopes: Vec<ScopeName>,
-    pub(super) not_before: Option<OffsetDateTime>,
-    pub(super) expires_at: Option<OffsetDateTime>,
-    pub(super) ip_allow: Vec<IpNet>,
-    pub(super) recoverable: bool,
-    pub(super) tags: Tags,
+pub(crate) struct CheckedDraft {
+    pub(crate) name: TokenName,
+    pub(crate) description: Description,
+    pub(crate) audiences: Vec<AudienceId>,
+    pub(crate) scopes: Vec<ScopeName>,
+    pub(crate) not_before: Option<OffsetDateTime>,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) ip_allow: Vec<IpNet>,
+    pub(crate) recoverable: bool,
+    pub(crate) tags: Tags,
 }
 
 /// What a draft is checked against.
-pub(super) struct Rules<'a> {
-    pub(super) policy: &'a Policy,
-    pub(super) catalogues: &'a [StoredCatalogue],
+pub(crate) struct Rules<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) catalogues: &'a [StoredCatalogue],
     /// What the caller holds, when the caller is a token; people may grant everything here.
-    pub(super) grantable: Option<&'a [ScopeName]>,
-    pub(super) now: OffsetDateTime,
+    pub(crate) grantable: Option<&'a [ScopeName]>,
+    pub(crate) now: OffsetDateTime,
 }
 
 impl TokenDraft {
     /// Checks everything but the user, and finds all mistakes, not the first alone.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         rules: &Rules<'_>,
         errors: &mut Vec<FieldError>,

@@ -17,7 +17,7 @@ impl Tokens<'_> {
     /// A page of a workspace's tokens, deleted ones left out.
     ///
     /// # Errors
-    /// `Invalid` with the fields `q`, `limit`, `cursor`.
+    /// `Invalid` with the fields `q`, `owner`, `audience`, `scope`, `limit`, `cursor`.
     pub async fn list(
         &self,
         ctx: &OpContext,
@@ -27,9 +27,17 @@ impl Tokens<'_> {
         let mut connection = self.inner.connection().await?;
         let access =
             access::authorise(&mut connection, ctx, workspace, Permission::TokensRead).await?;
-        if query.q.contains('\0') || query.q.chars().count() > SEARCH_MAX {
-            let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
-            return Err(ServiceError::invalid("q", message));
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        for (field, text) in [
+            ("q", query.q.clone()),
+            ("owner", text(&query.owner)),
+            ("audience", text(&query.audience)),
+            ("scope", text(&query.scope)),
+        ] {
+            if text.contains('\0') || text.chars().count() > SEARCH_MAX {
+                let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
+                return Err(ServiceError::invalid(field, message));
+            }
         }
         if query.limit == 0 || query.limit > domain::token_query::LIMIT_MAX {
             let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);

@@ -20,7 +20,14 @@ mod reveal;
 mod rotate;
 mod show;
 mod update;
+mod usage;
 
+pub(crate) use self::{
+    change::snapshot,
+    create::{check_names, check_room},
+    draft::{CheckedDraft, Rules},
+    reach::holder,
+};
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::TokenDraft;
 pub use rotate::RotationDraft;

@@ -37,7 +37,7 @@ pub(super) fn may_be_recoverable(policy: &Policy) -> bool {
 /// The user that a token will act as: enabled, and a member of the workspace or an administrator
 /// of the instance. Only such an administrator makes tokens for another one: what the token may do
 /// beyond the workspace must not exceed its maker.
-pub(super) async fn holder(
+pub(crate) async fn holder(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,

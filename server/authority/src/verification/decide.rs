@@ -20,6 +20,8 @@ impl Verification<'_> {
         };
         let code = facts.decide(demand, ctx.now);
         self.follow(ctx, &facts, demand, code).await?;
+        let agent = ctx.user_agent.as_ref();
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
         Ok(Decision { code, facts: Some(facts) })
     }
 }

@@ -30,7 +30,6 @@ impl Verification<'_> {
                 if !facts.secret_used {
                     self.first_use(ctx, facts).await?;
                 }
-                self.inner.usage.record(facts.token_id, ctx.now, demand.ip);
                 Ok(())
             }
             // Only this code: a gateway of another workspace learns and causes nothing.

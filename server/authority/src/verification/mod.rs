@@ -42,12 +42,17 @@ impl Decision {
 impl Verification<'_> {
     /// The facts about a presented text; `Err` of a decision when there are none to have.
     async fn facts(&self, presented: &str) -> Result<Result<Arc<Facts>, Decision>, ServiceError> {
-        if domain::token_text::check(presented).is_err() {
+        let otherwise = if domain::token_text::check(presented).is_ok() {
+            DecisionCode::NotFound
+        } else if self.inner.may_be_imported(presented) {
+            // Another system's text is looked up, but what is not found here is still no token.
+            DecisionCode::Malformed
+        } else {
             return Ok(Err(Decision::without_facts(DecisionCode::Malformed)));
-        }
+        };
         let digests = self.inner.keys.digests(presented);
         let mut connection = self.inner.connection().await?;
         let facts = secrets::facts(&mut connection, &digests).await?;
-        Ok(facts.map(Arc::new).ok_or(Decision::without_facts(DecisionCode::NotFound)))
+        Ok(facts.map(Arc::new).ok_or(Decision::without_facts(otherwise)))
     }
 }

@@ -37,6 +37,8 @@ impl Verification<'_> {
         }
         let code = facts.decide(demand, ctx.now);
         self.follow(ctx, &facts, demand, code).await?;
+        // The agent that asks is not the one that presented the token.
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, None);
         Ok(Decision { code, facts: Some(facts) })
     }
 

@@ -1,10 +1,12 @@
 //! `tessera token list`: all pages of a workspace's tokens.
 
 use domain::{
+    moments,
     names::Slug,
     token::{Token, TokenState},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
+use time::OffsetDateTime;
 
 use super::{
     super::{
@@ -27,7 +29,25 @@ pub(crate) struct Args {
     /// Only those whose name, hint or user contains this
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     search: String,
-    /// The order: newest, oldest, name, expires
+    /// Only those that were never used
+    #[arg(long)]
+    never_used: bool,
+    /// Only those that were not used since this moment, or never
+    #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
+    unused_since: Option<OffsetDateTime>,
+    /// Only those that end before this moment
+    #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
+    expires_before: Option<OffsetDateTime>,
+    /// Only those of this user: e-mail address or id
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Only those that are meant for this audience
+    #[arg(long)]
+    audience: Option<String>,
+    /// Only those that were granted this scope
+    #[arg(long)]
+    scope: Option<String>,
+    /// The order: newest, oldest, name, expires, last_used
     #[arg(long, default_value = "newest")]
     sort: TokenSort,
     /// Print JSON
@@ -39,6 +59,12 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     let mut query = TokenQuery {
         state: arguments.state,
         q: arguments.search,
+        unused_since: arguments.unused_since,
+        never_used: arguments.never_used,
+        expires_before: arguments.expires_before,
+        owner: arguments.owner,
+        audience: arguments.audience,
+        scope: arguments.scope,
         sort: arguments.sort,
         limit: LIMIT_MAX,
         cursor: None,

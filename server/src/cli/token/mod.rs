@@ -6,6 +6,8 @@ mod disable;
 mod enable;
 mod end_grace;
 mod expire;
+mod export;
+mod import;
 mod list;
 mod reveal;
 mod rotate;
@@ -44,6 +46,10 @@ pub(super) enum Command {
     Reveal(reveal::Args),
     /// Delete a token for good: it can never be used again
     Delete(delete::Args),
+    /// Import tokens that another system holds as SHA-256 digests
+    Import(import::Args),
+    /// Print the records of all tokens of a workspace, never a digest or a secret
+    Export(export::Args),
 }
 
 /// Arguments of a change that needs no more than the token.
@@ -70,11 +76,13 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::EndGrace(arguments) => end_grace::run(arguments, config).await,
         Command::Reveal(arguments) => reveal::run(arguments, config).await,
         Command::Delete(arguments) => delete::run(arguments, config).await,
+        Command::Import(arguments) => import::run(arguments, config).await,
+        Command::Export(arguments) => export::run(arguments, config).await,
     }
 }
 
 /// Reads a workspace's slug.
-fn slug(text: &str) -> Result<Slug, String> {
+pub(super) fn slug(text: &str) -> Result<Slug, String> {
     text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
@@ -84,7 +92,7 @@ fn id(text: &str) -> Result<TokenId, String> {
 }
 
 /// A moment as people and programs read it.
-fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
+pub(super) fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
     moment
         .and_then(|moment| moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
         .unwrap_or_else(|| otherwise.to_owned())

@@ -1,10 +1,12 @@
 //! Extractors whose refusals are problems that name the field at fault.
 
 mod json;
+mod moment;
 mod path;
 mod query;
 mod wording;
 
 pub(crate) use json::ApiJson;
+pub(crate) use moment::moment;
 pub(crate) use path::ApiPath;
 pub(crate) use query::ApiQuery;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use authority::TokenDraft;
-use axum::extract::State;
+use authority::{OpContext, TokenDraft};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use domain::{
     expiry::{self, ExpiryChoice, ExpiryError},
     names::Slug,
-    problem::{FieldError, ProblemCode},
+    problem::FieldError,
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,10 +26,9 @@ use crate::http::{
     AppState,
     caller::Caller,
     extract::{ApiJson, ApiPath},
+    idempotency::Repeatable,
     problem::ApiError,
 };
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a new token shall be. Only the name is required, and whatever else policy demands.
 #[derive(Deserialize, ToSchema)]
@@ -87,9 +89,9 @@ pub(crate) struct NewToken {
 
 /// Create a token
 ///
-/// The answer holds the token's secret, once. A request with an `Idempotency-Key` that has made its
-/// token before makes no second one and answers 409 `already_created`, so a call whose answer got
-/// lost can be repeated safely. Needs the scope `tokens:write` of the audience `tessera`.
+/// The answer holds the token's secret, once. A request with an `Idempotency-Key` may be repeated
+/// within 24 hours when its answer got lost: it makes no second token and answers the same again. Needs
+/// the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens",
@@ -97,7 +99,7 @@ pub(crate) struct NewToken {
     tag = "Tokens",
     params(
         ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
-        ("Idempotency-Key" = Option<Uuid>, Header, description = "A UUID that names this attempt"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
     ),
     request_body = NewToken,
     responses(
@@ -105,6 +107,7 @@ pub(crate) struct NewToken {
             headers(
                 ("Location" = String, description = "The token's path"),
                 ("ETag" = String, description = "The token's version"),
+                ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"),
             )),
         WriteErrors,
     ),
@@ -113,13 +116,28 @@ pub(crate) async fn create_token(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
-    headers: HeaderMap,
+    repeatable: Repeatable,
     ApiJson(body): ApiJson<NewToken>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<MintedBody>), ApiError> {
-    let draft = body.draft(idempotency_key(&headers)?)?;
+) -> Result<Response, ApiError> {
+    let authority = state.authority.clone();
+    let of = context.clone();
+    repeatable
+        .once(&authority, &of, |operation| create(state, context, workspace, body, operation))
+        .await
+}
+
+async fn create(
+    state: AppState,
+    context: OpContext,
+    workspace: Slug,
+    body: NewToken,
+    operation: Option<Uuid>,
+) -> Result<impl IntoResponse, ApiError> {
+    let draft = body.draft(operation)?;
     let minted = state.authority.tokens().create(&context, &workspace, draft).await?;
     let location = format!("/api/v1/tokens/{}", minted.token.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], minted.into()))
+    let answer = Tagged::<MintedBody>::from(minted);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer))
 }
 
 impl NewToken {
@@ -150,15 +168,4 @@ impl NewToken {
             )])),
         }
     }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim_matches('"')).ok());
-    key.map(Some).ok_or_else(|| {
-        ApiError::new(
-            ProblemCode::MalformedRequest,
-            "The header Idempotency-Key must be a UUID that you make for this attempt.",
-        )
-    })
 }

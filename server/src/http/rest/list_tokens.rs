@@ -16,7 +16,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, ApiQuery},
+    extract::{ApiPath, ApiQuery, moment},
     problem::ApiError,
 };
 
@@ -31,7 +31,27 @@ pub(crate) struct ListQuery {
     /// Only tokens whose name, hint or user contains this, without regard to case.
     #[param(value_type = Option<String>, example = "deploy")]
     q: String,
-    /// The order: `newest` (default), `oldest`, `name`, `expires` (the next to expire first).
+    /// Only tokens that were not used since this moment, or never: an RFC 3339 moment, or a date (its
+    /// beginning, UTC).
+    #[param(value_type = Option<String>, example = "2026-08-18T12:00:00Z")]
+    unused_since: Option<String>,
+    /// Only tokens that were never used, when `true`.
+    #[param(value_type = Option<bool>)]
+    never_used: bool,
+    /// Only tokens that end before this moment, ended ones among them: as `unused_since`.
+    #[param(value_type = Option<String>, example = "2027-08-18")]
+    expires_before: Option<String>,
+    /// Only tokens of this user: e-mail address or id.
+    #[param(value_type = Option<String>, example = "ada@example.com")]
+    owner: Option<String>,
+    /// Only tokens that are meant for this audience.
+    #[param(value_type = Option<String>, example = "default")]
+    audience: Option<String>,
+    /// Only tokens that were granted this scope, as it is written on them.
+    #[param(value_type = Option<String>, example = "rivers:run")]
+    scope: Option<String>,
+    /// The order: `newest` (default), `oldest`, `name`, `expires` (the next to expire first),
+    /// `last_used` (the longest unused first).
     #[param(value_type = Option<String>, example = "newest")]
     sort: Option<String>,
     /// Rows of a page, 1 to 200; 25 when absent.
@@ -71,13 +91,15 @@ pub(crate) async fn list_tokens(
 impl ListQuery {
     fn parse(self) -> Result<TokenQuery, ApiError> {
         let mut errors = Vec::new();
+        let unused_since = moment("unused_since", self.unused_since.as_deref(), &mut errors);
+        let expires_before = moment("expires_before", self.expires_before.as_deref(), &mut errors);
         let mut refuse = |field: &str, error: String| errors.push(FieldError::new(field, error));
         let state = self.state.as_deref().map(str::parse).transpose().unwrap_or_else(|_| {
             refuse("state", "must be active, disabled, expired or scheduled".to_owned());
             None
         });
         let sort = self.sort.as_deref().map(str::parse).transpose().unwrap_or_else(|_| {
-            refuse("sort", "must be newest, oldest, name or expires".to_owned());
+            refuse("sort", "must be newest, oldest, name, expires or last_used".to_owned());
             None
         });
         if !errors.is_empty() {
@@ -86,6 +108,12 @@ impl ListQuery {
         Ok(TokenQuery {
             state,
             q: self.q,
+            unused_since,
+            never_used: self.never_used,
+            expires_before,
+            owner: self.owner,
+            audience: self.audience,
+            scope: self.scope,
             sort: sort.unwrap_or_default(),
             limit: self.limit.unwrap_or(LIMIT_DEFAULT),
             cursor: self.cursor,

@@ -14,7 +14,11 @@ mod enable_token;
 mod end_grace;
 mod errors;
 mod expire_token;
+mod export;
+mod export_tokens;
+mod import_tokens;
 mod list_audiences;
+mod list_audit;
 mod list_tokens;
 mod list_workspaces;
 mod reveal_token;
@@ -23,6 +27,7 @@ mod rotate_token;
 pub(crate) mod schema;
 mod show_self;
 mod show_token;
+mod show_usage;
 mod show_workspace;
 mod tagged;
 mod update_token;
@@ -53,6 +58,11 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(clone_token::clone_token))
         .routes(routes!(show_self::show_self, delete_self::delete_self))
         .routes(routes!(rotate_self::rotate_self))
+        .routes(routes!(import_tokens::import_tokens))
+        .routes(routes!(export_tokens::export_tokens))
+        .routes(routes!(show_usage::show_usage))
+        .routes(routes!(list_audit::list_workspace_audit))
+        .routes(routes!(list_audit::list_audit))
         .routes(routes!(list_workspaces::list_workspaces))
         .routes(routes!(show_workspace::show_workspace))
         .routes(routes!(list_audiences::list_audiences))

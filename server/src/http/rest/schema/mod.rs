@@ -7,6 +7,7 @@ mod audience;
 mod minted;
 mod problem;
 mod token;
+mod transfer;
 mod verification;
 mod workspace;
 
@@ -14,6 +15,7 @@ pub(crate) use audience::{AudienceListBody, AudienceText, ScopeText};
 pub(crate) use minted::MintedBody;
 pub(crate) use problem::ProblemBody;
 pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
+pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use verification::VerificationBody;
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 

@@ -1,0 +1,61 @@
+//! Rows from before the log was chained.
+
+use std::collections::HashMap;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::chain::{Head, INSTANCE, Link};
+use crate::{ServiceError, keys::Keys, store::audit_chain as store};
+
+/// Rows of one step.
+const STEP: i64 = 1_000;
+
+/// Chains the rows from before there were chains, in the order in which they were written. Happens
+/// once in a database's life, when the instance's chain begins: a row without a place that is found
+/// later is no old row but one that somebody put there. Of several servers that start at once, the
+/// others wait here for the first one.
+pub(crate) async fn adopt(connection: &mut PgConnection, keys: &Keys) -> Result<(), ServiceError> {
+    let missing_key = || ServiceError::internal("the newest audit key is missing");
+    let start = Head::start(keys, INSTANCE).ok_or_else(missing_key)?;
+    if !store::insert_head(connection, &start).await? {
+        return Ok(());
+    }
+    let mut heads = HashMap::from([(INSTANCE, start)]);
+    let mut after = i64::MIN;
+    loop {
+        let rows = store::unchained(connection, after, STEP).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.event.id;
+        let mut links: Vec<(i64, Link)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let head = match heads.remove(&row.event.chain()) {
+                Some(head) => head,
+                None => {
+                    first(connection, keys, row.event.chain()).await?.ok_or_else(missing_key)?
+                }
+            };
+            let (link, head) = row.event.after(keys, &head).ok_or_else(missing_key)?;
+            heads.insert(head.chain, head);
+            links.push((row.event.id, link));
+        }
+        store::set_links(connection, &links).await?;
+    }
+    for head in heads.values() {
+        store::set_head(connection, head).await?;
+    }
+    Ok(())
+}
+
+/// The end of a workspace's chain: one that a server which was faster has begun, or a new one.
+async fn first(
+    connection: &mut PgConnection,
+    keys: &Keys,
+    chain: Uuid,
+) -> Result<Option<Head>, ServiceError> {
+    let Some(start) = Head::start(keys, chain) else { return Ok(None) };
+    if store::insert_head(connection, &start).await? {
+        return Ok(Some(start));
+    }
+    Ok(store::lock_head(connection, chain).await?.map(|locked| locked.head))
+}

@@ -1,0 +1,172 @@
+//! Reading the log, page by page.
+
+use domain::{access::Permission, names::Slug, problem::FieldError};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{AuditLog, reads_instance};
+use crate::{
+    OpContext, ServiceError, access,
+    store::{
+        audit::{self as store, Filter},
+        pattern,
+    },
+};
+
+/// Rows of a page of an export: the most that one reading gives.
+pub const EXPORT_PAGE: u16 = 1_000;
+/// Longest text of a filter, in characters.
+const FILTER_MAX: usize = 256;
+
+/// Whose log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditScope {
+    /// A workspace's.
+    Workspace(Slug),
+    /// Everything: of all workspaces, and what belongs to none.
+    Instance,
+}
+
+/// Which rows. What is absent does not restrict.
+#[derive(Clone, Debug, Default)]
+pub struct AuditQuery {
+    /// An action such as `token.create`, or the beginning of several, such as `token`.
+    pub action: Option<String>,
+    /// An actor's id, or a part of its name.
+    pub actor: Option<String>,
+    /// A subject's id, or a part of its name.
+    pub subject: Option<String>,
+    /// Not before this moment.
+    pub since: Option<OffsetDateTime>,
+    /// Before this moment.
+    pub until: Option<OffsetDateTime>,
+    /// Rows of the page, 1 to [`EXPORT_PAGE`].
+    pub limit: u16,
+    /// Where the page begins: `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// A row of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditRecord {
+    /// Its number, growing.
+    pub id: i64,
+    /// When it happened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The slug of the workspace; none for what belongs to the instance.
+    pub workspace: Option<String>,
+    /// `anonymous`, `operator`, `user` or `token`.
+    pub actor_kind: String,
+    /// The user's or the token's id.
+    pub actor_id: Option<Uuid>,
+    /// The name that the actor had then.
+    pub actor_name: String,
+    /// What was done, such as `token.create`.
+    pub action: String,
+    /// What it was done to.
+    pub subject_id: Option<Uuid>,
+    /// The name that the subject had then.
+    pub subject_name: String,
+    /// The way in: `console`, `rest`, `cli`.
+    pub surface: String,
+    /// The caller's address.
+    pub client_ip: Option<String>,
+    /// The request's id, as in the server's log.
+    pub request_id: String,
+    /// What was, without secrets.
+    pub before: Option<Value>,
+    /// What is, without secrets.
+    pub after: Option<Value>,
+}
+
+/// A page of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AuditPage {
+    /// The rows, newest first.
+    pub items: Vec<AuditRecord>,
+    /// What to send as `cursor` for the next page; none on the last one.
+    pub next: Option<String>,
+}
+
+impl AuditLog<'_> {
+    /// A page of the log, newest first.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `action`, `actor`, `subject`, `limit`, `cursor`.
+    pub async fn list(
+        &self,
+        ctx: &OpContext,
+        scope: &AuditScope,
+        query: &AuditQuery,
+    ) -> Result<AuditPage, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let tenant = match scope {
+            AuditScope::Workspace(slug) => {
+                let permission = Permission::AuditRead;
+                let access = access::authorise(&mut transaction, ctx, slug, permission).await?;
+                Some(access.tenant())
+            }
+            AuditScope::Instance => {
+                reads_instance(ctx)?;
+                None
+            }
+        };
+        let filter = query.filter()?;
+        // One more than asked for tells whether there is a next page.
+        let rows = i64::from(query.limit) + 1;
+        let mut items = store::list(&mut transaction, tenant, &filter, rows).await?;
+        let more = items.len() > usize::from(query.limit);
+        items.truncate(usize::from(query.limit));
+        let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+        Ok(AuditPage { items, next })
+    }
+}
+
+impl AuditQuery {
+    fn filter(&self) -> Result<Filter, ServiceError> {
+        let mut errors = Vec::new();
+        if self.limit == 0 || self.limit > EXPORT_PAGE {
+            errors.push(FieldError::new("limit", format!("must be 1 to {EXPORT_PAGE}")));
+        }
+        for (field, text) in
+            [("action", &self.action), ("actor", &self.actor), ("subject", &self.subject)]
+        {
+            let text = text.as_deref().unwrap_or_default();
+            if text.contains('\0') || text.chars().count() > FILTER_MAX {
+                let message = format!("must have at most {FILTER_MAX} characters and no NUL");
+                errors.push(FieldError::new(field, message));
+            }
+        }
+        let before = self.cursor.as_deref().map(str::parse::<i64>).transpose();
+        let before = before.unwrap_or_else(|_| {
+            errors.push(FieldError::new("cursor", "must be `next` of a page of this list"));
+            None
+        });
+        if !errors.is_empty() {
+            return Err(ServiceError::Invalid(errors));
+        }
+        let (actor_id, actor_name) = id_or_pattern(self.actor.as_deref());
+        let (subject_id, subject_name) = id_or_pattern(self.subject.as_deref());
+        Ok(Filter {
+            action: self.action.clone().filter(|action| !action.is_empty()),
+            actor_id,
+            actor_name,
+            subject_id,
+            subject_name,
+            since: self.since,
+            until: self.until,
+            before,
+        })
+    }
+}
+
+fn id_or_pattern(text: Option<&str>) -> (Option<Uuid>, Option<String>) {
+    let text = text.unwrap_or_default();
+    match Uuid::try_parse(text.trim()) {
+        Ok(id) => (Some(id), None),
+        Err(_) => (None, pattern(text)),
+    }
+}

@@ -1,0 +1,75 @@
+//! The audit log: one row per change, in the change's own transaction. If the row cannot be
+//! written, the change does not happen.
+//!
+//! The rows of a workspace, and those of the instance, are chains ([`chain`]): whoever changes the
+//! database behind Tessera's back cannot make [`AuditLog::verify`] say that nothing happened.
+//!
+//! Two changes in one workspace are written one after the other: the second waits for the first
+//! one's transaction at the chain's end ([`record`]).
+
+mod adopt;
+mod chain;
+mod list;
+mod record;
+mod verify;
+mod walk;
+
+pub(crate) use self::{
+    adopt::adopt,
+    chain::{ChainedEvent, Event, Head, Link},
+    record::{Change, record},
+};
+pub use self::{
+    list::{AuditPage, AuditQuery, AuditRecord, AuditScope, EXPORT_PAGE},
+    verify::{ChainReport, KnownHead},
+    walk::Damage,
+};
+
+use domain::{access::Permission, audit::AuditEvent, names::Slug, roles::InstanceRole};
+
+use crate::{
+    ServiceError, access,
+    authority::Inner,
+    context::{Actor, OpContext},
+    store::audit as store,
+};
+
+/// Most rows of the latest changes.
+const RECENT_MAX: u16 = 200;
+
+/// Reading the audit log.
+#[derive(Clone, Copy)]
+pub struct AuditLog<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+impl AuditLog<'_> {
+    /// The latest changes in a workspace, newest first; `limit` rows, 200 at most.
+    pub async fn recent(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        limit: u16,
+    ) -> Result<Vec<AuditEvent>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, workspace, Permission::AuditRead).await?;
+        let limit = i64::from(limit.clamp(1, RECENT_MAX));
+        Ok(store::recent(&mut connection, access.tenant(), limit).await?)
+    }
+}
+
+/// Lets through who may read the log of the whole instance.
+fn reads_instance(ctx: &OpContext) -> Result<(), ServiceError> {
+    match &ctx.actor {
+        Actor::Operator => Ok(()),
+        Actor::User(visitor) if visitor.instance_role != InstanceRole::Member => Ok(()),
+        Actor::User(_) => Err(ServiceError::Forbidden(
+            "Only owners, administrators and auditors of the instance may do this.",
+        )),
+        Actor::Token(_) => {
+            Err(ServiceError::Forbidden("A token reads the log of its own workspace alone."))
+        }
+        Actor::Anonymous => Err(ServiceError::Unauthenticated),
+    }
+}

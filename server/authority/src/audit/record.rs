@@ -1,0 +1,116 @@
+//! Writing a row.
+//!
+//! The chain's end is locked last of all that a transaction locks, and held until its end:
+//! instance → workspace → user, token → end of the chain. The caps lock the first two, so that no two
+//! transactions wait for each other. An operation that changes several things locks them all before
+//! its first row; one that writes to several chains begins with the instance's.
+
+use domain::ids::WorkspaceId;
+use serde_json::Value;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::chain::{Event, Head, INSTANCE, START};
+use crate::{
+    ServiceError,
+    context::{Actor, OpContext},
+    keys::Keys,
+    store::audit_chain::{self as store, LockedHead},
+};
+
+/// A change, as the audit row tells it.
+pub(crate) struct Change<'a> {
+    pub(crate) workspace: Option<WorkspaceId>,
+    pub(crate) action: &'a str,
+    pub(crate) subject_id: Option<Uuid>,
+    pub(crate) subject_name: &'a str,
+    /// What was, without secrets.
+    pub(crate) before: Option<Value>,
+    /// What is, without secrets.
+    pub(crate) after: Option<Value>,
+}
+
+/// Writes the audit row of a change: the last statement of its transaction.
+pub(crate) async fn record(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    change: Change<'_>,
+) -> Result<(), ServiceError> {
+    let (actor_kind, actor_id, actor_name) = match &ctx.actor {
+        Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
+        Actor::Operator => ("operator", None, "command line".to_owned()),
+        Actor::User(visitor) => ("user", Some(visitor.user.id.0), visitor.user.name.clone()),
+        Actor::Token(facts) => (
+            "token",
+            Some(facts.token_id.0),
+            format!("{} (token of {})", facts.name, facts.user.name),
+        ),
+    };
+    let chain = change.workspace.map_or(INSTANCE, |workspace| workspace.0);
+    let (head, id) = lock_end(connection, &ctx.keys, chain).await?;
+    let event = Event {
+        id,
+        at: ctx.now,
+        workspace: change.workspace.map(|workspace| workspace.0),
+        actor_kind: actor_kind.to_owned(),
+        actor_id,
+        actor_name,
+        action: change.action.to_owned(),
+        subject_id: change.subject_id,
+        subject_name: change.subject_name.to_owned(),
+        surface: ctx.surface.as_str().to_owned(),
+        client_ip: ctx.client_ip.map(|address| address.to_string()),
+        request_id: ctx.request_id.clone(),
+        before: change.before,
+        after: change.after,
+    };
+    let (link, head) = event.after(&ctx.keys, &head).ok_or_else(missing_key)?;
+    Ok(store::append(connection, &event, &link, &head).await?)
+}
+
+/// Locks the end of a chain, which begins when there is none. Answers what the next row comes after,
+/// and that row's id: within a chain, ids grow with places.
+///
+/// An end that somebody changed is no reason to refuse changes, for then nobody could revoke what has
+/// leaked. But it must not be healed by the next row either: that row leaves a place free, which is
+/// missed by every later look at the chain.
+async fn lock_end(
+    connection: &mut PgConnection,
+    keys: &Keys,
+    chain: Uuid,
+) -> Result<(Head, i64), ServiceError> {
+    let locked = match store::lock_head(connection, chain).await? {
+        Some(locked) => locked,
+        None => begin(connection, keys, chain).await?,
+    };
+    let last = locked.last_seq.unwrap_or_default();
+    let mut head = locked.head;
+    if head.is_whole(keys) != Some(true) || last > head.seq {
+        tracing::error!(%chain, "the end of this chain of the audit log was changed");
+        head.seq = head.seq.max(last) + 1;
+    }
+    Ok((head, locked.next_id))
+}
+
+/// Begins a chain, and locks its end.
+async fn begin(
+    connection: &mut PgConnection,
+    keys: &Keys,
+    chain: Uuid,
+) -> Result<LockedHead, ServiceError> {
+    let last = store::last_seq(connection, chain).await?;
+    let start = match last {
+        None => Head::start(keys, chain),
+        Some(last) => Head::sealed(keys, chain, last + 1, START.to_vec()),
+    };
+    let made = store::insert_head(connection, &start.ok_or_else(missing_key)?).await?;
+    if made && last.is_some() {
+        tracing::error!(%chain, "the end of this chain of the audit log was removed");
+    }
+    let locked = store::lock_head(connection, chain).await?;
+    locked.ok_or_else(|| ServiceError::internal("the end of an audit chain vanished"))
+}
+
+fn missing_key() -> ServiceError {
+    ServiceError::internal("the newest audit key is missing")
+}

@@ -1,0 +1,306 @@
+//! The chains of the audit log: their rows in order, and their ends.
+//!
+//! No `Tenant` here: chaining and verifying are the log's own business, and nobody is shown rows.
+
+use domain::names::Slug;
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::audit::{ChainedEvent, Event, Head, Link};
+
+/// The locked end of a chain.
+pub(crate) struct LockedHead {
+    pub(crate) head: Head,
+    /// The id for the next row.
+    pub(crate) next_id: i64,
+    /// The last place that is taken, as of the statement's beginning: what came while it waited for
+    /// the lock is not counted.
+    pub(crate) last_seq: Option<i64>,
+}
+
+struct Row {
+    id: i64,
+    at: OffsetDateTime,
+    workspace_id: Option<Uuid>,
+    actor_kind: String,
+    actor_id: Option<Uuid>,
+    actor_name: String,
+    action: String,
+    subject_id: Option<Uuid>,
+    subject_name: String,
+    surface: String,
+    client_ip: Option<String>,
+    request_id: String,
+    before: Option<Value>,
+    after: Option<Value>,
+    chain: Option<Uuid>,
+    seq: Option<i64>,
+    mac: Option<Vec<u8>>,
+    key_version: Option<i16>,
+}
+
+impl From<Row> for ChainedEvent {
+    fn from(row: Row) -> Self {
+        let link = match (row.chain, row.seq, row.mac, row.key_version) {
+            (Some(chain), Some(seq), Some(mac), Some(key_version)) => {
+                Some(Link { chain, seq, mac, key_version })
+            }
+            _ => None,
+        };
+        let event = Event {
+            id: row.id,
+            at: row.at,
+            workspace: row.workspace_id,
+            actor_kind: row.actor_kind,
+            actor_id: row.actor_id,
+            actor_name: row.actor_name,
+            action: row.action,
+            subject_id: row.subject_id,
+            subject_name: row.subject_name,
+            surface: row.surface,
+            client_ip: row.client_ip,
+            request_id: row.request_id,
+            before: row.before,
+            after: row.after,
+        };
+        Self { event, link }
+    }
+}
+
+macro_rules! rows {
+    ($rest:literal, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, at, workspace_id, actor_kind, actor_id, actor_name, action, subject_id,
+                    subject_name, surface, client_ip, request_id, before, after, chain, seq, mac,
+                    key_version
+               FROM audit_events " + $rest,
+            $($argument),*
+        )
+    };
+}
+
+/// Locks the end of a chain until the transaction ends.
+pub(crate) async fn lock_head(
+    connection: &mut PgConnection,
+    chain: Uuid,
+) -> Result<Option<LockedHead>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT seq, mac, seal, key_version,
+                  nextval(pg_get_serial_sequence('audit_events', 'id')) AS "next_id!",
+                  (SELECT max(e.seq) FROM audit_events e WHERE e.chain = $1) AS last_seq
+             FROM audit_heads WHERE chain = $1 FOR UPDATE"#,
+        chain,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| LockedHead {
+        head: Head {
+            chain,
+            seq: row.seq,
+            mac: row.mac,
+            seal: row.seal,
+            key_version: row.key_version,
+        },
+        next_id: row.next_id,
+        last_seq: row.last_seq,
+    }))
+}
+
+/// Begins a chain. `false` when it has begun already; of two at a time, the second waits.
+pub(crate) async fn insert_head(
+    connection: &mut PgConnection,
+    head: &Head,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "INSERT INTO audit_heads (chain, seq, mac, seal, key_version) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (chain) DO NOTHING",
+        head.chain,
+        head.seq,
+        head.mac,
+        head.seal,
+        head.key_version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Writes a row and moves the end of its chain, which the caller has locked.
+pub(crate) async fn append(
+    connection: &mut PgConnection,
+    event: &Event,
+    link: &Link,
+    head: &Head,
+) -> Result<(), StoreError> {
+    // One statement: the end is locked for as long as this takes.
+    sqlx::query!(
+        "WITH moved AS (
+             UPDATE audit_heads SET seq = $16, mac = $17, seal = $19, key_version = $18 WHERE chain = $15
+         )
+         INSERT INTO audit_events (id, at, workspace_id, actor_kind, actor_id, actor_name, action,
+                                   subject_id, subject_name, surface, client_ip, request_id, before,
+                                   after, chain, seq, mac, key_version)
+         OVERRIDING SYSTEM VALUE
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        event.id,
+        event.at,
+        event.workspace,
+        event.actor_kind,
+        event.actor_id,
+        event.actor_name,
+        event.action,
+        event.subject_id,
+        event.subject_name,
+        event.surface,
+        event.client_ip,
+        event.request_id,
+        event.before,
+        event.after,
+        link.chain,
+        link.seq,
+        link.mac,
+        link.key_version,
+        head.seal,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The last place of a chain that is taken.
+pub(crate) async fn last_seq(
+    connection: &mut PgConnection,
+    chain: Uuid,
+) -> Result<Option<i64>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT max(seq) FROM audit_events WHERE chain = $1", chain)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Gives rows their places.
+pub(crate) async fn set_links(
+    connection: &mut PgConnection,
+    links: &[(i64, Link)],
+) -> Result<(), StoreError> {
+    let ids: Vec<i64> = links.iter().map(|(id, _)| *id).collect();
+    let chains: Vec<Uuid> = links.iter().map(|(_, link)| link.chain).collect();
+    let seqs: Vec<i64> = links.iter().map(|(_, link)| link.seq).collect();
+    let macs: Vec<Vec<u8>> = links.iter().map(|(_, link)| link.mac.clone()).collect();
+    let versions: Vec<i16> = links.iter().map(|(_, link)| link.key_version).collect();
+    sqlx::query!(
+        "UPDATE audit_events e
+            SET chain = link.chain, seq = link.seq, mac = link.mac, key_version = link.key_version
+           FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bytea[], $5::smallint[])
+                AS link (id, chain, seq, mac, key_version)
+          WHERE e.id = link.id",
+        &ids,
+        &chains,
+        &seqs,
+        &macs,
+        &versions,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Moves the end of a chain.
+pub(crate) async fn set_head(connection: &mut PgConnection, head: &Head) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE audit_heads SET seq = $2, mac = $3, seal = $4, key_version = $5 WHERE chain = $1",
+        head.chain,
+        head.seq,
+        head.mac,
+        head.seal,
+        head.key_version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Has the transaction see one moment. Its first statement.
+pub(crate) async fn freeze(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Every chain that there is or should be, the instance's first.
+pub(crate) async fn chains(
+    connection: &mut PgConnection,
+) -> Result<Vec<(Uuid, Option<Slug>)>, StoreError> {
+    sqlx::query!(
+        r#"SELECT c.chain AS "chain!", w.slug AS "slug?"
+             FROM (SELECT chain FROM audit_heads
+                   UNION SELECT chain FROM audit_events WHERE chain IS NOT NULL
+                   UNION SELECT id FROM workspaces
+                   UNION SELECT '00000000-0000-0000-0000-000000000000'::uuid) AS c (chain)
+             LEFT JOIN workspaces w ON w.id = c.chain
+            ORDER BY c.chain"#,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(|row| {
+        let slug = row.slug.map(|slug| slug.parse()).transpose();
+        Ok((row.chain, slug.map_err(|_| StoreError::corrupt("workspaces.slug", row.chain))?))
+    })
+    .collect()
+}
+
+/// The end of a chain.
+pub(crate) async fn head(
+    connection: &mut PgConnection,
+    chain: Uuid,
+) -> Result<Option<Head>, StoreError> {
+    Ok(sqlx::query_as!(
+        Head,
+        "SELECT chain, seq, mac, seal, key_version FROM audit_heads WHERE chain = $1",
+        chain,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// The rows of a chain after a place and an id, in order.
+pub(crate) async fn rows(
+    connection: &mut PgConnection,
+    chain: Uuid,
+    after: (i64, i64),
+    limit: i64,
+) -> Result<Vec<ChainedEvent>, StoreError> {
+    let rows = rows!(
+        "WHERE chain = $1 AND (seq, id) > ($2, $3) AND mac IS NOT NULL AND key_version IS NOT NULL
+          ORDER BY seq, id LIMIT $4",
+        chain,
+        after.0,
+        after.1,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Rows in no chain after an id, in order.
+pub(crate) async fn unchained(
+    connection: &mut PgConnection,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<ChainedEvent>, StoreError> {
+    let rows = rows!(
+        "WHERE (chain IS NULL OR seq IS NULL OR mac IS NULL OR key_version IS NULL) AND id > $1
+          ORDER BY id LIMIT $2",
+        after,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}

@@ -1,0 +1,126 @@
+//! Keys of requests that may be repeated, and the replies that are kept for them.
+//!
+//! Keyed by who asks: no `Tenant`.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::StoreError;
+use crate::keys::Sealed;
+
+/// A claim on a key.
+pub(crate) struct Claim<'a> {
+    pub(crate) key: &'a [u8; 32],
+    pub(crate) request: &'a [u8; 32],
+    pub(crate) now: OffsetDateTime,
+    pub(crate) expires_at: OffsetDateTime,
+    /// Attempts that began before are given up.
+    pub(crate) stale: OffsetDateTime,
+}
+
+/// What is kept under a key.
+pub(crate) struct Found {
+    pub(crate) request: Vec<u8>,
+    /// Status and sealed reply; none while the first attempt goes on.
+    pub(crate) reply: Option<(i16, Sealed)>,
+}
+
+/// Takes a key that nobody holds: unused, over, or held by an attempt for the same request that was
+/// given up. Answers when the key ends, which a key that is taken over keeps.
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    claim: &Claim<'_>,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "INSERT INTO idempotency_keys AS k (key, request, created_at, expires_at)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (key) DO UPDATE
+            SET request = excluded.request, status = NULL, reply = NULL, seal_key_version = NULL,
+                created_at = excluded.created_at,
+                expires_at = CASE WHEN k.expires_at <= $3 THEN excluded.expires_at ELSE k.expires_at END
+          WHERE k.expires_at <= $3
+             OR (k.status IS NULL AND k.request = excluded.request AND k.created_at <= $5)
+         RETURNING expires_at",
+        &claim.key[..],
+        &claim.request[..],
+        claim.now,
+        claim.expires_at,
+        claim.stale,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// What is kept under a key.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+) -> Result<Option<Found>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT request, status, reply, seal_key_version FROM idempotency_keys WHERE key = $1",
+        &key[..],
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Found {
+        request: row.request,
+        reply: match (row.status, row.reply, row.seal_key_version) {
+            (Some(status), Some(bytes), Some(key_version)) => {
+                Some((status, Sealed { bytes, key_version }))
+            }
+            _ => None,
+        },
+    }))
+}
+
+/// Stores the reply of the attempt that claimed the key at this moment, unless another one took over.
+pub(crate) async fn keep(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+    claimed_at: OffsetDateTime,
+    status: i16,
+    reply: &Sealed,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE idempotency_keys SET status = $3, reply = $4, seal_key_version = $5
+          WHERE key = $1 AND created_at = $2 AND status IS NULL",
+        &key[..],
+        claimed_at,
+        status,
+        reply.bytes,
+        reply.key_version,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Has the key be free for the same request, as if its attempt had begun at `stale`.
+pub(crate) async fn release(
+    connection: &mut PgConnection,
+    key: &[u8; 32],
+    claimed_at: OffsetDateTime,
+    stale: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE idempotency_keys SET created_at = $3
+          WHERE key = $1 AND created_at = $2 AND status IS NULL",
+        &key[..],
+        claimed_at,
+        stale,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Removes keys that are over.
+pub(crate) async fn delete_ended(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM idempotency_keys WHERE expires_at <= $1", now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The use of tokens: the last one of each, and counts per hour.
+
+use domain::ids::TokenId;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::{access::Tenant, usage::Counts};
+
+/// Last uses of many tokens, column by column.
+#[derive(Debug, Default)]
+pub(crate) struct LastUses {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) times: Vec<OffsetDateTime>,
+    /// Empty when unknown.
+    pub(crate) addresses: Vec<String>,
+    /// Empty when unknown.
+    pub(crate) agents: Vec<String>,
+}
+
+/// Notes the last uses of many tokens at once; each row is written once a minute at most.
+pub(crate) async fn note_last(
+    connection: &mut PgConnection,
+    uses: &LastUses,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE tokens t
+            SET last_used_at = used.at, last_used_ip = NULLIF(used.address, ''),
+                last_used_agent = NULLIF(used.agent, '')
+           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[])
+                AS used (id, at, address, agent)
+          WHERE t.id = used.id
+            AND (t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute')",
+        &uses.ids,
+        &uses.times,
+        &uses.addresses,
+        &uses.agents,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Adds to the counts of many tokens and hours at once.
+pub(crate) async fn add(
+    connection: &mut PgConnection,
+    hours: &[((TokenId, OffsetDateTime), Counts)],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = hours.iter().map(|((token, _), _)| token.0).collect();
+    let starts: Vec<OffsetDateTime> = hours.iter().map(|((_, hour), _)| *hour).collect();
+    let allowed: Vec<i64> = hours.iter().map(|(_, counts)| counts.allowed).collect();
+    let refused: Vec<i64> = hours.iter().map(|(_, counts)| counts.refused).collect();
+    sqlx::query!(
+        "INSERT INTO usage_hours AS u (token_id, hour, allowed, refused)
+         SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[])
+         ON CONFLICT (token_id, hour) DO UPDATE
+            SET allowed = u.allowed + excluded.allowed, refused = u.refused + excluded.refused",
+        &ids,
+        &starts,
+        &allowed,
+        &refused,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A token's counts from an hour on, in order; hours without use are left out.
+pub(crate) async fn since(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    token: TokenId,
+    from: OffsetDateTime,
+) -> Result<Vec<(OffsetDateTime, Counts)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT u.hour, u.allowed, u.refused
+           FROM usage_hours u JOIN tokens t ON t.id = u.token_id
+          WHERE t.workspace_id = $1 AND u.token_id = $2 AND u.hour >= $3
+          ORDER BY u.hour",
+        tenant.id().0,
+        token.0,
+        from,
+    )
+    .fetch_all(connection)
+    .await?;
+    let counts = |allowed, refused| Counts { allowed, refused };
+    Ok(rows.into_iter().map(|row| (row.hour, counts(row.allowed, row.refused))).collect())
+}
+
+/// Removes counts of hours that nobody asks about any more.
+pub(crate) async fn delete_before(
+    connection: &mut PgConnection,
+    moment: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM usage_hours WHERE hour < $1", moment).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! How often a token was presented.
+
+use domain::{
+    access::Permission,
+    ids::TokenId,
+    usage::{HOURS_MAX, TokenUsage, hour_of},
+};
+use time::Duration;
+
+use super::Tokens;
+use crate::{OpContext, ServiceError, access, store::usage as store};
+
+impl Tokens<'_> {
+    /// A token's counts in the last `hours` hours, the running one included: a number for each hour,
+    /// also for those without use. What was counted in the last seconds may be missing.
+    ///
+    /// # Errors
+    /// `Invalid` with the field `hours` when it is not 1 to 720.
+    pub async fn usage(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        hours: u16,
+    ) -> Result<TokenUsage, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise_token(&mut connection, ctx, id, Permission::TokensRead).await?;
+        if hours == 0 || hours > HOURS_MAX {
+            return Err(ServiceError::invalid("hours", format!("must be 1 to {HOURS_MAX}")));
+        }
+        let from = hour_of(ctx.now) - Duration::hours(i64::from(hours) - 1);
+        let mut usage = TokenUsage::none(id, from, hours);
+        for (hour, counts) in store::since(&mut connection, access.tenant(), id, from).await? {
+            usage.add(hour, counts.allowed, counts.refused);
+        }
+        Ok(usage)
+    }
+}

@@ -1,0 +1,164 @@
+//! Rows for other systems: records of tokens and of the audit log. Never a digest or a secret.
+
+use domain::token::Token;
+use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::{Format, csv};
+use crate::AuditRecord;
+
+const TOKEN_COLUMNS: [&str; 19] = [
+    "id",
+    "num",
+    "workspace",
+    "name",
+    "description",
+    "owner",
+    "created_by",
+    "audiences",
+    "scopes",
+    "state",
+    "enabled",
+    "hint",
+    "not_before",
+    "expires_at",
+    "ip_allow",
+    "last_used_at",
+    "last_used_ip",
+    "created_at",
+    "updated_at",
+];
+
+const AUDIT_COLUMNS: [&str; 14] = [
+    "id",
+    "at",
+    "workspace",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "action",
+    "subject_id",
+    "subject_name",
+    "surface",
+    "client_ip",
+    "request_id",
+    "before",
+    "after",
+];
+
+impl Format {
+    /// The media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Jsonl => "application/jsonl",
+        }
+    }
+
+    /// The ending of a file's name.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+
+    /// What comes before the first token.
+    pub fn token_heading(self) -> String {
+        self.heading(&TOKEN_COLUMNS)
+    }
+
+    /// What comes before the first row of the audit log.
+    pub fn audit_heading(self) -> String {
+        self.heading(&AUDIT_COLUMNS)
+    }
+
+    /// Tokens, line by line.
+    pub fn tokens(self, tokens: &[Token]) -> String {
+        self.lines(tokens, token_cells)
+    }
+
+    /// Rows of the audit log, line by line.
+    pub fn audit(self, records: &[AuditRecord]) -> String {
+        self.lines(records, audit_cells)
+    }
+
+    fn heading(self, columns: &[&str]) -> String {
+        let mut text = String::new();
+        if self == Self::Csv {
+            let columns: Vec<String> = columns.iter().map(ToString::to_string).collect();
+            csv::write(&mut text, &columns);
+        }
+        text
+    }
+
+    fn lines<T: Serialize>(self, rows: &[T], cells: impl Fn(&T) -> Vec<String>) -> String {
+        let mut text = String::new();
+        for row in rows {
+            match self {
+                Self::Csv => csv::write(&mut text, &cells(row)),
+                Self::Jsonl => {
+                    // Maps with text as keys: cannot fail.
+                    text.push_str(&serde_json::to_string(row).unwrap_or_default());
+                    text.push('\n');
+                }
+            }
+        }
+        text
+    }
+}
+
+fn token_cells(token: &Token) -> Vec<String> {
+    vec![
+        token.id.to_string(),
+        token.num.to_string(),
+        token.workspace.to_string(),
+        token.name.clone(),
+        token.description.to_string(),
+        token.user.email.clone(),
+        token.created_by.as_ref().map(|user| user.email.clone()).unwrap_or_default(),
+        words(&token.audiences),
+        words(&token.scopes),
+        token.state.as_str().to_owned(),
+        token.enabled.to_string(),
+        token.hint.clone(),
+        moment(token.not_before),
+        moment(token.expires_at),
+        words(&token.ip_allow),
+        moment(token.last_used_at),
+        text(token.last_used_ip),
+        moment(Some(token.created_at)),
+        moment(Some(token.updated_at)),
+    ]
+}
+
+fn audit_cells(record: &AuditRecord) -> Vec<String> {
+    vec![
+        record.id.to_string(),
+        moment(Some(record.at)),
+        record.workspace.clone().unwrap_or_default(),
+        record.actor_kind.clone(),
+        text(record.actor_id),
+        record.actor_name.clone(),
+        record.action.clone(),
+        text(record.subject_id),
+        record.subject_name.clone(),
+        record.surface.clone(),
+        record.client_ip.clone().unwrap_or_default(),
+        record.request_id.clone(),
+        text(record.before.as_ref()),
+        text(record.after.as_ref()),
+    ]
+}
+
+fn moment(moment: Option<OffsetDateTime>) -> String {
+    moment.and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+fn words(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn text(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}

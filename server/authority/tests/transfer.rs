@@ -1,0 +1,267 @@
+//! Tokens from and for other systems.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use authority::{
+    Authority, Format, ImportReport, OpContext, ROWS_MAX, ServiceError, Settings, TokenDraft,
+    clock::SystemClock, entropy::SystemEntropy, keys::Keys,
+};
+use domain::{
+    decision::{DecisionCode, Demand},
+    names::Slug,
+    token_query::TokenQuery,
+};
+use sha2::{Digest as _, Sha256};
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use support::{World, demand, draft, slug};
+
+fn sha256(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+fn line(secret: &str, name: &str, more: &str) -> String {
+    format!(
+        "{{\"digest\":\"{}\",\"name\":\"{name}\",\"scopes\":[\"rivers:run\"]{more}}}\n",
+        sha256(secret)
+    )
+}
+
+impl World {
+    async fn import(&self, ctx: &OpContext, text: &str) -> Result<ImportReport, ServiceError> {
+        let home: Slug = slug("workspace-1");
+        self.authority.transfer().import(ctx, &home, Format::Jsonl, text.as_bytes(), false).await
+    }
+
+    async fn count(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM tokens").fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+fn mistakes(outcome: Result<ImportReport, ServiceError>) -> Vec<String> {
+    let Err(ServiceError::Invalid(errors)) = outcome else { panic!("{outcome:?}") };
+    errors.into_iter().map(|error| format!("{} {}", error.field, error.message)).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn holders_of_imported_tokens_go_on_with_their_secrets(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    world.person("bob", Some(("workspace-1", "member"))).await;
+    let old = "ghp_0123456789abcdefghijklmnopqrstuvwxyz";
+    let run = demand("default", &["rivers:run"]);
+    assert_eq!(world.decide(old, &run).await, DecisionCode::Malformed);
+    let csv = format!(
+        "digest,name,owner,scopes,audiences,expires_at,description\r\n{},\"'=legacy\",bob@example.com,rivers:run rivers:read,default,30d,\"From there, to here\"\r\n",
+        sha256(old)
+    );
+    let home = slug("workspace-1");
+    let transfer = world.authority.transfer();
+    let dry = transfer.import(&ada, &home, Format::Csv, csv.as_bytes(), true).await.unwrap();
+    assert_eq!((dry.dry_run, dry.tokens.len(), dry.tokens[0].id), (true, 1, None));
+    assert_eq!(world.count().await, 0);
+    assert_eq!(world.decide(old, &run).await, DecisionCode::Malformed);
+    let report = transfer.import(&ada, &home, Format::Csv, csv.as_bytes(), false).await.unwrap();
+    assert_eq!(world.decide(old, &run).await, DecisionCode::Valid);
+    assert_eq!(world.decide(&old[1..], &run).await, DecisionCode::Malformed, "another text");
+    assert_eq!(
+        world.decide(&sha256(old), &run).await,
+        DecisionCode::Malformed,
+        "the digest itself"
+    );
+    let id = report.tokens[0].id.unwrap();
+    let token = world.authority.tokens().show(&ada, id).await.unwrap();
+    assert_eq!((token.name.as_str(), token.user.name.as_str()), ("=legacy", "bob"));
+    assert_eq!(token.hint, "imported");
+    assert_eq!(token.scopes.len(), 2);
+    let events = world.authority.audit().recent(&ada, &home, 1).await.unwrap();
+    assert_eq!(
+        (events[0].action.as_str(), events[0].subject.as_str()),
+        ("token.import", "=legacy")
+    );
+    let reports = world.authority.audit().verify(&world.operator(), &[]).await.unwrap();
+    assert!(reports.iter().all(|report| report.damage.is_empty()));
+}
+
+#[sqlx::test(migrations = false)]
+async fn malformed_text_needs_no_query_until_there_are_imports(pool: PgPool) {
+    let second =
+        PgPoolOptions::new().connect_with((*pool.connect_options()).clone()).await.unwrap();
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let replica = || {
+        let keys = Keys::generate(&SystemEntropy);
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Authority::new(second.clone(), keys, clock, entropy, Settings::default())
+    };
+    let (ignorant, learned) = (replica(), replica());
+    world.import(&ada, &line("from elsewhere", "a", "")).await.unwrap();
+    learned.migrate().await.unwrap();
+    // No database from here on: what needs none still answers, what asks it does not.
+    second.close().await;
+    world.pool.close().await;
+    let long = "x".repeat(2_000);
+    for (authority, text, asks) in [
+        (&ignorant, "no token", false),
+        (&learned, "no token", true),
+        (&world.authority, "no token", true),
+        (&world.authority, "", false),
+        (&world.authority, &long, false),
+    ] {
+        let ctx = world.anonymous();
+        let outcome = authority.verification().decide(&ctx, text, &Demand::default()).await;
+        match outcome {
+            Ok(decision) => assert!(!asks && decision.code == DecisionCode::Malformed),
+            Err(error) => assert!(asks && matches!(error, ServiceError::Unavailable(_))),
+        }
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn all_rows_become_tokens_or_none(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let text = [
+        line("one", "fine", ""),
+        line("two", "", ",\"owner\":\"nobody@example.com\",\"expires_at\":\"soon\""),
+        line("one", "twice", ",\"audiences\":[\"nowhere\"]"),
+        "{\"digest\":\"abc\",\"name\":\"short\",\"scopes\":[]}".into(),
+    ]
+    .concat();
+    assert_eq!(
+        mistakes(world.import(&ada, &text).await),
+        [
+            "rows[2].owner must be the e-mail address or id of a member of this workspace",
+            "rows[2].name must not be empty",
+            "rows[2].expires_at must be a number of days such as 30d, a date such as 2027-08-18, or never",
+            "rows[3].audiences has \"nowhere\", which is not an audience here",
+            "rows[3].scopes has \"rivers:run\", which is not a scope of the chosen audiences",
+            "rows[3].digest is that of a row before",
+            "rows[4].digest must be a SHA-256 in 64 hexadecimal digits or in base64",
+            "rows[4].scopes must name at least one scope",
+        ]
+    );
+    assert_eq!(world.count().await, 0);
+    let many: String = (0..=ROWS_MAX).map(|number| line(&number.to_string(), "n", "")).collect();
+    assert_eq!(
+        mistakes(world.import(&ada, &many).await),
+        ["rows must be at most 1000; these are 1001"]
+    );
+    let bad: String = (0..300).map(|_| "{\"digest\":\"x\",\"name\":\"n\"}\n").collect();
+    let told = mistakes(world.import(&ada, &bad).await);
+    assert_eq!(told.len(), 101);
+    assert_eq!(told[100], "rows have 500 more mistakes");
+}
+
+#[sqlx::test(migrations = false)]
+async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.workspace("other").await;
+    let ada = world.owner().await;
+    let refused = ["rows[1].digest is that of a token which is here already or was deleted"];
+    let own = world.mint(&ada, "other", draft(&["rivers:read"])).await;
+    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
+    world.authority.tokens().delete(&ada, own.token.id).await.unwrap();
+    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
+    let report = world.import(&ada, &line("from elsewhere", "x", "")).await.unwrap();
+    assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
+    world.authority.tokens().delete(&ada, report.tokens[0].id.unwrap()).await.unwrap();
+    assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
+    assert_eq!(world.decide("from elsewhere", &Demand::default()).await, DecisionCode::Revoked);
+}
+
+#[sqlx::test(migrations = false)]
+async fn policy_applies_to_imports(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    world.token("default", &["rivers:read"]).await;
+    world
+        .execute(
+            "INSERT INTO policies (id, workspace_id, max_tokens, max_ttl_s, allow_never, unique_names, updated_at)
+             SELECT gen_random_uuid(), id, 3, 864000, false, true, now() FROM workspaces",
+        )
+        .await;
+    let three: String = ["a", "b", "c"].map(|name| line(name, name, "")).concat();
+    let outcome = world.import(&ada, &three).await;
+    assert!(matches!(outcome, Err(ServiceError::TokenLimitReached(3))), "{outcome:?}");
+    let taken = [line("a", "CI", ""), line("b", "b", ",\"expires_at\":\"never\"")].concat();
+    assert_eq!(
+        mistakes(world.import(&ada, &taken).await),
+        [
+            "rows[1].name is in use by another token of this workspace",
+            "rows[2].expires_at tokens of this workspace must expire",
+        ]
+    );
+    let twins = [line("a", "same", ""), line("b", "Same ", "")].concat();
+    assert_eq!(
+        mistakes(world.import(&ada, &twins).await),
+        ["rows[2].name is in use by another token of this workspace"]
+    );
+    world.import(&ada, &[line("a", "a", ""), line("b", "b", "")].concat()).await.unwrap();
+    assert_eq!(world.count().await, 3);
+}
+
+#[sqlx::test(migrations = false)]
+async fn import_needs_the_right_and_grants_no_more_than_its_caller_has(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let text = line("a", "a", "");
+    for (name, membership, status) in
+        [("viewer", Some(("workspace-1", "viewer")), 403), ("stranger", None, 404)]
+    {
+        let ctx = world.person(name, membership).await;
+        assert_eq!(world.import(&ctx, &text).await.unwrap_err().code().status(), status, "{name}");
+    }
+    let all = TokenDraft {
+        audiences: vec!["default".into(), "tessera".into()],
+        ..draft(&["tokens:write", "rivers:read"])
+    };
+    let minter = world.mint(&world.owner().await, "workspace-1", all).await;
+    let ctx = world.bearer(&minter).await;
+    assert_eq!(
+        mistakes(world.import(&ctx, &text).await),
+        ["rows[1].scopes has rivers:run, which the token that asks does not hold"]
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let text: String = (0..ROWS_MAX)
+        .map(|number| line(&format!("s{number}"), &format!("n{number}"), ""))
+        .collect();
+    let report = world.import(&ada, &text).await.unwrap();
+    assert_eq!(report.tokens.len(), ROWS_MAX);
+    assert_eq!(world.decide("s999", &Demand::default()).await, DecisionCode::Valid);
+}
+
+#[sqlx::test(migrations = false)]
+async fn export_has_no_digest_and_no_secret(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let named = TokenDraft { name: "=HYPERLINK(\"x\")".into(), ..draft(&["rivers:read"]) };
+    let minted = world.mint(&ada, "workspace-1", named).await;
+    world.import(&ada, &line("from elsewhere", "imported", "")).await.unwrap();
+    let page = world
+        .authority
+        .tokens()
+        .list(&ada, &slug("workspace-1"), &TokenQuery::default())
+        .await
+        .unwrap();
+    for format in [Format::Csv, Format::Jsonl] {
+        let text = format.token_heading() + &format.tokens(&page.items);
+        assert!(text.contains("HYPERLINK") && text.contains("imported"));
+        assert!(
+            !text.contains(minted.secret.expose()) && !text.contains(&sha256("from elsewhere"))
+        );
+    }
+    assert!(Format::Csv.tokens(&page.items).contains(",\"'=HYPERLINK(\"\"x\"\")\","));
+}

@@ -1,0 +1,40 @@
+//! `tessera audit export`: all rows, the latest first.
+
+use authority::{EXPORT_PAGE, Format};
+
+use super::{
+    super::{
+        Failure, output,
+        session::{self, Expect},
+    },
+    Rows,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    rows: Rows,
+    /// How rows are written: csv or jsonl
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let (scope, mut query) = arguments.rows.read(EXPORT_PAGE);
+    let format = arguments.format;
+    session::with(&config, Expect::Existing, async |session| {
+        let context = session.context();
+        output::text(format.audit_heading().as_bytes())?;
+        loop {
+            let page = session.authority.audit().list(&context, &scope, &query).await?;
+            output::text(format.audit(&page.items).as_bytes())?;
+            match page.next {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return Ok(()),
+            }
+        }
+    })
+    .await
+}

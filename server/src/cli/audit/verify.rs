@@ -1,0 +1,55 @@
+//! `tessera audit verify`: exit status 1 and a line for each damage when the log was tampered with.
+//!
+//! Standard output has the end of each chain. Kept elsewhere and given as `--head` later, it proves
+//! that nobody put back an older state of the database.
+
+use authority::KnownHead;
+
+use super::super::{
+    Failure,
+    output::{self, remark},
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The end of a chain as an earlier run printed it; may be given more than once
+    #[arg(long, value_name = "CHAIN:SEQ:MAC")]
+    head: Vec<KnownHead>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let reports = session::with(&config, Expect::Existing, async |session| {
+        Ok(session.authority.audit().verify(&session.context(), &arguments.head).await?)
+    })
+    .await?;
+    let damaged = reports.iter().any(|report| !report.damage.is_empty());
+    if arguments.json {
+        output::json(&reports)?;
+    } else {
+        for report in &reports {
+            if let Some(head) = &report.head {
+                output::line(head)?;
+            }
+        }
+    }
+    for report in &reports {
+        let name = report.workspace.as_ref().map_or("the instance".to_owned(), ToString::to_string);
+        for damage in &report.damage {
+            remark(&output::plain(&format!("tessera: {name}: {damage}")));
+        }
+    }
+    if damaged {
+        return Err(Failure::Told);
+    }
+    if !arguments.json {
+        let rows: u64 = reports.iter().map(|report| report.rows).sum();
+        remark(&format!("{rows} rows in {} chains are as they were written.", reports.len()));
+    }
+    Ok(())
+}

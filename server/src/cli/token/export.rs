@@ -1,0 +1,46 @@
+//! `tessera token export`: the records of a workspace's tokens, without digests or secrets.
+
+use authority::Format;
+use domain::{
+    names::Slug,
+    token_query::{LIMIT_MAX, TokenQuery, TokenSort},
+};
+
+use super::{
+    super::{
+        Failure, output,
+        session::{self, Expect},
+    },
+    slug,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The workspace
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// How rows are written: csv or jsonl
+    #[arg(long, default_value = "jsonl")]
+    format: Format,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let format = arguments.format;
+    let mut query =
+        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
+    session::with(&config, Expect::Existing, async |session| {
+        let (context, tokens) = (session.context(), session.authority.tokens());
+        output::text(format.token_heading().as_bytes())?;
+        loop {
+            let page = tokens.list(&context, &arguments.workspace, &query).await?;
+            output::text(format.tokens(&page.items).as_bytes())?;
+            match page.next {
+                Some(cursor) => query.cursor = Some(cursor),
+                None => return Ok(()),
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,95 @@
+//! `tessera token import FILE`: tokens that another system holds as SHA-256 digests.
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
+
+use authority::Format;
+use domain::names::Slug;
+
+use super::{
+    super::{
+        Failure,
+        output::{self, remark},
+        session::{self, Expect},
+    },
+    slug,
+};
+use crate::config::Config;
+
+/// The largest file that is read: more than enough for the rows that may be in it.
+const FILE_MAX: u64 = 16 * 1024 * 1024;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A file with digest, name, owner, scopes, audiences, expires_at, description; - reads standard input
+    file: PathBuf,
+    /// The workspace that the tokens will belong to
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// How rows are written: csv or jsonl [default: what the file's name ends with]
+    #[arg(long)]
+    format: Option<Format>,
+    /// Tell what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let by_name = arguments.file.extension().and_then(|extension| extension.to_str());
+    let format = match (arguments.format, by_name) {
+        (Some(format), _) => format,
+        (None, Some("csv")) => Format::Csv,
+        (None, Some("jsonl" | "ndjson")) => Format::Jsonl,
+        (None, _) => {
+            return Err(Failure::Usage(
+                "name the format: --format csv or --format jsonl".to_owned(),
+            ));
+        }
+    };
+    let bytes = read(&arguments.file)?;
+    let report = session::with(&config, Expect::Existing, async |session| {
+        let (context, transfer) = (session.context(), session.authority.transfer());
+        let workspace = &arguments.workspace;
+        Ok(transfer.import(&context, workspace, format, &bytes, arguments.dry_run).await?)
+    })
+    .await?;
+    if arguments.json {
+        return Ok(output::json(&report)?);
+    }
+    for token in &report.tokens {
+        if let Some(id) = token.id {
+            output::line(&format!("{id}  {}", output::plain(&token.name)))?;
+        }
+    }
+    let count = report.tokens.len();
+    remark(&if report.dry_run {
+        format!("{count} tokens could be imported; nothing was changed.")
+    } else {
+        format!(
+            "Imported {count} tokens into {}. A running server accepts their secrets within two seconds.",
+            arguments.workspace
+        )
+    });
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let told = |error: std::io::Error| Failure::new(format_args!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(told)?;
+        file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(told)?;
+    }
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(Failure::new(format_args!("{} is larger than 16 MiB", path.display())));
+    }
+    Ok(bytes)
+}

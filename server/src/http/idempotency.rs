@@ -1,0 +1,154 @@
+//! Requests that may be repeated: `Idempotency-Key`.
+//!
+//! A handler that makes something takes [`Repeatable`] and hands its work over:
+//!
+//! ```ignore
+//! repeatable.once(&state, &context, |operation| rotate(state.clone(), context.clone(), id, body, operation)).await
+//! ```
+//!
+//! Without the header the work is done as ever. With it the first request does the work and the others
+//! get its reply, with `Idempotency-Replayed: true`; while it goes on they get 409, and 422 when they
+//! ask for something else. Replies of 5xx are not kept: what went wrong may go right the next time. The
+//! work goes on when its caller hangs up, so that the caller who comes back finds the reply.
+
+use authority::{Attempt, Authority, Claim, KeptReply, OpContext};
+use axum::{
+    body::{Body, Bytes},
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use domain::problem::{Problem, ProblemCode};
+use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
+use http_body_util::BodyExt as _;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use super::{body::Received, problem::ApiError};
+
+/// The header that names an attempt.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header that tells a reply from before.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A request that its caller may repeat, if they named it.
+pub(crate) struct Repeatable(Option<Named>);
+
+struct Named {
+    key: String,
+    method: String,
+    path: String,
+    body: Bytes,
+}
+
+impl<S: Sync> FromRequestParts<S> for Repeatable {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(key) = keys.next() else { return Ok(Self(None)) };
+        let key = key.to_str().ok().filter(|_| keys.next().is_none()).ok_or_else(|| {
+            ApiError::new(
+                ProblemCode::MalformedRequest,
+                "The header Idempotency-Key must be given once, with 1 to 255 visible characters of ASCII.",
+            )
+        })?;
+        let body = parts.extensions.get::<Received>().map(|received| received.0.clone());
+        Ok(Self(Some(Named {
+            key: key.to_owned(),
+            method: parts.method.to_string(),
+            path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            body: body.unwrap_or_default(),
+        })))
+    }
+}
+
+impl Repeatable {
+    /// Does the work, unless it was done before. What the work is handed names it: the same for every
+    /// attempt, also for one after a server that died; none without the header.
+    pub(crate) async fn once<F, R>(
+        self,
+        authority: &Authority,
+        context: &OpContext,
+        work: impl FnOnce(Option<Uuid>) -> F,
+    ) -> Result<Response, ApiError>
+    where
+        F: Future<Output = Result<R, ApiError>> + Send + 'static,
+        R: IntoResponse,
+    {
+        let Some(named) = self.0 else { return Ok(work(None).await?.into_response()) };
+        let request = (named.method.as_str(), named.path.as_str(), named.body.as_ref());
+        let claim = authority.idempotency().claim(context, &named.key, request).await?;
+        let attempt = match claim {
+            Claim::First(attempt) => attempt,
+            Claim::Repeated(reply) => return Ok(replayed(reply)),
+        };
+        let authority = authority.clone();
+        let request_id = context.request_id.clone();
+        let work = work(Some(attempt.operation()));
+        let done =
+            async move { keep(&authority, &request_id, attempt, work.await.into_response()).await };
+        match tokio::spawn(done.in_current_span()).await {
+            Ok(response) => Ok(response),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The server is going down.
+                Err(_) => Err(ApiError::new(
+                    ProblemCode::Unavailable,
+                    "Tessera is stopping. Send the request again.",
+                )),
+            },
+        }
+    }
+}
+
+/// Keeps the reply of an attempt, or gives the attempt up.
+async fn keep(
+    authority: &Authority,
+    request_id: &str,
+    attempt: Attempt,
+    response: Response,
+) -> Response {
+    let idempotency = authority.idempotency();
+    let status = response.status();
+    let (parts, body) = response.into_parts();
+    // Made in memory by the handler: collecting it cannot fail.
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let outcome = if status.is_server_error() {
+        idempotency.release(&attempt).await
+    } else {
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+            .collect();
+        let reply = KeptReply { status: status.as_u16(), headers, body: body.to_vec() };
+        idempotency.keep(&attempt, &reply).await
+    };
+    if let Err(error) = outcome {
+        // What was asked for is done: its caller shall know. Who repeats it is told to wait.
+        error.log(request_id);
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn replayed(reply: KeptReply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // A problem carries the id of the request that it answers.
+    let problem = (status.is_client_error())
+        .then(|| serde_json::from_slice::<Problem>(&reply.body).ok())
+        .flatten();
+    let mut response = match problem {
+        Some(problem) => ApiError::from(problem).into_response(),
+        None => Response::new(Body::from(reply.body)),
+    };
+    *response.status_mut() = status;
+    for (name, value) in &reply.headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(value))
+        {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    response
+}

@@ -1,0 +1,97 @@
+//! Files that are written while they are read from the database, page by page.
+
+use authority::{Format, ServiceError};
+use axum::{
+    body::{Body, Bytes},
+    response::Response,
+};
+use domain::problem::FieldError;
+use futures::stream;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::http::problem::ApiError;
+
+/// The format that the caller wants; none for JSON, page by page. The query wins over the header.
+pub(super) fn format(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Format>, ApiError> {
+    match query {
+        Some("json") => return Ok(None),
+        Some(text) => {
+            let wrong = |_| {
+                let message = "must be json, csv or jsonl";
+                ApiError::invalid(vec![FieldError::new("format", message)])
+            };
+            return text.parse().map(Some).map_err(wrong);
+        }
+        None => {}
+    }
+    let accepts = |kind: &str| {
+        let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|range| {
+            range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(kind)
+        })
+    };
+    if accepts("application/json") {
+        Ok(None)
+    } else if accepts("text/csv") {
+        Ok(Some(Format::Csv))
+    } else if ["application/jsonl", "application/x-ndjson"].iter().any(|kind| accepts(kind)) {
+        Ok(Some(Format::Jsonl))
+    } else {
+        Ok(None)
+    }
+}
+
+/// A file that begins with a text; `page` gives what follows, from a cursor on. A failure on the way
+/// breaks the transfer off, so that nobody takes a part for the whole.
+pub(super) fn file<F>(
+    format: Format,
+    name: &str,
+    beginning: String,
+    next: Option<String>,
+    page: impl Fn(String) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = Result<(String, Option<String>), ServiceError>> + Send + 'static,
+{
+    let first = (Some(beginning), next);
+    let pages = stream::try_unfold((first, page), async |((text, next), page)| {
+        if let Some(text) = text {
+            return Ok(Some((Bytes::from(text), ((None, next), page))));
+        }
+        let Some(cursor) = next else { return Ok(None) };
+        let (text, next) = page(cursor).await.inspect_err(|error| error.log("export"))?;
+        Ok::<_, ServiceError>(Some((Bytes::from(text), ((None, next), page))))
+    });
+    let mut response = Response::new(Body::from_stream(pages));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    // Slugs are visible ASCII without quotes.
+    let disposition = format!("attachment; filename=\"{name}.{}\"", format.extension());
+    if let Ok(value) = HeaderValue::try_from(disposition) {
+        headers.insert(header::CONTENT_DISPOSITION, value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(accept: &str, query: Option<&str>) -> Option<Format> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        format(&headers, query).unwrap()
+    }
+
+    #[test]
+    fn format_is_what_the_caller_accepts_and_json_otherwise() {
+        assert_eq!(wanted("*/*", None), None);
+        assert_eq!(wanted("text/csv", None), Some(Format::Csv));
+        assert_eq!(wanted("Text/CSV;q=0.9, text/plain", None), Some(Format::Csv));
+        assert_eq!(wanted("application/json, text/csv", None), None);
+        assert_eq!(wanted("application/x-ndjson", None), Some(Format::Jsonl));
+        assert_eq!(wanted("text/csv", Some("jsonl")), Some(Format::Jsonl));
+        assert_eq!(wanted("text/csv", Some("json")), None);
+        assert!(format(&HeaderMap::new(), Some("xml")).is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! `GET /api/v1/workspaces/{ws}/tokens/export`
+
+use authority::{Format, ServiceError};
+use axum::{extract::State, response::Response};
+use domain::{
+    names::Slug,
+    token_query::{LIMIT_MAX, TokenQuery, TokenSort},
+};
+use http::HeaderMap;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{errors::QueryErrors, export};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, ApiQuery},
+    problem::ApiError,
+};
+
+/// How the file is written.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ExportQuery {
+    /// `jsonl` (default) or `csv`. The header `Accept` with `text/csv` does the same.
+    #[param(value_type = Option<String>, example = "csv")]
+    format: Option<String>,
+}
+
+/// Export the tokens of a workspace
+///
+/// The records of all its tokens but the deleted, the oldest first, as a file. It never has digests
+/// or secrets. Cells that a spreadsheet would take for a formula begin with an apostrophe. Needs the
+/// scope `tokens:read` of the audience `tessera`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workspaces/{ws}/tokens/export",
+    operation_id = "exportTokens",
+    tag = "Tokens",
+    params(
+        ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
+        ExportQuery,
+    ),
+    responses(
+        (status = 200, description = "The file", content(
+            (String = "application/jsonl"),
+            (String = "text/csv"),
+        )),
+        QueryErrors,
+    ),
+)]
+pub(crate) async fn export_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<ExportQuery>,
+) -> Result<Response, ApiError> {
+    let format = export::format(&headers, query.format.as_deref())?.unwrap_or(Format::Jsonl);
+    let query = TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
+    let first = state.authority.tokens().list(&context, &workspace, &query).await?;
+    let beginning = format.token_heading() + &format.tokens(&first.items);
+    let name = format!("tokens-{workspace}");
+    Ok(export::file(format, &name, beginning, first.next, move |cursor| {
+        let (state, context, workspace) = (state.clone(), context.clone(), workspace.clone());
+        let query = TokenQuery { cursor: Some(cursor), ..query.clone() };
+        async move {
+            let page = state.authority.tokens().list(&context, &workspace, &query).await?;
+            Ok::<_, ServiceError>((format.tokens(&page.items), page.next))
+        }
+    }))
+}

@@ -1,0 +1,102 @@
+//! `POST /api/v1/workspaces/{ws}/tokens/import`
+
+use authority::{Format, OpContext};
+use axum::{Json, body::Bytes, extract::State, response::Response};
+use domain::{names::Slug, problem::ProblemCode};
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{errors::WriteErrors, schema::ImportBody};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, ApiQuery},
+    idempotency::Repeatable,
+    problem::ApiError,
+};
+
+/// How it is done.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportQuery {
+    /// `true` to learn what would be done, without doing it.
+    #[param(value_type = Option<bool>)]
+    dry_run: bool,
+}
+
+/// Import tokens of another system
+///
+/// Takes tokens of which another system holds the SHA-256: their holders go on with the secrets that
+/// they have. The file is JSON lines or CSV with headings, at most 1,000 rows and 1 MiB, with `digest`
+/// (the SHA-256 of the secret, in hexadecimal digits or base64), `name`, and optionally `owner` (e-mail
+/// address or id; the caller otherwise), `scopes`, `audiences` (lists; in CSV separated by spaces),
+/// `expires_at` (as for a new token) and `description`. All rows become tokens, or none: `errors` names
+/// the rows at fault, counted from 1. Caps, lifetimes and names are what policy says. A digest that is
+/// known here is refused, also one of a deleted token. Needs the scope `tokens:write` of the audience
+/// `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/workspaces/{ws}/tokens/import",
+    operation_id = "importTokens",
+    tag = "Tokens",
+    params(
+        ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID"),
+        ImportQuery,
+    ),
+    request_body(content(
+        (String = "application/jsonl", example = "{\"digest\":\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\",\"name\":\"ci\",\"scopes\":[\"rivers:run\"]}\n"),
+        (String = "text/csv", example = "digest,name,scopes\r\n9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08,ci,rivers:run\r\n"),
+    )),
+    responses(
+        (status = 200, description = "What would be done (`dry_run`)", body = ImportBody),
+        (status = 201, description = "The tokens were made", body = ImportBody),
+        WriteErrors,
+    ),
+)]
+pub(crate) async fn import_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    ApiQuery(query): ApiQuery<ImportQuery>,
+    repeatable: Repeatable,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response, ApiError> {
+    let format = format(&headers)?;
+    let (authority, of) = (state.authority.clone(), context.clone());
+    repeatable
+        .once(&authority, &of, |_| import(state, context, workspace, format, bytes, query.dry_run))
+        .await
+}
+
+async fn import(
+    state: AppState,
+    context: OpContext,
+    workspace: Slug,
+    format: Format,
+    bytes: Bytes,
+    dry_run: bool,
+) -> Result<(StatusCode, Json<ImportBody>), ApiError> {
+    let transfer = state.authority.transfer();
+    let report = transfer.import(&context, &workspace, format, &bytes, dry_run).await?;
+    let status = if dry_run { StatusCode::OK } else { StatusCode::CREATED };
+    Ok((status, Json(report.into())))
+}
+
+fn format(headers: &HeaderMap) -> Result<Format, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    match essence.to_ascii_lowercase().as_str() {
+        "text/csv" => Ok(Format::Csv),
+        "application/jsonl" | "application/x-ndjson" | "application/x-jsonlines" => {
+            Ok(Format::Jsonl)
+        }
+        _ => Err(ApiError::new(
+            ProblemCode::UnsupportedMediaType,
+            "The file must be sent with the header \"Content-Type: application/jsonl\" or \"Content-Type: text/csv\".",
+        )),
+    }
+}

@@ -1,0 +1,164 @@
+//! `GET /api/v1/workspaces/{ws}/audit` and `GET /api/v1/audit`
+
+use authority::{AuditQuery, AuditScope, EXPORT_PAGE, Format, OpContext};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    names::Slug,
+    problem::FieldError,
+    token_query::{LIMIT_DEFAULT, LIMIT_MAX},
+};
+use http::HeaderMap;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{errors::QueryErrors, export, schema::AuditPageBody};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, ApiQuery, moment},
+    problem::ApiError,
+};
+
+/// Which rows of the log.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    /// Only this action, or all that begin with it: `token.create`, `token`.
+    #[param(value_type = Option<String>, example = "token")]
+    action: Option<String>,
+    /// Only what this actor did: the id of a user or a token, or a part of the name.
+    #[param(value_type = Option<String>)]
+    actor: Option<String>,
+    /// Only what was done to this subject: its id, or a part of its name.
+    #[param(value_type = Option<String>)]
+    subject: Option<String>,
+    /// Not before this moment: an RFC 3339 moment, or a date (its beginning, UTC).
+    #[param(value_type = Option<String>, example = "2026-08-18")]
+    since: Option<String>,
+    /// Before this moment: as `since`.
+    #[param(value_type = Option<String>, example = "2026-08-19T12:00:00Z")]
+    until: Option<String>,
+    /// Rows of a page, 1 to 200; 25 when absent. Files have all rows.
+    #[param(minimum = 1, maximum = 200, example = 25)]
+    limit: Option<u16>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+    /// A file of all rows instead of a page: `csv` or `jsonl`. The header `Accept` with `text/csv` or
+    /// `application/jsonl` does the same.
+    #[param(value_type = Option<String>)]
+    format: Option<String>,
+}
+
+/// Read the log of a workspace
+///
+/// Every change with who did it, what, from where and through which surface, newest first; as JSON
+/// page by page, or whole as a file of CSV or JSON lines. Needs the scope `audit:read` of the audience
+/// `tessera`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workspaces/{ws}/audit",
+    operation_id = "listWorkspaceAudit",
+    tag = "Audit",
+    params(
+        ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
+        LogQuery,
+    ),
+    responses(
+        (status = 200, description = "A page of the log, or a file of it", content(
+            (AuditPageBody = "application/json"),
+            (String = "text/csv"),
+            (String = "application/jsonl"),
+        )),
+        QueryErrors,
+    ),
+)]
+pub(crate) async fn list_workspace_audit(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<LogQuery>,
+) -> Result<Response, ApiError> {
+    answer(state, context, AuditScope::Workspace(workspace), &headers, query).await
+}
+
+/// Read the log of the instance
+///
+/// As the log of a workspace, but of all workspaces and of what belongs to none. For owners,
+/// administrators and auditors of the instance; a token reads the log of its own workspace alone.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    operation_id = "listAudit",
+    tag = "Audit",
+    params(LogQuery),
+    responses(
+        (status = 200, description = "A page of the log, or a file of it", content(
+            (AuditPageBody = "application/json"),
+            (String = "text/csv"),
+            (String = "application/jsonl"),
+        )),
+        QueryErrors,
+    ),
+)]
+pub(crate) async fn list_audit(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    headers: HeaderMap,
+    ApiQuery(query): ApiQuery<LogQuery>,
+) -> Result<Response, ApiError> {
+    answer(state, context, AuditScope::Instance, &headers, query).await
+}
+
+async fn answer(
+    state: AppState,
+    context: OpContext,
+    scope: AuditScope,
+    headers: &HeaderMap,
+    query: LogQuery,
+) -> Result<Response, ApiError> {
+    let format = export::format(headers, query.format.as_deref())?;
+    let mut query = query.parse()?;
+    let Some(format) = format else {
+        let page = state.authority.audit().list(&context, &scope, &query).await?;
+        return Ok(Json(AuditPageBody::from(page)).into_response());
+    };
+    query.limit = EXPORT_PAGE;
+    // Read before the answer begins: who may not read it gets an error, not half a file.
+    let first = state.authority.audit().list(&context, &scope, &query).await?;
+    let beginning = format.audit_heading() + &Format::audit(format, &first.items);
+    let name = match &scope {
+        AuditScope::Workspace(slug) => format!("audit-{slug}"),
+        AuditScope::Instance => "audit".to_owned(),
+    };
+    Ok(export::file(format, &name, beginning, first.next, move |cursor| {
+        let (authority, context, scope) = (state.authority.clone(), context.clone(), scope.clone());
+        let query = AuditQuery { cursor: Some(cursor), ..query.clone() };
+        async move {
+            let page = authority.audit().list(&context, &scope, &query).await?;
+            Ok((format.audit(&page.items), page.next))
+        }
+    }))
+}
+
+impl LogQuery {
+    fn parse(self) -> Result<AuditQuery, ApiError> {
+        let mut errors = Vec::new();
+        let since = moment("since", self.since.as_deref(), &mut errors);
+        let until = moment("until", self.until.as_deref(), &mut errors);
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        if limit == 0 || limit > LIMIT_MAX {
+            errors.push(FieldError::new("limit", format!("must be 1 to {LIMIT_MAX}")));
+        }
+        if !errors.is_empty() {
+            return Err(ApiError::invalid(errors));
+        }
+        let (action, actor, subject, cursor) = (self.action, self.actor, self.subject, self.cursor);
+        Ok(AuditQuery { action, actor, subject, since, until, limit, cursor })
+    }
+}

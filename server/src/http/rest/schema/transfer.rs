@@ -1,0 +1,174 @@
+//! Imports, usage and the audit log.
+
+use authority::{AuditPage, AuditRecord, ImportReport};
+use domain::usage::TokenUsage;
+use serde::Serialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What an import did, or would do.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Import, example = json!({
+    "dry_run": false,
+    "tokens": [{"row": 1, "id": "0198c2c4-7a00-7000-8000-00000000002a", "name": "ci"}]
+}))]
+pub(crate) struct ImportBody {
+    /// Whether nothing was changed.
+    dry_run: bool,
+    /// The tokens, in the order of the rows.
+    tokens: Vec<ImportedTokenBody>,
+}
+
+/// A token that was imported.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ImportedToken)]
+pub(crate) struct ImportedTokenBody {
+    /// The row, counted from 1, headings and empty lines left out.
+    #[schema(minimum = 1)]
+    row: usize,
+    /// Its id; null when nothing was changed.
+    id: Option<Uuid>,
+    /// Its name.
+    name: String,
+}
+
+impl From<ImportReport> for ImportBody {
+    fn from(report: ImportReport) -> Self {
+        let tokens = report.tokens.into_iter().map(|token| ImportedTokenBody {
+            row: token.row,
+            id: token.id.map(|id| id.0),
+            name: token.name,
+        });
+        Self { dry_run: report.dry_run, tokens: tokens.collect() }
+    }
+}
+
+/// How often a token was presented, one number for each hour.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenUsage, example = json!({
+    "token_id": "0198c2c4-7a00-7000-8000-00000000002a", "from": "2026-08-18T10:00:00Z",
+    "allowed": [0, 12, 3], "refused": [0, 0, 1], "allowed_total": 15, "refused_total": 1
+}))]
+pub(crate) struct UsageBody {
+    /// The token.
+    token_id: Uuid,
+    /// The beginning of the first hour.
+    #[serde(with = "time::serde::rfc3339")]
+    from: OffsetDateTime,
+    /// How often it was accepted, the oldest hour first.
+    allowed: Vec<i64>,
+    /// How often it was refused, the oldest hour first.
+    refused: Vec<i64>,
+    /// The sum of `allowed`.
+    allowed_total: i64,
+    /// The sum of `refused`.
+    refused_total: i64,
+}
+
+impl From<TokenUsage> for UsageBody {
+    fn from(usage: TokenUsage) -> Self {
+        Self {
+            token_id: usage.token_id.0,
+            from: usage.from,
+            allowed_total: usage.allowed.iter().sum(),
+            refused_total: usage.refused.iter().sum(),
+            allowed: usage.allowed,
+            refused: usage.refused,
+        }
+    }
+}
+
+/// A change: who did what, to what, when, from where.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEvent, example = event_example)]
+pub(crate) struct EventBody {
+    /// Its number, growing.
+    id: i64,
+    /// When it happened.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// The slug of the workspace; null for what belongs to the instance.
+    workspace: Option<String>,
+    /// `anonymous`, `operator` (the command line), `user` or `token`.
+    actor_kind: String,
+    /// The user's or the token's id.
+    actor_id: Option<Uuid>,
+    /// The name that the actor had then.
+    actor_name: String,
+    /// What was done, such as `token.create`.
+    action: String,
+    /// The id of what it was done to.
+    subject_id: Option<Uuid>,
+    /// The name that it had then.
+    subject_name: String,
+    /// The way in: `console`, `rest`, `cli`.
+    surface: String,
+    /// The caller's address.
+    client_ip: Option<String>,
+    /// The request's id, as in the server's log.
+    request_id: String,
+    /// What was, without secrets.
+    #[schema(value_type = Option<Object>)]
+    before: Option<Value>,
+    /// What is, without secrets.
+    #[schema(value_type = Option<Object>)]
+    after: Option<Value>,
+}
+
+impl From<AuditRecord> for EventBody {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            id: record.id,
+            at: record.at,
+            workspace: record.workspace,
+            actor_kind: record.actor_kind,
+            actor_id: record.actor_id,
+            actor_name: record.actor_name,
+            action: record.action,
+            subject_id: record.subject_id,
+            subject_name: record.subject_name,
+            surface: record.surface,
+            client_ip: record.client_ip,
+            request_id: record.request_id,
+            before: record.before,
+            after: record.after,
+        }
+    }
+}
+
+/// One page of the log.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditPage)]
+pub(crate) struct AuditPageBody {
+    /// The rows, newest first.
+    items: Vec<EventBody>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl From<AuditPage> for AuditPageBody {
+    fn from(page: AuditPage) -> Self {
+        Self { items: page.items.into_iter().map(Into::into).collect(), next: page.next }
+    }
+}
+
+fn event_example() -> Value {
+    json!({
+        "id": 4711,
+        "at": "2026-08-18T12:00:00Z",
+        "workspace": "workspace-1",
+        "actor_kind": "user",
+        "actor_id": "0198c2c4-7a00-7000-8000-000000000001",
+        "actor_name": "Ada",
+        "action": "token.create",
+        "subject_id": "0198c2c4-7a00-7000-8000-00000000002a",
+        "subject_name": "deploy-bot",
+        "surface": "rest",
+        "client_ip": "192.0.2.1",
+        "request_id": "6f1f64a3-7d0f-4f0e-9a53-2f5d8c1d9b11",
+        "before": null,
+        "after": {"name": "deploy-bot", "scopes": ["rivers:run"]}
+    })
+}

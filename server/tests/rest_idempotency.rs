@@ -1,0 +1,118 @@
+//! `Idempotency-Key`: a request that is sent again changes nothing and gets the same answer.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod rest_support;
+mod support;
+
+use std::thread;
+
+use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
+use serde_json::json;
+use support::Answer;
+
+impl Instance {
+    fn attempt(&self, by: &By, key: &str, body: &serde_json::Value) -> Answer {
+        self.request(by, "POST", &tokens_of(WORKSPACE))
+            .header("idempotency-key", key)
+            .json(body)
+            .send()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let list = self.managing("GET", &tokens_of(WORKSPACE)).send().expect(200).json();
+        let items = list["items"].as_array().unwrap();
+        items.iter().map(|token| token["name"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn repeated_request_gets_its_first_answer() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    let first = instance.attempt(&manager, "order-4711", &draft("once"));
+    let again = instance.attempt(&manager, "order-4711", &draft("once"));
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    for header in ["location", "content-type", "cache-control"] {
+        assert_eq!(first.header(header), again.header(header), "{header}");
+    }
+    assert_ne!(first.header("x-request-id"), again.header("x-request-id"));
+    // Another body, another path, another caller.
+    let other = instance.attempt(&manager, "order-4711", &draft("other"));
+    problem(&other, 422, "idempotency_mismatch");
+    let by_owner = instance.attempt(&By::Session(OWNER.into()), "order-4711", &draft("owner's"));
+    assert_eq!((by_owner.status, by_owner.header("idempotency-replayed")), (201, None));
+    assert_eq!(instance.names(), ["owner's", "once", "manager"]);
+    for key in ["", "a b", &"x".repeat(256)] {
+        let refused =
+            problem(&instance.attempt(&manager, key, &draft("x")), 422, "validation_failed");
+        assert_eq!(
+            fields(&refused),
+            ["Idempotency-Key: must be 1 to 255 visible characters of ASCII"]
+        );
+    }
+    let nobody = instance.attempt(&By::Nobody, "order-4711", &draft("once"));
+    problem(&nobody, 401, "unauthenticated");
+}
+
+#[test]
+fn refusal_is_repeated_under_the_id_of_its_request() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    let bad = json!({"name": "", "scopes": ["rivers:run"]});
+    let first = problem(&instance.attempt(&manager, "k", &bad), 422, "validation_failed");
+    let answer = instance.attempt(&manager, "k", &bad);
+    let again = problem(&answer, 422, "validation_failed");
+    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
+    assert_eq!(first["errors"], again["errors"]);
+}
+
+#[test]
+fn one_request_64_times_at_once_makes_one_token() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    for round in 0..3 {
+        let key = format!("round-{round}");
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..64)
+                .map(|_| scope.spawn(|| instance.attempt(&manager, &key, &draft(&key))))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (made, waiting): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|answer| answer.status == 201);
+        assert_eq!(
+            made.iter().filter(|answer| answer.header("idempotency-replayed").is_none()).count(),
+            1
+        );
+        assert!(made.iter().all(|answer| answer.body == made[0].body));
+        for answer in &waiting {
+            problem(answer, 409, "idempotency_in_flight");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        let after = instance.attempt(&manager, &key, &draft(&key));
+        assert_eq!(after.body, made[0].body);
+        assert_eq!(instance.names().iter().filter(|name| **name == key).count(), 1);
+    }
+}
+
+#[test]
+fn attempt_after_a_crash_makes_no_second_token() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    instance.attempt(&manager, "k", &draft("once")).expect(201);
+    // As if the server had died between the token and its answer, a minute ago.
+    instance.sql(
+        "UPDATE idempotency_keys SET status = NULL, reply = NULL, seal_key_version = NULL,
+                created_at = created_at - interval '61 seconds'",
+    );
+    problem(&instance.attempt(&manager, "k", &draft("once")), 409, "already_created");
+    assert_eq!(instance.names(), ["once", "manager"]);
+}
