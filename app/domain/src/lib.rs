@@ -21,6 +21,7 @@ mod parsed;
 pub mod policy;
 pub mod problem;
 pub mod roles;
+pub mod scope_pattern;
 pub mod session;
 pub mod token;
 pub mod token_query;

@@ -34,7 +34,10 @@ mod workspaces;
 
 pub use audit::AuditLog;
 pub use authority::{Authority, Settings};
-pub use catalogues::{Catalogues, LoadedCatalogue, file as catalogue_file};
+pub use catalogues::{
+    AudienceChange, Catalogues, LoadOptions, NewAudience, NewScope, Retired, ScopeChange,
+    file as catalogue_file, openapi,
+};
 pub use context::{Actor, OpContext, Surface};
 pub use error::ServiceError;
 pub use password::PASSWORD_MIN;

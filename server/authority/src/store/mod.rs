@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod catalogues;
 pub(crate) mod instance;
 pub(crate) mod policies;
+pub(crate) mod scope_uses;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
 pub(crate) mod throttles;

@@ -70,6 +70,17 @@ impl<'de> serde::Deserializer<'de> for Text {
         }
     }
 
+    fn deserialize_bool<V: serde::de::Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0.as_str() {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            _ => Err(serde::de::Error::custom("must be true or false")),
+        }
+    }
+
     fn deserialize_newtype_struct<V: serde::de::Visitor<'de>>(
         self,
         _: &'static str,
@@ -79,7 +90,7 @@ impl<'de> serde::Deserializer<'de> for Text {
     }
 
     serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        i8 i16 i32 i64 i128 u8 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
@@ -96,6 +107,7 @@ mod tests {
     struct Shape {
         q: String,
         limit: Option<u16>,
+        dry_run: bool,
     }
 
     fn refusal(query: &str) -> String {
@@ -106,8 +118,8 @@ mod tests {
 
     #[test]
     fn query_is_read_and_empty_values_are_absent() {
-        let shape: Shape = parse("q=a%20%2B+b&limit=7").unwrap();
-        assert_eq!(shape, Shape { q: "a + b".into(), limit: Some(7) });
+        let shape: Shape = parse("q=a%20%2B+b&limit=7&dry_run=true").unwrap();
+        assert_eq!(shape, Shape { q: "a + b".into(), limit: Some(7), dry_run: true });
         assert_eq!(parse::<Shape>("").unwrap(), Shape::default());
         assert_eq!(parse::<Shape>("q=&limit=").unwrap(), Shape::default());
     }
@@ -117,9 +129,10 @@ mod tests {
         assert_eq!(refusal("limit=x"), "422 limit: must be a whole number from 0 to 65535");
         assert_eq!(
             refusal("size=7"),
-            "422 size: is not a field that is known here; known are `q` or `limit`"
+            "422 size: is not a field that is known here; known are `q`, `limit`, `dry_run`"
                 .replace('`', "")
         );
+        assert_eq!(refusal("dry_run=1"), "422 dry_run: must be true or false");
         assert_eq!(refusal("q=a&q=b"), "422 q: is given twice");
     }
 

@@ -4,10 +4,10 @@
 //! manage tokens, `asking` for what services call on every request of theirs, which passes no log
 //! and looks up a session only when no token is presented.
 
+mod audiences;
 mod create_token;
 mod delete_token;
 mod errors;
-mod list_audiences;
 mod list_tokens;
 mod list_workspaces;
 pub(crate) mod schema;
@@ -30,7 +30,7 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(show_self::show_self))
         .routes(routes!(list_workspaces::list_workspaces))
         .routes(routes!(show_workspace::show_workspace))
-        .routes(routes!(list_audiences::list_audiences))
+        .merge(audiences::router())
 }
 
 /// Asking what a token may do.

@@ -5,12 +5,14 @@
 
 mod audience;
 mod problem;
+mod scope;
 mod token;
 mod verification;
 mod workspace;
 
-pub(crate) use audience::{AudienceListBody, AudienceText, ScopeText};
+pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
 pub(crate) use problem::ProblemBody;
+pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, token_example};
 pub(crate) use verification::VerificationBody;
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
