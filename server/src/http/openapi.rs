@@ -116,16 +116,27 @@ mod tests {
         }
         operations.sort();
         insta::assert_snapshot!(operations.join("\n"), @r#"
+        delete /api/v1/audiences/{slug} "deleteAudience"
+        delete /api/v1/audiences/{slug}/scopes/{name} "deleteScope"
         delete /api/v1/tokens/{id} "deleteToken"
         get /api/v1/audiences "listAudiences"
+        get /api/v1/audiences/{slug} "showAudience"
+        get /api/v1/audiences/{slug}/scopes "listScopes"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
         get /api/v1/workspaces "listWorkspaces"
         get /api/v1/workspaces/{ws} "showWorkspace"
         get /api/v1/workspaces/{ws}/tokens "listTokens"
         get /auth/forward "forward"
+        patch /api/v1/audiences/{slug} "changeAudience"
+        patch /api/v1/audiences/{slug}/scopes/{name} "changeScope"
+        post /api/v1/audiences "createAudience"
+        post /api/v1/audiences/{slug}/scopes "addScope"
+        post /api/v1/audiences/{slug}/scopes/{name}/retire "retireScope"
+        post /api/v1/audiences/{slug}/scopes/{name}/unretire "unretireScope"
         post /api/v1/verify "verify"
         post /api/v1/workspaces/{ws}/tokens "createToken"
+        put /api/v1/audiences/{slug}/catalogue "loadCatalogue"
         "#);
     }
 
