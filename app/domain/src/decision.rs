@@ -217,13 +217,18 @@ mod tests {
 
     #[test]
     fn pattern_is_granted_only_when_all_of_it_is_held() {
-        let facts = Facts { granted: vec!["table://my.app.**".parse().unwrap()], ..facts() };
+        let granted = ["table://my.app.**", "level://*"];
+        let granted = granted.map(|scope| scope.parse().unwrap()).to_vec();
+        let facts = Facts { granted, ..facts() };
         for (scope, expected) in [
             ("table://my.app.test", DecisionCode::Valid),
             ("table://my.app.*", DecisionCode::Valid),
             ("table://my.app.**", DecisionCode::Valid),
             ("table://my.*.test", DecisionCode::InsufficientScope),
             ("table://**", DecisionCode::InsufficientScope),
+            ("level://admin", DecisionCode::Valid),
+            // As a text it is one that the held pattern stands for; as a pattern it is wider.
+            ("level://**", DecisionCode::InsufficientScope),
             ("level://my.app.test", DecisionCode::InsufficientScope),
             ("my.app.test", DecisionCode::InsufficientScope),
         ] {
