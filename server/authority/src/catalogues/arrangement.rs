@@ -14,6 +14,37 @@ use crate::{ServiceError, store::catalogues::StoredScope};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrangement(Vec<StoredScope>);
 
+/// What holding a scope gives, looked up by name.
+pub(crate) struct Grants<'a>(BTreeMap<&'a ScopeName, &'a StoredScope>);
+
+impl<'a> Grants<'a> {
+    /// All that a token has which holds this text.
+    pub(crate) fn of(&self, held: &'a ScopeName) -> BTreeSet<&'a ScopeName> {
+        let in_use = |stored: &StoredScope| stored.retired_at.is_none();
+        if !self.0.contains_key(held) {
+            let covers = |(name, stored): (&&ScopeName, &&StoredScope)| {
+                in_use(stored) && name.is_uri() && name.covers(held)
+            };
+            let part = self.0.iter().any(covers);
+            return part.then_some(held).into_iter().collect();
+        }
+        let mut granted = BTreeSet::new();
+        let mut waiting = vec![held];
+        while let Some(name) = waiting.pop() {
+            let Some((name, stored)) = self.0.get_key_value(name) else { continue };
+            if in_use(stored) && granted.insert(*name) {
+                waiting.extend(&stored.scope.implies);
+            }
+        }
+        granted
+    }
+
+    /// Whether a token that holds this text has less by `after`.
+    pub(crate) fn lost(&self, after: &Self, held: &'a ScopeName) -> bool {
+        !self.of(held).is_subset(&after.of(held))
+    }
+}
+
 impl Arrangement {
     pub(crate) fn of(scopes: Vec<StoredScope>) -> Self {
         let mut arrangement = Self(scopes);
@@ -154,49 +185,28 @@ impl Arrangement {
     /// What comes with each scope, followed to its end and never through a retired one; for the
     /// store.
     pub(crate) fn with_implied(&self) -> Vec<(&StoredScope, Vec<&ScopeName>)> {
+        let grants = self.grants();
         self.0
             .iter()
             .map(|stored| {
-                let mut implied = self.granted_by(&stored.scope.name);
+                let mut implied = grants.of(&stored.scope.name);
                 implied.remove(&stored.scope.name);
                 (stored, implied.into_iter().collect())
             })
             .collect()
     }
 
-    /// All that a token has which holds this text.
-    pub(crate) fn granted_by<'a>(&'a self, held: &'a ScopeName) -> BTreeSet<&'a ScopeName> {
-        let active: BTreeMap<&ScopeName, &StoredScope> = self
-            .0
-            .iter()
-            .filter(|stored| stored.retired_at.is_none())
-            .map(|stored| (&stored.scope.name, stored))
-            .collect();
-        if self.get(held).is_none() {
-            let part = active.keys().any(|name| name.is_uri() && name.covers(held));
-            return part.then_some(held).into_iter().collect();
-        }
-        let mut granted = BTreeSet::new();
-        let mut waiting = vec![held];
-        while let Some(name) = waiting.pop() {
-            let Some((name, stored)) = active.get_key_value(name) else { continue };
-            if granted.insert(*name) {
-                waiting.extend(&stored.scope.implies);
-            }
-        }
-        granted
-    }
-
-    /// Whether a token that holds this text has less in `after`.
-    pub(crate) fn loses(&self, after: &Self, held: &ScopeName) -> bool {
-        !self.granted_by(held).is_subset(&after.granted_by(held))
+    /// What holding a scope gives.
+    pub(crate) fn grants(&self) -> Grants<'_> {
+        Grants(self.0.iter().map(|stored| (&stored.scope.name, stored)).collect())
     }
 
     /// Whether a scope of this audience grants otherwise in `after`.
     pub(crate) fn grants_otherwise(&self, after: &Self) -> bool {
+        let (before, after) = (self.grants(), after.grants());
         self.0.iter().any(|stored| {
             let name = &stored.scope.name;
-            self.granted_by(name) != after.granted_by(name)
+            before.of(name) != after.of(name)
         })
     }
 
@@ -266,6 +276,16 @@ mod tests {
         }
     }
 
+    fn granted(arrangement: &Arrangement, held: &str) -> Vec<String> {
+        let held = name(held);
+        arrangement.grants().of(&held).into_iter().map(ToString::to_string).collect()
+    }
+
+    fn loses(before: &Arrangement, after: &Arrangement, held: &str) -> bool {
+        let held = name(held);
+        before.grants().lost(&after.grants(), &held)
+    }
+
     fn order(arrangement: &Arrangement) -> String {
         let shown =
             |entry: &ScopeEntry| format!("{}/{}{}", entry.group, entry.scope.name, entry.position);
@@ -298,11 +318,11 @@ mod tests {
         let before = chain();
         let mut after = before.clone();
         after.retire(&name("b"), Some(NOW));
-        assert_eq!(before.granted_by(&name("a")).len(), 3);
-        assert_eq!(after.granted_by(&name("a")).into_iter().collect::<Vec<_>>(), [&name("a")]);
-        assert!(after.granted_by(&name("b")).is_empty());
-        assert!(before.loses(&after, &name("a")) && before.loses(&after, &name("b")));
-        assert!(!before.loses(&after, &name("c")) && !after.loses(&before, &name("a")));
+        assert_eq!(granted(&before, "a"), ["a", "b", "c"]);
+        assert_eq!(granted(&after, "a"), ["a"]);
+        assert!(granted(&after, "b").is_empty());
+        assert!(loses(&before, &after, "a") && loses(&before, &after, "b"));
+        assert!(!loses(&before, &after, "c") && !loses(&after, &before, "a"));
         assert!(before.grants_otherwise(&after) && after.grants_otherwise(&before));
         assert!(!before.grants_otherwise(&before));
     }
@@ -312,11 +332,11 @@ mod tests {
         let before = chain();
         let mut after = before.clone();
         after.retire(&name("table://my.**"), Some(NOW));
-        assert!(before.loses(&after, &name("table://my.app")));
-        assert!(!before.loses(&after, &name("table://other")));
+        assert!(loses(&before, &after, "table://my.app"));
+        assert!(!loses(&before, &after, "table://other"));
         after.put(stored("table://**", "B", &[]), None);
-        assert!(!before.loses(&after, &name("table://my.app")), "a part of another one");
-        assert!(before.loses(&after, &name("table://my.**")), "retired by name");
+        assert!(!loses(&before, &after, "table://my.app"), "a part of another one");
+        assert!(loses(&before, &after, "table://my.**"), "retired by name");
         assert!(before.belongs(&name("table://my.app"), &name("table://my.**")));
         assert!(!after.belongs(&name("table://my.app"), &name("table://my.**")));
     }

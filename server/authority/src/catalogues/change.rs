@@ -93,7 +93,10 @@ impl Open {
         connection: &mut PgConnection,
         after: &Arrangement,
     ) -> Result<ScopeUses, ServiceError> {
-        self.holders(connection, |held| self.scopes.loses(after, held)).await
+        let (before, after) = (self.scopes.grants(), after.grants());
+        let held = self.held(connection).await?;
+        let lost: Vec<_> = held.iter().filter(|held| before.lost(&after, held)).collect();
+        self.holders(connection, &lost).await
     }
 
     /// The tokens that hold this scope, or a part of it that is no part of another one.
@@ -102,22 +105,29 @@ impl Open {
         connection: &mut PgConnection,
         name: &ScopeName,
     ) -> Result<ScopeUses, ServiceError> {
-        self.holders(connection, |held| self.scopes.belongs(held, name)).await
+        let held = self.held(connection).await?;
+        let held: Vec<_> = held.iter().filter(|held| self.scopes.belongs(held, name)).collect();
+        self.holders(connection, &held).await
+    }
+
+    /// What tokens hold of this audience: its scopes, and parts of its patterns.
+    pub(super) async fn held(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<ScopeName>, ServiceError> {
+        let names = self.scopes.scopes().iter().map(|stored| &stored.scope.name);
+        let uris = names.clone().any(ScopeName::is_uri);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        Ok(scope_uses::held(connection, self.audience.id, &names, uris).await?)
     }
 
     async fn holders(
         &self,
         connection: &mut PgConnection,
-        wanted: impl Fn(&ScopeName) -> bool,
+        held: &[&ScopeName],
     ) -> Result<ScopeUses, ServiceError> {
-        let mut names: Vec<ScopeName> =
-            self.scopes.scopes().iter().map(|stored| stored.scope.name.clone()).collect();
-        if names.iter().any(ScopeName::is_uri) {
-            names.extend(scope_uses::held_uris(connection, self.audience.id).await?);
-        }
-        let names: Vec<String> =
-            names.iter().filter(|name| wanted(name)).map(ToString::to_string).collect();
-        Ok(scope_uses::holders(connection, self.audience.id, &names).await?)
+        let held: Vec<String> = held.iter().map(ToString::to_string).collect();
+        Ok(scope_uses::holders(connection, self.audience.id, &held).await?)
     }
 
     /// Writes the audit row of a change of one scope.

@@ -1,5 +1,7 @@
 //! Load a catalogue: the audience then has just these scopes.
 
+use std::collections::BTreeSet;
+
 use domain::{
     catalogue::{Catalogue, CatalogueChanges, ScopeName, ScopeUses, TESSERA_AUDIENCE},
     ids::AudienceId,
@@ -90,17 +92,15 @@ impl Catalogues<'_> {
         };
         let before = open.scopes.clone();
         let missing = missing(&mut *connection, &open, catalogue).await?;
-        let held: Vec<&ScopeName> =
-            missing.iter().filter(|(_, uses)| uses.count > 0).map(|(name, _)| name).collect();
-        if !held.is_empty() && !options.retire && !options.dry_run {
-            let errors = missing.iter().filter(|(_, uses)| uses.count > 0).map(|(name, uses)| {
+        if !missing.is_empty() && !options.retire && !options.dry_run {
+            let errors = missing.iter().map(|(name, uses)| {
                 let message = format!("lacks {name}, which {} tokens hold", uses.count);
                 FieldError::new("groups", message)
             });
             return Err(ServiceError::Invalid(errors.collect()));
         }
         let mut after = Arrangement::of_catalogue(catalogue);
-        after.keep_retired(&before, now, |name| held.contains(&name));
+        after.keep_retired(&before, now, |name| missing.iter().any(|(held, _)| held == name));
         let uses = open.losers(connection, &after).await?;
         let mut changes = compare(catalogue, &before, &after);
         changes.uses = uses;
@@ -158,16 +158,18 @@ async fn find(
     }
 }
 
-/// The scopes in use that the catalogue lacks, with the tokens that hold them.
+/// The scopes in use that the catalogue lacks and tokens hold, with these tokens.
 async fn missing(
     connection: &mut PgConnection,
     open: &Open,
     catalogue: &Catalogue,
 ) -> Result<Vec<(ScopeName, ScopeUses)>, ServiceError> {
+    let kept: BTreeSet<&ScopeName> = catalogue.scopes().map(|scope| &scope.name).collect();
+    let held = open.held(connection).await?;
     let mut missing = Vec::new();
     for stored in open.scopes.scopes().iter().filter(|stored| stored.retired_at.is_none()) {
         let name = &stored.scope.name;
-        if catalogue.scopes().all(|scope| scope.name != *name) {
+        if !kept.contains(name) && held.iter().any(|held| open.scopes.belongs(held, name)) {
             missing.push((name.clone(), open.holders_of(connection, name).await?));
         }
     }

@@ -11,18 +11,24 @@ use super::{StoreError, secrets::parse_all};
 /// Most tokens that are named.
 const NAMED_MAX: i64 = 50;
 
-/// Every URI that a token of this audience holds and that was not deleted.
-pub(crate) async fn held_uris(
+/// What tokens of this audience that were not deleted hold: of these scopes, and of URIs (if wished)
+/// everything.
+pub(crate) async fn held(
     connection: &mut PgConnection,
     audience: AudienceId,
+    scopes: &[String],
+    uris: bool,
 ) -> Result<Vec<ScopeName>, StoreError> {
     let held = sqlx::query_scalar!(
         r#"SELECT DISTINCT held AS "held!"
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
              CROSS JOIN LATERAL unnest(t.scopes) AS held
-            WHERE ta.audience_id = $1 AND held LIKE '%://%' ORDER BY 1"#,
+            WHERE ta.audience_id = $1 AND (held = ANY($2) OR ($3 AND held LIKE '%://%'))
+            ORDER BY 1"#,
         audience.0,
+        scopes,
+        uris,
     )
     .fetch_all(connection)
     .await?;

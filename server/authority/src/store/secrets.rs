@@ -70,7 +70,8 @@ pub(crate) async fn facts(
                           FROM token_audiences ta
                           JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
                                        AND c.retired_at IS NOT NULL
-                         WHERE ta.token_id = t.id) AS "retired!"
+                         WHERE ta.token_id = t.id
+                           AND array_to_string(t.scopes, ' ') LIKE '%://%') AS "retired!"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
