@@ -205,6 +205,60 @@ fn scopes_are_loaded_from_a_file_and_listed() {
 }
 
 #[test]
+fn audience_gets_its_scopes_from_an_openapi_document_and_loses_them_again() {
+    let server = Server::start();
+    server.admin();
+    let document = "openapi: 3.1.0\ninfo: {title: Rivers, version: '1'}\npaths:\n  /rivers:\n    \
+        get: {tags: [rivers], summary: List rivers}\n    post: {tags: [rivers], summary: Add a river}\n";
+    let import = |flags: &[&str]| {
+        let command = ["scopes", "import-openapi", "-", "--audience", "rivers"];
+        server.cli(&[&command[..], flags].concat()).input(document).run()
+    };
+    let looked = import(&["--dry-run"]);
+    assert!(
+        looked.stderr.contains("Would load the audience rivers. Scopes: 2 added"),
+        "{}",
+        looked.stderr
+    );
+    assert!(looked.ok().contains("rivers:write"));
+    assert!(server.run(&["audience", "delete", "rivers"]).refused(1).contains("no such audience"));
+    let changes = json_of(&import(&["--json"]).ok());
+    assert_eq!(changes["added"], json!(["rivers:read", "rivers:write"]));
+    server.token("workspace-1", "ci", "rivers", &["rivers:write"]);
+
+    let retire = |flags: &[&str]| {
+        let command = ["scopes", "retire", "rivers:read", "--audience", "rivers", "--json"];
+        json_of(&server.run(&[&command[..], flags].concat()).ok())
+    };
+    let looked = retire(&["--dry-run"]);
+    assert_eq!(looked["uses"]["tokens"][0]["name"], "ci", "{looked}");
+    assert!(looked["scope"]["retired_at"].is_null());
+    assert!(retire(&[])["scope"]["retired_at"].is_string());
+    server.run(&["scopes", "unretire", "rivers:read", "--audience", "rivers"]).ok();
+    let line = server.run(&["scopes", "delete", "rivers:write", "--audience", "rivers"]).refused(1);
+    assert!(line.contains("1 token holds it"), "{line}");
+    let line = server.run(&["scopes", "delete", "rivers:read", "--audience", "rivers"]).refused(1);
+    assert!(line.contains("rivers:write implies it"), "{line}");
+
+    server.run(&["audience", "create", "queries", "--name", "Queries"]).ok();
+    server
+        .run(&["scopes", "add", "table://my.**", "--audience", "queries", "--group", "Tables"])
+        .ok();
+    let all = json_of(&server.run(&["audience", "list", "--json"]).ok());
+    let queries =
+        all.as_array().and_then(|all| all.iter().find(|one| one["audience"] == "queries"));
+    assert_eq!(queries.map(|queries| &queries["version"]), Some(&json!(2)), "{all}");
+    server.run(&["scopes", "delete", "table://my.**", "--audience", "queries"]).ok();
+    server.run(&["audience", "delete", "queries"]).ok();
+    let line = server
+        .cli(&["scopes", "import-openapi", "-", "--audience", "x"])
+        .input("swagger: '2.0'")
+        .run()
+        .refused(1);
+    assert!(line.contains("is not an OpenAPI document of version 3.0 or 3.1"), "{line}");
+}
+
+#[test]
 fn description_and_completions_need_no_instance() {
     let folder = open_folder();
     let document = Tessera::new(&["openapi"]).folder(folder.path()).run().ok();

@@ -99,7 +99,8 @@ pub struct Facts {
     pub audiences: Vec<AudienceSlug>,
     /// Its scopes as granted.
     pub scopes: Vec<ScopeName>,
-    /// Its scopes and all that they imply.
+    /// Its scopes and all that they imply, as far as the catalogues of its audiences know them now:
+    /// exact names and URI patterns.
     pub granted: Vec<ScopeName>,
     /// The switch.
     pub enabled: bool,
@@ -129,6 +130,12 @@ impl Facts {
         self.user.id
     }
 
+    /// Whether this scope is granted: an exact name itself, a URI or a pattern by one pattern that
+    /// covers all of it.
+    pub fn grants(&self, scope: &ScopeName) -> bool {
+        self.granted.iter().any(|granted| granted.covers(scope))
+    }
+
     /// Decides. The order is part of the API: the first check that fails names the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
         let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
@@ -156,7 +163,7 @@ impl Facts {
         if demand.audience.as_ref().is_some_and(|audience| !self.audiences.contains(audience)) {
             return DecisionCode::AudienceMismatch;
         }
-        if demand.scopes.iter().any(|scope| !self.granted.contains(scope)) {
+        if demand.scopes.iter().any(|scope| !self.grants(scope)) {
             return DecisionCode::InsufficientScope;
         }
         DecisionCode::Valid
@@ -228,6 +235,27 @@ mod tests {
     #[test]
     fn granted_scope_of_the_audience_is_valid() {
         assert_eq!(facts().decide(&demand("default", "rivers:read"), NOW), DecisionCode::Valid);
+    }
+
+    #[test]
+    fn pattern_is_granted_only_when_all_of_it_is_held() {
+        let granted = ["table://my.app.**", "level://*"];
+        let granted = granted.map(|scope| scope.parse().unwrap()).to_vec();
+        let facts = Facts { granted, ..facts() };
+        for (scope, expected) in [
+            ("table://my.app.test", DecisionCode::Valid),
+            ("table://my.app.*", DecisionCode::Valid),
+            ("table://my.app.**", DecisionCode::Valid),
+            ("table://my.*.test", DecisionCode::InsufficientScope),
+            ("table://**", DecisionCode::InsufficientScope),
+            ("level://admin", DecisionCode::Valid),
+            // As a text it is one that the held pattern stands for; as a pattern it is wider.
+            ("level://**", DecisionCode::InsufficientScope),
+            ("level://my.app.test", DecisionCode::InsufficientScope),
+            ("my.app.test", DecisionCode::InsufficientScope),
+        ] {
+            assert_eq!(facts.decide(&demand("default", scope), NOW), expected, "{scope}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod problem;
 pub mod roles;
 pub mod rotation;
+pub mod scope_pattern;
 pub mod session;
 pub mod tags;
 pub mod token;

@@ -39,7 +39,10 @@ pub use audit::{
     KnownHead,
 };
 pub use authority::{Authority, Settings};
-pub use catalogues::{Catalogues, LoadedCatalogue, file as catalogue_file};
+pub use catalogues::{
+    AudienceChange, Catalogues, LoadOptions, NewAudience, NewScope, Retired, ScopeChange,
+    file as catalogue_file, openapi,
+};
 pub use context::{Actor, OpContext, Surface};
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};

@@ -10,6 +10,7 @@
 
 mod admin;
 mod audit;
+mod audience;
 mod completions;
 mod config;
 mod doctor;
@@ -60,7 +61,10 @@ enum Command {
     /// Create and list workspaces
     #[command(subcommand)]
     Workspace(workspace::Command),
-    /// Load and list what tokens can be made for
+    /// Make, list and delete audiences: the APIs that tokens can be made for
+    #[command(subcommand)]
+    Audience(audience::Command),
+    /// Manage the scopes of audiences
     #[command(subcommand)]
     Scopes(scopes::Command),
     /// Bring the database's schema up to date
@@ -93,6 +97,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => asking(flags, |config| audit::run(command, config)),
         Command::Token(command) => asking(flags, |config| token::run(command, config)),
         Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
+        Command::Audience(command) => asking(flags, |config| audience::run(command, config)),
         Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),
         Command::Migrate => asking(flags, migrate::run),
         Command::Doctor(arguments) => {

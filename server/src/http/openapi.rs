@@ -118,10 +118,14 @@ mod tests {
         operations.sort();
         insta::assert_snapshot!(operations.join("\n"), @r#"
         delete /api/v1/self "deleteSelf"
+        delete /api/v1/audiences/{slug} "deleteAudience"
+        delete /api/v1/audiences/{slug}/scopes/{name} "deleteScope"
         delete /api/v1/tokens/{id} "deleteToken"
         delete /api/v1/tokens/{id}/grace "endGrace"
         get /api/v1/audiences "listAudiences"
         get /api/v1/audit "listAudit"
+        get /api/v1/audiences/{slug} "showAudience"
+        get /api/v1/audiences/{slug}/scopes "listScopes"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
         get /api/v1/tokens/{id}/usage "showTokenUsage"
@@ -139,10 +143,17 @@ mod tests {
         post /api/v1/tokens/{id}/expire "expireToken"
         post /api/v1/tokens/{id}/reveal "revealToken"
         post /api/v1/tokens/{id}/rotate "rotateToken"
+        patch /api/v1/audiences/{slug} "changeAudience"
+        patch /api/v1/audiences/{slug}/scopes/{name} "changeScope"
+        post /api/v1/audiences "createAudience"
+        post /api/v1/audiences/{slug}/scopes "addScope"
+        post /api/v1/audiences/{slug}/scopes/{name}/retire "retireScope"
+        post /api/v1/audiences/{slug}/scopes/{name}/unretire "unretireScope"
         post /api/v1/verify "verify"
         post /api/v1/workspaces/{ws}/tokens "createToken"
         post /api/v1/workspaces/{ws}/tokens/bulk "bulkTokens"
         post /api/v1/workspaces/{ws}/tokens/import "importTokens"
+        put /api/v1/audiences/{slug}/catalogue "loadCatalogue"
         "#);
     }
 

@@ -1,7 +1,5 @@
 //! The tree of a token that exists: what it was granted, and what comes along.
 
-use std::collections::BTreeSet;
-
 use domain::{
     catalogue::{Catalogue, Scope, ScopeGroup, ScopeName},
     token::Token,
@@ -30,34 +28,21 @@ pub fn ScopeList(
         total += count.total;
     }
     let retired = retired(&chosen, &catalogues);
+    let parts = parts(&chosen, &catalogues);
     let groups = RwSignal::new(None::<bool>);
     let sections = catalogues
         .into_iter()
         .enumerate()
         .map(|(index, catalogue)| audience(&catalogue, index, &chosen, groups))
         .collect_view();
-    let retired = (!retired.is_empty()).then(|| {
-        let items = retired
-            .into_iter()
-            .map(|name| {
-                view! {
-                    <li class="scope is-granted">
-                        {mark(true)}
-                        <span class="scope-name">{name.to_string()}</span>
-                        <p class="scope-text">
-                            "No catalogue knows this scope any more: it grants nothing."
-                        </p>
-                    </li>
-                }
-            })
-            .collect_view();
-        view! {
-            <section class="scope-audience" aria-labelledby="retired-title">
-                <h3 class="scope-audience-title" id="retired-title">"No longer known"</h3>
-                <ul class="scopes">{items}</ul>
-            </section>
-        }
-    });
+    let parts =
+        beside("parts", "Parts of patterns", "A part of a pattern that its catalogue has.", parts);
+    let retired = beside(
+        "retired",
+        "No longer known",
+        "No catalogue knows this scope any more: it grants nothing.",
+        retired,
+    );
     view! {
         <section class="field scope-tree is-readonly" id="scopes" aria-labelledby="scopes-title">
             <h2 class="label" id="scopes-title">"Scopes"</h2>
@@ -78,17 +63,57 @@ pub fn ScopeList(
                     </p>
                 </div>
                 {sections}
+                {parts}
                 {retired}
             </div>
         </section>
     }
 }
 
+/// A section of scopes that have no place in a tree; none for no scopes.
+fn beside(
+    id: &'static str,
+    title: &'static str,
+    text: &'static str,
+    names: Vec<ScopeName>,
+) -> Option<impl IntoView> {
+    if names.is_empty() {
+        return None;
+    }
+    let items = names
+        .into_iter()
+        .map(|name| {
+            view! {
+                <li class="scope is-granted">
+                    {mark(true)}
+                    <span class="scope-name">{name.to_string()}</span>
+                    <p class="scope-text">{text}</p>
+                </li>
+            }
+        })
+        .collect_view();
+    let id = format!("{id}-title");
+    Some(view! {
+        <section class="scope-audience" aria-labelledby=id.clone()>
+            <h3 class="scope-audience-title" id=id.clone()>{title}</h3>
+            <ul class="scopes">{items}</ul>
+        </section>
+    })
+}
+
+/// Scopes that the token holds as a part of a pattern.
+fn parts(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<ScopeName> {
+    let part = |name: &ScopeName| {
+        catalogues.iter().any(|catalogue| catalogue.declares(name))
+            && catalogues.iter().flat_map(Catalogue::scopes).all(|scope| scope.name != *name)
+    };
+    chosen.iter().filter(|name| part(name)).cloned().collect()
+}
+
 /// Scopes that the token holds and that no catalogue of its audiences knows.
 fn retired(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<ScopeName> {
-    let known: BTreeSet<_> =
-        catalogues.iter().flat_map(Catalogue::scopes).map(|scope| &scope.name).collect();
-    chosen.iter().filter(|name| !known.contains(name)).cloned().collect()
+    let known = |name: &ScopeName| catalogues.iter().any(|catalogue| catalogue.declares(name));
+    chosen.iter().filter(|name| !known(name)).cloned().collect()
 }
 
 fn audience(

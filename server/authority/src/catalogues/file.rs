@@ -1,4 +1,4 @@
-//! A catalogue as a file: TOML of the shape of [`Catalogue`].
+//! A catalogue as a file: TOML, or JSON, of the shape of [`Catalogue`].
 //!
 //! ```toml
 //! audience = "default"
@@ -23,6 +23,9 @@ pub enum FileError {
     /// Not TOML, or not of a catalogue's shape; says where.
     #[error("{0}")]
     Form(#[from] toml::de::Error),
+    /// Not JSON, or not of a catalogue's shape; says where.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
     /// The parts do not fit together.
     #[error("{0}")]
     Catalogue(#[from] CatalogueError),
@@ -38,6 +41,19 @@ pub fn parse_toml(text: &str) -> Result<Catalogue, FileError> {
     Ok(catalogue)
 }
 
+/// Reads and checks a catalogue of either form. No TOML begins with a brace.
+///
+/// # Errors
+/// [`FileError`], whose text names the line or the scope at fault.
+pub fn parse(text: &str) -> Result<Catalogue, FileError> {
+    if !text.trim_start().starts_with('{') {
+        return parse_toml(text);
+    }
+    let catalogue: Catalogue = serde_json::from_str(text)?;
+    catalogue.check()?;
+    Ok(catalogue)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -48,6 +64,9 @@ mod tests {
     fn seeds_are_catalogues() {
         for seed in super::super::SEEDS {
             let catalogue = parse_toml(seed).unwrap();
+            let json = serde_json::to_string(&catalogue).unwrap();
+            assert_eq!(parse(&json).unwrap(), catalogue);
+            assert_eq!(parse(seed).unwrap(), catalogue);
             assert!(catalogue.scopes().all(|scope| !scope.description.as_ref().is_empty()));
         }
     }
@@ -67,6 +86,7 @@ mod tests {
         #[test]
         fn reading_any_text_never_panics(text in any::<String>()) {
             let _ = parse_toml(&text);
+            let _ = parse(&text);
         }
     }
 }

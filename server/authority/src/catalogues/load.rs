@@ -1,114 +1,205 @@
 //! Load a catalogue: the audience then has just these scopes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Catalogue, Scope},
+    catalogue::{Catalogue, CatalogueChanges, ScopeName, ScopeUses, TESSERA_AUDIENCE},
     ids::AudienceId,
+    names::AudienceSlug,
     problem::FieldError,
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::Catalogues;
+use super::{Catalogues, arrangement::Arrangement, change::Open};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{audit::insert_revision, catalogues as store},
+    store::catalogues::{self as store, StoredAudience},
 };
 
-/// What loading a catalogue changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadedCatalogue {
-    /// Scopes that are new.
-    pub added: usize,
-    /// Scopes that are described, grouped or implied otherwise than before.
-    pub changed: usize,
-    /// Scopes that are gone.
-    pub removed: usize,
+/// How a catalogue is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Only tell what would change.
+    pub dry_run: bool,
+    /// Retire missing scopes that tokens hold, instead of refusing the catalogue.
+    pub retire: bool,
+    /// The version that the audience must have.
+    pub expected: Option<i64>,
 }
 
 impl Catalogues<'_> {
-    /// Makes or replaces the catalogue of an audience.
+    /// Makes or replaces the catalogue of an audience. Scopes that are missing are gone; those that
+    /// tokens hold are retired, if that is wished.
     ///
     /// # Errors
     /// `Invalid` with the field `groups` when the parts do not fit together, or when a scope that is
-    /// missing is held by tokens: it would be taken from them without a word.
+    /// missing is held by tokens: it would be taken from them without a word. `PreconditionFailed`.
     pub async fn load(
         &self,
         ctx: &OpContext,
         catalogue: Catalogue,
-    ) -> Result<LoadedCatalogue, ServiceError> {
+        options: LoadOptions,
+    ) -> Result<CatalogueChanges, ServiceError> {
         ctx.manages_instance()?;
         catalogue.check().map_err(|error| ServiceError::invalid("groups", error))?;
-        if catalogue.audience.as_ref() == domain::catalogue::TESSERA_AUDIENCE {
+        if catalogue.audience.as_ref() == TESSERA_AUDIENCE {
             return Err(ServiceError::invalid(
                 "audience",
                 "tessera is Tessera's own: its scopes come with the program",
             ));
         }
         let mut transaction = self.inner.begin().await?;
-        let (audience, loaded) = self.replace(&mut transaction, &catalogue, ctx.now).await?;
+        let open = find(&mut transaction, &catalogue.audience, options.expected).await?;
+        let (id, changes) =
+            self.replace(&mut transaction, open, &catalogue, options, ctx.now).await?;
+        if options.dry_run {
+            transaction.rollback().await?;
+            return Ok(changes);
+        }
         let change = Change {
             workspace: None,
             action: "catalogue.load",
-            subject_id: Some(audience.0),
+            subject_id: Some(id.0),
             subject_name: catalogue.audience.as_ref(),
             before: None,
             after: Some(serde_json::json!({
-                "added": loaded.added, "changed": loaded.changed, "removed": loaded.removed,
+                "added": changes.added, "changed": changes.changed,
+                "retired": changes.retired, "removed": changes.removed,
+                "tokens_concerned": changes.uses.count,
             })),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(loaded)
+        Ok(changes)
     }
 
+    /// Replaces the scopes of an audience that is locked, or of one that is not there yet.
     pub(super) async fn replace(
+        &self,
+        connection: &mut PgConnection,
+        open: Option<Open>,
+        catalogue: &Catalogue,
+        options: LoadOptions,
+        now: OffsetDateTime,
+    ) -> Result<(AudienceId, CatalogueChanges), ServiceError> {
+        let version = open.as_ref().map_or(0, |open| open.audience.version);
+        let new = open.is_none();
+        let mut open = match open {
+            Some(open) => open,
+            None => self.make(connection, catalogue, now).await?,
+        };
+        let before = open.scopes.clone();
+        let missing = missing(&mut *connection, &open, catalogue).await?;
+        if !missing.is_empty() && !options.retire && !options.dry_run {
+            let errors = missing.iter().map(|(name, uses)| {
+                let message = format!("lacks {name}, which {} tokens hold", uses.count);
+                FieldError::new("groups", message)
+            });
+            return Err(ServiceError::Invalid(errors.collect()));
+        }
+        let mut after = Arrangement::of_catalogue(catalogue);
+        after.keep_retired(&before, now, |name| missing.iter().any(|(held, _)| held == name));
+        let uses = open.losers(connection, &after).await?;
+        let mut changes = compare(catalogue, &before, &after);
+        changes.uses = uses;
+        changes.dry_run = options.dry_run;
+        changes.version = version;
+        let renamed = open.audience.name != catalogue.name
+            || open.audience.description != catalogue.description;
+        if new || before != after || renamed {
+            open.audience.name.clone_from(&catalogue.name);
+            open.audience.description.clone_from(&catalogue.description);
+            // Saving makes the next one of it: of a new audience, the first.
+            open.audience.version = version;
+            open.save(connection, after, now).await?;
+        }
+        if !options.dry_run {
+            changes.version = open.audience.version;
+        }
+        Ok((open.audience.id, changes))
+    }
+
+    async fn make(
         &self,
         connection: &mut PgConnection,
         catalogue: &Catalogue,
         now: OffsetDateTime,
-    ) -> Result<(AudienceId, LoadedCatalogue), ServiceError> {
-        let stored = store::by_slug(connection, &catalogue.audience).await?;
-        let new_id = AudienceId(self.inner.uuid(now));
-        let audience = store::upsert_audience(connection, new_id, catalogue, now).await?;
-        let before: BTreeMap<String, Scope> = stored
-            .iter()
-            .flat_map(|stored| stored.catalogue.scopes())
-            .map(|scope| (scope.name.to_string(), scope.clone()))
-            .collect();
-        let removed: Vec<String> = before
-            .keys()
-            .filter(|name| catalogue.scopes().all(|scope| scope.name.as_ref() != name.as_str()))
-            .cloned()
-            .collect();
-        let held = store::holders(connection, audience, &removed).await?;
-        if !held.is_empty() {
-            let errors = held.into_iter().map(|(scope, holders)| {
-                FieldError::new("groups", format!("lacks {scope}, which {holders} tokens hold"))
-            });
-            return Err(ServiceError::Invalid(errors.collect()));
+    ) -> Result<Open, ServiceError> {
+        let audience = StoredAudience {
+            id: AudienceId(self.inner.uuid(now)),
+            slug: catalogue.audience.clone(),
+            name: catalogue.name.clone(),
+            description: catalogue.description.clone(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        if store::insert_audience(connection, &audience).await? {
+            return Ok(Open { audience, scopes: Arrangement::default() });
         }
-        store::delete_scopes(connection, audience, &removed).await?;
-        let mut loaded = LoadedCatalogue { removed: removed.len(), ..LoadedCatalogue::default() };
-        let mut position = 0;
-        for group in &catalogue.groups {
-            for scope in &group.scopes {
-                match before.get(scope.name.as_ref()) {
-                    None => loaded.added += 1,
-                    Some(old) if old != scope => loaded.changed += 1,
-                    Some(_) => {}
-                }
-                store::upsert_scope(connection, audience, catalogue, group, scope, position)
-                    .await?;
-                position += 1;
-            }
+        // Another server made it at this moment.
+        Open::any(connection, &catalogue.audience).await?.ok_or(ServiceError::PreconditionFailed)
+    }
+}
+
+/// Locks the audience, if it is there.
+async fn find(
+    connection: &mut PgConnection,
+    slug: &AudienceSlug,
+    expected: Option<i64>,
+) -> Result<Option<Open>, ServiceError> {
+    match Open::of(connection, slug, expected).await {
+        Ok(open) => Ok(Some(open)),
+        Err(ServiceError::NotFound(_)) if expected.is_none() => Ok(None),
+        Err(ServiceError::NotFound(_)) => Err(ServiceError::PreconditionFailed),
+        Err(error) => Err(error),
+    }
+}
+
+/// The scopes in use that the catalogue lacks and tokens hold, with these tokens.
+async fn missing(
+    connection: &mut PgConnection,
+    open: &Open,
+    catalogue: &Catalogue,
+) -> Result<Vec<(ScopeName, ScopeUses)>, ServiceError> {
+    let kept: BTreeSet<&ScopeName> = catalogue.scopes().map(|scope| &scope.name).collect();
+    let held = open.held(connection).await?;
+    let mut missing = Vec::new();
+    for stored in open.scopes.scopes().iter().filter(|stored| stored.retired_at.is_none()) {
+        let name = &stored.scope.name;
+        if !kept.contains(name) && held.iter().any(|held| open.scopes.belongs(held, name)) {
+            missing.push((name.clone(), open.holders_of(connection, name).await?));
         }
-        // What a scope implies may have become less.
-        if loaded.removed + loaded.changed > 0 {
-            insert_revision(connection, "catalogue", audience.0, now).await?;
-        }
-        Ok((audience, loaded))
+    }
+    Ok(missing)
+}
+
+fn compare(catalogue: &Catalogue, before: &Arrangement, after: &Arrangement) -> CatalogueChanges {
+    let names = |wanted: &dyn Fn(&ScopeName) -> bool, arrangement: &Arrangement| {
+        let names = arrangement.scopes().iter().map(|stored| &stored.scope.name);
+        names.filter(|name| wanted(name)).cloned().collect::<Vec<_>>()
+    };
+    let active = |arrangement: &Arrangement, name: &ScopeName| {
+        arrangement.get(name).is_some_and(|stored| stored.retired_at.is_none())
+    };
+    CatalogueChanges {
+        audience: catalogue.audience.clone(),
+        dry_run: false,
+        version: 0,
+        added: names(&|name| active(after, name) && !active(before, name), after),
+        changed: names(
+            &|name| {
+                active(after, name) && active(before, name) && before.get(name) != after.get(name)
+            },
+            after,
+        ),
+        retired: names(
+            &|name| active(before, name) && after.get(name).is_some() && !active(after, name),
+            before,
+        ),
+        removed: names(&|name| after.get(name).is_none(), before),
+        uses: ScopeUses::default(),
     }
 }

@@ -1,15 +1,35 @@
 //! Audiences and their scopes.
+//!
+//! Reading is open to whoever is known (`show`); changing is for those who manage the instance. Every
+//! change works on the whole [`arrangement`] of an audience, which is pure, and is written by
+//! [`change`]: one place locks, compares versions, computes what scopes imply and tells replicas.
 
+mod arrangement;
+mod audience_change;
+mod audience_create;
+mod audience_delete;
+mod change;
 pub mod file;
 mod load;
+pub mod openapi;
+mod scope_add;
+mod scope_change;
+mod scope_delete;
+mod scope_retire;
+mod show;
 
-pub use load::LoadedCatalogue;
+pub use audience_change::AudienceChange;
+pub use audience_create::NewAudience;
+pub use load::LoadOptions;
+pub use scope_add::NewScope;
+pub use scope_change::ScopeChange;
+pub use scope_retire::Retired;
 
-use domain::catalogue::Catalogue;
+use domain::catalogue::TESSERA_AUDIENCE;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{OpContext, ServiceError, authority::Inner, store::catalogues as store};
+use crate::{ServiceError, authority::Inner};
 
 /// The catalogues that a new instance starts with.
 const SEEDS: [&str; 2] =
@@ -22,15 +42,6 @@ pub struct Catalogues<'a> {
 }
 
 impl Catalogues<'_> {
-    /// Every catalogue: `default` first and `tessera` last, the others by name. Whoever is known may
-    /// see them: a scope's name is no secret.
-    pub async fn list(&self, ctx: &OpContext) -> Result<Vec<Catalogue>, ServiceError> {
-        ctx.authenticated()?;
-        let mut connection = self.inner.connection().await?;
-        let stored = store::all(&mut connection).await?;
-        Ok(stored.into_iter().map(|stored| stored.catalogue).collect())
-    }
-
     /// Puts the catalogues of a new instance where there are none yet. What an operator loaded
     /// under the same name stays; Tessera's own is kept up with this build.
     pub(crate) async fn seed(
@@ -40,10 +51,13 @@ impl Catalogues<'_> {
     ) -> Result<(), ServiceError> {
         for seed in SEEDS {
             let catalogue = file::parse_toml(seed).map_err(ServiceError::internal)?;
-            let own = catalogue.audience.as_ref() == domain::catalogue::TESSERA_AUDIENCE;
-            let stored = store::by_slug(connection, &catalogue.audience).await?;
-            if stored.is_none_or(|stored| own && stored.catalogue != catalogue) {
-                self.replace(connection, &catalogue, now).await?;
+            let own = catalogue.audience.as_ref() == TESSERA_AUDIENCE;
+            let open = change::Open::any(connection, &catalogue.audience).await?;
+            if open.is_none() || own {
+                // A scope that a later build has no more is granted to nobody: its holders keep it
+                // by name alone.
+                let options = LoadOptions { retire: true, ..LoadOptions::default() };
+                self.replace(connection, open, &catalogue, options, now).await?;
             }
         }
         Ok(())

@@ -1,124 +1,295 @@
 //! Audiences and their scopes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::{Catalogue, Risk, Scope, ScopeGroup, ScopeName},
     ids::AudienceId,
-    names::AudienceSlug,
+    names::{AudienceSlug, Description, DisplayName},
 };
+use serde_json::{Value, json};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, secrets::parse_all};
 
-/// An audience with its id.
+/// An audience with what tokens can be made for.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredCatalogue {
     pub(crate) id: AudienceId,
+    /// Its scopes but for the retired ones.
     pub(crate) catalogue: Catalogue,
+    /// The names of the retired ones.
+    pub(crate) retired: Vec<ScopeName>,
+}
+
+impl StoredCatalogue {
+    /// Whether a token of this audience can be given this scope.
+    pub(crate) fn declares(&self, name: &ScopeName) -> bool {
+        self.catalogue.declares(name) && !self.retired.contains(name)
+    }
+}
+
+/// An audience without its scopes.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAudience {
+    pub(crate) id: AudienceId,
+    pub(crate) slug: AudienceSlug,
+    pub(crate) name: DisplayName,
+    pub(crate) description: Description,
+    pub(crate) version: i64,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) updated_at: OffsetDateTime,
+}
+
+/// A scope as it is stored; its place is the one that it has among others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredScope {
+    pub(crate) scope: Scope,
+    pub(crate) group: DisplayName,
+    pub(crate) group_description: Description,
+    pub(crate) retired_at: Option<OffsetDateTime>,
+}
+
+struct AudienceRow {
+    id: Uuid,
+    slug: String,
+    name: String,
+    description: String,
+    version: i64,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+struct ScopeRow {
+    audience_id: Uuid,
+    name: String,
+    description: String,
+    risk: String,
+    implies: Vec<String>,
+    group_name: String,
+    group_description: String,
+    retired_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<AudienceRow> for StoredAudience {
+    type Error = StoreError;
+
+    fn try_from(row: AudienceRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::corrupt(column, row.id);
+        Ok(Self {
+            id: row.id.into(),
+            slug: row.slug.parse().map_err(|_| corrupt("audiences.slug"))?,
+            name: row.name.parse().map_err(|_| corrupt("audiences.name"))?,
+            description: row.description.parse().map_err(|_| corrupt("audiences.description"))?,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl TryFrom<ScopeRow> for StoredScope {
+    type Error = StoreError;
+
+    fn try_from(row: ScopeRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::corrupt(column, &row.name);
+        Ok(Self {
+            scope: Scope {
+                name: row.name.parse().map_err(|_| corrupt("scopes.name"))?,
+                description: row.description.parse().map_err(|_| corrupt("scopes.description"))?,
+                risk: parse_risk(&row.risk).ok_or_else(|| corrupt("scopes.risk"))?,
+                implies: parse_all(&row.implies).ok_or_else(|| corrupt("scopes.implies"))?,
+            },
+            group: row.group_name.parse().map_err(|_| corrupt("scopes.group_name"))?,
+            group_description: row
+                .group_description
+                .parse()
+                .map_err(|_| corrupt("scopes.group_description"))?,
+            retired_at: row.retired_at,
+        })
+    }
 }
 
 /// Every audience with its scopes: `default` first and `tessera` last, the others by name.
 pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<StoredCatalogue>, StoreError> {
-    let audiences = sqlx::query!(
-        "SELECT id, slug, name, description FROM audiences
-          ORDER BY (slug = 'default') DESC, (slug = 'tessera'), lower(name), slug"
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let rows = sqlx::query!(
-        "SELECT audience_id, name, description, risk, implies, group_name, group_description
+    let audiences = audiences(&mut *connection).await?;
+    let rows = sqlx::query_as!(
+        ScopeRow,
+        "SELECT audience_id, name, description, risk, implies, group_name, group_description, retired_at
            FROM scopes ORDER BY audience_id, position, name"
     )
     .fetch_all(connection)
     .await?;
-    let mut groups: BTreeMap<Uuid, Vec<ScopeGroup>> = BTreeMap::new();
+    let mut scopes: BTreeMap<Uuid, Vec<StoredScope>> = BTreeMap::new();
     for row in rows {
-        let corrupt = |column| StoreError::corrupt(column, &row.name);
-        let scope = Scope {
-            name: row.name.parse().map_err(|_| corrupt("scopes.name"))?,
-            description: row.description.parse().map_err(|_| corrupt("scopes.description"))?,
-            risk: parse_risk(&row.risk).ok_or_else(|| corrupt("scopes.risk"))?,
-            implies: parse_names(&row.implies).ok_or_else(|| corrupt("scopes.implies"))?,
-        };
-        let groups = groups.entry(row.audience_id).or_default();
-        match groups.last_mut() {
-            Some(group) if group.name.as_ref() == row.group_name => group.scopes.push(scope),
-            _ => groups.push(ScopeGroup {
-                name: row.group_name.parse().map_err(|_| corrupt("scopes.group_name"))?,
-                description: row
-                    .group_description
-                    .parse()
-                    .map_err(|_| corrupt("scopes.group_description"))?,
-                scopes: vec![scope],
-            }),
+        scopes.entry(row.audience_id).or_default().push(row.try_into()?);
+    }
+    let with_scopes = |audience: StoredAudience| {
+        let scopes = scopes.remove(&audience.id.0).unwrap_or_default();
+        StoredCatalogue::of(&audience, scopes)
+    };
+    Ok(audiences.into_iter().map(with_scopes).collect())
+}
+
+impl StoredCatalogue {
+    /// Puts together what is in use; what is retired is not implied either.
+    pub(crate) fn of(audience: &StoredAudience, scopes: Vec<StoredScope>) -> Self {
+        let (retired, active): (Vec<_>, Vec<_>) =
+            scopes.into_iter().partition(|stored| stored.retired_at.is_some());
+        let retired: BTreeSet<ScopeName> =
+            retired.into_iter().map(|stored| stored.scope.name).collect();
+        let mut groups: Vec<ScopeGroup> = Vec::new();
+        for mut stored in active {
+            stored.scope.implies.retain(|name| !retired.contains(name));
+            match groups.last_mut() {
+                Some(group) if group.name == stored.group => group.scopes.push(stored.scope),
+                _ => groups.push(ScopeGroup {
+                    name: stored.group,
+                    description: stored.group_description,
+                    scopes: vec![stored.scope],
+                }),
+            }
+        }
+        Self {
+            id: audience.id,
+            catalogue: Catalogue {
+                audience: audience.slug.clone(),
+                name: audience.name.clone(),
+                description: audience.description.clone(),
+                groups,
+            },
+            retired: retired.into_iter().collect(),
         }
     }
-    audiences
-        .into_iter()
-        .map(|row| {
-            let corrupt = |column| StoreError::corrupt(column, row.id);
-            Ok(StoredCatalogue {
-                id: row.id.into(),
-                catalogue: Catalogue {
-                    audience: row.slug.parse().map_err(|_| corrupt("audiences.slug"))?,
-                    name: row.name.parse().map_err(|_| corrupt("audiences.name"))?,
-                    description: row
-                        .description
-                        .parse()
-                        .map_err(|_| corrupt("audiences.description"))?,
-                    groups: groups.remove(&row.id).unwrap_or_default(),
-                },
-            })
-        })
-        .collect()
 }
 
-/// Makes or renames an audience; locks its row until the transaction ends. Returns its id.
-pub(crate) async fn upsert_audience(
+/// Every audience, in the order of [`all`].
+pub(crate) async fn audiences(
     connection: &mut PgConnection,
-    new_id: AudienceId,
-    catalogue: &Catalogue,
-    now: OffsetDateTime,
-) -> Result<AudienceId, StoreError> {
-    let id = sqlx::query_scalar!(
-        "INSERT INTO audiences (id, slug, name, description, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $5)
-         ON CONFLICT (slug) DO UPDATE SET name = excluded.name, description = excluded.description,
-                                          updated_at = excluded.updated_at
-         RETURNING id",
-        new_id.0,
-        catalogue.audience.as_ref(),
-        catalogue.name.as_ref(),
-        catalogue.description.as_ref(),
-        now,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(id.into())
-}
-
-/// Tokens that hold any of these scopes of an audience and were not deleted, by scope.
-pub(crate) async fn holders(
-    connection: &mut PgConnection,
-    audience: AudienceId,
-    scopes: &[String],
-) -> Result<Vec<(String, i64)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT held AS "held!", count(*) AS "holders!"
-             FROM token_audiences ta
-             JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
-             CROSS JOIN LATERAL unnest(t.scopes) AS held
-            WHERE ta.audience_id = $1 AND held = ANY($2)
-            GROUP BY held ORDER BY held"#,
-        audience.0,
-        scopes,
+) -> Result<Vec<StoredAudience>, StoreError> {
+    sqlx::query_as!(
+        AudienceRow,
+        "SELECT id, slug, name, description, version, created_at, updated_at FROM audiences
+          ORDER BY (slug = 'default') DESC, (slug = 'tessera'), lower(name), slug"
     )
     .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// The audience of this slug.
+pub(crate) async fn audience(
+    connection: &mut PgConnection,
+    slug: &AudienceSlug,
+) -> Result<Option<StoredAudience>, StoreError> {
+    sqlx::query_as!(
+        AudienceRow,
+        "SELECT id, slug, name, description, version, created_at, updated_at
+           FROM audiences WHERE slug = $1",
+        slug.as_ref(),
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
+/// The same, locked until the transaction ends: changes of one audience follow each other.
+pub(crate) async fn lock_audience(
+    connection: &mut PgConnection,
+    slug: &AudienceSlug,
+) -> Result<Option<StoredAudience>, StoreError> {
+    sqlx::query_as!(
+        AudienceRow,
+        "SELECT id, slug, name, description, version, created_at, updated_at
+           FROM audiences WHERE slug = $1 FOR NO KEY UPDATE",
+        slug.as_ref(),
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
+/// Makes an audience without scopes. `false` when there is one of this slug.
+pub(crate) async fn insert_audience(
+    connection: &mut PgConnection,
+    audience: &StoredAudience,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "INSERT INTO audiences (id, slug, name, description, version, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (slug) DO NOTHING",
+        audience.id.0,
+        audience.slug.as_ref(),
+        audience.name.as_ref(),
+        audience.description.as_ref(),
+        audience.version,
+        audience.created_at,
+        audience.updated_at,
+    )
+    .execute(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.held, row.holders)).collect())
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Writes an audience's names, version and time of change.
+pub(crate) async fn update_audience(
+    connection: &mut PgConnection,
+    audience: &StoredAudience,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE audiences SET name = $2, description = $3, version = $4, updated_at = $5 WHERE id = $1",
+        audience.id.0,
+        audience.name.as_ref(),
+        audience.description.as_ref(),
+        audience.version,
+        audience.updated_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes an audience with its scopes. The tokens that were made for it must all be deleted ones,
+/// which need it no more.
+pub(crate) async fn delete_audience(
+    connection: &mut PgConnection,
+    audience: AudienceId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM token_audiences ta USING tokens t
+          WHERE ta.audience_id = $1 AND t.id = ta.token_id AND t.deleted_at IS NOT NULL",
+        audience.0,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("DELETE FROM scopes WHERE audience_id = $1", audience.0)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM audiences WHERE id = $1", audience.0).execute(connection).await?;
+    Ok(())
+}
+
+/// All scopes of an audience in their order, retired ones among them.
+pub(crate) async fn scopes(
+    connection: &mut PgConnection,
+    audience: AudienceId,
+) -> Result<Vec<StoredScope>, StoreError> {
+    sqlx::query_as!(
+        ScopeRow,
+        "SELECT audience_id, name, description, risk, implies, group_name, group_description, retired_at
+           FROM scopes WHERE audience_id = $1 ORDER BY position, name",
+        audience.0,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
 }
 
 /// Removes scopes of an audience.
@@ -137,51 +308,48 @@ pub(crate) async fn delete_scopes(
     Ok(())
 }
 
-/// Makes or changes a scope.
-pub(crate) async fn upsert_scope(
+/// Makes or changes scopes of an audience: each with all that it implies, in this order.
+pub(crate) async fn write_scopes(
     connection: &mut PgConnection,
     audience: AudienceId,
-    catalogue: &Catalogue,
-    group: &ScopeGroup,
-    scope: &Scope,
-    position: i32,
+    scopes: &[(&StoredScope, Vec<&ScopeName>)],
 ) -> Result<(), StoreError> {
-    let implies: Vec<String> = scope.implies.iter().map(ToString::to_string).collect();
-    let implies_all: Vec<String> = catalogue
-        .closure([&scope.name])
-        .into_iter()
-        .filter(|name| **name != scope.name)
-        .map(ToString::to_string)
+    let rows: Vec<Value> = scopes
+        .iter()
+        .enumerate()
+        .map(|(position, (stored, implies_all))| {
+            json!({
+                "name": stored.scope.name,
+                "description": stored.scope.description,
+                "risk": risk_name(stored.scope.risk),
+                "implies": stored.scope.implies,
+                "implies_all": implies_all,
+                "group_name": stored.group,
+                "group_description": stored.group_description,
+                "position": position,
+                "retired_at": stored.retired_at.and_then(|moment| moment.format(&Rfc3339).ok()),
+            })
+        })
         .collect();
     sqlx::query!(
         "INSERT INTO scopes (audience_id, name, description, risk, implies, implies_all, group_name,
-                             group_description, position)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                             group_description, position, retired_at)
+         SELECT $1, name, description, risk, implies, implies_all, group_name, group_description,
+                position, retired_at
+           FROM jsonb_to_recordset($2) AS written (
+                name text, description text, risk text, implies text[], implies_all text[],
+                group_name text, group_description text, position integer, retired_at timestamptz)
          ON CONFLICT (audience_id, name) DO UPDATE SET
             description = excluded.description, risk = excluded.risk, implies = excluded.implies,
             implies_all = excluded.implies_all, group_name = excluded.group_name,
-            group_description = excluded.group_description, position = excluded.position",
+            group_description = excluded.group_description, position = excluded.position,
+            retired_at = excluded.retired_at",
         audience.0,
-        scope.name.as_ref(),
-        scope.description.as_ref(),
-        risk_name(scope.risk),
-        &implies,
-        &implies_all,
-        group.name.as_ref(),
-        group.description.as_ref(),
-        position,
+        Value::Array(rows),
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-/// The stored catalogue of an audience, if there is one.
-pub(crate) async fn by_slug(
-    connection: &mut PgConnection,
-    slug: &AudienceSlug,
-) -> Result<Option<StoredCatalogue>, StoreError> {
-    Ok(all(connection).await?.into_iter().find(|stored| stored.catalogue.audience == *slug))
 }
 
 const fn risk_name(risk: Risk) -> &'static str {
@@ -199,8 +367,4 @@ fn parse_risk(text: &str) -> Option<Risk> {
         "admin" => Some(Risk::Admin),
         _ => None,
     }
-}
-
-fn parse_names(texts: &[String]) -> Option<Vec<ScopeName>> {
-    texts.iter().map(|text| text.parse().ok()).collect()
 }

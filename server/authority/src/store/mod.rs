@@ -13,6 +13,7 @@ pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod policies;
+pub(crate) mod scope_uses;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
 pub(crate) mod sessions;

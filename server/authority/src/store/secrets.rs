@@ -1,6 +1,7 @@
 //! Secrets of tokens, by digest: what a verification reads. What changes them is in `secrets_change`.
 
 use domain::{
+    catalogue::ScopeName,
     decision::Facts,
     ids::{SecretId, TokenId, WorkspaceId},
     token::UserSummary,
@@ -47,7 +48,7 @@ pub(crate) async fn insert(
 /// All facts about the token that one of these digests belongs to. One query, tombstones included.
 ///
 /// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has is granted to nobody.
+/// A scope that its catalogue no longer has, or has retired, is granted to nobody.
 pub(crate) async fn facts(
     connection: &mut PgConnection,
     digests: &[Digest],
@@ -67,8 +68,22 @@ pub(crate) async fn facts(
                   ARRAY(SELECT DISTINCT scope
                           FROM token_audiences ta
                           JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
+                                       AND c.retired_at IS NULL
                           CROSS JOIN LATERAL unnest(c.name || c.implies_all) AS scope
-                         WHERE ta.token_id = t.id) AS "granted!"
+                         WHERE ta.token_id = t.id) AS "granted!",
+                  -- Only for tokens that hold a URI: what it may be a part of.
+                  ARRAY(SELECT DISTINCT c.name
+                          FROM token_audiences ta
+                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name LIKE '%://%'
+                                       AND c.retired_at IS NULL
+                         WHERE ta.token_id = t.id
+                           AND array_to_string(t.scopes, ' ') LIKE '%://%') AS "patterns!",
+                  ARRAY(SELECT DISTINCT c.name
+                          FROM token_audiences ta
+                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
+                                       AND c.retired_at IS NOT NULL
+                         WHERE ta.token_id = t.id
+                           AND array_to_string(t.scopes, ' ') LIKE '%://%') AS "retired!"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
@@ -80,6 +95,10 @@ pub(crate) async fn facts(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let corrupt = |column| StoreError::corrupt(column, row.id);
+    let scopes: Vec<ScopeName> = parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
+    let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
+    let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
+    grant_parts(&mut granted, &scopes, &patterns, &row.retired);
     Ok(Some(Facts {
         token_id: TokenId(row.id),
         name: row.name,
@@ -88,8 +107,8 @@ pub(crate) async fn facts(
         user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
         user_active: row.user_active,
         audiences: parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
-        scopes: parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?,
-        granted: parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?,
+        scopes,
+        granted,
         enabled: row.enabled,
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,
@@ -101,6 +120,24 @@ pub(crate) async fn facts(
         secret_expires_at: row.secret_expires_at,
         ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
     }))
+}
+
+/// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
+/// itself, but retired, is no part of anything.
+fn grant_parts(
+    granted: &mut Vec<ScopeName>,
+    held: &[ScopeName],
+    patterns: &[ScopeName],
+    retired: &[String],
+) {
+    for name in held.iter().filter(|name| name.is_uri()) {
+        if !granted.contains(name)
+            && !retired.iter().any(|retired| retired == name.as_ref())
+            && patterns.iter().any(|pattern| pattern.covers(name))
+        {
+            granted.push(name.clone());
+        }
+    }
 }
 
 pub(super) fn parse_all<T: std::str::FromStr>(texts: &[String]) -> Option<Vec<T>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::{Catalogue, DEFAULT_AUDIENCE, ScopeName},
+    catalogue::{DEFAULT_AUDIENCE, ScopeName},
     expiry::{ExpiryChoice, ExpiryError},
     ids::AudienceId,
     names::{Description, TokenName},
@@ -160,15 +160,12 @@ impl TokenDraft {
         if self.scopes.is_empty() {
             errors.push(FieldError::new("scopes", "must name at least one scope"));
         }
-        let defines = |catalogue: &Catalogue, text: &str| {
-            catalogue.scopes().any(|scope| scope.name.as_ref() == text)
-        };
         let mut scopes = BTreeSet::new();
         for text in self.scopes.iter().collect::<BTreeSet<_>>() {
-            let known = chosen.iter().any(|stored| defines(&stored.catalogue, text));
             match text.parse::<ScopeName>() {
-                Ok(name) if known => {
-                    if rules.grantable.is_some_and(|held| !held.contains(&name)) {
+                Ok(name) if chosen.iter().any(|stored| stored.declares(&name)) => {
+                    let within = |held: &[ScopeName]| held.iter().any(|held| held.covers(&name));
+                    if rules.grantable.is_some_and(|held| !within(held)) {
                         let message =
                             format!("has {name}, which the token that asks does not hold");
                         errors.push(FieldError::new("scopes", message));
@@ -190,7 +187,7 @@ impl TokenDraft {
 
 #[cfg(test)]
 mod tests {
-    use domain::catalogue::{Risk, Scope, ScopeGroup};
+    use domain::catalogue::{Catalogue, Risk, Scope, ScopeGroup};
     use proptest::prelude::*;
     use time::macros::datetime;
 
@@ -214,9 +211,10 @@ mod tests {
                 groups: vec![ScopeGroup {
                     name: "Rivers".parse().unwrap(),
                     description: Description::default(),
-                    scopes: vec![scope("rivers:read"), scope("rivers:run")],
+                    scopes: vec![scope("rivers:read"), scope("rivers:run"), scope("table://my.**")],
                 }],
             },
+            retired: vec!["table://my.old".parse().unwrap()],
         }]
     }
 
@@ -289,6 +287,40 @@ mod tests {
             check(&draft(), Some(&held)).unwrap_err(),
             ["scopes has rivers:run, which the token that asks does not hold"]
         );
+    }
+
+    #[test]
+    fn token_cannot_grant_more_of_a_pattern_than_it_holds() {
+        let ask = |scope: &str, held: &str| {
+            let draft = TokenDraft { scopes: vec![scope.into()], ..draft() };
+            check(&draft, Some(&[held.parse().unwrap()])).map(|checked| checked.scopes)
+        };
+        let refused = |scope: &str| {
+            vec![format!("scopes has {scope}, which the token that asks does not hold")]
+        };
+        let part: ScopeName = "table://my.app.*".parse().unwrap();
+        assert_eq!(ask("TABLE://my.app.*", "table://my.app.**").unwrap(), [part]);
+        // A star is a text that `?` stands for: covering is more than matching.
+        assert_eq!(ask("table://my.*", "table://my.?").unwrap_err(), refused("table://my.*"));
+        assert_eq!(
+            ask("table://my.**", "table://my.app.**").unwrap_err(),
+            refused("table://my.**")
+        );
+        assert_eq!(ask("rivers:read", "table://my.**").unwrap_err(), refused("rivers:read"));
+    }
+
+    #[test]
+    fn pattern_is_a_scope_as_far_as_the_catalogue_has_it() {
+        let ask = |scope: &str| {
+            let draft = TokenDraft { scopes: vec![scope.into()], ..draft() };
+            check(&draft, None).map(drop)
+        };
+        assert_eq!(ask("table://my.app.test"), Ok(()));
+        for scope in ["table://**", "table://my", "level://admin", "table://my.old"] {
+            let message =
+                format!("scopes has \"{scope}\", which is not a scope of the chosen audiences");
+            assert_eq!(ask(scope), Err(vec![message]));
+        }
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! `tessera scopes …`.
 
+mod add;
+mod changes;
+mod delete;
+mod import_openapi;
 mod list;
 mod load;
+mod retire;
 
 use clap::Subcommand;
 
@@ -11,15 +16,30 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make or replace the scopes of an audience from a TOML file
+    /// Make or replace the scopes of an audience from a TOML or JSON file
     Load(load::Args),
+    /// Make or replace the scopes of an audience from an OpenAPI document
+    ImportOpenapi(import_openapi::Args),
     /// List audiences and their scopes
     List(list::Args),
+    /// Add a scope
+    Add(add::Args),
+    /// Grant a scope to nobody any more, after a look at who uses it (--dry-run)
+    Retire(retire::Args),
+    /// Take a retired scope into use again
+    Unretire(retire::BackArgs),
+    /// Delete a scope that no token holds
+    Delete(delete::Args),
 }
 
 pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure> {
     match command {
         Command::Load(arguments) => load::run(arguments, config).await,
+        Command::ImportOpenapi(arguments) => import_openapi::run(arguments, config).await,
         Command::List(arguments) => list::run(arguments, config).await,
+        Command::Add(arguments) => add::run(arguments, config).await,
+        Command::Retire(arguments) => retire::run(arguments, config).await,
+        Command::Unretire(arguments) => retire::back(arguments, config).await,
+        Command::Delete(arguments) => delete::run(arguments, config).await,
     }
 }

@@ -108,6 +108,7 @@ mod tests {
         q: String,
         limit: Option<u16>,
         all: bool,
+        dry_run: bool,
     }
 
     fn refusal(query: &str) -> String {
@@ -118,8 +119,9 @@ mod tests {
 
     #[test]
     fn query_is_read_and_empty_values_are_absent() {
-        let shape: Shape = parse("q=a%20%2B+b&limit=7&all=true").unwrap();
-        assert_eq!(shape, Shape { q: "a + b".into(), limit: Some(7), all: true });
+        let shape: Shape = parse("q=a%20%2B+b&limit=7&all=true&dry_run=true").unwrap();
+        let expected = Shape { q: "a + b".into(), limit: Some(7), all: true, dry_run: true };
+        assert_eq!(shape, expected);
         assert_eq!(parse::<Shape>("").unwrap(), Shape::default());
         assert_eq!(parse::<Shape>("q=&limit=").unwrap(), Shape::default());
     }
@@ -129,9 +131,10 @@ mod tests {
         assert_eq!(refusal("limit=x"), "422 limit: must be a whole number from 0 to 65535");
         assert_eq!(
             refusal("size=7"),
-            "422 size: is not a field that is known here; known are q, limit, all"
+            "422 size: is not a field that is known here; known are q, limit, all, dry_run"
         );
         assert_eq!(refusal("all=yes"), "422 all: must be true or false");
+        assert_eq!(refusal("dry_run=1"), "422 dry_run: must be true or false");
         assert_eq!(refusal("q=a&q=b"), "422 q: is given twice");
     }
 

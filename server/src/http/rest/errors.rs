@@ -39,6 +39,9 @@ pub(crate) struct RevealErrors;
 /// Errors of an operation on many things, which has a result for each of them.
 pub(crate) struct BulkErrors;
 
+/// Errors of removing what may be in use.
+pub(crate) struct RemoveErrors;
+
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
@@ -87,6 +90,12 @@ impl IntoResponses for BulkErrors {
 impl IntoResponses for ChangeErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for RemoveErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 500, 503])
     }
 }
 

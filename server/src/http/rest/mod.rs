@@ -4,6 +4,7 @@
 //! manage tokens, `asking` for what services call on every request of theirs, which passes no log
 //! and looks up a session only when no token is presented.
 
+mod audiences;
 mod bulk_tokens;
 mod clone_token;
 mod create_token;
@@ -17,7 +18,6 @@ mod expire_token;
 mod export;
 mod export_tokens;
 mod import_tokens;
-mod list_audiences;
 mod list_audit;
 mod list_tokens;
 mod list_workspaces;
@@ -65,7 +65,7 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(list_audit::list_audit))
         .routes(routes!(list_workspaces::list_workspaces))
         .routes(routes!(show_workspace::show_workspace))
-        .routes(routes!(list_audiences::list_audiences))
+        .merge(audiences::router())
 }
 
 /// Asking what a token may do.

@@ -1,14 +1,17 @@
 //! Audiences and their scopes.
 
-use domain::catalogue::{Catalogue, Risk, Scope, ScopeGroup};
-use serde::Serialize;
+use domain::catalogue::{Audience, Risk, Scope, ScopeGroup};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::texts;
 
-/// The name of a scope, such as `rivers:read`.
+/// The name of a scope, such as `rivers:read` (up to 128 characters), or a URI pattern such as
+/// `table://my.app.**`, in which `?` is one character other than `.`, `*` any number of these, and
+/// `**` any number of any characters.
 #[derive(ToSchema)]
-#[schema(as = ScopeName, pattern = "^[a-z0-9._-]+(:[a-z0-9._-]+)*$", max_length = 128, example = "rivers:run")]
+#[schema(as = ScopeName, pattern = r"^([a-z0-9._-]+(:[a-z0-9._-]+)*|[A-Za-z][A-Za-z0-9+.-]*://[!#-\[\]-~]+)$", max_length = 512, example = "rivers:run")]
 #[expect(dead_code, reason = "describes; values are parsed by the authority")]
 pub(crate) struct ScopeText(String);
 
@@ -19,11 +22,12 @@ pub(crate) struct ScopeText(String);
 pub(crate) struct AudienceText(String);
 
 /// How much harm a scope can do in the wrong hands.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Risk)]
 pub(crate) enum RiskBody {
     /// Looks.
+    #[default]
     Read,
     /// Changes or starts something.
     Write,
@@ -69,8 +73,36 @@ pub(crate) struct AudienceBody {
     name: String,
     /// What the API does.
     description: String,
-    /// Its scopes, in groups.
+    /// Its scopes, in groups; retired ones are left out.
     groups: Vec<ScopeGroupBody>,
+    /// A number that grows with every change of the audience or its scopes; also the `ETag`.
+    version: i64,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// When it or one of its scopes was changed last.
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+impl From<Risk> for RiskBody {
+    fn from(risk: Risk) -> Self {
+        match risk {
+            Risk::Read => Self::Read,
+            Risk::Write => Self::Write,
+            Risk::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<RiskBody> for Risk {
+    fn from(risk: RiskBody) -> Self {
+        match risk {
+            RiskBody::Read => Self::Read,
+            RiskBody::Write => Self::Write,
+            RiskBody::Admin => Self::Admin,
+        }
+    }
 }
 
 impl From<Scope> for ScopeBody {
@@ -78,11 +110,7 @@ impl From<Scope> for ScopeBody {
         Self {
             name: scope.name.into(),
             description: scope.description.into(),
-            risk: match scope.risk {
-                Risk::Read => RiskBody::Read,
-                Risk::Write => RiskBody::Write,
-                Risk::Admin => RiskBody::Admin,
-            },
+            risk: scope.risk.into(),
             implies: texts(scope.implies),
         }
     }
@@ -98,13 +126,16 @@ impl From<ScopeGroup> for ScopeGroupBody {
     }
 }
 
-impl From<Catalogue> for AudienceBody {
-    fn from(catalogue: Catalogue) -> Self {
+impl From<Audience> for AudienceBody {
+    fn from(Audience { catalogue, version, created_at, updated_at }: Audience) -> Self {
         Self {
             audience: catalogue.audience.into(),
             name: catalogue.name.into(),
             description: catalogue.description.into(),
             groups: catalogue.groups.into_iter().map(Into::into).collect(),
+            version,
+            created_at,
+            updated_at,
         }
     }
 }

@@ -6,14 +6,16 @@
 mod audience;
 mod minted;
 mod problem;
+mod scope;
 mod token;
 mod transfer;
 mod verification;
 mod workspace;
 
-pub(crate) use audience::{AudienceListBody, AudienceText, ScopeText};
+pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
 pub(crate) use minted::MintedBody;
 pub(crate) use problem::ProblemBody;
+pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use verification::VerificationBody;

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 
-use super::{errors::SelfErrors, schema::AudienceListBody};
+use super::super::{errors::SelfErrors, schema::AudienceListBody};
 use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// List audiences and their scopes
@@ -19,7 +19,7 @@ pub(crate) async fn list_audiences(
     State(state): State<AppState>,
     Caller(context): Caller,
 ) -> Result<Json<AudienceListBody>, ApiError> {
-    let catalogues = state.authority.catalogues().list(&context).await?;
-    let items = catalogues.into_iter().map(Into::into).collect();
+    let audiences = state.authority.catalogues().audiences(&context).await?;
+    let items = audiences.into_iter().map(Into::into).collect();
     Ok(Json(AudienceListBody { items, next: None }))
 }

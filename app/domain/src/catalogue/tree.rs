@@ -1,33 +1,12 @@
-//! Audiences and the scopes that each of them knows.
-//!
-//! A catalogue is the whole of one audience: groups of scopes, each scope with a description, a
-//! risk and the scopes that it implies. It is read from a file, stored, and shown as a tree.
+//! A catalogue: everything that one audience knows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{
-    names::{AudienceSlug, Description, DisplayName, NameError},
-    parsed::parsed_string,
-};
-
-/// The audience of Tessera's own API: its scopes let a token manage tokens.
-pub const TESSERA_AUDIENCE: &str = "tessera";
-/// The audience that a new instance starts with for the API that it protects.
-pub const DEFAULT_AUDIENCE: &str = "default";
-/// Longest scope name, in bytes.
-pub const SCOPE_MAX: usize = 128;
-
-/// The name of one permission, such as `rivers:read`.
-///
-/// Parts of lower-case letters, digits, `.`, `-` and `_`, joined by `:`. Within the characters
-/// that RFC 6749 section 3.3 allows a scope-token.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ScopeName(String);
-parsed_string!(ScopeName, NameError, parse_scope_name);
+use super::ScopeName;
+use crate::names::{AudienceSlug, Description, DisplayName};
 
 /// How much harm a scope can do in the wrong hands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,6 +81,9 @@ pub enum CatalogueError {
         /// The scope that is missing.
         implied: ScopeName,
     },
+    /// A URI implies something: who holds a part of a pattern would hold an unclear part of that.
+    #[error("{0} is a URI, which implies nothing; a wider pattern may say what is meant")]
+    ImplyingUri(ScopeName),
 }
 
 impl Catalogue {
@@ -119,6 +101,9 @@ impl Catalogue {
             }
         }
         for scope in self.scopes() {
+            if scope.name.is_uri() && !scope.implies.is_empty() {
+                return Err(CatalogueError::ImplyingUri(scope.name.clone()));
+            }
             if let Some(implied) = scope.implies.iter().find(|implied| !names.contains(implied)) {
                 return Err(CatalogueError::UnknownImplied {
                     scope: scope.name.clone(),
@@ -127,6 +112,12 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+
+    /// Whether a token of this audience can hold this scope: it is one of the catalogue's, or a
+    /// part of one of its patterns.
+    pub fn declares(&self, name: &ScopeName) -> bool {
+        self.scopes().any(|scope| scope.name.covers(name))
     }
 
     /// `chosen` and everything that these scopes imply, directly or through others. Names that are
@@ -149,31 +140,8 @@ impl Catalogue {
     }
 }
 
-fn parse_scope_name(text: &str) -> Result<String, NameError> {
-    const FORM: NameError = NameError::Form(
-        "must be parts of lower-case letters, digits, '.', '-' or '_', joined by ':', such as rivers:read",
-    );
-    if text.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if text.len() > SCOPE_MAX {
-        return Err(NameError::TooLong { max: SCOPE_MAX, actual: text.chars().count() });
-    }
-    let part_fits = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| {
-                byte.is_ascii_lowercase()
-                    || byte.is_ascii_digit()
-                    || matches!(byte, b'.' | b'-' | b'_')
-            })
-    };
-    if text.split(':').all(part_fits) { Ok(text.to_owned()) } else { Err(FORM) }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn scope(name: &str, implies: &[&str]) -> Scope {
@@ -218,24 +186,33 @@ mod tests {
     }
 
     #[test]
+    fn catalogue_declares_its_names_and_every_part_of_its_patterns() {
+        let catalogue =
+            catalogue(vec![scope("a:read", &["table://b"]), scope("table://my.**", &[])]);
+        for (name, expected) in [
+            ("a:read", true),
+            ("a:write", false),
+            ("table://my.**", true),
+            ("table://my.app.*", true),
+            ("table://my.app", true),
+            ("table://**", false),
+            ("table://b", false),
+        ] {
+            assert_eq!(catalogue.declares(&name.parse().unwrap()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn uri_implies_nothing() {
+        let catalogue = catalogue(vec![scope("a", &[]), scope("table://x", &["a"])]);
+        assert!(matches!(catalogue.check(), Err(CatalogueError::ImplyingUri(_))));
+    }
+
+    #[test]
     fn check_finds_twins_and_dangling_implication() {
         let twins = catalogue(vec![scope("a", &[]), scope("a", &[])]);
         assert!(matches!(twins.check(), Err(CatalogueError::Duplicate(_))));
         let dangling = catalogue(vec![scope("a", &["b"])]);
         assert!(matches!(dangling.check(), Err(CatalogueError::UnknownImplied { .. })));
-    }
-
-    #[test]
-    fn scope_name_with_a_space_or_capital_is_refused() {
-        for bad in ["", "a b", "A", "a:", ":a", "a::b", "*", "a\0"] {
-            assert!(bad.parse::<ScopeName>().is_err(), "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn parsing_any_scope_name_never_panics(text in any::<String>()) {
-            let _ = text.parse::<ScopeName>();
-        }
     }
 }

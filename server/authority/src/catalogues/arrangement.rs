@@ -1,0 +1,354 @@
+//! The scopes of one audience in their order, and what a change of them means: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    catalogue::{Catalogue, CatalogueError, ScopeEntry, ScopeName},
+    names::{Description, DisplayName},
+};
+use time::OffsetDateTime;
+
+use crate::{ServiceError, store::catalogues::StoredScope};
+
+/// All scopes of an audience, retired ones among them. Scopes of one group stand together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arrangement(Vec<StoredScope>);
+
+/// What holding a scope gives, looked up by name.
+pub(crate) struct Grants<'a>(BTreeMap<&'a ScopeName, &'a StoredScope>);
+
+impl<'a> Grants<'a> {
+    /// All that a token has which holds this text.
+    pub(crate) fn of(&self, held: &'a ScopeName) -> BTreeSet<&'a ScopeName> {
+        let in_use = |stored: &StoredScope| stored.retired_at.is_none();
+        if !self.0.contains_key(held) {
+            let covers = |(name, stored): (&&ScopeName, &&StoredScope)| {
+                in_use(stored) && name.is_uri() && name.covers(held)
+            };
+            let part = self.0.iter().any(covers);
+            return part.then_some(held).into_iter().collect();
+        }
+        let mut granted = BTreeSet::new();
+        let mut waiting = vec![held];
+        while let Some(name) = waiting.pop() {
+            let Some((name, stored)) = self.0.get_key_value(name) else { continue };
+            if in_use(stored) && granted.insert(*name) {
+                waiting.extend(&stored.scope.implies);
+            }
+        }
+        granted
+    }
+
+    /// Whether a token that holds this text has less by `after`.
+    pub(crate) fn lost(&self, after: &Self, held: &'a ScopeName) -> bool {
+        !self.of(held).is_subset(&after.of(held))
+    }
+}
+
+impl Arrangement {
+    pub(crate) fn of(scopes: Vec<StoredScope>) -> Self {
+        let mut arrangement = Self(scopes);
+        arrangement.gather();
+        arrangement
+    }
+
+    /// What a catalogue says, nothing retired.
+    pub(crate) fn of_catalogue(catalogue: &Catalogue) -> Self {
+        let scopes = catalogue.groups.iter().flat_map(|group| {
+            group.scopes.iter().map(|scope| StoredScope {
+                scope: scope.clone(),
+                group: group.name.clone(),
+                group_description: group.description.clone(),
+                retired_at: None,
+            })
+        });
+        Self::of(scopes.collect())
+    }
+
+    pub(crate) fn scopes(&self) -> &[StoredScope] {
+        &self.0
+    }
+
+    pub(crate) fn get(&self, name: &ScopeName) -> Option<&StoredScope> {
+        self.0.iter().find(|stored| stored.scope.name == *name)
+    }
+
+    /// Puts a scope in, in the place of one of its name, at `position` within its group; without a
+    /// position, where it was or at the group's end. The group has the description given with it.
+    pub(crate) fn put(&mut self, new: StoredScope, position: Option<usize>) {
+        let group = new.group.clone();
+        for stored in self.0.iter_mut().filter(|stored| stored.group == group) {
+            stored.group_description = new.group_description.clone();
+        }
+        let old = self.0.iter().position(|stored| stored.scope.name == new.scope.name);
+        match old {
+            Some(index) if position.is_none() && self.0[index].group == group => {
+                self.0[index] = new;
+                return;
+            }
+            Some(index) => {
+                self.0.remove(index);
+            }
+            None => {}
+        }
+        let within: Vec<usize> =
+            (0..self.0.len()).filter(|at| self.0[*at].group == group).collect();
+        let at = match position.and_then(|position| within.get(position)) {
+            Some(at) => *at,
+            None => within.last().map_or(self.0.len(), |last| last + 1),
+        };
+        self.0.insert(at, new);
+        self.gather();
+    }
+
+    /// Takes a scope out. Retired ones that implied it forget it.
+    pub(crate) fn remove(&mut self, name: &ScopeName) {
+        self.0.retain(|stored| stored.scope.name != *name);
+        self.forget_unknown();
+    }
+
+    /// Grants a scope to nobody any more, or to its holders again.
+    pub(crate) fn retire(&mut self, name: &ScopeName, at: Option<OffsetDateTime>) {
+        for stored in self.0.iter_mut().filter(|stored| stored.scope.name == *name) {
+            stored.retired_at = at;
+        }
+    }
+
+    /// Adds, retired, the scopes of `before` that are missing here and that are retired already or
+    /// that `keep` wants.
+    pub(crate) fn keep_retired(
+        &mut self,
+        before: &Self,
+        now: OffsetDateTime,
+        keep: impl Fn(&ScopeName) -> bool,
+    ) {
+        for stored in &before.0 {
+            let name = &stored.scope.name;
+            if self.get(name).is_none() && (stored.retired_at.is_some() || keep(name)) {
+                let retired_at = stored.retired_at.or(Some(now));
+                self.0.push(StoredScope { retired_at, ..stored.clone() });
+            }
+        }
+        self.forget_unknown();
+        self.gather();
+    }
+
+    /// The scopes with their places.
+    pub(crate) fn entries(&self) -> Vec<ScopeEntry> {
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        self.0
+            .iter()
+            .map(|stored| {
+                let place = places.entry(stored.group.as_ref()).or_default();
+                *place += 1;
+                ScopeEntry {
+                    scope: stored.scope.clone(),
+                    group: stored.group.clone(),
+                    group_description: stored.group_description.clone(),
+                    position: *place - 1,
+                    retired_at: stored.retired_at,
+                }
+            })
+            .collect()
+    }
+
+    /// One scope with its place.
+    pub(crate) fn entry(&self, name: &ScopeName) -> Result<ScopeEntry, ServiceError> {
+        let entry = self.entries().into_iter().find(|entry| entry.scope.name == *name);
+        entry.ok_or(ServiceError::NotFound("scope"))
+    }
+
+    /// Finds what does not fit together.
+    pub(crate) fn check(&self) -> Result<(), ServiceError> {
+        let mut names = BTreeSet::new();
+        for StoredScope { scope, .. } in &self.0 {
+            if !names.insert(&scope.name) {
+                let error = CatalogueError::Duplicate(scope.name.clone());
+                return Err(ServiceError::invalid("name", format!("cannot be used: {error}")));
+            }
+        }
+        for StoredScope { scope, .. } in &self.0 {
+            if scope.name.is_uri() && !scope.implies.is_empty() {
+                return Err(ServiceError::invalid(
+                    "implies",
+                    "must be empty: a URI implies nothing",
+                ));
+            }
+            if let Some(implied) = scope.implies.iter().find(|implied| !names.contains(implied)) {
+                let message = format!("has {implied}, which is not a scope of this audience");
+                return Err(ServiceError::invalid("implies", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes with each scope, followed to its end and never through a retired one; for the
+    /// store.
+    pub(crate) fn with_implied(&self) -> Vec<(&StoredScope, Vec<&ScopeName>)> {
+        let grants = self.grants();
+        self.0
+            .iter()
+            .map(|stored| {
+                let mut implied = grants.of(&stored.scope.name);
+                implied.remove(&stored.scope.name);
+                (stored, implied.into_iter().collect())
+            })
+            .collect()
+    }
+
+    /// What holding a scope gives.
+    pub(crate) fn grants(&self) -> Grants<'_> {
+        Grants(self.0.iter().map(|stored| (&stored.scope.name, stored)).collect())
+    }
+
+    /// Whether a scope of this audience grants otherwise in `after`.
+    pub(crate) fn grants_otherwise(&self, after: &Self) -> bool {
+        let (before, after) = (self.grants(), after.grants());
+        self.0.iter().any(|stored| {
+            let name = &stored.scope.name;
+            before.of(name) != after.of(name)
+        })
+    }
+
+    /// Whether what a token holds stands or falls with this scope.
+    pub(crate) fn belongs(&self, held: &ScopeName, name: &ScopeName) -> bool {
+        let others =
+            || self.0.iter().map(|stored| &stored.scope.name).filter(|other| *other != name);
+        held == name || (name.covers(held) && !others().any(|other| other.covers(held)))
+    }
+
+    /// The first scope in use that implies this one.
+    pub(crate) fn implying(&self, name: &ScopeName) -> Option<&ScopeName> {
+        self.0
+            .iter()
+            .find(|stored| stored.retired_at.is_none() && stored.scope.implies.contains(name))
+            .map(|stored| &stored.scope.name)
+    }
+
+    /// What a group of this name is about, as far as there is one.
+    pub(crate) fn group_description(&self, group: &DisplayName) -> Option<&Description> {
+        self.0.iter().find(|stored| stored.group == *group).map(|stored| &stored.group_description)
+    }
+
+    /// Moves the scopes of a group together, where the first of them stands.
+    fn gather(&mut self) {
+        let mut order: BTreeMap<String, usize> = BTreeMap::new();
+        for stored in &self.0 {
+            let next = order.len();
+            order.entry(stored.group.to_string()).or_insert(next);
+        }
+        self.0.sort_by_key(|stored| order.get(stored.group.as_ref()).copied());
+    }
+
+    fn forget_unknown(&mut self) {
+        let names: BTreeSet<ScopeName> =
+            self.0.iter().map(|stored| stored.scope.name.clone()).collect();
+        for stored in self.0.iter_mut().filter(|stored| stored.retired_at.is_some()) {
+            stored.scope.implies.retain(|name| names.contains(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::catalogue::{Risk, Scope};
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
+
+    fn name(text: &str) -> ScopeName {
+        text.parse().unwrap()
+    }
+
+    fn stored(text: &str, group: &str, implies: &[&str]) -> StoredScope {
+        StoredScope {
+            scope: Scope {
+                name: name(text),
+                description: Description::default(),
+                risk: Risk::Read,
+                implies: implies.iter().map(|text| name(text)).collect(),
+            },
+            group: group.parse().unwrap(),
+            group_description: Description::default(),
+            retired_at: None,
+        }
+    }
+
+    fn granted(arrangement: &Arrangement, held: &str) -> Vec<String> {
+        let held = name(held);
+        arrangement.grants().of(&held).into_iter().map(ToString::to_string).collect()
+    }
+
+    fn loses(before: &Arrangement, after: &Arrangement, held: &str) -> bool {
+        let held = name(held);
+        before.grants().lost(&after.grants(), &held)
+    }
+
+    fn order(arrangement: &Arrangement) -> String {
+        let shown =
+            |entry: &ScopeEntry| format!("{}/{}{}", entry.group, entry.scope.name, entry.position);
+        arrangement.entries().iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+
+    fn chain() -> Arrangement {
+        Arrangement::of(vec![
+            stored("a", "A", &["b"]),
+            stored("b", "B", &["c"]),
+            stored("c", "A", &[]),
+            stored("table://my.**", "B", &[]),
+        ])
+    }
+
+    #[test]
+    fn groups_stand_together_and_places_are_within_them() {
+        let mut arrangement = chain();
+        assert_eq!(order(&arrangement), "A/a0 A/c1 B/b0 B/table://my.**1");
+        arrangement.put(stored("d", "A", &[]), Some(1));
+        arrangement.put(stored("e", "A", &[]), None);
+        arrangement.put(stored("b", "A", &["c"]), Some(99));
+        assert_eq!(order(&arrangement), "A/a0 A/d1 A/c2 A/e3 A/b4 B/table://my.**0");
+        arrangement.put(stored("b", "A", &["c"]), Some(0));
+        assert_eq!(order(&arrangement), "A/b0 A/a1 A/d2 A/c3 A/e4 B/table://my.**0");
+    }
+
+    #[test]
+    fn retired_scope_grants_nothing_and_passes_nothing_on() {
+        let before = chain();
+        let mut after = before.clone();
+        after.retire(&name("b"), Some(NOW));
+        assert_eq!(granted(&before, "a"), ["a", "b", "c"]);
+        assert_eq!(granted(&after, "a"), ["a"]);
+        assert!(granted(&after, "b").is_empty());
+        assert!(loses(&before, &after, "a") && loses(&before, &after, "b"));
+        assert!(!loses(&before, &after, "c") && !loses(&after, &before, "a"));
+        assert!(before.grants_otherwise(&after) && after.grants_otherwise(&before));
+        assert!(!before.grants_otherwise(&before));
+    }
+
+    #[test]
+    fn parts_of_a_pattern_stand_and_fall_with_it() {
+        let before = chain();
+        let mut after = before.clone();
+        after.retire(&name("table://my.**"), Some(NOW));
+        assert!(loses(&before, &after, "table://my.app"));
+        assert!(!loses(&before, &after, "table://other"));
+        after.put(stored("table://**", "B", &[]), None);
+        assert!(!loses(&before, &after, "table://my.app"), "a part of another one");
+        assert!(loses(&before, &after, "table://my.**"), "retired by name");
+        assert!(before.belongs(&name("table://my.app"), &name("table://my.**")));
+        assert!(!after.belongs(&name("table://my.app"), &name("table://my.**")));
+    }
+
+    #[test]
+    fn removed_scope_is_forgotten_by_retired_ones_alone() {
+        let mut arrangement = chain();
+        arrangement.retire(&name("b"), Some(NOW));
+        assert_eq!(arrangement.implying(&name("c")), None);
+        arrangement.remove(&name("c"));
+        assert!(arrangement.check().is_ok());
+        arrangement.remove(&name("b"));
+        assert!(arrangement.check().is_err(), "a is in use and implies b");
+    }
+}

@@ -1,0 +1,72 @@
+//! Change what an audience is called and described as. Its name in requests stays: APIs ask for it.
+
+use domain::{
+    catalogue::Audience,
+    names::{AudienceSlug, Description, DisplayName},
+};
+
+use super::{
+    Catalogues,
+    change::{Open, parse_some},
+    show,
+};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::catalogues as store,
+};
+
+/// What shall be otherwise; `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct AudienceChange {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// What the API does.
+    pub description: Option<String>,
+}
+
+impl Catalogues<'_> {
+    /// Changes an audience's name and description.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of
+    /// [`AudienceChange`].
+    pub async fn change_audience(
+        &self,
+        ctx: &OpContext,
+        slug: &AudienceSlug,
+        change: AudienceChange,
+        expected: Option<i64>,
+    ) -> Result<Audience, ServiceError> {
+        ctx.manages_instance()?;
+        let mut errors = Vec::new();
+        let name = parse_some::<DisplayName>(&mut errors, "name", change.name.as_deref());
+        let description =
+            parse_some::<Description>(&mut errors, "description", change.description.as_deref());
+        if !errors.is_empty() {
+            return Err(ServiceError::Invalid(errors));
+        }
+        let mut transaction = self.inner.begin().await?;
+        let Open { mut audience, scopes } = Open::of(&mut transaction, slug, expected).await?;
+        let before = show::snapshot(&audience);
+        audience.name = name.unwrap_or(audience.name);
+        audience.description = description.unwrap_or(audience.description);
+        let after = show::snapshot(&audience);
+        if before != after {
+            audience.version += 1;
+            audience.updated_at = ctx.now;
+            store::update_audience(&mut transaction, &audience).await?;
+            let change = Change {
+                workspace: None,
+                action: "audience.update",
+                subject_id: Some(audience.id.0),
+                subject_name: slug.as_ref(),
+                before: Some(before),
+                after: Some(after),
+            };
+            record(&mut transaction, ctx, change).await?;
+        }
+        transaction.commit().await?;
+        Ok(show::audience(&audience, scopes.scopes().to_vec()))
+    }
+}

@@ -1,0 +1,74 @@
+//! Make an audience, without scopes.
+
+use domain::{
+    catalogue::Audience,
+    ids::AudienceId,
+    names::{AudienceSlug, Description, DisplayName},
+    problem::FieldError,
+};
+
+use super::{Catalogues, change::parse, show};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::catalogues::{self as store, StoredAudience},
+};
+
+/// An audience to make.
+#[derive(Clone, Debug, Default)]
+pub struct NewAudience {
+    /// Its name in requests.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// What the API does.
+    pub description: String,
+}
+
+impl Catalogues<'_> {
+    /// Makes an audience; its scopes are added afterwards or loaded.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but those who manage the instance; `Invalid` with the fields of
+    /// [`NewAudience`]; `AlreadyExists`.
+    pub async fn create_audience(
+        &self,
+        ctx: &OpContext,
+        new: NewAudience,
+    ) -> Result<Audience, ServiceError> {
+        ctx.manages_instance()?;
+        let mut errors = Vec::new();
+        let slug = parse::<AudienceSlug>(&mut errors, "audience", &new.slug);
+        let name = parse::<DisplayName>(&mut errors, "name", &new.name);
+        let description = parse::<Description>(&mut errors, "description", &new.description);
+        let (Some(slug), Some(name), Some(description)) = (slug, name, description) else {
+            return Err(ServiceError::Invalid(errors));
+        };
+        let id = AudienceId(self.inner.uuid(ctx.now));
+        let audience = StoredAudience {
+            id,
+            slug,
+            name,
+            description,
+            version: 1,
+            created_at: ctx.now,
+            updated_at: ctx.now,
+        };
+        let mut transaction = self.inner.begin().await?;
+        if !store::insert_audience(&mut transaction, &audience).await? {
+            let error = FieldError::new("audience", "is the name of another audience");
+            return Err(ServiceError::AlreadyExists(error));
+        }
+        let change = Change {
+            workspace: None,
+            action: "audience.create",
+            subject_id: Some(id.0),
+            subject_name: audience.slug.as_ref(),
+            before: None,
+            after: Some(show::snapshot(&audience)),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(show::audience(&audience, Vec::new()))
+    }
+}

@@ -1,0 +1,62 @@
+//! Delete an audience that nothing uses.
+
+use domain::names::AudienceSlug;
+
+use super::{Catalogues, change::Open, show};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::{audit::insert_revision, catalogues as store, scope_uses},
+};
+
+impl Catalogues<'_> {
+    /// Deletes an audience with its retired scopes.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` when tokens are made for it or it has
+    /// scopes in use.
+    pub async fn delete_audience(
+        &self,
+        ctx: &OpContext,
+        slug: &AudienceSlug,
+        expected: Option<i64>,
+    ) -> Result<(), ServiceError> {
+        ctx.manages_instance()?;
+        let mut transaction = self.inner.begin().await?;
+        let Open { audience, scopes } = Open::of(&mut transaction, slug, expected).await?;
+        let in_use = |what: String| {
+            ServiceError::InUse(format!("The audience {slug} cannot be deleted: {what}."))
+        };
+        match scope_uses::tokens_of_audience(&mut transaction, audience.id).await? {
+            0 => {}
+            1 => return Err(in_use("1 token is made for it".into())),
+            count => return Err(in_use(format!("{count} tokens are made for it"))),
+        }
+        let active = scopes.scopes().iter().filter(|stored| stored.retired_at.is_none()).count();
+        if active > 0 {
+            return Err(in_use(format!(
+                "{active} of its scopes are in use; retire or delete them first"
+            )));
+        }
+        store::delete_audience(&mut transaction, audience.id).await.map_err(|error| {
+            // A token was made for it at this moment.
+            if error.violates("token_audiences_audience_id_fkey") {
+                in_use("a token is made for it".into())
+            } else {
+                error.into()
+            }
+        })?;
+        insert_revision(&mut transaction, "catalogue", audience.id.0, ctx.now).await?;
+        let change = Change {
+            workspace: None,
+            action: "audience.delete",
+            subject_id: Some(audience.id.0),
+            subject_name: slug.as_ref(),
+            before: Some(show::snapshot(&audience)),
+            after: None,
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! What every change of an audience has in common: it is locked, its version is compared, its scopes
+//! are written as a whole, and replicas are told when somebody may have less.
+
+use domain::{
+    catalogue::{ScopeName, ScopeUses, TESSERA_AUDIENCE},
+    names::AudienceSlug,
+    problem::FieldError,
+};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::arrangement::Arrangement;
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::{
+        audit::insert_revision,
+        catalogues::{self as store, StoredAudience},
+        scope_uses,
+    },
+};
+
+/// An audience that is being changed; nobody else changes it meanwhile.
+pub(super) struct Open {
+    pub(super) audience: StoredAudience,
+    pub(super) scopes: Arrangement,
+}
+
+impl Open {
+    /// Locks an audience for a change.
+    ///
+    /// # Errors
+    /// `NotFound`; `Forbidden` for Tessera's own; `PreconditionFailed` when it is not at the
+    /// expected version any more.
+    pub(super) async fn of(
+        connection: &mut PgConnection,
+        slug: &AudienceSlug,
+        expected: Option<i64>,
+    ) -> Result<Self, ServiceError> {
+        let open = Self::any(connection, slug).await?.ok_or(ServiceError::NotFound("audience"))?;
+        if slug.as_ref() == TESSERA_AUDIENCE {
+            return Err(ServiceError::Forbidden(
+                "The audience tessera is Tessera's own: its scopes come with the program.",
+            ));
+        }
+        if expected.is_some_and(|expected| expected != open.audience.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        Ok(open)
+    }
+
+    /// The same for any audience, Tessera's own too, if it is there.
+    pub(super) async fn any(
+        connection: &mut PgConnection,
+        slug: &AudienceSlug,
+    ) -> Result<Option<Self>, ServiceError> {
+        let Some(audience) = store::lock_audience(connection, slug).await? else { return Ok(None) };
+        let scopes = Arrangement::of(store::scopes(connection, audience.id).await?);
+        Ok(Some(Self { audience, scopes }))
+    }
+
+    /// Writes the audience as it is here, with `after` for its scopes. Answers the new version.
+    pub(super) async fn save(
+        &mut self,
+        connection: &mut PgConnection,
+        after: Arrangement,
+        now: OffsetDateTime,
+    ) -> Result<i64, ServiceError> {
+        let id = self.audience.id;
+        let gone = self
+            .scopes
+            .scopes()
+            .iter()
+            .map(|stored| &stored.scope.name)
+            .filter(|name| after.get(name).is_none())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        store::delete_scopes(connection, id, &gone).await?;
+        store::write_scopes(connection, id, &after.with_implied()).await?;
+        if self.scopes.grants_otherwise(&after) {
+            insert_revision(connection, "catalogue", id.0, now).await?;
+        }
+        self.audience.version += 1;
+        self.audience.updated_at = now;
+        store::update_audience(connection, &self.audience).await?;
+        self.scopes = after;
+        Ok(self.audience.version)
+    }
+
+    /// The tokens that have less in `after`.
+    pub(super) async fn losers(
+        &self,
+        connection: &mut PgConnection,
+        after: &Arrangement,
+    ) -> Result<ScopeUses, ServiceError> {
+        let (before, after) = (self.scopes.grants(), after.grants());
+        let held = self.held(connection).await?;
+        let lost: Vec<_> = held.iter().filter(|held| before.lost(&after, held)).collect();
+        self.holders(connection, &lost).await
+    }
+
+    /// The tokens that hold this scope, or a part of it that is no part of another one.
+    pub(super) async fn holders_of(
+        &self,
+        connection: &mut PgConnection,
+        name: &ScopeName,
+    ) -> Result<ScopeUses, ServiceError> {
+        let held = self.held(connection).await?;
+        let held: Vec<_> = held.iter().filter(|held| self.scopes.belongs(held, name)).collect();
+        self.holders(connection, &held).await
+    }
+
+    /// What tokens hold of this audience: its scopes, and parts of its patterns.
+    pub(super) async fn held(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<ScopeName>, ServiceError> {
+        let names = self.scopes.scopes().iter().map(|stored| &stored.scope.name);
+        let uris = names.clone().any(ScopeName::is_uri);
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        Ok(scope_uses::held(connection, self.audience.id, &names, uris).await?)
+    }
+
+    async fn holders(
+        &self,
+        connection: &mut PgConnection,
+        held: &[&ScopeName],
+    ) -> Result<ScopeUses, ServiceError> {
+        let held: Vec<String> = held.iter().map(ToString::to_string).collect();
+        Ok(scope_uses::holders(connection, self.audience.id, &held).await?)
+    }
+
+    /// Writes the audit row of a change of one scope.
+    pub(super) async fn record(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        action: &str,
+        name: &ScopeName,
+        before: &Arrangement,
+    ) -> Result<(), ServiceError> {
+        let snapshot = |arrangement: &Arrangement| {
+            let entry = arrangement.entry(name).ok()?;
+            serde_json::to_value(entry).ok()
+        };
+        let change = Change {
+            workspace: None,
+            action,
+            subject_id: Some(self.audience.id.0),
+            subject_name: &format!("{} {name}", self.audience.slug),
+            before: snapshot(before),
+            after: snapshot(&self.scopes),
+        };
+        record(connection, ctx, change).await
+    }
+}
+
+/// A value of a request, or an error of its field.
+pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    text: &str,
+) -> Option<T> {
+    text.parse().map_err(|error| errors.push(FieldError::new(field, error))).ok()
+}
+
+/// The same for a value that may be absent.
+pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display>>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    text: Option<&str>,
+) -> Option<T> {
+    text.and_then(|text| parse(errors, field, text))
+}
+
+/// Names of scopes, or an error for each that is none.
+pub(super) fn parse_names(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    texts: &[String],
+) -> Vec<ScopeName> {
+    let mut names: Vec<ScopeName> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match parse::<ScopeName>(errors, &format!("{field}[{index}]"), text) {
+            Some(name) if !names.contains(&name) => names.push(name),
+            _ => {}
+        }
+    }
+    names
+}

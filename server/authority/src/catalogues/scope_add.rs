@@ -1,0 +1,83 @@
+//! Add a scope to an audience.
+
+use domain::{
+    catalogue::{Risk, Scope, ScopeEntry, ScopeName},
+    names::{AudienceSlug, Description, DisplayName},
+    problem::FieldError,
+};
+
+use super::{
+    Catalogues,
+    change::{Open, parse, parse_names, parse_some},
+};
+use crate::{OpContext, ServiceError, store::catalogues::StoredScope};
+
+/// A scope to add.
+#[derive(Clone, Debug, Default)]
+pub struct NewScope {
+    /// Its name, or a URI pattern.
+    pub name: String,
+    /// The access that it gives.
+    pub description: String,
+    /// How much harm it can do.
+    pub risk: Risk,
+    /// Scopes of the audience that come with it.
+    pub implies: Vec<String>,
+    /// Its group, which is made when there is none of this name.
+    pub group: String,
+    /// What the group is about; `None` leaves it as it is.
+    pub group_description: Option<String>,
+    /// Its place in the group; `None` is the last.
+    pub position: Option<usize>,
+}
+
+impl Catalogues<'_> {
+    /// Adds a scope. Answers it and the audience's new version.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`NewScope`];
+    /// `AlreadyExists` also for a retired scope of this name.
+    pub async fn add_scope(
+        &self,
+        ctx: &OpContext,
+        audience: &AudienceSlug,
+        new: NewScope,
+        expected: Option<i64>,
+    ) -> Result<(ScopeEntry, i64), ServiceError> {
+        ctx.manages_instance()?;
+        let mut errors = Vec::new();
+        let name = parse::<ScopeName>(&mut errors, "name", &new.name);
+        let description = parse::<Description>(&mut errors, "description", &new.description);
+        let implies = parse_names(&mut errors, "implies", &new.implies);
+        let group = parse::<DisplayName>(&mut errors, "group", &new.group);
+        let group_description = new.group_description.as_deref();
+        let group_description =
+            parse_some::<Description>(&mut errors, "group_description", group_description);
+        let (Some(name), Some(description), Some(group), true) =
+            (name, description, group, errors.is_empty())
+        else {
+            return Err(ServiceError::Invalid(errors));
+        };
+        let mut transaction = self.inner.begin().await?;
+        let mut open = Open::of(&mut transaction, audience, expected).await?;
+        if open.scopes.get(&name).is_some() {
+            let error = FieldError::new("name", "is the name of another scope of this audience");
+            return Err(ServiceError::AlreadyExists(error));
+        }
+        let before = open.scopes.clone();
+        let mut after = before.clone();
+        let known = || before.group_description(&group).cloned();
+        let stored = StoredScope {
+            scope: Scope { name: name.clone(), description, risk: new.risk, implies },
+            group_description: group_description.or_else(known).unwrap_or_default(),
+            group,
+            retired_at: None,
+        };
+        after.put(stored, new.position);
+        after.check()?;
+        let version = open.save(&mut transaction, after, ctx.now).await?;
+        open.record(&mut transaction, ctx, "scope.create", &name, &before).await?;
+        transaction.commit().await?;
+        Ok((open.scopes.entry(&name)?, version))
+    }
+}

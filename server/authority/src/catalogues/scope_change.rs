@@ -1,0 +1,80 @@
+//! Change a scope. Its name stays: tokens hold it.
+
+use domain::{
+    catalogue::{Risk, ScopeEntry, ScopeName},
+    names::{AudienceSlug, Description, DisplayName},
+};
+
+use super::{
+    Catalogues,
+    change::{Open, parse_names, parse_some},
+};
+use crate::{OpContext, ServiceError};
+
+/// What shall be otherwise; `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeChange {
+    /// The access that it gives.
+    pub description: Option<String>,
+    /// How much harm it can do.
+    pub risk: Option<Risk>,
+    /// Scopes of the audience that come with it, instead of those that do now.
+    pub implies: Option<Vec<String>>,
+    /// Its group, which is made when there is none of this name.
+    pub group: Option<String>,
+    /// What the group is about.
+    pub group_description: Option<String>,
+    /// Its place in the group.
+    pub position: Option<usize>,
+}
+
+impl Catalogues<'_> {
+    /// Changes a scope. What its holders have through it changes at once. Answers it and the
+    /// audience's version.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`ScopeChange`].
+    pub async fn change_scope(
+        &self,
+        ctx: &OpContext,
+        audience: &AudienceSlug,
+        name: &ScopeName,
+        change: ScopeChange,
+        expected: Option<i64>,
+    ) -> Result<(ScopeEntry, i64), ServiceError> {
+        ctx.manages_instance()?;
+        let mut errors = Vec::new();
+        let description =
+            parse_some::<Description>(&mut errors, "description", change.description.as_deref());
+        let implies = change.implies.map(|texts| parse_names(&mut errors, "implies", &texts));
+        let group = parse_some::<DisplayName>(&mut errors, "group", change.group.as_deref());
+        let group_description = change.group_description.as_deref();
+        let group_description =
+            parse_some::<Description>(&mut errors, "group_description", group_description);
+        if !errors.is_empty() {
+            return Err(ServiceError::Invalid(errors));
+        }
+        let mut transaction = self.inner.begin().await?;
+        let mut open = Open::of(&mut transaction, audience, expected).await?;
+        let before = open.scopes.clone();
+        let mut stored = before.get(name).cloned().ok_or(ServiceError::NotFound("scope"))?;
+        if let Some(group) = group.filter(|group| *group != stored.group) {
+            stored.group_description =
+                before.group_description(&group).cloned().unwrap_or_default();
+            stored.group = group;
+        }
+        stored.group_description = group_description.unwrap_or(stored.group_description);
+        stored.scope.description = description.unwrap_or(stored.scope.description);
+        stored.scope.risk = change.risk.unwrap_or(stored.scope.risk);
+        stored.scope.implies = implies.unwrap_or(stored.scope.implies);
+        let mut after = before.clone();
+        after.put(stored, change.position);
+        after.check()?;
+        if after != before {
+            open.save(&mut transaction, after, ctx.now).await?;
+            open.record(&mut transaction, ctx, "scope.update", name, &before).await?;
+        }
+        transaction.commit().await?;
+        Ok((open.scopes.entry(name)?, open.audience.version))
+    }
+}

@@ -1,0 +1,44 @@
+//! Delete a scope that no token holds.
+
+use domain::{catalogue::ScopeName, names::AudienceSlug};
+
+use super::{Catalogues, change::Open};
+use crate::{OpContext, ServiceError};
+
+impl Catalogues<'_> {
+    /// Deletes a scope for good.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` when tokens hold it, or a part of its
+    /// pattern, or another scope implies it.
+    pub async fn delete_scope(
+        &self,
+        ctx: &OpContext,
+        audience: &AudienceSlug,
+        name: &ScopeName,
+        expected: Option<i64>,
+    ) -> Result<(), ServiceError> {
+        ctx.manages_instance()?;
+        let mut transaction = self.inner.begin().await?;
+        let mut open = Open::of(&mut transaction, audience, expected).await?;
+        let before = open.scopes.clone();
+        before.get(name).ok_or(ServiceError::NotFound("scope"))?;
+        let in_use = |what: String| {
+            ServiceError::InUse(format!("The scope {name} cannot be deleted: {what}."))
+        };
+        if let Some(implying) = before.implying(name) {
+            return Err(in_use(format!("{implying} implies it")));
+        }
+        match open.holders_of(&mut transaction, name).await?.count {
+            0 => {}
+            1 => return Err(in_use("1 token holds it; retire it instead".into())),
+            count => return Err(in_use(format!("{count} tokens hold it; retire it instead"))),
+        }
+        let mut after = before.clone();
+        after.remove(name);
+        open.save(&mut transaction, after, ctx.now).await?;
+        open.record(&mut transaction, ctx, "scope.delete", name, &before).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

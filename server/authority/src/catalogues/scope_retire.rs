@@ -1,0 +1,78 @@
+//! Retire a scope: nobody is granted it any more, and no new token gets it. Its name stays known.
+
+use domain::{
+    catalogue::{ScopeEntry, ScopeName, ScopeUses},
+    names::AudienceSlug,
+};
+
+use super::{Catalogues, change::Open};
+use crate::{OpContext, ServiceError};
+
+/// What retiring a scope did or would do.
+#[derive(Clone, Debug)]
+pub struct Retired {
+    /// The scope as it is now.
+    pub scope: ScopeEntry,
+    /// The audience's version.
+    pub version: i64,
+    /// The tokens that lose something: they hold the scope, a part of its pattern, or a scope that
+    /// implies it.
+    pub uses: ScopeUses,
+}
+
+impl Catalogues<'_> {
+    /// Retires a scope, or only tells who uses it (`dry_run`).
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`.
+    pub async fn retire_scope(
+        &self,
+        ctx: &OpContext,
+        audience: &AudienceSlug,
+        name: &ScopeName,
+        dry_run: bool,
+        expected: Option<i64>,
+    ) -> Result<Retired, ServiceError> {
+        ctx.manages_instance()?;
+        let mut transaction = self.inner.begin().await?;
+        let mut open = Open::of(&mut transaction, audience, expected).await?;
+        let before = open.scopes.clone();
+        let stored = before.get(name).ok_or(ServiceError::NotFound("scope"))?;
+        let mut after = before.clone();
+        after.retire(name, stored.retired_at.or(Some(ctx.now)));
+        let uses = open.losers(&mut transaction, &after).await?;
+        if !dry_run && after != before {
+            open.save(&mut transaction, after, ctx.now).await?;
+            open.record(&mut transaction, ctx, "scope.retire", name, &before).await?;
+            transaction.commit().await?;
+        }
+        Ok(Retired { scope: open.scopes.entry(name)?, version: open.audience.version, uses })
+    }
+
+    /// Takes a retired scope into use again: its holders have it at once. Answers it and the
+    /// audience's version.
+    ///
+    /// # Errors
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`.
+    pub async fn unretire_scope(
+        &self,
+        ctx: &OpContext,
+        audience: &AudienceSlug,
+        name: &ScopeName,
+        expected: Option<i64>,
+    ) -> Result<(ScopeEntry, i64), ServiceError> {
+        ctx.manages_instance()?;
+        let mut transaction = self.inner.begin().await?;
+        let mut open = Open::of(&mut transaction, audience, expected).await?;
+        let before = open.scopes.clone();
+        before.get(name).ok_or(ServiceError::NotFound("scope"))?;
+        let mut after = before.clone();
+        after.retire(name, None);
+        if after != before {
+            open.save(&mut transaction, after, ctx.now).await?;
+            open.record(&mut transaction, ctx, "scope.unretire", name, &before).await?;
+        }
+        transaction.commit().await?;
+        Ok((open.scopes.entry(name)?, open.audience.version))
+    }
+}

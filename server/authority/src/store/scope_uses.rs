@@ -1,0 +1,102 @@
+//! Which tokens use the scopes of an audience, in all workspaces: for those who manage the instance.
+
+use domain::{
+    catalogue::{ScopeName, ScopeUses, TokenUse},
+    ids::AudienceId,
+};
+use sqlx::PgConnection;
+
+use super::{StoreError, secrets::parse_all};
+
+/// Most tokens that are named.
+const NAMED_MAX: i64 = 50;
+
+/// What tokens of this audience that were not deleted hold: of these scopes, and of URIs (if wished)
+/// everything.
+pub(crate) async fn held(
+    connection: &mut PgConnection,
+    audience: AudienceId,
+    scopes: &[String],
+    uris: bool,
+) -> Result<Vec<ScopeName>, StoreError> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT DISTINCT held AS "held!"
+             FROM token_audiences ta
+             JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
+             CROSS JOIN LATERAL unnest(t.scopes) AS held
+            WHERE ta.audience_id = $1 AND (held = ANY($2) OR ($3 AND held LIKE '%://%'))
+            ORDER BY 1"#,
+        audience.0,
+        scopes,
+        uris,
+    )
+    .fetch_all(connection)
+    .await?;
+    parse_all(&held).ok_or_else(|| StoreError::corrupt("tokens.scopes", audience.0))
+}
+
+/// The tokens of this audience that hold any of these scopes and were not deleted.
+pub(crate) async fn holders(
+    connection: &mut PgConnection,
+    audience: AudienceId,
+    scopes: &[String],
+) -> Result<ScopeUses, StoreError> {
+    if scopes.is_empty() {
+        return Ok(ScopeUses::default());
+    }
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+             FROM token_audiences ta
+             JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
+            WHERE ta.audience_id = $1 AND t.scopes && $2"#,
+        audience.0,
+        scopes,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let rows = sqlx::query!(
+        "SELECT t.id, t.name, w.slug, u.email
+           FROM token_audiences ta
+           JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
+           JOIN workspaces w ON w.id = t.workspace_id
+           JOIN users u ON u.id = t.user_id
+          WHERE ta.audience_id = $1 AND t.scopes && $2
+          ORDER BY t.created_at DESC, t.id DESC LIMIT $3",
+        audience.0,
+        scopes,
+        NAMED_MAX,
+    )
+    .fetch_all(connection)
+    .await?;
+    let tokens = rows
+        .into_iter()
+        .map(|row| {
+            Ok(TokenUse {
+                id: row.id.into(),
+                name: row.name,
+                workspace: row
+                    .slug
+                    .parse()
+                    .map_err(|_| StoreError::corrupt("workspaces.slug", row.id))?,
+                user: row.email,
+            })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(ScopeUses { count, tokens })
+}
+
+/// How many tokens were made for this audience and not deleted.
+pub(crate) async fn tokens_of_audience(
+    connection: &mut PgConnection,
+    audience: AudienceId,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+             FROM token_audiences ta
+             JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
+            WHERE ta.audience_id = $1"#,
+        audience.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}

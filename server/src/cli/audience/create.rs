@@ -1,0 +1,41 @@
+//! `tessera audience create`: prints the new audience's name.
+
+use authority::NewAudience;
+
+use super::super::{
+    Failure,
+    output::{self, remark},
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its name in requests, such as billing
+    audience: String,
+    /// Its name for people
+    #[arg(long)]
+    name: String,
+    /// What the API does
+    #[arg(long, default_value = "")]
+    description: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let Args { audience: slug, name, description, json } = arguments;
+    let new = NewAudience { slug, name, description };
+    let audience = session::with(&config, Expect::Existing, async |session| {
+        Ok(session.authority.catalogues().create_audience(&session.context(), new).await?)
+    })
+    .await?;
+    if json {
+        return Ok(output::json(&audience)?);
+    }
+    output::line(audience.catalogue.audience.as_ref())?;
+    remark(&format!("Created the audience {}. Load or add its scopes.", audience.catalogue.name));
+    Ok(())
+}

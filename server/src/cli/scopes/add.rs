@@ -1,0 +1,70 @@
+//! `tessera scopes add SCOPE`.
+
+use authority::NewScope;
+use clap::ValueEnum;
+use domain::{catalogue::Risk, names::AudienceSlug};
+
+use super::super::{
+    Failure,
+    output::{self, remark},
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its name, or a URI pattern such as table://my.app.**
+    scope: String,
+    /// Its audience
+    #[arg(long)]
+    audience: AudienceSlug,
+    /// Its group, which is made when there is none of this name
+    #[arg(long)]
+    group: String,
+    /// The access that it gives
+    #[arg(long, default_value = "")]
+    description: String,
+    /// How much harm it can do
+    #[arg(long, value_enum, default_value_t = RiskName::Read)]
+    risk: RiskName,
+    /// Scopes that come with it
+    #[arg(long, num_args = 1..)]
+    implies: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// [`Risk`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RiskName {
+    Read,
+    Write,
+    Admin,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let new = NewScope {
+        name: arguments.scope,
+        description: arguments.description,
+        risk: match arguments.risk {
+            RiskName::Read => Risk::Read,
+            RiskName::Write => Risk::Write,
+            RiskName::Admin => Risk::Admin,
+        },
+        implies: arguments.implies,
+        group: arguments.group,
+        ..NewScope::default()
+    };
+    let (entry, _) = session::with(&config, Expect::Existing, async |session| {
+        let catalogues = session.authority.catalogues();
+        Ok(catalogues.add_scope(&session.context(), &arguments.audience, new, None).await?)
+    })
+    .await?;
+    if arguments.json {
+        return Ok(output::json(&entry)?);
+    }
+    remark(&format!("Added {} to {}.", entry.scope.name, arguments.audience));
+    Ok(())
+}

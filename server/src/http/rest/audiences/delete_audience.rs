@@ -1,0 +1,33 @@
+//! `DELETE /api/v1/audiences/{slug}`
+
+use axum::extract::State;
+use domain::names::AudienceSlug;
+use http::StatusCode;
+
+use super::{super::errors::RemoveErrors, tagged::IfMatch};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Delete an audience
+///
+/// Refused with 409 `in_use` while a token is made for it or one of its scopes is in use. Only
+/// administrators of the instance may.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/audiences/{slug}",
+    operation_id = "deleteAudience",
+    tag = "Audiences",
+    params(
+        ("slug" = String, Path, description = "The audience's name in requests", example = "billing"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses((status = 204, description = "The audience is deleted"), RemoveErrors),
+)]
+pub(crate) async fn delete_audience(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(slug): ApiPath<AudienceSlug>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    state.authority.catalogues().delete_audience(&context, &slug, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,34 @@
+//! `DELETE /api/v1/audiences/{slug}/scopes/{name}`
+
+use axum::extract::State;
+use domain::{catalogue::ScopeName, names::AudienceSlug};
+use http::StatusCode;
+
+use super::{super::errors::RemoveErrors, tagged::IfMatch};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Delete a scope
+///
+/// Refused with 409 `in_use` while a token holds it, or a part of its pattern, or another scope
+/// implies it: retire it then. Only administrators of the instance may.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/audiences/{slug}/scopes/{name}",
+    operation_id = "deleteScope",
+    tag = "Audiences",
+    params(
+        ("slug" = String, Path, description = "The audience's name in requests", example = "default"),
+        ("name" = String, Path, description = "The scope's name, percent-encoded: `table%3A%2F%2Fmy.app.**`", example = "rivers:run"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses((status = 204, description = "The scope is deleted"), RemoveErrors),
+)]
+pub(crate) async fn delete_scope(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((slug, name)): ApiPath<(AudienceSlug, ScopeName)>,
+    IfMatch(expected): IfMatch,
+) -> Result<StatusCode, ApiError> {
+    state.authority.catalogues().delete_scope(&context, &slug, &name, expected).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

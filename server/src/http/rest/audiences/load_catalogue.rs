@@ -1,0 +1,193 @@
+//! `PUT /api/v1/audiences/{slug}/catalogue`
+
+use authority::{LoadOptions, catalogue_file};
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, State},
+};
+use domain::{
+    catalogue::Catalogue,
+    names::AudienceSlug,
+    problem::{FieldError, ProblemCode},
+};
+use http::header;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    super::{
+        errors::ChangeErrors,
+        schema::{AudienceText, ChangesBody, RiskBody, ScopeText},
+    },
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath, ApiQuery},
+    problem::ApiError,
+};
+
+/// How a catalogue is loaded.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LoadQuery {
+    /// Only tell what would change, and which tokens would have less.
+    dry_run: bool,
+    /// Retire missing scopes that tokens hold, instead of refusing the catalogue.
+    retire: bool,
+}
+
+/// A whole catalogue: the audience then has just these scopes.
+#[derive(ToSchema)]
+#[schema(as = Catalogue)]
+#[expect(dead_code, reason = "describes; the authority's own type is read")]
+pub(crate) struct CatalogueText {
+    /// The audience; the same as in the path.
+    audience: AudienceText,
+    /// Its name for people.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// What the API does.
+    #[schema(required = false, max_length = 1_000)]
+    description: String,
+    /// Groups of scopes, in the order in which they are shown.
+    #[schema(required = false)]
+    groups: Vec<CatalogueGroupText>,
+}
+
+/// Scopes that belong together.
+#[derive(ToSchema)]
+#[schema(as = CatalogueGroup)]
+#[expect(dead_code, reason = "describes; the authority's own type is read")]
+pub(crate) struct CatalogueGroupText {
+    /// The heading.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// What the group is about.
+    #[schema(required = false, max_length = 1_000)]
+    description: String,
+    /// Its scopes.
+    #[schema(required = false)]
+    scopes: Vec<CatalogueScopeText>,
+}
+
+/// One permission.
+#[derive(ToSchema)]
+#[schema(as = CatalogueScope)]
+#[expect(dead_code, reason = "describes; the authority's own type is read")]
+pub(crate) struct CatalogueScopeText {
+    /// Its name, or a URI pattern.
+    name: ScopeText,
+    /// The access that it gives.
+    #[schema(max_length = 1_000)]
+    description: String,
+    /// How much harm it can do.
+    #[schema(required = false)]
+    risk: RiskBody,
+    /// Scopes of this catalogue that come with it.
+    #[schema(required = false)]
+    implies: Vec<ScopeText>,
+}
+
+/// Load a catalogue
+///
+/// Makes the audience, or replaces its scopes by those of the body, JSON or TOML. Scopes that are
+/// missing are removed; when tokens hold them, the catalogue is refused (422) unless `retire=true`
+/// says that they shall be retired. Ask with `dry_run=true` first. Only administrators of the instance
+/// may.
+#[utoipa::path(
+    put,
+    path = "/api/v1/audiences/{slug}/catalogue",
+    operation_id = "loadCatalogue",
+    tag = "Audiences",
+    params(
+        ("slug" = String, Path, description = "The audience's name in requests", example = "billing"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+        LoadQuery,
+    ),
+    request_body(
+        content(
+            (CatalogueText = "application/json", example = json!({
+                "audience": "billing",
+                "name": "Billing API",
+                "groups": [{"name": "Invoices", "scopes": [
+                    {"name": "invoices:read", "description": "See invoices."},
+                    {"name": "invoices:write", "description": "Make invoices.", "risk": "write", "implies": ["invoices:read"]}
+                ]}]
+            })),
+            (String = "application/toml"),
+        ),
+    ),
+    responses(
+        (status = 200, description = "What it changed, or would change", body = ChangesBody,
+            headers(("ETag" = String, description = "The audience's version"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn load_catalogue(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(slug): ApiPath<AudienceSlug>,
+    ApiQuery(LoadQuery { dry_run, retire }): ApiQuery<LoadQuery>,
+    IfMatch(expected): IfMatch,
+    CatalogueFile(catalogue): CatalogueFile,
+) -> Result<Tagged<ChangesBody>, ApiError> {
+    if catalogue.audience != slug {
+        let message = format!("must be {slug}, as in the path");
+        return Err(ApiError::invalid(vec![FieldError::new("audience", message)]));
+    }
+    let options = LoadOptions { dry_run, retire, expected };
+    let changes = state.authority.catalogues().load(&context, catalogue, options).await?;
+    Ok(Tagged { version: changes.version, body: changes.into() })
+}
+
+/// A body of either form.
+pub(crate) struct CatalogueFile(Catalogue);
+
+impl<S: Send + Sync> FromRequest<S> for CatalogueFile {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/json" => {
+                let ApiJson(catalogue) = ApiJson::from_request(request, state).await?;
+                Ok(Self(catalogue))
+            }
+            "application/toml" => {
+                let text = String::from_utf8(bytes(request, state).await?.to_vec());
+                text.map_err(|_| toml_error("it is not UTF-8")).and_then(|text| toml(&text))
+            }
+            _ => Err(ApiError::new(
+                ProblemCode::UnsupportedMediaType,
+                "The body must be JSON or TOML, sent with \"Content-Type: application/json\" or \"application/toml\".",
+            )),
+        }
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state).await.map_err(|_| {
+        ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
+    })
+}
+
+fn toml(text: &str) -> Result<CatalogueFile, ApiError> {
+    catalogue_file::parse_toml(text).map(CatalogueFile).map_err(|error| {
+        // The place and the reason; the lines between them show the text itself.
+        let error = error.to_string();
+        let mut lines = error.lines().filter(|line| !line.is_empty());
+        let place = lines.next().unwrap_or_default().to_owned();
+        toml_error(&match lines.next_back() {
+            Some(reason) => format!("{place}: {reason}"),
+            None => place,
+        })
+    })
+}
+
+fn toml_error(why: &str) -> ApiError {
+    ApiError::invalid(vec![FieldError::new("body", format!("cannot be used: {why}"))])
+}

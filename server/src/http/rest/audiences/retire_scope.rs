@@ -1,0 +1,61 @@
+//! `POST /api/v1/audiences/{slug}/scopes/{name}/retire`
+
+use axum::extract::State;
+use domain::{catalogue::ScopeName, names::AudienceSlug};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    super::{errors::ChangeErrors, schema::RetiredBody},
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
+
+/// How a scope is retired.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Retirement, example = json!({"dry_run": true}))]
+pub(crate) struct RetirementBody {
+    /// Only tell which tokens would have less.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Retire a scope
+///
+/// It is granted to nobody from then on, and no new token gets it; its name stays known, and it can be
+/// taken into use again. Ask with `{"dry_run": true}` first: the answer names the tokens that lose
+/// something. Only administrators of the instance may.
+#[utoipa::path(
+    post,
+    path = "/api/v1/audiences/{slug}/scopes/{name}/retire",
+    operation_id = "retireScope",
+    tag = "Audiences",
+    params(
+        ("slug" = String, Path, description = "The audience's name in requests", example = "default"),
+        ("name" = String, Path, description = "The scope's name, percent-encoded: `table%3A%2F%2Fmy.app.**`", example = "rivers:run"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    request_body = RetirementBody,
+    responses(
+        (status = 200, description = "What it did, or would do", body = RetiredBody,
+            headers(("ETag" = String, description = "The audience's version"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn retire_scope(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((slug, name)): ApiPath<(AudienceSlug, ScopeName)>,
+    IfMatch(expected): IfMatch,
+    ApiJson(RetirementBody { dry_run }): ApiJson<RetirementBody>,
+) -> Result<Tagged<RetiredBody>, ApiError> {
+    let catalogues = state.authority.catalogues();
+    let retired = catalogues.retire_scope(&context, &slug, &name, dry_run, expected).await?;
+    Ok(Tagged { version: retired.version, body: RetiredBody::of(retired, dry_run) })
+}

@@ -1,0 +1,40 @@
+//! `POST /api/v1/audiences/{slug}/scopes/{name}/unretire`
+
+use axum::extract::State;
+use domain::{catalogue::ScopeName, names::AudienceSlug};
+
+use super::{
+    super::{errors::RemoveErrors, schema::ScopeEntryBody},
+    tagged::{IfMatch, Tagged},
+};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Take a retired scope into use again
+///
+/// The tokens that hold it have it at once. Takes no body. Only administrators of the instance may.
+#[utoipa::path(
+    post,
+    path = "/api/v1/audiences/{slug}/scopes/{name}/unretire",
+    operation_id = "unretireScope",
+    tag = "Audiences",
+    params(
+        ("slug" = String, Path, description = "The audience's name in requests", example = "default"),
+        ("name" = String, Path, description = "The scope's name, percent-encoded: `table%3A%2F%2Fmy.app.**`", example = "rivers:run"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+    ),
+    responses(
+        (status = 200, description = "The scope as it is now", body = ScopeEntryBody,
+            headers(("ETag" = String, description = "The audience's version"))),
+        RemoveErrors,
+    ),
+)]
+pub(crate) async fn unretire_scope(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((slug, name)): ApiPath<(AudienceSlug, ScopeName)>,
+    IfMatch(expected): IfMatch,
+) -> Result<Tagged<ScopeEntryBody>, ApiError> {
+    let catalogues = state.authority.catalogues();
+    let (scope, version) = catalogues.unretire_scope(&context, &slug, &name, expected).await?;
+    Ok(Tagged { version, body: scope.into() })
+}
