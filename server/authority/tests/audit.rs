@@ -64,7 +64,7 @@ async fn every_change_leaves_a_chain_that_is_whole(pool: PgPool) {
     let named =
         authority::TokenDraft { name: "🚀 שלום \"x\"".into(), ..draft(&["rivers:read"]) };
     let minted = world.mint(&ada, "workspace-1", named).await;
-    world.authority.tokens().delete(&ada, minted.token.id).await.unwrap();
+    world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     assert_eq!(damage(&world).await, []);
 }
 
@@ -292,7 +292,7 @@ async fn many_changes_at_once_make_one_chain(pool: PgPool) {
             let home = slug(if number % 2 == 0 { "workspace-1" } else { "other" });
             let minted = authority.tokens().create(&ada, &home, draft).await?;
             // A delete takes its locks in another order than a capped create.
-            authority.tokens().delete(&ada, minted.token.id).await
+            authority.tokens().delete(&ada, minted.token.id, None).await
         })
     });
     for attempt in attempts.collect::<Vec<_>>() {

@@ -169,11 +169,11 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
     let refused = ["rows[1].digest is that of a token which is here already or was deleted"];
     let own = world.mint(&ada, "other", draft(&["rivers:read"])).await;
     assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
-    world.authority.tokens().delete(&ada, own.token.id).await.unwrap();
+    world.authority.tokens().delete(&ada, own.token.id, None).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
     let report = world.import(&ada, &line("from elsewhere", "x", "")).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
-    world.authority.tokens().delete(&ada, report.tokens[0].id.unwrap()).await.unwrap();
+    world.authority.tokens().delete(&ada, report.tokens[0].id.unwrap(), None).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
     assert_eq!(world.decide("from elsewhere", &Demand::default()).await, DecisionCode::Revoked);
 }

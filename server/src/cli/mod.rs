@@ -9,8 +9,8 @@
 //! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
 
 mod admin;
-mod audit;
 mod audience;
+mod audit;
 mod completions;
 mod config;
 mod doctor;
