@@ -7,7 +7,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, ServiceError, Sessions, Setup, Tokens, Verification, Workspaces,
+    AuditLog, Catalogues, Policies, ServiceError, Sessions, Setup, Tokens, Users, Verification,
+    Workspaces,
     clock::Clock,
     context::{Actor, OpContext, Surface},
     entropy::{self, Entropy},
@@ -166,6 +167,16 @@ impl Authority {
     /// Workspaces and their members.
     pub fn workspaces(&self) -> Workspaces<'_> {
         Workspaces { inner: &self.inner }
+    }
+
+    /// Policies and presets.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies { inner: &self.inner }
+    }
+
+    /// The users of the instance.
+    pub fn users(&self) -> Users<'_> {
+        Users { inner: &self.inner }
     }
 
     /// Tokens.

@@ -33,7 +33,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use tokens_list::list as list_tokens;
+pub(crate) use tokens_list::{list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

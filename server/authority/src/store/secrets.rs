@@ -2,10 +2,11 @@
 
 use domain::{
     decision::Facts,
+    grants::{Grants, KnownScope},
     ids::{TokenId, WorkspaceId},
     token::UserSummary,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -37,7 +38,8 @@ pub(crate) async fn insert(
 /// All facts about the token that one of these digests belongs to. One query, tombstones included.
 ///
 /// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has is granted to nobody.
+/// A scope that its catalogue no longer has is granted to nobody, and of the others the token keeps
+/// what its user may grant at present.
 pub(crate) async fn facts(
     connection: &mut PgConnection,
     digests: &[Digest],
@@ -47,9 +49,14 @@ pub(crate) async fn facts(
         r#"SELECT t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.deleted_at, s.expires_at AS secret_expires_at,
                   u.id AS user_id, u.email, u.name AS user_name,
-                  u.enabled AND (u.instance_role IN ('owner', 'admin') OR EXISTS (
-                      SELECT FROM memberships m WHERE m.workspace_id = t.workspace_id AND m.user_id = u.id
-                  )) AS "user_active!",
+                  u.enabled AND (u.instance_role IN ('owner', 'admin') OR m.user_id IS NOT NULL) AS "user_active!",
+                  u.instance_role, m.role AS "role?", m.grants AS "grants?",
+                  CASE WHEN u.instance_role NOT IN ('owner', 'admin')
+                            AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
+                       THEN (SELECT jsonb_agg(jsonb_build_object('name', k.name, 'risk', k.risk, 'implies', k.implies_all))
+                               FROM token_audiences ta JOIN scopes k ON k.audience_id = ta.audience_id
+                              WHERE ta.token_id = t.id)
+                  END AS "known?: Json<Vec<KnownScope>>",
                   ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
                          WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!",
                   ARRAY(SELECT DISTINCT scope
@@ -61,6 +68,7 @@ pub(crate) async fn facts(
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
+             LEFT JOIN memberships m ON m.workspace_id = t.workspace_id AND m.user_id = u.id
             WHERE s.digest = ANY($1)"#,
         &digests,
     )
@@ -68,6 +76,16 @@ pub(crate) async fn facts(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let corrupt = |column| StoreError::corrupt(column, row.id);
+    let grants = Grants::of(
+        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?,
+        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?,
+        row.grants
+            .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
+            .transpose()?
+            .as_deref(),
+    );
+    let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
+    let granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
     Ok(Some(Facts {
         token_id: TokenId(row.id),
         name: row.name,
@@ -77,7 +95,7 @@ pub(crate) async fn facts(
         user_active: row.user_active,
         audiences: parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
         scopes: parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?,
-        granted: parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?,
+        granted: rights.cut(granted),
         enabled: row.enabled,
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,

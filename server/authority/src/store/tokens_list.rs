@@ -6,6 +6,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
+    ids::UserId,
     token::{Page, Token},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
@@ -69,7 +70,7 @@ impl Cursor {
 
 /// One statement: what comes before, the clause that begins the page, the order.
 macro_rules! page {
-    ($begin:literal, $order:literal, $tenant:expr, $state:expr, $pattern:expr, $now:expr, $limit:expr, $key:expr, $id:expr) => {
+    ($begin:literal, $order:literal, $tenant:expr, $state:expr, $pattern:expr, $now:expr, $limit:expr, $key:expr, $id:expr, $own:expr) => {
         sqlx::query_as!(
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
@@ -91,7 +92,8 @@ macro_rules! page {
                                            AND COALESCE(t.not_before <= $4, true)
                         ELSE true
                       END
-                  AND ($3::text IS NULL OR t.name ILIKE $3 OR t.hint ILIKE $3 OR u.name ILIKE $3 OR u.email ILIKE $3)"#
+                  AND ($3::text IS NULL OR t.name ILIKE $3 OR t.hint ILIKE $3 OR u.name ILIKE $3 OR u.email ILIKE $3)
+                  AND ($8::uuid IS NULL OR t.user_id = $8)"#
                 + $begin
                 + " ORDER BY "
                 + $order
@@ -103,14 +105,16 @@ macro_rules! page {
             $limit,
             $key,
             $id,
+            $own,
         )
     };
 }
 
-/// A page of a workspace's tokens.
+/// A page of a workspace's tokens; with `own`, of those alone that act as this user.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Tenant,
+    own: Option<UserId>,
     query: &TokenQuery,
     now: OffsetDateTime,
 ) -> Result<Result<Page<Token>, BadCursor>, StoreError> {
@@ -122,6 +126,7 @@ pub(crate) async fn list(
     let limit = query.limit.clamp(1, LIMIT_MAX);
     // One more than asked for tells whether there is a next page.
     let rows = i64::from(limit) + 1;
+    let own = own.map(|user| user.0);
     let (tenant, id) = (tenant.id().0, cursor.as_ref().map(|cursor| cursor.id));
     let state = query.state.map_or("", domain::token::TokenState::as_str);
     let pattern = pattern(&query.q);
@@ -140,7 +145,8 @@ pub(crate) async fn list(
                     now,
                     rows,
                     time,
-                    id
+                    id,
+                    own
                 )
                 .fetch_all(connection)
                 .await?
@@ -155,7 +161,8 @@ pub(crate) async fn list(
                     now,
                     rows,
                     time,
-                    id
+                    id,
+                    own
                 )
                 .fetch_all(connection)
                 .await?
@@ -170,7 +177,8 @@ pub(crate) async fn list(
                     now,
                     rows,
                     name,
-                    id
+                    id,
+                    own
                 )
                 .fetch_all(connection)
                 .await?
@@ -180,7 +188,7 @@ pub(crate) async fn list(
             " AND ($7::uuid IS NULL OR (COALESCE(t.expires_at, 'infinity'::timestamptz), t.id)
                                      > (COALESCE($6::timestamptz, 'infinity'::timestamptz), $7))",
             "COALESCE(t.expires_at, 'infinity'::timestamptz), t.id",
-            tenant, state, pattern, now, rows, time, id
+            tenant, state, pattern, now, rows, time, id, own
         )
                 .fetch_all(connection)
                 .await?
@@ -195,7 +203,7 @@ pub(crate) async fn list(
 }
 
 /// A `LIKE` pattern for "contains", its own wildcards made plain; `None` for an empty search.
-fn pattern(search: &str) -> Option<String> {
+pub(crate) fn pattern(search: &str) -> Option<String> {
     let search = search.trim();
     if search.is_empty() {
         return None;

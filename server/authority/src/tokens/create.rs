@@ -5,6 +5,7 @@
 
 use domain::{
     access::Permission,
+    grants::{KnownScope, Rights, known_scopes},
     ids::{TokenId, UserId},
     names::{Email, Slug},
     problem::FieldError,
@@ -46,7 +47,8 @@ impl Tokens<'_> {
     ) -> Result<MintedToken, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
-            access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
+            access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
+                .await?;
         let levels = policies::levels(&mut transaction, access.tenant()).await?;
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(&mut transaction).await?;
@@ -54,7 +56,20 @@ impl Tokens<'_> {
             Actor::Token(facts) => Some(facts.granted.as_slice()),
             _ => None,
         };
-        let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: ctx.now };
+        let known: Vec<KnownScope> =
+            catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
+        // A token hands on what it holds; a person, what their membership grants.
+        let rights = match grantable {
+            Some(_) => Rights::All,
+            None => access.grants.rights(&known),
+        };
+        let rules = Rules {
+            policy: &policy,
+            catalogues: &catalogues,
+            grantable,
+            rights: &rights,
+            now: ctx.now,
+        };
         let mut errors = Vec::new();
         let user =
             holder(&mut transaction, ctx, &access, draft.user.as_deref(), &mut errors).await?;
@@ -162,6 +177,10 @@ async fn holder(
         return Ok(None);
     }
     let own = ctx.user_id() == Some(user.summary.id);
+    if access.own.is_some() && !own {
+        errors.push(FieldError::new("user", "must be yourself: members make their own tokens"));
+        return Ok(None);
+    }
     let equal = match &ctx.actor {
         Actor::Operator => true,
         Actor::User(visitor) => visitor.is_instance_admin(),

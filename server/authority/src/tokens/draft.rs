@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use domain::{
     catalogue::{Catalogue, DEFAULT_AUDIENCE, ScopeName},
     expiry::{ExpiryChoice, ExpiryError},
+    grants::Rights,
     ids::AudienceId,
     names::{Description, TokenName},
     policy::Policy,
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-use crate::store::catalogues::StoredCatalogue;
+use crate::{policies::check_name, store::catalogues::StoredCatalogue};
 
 /// Most address ranges of a token.
 const RANGES_MAX: usize = 32;
@@ -74,8 +75,10 @@ pub(super) struct CheckedDraft {
 pub(super) struct Rules<'a> {
     pub(super) policy: &'a Policy,
     pub(super) catalogues: &'a [StoredCatalogue],
-    /// What the caller holds, when the caller is a token; people may grant everything here.
+    /// What the caller holds, when the caller is a token; people have rights.
     pub(super) grantable: Option<&'a [ScopeName]>,
+    /// What the caller may put on tokens, when the caller is a person.
+    pub(super) rights: &'a Rights,
     pub(super) now: OffsetDateTime,
 }
 
@@ -87,6 +90,11 @@ impl TokenDraft {
         errors: &mut Vec<FieldError>,
     ) -> Option<CheckedDraft> {
         let name = keep(self.name.parse::<TokenName>(), "name", errors);
+        if let Some(name) = &name
+            && let Err(error) = check_name(rules.policy, name.as_ref())
+        {
+            errors.push(error);
+        }
         let description = keep(self.description.parse::<Description>(), "description", errors);
         let chosen = self.check_audiences(rules, errors);
         let scopes = self.check_scopes(&chosen, rules, errors);
@@ -154,6 +162,9 @@ impl TokenDraft {
                     if rules.grantable.is_some_and(|held| !held.contains(&name)) {
                         let message =
                             format!("has {name}, which the token that asks does not hold");
+                        errors.push(FieldError::new("scopes", message));
+                    } else if !rules.rights.covers(&name) {
+                        let message = format!("has {name}, which you may not put on tokens");
                         errors.push(FieldError::new("scopes", message));
                     }
                     scopes.insert(name);
@@ -272,7 +283,13 @@ mod tests {
     ) -> Result<CheckedDraft, Vec<String>> {
         let policy = Policy::default();
         let catalogues = catalogues();
-        let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: NOW };
+        let rules = Rules {
+            policy: &policy,
+            catalogues: &catalogues,
+            grantable,
+            rights: &Rights::All,
+            now: NOW,
+        };
         let mut errors = Vec::new();
         let checked = draft.check(&rules, &mut errors);
         checked.ok_or_else(|| {

@@ -14,7 +14,8 @@ use crate::{OpContext, ServiceError, access, store};
 const SEARCH_MAX: usize = 256;
 
 impl Tokens<'_> {
-    /// A page of a workspace's tokens, deleted ones left out.
+    /// A page of a workspace's tokens, deleted ones left out; for members who manage their own, of
+    /// those.
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `limit`, `cursor`.
@@ -26,7 +27,8 @@ impl Tokens<'_> {
     ) -> Result<Page<Token>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access =
-            access::authorise(&mut connection, ctx, workspace, Permission::TokensRead).await?;
+            access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
+                .await?;
         if query.q.contains('\0') || query.q.chars().count() > SEARCH_MAX {
             let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
             return Err(ServiceError::invalid("q", message));
@@ -35,11 +37,13 @@ impl Tokens<'_> {
             let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);
             return Err(ServiceError::invalid("limit", message));
         }
-        store::list_tokens(&mut connection, access.tenant(), query, ctx.now).await?.map_err(|_| {
-            ServiceError::invalid(
-                "cursor",
-                "must be `next` of a page of this list in the same order",
-            )
-        })
+        store::list_tokens(&mut connection, access.tenant(), access.own, query, ctx.now)
+            .await?
+            .map_err(|_| {
+                ServiceError::invalid(
+                    "cursor",
+                    "must be `next` of a page of this list in the same order",
+                )
+            })
     }
 }
