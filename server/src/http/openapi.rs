@@ -31,6 +31,9 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Tokens", description = "Make, list, show and delete tokens."),
         (name = "Verification", description = "Ask whether a token may do something."),
         (name = "Workspaces", description = "Where tokens live."),
+        (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
+        (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
+        (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
     ),
 )]

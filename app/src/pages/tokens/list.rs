@@ -1,9 +1,6 @@
 //! Settings → API Tokens: the list, and the outlet for the panels over it.
 
-use domain::{
-    ids::TokenId,
-    workspace::{Quota, TokenCounts},
-};
+use domain::{ids::TokenId, workspace::Quota};
 use leptos::{either::Either, html, prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_location};

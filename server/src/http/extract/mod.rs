@@ -1,10 +1,12 @@
 //! Extractors whose refusals are problems that name the field at fault.
 
+mod if_match;
 mod json;
 mod path;
 mod query;
 mod wording;
 
+pub(crate) use if_match::{IfMatch, etag};
 pub(crate) use json::ApiJson;
 pub(crate) use path::ApiPath;
 pub(crate) use query::ApiQuery;

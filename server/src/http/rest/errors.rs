@@ -30,6 +30,24 @@ pub(crate) struct WriteErrors;
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
+/// Errors of an operation that takes a body and changes something that has a version.
+pub(crate) struct ChangeErrors;
+
+/// Errors of an operation that removes something that has a version.
+pub(crate) struct RemoveErrors;
+
+impl IntoResponses for ChangeErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for RemoveErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 500, 503])
+    }
+}
+
 impl IntoResponses for SelfErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 500, 503])
@@ -75,6 +93,8 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
         (409, "It conflicts with what is there: the name is taken, the limit is reached, or the same Idempotency-Key made its token before.",
             ProblemCode::TokenLimitReached,
             "The limit of 200 tokens is reached. Delete tokens that are no longer used, or have the limit raised."),
+        (412, "`If-Match` names another version than the one that is there.",
+            ProblemCode::PreconditionFailed, "It was changed since you read it. Read it again, then decide anew."),
         (413, "The body has more than 65,536 bytes.",
             ProblemCode::PayloadTooLarge, "A request's body may have at most 65536 bytes."),
         (415, "The body is not sent as JSON.", ProblemCode::UnsupportedMediaType,
