@@ -9,23 +9,29 @@
 //! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
 
 mod admin;
+mod ask;
 mod completions;
 mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod member;
 mod migrate;
 mod openapi;
 pub(crate) mod output;
+mod policy;
+mod preset;
 mod scopes;
 mod serve;
 mod session;
 mod token;
+mod user;
 mod workspace;
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use domain::names::Slug;
 
 use self::{
     failure::Failure,
@@ -56,6 +62,18 @@ enum Command {
     /// Create and list workspaces
     #[command(subcommand)]
     Workspace(workspace::Command),
+    /// Add, list, change and remove members of workspaces
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Create, list, disable, enable and remove people and service accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Show and set the rules for tokens
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Set the rules for tokens in one step
+    #[command(subcommand)]
+    Preset(preset::Command),
     /// Load and list what tokens can be made for
     #[command(subcommand)]
     Scopes(scopes::Command),
@@ -88,6 +106,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Admin(command) => asking(flags, |config| admin::run(command, config)),
         Command::Token(command) => asking(flags, |config| token::run(command, config)),
         Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
+        Command::Member(command) => asking(flags, |config| member::run(command, config)),
+        Command::User(command) => asking(flags, |config| user::run(command, config)),
+        Command::Policy(command) => asking(flags, |config| policy::run(command, config)),
+        Command::Preset(command) => asking(flags, |config| preset::run(command, config)),
         Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),
         Command::Migrate => asking(flags, migrate::run),
         Command::Doctor(arguments) => {
@@ -98,6 +120,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Openapi => openapi::run(),
         Command::Completions(arguments) => completions::run(&arguments),
     }
+}
+
+/// Reads a workspace's slug.
+fn slug(text: &str) -> Result<Slug, String> {
+    text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
 /// Runs a command that asks the database.

@@ -59,7 +59,9 @@ impl Workspaces<'_> {
         }
         let role = wanted.role.unwrap_or(before.role);
         let grants = new_grants.unwrap_or_else(|| before.grants.clone());
-        check_within(ctx, &access, role, grants.as_deref())?;
+        if (role, &grants) != (before.role, &before.grants) {
+            check_within(ctx, &access, role, grants.as_deref())?;
+        }
         store::update_member(&mut transaction, access.tenant(), user, role, grants.as_deref())
             .await?;
         insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;

@@ -6,10 +6,10 @@ mod list;
 mod show;
 
 use clap::Subcommand;
-use domain::{ids::TokenId, names::Slug};
+use domain::ids::TokenId;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::Failure;
+use super::{Failure, slug};
 use crate::config::Config;
 
 /// The commands.
@@ -32,11 +32,6 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::Show(arguments) => show::run(arguments, config).await,
         Command::Delete(arguments) => delete::run(arguments, config).await,
     }
-}
-
-/// Reads a workspace's slug.
-fn slug(text: &str) -> Result<Slug, String> {
-    text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
 /// Reads a token's id.
