@@ -314,7 +314,7 @@ fn every_caller_may_do_exactly_what_the_table_says() {
                         "{method} {template} of the {tenant} workspace by {name}: {status} instead of {expected}: {text}"
                     ));
                 }
-                let makes = template.ends_with("s") && !template.ends_with("tokens");
+                let makes = template.ends_with('s') && !template.ends_with("tokens");
                 if answer.status < 300 && (*method == "delete" || (*method == "post" && makes)) {
                     victims.replace();
                 }

@@ -24,19 +24,38 @@ parsed_string!(GrantPattern, NameError, parse_pattern);
 impl GrantPattern {
     /// Whether the pattern means this scope.
     pub fn covers(&self, scope: &ScopeName) -> bool {
-        match self.0.strip_suffix('*') {
+        match self.beginning() {
             Some(beginning) => scope.as_ref().starts_with(beginning),
-            None => self.0 == scope.as_ref(),
+            None => self.scope().is_some_and(|own| holds(&own, scope)),
         }
     }
 
     /// Whether everything that the other pattern means is meant by this one, too.
     fn covers_pattern(&self, other: &Self) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(beginning) => other.0.starts_with(beginning),
-            None => self.0 == other.0,
+        match (self.beginning(), other.beginning(), other.scope()) {
+            (Some(beginning), Some(others), _) => others.starts_with(beginning),
+            (_, None, Some(scope)) => self.covers(&scope),
+            _ => false,
         }
     }
+
+    /// What the scopes that it means begin with; `None` for the name of one scope. The stars of a
+    /// URI are its own.
+    fn beginning(&self) -> Option<&str> {
+        if self.0 == "*" {
+            return Some("");
+        }
+        self.0.strip_suffix('*').filter(|rest| rest.ends_with(':') && !rest.contains("://"))
+    }
+
+    fn scope(&self) -> Option<ScopeName> {
+        self.0.parse().ok()
+    }
+}
+
+/// Whether who holds one scope holds the other with it. The one place here that says so.
+fn holds(held: &ScopeName, scope: &ScopeName) -> bool {
+    held == scope
 }
 
 fn parse_pattern(text: &str) -> Result<String, NameError> {
@@ -45,7 +64,7 @@ fn parse_pattern(text: &str) -> Result<String, NameError> {
     if text == "*" {
         return Ok(text.to_owned());
     }
-    let name = text.strip_suffix(":*").unwrap_or(text);
+    let name = text.strip_suffix(":*").filter(|name| !name.contains("://")).unwrap_or(text);
     name.parse::<ScopeName>().map_err(|_| FORM)?;
     Ok(text.to_owned())
 }
@@ -91,13 +110,15 @@ impl Grants {
         workspace: Option<WorkspaceRole>,
         patterns: Option<&[GrantPattern]>,
     ) -> Self {
-        match (instance, workspace, patterns) {
-            (InstanceRole::Owner | InstanceRole::Admin, _, _) => Self::All,
-            (_, None, _) => Self::Patterns(Vec::new()),
-            (_, Some(_), Some(patterns)) => Self::Patterns(patterns.to_vec()),
-            (_, Some(WorkspaceRole::Admin | WorkspaceRole::Member), None) => Self::All,
-            (_, Some(WorkspaceRole::Viewer), None) => Self::Reading,
-            (_, Some(WorkspaceRole::Verifier), None) => Self::Verifying,
+        if matches!(instance, InstanceRole::Owner | InstanceRole::Admin) {
+            return Self::All;
+        }
+        match (workspace, patterns) {
+            (None, _) => Self::Patterns(Vec::new()),
+            (Some(_), Some(patterns)) => Self::Patterns(patterns.to_vec()),
+            (Some(WorkspaceRole::Admin | WorkspaceRole::Member), None) => Self::All,
+            (Some(WorkspaceRole::Viewer), None) => Self::Reading,
+            (Some(WorkspaceRole::Verifier), None) => Self::Verifying,
         }
     }
 
@@ -140,6 +161,15 @@ impl Grants {
             return Rights::All;
         }
         let mut rights = BTreeSet::new();
+        if let Self::Patterns(patterns) = self {
+            // The name of a scope grants it; what it implies, its catalogue says.
+            rights.extend(
+                patterns
+                    .iter()
+                    .filter(|pattern| pattern.beginning().is_none())
+                    .filter_map(GrantPattern::scope),
+            );
+        }
         for scope in known {
             let granted = match self {
                 Self::All => true,
@@ -169,7 +199,7 @@ impl Rights {
     pub fn covers(&self, scope: &ScopeName) -> bool {
         match self {
             Self::All => true,
-            Self::Of(scopes) => scopes.contains(scope),
+            Self::Of(scopes) => scopes.iter().any(|held| holds(held, scope)),
         }
     }
 

@@ -50,7 +50,8 @@ pub(crate) struct Access {
     pub(crate) permissions: Permissions,
     /// The scopes that the caller may put on tokens.
     pub(crate) grants: Grants,
-    /// The user whose tokens alone the caller reaches; `None` is all tokens of the workspace.
+    /// The user whose tokens alone the caller reaches, and to whom they stay; `None` is all tokens of
+    /// the workspace.
     pub(crate) own: Option<UserId>,
 }
 
@@ -205,7 +206,9 @@ pub(crate) async fn authorise_token(
         return Err(ServiceError::NotFound("token"));
     }
     let permissions = if is_own { own } else { all };
-    admit(ctx, standing, permissions, permission, "token")
+    let access = admit(ctx, standing, permissions, permission, "token")?;
+    let only_own = !all.allows(permission);
+    Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
 }
 
 fn admit(

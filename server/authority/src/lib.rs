@@ -46,4 +46,6 @@ pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{MintedToken, TokenDraft, Tokens};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{Decision, Rejection, Verification};
-pub use workspaces::{ChangedMember, MemberChange, NewMember, NewWorkspace, Workspaces};
+pub use workspaces::{
+    ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
+};

@@ -10,7 +10,8 @@
 mod support;
 
 use authority::{
-    MemberChange, NewMember, NewUser, OpContext, ServiceError, SignIn, TokenDraft, UserChange,
+    GrantsChange, MemberChange, NewMember, NewUser, OpContext, ServiceError, SignIn, TokenDraft,
+    UserChange,
 };
 use domain::{
     decision::{DecisionCode, Demand},
@@ -323,7 +324,7 @@ async fn member_is_added_changed_and_removed(pool: PgPool) {
     assert_eq!(errors[0].field, "grants[0]");
     let user = member.user.id;
     let secret = token_of(&world, "grace@example.com").await;
-    let change = MemberChange { role: Some(WorkspaceRole::Viewer), grants: Some(None) };
+    let change = MemberChange { role: Some(WorkspaceRole::Viewer), grants: GrantsChange::ByRole };
     let changed =
         workspaces.change_member(&admin, &home, user, change.clone(), Some(1)).await.unwrap();
     assert_eq!(

@@ -9,7 +9,7 @@
 
 mod support;
 
-use authority::{MemberChange, OpContext, PolicyLevel, ServiceError, TokenDraft};
+use authority::{GrantsChange, MemberChange, OpContext, PolicyLevel, ServiceError, TokenDraft};
 use domain::{
     decision::{DecisionCode, Demand},
     ids::UserId,
@@ -137,8 +137,10 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
     let home = slug("workspace-1");
     let workspaces = world.authority.workspaces();
     let grant = async |patterns: Option<&[&str]>| {
-        let grants = patterns.map(|texts| texts.iter().map(ToString::to_string).collect());
-        let change = MemberChange { grants: Some(grants), role: None };
+        let grants = patterns.map_or(GrantsChange::ByRole, |texts| {
+            GrantsChange::Patterns(texts.iter().map(ToString::to_string).collect())
+        });
+        let change = MemberChange { grants, role: None };
         workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     };
     let (valid, lacking) = (DecisionCode::Valid, DecisionCode::InsufficientScope);
@@ -157,7 +159,10 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
     assert_eq!(world.decide(secret.expose(), &Demand::default()).await, valid);
     grant(None).await;
     assert_eq!(decide("rivers:write").await, valid);
-    let change = MemberChange { role: Some(domain::roles::WorkspaceRole::Viewer), grants: None };
+    let change = MemberChange {
+        role: Some(domain::roles::WorkspaceRole::Viewer),
+        grants: GrantsChange::Keep,
+    };
     workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     assert_eq!(decide("rivers:write").await, lacking);
     assert_eq!(decide("rivers:read").await, valid, "viewers read");
@@ -183,7 +188,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
     let member = world.person("bmember", Some(("workspace-1", "member"))).await;
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     for ctx in [&member, &admin] {
-        let grants = Some(Some(vec!["rivers:write".into()]));
+        let grants = GrantsChange::Patterns(vec!["rivers:write".into()]);
         let change = MemberChange { grants, role: None };
         world
             .authority
@@ -199,9 +204,11 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
     }
     // Nor gives it to others, nor to themselves.
     let workspaces = world.authority.workspaces();
-    for (who, grants) in
-        [(&member, Some(None)), (&admin, Some(None)), (&admin, Some(Some(vec!["*".into()])))]
-    {
+    for (who, grants) in [
+        (&member, GrantsChange::ByRole),
+        (&admin, GrantsChange::ByRole),
+        (&admin, GrantsChange::Patterns(vec!["*".into()])),
+    ] {
         let change = MemberChange { grants, role: None };
         let outcome = workspaces.change_member(&admin, &home, id(who), change, None).await;
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("changed") };

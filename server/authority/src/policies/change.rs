@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Policies, PolicyLevel, check::check, open, show::view};
 use crate::{
     OpContext, ServiceError,
+    access::Tenant,
     audit::{Change, record},
     store::{audit::insert_revision, policies as store, workspaces},
 };
@@ -45,7 +46,7 @@ impl Policies<'_> {
         let name =
             opened.access.as_ref().map_or("instance", |access| access.workspace.slug.as_ref());
         let change = Change {
-            workspace: tenant.map(|tenant| tenant.id()),
+            workspace: tenant.map(Tenant::id),
             action: "policy.change",
             subject_id: tenant.map(|tenant| tenant.id().0),
             subject_name: name,

@@ -14,13 +14,25 @@ use crate::{
     store::{audit::insert_revision, users, workspaces as store},
 };
 
-/// What shall be different about a member; `None` stays as it is.
+/// What shall be different about a member.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
-    /// The role.
+    /// The role; `None` stays as it is.
     pub role: Option<WorkspaceRole>,
-    /// The grants: `Some(None)` leaves them to the role.
-    pub grants: Option<Option<Vec<String>>>,
+    /// The grants.
+    pub grants: GrantsChange,
+}
+
+/// What shall become of a member's grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GrantsChange {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// They are what the role gives.
+    ByRole,
+    /// They are these patterns.
+    Patterns(Vec<String>),
 }
 
 /// A member after a change.
@@ -49,8 +61,11 @@ impl Workspaces<'_> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
-        let new_grants = wanted.grants.as_ref().map(|grants| parse_grants(grants.as_deref()));
-        let new_grants = new_grants.transpose()?;
+        let new_grants = match &wanted.grants {
+            GrantsChange::Keep => None,
+            GrantsChange::ByRole => Some(None),
+            GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
+        };
         // One change of members at a time: what is checked is what is there.
         store::lock(&mut transaction, access.tenant()).await?;
         let before = one(&mut transaction, &access, user).await?;

@@ -9,7 +9,7 @@ mod rename;
 mod show;
 
 pub use add_member::NewMember;
-pub use change_member::{ChangedMember, MemberChange};
+pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
 
 use domain::policy::Policy;

@@ -1,6 +1,6 @@
 //! `tessera member change USER`.
 
-use authority::MemberChange;
+use authority::{GrantsChange, MemberChange};
 use domain::{names::Slug, roles::WorkspaceRole};
 
 use super::{
@@ -41,11 +41,14 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     session::with(&config, Expect::Existing, async |session| {
         let workspace = &arguments.workspace;
         let found = find(session, workspace, &arguments.user).await?;
-        let patterns = (!arguments.grant.is_empty()).then_some(arguments.grant);
-        let change = MemberChange {
-            role: arguments.role,
-            grants: (patterns.is_some() || arguments.grants_by_role).then_some(patterns),
+        let wanted = if arguments.grants_by_role {
+            GrantsChange::ByRole
+        } else if arguments.grant.is_empty() {
+            GrantsChange::Keep
+        } else {
+            GrantsChange::Patterns(arguments.grant)
         };
+        let change = MemberChange { role: arguments.role, grants: wanted };
         let workspaces = session.authority.workspaces();
         let member = workspaces
             .change_member(&session.context(), workspace, found.user.id, change, None)

@@ -20,8 +20,11 @@ pub(crate) struct Args {
     /// The workspace [default: the instance]
     #[arg(long, value_parser = slug)]
     workspace: Option<Slug>,
-    /// A rule, such as max_ttl_s=270d or self_service=true; max_tokens= leaves it to the level above
-    #[arg(required = true, value_name = "RULE=VALUE")]
+    #[arg(
+        required = true,
+        value_name = "RULE=VALUE",
+        help = "A rule, such as max_ttl_s=270d or self_service=true; max_tokens= leaves it to the level above"
+    )]
     rules: Vec<Assignment>,
     /// Show what would change, and change nothing
     #[arg(long)]

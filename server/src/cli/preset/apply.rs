@@ -14,7 +14,7 @@ use crate::config::Config;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The preset: standard, rivery, devo, kriten or robust_intelligence
+    #[arg(help = "The preset: standard, rivery, devo, kriten or robust_intelligence")]
     name: Preset,
     /// The workspace that it is for [default: the instance, for all of them]
     #[arg(long, value_parser = super::super::slug)]

@@ -1,6 +1,6 @@
 //! `PATCH /api/v1/workspaces/{ws}/members/{user}`
 
-use authority::MemberChange;
+use authority::{GrantsChange, MemberChange};
 use axum::{Json, extract::State, response::IntoResponse};
 use domain::{ids::UserId, names::Slug};
 use serde::{Deserialize, Deserializer};
@@ -26,16 +26,15 @@ pub(crate) struct MemberChangeBody {
     #[serde(default)]
     role: Option<WorkspaceRoleBody>,
     /// Patterns of the scopes that the member may put on tokens. Null leaves them to the role.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "grants")]
     #[schema(value_type = Option<Vec<String>>, max_items = 64)]
-    grants: Option<Option<Vec<String>>>,
+    grants: GrantsChange,
 }
 
 /// Tells a null from what is absent.
-fn present<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<Vec<String>>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D::Error> {
+    let patterns = Option::deserialize(deserializer)?;
+    Ok(patterns.map_or(GrantsChange::ByRole, GrantsChange::Patterns))
 }
 
 /// Change a member
