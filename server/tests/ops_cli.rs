@@ -108,6 +108,93 @@ fn commands_beside_a_server_act_at_once() {
 }
 
 #[test]
+fn people_and_members_are_managed_from_the_command_line() {
+    let server = Server::start();
+    server.admin();
+    let id = server
+        .cli(&["user", "create", "--email", "grace@example.com", "--name", "Grace"])
+        .input(ADMIN_PASSWORD)
+        .run()
+        .ok();
+    let bot =
+        server.run(&["user", "create", "--email", "bot@example.com", "--service", "--json"]).ok();
+    assert_eq!(json_of(&bot)["kind"], "service");
+    let add = |arguments: &[&str]| {
+        server.cli(&["member", "add", "--workspace", "workspace-1"]).arguments(arguments).run()
+    };
+    let added =
+        add(&["grace@example.com", "--role", "member", "--grant", "rivers:*", "--json"]).ok();
+    assert_eq!(json_of(&added)["grants"], json!(["rivers:*"]));
+    assert!(add(&["bot@example.com", "--role", "king"]).status == 2);
+    assert!(add(&["nobody@example.com", "--role", "viewer"]).refused(1).contains("user must be"));
+    let token = |owner: &str| {
+        let arguments = ["token", "create", "--workspace", "workspace-1", "--name", "t"];
+        server.cli(&arguments).arguments(&["--scope", "rivers:read", "--owner", owner]).run().ok()
+    };
+    let secret = token("grace@example.com");
+    let works = || server.request("GET", "/api/v1/self").bearer(&secret).send().status;
+    assert_eq!(works(), 200);
+    let disabled = server.run(&["user", "disable", "grace@example.com"]);
+    assert!(disabled.stderr.contains("Tokens that stopped: 1."), "{}", disabled.stderr);
+    assert_eq!(works(), 401);
+    server.run(&["user", "enable", &id]).ok();
+    assert_eq!(works(), 200);
+
+    let change = ["member", "change", "--workspace", "workspace-1", "grace@example.com"];
+    server.cli(&change).arguments(&["--role", "viewer", "--grants-by-role"]).run().ok();
+    assert_eq!(server.cli(&change).run().status, 2, "nothing to change");
+    let list = server.run(&["member", "list", "--workspace", "workspace-1", "--json"]).ok();
+    let grace = json_of(&list).as_array().and_then(|members| {
+        members.iter().find(|member| member["user"]["name"] == "Grace").cloned()
+    });
+    let grace = grace.expect("a member");
+    assert_eq!((&grace["role"], &grace["grants"]), (&json!("viewer"), &Value::Null));
+    let removed =
+        server.run(&["member", "remove", "--workspace", "workspace-1", "grace@example.com"]);
+    assert!(removed.stderr.contains("Tokens that stopped: 1."), "{}", removed.stderr);
+    server.run(&["user", "remove", "grace@example.com"]).ok();
+    let users = server.run(&["user", "list"]).ok();
+    assert!(users.contains("bot@example.com") && !users.contains("grace@example.com"), "{users}");
+    let line = server.run(&["user", "disable", ADMIN_EMAIL]).refused(1);
+    assert!(line.contains("one enabled owner"), "{line}");
+}
+
+#[test]
+fn policy_and_presets_are_shown_before_they_are_set() {
+    let server = Server::start();
+    server.admin();
+    server.token("workspace-1", "ci", "default", &["rivers:read"]);
+    let show = |arguments: &[&str]| {
+        json_of(&server.cli(&["policy", "show", "--json"]).arguments(arguments).run().ok())
+    };
+    let preset = ["preset", "apply", "Robust Intelligence", "--workspace", "workspace-1"];
+    let looked = server.run(&preset);
+    assert!(looked.stdout.contains("max_tokens: no limit -> 200"), "{}", looked.stdout);
+    assert!(looked.refused(1).contains("--yes"));
+    assert_eq!(show(&["--workspace", "workspace-1"])["version"], 0);
+    let applied = server.cli(&preset).arguments(&["--yes", "--json"]).run().ok();
+    assert_eq!(json_of(&applied)["policy"]["effective"]["max_ttl_s"], 270 * 86_400);
+    server.run(&["policy", "set", "max_tokens=10", "self_service=true"]).ok();
+    let set = ["policy", "set", "--workspace", "workspace-1"];
+    let set = [&set[..], &["max_ttl_s=30d", "default_ttl_s=30d", "max_tokens="]].concat();
+    let dry = server.cli(&set).argument("--dry-run").run().ok();
+    assert!(dry.contains("1 tokens would not fit") && dry.contains("too_long: 1"), "{dry}");
+    server.run(&set).ok();
+    let view = show(&["--workspace", "workspace-1"]);
+    assert_eq!(
+        (&view["effective"]["max_tokens"], &view["sources"]["max_tokens"]),
+        (&json!(10), &json!("instance"))
+    );
+    assert_eq!(view["rules"]["allow_never"], false, "what was not named stays");
+    assert_eq!(server.run(&["policy", "set", "size=1"]).status, 2);
+    let line = server.run(&["policy", "set", "name_pattern=("]).refused(1);
+    assert!(line.contains("unclosed group"), "{line}");
+    let text = server.run(&["policy", "show"]).ok();
+    assert!(text.contains("self_service") && text.contains("instance"), "{text}");
+    assert!(server.run(&["preset", "list"]).ok().contains("kriten"));
+}
+
+#[test]
 fn refused_values_are_one_line_that_names_each() {
     let server = Server::start();
     server.admin();

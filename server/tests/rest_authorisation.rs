@@ -1,5 +1,9 @@
-//! The table of who may do what: callers × operations. An operation that is not in the table fails
-//! the test, and so does one of the table that the API does not have.
+//! Who may do what, in full: every caller × every operation × tenant.
+//!
+//! Callers are generated: each role on the instance with each role in the workspace, a token of each
+//! scope that Tessera knows, and nobody. What each cell must answer follows from the table's row. An
+//! operation that is not in the table fails the test, and so does one of the table that the API does
+//! not have.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -15,191 +19,309 @@ use std::collections::BTreeSet;
 use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, draft};
 use serde_json::{Value, json};
 
-/// Who calls, in the order of the table's columns.
-const CALLERS: [&str; 14] = [
-    "nobody",
-    "plain token",
-    "reading token",
-    "writing token",
-    "verifying token",
-    "foreign token",
-    "token of a viewer",
-    "owner",
-    "admin",
-    "member",
-    "viewer",
-    "verifier",
-    "auditor",
-    "stranger",
+/// Scopes that let a token see its workspace.
+const SEEING: &[&str] = &[
+    "tokens:read",
+    "tokens:write",
+    "tokens:reveal",
+    "workspaces:read",
+    "workspaces:write",
+    "members:read",
+    "members:write",
+    "policy:write",
+    "audit:read",
 ];
+const READING_TOKENS: &[&str] = &["tokens:read", "tokens:write", "tokens:reveal"];
+const WRITING_TOKENS: &[&str] = &["tokens:write"];
+const READING_MEMBERS: &[&str] = &["members:read", "members:write"];
+const WRITING_MEMBERS: &[&str] = &["members:write"];
+const POLICY: &[&str] = &["policy:write"];
+const WORKSPACE_WRITE: &[&str] = &["workspaces:write"];
+const VERIFY: &[&str] = &["verify"];
+const NO_SCOPE: &[&str] = &[];
+/// Any token, whatever it holds.
+const ANY: &[&str] = &["*"];
 
-/// Method, path of the document, expected statuses in the order of `CALLERS`. The two that change the
-/// caller's own token come last, and deletion after rotation.
+/// Method, path, status when it is allowed, people, tokens.
+///
+/// People: what a member of the instance is answered who is in the workspace nothing, verifier,
+/// viewer, member, admin; then what an auditor of the instance is answered who is nothing there. `o`
+/// is allowed, `f` 403, `n` 404, `u` 401. Owners and admins of the instance may do everything that
+/// people may. Tokens: the scopes that allow it; `u` and `n` in the last column are what other
+/// tokens are answered instead of 403.
+type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
+
 #[rustfmt::skip]
-const TABLE: [(&str, &str, [u16; 14]); 37] = [
-    //                                             nobody plain read write verif forei vtok  owner admin membr viewr verif audit stran
-    ("get",    "/api/v1/audiences",               [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
-    ("get",    "/api/v1/audit",                   [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  200,  403]),
-    ("post",  "/api/v1/audiences",                                [401,  403,  403,  403,  403,  403,  403,  201,  403,  403,  403,  403,  403,  403]),
-    ("get",   "/api/v1/audiences/{slug}",                         [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
-    ("patch", "/api/v1/audiences/{slug}",                         [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  403,  403]),
-    ("delete","/api/v1/audiences/{slug}",                         [401,  403,  403,  403,  403,  403,  403,  204,  403,  403,  403,  403,  403,  403]),
-    ("put",   "/api/v1/audiences/{slug}/catalogue",               [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  403,  403]),
-    ("get",   "/api/v1/audiences/{slug}/scopes",                  [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
-    ("post",  "/api/v1/audiences/{slug}/scopes",                  [401,  403,  403,  403,  403,  403,  403,  201,  403,  403,  403,  403,  403,  403]),
-    ("patch", "/api/v1/audiences/{slug}/scopes/{name}",           [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  403,  403]),
-    ("delete","/api/v1/audiences/{slug}/scopes/{name}",           [401,  403,  403,  403,  403,  403,  403,  204,  403,  403,  403,  403,  403,  403]),
-    ("post",  "/api/v1/audiences/{slug}/scopes/{name}/retire",    [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  403,  403]),
-    ("post",  "/api/v1/audiences/{slug}/scopes/{name}/unretire",  [401,  403,  403,  403,  403,  403,  403,  200,  403,  403,  403,  403,  403,  403]),
-    ("get",    "/api/v1/self",                    [401,  200,  200,  200,  200,  200,  200,  401,  401,  401,  401,  401,  401,  401]),
-    ("get",    "/api/v1/workspaces",              [401,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200,  200]),
-    ("get",    "/api/v1/workspaces/{ws}",         [401,  403,  200,  200,  403,  404,  200,  200,  200,  200,  200,  200,  200,  404]),
-    ("get",    "/api/v1/workspaces/{ws}/tokens",  [401,  403,  200,  200,  403,  404,  403,  200,  200,  403,  403,  403,  403,  404]),
-    ("post",   "/api/v1/workspaces/{ws}/tokens",  [401,  403,  403,  201,  403,  404,  403,  201,  201,  403,  403,  403,  403,  404]),
-    ("get",    "/api/v1/workspaces/{ws}/audit",   [401,  403,  403,  403,  403,  404,  403,  200,  200,  403,  403,  403,  200,  404]),
-    ("get",    "/api/v1/workspaces/{ws}/tokens/export", [401, 403, 200, 200, 403, 404, 403, 200, 200, 403, 403, 403, 403, 404]),
-    ("post",   "/api/v1/workspaces/{ws}/tokens/import", [401, 403, 403, 201, 403, 404, 403, 201, 201, 403, 403, 403, 403, 404]),
-    ("get",    "/api/v1/tokens/{id}/usage",       [401,  403,  200,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("get",    "/api/v1/tokens/{id}",             [401,  403,  200,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("patch",  "/api/v1/tokens/{id}",             [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("delete", "/api/v1/tokens/{id}",             [401,  403,  403,  204,  403,  404,  403,  204,  204,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/tokens/{id}/enable",      [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/tokens/{id}/disable",     [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/tokens/{id}/expire",      [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/tokens/{id}/rotate",      [401,  403,  403,  201,  403,  404,  403,  201,  201,  404,  404,  404,  404,  404]),
-    ("delete", "/api/v1/tokens/{id}/grace",       [401,  403,  403,  200,  403,  404,  403,  200,  200,  404,  404,  404,  404,  404]),
-    // The victim's secret was not kept: 409 is for those who may see it.
-    ("post",   "/api/v1/tokens/{id}/reveal",      [401,  403,  403,  403,  403,  404,  403,  409,  409,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/tokens/{id}/clone",       [401,  403,  403,  201,  403,  404,  403,  201,  201,  404,  404,  404,  404,  404]),
-    ("post",   "/api/v1/workspaces/{ws}/tokens/bulk", [401, 403, 403, 200, 403, 404, 403, 200, 200,  403,  403,  403,  403,  404]),
-    ("post",   "/api/v1/verify",                  [401,  403,  403,  403,  200,  403,  403,  200,  200,  403,  403,  200,  403,  403]),
-    ("get",    "/auth/forward",                   [401,  200,  200,  200,  200,  200,  200,  401,  401,  401,  401,  401,  401,  401]),
-    ("post",   "/api/v1/self/rotate",             [401,  201,  201,  201,  201,  201,  201,  401,  401,  401,  401,  401,  401,  401]),
-    ("delete", "/api/v1/self",                    [401,  204,  204,  204,  204,  204,  204,  401,  401,  401,  401,  401,  401,  401]),
+const TABLE: [Row; 30] = [
+    //                                                             none verifier viewer member admin | auditor
+    ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
+    ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
+    ("get",    "/auth/forward",                               200, "uuuuu|u", ANY,             'f'),
+    ("post",   "/api/v1/verify",                              200, "foffo|f", VERIFY,          'f'),
+    ("get",    "/api/v1/workspaces",                          200, "ooooo|o", ANY,             'f'),
+    ("post",   "/api/v1/workspaces",                          201, "fffff|f", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/workspaces/{ws}",                     200, "noooo|o", SEEING,          'f'),
+    ("patch",  "/api/v1/workspaces/{ws}",                     200, "nfffo|f", WORKSPACE_WRITE, 'f'),
+    ("get",    "/api/v1/workspaces/{ws}/tokens",              200, "nfofo|f", READING_TOKENS,  'f'),
+    ("post",   "/api/v1/workspaces/{ws}/tokens",              201, "nfffo|f", WRITING_TOKENS,  'f'),
+    ("get",    "/api/v1/tokens/{id}",                         200, "nnono|n", READING_TOKENS,  'f'),
+    ("delete", "/api/v1/tokens/{id}",                         204, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("get",    "/api/v1/workspaces/{ws}/members",             200, "nfofo|f", READING_MEMBERS, 'f'),
+    ("post",   "/api/v1/workspaces/{ws}/members",             201, "nfffo|f", WRITING_MEMBERS, 'f'),
+    ("get",    "/api/v1/workspaces/{ws}/members/{user}",      200, "nfofo|f", READING_MEMBERS, 'f'),
+    ("patch",  "/api/v1/workspaces/{ws}/members/{user}",      200, "nfffo|f", WRITING_MEMBERS, 'f'),
+    ("delete", "/api/v1/workspaces/{ws}/members/{user}",      200, "nfffo|f", WRITING_MEMBERS, 'f'),
+    ("get",    "/api/v1/workspaces/{ws}/policy",              200, "noooo|o", SEEING,          'f'),
+    ("put",    "/api/v1/workspaces/{ws}/policy",              200, "nfffo|f", POLICY,          'f'),
+    ("post",   "/api/v1/workspaces/{ws}/policy/preview",      200, "nfffo|f", POLICY,          'f'),
+    ("post",   "/api/v1/workspaces/{ws}/policy/preset",       200, "nfffo|f", POLICY,          'f'),
+    ("get",    "/api/v1/policy",                              200, "fffff|f", NO_SCOPE,        'f'),
+    ("put",    "/api/v1/policy",                              200, "fffff|f", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/policy/preview",                      200, "fffff|f", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/policy/preset",                       200, "fffff|f", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/users",                               200, "fffff|f", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/users",                               201, "fffff|f", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
+    ("patch",  "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
+    ("delete", "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
 ];
 
-fn callers(instance: &Instance) -> Vec<By> {
-    let token = |workspace: &str, scopes: &[&str]| {
-        let body = json!({"name": "caller", "audiences": ["tessera"], "scopes": scopes});
-        By::Token(instance.mint(workspace, &body))
+const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
+const WORKSPACE_ROLES: [&str; 5] = ["none", "verifier", "viewer", "member", "admin"];
+
+/// Who calls, and what is known of them.
+struct Caller {
+    name: String,
+    by: By,
+    who: Who,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Owner,
+    Viewer,
+}
+
+enum Who {
+    Nobody,
+    /// A role on the instance, and the index of the role in the workspace.
+    Person(&'static str, usize),
+    /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance or a viewer.
+    Token(Vec<String>, Holder),
+}
+
+fn callers(instance: &Instance) -> Vec<Caller> {
+    let mut callers = vec![Caller { name: "nobody".into(), by: By::Nobody, who: Who::Nobody }];
+    for role in INSTANCE_ROLES {
+        for (index, workspace) in WORKSPACE_ROLES.iter().enumerate() {
+            let name = format!("{role}-{workspace}");
+            let membership = (index > 0).then_some(*workspace);
+            let by = instance.person(&name, role, membership);
+            callers.push(Caller { name, by, who: Who::Person(role, index) });
+        }
+    }
+    let mut token = |name: &str, body: &Value, holder| {
+        let by = By::Token(instance.mint(WORKSPACE, body));
+        let scopes = body["scopes"].as_array().unwrap().iter();
+        let scopes = scopes.map(|scope| scope.as_str().unwrap().to_owned()).collect();
+        callers.push(Caller {
+            name: format!("token with {name}"),
+            by,
+            who: Who::Token(scopes, holder),
+        });
     };
-    let admin = instance.person("adam", "member", Some("admin"));
-    let member = instance.person("mel", "member", Some("member"));
-    let viewer = instance.person("vic", "member", Some("viewer"));
-    let verifier = instance.person("vera", "member", Some("verifier"));
-    let auditor = instance.person("aud", "auditor", None);
-    let stranger = instance.person("sam", "member", None);
+    token("no scope of tessera", &draft("plain"), Holder::Owner);
+    for scope in scopes_of_tessera(instance) {
+        let body = json!({"name": scope, "audiences": ["tessera"], "scopes": [scope]});
+        token(&scope, &body, Holder::Owner);
+    }
     // Its scopes are more than its user may do: the smaller of the two counts.
-    let token_of_viewer = By::Token(instance.mint(
-        WORKSPACE,
-        &json!({"name": "v", "user": "vic@example.com", "audiences": ["tessera"], "scopes": ["tokens:write", "verify"]}),
-    ));
-    vec![
-        By::Nobody,
-        By::Token(instance.mint(WORKSPACE, &draft("plain"))),
-        token(WORKSPACE, &["tokens:read"]),
-        token(WORKSPACE, &["tokens:write"]),
-        token(WORKSPACE, &["verify"]),
-        token(OTHER, &["tokens:write"]),
-        token_of_viewer,
-        By::Session(OWNER.to_owned()),
-        admin,
-        member,
-        viewer,
-        verifier,
-        auditor,
-        stranger,
-    ]
+    let body = json!({
+        "name": "v", "user": "member-viewer@example.com", "audiences": ["tessera"],
+        "scopes": ["tokens:write", "members:write", "policy:write", "verify", "workspaces:write"],
+    });
+    token("many scopes, of a viewer", &body, Holder::Viewer);
+    callers
+}
+
+fn scopes_of_tessera(instance: &Instance) -> Vec<String> {
+    let audiences = instance.managing("GET", "/api/v1/audiences").send().expect(200).json();
+    let items = audiences["items"].as_array().unwrap();
+    let tessera = items.iter().find(|audience| audience["name"] == "Tessera").unwrap();
+    let groups = tessera["groups"].as_array().unwrap().iter();
+    groups
+        .flat_map(|group| group["scopes"].as_array().unwrap())
+        .map(|scope| scope["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// What a cell must answer.
+fn expected(row: &Row, who: &Who, own: bool) -> u16 {
+    let (method, path, ok, people, scopes, other_tokens) = row;
+    let status = |letter: char| match letter {
+        'o' => *ok,
+        'f' => 403,
+        'n' => 404,
+        'u' => 401,
+        other => panic!("{other} in the row of {path}"),
+    };
+    let of_workspace = path.contains("{ws}") || path.contains("tokens/{id}");
+    let (by_role, auditor) = people.split_once('|').unwrap();
+    match who {
+        Who::Nobody => 401,
+        Who::Person("owner" | "admin", _) => {
+            if people.contains('u') {
+                401
+            } else {
+                *ok
+            }
+        }
+        Who::Person(role, index) => {
+            // Whoever is something in one workspace is nothing in the other.
+            let index = if of_workspace && !own { 0 } else { *index };
+            let by_role = by_role.chars().nth(index).unwrap();
+            let letters = match *role {
+                "auditor" => vec![by_role, auditor.chars().next().unwrap()],
+                _ => vec![by_role],
+            };
+            // The more that either role allows.
+            status(*letters.iter().min_by_key(|letter| "ofnu".find(**letter)).unwrap())
+        }
+        Who::Token(..) if of_workspace && !own => 404,
+        Who::Token(..) if *scopes == ANY => *ok,
+        Who::Token(held, holder) => {
+            let viewer_may = by_role.chars().nth(2) == Some('o');
+            let holds = held.iter().any(|scope| scopes.contains(&scope.as_str()));
+            if !holds || (*holder == Holder::Viewer && !viewer_may) {
+                return status(*other_tokens);
+            }
+            // A token with this scope alone holds nothing that it could give to a member.
+            let gives = *method == "post" && path.ends_with("/members");
+            if gives { 422 } else { *ok }
+        }
+    }
+}
+
+/// What is there to be looked at, changed and deleted, in both workspaces.
+struct Victims<'a> {
+    instance: &'a Instance,
+    subject: String,
+    number: usize,
+    token: [String; 2],
+    user: String,
+    member: String,
+}
+
+impl<'a> Victims<'a> {
+    fn new(instance: &'a Instance) -> Self {
+        let subject = instance.mint(WORKSPACE, &draft("subject"));
+        let mut victims = Self {
+            instance,
+            subject,
+            number: 0,
+            token: Default::default(),
+            user: String::new(),
+            member: String::new(),
+        };
+        victims.replace();
+        victims
+    }
+
+    /// New ones, after a call that changed something.
+    fn replace(&mut self) {
+        self.number += 1;
+        let token = |workspace: &str| {
+            let minted = self.instance.minted(workspace, &draft("victim"));
+            minted["token"]["id"].as_str().unwrap().to_owned()
+        };
+        self.token = [token(WORKSPACE), token(OTHER)];
+        self.user = self.service_account("user");
+        self.member = self.service_account("member");
+        for workspace in [WORKSPACE, OTHER] {
+            self.owner("POST", &format!("/api/v1/workspaces/{workspace}/members"))
+                .json(&json!({"user": self.member, "role": "viewer"}))
+                .send()
+                .expect(201);
+        }
+    }
+
+    fn owner(&self, method: &str, path: &str) -> support::Request {
+        self.instance.request(&By::Session(OWNER.to_owned()), method, path)
+    }
+
+    fn service_account(&self, name: &str) -> String {
+        let email = format!("{name}-{}@example.com", self.number);
+        let body = json!({"kind": "service", "email": email});
+        let made = self.owner("POST", "/api/v1/users").json(&body).send().expect(201).json();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    fn path(&self, template: &str, own: bool) -> String {
+        let workspace = if own { WORKSPACE } else { OTHER };
+        let id =
+            if template.contains("/users/") { &self.user } else { &self.token[usize::from(!own)] };
+        template.replace("{ws}", workspace).replace("{id}", id).replace("{user}", &self.member)
+    }
+
+    /// A body that is fine, from a caller who may send it.
+    fn body(&self, method: &str, template: &str) -> Option<Value> {
+        let number = self.number;
+        Some(match (method, template.rsplit('/').next().unwrap()) {
+            // What a writing token holds itself.
+            ("post", "tokens") => {
+                json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]})
+            }
+            ("post", "verify") => json!({"token": self.subject}),
+            ("post", "workspaces") => {
+                json!({"name": format!("W {number}"), "slug": format!("w-{number}")})
+            }
+            ("post", "users") => {
+                json!({"kind": "service", "email": format!("new-{number}@example.com")})
+            }
+            ("post", "members") => json!({"user": self.user, "role": "member"}),
+            ("post", "preset") => json!({"preset": "standard", "apply": true}),
+            ("patch", "{ws}") => json!({"name": "Renamed"}),
+            ("put" | "patch", _) | ("post", "preview") => json!({}),
+            _ => return None,
+        })
+    }
 }
 
 #[test]
 fn every_caller_may_do_exactly_what_the_table_says() {
     let instance = Instance::start();
     let callers = callers(&instance);
-    assert_eq!(callers.len(), CALLERS.len());
-    let subject = instance.mint(WORKSPACE, &draft("subject"));
-    let mut wrong = Vec::new();
-    for (method, template, expected) in &TABLE {
-        for ((by, name), expected) in callers.iter().zip(CALLERS).zip(expected) {
-            // What a writing token holds itself, of a user whom every administrator may stand for.
-            let victim = json!({"name": "victim", "user": "adam@example.com", "audiences": ["tessera"], "scopes": ["tokens:read"]});
-            let victim = instance.minted(WORKSPACE, &victim);
-            let id = victim["token"]["id"].as_str().unwrap();
-            let path = template.replace("{ws}", WORKSPACE).replace("{id}", id);
-            let path = audience(&instance, template, &path);
-            let request = instance.request(by, &method.to_uppercase(), &path);
-            let request = match (*method, *template) {
-                // What a writing token holds itself.
-                ("post", "/api/v1/workspaces/{ws}/tokens") => request.json(
-                    &json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]}),
-                ),
-                ("patch", "/api/v1/tokens/{id}") => request.json(&json!({"name": "changed"})),
-                ("post", "/api/v1/tokens/{id}/clone") => request.json(&json!({"name": "copy"})),
-                ("post", "/api/v1/workspaces/{ws}/tokens/bulk") => {
-                    request.json(&json!({"action": "disable", "ids": [id]}))
+    assert_eq!(callers.len(), 1 + 20 + scopes_of_tessera(&instance).len() + 2);
+    let mut victims = Victims::new(&instance);
+    let (mut wrong, mut cells) = (Vec::new(), 0);
+    for row in &TABLE {
+        let (method, template, ..) = row;
+        for caller in &callers {
+            for own in [true, false] {
+                let path = victims.path(template, own);
+                let mut request = instance.request(&caller.by, &method.to_uppercase(), &path);
+                if let Some(body) = victims.body(method, template) {
+                    request = request.json(&body);
                 }
-                // The secret that is presented here is needed once more.
-                ("post", "/api/v1/self/rotate") => request.json(&json!({"grace_s": 3_600})),
-                // A digest that nobody has imported yet: that of the victim's id, in a way.
-                ("post", "/api/v1/workspaces/{ws}/tokens/import") => {
-                    let id = victim["token"]["id"].as_str().unwrap().replace('-', "");
-                    let row = json!({"digest": format!("{id}{id}"), "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
-                    request.header("content-type", "application/jsonl").body(row.to_string())
+                let answer = request.send();
+                cells += 1;
+                let expected = expected(row, &caller.who, own);
+                if answer.status != expected {
+                    let tenant = if own { "own" } else { "other" };
+                    let (name, status) = (&caller.name, answer.status);
+                    let text = answer.text();
+                    wrong.push(format!(
+                        "{method} {template} of the {tenant} workspace by {name}: {status} instead of {expected}: {text}"
+                    ));
                 }
-                ("post", "/api/v1/verify") => request.json(&json!({"token": subject})),
-                (_, template) if template.starts_with("/api/v1/audiences") => {
-                    match body(method, template) {
-                        Value::Null => request,
-                        body => request.json(&body),
-                    }
+                let makes = template.ends_with('s') && !template.ends_with("tokens");
+                if answer.status < 300 && (*method == "delete" || (*method == "post" && makes)) {
+                    victims.replace();
                 }
-                _ => request,
-            };
-            let answer = request.send();
-            if answer.status != *expected {
-                wrong.push(format!(
-                    "{method} {template} by {name}: {} instead of {expected}: {}",
-                    answer.status,
-                    answer.text()
-                ));
             }
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// The path to an audience of its own, where the operation concerns one: nothing of what one caller
-/// did is left for the next.
-fn audience(instance: &Instance, template: &str, path: &str) -> String {
-    if !template.starts_with("/api/v1/audiences") {
-        return path.to_owned();
-    }
-    // Before the scopes: an audience that has some cannot be deleted.
-    instance.sql(
-        "DELETE FROM scopes WHERE audience_id IN (SELECT id FROM audiences WHERE slug IN ('mine', 'new'));
-         DELETE FROM audiences WHERE slug IN ('mine', 'new');
-         INSERT INTO audiences (id, slug, name, created_at, updated_at)
-         VALUES (gen_random_uuid(), 'mine', 'Mine', now(), now());",
-    );
-    if template.contains("{name}") {
-        instance.sql(
-            "INSERT INTO scopes (audience_id, name, risk, group_name, position)
-             SELECT id, 'table://my.**', 'read', 'Tables', 0 FROM audiences WHERE slug = 'mine'",
-        );
-    }
-    path.replace("{slug}", "mine").replace("{name}", "table%3A%2F%2Fmy.%2A%2A")
-}
-
-/// What is sent to an operation on audiences.
-fn body(method: &str, template: &str) -> Value {
-    match (method, template.rsplit('/').next().unwrap()) {
-        ("post", "audiences") => json!({"audience": "new", "name": "New"}),
-        ("post", "scopes") => json!({"name": "level://*", "group": "Levels"}),
-        ("post", "retire") => json!({}),
-        ("patch", _) => json!({"description": "Other."}),
-        ("put", _) => json!({"audience": "mine", "name": "Mine"}),
-        _ => Value::Null,
-    }
+    assert!(wrong.is_empty(), "{} of {cells} cells:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -208,18 +330,14 @@ fn table_and_document_and_routes_are_the_same() {
     let document = server.get("/api/openapi.json").expect(200).json();
     let documented: BTreeSet<(String, String)> = operations(&document).into_iter().collect();
     let tabled: BTreeSet<(String, String)> =
-        TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        TABLE.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
     assert_eq!(documented, tabled);
     // The routes: each path has just the documented methods.
     for path in documented.iter().map(|(_, path)| path).collect::<BTreeSet<_>>() {
         if path == "/auth/forward" {
             continue;
         }
-        let real = path
-            .replace("{ws}", WORKSPACE)
-            .replace("{id}", "x")
-            .replace("{slug}", "default")
-            .replace("{name}", "rivers:run");
+        let real = path.replace("{ws}", WORKSPACE).replace("{id}", "x").replace("{user}", "x");
         let answer = server.request("TRACE", &real).send().expect(405);
         let allowed: BTreeSet<String> = answer
             .header("allow")

@@ -97,8 +97,17 @@ impl Permissions {
         self.0 == 0
     }
 
-    /// What a user's two roles allow in a workspace.
-    pub const fn of_user(instance: InstanceRole, workspace: Option<WorkspaceRole>) -> Self {
+    /// Whether everything in the set is in the other one, too.
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// What a user's two roles allow in a workspace, where members manage their own tokens or not.
+    pub const fn of_user(
+        instance: InstanceRole,
+        workspace: Option<WorkspaceRole>,
+        self_service: bool,
+    ) -> Self {
         let by_instance = match instance {
             InstanceRole::Owner | InstanceRole::Admin => return Self::ALL,
             InstanceRole::Auditor => Self::of(&[Permission::WorkspaceRead, Permission::AuditRead]),
@@ -118,15 +127,36 @@ impl Permissions {
                 Permission::PolicyWrite,
                 Permission::WorkspaceWrite,
             ]),
-            Some(WorkspaceRole::Member | WorkspaceRole::Viewer) => {
-                Self::of(&[Permission::WorkspaceRead])
+            Some(WorkspaceRole::Member) if self_service => {
+                Self::of(&[Permission::WorkspaceRead, Permission::OwnTokens])
             }
+            Some(WorkspaceRole::Member) => Self::of(&[Permission::WorkspaceRead]),
+            Some(WorkspaceRole::Viewer) => Self::of(&[
+                Permission::WorkspaceRead,
+                Permission::TokensRead,
+                Permission::MembersRead,
+            ]),
             Some(WorkspaceRole::Verifier) => {
                 Self::of(&[Permission::WorkspaceRead, Permission::Verify])
             }
             None => Self::NONE,
         };
         by_instance.or(by_workspace)
+    }
+
+    /// What a user with this set may do with tokens of their own: all that can be done with a
+    /// token, where they may manage their own.
+    #[must_use]
+    pub const fn on_own_tokens(self) -> Self {
+        if self.allows(Permission::OwnTokens) {
+            self.or(Self::of(&[
+                Permission::TokensRead,
+                Permission::TokensWrite,
+                Permission::TokensReveal,
+            ]))
+        } else {
+            self
+        }
     }
 
     /// What the scopes of the audience `tessera` let a token do, before its user's own rights
@@ -168,22 +198,64 @@ impl Permissions {
 mod tests {
     use super::*;
 
+    fn every_standing() -> impl Iterator<Item = (InstanceRole, Option<WorkspaceRole>, bool)> {
+        InstanceRole::ALL.iter().flat_map(|instance| {
+            let roles = WorkspaceRole::ALL.iter().map(|role| Some(*role)).chain([None]);
+            roles.flat_map(|role| [false, true].map(|self_service| (*instance, role, self_service)))
+        })
+    }
+
     #[test]
-    fn only_administrators_write_tokens() {
-        for instance in InstanceRole::ALL {
-            for workspace in WorkspaceRole::ALL.iter().map(|role| Some(*role)).chain([None]) {
-                let administrator = matches!(instance, InstanceRole::Owner | InstanceRole::Admin)
-                    || workspace == Some(WorkspaceRole::Admin);
-                let permissions = Permissions::of_user(*instance, workspace);
-                assert_eq!(permissions.allows(Permission::TokensWrite), administrator);
-                assert_eq!(permissions.allows(Permission::TokensRead), administrator);
+    fn only_administrators_write_all_tokens_and_viewers_read_them() {
+        for (instance, workspace, self_service) in every_standing() {
+            let administrator = matches!(instance, InstanceRole::Owner | InstanceRole::Admin)
+                || workspace == Some(WorkspaceRole::Admin);
+            let permissions = Permissions::of_user(instance, workspace, self_service);
+            for permission in [
+                Permission::TokensWrite,
+                Permission::TokensReveal,
+                Permission::MembersWrite,
+                Permission::PolicyWrite,
+                Permission::WorkspaceWrite,
+            ] {
+                assert_eq!(permissions.allows(permission), administrator, "{permission:?}");
             }
+            let reads = administrator || workspace == Some(WorkspaceRole::Viewer);
+            assert_eq!(permissions.allows(Permission::TokensRead), reads);
+            assert_eq!(permissions.allows(Permission::MembersRead), reads);
         }
     }
 
     #[test]
+    fn members_manage_their_own_tokens_only_in_self_service() {
+        for (instance, workspace, self_service) in every_standing() {
+            let permissions = Permissions::of_user(instance, workspace, self_service);
+            let own = permissions.on_own_tokens();
+            let expected = permissions.allows(Permission::TokensWrite)
+                || (workspace == Some(WorkspaceRole::Member) && self_service);
+            assert_eq!(own.allows(Permission::TokensWrite), expected);
+            assert!(permissions.is_within(own));
+        }
+    }
+
+    #[test]
+    fn auditor_reads_the_audit_log_everywhere() {
+        let auditor = Permissions::of_user(InstanceRole::Auditor, None, true);
+        assert!(auditor.allows(Permission::AuditRead) && auditor.allows(Permission::WorkspaceRead));
+        assert!(!auditor.allows(Permission::TokensRead));
+    }
+
+    #[test]
+    fn verifier_only_verifies() {
+        let verifier =
+            Permissions::of_user(InstanceRole::Member, Some(WorkspaceRole::Verifier), true);
+        let expected = Permissions::of(&[Permission::WorkspaceRead, Permission::Verify]);
+        assert_eq!(verifier.on_own_tokens(), expected);
+    }
+
+    #[test]
     fn stranger_may_do_nothing() {
-        assert!(Permissions::of_user(InstanceRole::Member, None).is_empty());
+        assert!(Permissions::of_user(InstanceRole::Member, None, true).is_empty());
     }
 
     #[test]

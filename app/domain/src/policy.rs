@@ -1,50 +1,75 @@
 //! Policy: the rules that an instance or a workspace sets for its tokens.
 //!
-//! A workspace's policy may only be stricter than its instance's; [`Policy::narrowed_by`] is the
-//! one place that says what stricter means.
+//! A workspace may only be stricter than what its instance sets; [`Policy::narrowed_by`] is the one
+//! place that says what stricter means. A default is no rule: where neither level says anything, the
+//! preset *Standard* holds, and a workspace may choose otherwise.
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
-use crate::token_text::DEFAULT_PREFIX;
+use crate::{preset::Preset, token_text::DEFAULT_PREFIX};
 
 /// Seconds of a day.
 pub const DAY_S: i64 = 86_400;
 
-/// Whether a token's secret can be shown again. The order is from strict to loose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reveal {
-    /// Never: it is shown once, when it is made.
-    #[default]
-    Once,
-    /// Tokens may be made whose secret is kept sealed.
-    RecoverableAllowed,
-}
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$variant_doc])* $variant),+ }
 
-/// A text that names no such rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be once or recoverable_allowed")]
-pub struct UnknownReveal;
+        impl $name {
+            /// Every choice.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-impl Reveal {
-    /// The rule's name in the API and in the database.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Once => "once",
-            Self::RecoverableAllowed => "recoverable_allowed",
+            /// The choice's name in the API and the database.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
         }
-    }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownChoice;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL
+                    .iter()
+                    .copied()
+                    .find(|choice| choice.as_str() == text)
+                    .ok_or_else(|| UnknownChoice(text.to_owned(), [$($text),+].join(" or ")))
+            }
+        }
+    };
 }
 
-impl std::str::FromStr for Reveal {
-    type Err = UnknownReveal;
+/// None of the values that a rule can have.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("must be {1}, not {0:?}")]
+pub struct UnknownChoice(pub String, pub String);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = [Self::Once, Self::RecoverableAllowed];
-        known.into_iter().find(|reveal| reveal.as_str() == text).ok_or(UnknownReveal)
+choice!(
+    /// Whether a token's secret can be shown after its creation.
+    Reveal {
+        /// Once, when it is made.
+        #[default]
+        Once = "once",
+        /// Again, for tokens that were made recoverable.
+        RecoverableAllowed = "recoverable_allowed",
     }
-}
+);
+
+choice!(
+    /// What happens to a token when one of its replaced secrets is presented after its end.
+    OnReuse {
+        /// It is noted on the token.
+        #[default]
+        Record = "record",
+        /// The token is disabled, too.
+        Disable = "disable",
+    }
+);
 
 /// The rules in force. `None` is "no rule".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,18 +82,28 @@ pub struct Policy {
     pub max_ttl_s: Option<i64>,
     /// Whether a token may never expire.
     pub allow_never: bool,
+    /// Whether tokens may be made whose secret can be shown again.
+    pub reveal: Reveal,
     /// The prefix of new tokens.
     pub prefix: String,
     /// Whether no two tokens of the workspace may share a name.
     pub unique_names: bool,
-    /// Whether tokens may be made whose secret can be shown again.
-    pub reveal: Reveal,
+    /// Regular expressions, each of which a token's whole name must match: the instance's and the
+    /// workspace's.
+    pub name_patterns: Vec<String>,
+    /// Whether members manage tokens of their own.
+    pub self_service: bool,
+    /// The longest time for which a replaced secret still works, in seconds.
+    pub max_grace_s: Option<i64>,
+    /// What happens when a replaced secret is presented after its end.
+    pub on_reuse: OnReuse,
 }
 
-/// What one level sets; `None` leaves a rule to the level above.
+/// What one level sets; `None` leaves a rule to the level above, or to the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct PolicyRules {
-    /// See [`Policy::max_tokens`].
+    /// See [`Policy::max_tokens`]. The instance's counts the tokens of all workspaces.
     pub max_tokens: Option<i64>,
     /// See [`Policy::default_ttl_s`].
     pub default_ttl_s: Option<i64>,
@@ -76,12 +111,22 @@ pub struct PolicyRules {
     pub max_ttl_s: Option<i64>,
     /// See [`Policy::allow_never`].
     pub allow_never: Option<bool>,
+    /// See [`Policy::reveal`].
+    pub reveal: Option<Reveal>,
     /// See [`Policy::prefix`].
     pub prefix: Option<String>,
     /// See [`Policy::unique_names`].
     pub unique_names: Option<bool>,
-    /// See [`Policy::reveal`].
-    pub reveal: Option<Reveal>,
+    /// See [`Policy::name_patterns`].
+    pub name_pattern: Option<String>,
+    /// See [`Policy::self_service`].
+    pub self_service: Option<bool>,
+    /// See [`Policy::max_grace_s`].
+    pub max_grace_s: Option<i64>,
+    /// See [`Policy::on_reuse`].
+    pub on_reuse: Option<OnReuse>,
+    /// The preset that these rules came from, for people. No rule.
+    pub preset: Option<Preset>,
 }
 
 impl Default for Policy {
@@ -92,36 +137,44 @@ impl Default for Policy {
             default_ttl_s: Some(90 * DAY_S),
             max_ttl_s: None,
             allow_never: true,
+            reveal: Reveal::Once,
             prefix: DEFAULT_PREFIX.to_owned(),
             unique_names: false,
-            reveal: Reveal::Once,
+            name_patterns: Vec::new(),
+            self_service: false,
+            max_grace_s: None,
+            on_reuse: OnReuse::Record,
         }
     }
 }
 
 impl Policy {
-    /// The instance's policy: the Standard preset with what the instance sets in its place.
-    pub fn default_with(rules: &PolicyRules) -> Self {
+    /// The policy in force where an instance and a workspace set these rules. Whatever the instance
+    /// sets, the workspace can only narrow; what neither sets is as in the Standard preset.
+    pub fn in_force(instance: &PolicyRules, workspace: &PolicyRules) -> Self {
         let standard = Self::default();
-        let max_ttl_s = rules.max_ttl_s;
-        let default_ttl_s = rules.default_ttl_s.or(standard.default_ttl_s);
-        Self {
-            max_tokens: rules.max_tokens,
-            default_ttl_s: match (default_ttl_s, max_ttl_s) {
-                (Some(default), Some(longest)) => Some(default.min(longest)),
-                (default, _) => default,
-            },
-            max_ttl_s,
-            allow_never: rules.allow_never.unwrap_or(standard.allow_never),
-            prefix: rules.prefix.clone().unwrap_or(standard.prefix),
-            unique_names: rules.unique_names.unwrap_or(standard.unique_names),
-            reveal: rules.reveal.unwrap_or(standard.reveal),
+        // Nothing is refused before somebody says so.
+        let open =
+            Self { reveal: Reveal::RecoverableAllowed, self_service: true, ..standard.clone() };
+        let mut policy = open.narrowed_by(instance).narrowed_by(workspace);
+        if instance.reveal.or(workspace.reveal).is_none() {
+            policy.reveal = standard.reveal;
         }
+        if instance.self_service.or(workspace.self_service).is_none() {
+            policy.self_service = standard.self_service;
+        }
+        policy
     }
 
-    /// This policy with the rules of a level below. Caps and lifetimes take the smaller value,
-    /// permissions the refusing one; the prefix and the default lifetime are free choices, the
-    /// latter within the longest one.
+    /// The instance's own policy: the Standard preset with what the instance sets in its place.
+    pub fn default_with(rules: &PolicyRules) -> Self {
+        Self::in_force(rules, &PolicyRules::default())
+    }
+
+    /// This policy with the rules of a level below. Caps, lifetimes and graces take the smaller
+    /// value, permissions the refusing one, the answer to reuse the harder one; of patterns, all
+    /// must match. The prefix and the default lifetime are free choices, the latter within the
+    /// longest one.
     #[must_use]
     pub fn narrowed_by(&self, rules: &PolicyRules) -> Self {
         let smaller = |above: Option<i64>, below: Option<i64>| match (above, below) {
@@ -129,15 +182,24 @@ impl Policy {
             (above, below) => above.or(below),
         };
         let max_ttl_s = smaller(self.max_ttl_s, rules.max_ttl_s);
-        let allow_never = self.allow_never && rules.allow_never.unwrap_or(true);
+        let mut name_patterns = self.name_patterns.clone();
+        name_patterns.extend(
+            rules.name_pattern.clone().filter(|pattern| !self.name_patterns.contains(pattern)),
+        );
         Self {
             max_tokens: smaller(self.max_tokens, rules.max_tokens),
             default_ttl_s: smaller(rules.default_ttl_s.or(self.default_ttl_s), max_ttl_s),
             max_ttl_s,
-            allow_never,
+            allow_never: self.allow_never && rules.allow_never.unwrap_or(true),
+            // Once is the smaller one.
+            reveal: rules.reveal.map_or(self.reveal, |below| below.min(self.reveal)),
             prefix: rules.prefix.clone().unwrap_or_else(|| self.prefix.clone()),
             unique_names: self.unique_names || rules.unique_names.unwrap_or(false),
-            reveal: rules.reveal.unwrap_or(self.reveal).min(self.reveal),
+            name_patterns,
+            self_service: self.self_service && rules.self_service.unwrap_or(true),
+            max_grace_s: smaller(self.max_grace_s, rules.max_grace_s),
+            // Disable is the greater one.
+            on_reuse: rules.on_reuse.map_or(self.on_reuse, |below| below.max(self.on_reuse)),
         }
     }
 
@@ -161,19 +223,59 @@ impl Policy {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+pub(crate) mod tests {
+    use proptest::{option, prelude::*};
 
     use super::*;
 
+    /// Rules of every kind, each set or left out.
+    pub(crate) fn any_rules() -> impl Strategy<Value = PolicyRules> {
+        let number = || option::of(1i64..500);
+        let flag = || option::of(any::<bool>());
+        (
+            (number(), number(), number(), number()),
+            (flag(), flag(), flag()),
+            option::of(prop::sample::select(Reveal::ALL)),
+            option::of(prop::sample::select(OnReuse::ALL)),
+            option::of("[a-c]{1,2}"),
+            option::of("[a-c]{1,2}"),
+        )
+            .prop_map(|(numbers, flags, reveal, on_reuse, prefix, name_pattern)| {
+                PolicyRules {
+                    max_tokens: numbers.0,
+                    default_ttl_s: numbers.1,
+                    max_ttl_s: numbers.2,
+                    max_grace_s: numbers.3,
+                    allow_never: flags.0,
+                    unique_names: flags.1,
+                    self_service: flags.2,
+                    reveal,
+                    on_reuse,
+                    prefix,
+                    name_pattern,
+                    preset: None,
+                }
+            })
+    }
+
+    /// Whether a limit is kept: where there is one above, there is one below that is no larger.
+    fn within(above: Option<i64>, below: Option<i64>) -> bool {
+        above.is_none_or(|above| below.is_some_and(|below| below <= above))
+    }
+
     #[test]
     fn workspace_cannot_loosen_its_instance() {
-        let instance = Policy {
+        let instance = PolicyRules {
             max_tokens: Some(200),
             max_ttl_s: Some(270 * DAY_S),
-            allow_never: false,
-            unique_names: true,
-            ..Policy::default()
+            allow_never: Some(false),
+            unique_names: Some(true),
+            self_service: Some(false),
+            reveal: Some(Reveal::Once),
+            on_reuse: Some(OnReuse::Disable),
+            max_grace_s: Some(60),
+            name_pattern: Some("a.*".into()),
+            ..PolicyRules::default()
         };
         let loose = PolicyRules {
             max_tokens: Some(1_000),
@@ -182,41 +284,96 @@ mod tests {
             allow_never: Some(true),
             prefix: Some("acme".into()),
             unique_names: Some(false),
+            self_service: Some(true),
             reveal: Some(Reveal::RecoverableAllowed),
+            on_reuse: Some(OnReuse::Record),
+            max_grace_s: Some(3_600),
+            name_pattern: Some(".*b".into()),
+            preset: None,
         };
-        let effective = instance.narrowed_by(&loose);
-        assert_eq!(effective.max_tokens, Some(200));
-        assert_eq!(effective.default_ttl_s, Some(270 * DAY_S));
-        assert!(!effective.permits_never());
-        assert!(effective.unique_names);
-        assert_eq!(effective.prefix, "acme");
-        assert_eq!(effective.reveal, Reveal::Once);
+        let effective = Policy::in_force(&instance, &loose);
+        assert_eq!(
+            effective,
+            Policy {
+                max_tokens: Some(200),
+                default_ttl_s: Some(270 * DAY_S),
+                max_ttl_s: Some(270 * DAY_S),
+                allow_never: false,
+                reveal: Reveal::Once,
+                prefix: "acme".into(),
+                unique_names: true,
+                name_patterns: vec!["a.*".into(), ".*b".into()],
+                self_service: false,
+                max_grace_s: Some(60),
+                on_reuse: OnReuse::Disable,
+            }
+        );
+    }
+
+    #[test]
+    fn default_is_no_rule_and_standard_holds_where_nobody_sets_one() {
+        let none = PolicyRules::default();
+        assert_eq!(Policy::in_force(&none, &none), Policy::default());
+        let open = PolicyRules {
+            self_service: Some(true),
+            reveal: Some(Reveal::RecoverableAllowed),
+            ..PolicyRules::default()
+        };
+        for policy in [Policy::in_force(&none, &open), Policy::in_force(&open, &none)] {
+            assert!(policy.self_service);
+            assert_eq!(policy.reveal, Reveal::RecoverableAllowed);
+        }
+    }
+
+    #[test]
+    fn choices_survive_their_names() {
+        for reveal in Reveal::ALL {
+            assert_eq!(reveal.as_str().parse(), Ok(*reveal));
+        }
+        assert_eq!(
+            "never".parse::<OnReuse>().unwrap_err().to_string(),
+            "must be record or disable, not \"never\""
+        );
     }
 
     proptest! {
         #[test]
-        fn narrowing_is_never_looser(
-            above in (proptest::option::of(1i64..500), proptest::option::of(1i64..500), any::<bool>()),
-            below in (
-                proptest::option::of(1i64..500),
-                proptest::option::of(1i64..500),
-                proptest::option::of(any::<bool>()),
-            ),
-        ) {
-            let policy = Policy {
-                max_tokens: above.0, max_ttl_s: above.1, allow_never: above.2, ..Policy::default()
-            };
-            let rules = PolicyRules {
-                max_tokens: below.0, max_ttl_s: below.1, allow_never: below.2, ..PolicyRules::default()
-            };
-            let narrowed = policy.narrowed_by(&rules);
-            if let Some(cap) = policy.max_tokens {
-                prop_assert!(narrowed.max_tokens.is_some_and(|below| below <= cap));
+        fn narrowing_is_never_looser(above in any_rules(), below in any_rules()) {
+            let policy = Policy::in_force(&above, &PolicyRules::default());
+            for narrowed in [policy.narrowed_by(&below), Policy::in_force(&above, &below)] {
+                prop_assert!(within(policy.max_tokens, narrowed.max_tokens));
+                prop_assert!(within(policy.max_ttl_s, narrowed.max_ttl_s));
+                prop_assert!(within(policy.max_grace_s, narrowed.max_grace_s));
+                prop_assert!(within(narrowed.max_ttl_s, narrowed.default_ttl_s));
+                prop_assert!(policy.allow_never || !narrowed.allow_never);
+                prop_assert!(policy.permits_never() || !narrowed.permits_never());
+                prop_assert!(narrowed.unique_names || !policy.unique_names);
+                prop_assert!(narrowed.on_reuse >= policy.on_reuse);
+                prop_assert!(
+                    policy.name_patterns.iter().all(|pattern| narrowed.name_patterns.contains(pattern))
+                );
+                // What the instance set, not what is merely the default.
+                if above.self_service.is_some() {
+                    prop_assert!(policy.self_service || !narrowed.self_service);
+                }
+                if above.reveal.is_some() {
+                    prop_assert!(narrowed.reveal <= policy.reveal);
+                }
             }
-            if let Some(longest) = policy.max_ttl_s {
-                prop_assert!(narrowed.max_ttl_s.is_some_and(|below| below <= longest));
-            }
-            prop_assert!(policy.permits_never() || !narrowed.permits_never());
+        }
+
+        #[test]
+        fn workspace_keeps_every_rule_of_its_own(above in any_rules(), below in any_rules()) {
+            let policy = Policy::in_force(&above, &below);
+            prop_assert!(within(below.max_tokens, policy.max_tokens));
+            prop_assert!(within(below.max_ttl_s, policy.max_ttl_s));
+            prop_assert!(within(below.max_grace_s, policy.max_grace_s));
+            prop_assert!(below.allow_never != Some(false) || !policy.allow_never);
+            prop_assert!(below.unique_names != Some(true) || policy.unique_names);
+            prop_assert!(below.self_service != Some(false) || !policy.self_service);
+            prop_assert!(below.reveal != Some(Reveal::Once) || policy.reveal == Reveal::Once);
+            prop_assert!(below.on_reuse != Some(OnReuse::Disable) || policy.on_reuse == OnReuse::Disable);
+            prop_assert!(below.name_pattern.iter().all(|pattern| policy.name_patterns.contains(pattern)));
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
+    grants::GrantPattern,
     ids::WorkspaceId,
     names::{DisplayName, Slug},
     policy::Policy,
@@ -23,6 +24,26 @@ pub struct Workspace {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// Grows with every change.
+    pub version: i64,
+}
+
+/// How near the workspace is to a limit of tokens: its own or that of the whole instance, whichever
+/// leaves less room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Tokens that count against the limit, deleted ones left out.
+    pub used: i64,
+    /// Most tokens at a time.
+    pub limit: i64,
+}
+
+impl Quota {
+    /// How many more tokens there can be.
+    pub const fn room(self) -> i64 {
+        let room = self.limit - self.used;
+        if room > 0 { room } else { 0 }
+    }
 }
 
 /// How many tokens a workspace has, by what their records say. Deleted ones are not counted.
@@ -68,6 +89,8 @@ pub struct WorkspaceOverview {
     pub may_manage_tokens: bool,
     /// Its tokens; all zero when the caller may not see them.
     pub counts: TokenCounts,
+    /// The nearer limit of tokens; `None` when there is none, or the caller may not see tokens.
+    pub quota: Option<Quota>,
 }
 
 /// A user's place in a workspace.
@@ -77,6 +100,17 @@ pub struct Member {
     pub user: UserSummary,
     /// Whether it signs in.
     pub kind: UserKind,
+    /// Whether it is enabled; a disabled user's tokens do not work.
+    pub enabled: bool,
     /// Its role.
     pub role: WorkspaceRole,
+    /// Patterns of the scopes that it may put on tokens; `None` is what the role gives.
+    pub grants: Option<Vec<GrantPattern>>,
+    /// Tokens of the workspace that act as it and were not deleted.
+    pub tokens: i64,
+    /// When it joined.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// Grows with every change.
+    pub version: i64,
 }

@@ -48,7 +48,10 @@ pub async fn tokens_form(workspace: String) -> Result<TokenForm, ConsoleError> {
             "Only administrators manage API tokens.",
         )));
     }
-    let members = request.authority.workspaces().members(&context, &slug).await.map_err(failed)?;
+    let mut members =
+        request.authority.workspaces().members(&context, &slug).await.map_err(failed)?;
+    // A token of a disabled user would not work.
+    members.retain(|member| member.enabled);
     let catalogues = request.authority.catalogues().list(&context).await.map_err(failed)?;
     let visitor = request.session.visitor.clone().ok_or_else(ConsoleError::unreachable)?;
     Ok(TokenForm {

@@ -8,9 +8,10 @@ use domain::{
     access::{Permission, Permissions},
     catalogue::TESSERA_AUDIENCE,
     decision::Facts,
+    grants::Grants,
     ids::{TokenId, UserId, WorkspaceId},
     names::Slug,
-    roles::WorkspaceRole,
+    roles::{InstanceRole, WorkspaceRole},
     workspace::Workspace,
 };
 use sqlx::PgConnection;
@@ -30,6 +31,11 @@ impl Tenant {
         self.0
     }
 
+    /// A workspace that the caller was found to see.
+    pub(crate) const fn of(standing: &Standing) -> Self {
+        Self(standing.workspace.id)
+    }
+
     /// A token's own workspace, for what every token may do with itself.
     pub(crate) const fn of_own_token(facts: &Facts) -> Self {
         Self(facts.workspace_id)
@@ -42,6 +48,11 @@ pub(crate) struct Access {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) permissions: Permissions,
+    /// The scopes that the caller may put on tokens.
+    pub(crate) grants: Grants,
+    /// The user whose tokens alone the caller reaches, and to whom they stay; `None` is all tokens of
+    /// the workspace.
+    pub(crate) own: Option<UserId>,
 }
 
 impl Access {
@@ -80,6 +91,15 @@ impl OpContext {
         }
     }
 
+    /// Whether the caller may do with the instance whatever its owners may.
+    pub(crate) const fn owns_instance(&self) -> bool {
+        match &self.actor {
+            Actor::Operator => true,
+            Actor::User(visitor) => matches!(visitor.instance_role, InstanceRole::Owner),
+            Actor::Token(_) | Actor::Anonymous => false,
+        }
+    }
+
     /// Lets the command line through alone.
     pub(crate) const fn is_operator(&self) -> Result<(), ServiceError> {
         match self.actor {
@@ -92,9 +112,22 @@ impl OpContext {
 
 /// What the caller may do in a workspace, given their standing in it.
 pub(crate) fn permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
-    let of_user = standing
-        .instance_role
-        .map_or(Permissions::NONE, |instance| Permissions::of_user(instance, standing.role));
+    bounded(ctx, standing, of_user(standing))
+}
+
+/// What the caller may do there with tokens of their own.
+fn own_permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
+    bounded(ctx, standing, of_user(standing).on_own_tokens())
+}
+
+fn of_user(standing: &Standing) -> Permissions {
+    standing.instance_role.map_or(Permissions::NONE, |instance| {
+        Permissions::of_user(instance, standing.role, standing.self_service)
+    })
+}
+
+/// What is left of a user's permissions for this kind of caller.
+fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permissions {
     match &ctx.actor {
         Actor::Anonymous => Permissions::NONE,
         Actor::Operator => Permissions::ALL,
@@ -111,6 +144,18 @@ pub(crate) fn permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     }
 }
 
+/// The scopes that the caller may put on tokens of this workspace.
+fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
+    match &ctx.actor {
+        Actor::Anonymous => Grants::Patterns(Vec::new()),
+        Actor::Operator => Grants::All,
+        Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
+            Grants::of(instance, standing.role, standing.grants.as_deref())
+        }),
+        Actor::Token(facts) => Grants::exactly(&facts.granted),
+    }
+}
+
 /// Authorises an operation on the workspace of this slug.
 pub(crate) async fn authorise(
     connection: &mut PgConnection,
@@ -120,10 +165,31 @@ pub(crate) async fn authorise(
 ) -> Result<Access, ServiceError> {
     ctx.authenticated()?;
     let standing = workspaces::standing_by_slug(connection, slug, ctx.user_id()).await?;
-    admit(ctx, standing, permission, "workspace")
+    let standing = standing.ok_or(ServiceError::NotFound("workspace"))?;
+    let permissions = permissions(ctx, &standing);
+    admit(ctx, standing, permissions, permission, "workspace")
 }
 
-/// Authorises an operation on a token, by the workspace that it belongs to.
+/// Authorises an operation on tokens of the workspace: on all of them or, where members manage
+/// their own, on those. The caller of this function must heed [`Access::own`].
+pub(crate) async fn authorise_tokens(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    slug: &Slug,
+    permission: Permission,
+) -> Result<Access, ServiceError> {
+    ctx.authenticated()?;
+    let standing = workspaces::standing_by_slug(connection, slug, ctx.user_id()).await?;
+    let standing = standing.ok_or(ServiceError::NotFound("workspace"))?;
+    let (all, own) = (permissions(ctx, &standing), own_permissions(ctx, &standing));
+    if all.allows(permission) || !own.allows(permission) {
+        return admit(ctx, standing, all, permission, "workspace");
+    }
+    let access = admit(ctx, standing, own, permission, "workspace")?;
+    Ok(Access { own: ctx.user_id(), ..access })
+}
+
+/// Authorises an operation on a token, by the workspace that it belongs to and whose it is.
 pub(crate) async fn authorise_token(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -132,7 +198,17 @@ pub(crate) async fn authorise_token(
 ) -> Result<Access, ServiceError> {
     ctx.authenticated()?;
     let standing = workspaces::standing_by_token(connection, token, ctx.user_id()).await?;
-    admit(ctx, standing, permission, "token")
+    let standing = standing.ok_or(ServiceError::NotFound("token"))?;
+    let is_own = standing.token_user.is_some() && standing.token_user == ctx.user_id();
+    let (all, own) = (permissions(ctx, &standing), own_permissions(ctx, &standing));
+    let sees_own_alone = own.allows(Permission::TokensRead) && !all.allows(Permission::TokensRead);
+    if !is_own && sees_own_alone {
+        return Err(ServiceError::NotFound("token"));
+    }
+    let permissions = if is_own { own } else { all };
+    let access = admit(ctx, standing, permissions, permission, "token")?;
+    let only_own = !all.allows(permission);
+    Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
 }
 
 /// Authorises what every token may do with itself. No scope is asked for.
@@ -159,17 +235,18 @@ pub(crate) async fn of_facts(
         workspace: standing.workspace,
         role: standing.role,
         permissions: Permissions::NONE,
+        grants: Grants::Patterns(Vec::new()),
+        own: None,
     }))
 }
 
 fn admit(
     ctx: &OpContext,
-    standing: Option<Standing>,
+    standing: Standing,
+    permissions: Permissions,
     permission: Permission,
     what: &'static str,
 ) -> Result<Access, ServiceError> {
-    let standing = standing.ok_or(ServiceError::NotFound(what))?;
-    let permissions = permissions(ctx, &standing);
     if permissions.is_empty() {
         // A token that holds nothing of this audience at all learns what it lacks, in its own
         // workspace, which it knows anyway.
@@ -189,7 +266,14 @@ fn admit(
             _ => ServiceError::Forbidden("Your role in this workspace does not allow this."),
         });
     }
-    Ok(Access { workspace: standing.workspace, role: standing.role, permissions })
+    let grants = grants(ctx, &standing);
+    Ok(Access {
+        workspace: standing.workspace,
+        role: standing.role,
+        permissions,
+        grants,
+        own: None,
+    })
 }
 
 /// The error of a token that lacks a permission: names the scope that gives it.

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, Idempotency, ServiceError, Sessions, Setup, Tokens, Transfer,
-    Verification, Workspaces, audit,
+    AuditLog, Catalogues, Idempotency, Policies, ServiceError, Sessions, Setup, Tokens, Transfer,
+    Users, Verification, Workspaces, audit,
     clock::Clock,
     context::{Actor, OpContext, Surface},
     entropy::{self, Entropy},
@@ -177,6 +177,16 @@ impl Authority {
     /// Workspaces and their members.
     pub fn workspaces(&self) -> Workspaces<'_> {
         Workspaces { inner: &self.inner }
+    }
+
+    /// Policies and presets.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies { inner: &self.inner }
+    }
+
+    /// The users of the instance.
+    pub fn users(&self) -> Users<'_> {
+        Users { inner: &self.inner }
     }
 
     /// Tokens.

@@ -24,6 +24,7 @@ mod error;
 mod idempotency;
 pub mod keys;
 mod password;
+mod policies;
 pub mod secret;
 mod sessions;
 mod setup;
@@ -31,6 +32,7 @@ pub mod store;
 mod tokens;
 mod transfer;
 mod usage;
+mod users;
 mod verification;
 mod workspaces;
 
@@ -47,11 +49,15 @@ pub use context::{Actor, OpContext, Surface};
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
 pub use password::PASSWORD_MIN;
+pub use policies::{Policies, PolicyLevel};
 pub use sessions::{Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, MintedToken, RotationDraft, TokenDraft, TokenPatch, Tokens,
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
+pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{Decision, Rejection, Verification};
-pub use workspaces::{NewWorkspace, Workspaces};
+pub use workspaces::{
+    ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
+};

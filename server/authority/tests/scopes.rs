@@ -310,7 +310,7 @@ async fn scope_is_added_changed_and_deleted_by_version(pool: PgPool) {
         delete("invoices:write").await.unwrap_err(),
         "The scope invoices:write cannot be deleted: 1 token holds it; retire it instead."
     );
-    world.authority.tokens().delete(&ada, minted.token.id).await.unwrap();
+    world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     delete("invoices:write").await.unwrap();
     delete("invoices:read").await.unwrap();
     assert!(delete("invoices:read").await.is_err());
@@ -351,7 +351,7 @@ async fn audience_is_deleted_only_when_nothing_uses_it(pool: PgPool) {
         delete().await.unwrap_err(),
         "The audience apiv2 cannot be deleted: 1 token is made for it."
     );
-    world.authority.tokens().delete(&ada, minted.token.id).await.unwrap();
+    world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     assert!(
         delete()
             .await

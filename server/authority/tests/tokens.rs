@@ -59,7 +59,6 @@ async fn only_administrators_reach_tokens_and_strangers_do_not_find_them(pool: P
     let tokens = world.authority.tokens();
     let home = slug("workspace-1");
     for (name, membership, list, show, delete) in [
-        ("viewer", Some(("workspace-1", "viewer")), 403, 404, 404),
         ("bmember", Some(("workspace-1", "member")), 403, 404, 404),
         ("verifier", Some(("workspace-1", "verifier")), 403, 404, 404),
         ("stranger", None, 404, 404, 404),
@@ -117,7 +116,7 @@ async fn managing_token_needs_its_scope_and_reaches_its_own_workspace_alone(pool
     let minted = world.mint(&admin, "workspace-1", draft).await;
     let ctx = world.bearer(&minted).await;
     tokens.list(&ctx, &home, &TokenQuery::default()).await.unwrap();
-    world.execute("UPDATE memberships SET role = 'viewer' WHERE role = 'admin' AND user_id IN (SELECT id FROM users WHERE name = 'administrator')").await;
+    world.execute("UPDATE memberships SET role = 'member' WHERE role = 'admin' AND user_id IN (SELECT id FROM users WHERE name = 'administrator')").await;
     assert_eq!(code(tokens.list(&ctx, &home, &TokenQuery::default()).await).status(), 403);
 }
 
@@ -187,33 +186,6 @@ async fn same_form_twice_makes_one_token(pool: PgPool) {
         Err(ServiceError::AlreadyCreated(id)) => assert_eq!(id, made),
         other => panic!("{other:?}"),
     }
-}
-
-#[sqlx::test(migrations = false)]
-async fn cap_is_exact_when_many_create_at_once(pool: PgPool) {
-    let world = World::founded(pool).await;
-    world
-        .execute(
-            "INSERT INTO policies (id, workspace_id, max_tokens, updated_at)
-             SELECT gen_random_uuid(), id, 3, now() FROM workspaces",
-        )
-        .await;
-    let ada = world.owner().await;
-    let attempts = (0..12).map(|_| {
-        let (authority, ada) = (world.authority.clone(), ada.clone());
-        tokio::spawn(async move {
-            authority.tokens().create(&ada, &slug("workspace-1"), draft(&["rivers:read"])).await
-        })
-    });
-    let mut made = 0;
-    for attempt in attempts.collect::<Vec<_>>() {
-        match attempt.await.unwrap() {
-            Ok(_) => made += 1,
-            Err(ServiceError::TokenLimitReached(3)) => {}
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(made, 3);
 }
 
 #[sqlx::test(migrations = false)]

@@ -9,6 +9,7 @@
 //! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
 
 mod admin;
+mod ask;
 mod audience;
 mod audit;
 mod completions;
@@ -16,18 +17,23 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod member;
 mod migrate;
 mod openapi;
 pub(crate) mod output;
+mod policy;
+mod preset;
 mod scopes;
 mod serve;
 mod session;
 mod token;
+mod user;
 mod workspace;
 
 use std::{future::Future, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use domain::names::Slug;
 
 use self::{
     failure::Failure,
@@ -64,6 +70,18 @@ enum Command {
     /// Make, list and delete audiences: the APIs that tokens can be made for
     #[command(subcommand)]
     Audience(audience::Command),
+    /// Add, list, change and remove members of workspaces
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Create, list, disable, enable and remove people and service accounts
+    #[command(subcommand)]
+    User(user::Command),
+    /// Show and set the rules for tokens
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Set the rules for tokens in one step
+    #[command(subcommand)]
+    Preset(preset::Command),
     /// Manage the scopes of audiences
     #[command(subcommand)]
     Scopes(scopes::Command),
@@ -98,6 +116,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => asking(flags, |config| token::run(command, config)),
         Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
         Command::Audience(command) => asking(flags, |config| audience::run(command, config)),
+        Command::Member(command) => asking(flags, |config| member::run(command, config)),
+        Command::User(command) => asking(flags, |config| user::run(command, config)),
+        Command::Policy(command) => asking(flags, |config| policy::run(command, config)),
+        Command::Preset(command) => asking(flags, |config| preset::run(command, config)),
         Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),
         Command::Migrate => asking(flags, migrate::run),
         Command::Doctor(arguments) => {
@@ -108,6 +130,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Openapi => openapi::run(),
         Command::Completions(arguments) => completions::run(&arguments),
     }
+}
+
+/// Reads a workspace's slug.
+fn slug(text: &str) -> Result<Slug, String> {
+    text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
 /// Runs a command that asks the database.

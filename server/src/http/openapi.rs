@@ -31,6 +31,9 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Tokens", description = "Make, list, show, change, rotate and delete tokens."),
         (name = "Verification", description = "Ask whether a token may do something."),
         (name = "Workspaces", description = "Where tokens live."),
+        (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
+        (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
+        (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
         (name = "Audit", description = "Who changed what, when and from where."),
     ),
@@ -122,16 +125,24 @@ mod tests {
         delete /api/v1/audiences/{slug}/scopes/{name} "deleteScope"
         delete /api/v1/tokens/{id} "deleteToken"
         delete /api/v1/tokens/{id}/grace "endGrace"
+        delete /api/v1/users/{id} "removeUser"
+        delete /api/v1/workspaces/{ws}/members/{user} "removeMember"
         get /api/v1/audiences "listAudiences"
         get /api/v1/audit "listAudit"
         get /api/v1/audiences/{slug} "showAudience"
         get /api/v1/audiences/{slug}/scopes "listScopes"
+        get /api/v1/policy "showInstancePolicy"
         get /api/v1/self "showSelf"
         get /api/v1/tokens/{id} "showToken"
         get /api/v1/tokens/{id}/usage "showTokenUsage"
+        get /api/v1/users "listUsers"
+        get /api/v1/users/{id} "showUser"
         get /api/v1/workspaces "listWorkspaces"
         get /api/v1/workspaces/{ws} "showWorkspace"
         get /api/v1/workspaces/{ws}/audit "listWorkspaceAudit"
+        get /api/v1/workspaces/{ws}/members "listMembers"
+        get /api/v1/workspaces/{ws}/members/{user} "showMember"
+        get /api/v1/workspaces/{ws}/policy "showPolicy"
         get /api/v1/workspaces/{ws}/tokens "listTokens"
         get /api/v1/workspaces/{ws}/tokens/export "exportTokens"
         get /auth/forward "forward"
@@ -149,11 +160,23 @@ mod tests {
         post /api/v1/audiences/{slug}/scopes "addScope"
         post /api/v1/audiences/{slug}/scopes/{name}/retire "retireScope"
         post /api/v1/audiences/{slug}/scopes/{name}/unretire "unretireScope"
+        patch /api/v1/users/{id} "changeUser"
+        patch /api/v1/workspaces/{ws} "changeWorkspace"
+        patch /api/v1/workspaces/{ws}/members/{user} "changeMember"
+        post /api/v1/policy/preset "applyInstancePreset"
+        post /api/v1/policy/preview "previewInstancePolicy"
+        post /api/v1/users "createUser"
         post /api/v1/verify "verify"
+        post /api/v1/workspaces "createWorkspace"
+        post /api/v1/workspaces/{ws}/members "addMember"
+        post /api/v1/workspaces/{ws}/policy/preset "applyPreset"
+        post /api/v1/workspaces/{ws}/policy/preview "previewPolicy"
         post /api/v1/workspaces/{ws}/tokens "createToken"
         post /api/v1/workspaces/{ws}/tokens/bulk "bulkTokens"
         post /api/v1/workspaces/{ws}/tokens/import "importTokens"
         put /api/v1/audiences/{slug}/catalogue "loadCatalogue"
+        put /api/v1/policy "changeInstancePolicy"
+        put /api/v1/workspaces/{ws}/policy "changePolicy"
         "#);
     }
 

@@ -1,6 +1,6 @@
 //! Settings → API Tokens: the list, and the outlet for the panels over it.
 
-use domain::{ids::TokenId, policy::Policy, workspace::TokenCounts};
+use domain::{ids::TokenId, workspace::Quota};
 use leptos::{either::Either, html, prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_location};
@@ -86,10 +86,8 @@ fn Body(
     let counts = Memo::new(move |_| {
         shown.with(|shown| shown.as_ref().map(|shown| shown.overview.counts)).unwrap_or_default()
     });
-    let policy = Memo::new(move |_| {
-        shown
-            .with(|shown| shown.as_ref().map(|shown| shown.overview.policy.clone()))
-            .unwrap_or_default()
+    let quota = Memo::new(move |_| {
+        shown.with(|shown| shown.as_ref().and_then(|shown| shown.overview.quota))
     });
     let name = Memo::new(move |_| {
         shown
@@ -105,7 +103,7 @@ fn Body(
         None => Either::Right(ready.get().then(|| {
             view! {
                 <Head name paths place/>
-                <Quota counts policy/>
+                <NearLimit quota/>
                 <Created shown place paths/>
                 {move || {
                     if has_tokens.get() {
@@ -176,11 +174,11 @@ fn is_typing() -> bool {
     element.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "SELECT"))
 }
 
-/// Warns from nine tenths of the workspace's limit on.
+/// Warns from nine tenths of the nearer limit on.
 #[component]
-fn Quota(counts: Memo<TokenCounts>, policy: Memo<Policy>) -> impl IntoView {
+fn NearLimit(quota: Memo<Option<Quota>>) -> impl IntoView {
     move || {
-        quota_warning(counts.get().total, policy.with(|policy| policy.max_tokens)).map(|text| {
+        quota_warning(quota.get()).map(|text| {
             view! {
                 <div class="notice notice-warning" role="note">
                     <Icon glyph=Glyph::Warning/>
@@ -265,7 +263,7 @@ fn Rows(
 /// What stands beside the search: how many match, and the quota.
 fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     let Some(list) = list else { return String::new() };
-    let quota = quota_text(list.overview.counts.total, list.overview.policy.max_tokens);
+    let quota = quota_text(list.overview.counts.total, list.overview.quota);
     if !place.is_filtered() || place.cursor.is_some() {
         return quota;
     }
@@ -279,25 +277,29 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     format!("{matches}{unused} · {quota}")
 }
 
-/// "37 tokens", or "37 of 200 tokens" where policy sets a limit.
-fn quota_text(total: i64, limit: Option<i64>) -> String {
-    match (total, limit) {
-        (_, Some(limit)) => format!("{total} of {limit} tokens"),
+/// "37 tokens", or "37 of 200 tokens" where there is a limit. Where the limit is the whole
+/// instance's, its tokens are told apart from the workspace's.
+fn quota_text(total: i64, quota: Option<Quota>) -> String {
+    match (total, quota) {
+        (_, Some(Quota { used, limit })) if used == total => format!("{total} of {limit} tokens"),
+        (_, Some(Quota { used, limit })) => {
+            format!("{total} tokens, {used} of {limit} in all workspaces")
+        }
         (1, None) => "1 token".to_owned(),
         (_, None) => format!("{total} tokens"),
     }
 }
 
-fn quota_warning(total: i64, limit: Option<i64>) -> Option<String> {
-    let limit = limit?;
-    if total >= limit {
+fn quota_warning(quota: Option<Quota>) -> Option<String> {
+    let Quota { used, limit } = quota?;
+    if used >= limit {
         return Some(format!(
-            "All {limit} tokens that this workspace may have are made. Delete one that is no \
-             longer needed before you add another."
+            "All {limit} tokens that there may be are made. Delete one that is no longer needed \
+             before you add another."
         ));
     }
-    (total * 10 >= limit * 9)
-        .then(|| format!("{total} of the {limit} tokens that this workspace may have are made."))
+    (used * 10 >= limit * 9)
+        .then(|| format!("{used} of the {limit} tokens that there may be are made."))
 }
 
 #[cfg(test)]
@@ -305,17 +307,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quota_is_told_where_policy_sets_one() {
-        assert_eq!(quota_text(37, Some(200)), "37 of 200 tokens");
+    fn quota_is_told_where_there_is_a_limit() {
+        assert_eq!(quota_text(37, Some(Quota { used: 37, limit: 200 })), "37 of 200 tokens");
+        assert_eq!(
+            quota_text(37, Some(Quota { used: 90, limit: 200 })),
+            "37 tokens, 90 of 200 in all workspaces"
+        );
         assert_eq!(quota_text(37, None), "37 tokens");
         assert_eq!(quota_text(1, None), "1 token");
     }
 
     #[test]
     fn quota_warns_from_nine_tenths() {
-        assert_eq!(quota_warning(1_000, None), None);
-        assert_eq!(quota_warning(179, Some(200)), None);
-        assert!(quota_warning(180, Some(200)).is_some());
-        assert!(quota_warning(200, Some(200)).is_some_and(|text| text.starts_with("All 200")));
+        let warning = |used| quota_warning(Some(Quota { used, limit: 200 }));
+        assert_eq!(quota_warning(None), None);
+        assert_eq!(warning(179), None);
+        assert!(warning(180).is_some());
+        assert!(warning(200).is_some_and(|text| text.starts_with("All 200")));
     }
 }

@@ -83,7 +83,7 @@ impl Setup<'_> {
 }
 
 /// Parses one field; what is wrong goes to `errors`.
-pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     field: &str,
     text: &str,
     errors: &mut Vec<FieldError>,

@@ -8,6 +8,7 @@ mod create_admin;
 mod link;
 
 pub use complete::SetupForm;
+pub(crate) use complete::parse;
 pub use create_admin::NewAdmin;
 
 use domain::{
@@ -87,8 +88,8 @@ impl Setup<'_> {
         let workspace = WorkspaceId(self.inner.uuid(ctx.now));
         let slug = first_slug(founding.workspace)?;
         workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
-        workspaces::insert_member(connection, workspace, owner.id, WorkspaceRole::Admin, ctx.now)
-            .await?;
+        let role = WorkspaceRole::Admin;
+        workspaces::insert_member(connection, workspace, owner.id, role, None, ctx.now).await?;
         // Whoever held the link is the owner from here on, and the log says so.
         let visitor = Visitor { user: owner.clone(), instance_role: InstanceRole::Owner };
         let ctx = match ctx.actor {
@@ -122,7 +123,7 @@ fn first_slug(name: &DisplayName) -> Result<Slug, ServiceError> {
     }
 }
 
-fn email_taken(error: StoreError) -> ServiceError {
+pub(crate) fn email_taken(error: StoreError) -> ServiceError {
     if error.violates("users_email_unique") {
         ServiceError::AlreadyExists(domain::problem::FieldError::new(
             "email",

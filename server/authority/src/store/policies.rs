@@ -1,16 +1,103 @@
-//! Policies: the rules of the instance and of workspaces.
+//! Policies: the rules of the instance and of workspaces, and the tokens that they bear on.
 
-use domain::policy::PolicyRules;
+use domain::{
+    ids::{TokenId, WorkspaceId},
+    names::Slug,
+    policy::PolicyRules,
+};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::StoreError;
 use crate::access::Tenant;
 
-/// The rules of both levels; where a level sets nothing, its rules are empty.
+/// One level: its rules, how often they were changed, and when last. A level that was never set has
+/// no rules and the version 0.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Level {
+    pub(crate) rules: PolicyRules,
+    pub(crate) version: i64,
+    pub(crate) updated_at: Option<OffsetDateTime>,
+}
+
+/// The rules of both levels.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Levels {
     pub(crate) instance: PolicyRules,
     pub(crate) workspace: PolicyRules,
+}
+
+struct PolicyRow {
+    workspace_id: Option<Uuid>,
+    max_tokens: Option<i64>,
+    default_ttl_s: Option<i64>,
+    max_ttl_s: Option<i64>,
+    allow_never: Option<bool>,
+    prefix: Option<String>,
+    unique_names: Option<bool>,
+    reveal: Option<String>,
+    name_pattern: Option<String>,
+    self_service: Option<bool>,
+    max_grace_s: Option<i64>,
+    on_reuse: Option<String>,
+    preset: Option<String>,
+    version: i64,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<PolicyRow> for Level {
+    type Error = StoreError;
+
+    fn try_from(row: PolicyRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::corrupt(column, row.workspace_id.unwrap_or_default());
+        let reveal = row.reveal.map(|text| text.parse()).transpose();
+        let on_reuse = row.on_reuse.map(|text| text.parse()).transpose();
+        Ok(Self {
+            rules: PolicyRules {
+                max_tokens: row.max_tokens,
+                default_ttl_s: row.default_ttl_s,
+                max_ttl_s: row.max_ttl_s,
+                allow_never: row.allow_never,
+                reveal: reveal.map_err(|_| corrupt("policies.reveal"))?,
+                prefix: row.prefix,
+                unique_names: row.unique_names,
+                name_pattern: row.name_pattern,
+                self_service: row.self_service,
+                max_grace_s: row.max_grace_s,
+                on_reuse: on_reuse.map_err(|_| corrupt("policies.on_reuse"))?,
+                // A label that this build does not know is no reason to fail.
+                preset: row.preset.and_then(|text| text.parse().ok()),
+            },
+            version: row.version,
+            updated_at: Some(row.updated_at),
+        })
+    }
+}
+
+/// The instance's level and, with a tenant, the workspace's.
+pub(crate) async fn stored(
+    connection: &mut PgConnection,
+    tenant: Option<Tenant>,
+) -> Result<(Level, Level), StoreError> {
+    let rows = sqlx::query_as!(
+        PolicyRow,
+        "SELECT workspace_id, max_tokens, default_ttl_s, max_ttl_s, allow_never, prefix, unique_names,
+                reveal, name_pattern, self_service, max_grace_s, on_reuse, preset, version, updated_at
+           FROM policies WHERE workspace_id = $1 OR workspace_id IS NULL",
+        tenant.map(|tenant| tenant.id().0),
+    )
+    .fetch_all(connection)
+    .await?;
+    let (mut instance, mut workspace) = (Level::default(), Level::default());
+    for row in rows {
+        if row.workspace_id.is_some() {
+            workspace = row.try_into()?;
+        } else {
+            instance = row.try_into()?;
+        }
+    }
+    Ok((instance, workspace))
 }
 
 /// The rules that bear on a workspace.
@@ -18,36 +105,159 @@ pub(crate) async fn levels(
     connection: &mut PgConnection,
     tenant: Tenant,
 ) -> Result<Levels, StoreError> {
-    let rows = sqlx::query!(
-        "SELECT workspace_id, max_tokens, default_ttl_s, max_ttl_s, allow_never, prefix, unique_names,
-                reveal
-           FROM policies WHERE workspace_id = $1 OR workspace_id IS NULL",
-        tenant.id().0,
+    let (instance, workspace) = stored(connection, Some(tenant)).await?;
+    Ok(Levels { instance: instance.rules, workspace: workspace.rules })
+}
+
+/// Every workspace with its own rules. For what concerns the whole instance.
+pub(crate) async fn of_all_workspaces(
+    connection: &mut PgConnection,
+) -> Result<Vec<(WorkspaceId, PolicyRules)>, StoreError> {
+    let rows = sqlx::query_as!(
+        PolicyRow,
+        r#"SELECT w.id AS "workspace_id?", p.max_tokens, p.default_ttl_s, p.max_ttl_s, p.allow_never,
+                  p.prefix, p.unique_names, p.reveal, p.name_pattern, p.self_service, p.max_grace_s,
+                  p.on_reuse, p.preset, COALESCE(p.version, 0) AS "version!",
+                  COALESCE(p.updated_at, w.updated_at) AS "updated_at!"
+             FROM workspaces w LEFT JOIN policies p ON p.workspace_id = w.id
+            ORDER BY w.id"#,
     )
     .fetch_all(connection)
     .await?;
-    let mut levels = Levels::default();
-    for row in rows {
-        let rules = PolicyRules {
-            max_tokens: row.max_tokens,
-            default_ttl_s: row.default_ttl_s,
-            max_ttl_s: row.max_ttl_s,
-            allow_never: row.allow_never,
-            prefix: row.prefix,
-            unique_names: row.unique_names,
-            reveal: row
-                .reveal
-                .map(|reveal| reveal.parse())
-                .transpose()
-                .map_err(|_| StoreError::corrupt("policies.reveal", tenant.id()))?,
-        };
-        if row.workspace_id.is_some() {
-            levels.workspace = rules;
-        } else {
-            levels.instance = rules;
-        }
+    rows.into_iter()
+        .map(|row| {
+            let id = WorkspaceId(row.workspace_id.unwrap_or_default());
+            Ok((id, Level::try_from(row)?.rules))
+        })
+        .collect()
+}
+
+/// Puts rules in place of a level's own; of the instance for `None`. The caller holds the level's
+/// lock: workspace or instance row.
+pub(crate) async fn replace(
+    connection: &mut PgConnection,
+    id: Uuid,
+    tenant: Option<Tenant>,
+    rules: &PolicyRules,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    // No ON CONFLICT: the instance's row is unique by an index on an expression, the workspace's by a
+    // constraint, and one statement can name one of them.
+    let workspace = tenant.map(|tenant| tenant.id().0);
+    let (reveal, on_reuse, preset) = (
+        rules.reveal.map(domain::policy::Reveal::as_str),
+        rules.on_reuse.map(domain::policy::OnReuse::as_str),
+        rules.preset.map(domain::preset::Preset::as_str),
+    );
+    let changed = sqlx::query!(
+        "UPDATE policies SET max_tokens = $2, default_ttl_s = $3, max_ttl_s = $4, allow_never = $5,
+                prefix = $6, unique_names = $7, reveal = $8, name_pattern = $9, self_service = $10,
+                max_grace_s = $11, on_reuse = $12, preset = $13, updated_at = $14, version = version + 1
+          WHERE workspace_id IS NOT DISTINCT FROM $1",
+        workspace,
+        rules.max_tokens,
+        rules.default_ttl_s,
+        rules.max_ttl_s,
+        rules.allow_never,
+        rules.prefix,
+        rules.unique_names,
+        reveal,
+        rules.name_pattern,
+        rules.self_service,
+        rules.max_grace_s,
+        on_reuse,
+        preset,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if changed.rows_affected() == 1 {
+        return Ok(());
     }
-    Ok(levels)
+    sqlx::query!(
+        "INSERT INTO policies (id, workspace_id, max_tokens, default_ttl_s, max_ttl_s, allow_never, prefix,
+                               unique_names, reveal, name_pattern, self_service, max_grace_s, on_reuse,
+                               preset, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        id,
+        workspace,
+        rules.max_tokens,
+        rules.default_ttl_s,
+        rules.max_ttl_s,
+        rules.allow_never,
+        rules.prefix,
+        rules.unique_names,
+        reveal,
+        rules.name_pattern,
+        rules.self_service,
+        rules.max_grace_s,
+        on_reuse,
+        preset,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What of a token a policy bears on.
+pub(crate) struct FitRow {
+    pub(crate) id: TokenId,
+    pub(crate) workspace_id: WorkspaceId,
+    pub(crate) workspace: Slug,
+    pub(crate) name: String,
+    pub(crate) user: String,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) expires_at: Option<OffsetDateTime>,
+    pub(crate) recoverable: bool,
+    pub(crate) name_repeats: bool,
+}
+
+/// Tokens that have not ended, in the order of their ids after `after`, `limit` at most: of a
+/// workspace, or of all for `None`. Whether names repeat is only looked up when `names` is set.
+pub(crate) async fn tokens_to_fit(
+    connection: &mut PgConnection,
+    tenant: Option<Tenant>,
+    names: bool,
+    after: TokenId,
+    limit: i64,
+    now: OffsetDateTime,
+) -> Result<Vec<FitRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT t.id, t.workspace_id, w.slug, t.name, u.email, t.created_at, t.expires_at, t.recoverable,
+                  $2 AND EXISTS (SELECT FROM tokens o
+                                  WHERE o.workspace_id = t.workspace_id AND lower(o.name) = lower(t.name)
+                                    AND o.id <> t.id AND o.deleted_at IS NULL) AS "name_repeats!"
+             FROM tokens t JOIN workspaces w ON w.id = t.workspace_id JOIN users u ON u.id = t.user_id
+            WHERE t.deleted_at IS NULL AND ($1::uuid IS NULL OR t.workspace_id = $1)
+              AND (t.expires_at IS NULL OR t.expires_at > $5) AND t.id > $3
+            ORDER BY t.id LIMIT $4"#,
+        tenant.map(|tenant| tenant.id().0),
+        names,
+        after.0,
+        limit,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(FitRow {
+                id: row.id.into(),
+                workspace_id: row.workspace_id.into(),
+                workspace: row
+                    .slug
+                    .parse()
+                    .map_err(|_| StoreError::corrupt("workspaces.slug", row.workspace_id))?,
+                name: row.name,
+                user: row.email,
+                created_at: row.created_at,
+                expires_at: row.expires_at,
+                recoverable: row.recoverable,
+                name_repeats: row.name_repeats,
+            })
+        })
+        .collect()
 }
 
 /// Whether a replaced secret that is presented after its end disables its token: either level may

@@ -3,10 +3,11 @@
 use domain::{
     catalogue::ScopeName,
     decision::Facts,
+    grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, WorkspaceId},
     token::UserSummary,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
 use super::StoreError;
@@ -48,7 +49,8 @@ pub(crate) async fn insert(
 /// All facts about the token that one of these digests belongs to. One query, tombstones included.
 ///
 /// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has, or has retired, is granted to nobody.
+/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
+/// token keeps what its user may grant at present.
 pub(crate) async fn facts(
     connection: &mut PgConnection,
     digests: &[Digest],
@@ -60,9 +62,14 @@ pub(crate) async fn facts(
                   s.id AS secret_id, s.current AS secret_current,
                   s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
                   u.id AS user_id, u.email, u.name AS user_name,
-                  u.enabled AND (u.instance_role IN ('owner', 'admin') OR EXISTS (
-                      SELECT FROM memberships m WHERE m.workspace_id = t.workspace_id AND m.user_id = u.id
-                  )) AS "user_active!",
+                  u.enabled AND (u.instance_role IN ('owner', 'admin') OR m.user_id IS NOT NULL) AS "user_active!",
+                  u.instance_role, m.role AS "role?", m.grants AS "grants?",
+                  CASE WHEN u.instance_role NOT IN ('owner', 'admin')
+                            AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
+                       THEN (SELECT jsonb_agg(jsonb_build_object('name', k.name, 'risk', k.risk, 'implies', k.implies_all))
+                               FROM token_audiences ta JOIN scopes k ON k.audience_id = ta.audience_id
+                              WHERE ta.token_id = t.id)
+                  END AS "known?: Json<Vec<KnownScope>>",
                   ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
                          WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!",
                   ARRAY(SELECT DISTINCT scope
@@ -88,6 +95,7 @@ pub(crate) async fn facts(
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
+             LEFT JOIN memberships m ON m.workspace_id = t.workspace_id AND m.user_id = u.id
             WHERE s.digest = ANY($1)"#,
         &digests,
     )
@@ -99,6 +107,15 @@ pub(crate) async fn facts(
     let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
     let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
     grant_parts(&mut granted, &scopes, &patterns, &row.retired);
+    let grants = Grants::of(
+        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?,
+        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?,
+        row.grants
+            .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
+            .transpose()?
+            .as_deref(),
+    );
+    let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
     Ok(Some(Facts {
         token_id: TokenId(row.id),
         name: row.name,
@@ -108,7 +125,7 @@ pub(crate) async fn facts(
         user_active: row.user_active,
         audiences: parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
         scopes,
-        granted,
+        granted: rights.cut(granted),
         enabled: row.enabled,
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,

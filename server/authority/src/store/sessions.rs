@@ -99,6 +99,15 @@ pub(crate) async fn delete(
     Ok(user.map(UserId))
 }
 
+/// Ends every session of a user.
+pub(crate) async fn delete_of_user(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0).execute(connection).await?;
+    Ok(())
+}
+
 /// Removes sessions that are over or idle since `idle_since`.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,

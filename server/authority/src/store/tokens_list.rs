@@ -6,6 +6,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
+    ids::UserId,
     token::{Page, Token},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
@@ -76,6 +77,8 @@ struct Wanted<'a> {
     now: OffsetDateTime,
     rows: i64,
     owner: Option<Uuid>,
+    /// The user whose tokens alone may be seen.
+    own: Option<Uuid>,
     query: &'a TokenQuery,
 }
 
@@ -116,7 +119,8 @@ macro_rules! page {
                   AND ($12::text IS NULL OR EXISTS (
                           SELECT FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
                            WHERE ta.token_id = t.id AND a.slug = $12))
-                  AND ($13::text IS NULL OR t.scopes @> ARRAY[$13])"#
+                  AND ($13::text IS NULL OR t.scopes @> ARRAY[$13])
+                  AND ($14::uuid IS NULL OR t.user_id = $14)"#
                 + $begin
                 + " ORDER BY "
                 + $order
@@ -134,14 +138,16 @@ macro_rules! page {
             $wanted.owner,
             $wanted.query.audience,
             $wanted.query.scope,
+            $wanted.own,
         )
     };
 }
 
-/// A page of a workspace's tokens.
+/// A page of a workspace's tokens; with `own`, of those alone that act as this user.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Tenant,
+    own: Option<UserId>,
     query: &TokenQuery,
     now: OffsetDateTime,
 ) -> Result<Result<Page<Token>, BadCursor>, StoreError> {
@@ -167,6 +173,7 @@ pub(crate) async fn list(
             Some(owner) => Some(user(&mut transaction, owner).await?),
             None => None,
         },
+        own: own.map(|user| user.0),
         query,
     };
     let id = cursor.as_ref().map(|cursor| cursor.id);

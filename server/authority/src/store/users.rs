@@ -5,6 +5,7 @@ use domain::{
     names::Email,
     roles::{InstanceRole, UserKind},
     token::UserSummary,
+    user::{User as Record, UserQuery},
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -79,14 +80,15 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The user with this address.
+/// The user with this address, unless it was removed.
 pub(crate) async fn by_email(
     connection: &mut PgConnection,
     email: &Email,
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash FROM users WHERE email = $1",
+        "SELECT id, email, name, instance_role, enabled, password_hash FROM users
+          WHERE email = $1 AND deleted_at IS NULL",
         email.as_ref(),
     )
     .fetch_optional(connection)
@@ -95,14 +97,15 @@ pub(crate) async fn by_email(
     .transpose()
 }
 
-/// The user with this id.
+/// The user with this id, unless it was removed.
 pub(crate) async fn by_id(
     connection: &mut PgConnection,
     id: UserId,
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash FROM users WHERE id = $1",
+        "SELECT id, email, name, instance_role, enabled, password_hash FROM users
+          WHERE id = $1 AND deleted_at IS NULL",
         id.0,
     )
     .fetch_optional(connection)
@@ -142,4 +145,168 @@ pub(crate) async fn replace_password_hash(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+struct RecordRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    kind: String,
+    instance_role: String,
+    enabled: bool,
+    tokens: i64,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    version: i64,
+}
+
+impl TryFrom<RecordRow> for Record {
+    type Error = StoreError;
+
+    fn try_from(row: RecordRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::corrupt(column, row.id);
+        Ok(Self {
+            kind: row.kind.parse().map_err(|_| corrupt("users.kind"))?,
+            instance_role: row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?,
+            summary: UserSummary { id: row.id.into(), email: row.email, name: row.name },
+            enabled: row.enabled,
+            tokens: row.tokens,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            version: row.version,
+        })
+    }
+}
+
+/// A user's whole record, unless it was removed.
+pub(crate) async fn record(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<Option<Record>, StoreError> {
+    sqlx::query_as!(
+        RecordRow,
+        r#"SELECT id, email, name, kind, instance_role, enabled, created_at, updated_at, version,
+                  (SELECT count(*) FROM tokens t WHERE t.user_id = u.id AND t.deleted_at IS NULL) AS "tokens!"
+             FROM users u WHERE id = $1 AND deleted_at IS NULL"#,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(Record::try_from)
+    .transpose()
+}
+
+/// A page of the users that were not removed, by address, after `after`.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    query: &UserQuery,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Record>, StoreError> {
+    sqlx::query_as!(
+        RecordRow,
+        r#"SELECT id, email, name, kind, instance_role, enabled, created_at, updated_at, version,
+                  (SELECT count(*) FROM tokens t WHERE t.user_id = u.id AND t.deleted_at IS NULL) AS "tokens!"
+             FROM users u
+            WHERE deleted_at IS NULL
+              AND ($1::text IS NULL OR name ILIKE $1 OR email ILIKE $1)
+              AND ($2::text IS NULL OR kind = $2)
+              AND ($3::boolean IS NULL OR enabled = $3)
+              AND ($4::text IS NULL OR email > $4)
+            ORDER BY email LIMIT $5"#,
+        super::pattern(&query.q),
+        query.kind.map(UserKind::as_str),
+        query.enabled,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(Record::try_from)
+    .collect()
+}
+
+/// Locks a user's row until the transaction ends.
+pub(crate) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", id.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
+/// Changes a user's name, role and switch.
+pub(crate) async fn update(
+    connection: &mut PgConnection,
+    id: UserId,
+    name: &str,
+    instance_role: InstanceRole,
+    enabled: bool,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE users SET name = $2, instance_role = $3, enabled = $4, updated_at = $5, version = version + 1
+          WHERE id = $1 AND deleted_at IS NULL",
+        id.0,
+        name,
+        instance_role.as_str(),
+        enabled,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Makes a user a tombstone: disabled, without a password, member of nothing. Its address stays
+/// taken, and what it made keeps its name.
+pub(crate) async fn remove(
+    connection: &mut PgConnection,
+    id: UserId,
+    now: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE users SET deleted_at = $2, enabled = false, password_hash = NULL, updated_at = $2,
+                version = version + 1
+          WHERE id = $1 AND deleted_at IS NULL",
+        id.0,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("DELETE FROM memberships WHERE user_id = $1", id.0).execute(connection).await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// How many enabled people other than this one own the instance.
+pub(crate) async fn other_owners(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM users
+            WHERE instance_role = 'owner' AND kind = 'person' AND enabled AND id <> $1"#,
+        id.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// How many tokens act as this user while it may act: it is enabled, and belongs to the token's
+/// workspace or manages the instance. What a change takes from this number, it stops.
+pub(crate) async fn acting_tokens(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!"
+             FROM tokens t JOIN users u ON u.id = t.user_id
+            WHERE t.user_id = $1 AND t.deleted_at IS NULL AND u.enabled
+              AND (u.instance_role IN ('owner', 'admin') OR EXISTS (
+                      SELECT FROM memberships m WHERE m.workspace_id = t.workspace_id AND m.user_id = u.id
+                  ))"#,
+        id.0,
+    )
+    .fetch_one(connection)
+    .await?)
 }

@@ -1,8 +1,12 @@
 //! Workspaces and who belongs to them.
 
+use std::collections::HashMap;
+
 use domain::{
+    grants::GrantPattern,
     ids::{UserId, WorkspaceId},
     names::{DisplayName, Slug},
+    policy::{Policy, PolicyRules},
     roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
     workspace::{Member, TokenCounts, Workspace},
@@ -11,7 +15,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, secrets::parse_all};
 use crate::access::Tenant;
 
 /// How soon an end is "soon".
@@ -22,6 +26,12 @@ const EXPIRING: Duration = Duration::days(14);
 pub(crate) struct Standing {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
+    /// Patterns of the scopes that the user may put on tokens; `None` is what the role gives.
+    pub(crate) grants: Option<Vec<GrantPattern>>,
+    /// Whether members manage tokens of their own.
+    pub(crate) self_service: bool,
+    /// The user of the token that was asked about.
+    pub(crate) token_user: Option<UserId>,
     /// `None` when there is no such user or it is disabled.
     pub(crate) instance_role: Option<InstanceRole>,
 }
@@ -31,8 +41,13 @@ struct StandingRow {
     slug: String,
     name: String,
     created_at: OffsetDateTime,
+    version: i64,
     role: Option<String>,
+    grants: Option<Vec<String>>,
     instance_role: Option<String>,
+    instance_self_service: Option<bool>,
+    workspace_self_service: Option<bool>,
+    token_user: Option<Uuid>,
 }
 
 impl TryFrom<StandingRow> for Standing {
@@ -41,8 +56,14 @@ impl TryFrom<StandingRow> for Standing {
     fn try_from(row: StandingRow) -> Result<Self, StoreError> {
         let role = row.role.map(|role| role.parse()).transpose();
         let instance_role = row.instance_role.map(|role| role.parse()).transpose();
+        let level = |self_service| PolicyRules { self_service, ..PolicyRules::default() };
+        let policy =
+            Policy::in_force(&level(row.instance_self_service), &level(row.workspace_self_service));
         Ok(Self {
-            workspace: workspace(row.id, &row.slug, &row.name, row.created_at)?,
+            workspace: workspace(row.id, &row.slug, &row.name, row.created_at, row.version)?,
+            grants: parse_grants(row.grants, row.id)?,
+            self_service: policy.self_service,
+            token_user: row.token_user.map(UserId),
             role: role.map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
             instance_role: instance_role
                 .map_err(|_| StoreError::corrupt("users.instance_role", row.id))?,
@@ -55,13 +76,25 @@ fn workspace(
     slug: &str,
     name: &str,
     created_at: OffsetDateTime,
+    version: i64,
 ) -> Result<Workspace, StoreError> {
     Ok(Workspace {
         id: id.into(),
         slug: slug.parse().map_err(|_| StoreError::corrupt("workspaces.slug", id))?,
         name: name.parse().map_err(|_| StoreError::corrupt("workspaces.name", id))?,
         created_at,
+        version,
     })
+}
+
+fn parse_grants(
+    grants: Option<Vec<String>>,
+    row: Uuid,
+) -> Result<Option<Vec<GrantPattern>>, StoreError> {
+    let parse = |texts: Vec<String>| {
+        parse_all(&texts).ok_or_else(|| StoreError::corrupt("memberships.grants", row))
+    };
+    grants.map(parse).transpose()
 }
 
 /// The workspace of this slug, with the standing of `user` (nobody when `None`).
@@ -72,7 +105,10 @@ pub(crate) async fn standing_by_slug(
 ) -> Result<Option<Standing>, StoreError> {
     sqlx::query_as!(
         StandingRow,
-        r#"SELECT w.id, w.slug, w.name, w.created_at, m.role AS "role?", u.instance_role AS "instance_role?"
+        r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  u.instance_role AS "instance_role?", NULL::uuid AS "token_user?",
+                  (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
+                  (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service
              FROM workspaces w
              LEFT JOIN users u ON u.id = $2 AND u.enabled
              LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = u.id
@@ -94,7 +130,10 @@ pub(crate) async fn standing_by_token(
 ) -> Result<Option<Standing>, StoreError> {
     sqlx::query_as!(
         StandingRow,
-        r#"SELECT w.id, w.slug, w.name, w.created_at, m.role AS "role?", u.instance_role AS "instance_role?"
+        r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  u.instance_role AS "instance_role?", t.user_id AS "token_user?",
+                  (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
+                  (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service
              FROM tokens t
              JOIN workspaces w ON w.id = t.workspace_id
              LEFT JOIN users u ON u.id = $2 AND u.enabled
@@ -116,7 +155,10 @@ pub(crate) async fn standings(
 ) -> Result<Vec<Standing>, StoreError> {
     sqlx::query_as!(
         StandingRow,
-        r#"SELECT w.id, w.slug, w.name, w.created_at, m.role AS "role?", u.instance_role AS "instance_role?"
+        r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  u.instance_role AS "instance_role?", NULL::uuid AS "token_user?",
+                  (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
+                  (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service
              FROM workspaces w
              LEFT JOIN users u ON u.id = $1 AND u.enabled
              LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = u.id
@@ -150,19 +192,22 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Makes a user a member.
+/// Makes a user a member. `memberships_pkey` refuses one who is a member already.
 pub(crate) async fn insert_member(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
     user: UserId,
     role: WorkspaceRole,
+    grants: Option<&[GrantPattern]>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    let grants = texts(grants);
     sqlx::query!(
-        "INSERT INTO memberships (workspace_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)",
+        "INSERT INTO memberships (workspace_id, user_id, role, grants, created_at) VALUES ($1, $2, $3, $4, $5)",
         workspace.0,
         user.0,
         role.as_str(),
+        grants.as_deref(),
         now,
     )
     .execute(connection)
@@ -187,62 +232,168 @@ pub(crate) async fn role(
     .transpose()
 }
 
-/// The members of a workspace that are enabled, by name.
+struct MemberRow {
+    id: Uuid,
+    email: String,
+    name: String,
+    kind: String,
+    enabled: bool,
+    role: String,
+    grants: Option<Vec<String>>,
+    tokens: i64,
+    created_at: OffsetDateTime,
+    version: i64,
+}
+
+impl TryFrom<MemberRow> for Member {
+    type Error = StoreError;
+
+    fn try_from(row: MemberRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind: row.kind.parse().map_err(|_| StoreError::corrupt("users.kind", row.id))?,
+            role: row.role.parse().map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
+            grants: parse_grants(row.grants, row.id)?,
+            user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
+            enabled: row.enabled,
+            tokens: row.tokens,
+            created_at: row.created_at,
+            version: row.version,
+        })
+    }
+}
+
+/// The members of a workspace, by name, disabled ones included; with `user`, that one alone.
 pub(crate) async fn members(
     connection: &mut PgConnection,
     tenant: Tenant,
+    user: Option<UserId>,
 ) -> Result<Vec<Member>, StoreError> {
-    sqlx::query!(
-        "SELECT u.id, u.email, u.name, u.kind, m.role
-           FROM memberships m JOIN users u ON u.id = m.user_id
-          WHERE m.workspace_id = $1 AND u.enabled
-          ORDER BY lower(u.name), u.id",
+    sqlx::query_as!(
+        MemberRow,
+        r#"SELECT u.id, u.email, u.name, u.kind, u.enabled, m.role, m.grants, m.created_at, m.version,
+                  (SELECT count(*) FROM tokens t
+                    WHERE t.user_id = u.id AND t.workspace_id = $1 AND t.deleted_at IS NULL) AS "tokens!"
+             FROM memberships m JOIN users u ON u.id = m.user_id
+            WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.user_id = $2) AND u.deleted_at IS NULL
+            ORDER BY lower(u.name), u.id"#,
         tenant.id().0,
+        user.map(|user| user.0),
     )
     .fetch_all(connection)
     .await?
     .into_iter()
-    .map(|row| {
-        Ok(Member {
-            kind: row.kind.parse().map_err(|_| StoreError::corrupt("users.kind", row.id))?,
-            role: row.role.parse().map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
-            user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
-        })
-    })
+    .map(Member::try_from)
     .collect()
 }
 
-/// How many tokens a workspace has, by state.
-pub(crate) async fn counts(
+/// Changes a member's role and grants.
+pub(crate) async fn update_member(
     connection: &mut PgConnection,
     tenant: Tenant,
+    user: UserId,
+    role: WorkspaceRole,
+    grants: Option<&[GrantPattern]>,
+) -> Result<bool, StoreError> {
+    let grants = texts(grants);
+    let outcome = sqlx::query!(
+        "UPDATE memberships SET role = $3, grants = $4, version = version + 1
+          WHERE workspace_id = $1 AND user_id = $2",
+        tenant.id().0,
+        user.0,
+        role.as_str(),
+        grants.as_deref(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+/// Ends a membership.
+pub(crate) async fn delete_member(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let outcome = sqlx::query!(
+        "DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2",
+        tenant.id().0,
+        user.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(outcome.rows_affected() == 1)
+}
+
+fn texts(grants: Option<&[GrantPattern]>) -> Option<Vec<String>> {
+    grants.map(|grants| grants.iter().map(ToString::to_string).collect())
+}
+
+/// Renames a workspace.
+pub(crate) async fn rename(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    name: &DisplayName,
     now: OffsetDateTime,
-) -> Result<TokenCounts, StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT count(*) AS "total!",
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE workspaces SET name = $2, updated_at = $3, version = version + 1 WHERE id = $1",
+        tenant.id().0,
+        name.as_ref(),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The version of a workspace's row. For use under [`lock`].
+pub(crate) async fn version(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT version FROM workspaces WHERE id = $1", tenant.id().0)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// How many tokens each of these workspaces has, by state. One without tokens is left out.
+pub(crate) async fn counts(
+    connection: &mut PgConnection,
+    tenants: &[Tenant],
+    now: OffsetDateTime,
+) -> Result<HashMap<WorkspaceId, TokenCounts>, StoreError> {
+    let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.id().0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT workspace_id,
+                  count(*) AS "total!",
                   count(*) FILTER (WHERE enabled AND NOT ended AND NOT early) AS "active!",
                   count(*) FILTER (WHERE enabled AND NOT ended AND NOT early AND expires_at <= $3) AS "expiring!",
                   count(*) FILTER (WHERE ended) AS "expired!",
                   count(*) FILTER (WHERE NOT enabled AND NOT ended) AS "disabled!",
                   count(*) FILTER (WHERE last_used_at IS NULL) AS "never_used!"
-             FROM (SELECT enabled, expires_at, last_used_at,
+             FROM (SELECT workspace_id, enabled, expires_at, last_used_at,
                           COALESCE(expires_at <= $2, false) AS ended,
                           COALESCE(not_before > $2, false) AS early
-                     FROM tokens WHERE workspace_id = $1 AND deleted_at IS NULL) AS t"#,
-        tenant.id().0,
+                     FROM tokens WHERE workspace_id = ANY($1) AND deleted_at IS NULL) AS t
+            GROUP BY workspace_id"#,
+        &tenants,
         now,
         now + EXPIRING,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(TokenCounts {
-        total: row.total,
-        active: row.active,
-        expiring: row.expiring,
-        expired: row.expired,
-        disabled: row.disabled,
-        never_used: row.never_used,
-    })
+    let counts = rows.into_iter().map(|row| {
+        let counts = TokenCounts {
+            total: row.total,
+            active: row.active,
+            expiring: row.expiring,
+            expired: row.expired,
+            disabled: row.disabled,
+            never_used: row.never_used,
+        };
+        (WorkspaceId(row.workspace_id), counts)
+    });
+    Ok(counts.collect())
 }
 
 /// Locks the workspace's row until the transaction ends: creations that a rule of the workspace

@@ -18,7 +18,7 @@ use super::{
     MintedToken, TokenDraft, Tokens,
     change::snapshot,
     draft::{CheckedDraft, Rules},
-    reach::{grantable, holder},
+    reach::{grantable, holder, rights},
     reveal::seal,
 };
 use crate::{
@@ -49,7 +49,8 @@ impl Tokens<'_> {
     ) -> Result<MintedToken, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
-            access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
+            access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
+                .await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
         transaction.commit().await?;
         Ok(minted)
@@ -67,8 +68,14 @@ impl Tokens<'_> {
         let levels = policies::levels(connection, access.tenant()).await?;
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(connection).await?;
-        let grantable = grantable(ctx);
-        let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: ctx.now };
+        let rights = rights(ctx, access, &catalogues);
+        let rules = Rules {
+            policy: &policy,
+            catalogues: &catalogues,
+            grantable: grantable(ctx),
+            rights: &rights,
+            now: ctx.now,
+        };
         let mut errors = Vec::new();
         let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
         let checked = draft.check(&rules, &mut errors);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     catalogue::{DEFAULT_AUDIENCE, ScopeName},
     expiry::{ExpiryChoice, ExpiryError},
+    grants::Rights,
     ids::AudienceId,
     names::{Description, TokenName},
     policy::Policy,
@@ -19,7 +20,7 @@ use super::{
     fields::{ip_allow, keep, not_before, quoted},
     reach::may_be_recoverable,
 };
-use crate::store::catalogues::StoredCatalogue;
+use crate::{policies::check_name, store::catalogues::StoredCatalogue};
 
 /// A token to make, as a door received it.
 #[derive(Clone, Debug)]
@@ -84,8 +85,10 @@ pub(crate) struct CheckedDraft {
 pub(crate) struct Rules<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) catalogues: &'a [StoredCatalogue],
-    /// What the caller holds, when the caller is a token; people may grant everything here.
+    /// What the caller holds, when the caller is a token; people have rights.
     pub(crate) grantable: Option<&'a [ScopeName]>,
+    /// What the caller may put on tokens, when the caller is a person.
+    pub(crate) rights: &'a Rights,
     pub(crate) now: OffsetDateTime,
 }
 
@@ -97,6 +100,11 @@ impl TokenDraft {
         errors: &mut Vec<FieldError>,
     ) -> Option<CheckedDraft> {
         let name = keep(self.name.parse::<TokenName>(), "name", errors);
+        if let Some(name) = &name
+            && let Err(error) = check_name(rules.policy, name.as_ref())
+        {
+            errors.push(error);
+        }
         let description = keep(self.description.parse::<Description>(), "description", errors);
         let chosen = self.check_audiences(rules, errors);
         let scopes = self.check_scopes(&chosen, rules, errors);
@@ -169,6 +177,9 @@ impl TokenDraft {
                         let message =
                             format!("has {name}, which the token that asks does not hold");
                         errors.push(FieldError::new("scopes", message));
+                    } else if !rules.rights.covers(&name) {
+                        let message = format!("has {name}, which you may not put on tokens");
+                        errors.push(FieldError::new("scopes", message));
                     }
                     scopes.insert(name);
                 }
@@ -224,7 +235,13 @@ mod tests {
     ) -> Result<CheckedDraft, Vec<String>> {
         let policy = Policy::default();
         let catalogues = catalogues();
-        let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: NOW };
+        let rules = Rules {
+            policy: &policy,
+            catalogues: &catalogues,
+            grantable,
+            rights: &Rights::All,
+            now: NOW,
+        };
         let mut errors = Vec::new();
         let checked = draft.check(&rules, &mut errors);
         checked.ok_or_else(|| {

@@ -14,7 +14,8 @@ use crate::{OpContext, ServiceError, access, store};
 const SEARCH_MAX: usize = 256;
 
 impl Tokens<'_> {
-    /// A page of a workspace's tokens, deleted ones left out.
+    /// A page of a workspace's tokens, deleted ones left out; for members who manage their own, of
+    /// those.
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `owner`, `audience`, `scope`, `limit`, `cursor`.
@@ -26,7 +27,8 @@ impl Tokens<'_> {
     ) -> Result<Page<Token>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access =
-            access::authorise(&mut connection, ctx, workspace, Permission::TokensRead).await?;
+            access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
+                .await?;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         for (field, text) in [
             ("q", query.q.clone()),
@@ -43,11 +45,13 @@ impl Tokens<'_> {
             let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);
             return Err(ServiceError::invalid("limit", message));
         }
-        store::list_tokens(&mut connection, access.tenant(), query, ctx.now).await?.map_err(|_| {
-            ServiceError::invalid(
-                "cursor",
-                "must be `next` of a page of this list in the same order",
-            )
-        })
+        store::list_tokens(&mut connection, access.tenant(), access.own, query, ctx.now)
+            .await?
+            .map_err(|_| {
+                ServiceError::invalid(
+                    "cursor",
+                    "must be `next` of a page of this list in the same order",
+                )
+            })
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::{
     change::snapshot,
     create::{check_names, check_room},
     draft::{CheckedDraft, Rules},
-    reach::holder,
+    reach::{grantable, holder, rights},
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::TokenDraft;

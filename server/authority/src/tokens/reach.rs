@@ -2,6 +2,7 @@
 
 use domain::{
     catalogue::ScopeName,
+    grants::{KnownScope, Rights, known_scopes},
     ids::UserId,
     names::Email,
     policy::{Policy, Reveal},
@@ -16,17 +17,29 @@ use crate::{
     access::Access,
     context::Actor,
     store::{
+        catalogues::StoredCatalogue,
         users::{self, User},
         workspaces,
     },
 };
 
 /// The scopes that a caller may put on tokens; `None` is all.
-pub(super) fn grantable(ctx: &OpContext) -> Option<&[ScopeName]> {
+pub(crate) fn grantable(ctx: &OpContext) -> Option<&[ScopeName]> {
     match &ctx.actor {
         Actor::Token(facts) => Some(facts.granted.as_slice()),
         _ => None,
     }
+}
+
+/// What a caller may put on tokens beyond that: a token hands on what it holds; a person, what their
+/// membership grants.
+pub(crate) fn rights(ctx: &OpContext, access: &Access, catalogues: &[StoredCatalogue]) -> Rights {
+    if grantable(ctx).is_some() {
+        return Rights::All;
+    }
+    let known: Vec<KnownScope> =
+        catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
+    access.grants.rights(&known)
 }
 
 /// Whether policy lets a token be made whose secret can be shown again.
@@ -62,6 +75,10 @@ pub(crate) async fn holder(
             "user",
             "must be the e-mail address or id of a member of this workspace",
         ));
+        return Ok(None);
+    }
+    if access.own.is_some_and(|own| own != user.summary.id) {
+        errors.push(FieldError::new("user", "must be yourself: members make their own tokens"));
         return Ok(None);
     }
     if !may_act_as(ctx, &user) {

@@ -29,6 +29,9 @@ use crate::{
     workspaces::effective_policy,
 };
 
+/// The longest grace where policy says nothing.
+const LONGEST_GRACE: Duration = Duration::days(30);
+
 /// How a rotation shall go, as a door received it.
 #[derive(Clone, Debug, Default)]
 pub struct RotationDraft {
@@ -169,8 +172,8 @@ impl RotationDraft {
 }
 
 /// The longest grace.
-const fn max_grace(_policy: &Policy) -> Duration {
-    Duration::days(30)
+fn max_grace(policy: &Policy) -> Duration {
+    policy.max_grace_s.map_or(LONGEST_GRACE, Duration::seconds).min(LONGEST_GRACE)
 }
 
 fn may_succeed(working: &[WorkingSecret], presented: SecretId) -> Result<(), ServiceError> {

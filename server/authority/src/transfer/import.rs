@@ -17,13 +17,12 @@ use crate::{
     OpContext, ServiceError, TokenDraft,
     access::{self, Access},
     audit::{Change, record},
-    context::Actor,
     keys::Digest,
     store::{
         catalogues, imports, policies,
         tokens::{self as store, NewToken},
     },
-    tokens::{CheckedDraft, Rules, check_names, check_room, holder, snapshot},
+    tokens::{CheckedDraft, Rules, check_names, check_room, grantable, holder, rights, snapshot},
     workspaces::effective_policy,
 };
 
@@ -84,11 +83,14 @@ impl Transfer<'_> {
         let levels = policies::levels(&mut transaction, access.tenant()).await?;
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(&mut transaction).await?;
-        let grantable = match &ctx.actor {
-            Actor::Token(facts) => Some(facts.granted.as_slice()),
-            _ => None,
+        let rights = rights(ctx, &access, &catalogues);
+        let rules = Rules {
+            policy: &policy,
+            catalogues: &catalogues,
+            grantable: grantable(ctx),
+            rights: &rights,
+            now: ctx.now,
         };
-        let rules = Rules { policy: &policy, catalogues: &catalogues, grantable, now: ctx.now };
         let mut errors = Vec::new();
         let checked = check(&mut transaction, ctx, &access, &rules, &rows, &mut errors).await?;
         check_room(&mut transaction, &access, &levels, checked.len()).await?;

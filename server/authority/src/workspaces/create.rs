@@ -66,7 +66,8 @@ impl Workspaces<'_> {
             }
         })?;
         if let Some(user) = ctx.user_id() {
-            store::insert_member(&mut transaction, id, user, WorkspaceRole::Admin, ctx.now).await?;
+            let role = WorkspaceRole::Admin;
+            store::insert_member(&mut transaction, id, user, role, None, ctx.now).await?;
         }
         let change = Change {
             workspace: Some(id),
@@ -78,6 +79,6 @@ impl Workspaces<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(Workspace { id, slug, name, created_at: ctx.now })
+        Ok(Workspace { id, slug, name, created_at: ctx.now, version: 1 })
     }
 }

@@ -1,15 +1,107 @@
 //! Who belongs to a workspace.
 
-use domain::{access::Permission, names::Slug, workspace::Member};
+use domain::{
+    access::{Permission, Permissions},
+    grants::{GRANTS_MAX, GrantPattern, Grants},
+    ids::UserId,
+    names::Slug,
+    problem::FieldError,
+    roles::{InstanceRole, WorkspaceRole},
+    workspace::Member,
+};
 
 use super::Workspaces;
-use crate::{OpContext, ServiceError, access, store::workspaces as store};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    context::Actor,
+    store::workspaces as store,
+};
 
 impl Workspaces<'_> {
-    /// The enabled members of a workspace, by name.
+    /// The members of a workspace, by name, disabled ones included.
     pub async fn members(&self, ctx: &OpContext, slug: &Slug) -> Result<Vec<Member>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access = access::authorise(&mut connection, ctx, slug, Permission::MembersRead).await?;
-        Ok(store::members(&mut connection, access.tenant()).await?)
+        Ok(store::members(&mut connection, access.tenant(), None).await?)
     }
+
+    /// One member.
+    pub async fn member(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        user: UserId,
+    ) -> Result<Member, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access = access::authorise(&mut connection, ctx, slug, Permission::MembersRead).await?;
+        one(&mut connection, &access, user).await
+    }
+}
+
+pub(super) async fn one(
+    connection: &mut sqlx::PgConnection,
+    access: &Access,
+    user: UserId,
+) -> Result<Member, ServiceError> {
+    let found = store::members(connection, access.tenant(), Some(user)).await?;
+    found.into_iter().next().ok_or(ServiceError::NotFound("member"))
+}
+
+/// Reads the patterns of a membership.
+pub(super) fn parse_grants(
+    grants: Option<&[String]>,
+) -> Result<Option<Vec<GrantPattern>>, ServiceError> {
+    let Some(texts) = grants else { return Ok(None) };
+    if texts.len() > GRANTS_MAX {
+        let message = format!("must have at most {GRANTS_MAX} patterns");
+        return Err(ServiceError::invalid("grants", message));
+    }
+    let (mut patterns, mut errors) = (Vec::new(), Vec::new());
+    for (index, text) in texts.iter().enumerate() {
+        match text.parse() {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => errors.push(FieldError::new(format!("grants[{index}]"), error)),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(ServiceError::Invalid(errors));
+    }
+    patterns.sort();
+    patterns.dedup();
+    Ok(Some(patterns))
+}
+
+/// Nobody gives more than they hold: neither a role that may do what they may not, nor scopes that
+/// they may not put on tokens themselves.
+pub(super) fn check_within(
+    ctx: &OpContext,
+    access: &Access,
+    role: WorkspaceRole,
+    grants: Option<&[GrantPattern]>,
+) -> Result<(), ServiceError> {
+    // As if members managed their own tokens: policy may say so tomorrow.
+    let given = Permissions::of_user(InstanceRole::Member, Some(role), true);
+    let mut held = access.permissions;
+    if held.allows(Permission::TokensWrite) {
+        held = held.or(Permissions::of(&[Permission::OwnTokens]));
+    }
+    let by_token = matches!(ctx.actor, Actor::Token(_));
+    let mut errors = Vec::new();
+    if !given.is_within(held) {
+        let message = format!("must not be {role}: it may do more than the one who asks");
+        errors.push(FieldError::new("role", message));
+    }
+    let given = Grants::of(InstanceRole::Member, Some(role), grants);
+    if !given.is_within(&access.grants) {
+        let message = match (grants, by_token) {
+            (None, true) => {
+                "must be given: without them the role grants more scopes than the token that asks holds"
+            }
+            (Some(_), true) => "must not go beyond the scopes of the token that asks",
+            (_, false) => "must not go beyond what you may put on tokens yourself",
+        };
+        errors.push(FieldError::new("grants", message));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }

@@ -1,22 +1,20 @@
 //! Workspaces and their members.
 
+mod add_member;
+mod change_member;
 mod create;
 mod list;
 mod members;
+mod rename;
 mod show;
 
+pub use add_member::NewMember;
+pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
 
-use domain::{access::Permission, policy::Policy, workspace::TokenCounts};
-use sqlx::PgConnection;
-use time::OffsetDateTime;
+use domain::policy::Policy;
 
-use crate::{
-    ServiceError,
-    access::Access,
-    authority::Inner,
-    store::{policies, workspaces as store},
-};
+use crate::{authority::Inner, store::policies};
 
 /// Workspaces and their members.
 #[derive(Clone, Copy)]
@@ -26,18 +24,5 @@ pub struct Workspaces<'a> {
 
 /// The policy in force in a workspace.
 pub(crate) fn effective_policy(levels: &policies::Levels) -> Policy {
-    Policy::default_with(&levels.instance).narrowed_by(&levels.workspace)
-}
-
-/// Counts for those who may see tokens; zeroes for others.
-async fn counts(
-    connection: &mut PgConnection,
-    access: &Access,
-    now: OffsetDateTime,
-) -> Result<TokenCounts, ServiceError> {
-    if access.permissions.allows(Permission::TokensRead) {
-        Ok(store::counts(connection, access.tenant(), now).await?)
-    } else {
-        Ok(TokenCounts::default())
-    }
+    Policy::in_force(&levels.instance, &levels.workspace)
 }

@@ -1,9 +1,20 @@
 //! One workspace with its policy and its counts.
 
-use domain::{access::Permission, names::Slug, workspace::WorkspaceOverview};
+use domain::{
+    access::Permission,
+    names::Slug,
+    workspace::{Quota, TokenCounts, WorkspaceOverview},
+};
+use sqlx::PgConnection;
 
-use super::{Workspaces, counts, effective_policy};
-use crate::{OpContext, ServiceError, access, store::policies};
+use super::{Workspaces, effective_policy};
+use crate::{
+    OpContext, ServiceError, access,
+    store::{
+        policies::{self, Levels},
+        tokens, workspaces as store,
+    },
+};
 
 impl Workspaces<'_> {
     /// A workspace as the caller sees it.
@@ -16,12 +27,34 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut connection, ctx, slug, Permission::WorkspaceRead).await?;
         let levels = policies::levels(&mut connection, access.tenant()).await?;
+        let (mut counts, mut quota) = (TokenCounts::default(), None);
+        if access.permissions.allows(Permission::TokensRead) {
+            let mut counted = store::counts(&mut connection, &[access.tenant()], ctx.now).await?;
+            counts = counted.remove(&access.workspace.id).unwrap_or_default();
+            quota = nearer_limit(&mut connection, &levels, counts.total).await?;
+        }
         Ok(WorkspaceOverview {
             policy: effective_policy(&levels),
-            counts: counts(&mut connection, &access, ctx.now).await?,
+            counts,
+            quota,
             role: access.role,
             may_manage_tokens: access.permissions.allows(Permission::TokensWrite),
             workspace: access.workspace,
         })
     }
+}
+
+/// Of the instance's and the workspace's limits, the one that leaves less room. The instance's
+/// counts the tokens of all workspaces.
+async fn nearer_limit(
+    connection: &mut PgConnection,
+    levels: &Levels,
+    total: i64,
+) -> Result<Option<Quota>, ServiceError> {
+    let own = levels.workspace.max_tokens.map(|limit| Quota { used: total, limit });
+    let above = match levels.instance.max_tokens {
+        Some(limit) => Some(Quota { used: tokens::count(connection, None).await?, limit }),
+        None => None,
+    };
+    Ok([own, above].into_iter().flatten().min_by_key(|quota| quota.room()))
 }

@@ -43,7 +43,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     .await
 }
 
-fn password(file: Option<&Path>) -> Result<Password, Failure> {
+/// A password: of a file, of standard input, or asked for twice at a terminal.
+pub(in crate::cli) fn password(file: Option<&Path>) -> Result<Password, Failure> {
     if let Some(path) = file {
         let opened = fs::File::open(path).map_err(|error| {
             Failure::new(format_args!("cannot read {}: {error}", path.display()))

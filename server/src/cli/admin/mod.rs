@@ -2,6 +2,8 @@
 
 mod create;
 
+pub(super) use create::password;
+
 use clap::Subcommand;
 
 use super::Failure;

@@ -15,10 +15,10 @@ mod show;
 mod update;
 
 use clap::Subcommand;
-use domain::{ids::TokenId, names::Slug, token::Token};
+use domain::{ids::TokenId, token::Token};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, output};
+use super::{Failure, output, slug};
 use crate::config::Config;
 
 /// The commands.
@@ -79,11 +79,6 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Export(arguments) => export::run(arguments, config).await,
     }
-}
-
-/// Reads a workspace's slug.
-pub(super) fn slug(text: &str) -> Result<Slug, String> {
-    text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
 /// Reads a token's id.

@@ -1,11 +1,13 @@
 //! Extractors whose refusals are problems that name the field at fault.
 
+mod if_match;
 mod json;
 mod moment;
 mod path;
 mod query;
 mod wording;
 
+pub(crate) use if_match::{IfMatch, etag};
 pub(crate) use json::ApiJson;
 pub(crate) use moment::moment;
 pub(crate) use path::ApiPath;

@@ -21,6 +21,12 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
         );
     }
     let field = if path.is_empty() { "body" } else { path };
+    if message.starts_with("unknown variant ")
+        && let Some((_, known)) = message.rsplit_once("expected ")
+    {
+        let known = known.trim_start_matches("one of ").replace('`', "");
+        return FieldError::new(field, format!("must be one of {known}"));
+    }
     let described = ["invalid type: ", "invalid value: ", "invalid length "]
         .iter()
         .find_map(|beginning| message.strip_prefix(beginning))

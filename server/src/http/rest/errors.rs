@@ -45,6 +45,24 @@ pub(crate) struct RemoveErrors;
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
+/// Errors of an operation that takes a body and changes something that has a version.
+pub(crate) struct ChangeErrors;
+
+/// Errors of an operation that removes something that has a version.
+pub(crate) struct RemoveErrors;
+
+impl IntoResponses for ChangeErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+    }
+}
+
+impl IntoResponses for RemoveErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 500, 503])
+    }
+}
+
 impl IntoResponses for SelfErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 500, 503])

@@ -4,10 +4,18 @@
 //! manage tokens, `asking` for what services call on every request of theirs, which passes no log
 //! and looks up a session only when no token is presented.
 
+mod add_member;
+mod apply_preset;
 mod audiences;
 mod bulk_tokens;
+mod change_member;
+mod change_policy;
+mod change_user;
+mod change_workspace;
 mod clone_token;
 mod create_token;
+mod create_user;
+mod create_workspace;
 mod delete_self;
 mod delete_token;
 mod disable_token;
@@ -19,15 +27,23 @@ mod export;
 mod export_tokens;
 mod import_tokens;
 mod list_audit;
+mod list_members;
 mod list_tokens;
+mod list_users;
 mod list_workspaces;
+mod preview_policy;
+mod remove_member;
+mod remove_user;
 mod reveal_token;
 mod rotate_self;
 mod rotate_token;
 pub(crate) mod schema;
+mod show_member;
+mod show_policy;
 mod show_self;
 mod show_token;
 mod show_usage;
+mod show_user;
 mod show_workspace;
 mod tagged;
 mod update_token;
@@ -63,9 +79,35 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(show_usage::show_usage))
         .routes(routes!(list_audit::list_workspace_audit))
         .routes(routes!(list_audit::list_audit))
-        .routes(routes!(list_workspaces::list_workspaces))
-        .routes(routes!(show_workspace::show_workspace))
+        .routes(routes!(list_workspaces::list_workspaces, create_workspace::create_workspace))
+        .routes(routes!(show_workspace::show_workspace, change_workspace::change_workspace))
+        .merge(people())
+        .merge(policies())
         .merge(audiences::router())
+}
+
+/// Users of the instance and members of workspaces.
+fn people() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(list_users::list_users, create_user::create_user))
+        .routes(routes!(show_user::show_user, change_user::change_user, remove_user::remove_user))
+        .routes(routes!(list_members::list_members, add_member::add_member))
+        .routes(routes!(
+            show_member::show_member,
+            change_member::change_member,
+            remove_member::remove_member
+        ))
+}
+
+/// The rules for tokens.
+fn policies() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default()
+        .routes(routes!(show_policy::show_instance_policy, change_policy::change_instance_policy))
+        .routes(routes!(preview_policy::preview_instance_policy))
+        .routes(routes!(apply_preset::apply_instance_preset))
+        .routes(routes!(show_policy::show_policy, change_policy::change_policy))
+        .routes(routes!(preview_policy::preview_policy))
+        .routes(routes!(apply_preset::apply_preset))
 }
 
 /// Asking what a token may do.

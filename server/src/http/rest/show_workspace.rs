@@ -1,10 +1,15 @@
 //! `GET /api/v1/workspaces/{ws}`
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, response::IntoResponse};
 use domain::names::Slug;
 
 use super::{errors::ReadErrors, schema::WorkspaceOverviewBody};
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, etag},
+    problem::ApiError,
+};
 
 /// Show a workspace
 ///
@@ -15,13 +20,16 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
     operation_id = "showWorkspace",
     tag = "Workspaces",
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
-    responses((status = 200, description = "The workspace", body = WorkspaceOverviewBody), ReadErrors),
+    responses(
+        (status = 200, description = "The workspace", body = WorkspaceOverviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ReadErrors,
+    ),
 )]
 pub(crate) async fn show_workspace(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
-) -> Result<Json<WorkspaceOverviewBody>, ApiError> {
+) -> Result<impl IntoResponse, ApiError> {
     let overview = state.authority.workspaces().show(&context, &workspace).await?;
-    Ok(Json(overview.into()))
+    Ok((etag(overview.workspace.version), Json(WorkspaceOverviewBody::from(overview))))
 }

@@ -4,20 +4,30 @@
 //! API by accident. Times are RFC 3339 in UTC.
 
 mod audience;
+mod member;
 mod minted;
+mod policy;
+mod policy_preview;
 mod problem;
+mod roles;
 mod scope;
 mod token;
 mod transfer;
+mod user;
 mod verification;
 mod workspace;
 
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
+pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
 pub(crate) use minted::MintedBody;
+pub(crate) use policy::{PolicyBody, PolicyViewBody, PresetText, RulesBody};
+pub(crate) use policy_preview::PreviewBody;
 pub(crate) use problem::ProblemBody;
+pub(crate) use roles::{InstanceRoleBody, UserKindBody, WorkspaceRoleBody};
 pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
+pub(crate) use user::{ChangedUserBody, UserPageBody, UserRecordBody};
 pub(crate) use verification::VerificationBody;
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 

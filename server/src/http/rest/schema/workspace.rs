@@ -6,6 +6,8 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::PolicyBody;
+
 /// How many tokens a workspace has.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenCounts)]
@@ -93,30 +95,23 @@ pub(crate) struct WorkspaceOverviewBody {
     workspace: WorkspaceBody,
     /// The rules in force.
     policy: PolicyBody,
+    /// The nearer limit of tokens, the workspace's or the instance's; null when there is none, or
+    /// the caller may not see tokens.
+    quota: Option<QuotaBody>,
 }
 
-/// The rules for tokens of a workspace.
+/// How near a limit of tokens is.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Policy)]
-pub(crate) struct PolicyBody {
-    /// Most tokens at a time; null is no limit.
-    max_tokens: Option<i64>,
-    /// Lifetime of a token whose maker names no expiry, in seconds; null is never expiring.
-    default_ttl_s: Option<i64>,
-    /// Longest lifetime, in seconds; null is no limit.
-    max_ttl_s: Option<i64>,
-    /// Whether a token may never expire.
-    allow_never: bool,
-    /// The prefix of new tokens.
-    #[schema(example = "tsr")]
-    prefix: String,
-    /// Whether no two tokens may share a name.
-    unique_names: bool,
+#[schema(as = Quota)]
+pub(crate) struct QuotaBody {
+    /// Tokens that count against the limit.
+    used: i64,
+    /// Most tokens at a time.
+    limit: i64,
 }
 
 impl From<WorkspaceOverview> for WorkspaceOverviewBody {
     fn from(overview: WorkspaceOverview) -> Self {
-        let policy = overview.policy;
         Self {
             workspace: WorkspaceCard {
                 workspace: overview.workspace,
@@ -125,14 +120,8 @@ impl From<WorkspaceOverview> for WorkspaceOverviewBody {
                 counts: overview.counts,
             }
             .into(),
-            policy: PolicyBody {
-                max_tokens: policy.max_tokens,
-                default_ttl_s: policy.default_ttl_s,
-                max_ttl_s: policy.max_ttl_s,
-                allow_never: policy.allow_never,
-                prefix: policy.prefix,
-                unique_names: policy.unique_names,
-            },
+            policy: overview.policy.into(),
+            quota: overview.quota.map(|quota| QuotaBody { used: quota.used, limit: quota.limit }),
         }
     }
 }

@@ -1,0 +1,245 @@
+//! Presets: a policy in one step.
+//!
+//! A preset is a name, what it is for, the rules that it sets, and the audiences that it needs.
+//! Applying one replaces all rules of a level.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::policy::{DAY_S, PolicyRules, Reveal};
+
+/// A policy in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// What holds where nobody sets a rule.
+    Standard,
+    /// Only administrators manage tokens; names are unique.
+    Rivery,
+    /// Secrets can be shown again; five audiences.
+    Devo,
+    /// People manage their own tokens, which may never expire.
+    Kriten,
+    /// At most 200 tokens, which live 270 days.
+    RobustIntelligence,
+}
+
+/// Not a preset.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} is not a preset; presets are standard, rivery, devo, kriten, robust_intelligence")]
+pub struct UnknownPreset(pub String);
+
+/// An audience that a preset needs, with the scopes that it gets when it is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresetAudience {
+    /// Its name in requests.
+    pub slug: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// What the API does.
+    pub description: &'static str,
+    /// Its scopes: name, description, whether it manages access.
+    pub scopes: &'static [(&'static str, &'static str, bool)],
+}
+
+/// Devo's audiences. Its tables' scopes are patterns of URIs; these are the exact names beside them.
+const DEVO: &[PresetAudience] = &[
+    PresetAudience {
+        slug: "aggregations",
+        name: "Aggregations",
+        description: "Devo's aggregation API.",
+        scopes: &[LEVEL_ADMIN],
+    },
+    PresetAudience {
+        slug: "apiv2",
+        name: "API v2",
+        description: "Devo's query API.",
+        scopes: &[LEVEL_ADMIN],
+    },
+    PresetAudience {
+        slug: "apiv2-admin",
+        name: "API v2 administration",
+        description: "Devo's query API for the whole domain.",
+        scopes: &[LEVEL_ADMIN],
+    },
+    PresetAudience {
+        slug: "alerts",
+        name: "Alerts",
+        description: "Devo's alerts API.",
+        scopes: &[LEVEL_ADMIN],
+    },
+    PresetAudience {
+        slug: "http",
+        name: "HTTP ingestion",
+        description: "Sending events to Devo by HTTP.",
+        scopes: &[LEVEL_ADMIN],
+    },
+];
+
+const LEVEL_ADMIN: (&str, &str, bool) =
+    ("level:admin", "Everything that an administrator of the domain may do with this API.", true);
+
+impl Preset {
+    /// Every preset, in the order in which they are offered.
+    pub const ALL: [Self; 5] =
+        [Self::Standard, Self::Rivery, Self::Devo, Self::Kriten, Self::RobustIntelligence];
+
+    /// The preset's name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Rivery => "rivery",
+            Self::Devo => "devo",
+            Self::Kriten => "kriten",
+            Self::RobustIntelligence => "robust_intelligence",
+        }
+    }
+
+    /// The preset's name for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Standard => "Standard",
+            Self::Rivery => "Rivery",
+            Self::Devo => "Devo",
+            Self::Kriten => "Kriten",
+            Self::RobustIntelligence => "Robust Intelligence",
+        }
+    }
+
+    /// What it does, in one sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Standard => {
+                "No rules of its own: tokens live 90 days unless their maker says otherwise, secrets are shown once, and administrators manage tokens."
+            }
+            Self::Rivery => {
+                "Administrators alone manage tokens, names are unique, and secrets are shown once."
+            }
+            Self::Devo => {
+                "Tokens may be made recoverable, so that their secret can be shown again; five audiences."
+            }
+            Self::Kriten => {
+                "Members manage their own tokens, which may never expire; the prefix is kri."
+            }
+            Self::RobustIntelligence => {
+                "At most 200 tokens; each lives 270 days, which is the longest, too; secrets are shown once."
+            }
+        }
+    }
+
+    /// The rules that it sets.
+    pub fn rules(self) -> PolicyRules {
+        let labelled = PolicyRules { preset: Some(self), ..PolicyRules::default() };
+        match self {
+            // Whatever it set would bind the levels below; a default binds nobody.
+            Self::Standard => labelled,
+            Self::Rivery => PolicyRules {
+                self_service: Some(false),
+                unique_names: Some(true),
+                reveal: Some(Reveal::Once),
+                ..labelled
+            },
+            Self::Devo => PolicyRules {
+                reveal: Some(Reveal::RecoverableAllowed),
+                allow_never: Some(true),
+                ..labelled
+            },
+            Self::Kriten => PolicyRules {
+                self_service: Some(true),
+                allow_never: Some(true),
+                prefix: Some("kri".to_owned()),
+                ..labelled
+            },
+            Self::RobustIntelligence => PolicyRules {
+                max_tokens: Some(200),
+                default_ttl_s: Some(270 * DAY_S),
+                max_ttl_s: Some(270 * DAY_S),
+                allow_never: Some(false),
+                reveal: Some(Reveal::Once),
+                ..labelled
+            },
+        }
+    }
+
+    /// The audiences that it needs.
+    pub const fn audiences(self) -> &'static [PresetAudience] {
+        match self {
+            Self::Devo => DEVO,
+            _ => &[],
+        }
+    }
+}
+
+impl std::str::FromStr for Preset {
+    type Err = UnknownPreset;
+
+    /// Reads `robust_intelligence` as well as `Robust Intelligence` and `robust-intelligence`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wanted = text.trim().to_lowercase().replace([' ', '-'], "_");
+        Self::ALL
+            .into_iter()
+            .find(|preset| preset.as_str() == wanted)
+            .ok_or_else(|| UnknownPreset(text.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Preset {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.title())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{catalogue::ScopeName, names::AudienceSlug, policy::Policy};
+
+    fn alone(preset: Preset) -> Policy {
+        Policy::default_with(&preset.rules())
+    }
+
+    #[test]
+    fn names_are_read_as_people_write_them() {
+        for preset in Preset::ALL {
+            assert_eq!(preset.as_str().parse(), Ok(preset));
+            assert_eq!(preset.title().parse(), Ok(preset));
+            assert_eq!(preset.rules().preset, Some(preset));
+            assert_eq!(serde_json::to_value(preset).unwrap(), preset.as_str());
+        }
+        assert_eq!("robust-intelligence".parse(), Ok(Preset::RobustIntelligence));
+        assert!("vault".parse::<Preset>().is_err());
+    }
+
+    #[test]
+    fn presets_do_what_their_products_do() {
+        assert_eq!(alone(Preset::Standard), Policy::default());
+        let rivery = alone(Preset::Rivery);
+        assert!(rivery.unique_names && !rivery.self_service && rivery.reveal == Reveal::Once);
+        let devo = alone(Preset::Devo);
+        assert!(devo.reveal == Reveal::RecoverableAllowed && devo.permits_never());
+        let kriten = alone(Preset::Kriten);
+        assert!(kriten.self_service && kriten.permits_never() && kriten.prefix == "kri");
+        let robust = alone(Preset::RobustIntelligence);
+        assert_eq!(robust.max_tokens, Some(200));
+        assert_eq!((robust.default_ttl_s, robust.max_ttl_s), (Some(23_328_000), Some(23_328_000)));
+        assert!(!robust.permits_never());
+    }
+
+    #[test]
+    fn preset_of_a_workspace_works_where_the_instance_sets_nothing() {
+        for preset in Preset::ALL {
+            let below = Policy::in_force(&PolicyRules::default(), &preset.rules());
+            assert_eq!(below, alone(preset), "{preset}");
+        }
+    }
+
+    #[test]
+    fn devo_has_its_five_audiences() {
+        let slugs: Vec<&str> = Preset::Devo.audiences().iter().map(|known| known.slug).collect();
+        assert_eq!(slugs, ["aggregations", "apiv2", "apiv2-admin", "alerts", "http"]);
+        for audience in Preset::Devo.audiences() {
+            audience.slug.parse::<AudienceSlug>().unwrap();
+            assert!(audience.scopes.iter().all(|scope| scope.0.parse::<ScopeName>().is_ok()));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Change a policy.
+
+use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
+use uuid::Uuid;
+
+use super::{Policies, PolicyLevel, check::check, open, show::view};
+use crate::{
+    OpContext, ServiceError,
+    access::Tenant,
+    audit::{Change, record},
+    store::{audit::insert_revision, policies as store, workspaces},
+};
+
+impl Policies<'_> {
+    /// Puts rules in place of all that the level sets. The tokens that are there go on as they are.
+    ///
+    /// # Errors
+    /// `Invalid` with the rules' names as fields; `PreconditionFailed` when the level's version is
+    /// not `expected`.
+    pub async fn change(
+        &self,
+        ctx: &OpContext,
+        level: &PolicyLevel,
+        rules: PolicyRules,
+        expected: Option<i64>,
+    ) -> Result<PolicyView, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
+        check(&rules)?;
+        // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.
+        match opened.tenant() {
+            Some(tenant) => workspaces::lock(&mut transaction, tenant).await?,
+            None => workspaces::lock_instance(&mut transaction).await?,
+        }
+        opened.read_again(&mut transaction).await?;
+        if expected.is_some_and(|expected| expected != opened.own().version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        let before = opened.own().rules.clone();
+        let tenant = opened.tenant();
+        let id = self.inner.uuid(ctx.now);
+        store::replace(&mut transaction, id, tenant, &rules, ctx.now).await?;
+        // The instance has no id; the nil one stands for every workspace.
+        let subject = tenant.map_or(Uuid::nil(), |tenant| tenant.id().0);
+        insert_revision(&mut transaction, "workspace", subject, ctx.now).await?;
+        let name =
+            opened.access.as_ref().map_or("instance", |access| access.workspace.slug.as_ref());
+        let change = Change {
+            workspace: tenant.map(Tenant::id),
+            action: "policy.change",
+            subject_id: tenant.map(|tenant| tenant.id().0),
+            subject_name: name,
+            before: Some(serde_json::json!(before)),
+            after: Some(serde_json::json!(rules)),
+        };
+        record(&mut transaction, ctx, change).await?;
+        opened.read_again(&mut transaction).await?;
+        let view = view(&opened);
+        transaction.commit().await?;
+        Ok(view)
+    }
+}

@@ -1,0 +1,93 @@
+//! Policies and presets: shown, previewed, changed.
+//!
+//! A policy has two levels, the instance's and a workspace's. A change binds what is made from then
+//! on; the tokens that are there go on as they are, and a preview tells which of them would not fit.
+
+mod change;
+mod check;
+mod pattern;
+mod preset;
+mod preview;
+mod show;
+
+pub(crate) use pattern::check_name;
+
+use domain::{access::Permission, names::Slug, policy::PolicyRules};
+use sqlx::PgConnection;
+
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access, Tenant},
+    authority::Inner,
+    store::policies::{self as store, Level},
+};
+
+/// Policies and presets.
+#[derive(Clone, Copy)]
+pub struct Policies<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// Whose rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyLevel {
+    /// The instance's, which bind every workspace.
+    Instance,
+    /// A workspace's.
+    Workspace(Slug),
+}
+
+/// A level that the caller may look at, with the one above.
+struct Opened {
+    /// `None` for the instance.
+    access: Option<Access>,
+    instance: Level,
+    workspace: Level,
+}
+
+impl Opened {
+    fn tenant(&self) -> Option<Tenant> {
+        self.access.as_ref().map(Access::tenant)
+    }
+
+    /// The level itself.
+    fn own(&self) -> &Level {
+        if self.access.is_some() { &self.workspace } else { &self.instance }
+    }
+
+    /// The rules of both levels when these ones are in place of the level's own.
+    fn with(&self, rules: &PolicyRules) -> (PolicyRules, PolicyRules) {
+        if self.access.is_some() {
+            (self.instance.rules.clone(), rules.clone())
+        } else {
+            (rules.clone(), PolicyRules::default())
+        }
+    }
+
+    async fn read_again(&mut self, connection: &mut PgConnection) -> Result<(), ServiceError> {
+        (self.instance, self.workspace) = store::stored(connection, self.tenant()).await?;
+        Ok(())
+    }
+}
+
+/// Authorises and reads. The instance's rules are for its administrators; of a workspace's, whoever
+/// may do `permission` there.
+async fn open(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    level: &PolicyLevel,
+    permission: Permission,
+) -> Result<Opened, ServiceError> {
+    let access = match level {
+        PolicyLevel::Instance => {
+            ctx.manages_instance()?;
+            None
+        }
+        PolicyLevel::Workspace(slug) => {
+            Some(access::authorise(connection, ctx, slug, permission).await?)
+        }
+    };
+    let (instance, workspace) =
+        store::stored(connection, access.as_ref().map(Access::tenant)).await?;
+    Ok(Opened { access, instance, workspace })
+}

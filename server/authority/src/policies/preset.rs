@@ -1,0 +1,100 @@
+//! Apply a preset: a policy in one step, and the audiences that it needs.
+
+use domain::{
+    access::Permission,
+    catalogue::{Catalogue, Risk, Scope, ScopeGroup},
+    policy_view::{PolicyPreview, PolicyView},
+    preset::{Preset, PresetAudience},
+};
+use sqlx::PgConnection;
+
+use super::{Policies, PolicyLevel, open};
+use crate::{Catalogues, LoadOptions, OpContext, ServiceError, store::catalogues};
+
+impl Policies<'_> {
+    /// What applying a preset would mean. Changes nothing.
+    pub async fn preview_preset(
+        &self,
+        ctx: &OpContext,
+        level: &PolicyLevel,
+        preset: Preset,
+    ) -> Result<PolicyPreview, ServiceError> {
+        let mut preview = self.preview(ctx, level, &preset.rules()).await?;
+        let mut connection = self.inner.connection().await?;
+        let missing = missing(&mut connection, preset).await?;
+        preview.audiences = missing.into_iter().map(|catalogue| catalogue.audience).collect();
+        Ok(preview)
+    }
+
+    /// Puts a preset's rules in place of all that the level sets, and makes the audiences that it
+    /// needs where they are missing.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` as a change; `Forbidden` when audiences are missing and the caller may
+    /// not make any.
+    pub async fn apply_preset(
+        &self,
+        ctx: &OpContext,
+        level: &PolicyLevel,
+        preset: Preset,
+        expected: Option<i64>,
+    ) -> Result<PolicyView, ServiceError> {
+        let missing = {
+            let mut connection = self.inner.connection().await?;
+            let opened = open(&mut connection, ctx, level, Permission::PolicyWrite).await?;
+            if expected.is_some_and(|expected| expected != opened.own().version) {
+                return Err(ServiceError::PreconditionFailed);
+            }
+            missing(&mut connection, preset).await?
+        };
+        if !missing.is_empty() && ctx.manages_instance().is_err() {
+            return Err(ServiceError::Forbidden(
+                "This preset needs audiences that are not there yet. An administrator of the instance has to make them.",
+            ));
+        }
+        for catalogue in missing {
+            Catalogues { inner: self.inner }.load(ctx, catalogue, LoadOptions::default()).await?;
+        }
+        self.change(ctx, level, preset.rules(), expected).await
+    }
+}
+
+/// The catalogues of the preset's audiences that are not there yet.
+async fn missing(
+    connection: &mut PgConnection,
+    preset: Preset,
+) -> Result<Vec<Catalogue>, ServiceError> {
+    if preset.audiences().is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = catalogues::all(connection).await?;
+    preset
+        .audiences()
+        .iter()
+        .filter(|wanted| {
+            known.iter().all(|stored| stored.catalogue.audience.as_ref() != wanted.slug)
+        })
+        .map(catalogue)
+        .collect()
+}
+
+fn catalogue(audience: &PresetAudience) -> Result<Catalogue, ServiceError> {
+    let scopes = audience.scopes.iter().map(|(name, description, manages)| {
+        Ok(Scope {
+            name: name.parse().map_err(ServiceError::internal)?,
+            description: description.parse().map_err(ServiceError::internal)?,
+            risk: if *manages { Risk::Admin } else { Risk::Read },
+            implies: Vec::new(),
+        })
+    });
+    Ok(Catalogue {
+        audience: audience.slug.parse().map_err(ServiceError::internal)?,
+        name: audience.name.parse().map_err(ServiceError::internal)?,
+        description: audience.description.parse().map_err(ServiceError::internal)?,
+        groups: vec![ScopeGroup {
+            name: "Levels".parse().map_err(ServiceError::internal)?,
+            description: domain::names::Description::default(),
+            scopes: scopes.collect::<Result<_, ServiceError>>()?,
+        }],
+    })
+}

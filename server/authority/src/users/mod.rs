@@ -1,0 +1,84 @@
+//! The users of the instance: people and service accounts.
+//!
+//! Administrators of the instance manage them, signed in or on the command line; no token does, for
+//! a token reaches its own workspace only. Owners alone make, change and remove owners, and one
+//! enabled owner stays.
+
+mod change;
+mod create;
+mod list;
+mod remove;
+mod show;
+
+pub use change::{ChangedUser, UserChange};
+pub use create::NewUser;
+
+use domain::{
+    ids::UserId,
+    roles::{InstanceRole, UserKind},
+    user::User,
+};
+use sqlx::PgConnection;
+
+use crate::{OpContext, ServiceError, authority::Inner, store::users as store};
+
+/// The users of the instance.
+#[derive(Clone, Copy)]
+pub struct Users<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// Lets those through who manage users. To others a user that they name is not there.
+fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
+    match ctx.manages_instance() {
+        Err(ServiceError::Forbidden(_)) => Err(ServiceError::NotFound("user")),
+        other => other,
+    }
+}
+
+/// Only owners make and change owners.
+fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
+    if roles.contains(&InstanceRole::Owner) && !ctx.owns_instance() {
+        return Err(ServiceError::Forbidden("Only owners of the instance make or change owners."));
+    }
+    Ok(())
+}
+
+/// Who never signs in cannot own the instance.
+fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
+    if kind == UserKind::Service && role == InstanceRole::Owner {
+        let message = "must not be owner: a service account never signs in";
+        return Err(ServiceError::invalid("instance_role", message));
+    }
+    Ok(())
+}
+
+/// Refuses to take away the last enabled owner. The caller holds the instance's lock: of two owners
+/// who demote each other at a time, one stays.
+async fn check_last_owner(
+    connection: &mut PgConnection,
+    user: &User,
+    stays_owner: bool,
+) -> Result<(), ServiceError> {
+    let is_owner = user.instance_role == InstanceRole::Owner && user.enabled;
+    if is_owner && !stays_owner && store::other_owners(connection, user.summary.id).await? == 0 {
+        return Err(ServiceError::LastOwner);
+    }
+    Ok(())
+}
+
+async fn locked(connection: &mut PgConnection, id: UserId) -> Result<User, ServiceError> {
+    store::lock(connection, id).await?;
+    store::record(connection, id).await?.ok_or(ServiceError::NotFound("user"))
+}
+
+/// A user as an audit row keeps it.
+fn snapshot(user: &User) -> serde_json::Value {
+    serde_json::json!({
+        "kind": user.kind,
+        "email": user.summary.email,
+        "name": user.summary.name,
+        "instance_role": user.instance_role,
+        "enabled": user.enabled,
+    })
+}

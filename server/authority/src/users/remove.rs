@@ -1,0 +1,51 @@
+//! Remove a user, for good.
+
+use domain::ids::UserId;
+
+use super::{ChangedUser, Users, check_last_owner, check_owner, locked, manages_one, snapshot};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::{audit::insert_revision, sessions, users as store, workspaces},
+};
+
+impl Users<'_> {
+    /// Makes a user a tombstone: signed out, member of nothing, its tokens refused at once. What it
+    /// made keeps its name, and its address is not given to another. Returns it as it was.
+    ///
+    /// # Errors
+    /// `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`.
+    pub async fn remove(
+        &self,
+        ctx: &OpContext,
+        id: UserId,
+        expected: Option<i64>,
+    ) -> Result<ChangedUser, ServiceError> {
+        manages_one(ctx)?;
+        let mut transaction = self.inner.begin().await?;
+        workspaces::lock_instance(&mut transaction).await?;
+        let user = locked(&mut transaction, id).await?;
+        if expected.is_some_and(|expected| expected != user.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        check_owner(ctx, &[user.instance_role])?;
+        check_last_owner(&mut transaction, &user, false).await?;
+        let stopped_tokens = store::acting_tokens(&mut transaction, id).await?;
+        if !store::remove(&mut transaction, id, ctx.now).await? {
+            return Err(ServiceError::NotFound("user"));
+        }
+        sessions::delete_of_user(&mut transaction, id).await?;
+        insert_revision(&mut transaction, "user", id.0, ctx.now).await?;
+        let change = Change {
+            workspace: None,
+            action: "user.remove",
+            subject_id: Some(id.0),
+            subject_name: &user.summary.email,
+            before: Some(snapshot(&user)),
+            after: None,
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(ChangedUser { user, stopped_tokens })
+    }
+}

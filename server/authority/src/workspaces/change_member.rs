@@ -1,0 +1,134 @@
+//! Change a member's role or grants, or end the membership.
+
+use domain::{
+    access::Permission, ids::UserId, names::Slug, roles::WorkspaceRole, workspace::Member,
+};
+
+use super::{
+    Workspaces,
+    members::{check_within, one, parse_grants},
+};
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    store::{audit::insert_revision, users, workspaces as store},
+};
+
+/// What shall be different about a member.
+#[derive(Clone, Debug, Default)]
+pub struct MemberChange {
+    /// The role; `None` stays as it is.
+    pub role: Option<WorkspaceRole>,
+    /// The grants.
+    pub grants: GrantsChange,
+}
+
+/// What shall become of a member's grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GrantsChange {
+    /// They stay as they are.
+    #[default]
+    Keep,
+    /// They are what the role gives.
+    ByRole,
+    /// They are these patterns.
+    Patterns(Vec<String>),
+}
+
+/// A member after a change.
+#[derive(Clone, Debug)]
+pub struct ChangedMember {
+    /// As it is now; as it was, when it was removed.
+    pub member: Member,
+    /// How many tokens the change stopped: they are refused until they are handed over to another
+    /// user, or this one belongs to the workspace again.
+    pub stopped_tokens: i64,
+}
+
+impl Workspaces<'_> {
+    /// Changes a member. Tokens that act as the member are bound by it from then on.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`.
+    pub async fn change_member(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        user: UserId,
+        wanted: MemberChange,
+        expected: Option<i64>,
+    ) -> Result<Member, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
+        let new_grants = match &wanted.grants {
+            GrantsChange::Keep => None,
+            GrantsChange::ByRole => Some(None),
+            GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
+        };
+        // One change of members at a time: what is checked is what is there.
+        store::lock(&mut transaction, access.tenant()).await?;
+        let before = one(&mut transaction, &access, user).await?;
+        if expected.is_some_and(|expected| expected != before.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        let role = wanted.role.unwrap_or(before.role);
+        let grants = new_grants.unwrap_or_else(|| before.grants.clone());
+        if (role, &grants) != (before.role, &before.grants) {
+            check_within(ctx, &access, role, grants.as_deref())?;
+        }
+        store::update_member(&mut transaction, access.tenant(), user, role, grants.as_deref())
+            .await?;
+        insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;
+        let member = one(&mut transaction, &access, user).await?;
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "member.change",
+            subject_id: Some(user.0),
+            subject_name: &member.user.email,
+            before: Some(serde_json::json!({ "role": before.role, "grants": before.grants })),
+            after: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(member)
+    }
+
+    /// Ends a membership: the user's tokens of this workspace are refused at once.
+    ///
+    /// # Errors
+    /// `PreconditionFailed`.
+    pub async fn remove_member(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        user: UserId,
+        expected: Option<i64>,
+    ) -> Result<ChangedMember, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
+        store::lock(&mut transaction, access.tenant()).await?;
+        let member = one(&mut transaction, &access, user).await?;
+        if expected.is_some_and(|expected| expected != member.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        let acting = users::acting_tokens(&mut transaction, user).await?;
+        if !store::delete_member(&mut transaction, access.tenant(), user).await? {
+            return Err(ServiceError::NotFound("member"));
+        }
+        let still_acting = users::acting_tokens(&mut transaction, user).await?;
+        insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "member.remove",
+            subject_id: Some(user.0),
+            subject_name: &member.user.email,
+            before: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
+            after: None,
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(ChangedMember { member, stopped_tokens: (acting - still_acting).max(0) })
+    }
+}

@@ -1,0 +1,51 @@
+//! Rename a workspace. Its slug stays: links and programs name it.
+
+use domain::{
+    access::Permission,
+    names::{DisplayName, Slug},
+    workspace::WorkspaceOverview,
+};
+
+use super::Workspaces;
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    store::workspaces as store,
+};
+
+impl Workspaces<'_> {
+    /// Gives a workspace another name for people.
+    ///
+    /// # Errors
+    /// `Invalid` with the field `name`; `PreconditionFailed`.
+    pub async fn rename(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        name: &str,
+        expected: Option<i64>,
+    ) -> Result<WorkspaceOverview, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise(&mut transaction, ctx, slug, Permission::WorkspaceWrite).await?;
+        let name: DisplayName =
+            name.parse().map_err(|error| ServiceError::invalid("name", error))?;
+        store::lock(&mut transaction, access.tenant()).await?;
+        let version = store::version(&mut transaction, access.tenant()).await?;
+        if expected.is_some_and(|expected| expected != version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        store::rename(&mut transaction, access.tenant(), &name, ctx.now).await?;
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "workspace.rename",
+            subject_id: Some(access.workspace.id.0),
+            subject_name: slug.as_ref(),
+            before: Some(serde_json::json!({ "name": access.workspace.name })),
+            after: Some(serde_json::json!({ "name": name })),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        self.show(ctx, slug).await
+    }
+}

@@ -1,0 +1,217 @@
+//! Members who manage their own tokens, and what a membership grants.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use authority::{GrantsChange, MemberChange, OpContext, PolicyLevel, ServiceError, TokenDraft};
+use domain::{
+    decision::{DecisionCode, Demand},
+    ids::UserId,
+    policy::PolicyRules,
+    problem::ProblemCode,
+    token_query::TokenQuery,
+};
+use sqlx::PgPool;
+use support::{World, demand, draft, slug};
+
+fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
+    outcome.unwrap_err().code()
+}
+
+fn id(ctx: &OpContext) -> UserId {
+    match &ctx.actor {
+        authority::Actor::User(visitor) => visitor.user.id,
+        _ => panic!("no person"),
+    }
+}
+
+async fn set_self_service(world: &World, on: bool) {
+    let rules = PolicyRules { self_service: Some(on), ..PolicyRules::default() };
+    let level = PolicyLevel::Workspace(slug("workspace-1"));
+    world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
+}
+
+async fn names(world: &World, ctx: &OpContext) -> Vec<String> {
+    let query = TokenQuery::default();
+    let page = world.authority.tokens().list(ctx, &slug("workspace-1"), &query).await.unwrap();
+    page.items.into_iter().map(|token| token.name).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn member_in_self_service_manages_own_tokens_and_finds_no_others(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let others = world.token("default", &["rivers:read"]).await.token;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let tokens = world.authority.tokens();
+    let home = slug("workspace-1");
+    assert_eq!(code(tokens.list(&member, &home, &TokenQuery::default()).await).status(), 403);
+    set_self_service(&world, true).await;
+    assert_eq!(names(&world, &member).await, [""; 0]);
+    let own = TokenDraft { name: "own".into(), ..draft(&["rivers:write"]) };
+    let own = world.mint(&member, "workspace-1", own).await.token;
+    assert_eq!(own.user.name, "bmember");
+    assert_eq!(names(&world, &member).await, ["own"]);
+    assert_eq!(tokens.show(&member, own.id).await.unwrap().id, own.id);
+    assert_eq!(code(tokens.show(&member, others.id).await), ProblemCode::NotFound);
+    assert_eq!(code(tokens.delete(&member, others.id).await), ProblemCode::NotFound);
+    let for_ada = TokenDraft { user: Some(support::OWNER.into()), ..draft(&["rivers:read"]) };
+    assert_eq!(code(tokens.create(&member, &home, for_ada).await), ProblemCode::ValidationFailed);
+    // Who was given the token counts, not who made it.
+    let given = TokenDraft { user: Some("bmember@example.com".into()), ..draft(&["rivers:read"]) };
+    let given = world.mint(&world.owner().await, "workspace-1", given).await.token;
+    tokens.delete(&member, given.id).await.unwrap();
+    set_self_service(&world, false).await;
+    assert_eq!(code(tokens.show(&member, own.id).await), ProblemCode::NotFound);
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_of_a_member_reaches_the_members_own_tokens(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set_self_service(&world, true).await;
+    let others = world.token("default", &["rivers:read"]).await.token;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let tokens = world.authority.tokens();
+    let managing = |scope: &str| TokenDraft {
+        name: scope.into(),
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(&[scope, "rivers:read"])
+    };
+    let reader = world.mint(&member, "workspace-1", managing("tokens:read")).await;
+    let writer = world.mint(&member, "workspace-1", managing("tokens:write")).await;
+    let reader_ctx = world.bearer(&reader).await;
+    let mut seen = names(&world, &reader_ctx).await;
+    seen.sort();
+    assert_eq!(seen, ["tokens:read", "tokens:write"]);
+    assert_eq!(code(tokens.show(&reader_ctx, others.id).await), ProblemCode::NotFound);
+    assert_eq!(
+        code(tokens.delete(&reader_ctx, writer.token.id).await),
+        ProblemCode::InsufficientScope
+    );
+    let writer_ctx = world.bearer(&writer).await;
+    let child = world.mint(&writer_ctx, "workspace-1", draft(&["rivers:read"])).await.token;
+    assert_eq!(child.user.name, "bmember");
+    tokens.delete(&writer_ctx, child.id).await.unwrap();
+    assert_eq!(code(tokens.delete(&writer_ctx, others.id).await), ProblemCode::NotFound);
+}
+
+#[sqlx::test(migrations = false)]
+async fn viewer_reads_all_tokens_and_members_and_changes_nothing(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set_self_service(&world, true).await;
+    let token = world.token("default", &["rivers:read"]).await.token;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
+    let home = slug("workspace-1");
+    assert_eq!(names(&world, &viewer).await, ["ci"]);
+    let tokens = world.authority.tokens();
+    tokens.show(&viewer, token.id).await.unwrap();
+    assert_eq!(code(tokens.delete(&viewer, token.id).await), ProblemCode::Forbidden);
+    assert_eq!(
+        code(tokens.create(&viewer, &home, draft(&["rivers:read"])).await),
+        ProblemCode::Forbidden
+    );
+    let workspaces = world.authority.workspaces();
+    assert_eq!(workspaces.members(&viewer, &home).await.unwrap().len(), 2);
+    let change = MemberChange::default();
+    let outcome = workspaces.change_member(&viewer, &home, id(&viewer), change, None).await;
+    assert_eq!(code(outcome), ProblemCode::Forbidden);
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let both = TokenDraft {
+        user: Some("bmember@example.com".into()),
+        ..draft(&["rivers:write", "teams:read"])
+    };
+    let secret = world.mint(&ada, "workspace-1", both).await.secret;
+    let decide =
+        async |scope: &str| world.decide(secret.expose(), &demand("default", &[scope])).await;
+    let home = slug("workspace-1");
+    let workspaces = world.authority.workspaces();
+    let grant = async |patterns: Option<&[&str]>| {
+        let grants = patterns.map_or(GrantsChange::ByRole, |texts| {
+            GrantsChange::Patterns(texts.iter().map(ToString::to_string).collect())
+        });
+        let change = MemberChange { grants, role: None };
+        workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
+    };
+    let (valid, lacking) = (DecisionCode::Valid, DecisionCode::InsufficientScope);
+    for scope in ["rivers:write", "rivers:read", "teams:read"] {
+        assert_eq!(decide(scope).await, valid, "{scope}");
+    }
+    grant(Some(&["teams:*"])).await;
+    assert_eq!(decide("rivers:write").await, lacking);
+    assert_eq!(decide("rivers:read").await, lacking);
+    assert_eq!(decide("teams:read").await, valid);
+    grant(Some(&["rivers:read"])).await;
+    assert_eq!(decide("rivers:write").await, lacking);
+    assert_eq!(decide("rivers:read").await, valid, "what is left of writing is reading");
+    grant(Some(&[])).await;
+    assert_eq!(decide("teams:read").await, lacking, "no pattern grants nothing");
+    assert_eq!(world.decide(secret.expose(), &Demand::default()).await, valid);
+    grant(None).await;
+    assert_eq!(decide("rivers:write").await, valid);
+    let change = MemberChange {
+        role: Some(domain::roles::WorkspaceRole::Viewer),
+        grants: GrantsChange::Keep,
+    };
+    workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
+    assert_eq!(decide("rivers:write").await, lacking);
+    assert_eq!(decide("rivers:read").await, valid, "viewers read");
+    // What the services see of a token that asks is cut, too.
+    let asks = TokenDraft {
+        user: Some("bmember@example.com".into()),
+        audiences: vec!["tessera".into()],
+        ..draft(&["tokens:write"])
+    };
+    let asking = world.bearer(&world.mint(&ada, "workspace-1", asks).await).await;
+    assert_eq!(
+        code(world.authority.tokens().create(&asking, &home, draft(&["rivers:read"])).await),
+        ProblemCode::InsufficientScope
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set_self_service(&world, true).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
+    for ctx in [&member, &admin] {
+        let grants = GrantsChange::Patterns(vec!["rivers:write".into()]);
+        let change = MemberChange { grants, role: None };
+        world
+            .authority
+            .workspaces()
+            .change_member(&ada, &home, id(ctx), change, None)
+            .await
+            .unwrap();
+        let tokens = world.authority.tokens();
+        tokens.create(ctx, &home, draft(&["rivers:write", "rivers:read"])).await.unwrap();
+        let outcome = tokens.create(ctx, &home, draft(&["rivers:run"])).await;
+        let Err(ServiceError::Invalid(errors)) = outcome else { panic!("made") };
+        assert_eq!(errors[0].message, "has rivers:run, which you may not put on tokens");
+    }
+    // Nor gives it to others, nor to themselves.
+    let workspaces = world.authority.workspaces();
+    for (who, grants) in [
+        (&member, GrantsChange::ByRole),
+        (&admin, GrantsChange::ByRole),
+        (&admin, GrantsChange::Patterns(vec!["*".into()])),
+    ] {
+        let change = MemberChange { grants, role: None };
+        let outcome = workspaces.change_member(&admin, &home, id(who), change, None).await;
+        let Err(ServiceError::Invalid(errors)) = outcome else { panic!("changed") };
+        assert_eq!(errors[0].field, "grants");
+    }
+}

@@ -1,0 +1,45 @@
+//! Asking whoever sits at the terminal.
+
+use std::{
+    io::{self, BufRead as _, IsTerminal as _},
+    thread,
+};
+
+use tokio::sync::oneshot;
+
+use super::output;
+
+/// Whether somebody can be asked: both ends are a terminal.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question; yes is `y` or `yes`.
+///
+/// A thread of its own reads: one of the runtime's would keep the program from ending at Ctrl+C.
+pub(super) async fn confirm(question: &str) -> bool {
+    output::remark(&format!("{question} [y/N]"));
+    let (sender, receiver) = oneshot::channel();
+    thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        // Whoever asked may be gone.
+        let _ = sender.send(read.is_ok() && is_yes(&line));
+    });
+    receiver.await.unwrap_or_default()
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_yes;
+
+    #[test]
+    fn anything_but_yes_is_no() {
+        assert!(is_yes("y\n") && is_yes(" YES \r\n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("yeah") && !is_yes("n"));
+    }
+}

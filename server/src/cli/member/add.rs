@@ -1,0 +1,59 @@
+//! `tessera member add USER`.
+
+use authority::NewMember;
+use domain::{names::Slug, roles::WorkspaceRole};
+
+use super::{
+    super::{
+        Failure,
+        output::{self, remark},
+        session::{self, Expect},
+        slug,
+    },
+    grants,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// E-mail address or id of a user of the instance
+    user: String,
+    /// The workspace
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// The role: admin, member, viewer or verifier
+    #[arg(long)]
+    role: WorkspaceRole,
+    /// A pattern of the scopes that the member may put on tokens: *, rivers:* or rivers:read; may be
+    /// given more than once [default: what the role gives]
+    #[arg(long, value_name = "PATTERN")]
+    grant: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    session::with(&config, Expect::Existing, async |session| {
+        let new = NewMember {
+            user: arguments.user,
+            role: arguments.role,
+            grants: (!arguments.grant.is_empty()).then_some(arguments.grant),
+        };
+        let workspaces = session.authority.workspaces();
+        let member = workspaces.add_member(&session.context(), &arguments.workspace, new).await?;
+        if arguments.json {
+            output::json(&member)?;
+        }
+        remark(&format!(
+            "Added {} to {} as {}; grants: {}.",
+            member.user.email,
+            arguments.workspace,
+            member.role,
+            grants(&member)
+        ));
+        Ok(())
+    })
+    .await
+}

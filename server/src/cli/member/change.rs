@@ -1,0 +1,68 @@
+//! `tessera member change USER`.
+
+use authority::{GrantsChange, MemberChange};
+use domain::{names::Slug, roles::WorkspaceRole};
+
+use super::{
+    super::{
+        Failure,
+        output::{self, remark},
+        session::{self, Expect},
+        slug,
+    },
+    find, grants,
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
+pub(crate) struct Args {
+    /// E-mail address or id of the member
+    user: String,
+    /// The workspace
+    #[arg(long, value_parser = slug)]
+    workspace: Slug,
+    /// The new role: admin, member, viewer or verifier
+    #[arg(long, group = "what")]
+    role: Option<WorkspaceRole>,
+    /// A pattern of the scopes that the member may put on tokens; may be given more than once
+    #[arg(long, value_name = "PATTERN", group = "what")]
+    grant: Vec<String>,
+    /// Leave the grants to the role
+    #[arg(long, group = "what", conflicts_with = "grant")]
+    grants_by_role: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    session::with(&config, Expect::Existing, async |session| {
+        let workspace = &arguments.workspace;
+        let found = find(session, workspace, &arguments.user).await?;
+        let wanted = if arguments.grants_by_role {
+            GrantsChange::ByRole
+        } else if arguments.grant.is_empty() {
+            GrantsChange::Keep
+        } else {
+            GrantsChange::Patterns(arguments.grant)
+        };
+        let change = MemberChange { role: arguments.role, grants: wanted };
+        let workspaces = session.authority.workspaces();
+        let member = workspaces
+            .change_member(&session.context(), workspace, found.user.id, change, None)
+            .await?;
+        if arguments.json {
+            output::json(&member)?;
+        }
+        remark(&format!(
+            "{} is {} of {workspace}; grants: {}.",
+            member.user.email,
+            member.role,
+            grants(&member)
+        ));
+        Ok(())
+    })
+    .await
+}

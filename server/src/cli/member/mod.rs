@@ -1,0 +1,53 @@
+//! `tessera member …`.
+
+mod add;
+mod change;
+mod list;
+mod remove;
+
+use clap::Subcommand;
+use domain::{names::Slug, workspace::Member};
+
+use super::{Failure, session::Session};
+use crate::config::Config;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a user a member of a workspace
+    Add(add::Args),
+    /// List the members of a workspace
+    List(list::Args),
+    /// Change a member's role or grants
+    Change(change::Args),
+    /// End a membership; the user's tokens of the workspace stop at once
+    Remove(remove::Args),
+}
+
+pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure> {
+    match command {
+        Command::Add(arguments) => add::run(arguments, config).await,
+        Command::List(arguments) => list::run(arguments, config).await,
+        Command::Change(arguments) => change::run(arguments, config).await,
+        Command::Remove(arguments) => remove::run(arguments, config).await,
+    }
+}
+
+/// The member with this address or id.
+async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member, Failure> {
+    let members = session.authority.workspaces().members(&session.context(), workspace).await?;
+    let wanted = user.trim().to_lowercase();
+    members
+        .into_iter()
+        .find(|member| member.user.email == wanted || member.user.id.to_string() == wanted)
+        .ok_or_else(|| Failure::new(format_args!("{wanted} is no member of {workspace}")))
+}
+
+/// Grants for people.
+fn grants(member: &Member) -> String {
+    match &member.grants {
+        None => "by role".to_owned(),
+        Some(patterns) if patterns.is_empty() => "none".to_owned(),
+        Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    }
+}

@@ -1,0 +1,67 @@
+//! `tessera preset apply NAME`: shows what would change; applies with `--yes`, or after a question.
+
+use authority::PolicyLevel;
+use domain::{names::Slug, preset::Preset};
+
+use super::super::{
+    Failure, ask,
+    output::{self, remark},
+    policy::{level, preview_text},
+    session::{self, Expect},
+};
+use crate::config::Config;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(help = "The preset: standard, rivery, devo, kriten or robust_intelligence")]
+    name: Preset,
+    /// The workspace that it is for [default: the instance, for all of them]
+    #[arg(long, value_parser = super::super::slug)]
+    workspace: Option<Slug>,
+    /// Apply it without being asked
+    #[arg(long)]
+    yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let level = level(arguments.workspace.clone());
+    let preset = arguments.name;
+    session::with(&config, Expect::Existing, async |session| {
+        let (context, policies) = (session.context(), session.authority.policies());
+        let preview = policies.preview_preset(&context, &level, preset).await?;
+        if !arguments.json {
+            output::text(preview_text(&preview).as_bytes())?;
+        }
+        let question = format!("Apply the preset {preset} to {}?", name(&level));
+        let apply = arguments.yes || (ask::can_ask() && ask::confirm(&question).await);
+        let view = if apply {
+            let expected = Some(preview.version);
+            Some(policies.apply_preset(&context, &level, preset, expected).await?)
+        } else {
+            None
+        };
+        if arguments.json {
+            output::json(&serde_json::json!({
+                "preset": preset, "applied": apply, "preview": preview, "policy": view,
+            }))?;
+        }
+        if !apply {
+            let line = "nothing was changed; --yes applies the preset without being asked";
+            return Err(Failure::new(line));
+        }
+        remark(&format!("Applied the preset {preset} to {}.", name(&level)));
+        Ok(())
+    })
+    .await
+}
+
+fn name(level: &PolicyLevel) -> String {
+    match level {
+        PolicyLevel::Instance => "the instance".to_owned(),
+        PolicyLevel::Workspace(slug) => format!("the workspace {slug}"),
+    }
+}

@@ -1,0 +1,36 @@
+//! `tessera user …`.
+
+mod create;
+mod list;
+mod remove;
+mod switch;
+
+use clap::Subcommand;
+
+use super::Failure;
+use crate::config::Config;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a person or a service account and print its id
+    Create(create::Args),
+    /// List users
+    List(list::Args),
+    /// Disable a user: signed out, and its tokens stop at once
+    Disable(switch::Args),
+    /// Enable a user again
+    Enable(switch::Args),
+    /// Remove a user for good
+    Remove(remove::Args),
+}
+
+pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure> {
+    match command {
+        Command::Create(arguments) => create::run(arguments, config).await,
+        Command::List(arguments) => list::run(arguments, config).await,
+        Command::Disable(arguments) => switch::run(arguments, false, config).await,
+        Command::Enable(arguments) => switch::run(arguments, true, config).await,
+        Command::Remove(arguments) => remove::run(arguments, config).await,
+    }
+}

@@ -1,0 +1,123 @@
+//! `POST /api/v1/policy/preset` and `POST /api/v1/workspaces/{ws}/policy/preset`
+
+use authority::{OpContext, PolicyLevel};
+use axum::{Json, extract::State, response::IntoResponse};
+use domain::names::Slug;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    errors::ChangeErrors,
+    schema::{PolicyViewBody, PresetText, PreviewBody},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath, IfMatch, etag},
+    problem::ApiError,
+};
+
+/// A preset, to look at or to apply.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PresetRequest, example = json!({"preset": "kriten", "apply": false}))]
+pub(crate) struct PresetBody {
+    /// The preset.
+    preset: PresetText,
+    /// Whether it shall be applied; what it would mean is told either way.
+    #[serde(default)]
+    apply: bool,
+}
+
+/// What a preset means, and what is in force once it is applied.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PresetOutcome)]
+pub(crate) struct PresetOutcomeBody {
+    /// The preset.
+    preset: PresetText,
+    /// Whether it was applied.
+    applied: bool,
+    /// What it meant for the policy and the tokens that were there.
+    preview: PreviewBody,
+    /// The policy after it; null when it was not applied.
+    policy: Option<PolicyViewBody>,
+}
+
+/// Apply a preset to the instance
+///
+/// Without `"apply": true` it only tells what would change. Applying makes the audiences that the
+/// preset needs, too. For administrators of the instance who are signed in.
+#[utoipa::path(
+    post,
+    path = "/api/v1/policy/preset",
+    operation_id = "applyInstancePreset",
+    tag = "Policies",
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    request_body = PresetBody,
+    responses(
+        (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn apply_instance_preset(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    IfMatch(expected): IfMatch,
+    ApiJson(body): ApiJson<PresetBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    apply(&state, &context, &PolicyLevel::Instance, &body, expected).await
+}
+
+/// Apply a preset to a workspace
+///
+/// Without `"apply": true` it only tells what would change. Where the instance sets a rule, the
+/// stricter one is in force. Audiences that a preset needs are made by administrators of the
+/// instance alone. Needs the scope `policy:write` of the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/workspaces/{ws}/policy/preset",
+    operation_id = "applyPreset",
+    tag = "Policies",
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    request_body = PresetBody,
+    responses(
+        (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn apply_preset(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+    IfMatch(expected): IfMatch,
+    ApiJson(body): ApiJson<PresetBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    apply(&state, &context, &PolicyLevel::Workspace(workspace), &body, expected).await
+}
+
+async fn apply(
+    state: &AppState,
+    context: &OpContext,
+    level: &PolicyLevel,
+    body: &PresetBody,
+    expected: Option<i64>,
+) -> Result<impl IntoResponse + use<>, ApiError> {
+    let policies = state.authority.policies();
+    let preview = policies.preview_preset(context, level, body.preset.into()).await?;
+    let mut version = preview.version;
+    let mut policy = None;
+    if body.apply {
+        // What is applied is what was looked at.
+        let expected = expected.or(Some(version));
+        let view = policies.apply_preset(context, level, body.preset.into(), expected).await?;
+        version = view.version;
+        policy = Some(view.into());
+    }
+    let outcome = PresetOutcomeBody {
+        preset: body.preset,
+        applied: body.apply,
+        preview: preview.into(),
+        policy,
+    };
+    Ok((etag(version), Json(outcome)))
+}

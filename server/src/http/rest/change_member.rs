@@ -1,0 +1,67 @@
+//! `PATCH /api/v1/workspaces/{ws}/members/{user}`
+
+use authority::{GrantsChange, MemberChange};
+use axum::{Json, extract::State, response::IntoResponse};
+use domain::{ids::UserId, names::Slug};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::{
+    errors::ChangeErrors,
+    schema::{MemberBody, WorkspaceRoleBody},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath, IfMatch, etag},
+    problem::ApiError,
+};
+
+/// What shall be different; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MemberChange, example = json!({"role": "viewer"}))]
+pub(crate) struct MemberChangeBody {
+    /// The role.
+    #[serde(default)]
+    role: Option<WorkspaceRoleBody>,
+    /// Patterns of the scopes that the member may put on tokens. Null leaves them to the role.
+    #[serde(default, deserialize_with = "grants")]
+    #[schema(value_type = Option<Vec<String>>, max_items = 64)]
+    grants: GrantsChange,
+}
+
+/// Tells a null from what is absent.
+fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D::Error> {
+    let patterns = Option::deserialize(deserializer)?;
+    Ok(patterns.map_or(GrantsChange::ByRole, GrantsChange::Patterns))
+}
+
+/// Change a member
+///
+/// The member's tokens are bound by it at once: they keep of their scopes what the member may still
+/// put on tokens. Needs the scope `members:write` of the audience `tessera`.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/workspaces/{ws}/members/{user}",
+    operation_id = "changeMember",
+    tag = "Members",
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    request_body = MemberChangeBody,
+    responses(
+        (status = 200, description = "The member", body = MemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn change_member(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((workspace, user)): ApiPath<(Slug, UserId)>,
+    IfMatch(expected): IfMatch,
+    ApiJson(body): ApiJson<MemberChangeBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    let change = MemberChange { role: body.role.map(Into::into), grants: body.grants };
+    let workspaces = state.authority.workspaces();
+    let member = workspaces.change_member(&context, &workspace, user, change, expected).await?;
+    Ok((etag(member.version), Json(MemberBody::from(member))))
+}

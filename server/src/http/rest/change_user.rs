@@ -1,0 +1,68 @@
+//! `PATCH /api/v1/users/{id}`
+
+use authority::UserChange;
+use axum::{Json, extract::State, response::IntoResponse};
+use domain::ids::UserId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    errors::ChangeErrors,
+    schema::{ChangedUserBody, InstanceRoleBody},
+};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, ApiPath, IfMatch, etag},
+    problem::ApiError,
+};
+
+/// What shall be different; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = UserChange, example = json!({"enabled": false}))]
+pub(crate) struct UserChangeBody {
+    /// The name: 1 to 100 characters on one line.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    name: Option<String>,
+    /// What it is on the whole instance. Only owners make and change owners, and one enabled owner
+    /// stays.
+    #[serde(default)]
+    instance_role: Option<InstanceRoleBody>,
+    /// The switch. Who is disabled is signed out, and their tokens are refused at once.
+    #[serde(default)]
+    enabled: Option<bool>,
+}
+
+/// Change a user
+///
+/// The answer says how many tokens the change stopped; `GET /api/v1/workspaces/{ws}/tokens?q=` with
+/// the user's address lists them. For administrators of the instance who are signed in.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/users/{id}",
+    operation_id = "changeUser",
+    tag = "Users",
+    params(("id" = Uuid, Path, description = "The user's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    request_body = UserChangeBody,
+    responses(
+        (status = 200, description = "The user", body = ChangedUserBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ChangeErrors,
+    ),
+)]
+pub(crate) async fn change_user(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<UserId>,
+    IfMatch(expected): IfMatch,
+    ApiJson(body): ApiJson<UserChangeBody>,
+) -> Result<impl IntoResponse, ApiError> {
+    let change = UserChange {
+        name: body.name,
+        instance_role: body.instance_role.map(Into::into),
+        enabled: body.enabled,
+    };
+    let changed = state.authority.users().change(&context, id, change, expected).await?;
+    Ok((etag(changed.user.version), Json(ChangedUserBody::from(changed))))
+}

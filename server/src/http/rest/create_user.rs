@@ -1,0 +1,72 @@
+//! `POST /api/v1/users`
+
+use authority::{NewUser, secret::Password};
+use axum::{Json, extract::State};
+use domain::roles::{InstanceRole, UserKind};
+use http::{HeaderName, StatusCode, header};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    errors::WriteErrors,
+    schema::{InstanceRoleBody, UserKindBody, UserRecordBody},
+};
+use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
+
+/// A user to make: a person with a password, or a service account without one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewUser, example = json!({
+    "email": "grace@example.com", "name": "Grace", "password": "correct horse battery staple"
+}))]
+pub(crate) struct NewUserBody {
+    /// Whether it signs in; a person when absent.
+    #[serde(default)]
+    kind: Option<UserKindBody>,
+    /// The address; a service account has one too, as a name. It is never given to another user.
+    #[schema(max_length = 254, example = "grace@example.com")]
+    email: String,
+    /// The name; the part of the address before the `@` when absent.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    name: Option<String>,
+    /// What it is on the whole instance; `member` when absent. Only owners make owners.
+    #[serde(default)]
+    instance_role: Option<InstanceRoleBody>,
+    /// A person's password: at least 12 characters. A service account has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 12)]
+    password: Option<String>,
+}
+
+/// Create a user
+///
+/// It belongs to no workspace yet. For administrators of the instance who are signed in.
+#[utoipa::path(
+    post,
+    path = "/api/v1/users",
+    operation_id = "createUser",
+    tag = "Users",
+    request_body = NewUserBody,
+    responses(
+        (status = 201, description = "The user was made", body = UserRecordBody,
+            headers(("Location" = String, description = "The user's path"))),
+        WriteErrors,
+    ),
+)]
+pub(crate) async fn create_user(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiJson(body): ApiJson<NewUserBody>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<UserRecordBody>), ApiError> {
+    let new = NewUser {
+        kind: body.kind.map_or(UserKind::Person, Into::into),
+        email: body.email,
+        name: body.name,
+        instance_role: body.instance_role.map_or(InstanceRole::Member, Into::into),
+        password: body.password.map(Password::new),
+    };
+    let user = UserRecordBody::from(state.authority.users().create(&context, new).await?);
+    let location = format!("/api/v1/users/{}", user.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(user)))
+}

@@ -1,0 +1,235 @@
+//! Policies: what a level sets, and what is in force.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    policy::{OnReuse, Policy, PolicyRules, Reveal},
+    policy_view::PolicyView,
+    preset::Preset,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// Whether a token's secret can be shown after its creation.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Reveal)]
+pub(crate) enum RevealBody {
+    /// Once, when it is made.
+    Once,
+    /// Again, for tokens that were made recoverable.
+    RecoverableAllowed,
+}
+
+/// What happens when a replaced secret is presented after its end.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OnReuse)]
+pub(crate) enum OnReuseBody {
+    /// It is noted on the token.
+    Record,
+    /// The token is disabled, too.
+    Disable,
+}
+
+/// A policy in one step.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Preset)]
+pub(crate) enum PresetText {
+    /// What holds where nobody sets a rule.
+    Standard,
+    /// Administrators alone manage tokens; names are unique.
+    Rivery,
+    /// Secrets can be shown again; five audiences.
+    Devo,
+    /// Members manage their own tokens, which may never expire.
+    Kriten,
+    /// At most 200 tokens, which live 270 days.
+    RobustIntelligence,
+}
+
+/// What one level sets. A rule that is null or absent is left to the level above, or to the default.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+#[schema(as = PolicyRules, example = json!({
+    "max_tokens": 200, "default_ttl_s": 7_776_000, "max_ttl_s": 23_328_000, "unique_names": true
+}))]
+pub(crate) struct RulesBody {
+    /// Most tokens at a time, deleted ones not counted. The instance's counts all workspaces.
+    #[schema(minimum = 0)]
+    max_tokens: Option<i64>,
+    /// Lifetime of a token whose maker names no expiry, in seconds. Not longer than `max_ttl_s`.
+    #[schema(minimum = 1, maximum = 3_155_760_000_i64)]
+    default_ttl_s: Option<i64>,
+    /// Longest lifetime, in seconds.
+    #[schema(minimum = 1, maximum = 3_155_760_000_i64)]
+    max_ttl_s: Option<i64>,
+    /// Whether a token may never expire.
+    allow_never: Option<bool>,
+    /// Whether tokens may be made whose secret can be shown again.
+    reveal: Option<RevealBody>,
+    /// The prefix of new tokens.
+    #[schema(pattern = "^[a-z][a-z0-9]{0,15}$", example = "tsr")]
+    prefix: Option<String>,
+    /// Whether no two tokens of a workspace may share a name.
+    unique_names: Option<bool>,
+    /// A regular expression (that of the Rust crate regex: no look-around) that a token's whole name
+    /// must match.
+    #[schema(min_length = 1, max_length = 200, example = "[a-z0-9-]+")]
+    name_pattern: Option<String>,
+    /// Whether members manage tokens of their own.
+    self_service: Option<bool>,
+    /// The longest time for which a replaced secret still works, in seconds.
+    #[schema(minimum = 0, maximum = 3_155_760_000_i64)]
+    max_grace_s: Option<i64>,
+    /// What happens when a replaced secret is presented after its end.
+    on_reuse: Option<OnReuseBody>,
+    /// The preset that these rules came from, for people. No rule.
+    preset: Option<PresetText>,
+}
+
+/// The rules in force for tokens.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
+pub(crate) struct PolicyBody {
+    /// Most tokens at a time; null is no limit.
+    max_tokens: Option<i64>,
+    /// Lifetime of a token whose maker names no expiry, in seconds; null is never expiring.
+    default_ttl_s: Option<i64>,
+    /// Longest lifetime, in seconds; null is no limit.
+    max_ttl_s: Option<i64>,
+    /// Whether a token may never expire.
+    allow_never: bool,
+    /// Whether tokens may be made whose secret can be shown again.
+    reveal: RevealBody,
+    /// The prefix of new tokens.
+    #[schema(example = "tsr")]
+    prefix: String,
+    /// Whether no two tokens of the workspace may share a name.
+    unique_names: bool,
+    /// Regular expressions, each of which a token's whole name must match.
+    name_patterns: Vec<String>,
+    /// Whether members manage tokens of their own.
+    self_service: bool,
+    /// The longest time for which a replaced secret still works, in seconds; null is no limit.
+    max_grace_s: Option<i64>,
+    /// What happens when a replaced secret is presented after its end.
+    on_reuse: OnReuseBody,
+}
+
+/// A policy: what a level sets, what is in force, and where each rule comes from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyView)]
+pub(crate) struct PolicyViewBody {
+    /// The workspace's slug; null for the instance.
+    workspace: Option<String>,
+    /// What this level sets.
+    rules: RulesBody,
+    /// What the instance sets.
+    instance: RulesBody,
+    /// What is in force.
+    effective: PolicyBody,
+    /// Where each rule in force comes from: `default`, `instance` or `workspace`.
+    #[schema(example = json!({"max_tokens": "instance", "prefix": "workspace", "reveal": "default"}))]
+    sources: BTreeMap<String, String>,
+    /// When this level was last changed; null before the first time.
+    #[serde(with = "time::serde::rfc3339::option")]
+    updated_at: Option<OffsetDateTime>,
+}
+
+impl From<PolicyView> for PolicyViewBody {
+    fn from(view: PolicyView) -> Self {
+        let text = |text: &'static str| text.to_owned();
+        Self {
+            workspace: view.workspace.map(Into::into),
+            rules: view.rules.into(),
+            instance: view.instance.into(),
+            effective: view.effective.into(),
+            sources: view
+                .sources
+                .into_iter()
+                .map(|(rule, source)| (text(rule.as_str()), text(source.as_str())))
+                .collect(),
+            updated_at: view.updated_at,
+        }
+    }
+}
+
+impl From<Policy> for PolicyBody {
+    fn from(policy: Policy) -> Self {
+        Self {
+            max_tokens: policy.max_tokens,
+            default_ttl_s: policy.default_ttl_s,
+            max_ttl_s: policy.max_ttl_s,
+            allow_never: policy.allow_never,
+            reveal: policy.reveal.into(),
+            prefix: policy.prefix,
+            unique_names: policy.unique_names,
+            name_patterns: policy.name_patterns,
+            self_service: policy.self_service,
+            max_grace_s: policy.max_grace_s,
+            on_reuse: policy.on_reuse.into(),
+        }
+    }
+}
+
+impl From<PolicyRules> for RulesBody {
+    fn from(rules: PolicyRules) -> Self {
+        Self {
+            max_tokens: rules.max_tokens,
+            default_ttl_s: rules.default_ttl_s,
+            max_ttl_s: rules.max_ttl_s,
+            allow_never: rules.allow_never,
+            reveal: rules.reveal.map(Into::into),
+            prefix: rules.prefix,
+            unique_names: rules.unique_names,
+            name_pattern: rules.name_pattern,
+            self_service: rules.self_service,
+            max_grace_s: rules.max_grace_s,
+            on_reuse: rules.on_reuse.map(Into::into),
+            preset: rules.preset.map(Into::into),
+        }
+    }
+}
+
+impl From<RulesBody> for PolicyRules {
+    fn from(rules: RulesBody) -> Self {
+        Self {
+            max_tokens: rules.max_tokens,
+            default_ttl_s: rules.default_ttl_s,
+            max_ttl_s: rules.max_ttl_s,
+            allow_never: rules.allow_never,
+            reveal: rules.reveal.map(Into::into),
+            prefix: rules.prefix,
+            unique_names: rules.unique_names,
+            name_pattern: rules.name_pattern,
+            self_service: rules.self_service,
+            max_grace_s: rules.max_grace_s,
+            on_reuse: rules.on_reuse.map(Into::into),
+            preset: rules.preset.map(Into::into),
+        }
+    }
+}
+
+macro_rules! same {
+    ($body:ident, $domain:ident { $($variant:ident),+ }) => {
+        impl From<$domain> for $body {
+            fn from(value: $domain) -> Self {
+                match value { $($domain::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl From<$body> for $domain {
+            fn from(value: $body) -> Self {
+                match value { $($body::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+same!(RevealBody, Reveal { Once, RecoverableAllowed });
+same!(OnReuseBody, OnReuse { Record, Disable });
+same!(PresetText, Preset { Standard, Rivery, Devo, Kriten, RobustIntelligence });

@@ -1,0 +1,65 @@
+//! Roles and kinds of users.
+
+use domain::roles::{InstanceRole, UserKind, WorkspaceRole};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+macro_rules! role {
+    ($(#[$doc:meta])* $name:ident as $schema:ident of $domain:ident { $($(#[$variant_doc:meta])* $variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[schema(as = $schema)]
+        pub(crate) enum $name { $($(#[$variant_doc])* $variant),+ }
+
+        impl From<$domain> for $name {
+            fn from(role: $domain) -> Self {
+                match role { $($domain::$variant => Self::$variant),+ }
+            }
+        }
+
+        impl From<$name> for $domain {
+            fn from(role: $name) -> Self {
+                match role { $($name::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+role!(
+    /// What a user is on the whole instance.
+    InstanceRoleBody as InstanceRole of InstanceRole {
+        /// Everything; only owners make and change owners.
+        Owner,
+        /// Everything else.
+        Admin,
+        /// Reads the audit log everywhere.
+        Auditor,
+        /// Nothing beyond the workspaces of which they are a member.
+        Member,
+    }
+);
+
+role!(
+    /// What a member is in a workspace.
+    WorkspaceRoleBody as WorkspaceRole of WorkspaceRole {
+        /// Manages members, policy and all tokens of the workspace.
+        Admin,
+        /// Manages their own tokens where policy says so.
+        Member,
+        /// Reads tokens' records and members.
+        Viewer,
+        /// May only verify tokens.
+        Verifier,
+    }
+);
+
+role!(
+    /// Whether a user signs in.
+    UserKindBody as UserKind of UserKind {
+        /// A person, who signs in.
+        Person,
+        /// A service account, which never does; tokens act for it.
+        Service,
+    }
+);

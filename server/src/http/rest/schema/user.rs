@@ -1,0 +1,87 @@
+//! Users of the instance.
+
+use authority::ChangedUser;
+use domain::{token::Page, user::User};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{InstanceRoleBody, UserKindBody};
+
+/// A person or a service account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserRecord)]
+pub(crate) struct UserRecordBody {
+    /// Its id.
+    pub(in crate::http::rest) id: Uuid,
+    /// Its e-mail address; a service account has one too, as a name.
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// Its name.
+    #[schema(example = "Ada")]
+    name: String,
+    /// Whether it signs in.
+    kind: UserKindBody,
+    /// What it is on the whole instance.
+    instance_role: InstanceRoleBody,
+    /// The switch: a disabled user does not sign in, and its tokens are refused.
+    enabled: bool,
+    /// Tokens that act as it, in all workspaces.
+    tokens: i64,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    updated_at: OffsetDateTime,
+}
+
+impl From<User> for UserRecordBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.summary.id.0,
+            email: user.summary.email,
+            name: user.summary.name,
+            kind: user.kind.into(),
+            instance_role: user.instance_role.into(),
+            enabled: user.enabled,
+            tokens: user.tokens,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// One page of users.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserPage)]
+pub(crate) struct UserPageBody {
+    /// The rows, by address.
+    items: Vec<UserRecordBody>,
+    /// What to send as `cursor` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+impl From<Page<User>> for UserPageBody {
+    fn from(page: Page<User>) -> Self {
+        Self { items: page.items.into_iter().map(Into::into).collect(), next: page.next }
+    }
+}
+
+/// A user after a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangedUser)]
+pub(crate) struct ChangedUserBody {
+    #[serde(flatten)]
+    user: UserRecordBody,
+    /// How many tokens the change stopped. They are refused until they are handed over to another
+    /// user, or this one may act again.
+    stopped_tokens: i64,
+}
+
+impl From<ChangedUser> for ChangedUserBody {
+    fn from(changed: ChangedUser) -> Self {
+        Self { user: changed.user.into(), stopped_tokens: changed.stopped_tokens }
+    }
+}

@@ -1,0 +1,35 @@
+//! `GET /api/v1/users/{id}`
+
+use axum::{Json, extract::State, response::IntoResponse};
+use domain::ids::UserId;
+
+use super::{errors::ReadErrors, schema::UserRecordBody};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, etag},
+    problem::ApiError,
+};
+
+/// Show a user
+///
+/// For administrators of the instance who are signed in.
+#[utoipa::path(
+    get,
+    path = "/api/v1/users/{id}",
+    operation_id = "showUser",
+    tag = "Users",
+    params(("id" = Uuid, Path, description = "The user's id")),
+    responses(
+        (status = 200, description = "The user", body = UserRecordBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        ReadErrors,
+    ),
+)]
+pub(crate) async fn show_user(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<UserId>,
+) -> Result<impl IntoResponse, ApiError> {
+    let user = state.authority.users().show(&context, id).await?;
+    Ok((etag(user.version), Json(UserRecordBody::from(user))))
+}

@@ -1,0 +1,176 @@
+//! Users of the instance and members of workspaces over REST.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod rest_support;
+mod support;
+
+use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
+use serde_json::{Value, json};
+use support::Request;
+
+fn owner(instance: &Instance, method: &str, path: &str) -> Request {
+    instance.request(&By::Session(OWNER.to_owned()), method, path)
+}
+
+fn person(instance: &Instance, email: &str) -> Value {
+    let body = json!({"email": email, "password": "correct horse battery staple"});
+    owner(instance, "POST", "/api/v1/users").json(&body).send().expect(201).json()
+}
+
+#[test]
+fn user_is_made_changed_and_removed_by_version() {
+    let instance = Instance::start();
+    let made = person(&instance, "grace@example.com");
+    let path = format!("/api/v1/users/{}", made["id"].as_str().unwrap());
+    assert_eq!(made["kind"], "person");
+    assert_eq!(made["instance_role"], "member");
+    assert!(made.get("password").is_none());
+    let shown = owner(&instance, "GET", &path).send().expect(200);
+    assert_eq!(shown.json(), made);
+    let tag = shown.header("etag").unwrap().to_owned();
+    let change = |tag: &str, body: &Value| {
+        owner(&instance, "PATCH", &path).header("if-match", tag).json(body).send()
+    };
+    let changed = change(&tag, &json!({"name": "Grace Hopper"})).expect(200);
+    assert_eq!(changed.json()["name"], "Grace Hopper");
+    assert_ne!(changed.header("etag"), Some(&*tag));
+    problem(&change(&tag, &json!({"name": "x"})), 412, "precondition_failed");
+    problem(&change("W/\"2\"", &json!({"name": "x"})), 412, "precondition_failed");
+
+    // Their token stops with them, and the answer says so.
+    let body = json!({"user": "grace@example.com", "role": "member"});
+    owner(&instance, "POST", &format!("/api/v1/workspaces/{WORKSPACE}/members"))
+        .json(&body)
+        .send()
+        .expect(201);
+    let mut wanted = draft("hers");
+    wanted["user"] = json!("grace@example.com");
+    let token = instance.mint(WORKSPACE, &wanted);
+    let disabled = change("*", &json!({"enabled": false})).expect(200).json();
+    assert_eq!((&disabled["enabled"], &disabled["stopped_tokens"]), (&json!(false), &json!(1)));
+    let refused = instance.request(&By::Token(token), "GET", "/api/v1/self").send();
+    problem(&refused, 401, "invalid_token");
+    let list = owner(&instance, "GET", &format!("{}?q=grace@example.com", tokens_of(WORKSPACE)))
+        .send()
+        .expect(200)
+        .json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "it waits for another owner");
+
+    let removed = owner(&instance, "DELETE", &path).send().expect(200).json();
+    assert_eq!(removed["stopped_tokens"], 0, "it had stopped before");
+    problem(&owner(&instance, "GET", &path).send(), 404, "not_found");
+    let again = json!({"kind": "service", "email": "grace@example.com"});
+    problem(&owner(&instance, "POST", "/api/v1/users").json(&again).send(), 409, "already_exists");
+}
+
+#[test]
+fn last_owner_cannot_go() {
+    let instance = Instance::start();
+    let users = owner(&instance, "GET", "/api/v1/users?q=ada").send().expect(200).json();
+    let path = format!("/api/v1/users/{}", users["items"][0]["id"].as_str().unwrap());
+    problem(&owner(&instance, "DELETE", &path).send(), 409, "last_owner");
+    for change in [json!({"enabled": false}), json!({"instance_role": "admin"})] {
+        problem(&owner(&instance, "PATCH", &path).json(&change).send(), 409, "last_owner");
+    }
+}
+
+#[test]
+fn users_are_listed_in_pages_and_bad_queries_name_the_parameter() {
+    let instance = Instance::start();
+    for name in ["a", "b", "c"] {
+        instance.person(name, "member", None);
+    }
+    let list = |query: &str| owner(&instance, "GET", &format!("/api/v1/users?{query}")).send();
+    let first = list("limit=3").expect(200).json();
+    let second =
+        list(&format!("limit=3&cursor={}", first["next"].as_str().unwrap())).expect(200).json();
+    assert_eq!(first["items"].as_array().unwrap().len(), 3);
+    assert_eq!((second["items"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
+    assert_eq!(list("kind=service&enabled=true").expect(200).json()["items"], json!([]));
+    for (query, expected) in [
+        ("kind=robot", "kind: must be person or service"),
+        ("enabled=yes", "enabled: must be true or false"),
+        ("limit=0", "limit: must be 1 to 200"),
+        ("cursor=!", "cursor: must be `next` of a page of this list"),
+    ] {
+        assert_eq!(fields(&problem(&list(query), 422, "validation_failed")), [expected]);
+    }
+}
+
+#[test]
+fn values_that_cannot_be_used_are_named() {
+    let instance = Instance::start();
+    let create = |body: &Value| owner(&instance, "POST", "/api/v1/users").json(body).send();
+    for (body, expected) in [
+        (json!({"email": "a@x"}), "password: is missing"),
+        (json!({"email": "a@x", "kind": "robot"}), "kind: must be one of person or service"),
+        (
+            json!({"email": "a@x", "admin": true}),
+            "admin: is not a field that is known here; known are kind, email, name, instance_role, password",
+        ),
+        (
+            json!({"email": "a@x", "kind": "service", "password": "x"}),
+            "password: must not be given: a service account never signs in",
+        ),
+    ] {
+        assert_eq!(fields(&problem(&create(&body), 422, "validation_failed")), [expected]);
+    }
+    let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
+    let body = json!({"user": "nobody@example.com", "role": "member", "grants": ["riv*"]});
+    let refused = owner(&instance, "POST", &members).json(&body).send();
+    assert_eq!(
+        fields(&problem(&refused, 422, "validation_failed")),
+        ["grants[0]: must be *, a beginning such as rivers:*, or a scope such as rivers:read"]
+    );
+}
+
+#[test]
+fn null_grants_are_not_absent_grants() {
+    let instance = Instance::start();
+    let made = person(&instance, "grace@example.com");
+    let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
+    let body = json!({"user": made["id"], "role": "member", "grants": ["rivers:*"]});
+    let added = owner(&instance, "POST", &members).json(&body).send().expect(201);
+    let path = added.header("location").unwrap().to_owned();
+    assert_eq!(path, format!("{members}/{}", made["id"].as_str().unwrap()));
+    let change =
+        |body: &Value| owner(&instance, "PATCH", &path).json(body).send().expect(200).json();
+    assert_eq!(change(&json!({"role": "admin"}))["grants"], json!(["rivers:*"]));
+    assert_eq!(change(&json!({"grants": null}))["grants"], Value::Null);
+    assert_eq!(change(&json!({"grants": []}))["grants"], json!([]));
+    problem(&owner(&instance, "POST", &members).json(&body).send(), 409, "already_exists");
+    let list = owner(&instance, "GET", &members).send().expect(200).json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 2);
+    let removed = owner(&instance, "DELETE", &path).header("if-match", "\"4\"").send().expect(200);
+    assert_eq!(removed.json()["stopped_tokens"], 0);
+    problem(&owner(&instance, "GET", &path).send(), 404, "not_found");
+}
+
+#[test]
+fn workspace_is_made_and_renamed() {
+    let instance = Instance::start();
+    let body = json!({"name": "New Rivers"});
+    let made = owner(&instance, "POST", "/api/v1/workspaces").json(&body).send().expect(201);
+    assert_eq!(made.header("location"), Some("/api/v1/workspaces/new-rivers"));
+    assert_eq!((&made.json()["role"], &made.json()["quota"]), (&json!("admin"), &Value::Null));
+    problem(
+        &owner(&instance, "POST", "/api/v1/workspaces").json(&body).send(),
+        409,
+        "already_exists",
+    );
+    let rename = |tag: &str| {
+        let request = owner(&instance, "PATCH", "/api/v1/workspaces/new-rivers");
+        request.header("if-match", tag).json(&json!({"name": "Old Rivers"})).send()
+    };
+    let renamed = rename("\"1\"").expect(200);
+    assert_eq!(
+        (&renamed.json()["name"], renamed.header("etag")),
+        (&json!("Old Rivers"), Some("\"2\""))
+    );
+    problem(&rename("\"1\""), 412, "precondition_failed");
+}
