@@ -41,7 +41,8 @@ pub use password::PASSWORD_MIN;
 pub use sessions::{Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
-    BULK_MAX, BulkAction, BulkOutcome, MintedToken, RotationDraft, TokenDraft, TokenPatch, Tokens,
+    BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, RotationDraft, TokenDraft, TokenPatch,
+    Tokens,
 };
 pub use verification::{Decision, Rejection, Verification};
 pub use workspaces::{NewWorkspace, Workspaces};

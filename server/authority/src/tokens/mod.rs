@@ -24,7 +24,7 @@ mod update;
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::TokenDraft;
 pub use rotate::RotationDraft;
-pub use update::TokenPatch;
+pub use update::{Edit, TokenPatch};
 
 use domain::token::Token;
 
