@@ -162,6 +162,8 @@ fn rotation_hands_over_and_is_not_kept_anywhere() {
     let shown = instance.managing("GET", &path(&minted, "")).send().expect(200).json();
     assert!(shown["reused_at"].is_string(), "the ended secret was just presented");
 
+    let null = instance.managing("POST", &path(&minted, "/rotate")).json(&Value::Null);
+    let rotated = null.send().expect(201).json();
     // Without a body the former secret ends now.
     let again = instance.managing("POST", &path(&minted, "/rotate")).send().expect(201).json();
     assert_eq!(code(&instance, &secret(&rotated)), "EXPIRED");

@@ -79,6 +79,21 @@ pub struct Demand {
     pub ip: Option<IpAddr>,
 }
 
+/// The facts about one of a token's secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretFacts {
+    /// Its id.
+    pub id: SecretId,
+    /// Whether it is the token's current one; an older one was replaced by a rotation.
+    pub current: bool,
+    /// Whether it was used before.
+    pub used: bool,
+    /// Whether it was presented after its end before.
+    pub reused: bool,
+    /// Its own end, when a newer one replaces it.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,15 +126,7 @@ pub struct Facts {
     /// The token's end.
     pub expires_at: Option<OffsetDateTime>,
     /// The secret that was presented.
-    pub secret_id: SecretId,
-    /// Whether it is the token's current one; an older one was replaced by a rotation.
-    pub secret_current: bool,
-    /// Whether it was used before.
-    pub secret_used: bool,
-    /// Whether it was presented after its end before.
-    pub secret_reused: bool,
-    /// The end of the secret that was presented, when a newer one replaces it.
-    pub secret_expires_at: Option<OffsetDateTime>,
+    pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
 }
@@ -145,7 +152,7 @@ impl Facts {
         if self.deleted {
             return DecisionCode::Revoked;
         }
-        if ended(self.expires_at) || ended(self.secret_expires_at) {
+        if ended(self.expires_at) || ended(self.secret.expires_at) {
             return DecisionCode::Expired;
         }
         if !self.enabled {
@@ -173,8 +180,8 @@ impl Facts {
     /// holder missed the rotation, or is somebody else.
     pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
         let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
-        !self.secret_current
-            && ended(self.secret_expires_at)
+        !self.secret.current
+            && ended(self.secret.expires_at)
             && !self.deleted
             && !ended(self.expires_at)
     }
@@ -200,6 +207,15 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
+    const CURRENT: SecretFacts = SecretFacts {
+        id: SecretId(Uuid::nil()),
+        current: true,
+        used: true,
+        reused: false,
+        expires_at: None,
+    };
+    const OLDER: SecretFacts = SecretFacts { current: false, expires_at: Some(NOW), ..CURRENT };
+
     fn facts() -> Facts {
         Facts {
             token_id: TokenId(Uuid::nil()),
@@ -215,11 +231,7 @@ mod tests {
             deleted: false,
             not_before: None,
             expires_at: None,
-            secret_id: SecretId(Uuid::nil()),
-            secret_current: true,
-            secret_used: true,
-            secret_reused: false,
-            secret_expires_at: None,
+            secret: CURRENT,
             ip_allow: vec![],
         }
     }
@@ -324,7 +336,7 @@ mod tests {
 
     #[test]
     fn secret_replaced_by_a_newer_one_expires_on_its_own() {
-        let older = Facts { secret_current: false, secret_expires_at: Some(NOW), ..facts() };
+        let older = Facts { secret: OLDER, ..facts() };
         assert_eq!(older.decide(&Demand::default(), NOW), DecisionCode::Expired);
         assert!(older.is_reuse(NOW));
         let before = NOW - Duration::SECOND;
@@ -334,7 +346,7 @@ mod tests {
 
     #[test]
     fn ended_secret_of_a_token_that_ended_too_is_no_reuse() {
-        let older = Facts { secret_current: false, secret_expires_at: Some(NOW), ..facts() };
+        let older = Facts { secret: OLDER, ..facts() };
         assert!(!Facts { expires_at: Some(NOW), ..older.clone() }.is_reuse(NOW));
         assert!(!Facts { deleted: true, ..older.clone() }.is_reuse(NOW));
         assert!(Facts { enabled: false, ..older }.is_reuse(NOW));

@@ -12,7 +12,7 @@
 mod support;
 
 use authority::{
-    BulkAction, MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
+    BulkAction, Edit, MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
 };
 use domain::{
     decision::{DecisionCode, Demand},
@@ -99,7 +99,7 @@ async fn state_follows_switch_end_and_beginning(pool: PgPool) {
     assert_eq!((token.state, token.version), (TokenState::Active, 5));
     assert_eq!(decided().await, DecisionCode::Valid);
     let moment = "2026-01-03T00:00:00Z".to_owned();
-    let scheduled = patch(|patch| patch.not_before = Some(Some(moment)));
+    let scheduled = patch(|patch| patch.not_before = Edit::Set(moment));
     let token = tokens.update(&ada, id, None, scheduled).await.unwrap();
     assert_eq!(token.state, TokenState::Scheduled);
     assert_eq!(decided().await, DecisionCode::NotYetValid);
@@ -191,7 +191,7 @@ async fn record_changes_as_asked_and_tells_every_mistake(pool: PgPool) {
         patch.user = Some("nobody@example.com".into());
         patch.scopes = Some(vec![]);
         patch.expiry = Some(expiry::parse("2020-01-01"));
-        patch.not_before = Some(Some("tomorrow".into()));
+        patch.not_before = Edit::Set("tomorrow".into());
         patch.ip_allow = Some(vec!["x".into()]);
         patch.tags = Some([(String::new(), String::new())].into());
     });

@@ -11,7 +11,9 @@
 
 mod support;
 
-use authority::{MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch};
+use authority::{
+    Edit, MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
+};
 use domain::{
     decision::{DecisionCode, Demand},
     expiry,
@@ -258,7 +260,7 @@ async fn end_of_a_rotated_token_is_clamped_to_policy(pool: PgPool) {
     let past = RotationDraft { expiry: Some(expiry::parse("2020-01-01")), ..now() };
     let ada = world.owner().await;
     assert_eq!(code(tokens.rotate(&ada, id, None, past).await), ProblemCode::ValidationFailed);
-    let start = Some(Some("2026-01-06T00:00:00Z".to_owned()));
+    let start = Edit::Set("2026-01-06T00:00:00Z".to_owned());
     let scheduled = TokenPatch { not_before: start, ..TokenPatch::default() };
     tokens.update(&ada, id, None, scheduled).await.unwrap();
     let early = RotationDraft { expiry: Some(expiry::parse("1d")), ..now() };

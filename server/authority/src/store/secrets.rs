@@ -2,7 +2,7 @@
 
 use domain::{
     catalogue::ScopeName,
-    decision::Facts,
+    decision::{Facts, SecretFacts},
     grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, WorkspaceId},
     token::UserSummary,
@@ -130,11 +130,13 @@ pub(crate) async fn facts(
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,
         expires_at: row.expires_at,
-        secret_id: SecretId(row.secret_id),
-        secret_current: row.secret_current,
-        secret_used: row.secret_used,
-        secret_reused: row.secret_reused,
-        secret_expires_at: row.secret_expires_at,
+        secret: SecretFacts {
+            id: SecretId(row.secret_id),
+            current: row.secret_current,
+            used: row.secret_used,
+            reused: row.secret_reused,
+            expires_at: row.secret_expires_at,
+        },
         ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
     }))
 }

@@ -31,7 +31,7 @@ pub(crate) use self::{
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::TokenDraft;
 pub use rotate::RotationDraft;
-pub use update::TokenPatch;
+pub use update::{Edit, TokenPatch};
 
 use domain::token::Token;
 

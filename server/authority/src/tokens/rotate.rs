@@ -89,7 +89,7 @@ impl Tokens<'_> {
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
-        may_succeed(&working, facts.secret_id)?;
+        may_succeed(&working, facts.secret.id)?;
         let minted =
             self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
         transaction.commit().await?;

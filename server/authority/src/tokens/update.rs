@@ -35,6 +35,18 @@ use crate::{
     workspaces::effective_policy,
 };
 
+/// A change of a value that a token may do without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is not there any more.
+    Remove,
+    /// It is this.
+    Set(T),
+}
+
 /// What shall change, as a door received it. `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct TokenPatch {
@@ -48,8 +60,8 @@ pub struct TokenPatch {
     pub scopes: Option<Vec<String>>,
     /// When it ends, as [`domain::expiry::parse`] understood it.
     pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
-    /// Not valid before this moment, RFC 3339; `Some(None)` removes it.
-    pub not_before: Option<Option<String>>,
+    /// Not valid before this moment, RFC 3339.
+    pub not_before: Edit<String>,
     /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
     pub ip_allow: Option<Vec<String>>,
     /// All that is noted on it.
@@ -180,11 +192,14 @@ impl TokenPatch {
             }
         }
         match &self.not_before {
-            Some(text) => after.not_before = not_before(text.as_deref(), after.expires_at, errors),
-            None if starts_late(&after) => {
+            Edit::Set(text) => {
+                after.not_before = not_before(Some(text), after.expires_at, errors);
+            }
+            Edit::Remove => after.not_before = None,
+            Edit::Keep if starts_late(&after) => {
                 errors.push(FieldError::new("expires_at", "must be after the token begins"));
             }
-            None => {}
+            Edit::Keep => {}
         }
         if let Some(texts) = &self.ip_allow {
             after.ip_allow = ip_allow(texts, errors);

@@ -27,13 +27,13 @@ impl Verification<'_> {
     ) -> Result<(), ServiceError> {
         match code {
             DecisionCode::Valid => {
-                if !facts.secret_used {
+                if !facts.secret.used {
                     self.first_use(ctx, facts).await?;
                 }
                 Ok(())
             }
             // Only this code: a gateway of another workspace learns and causes nothing.
-            DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret_reused => {
+            DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {
                 self.reuse(ctx, facts, demand).await
             }
             _ => Ok(()),
@@ -51,7 +51,7 @@ impl Verification<'_> {
         let before = tokens::by_id(&mut transaction, access.tenant(), facts.token_id, ctx.now)
             .await?
             .ok_or(ServiceError::NotFound("token"))?;
-        if secrets_change::note_first_use(&mut transaction, facts.secret_id, ctx.now).await? {
+        if secrets_change::note_first_use(&mut transaction, facts.secret.id, ctx.now).await? {
             tokens_change::touch(&mut transaction, access.tenant(), facts.token_id, ctx.now)
                 .await?;
             // Nobody asked for it but the token's own bearer, by using the new secret.
@@ -77,7 +77,7 @@ impl Verification<'_> {
             return Ok(());
         };
         let noted = tokens_change::lock(&mut transaction, access.tenant(), facts.token_id).await?
-            && secrets_change::note_reuse(&mut transaction, facts.secret_id, ctx.now).await?;
+            && secrets_change::note_reuse(&mut transaction, facts.secret.id, ctx.now).await?;
         if noted {
             record_reuse(&mut transaction, ctx, &access, facts, demand).await?;
             transaction.commit().await?;

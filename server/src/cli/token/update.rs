@@ -1,6 +1,6 @@
 //! `tessera token update ID`: changes what is named and nothing else.
 
-use authority::TokenPatch;
+use authority::{Edit, TokenPatch};
 use domain::{expiry, ids::TokenId};
 
 use super::{
@@ -40,24 +40,31 @@ pub(crate) struct Args {
     /// Not valid before this moment, RFC 3339
     #[arg(long, value_name = "MOMENT", conflicts_with = "no_not_before")]
     not_before: Option<String>,
-    /// Valid from now on
-    #[arg(long)]
-    no_not_before: bool,
     /// An address or a network that it may be used from; all others go; may be given more than once
     #[arg(long, value_name = "NETWORK", conflicts_with = "from_anywhere")]
     ip_allow: Option<Vec<String>>,
-    /// It may be used from anywhere
-    #[arg(long)]
-    from_anywhere: bool,
     /// What is noted on it; all other tags go; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag, conflicts_with = "no_tags")]
     tag: Option<Vec<(String, String)>>,
-    /// Nothing is noted on it
-    #[arg(long)]
-    no_tags: bool,
+    #[command(flatten)]
+    cleared: Cleared,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is taken away.
+#[derive(Debug, clap::Args)]
+struct Cleared {
+    /// Valid from now on
+    #[arg(long)]
+    no_not_before: bool,
+    /// It may be used from anywhere
+    #[arg(long)]
+    from_anywhere: bool,
+    /// Nothing is noted on it
+    #[arg(long)]
+    no_tags: bool,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
@@ -72,17 +79,22 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
 
 impl Args {
     fn patch(self) -> TokenPatch {
+        let not_before = match self.not_before {
+            Some(moment) => Edit::Set(moment),
+            None if self.cleared.no_not_before => Edit::Remove,
+            None => Edit::Keep,
+        };
         TokenPatch {
             name: self.name,
             description: self.description,
             user: self.owner,
             scopes: self.scope,
             expiry: self.expires_in.as_deref().map(expiry::parse),
-            not_before: self.not_before.map(Some).or(self.no_not_before.then_some(None)),
-            ip_allow: self.ip_allow.or_else(|| self.from_anywhere.then(Vec::new)),
+            not_before,
+            ip_allow: self.ip_allow.or_else(|| self.cleared.from_anywhere.then(Vec::new)),
             tags: self
                 .tag
-                .or_else(|| self.no_tags.then(Vec::new))
+                .or_else(|| self.cleared.no_tags.then(Vec::new))
                 .map(|pairs| pairs.into_iter().collect()),
         }
     }

@@ -21,7 +21,7 @@ use crate::http::{
 /// What the new token shall have of its own.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = Clone, example = json!({"name": "deploy-bot 2"}))]
+#[schema(as = TokenClone, example = json!({"name": "deploy-bot 2"}))]
 pub(crate) struct CloneBody {
     /// Its name: 1 to 128 characters on one line.
     #[schema(min_length = 1, max_length = 128)]

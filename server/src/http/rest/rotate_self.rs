@@ -32,7 +32,7 @@ pub(crate) async fn rotate_self(
     State(state): State<AppState>,
     Caller(context): Caller,
     IfMatch(expected): IfMatch,
-    body: Option<ApiJson<RotationBody>>,
+    body: Option<ApiJson<Option<RotationBody>>>,
 ) -> Result<(StatusCode, Tagged<MintedBody>), ApiError> {
     let draft = RotationBody::draft(body);
     let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;

@@ -66,7 +66,7 @@ pub(crate) async fn rotate_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
-    body: Option<ApiJson<RotationBody>>,
+    body: Option<ApiJson<Option<RotationBody>>>,
 ) -> Result<(StatusCode, Tagged<MintedBody>), ApiError> {
     let draft = RotationBody::draft(body);
     let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
@@ -74,9 +74,9 @@ pub(crate) async fn rotate_token(
 }
 
 impl RotationBody {
-    /// What is asked for; nothing in particular without a body.
-    pub(super) fn draft(body: Option<ApiJson<Self>>) -> RotationDraft {
-        let body = body.map(|ApiJson(body)| body).unwrap_or_default();
+    /// What is asked for; nothing in particular without a body, or with null.
+    pub(super) fn draft(body: Option<ApiJson<Option<Self>>>) -> RotationDraft {
+        let body = body.and_then(|ApiJson(body)| body).unwrap_or_default();
         RotationDraft {
             grace_s: body.grace_s,
             until_first_use: body.until_first_use,

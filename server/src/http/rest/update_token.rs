@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authority::TokenPatch;
+use authority::{Edit, TokenPatch};
 use axum::extract::State;
 use domain::{
     expiry::{self, ExpiryError},
@@ -54,7 +54,7 @@ pub(crate) struct PatchBody {
     /// Not valid before this moment (RFC 3339); null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    not_before: Option<Option<String>>,
+    not_before: Option<Nullable>,
     /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 32)]
@@ -64,6 +64,11 @@ pub(crate) struct PatchBody {
     #[schema(schema_with = tags_schema)]
     tags: Option<BTreeMap<String, String>>,
 }
+
+/// A text, or null, which removes what is there.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Nullable(Option<String>);
 
 /// Change a token
 ///
@@ -108,7 +113,11 @@ impl From<PatchBody> for TokenPatch {
                 "" => Err(ExpiryError::Form),
                 text => expiry::parse(text),
             }),
-            not_before: body.not_before,
+            not_before: match body.not_before {
+                None => Edit::Keep,
+                Some(Nullable(None)) => Edit::Remove,
+                Some(Nullable(Some(moment))) => Edit::Set(moment),
+            },
             ip_allow: body.ip_allow,
             tags: body.tags,
         }
@@ -131,8 +140,10 @@ mod tests {
     fn absent_and_null_are_told_apart() {
         let read = |json| serde_json::from_value::<PatchBody>(json).map(TokenPatch::from);
         let nothing = read(json!({})).unwrap();
-        assert!(nothing.name.is_none() && nothing.expiry.is_none() && nothing.not_before.is_none());
-        assert_eq!(read(json!({"not_before": null})).unwrap().not_before, Some(None));
+        assert!(
+            nothing.name.is_none() && nothing.expiry.is_none() && nothing.not_before == Edit::Keep
+        );
+        assert_eq!(read(json!({"not_before": null})).unwrap().not_before, Edit::Remove);
         for field in ["name", "description", "user", "scopes", "expires_at", "ip_allow", "tags"] {
             assert!(read(json!({field: null})).is_err(), "{field}");
         }
