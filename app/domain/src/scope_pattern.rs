@@ -22,7 +22,7 @@ use crate::catalogue::URI_MAX;
 const POSITIONS: usize = URI_MAX + 1;
 const WORDS: usize = POSITIONS.div_ceil(64);
 /// Most sets that one question may need. Patterns that people write need a handful.
-const STATES_MAX: usize = 256;
+const STATES_MAX: usize = 200;
 
 /// Whether the pattern stands for this text.
 ///
@@ -104,6 +104,12 @@ enum Symbol {
     Other,
 }
 
+impl Symbol {
+    fn is(self, byte: u8) -> bool {
+        matches!(self, Self::Byte(own) if own == byte)
+    }
+}
+
 /// Positions within a pattern, as bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Positions([u64; WORDS]);
@@ -169,28 +175,18 @@ impl Pattern<'_> {
 
     /// All positions that one more character leads to.
     fn step(self, reached: &Positions, symbol: Symbol) -> Positions {
-        let dot = matches!(symbol, Symbol::Byte(b'.'));
+        let dot = symbol.is(b'.');
         let mut positions = Positions::NONE;
         let mut from = 0;
         for position in reached.iter() {
-            match self.0.get(position) {
-                None => {}
-                Some(b'*') => {
-                    if self.stars(position).1 || !dot {
-                        self.enter(&mut positions, position, &mut from);
-                    }
-                }
-                Some(b'?') => {
-                    if !dot {
-                        self.enter(&mut positions, position + 1, &mut from);
-                    }
-                }
-                Some(byte) => {
-                    if matches!(symbol, Symbol::Byte(symbol) if symbol == *byte) {
-                        self.enter(&mut positions, position + 1, &mut from);
-                    }
-                }
-            }
+            // The position that the token here leads to, if it takes this character.
+            let next = match self.0.get(position) {
+                Some(b'*') if self.stars(position).1 || !dot => position,
+                Some(b'?') if !dot => position + 1,
+                Some(byte) if !is_wildcard(*byte) && symbol.is(*byte) => position + 1,
+                _ => continue,
+            };
+            self.enter(&mut positions, next, &mut from);
         }
         positions.cut(from);
         positions

@@ -14,7 +14,7 @@ use crate::config::Config;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its name, or a URI pattern such as table://my.app.**
+    /// Its name, or a pattern of URIs
     scope: String,
     /// Its audience
     #[arg(long)]

@@ -125,7 +125,7 @@ fn operations(root: &Map<String, Value>) -> Vec<Operation<'_>> {
         let Some(item) = resolve(root, item) else { continue };
         for method in METHODS {
             let Some(operation) = object(item, method) else { continue };
-            let tag = list(operation, "tags").filter_map(Value::as_str).next();
+            let tag = list(operation, "tags").find_map(Value::as_str);
             let summary = match text(operation, "summary") {
                 "" => text(operation, "description"),
                 summary => summary,

@@ -1,6 +1,6 @@
 //! A catalogue from an OpenAPI document (3.0 or 3.1), JSON or YAML.
 //!
-//! - The document's OAuth 2 and OpenID Connect scopes become scopes, each in the group of the tag
+//! - The document's OAuth 2 and `OpenID` Connect scopes become scopes, each in the group of the tag
 //!   whose operations ask for it.
 //! - A document without such scopes gets two of them for each tag: `<tag>:read` for GET and HEAD,
 //!   `<tag>:write` for everything else, which implies the former.

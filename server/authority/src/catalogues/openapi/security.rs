@@ -1,4 +1,4 @@
-//! Scopes that a document names itself, for OAuth 2 or OpenID Connect.
+//! Scopes that a document names itself, for OAuth 2 or `OpenID` Connect.
 
 use std::collections::BTreeMap;
 

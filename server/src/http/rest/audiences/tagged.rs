@@ -42,7 +42,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        expected(&parts.headers).map(Self).ok_or_else(|| {
+        expected(&parts.headers).map(Self).map_err(|Unreadable| {
             ApiError::new(
                 ProblemCode::MalformedRequest,
                 "The header If-Match must be the ETag of the audience as you read it, such as \"3\".",
@@ -51,26 +51,36 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The version of `If-Match`; `None` when it cannot be understood.
-fn expected(headers: &HeaderMap) -> Option<Option<i64>> {
+/// A header that is no entity tag, or several.
+#[derive(Debug, PartialEq, Eq)]
+struct Unreadable;
+
+/// The version of `If-Match`; any without it.
+fn expected(headers: &HeaderMap) -> Result<Option<i64>, Unreadable> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
-    let Some(value) = values.next() else { return Some(None) };
-    let text = value.to_str().ok().filter(|_| values.next().is_none())?.trim();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Unreadable);
+    }
+    let text = value.to_str().map_err(|_| Unreadable)?.trim();
     if text == "*" {
-        return Some(None);
+        return Ok(None);
     }
     let (weak, tag) = text.strip_prefix("W/").map_or((false, text), |tag| (true, tag));
-    let tag = tag.strip_prefix('"')?.strip_suffix('"').filter(|tag| !tag.contains('"'))?;
+    let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or(Unreadable)?;
+    if tag.contains('"') {
+        return Err(Unreadable);
+    }
     // Weak tags never match here (RFC 9110 section 13.1.1), and versions have one spelling.
     let version = tag.parse().ok().filter(|version: &i64| !weak && version.to_string() == tag);
-    Some(Some(version.unwrap_or(NEVER)))
+    Ok(Some(version.unwrap_or(NEVER)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Option<Option<i64>> {
+    fn read(text: &str) -> Result<Option<i64>, Unreadable> {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_MATCH, HeaderValue::from_str(text).unwrap());
         expected(&headers)
@@ -78,14 +88,14 @@ mod tests {
 
     #[test]
     fn if_match_names_a_version_or_any_or_none_that_is() {
-        assert_eq!(expected(&HeaderMap::new()), Some(None));
-        assert_eq!(read("*"), Some(None));
-        assert_eq!(read("\"17\""), Some(Some(17)));
+        assert_eq!(expected(&HeaderMap::new()), Ok(None));
+        assert_eq!(read("*"), Ok(None));
+        assert_eq!(read("\"17\""), Ok(Some(17)));
         for other in ["W/\"17\"", "\"x\"", "\"+17\"", "\"017\"", "\"99999999999999999999\""] {
-            assert_eq!(read(other), Some(Some(NEVER)), "{other}");
+            assert_eq!(read(other), Ok(Some(NEVER)), "{other}");
         }
         for bad in ["17", "\"17", "\"1\", \"2\"", ""] {
-            assert_eq!(read(bad), None, "{bad}");
+            assert_eq!(read(bad), Err(Unreadable), "{bad}");
         }
     }
 }
