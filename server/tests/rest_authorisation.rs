@@ -37,6 +37,8 @@ const READING_MEMBERS: &[&str] = &["members:read", "members:write"];
 const WRITING_MEMBERS: &[&str] = &["members:write"];
 const POLICY: &[&str] = &["policy:write"];
 const WORKSPACE_WRITE: &[&str] = &["workspaces:write"];
+const REVEAL: &[&str] = &["tokens:reveal"];
+const AUDIT: &[&str] = &["audit:read"];
 const VERIFY: &[&str] = &["verify"];
 const NO_SCOPE: &[&str] = &[];
 /// Any token, whatever it holds.
@@ -52,7 +54,7 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 30] = [
+const TABLE: [Row; 57] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
@@ -66,6 +68,32 @@ const TABLE: [Row; 30] = [
     ("post",   "/api/v1/workspaces/{ws}/tokens",              201, "nfffo|f", WRITING_TOKENS,  'f'),
     ("get",    "/api/v1/tokens/{id}",                         200, "nnono|n", READING_TOKENS,  'f'),
     ("delete", "/api/v1/tokens/{id}",                         204, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("patch",  "/api/v1/tokens/{id}",                         200, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("post",   "/api/v1/tokens/{id}/enable",                  200, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("post",   "/api/v1/tokens/{id}/disable",                 200, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("post",   "/api/v1/tokens/{id}/expire",                  200, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("post",   "/api/v1/tokens/{id}/rotate",                  201, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("delete", "/api/v1/tokens/{id}/grace",                   200, "nnfno|n", WRITING_TOKENS,  'f'),
+    // The victim's secret was not kept: 409 is for those who may see it.
+    ("post",   "/api/v1/tokens/{id}/reveal",                  409, "nnfno|n", REVEAL,          'f'),
+    ("post",   "/api/v1/tokens/{id}/clone",                   201, "nnfno|n", WRITING_TOKENS,  'f'),
+    ("get",    "/api/v1/tokens/{id}/usage",                   200, "nnono|n", READING_TOKENS,  'f'),
+    ("post",   "/api/v1/workspaces/{ws}/tokens/bulk",         200, "nfffo|f", WRITING_TOKENS,  'f'),
+    ("post",   "/api/v1/workspaces/{ws}/tokens/import",       201, "nfffo|f", WRITING_TOKENS,  'f'),
+    ("get",    "/api/v1/workspaces/{ws}/tokens/export",       200, "nfofo|f", READING_TOKENS,  'f'),
+    ("get",    "/api/v1/workspaces/{ws}/audit",               200, "nfffo|o", AUDIT,           'f'),
+    ("get",    "/api/v1/audit",                               200, "fffff|o", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/audiences",                           201, "fffff|f", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/audiences/{slug}",                    200, "ooooo|o", ANY,             'f'),
+    ("patch",  "/api/v1/audiences/{slug}",                    200, "fffff|f", NO_SCOPE,        'f'),
+    ("delete", "/api/v1/audiences/{slug}",                    204, "fffff|f", NO_SCOPE,        'f'),
+    ("put",    "/api/v1/audiences/{slug}/catalogue",          200, "fffff|f", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/audiences/{slug}/scopes",             200, "ooooo|o", ANY,             'f'),
+    ("post",   "/api/v1/audiences/{slug}/scopes",             201, "fffff|f", NO_SCOPE,        'f'),
+    ("patch",  "/api/v1/audiences/{slug}/scopes/{name}",      200, "fffff|f", NO_SCOPE,        'f'),
+    ("delete", "/api/v1/audiences/{slug}/scopes/{name}",      204, "fffff|f", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/audiences/{slug}/scopes/{name}/retire",   200, "fffff|f", NO_SCOPE,    'f'),
+    ("post",   "/api/v1/audiences/{slug}/scopes/{name}/unretire", 200, "fffff|f", NO_SCOPE,    'f'),
     ("get",    "/api/v1/workspaces/{ws}/members",             200, "nfofo|f", READING_MEMBERS, 'f'),
     ("post",   "/api/v1/workspaces/{ws}/members",             201, "nfffo|f", WRITING_MEMBERS, 'f'),
     ("get",    "/api/v1/workspaces/{ws}/members/{user}",      200, "nfofo|f", READING_MEMBERS, 'f'),
@@ -84,6 +112,9 @@ const TABLE: [Row; 30] = [
     ("get",    "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("patch",  "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("delete", "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
+    // The last ones: they replace and remove the callers' own tokens.
+    ("post",   "/api/v1/self/rotate",                         201, "uuuuu|u", ANY,             'f'),
+    ("delete", "/api/v1/self",                                204, "uuuuu|u", ANY,             'f'),
 ];
 
 const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
@@ -230,11 +261,17 @@ impl<'a> Victims<'a> {
     /// New ones, after a call that changed something.
     fn replace(&mut self) {
         self.number += 1;
-        let token = |workspace: &str| {
-            let minted = self.instance.minted(workspace, &draft("victim"));
+        // What a writing token holds itself, of a user whom every administrator may stand for.
+        let own = json!({
+            "name": "victim", "user": "member-admin@example.com", "audiences": ["tessera"],
+            "scopes": ["tokens:read"],
+        });
+        let token = |workspace: &str, body: &Value| {
+            let minted = self.instance.minted(workspace, body);
             minted["token"]["id"].as_str().unwrap().to_owned()
         };
-        self.token = [token(WORKSPACE), token(OTHER)];
+        self.token = [token(WORKSPACE, &own), token(OTHER, &draft("victim"))];
+        self.audience();
         self.user = self.service_account("user");
         self.member = self.service_account("member");
         for workspace in [WORKSPACE, OTHER] {
@@ -256,22 +293,60 @@ impl<'a> Victims<'a> {
         made["id"].as_str().unwrap().to_owned()
     }
 
+    /// An audience of nobody's with a scope, unless the operation is about the audience itself: one that
+    /// has scopes cannot be deleted.
+    fn audience(&self) {
+        self.instance.sql(
+            "DELETE FROM scopes WHERE audience_id IN (SELECT id FROM audiences WHERE slug IN ('mine', 'new'));
+             DELETE FROM audiences WHERE slug IN ('mine', 'new');
+             INSERT INTO audiences (id, slug, name, created_at, updated_at)
+             VALUES (gen_random_uuid(), 'mine', 'Mine', now(), now());",
+        );
+    }
+
+    fn scope(&self) {
+        self.instance.sql(
+            "INSERT INTO scopes (audience_id, name, risk, group_name, position)
+             SELECT id, 'table://my.**', 'read', 'Tables', 0 FROM audiences WHERE slug = 'mine'",
+        );
+    }
+
     fn path(&self, template: &str, own: bool) -> String {
         let workspace = if own { WORKSPACE } else { OTHER };
         let id =
             if template.contains("/users/") { &self.user } else { &self.token[usize::from(!own)] };
-        template.replace("{ws}", workspace).replace("{id}", id).replace("{user}", &self.member)
+        template
+            .replace("{ws}", workspace)
+            .replace("{id}", id)
+            .replace("{user}", &self.member)
+            .replace("{slug}", "mine")
+            .replace("{name}", "table%3A%2F%2Fmy.%2A%2A")
     }
 
     /// A body that is fine, from a caller who may send it.
     fn body(&self, method: &str, template: &str) -> Option<Value> {
         let number = self.number;
+        if template.starts_with("/api/v1/audiences") {
+            return match (method, template.rsplit('/').next().unwrap()) {
+                ("post", "audiences") => Some(json!({"audience": "new", "name": "New"})),
+                ("post", "scopes") => Some(json!({"name": "level://*", "group": "Levels"})),
+                ("post", "retire") => Some(json!({})),
+                ("patch", _) => Some(json!({"description": "Other."})),
+                ("put", _) => Some(json!({"audience": "mine", "name": "Mine"})),
+                _ => None,
+            };
+        }
         Some(match (method, template.rsplit('/').next().unwrap()) {
             // What a writing token holds itself.
             ("post", "tokens") => {
                 json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]})
             }
             ("post", "verify") => json!({"token": self.subject}),
+            ("post", "bulk") => json!({"action": "disable", "ids": [self.token[0]]}),
+            ("post", "clone") => json!({"name": "copy"}),
+            // The secret that is presented here is needed once more.
+            ("post", "rotate") => json!({"grace_s": 3_600}),
+            ("patch", "{id}") if template.contains("/tokens/") => json!({"name": "changed"}),
             ("post", "workspaces") => {
                 json!({"name": format!("W {number}"), "slug": format!("w-{number}")})
             }
@@ -298,9 +373,24 @@ fn every_caller_may_do_exactly_what_the_table_says() {
         let (method, template, ..) = row;
         for caller in &callers {
             for own in [true, false] {
+                if !own && !template.contains("{ws}") && !template.contains("{id}") {
+                    continue;
+                }
+                if template.contains("{slug}") {
+                    victims.audience();
+                    if template.contains("{name}") {
+                        victims.scope();
+                    }
+                }
                 let path = victims.path(template, own);
                 let mut request = instance.request(&caller.by, &method.to_uppercase(), &path);
-                if let Some(body) = victims.body(method, template) {
+                if template.ends_with("/import") {
+                    // A digest that nobody has imported yet.
+                    let digest = format!("{cells:064x}");
+                    let row = json!({"digest": digest, "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
+                    request =
+                        request.header("content-type", "application/jsonl").body(row.to_string());
+                } else if let Some(body) = victims.body(method, template) {
                     request = request.json(&body);
                 }
                 let answer = request.send();
@@ -315,7 +405,11 @@ fn every_caller_may_do_exactly_what_the_table_says() {
                     ));
                 }
                 let makes = template.ends_with('s') && !template.ends_with("tokens");
-                if answer.status < 300 && (*method == "delete" || (*method == "post" && makes)) {
+                let ends = ["expire", "disable", "bulk", "rotate"];
+                let changes = *method == "delete"
+                    || (*method == "post"
+                        && (makes || ends.iter().any(|end| template.ends_with(end))));
+                if answer.status < 300 && changes {
                     victims.replace();
                 }
             }
@@ -337,7 +431,12 @@ fn table_and_document_and_routes_are_the_same() {
         if path == "/auth/forward" {
             continue;
         }
-        let real = path.replace("{ws}", WORKSPACE).replace("{id}", "x").replace("{user}", "x");
+        let real = path
+            .replace("{ws}", WORKSPACE)
+            .replace("{id}", "x")
+            .replace("{user}", "x")
+            .replace("{slug}", "default")
+            .replace("{name}", "rivers:run");
         let answer = server.request("TRACE", &real).send().expect(405);
         let allowed: BTreeSet<String> = answer
             .header("allow")

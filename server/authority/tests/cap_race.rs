@@ -62,7 +62,7 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
             }
         }
         assert_eq!(made.len(), 1, "round {round}");
-        world.authority.tokens().delete(&ada, made[0]).await.unwrap();
+        world.authority.tokens().delete(&ada, made[0], None).await.unwrap();
     }
     world.pool.close().await;
 }

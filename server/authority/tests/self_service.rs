@@ -59,13 +59,13 @@ async fn member_in_self_service_manages_own_tokens_and_finds_no_others(pool: PgP
     assert_eq!(names(&world, &member).await, ["own"]);
     assert_eq!(tokens.show(&member, own.id).await.unwrap().id, own.id);
     assert_eq!(code(tokens.show(&member, others.id).await), ProblemCode::NotFound);
-    assert_eq!(code(tokens.delete(&member, others.id).await), ProblemCode::NotFound);
+    assert_eq!(code(tokens.delete(&member, others.id, None).await), ProblemCode::NotFound);
     let for_ada = TokenDraft { user: Some(support::OWNER.into()), ..draft(&["rivers:read"]) };
     assert_eq!(code(tokens.create(&member, &home, for_ada).await), ProblemCode::ValidationFailed);
     // Who was given the token counts, not who made it.
     let given = TokenDraft { user: Some("bmember@example.com".into()), ..draft(&["rivers:read"]) };
     let given = world.mint(&world.owner().await, "workspace-1", given).await.token;
-    tokens.delete(&member, given.id).await.unwrap();
+    tokens.delete(&member, given.id, None).await.unwrap();
     set_self_service(&world, false).await;
     assert_eq!(code(tokens.show(&member, own.id).await), ProblemCode::NotFound);
 }
@@ -90,14 +90,14 @@ async fn token_of_a_member_reaches_the_members_own_tokens(pool: PgPool) {
     assert_eq!(seen, ["tokens:read", "tokens:write"]);
     assert_eq!(code(tokens.show(&reader_ctx, others.id).await), ProblemCode::NotFound);
     assert_eq!(
-        code(tokens.delete(&reader_ctx, writer.token.id).await),
+        code(tokens.delete(&reader_ctx, writer.token.id, None).await),
         ProblemCode::InsufficientScope
     );
     let writer_ctx = world.bearer(&writer).await;
     let child = world.mint(&writer_ctx, "workspace-1", draft(&["rivers:read"])).await.token;
     assert_eq!(child.user.name, "bmember");
-    tokens.delete(&writer_ctx, child.id).await.unwrap();
-    assert_eq!(code(tokens.delete(&writer_ctx, others.id).await), ProblemCode::NotFound);
+    tokens.delete(&writer_ctx, child.id, None).await.unwrap();
+    assert_eq!(code(tokens.delete(&writer_ctx, others.id, None).await), ProblemCode::NotFound);
 }
 
 #[sqlx::test(migrations = false)]
@@ -110,7 +110,7 @@ async fn viewer_reads_all_tokens_and_members_and_changes_nothing(pool: PgPool) {
     assert_eq!(names(&world, &viewer).await, ["ci"]);
     let tokens = world.authority.tokens();
     tokens.show(&viewer, token.id).await.unwrap();
-    assert_eq!(code(tokens.delete(&viewer, token.id).await), ProblemCode::Forbidden);
+    assert_eq!(code(tokens.delete(&viewer, token.id, None).await), ProblemCode::Forbidden);
     assert_eq!(
         code(tokens.create(&viewer, &home, draft(&["rivers:read"])).await),
         ProblemCode::Forbidden

@@ -35,7 +35,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
 #[derive(Debug, clap::Args)]
 struct Rows {
     /// The workspace [default: all, and what belongs to none]
-    #[arg(long, value_parser = super::token::slug)]
+    #[arg(long, value_parser = crate::cli::slug)]
     workspace: Option<Slug>,
     /// Only this action, or all that begin with it: token.create, token
     #[arg(long)]

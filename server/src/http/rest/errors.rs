@@ -45,39 +45,21 @@ pub(crate) struct RemoveErrors;
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
-/// Errors of an operation that takes a body and changes something that has a version.
-pub(crate) struct ChangeErrors;
-
-/// Errors of an operation that removes something that has a version.
-pub(crate) struct RemoveErrors;
-
-impl IntoResponses for ChangeErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
-    }
-}
-
-impl IntoResponses for RemoveErrors {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 500, 503])
-    }
-}
-
 impl IntoResponses for SelfErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 500, 503])
+        references(&[400, 401, 403, 429, 500, 503])
     }
 }
 
 impl IntoResponses for ReadErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 500, 503])
+        references(&[400, 401, 403, 404, 429, 500, 503])
     }
 }
 
 impl IntoResponses for QueryErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 422, 500, 503])
+        references(&[400, 401, 403, 404, 422, 429, 500, 503])
     }
 }
 
@@ -89,37 +71,37 @@ impl IntoResponses for AskErrors {
 
 impl IntoResponses for SwitchErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 412, 500, 503])
+        references(&[400, 401, 403, 404, 412, 429, 500, 503])
     }
 }
 
 impl IntoResponses for RevealErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 500, 503])
+        references(&[400, 401, 403, 404, 409, 412, 429, 500, 503])
     }
 }
 
 impl IntoResponses for BulkErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 413, 415, 422, 500, 503])
+        references(&[400, 401, 403, 404, 413, 415, 422, 429, 500, 503])
     }
 }
 
 impl IntoResponses for ChangeErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503])
+        references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503])
     }
 }
 
 impl IntoResponses for RemoveErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 500, 503])
+        references(&[400, 401, 403, 404, 409, 412, 429, 500, 503])
     }
 }
 
 impl IntoResponses for WriteErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 413, 415, 422, 500, 503])
+        references(&[400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503])
     }
 }
 
@@ -146,6 +128,9 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             "The body must be JSON, sent with the header \"Content-Type: application/json\"."),
         (422, "Some values cannot be used; `errors` says which and why.",
             ProblemCode::ValidationFailed, "name must not be empty."),
+        (429, "More calls than one caller may make. `Retry-After` says when there is room again.",
+            ProblemCode::RateLimited,
+            "You may make 600 calls a minute. Nothing was changed; try again in 3 s."),
         (500, "A fault of Tessera's own; the server's log has the cause under `request_id`.",
             ProblemCode::Internal,
             "Something went wrong in Tessera. The server's log has the cause under this request's id."),
@@ -190,7 +175,7 @@ fn response(status: u16, description: &str, problem: Problem) -> Response {
             header("`Bearer realm=\"tessera\"` with `error` and, for a missing scope, `scope` (RFC 6750).", text),
         );
     }
-    if status == 503 {
+    if matches!(status, 429 | 503) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).build();
         response = response.header("Retry-After", header("Seconds.", seconds));
     }
