@@ -457,3 +457,97 @@ async fn rotation_without_its_audit_row_does_not_happen(pool: PgPool) {
     assert_eq!(code(outcome), ProblemCode::Internal);
     assert_eq!(decide(&world, minted.secret.expose()).await, DecisionCode::Valid);
 }
+
+#[sqlx::test(migrations = false)]
+async fn first_use_by_many_at_once_ends_the_grace_once(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let minted = world.token("default", &["rivers:read"]).await;
+    let (_, newer) = rotate(&world, minted.token.id, until_first_use()).await;
+    let uses = (0..16).map(|_| {
+        let (authority, newer, ctx) = (world.authority.clone(), newer.clone(), world.anonymous());
+        tokio::spawn(async move {
+            let verification = authority.verification();
+            verification.decide(&ctx, &newer, &Demand::default()).await.unwrap().code
+        })
+    });
+    for answer in uses.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap(), DecisionCode::Valid);
+    }
+    assert_eq!(decide(&world, minted.secret.expose()).await, DecisionCode::Expired);
+    let told = actions(&world).await;
+    assert_eq!(told.iter().filter(|action| *action == "token.grace_end").count(), 1);
+}
+
+#[sqlx::test(migrations = false)]
+async fn any_mix_of_changes_at_once_keeps_the_invariants(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world
+        .execute(
+            "INSERT INTO policies (id, unique_names, max_ttl_s, on_reuse, updated_at)
+             VALUES (gen_random_uuid(), true, 8640000, 'disable', now())",
+        )
+        .await;
+    let minted = world.token("default", &["rivers:write"]).await;
+    let (id, ada) = (minted.token.id, world.owner().await);
+    let first = minted.secret.expose().to_owned();
+    let workers: Vec<_> = (0..8_usize)
+        .map(|worker| {
+            let (authority, ada, nobody) =
+                (world.authority.clone(), ada.clone(), world.anonymous());
+            let mut known = vec![first.clone()];
+            tokio::spawn(async move {
+                let (tokens, verification) = (authority.tokens(), authority.verification());
+                for round in 0..16_usize {
+                    // Each worker walks through the operations in a step of its own.
+                    let outcome = match (round * (2 * worker + 1) + worker) % 8 {
+                        0 => tokens.rotate(&ada, id, None, grace(3_600)).await.map(|minted| {
+                            known.push(minted.secret.expose().to_owned());
+                        }),
+                        1 => tokens.rotate(&ada, id, None, until_first_use()).await.map(|minted| {
+                            known.push(minted.secret.expose().to_owned());
+                        }),
+                        2 => tokens.enable(&ada, id, None).await.map(drop),
+                        3 => tokens.disable(&ada, id, None).await.map(drop),
+                        4 => tokens.end_grace(&ada, id, None).await.map(drop),
+                        5 => {
+                            let name = Some(format!("name {worker} {round}"));
+                            let expiry = Some(expiry::parse("1d"));
+                            let patch = TokenPatch { name, expiry, ..TokenPatch::default() };
+                            tokens.update(&ada, id, None, patch).await.map(drop)
+                        }
+                        6 => tokens.expire(&ada, id, None).await.map(drop),
+                        _ => {
+                            let text = &known[round % known.len()];
+                            verification.decide(&nobody, text, &Demand::default()).await.map(drop)
+                        }
+                    };
+                    outcome.unwrap();
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let (current, works, beyond): (i64, i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE current),
+                count(*) FILTER (WHERE NOT current AND s.expires_at > $2),
+                count(*) FILTER (WHERE NOT current AND s.expires_at > $2 AND s.expires_at > t.expires_at)
+           FROM token_secrets s JOIN tokens t ON t.id = s.token_id WHERE t.id = $1",
+    )
+    .bind(id.0)
+    .bind(START)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!((current, beyond), (1, 0), "one current secret; none outlives its token");
+    assert!(works <= 1, "at most one older secret works: {works}");
+    let changes: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM audit_events WHERE subject_id = $1 AND action <> 'token.create'",
+    )
+    .bind(id.0)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(show(&world, id).await.version, changes + 1, "one row for each version");
+}
