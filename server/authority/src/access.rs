@@ -31,11 +31,6 @@ impl Tenant {
         self.0
     }
 
-    /// A workspace that the caller was found to see.
-    pub(crate) const fn of(standing: &Standing) -> Self {
-        Self(standing.workspace.id)
-    }
-
     /// A token's own workspace, for what every token may do with itself.
     pub(crate) const fn of_own_token(facts: &Facts) -> Self {
         Self(facts.workspace_id)
@@ -209,6 +204,12 @@ pub(crate) async fn authorise_token(
     let access = admit(ctx, standing, permissions, permission, "token")?;
     let only_own = !all.allows(permission);
     Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
+}
+
+/// What the caller is in a workspace that they see; `None` when they do not.
+pub(crate) fn visible(ctx: &OpContext, standing: Standing) -> Option<Access> {
+    let permissions = permissions(ctx, &standing);
+    admit(ctx, standing, permissions, Permission::WorkspaceRead, "workspace").ok()
 }
 
 fn admit(
