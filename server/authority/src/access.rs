@@ -31,11 +31,6 @@ impl Tenant {
         self.0
     }
 
-    /// A workspace that the caller was found to see.
-    pub(crate) const fn of(standing: &Standing) -> Self {
-        Self(standing.workspace.id)
-    }
-
     /// A token's own workspace, for what every token may do with itself.
     pub(crate) const fn of_own_token(facts: &Facts) -> Self {
         Self(facts.workspace_id)
@@ -238,6 +233,12 @@ pub(crate) async fn of_facts(
         grants: Grants::Patterns(Vec::new()),
         own: None,
     }))
+}
+
+/// What the caller is in a workspace that they see; `None` when they do not.
+pub(crate) fn visible(ctx: &OpContext, standing: Standing) -> Option<Access> {
+    let permissions = permissions(ctx, &standing);
+    admit(ctx, standing, permissions, Permission::WorkspaceRead, "workspace").ok()
 }
 
 fn admit(

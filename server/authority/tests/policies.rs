@@ -56,7 +56,10 @@ async fn changed_policy_shows_both_levels_and_where_each_rule_comes_from(pool: P
     // What somebody saw is not what is there any more.
     let outcome = policies.change(&ada, &home(), own.clone(), Some(0)).await;
     assert_eq!(code(outcome), ProblemCode::PreconditionFailed);
-    assert_eq!(policies.change(&ada, &home(), own, Some(1)).await.unwrap().version, 2);
+    let same = policies.change(&ada, &home(), own.clone(), Some(1)).await.unwrap();
+    assert_eq!(same.version, 1, "nothing was changed");
+    let other = PolicyRules { prefix: Some("b".into()), ..own };
+    assert_eq!(policies.change(&ada, &home(), other, Some(1)).await.unwrap().version, 2);
     let events = world.authority.audit().recent(&ada, &slug("workspace-1"), 9).await.unwrap();
     assert_eq!(
         (events[0].action.as_str(), events[0].subject.as_str()),
@@ -76,7 +79,7 @@ async fn two_changes_at_a_time_from_one_version_are_one_change(pool: PgPool) {
     let ada = world.owner().await;
     let policies = world.authority.policies();
     for level in [home(), PolicyLevel::Instance] {
-        let rules = PolicyRules::default();
+        let rules = PolicyRules { max_tokens: Some(9), ..PolicyRules::default() };
         let (one, two) = tokio::join!(
             policies.change(&ada, &level, rules.clone(), Some(0)),
             policies.change(&ada, &level, rules.clone(), Some(0)),
@@ -156,7 +159,9 @@ async fn preview_counts_what_would_not_fit_and_changes_nothing(pool: PgPool) {
     assert_eq!(count(Misfit::NameUnmatched), 1);
     assert_eq!(count(Misfit::Recoverable), 1);
     assert_eq!((preview.unfit, preview.above_cap, preview.tokens.len()), (3, 3, 3));
-    assert_eq!(preview.tokens[0].reasons, [Misfit::NameRepeats]);
+    let of = |name: &str| preview.tokens.iter().find(|token| token.name == name).unwrap();
+    assert_eq!(of("ci").reasons, [Misfit::NameRepeats]);
+    assert_eq!(of("build-1").reasons, [Misfit::TooLong, Misfit::Recoverable]);
     assert!(
         preview.changed.contains(&Rule::Prefix) && !preview.changed.contains(&Rule::SelfService)
     );

@@ -229,6 +229,7 @@ async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<
         .bind(owner)
         .bind(&query.audience)
         .bind(&query.scope)
+        .bind(None::<Uuid>)
         .fetch_all(&mut *connection)
         .await
         .unwrap()

@@ -12,7 +12,8 @@ use crate::{
 };
 
 impl Policies<'_> {
-    /// Puts rules in place of all that the level sets. The tokens that are there go on as they are.
+    /// Puts rules in place of all that the level sets; the rules that it sets already write nothing.
+    /// The tokens that are there go on as they are.
     ///
     /// # Errors
     /// `Invalid` with the rules' names as fields; `PreconditionFailed` when the level's version is
@@ -37,6 +38,9 @@ impl Policies<'_> {
             return Err(ServiceError::PreconditionFailed);
         }
         let before = opened.own().rules.clone();
+        if before == rules {
+            return Ok(view(&opened));
+        }
         let tenant = opened.tenant();
         let id = self.inner.uuid(ctx.now);
         store::replace(&mut transaction, id, tenant, &rules, ctx.now).await?;

@@ -31,7 +31,7 @@ pub struct ChangedUser {
 }
 
 impl Users<'_> {
-    /// Changes a user. Who is disabled is signed out, and the user's tokens are refused at once.
+    /// Changes a user; a change to what is there already writes nothing. Who is disabled is signed out, and the user's tokens are refused at once.
     ///
     /// # Errors
     /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` when an owner is concerned and
@@ -55,11 +55,15 @@ impl Users<'_> {
         let role = wanted.instance_role.unwrap_or(user.instance_role);
         let enabled = wanted.enabled.unwrap_or(user.enabled);
         check_owner(ctx, &[user.instance_role, role])?;
+        let name = name.as_ref().map_or(user.summary.name.as_str(), AsRef::as_ref);
+        let current = (user.summary.name.as_str(), user.instance_role, user.enabled);
+        if (name, role, enabled) == current {
+            return Ok(ChangedUser { user, stopped_tokens: 0 });
+        }
         check_kind(user.kind, role)?;
         let stays_owner = role == InstanceRole::Owner && enabled;
         check_last_owner(&mut transaction, &user, stays_owner).await?;
         let acting = store::acting_tokens(&mut transaction, id).await?;
-        let name = name.as_ref().map_or(user.summary.name.as_str(), AsRef::as_ref);
         if !store::update(&mut transaction, id, name, role, enabled, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
         }

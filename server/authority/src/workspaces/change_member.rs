@@ -46,7 +46,7 @@ pub struct ChangedMember {
 }
 
 impl Workspaces<'_> {
-    /// Changes a member. Tokens that act as the member are bound by it from then on.
+    /// Changes a member; a change to what is there already writes nothing. Tokens that act as the member are bound by it from then on.
     ///
     /// # Errors
     /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`.
@@ -74,9 +74,10 @@ impl Workspaces<'_> {
         }
         let role = wanted.role.unwrap_or(before.role);
         let grants = new_grants.unwrap_or_else(|| before.grants.clone());
-        if (role, &grants) != (before.role, &before.grants) {
-            check_within(ctx, &access, role, grants.as_deref())?;
+        if (role, &grants) == (before.role, &before.grants) {
+            return Ok(before);
         }
+        check_within(ctx, &access, role, grants.as_deref())?;
         store::update_member(&mut transaction, access.tenant(), user, role, grants.as_deref())
             .await?;
         insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;

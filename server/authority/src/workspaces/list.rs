@@ -5,7 +5,7 @@ use domain::{access::Permission, workspace::WorkspaceCard};
 use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
-    access::{self, Tenant},
+    access::{self, Access, Tenant},
     store::workspaces as store,
 };
 
@@ -14,24 +14,20 @@ impl Workspaces<'_> {
     pub async fn list(&self, ctx: &OpContext) -> Result<Vec<WorkspaceCard>, ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;
-        let mut seen = Vec::new();
-        for standing in store::standings(&mut connection, ctx.user_id()).await? {
-            let permissions = access::permissions(ctx, &standing);
-            if permissions.allows(Permission::WorkspaceRead) {
-                seen.push((standing, permissions));
-            }
-        }
+        let standings = store::standings(&mut connection, ctx.user_id()).await?;
+        let seen: Vec<Access> =
+            standings.into_iter().filter_map(|standing| access::visible(ctx, standing)).collect();
         let counted: Vec<Tenant> = seen
             .iter()
-            .filter(|(_, permissions)| permissions.allows(Permission::TokensRead))
-            .map(|(standing, _)| Tenant::of(standing))
+            .filter(|access| access.permissions.allows(Permission::TokensRead))
+            .map(Access::tenant)
             .collect();
         let mut counts = store::counts(&mut connection, &counted, ctx.now).await?;
-        let cards = seen.into_iter().map(|(standing, permissions)| WorkspaceCard {
-            counts: counts.remove(&standing.workspace.id).unwrap_or_default(),
-            role: standing.role,
-            may_manage_tokens: permissions.allows(Permission::TokensWrite),
-            workspace: standing.workspace,
+        let cards = seen.into_iter().map(|access| WorkspaceCard {
+            counts: counts.remove(&access.workspace.id).unwrap_or_default(),
+            role: access.role,
+            may_manage_tokens: access.permissions.allows(Permission::TokensWrite),
+            workspace: access.workspace,
         });
         Ok(cards.collect())
     }

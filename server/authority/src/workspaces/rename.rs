@@ -35,6 +35,10 @@ impl Workspaces<'_> {
         if expected.is_some_and(|expected| expected != version) {
             return Err(ServiceError::PreconditionFailed);
         }
+        if name == access.workspace.name && version == access.workspace.version {
+            transaction.rollback().await?;
+            return self.show(ctx, slug).await;
+        }
         store::rename(&mut transaction, access.tenant(), &name, ctx.now).await?;
         let change = Change {
             workspace: Some(access.workspace.id),

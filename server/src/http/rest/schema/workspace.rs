@@ -57,7 +57,7 @@ pub(crate) struct WorkspaceBody {
     /// The caller's role in it; null for administrators of the instance who are no members.
     #[schema(example = "admin")]
     role: Option<&'static str>,
-    /// Whether the caller may make and delete tokens in it.
+    /// Whether the caller manages all of its tokens; members in self-service manage their own.
     may_manage_tokens: bool,
     /// How many tokens it has.
     counts: CountsBody,
