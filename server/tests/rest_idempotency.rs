@@ -75,6 +75,18 @@ fn refusal_is_repeated_under_the_id_of_its_request() {
 }
 
 #[test]
+fn failure_of_the_server_is_not_kept() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    instance.sql("ALTER TABLE audit_heads ADD CONSTRAINT full_disk CHECK (seq < 0) NOT VALID");
+    problem(&instance.attempt(&manager, "k", &draft("once")), 500, "internal");
+    instance.sql("ALTER TABLE audit_heads DROP CONSTRAINT full_disk");
+    let answer = instance.attempt(&manager, "k", &draft("once")).expect(201);
+    assert_eq!(answer.header("idempotency-replayed"), None);
+    assert_eq!(instance.names(), ["once", "manager"]);
+}
+
+#[test]
 fn one_request_64_times_at_once_makes_one_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());

@@ -331,6 +331,7 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
     use serde_json::json;
     use time::{Duration, macros::datetime};
 
@@ -544,6 +545,27 @@ mod tests {
                 tampered += 1;
             }
         }
+    }
+
+    #[test]
+    fn chain_goes_on_with_a_newer_key_and_needs_the_older_one() {
+        let old = Keys::generate(&SystemEntropy);
+        let (whole, chains) = log(&old, [2, 2, 2]);
+        let newer = Keys::generate(&SystemEntropy).to_toml();
+        let newer = newer.expose_secret().replace("version = 1\n", "version = 2\n");
+        let both = format!("{}{newer}", old.to_toml().expose_secret());
+        let (both, newer) = (Keys::from_toml(&both).unwrap(), Keys::from_toml(&newer).unwrap());
+        let mut log = whole;
+        let event = event(100, None);
+        let (link, head) = event.after(&both, &log.heads[0]).unwrap();
+        assert_eq!((link.key_version, head.key_version), (2, 2));
+        log.rows.push(ChainedEvent { event, link: Some(link) });
+        log.heads[0] = head;
+        assert_eq!(verify(&both, &log, &chains), []);
+        let lost = verify(&newer, &log, &chains);
+        let unknown = Damage::UnknownKey { chain: INSTANCE, version: 1, from: 1, to: 2 };
+        assert_eq!(lost[0], unknown);
+        assert!(lost.iter().all(|damage| matches!(damage, Damage::UnknownKey { version: 1, .. })));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod list;
 mod show;
+mod usage;
 
 use clap::Subcommand;
 use domain::{ids::TokenId, names::Slug};
@@ -23,6 +24,8 @@ pub(super) enum Command {
     List(list::Args),
     /// Show a token, never its secret
     Show(show::Args),
+    /// Show how often a token was presented
+    Usage(usage::Args),
     /// Delete a token for good: it can never be used again
     Delete(delete::Args),
     /// Import tokens that another system holds as SHA-256 digests
@@ -36,6 +39,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::Create(arguments) => create::run(arguments, config).await,
         Command::List(arguments) => list::run(arguments, config).await,
         Command::Show(arguments) => show::run(arguments, config).await,
+        Command::Usage(arguments) => usage::run(arguments, config).await,
         Command::Delete(arguments) => delete::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Export(arguments) => export::run(arguments, config).await,
