@@ -9,9 +9,9 @@
 mod rest_support;
 mod support;
 
-use std::thread;
+use std::{io::Write as _, net::TcpStream, thread};
 
-use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
+use rest_support::{By, Instance, OWNER, Sql, WORKSPACE, draft, fields, problem, tokens_of};
 use serde_json::json;
 use support::Answer;
 
@@ -72,6 +72,53 @@ fn refusal_is_repeated_under_the_id_of_its_request() {
     let again = problem(&answer, 422, "validation_failed");
     assert_eq!(answer.header("idempotency-replayed"), Some("true"));
     assert_eq!(first["errors"], again["errors"]);
+}
+
+#[test]
+fn caller_who_hangs_up_finds_the_answer_later() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    // The log cannot be written for now: the request gets no answer.
+    let mut hold = Sql::on(&instance.server);
+    hold.run("BEGIN; LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE");
+    let body = draft("once").to_string();
+    let mut stream = TcpStream::connect(instance.server.address()).unwrap();
+    write!(
+        stream,
+        "POST {} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\nidempotency-key: k\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        tokens_of(WORKSPACE),
+        instance.server.address(),
+        instance.manager,
+        body.len(),
+    )
+    .unwrap();
+    let mut look = Sql::on(&instance.server);
+    support::wait::until("the claim", || {
+        (look.number("SELECT count(*) FROM idempotency_keys") == 1).then_some(())
+    });
+    drop(stream);
+    // Long enough for the server to see it.
+    (0..20).for_each(|_| drop(instance.server.get("/healthz")));
+    hold.run("COMMIT");
+    let answer = support::wait::until("the answer", || {
+        Some(instance.attempt(&manager, "k", &draft("once"))).filter(|answer| answer.status != 409)
+    });
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
+    assert_eq!(instance.names(), ["once", "manager"]);
+}
+
+#[test]
+fn failure_of_the_server_is_not_kept() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    instance.sql("ALTER TABLE audit_heads ADD CONSTRAINT full_disk CHECK (seq < 0) NOT VALID");
+    problem(&instance.attempt(&manager, "k", &draft("once")), 500, "internal");
+    instance.sql("ALTER TABLE audit_heads DROP CONSTRAINT full_disk");
+    let answer = instance.attempt(&manager, "k", &draft("once")).expect(201);
+    assert_eq!(answer.header("idempotency-replayed"), None);
+    assert_eq!(instance.names(), ["once", "manager"]);
 }
 
 #[test]

@@ -149,11 +149,17 @@ fn uses_are_counted_and_told_with_address_and_agent() {
         Some(usage()).filter(|usage| usage["refused_total"] == 1)
     });
     assert_eq!(counted["allowed_total"], 2);
+    let last = support::wait::until("the last use", || {
+        Some(usage()["last"].clone()).filter(Value::is_object)
+    });
+    assert_eq!((&last["ip"], &last["agent"]), (&json!("127.0.0.1"), &json!("probe/1")));
     let never = instance
         .managing("GET", &format!("{}?never_used=true", tokens_of(WORKSPACE)))
         .send()
         .json();
     assert_eq!(never["items"], json!([]));
+    let table = instance.server.run(&["token", "usage", id]);
+    assert!(table.stdout.starts_with("HOUR") && table.stderr.contains("probe/1"), "{table:?}");
     let refused = instance.managing("GET", &format!("/api/v1/tokens/{id}/usage?hours=721")).send();
     problem(&refused, 422, "validation_failed");
 }

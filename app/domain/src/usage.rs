@@ -1,5 +1,7 @@
 //! How often a token was presented, hour by hour.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -9,6 +11,18 @@ use crate::ids::TokenId;
 pub const HOURS_DEFAULT: u16 = 24;
 /// Most hours that are told: 30 days.
 pub const HOURS_MAX: u16 = 720;
+
+/// A use that was allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    /// When, to the minute.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The caller's address.
+    pub ip: Option<IpAddr>,
+    /// What the caller's program called itself.
+    pub agent: Option<String>,
+}
 
 /// A token's counts, one number for each hour, ready to be drawn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,13 +36,15 @@ pub struct TokenUsage {
     pub allowed: Vec<i64>,
     /// How often it was refused, the oldest hour first.
     pub refused: Vec<i64>,
+    /// Its last use; `None` when it was never used.
+    pub last: Option<LastUse>,
 }
 
 impl TokenUsage {
     /// So many hours without use.
     pub fn none(token_id: TokenId, from: OffsetDateTime, hours: u16) -> Self {
         let zeroes = vec![0; usize::from(hours)];
-        Self { token_id, from, allowed: zeroes.clone(), refused: zeroes }
+        Self { token_id, from, allowed: zeroes.clone(), refused: zeroes, last: None }
     }
 
     /// Adds to an hour; one outside of the time that is told is left out.

@@ -340,6 +340,16 @@ async fn log_is_read_by_who_may_with_filters_and_pages(pool: PgPool) {
         assert_eq!(status(audit.list(&ctx, &AuditScope::Instance, &all).await), instance, "{name}");
         assert_eq!(audit.verify(&ctx, &[]).await.unwrap_err().code(), ProblemCode::Forbidden);
     }
+    // A token reads the log of its own workspace, if it has the scope for it.
+    let reader = world.bearer(&world.token("tessera", &["audit:read"]).await).await;
+    assert_eq!(audit.list(&reader, &home, &all).await.unwrap().items.len(), 10);
+    let elsewhere = AuditScope::Workspace(slug("other"));
+    let code = async |scope| audit.list(&reader, scope, &all).await.unwrap_err().code();
+    assert_eq!(code(&elsewhere).await, ProblemCode::NotFound);
+    assert_eq!(code(&AuditScope::Instance).await, ProblemCode::Forbidden);
+    let other = world.bearer(&world.token("tessera", &["tokens:write"]).await).await;
+    let refused = audit.list(&other, &home, &all).await.unwrap_err().code();
+    assert_eq!(refused, ProblemCode::InsufficientScope);
     world.execute("UPDATE users SET instance_role = 'auditor' WHERE name = 'stranger'").await;
     let auditor = world.signed_in("stranger@example.com").await;
     let everything = audit.list(&auditor, &AuditScope::Instance, &all).await.unwrap().items;
@@ -356,7 +366,7 @@ async fn log_is_read_by_who_may_with_filters_and_pages(pool: PgPool) {
             break;
         }
     }
-    assert_eq!(seen.len(), 8);
+    assert_eq!(seen.len(), 10);
     assert!(seen.is_sorted_by(|one, other| one > other));
     let count = async |query: AuditQuery| {
         let query = AuditQuery { limit: 100, ..query };
@@ -365,19 +375,19 @@ async fn log_is_read_by_who_may_with_filters_and_pages(pool: PgPool) {
     let subject = everything.iter().find(|row| row.action == "token.create").unwrap();
     let text = |text: &str| Some(text.to_owned());
     let none = AuditQuery::default;
-    assert_eq!(count(AuditQuery { action: text("token.create"), ..none() }).await, 8);
+    assert_eq!(count(AuditQuery { action: text("token.create"), ..none() }).await, 10);
     assert_eq!(count(AuditQuery { action: text("token.cre"), ..none() }).await, 0);
-    assert_eq!(count(AuditQuery { actor: text("ADA"), ..none() }).await, 8);
+    assert_eq!(count(AuditQuery { actor: text("ADA"), ..none() }).await, 10);
     assert_eq!(
         count(AuditQuery { actor: subject.actor_id.map(|id| id.to_string()), ..none() }).await,
-        8
+        10
     );
     assert_eq!(
         count(AuditQuery { subject: subject.subject_id.map(|id| id.to_string()), ..none() }).await,
         1
     );
     assert_eq!(count(AuditQuery { subject: text("%"), ..none() }).await, 0);
-    assert_eq!(count(AuditQuery { since: Some(support::START), ..none() }).await, 9);
+    assert_eq!(count(AuditQuery { since: Some(support::START), ..none() }).await, 11);
     assert_eq!(count(AuditQuery { until: Some(support::START), ..none() }).await, 0);
     let bad = AuditQuery { cursor: text("x"), limit: 1, ..none() };
     assert!(matches!(audit.list(&auditor, &home, &bad).await, Err(ServiceError::Invalid(_))));

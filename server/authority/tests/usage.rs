@@ -14,7 +14,7 @@ use domain::{
     decision::{DecisionCode, Demand},
     token_query::{TokenQuery, TokenSort},
 };
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, PgPool};
 use support::{World, demand, draft, slug};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
@@ -49,20 +49,15 @@ async fn uses_are_counted_per_hour_and_the_last_one_is_told(pool: PgPool) {
     let usage = tokens.usage(&ada, id, 3).await.unwrap();
     assert_eq!((usage.allowed, usage.refused), (vec![3, 0, 2], vec![1, 0, 0]));
     assert_eq!(usage.from, support::START);
+    let last = usage.last.unwrap();
+    assert_eq!(last.at, support::START + Duration::hours(2));
+    assert_eq!(last.ip, world.anonymous().client_ip);
+    let agent = last.agent.unwrap();
+    assert!(agent.starts_with("newé") && agent.chars().count() == 256);
     assert_eq!(tokens.usage(&ada, id, 1).await.unwrap().allowed, [2]);
     for hours in [0, 721] {
         assert!(matches!(tokens.usage(&ada, id, hours).await, Err(ServiceError::Invalid(_))));
     }
-    let row =
-        sqlx::query("SELECT last_used_at, last_used_ip, last_used_agent FROM tokens WHERE id = $1")
-            .bind(id.0)
-            .fetch_one(&world.pool)
-            .await
-            .unwrap();
-    assert_eq!(row.get::<OffsetDateTime, _>(0), support::START + Duration::hours(2));
-    assert_eq!(row.get::<&str, _>(1), "192.0.2.1");
-    let agent: &str = row.get(2);
-    assert!(agent.starts_with("newé") && agent.chars().count() == 256);
     let stranger = world.person("stranger", None).await;
     assert_eq!(tokens.usage(&stranger, id, 3).await.unwrap_err().code().status(), 404);
     world.pass(Duration::days(91));

@@ -3,7 +3,8 @@
 //! A handler that makes something takes [`Repeatable`] and hands its work over:
 //!
 //! ```ignore
-//! repeatable.once(&state, &context, |operation| rotate(state.clone(), context.clone(), id, body, operation)).await
+//! let (authority, of) = (state.authority.clone(), context.clone());
+//! repeatable.once(&authority, &of, |operation| rotate(state, context, id, body, operation)).await
 //! ```
 //!
 //! Without the header the work is done as ever. With it the first request does the work and the others

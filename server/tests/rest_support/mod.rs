@@ -135,7 +135,21 @@ impl Instance {
     /// Runs SQL on the server's own database.
     #[track_caller]
     pub fn sql(&self, script: &str) {
-        let pid = fs::read_to_string(self.server.data_dir().join("postgres/postmaster.pid"))
+        Sql::on(&self.server).run(script);
+    }
+}
+
+/// A connection to the server's own database.
+pub struct Sql {
+    runtime: tokio::runtime::Runtime,
+    connection: PgConnection,
+}
+
+impl Sql {
+    /// Connects.
+    #[track_caller]
+    pub fn on(server: &Server) -> Self {
+        let pid = fs::read_to_string(server.data_dir().join("postgres/postmaster.pid"))
             .expect("the database runs");
         // Line 5 is the folder of the socket (PostgreSQL's src/include/utils/pidfile.h).
         let socket = pid.lines().nth(4).expect("the database listens").to_owned();
@@ -145,14 +159,23 @@ impl Instance {
             .database("tessera");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let mut connection = PgConnection::connect_with(&options).await.expect("it lets us in");
-            sqlx::raw_sql(AssertSqlSafe(script))
-                .execute(&mut connection)
-                .await
-                .expect("the script runs");
-            connection.close().await.expect("it closes");
-        });
+        let connection =
+            runtime.block_on(PgConnection::connect_with(&options)).expect("it lets us in");
+        Self { runtime, connection }
+    }
+
+    /// Runs a script. A transaction that it begins stays open.
+    #[track_caller]
+    pub fn run(&mut self, script: &str) {
+        let script = sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut self.connection);
+        self.runtime.block_on(script).expect("the script runs");
+    }
+
+    /// The number that a query answers.
+    #[track_caller]
+    pub fn number(&mut self, query: &str) -> i64 {
+        let query = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection);
+        self.runtime.block_on(query).expect("the query runs")
     }
 }
 

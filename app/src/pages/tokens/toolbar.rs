@@ -119,20 +119,26 @@ pub fn Toolbar(
                     })}
                 </select>
             </div>
-            // A filter without a control of its own. Without scripts the form sends what it has.
-            {move || {
-                let all = place.with(|place| Place { never_used: false, ..place.from_start() });
-                place.with(|place| place.never_used).then(|| {
-                    let all = paths.with(|paths| paths.list(&all));
-                    view! {
-                        <input type="hidden" name="never_used" value="true"/>
-                        <a class="button" href=all>"Used ones, too"</a>
-                    }
-                })
-            }}
+            <NeverUsed place paths/>
             <button class="button hide-with-script" type="submit">"Apply"</button>
             <p class="toolbar-count" role="status">{children()}</p>
         </form>
+    }
+}
+
+/// The filter that has no control of its own: the form keeps it without scripts, and a link ends it.
+#[component]
+fn NeverUsed(place: Memo<Place>, paths: Memo<Paths>) -> impl IntoView {
+    move || {
+        let place = place.get();
+        place.never_used.then(|| {
+            let all = Place { never_used: false, ..place.from_start() };
+            let all = paths.with(|paths| paths.list(&all));
+            view! {
+                <input type="hidden" name="never_used" value="true"/>
+                <a class="button" href=all>"Used ones, too"</a>
+            }
+        })
     }
 }
 

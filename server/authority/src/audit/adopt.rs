@@ -6,7 +6,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::chain::{Head, INSTANCE, Link};
-use crate::{ServiceError, keys::Keys, store::audit_chain as store};
+use crate::{
+    ServiceError,
+    keys::Keys,
+    store::{audit_chain as store, audit_walk},
+};
 
 /// Rows of one step.
 const STEP: i64 = 1_000;
@@ -24,7 +28,7 @@ pub(crate) async fn adopt(connection: &mut PgConnection, keys: &Keys) -> Result<
     let mut heads = HashMap::from([(INSTANCE, start)]);
     let mut after = i64::MIN;
     loop {
-        let rows = store::unchained(connection, after, STEP).await?;
+        let rows = audit_walk::unchained(connection, after, STEP).await?;
         let Some(last) = rows.last() else { break };
         after = last.event.id;
         let mut links: Vec<(i64, Link)> = Vec::with_capacity(rows.len());

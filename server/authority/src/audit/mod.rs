@@ -9,6 +9,7 @@
 
 mod adopt;
 mod chain;
+mod damage;
 mod list;
 mod record;
 mod verify;
@@ -20,9 +21,9 @@ pub(crate) use self::{
     record::{Change, record},
 };
 pub use self::{
+    damage::Damage,
     list::{AuditPage, AuditQuery, AuditRecord, AuditScope, EXPORT_PAGE},
     verify::{ChainReport, KnownHead},
-    walk::Damage,
 };
 
 use domain::{access::Permission, audit::AuditEvent, names::Slug, roles::InstanceRole};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{AuditLog, Damage, reads_instance, walk::Walk};
-use crate::{OpContext, ServiceError, store::audit_chain as store};
+use crate::{OpContext, ServiceError, store::audit_walk as store};
 
 /// Rows that are read at a time.
 const STEP: i64 = 1_000;

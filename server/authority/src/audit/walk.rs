@@ -5,157 +5,18 @@
 //! tried at each other's places in the end: who was moved is told from who was changed, and a whole
 //! row between them is not blamed.
 
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::chain::{ChainedEvent, Head, Link, START};
+use super::{
+    Damage,
+    chain::{ChainedEvent, Head, Link, START},
+};
 use crate::keys::Keys;
 
 /// Spellings of the MAC before a row that are tried after damaged rows.
 const CANDIDATES: usize = 4;
 /// Rows that are tried at each other's places.
 const SUSPECTS: usize = 16;
-
-/// What is wrong with a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "damage", rename_all = "snake_case")]
-pub enum Damage {
-    /// A row is not as it was written.
-    Changed {
-        /// The chain: a workspace's id, or the nil UUID for the instance.
-        chain: Uuid,
-        /// The place in the chain.
-        seq: i64,
-        /// The row's id.
-        id: i64,
-    },
-    /// A row is at another row's place.
-    Reordered {
-        /// The chain.
-        chain: Uuid,
-        /// The place in the chain.
-        seq: i64,
-        /// The row's id.
-        id: i64,
-    },
-    /// A row that was never written by Tessera, or not here.
-    Inserted {
-        /// The chain.
-        chain: Uuid,
-        /// The place in the chain.
-        seq: i64,
-        /// The row's id.
-        id: i64,
-    },
-    /// Rows are missing.
-    Missing {
-        /// The chain.
-        chain: Uuid,
-        /// The first of them.
-        from: i64,
-        /// The last of them.
-        to: i64,
-    },
-    /// The last rows are missing.
-    TailCut {
-        /// The chain.
-        chain: Uuid,
-        /// The first of them.
-        from: i64,
-        /// The last of them.
-        to: i64,
-    },
-    /// The record of the chain's end is not as it was written.
-    HeadChanged {
-        /// The chain.
-        chain: Uuid,
-    },
-    /// The record of the chain's end is an older one than the rows.
-    HeadOld {
-        /// The chain.
-        chain: Uuid,
-        /// The end that it tells.
-        seq: i64,
-        /// The end that the rows have.
-        last: i64,
-    },
-    /// There is no record of the chain's end.
-    HeadMissing {
-        /// The chain.
-        chain: Uuid,
-    },
-    /// Rows whose key is not in the keys file: whether they are whole cannot be told.
-    UnknownKey {
-        /// The chain.
-        chain: Uuid,
-        /// The key's version.
-        version: i16,
-        /// The first of the rows; 0 when it is the record of the chain's end.
-        from: i64,
-        /// The last of the rows.
-        to: i64,
-    },
-    /// A row that is in no chain.
-    Unchained {
-        /// The row's id.
-        id: i64,
-    },
-    /// The chain is not the one whose end was kept elsewhere.
-    Rewritten {
-        /// The chain.
-        chain: Uuid,
-        /// The place that was kept.
-        seq: i64,
-    },
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rows = |from: &i64, to: &i64| {
-            if from == to { format!("row {from} is") } else { format!("rows {from} to {to} are") }
-        };
-        match self {
-            Self::Changed { chain, seq, id } => {
-                write!(formatter, "chain {chain}: row {seq} (id {id}) was changed")
-            }
-            Self::Reordered { chain, seq, id } => {
-                write!(formatter, "chain {chain}: row {seq} (id {id}) is at another row's place")
-            }
-            Self::Inserted { chain, seq, id } => {
-                write!(formatter, "chain {chain}: row {seq} (id {id}) was inserted")
-            }
-            Self::Missing { chain, from, to } => {
-                write!(formatter, "chain {chain}: {} missing", rows(from, to))
-            }
-            Self::TailCut { chain, from, to } => {
-                write!(formatter, "chain {chain}: {} missing at the end", rows(from, to))
-            }
-            Self::HeadChanged { chain } => {
-                write!(formatter, "chain {chain}: the record of its end was changed")
-            }
-            Self::HeadOld { chain, seq, last } => write!(
-                formatter,
-                "chain {chain}: the record of its end says {seq}, but there are rows up to {last}: an older one was put back"
-            ),
-            Self::HeadMissing { chain } => {
-                write!(formatter, "chain {chain}: the record of its end was removed")
-            }
-            Self::UnknownKey { chain, version, from: 0, .. } => write!(
-                formatter,
-                "chain {chain}: the record of its end needs the audit key {version}, which the keys file lacks"
-            ),
-            Self::UnknownKey { chain, version, from, to } => write!(
-                formatter,
-                "chain {chain}: rows {from} to {to} need the audit key {version}, which the keys file lacks"
-            ),
-            Self::Unchained { id } => write!(formatter, "the row with id {id} is in no chain"),
-            Self::Rewritten { chain, seq } => write!(
-                formatter,
-                "chain {chain}: row {seq} is not the one whose end was kept elsewhere"
-            ),
-        }
-    }
-}
 
 /// A row that does not fit.
 struct Suspect {
@@ -331,6 +192,7 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
     use serde_json::json;
     use time::{Duration, macros::datetime};
 
@@ -544,6 +406,27 @@ mod tests {
                 tampered += 1;
             }
         }
+    }
+
+    #[test]
+    fn chain_goes_on_with_a_newer_key_and_needs_the_older_one() {
+        let old = Keys::generate(&SystemEntropy);
+        let (whole, chains) = log(&old, [2, 2, 2]);
+        let newer = Keys::generate(&SystemEntropy).to_toml();
+        let newer = newer.expose_secret().replace("version = 1\n", "version = 2\n");
+        let both = format!("{}{newer}", old.to_toml().expose_secret());
+        let (both, newer) = (Keys::from_toml(&both).unwrap(), Keys::from_toml(&newer).unwrap());
+        let mut log = whole;
+        let event = event(100, None);
+        let (link, head) = event.after(&both, &log.heads[0]).unwrap();
+        assert_eq!((link.key_version, head.key_version), (2, 2));
+        log.rows.push(ChainedEvent { event, link: Some(link) });
+        log.heads[0] = head;
+        assert_eq!(verify(&both, &log, &chains), []);
+        let lost = verify(&newer, &log, &chains);
+        let unknown = Damage::UnknownKey { chain: INSTANCE, version: 1, from: 1, to: 2 };
+        assert_eq!(lost[0], unknown);
+        assert!(lost.iter().all(|damage| matches!(damage, Damage::UnknownKey { version: 1, .. })));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The use of tokens: the last one of each, and counts per hour.
 
-use domain::ids::TokenId;
+use domain::{ids::TokenId, usage::LastUse};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -86,6 +86,28 @@ pub(crate) async fn since(
     .await?;
     let counts = |allowed, refused| Counts { allowed, refused };
     Ok(rows.into_iter().map(|row| (row.hour, counts(row.allowed, row.refused))).collect())
+}
+
+/// A token's last use.
+pub(crate) async fn last(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    token: TokenId,
+) -> Result<Option<LastUse>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT last_used_at AS "at!", last_used_ip, last_used_agent FROM tokens
+            WHERE workspace_id = $1 AND id = $2 AND last_used_at IS NOT NULL"#,
+        tenant.id().0,
+        token.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        let ip = row.last_used_ip.map(|text| text.parse()).transpose();
+        let ip = ip.map_err(|_| StoreError::corrupt("tokens.last_used_ip", token))?;
+        Ok(LastUse { at: row.at, ip, agent: row.last_used_agent })
+    })
+    .transpose()
 }
 
 /// Removes counts of hours that nobody asks about any more.

@@ -11,7 +11,7 @@ use super::Tokens;
 use crate::{OpContext, ServiceError, access, store::usage as store};
 
 impl Tokens<'_> {
-    /// A token's counts in the last `hours` hours, the running one included: a number for each hour,
+    /// A token's last use, and its counts in the last `hours` hours, the running one included: a number for each hour,
     /// also for those without use. What was counted in the last seconds may be missing.
     ///
     /// # Errors
@@ -33,6 +33,7 @@ impl Tokens<'_> {
         for (hour, counts) in store::since(&mut connection, access.tenant(), id, from).await? {
             usage.add(hour, counts.allowed, counts.refused);
         }
+        usage.last = store::last(&mut connection, access.tenant(), id).await?;
         Ok(usage)
     }
 }

@@ -24,7 +24,9 @@ const FILE_MAX: u64 = 16 * 1024 * 1024;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A file with digest, name, owner, scopes, audiences, expires_at, description; - reads standard input
+    #[arg(
+        help = "A file with digest, name, owner, scopes, audiences, expires_at, description; - reads standard input"
+    )]
     file: PathBuf,
     /// The workspace that the tokens will belong to
     #[arg(long, value_parser = slug)]

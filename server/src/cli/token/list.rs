@@ -47,8 +47,11 @@ pub(crate) struct Args {
     /// Only those that were granted this scope
     #[arg(long)]
     scope: Option<String>,
-    /// The order: newest, oldest, name, expires, last_used
-    #[arg(long, default_value = "newest")]
+    #[arg(
+        long,
+        default_value = "newest",
+        help = "The order: newest, oldest, name, expires, last_used"
+    )]
     sort: TokenSort,
     /// Print JSON
     #[arg(long)]

@@ -13,6 +13,7 @@ mod reveal;
 mod rotate;
 mod show;
 mod update;
+mod usage;
 
 use clap::Subcommand;
 use domain::{ids::TokenId, token::Token};
@@ -44,6 +45,8 @@ pub(super) enum Command {
     EndGrace(Change),
     /// Print the secret of a recoverable token
     Reveal(reveal::Args),
+    /// Show how often a token was presented
+    Usage(usage::Args),
     /// Delete a token for good: it can never be used again
     Delete(delete::Args),
     /// Import tokens that another system holds as SHA-256 digests
@@ -75,6 +78,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::Rotate(arguments) => rotate::run(arguments, config).await,
         Command::EndGrace(arguments) => end_grace::run(arguments, config).await,
         Command::Reveal(arguments) => reveal::run(arguments, config).await,
+        Command::Usage(arguments) => usage::run(arguments, config).await,
         Command::Delete(arguments) => delete::run(arguments, config).await,
         Command::Import(arguments) => import::run(arguments, config).await,
         Command::Export(arguments) => export::run(arguments, config).await,

@@ -1,5 +1,7 @@
 //! Imports, usage and the audit log.
 
+use std::net::IpAddr;
+
 use authority::{AuditPage, AuditRecord, ImportReport};
 use domain::usage::TokenUsage;
 use serde::Serialize;
@@ -49,7 +51,8 @@ impl From<ImportReport> for ImportBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenUsage, example = json!({
     "token_id": "0198c2c4-7a00-7000-8000-00000000002a", "from": "2026-08-18T10:00:00Z",
-    "allowed": [0, 12, 3], "refused": [0, 0, 1], "allowed_total": 15, "refused_total": 1
+    "allowed": [0, 12, 3], "refused": [0, 0, 1], "allowed_total": 15, "refused_total": 1,
+    "last": {"at": "2026-08-18T12:04:05Z", "ip": "192.0.2.1", "agent": "curl/8.5.0"}
 }))]
 pub(crate) struct UsageBody {
     /// The token.
@@ -65,6 +68,22 @@ pub(crate) struct UsageBody {
     allowed_total: i64,
     /// The sum of `refused`.
     refused_total: i64,
+    /// Its last use; null when it was never used.
+    last: Option<LastUseBody>,
+}
+
+/// A use that was accepted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LastUse)]
+pub(crate) struct LastUseBody {
+    /// When, to the minute.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// The caller's address.
+    #[schema(value_type = Option<String>)]
+    ip: Option<IpAddr>,
+    /// What the caller's program called itself, when the gateway passed it on.
+    agent: Option<String>,
 }
 
 impl From<TokenUsage> for UsageBody {
@@ -76,6 +95,11 @@ impl From<TokenUsage> for UsageBody {
             refused_total: usage.refused.iter().sum(),
             allowed: usage.allowed,
             refused: usage.refused,
+            last: usage.last.map(|last| LastUseBody {
+                at: last.at,
+                ip: last.ip,
+                agent: last.agent,
+            }),
         }
     }
 }
