@@ -169,3 +169,25 @@ fn health_and_readiness_are_told() {
     assert_eq!(server.get("/healthz").expect(200).json()["status"], "ok");
     assert_eq!(server.get("/readyz").expect(200).json()["status"], "ready");
 }
+
+#[test]
+fn caller_is_told_what_is_left_and_stopped_beyond_it() {
+    let server = support::Server::builder().argument("--api-rate-limit").argument("2").start();
+    let instance = Instance::of(server);
+    let ask = |path: &str| instance.managing("GET", path).send();
+    for left in ["1", "0"] {
+        let answer = ask("/api/v1/self").expect(200);
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"caller\";q=2;w=60"));
+        let told = answer.header("ratelimit").unwrap().to_owned();
+        assert!(told.starts_with(&format!("\"caller\";r={left};t=")), "{told}");
+    }
+    let refused = ask("/api/v1/self");
+    problem(&refused, 429, "rate_limited");
+    assert!(refused.header("retry-after").is_some());
+    // What services ask on every request of theirs is not counted.
+    let verify = || {
+        let question = serde_json::json!({"token": instance.manager});
+        instance.managing("POST", "/api/v1/verify").json(&question).send().status
+    };
+    assert_eq!([verify(), verify(), verify()], [200; 3]);
+}

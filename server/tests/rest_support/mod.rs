@@ -49,7 +49,8 @@ impl Instance {
     /// An instance with its administrator, two workspaces and a managing token.
     #[track_caller]
     pub fn start() -> Self {
-        Self::of(Server::start())
+        // Tests make more calls than people do; that they are counted has a test of its own.
+        Self::of(Server::builder().argument("--api-rate-limit").argument("0").start())
     }
 
     /// The same on a server that was started with special wishes.

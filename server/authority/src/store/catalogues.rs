@@ -1,17 +1,21 @@
-//! Audiences and their scopes.
+//! Audiences with their scopes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::{Catalogue, Risk, Scope, ScopeGroup, ScopeName},
     ids::AudienceId,
-    names::{AudienceSlug, Description, DisplayName},
+    names::{Description, DisplayName},
 };
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
+pub(crate) use super::audiences::{
+    StoredAudience, audience, audiences, delete_audience, insert_audience, lock_audience,
+    update_audience,
+};
 use super::{StoreError, secrets::parse_all};
 
 /// An audience with what tokens can be made for.
@@ -31,18 +35,6 @@ impl StoredCatalogue {
     }
 }
 
-/// An audience without its scopes.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredAudience {
-    pub(crate) id: AudienceId,
-    pub(crate) slug: AudienceSlug,
-    pub(crate) name: DisplayName,
-    pub(crate) description: Description,
-    pub(crate) version: i64,
-    pub(crate) created_at: OffsetDateTime,
-    pub(crate) updated_at: OffsetDateTime,
-}
-
 /// A scope as it is stored; its place is the one that it has among others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredScope {
@@ -50,16 +42,6 @@ pub(crate) struct StoredScope {
     pub(crate) group: DisplayName,
     pub(crate) group_description: Description,
     pub(crate) retired_at: Option<OffsetDateTime>,
-}
-
-struct AudienceRow {
-    id: Uuid,
-    slug: String,
-    name: String,
-    description: String,
-    version: i64,
-    created_at: OffsetDateTime,
-    updated_at: OffsetDateTime,
 }
 
 struct ScopeRow {
@@ -71,23 +53,6 @@ struct ScopeRow {
     group_name: String,
     group_description: String,
     retired_at: Option<OffsetDateTime>,
-}
-
-impl TryFrom<AudienceRow> for StoredAudience {
-    type Error = StoreError;
-
-    fn try_from(row: AudienceRow) -> Result<Self, StoreError> {
-        let corrupt = |column| StoreError::corrupt(column, row.id);
-        Ok(Self {
-            id: row.id.into(),
-            slug: row.slug.parse().map_err(|_| corrupt("audiences.slug"))?,
-            name: row.name.parse().map_err(|_| corrupt("audiences.name"))?,
-            description: row.description.parse().map_err(|_| corrupt("audiences.description"))?,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
 }
 
 impl TryFrom<ScopeRow> for StoredScope {
@@ -163,115 +128,6 @@ impl StoredCatalogue {
             retired: retired.into_iter().collect(),
         }
     }
-}
-
-/// Every audience, in the order of [`all`].
-pub(crate) async fn audiences(
-    connection: &mut PgConnection,
-) -> Result<Vec<StoredAudience>, StoreError> {
-    sqlx::query_as!(
-        AudienceRow,
-        "SELECT id, slug, name, description, version, created_at, updated_at FROM audiences
-          ORDER BY (slug = 'default') DESC, (slug = 'tessera'), lower(name), slug"
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(TryInto::try_into)
-    .collect()
-}
-
-/// The audience of this slug.
-pub(crate) async fn audience(
-    connection: &mut PgConnection,
-    slug: &AudienceSlug,
-) -> Result<Option<StoredAudience>, StoreError> {
-    sqlx::query_as!(
-        AudienceRow,
-        "SELECT id, slug, name, description, version, created_at, updated_at
-           FROM audiences WHERE slug = $1",
-        slug.as_ref(),
-    )
-    .fetch_optional(connection)
-    .await?
-    .map(TryInto::try_into)
-    .transpose()
-}
-
-/// The same, locked until the transaction ends: changes of one audience follow each other.
-pub(crate) async fn lock_audience(
-    connection: &mut PgConnection,
-    slug: &AudienceSlug,
-) -> Result<Option<StoredAudience>, StoreError> {
-    sqlx::query_as!(
-        AudienceRow,
-        "SELECT id, slug, name, description, version, created_at, updated_at
-           FROM audiences WHERE slug = $1 FOR NO KEY UPDATE",
-        slug.as_ref(),
-    )
-    .fetch_optional(connection)
-    .await?
-    .map(TryInto::try_into)
-    .transpose()
-}
-
-/// Makes an audience without scopes. `false` when there is one of this slug.
-pub(crate) async fn insert_audience(
-    connection: &mut PgConnection,
-    audience: &StoredAudience,
-) -> Result<bool, StoreError> {
-    let outcome = sqlx::query!(
-        "INSERT INTO audiences (id, slug, name, description, version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (slug) DO NOTHING",
-        audience.id.0,
-        audience.slug.as_ref(),
-        audience.name.as_ref(),
-        audience.description.as_ref(),
-        audience.version,
-        audience.created_at,
-        audience.updated_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(outcome.rows_affected() == 1)
-}
-
-/// Writes an audience's names, version and time of change.
-pub(crate) async fn update_audience(
-    connection: &mut PgConnection,
-    audience: &StoredAudience,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE audiences SET name = $2, description = $3, version = $4, updated_at = $5 WHERE id = $1",
-        audience.id.0,
-        audience.name.as_ref(),
-        audience.description.as_ref(),
-        audience.version,
-        audience.updated_at,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Removes an audience with its scopes. The tokens that were made for it must all be deleted ones,
-/// which need it no more.
-pub(crate) async fn delete_audience(
-    connection: &mut PgConnection,
-    audience: AudienceId,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "DELETE FROM token_audiences ta USING tokens t
-          WHERE ta.audience_id = $1 AND t.id = ta.token_id AND t.deleted_at IS NOT NULL",
-        audience.0,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!("DELETE FROM scopes WHERE audience_id = $1", audience.0)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!("DELETE FROM audiences WHERE id = $1", audience.0).execute(connection).await?;
-    Ok(())
 }
 
 /// All scopes of an audience in their order, retired ones among them.

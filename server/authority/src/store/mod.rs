@@ -6,6 +6,7 @@
 //! - A constraint that callers can run into is mapped to an error by its name, in the service.
 //! - Functions take a connection, so that a service decides what is one transaction.
 
+mod audiences;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_walk;

@@ -1,8 +1,8 @@
 //! `POST /api/v1/tokens/{id}/clone`
 
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use domain::ids::TokenId;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -15,6 +15,7 @@ use crate::http::{
     AppState,
     caller::Caller,
     extract::{ApiJson, ApiPath},
+    idempotency::Repeatable,
     problem::ApiError,
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct CloneBody {
     params(
         ("id" = Uuid, Path, description = "The id of the token to clone"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
     ),
     request_body = CloneBody,
     responses(
@@ -48,6 +50,7 @@ pub(crate) struct CloneBody {
             headers(
                 ("Location" = String, description = "The new token's path"),
                 ("ETag" = String, description = "The new token's version"),
+                ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"),
             )),
         ChangeErrors,
     ),
@@ -57,9 +60,15 @@ pub(crate) async fn clone_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    repeatable: Repeatable,
     ApiJson(body): ApiJson<CloneBody>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Tagged<MintedBody>), ApiError> {
-    let minted = state.authority.tokens().clone_of(&context, id, expected, body.name).await?;
-    let location = format!("/api/v1/tokens/{}", minted.token.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], minted.into()))
+) -> Result<Response, ApiError> {
+    let (authority, of) = (state.authority.clone(), context.clone());
+    let work = async move |_| {
+        let minted = state.authority.tokens().clone_of(&context, id, expected, body.name).await?;
+        let location = format!("/api/v1/tokens/{}", minted.token.id);
+        let answer = Tagged::<MintedBody>::from(minted);
+        Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer))
+    };
+    repeatable.once(&authority, &of, work).await
 }

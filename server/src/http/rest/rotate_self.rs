@@ -1,6 +1,6 @@
 //! `POST /api/v1/self/rotate`
 
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 
 use super::{
@@ -9,7 +9,9 @@ use super::{
     schema::MintedBody,
     tagged::{IfMatch, Tagged},
 };
-use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
+use crate::http::{
+    AppState, caller::Caller, extract::ApiJson, idempotency::Repeatable, problem::ApiError,
+};
 
 /// Rotate the presented token
 ///
@@ -20,11 +22,14 @@ use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError}
     path = "/api/v1/self/rotate",
     operation_id = "rotateSelf",
     tag = "Tokens",
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\"")),
+    params(
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
+    ),
     request_body = Option<RotationBody>,
     responses(
         (status = 201, description = "The presented token has a new secret", body = MintedBody,
-            headers(("ETag" = String, description = "Its version"))),
+            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"))),
         ChangeErrors,
     ),
 )]
@@ -32,9 +37,14 @@ pub(crate) async fn rotate_self(
     State(state): State<AppState>,
     Caller(context): Caller,
     IfMatch(expected): IfMatch,
+    repeatable: Repeatable,
     body: Option<ApiJson<Option<RotationBody>>>,
-) -> Result<(StatusCode, Tagged<MintedBody>), ApiError> {
+) -> Result<Response, ApiError> {
     let draft = RotationBody::draft(body);
-    let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;
-    Ok((StatusCode::CREATED, minted.into()))
+    let (authority, of) = (state.authority.clone(), context.clone());
+    let work = async move |_| {
+        let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;
+        Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
+    };
+    repeatable.once(&authority, &of, work).await
 }

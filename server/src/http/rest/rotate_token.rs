@@ -1,7 +1,7 @@
 //! `POST /api/v1/tokens/{id}/rotate`
 
 use authority::RotationDraft;
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use domain::{expiry, ids::TokenId};
 use http::StatusCode;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::http::{
     AppState,
     caller::Caller,
     extract::{ApiJson, ApiPath},
+    idempotency::Repeatable,
     problem::ApiError,
 };
 
@@ -53,11 +54,12 @@ pub(crate) struct RotationBody {
     params(
         ("id" = Uuid, Path, description = "The token's id"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
     ),
     request_body = Option<RotationBody>,
     responses(
         (status = 201, description = "The token has a new secret", body = MintedBody,
-            headers(("ETag" = String, description = "Its version"))),
+            headers(("ETag" = String, description = "Its version"), ("Idempotency-Replayed" = Option<String>, description = "`true` when the request was repeated and this is its first answer"))),
         ChangeErrors,
     ),
 )]
@@ -66,11 +68,16 @@ pub(crate) async fn rotate_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    repeatable: Repeatable,
     body: Option<ApiJson<Option<RotationBody>>>,
-) -> Result<(StatusCode, Tagged<MintedBody>), ApiError> {
+) -> Result<Response, ApiError> {
     let draft = RotationBody::draft(body);
-    let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
-    Ok((StatusCode::CREATED, minted.into()))
+    let (authority, of) = (state.authority.clone(), context.clone());
+    let work = async move |_| {
+        let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
+        Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
+    };
+    repeatable.once(&authority, &of, work).await
 }
 
 impl RotationBody {
