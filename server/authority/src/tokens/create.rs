@@ -5,7 +5,7 @@
 
 use domain::{
     access::Permission,
-    grants::{KnownScope, Rights, known_scopes},
+    grants::Rights,
     ids::{TokenId, UserId},
     names::{Email, Slug},
     problem::FieldError,
@@ -56,12 +56,10 @@ impl Tokens<'_> {
             Actor::Token(facts) => Some(facts.granted.as_slice()),
             _ => None,
         };
-        let known: Vec<KnownScope> =
-            catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
         // A token hands on what it holds; a person, what their membership grants.
         let rights = match grantable {
             Some(_) => Rights::All,
-            None => access.grants.rights(&known),
+            None => access.rights(&catalogues),
         };
         let rules = Rules {
             policy: &policy,
