@@ -9,6 +9,7 @@
 pub(crate) mod audit;
 pub(crate) mod catalogues;
 pub(crate) mod instance;
+pub(crate) mod members;
 pub(crate) mod policies;
 pub(crate) mod secrets;
 pub(crate) mod sessions;
