@@ -8,7 +8,7 @@ use domain::{
     access::{Permission, Permissions},
     catalogue::TESSERA_AUDIENCE,
     decision::Facts,
-    grants::Grants,
+    grants::{Grants, KnownScope, Rights, known_scopes},
     ids::{TokenId, UserId, WorkspaceId},
     names::Slug,
     roles::{InstanceRole, WorkspaceRole},
@@ -19,7 +19,10 @@ use sqlx::PgConnection;
 use crate::{
     ServiceError,
     context::{Actor, OpContext},
-    store::workspaces::{self, Standing},
+    store::{
+        catalogues::StoredCatalogue,
+        workspaces::{self, Standing},
+    },
 };
 
 /// The right to name a workspace in a query. Made here alone, by authorising.
@@ -53,6 +56,14 @@ pub(crate) struct Access {
 impl Access {
     pub(crate) const fn tenant(&self) -> Tenant {
         Tenant(self.workspace.id)
+    }
+
+    /// The scopes of these catalogues that the caller may put on tokens. Nobody may come to hold the
+    /// secret of a token that has others: they could not have made it either.
+    pub(crate) fn rights(&self, catalogues: &[StoredCatalogue]) -> Rights {
+        let known: Vec<KnownScope> =
+            catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
+        self.grants.rights(&known)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     audit::{Change, record},
     authority::Inner,
     context::Actor,
-    store::{StoreError, instance, users, workspaces},
+    store::{StoreError, instance, members, users, workspaces},
 };
 
 /// First start.
@@ -89,7 +89,7 @@ impl Setup<'_> {
         let slug = first_slug(founding.workspace)?;
         workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
         let role = WorkspaceRole::Admin;
-        workspaces::insert_member(connection, workspace, owner.id, role, None, ctx.now).await?;
+        members::insert(connection, workspace, owner.id, role, None, ctx.now).await?;
         // Whoever held the link is the owner from here on, and the log says so.
         let visitor = Visitor { user: owner.clone(), instance_role: InstanceRole::Owner };
         let ctx = match ctx.actor {

@@ -14,6 +14,7 @@ pub(crate) mod catalogues;
 pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
+pub(crate) mod members;
 pub(crate) mod policies;
 pub(crate) mod scope_uses;
 pub(crate) mod secrets;

@@ -1,4 +1,4 @@
-//! Workspaces and who belongs to them.
+//! Workspaces, and what a user is in them.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,13 @@ use domain::{
     names::{DisplayName, Slug},
     policy::{Policy, PolicyRules},
     roles::{InstanceRole, WorkspaceRole},
-    token::UserSummary,
-    workspace::{Member, TokenCounts, Workspace},
+    workspace::{TokenCounts, Workspace},
 };
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{StoreError, secrets::parse_all};
+use super::{StoreError, members};
 use crate::access::Tenant;
 
 /// How soon an end is "soon".
@@ -61,7 +60,7 @@ impl TryFrom<StandingRow> for Standing {
             Policy::in_force(&level(row.instance_self_service), &level(row.workspace_self_service));
         Ok(Self {
             workspace: workspace(row.id, &row.slug, &row.name, row.created_at, row.version)?,
-            grants: parse_grants(row.grants, row.id)?,
+            grants: members::parse_grants(row.grants, row.id)?,
             self_service: policy.self_service,
             token_user: row.token_user.map(UserId),
             role: role.map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
@@ -85,16 +84,6 @@ fn workspace(
         created_at,
         version,
     })
-}
-
-fn parse_grants(
-    grants: Option<Vec<String>>,
-    row: Uuid,
-) -> Result<Option<Vec<GrantPattern>>, StoreError> {
-    let parse = |texts: Vec<String>| {
-        parse_all(&texts).ok_or_else(|| StoreError::corrupt("memberships.grants", row))
-    };
-    grants.map(parse).transpose()
 }
 
 /// The workspace of this slug, with the standing of `user` (nobody when `None`).
@@ -192,29 +181,6 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Makes a user a member. `memberships_pkey` refuses one who is a member already.
-pub(crate) async fn insert_member(
-    connection: &mut PgConnection,
-    workspace: WorkspaceId,
-    user: UserId,
-    role: WorkspaceRole,
-    grants: Option<&[GrantPattern]>,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    let grants = texts(grants);
-    sqlx::query!(
-        "INSERT INTO memberships (workspace_id, user_id, role, grants, created_at) VALUES ($1, $2, $3, $4, $5)",
-        workspace.0,
-        user.0,
-        role.as_str(),
-        grants.as_deref(),
-        now,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// A user's role in a workspace.
 pub(crate) async fn role(
     connection: &mut PgConnection,
@@ -230,102 +196,6 @@ pub(crate) async fn role(
     .await?
     .map(|role| role.parse().map_err(|_| StoreError::corrupt("memberships.role", user)))
     .transpose()
-}
-
-struct MemberRow {
-    id: Uuid,
-    email: String,
-    name: String,
-    kind: String,
-    enabled: bool,
-    role: String,
-    grants: Option<Vec<String>>,
-    tokens: i64,
-    created_at: OffsetDateTime,
-    version: i64,
-}
-
-impl TryFrom<MemberRow> for Member {
-    type Error = StoreError;
-
-    fn try_from(row: MemberRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            kind: row.kind.parse().map_err(|_| StoreError::corrupt("users.kind", row.id))?,
-            role: row.role.parse().map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
-            grants: parse_grants(row.grants, row.id)?,
-            user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
-            enabled: row.enabled,
-            tokens: row.tokens,
-            created_at: row.created_at,
-            version: row.version,
-        })
-    }
-}
-
-/// The members of a workspace, by name, disabled ones included; with `user`, that one alone.
-pub(crate) async fn members(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    user: Option<UserId>,
-) -> Result<Vec<Member>, StoreError> {
-    sqlx::query_as!(
-        MemberRow,
-        r#"SELECT u.id, u.email, u.name, u.kind, u.enabled, m.role, m.grants, m.created_at, m.version,
-                  (SELECT count(*) FROM tokens t
-                    WHERE t.user_id = u.id AND t.workspace_id = $1 AND t.deleted_at IS NULL) AS "tokens!"
-             FROM memberships m JOIN users u ON u.id = m.user_id
-            WHERE m.workspace_id = $1 AND ($2::uuid IS NULL OR m.user_id = $2) AND u.deleted_at IS NULL
-            ORDER BY lower(u.name), u.id"#,
-        tenant.id().0,
-        user.map(|user| user.0),
-    )
-    .fetch_all(connection)
-    .await?
-    .into_iter()
-    .map(Member::try_from)
-    .collect()
-}
-
-/// Changes a member's role and grants.
-pub(crate) async fn update_member(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    user: UserId,
-    role: WorkspaceRole,
-    grants: Option<&[GrantPattern]>,
-) -> Result<bool, StoreError> {
-    let grants = texts(grants);
-    let outcome = sqlx::query!(
-        "UPDATE memberships SET role = $3, grants = $4, version = version + 1
-          WHERE workspace_id = $1 AND user_id = $2",
-        tenant.id().0,
-        user.0,
-        role.as_str(),
-        grants.as_deref(),
-    )
-    .execute(connection)
-    .await?;
-    Ok(outcome.rows_affected() == 1)
-}
-
-/// Ends a membership.
-pub(crate) async fn delete_member(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    user: UserId,
-) -> Result<bool, StoreError> {
-    let outcome = sqlx::query!(
-        "DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2",
-        tenant.id().0,
-        user.0,
-    )
-    .execute(connection)
-    .await?;
-    Ok(outcome.rows_affected() == 1)
-}
-
-fn texts(grants: Option<&[GrantPattern]>) -> Option<Vec<String>> {
-    grants.map(|grants| grants.iter().map(ToString::to_string).collect())
 }
 
 /// Renames a workspace.

@@ -2,7 +2,7 @@
 
 use domain::{
     catalogue::ScopeName,
-    grants::{KnownScope, Rights, known_scopes},
+    grants::Rights,
     ids::UserId,
     names::Email,
     policy::{Policy, Reveal},
@@ -34,12 +34,7 @@ pub(crate) fn grantable(ctx: &OpContext) -> Option<&[ScopeName]> {
 /// What a caller may put on tokens beyond that: a token hands on what it holds; a person, what their
 /// membership grants.
 pub(crate) fn rights(ctx: &OpContext, access: &Access, catalogues: &[StoredCatalogue]) -> Rights {
-    if grantable(ctx).is_some() {
-        return Rights::All;
-    }
-    let known: Vec<KnownScope> =
-        catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
-    access.grants.rights(&known)
+    if grantable(ctx).is_some() { Rights::All } else { access.rights(catalogues) }
 }
 
 /// Whether policy lets a token be made whose secret can be shown again.

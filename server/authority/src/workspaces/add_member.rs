@@ -17,7 +17,7 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
-    store::{users, workspaces as store},
+    store::{members as store, users},
 };
 
 /// A member to add.
@@ -49,22 +49,15 @@ impl Workspaces<'_> {
         check_within(ctx, &access, new.role, grants.as_deref())?;
         let user = find(&mut transaction, &new.user).await?;
         let workspace = access.workspace.id;
-        store::insert_member(
-            &mut transaction,
-            workspace,
-            user,
-            new.role,
-            grants.as_deref(),
-            ctx.now,
-        )
-        .await
-        .map_err(|error| {
-            if error.violates("memberships_pkey") {
-                ServiceError::AlreadyExists(FieldError::new("user", "is a member already"))
-            } else {
-                error.into()
-            }
-        })?;
+        store::insert(&mut transaction, workspace, user, new.role, grants.as_deref(), ctx.now)
+            .await
+            .map_err(|error| {
+                if error.violates("memberships_pkey") {
+                    ServiceError::AlreadyExists(FieldError::new("user", "is a member already"))
+                } else {
+                    error.into()
+                }
+            })?;
         let member = one(&mut transaction, &access, user).await?;
         let change = Change {
             workspace: Some(workspace),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
-    store::{audit::insert_revision, users, workspaces as store},
+    store::{audit::insert_revision, members as store, users, workspaces},
 };
 
 /// What shall be different about a member.
@@ -67,7 +67,7 @@ impl Workspaces<'_> {
             GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
         };
         // One change of members at a time: what is checked is what is there.
-        store::lock(&mut transaction, access.tenant()).await?;
+        workspaces::lock(&mut transaction, access.tenant()).await?;
         let before = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != before.version) {
             return Err(ServiceError::PreconditionFailed);
@@ -78,8 +78,7 @@ impl Workspaces<'_> {
             return Ok(before);
         }
         check_within(ctx, &access, role, grants.as_deref())?;
-        store::update_member(&mut transaction, access.tenant(), user, role, grants.as_deref())
-            .await?;
+        store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
         insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;
         let member = one(&mut transaction, &access, user).await?;
         let change = Change {
@@ -109,13 +108,13 @@ impl Workspaces<'_> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
-        store::lock(&mut transaction, access.tenant()).await?;
+        workspaces::lock(&mut transaction, access.tenant()).await?;
         let member = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != member.version) {
             return Err(ServiceError::PreconditionFailed);
         }
         let acting = users::acting_tokens(&mut transaction, user).await?;
-        if !store::delete_member(&mut transaction, access.tenant(), user).await? {
+        if !store::delete(&mut transaction, access.tenant(), user).await? {
             return Err(ServiceError::NotFound("member"));
         }
         let still_acting = users::acting_tokens(&mut transaction, user).await?;

@@ -12,7 +12,7 @@ use super::Workspaces;
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::workspaces as store,
+    store::{members, workspaces as store},
 };
 
 /// A workspace to make.
@@ -67,7 +67,7 @@ impl Workspaces<'_> {
         })?;
         if let Some(user) = ctx.user_id() {
             let role = WorkspaceRole::Admin;
-            store::insert_member(&mut transaction, id, user, role, None, ctx.now).await?;
+            members::insert(&mut transaction, id, user, role, None, ctx.now).await?;
         }
         let change = Change {
             workspace: Some(id),

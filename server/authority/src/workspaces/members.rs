@@ -15,7 +15,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     context::Actor,
-    store::workspaces as store,
+    store::members as store,
 };
 
 impl Workspaces<'_> {
@@ -23,7 +23,7 @@ impl Workspaces<'_> {
     pub async fn members(&self, ctx: &OpContext, slug: &Slug) -> Result<Vec<Member>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access = access::authorise(&mut connection, ctx, slug, Permission::MembersRead).await?;
-        Ok(store::members(&mut connection, access.tenant(), None).await?)
+        Ok(store::list(&mut connection, access.tenant(), None).await?)
     }
 
     /// One member.
@@ -44,7 +44,7 @@ pub(super) async fn one(
     access: &Access,
     user: UserId,
 ) -> Result<Member, ServiceError> {
-    let found = store::members(connection, access.tenant(), Some(user)).await?;
+    let found = store::list(connection, access.tenant(), Some(user)).await?;
     found.into_iter().next().ok_or(ServiceError::NotFound("member"))
 }
 
