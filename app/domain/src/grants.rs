@@ -55,7 +55,7 @@ impl GrantPattern {
 
 /// Whether who holds one scope holds the other with it. The one place here that says so.
 fn holds(held: &ScopeName, scope: &ScopeName) -> bool {
-    held == scope
+    held.covers(scope)
 }
 
 fn parse_pattern(text: &str) -> Result<String, NameError> {

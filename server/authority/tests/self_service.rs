@@ -9,7 +9,10 @@
 
 mod support;
 
-use authority::{GrantsChange, MemberChange, OpContext, PolicyLevel, ServiceError, TokenDraft};
+use authority::{
+    GrantsChange, MemberChange, OpContext, PolicyLevel, RotationDraft, ServiceError, TokenDraft,
+    TokenPatch,
+};
 use domain::{
     decision::{DecisionCode, Demand},
     ids::UserId,
@@ -214,4 +217,50 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("changed") };
         assert_eq!(errors[0].field, "grants");
     }
+}
+
+#[sqlx::test(migrations = false)]
+async fn nobody_comes_to_hold_the_secret_of_a_token_that_they_could_not_make(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
+    world.person("bmember", Some(("workspace-1", "member"))).await;
+    let change =
+        MemberChange { grants: GrantsChange::Patterns(vec!["rivers:*".into()]), role: None };
+    let workspaces = world.authority.workspaces();
+    workspaces.change_member(&ada, &home, id(&admin), change, None).await.unwrap();
+    let tokens = world.authority.tokens();
+    let owned =
+        |scopes: &[&str]| TokenDraft { user: Some("bmember@example.com".into()), ..draft(scopes) };
+    let within = world.mint(&ada, "workspace-1", owned(&["rivers:run"])).await.token;
+    let beyond = world.mint(&ada, "workspace-1", owned(&["teams:read"])).await.token;
+    let rotation = RotationDraft::default;
+    tokens.rotate(&admin, within.id, None, rotation()).await.unwrap();
+    let refused = tokens.rotate(&admin, beyond.id, None, rotation()).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden);
+    let mine =
+        || TokenPatch { user: Some("administrator@example.com".into()), ..Default::default() };
+    tokens.update(&admin, within.id, None, mine()).await.unwrap();
+    let refused = tokens.update(&admin, beyond.id, None, mine()).await.unwrap_err();
+    assert_eq!(refused.problem().errors[0].field, "user");
+    // What takes nothing for oneself is an administrator's right as ever.
+    tokens.disable(&admin, beyond.id, None).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn new_name_must_match_the_pattern_and_an_old_one_may_stay(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let token = world.token("default", &["rivers:read"]).await.token;
+    let rules = PolicyRules { name_pattern: Some("svc-.*".into()), ..PolicyRules::default() };
+    let level = PolicyLevel::Workspace(slug("workspace-1"));
+    world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
+    let tokens = world.authority.tokens();
+    let rename = |name: &str| TokenPatch { name: Some(name.into()), ..Default::default() };
+    let refused = tokens.update(&ada, token.id, None, rename("other")).await.unwrap_err();
+    assert_eq!(refused.problem().errors[0].field, "name");
+    tokens.update(&ada, token.id, None, rename(&token.name)).await.unwrap();
+    let renamed = tokens.update(&ada, token.id, None, rename("svc-ci")).await.unwrap();
+    assert_eq!(renamed.name, "svc-ci");
 }

@@ -68,7 +68,7 @@ pub(crate) async fn facts(
                             AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
                        THEN (SELECT jsonb_agg(jsonb_build_object('name', k.name, 'risk', k.risk, 'implies', k.implies_all))
                                FROM token_audiences ta JOIN scopes k ON k.audience_id = ta.audience_id
-                              WHERE ta.token_id = t.id)
+                              WHERE ta.token_id = t.id AND k.retired_at IS NULL)
                   END AS "known?: Json<Vec<KnownScope>>",
                   ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
                          WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!",

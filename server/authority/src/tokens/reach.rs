@@ -17,7 +17,7 @@ use crate::{
     access::Access,
     context::Actor,
     store::{
-        catalogues::StoredCatalogue,
+        catalogues::{self, StoredCatalogue},
         users::{self, User},
         workspaces,
     },
@@ -91,10 +91,16 @@ pub(crate) async fn holder(
 pub(super) async fn may_hold_secret(
     connection: &mut PgConnection,
     ctx: &OpContext,
+    access: &Access,
     token: &Token,
 ) -> Result<(), ServiceError> {
+    if !may_grant_all(connection, ctx, access, token).await? {
+        return Err(ServiceError::Forbidden(
+            "The token has scopes that you may not put on tokens: its secret is not for you.",
+        ));
+    }
     if let Some(held) = grantable(ctx)
-        && token.scopes.iter().any(|scope| !held.contains(scope))
+        && token.scopes.iter().any(|scope| !held.iter().any(|held| held.covers(scope)))
     {
         return Err(ServiceError::Forbidden(
             "The token has scopes that the token that asks does not hold: its secret is not for that one.",
@@ -107,6 +113,18 @@ pub(super) async fn may_hold_secret(
         ));
     }
     Ok(())
+}
+
+/// Whether a person may put all scopes of this token on a token of their own.
+pub(super) async fn may_grant_all(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    token: &Token,
+) -> Result<bool, ServiceError> {
+    let catalogues = catalogues::all(connection).await?;
+    let rights = rights(ctx, access, &catalogues);
+    Ok(token.scopes.iter().all(|scope| rights.covers(scope)))
 }
 
 /// Whether a caller may hold tokens that act as this user.

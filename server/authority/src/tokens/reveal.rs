@@ -31,7 +31,7 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
         let token = locked(&mut transaction, ctx, &access, id, expected).await?;
-        may_hold_secret(&mut transaction, ctx, &token).await?;
+        may_hold_secret(&mut transaction, ctx, &access, &token).await?;
         let (secret, sealed) = secrets_change::sealed(&mut transaction, id)
             .await?
             .filter(|_| token.recoverable)

@@ -66,7 +66,7 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
-        may_hold_secret(&mut transaction, ctx, &before).await?;
+        may_hold_secret(&mut transaction, ctx, &access, &before).await?;
         let working = secrets::working(&mut transaction, id, ctx.now).await?;
         let minted =
             self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;

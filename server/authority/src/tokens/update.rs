@@ -21,14 +21,15 @@ use super::{
     change::{changed, locked},
     create::check_name,
     fields::{ip_allow, keep, not_before, quoted},
-    reach::holder,
+    reach::{holder, may_grant_all},
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    policies,
     store::{
         catalogues::{self, StoredCatalogue},
-        policies, secrets_change,
+        policies as levels, secrets_change,
         tokens_change::{self, Values},
         workspaces,
     },
@@ -93,7 +94,7 @@ impl Tokens<'_> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
+        let policy = effective_policy(&levels::levels(&mut transaction, access.tenant()).await?);
         let names = policy.unique_names && patch.name.is_some();
         if names {
             // The workspace before the token, as everywhere: two orders could wait for each other.
@@ -135,6 +136,11 @@ async fn check(
     if let Some(text) = &patch.user
         && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
     {
+        // Whose token it becomes could otherwise come to hold more than its giver may give.
+        if user.id != before.user.id && !may_grant_all(connection, ctx, access, &after).await? {
+            let message = "cannot be changed: the token has scopes that you may not put on tokens";
+            errors.push(FieldError::new("user", message));
+        }
         after.user = user;
     }
     if errors.is_empty() { Ok(after) } else { Err(ServiceError::Invalid(errors)) }
@@ -173,6 +179,11 @@ impl TokenPatch {
         if let Some(text) = &self.name
             && let Some(name) = keep(text.parse::<TokenName>(), "name", errors)
         {
+            if let Err(error) = policies::check_name(rules.policy, name.as_ref())
+                && name.as_ref() != before.name
+            {
+                errors.push(error);
+            }
             after.name = name.into();
         }
         if let Some(text) = &self.description
