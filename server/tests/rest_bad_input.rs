@@ -215,6 +215,19 @@ fn malformed_heads_do_not_reach_anything() {
 }
 
 #[test]
+fn what_is_not_http_is_refused_with_a_reason_too() {
+    let instance = Instance::start();
+    let refused = instance.server.request("G(T", "/api/v1/self").send();
+    problem(&refused, 400, "malformed_request");
+    let crowded = (0..150)
+        .fold(instance.server.request("GET", "/api/v1/self"), |request, number| {
+            request.header(&format!("x-{number}"), "1")
+        });
+    problem(&crowded.send(), 431, "headers_too_large");
+    instance.server.get("/healthz").expect(200);
+}
+
+#[test]
 fn questions_that_cannot_be_understood_are_refused() {
     let instance = Instance::start();
     let ask = |question: &Value| instance.managing("POST", "/api/v1/verify").json(question).send();

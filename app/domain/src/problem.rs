@@ -72,10 +72,14 @@ problem_codes! {
     IdempotencyMismatch = 422, "idempotency_mismatch", "The idempotency key belongs to another request";
     /// More bytes than this resource takes.
     PayloadTooLarge = 413, "payload_too_large", "The request is too large";
+    /// The address is too long.
+    UriTooLong = 414, "uri_too_long", "The address is too long";
     /// Not a content type that this resource takes.
     UnsupportedMediaType = 415, "unsupported_media_type", "This content type is not supported";
     /// Well-formed, but a value cannot be used; `errors` says which.
     ValidationFailed = 422, "validation_failed", "Some values cannot be used";
+    /// Too many headers, or too long ones.
+    HeadersTooLarge = 431, "headers_too_large", "The headers are too large";
     /// Too many attempts; `Retry-After` says for how long.
     TooManyAttempts = 429, "too_many_attempts", "Too many attempts";
     /// More calls than one caller may make; `Retry-After` says when there is room again.

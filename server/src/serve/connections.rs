@@ -22,7 +22,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use super::signals::Drain;
+use super::{signals::Drain, told::Told};
 
 /// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
 /// keeps connections to its upstreams: whoever may reuse one must be the one who closes it.
@@ -53,8 +53,8 @@ pub(super) async fn serve(listener: TcpListener, router: Router, mut drain: Drai
             request.extensions_mut().insert(ConnectInfo(peer));
             request.map(axum::body::Body::new)
         });
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let connection = builder
+            .serve_connection(TokioIo::new(Told::new(stream)), TowerToHyperService::new(router));
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             // A peer that goes away is not worth a word.

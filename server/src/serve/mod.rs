@@ -11,6 +11,7 @@ mod connections;
 mod gate;
 mod signals;
 mod startup;
+mod told;
 
 use std::{
     io,
