@@ -22,7 +22,7 @@ pub(super) async fn edit(
         let expected = post.form.one("version").parse().ok();
         let tokens = post.visit.request.authority.tokens();
         let token = tokens.update(&post.visit.context(), id, expected, patch(&post.form)).await?;
-        Ok(back(&post, &token, Notice::TokenSaved { name: token.name.clone() }))
+        Ok(back(&post, &token, &Notice::TokenSaved { name: token.name.clone() }))
     };
     let result = result.await;
     post.answer(result).await
@@ -37,7 +37,7 @@ pub(super) async fn enable(
         let id = found(&workspace, &token, &post).await?;
         let tokens = post.visit.request.authority.tokens();
         let token = tokens.enable(&post.visit.context(), id, None).await?;
-        Ok(back(&post, &token, Notice::TokenEnabled { name: token.name.clone() }))
+        Ok(back(&post, &token, &Notice::TokenEnabled { name: token.name.clone() }))
     };
     let result = result.await;
     post.answer_without_page(result).await
@@ -52,7 +52,7 @@ pub(super) async fn disable(
         let id = found(&workspace, &token, &post).await?;
         let tokens = post.visit.request.authority.tokens();
         let token = tokens.disable(&post.visit.context(), id, None).await?;
-        Ok(back(&post, &token, Notice::TokenDisabled { name: token.name.clone() }))
+        Ok(back(&post, &token, &Notice::TokenDisabled { name: token.name.clone() }))
     };
     let result = result.await;
     post.answer(result).await
@@ -67,7 +67,7 @@ pub(super) async fn end_grace(
         let id = found(&workspace, &token, &post).await?;
         let tokens = post.visit.request.authority.tokens();
         let token = tokens.end_grace(&post.visit.context(), id, None).await?;
-        Ok(back(&post, &token, Notice::GraceEnded { name: token.name.clone() }))
+        Ok(back(&post, &token, &Notice::GraceEnded { name: token.name.clone() }))
     };
     let result = result.await;
     post.answer_without_page(result).await
@@ -89,9 +89,9 @@ pub(super) async fn found(
 }
 
 /// Back to the list. The hydrated console goes there, and says what was done, by itself.
-pub(super) fn back(post: &Post, token: &Token, notice: Notice) -> Done {
+pub(super) fn back(post: &Post, token: &Token, notice: &Notice) -> Done {
     let location = format!("/workspaces/{}/settings/tokens", escape(token.workspace.as_ref()));
-    let cookies = if post.visit.wants_json() { Vec::new() } else { vec![post.notice(&notice)] };
+    let cookies = if post.visit.wants_json() { Vec::new() } else { vec![post.notice(notice)] };
     Done::Redirect { location, cookies }
 }
 

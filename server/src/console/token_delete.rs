@@ -18,7 +18,7 @@ pub(super) async fn token_delete(
         let id = found(&workspace, &token, &post).await?;
         let token =
             post.visit.request.authority.tokens().delete(&post.visit.context(), id, None).await?;
-        Ok(back(&post, &token, Notice::TokenDeleted { name: token.name.clone() }))
+        Ok(back(&post, &token, &Notice::TokenDeleted { name: token.name.clone() }))
     };
     let result = result.await;
     post.answer(result).await

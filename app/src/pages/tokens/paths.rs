@@ -86,14 +86,14 @@ impl Paths {
         };
         push("name", &format!("{} (copy)", token.name));
         if !token.description.to_string().is_empty() {
-            push("description", &token.description.to_string());
+            push("description", token.description.as_ref());
         }
         push("user", &token.user.id.to_string());
         for audience in &token.audiences {
             push("audience", audience.as_ref());
         }
         for scope in &token.scopes {
-            push("scope", &scope.to_string());
+            push("scope", scope.as_ref());
         }
         if !token.ip_allow.is_empty() {
             let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();

@@ -36,9 +36,12 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
     });
     let title = {
         let name = token.name.clone();
-        Signal::derive(move || match shown.with(Option::is_some) {
-            true => name.clone(),
-            false => format!("Show the secret of {name}?"),
+        Signal::derive(move || {
+            if shown.with(Option::is_some) {
+                name.clone()
+            } else {
+                format!("Show the secret of {name}?")
+            }
         })
     };
     let close_href = list.clone();

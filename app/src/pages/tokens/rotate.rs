@@ -64,9 +64,12 @@ fn Rotate(detail: TokenDetail, place: Place) -> impl IntoView {
     let name = token.name.clone();
     let title = {
         let name = name.clone();
-        Signal::derive(move || match minted.with(Option::is_some) {
-            true => "New secret".to_owned(),
-            false => format!("Rotate {name}"),
+        Signal::derive(move || {
+            if minted.with(Option::is_some) {
+                "New secret".to_owned()
+            } else {
+                format!("Rotate {name}")
+            }
         })
     };
     let close_href = list.clone();

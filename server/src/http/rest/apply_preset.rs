@@ -1,7 +1,7 @@
 //! `POST /api/v1/policy/preset` and `POST /api/v1/workspaces/{ws}/policy/preset`
 
 use authority::{OpContext, PolicyLevel};
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use super::{
     errors::ChangeErrors,
     schema::{PolicyViewBody, PresetText, PreviewBody},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, etag},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 
@@ -119,5 +120,5 @@ async fn apply(
         preview: preview.into(),
         policy,
     };
-    Ok((etag(version), Json(outcome)))
+    Ok(Tagged { version, body: outcome })
 }

@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/workspaces/{ws}/members/{user}`
 
 use authority::{GrantsChange, MemberChange};
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::{ids::UserId, names::Slug};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use super::{
     errors::ChangeErrors,
     schema::{MemberBody, WorkspaceRoleBody},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, etag},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 
@@ -63,5 +64,5 @@ pub(crate) async fn change_member(
     let change = MemberChange { role: body.role.map(Into::into), grants: body.grants };
     let workspaces = state.authority.workspaces();
     let member = workspaces.change_member(&context, &workspace, user, change, expected).await?;
-    Ok((etag(member.version), Json(MemberBody::from(member))))
+    Ok(Tagged { version: member.version, body: MemberBody::from(member) })
 }

@@ -1,17 +1,18 @@
 //! `PUT /api/v1/policy` and `PUT /api/v1/workspaces/{ws}/policy`
 
 use authority::{OpContext, PolicyLevel};
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
 use super::{
     errors::ChangeErrors,
     schema::{PolicyViewBody, RulesBody},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, etag},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 
@@ -76,5 +77,5 @@ async fn change(
     expected: Option<i64>,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
     let view = state.authority.policies().change(context, level, rules.into(), expected).await?;
-    Ok((etag(view.version), Json(PolicyViewBody::from(view))))
+    Ok(Tagged { version: view.version, body: PolicyViewBody::from(view) })
 }

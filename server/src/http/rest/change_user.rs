@@ -1,7 +1,7 @@
 //! `PATCH /api/v1/users/{id}`
 
 use authority::UserChange;
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::ids::UserId;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use super::{
     errors::ChangeErrors,
     schema::{ChangedUserBody, InstanceRoleBody},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, etag},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 
@@ -37,7 +38,7 @@ pub(crate) struct UserChangeBody {
 
 /// Change a user
 ///
-/// The answer says how many tokens the change stopped; `GET /api/v1/workspaces/{ws}/tokens?q=` with
+/// The answer says how many tokens the change stopped; `GET /api/v1/workspaces/{ws}/tokens?owner=` with
 /// the user's address lists them. For administrators of the instance who are signed in.
 #[utoipa::path(
     patch,
@@ -64,5 +65,5 @@ pub(crate) async fn change_user(
         enabled: body.enabled,
     };
     let changed = state.authority.users().change(&context, id, change, expected).await?;
-    Ok((etag(changed.user.version), Json(ChangedUserBody::from(changed))))
+    Ok(Tagged { version: changed.user.version, body: ChangedUserBody::from(changed) })
 }

@@ -1,15 +1,15 @@
 //! `PATCH /api/v1/workspaces/{ws}`
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::ChangeErrors, schema::WorkspaceOverviewBody};
+use super::{errors::ChangeErrors, schema::WorkspaceOverviewBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, etag},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 
@@ -48,5 +48,5 @@ pub(crate) async fn change_workspace(
 ) -> Result<impl IntoResponse, ApiError> {
     let workspaces = state.authority.workspaces();
     let overview = workspaces.rename(&context, &workspace, &body.name, expected).await?;
-    Ok((etag(overview.workspace.version), Json(WorkspaceOverviewBody::from(overview))))
+    Ok(Tagged { version: overview.workspace.version, body: WorkspaceOverviewBody::from(overview) })
 }

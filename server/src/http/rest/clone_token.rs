@@ -6,15 +6,11 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{
-    errors::ChangeErrors,
-    schema::MintedBody,
-    tagged::{IfMatch, Tagged},
-};
+use super::{errors::ChangeErrors, schema::MintedBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, IfMatch},
     idempotency::Repeatable,
     problem::ApiError,
 };

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use http::StatusCode;
 
-use super::{errors::SwitchErrors, tagged::IfMatch};
-use crate::http::{AppState, caller::Caller, problem::ApiError};
+use super::errors::SwitchErrors;
+use crate::http::{AppState, caller::Caller, extract::IfMatch, problem::ApiError};
 
 /// Delete the presented token
 ///

@@ -4,8 +4,13 @@ use axum::extract::State;
 use domain::ids::TokenId;
 use http::StatusCode;
 
-use super::{errors::SwitchErrors, tagged::IfMatch};
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+use super::errors::SwitchErrors;
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, IfMatch},
+    problem::ApiError,
+};
 
 /// Delete a token
 ///

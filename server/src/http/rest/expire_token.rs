@@ -3,12 +3,13 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{
-    errors::SwitchErrors,
-    schema::TokenBody,
-    tagged::{IfMatch, Tagged},
+use super::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, IfMatch},
+    problem::ApiError,
 };
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// End a token now
 ///

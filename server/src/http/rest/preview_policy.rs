@@ -1,17 +1,18 @@
 //! `POST /api/v1/policy/preview` and `POST /api/v1/workspaces/{ws}/policy/preview`
 
 use authority::{OpContext, PolicyLevel};
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
 use super::{
     errors::{AskErrors, ChangeErrors},
     schema::{PreviewBody, RulesBody},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, etag},
+    extract::{ApiJson, ApiPath},
     problem::ApiError,
 };
 
@@ -70,5 +71,5 @@ async fn preview(
     rules: RulesBody,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
     let preview = state.authority.policies().preview(context, level, &rules.into()).await?;
-    Ok((etag(preview.version), Json(PreviewBody::from(preview))))
+    Ok(Tagged { version: preview.version, body: PreviewBody::from(preview) })
 }

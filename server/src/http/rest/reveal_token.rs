@@ -3,12 +3,13 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{
-    errors::RevealErrors,
-    schema::MintedBody,
-    tagged::{IfMatch, Tagged},
+use super::{errors::RevealErrors, schema::MintedBody, tagged::Tagged};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, IfMatch},
+    problem::ApiError,
 };
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show a recoverable token's secret
 ///

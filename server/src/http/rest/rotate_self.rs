@@ -3,14 +3,13 @@
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::{
-    errors::ChangeErrors,
-    rotate_token::RotationBody,
-    schema::MintedBody,
-    tagged::{IfMatch, Tagged},
-};
+use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody, tagged::Tagged};
 use crate::http::{
-    AppState, caller::Caller, extract::ApiJson, idempotency::Repeatable, problem::ApiError,
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, IfMatch},
+    idempotency::Repeatable,
+    problem::ApiError,
 };
 
 /// Rotate the presented token

@@ -1,15 +1,10 @@
 //! `GET /api/v1/workspaces/{ws}/members/{user}`
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::{ids::UserId, names::Slug};
 
-use super::{errors::ReadErrors, schema::MemberBody};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, etag},
-    problem::ApiError,
-};
+use super::{errors::ReadErrors, schema::MemberBody, tagged::Tagged};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show a member
 ///
@@ -31,5 +26,5 @@ pub(crate) async fn show_member(
     ApiPath((workspace, user)): ApiPath<(Slug, UserId)>,
 ) -> Result<impl IntoResponse, ApiError> {
     let member = state.authority.workspaces().member(&context, &workspace, user).await?;
-    Ok((etag(member.version), Json(MemberBody::from(member))))
+    Ok(Tagged { version: member.version, body: MemberBody::from(member) })
 }

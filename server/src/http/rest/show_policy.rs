@@ -1,16 +1,11 @@
 //! `GET /api/v1/policy` and `GET /api/v1/workspaces/{ws}/policy`
 
 use authority::{OpContext, PolicyLevel};
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use super::{errors::ReadErrors, errors::SelfErrors, schema::PolicyViewBody};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, etag},
-    problem::ApiError,
-};
+use super::{errors::ReadErrors, errors::SelfErrors, schema::PolicyViewBody, tagged::Tagged};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show the instance's policy
 ///
@@ -61,5 +56,5 @@ async fn show(
     level: &PolicyLevel,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
     let view = state.authority.policies().show(context, level).await?;
-    Ok((etag(view.version), Json(PolicyViewBody::from(view))))
+    Ok(Tagged { version: view.version, body: PolicyViewBody::from(view) })
 }

@@ -1,15 +1,10 @@
 //! `GET /api/v1/users/{id}`
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::ids::UserId;
 
-use super::{errors::ReadErrors, schema::UserRecordBody};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, etag},
-    problem::ApiError,
-};
+use super::{errors::ReadErrors, schema::UserRecordBody, tagged::Tagged};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show a user
 ///
@@ -31,5 +26,5 @@ pub(crate) async fn show_user(
     ApiPath(id): ApiPath<UserId>,
 ) -> Result<impl IntoResponse, ApiError> {
     let user = state.authority.users().show(&context, id).await?;
-    Ok((etag(user.version), Json(UserRecordBody::from(user))))
+    Ok(Tagged { version: user.version, body: UserRecordBody::from(user) })
 }

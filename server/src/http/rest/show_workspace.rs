@@ -1,15 +1,10 @@
 //! `GET /api/v1/workspaces/{ws}`
 
-use axum::{Json, extract::State, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use domain::names::Slug;
 
-use super::{errors::ReadErrors, schema::WorkspaceOverviewBody};
-use crate::http::{
-    AppState,
-    caller::Caller,
-    extract::{ApiPath, etag},
-    problem::ApiError,
-};
+use super::{errors::ReadErrors, schema::WorkspaceOverviewBody, tagged::Tagged};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
 /// Show a workspace
 ///
@@ -31,5 +26,5 @@ pub(crate) async fn show_workspace(
     ApiPath(workspace): ApiPath<Slug>,
 ) -> Result<impl IntoResponse, ApiError> {
     let overview = state.authority.workspaces().show(&context, &workspace).await?;
-    Ok((etag(overview.workspace.version), Json(WorkspaceOverviewBody::from(overview))))
+    Ok(Tagged { version: overview.workspace.version, body: WorkspaceOverviewBody::from(overview) })
 }

@@ -14,12 +14,12 @@ use utoipa::ToSchema;
 use super::{
     errors::ChangeErrors,
     schema::{ScopeText, TokenBody, tags_schema},
-    tagged::{IfMatch, Tagged},
+    tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 

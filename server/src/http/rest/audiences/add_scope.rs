@@ -8,16 +8,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
+    super::tagged::Tagged,
     super::{
         errors::ChangeErrors,
         schema::{RiskBody, ScopeEntryBody, ScopeText},
     },
-    tagged::{IfMatch, Tagged},
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 

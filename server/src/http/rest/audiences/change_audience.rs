@@ -7,13 +7,13 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
+    super::tagged::Tagged,
     super::{errors::ChangeErrors, schema::AudienceBody},
-    tagged::{IfMatch, Tagged},
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, IfMatch},
     problem::ApiError,
 };
 

@@ -7,11 +7,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
+    super::tagged::Tagged,
     super::{
         errors::WriteErrors,
         schema::{AudienceBody, AudienceText},
     },
-    tagged::Tagged,
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 

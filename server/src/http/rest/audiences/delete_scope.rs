@@ -4,8 +4,13 @@ use axum::extract::State;
 use domain::{catalogue::ScopeName, names::AudienceSlug};
 use http::StatusCode;
 
-use super::{super::errors::RemoveErrors, tagged::IfMatch};
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+use super::super::errors::RemoveErrors;
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, IfMatch},
+    problem::ApiError,
+};
 
 /// Delete a scope
 ///

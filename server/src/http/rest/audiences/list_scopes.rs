@@ -4,8 +4,8 @@ use axum::extract::State;
 use domain::names::AudienceSlug;
 
 use super::{
+    super::tagged::Tagged,
     super::{errors::ReadErrors, schema::ScopeListBody},
-    tagged::Tagged,
 };
 use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 

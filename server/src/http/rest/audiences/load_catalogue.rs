@@ -15,16 +15,16 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    super::tagged::Tagged,
     super::{
         errors::ChangeErrors,
         schema::{AudienceText, ChangesBody, RiskBody, ScopeText},
     },
-    tagged::{IfMatch, Tagged},
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, ApiQuery},
+    extract::{ApiJson, ApiPath, ApiQuery, IfMatch},
     problem::ApiError,
 };
 

@@ -15,7 +15,6 @@ mod list_scopes;
 mod load_catalogue;
 mod retire_scope;
 mod show_audience;
-mod tagged;
 mod unretire_scope;
 
 use utoipa_axum::{router::OpenApiRouter, routes};

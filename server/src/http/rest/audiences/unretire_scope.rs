@@ -4,10 +4,15 @@ use axum::extract::State;
 use domain::{catalogue::ScopeName, names::AudienceSlug};
 
 use super::{
+    super::tagged::Tagged,
     super::{errors::RemoveErrors, schema::ScopeEntryBody},
-    tagged::{IfMatch, Tagged},
 };
-use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiPath, IfMatch},
+    problem::ApiError,
+};
 
 /// Take a retired scope into use again
 ///
