@@ -6,6 +6,7 @@ Run by tools/api.sh, which sets:
   API_AS       `token`: calls present a token of every scope; `session`: they carry the session
 """
 
+import json
 import os
 import threading
 import uuid
@@ -20,6 +21,12 @@ AS_SESSION = os.environ.get("API_AS") == "session"
 SELF = "/api/v1/self"
 
 _lock = threading.Lock()
+
+
+@schemathesis.serializer("application/jsonl")
+def json_lines(context, value):
+    """A body of JSON values, one a line. What fits the description is a text; anything else is one line."""
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
 
 def mint():

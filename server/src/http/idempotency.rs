@@ -22,6 +22,7 @@ use domain::problem::{Problem, ProblemCode};
 use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{body::Received, problem::ApiError};
@@ -30,6 +31,21 @@ use super::{body::Received, problem::ApiError};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header that tells a reply from before.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// [`Repeatable`] in the description of an operation.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header; Repeatable reads it")]
+pub(crate) struct IdempotencyKeyHeader {
+    /// A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        pattern = "^[!-~]{1,255}$",
+        example = "0198c2c4-7a00-7000-8000-0000000000aa"
+    )]
+    idempotency_key: Option<String>,
+}
 
 /// A request that its caller may repeat, if they named it.
 pub(crate) struct Repeatable(Option<Named>);

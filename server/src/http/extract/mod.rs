@@ -7,7 +7,7 @@ mod path;
 mod query;
 mod wording;
 
-pub(crate) use if_match::IfMatch;
+pub(crate) use if_match::{IfMatch, IfMatchHeader};
 pub(crate) use json::ApiJson;
 pub(crate) use moment::moment;
 pub(crate) use path::ApiPath;

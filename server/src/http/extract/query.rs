@@ -1,5 +1,7 @@
 //! The query.
 
+use std::borrow::Cow;
+
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -8,7 +10,7 @@ use url::form_urlencoded;
 use super::wording;
 use crate::http::problem::ApiError;
 
-/// The query, of exactly this shape. Empty values count as absent, as forms send them.
+/// The query, of exactly this shape. Empty texts count as absent; an empty number is none.
 ///
 /// Refusal: 422, with the parameter at fault.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
@@ -22,7 +24,16 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
 }
 
 fn parse<T: DeserializeOwned>(query: &str) -> Result<T, ApiError> {
-    let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty());
+    let pairs = || form_urlencoded::parse(query.as_bytes());
+    if pairs().any(|(_, value)| value.is_empty()) {
+        read::<T>(pairs())?;
+    }
+    read(pairs().filter(|(_, value)| !value.is_empty()))
+}
+
+fn read<'a, T: DeserializeOwned>(
+    pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
+) -> Result<T, ApiError> {
     let reader = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(
         pairs.map(|(name, value)| (name.into_owned(), Text(value.into_owned()))),
     );

@@ -14,7 +14,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -53,7 +53,7 @@ pub(crate) struct PresetOutcomeBody {
     path = "/api/v1/policy/preset",
     operation_id = "applyInstancePreset",
     tag = "Policies",
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(IfMatchHeader),
     request_body = PresetBody,
     responses(
         (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
@@ -79,7 +79,7 @@ pub(crate) async fn apply_instance_preset(
     path = "/api/v1/workspaces/{ws}/policy/preset",
     operation_id = "applyPreset",
     tag = "Policies",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), IfMatchHeader),
     request_body = PresetBody,
     responses(
         (status = 200, description = "What it means", body = PresetOutcomeBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

@@ -14,7 +14,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -47,7 +47,7 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "changeMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader),
     request_body = MemberChangeBody,
     responses(
         (status = 200, description = "The member", body = MemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

@@ -12,7 +12,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -26,7 +26,7 @@ use crate::http::{
     path = "/api/v1/policy",
     operation_id = "changeInstancePolicy",
     tag = "Policies",
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(IfMatchHeader),
     request_body = RulesBody,
     responses(
         (status = 200, description = "The policy", body = PolicyViewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
@@ -52,7 +52,7 @@ pub(crate) async fn change_instance_policy(
     path = "/api/v1/workspaces/{ws}/policy",
     operation_id = "changePolicy",
     tag = "Policies",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), IfMatchHeader),
     request_body = RulesBody,
     responses(
         (status = 200, description = "The policy", body = PolicyViewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

@@ -14,7 +14,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -45,7 +45,7 @@ pub(crate) struct UserChangeBody {
     path = "/api/v1/users/{id}",
     operation_id = "changeUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader),
     request_body = UserChangeBody,
     responses(
         (status = 200, description = "The user", body = ChangedUserBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

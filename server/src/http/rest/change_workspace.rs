@@ -9,7 +9,7 @@ use super::{errors::ChangeErrors, schema::WorkspaceOverviewBody, tagged::Tagged}
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct WorkspaceChange {
     path = "/api/v1/workspaces/{ws}",
     operation_id = "changeWorkspace",
     tag = "Workspaces",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), IfMatchHeader),
     request_body = WorkspaceChange,
     responses(
         (status = 200, description = "The workspace", body = WorkspaceOverviewBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),

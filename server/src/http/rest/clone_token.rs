@@ -10,8 +10,8 @@ use super::{errors::ChangeErrors, schema::MintedBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
-    idempotency::Repeatable,
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+    idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
 
@@ -37,8 +37,8 @@ pub(crate) struct CloneBody {
     tag = "Tokens",
     params(
         ("id" = Uuid, Path, description = "The id of the token to clone"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
-        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
+        IfMatchHeader,
+        IdempotencyKeyHeader,
     ),
     request_body = CloneBody,
     responses(

@@ -26,7 +26,7 @@ use crate::http::{
     AppState,
     caller::Caller,
     extract::{ApiJson, ApiPath},
-    idempotency::Repeatable,
+    idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
 
@@ -99,7 +99,7 @@ pub(crate) struct NewToken {
     tag = "Tokens",
     params(
         ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
-        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
+        IdempotencyKeyHeader,
     ),
     request_body = NewToken,
     responses(

@@ -4,7 +4,12 @@ use axum::extract::State;
 use http::StatusCode;
 
 use super::errors::SwitchErrors;
-use crate::http::{AppState, caller::Caller, extract::IfMatch, problem::ApiError};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{IfMatch, IfMatchHeader},
+    problem::ApiError,
+};
 
 /// Delete the presented token
 ///
@@ -15,7 +20,7 @@ use crate::http::{AppState, caller::Caller, extract::IfMatch, problem::ApiError}
     path = "/api/v1/self",
     operation_id = "deleteSelf",
     tag = "Tokens",
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\"")),
+    params(IfMatchHeader),
     responses((status = 204, description = "The presented token is deleted"), SwitchErrors),
 )]
 pub(crate) async fn delete_self(

@@ -7,7 +7,7 @@ use super::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch},
+    extract::{ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -22,7 +22,7 @@ use crate::http::{
     tag = "Tokens",
     params(
         ("id" = Uuid, Path, description = "The token's id"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
     ),
     responses(
         (status = 200, description = "The token as it is now", body = TokenBody,

@@ -12,7 +12,7 @@ use crate::http::{
     AppState,
     caller::Caller,
     extract::{ApiPath, ApiQuery},
-    idempotency::Repeatable,
+    idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
 
@@ -43,7 +43,7 @@ pub(crate) struct ImportQuery {
     tag = "Tokens",
     params(
         ("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"),
-        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID"),
+        IdempotencyKeyHeader,
         ImportQuery,
     ),
     request_body(content(

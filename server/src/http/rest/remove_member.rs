@@ -7,7 +7,7 @@ use super::{errors::RemoveErrors, schema::StoppedBody};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch},
+    extract::{ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -20,7 +20,7 @@ use crate::http::{
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "removeMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what you saw; the change happens to that alone")),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader),
     responses(
         (status = 200, description = "The member is removed", body = StoppedBody),
         RemoveErrors,

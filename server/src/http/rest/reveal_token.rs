@@ -7,7 +7,7 @@ use super::{errors::RevealErrors, schema::MintedBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch},
+    extract::{ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -23,7 +23,7 @@ use crate::http::{
     tag = "Tokens",
     params(
         ("id" = Uuid, Path, description = "The token's id"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
     ),
     responses(
         (status = 200, description = "The token with its secret", body = MintedBody,

@@ -7,8 +7,8 @@ use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, IfMatch},
-    idempotency::Repeatable,
+    extract::{ApiJson, IfMatch, IfMatchHeader},
+    idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
 
@@ -22,8 +22,8 @@ use crate::http::{
     operation_id = "rotateSelf",
     tag = "Tokens",
     params(
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
-        ("Idempotency-Key" = Option<String>, Header, description = "A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID", example = "0198c2c4-7a00-7000-8000-0000000000aa"),
+        IfMatchHeader,
+        IdempotencyKeyHeader,
     ),
     request_body = Option<RotationBody>,
     responses(

@@ -19,7 +19,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -81,7 +81,7 @@ struct Nullable(Option<String>);
     tag = "Tokens",
     params(
         ("id" = Uuid, Path, description = "The token's id"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the record as it was read: a record that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
     ),
     request_body = PatchBody,
     responses(

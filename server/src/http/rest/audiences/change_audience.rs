@@ -13,7 +13,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -42,7 +42,7 @@ pub(crate) struct AudienceChangeBody {
     tag = "Audiences",
     params(
         ("slug" = String, Path, description = "The audience's name in requests", example = "default"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
     ),
     request_body = AudienceChangeBody,
     responses(

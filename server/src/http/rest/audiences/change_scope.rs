@@ -16,7 +16,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct ScopeChangeBody {
     params(
         ("slug" = String, Path, description = "The audience's name in requests", example = "default"),
         ("name" = String, Path, description = "The scope's name, percent-encoded: `table%3A%2F%2Fmy.app.**`", example = "rivers:run"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
     ),
     request_body = ScopeChangeBody,
     responses(

@@ -24,7 +24,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, ApiQuery, IfMatch},
+    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -104,7 +104,7 @@ pub(crate) struct CatalogueScopeText {
     tag = "Audiences",
     params(
         ("slug" = String, Path, description = "The audience's name in requests", example = "billing"),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` of the audience as it was read: one that has changed since is left as it is (412)", example = "\"3\""),
+        IfMatchHeader,
         LoadQuery,
     ),
     request_body(

@@ -1,19 +1,47 @@
 //! Audiences and their scopes.
 
+use std::borrow::Cow;
+
 use domain::catalogue::{Audience, Risk, Scope, ScopeGroup};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        schema::{AnyOfBuilder, ObjectBuilder, Type},
+    },
+};
 
 use super::texts;
 
-/// The name of a scope, such as `rivers:read` (up to 128 characters), or a URI pattern such as
-/// `table://my.app.**`, in which `?` is one character other than `.`, `*` any number of these, and
-/// `**` any number of any characters.
-#[derive(ToSchema)]
-#[schema(as = ScopeName, pattern = r"^([a-z0-9._-]+(:[a-z0-9._-]+)*|[A-Za-z][A-Za-z0-9+.-]*://[!#-\[\]-~]+)$", max_length = 512, example = "rivers:run")]
-#[expect(dead_code, reason = "describes; values are parsed by the authority")]
-pub(crate) struct ScopeText(String);
+/// The name of a scope, such as `rivers:read`, or a URI pattern.
+pub(crate) struct ScopeText;
+
+impl PartialSchema for ScopeText {
+    fn schema() -> RefOr<Schema> {
+        let text = |pattern: &str, length: usize| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(pattern))
+                .max_length(Some(length))
+        };
+        AnyOfBuilder::new()
+            .description(Some(
+                "The name of a scope, such as `rivers:read`, or a URI pattern such as `table://my.app.**`, in which `?` is one character other than `.`, `*` any number of these, and `**` any number of any characters.",
+            ))
+            .item(text("^[a-z0-9._-]+(:[a-z0-9._-]+)*$", 128))
+            .item(text(r"^[A-Za-z][A-Za-z0-9+.-]*://[!#-\[\]-~]+$", 512))
+            .examples(["rivers:run"])
+            .into()
+    }
+}
+
+impl ToSchema for ScopeText {
+    fn name() -> Cow<'static, str> {
+        "ScopeName".into()
+    }
+}
 
 /// The name of an audience, such as `default`.
 #[derive(ToSchema)]
