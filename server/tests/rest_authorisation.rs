@@ -55,7 +55,7 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 57] = [
+const TABLE: [Row; 61] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
@@ -113,11 +113,16 @@ const TABLE: [Row; 57] = [
     ("get",    "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("patch",  "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("delete", "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
+    ("get",    "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
+    ("delete", "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/sessions/{id}",                       200, "nnnnn|n", NO_SCOPE,        'f'),
+    ("delete", "/api/v1/sessions/{id}",                       204, "nnnnn|n", NO_SCOPE,        'f'),
     // The last ones: they replace and remove the callers' own tokens.
     ("post",   "/api/v1/self/rotate",                         201, "uuuuu|u", ANY,             'f'),
     ("delete", "/api/v1/self",                                204, "uuuuu|u", ANY,             'f'),
 ];
 
+const SESSION: &str = "01980000-0000-7000-8000-000000000001";
 const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
 const WORKSPACE_ROLES: [&str; 5] = ["none", "verifier", "viewer", "member", "admin"];
 
@@ -316,10 +321,25 @@ impl<'a> Victims<'a> {
         );
     }
 
+    /// A session of nobody who calls.
+    fn session(&self) {
+        self.instance.sql(&format!(
+            "INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, expires_at)
+             SELECT '{SESSION}', sha256('victim'), id, now(), now(), now() + interval '1 hour'
+               FROM users WHERE email = '{ADMIN_EMAIL}'
+             ON CONFLICT DO NOTHING",
+        ));
+    }
+
     fn path(&self, template: &str, own: bool) -> String {
         let workspace = if own { WORKSPACE } else { OTHER };
-        let id =
-            if template.contains("/users/") { &self.user } else { &self.token[usize::from(!own)] };
+        let id = if template.contains("/users/") {
+            &self.user
+        } else if template.contains("/sessions/") {
+            SESSION
+        } else {
+            &self.token[usize::from(!own)]
+        };
         template
             .replace("{ws}", workspace)
             .replace("{id}", id)
@@ -384,6 +404,9 @@ fn every_caller_may_do_exactly_what_the_table_says() {
                     if template.contains("{name}") {
                         victims.scope();
                     }
+                }
+                if template.contains("/sessions/") {
+                    victims.session();
                 }
                 let path = victims.path(template, own);
                 let mut request = instance.request(&caller.by, &method.to_uppercase(), &path);

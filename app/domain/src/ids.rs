@@ -52,6 +52,10 @@ id!(
     TokenId
 );
 id!(
+    /// A person's session: its row, not what the cookie holds.
+    SessionId
+);
+id!(
     /// One of a token's secrets: its row, not its text.
     SecretId
 );

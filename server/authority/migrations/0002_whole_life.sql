@@ -14,6 +14,9 @@ ALTER TABLE tokens      ADD COLUMN version bigint NOT NULL DEFAULT 1;
 ALTER TABLE users ADD COLUMN deleted_at timestamptz;
 ALTER TABLE users ADD CONSTRAINT users_deleted_are_disabled CHECK (deleted_at IS NULL OR NOT enabled);
 
+-- A name for a session that is no credential.
+ALTER TABLE sessions ADD COLUMN id uuid NOT NULL DEFAULT gen_random_uuid() CONSTRAINT sessions_id_unique UNIQUE;
+
 -- Patterns of the scopes that this member may put on tokens; null is what the role gives.
 ALTER TABLE memberships ADD COLUMN grants text[];
 

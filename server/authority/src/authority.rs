@@ -103,7 +103,16 @@ impl Authority {
         let now = self.inner.clock.now();
         let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
         let keys = Arc::clone(&self.inner.keys);
-        OpContext { actor, surface, request_id, client_ip, user_agent: None, now, keys }
+        OpContext {
+            actor,
+            surface,
+            request_id,
+            session: None,
+            client_ip,
+            user_agent: None,
+            now,
+            keys,
+        }
     }
 
     /// A new request id.

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use domain::{decision::Facts, session::Visitor};
+use domain::{decision::Facts, ids::SessionId, session::Visitor};
 use time::OffsetDateTime;
 
 use crate::keys::Keys;
@@ -16,6 +16,8 @@ pub struct OpContext {
     pub surface: Surface,
     /// The request's id, for the log and the audit row.
     pub request_id: String,
+    /// The session that asks, when it is one.
+    pub session: Option<SessionId>,
     /// The caller's address, when there is one.
     pub client_ip: Option<IpAddr>,
     /// What the caller's program calls itself, when the door was told.

@@ -50,7 +50,7 @@ pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
-pub use sessions::{Sessions, SignIn, SignedIn};
+pub use sessions::{Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, RotationDraft, TokenDraft, TokenPatch,

@@ -9,7 +9,8 @@
 
 mod support;
 
-use authority::{ServiceError, SignIn, SignedIn};
+use authority::{Actor, ServiceError, SignIn, SignedIn};
+use domain::session::SessionQuery;
 use sqlx::PgPool;
 use support::{OWNER, PASSWORD, World, password};
 use time::Duration;
@@ -34,6 +35,44 @@ async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
     world.authority.sessions().sign_out(&world.anonymous(), &session.secret).await.unwrap();
     assert!(!lives(&world, &session).await);
     assert!(lives(&world, &second).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn people_see_and_end_their_own_sessions_and_administrators_all(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let sessions = world.authority.sessions();
+    let (first, second) = (
+        sign_in(&world, OWNER, PASSWORD).await.unwrap(),
+        sign_in(&world, OWNER, PASSWORD).await.unwrap(),
+    );
+    let found = sessions.resolve(&world.anonymous(), &second.secret).await.unwrap().unwrap();
+    let mut owner = world.context(Actor::User(second.visitor.clone()));
+    owner.session = Some(found.id);
+    let page = sessions.list(&owner, &SessionQuery::default()).await.unwrap();
+    let marks: Vec<bool> = page.items.iter().map(|session| session.current).collect();
+    assert_eq!((marks, page.next), (vec![true, false], None));
+    let one = SessionQuery { limit: 1, ..SessionQuery::default() };
+    let cursor = sessions.list(&owner, &one).await.unwrap().next;
+    let rest = sessions.list(&owner, &SessionQuery { cursor, ..one }).await.unwrap();
+    assert_eq!(rest.items[..], page.items[1..]);
+
+    let member = world.person("eve", Some(("workspace-1", "member"))).await;
+    assert!(sessions.list(&member, &SessionQuery::default()).await.unwrap().items.is_empty());
+    for refused in [
+        sessions.show(&member, found.id).await.map(drop),
+        sessions.end(&member, found.id).await,
+        sessions.end_all(&member, Some(OWNER)).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(ServiceError::NotFound(_))), "{refused:?}");
+    }
+    assert!(lives(&world, &first).await && lives(&world, &second).await);
+
+    assert_eq!(sessions.end_all(&owner, None).await.unwrap(), 1, "but for the one that asks");
+    assert!(!lives(&world, &first).await && lives(&world, &second).await);
+    sessions.end(&owner, found.id).await.unwrap();
+    assert!(!lives(&world, &second).await);
+    let again = sessions.end(&owner, found.id).await;
+    assert!(matches!(again, Err(ServiceError::NotFound(_))));
 }
 
 #[sqlx::test(migrations = false)]

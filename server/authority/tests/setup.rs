@@ -35,7 +35,7 @@ async fn setup_link_founds_the_instance_once(pool: PgPool) {
     let signed_in = setup.complete(&world.anonymous(), &link, form()).await.unwrap();
     assert!(signed_in.visitor.is_instance_admin());
     let found = world.authority.sessions().resolve(&world.anonymous(), &signed_in.secret).await;
-    assert_eq!(found.unwrap().unwrap().user.email, OWNER);
+    assert_eq!(found.unwrap().unwrap().visitor.user.email, OWNER);
     assert!(matches!(
         setup.complete(&world.anonymous(), &link, form()).await,
         Err(ServiceError::NotFound(_))

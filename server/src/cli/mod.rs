@@ -26,6 +26,7 @@ mod preset;
 mod scopes;
 mod serve;
 mod session;
+mod sessions;
 mod token;
 mod user;
 mod workspace;
@@ -76,6 +77,9 @@ enum Command {
     /// Create, list, disable, enable and remove people and service accounts
     #[command(subcommand)]
     User(user::Command),
+    /// List and end sessions of people
+    #[command(subcommand)]
+    Session(sessions::Command),
     /// Show and set the rules for tokens
     #[command(subcommand)]
     Policy(policy::Command),
@@ -118,6 +122,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audience(command) => asking(flags, |config| audience::run(command, config)),
         Command::Member(command) => asking(flags, |config| member::run(command, config)),
         Command::User(command) => asking(flags, |config| user::run(command, config)),
+        Command::Session(command) => asking(flags, |config| sessions::run(command, config)),
         Command::Policy(command) => asking(flags, |config| policy::run(command, config)),
         Command::Preset(command) => asking(flags, |config| preset::run(command, config)),
         Command::Scopes(command) => asking(flags, |config| scopes::run(command, config)),

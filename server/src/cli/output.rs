@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Prints a line at once.
 pub(crate) fn line(text: &str) -> io::Result<()> {
@@ -33,6 +34,13 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) -> io::Result<()> {
         let _ = writeln!(text, "{label:width$}  {}", plain(value));
     }
     line(text.trim_end_matches('\n'))
+}
+
+/// A moment as people and programs read it: to the second, or what stands for none.
+pub(crate) fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
+    moment
+        .and_then(|moment| moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
+        .unwrap_or_else(|| otherwise.to_owned())
 }
 
 /// Prints text that ends with its own newline.

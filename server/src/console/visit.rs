@@ -83,7 +83,8 @@ impl FromRequestParts<AppState> for Visit {
             address,
         );
         match state.authority.sessions().resolve(&context, &secret).await {
-            Ok(visitor) => {
+            Ok(session) => {
+                let visitor = session.map(|session| session.visitor);
                 visit.request.session = Arc::new(RequestSession { visitor });
                 Ok(visit)
             }

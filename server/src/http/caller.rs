@@ -28,12 +28,15 @@ impl FromRequestParts<AppState> for Caller {
         context.actor = match presented(&parts.headers)? {
             Some(token) => authenticate(state, &context, token).await?,
             None => match state.cookies.read(&parts.headers) {
-                Some(secret) => state
-                    .authority
-                    .sessions()
-                    .resolve(&context, &secret)
-                    .await?
-                    .map_or(Actor::Anonymous, Actor::User),
+                Some(secret) => {
+                    state.authority.sessions().resolve(&context, &secret).await?.map_or(
+                        Actor::Anonymous,
+                        |session| {
+                            context.session = Some(session.id);
+                            Actor::User(session.visitor)
+                        },
+                    )
+                }
                 None => Actor::Anonymous,
             },
         };

@@ -33,6 +33,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
         (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
+        (name = "Sessions", description = "Where people are signed in."),
         (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
         (name = "Audit", description = "Who changed what, when and from where."),
@@ -123,6 +124,8 @@ mod tests {
         delete /api/v1/audiences/{slug} "deleteAudience"
         delete /api/v1/audiences/{slug}/scopes/{name} "deleteScope"
         delete /api/v1/self "deleteSelf"
+        delete /api/v1/sessions "endSessions"
+        delete /api/v1/sessions/{id} "endSession"
         delete /api/v1/tokens/{id} "deleteToken"
         delete /api/v1/tokens/{id}/grace "endGrace"
         delete /api/v1/users/{id} "removeUser"
@@ -133,6 +136,8 @@ mod tests {
         get /api/v1/audit "listAudit"
         get /api/v1/policy "showInstancePolicy"
         get /api/v1/self "showSelf"
+        get /api/v1/sessions "listSessions"
+        get /api/v1/sessions/{id} "showSession"
         get /api/v1/tokens/{id} "showToken"
         get /api/v1/tokens/{id}/usage "showTokenUsage"
         get /api/v1/users "listUsers"

@@ -1,15 +1,19 @@
-//! Sessions of people in the console.
+//! Sessions of people.
 //!
 //! A session's secret is 256 random bits in a cookie; the database has its SHA-256. It ends when it
 //! is idle too long, at its absolute end, at sign-out, and when its user is disabled. Signing in
 //! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
 
+mod end;
+mod list;
 mod resolve;
 mod sign_in;
 mod sign_out;
 mod throttle;
 
-use domain::session::Visitor;
+pub use resolve::Resolved;
+
+use domain::{ids::SessionId, session::Visitor};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -69,6 +73,7 @@ impl Inner {
             .take(USER_AGENT_MAX)
             .collect();
         let session = NewSession {
+            id: SessionId(self.uuid(ctx.now)),
             digest: &secret.digest(),
             user: visitor.user.id,
             expires_at,

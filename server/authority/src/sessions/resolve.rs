@@ -1,6 +1,6 @@
 //! Whose session a cookie is.
 
-use domain::session::Visitor;
+use domain::{ids::SessionId, session::Visitor};
 use time::Duration;
 
 use super::Sessions;
@@ -9,13 +9,22 @@ use crate::{OpContext, ServiceError, secret::SessionSecret, store::sessions as s
 /// A session's last use is kept to the minute: a page of many requests writes once.
 const TOUCH_EVERY: Duration = Duration::minutes(1);
 
+/// A session that is not over.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The session.
+    pub id: SessionId,
+    /// Its person.
+    pub visitor: Visitor,
+}
+
 impl Sessions<'_> {
-    /// The person whose session this is; `None` when it is unknown or over. Notes its use.
+    /// The session and its person; `None` when it is unknown or over. Notes its use.
     pub async fn resolve(
         &self,
         ctx: &OpContext,
         secret: &SessionSecret,
-    ) -> Result<Option<Visitor>, ServiceError> {
+    ) -> Result<Option<Resolved>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let digest = secret.digest();
         let idle_since = ctx.now - self.inner.settings.session_idle;
@@ -26,6 +35,6 @@ impl Sessions<'_> {
         if session.last_seen_at + TOUCH_EVERY <= ctx.now {
             store::touch(&mut connection, &digest, ctx.now).await?;
         }
-        Ok(Some(session.visitor))
+        Ok(Some(Resolved { id: session.id, visitor: session.visitor }))
     }
 }

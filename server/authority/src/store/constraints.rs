@@ -166,6 +166,11 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("token_secrets_origin_known", "UPDATE token_secrets SET origin = 'found'"),
     ("token_secrets_seal_has_key", "UPDATE token_secrets SET sealed = 'x'"),
     ("token_secrets_only_older_end_early", "UPDATE token_secrets SET ends_on_first_use = true"),
+    (
+        "sessions_id_unique",
+        "INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at, id)
+         SELECT sha256('d'), user_id, created_at, last_seen_at, expires_at, id FROM sessions",
+    ),
     ("sessions_pkey", "INSERT INTO sessions SELECT * FROM sessions"),
     ("sessions_user_id_fkey", "UPDATE sessions SET user_id = gen_random_uuid()"),
     ("sessions_digest_length", "UPDATE sessions SET digest = 'short'"),

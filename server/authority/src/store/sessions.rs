@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use domain::{ids::UserId, session::Visitor, token::UserSummary};
+use domain::{
+    ids::{SessionId, UserId},
+    session::{Session, Visitor},
+    token::UserSummary,
+};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -10,6 +14,7 @@ use super::StoreError;
 
 /// A session to insert.
 pub(crate) struct NewSession<'a> {
+    pub(crate) id: SessionId,
     pub(crate) digest: &'a [u8; 32],
     pub(crate) user: UserId,
     pub(crate) expires_at: OffsetDateTime,
@@ -19,6 +24,7 @@ pub(crate) struct NewSession<'a> {
 
 /// A session that is not over.
 pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
     pub(crate) visitor: Visitor,
     pub(crate) last_seen_at: OffsetDateTime,
 }
@@ -30,14 +36,15 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at, client_ip, user_agent)
-         VALUES ($1, $2, $3, $3, $4, $5, $6)",
+        "INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at, client_ip, user_agent, id)
+         VALUES ($1, $2, $3, $3, $4, $5, $6, $7)",
         &session.digest[..],
         session.user.0,
         now,
         session.expires_at,
         session.client_ip.map(|address| address.to_string()),
         session.user_agent,
+        session.id.0,
     )
     .execute(connection)
     .await?;
@@ -53,7 +60,8 @@ pub(crate) async fn live(
     idle_since: OffsetDateTime,
 ) -> Result<Option<LiveSession>, StoreError> {
     let row = sqlx::query!(
-        "SELECT u.id, u.email, u.name, u.instance_role, s.last_seen_at
+        "SELECT u.id, u.email, u.name, u.instance_role, s.last_seen_at,
+                s.id AS session_id
            FROM sessions s JOIN users u ON u.id = s.user_id
           WHERE s.digest = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.enabled",
         &digest[..],
@@ -68,7 +76,11 @@ pub(crate) async fn live(
             .parse()
             .map_err(|_| StoreError::corrupt("users.instance_role", row.id))?;
         let user = UserSummary { id: row.id.into(), email: row.email, name: row.name };
-        Ok(LiveSession { visitor: Visitor { user, instance_role }, last_seen_at: row.last_seen_at })
+        Ok(LiveSession {
+            id: SessionId(row.session_id),
+            visitor: Visitor { user, instance_role },
+            last_seen_at: row.last_seen_at,
+        })
     })
     .transpose()
 }
@@ -106,6 +118,80 @@ pub(crate) async fn delete_of_user(
 ) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0).execute(connection).await?;
     Ok(())
+}
+
+/// Which sessions to list.
+pub(crate) struct Filter {
+    /// Those of this user alone.
+    pub(crate) user: Option<UserId>,
+    /// Those that were opened before this one.
+    pub(crate) before: Option<SessionId>,
+    /// This one alone.
+    pub(crate) id: Option<SessionId>,
+    pub(crate) rows: i64,
+}
+
+/// Sessions that are neither over nor idle since `idle_since`, of users who are enabled; the newest
+/// first. None of them is marked as the one that asks.
+pub(crate) async fn page(
+    connection: &mut PgConnection,
+    filter: &Filter,
+    now: OffsetDateTime,
+    idle_since: OffsetDateTime,
+) -> Result<Vec<Session>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT s.id, s.created_at, s.last_seen_at, s.expires_at, s.client_ip, s.user_agent,
+                u.id AS user_id, u.email, u.name
+           FROM sessions s JOIN users u ON u.id = s.user_id
+          WHERE s.expires_at > $1 AND s.last_seen_at > $2 AND u.enabled
+            AND ($3::uuid IS NULL OR s.user_id = $3)
+            AND ($4::uuid IS NULL OR s.id < $4)
+            AND ($5::uuid IS NULL OR s.id = $5)
+          ORDER BY s.id DESC LIMIT $6",
+        now,
+        idle_since,
+        filter.user.map(|user| user.0),
+        filter.before.map(|id| id.0),
+        filter.id.map(|id| id.0),
+        filter.rows,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Session {
+            id: SessionId(row.id),
+            user: UserSummary { id: UserId(row.user_id), email: row.email, name: row.name },
+            current: false,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+            client_ip: row.client_ip,
+            user_agent: row.user_agent,
+        })
+        .collect())
+}
+
+/// Ends one session. Whether there was one.
+pub(crate) async fn end(connection: &mut PgConnection, id: SessionId) -> Result<bool, StoreError> {
+    let done = sqlx::query!("DELETE FROM sessions WHERE id = $1", id.0).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Ends the sessions of a user but for one. How many.
+pub(crate) async fn end_others(
+    connection: &mut PgConnection,
+    user: UserId,
+    kept: Option<SessionId>,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "DELETE FROM sessions WHERE user_id = $1 AND ($2::uuid IS NULL OR id <> $2)",
+        user.0,
+        kept.map(|id| id.0),
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
 }
 
 /// Removes sessions that are over or idle since `idle_since`.

@@ -2,9 +2,9 @@
 
 use super::{
     super::{
-        Failure, output,
+        Failure,
+        output::{self, moment},
         session::{self, Expect},
-        token::moment,
     },
     Rows,
 };

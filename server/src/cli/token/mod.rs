@@ -17,9 +17,12 @@ mod usage;
 
 use clap::Subcommand;
 use domain::{ids::TokenId, token::Token};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Failure, output, slug};
+use super::{
+    Failure,
+    output::{self, moment},
+    slug,
+};
 use crate::config::Config;
 
 /// The commands.
@@ -88,13 +91,6 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
 /// Reads a token's id.
 fn id(text: &str) -> Result<TokenId, String> {
     text.parse().map_err(|_| "is no id of a token; tessera token list shows them".to_owned())
-}
-
-/// A moment as people and programs read it.
-pub(super) fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
-    moment
-        .and_then(|moment| moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
-        .unwrap_or_else(|| otherwise.to_owned())
 }
 
 /// Tells what became of a token: as JSON on standard output, or in a sentence on standard error.

@@ -21,6 +21,8 @@ mod delete_token;
 mod disable_token;
 mod enable_token;
 mod end_grace;
+mod end_session;
+mod end_sessions;
 mod errors;
 mod expire_token;
 mod export;
@@ -28,6 +30,7 @@ mod export_tokens;
 mod import_tokens;
 mod list_audit;
 mod list_members;
+mod list_sessions;
 mod list_tokens;
 mod list_users;
 mod list_workspaces;
@@ -41,6 +44,7 @@ pub(crate) mod schema;
 mod show_member;
 mod show_policy;
 mod show_self;
+mod show_session;
 mod show_token;
 mod show_usage;
 mod show_user;
@@ -86,11 +90,13 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .merge(audiences::router())
 }
 
-/// Users of the instance and members of workspaces.
+/// Users of the instance, their sessions, and members of workspaces.
 fn people() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users::list_users, create_user::create_user))
         .routes(routes!(show_user::show_user, change_user::change_user, remove_user::remove_user))
+        .routes(routes!(list_sessions::list_sessions, end_sessions::end_sessions))
+        .routes(routes!(show_session::show_session, end_session::end_session))
         .routes(routes!(list_members::list_members, add_member::add_member))
         .routes(routes!(
             show_member::show_member,

@@ -1,0 +1,67 @@
+//! End sessions: one, or all of a user's.
+
+use domain::ids::{SessionId, UserId};
+use sqlx::PgConnection;
+
+use super::{Sessions, list::Reach};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    store::sessions as store,
+};
+
+impl Sessions<'_> {
+    /// Ends a session: its cookie is refused from now on.
+    pub async fn end(&self, ctx: &OpContext, id: SessionId) -> Result<(), ServiceError> {
+        let session = self.show(ctx, id).await?;
+        let mut transaction = self.inner.begin().await?;
+        if !store::end(&mut transaction, id).await? {
+            return Err(ServiceError::NotFound("session"));
+        }
+        note(&mut transaction, ctx, session.user.id, &session.user.email, 1).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends every session of a user, by default the caller's own, but for the one that asks. How many
+    /// there were.
+    ///
+    /// # Errors
+    /// `Invalid` with the field `user` when the command line names none; `NotFound` for a user whose
+    /// sessions the caller does not reach.
+    pub async fn end_all(&self, ctx: &OpContext, user: Option<&str>) -> Result<u64, ServiceError> {
+        let reach = Reach::of(ctx)?;
+        let text = match (user, ctx.user_id()) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(own)) => own.to_string(),
+            (None, None) => return Err(ServiceError::invalid("user", "must be named")),
+        };
+        let mut transaction = self.inner.begin().await?;
+        let user = reach.user(&mut transaction, &text).await?;
+        let ended = store::end_others(&mut transaction, user, ctx.session).await?;
+        if ended > 0 {
+            note(&mut transaction, ctx, user, &text, ended).await?;
+        }
+        transaction.commit().await?;
+        Ok(ended)
+    }
+}
+
+async fn note(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    user: UserId,
+    name: &str,
+    sessions: u64,
+) -> Result<(), ServiceError> {
+    let change = Change {
+        workspace: None,
+        action: "session.end",
+        subject_id: Some(user.0),
+        subject_name: name,
+        before: Some(serde_json::json!({"sessions": sessions})),
+        after: None,
+    };
+    record(connection, ctx, change).await?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! Which sessions there are.
+
+use domain::{
+    ids::{SessionId, UserId},
+    names::Email,
+    session::{SESSIONS_LIMIT_MAX, Session, SessionQuery},
+    token::Page,
+};
+use sqlx::PgConnection;
+
+use super::Sessions;
+use crate::{
+    OpContext, ServiceError,
+    context::Actor,
+    store::{
+        sessions::{self as store, Filter},
+        users,
+    },
+};
+
+/// Whose sessions a caller reaches.
+pub(super) enum Reach {
+    /// Everybody's.
+    All,
+    /// Their own.
+    Own(UserId),
+}
+
+impl Reach {
+    /// People reach their own sessions; administrators of the instance reach all. No token does:
+    /// whoever took one must not learn where its person is signed in.
+    pub(super) fn of(ctx: &OpContext) -> Result<Self, ServiceError> {
+        match &ctx.actor {
+            Actor::Anonymous => Err(ServiceError::Unauthenticated),
+            Actor::Token(_) => {
+                Err(ServiceError::Forbidden("Only people who are signed in manage sessions."))
+            }
+            Actor::Operator => Ok(Self::All),
+            Actor::User(visitor) if visitor.is_instance_admin() => Ok(Self::All),
+            Actor::User(visitor) => Ok(Self::Own(visitor.user.id)),
+        }
+    }
+
+    /// The user of this id or address, if their sessions are within reach.
+    pub(super) async fn user(
+        &self,
+        connection: &mut PgConnection,
+        text: &str,
+    ) -> Result<UserId, ServiceError> {
+        let id = match (text.trim().parse::<UserId>(), text.parse::<Email>()) {
+            (Ok(id), _) => users::record(connection, id).await?.map(|user| user.summary.id),
+            (_, Ok(email)) => {
+                users::by_email(connection, &email).await?.map(|user| user.summary.id)
+            }
+            _ => None,
+        };
+        id.filter(|id| matches!(self, Self::All) || matches!(self, Self::Own(own) if own == id))
+            .ok_or(ServiceError::NotFound("user"))
+    }
+
+    /// The user whose sessions alone are within reach.
+    const fn only(&self) -> Option<UserId> {
+        match self {
+            Self::All => None,
+            Self::Own(user) => Some(*user),
+        }
+    }
+}
+
+impl Sessions<'_> {
+    /// A page of the sessions that are not over, the newest first.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `limit`, `cursor`; `NotFound` for a user whose sessions the caller
+    /// does not reach.
+    pub async fn list(
+        &self,
+        ctx: &OpContext,
+        query: &SessionQuery,
+    ) -> Result<Page<Session>, ServiceError> {
+        let reach = Reach::of(ctx)?;
+        if query.limit == 0 || query.limit > SESSIONS_LIMIT_MAX {
+            let message = format!("must be 1 to {SESSIONS_LIMIT_MAX}");
+            return Err(ServiceError::invalid("limit", message));
+        }
+        // Ids are in order of time: the last one of a page tells where the next begins.
+        let before =
+            query.cursor.as_deref().map(str::parse::<SessionId>).transpose().map_err(|_| {
+                ServiceError::invalid("cursor", "must be `next` of a page of this list")
+            })?;
+        let mut connection = self.inner.connection().await?;
+        let user = match query.user.as_deref() {
+            Some(text) => Some(reach.user(&mut connection, text).await?),
+            None => reach.only(),
+        };
+        // One more than asked for tells whether there is a next page.
+        let filter = Filter { user, before, id: None, rows: i64::from(query.limit) + 1 };
+        let mut items = self.live(&mut connection, ctx, &filter).await?;
+        let limit = usize::from(query.limit);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|session| session.id.to_string());
+        Ok(Page { items, next })
+    }
+
+    /// One session.
+    pub async fn show(&self, ctx: &OpContext, id: SessionId) -> Result<Session, ServiceError> {
+        let reach = Reach::of(ctx)?;
+        let mut connection = self.inner.connection().await?;
+        let filter = Filter { user: reach.only(), before: None, id: Some(id), rows: 1 };
+        let session = self.live(&mut connection, ctx, &filter).await?.pop();
+        session.ok_or(ServiceError::NotFound("session"))
+    }
+
+    async fn live(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        filter: &Filter,
+    ) -> Result<Vec<Session>, ServiceError> {
+        let idle_since = ctx.now - self.inner.settings.session_idle;
+        let mut sessions = store::page(connection, filter, ctx.now, idle_since).await?;
+        for session in &mut sessions {
+            session.current = ctx.session == Some(session.id);
+        }
+        Ok(sessions)
+    }
+}

@@ -1,0 +1,39 @@
+//! `DELETE /api/v1/sessions`
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{errors::QueryErrors, schema::EndedBody};
+use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError};
+
+/// Whose sessions.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EndQuery {
+    /// Whose: id or e-mail address; the caller's own when absent.
+    #[param(value_type = Option<String>, example = "bob@example.com")]
+    user: Option<String>,
+}
+
+/// End all sessions of a user
+///
+/// All but the one that asks: for a lost laptop, or after a password was seen. One's own, or anybody's
+/// for administrators of the instance.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions",
+    operation_id = "endSessions",
+    tag = "Sessions",
+    params(EndQuery),
+    responses((status = 200, description = "They are over", body = EndedBody), QueryErrors),
+)]
+pub(crate) async fn end_sessions(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiQuery(query): ApiQuery<EndQuery>,
+) -> Result<Json<EndedBody>, ApiError> {
+    let ended = state.authority.sessions().end_all(&context, query.user.as_deref()).await?;
+    Ok(Json(EndedBody { ended }))
+}

@@ -1,0 +1,50 @@
+//! `GET /api/v1/sessions`
+
+use axum::{Json, extract::State};
+use domain::session::{SESSIONS_LIMIT_DEFAULT, SessionQuery};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{errors::QueryErrors, schema::SessionPageBody};
+use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError};
+
+/// Which sessions, how many.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SessionsQuery {
+    /// Only sessions of this user: id or e-mail address.
+    #[param(value_type = Option<String>, example = "ada@example.com")]
+    user: Option<String>,
+    /// Rows of a page, 1 to 200; 50 when absent.
+    #[param(minimum = 1, maximum = 200, example = 50)]
+    limit: Option<u16>,
+    /// Where the page begins: `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// List sessions
+///
+/// Sessions that are not over, the newest first: one's own, or everybody's for administrators of the
+/// instance. For people who are signed in; a token reaches no session.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions",
+    operation_id = "listSessions",
+    tag = "Sessions",
+    params(SessionsQuery),
+    responses((status = 200, description = "A page of sessions", body = SessionPageBody), QueryErrors),
+)]
+pub(crate) async fn list_sessions(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiQuery(query): ApiQuery<SessionsQuery>,
+) -> Result<Json<SessionPageBody>, ApiError> {
+    let query = SessionQuery {
+        user: query.user,
+        limit: query.limit.unwrap_or(SESSIONS_LIMIT_DEFAULT),
+        cursor: query.cursor,
+    };
+    let page = state.authority.sessions().list(&context, &query).await?;
+    Ok(Json(page.into()))
+}

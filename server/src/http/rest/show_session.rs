@@ -1,0 +1,26 @@
+//! `GET /api/v1/sessions/{id}`
+
+use axum::{Json, extract::State};
+use domain::ids::SessionId;
+
+use super::{errors::ReadErrors, schema::SessionBody};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// Show a session
+///
+/// One's own, or anybody's for administrators of the instance.
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions/{id}",
+    operation_id = "showSession",
+    tag = "Sessions",
+    params(("id" = Uuid, Path, description = "The session's id")),
+    responses((status = 200, description = "The session", body = SessionBody), ReadErrors),
+)]
+pub(crate) async fn show_session(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<SessionId>,
+) -> Result<Json<SessionBody>, ApiError> {
+    Ok(Json(state.authority.sessions().show(&context, id).await?.into()))
+}
