@@ -11,6 +11,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod rest_matrix;
 mod rest_support;
 mod support;
 
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 
 use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, draft};
 use serde_json::{Value, json};
-use support::server::ADMIN_EMAIL;
+use support::{Answer, server::ADMIN_EMAIL};
 
 /// Scopes that let a token see its workspace.
 const SEEING: &[&str] = &[
@@ -137,13 +138,15 @@ struct Caller {
 enum Holder {
     Owner,
     Viewer,
+    Member,
 }
 
 enum Who {
     Nobody,
     /// A role on the instance, and the index of the role in the workspace.
     Person(&'static str, usize),
-    /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance or a viewer.
+    /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance, a viewer or a
+    /// member.
     Token(Vec<String>, Holder),
 }
 
@@ -232,9 +235,14 @@ fn expected(row: &Row, who: &Who, own: bool) -> u16 {
         Who::Token(..) if of_workspace && !own => 404,
         Who::Token(..) if *scopes == ANY => *ok,
         Who::Token(held, holder) => {
-            let viewer_may = by_role.chars().nth(2) == Some('o');
+            let role_may = |index| by_role.chars().nth(index) == Some('o');
+            let holder_may = match holder {
+                Holder::Owner => true,
+                Holder::Viewer => role_may(2),
+                Holder::Member => role_may(3),
+            };
             let holds = held.iter().any(|scope| scopes.contains(&scope.as_str()));
-            if !holds || (*holder == Holder::Viewer && !viewer_may) {
+            if !holds || !holder_may {
                 return status(*other_tokens);
             }
             // A token with this scope alone holds nothing that it could give to a member.
@@ -249,18 +257,21 @@ struct Victims<'a> {
     instance: &'a Instance,
     subject: String,
     number: usize,
+    /// Workspace and user of the token on the callers' own side, and of the one on the other side.
+    holders: [(&'static str, String); 2],
     token: [String; 2],
     user: String,
     member: String,
 }
 
 impl<'a> Victims<'a> {
-    fn new(instance: &'a Instance) -> Self {
+    fn new(instance: &'a Instance, holders: [(&'static str, String); 2]) -> Self {
         let subject = instance.mint(WORKSPACE, &draft("subject"));
         let mut victims = Self {
             instance,
             subject,
             number: 0,
+            holders,
             token: Default::default(),
             user: String::new(),
             member: String::new(),
@@ -273,14 +284,14 @@ impl<'a> Victims<'a> {
     fn replace(&mut self) {
         self.number += 1;
         // Nothing about it is beyond a workspace's administrator, or a token that writes tokens.
-        let token = |workspace: &str, user: &str| {
+        let token = |(workspace, user): &(&str, String)| {
             let body = json!({
                 "name": "victim", "user": user, "audiences": ["tessera"], "scopes": ["tokens:read"],
             });
             let minted = self.instance.minted(workspace, &body);
             minted["token"]["id"].as_str().unwrap().to_owned()
         };
-        self.token = [token(WORKSPACE, "member-admin@example.com"), token(OTHER, ADMIN_EMAIL)];
+        self.token = self.holders.each_ref().map(token);
         self.audience();
         self.user = self.service_account("user");
         self.member = self.service_account("member");
@@ -332,16 +343,16 @@ impl<'a> Victims<'a> {
     }
 
     fn path(&self, template: &str, own: bool) -> String {
-        let workspace = if own { WORKSPACE } else { OTHER };
+        let side = usize::from(!own);
         let id = if template.contains("/users/") {
             &self.user
         } else if template.contains("/sessions/") {
             SESSION
         } else {
-            &self.token[usize::from(!own)]
+            &self.token[side]
         };
         template
-            .replace("{ws}", workspace)
+            .replace("{ws}", self.holders[side].0)
             .replace("{id}", id)
             .replace("{user}", &self.member)
             .replace("{slug}", "mine")
@@ -349,7 +360,7 @@ impl<'a> Victims<'a> {
     }
 
     /// A body that is fine, from a caller who may send it.
-    fn body(&self, method: &str, template: &str) -> Option<Value> {
+    fn body(&self, method: &str, template: &str, own: bool) -> Option<Value> {
         let number = self.number;
         if template.starts_with("/api/v1/audiences") {
             return match (method, template.rsplit('/').next().unwrap()) {
@@ -367,7 +378,9 @@ impl<'a> Victims<'a> {
                 json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]})
             }
             ("post", "verify") => json!({"token": self.subject}),
-            ("post", "bulk") => json!({"action": "disable", "ids": [self.token[0]]}),
+            ("post", "bulk") => {
+                json!({"action": "disable", "ids": [self.token[usize::from(!own)]]})
+            }
             ("post", "clone") => json!({"name": "copy"}),
             // The secret that is presented here is needed once more.
             ("post", "rotate") => json!({"grace_s": 3_600}),
@@ -385,6 +398,44 @@ impl<'a> Victims<'a> {
             _ => return None,
         })
     }
+
+    /// What a caller is answered, on their own workspace's or token's side or on the other one. The
+    /// number is one that no call had before.
+    fn call(&self, row: &Row, caller: &Caller, own: bool, number: usize) -> Answer {
+        let (method, template, ..) = row;
+        if template.contains("{slug}") {
+            self.audience();
+            if template.contains("{name}") {
+                self.scope();
+            }
+        }
+        if template.contains("/sessions/") {
+            self.session();
+        }
+        let path = self.path(template, own);
+        let request = self.instance.request(&caller.by, &method.to_uppercase(), &path);
+        if template.ends_with("/import") {
+            // A digest that nobody has imported yet.
+            let digest = format!("{number:064x}");
+            let row = json!({"digest": digest, "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
+            return request
+                .header("content-type", "application/jsonl")
+                .body(row.to_string())
+                .send();
+        }
+        match self.body(method, template, own) {
+            Some(body) => request.json(&body).send(),
+            None => request.send(),
+        }
+    }
+}
+
+/// Whether what the operation is about is not what it was before, once it succeeded.
+fn changes((method, template, ..): &Row) -> bool {
+    let makes = template.ends_with('s') && !template.ends_with("tokens");
+    let ends = ["expire", "disable", "bulk", "rotate"];
+    *method == "delete"
+        || (*method == "post" && (makes || ends.iter().any(|end| template.ends_with(end))))
 }
 
 #[test]
@@ -392,34 +443,15 @@ fn every_caller_may_do_exactly_what_the_table_says() {
     let instance = Instance::start();
     let callers = callers(&instance);
     assert_eq!(callers.len(), 1 + 20 + scopes_of_tessera(&instance).len() + 2);
-    let mut victims = Victims::new(&instance);
+    let holders = [(WORKSPACE, "member-admin@example.com".into()), (OTHER, ADMIN_EMAIL.into())];
+    let mut victims = Victims::new(&instance, holders);
     let (mut wrong, mut cells) = (Vec::new(), 0);
     for row in &TABLE {
         let (method, template, ..) = row;
         for caller in &callers {
             let tenants: &[bool] = if is_of_workspace(template) { &[true, false] } else { &[true] };
             for own in tenants.iter().copied() {
-                if template.contains("{slug}") {
-                    victims.audience();
-                    if template.contains("{name}") {
-                        victims.scope();
-                    }
-                }
-                if template.contains("/sessions/") {
-                    victims.session();
-                }
-                let path = victims.path(template, own);
-                let mut request = instance.request(&caller.by, &method.to_uppercase(), &path);
-                if template.ends_with("/import") {
-                    // A digest that nobody has imported yet.
-                    let digest = format!("{cells:064x}");
-                    let row = json!({"digest": digest, "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
-                    request =
-                        request.header("content-type", "application/jsonl").body(row.to_string());
-                } else if let Some(body) = victims.body(method, template) {
-                    request = request.json(&body);
-                }
-                let answer = request.send();
+                let answer = victims.call(row, caller, own, cells);
                 cells += 1;
                 let expected = expected(row, &caller.who, own);
                 if answer.status != expected {
@@ -430,12 +462,7 @@ fn every_caller_may_do_exactly_what_the_table_says() {
                         "{method} {template} of the {tenant} workspace by {name}: {status} instead of {expected}: {text}"
                     ));
                 }
-                let makes = template.ends_with('s') && !template.ends_with("tokens");
-                let ends = ["expire", "disable", "bulk", "rotate"];
-                let changes = *method == "delete"
-                    || (*method == "post"
-                        && (makes || ends.iter().any(|end| template.ends_with(end))));
-                if answer.status < 300 && changes {
+                if answer.status < 300 && changes(row) {
                     victims.replace();
                 }
             }

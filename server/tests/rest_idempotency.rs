@@ -9,7 +9,7 @@
 mod rest_support;
 mod support;
 
-use std::{io::Write as _, net::TcpStream, thread};
+use std::{io::Write as _, net::TcpStream, sync::Barrier, thread};
 
 use rest_support::{By, Instance, OWNER, Sql, WORKSPACE, draft, fields, problem, tokens_of};
 use serde_json::json;
@@ -121,16 +121,24 @@ fn failure_of_the_server_is_not_kept() {
     assert_eq!(instance.names(), ["once", "manager"]);
 }
 
+/// `make drill-races` has it tried a thousand times.
+fn rounds() -> usize {
+    std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
+}
+
 #[test]
 fn one_request_64_times_at_once_makes_one_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
-    for round in 0..3 {
+    for round in 0..rounds() {
         let key = format!("round-{round}");
+        let barrier = Barrier::new(64);
         let answers: Vec<Answer> = thread::scope(|scope| {
-            let threads: Vec<_> = (0..64)
-                .map(|_| scope.spawn(|| instance.attempt(&manager, &key, &draft(&key))))
-                .collect();
+            let attempt = || {
+                barrier.wait();
+                instance.attempt(&manager, &key, &draft(&key))
+            };
+            let threads: Vec<_> = (0..64).map(|_| scope.spawn(attempt)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let (made, waiting): (Vec<_>, Vec<_>) =

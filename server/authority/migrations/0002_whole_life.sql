@@ -50,11 +50,18 @@ ALTER TABLE tokens
     ADD COLUMN reused_at         timestamptz;
 CREATE INDEX tokens_by_scope ON tokens USING gin (scopes) WHERE deleted_at IS NULL;
 CREATE INDEX tokens_by_last_use ON tokens (workspace_id, (COALESCE(last_used_at, '-infinity'::timestamptz)), id) WHERE deleted_at IS NULL;
+-- The few among many that a list by state is asked for.
+CREATE INDEX tokens_disabled ON tokens (workspace_id, created_at DESC, id DESC) WHERE deleted_at IS NULL AND NOT enabled;
+CREATE INDEX tokens_scheduled ON tokens (workspace_id, not_before) WHERE deleted_at IS NULL AND enabled AND not_before IS NOT NULL;
 
 -- How these are spread: of partial indexes the planner learns nothing, and would read the whole
 -- workspace for the few tokens that a filter wants.
 CREATE STATISTICS tokens_last_use ON (COALESCE(last_used_at, '-infinity'::timestamptz)) FROM tokens;
 CREATE STATISTICS tokens_expiry ON (COALESCE(expires_at, 'infinity'::timestamptz)) FROM tokens;
+-- Between infinity and the nearest time the planner guesses half a step of its histogram: with steps
+-- of a hundredth it takes thirty tokens among a million for five thousand, and walks past all the others.
+ALTER STATISTICS tokens_last_use SET STATISTICS 1000;
+ALTER STATISTICS tokens_expiry SET STATISTICS 1000;
 
 ALTER TABLE token_secrets
     ADD COLUMN hint             text,

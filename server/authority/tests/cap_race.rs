@@ -1,6 +1,6 @@
 //! The cap under a crowd: of many creations at the limit, just as many succeed as there is room for.
 //!
-//! `TESSERA_RACE_ROUNDS=1000` has it tried a thousand times.
+//! `make drill-races` has it tried a thousand times.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -16,16 +16,12 @@ use std::sync::Arc;
 use authority::{PolicyLevel, ServiceError};
 use domain::policy::PolicyRules;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use support::{World, draft, slug};
+use support::{World, draft, rounds, slug};
 use tokio::sync::Barrier;
 
 /// Creations at a time, each on a connection of its own.
 const CROWD: u32 = 64;
 const LIMIT: i64 = 3;
-
-fn rounds() -> usize {
-    std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
-}
 
 async fn race(options: PgConnectOptions, level: PolicyLevel) {
     let pool = PgPoolOptions::new().max_connections(CROWD + 2).connect_with(options).await.unwrap();
@@ -39,7 +35,7 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
     for _ in 1..LIMIT {
         world.token("default", &["rivers:read"]).await;
     }
-    for round in 0..rounds() {
+    for round in 0..rounds(20) {
         let barrier = Arc::new(Barrier::new(CROWD as usize));
         let attempts: Vec<_> = (0..CROWD)
             .map(|index| {

@@ -12,6 +12,7 @@ mod support;
 use authority::{OpContext, ServiceError, TokenDraft};
 use domain::{
     decision::{DecisionCode, Demand},
+    token::TokenState,
     token_query::{TokenQuery, TokenSort},
 };
 use sqlx::{AssertSqlSafe, PgPool};
@@ -176,12 +177,13 @@ async fn crowd(world: &World) {
     world
         .execute(
             "INSERT INTO tokens (id, workspace_id, user_id, name, scopes, hint, last_used_at, expires_at,
-                                 created_at, updated_at)
+                                 enabled, not_before, created_at, updated_at)
              SELECT gen_random_uuid(), w.id,
                     (SELECT id FROM users WHERE email = 'bot' || (n % 200 + 1) || '@example.com'), 'token ' || n,
                     ARRAY[CASE WHEN n % 4000 = 0 THEN 'rare:read' ELSE 'rivers:read' END], 'tsr_…0000',
                     CASE WHEN n % 2000 = 0 THEN NULL ELSE timestamptz '2026-01-01' + n * interval '1 second' END,
                     timestamptz '2027-01-01' + n * interval '1 minute',
+                    n % 3000 <> 1, CASE WHEN n % 3000 = 2 THEN timestamptz '2026-06-01' END,
                     timestamptz '2026-01-01' + n * interval '1 second', now()
                FROM workspaces w, generate_series(1, 20000) n WHERE w.slug = 'workspace-1'",
         )
@@ -205,9 +207,14 @@ async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<
             .fetch_one(&mut *connection)
             .await
             .unwrap();
+    let audience: Option<Uuid> = sqlx::query_scalar("SELECT id FROM audiences WHERE slug = $1")
+        .bind(&query.audience)
+        .fetch_optional(&mut *connection)
+        .await
+        .unwrap();
     let explained = sqlx::query_scalar::<_, String>(AssertSqlSafe(format!("EXPLAIN {statement}")))
         .bind(workspace)
-        .bind("")
+        .bind(query.state.map_or("", TokenState::as_str))
         .bind(None::<String>)
         .bind(support::START)
         .bind(26_i64);
@@ -222,7 +229,7 @@ async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<
         .bind(query.never_used)
         .bind(query.expires_before)
         .bind(owner)
-        .bind(&query.audience)
+        .bind(audience)
         .bind(&query.scope)
         .bind(None::<Uuid>)
         .fetch_all(&mut *connection)
@@ -250,13 +257,22 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
         (TokenQuery { never_used: true, ..none() }, None, "tokens_by_last_use"),
         (TokenQuery { expires_before: ending, ..none() }, None, "tokens_by_expiry"),
         (none(), Some(bot), "tokens_by_user"),
-        (TokenQuery { audience: Some("tessera".into()), ..none() }, None, ""),
+        (
+            TokenQuery { audience: Some("tessera".into()), ..none() },
+            None,
+            "token_audiences_by_audience",
+        ),
+        (TokenQuery { state: Some(TokenState::Disabled), ..none() }, None, "tokens_disabled"),
+        (TokenQuery { state: Some(TokenState::Scheduled), ..none() }, None, "tokens_scheduled"),
         (TokenQuery { scope: Some("rare:read".into()), ..none() }, None, "tokens_by_scope"),
     ];
     let statements = statements();
-    assert_eq!(statements.len(), TokenSort::ALL.len());
+    // With an audience and without, in every order.
+    assert_eq!(statements.len(), 2 * TokenSort::ALL.len());
     for statement in &statements {
-        for (query, owner, index) in &filters {
+        let of_audience = !statement.contains("$12::uuid IS NULL");
+        let filters = filters.iter().filter(|(query, ..)| query.audience.is_some() == of_audience);
+        for (query, owner, index) in filters {
             let plan = plan(&world.pool, statement, query, *owner).await;
             let what = format!("{query:?} {owner:?} {statement}\n{plan}");
             for table in ["tokens", "token_audiences"] {

@@ -6,12 +6,13 @@
 //! over the other's in the same round.
 
 mod driver;
+mod lists;
 mod median;
 mod noop;
 mod server;
 mod weight;
 
-use std::{error::Error, io::Write as _};
+use std::{error::Error, io::Write};
 
 use driver::{Load, Reading};
 use median::Spread;
@@ -29,6 +30,7 @@ fn main() -> Outcome<()> {
     match arguments.next().as_deref() {
         Some("noop") => noop::serve(&arguments.next().unwrap_or_default()),
         None => run(),
+        Some("lists") => run_lists(&mut std::io::stdout().lock()),
         Some(other) => Err(format!("unknown argument {other}").into()),
     }
 }
@@ -38,7 +40,7 @@ fn run() -> Outcome<()> {
     writeln!(out, "Page weight (brotli, first load of the console)")?;
     weight::print(&mut out)?;
 
-    let tessera = Running::tessera()?;
+    let tessera = Running::tessera(&[])?;
     let probe = tessera.prepare()?;
     let body = tessera.check(&probe)?;
     let noop = Running::noop(&body)?;
@@ -86,5 +88,14 @@ fn run() -> Outcome<()> {
             ratio(|reading| reading.cpu_us),
         )?;
     }
-    Ok(())
+    drop((tessera, noop));
+    writeln!(out)?;
+    run_lists(&mut out)
+}
+
+/// The lists alone: `cargo run --package bench -- lists`.
+fn run_lists(out: &mut impl Write) -> Outcome<()> {
+    // Many pages by one caller are the point here.
+    let tessera = Running::tessera(&["--api-rate-limit", "0"])?;
+    lists::print(&tessera, out)
 }

@@ -19,6 +19,11 @@ impl Spread {
             most: at(values.len().saturating_sub(1)),
         }
     }
+
+    /// The middle value.
+    pub(crate) const fn median(&self) -> f64 {
+        self.median
+    }
 }
 
 impl std::fmt::Display for Spread {

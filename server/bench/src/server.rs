@@ -1,6 +1,7 @@
 //! The two servers, each a process of its own on the first core.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
@@ -9,6 +10,7 @@ use std::{
 
 use crate::{Outcome, driver};
 
+/// Measured unless `BENCH_BINARY` names another one.
 const TESSERA: &str = "target/release/tessera";
 const PASSWORD: &str = "a password for a benchmark";
 
@@ -30,12 +32,13 @@ pub(crate) struct Probe {
 
 impl Running {
     /// Tessera with a database of its own in a temporary folder.
-    pub(crate) fn tessera() -> Outcome<Self> {
+    pub(crate) fn tessera(arguments: &[&str]) -> Outcome<Self> {
         let data = std::env::temp_dir().join(format!("tessera-bench-{}", std::process::id()));
         fs::create_dir_all(&data)?;
-        let child = pinned(TESSERA)
+        let child = pinned(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(&data)
+            .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -69,6 +72,16 @@ impl Running {
 
     /// Makes an administrator and two tokens: one that may verify, one to be verified.
     pub(crate) fn prepare(&self) -> Outcome<Probe> {
+        self.administrator()?;
+        let caller = self.token("workspace-1", "tessera", "verify")?;
+        let token = self.token("workspace-1", "default", "rivers:run")?;
+        let body =
+            serde_json::json!({ "token": token, "audience": "default", "scopes": ["rivers:run"] });
+        Ok(Probe { caller, body: body.to_string() })
+    }
+
+    /// Makes an administrator, and with it the instance.
+    pub(crate) fn administrator(&self) -> Outcome<()> {
         let mut admin = self.command(&["admin", "create", "--email", "bench@example.com"])?;
         admin.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = admin.spawn()?;
@@ -76,11 +89,22 @@ impl Running {
         if !child.wait()?.success() {
             return Err("no administrator could be made".into());
         }
-        let caller = self.token("tessera", "verify")?;
-        let token = self.token("default", "rivers:run")?;
-        let body =
-            serde_json::json!({ "token": token, "audience": "default", "scopes": ["rivers:run"] });
-        Ok(Probe { caller, body: body.to_string() })
+        Ok(())
+    }
+
+    /// Makes a workspace of this slug.
+    pub(crate) fn workspace(&self, slug: &str) -> Outcome<()> {
+        let arguments = ["workspace", "create", "--slug", slug, "--name", slug];
+        let status = self.command(&arguments)?.stdout(Stdio::null()).status()?;
+        if status.success() { Ok(()) } else { Err("no workspace could be made".into()) }
+    }
+
+    /// The folder of the socket of its own database.
+    pub(crate) fn database(&self) -> Outcome<PathBuf> {
+        let data = self.data.as_ref().ok_or("this server has no data folder")?;
+        let pid = fs::read_to_string(data.join("postgres/postmaster.pid"))?;
+        // Line 5 (PostgreSQL's src/include/utils/pidfile.h).
+        Ok(pid.lines().nth(4).ok_or("the database does not listen")?.into())
     }
 
     /// Shows that a good token is accepted and a bad one refused; gives the good answer's body.
@@ -95,8 +119,9 @@ impl Running {
         }
     }
 
-    fn token(&self, audience: &str, scope: &str) -> Outcome<String> {
-        let arguments = ["token", "create", "--workspace", "workspace-1", "--name", "bench"];
+    /// A new token's secret.
+    pub(crate) fn token(&self, workspace: &str, audience: &str, scope: &str) -> Outcome<String> {
+        let arguments = ["token", "create", "--workspace", workspace, "--name", "bench"];
         let output = self
             .command(&arguments)?
             .args(["--audience", audience, "--scope", scope])
@@ -110,7 +135,7 @@ impl Running {
 
     fn command(&self, arguments: &[&str]) -> Outcome<Command> {
         let data = self.data.as_ref().ok_or("this server has no data folder")?;
-        let mut command = Command::new(TESSERA);
+        let mut command = Command::new(binary());
         command.args(arguments).arg("--data-dir").arg(data);
         Ok(command)
     }
@@ -125,6 +150,10 @@ impl Drop for Running {
             let _ = fs::remove_dir_all(data);
         }
     }
+}
+
+fn binary() -> OsString {
+    std::env::var_os("BENCH_BINARY").unwrap_or_else(|| TESSERA.into())
 }
 
 /// A command on the first core; its database's processes inherit that.

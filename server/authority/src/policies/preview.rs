@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{
     access::Permission,
     ids::{TokenId, WorkspaceId},
-    policy::{Policy, PolicyRules},
+    policy::{Policy, PolicyRules, Reveal},
     policy_view::{Fit, Misfit, MisfitToken, PREVIEW_TOKENS, PolicyPreview, Rule},
 };
 use sqlx::PgConnection;
@@ -16,7 +16,7 @@ use super::{Opened, Policies, PolicyLevel, check::check, open, pattern};
 use crate::{
     OpContext, ServiceError,
     store::{
-        policies::{self as store, FitRow},
+        policies::{self as store, FitRow, FitSearch},
         tokens,
     },
 };
@@ -107,7 +107,20 @@ async fn policies_after(
     Ok(compiled.collect())
 }
 
-/// Looks at every token that has not ended, some thousands at a time.
+/// What a token must be so that any of these policies can mind it.
+fn search(policies: &HashMap<WorkspaceId, Compiled>) -> FitSearch {
+    let any = |minds: fn(&Compiled) -> bool| policies.values().any(minds);
+    let repeats = any(|compiled| compiled.policy.unique_names);
+    FitSearch {
+        names: repeats || any(|compiled| !compiled.patterns.is_empty()),
+        repeats,
+        endless: any(|compiled| !compiled.policy.permits_never()),
+        recoverable: any(|compiled| compiled.policy.reveal == Reveal::Once),
+        longer_than_s: policies.values().filter_map(|compiled| compiled.policy.max_ttl_s).min(),
+    }
+}
+
+/// Looks at every token that has not ended and may not fit, some thousands at a time.
 async fn fit(
     connection: &mut PgConnection,
     opened: &Opened,
@@ -116,11 +129,11 @@ async fn fit(
     now: OffsetDateTime,
 ) -> Result<(), ServiceError> {
     preview.misfits = Misfit::ALL.into_iter().map(|misfit| (misfit, 0)).collect();
-    let names = policies.values().any(|compiled| compiled.policy.unique_names);
+    let search = search(policies);
     let mut after = TokenId(Uuid::nil());
     loop {
         let rows =
-            store::tokens_to_fit(connection, opened.tenant(), names, after, BATCH, now).await?;
+            store::tokens_to_fit(connection, opened.tenant(), search, after, BATCH, now).await?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = last.id;
         for row in rows {

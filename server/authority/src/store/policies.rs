@@ -213,12 +213,27 @@ pub(crate) struct FitRow {
     pub(crate) name_repeats: bool,
 }
 
-/// Tokens that have not ended, in the order of their ids after `after`, `limit` at most: of a
-/// workspace, or of all for `None`. Whether names repeat is only looked up when `names` is set.
+/// What a token must be to be worth a look, when whole policies are compared with a million of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FitSearch {
+    /// Names matter: every token is looked at.
+    pub(crate) names: bool,
+    /// Whether names repeat is only looked up then.
+    pub(crate) repeats: bool,
+    /// Tokens without an end.
+    pub(crate) endless: bool,
+    /// Recoverable tokens.
+    pub(crate) recoverable: bool,
+    /// Tokens that live longer than so many seconds.
+    pub(crate) longer_than_s: Option<i64>,
+}
+
+/// Tokens that have not ended and are searched for, in the order of their ids after `after`, `limit` at
+/// most: of a workspace, or of all for `None`.
 pub(crate) async fn tokens_to_fit(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
-    names: bool,
+    search: FitSearch,
     after: TokenId,
     limit: i64,
     now: OffsetDateTime,
@@ -231,12 +246,18 @@ pub(crate) async fn tokens_to_fit(
              FROM tokens t JOIN workspaces w ON w.id = t.workspace_id JOIN users u ON u.id = t.user_id
             WHERE t.deleted_at IS NULL AND ($1::uuid IS NULL OR t.workspace_id = $1)
               AND (t.expires_at IS NULL OR t.expires_at > $5) AND t.id > $3
+              AND ($6 OR ($7 AND t.expires_at IS NULL) OR ($8 AND t.recoverable)
+                   OR t.expires_at - t.created_at > make_interval(secs => $9::bigint::float8))
             ORDER BY t.id LIMIT $4"#,
         tenant.map(|tenant| tenant.id().0),
-        names,
+        search.repeats,
         after.0,
         limit,
         now,
+        search.names,
+        search.endless,
+        search.recoverable,
+        search.longer_than_s,
     )
     .fetch_all(connection)
     .await?;

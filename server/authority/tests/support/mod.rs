@@ -172,6 +172,11 @@ impl World {
     }
 }
 
+/// How often a race is run: `make drill-races` has each run a thousand times.
+pub fn rounds(usual: usize) -> usize {
+    std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
 pub fn password(text: &str) -> Password {
     Password::new(text.into())
 }
