@@ -124,7 +124,7 @@ export class Console {
     if (this.scripts) await this.copyToken();
     await this.done.click();
     await expect(this.panel).toBeHidden();
-    await expect(this.heading).toHaveText("API Tokens");
+    await expect(this.heading).toHaveText(/^(Your )?API tokens$/i);
   }
 
   async openView(name: string): Promise<void> {

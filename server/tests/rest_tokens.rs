@@ -249,7 +249,7 @@ fn workspace_and_audiences_tell_what_a_script_needs() {
     let workspace = instance.managing("GET", &path).send().expect(200).json();
     assert_eq!(workspace["slug"], WORKSPACE);
     assert_eq!(workspace["name"], "Workspace 1");
-    assert_eq!(workspace["may_manage_tokens"], true);
+    assert_eq!(workspace["token_reach"], "all");
     assert_eq!(workspace["counts"]["total"], 1);
     assert_eq!(workspace["policy"]["prefix"], "tsr");
     let audiences = instance.managing("GET", "/api/v1/audiences").send().expect(200).json();

@@ -1,5 +1,7 @@
 //! Who may do what: permissions, and the two tables that give them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     catalogue::ScopeName,
     roles::{InstanceRole, WorkspaceRole},
@@ -194,6 +196,52 @@ impl Permissions {
     }
 }
 
+/// Which tokens of a workspace somebody reaches, and whether they change them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenReach {
+    /// None.
+    #[default]
+    None,
+    /// All, to see them.
+    Read,
+    /// Their own, to manage them; nobody else's.
+    Own,
+    /// All, to manage them.
+    All,
+}
+
+impl TokenReach {
+    /// The reach of somebody with these permissions in the workspace and on tokens of their own.
+    /// A token that asks has it as far as its scopes go: it may be bound to reading.
+    pub const fn of(all: Permissions, own: Permissions) -> Self {
+        if all.allows(Permission::TokensWrite) {
+            Self::All
+        } else if all.allows(Permission::TokensRead) {
+            Self::Read
+        } else if own.allows(Permission::TokensRead) {
+            Self::Own
+        } else {
+            Self::None
+        }
+    }
+
+    /// Whether tokens that are reached are changed, and made.
+    pub const fn manages(self) -> bool {
+        matches!(self, Self::Own | Self::All)
+    }
+
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "read",
+            Self::Own => "own",
+            Self::All => "all",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +283,26 @@ mod tests {
                 || (workspace == Some(WorkspaceRole::Member) && self_service);
             assert_eq!(own.allows(Permission::TokensWrite), expected);
             assert!(permissions.is_within(own));
+        }
+    }
+
+    #[test]
+    fn reach_is_what_lists_and_changes_allow() {
+        for (instance, workspace, self_service) in every_standing() {
+            let all = Permissions::of_user(instance, workspace, self_service);
+            let own = all.on_own_tokens();
+            let reach = TokenReach::of(all, own);
+            let expected = match (all.allows(Permission::TokensRead), workspace) {
+                (true, Some(WorkspaceRole::Viewer)) if !all.allows(Permission::TokensWrite) => {
+                    TokenReach::Read
+                }
+                (true, _) => TokenReach::All,
+                (false, Some(WorkspaceRole::Member)) if self_service => TokenReach::Own,
+                (false, _) => TokenReach::None,
+            };
+            assert_eq!(reach, expected, "{instance} {workspace:?} {self_service}");
+            assert_eq!(reach.manages(), own.allows(Permission::TokensWrite));
+            assert_eq!(serde_json::to_value(reach).unwrap(), reach.as_str());
         }
     }
 

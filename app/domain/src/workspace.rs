@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
+    access::TokenReach,
     grants::GrantPattern,
     ids::WorkspaceId,
     names::{DisplayName, Slug},
@@ -46,7 +47,7 @@ impl Quota {
     }
 }
 
-/// How many tokens a workspace has, by what their records say. Deleted ones are not counted.
+/// How many tokens there are, by what their records say. Deleted ones are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
     /// All of them.
@@ -70,9 +71,9 @@ pub struct WorkspaceCard {
     pub workspace: Workspace,
     /// The caller's role in it; `None` for an administrator of the instance who is no member.
     pub role: Option<WorkspaceRole>,
-    /// Whether the caller sees and manages its tokens.
-    pub may_manage_tokens: bool,
-    /// Its tokens; all zero when the caller may not see them.
+    /// Which of its tokens the caller reaches.
+    pub reach: TokenReach,
+    /// The tokens that the caller reaches.
     pub counts: TokenCounts,
 }
 
@@ -85,11 +86,11 @@ pub struct WorkspaceOverview {
     pub policy: Policy,
     /// The caller's role in it; `None` for an administrator of the instance who is no member.
     pub role: Option<WorkspaceRole>,
-    /// Whether the caller sees and manages its tokens.
-    pub may_manage_tokens: bool,
-    /// Its tokens; all zero when the caller may not see them.
+    /// Which of its tokens the caller reaches.
+    pub reach: TokenReach,
+    /// The tokens that the caller reaches.
     pub counts: TokenCounts,
-    /// The nearer limit of tokens; `None` when there is none, or the caller may not see tokens.
+    /// The nearer limit of tokens; `None` when there is none, or the caller may not see all tokens.
     pub quota: Option<Quota>,
 }
 

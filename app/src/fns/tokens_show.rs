@@ -23,9 +23,14 @@ pub struct TokenDetail {
     pub may_write: bool,
 }
 
-/// A token of a workspace. Another workspace's token is not found under this one's address.
+/// A token of a workspace, to see it or to `change` it. Another workspace's token is not found under
+/// this one's address.
 #[server(prefix = "/console/fn", endpoint = "tokens/show", input = server_fn::codec::Json)]
-pub async fn tokens_show(workspace: String, id: String) -> Result<TokenDetail, ConsoleError> {
+pub async fn tokens_show(
+    workspace: String,
+    id: String,
+    change: bool,
+) -> Result<TokenDetail, ConsoleError> {
     use domain::{
         ids::TokenId,
         problem::{Problem, ProblemCode},
@@ -48,13 +53,15 @@ pub async fn tokens_show(workspace: String, id: String) -> Result<TokenDetail, C
     }
     let overview = request.authority.workspaces().show(&context, &token.workspace).await;
     let overview = overview.map_err(failed)?;
+    // A token that is seen is one that is reached.
+    let may_write = overview.reach.manages();
+    if change && !may_write {
+        return Err(request::tell(Problem::new(
+            ProblemCode::Forbidden,
+            "Only administrators manage API tokens.",
+        )));
+    }
     let mut catalogues = request.authority.catalogues().list(&context).await.map_err(failed)?;
     catalogues.retain(|catalogue| token.audiences.contains(&catalogue.audience));
-    Ok(TokenDetail {
-        now: context.now,
-        token,
-        catalogues,
-        policy: overview.policy,
-        may_write: overview.may_manage_tokens,
-    })
+    Ok(TokenDetail { now: context.now, token, catalogues, policy: overview.policy, may_write })
 }

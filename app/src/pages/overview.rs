@@ -1,7 +1,10 @@
 //! One workspace at a glance.
 
-use domain::workspace::{TokenCounts, WorkspaceOverview};
-use leptos::{either::Either, prelude::*};
+use domain::{
+    access::TokenReach,
+    workspace::{TokenCounts, WorkspaceOverview},
+};
+use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use super::{first_steps::FirstSteps, recent::Recent};
@@ -32,32 +35,35 @@ pub fn OverviewPage() -> impl IntoView {
 #[component]
 fn Overview(glance: Glance) -> impl IntoView {
     let Glance { now, overview, events } = glance;
-    let WorkspaceOverview { workspace, counts, may_manage_tokens, .. } = overview;
+    let WorkspaceOverview { workspace, counts, reach, .. } = overview;
     let slug = workspace.slug.to_string();
     let tokens = format!("/workspaces/{slug}/settings/tokens");
     let lead = view! { "Workspace Overview "<code>{slug.clone()}</code> }.into_any();
-    let inside = if may_manage_tokens {
-        let steps = (counts.total == counts.never_used)
-            .then(|| view! { <FirstSteps counts tokens=tokens.clone()/> });
-        Either::Left(view! {
-            <Tiles counts tokens=tokens.clone()/>
-            <div class="panes">
-                {steps}
-                {events.map(|events| view! { <Recent events now/> })}
-            </div>
-        })
-    } else {
-        Either::Right(view! {
+    let note = match reach {
+        TokenReach::All => None,
+        TokenReach::Own => {
+            Some("You manage your own API tokens here. These numbers are of yours alone.")
+        }
+        TokenReach::Read => {
+            Some("You see the API tokens of this workspace. Its administrators manage them.")
+        }
+        TokenReach::None => Some(
+            "Administrators of this workspace manage its API tokens. Ask one of them for a token.",
+        ),
+    };
+    let note = note.map(|note| {
+        view! {
             <p class="notice notice-info">
                 <Icon glyph=Glyph::Info/>
-                <span>
-                    "Administrators of this workspace manage its API tokens. Ask one of them for a token."
-                </span>
+                <span>{note}</span>
             </p>
-            <div class="panes">{events.map(|events| view! { <Recent events now/> })}</div>
-        })
-    };
-    let actions = may_manage_tokens.then(|| {
+        }
+    });
+    let tiles =
+        (reach != TokenReach::None).then(|| view! { <Tiles counts tokens=tokens.clone()/> });
+    let steps = (reach.manages() && counts.total == counts.never_used)
+        .then(|| view! { <FirstSteps counts tokens=tokens.clone()/> });
+    let actions = reach.manages().then(|| {
         view! {
             <a class="button button-primary" href=format!("{tokens}/new")>
                 <Icon glyph=Glyph::Plus/>
@@ -68,7 +74,12 @@ fn Overview(glance: Glance) -> impl IntoView {
     });
     view! {
         <PageHead title=workspace.name.to_string() lead actions/>
-        {inside}
+        {note}
+        {tiles}
+        <div class="panes">
+            {steps}
+            {events.map(|events| view! { <Recent events now/> })}
+        </div>
     }
 }
 

@@ -1,6 +1,7 @@
 //! A workspace's settings.
 
 use domain::{
+    access::TokenReach,
     policy::{DAY_S, Policy},
     roles::UserKind,
     workspace::Member,
@@ -37,15 +38,23 @@ fn Settings(settings: WorkspaceSettings) -> impl IntoView {
         <code>{slug.clone()}</code>
     }
     .into_any();
-    let count = overview.may_manage_tokens.then(|| {
+    let reach = overview.reach;
+    let count = (reach != TokenReach::None).then(|| {
         let total = overview.counts.total;
         let text = if total == 1 { "1 token".to_owned() } else { format!("{total} tokens") };
         view! { <span class="chip">{text}</span> }
     });
-    let text = if overview.may_manage_tokens {
-        "Also called API access tokens: add, view and delete the tokens of this workspace."
-    } else {
-        "Also called API access tokens. Only administrators manage them."
+    let text = match reach {
+        TokenReach::All => {
+            "Also called API access tokens: add, view and delete the tokens of this workspace."
+        }
+        TokenReach::Own => {
+            "Also called API access tokens: add, view and delete your own in this workspace."
+        }
+        TokenReach::Read => {
+            "Also called API access tokens. You see them; administrators manage them."
+        }
+        TokenReach::None => "Also called API access tokens. Only administrators manage them.",
     };
     view! {
         <PageHead title="Workspace Settings" lead/>

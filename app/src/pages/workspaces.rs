@@ -1,6 +1,6 @@
 //! The list of workspaces.
 
-use domain::{roles::WorkspaceRole, workspace::WorkspaceCard};
+use domain::{access::TokenReach, roles::WorkspaceRole, workspace::WorkspaceCard};
 use leptos::{either::Either, prelude::*};
 
 use super::sidebar::initials;
@@ -36,11 +36,12 @@ fn cards(cards: Vec<WorkspaceCard>) -> impl IntoView {
 fn Card(card: WorkspaceCard) -> impl IntoView {
     let workspace = card.workspace;
     let name = workspace.name.to_string();
-    let counts = card.may_manage_tokens.then(|| {
+    let counts = (card.reach != TokenReach::None).then(|| {
+        let own = card.reach == TokenReach::Own;
         view! {
             <dl class="stats">
                 <div>
-                    <dt>"Active tokens"</dt>
+                    <dt>{if own { "Your active tokens" } else { "Active tokens" }}</dt>
                     <dd>{card.counts.active}</dd>
                 </div>
                 <div class:stat-warning=card.counts.expiring != 0>

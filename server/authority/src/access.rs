@@ -5,7 +5,7 @@
 //! done is forbidden (403).
 
 use domain::{
-    access::{Permission, Permissions},
+    access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
     decision::Facts,
     grants::{Grants, KnownScope, Rights, known_scopes},
@@ -46,6 +46,8 @@ pub(crate) struct Access {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) permissions: Permissions,
+    /// Which tokens of the workspace the caller reaches, whatever was asked for.
+    pub(crate) reach: TokenReach,
     /// The scopes that the caller may put on tokens.
     pub(crate) grants: Grants,
     /// The user whose tokens alone the caller reaches, and to whom they stay; `None` is all tokens of
@@ -241,6 +243,7 @@ pub(crate) async fn of_facts(
         workspace: standing.workspace,
         role: standing.role,
         permissions: Permissions::NONE,
+        reach: TokenReach::None,
         grants: Grants::Patterns(Vec::new()),
         own: None,
     }))
@@ -279,10 +282,12 @@ fn admit(
         });
     }
     let grants = grants(ctx, &standing);
+    let reach = TokenReach::of(self::permissions(ctx, &standing), own_permissions(ctx, &standing));
     Ok(Access {
         workspace: standing.workspace,
         role: standing.role,
         permissions,
+        reach,
         grants,
         own: None,
     })

@@ -10,10 +10,11 @@
 mod support;
 
 use authority::{
-    GrantsChange, MemberChange, OpContext, PolicyLevel, RotationDraft, ServiceError, TokenDraft,
-    TokenPatch,
+    BulkAction, Format, GrantsChange, MemberChange, OpContext, PolicyLevel, RotationDraft,
+    ServiceError, TokenDraft, TokenPatch,
 };
 use domain::{
+    access::TokenReach,
     decision::{DecisionCode, Demand},
     ids::UserId,
     policy::PolicyRules,
@@ -263,4 +264,111 @@ async fn new_name_must_match_the_pattern_and_an_old_one_may_stay(pool: PgPool) {
     tokens.update(&ada, token.id, None, rename(&token.name)).await.unwrap();
     let renamed = tokens.update(&ada, token.id, None, rename("svc-ci")).await.unwrap();
     assert_eq!(renamed.name, "svc-ci");
+}
+
+#[sqlx::test(migrations = false)]
+async fn change_of_many_and_export_reach_a_members_own_tokens_alone(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let others = world.token("default", &["rivers:read"]).await;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let home = slug("workspace-1");
+    let tokens = world.authority.tokens();
+    let delete = BulkAction::Delete;
+    let refused = tokens.bulk(&member, &home, delete, &[others.token.id]).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden, "no self-service");
+    set_self_service(&world, true).await;
+    let own = TokenDraft { name: "own".into(), ..draft(&["rivers:write"]) };
+    let own = world.mint(&member, "workspace-1", own).await.token;
+    let unknown = own.user.id.0.into();
+    for action in [BulkAction::Disable, BulkAction::Enable, BulkAction::Expire, delete] {
+        let ids = [others.token.id, own.id, unknown];
+        let outcomes = tokens.bulk(&member, &home, action, &ids).await.unwrap();
+        let [theirs, own, unknown] = outcomes.try_into().unwrap();
+        // Somebody else's token is told from none at all by nothing.
+        let [theirs, unknown] = [theirs, unknown].map(|item| item.outcome.unwrap_err().problem());
+        assert_eq!(theirs, unknown, "{action:?}");
+        assert_eq!(theirs.code, ProblemCode::NotFound);
+        own.outcome.unwrap();
+        let demand = demand("default", &["rivers:read"]);
+        assert_eq!(world.decide(others.secret.expose(), &demand).await, DecisionCode::Valid);
+    }
+    let mine = TokenDraft { name: "mine".into(), ..draft(&["rivers:read"]) };
+    world.mint(&member, "workspace-1", mine).await;
+    let page = tokens.list(&member, &home, &TokenQuery::default()).await.unwrap();
+    let file = Format::Csv.tokens(&page.items);
+    assert_eq!(file.lines().count(), 1);
+    assert!(file.contains("mine") && !file.contains(&others.token.id.to_string()), "{file}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn reach_is_told_and_numbers_are_of_what_is_reached(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    world.token("default", &["rivers:read"]).await;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
+    let verifier = world.person("xverifier", Some(("workspace-1", "verifier"))).await;
+    let home = slug("workspace-1");
+    let limit = async |self_service| {
+        let rules = PolicyRules {
+            max_tokens: Some(5),
+            self_service: Some(self_service),
+            ..PolicyRules::default()
+        };
+        let level = PolicyLevel::Workspace(home.clone());
+        world.authority.policies().change(&ada, &level, rules, None).await.unwrap();
+    };
+    limit(false).await;
+    let sees = async |ctx: &OpContext| {
+        let overview = world.authority.workspaces().show(ctx, &home).await.unwrap();
+        let cards = world.authority.workspaces().list(ctx).await.unwrap();
+        assert_eq!((cards[0].reach, cards[0].counts), (overview.reach, overview.counts));
+        (overview.reach, overview.counts.total, overview.quota.map(|quota| quota.used))
+    };
+    assert_eq!(sees(&ada).await, (TokenReach::All, 1, Some(1)));
+    assert_eq!(sees(&viewer).await, (TokenReach::Read, 1, Some(1)));
+    for ctx in [&member, &verifier] {
+        assert_eq!(sees(ctx).await, (TokenReach::None, 0, None));
+    }
+    limit(true).await;
+    assert_eq!(sees(&member).await, (TokenReach::Own, 0, None));
+    assert_eq!(sees(&verifier).await, (TokenReach::None, 0, None));
+    for name in ["a", "b"] {
+        let own = TokenDraft { name: name.into(), ..draft(&["rivers:read"]) };
+        world.mint(&member, "workspace-1", own).await;
+    }
+    assert_eq!(sees(&member).await, (TokenReach::Own, 2, None));
+    assert_eq!(sees(&ada).await.1, 3);
+}
+
+#[sqlx::test(migrations = false)]
+async fn form_is_told_what_creating_would_refuse(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set_self_service(&world, true).await;
+    let ada = world.owner().await;
+    let member = world.person("bmember", Some(("workspace-1", "member"))).await;
+    let viewer = world.person("viewer", Some(("workspace-1", "viewer"))).await;
+    let home = slug("workspace-1");
+    let tokens = world.authority.tokens();
+    assert_eq!(code(tokens.withheld(&viewer, &home).await), ProblemCode::Forbidden);
+    assert!(tokens.withheld(&ada, &home).await.unwrap().is_empty());
+    assert!(tokens.withheld(&member, &home).await.unwrap().is_empty());
+    let grants = GrantsChange::Patterns(vec!["rivers:write".into(), "teams:*".into()]);
+    let change = MemberChange { grants, role: None };
+    let workspaces = world.authority.workspaces();
+    workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
+    let withheld = tokens.withheld(&member, &home).await.unwrap();
+    for catalogue in world.authority.catalogues().list(&member).await.unwrap() {
+        for scope in catalogue.scopes() {
+            let draft = TokenDraft {
+                name: scope.name.to_string(),
+                audiences: vec![catalogue.audience.to_string()],
+                ..draft(&[scope.name.as_ref()])
+            };
+            let refused = tokens.create(&member, &home, draft).await.is_err();
+            assert_eq!(withheld.contains(&scope.name), refused, "{}", scope.name);
+        }
+    }
+    let offered = |name: &str| !withheld.contains(&name.parse().unwrap());
+    assert!(offered("rivers:write") && offered("rivers:read") && !offered("rivers:run"));
 }

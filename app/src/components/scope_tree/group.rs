@@ -90,9 +90,22 @@ fn Group(
 ) -> impl IntoView {
     let name = group.name.to_string();
     let description = group.description.to_string();
+    // The group's own box stands for what can be ticked.
+    let offered = StoredValue::new({
+        let mut offered = group.clone();
+        tree.withheld
+            .with_value(|withheld| offered.scopes.retain(|scope| !withheld.contains(&scope.name)));
+        offered
+    });
+    let nothing_offered = offered.with_value(|group| group.scopes.is_empty());
     let group = StoredValue::new(group);
-    let count =
-        Memo::new(move |_| marking.with(|marking| group.with_value(|group| marking.count(group))));
+    // How many of the group are ticked, and what its box says.
+    let count = Memo::new(move |_| {
+        let count = |group: StoredValue<ScopeGroup>| {
+            marking.with(|marking| group.with_value(|group| marking.count(group)))
+        };
+        (count(group), count(offered).tri())
+    });
     let shown = Memo::new(move |_| {
         tree.filter.with(|filter| {
             !filter.is_narrow()
@@ -109,14 +122,14 @@ fn Group(
         }
     };
     let on_change = move |event: Event| {
-        group.with_value(|group| {
+        offered.with_value(|group| {
             tree.chosen.update(|chosen| {
                 catalogue.with_value(|catalogue| toggle_group(catalogue, group, chosen));
             });
         });
         // The browser has changed the box by itself already; what comes along from elsewhere may
         // have kept it as it was.
-        let tri = count.get_untracked().tri();
+        let tri = count.get_untracked().1;
         let input = event_target::<HtmlInputElement>(&event);
         input.set_checked(tri == Tri::All);
         input.set_indeterminate(tri == Tri::Some);
@@ -135,8 +148,9 @@ fn Group(
         <li class="scope-group-item" hidden=move || !shown.get()>
             <input class="checkbox scope-group-check needs-script" type="checkbox"
                 id=format!("group-{id}") aria-label=label
-                prop:checked=move || count.get().tri() == Tri::All
-                prop:indeterminate=move || count.get().tri() == Tri::Some
+                disabled=nothing_offered
+                prop:checked=move || count.get().1 == Tri::All
+                prop:indeterminate=move || count.get().1 == Tri::Some
                 on:change=on_change/>
             <details class="scope-group" open=open.get_untracked()
                 prop:open=move || forced() || open.get() on:toggle=on_toggle>
@@ -145,8 +159,8 @@ fn Group(
                     <span class="scope-group-name">{name}</span>
                     <span class="scope-group-text">{description}</span>
                     <span class="scope-group-count needs-script"
-                        class:has-some=move || count.get().granted != 0>
-                        {move || count.get().to_string()}
+                        class:has-some=move || count.get().0.granted != 0>
+                        {move || count.get().0.to_string()}
                         <span class="visually-hidden">" selected"</span>
                     </span>
                 </summary>

@@ -13,7 +13,7 @@ use super::{
 use crate::components::live::use_announcer;
 
 /// A scope with its box. What comes along with another one is shown ticked, can be reached by
-/// keyboard, and says why it cannot be cleared.
+/// keyboard, and says why it cannot be cleared. What the visitor may not give cannot be ticked.
 #[component]
 pub fn ScopeItem(
     /// What it is.
@@ -33,6 +33,7 @@ pub fn ScopeItem(
     let brings = brings(&scope);
     let (risk_class, risk) = risk(scope.risk);
     let description = scope.description.to_string();
+    let withheld = tree.withheld.with_value(|withheld| withheld.contains(&name));
     let ticked = tree.chosen.with_untracked(|chosen| chosen.contains(&name));
     let scope = StoredValue::new(scope);
     let mark = Memo::new({
@@ -58,6 +59,7 @@ pub fn ScopeItem(
     };
     let note = move || match mark.get() {
         Mark::Included(by) if tree.live.get() => format!("included with {by}"),
+        _ if withheld => "you may not put this on tokens".to_owned(),
         _ => brings.clone(),
     };
     let announcer = use_announcer();
@@ -85,10 +87,11 @@ pub fn ScopeItem(
     };
     let described_by = format!("{note_id} {text_id}");
     view! {
-        <li class="scope" class:is-implied=move || included.get() hidden=hidden>
+        <li class="scope" class:is-implied=move || included.get() class:is-refused=withheld
+            hidden=hidden>
             <input class="checkbox" type="checkbox" id=id.clone() value=name.to_string()
                 name=move || (!included.get()).then_some("scope")
-                checked=ticked prop:checked=checked
+                disabled=withheld checked=ticked prop:checked=checked
                 aria-disabled=move || included.get().then_some("true")
                 aria-describedby=described_by
                 on:click=on_click on:change=on_change/>

@@ -7,7 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use domain::{catalogue::Catalogue, names::AudienceSlug};
+use domain::{
+    catalogue::{Catalogue, ScopeName},
+    names::AudienceSlug,
+};
 use leptos::prelude::*;
 
 use super::{
@@ -26,6 +29,8 @@ pub struct Tree {
     pub chosen: RwSignal<Chosen>,
     /// What is shown of it.
     pub filter: RwSignal<Filter>,
+    /// The scopes that the visitor may not put on tokens: they are shown, and cannot be ticked.
+    pub withheld: StoredValue<BTreeSet<ScopeName>>,
     /// Whether there are scripts.
     pub live: Signal<bool>,
 }
@@ -38,6 +43,8 @@ pub type OpenGroups = StoredValue<Vec<RwSignal<bool>>>;
 pub fn ScopeTree(
     /// Every audience that could be chosen.
     catalogues: StoredValue<Vec<Catalogue>>,
+    /// The scopes that the visitor may not put on tokens.
+    withheld: BTreeSet<ScopeName>,
     /// The audiences that are.
     audiences: Signal<BTreeSet<AudienceSlug>>,
     /// The scopes that are ticked.
@@ -46,7 +53,8 @@ pub fn ScopeTree(
     #[prop(into)]
     live: Signal<bool>,
 ) -> impl IntoView {
-    let tree = Tree { chosen, filter: RwSignal::new(Filter::default()), live };
+    let withheld = StoredValue::new(withheld);
+    let tree = Tree { chosen, filter: RwSignal::new(Filter::default()), withheld, live };
     let open_groups: OpenGroups = StoredValue::new(Vec::new());
     let sections = catalogues
         .get_value()

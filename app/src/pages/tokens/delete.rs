@@ -20,7 +20,7 @@ use crate::{
 /// The question whether to delete a token.
 #[component]
 pub fn TokenDeletePage() -> impl IntoView {
-    one_token(|detail, place| view! { <Question detail place/> }.into_any())
+    one_token(true, |detail, place| view! { <Question detail place/> }.into_any())
 }
 
 #[component]

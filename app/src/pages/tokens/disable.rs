@@ -16,7 +16,7 @@ use crate::{
 /// The question whether to disable a token.
 #[component]
 pub fn TokenDisablePage() -> impl IntoView {
-    one_token(|detail, place| view! { <Question detail place/> }.into_any())
+    one_token(true, |detail, place| view! { <Question detail place/> }.into_any())
 }
 
 #[component]

@@ -35,7 +35,7 @@ pub struct Draft {
     pub expiry: Choice,
     /// Addresses, as typed.
     pub ip_allow: String,
-    /// Scopes of the source that no catalogue knows.
+    /// Scopes of the source that no catalogue knows, or that the visitor may not put on tokens.
     pub unknown: Vec<String>,
 }
 
@@ -70,6 +70,7 @@ impl Draft {
         };
         let known: BTreeSet<&ScopeName> =
             form.catalogues.iter().flat_map(Catalogue::scopes).map(|scope| &scope.name).collect();
+        let offered = |scope: &ScopeName| known.contains(scope) && !form.withheld.contains(scope);
         for (name, value) in pairs {
             match name {
                 "name" => value.clone_into(&mut draft.name),
@@ -86,7 +87,7 @@ impl Draft {
                         .cloned(),
                 ),
                 "scope" => match value.parse::<ScopeName>() {
-                    Ok(scope) if known.contains(&scope) => {
+                    Ok(scope) if offered(&scope) => {
                         draft.chosen.insert(scope);
                     }
                     _ => draft.unknown.push(value.to_owned()),
@@ -172,6 +173,16 @@ mod tests {
         assert_eq!(draft.chosen, chosen(&["rivers:run"]));
         assert_eq!(draft.unknown, ["boats:run"]);
         assert_eq!(audiences(&draft), [catalogue().audience.as_ref()]);
+    }
+
+    #[test]
+    fn withheld_scope_is_not_chosen_by_a_link() {
+        let mut form = form(Policy::default());
+        form.withheld = chosen(&["rivers:write"]);
+        let pairs = [("scope", "rivers:write"), ("scope", "rivers:run")];
+        let draft = Draft::read(pairs, Source::Link, &form);
+        assert_eq!(draft.chosen, chosen(&["rivers:run"]));
+        assert_eq!(draft.unknown, ["rivers:write"]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ const KEEP: &str = "keep";
 /// Change a token.
 #[component]
 pub fn TokenEditPage() -> impl IntoView {
-    one_token(|detail, place| view! { <Edit detail place/> }.into_any())
+    one_token(true, |detail, place| view! { <Edit detail place/> }.into_any())
 }
 
 #[component]

@@ -1,5 +1,6 @@
 //! What the list says when it has no rows: none were made yet, or none match.
 
+use domain::access::TokenReach;
 use leptos::prelude::*;
 
 use super::{paths::Paths, place::Place, status};
@@ -13,21 +14,29 @@ use crate::components::{
 pub fn NoTokens(
     /// The workspace's paths.
     paths: Memo<Paths>,
+    /// Which tokens the visitor reaches.
+    reach: Memo<TokenReach>,
 ) -> impl IntoView {
+    let title = move || match reach.get() {
+        TokenReach::Own => "You have no tokens yet",
+        _ => "No tokens yet",
+    };
     view! {
         <section class="empty" aria-labelledby="empty-title">
             <EmptyArt/>
-            <h2 id="empty-title">"No tokens yet"</h2>
+            <h2 id="empty-title">{title}</h2>
             <p>
                 "A token lets a program call your API as its user, limited to the scopes that you \
                  tick and until the day that you choose."
             </p>
             <p class="empty-actions">
-                <a class="button button-primary"
-                    href=move || paths.with(|paths| paths.new_token(&Place::default()))>
-                    <Icon glyph=Glyph::Plus/>
-                    <span>"Add Token"</span>
-                </a>
+                {move || reach.get().manages().then(|| view! {
+                    <a class="button button-primary"
+                        href=move || paths.with(|paths| paths.new_token(&Place::default()))>
+                        <Icon glyph=Glyph::Plus/>
+                        <span>"Add Token"</span>
+                    </a>
+                })}
                 <a class="button" href="/api/docs" rel="external">"API reference"</a>
             </p>
             <pre class="code" tabindex="0" aria-label="A call with a token"><code>

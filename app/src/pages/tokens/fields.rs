@@ -1,7 +1,7 @@
 //! Fields of the form for a new token that are more than a line of text.
 
-use domain::{catalogue::Catalogue, roles::UserKind};
-use leptos::{ev::Event, prelude::*, web_sys::Element};
+use domain::{access::TokenReach, catalogue::Catalogue, roles::UserKind};
+use leptos::{either::Either, ev::Event, prelude::*, web_sys::Element};
 
 use super::{draft::ranges, form::Values};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     forms::{Control, Field, FieldFrame, FormState},
 };
 
-/// Whom the token acts as.
+/// Whom the token acts as: chosen, or oneself.
 #[component]
 pub fn UserField(
     /// What the form offers.
@@ -19,6 +19,15 @@ pub fn UserField(
     user: RwSignal<String>,
 ) -> impl IntoView {
     let me = form.visitor.user.clone();
+    if form.overview.reach == TokenReach::Own {
+        return Either::Left(view! {
+            <div class="field">
+                <p class="label">"Acts as"</p>
+                <p><bdi>{me.name}</bdi>" (you)"</p>
+                <p class="field-hint">"The token can never do more than you."</p>
+            </div>
+        });
+    }
     let chosen = user.get_untracked();
     let option = |id: String, label: String| {
         let selected = id == chosen;
@@ -41,7 +50,7 @@ pub fn UserField(
     let first = option(me.id.to_string(), format!("{} (you)", me.name));
     let control = Control::new("user", "user", true);
     let Control { id, name, described_by, invalid, .. } = control.clone();
-    view! {
+    Either::Right(view! {
         <FieldFrame control label="Acts as"
             help=Some("The token can never do more than this user.".to_owned())>
             <select class="select" id=id name=name aria-describedby=described_by
@@ -51,7 +60,7 @@ pub fn UserField(
                 {programs}
             </select>
         </FieldFrame>
-    }
+    })
 }
 
 /// The APIs that accept the token.

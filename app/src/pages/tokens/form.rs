@@ -137,8 +137,8 @@ pub fn CreateForm(
                     <ExpiryField policy=form.overview.policy.clone() now=form.now
                         choice=values.expiry live/>
                     <AudienceField catalogues values/>
-                    <ScopeTree catalogues audiences=values.audiences.into() chosen=values.chosen
-                        live/>
+                    <ScopeTree catalogues withheld=form.withheld audiences=values.audiences.into()
+                        chosen=values.chosen live/>
                     <Restrictions values open=!draft.ip_allow.is_empty()/>
                 </div>
                 <Summary form=stored values live/>
@@ -168,7 +168,10 @@ fn unknown_scopes(names: &[String]) -> impl IntoView + use<> {
     view! {
         <div class="notice notice-warning" role="note">
             <Icon glyph=Glyph::Warning/>
-            <p>"The link that led here names scopes that are not known: "<bdi>{names}</bdi>"."</p>
+            <p>
+                "The link that led here names scopes that are not known, or that you may not put on \
+                 tokens: "<bdi>{names}</bdi>"."
+            </p>
         </div>
     }
 }

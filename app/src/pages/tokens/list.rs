@@ -1,6 +1,6 @@
 //! Settings → API Tokens: the list, and the outlet for the panels over it.
 
-use domain::{ids::TokenId, workspace::Quota};
+use domain::{access::TokenReach, ids::TokenId, workspace::Quota};
 use leptos::{either::Either, html, prelude::*, wasm_bindgen::JsCast, web_sys::HtmlElement};
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_location};
@@ -89,6 +89,9 @@ fn Body(
     let quota = Memo::new(move |_| {
         shown.with(|shown| shown.as_ref().and_then(|shown| shown.overview.quota))
     });
+    let reach = Memo::new(move |_| {
+        shown.with(|shown| shown.as_ref().map(|shown| shown.overview.reach)).unwrap_or_default()
+    });
     let name = Memo::new(move |_| {
         shown
             .with(|shown| shown.as_ref().map(|shown| shown.overview.workspace.name.to_string()))
@@ -102,8 +105,8 @@ fn Body(
         Some(error) => Either::Left(view! { <ProblemPage problem=error.0/> }),
         None => Either::Right(ready.get().then(|| {
             view! {
-                <Head name paths place/>
-                <NearLimit quota/>
+                <Head name reach paths place/>
+                <NearLimit quota reach/>
                 <Created shown place paths/>
                 {move || {
                     if has_tokens.get() {
@@ -114,7 +117,7 @@ fn Body(
                             <Rows shown place paths pending/>
                         })
                     } else {
-                        Either::Right(view! { <NoTokens paths/> })
+                        Either::Right(view! { <NoTokens paths reach/> })
                     }
                 }}
             }
@@ -126,7 +129,12 @@ fn Body(
 /// Heading and Add Token. The document's title is told outside of the transition, before that of
 /// a panel, which shall win.
 #[component]
-fn Head(name: Memo<String>, paths: Memo<Paths>, place: Memo<Place>) -> impl IntoView {
+fn Head(
+    name: Memo<String>,
+    reach: Memo<TokenReach>,
+    paths: Memo<Paths>,
+    place: Memo<Place>,
+) -> impl IntoView {
     let heading = NodeRef::<html::H1>::new();
     let focus = move || {
         // It is built before it is put into the page.
@@ -148,22 +156,38 @@ fn Head(name: Memo<String>, paths: Memo<Paths>, place: Memo<Place>) -> impl Into
         }
         cursor
     });
+    // Of the whole workspace, or of the visitor alone; to change, or to see.
+    let words = move || match reach.get() {
+        TokenReach::Own => (
+            "Your API tokens",
+            "Your tokens in ",
+            ". Each one acts as you, within its scopes. Nobody else’s are shown.",
+        ),
+        TokenReach::Read => (
+            "API Tokens",
+            "Tokens of ",
+            ". You see them; administrators of the workspace manage them.",
+        ),
+        _ => ("API Tokens", "Tokens of ", ". Each one acts as its user, within its scopes."),
+    };
     view! {
         <div class="page-head">
             <div class="page-title">
-                <h1 tabindex="-1" node_ref=heading>"API Tokens"</h1>
+                <h1 tabindex="-1" node_ref=heading>{move || words().0}</h1>
                 <p class="page-lead">
-                    "Tokens of "<strong><bdi>{move || name.get()}</bdi></strong>
-                    ". Each one acts as its user, within its scopes."
+                    {move || words().1}<strong><bdi>{move || name.get()}</bdi></strong>
+                    {move || words().2}
                 </p>
             </div>
-            <div class="page-actions">
-                <a class="button button-primary" id="add-token"
-                    href=move || paths.with(|paths| paths.new_token(&place.get()))>
-                    <Icon glyph=Glyph::Plus/>
-                    <span>"Add Token"</span>
-                </a>
-            </div>
+            {move || reach.get().manages().then(|| view! {
+                <div class="page-actions">
+                    <a class="button button-primary" id="add-token"
+                        href=move || paths.with(|paths| paths.new_token(&place.get()))>
+                        <Icon glyph=Glyph::Plus/>
+                        <span>"Add Token"</span>
+                    </a>
+                </div>
+            })}
         </div>
     }
 }
@@ -174,11 +198,11 @@ fn is_typing() -> bool {
     element.is_some_and(|element| matches!(element.tag_name().as_str(), "INPUT" | "SELECT"))
 }
 
-/// Warns from nine tenths of the nearer limit on.
+/// Warns who makes tokens from nine tenths of the nearer limit on.
 #[component]
-fn NearLimit(quota: Memo<Option<Quota>>) -> impl IntoView {
+fn NearLimit(quota: Memo<Option<Quota>>, reach: Memo<TokenReach>) -> impl IntoView {
     move || {
-        quota_warning(quota.get()).map(|text| {
+        quota.get().filter(|_| reach.get().manages()).and_then(quota_warning).map(|text| {
             view! {
                 <div class="notice notice-warning" role="note">
                     <Icon glyph=Glyph::Warning/>
@@ -290,8 +314,7 @@ fn quota_text(total: i64, quota: Option<Quota>) -> String {
     }
 }
 
-fn quota_warning(quota: Option<Quota>) -> Option<String> {
-    let Quota { used, limit } = quota?;
+fn quota_warning(Quota { used, limit }: Quota) -> Option<String> {
     if used >= limit {
         return Some(format!(
             "All {limit} tokens that there may be are made. Delete one that is no longer needed \
@@ -319,8 +342,7 @@ mod tests {
 
     #[test]
     fn quota_warns_from_nine_tenths() {
-        let warning = |used| quota_warning(Some(Quota { used, limit: 200 }));
-        assert_eq!(quota_warning(None), None);
+        let warning = |used| quota_warning(Quota { used, limit: 200 });
         assert_eq!(warning(179), None);
         assert!(warning(180).is_some());
         assert!(warning(200).is_some_and(|text| text.starts_with("All 200")));

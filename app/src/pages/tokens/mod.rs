@@ -44,7 +44,10 @@ pub use view::TokenViewPage;
 pub(crate) mod tests {
     //! What the tests of these pages start from.
 
+    use std::collections::BTreeSet;
+
     use domain::{
+        access::TokenReach,
         ids::{TokenId, UserId, WorkspaceId},
         names::Description,
         policy::Policy,
@@ -115,7 +118,7 @@ pub(crate) mod tests {
                 },
                 policy,
                 role: Some(WorkspaceRole::Admin),
-                may_manage_tokens: true,
+                reach: TokenReach::All,
                 counts: TokenCounts::default(),
                 quota: None,
             },
@@ -131,6 +134,7 @@ pub(crate) mod tests {
                 version: 1,
             }],
             catalogues: vec![catalogue()],
+            withheld: BTreeSet::new(),
             creation_key: Uuid::from_u128(9),
         }
     }

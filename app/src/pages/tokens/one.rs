@@ -21,8 +21,10 @@ pub(super) fn use_token_id() -> Memo<String> {
     Memo::new(move |_| params.with(|params| params.get("token")).unwrap_or_default())
 }
 
-/// A panel about the token in the page's path, once it was read.
+/// A panel about the token in the page's path, once it was read; one that is to `change` it is for who
+/// may.
 pub(super) fn one_token(
+    change: bool,
     panel: impl Fn(TokenDetail, Place) -> AnyView + Copy + Send + Sync + 'static,
 ) -> impl IntoView {
     let workspace = use_workspace_slug();
@@ -30,7 +32,7 @@ pub(super) fn one_token(
     let search = use_location().search;
     let detail = Resource::new(
         move || (workspace.get(), id.get()),
-        |(workspace, id)| tokens_show(workspace, id),
+        move |(workspace, id)| tokens_show(workspace, id, change),
     );
     view! {
         <Suspense>

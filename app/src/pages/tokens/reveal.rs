@@ -20,7 +20,7 @@ use crate::{
 /// Show a secret again.
 #[component]
 pub fn TokenRevealPage() -> impl IntoView {
-    one_token(|detail, place| view! { <Question detail place/> }.into_any())
+    one_token(true, |detail, place| view! { <Question detail place/> }.into_any())
 }
 
 #[component]

@@ -33,7 +33,7 @@ const PRESET: &str = "86400";
 /// Rotate a token.
 #[component]
 pub fn TokenRotatePage() -> impl IntoView {
-    one_token(|detail, place| view! { <Rotate detail place/> }.into_any())
+    one_token(true, |detail, place| view! { <Rotate detail place/> }.into_any())
 }
 
 #[component]

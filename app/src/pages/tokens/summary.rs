@@ -1,6 +1,6 @@
 //! What stands beside the form for a new token.
 
-use domain::catalogue::Catalogue;
+use domain::{access::TokenReach, catalogue::Catalogue};
 use leptos::prelude::*;
 
 use super::{draft::ranges, form::Values};
@@ -70,7 +70,11 @@ pub fn Summary(
         End::Never => "Never".to_owned(),
         End::Open => "Not chosen yet".to_owned(),
     };
-    let workspace = form.with_value(|form| form.overview.workspace.name.to_string());
+    let (workspace, holder) = form.with_value(|form| {
+        let own = form.overview.reach == TokenReach::Own;
+        let holder = if own { "you" } else { "the chosen user" };
+        (form.overview.workspace.name.to_string(), holder)
+    });
     view! {
         <aside class="summary" aria-labelledby="summary-title">
             <h2 class="summary-title" id="summary-title">"Summary"</h2>
@@ -78,7 +82,7 @@ pub fn Summary(
                 when=move || live.get()
                 fallback=move || view! {
                     <p class="summary-text">
-                        "The token acts as the chosen user in "<em><bdi>{workspace.clone()}</bdi></em>
+                        "The token acts as "{holder}" in "<em><bdi>{workspace.clone()}</bdi></em>
                         ". It can do what is ticked and what that includes, nothing else, and only \
                          at the chosen APIs."
                     </p>

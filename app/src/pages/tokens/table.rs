@@ -1,6 +1,6 @@
 //! The table of tokens and the way to its other pages.
 
-use domain::{ids::TokenId, token_query::TokenSort};
+use domain::{access::TokenReach, ids::TokenId, token_query::TokenSort};
 use leptos::prelude::*;
 
 use super::{paths::Paths, place::Place, row::TokenRow, toolbar};
@@ -24,14 +24,16 @@ pub fn TokenTable(
     pending: RwSignal<bool>,
 ) -> impl IntoView {
     let now = list.now;
+    let reach = list.overview.reach;
     let caption = format!(
-        "API tokens of {}: {}",
+        "{} {}: {}",
+        if reach == TokenReach::Own { "Your API tokens in" } else { "API tokens of" },
         list.overview.workspace.name,
         toolbar::order(place.sort).to_lowercase()
     );
     let info = page_info(&list, &place);
     let next = list.page.next.clone();
-    let may_write = list.overview.may_manage_tokens;
+    let may_write = reach.manages();
     let heading = |label: &'static str, sort: TokenSort| {
         let (order, glyph) = match (place.sort, sort) {
             (TokenSort::Newest, TokenSort::Newest) => (Some("descending"), Glyph::Down),

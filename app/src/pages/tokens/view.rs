@@ -22,7 +22,7 @@ use crate::{
 /// One token.
 #[component]
 pub fn TokenViewPage() -> impl IntoView {
-    one_token(|detail, place| view! { <Detail detail place/> }.into_any())
+    one_token(false, |detail, place| view! { <Detail detail place/> }.into_any())
 }
 
 #[component]

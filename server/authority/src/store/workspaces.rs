@@ -226,13 +226,15 @@ pub(crate) async fn version(
         .await?)
 }
 
-/// How many tokens each of these workspaces has, by state. One without tokens is left out.
+/// How many tokens each of these workspaces has, by state; where a user stands beside it, how many
+/// that user has there. One without tokens is left out.
 pub(crate) async fn counts(
     connection: &mut PgConnection,
-    tenants: &[Tenant],
+    counted: &[(Tenant, Option<UserId>)],
     now: OffsetDateTime,
 ) -> Result<HashMap<WorkspaceId, TokenCounts>, StoreError> {
-    let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.id().0).collect();
+    let (tenants, users): (Vec<Uuid>, Vec<Option<Uuid>>) =
+        counted.iter().map(|(tenant, user)| (tenant.id().0, user.map(|user| user.0))).unzip();
     let rows = sqlx::query!(
         r#"SELECT workspace_id,
                   count(*) AS "total!",
@@ -244,11 +246,16 @@ pub(crate) async fn counts(
              FROM (SELECT workspace_id, enabled, expires_at, last_used_at,
                           COALESCE(expires_at <= $2, false) AS ended,
                           COALESCE(not_before > $2, false) AS early
-                     FROM tokens WHERE workspace_id = ANY($1) AND deleted_at IS NULL) AS t
+                     FROM tokens
+                     JOIN unnest($1::uuid[], $4::uuid[]) AS counted (id, owner)
+                       ON workspace_id = counted.id
+                      AND (counted.owner IS NULL OR user_id = counted.owner)
+                    WHERE deleted_at IS NULL) AS t
             GROUP BY workspace_id"#,
         &tenants,
         now,
         now + EXPIRING,
+        &users as &[Option<Uuid>],
     )
     .fetch_all(connection)
     .await?;

@@ -30,7 +30,8 @@ pub enum BulkAction {
 pub struct BulkOutcome {
     /// The token.
     pub id: TokenId,
-    /// Whether it was done; a token of another workspace is not found.
+    /// Whether it was done; a token of another workspace is not found, nor is one of somebody else's
+    /// for who reaches their own alone.
     pub outcome: Result<(), ServiceError>,
 }
 
@@ -48,7 +49,7 @@ impl Tokens<'_> {
         ids: &[TokenId],
     ) -> Result<Vec<BulkOutcome>, ServiceError> {
         let mut connection = self.inner.connection().await?;
-        access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
+        access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
         drop(connection);
         check(ids)?;
         let mut outcomes = Vec::with_capacity(ids.len());
@@ -71,7 +72,8 @@ impl Tokens<'_> {
     ) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
-            access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
+            access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
+                .await?;
         action.apply(&mut transaction, ctx, &access, id).await?;
         transaction.commit().await?;
         Ok(())

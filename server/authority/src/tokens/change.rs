@@ -11,8 +11,8 @@ use crate::{
     store::{audit::insert_revision, tokens as store, tokens_change},
 };
 
-/// The token, locked until the transaction ends, provided that it is in the version that the caller
-/// expects. Of changes that expect one version, one finds it.
+/// The token, locked until the transaction ends, provided that the caller reaches it and that it is in
+/// the version that they expect. Of changes that expect one version, one finds it.
 pub(super) async fn locked(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -24,6 +24,10 @@ pub(super) async fn locked(
         return Err(ServiceError::NotFound("token"));
     }
     let token = read(connection, ctx, access, id).await?;
+    // Whose it is may have changed since it was authorised; a change of many was never asked.
+    if access.own.is_some_and(|own| own != token.user.id) {
+        return Err(ServiceError::NotFound("token"));
+    }
     match expected {
         Some(version) if version != token.version => Err(ServiceError::PreconditionFailed),
         _ => Ok(token),

@@ -21,6 +21,7 @@ mod rotate;
 mod show;
 mod update;
 mod usage;
+mod withheld;
 
 pub(crate) use self::{
     change::snapshot,

@@ -1,6 +1,6 @@
 //! The workspaces that a caller sees.
 
-use domain::{access::Permission, workspace::WorkspaceCard};
+use domain::{access::TokenReach, ids::UserId, workspace::WorkspaceCard};
 
 use super::Workspaces;
 use crate::{
@@ -17,18 +17,24 @@ impl Workspaces<'_> {
         let standings = store::standings(&mut connection, ctx.user_id()).await?;
         let seen: Vec<Access> =
             standings.into_iter().filter_map(|standing| access::visible(ctx, standing)).collect();
-        let counted: Vec<Tenant> = seen
-            .iter()
-            .filter(|access| access.permissions.allows(Permission::TokensRead))
-            .map(Access::tenant)
-            .collect();
+        let counted: Vec<_> = seen.iter().filter_map(|access| counted(ctx, access)).collect();
         let mut counts = store::counts(&mut connection, &counted, ctx.now).await?;
         let cards = seen.into_iter().map(|access| WorkspaceCard {
             counts: counts.remove(&access.workspace.id).unwrap_or_default(),
             role: access.role,
-            may_manage_tokens: access.permissions.allows(Permission::TokensWrite),
+            reach: access.reach,
             workspace: access.workspace,
         });
         Ok(cards.collect())
+    }
+}
+
+/// The tokens that a caller is told the number of: those that they reach. `None` with a workspace is
+/// all of its tokens.
+pub(super) fn counted(ctx: &OpContext, access: &Access) -> Option<(Tenant, Option<UserId>)> {
+    match access.reach {
+        TokenReach::None => None,
+        TokenReach::Read | TokenReach::All => Some((access.tenant(), None)),
+        TokenReach::Own => ctx.user_id().map(|own| (access.tenant(), Some(own))),
     }
 }

@@ -1,13 +1,13 @@
 //! One workspace with its policy and its counts.
 
 use domain::{
-    access::Permission,
+    access::{Permission, TokenReach},
     names::Slug,
     workspace::{Quota, TokenCounts, WorkspaceOverview},
 };
 use sqlx::PgConnection;
 
-use super::{Workspaces, effective_policy};
+use super::{Workspaces, effective_policy, list::counted};
 use crate::{
     OpContext, ServiceError, access,
     store::{
@@ -28,9 +28,12 @@ impl Workspaces<'_> {
             access::authorise(&mut connection, ctx, slug, Permission::WorkspaceRead).await?;
         let levels = policies::levels(&mut connection, access.tenant()).await?;
         let (mut counts, mut quota) = (TokenCounts::default(), None);
-        if access.permissions.allows(Permission::TokensRead) {
-            let mut counted = store::counts(&mut connection, &[access.tenant()], ctx.now).await?;
+        if let Some(counted) = counted(ctx, &access) {
+            let mut counted = store::counts(&mut connection, &[counted], ctx.now).await?;
             counts = counted.remove(&access.workspace.id).unwrap_or_default();
+        }
+        // How many tokens others have is no business of who reaches their own alone.
+        if matches!(access.reach, TokenReach::Read | TokenReach::All) {
             quota = nearer_limit(&mut connection, &levels, counts.total).await?;
         }
         Ok(WorkspaceOverview {
@@ -38,7 +41,7 @@ impl Workspaces<'_> {
             counts,
             quota,
             role: access.role,
-            may_manage_tokens: access.permissions.allows(Permission::TokensWrite),
+            reach: access.reach,
             workspace: access.workspace,
         })
     }

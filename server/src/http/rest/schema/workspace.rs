@@ -57,9 +57,11 @@ pub(crate) struct WorkspaceBody {
     /// The caller's role in it; null for administrators of the instance who are no members.
     #[schema(example = "admin")]
     role: Option<&'static str>,
-    /// Whether the caller manages all of its tokens; members in self-service manage their own.
-    may_manage_tokens: bool,
-    /// How many tokens it has.
+    /// Which of its tokens the caller reaches: `none`, `read` (sees all), `own` (manages their own, sees
+    /// no others) or `all` (manages all). A token that asks may be bound further by its scopes.
+    #[schema(example = "all")]
+    token_reach: &'static str,
+    /// How many tokens the caller reaches.
     counts: CountsBody,
 }
 
@@ -71,7 +73,7 @@ impl From<WorkspaceCard> for WorkspaceBody {
             name: card.workspace.name.into(),
             created_at: card.workspace.created_at,
             role: card.role.map(domain::roles::WorkspaceRole::as_str),
-            may_manage_tokens: card.may_manage_tokens,
+            token_reach: card.reach.as_str(),
             counts: card.counts.into(),
         }
     }
@@ -96,7 +98,7 @@ pub(crate) struct WorkspaceOverviewBody {
     /// The rules in force.
     policy: PolicyBody,
     /// The nearer limit of tokens, the workspace's or the instance's; null when there is none, or
-    /// the caller may not see tokens.
+    /// the caller may not see all tokens.
     quota: Option<QuotaBody>,
 }
 
@@ -116,7 +118,7 @@ impl From<WorkspaceOverview> for WorkspaceOverviewBody {
             workspace: WorkspaceCard {
                 workspace: overview.workspace,
                 role: overview.role,
-                may_manage_tokens: overview.may_manage_tokens,
+                reach: overview.reach,
                 counts: overview.counts,
             }
             .into(),
