@@ -45,7 +45,7 @@ drill-races: ## Run each race of 64 a thousand times: caps, rotations, repeated 
 	@TESSERA_RACE_ROUNDS=1000 tools/with-postgres.sh cargo test --package authority --package server \
 		--test cap_race --test rotation --test rest_idempotency -- crowd_at_ of_64_ one_request_64_times
 
-bench: build ## Measure against a server that does nothing, and weigh the pages; prints ratios
+bench: build ## Measure verification and lists, and weigh the pages; prints ratios
 	@tools/bench.sh
 
 fmt: ## Format the code

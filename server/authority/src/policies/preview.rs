@@ -16,7 +16,7 @@ use super::{Opened, Policies, PolicyLevel, check::check, open, pattern};
 use crate::{
     OpContext, ServiceError,
     store::{
-        policies::{self as store, FitRow, FitSearch},
+        policies::{self as store, FitRow, FitSearch, NameRules},
         tokens,
     },
 };
@@ -110,10 +110,15 @@ async fn policies_after(
 /// What a token must be so that any of these policies can mind it.
 fn search(policies: &HashMap<WorkspaceId, Compiled>) -> FitSearch {
     let any = |minds: fn(&Compiled) -> bool| policies.values().any(minds);
-    let repeats = any(|compiled| compiled.policy.unique_names);
+    let names = if any(|compiled| compiled.policy.unique_names) {
+        NameRules::Unique
+    } else if any(|compiled| !compiled.patterns.is_empty()) {
+        NameRules::Patterns
+    } else {
+        NameRules::Nothing
+    };
     FitSearch {
-        names: repeats || any(|compiled| !compiled.patterns.is_empty()),
-        repeats,
+        names,
         endless: any(|compiled| !compiled.policy.permits_never()),
         recoverable: any(|compiled| compiled.policy.reveal == Reveal::Once),
         longer_than_s: policies.values().filter_map(|compiled| compiled.policy.max_ttl_s).min(),

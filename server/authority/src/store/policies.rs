@@ -213,13 +213,20 @@ pub(crate) struct FitRow {
     pub(crate) name_repeats: bool,
 }
 
+/// What policies say of names. Where they say anything, every token is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameRules {
+    Nothing,
+    /// They match a pattern.
+    Patterns,
+    /// They do not repeat, which is only looked up then.
+    Unique,
+}
+
 /// What a token must be to be worth a look, when whole policies are compared with a million of them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct FitSearch {
-    /// Names matter: every token is looked at.
-    pub(crate) names: bool,
-    /// Whether names repeat is only looked up then.
-    pub(crate) repeats: bool,
+    pub(crate) names: NameRules,
     /// Tokens without an end.
     pub(crate) endless: bool,
     /// Recoverable tokens.
@@ -250,11 +257,11 @@ pub(crate) async fn tokens_to_fit(
                    OR t.expires_at - t.created_at > make_interval(secs => $9::bigint::float8))
             ORDER BY t.id LIMIT $4"#,
         tenant.map(|tenant| tenant.id().0),
-        search.repeats,
+        search.names == NameRules::Unique,
         after.0,
         limit,
         now,
-        search.names,
+        search.names != NameRules::Nothing,
         search.endless,
         search.recoverable,
         search.longer_than_s,
