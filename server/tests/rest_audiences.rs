@@ -59,7 +59,7 @@ fn audience_and_scope_are_made_changed_and_deleted_by_version() {
     let late = owner(&instance, "PATCH", "/billing").header("if-match", "\"1\"");
     problem(&late.json(&json!({"name": "B"})).send(), 412, "precondition_failed");
     let odd = owner(&instance, "PATCH", "/billing").header("if-match", "1");
-    problem(&odd.json(&json!({"name": "B"})).send(), 400, "malformed_request");
+    problem(&odd.json(&json!({"name": "B"})).send(), 412, "precondition_failed");
     let changed = owner(&instance, "PATCH", "/billing").header("if-match", "\"2\"");
     assert_eq!(version(&changed.json(&json!({"name": "B"})).send().expect(200)), "\"3\"");
     let path = "/billing/scopes/table%3A%2F%2Fmy.%2A%2A";

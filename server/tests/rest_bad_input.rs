@@ -200,17 +200,24 @@ fn large_bodies_are_refused_with_an_answer() {
     assert_eq!(count(&instance), 1);
 }
 
+/// Refused, or the connection was closed before everything was sent.
+fn is_refused(answer: std::io::Result<support::Answer>) {
+    if let Ok(answer) = answer {
+        assert!(matches!(answer.status, 400..=499), "{} {:?}", answer.status, answer.text());
+    }
+}
+
 #[test]
 fn malformed_heads_do_not_reach_anything() {
     let instance = Instance::start();
     let answer = instance.managing("GET", &format!("/api/v1/{}", "x".repeat(500_000))).try_send();
-    assert!(answer.is_err() || matches!(answer.unwrap().status, 400..=499));
+    is_refused(answer);
     let answer = instance
         .server
         .request("GET", "/healthz")
         .header("x-long", &"x".repeat(500_000))
         .try_send();
-    assert!(answer.is_err() || matches!(answer.unwrap().status, 400..=499));
+    is_refused(answer);
     instance.server.get("/healthz").expect(200);
 }
 

@@ -138,8 +138,11 @@ async fn trials_of_sessions(trials: &Trials<'_>) {
     let ctx = trials.world.anonymous();
     let sign_in = || SignIn { email: OWNER.into(), password: password(PASSWORD), user_agent: None };
     let open = async || sessions.sign_in(&ctx, sign_in()).await;
-    let opened = trials.of_change("session.sign_in", open).await;
-    let secret: SessionSecret = opened.secret;
+    trials.of_change("session.sign_in", &open).await;
+    let ada = trials.world.owner().await;
+    let end_all = async || sessions.end_all(&ada, None).await;
+    trials.of_change("session.end", end_all).await;
+    let secret: SessionSecret = open().await.unwrap().secret;
     trials.of_change("session.sign_out", async || sessions.sign_out(&ctx, &secret).await).await;
 }
 

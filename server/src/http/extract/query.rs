@@ -129,16 +129,18 @@ mod tests {
     }
 
     #[test]
-    fn query_is_read_and_empty_values_are_absent() {
+    fn query_is_read_and_empty_texts_are_absent() {
         let shape: Shape = parse("q=a%20%2B+b&limit=7&all=true&dry_run=true").unwrap();
         let expected = Shape { q: "a + b".into(), limit: Some(7), all: true, dry_run: true };
         assert_eq!(shape, expected);
         assert_eq!(parse::<Shape>("").unwrap(), Shape::default());
-        assert_eq!(parse::<Shape>("q=&limit=").unwrap(), Shape::default());
+        assert_eq!(parse::<Shape>("q=").unwrap(), Shape::default());
     }
 
     #[test]
     fn refusal_names_the_parameter() {
+        assert_eq!(refusal("limit="), refusal("limit=x"));
+        assert_eq!(refusal("q=&all="), refusal("all=yes"));
         assert_eq!(refusal("limit=x"), "422 limit: must be a whole number from 0 to 65535");
         assert_eq!(
             refusal("size=7"),
