@@ -9,7 +9,13 @@ import { freePorts } from "./ports.ts";
 import { type Outcome, Running, run } from "./process.ts";
 import { ROOT } from "./programs.ts";
 
-export const ADMIN = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse battery" };
+export interface Person {
+  name: string;
+  email: string;
+  password: string;
+}
+
+export const ADMIN: Person = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse battery" };
 
 /** The environment without settings of Tessera that the caller's shell may have. */
 export function environment(): NodeJS.ProcessEnv {
@@ -68,9 +74,8 @@ export class Tessera {
   }
 
   /** A new instance with an administrator and the workspace "Workspace 1". */
-  static async startWithAdmin(): Promise<Tessera> {
+  static async startWithAdmin({ email, name, password } = ADMIN): Promise<Tessera> {
     const tessera = await Tessera.start();
-    const { email, name, password } = ADMIN;
     await tessera.cli(["admin", "create", "--email", email, "--name", name], password);
     return tessera;
   }

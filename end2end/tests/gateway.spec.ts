@@ -367,7 +367,10 @@ for (const kind of KINDS) {
         expect(tessera.questions).toHaveLength(10);
         expect(tessera.connections).toBeLessThanOrEqual(2);
         const [question] = tessera.questions;
-        expect(question.url).toBe("/auth/forward?workspace=child%40parent&audience=default&scope=rivers:run");
+        const { pathname, searchParams } = new URL(question.url!, tessera.url);
+        expect(pathname).toBe("/auth/forward");
+        const asked = { workspace: "child@parent", audience: "default", scope: "rivers:run" };
+        expect([...searchParams]).toEqual(Object.entries(asked));
         expect(question.headers.authorization).toBe("Bearer TOKEN");
         expect(question.headers["x-forwarded-for"]).toBe("127.0.0.1");
         expect(question.headers.cookie).toBeUndefined();
