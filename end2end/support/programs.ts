@@ -1,4 +1,5 @@
 // Where the programs are that tests run beside Tessera.
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,4 +14,9 @@ const OWN = path.join(ROOT, "target/python/bin");
 export function program(name: string): string {
   const own = path.join(OWN, name);
   return process.env[name.toUpperCase()] ?? (existsSync(own) ? own : name);
+}
+
+/** Whether that program is there. */
+export function isThere(name: string): boolean {
+  return !spawnSync(program(name), ["--version"], { stdio: "ignore" }).error;
 }
