@@ -303,6 +303,7 @@ for (const kind of KINDS) {
         for (const header of ["Authorization: Bearer", "Token:", "rime-api-key:"]) {
           const answer = await curl(api, undefined, ["-H", `${header} ${token}`]);
           expect(answer.status).toBe(own.down);
+          if (kind === "nginx") expect(answer.headers.get("retry-after")).toBeDefined();
         }
         expect((await curl(api, undefined)).status).toBe(own.down);
         expect(await gateway.callsLetThrough()).toBe(1);
