@@ -1,6 +1,8 @@
 // Each gateway before an API, with the configuration that docs/gateways.md shows: what gets through,
 // what does not, and what the API is told. No page is opened, so one project is enough.
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import path from "node:path";
 
 import { type Answer, call, curl, RIVER_ID } from "../support/callers.ts";
@@ -28,6 +30,19 @@ const FORGOTTEN: Record<Kind, [place: string, more: string]> = {
   caddy: ["\t\t@unnamed", "\t\t@forgotten path /api/forgotten\n\n"],
   traefik: ["    allowed:\n      parentRefs: [", "    forgotten:\n      rule: PathPrefix(`/api/forgotten`)\n\n"],
   envoy: ["\n  clusters:", "\n                        - match: { prefix: /api/forgotten }\n                          route: { cluster: api }\n"],
+};
+
+/** What the documentation says for a gateway behind a load balancer, which is at 127.0.0.1 here. */
+const BALANCED: Record<Kind, [place: string, instead: string][]> = {
+  nginx: [["server_tokens off;", "server_tokens off; set_real_ip_from 127.0.0.1; real_ip_header X-Forwarded-For;"]],
+  caddy: [["{\n", "{\n\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n\t}\n"]],
+  traefik: [
+    ["    address: 127.0.0.1:8000\n", "    address: 127.0.0.1:8000\n    forwardedHeaders: { trustedIPs: [127.0.0.1] }\n"],
+    ["forwardAuth:\n", "forwardAuth:\n        trustForwardHeader: true\n"],
+  ],
+  envoy: [
+    ['                        - append:\n                            header: { key: x-forwarded-for, value: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" }\n                            append_action: OVERWRITE_IF_EXISTS_OR_ADD\n', ""],
+  ],
 };
 
 const CLAIMS = ["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code"].flatMap((name) => [
@@ -239,6 +254,24 @@ for (const kind of KINDS) {
       }
     });
 
+    test("behind a load balancer the caller's address is the one that the balancer saw", async ({
+      tessera, workspace,
+    }) => {
+      const gateway = await Gateway.start(tessera.url, workspace, kind, (_, text) =>
+        BALANCED[kind].reduce((text, [place, instead]) => text.replace(place, instead), text),
+      );
+      try {
+        const bound = await tessera.createToken(workspace, "bound", ["rivers:run"], ["--ip-allow", "10.1.2.3"]);
+        const from = async (chain: string) =>
+          (await curl(`${gateway.url}/api/run`, bound, ["-H", `X-Forwarded-For: ${chain}`])).status;
+        expect(await from("10.1.2.3")).toBe(200);
+        expect(await from("10.9.9.9, 10.1.2.3")).toBe(200);
+        expect(await from("10.1.2.3, 10.9.9.9")).toBe(403);
+      } finally {
+        await gateway.destroy();
+      }
+    });
+
     test("paths that nobody named, other methods and the question itself stay closed", async ({
       tessera, workspace, api, gateway,
     }) => {
@@ -378,9 +411,22 @@ for (const kind of KINDS) {
         expect(question.headers["x-forwarded-for"]).toBe("127.0.0.1");
         expect(question.headers.cookie).toBeUndefined();
         expect(Number(question.headers["content-length"] ?? 0), "the body stays here").toBe(0);
+        expect(question.headers["transfer-encoding"]).toBeUndefined();
       } finally {
         await gateway.destroy();
         await tessera.stop();
+      }
+    });
+
+    test("a body is not waited for before its sender is refused", async ({ gateway }) => {
+      const { hostname, port } = new URL(gateway.url);
+      const socket = connect(Number(port), hostname).setEncoding("utf8");
+      try {
+        socket.write("POST /api/run HTTP/1.1\r\nHost: api\r\nToken: tsr_x\r\nContent-Length: 1000000\r\n\r\nfirst");
+        const [answer] = (await once(socket, "data", { signal: AbortSignal.timeout(10_000) })) as [string];
+        expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+      } finally {
+        socket.destroy();
       }
     });
 
