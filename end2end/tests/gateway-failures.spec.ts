@@ -1,5 +1,5 @@
 // Gateways when something is not as it should be: Tessera is gone, hangs or says odd things, a
-// location names no scope, a load balancer stands in front. And the documentation's text itself.
+// location names no scope or several, a load balancer stands in front. And the documentation's text itself.
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
@@ -33,11 +33,33 @@ const BALANCED: Record<Kind, [place: string | RegExp, instead: string][]> = {
   envoy: [[/ +- append:\n.*x-forwarded-for.*\n.*append_action.*\n/, ""]],
 };
 
+/** How the documentation says that a call needs two scopes. */
+const SEVERAL: Record<Kind, [place: string, instead: string]> = {
+  nginx: ["scope rivers:run;", "scope rivers:run+rivers:read;"],
+  caddy: ["scope rivers:run\n", 'scope "rivers:run rivers:read"\n'],
+  traefik: ["scope=rivers:run\n", "scope=rivers:run+rivers:read\n"],
+  envoy: ["scope=rivers:run\n", "scope=rivers:run+rivers:read\n"],
+};
+
 /** Tessera's shortest yes. */
 const yes: StandIn["answer"] = (response) =>
   response.writeHead(200, { "x-tessera-code": "VALID", "content-length": 0 }).end();
 
 withEach((kind, own) => {
+  test("a call that needs several scopes needs each of them", async ({ tessera, workspace }) => {
+    const [place, instead] = SEVERAL[kind];
+    const gateway = await Gateway.start(tessera.url, workspace, kind, (_, text) => text.replace(place, instead));
+    try {
+      const status = async (name: string, scopes: string[]) =>
+        (await curl(`${gateway.url}/api/run`, await tessera.createToken(workspace, name, scopes))).status;
+      expect(await status("run", ["rivers:run"])).toBe(403);
+      expect(await status("read", ["rivers:read"])).toBe(403);
+      expect(await status("both", ["rivers:run", "rivers:read"])).toBe(200);
+    } finally {
+      await gateway.destroy();
+    }
+  });
+
   test("behind a load balancer the caller's address is the one that the balancer saw", async ({
     tessera, workspace,
   }) => {
