@@ -9,6 +9,7 @@
 //! | [`runtime`] | puts keys, database and the core together, for the server and for commands |
 //! | [`serve`] | the server: start, readiness, drain, stop |
 //! | [`http`], [`console`], [`assets`] | what it answers |
+//! | [`surfaces`] | what it answers in the words of other products |
 //! | [`telemetry`] | the log |
 //!
 //! Invariants: only [`authority`] decides anything; nothing here reads the clock or random bytes but
@@ -23,6 +24,7 @@ mod http;
 mod postgres;
 mod runtime;
 mod serve;
+mod surfaces;
 mod telemetry;
 
 use std::process::ExitCode;

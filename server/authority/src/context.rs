@@ -53,6 +53,12 @@ pub enum Surface {
     Cli,
     /// `/auth/forward`.
     Forward,
+    /// The dialect of Devo.
+    Devo,
+    /// The dialect of Kriten.
+    Kriten,
+    /// The dialect of Robust Intelligence.
+    RobustIntelligence,
 }
 
 impl Surface {
@@ -63,6 +69,9 @@ impl Surface {
             Self::Rest => "rest",
             Self::Cli => "cli",
             Self::Forward => "forward",
+            Self::Devo => "devo",
+            Self::Kriten => "kriten",
+            Self::RobustIntelligence => "robust_intelligence",
         }
     }
 }

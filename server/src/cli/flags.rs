@@ -54,6 +54,10 @@ pub(super) struct ServerFlags {
     /// Calls of the managing API a minute, for each caller; 0 for any number [default: 600]
     #[arg(long, value_name = "NUMBER")]
     api_rate_limit: Option<String>,
+    /// Products whose API is spoken beside Tessera's own: of devo, kriten and robust-intelligence,
+    /// or none [default: all]
+    #[arg(long, value_name = "PRODUCT,…")]
+    surfaces: Option<String>,
     /// A session unused for so long is over [default: 2h]
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
@@ -78,6 +82,7 @@ impl Flags {
             (Setting::Listen, &server.listen),
             (Setting::PublicUrl, &server.public_url),
             (Setting::ApiRateLimit, &server.api_rate_limit),
+            (Setting::Surfaces, &server.surfaces),
             (Setting::SessionIdle, &server.session_idle),
             (Setting::SessionAbsolute, &server.session_absolute),
             (Setting::DatabaseMaxConnections, &server.database_max_connections),

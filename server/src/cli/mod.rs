@@ -96,8 +96,8 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Command),
-    /// Print the description of the REST API (OpenAPI 3.1)
-    Openapi,
+    /// Print the description of the REST API, or of another product's API as Tessera speaks it
+    Openapi(openapi::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -132,7 +132,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             block_on(doctor::run(arguments, config))
         }
         Command::Config(command) => config::run(&command, flags),
-        Command::Openapi => openapi::run(),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

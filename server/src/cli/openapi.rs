@@ -1,8 +1,18 @@
-//! `tessera openapi`: the document that the server gives at `/api/openapi.json`.
+//! `tessera openapi [--surface PRODUCT]`: the documents that the server gives at `/api/openapi.json`
+//! and `/api/openapi/PRODUCT.json`.
 
 use super::{Failure, output};
-use crate::http::openapi;
+use crate::{http::openapi, surfaces::Dialect};
 
-pub(super) fn run() -> Result<(), Failure> {
-    Ok(output::json(&openapi::document())?)
+/// What to describe.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The product whose dialect to describe: devo, kriten or robust-intelligence
+    #[arg(long, value_name = "PRODUCT")]
+    surface: Option<Dialect>,
+}
+
+pub(super) fn run(arguments: &Args) -> Result<(), Failure> {
+    let document = arguments.surface.map_or_else(openapi::document, Dialect::document);
+    Ok(output::json(&document)?)
 }

@@ -24,6 +24,8 @@ use ipnet::IpNet;
 use time::Duration;
 use url::Url;
 
+use crate::surfaces::Dialect;
+
 pub(crate) use self::{
     error::ConfigError,
     layers::{Inputs, Raw, Source},
@@ -61,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) session_absolute: Duration,
     /// Calls of the managing API a minute, for each caller; 0 for any number.
     pub(crate) api_rate_limit: u32,
+    /// The dialects that are spoken, beside Tessera's own API.
+    pub(crate) surfaces: Vec<Dialect>,
     /// The folder with `initdb` and `postgres`, when they shall not be searched for.
     pub(crate) postgres_bin_dir: Option<PathBuf>,
     /// What is logged: a filter such as `info` or `info,server=debug`.
@@ -90,6 +94,10 @@ impl Config {
                 .unwrap_or_else(|| default_public_url(listen)),
             trusted_proxies: layers.parse_list(Setting::TrustedProxies, values::network)?,
             api_rate_limit: layers.parse(Setting::ApiRateLimit, values::rate_limit)?,
+            surfaces: {
+                let named = layers.parse_list(Setting::Surfaces, values::dialect)?;
+                named.into_iter().flatten().collect()
+            },
             session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
             session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,
             postgres_bin_dir: match layers.given(Setting::PostgresBinDir) {

@@ -41,6 +41,10 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
         Setting::TrustedProxies => {
             config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
+        Setting::Surfaces if config.surfaces.is_empty() => "none".to_owned(),
+        Setting::Surfaces => {
+            config.surfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        }
         Setting::ApiRateLimit => config.api_rate_limit.to_string(),
         Setting::SessionIdle => duration_text(config.session_idle),
         Setting::SessionAbsolute => duration_text(config.session_absolute),

@@ -19,6 +19,8 @@ pub(crate) enum Setting {
     TrustedProxies,
     /// Calls of the API a minute.
     ApiRateLimit,
+    /// The dialects that are spoken.
+    Surfaces,
     /// Longest rest of a session.
     SessionIdle,
     /// Longest life of a session.
@@ -44,7 +46,7 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Listen,
         Self::PublicUrl,
         Self::TrustedProxies,
@@ -54,6 +56,7 @@ impl Setting {
         Self::DatabaseMaxConnections,
         Self::PostgresBinDir,
         Self::ApiRateLimit,
+        Self::Surfaces,
         Self::SessionIdle,
         Self::SessionAbsolute,
         Self::Log,
@@ -90,6 +93,11 @@ impl Setting {
                 "api_rate_limit",
                 Some("600"),
                 "calls of the managing API a minute, for each caller; 0 for any number",
+            ),
+            Self::Surfaces => row(
+                "surfaces",
+                Some("devo,kriten,robust-intelligence"),
+                "products whose API is spoken beside Tessera's own, or none",
             ),
             Self::SessionIdle => {
                 row("session_idle", Some("2h"), "a session unused for so long is over")

@@ -12,6 +12,8 @@ use time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
+use crate::surfaces::{Dialect, UnknownDialect};
+
 /// Ten years: what is longer is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;
 const MAX_RATE: u32 = 1_000_000;
@@ -165,6 +167,16 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map(|network| network.trunc())
         .map_err(|_| format!("must be networks such as 10.0.0.0/8, and {text:?} is none"))
+}
+
+/// Reads a product's name, or `none`.
+pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|UnknownDialect| {
+        format!("must be of devo, kriten and robust-intelligence, or none, and {text:?} is no such")
+    })
 }
 
 /// Reads `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`.

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 
 use super::{
     AppState, forward,
-    problem::{ApiError, Form},
+    problem::{ApiError, Envelope, Form},
 };
 
 /// The header that carries a request's id.
@@ -55,10 +55,15 @@ pub(crate) async fn finish(
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let (mut parts, _) = response.into_parts();
+        let form = match parts.extensions.remove::<Envelope>() {
+            Some(envelope) if !matches!(form, Form::Head) => Form::Envelope(envelope),
+            _ => form,
+        };
         let (complete, body) = error.finish(id.as_str(), form).into_parts();
         // Layers in between added headers of their own, such as Allow: they stay.
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.extend(complete.headers);
+        parts.status = complete.status;
         response = Response::from_parts(parts, body);
     }
     if let Ok(value) = HeaderValue::try_from(id.as_str()) {

@@ -15,6 +15,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{AppState, forward, rest};
+use crate::surfaces::Dialect;
 
 /// Where the document is served.
 pub(crate) const PATH: &str = "/api/openapi.json";
@@ -63,24 +64,28 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// The document as text, the way it is served and the command line prints it.
-pub(crate) fn json() -> Result<String, serde_json::Error> {
-    serde_json::to_string_pretty(&document())
+/// A document as text, the way it is served.
+fn json(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(document)
 }
 
-/// The route of the document.
-pub(crate) fn router() -> Router<AppState> {
-    Router::new().route(PATH, get(serve))
-}
-
-async fn serve() -> impl IntoResponse {
+/// The routes of the documents: the API's own, and one of each surface that is on.
+pub(crate) fn router(surfaces: &[Dialect]) -> Router<AppState> {
     static TEXT: OnceLock<Bytes> = OnceLock::new();
     // Maps with text as keys: cannot fail.
-    let text = TEXT.get_or_init(|| Bytes::from(json().unwrap_or_default())).clone();
+    let own =
+        async || serve(TEXT.get_or_init(|| json(&document()).unwrap_or_default().into()).clone());
+    surfaces.iter().fold(Router::new().route(PATH, get(own)), |router, dialect| {
+        let text = Bytes::from(json(&dialect.document()).unwrap_or_default());
+        router.route(&dialect.document_path(), get(async move || serve(text)))
+    })
+}
+
+fn serve(text: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], text)
 }
 
-fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
+pub(crate) fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
     let header = |name: &str, description: &str| {
         SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
     };
@@ -106,7 +111,7 @@ mod tests {
     use super::*;
 
     fn document_json() -> Value {
-        serde_json::from_str(&json().unwrap()).unwrap()
+        serde_json::from_str(&json(&document()).unwrap()).unwrap()
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Parts {
 }
 
 /// How an error is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     /// For programs.
     Problem,
@@ -35,7 +35,14 @@ pub(crate) enum Form {
     Page,
     /// The answer to HEAD.
     Head,
+    /// For clients of another product.
+    Envelope(Envelope),
 }
+
+/// How another product writes an error: the status, and the body that it has in JSON.
+///
+/// A surface's outermost layer puts it into the answer's extensions (`surfaces::speak`).
+pub(crate) type Envelope = fn(&Problem) -> (StatusCode, serde_json::Value);
 
 /// What `WWW-Authenticate` says (RFC 6750 section 3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,6 +121,14 @@ impl ApiError {
         match form {
             Form::Problem => self.response(self.body()),
             Form::Head => self.response(Body::empty()),
+            Form::Envelope(envelope) => {
+                let (status, body) = envelope(&self.0.problem);
+                let mut response = self.response(Body::from(body.to_string()));
+                *response.status_mut() = status;
+                let kind = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                response
+            }
             Form::Page => {
                 let mut response = self.response(Body::from(page(&self.0.problem)));
                 let kind = HeaderValue::from_static("text/html; charset=utf-8");

@@ -1,6 +1,6 @@
 //! What is mounted where, and behind which layers.
 //!
-//! From the outside in:
+//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`):
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
@@ -27,7 +27,7 @@ use super::{
     AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate,
     rest,
 };
-use crate::{assets, console};
+use crate::{assets, console, surfaces};
 
 /// The whole of it.
 pub(crate) fn router(state: AppState) -> Router {
@@ -38,6 +38,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(log::layer());
     let browsers = console
         .merge(api)
+        .merge(surfaces::router(&state).with_state(state.clone()))
         .merge(assets::router())
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(from_fn_with_state(state.clone(), headers::protect));
@@ -51,7 +52,7 @@ pub(crate) fn router(state: AppState) -> Router {
 fn managing(state: &AppState) -> Router<AppState> {
     let (routes, _) = rest::managing().split_for_parts();
     routes
-        .merge(openapi::router())
+        .merge(openapi::router(&state.config.surfaces))
         .merge(docs::router())
         .route("/api", any(problem::not_found))
         .route("/api/", any(problem::not_found))

@@ -1,0 +1,164 @@
+//! Surfaces: other products' APIs, spoken to clients that were written for them. One adapter file per
+//! product over the same services.
+//!
+//! An adapter reads and writes that product's shapes and nothing else: what may be done is decided by
+//! the service, what a token is worth by the policy. Errors leave handlers as any [`ApiError`] does;
+//! [`speak`] has them written in the product's own envelope, those of the layers in between (a body that
+//! is too large, a method that is not there, a panic) too.
+//!
+//! To add a product: a file with its routes and its envelope, a variant of [`Dialect`], one of
+//! [`authority::Surface`], a fixture of every shape in `tests/`.
+//!
+//! [`ApiError`]: crate::http::problem::ApiError
+
+mod devo;
+mod kriten;
+mod robust_intelligence;
+
+use std::{fmt, str::FromStr};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+};
+use thiserror::Error;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::{
+    OpenApi as _,
+    openapi::{OpenApi, SecurityRequirement},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::{
+    AppState, answer, body, log, openapi,
+    problem::{self, Envelope},
+    rate,
+};
+
+/// A product whose API is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Devo: `/ws/accounts/{account}/credentials/tokens`.
+    Devo,
+    /// Kriten: `/api/v1/api_tokens`.
+    Kriten,
+    /// Robust Intelligence: `/v1/users/api-tokens`.
+    RobustIntelligence,
+}
+
+/// No product of this name has an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("no such surface: there are devo, kriten and robust-intelligence")]
+pub(crate) struct UnknownDialect;
+
+impl Dialect {
+    const ALL: [Self; 3] = [Self::Devo, Self::Kriten, Self::RobustIntelligence];
+
+    /// The product's name, as configuration and paths have it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Devo => "devo",
+            Self::Kriten => "kriten",
+            Self::RobustIntelligence => "robust-intelligence",
+        }
+    }
+
+    /// Where its description is served.
+    pub(crate) fn document_path(self) -> String {
+        format!("/api/openapi/{self}.json")
+    }
+
+    /// Its description: OpenAPI 3.1.
+    pub(crate) fn document(self) -> OpenApi {
+        let head = match self {
+            Self::Devo => devo::Document::openapi(),
+            Self::Kriten => kriten::Document::openapi(),
+            Self::RobustIntelligence => robust_intelligence::Document::openapi(),
+        };
+        let (_, mut document) =
+            OpenApiRouter::with_openapi(head).merge(self.routes()).split_for_parts();
+        let schemes = openapi::security_schemes();
+        document.security = Some(
+            schemes
+                .iter()
+                .map(|(name, _)| SecurityRequirement::new::<_, [String; 0], String>(*name, []))
+                .collect(),
+        );
+        let components = document.components.get_or_insert_default();
+        for (name, scheme) in schemes {
+            components.add_security_scheme(name, scheme);
+        }
+        document
+    }
+
+    /// Its operations.
+    fn routes(self) -> OpenApiRouter<AppState> {
+        match self {
+            Self::Devo => devo::routes(),
+            Self::Kriten => kriten::routes(),
+            Self::RobustIntelligence => robust_intelligence::routes(),
+        }
+    }
+
+    /// Paths that are its own, whether or not it has an operation there.
+    const fn area(self) -> &'static [&'static str] {
+        match self {
+            Self::Devo => &["/ws/{*rest}"],
+            Self::Kriten => &["/api/v1/api_tokens/{*rest}"],
+            Self::RobustIntelligence => &["/v1/{*rest}"],
+        }
+    }
+
+    /// How it writes errors.
+    const fn envelope(self) -> Envelope {
+        match self {
+            Self::Devo => devo::envelope,
+            Self::Kriten => kriten::envelope,
+            Self::RobustIntelligence => robust_intelligence::envelope,
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Dialect {
+    type Err = UnknownDialect;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == text).ok_or(UnknownDialect)
+    }
+}
+
+/// The surfaces that are on. The paths of one that is off are no paths: 404.
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
+    state.config.surfaces.iter().fold(Router::new(), |router, dialect| {
+        let (routes, _) = dialect.routes().split_for_parts();
+        let routes = dialect
+            .area()
+            .iter()
+            .fold(routes, |routes, path| routes.route(path, axum::routing::any(problem::not_found)))
+            .method_not_allowed_fallback(problem::method_not_allowed);
+        let envelope = dialect.envelope();
+        router.merge(
+            routes
+                .layer(from_fn(body::receive))
+                .layer(from_fn_with_state(state.clone(), rate::count))
+                .layer(log::layer())
+                .layer(CatchPanicLayer::custom(answer::panicked))
+                .layer(from_fn(move |request, next| speak(envelope, request, next))),
+        )
+    })
+}
+
+/// Has errors written in this envelope.
+async fn speak(envelope: Envelope, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(envelope);
+    response
+}
