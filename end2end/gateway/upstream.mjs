@@ -1,4 +1,4 @@
-// The API behind the gateway: answers POST /api/run and says what it was told about its caller.
+// The API behind the gateway: answers every call under /api/ and says what it was told.
 //
 // It checks no token itself. What reaches it was let through by the gateway, which is what the
 // tests want to know; `calls` counts that.
@@ -16,21 +16,21 @@ const server = createServer((request, response) => {
     };
     if (request.url === "/calls") return answer(200, { calls });
     calls += 1;
-    if (request.method !== "POST" || request.url !== "/api/run") {
-      return answer(404, { error: "no such path" });
-    }
-    let river;
-    try {
-      river = JSON.parse(Buffer.concat(chunks).toString("utf8")).river_id;
-    } catch {
-      return answer(400, { error: "the body is not JSON" });
-    }
+    const body = Buffer.concat(chunks).toString("utf8");
     // rawHeaders keeps duplicates apart; a spoofed second header must not hide.
     const headers = [];
     for (let index = 0; index < request.rawHeaders.length; index += 2) {
       headers.push([request.rawHeaders[index].toLowerCase(), request.rawHeaders[index + 1]]);
     }
-    answer(200, { river_id: river, run_id: `run-${calls}`, status: "pending", headers });
+    const heard = { method: request.method, url: request.url, headers, body };
+    if (request.method !== "POST" || request.url.split("?")[0] !== "/api/run") return answer(200, heard);
+    let river;
+    try {
+      river = JSON.parse(body).river_id;
+    } catch {
+      return answer(400, { error: "the body is not JSON" });
+    }
+    answer(200, { river_id: river, run_id: `run-${calls}`, status: "pending", ...heard });
   });
 });
 

@@ -1,11 +1,6 @@
 // The two ways in which the product's own document calls an API: curl, and Python's `requests`.
-import { existsSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-
 import { run } from "./process.ts";
-
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+import { program } from "./programs.ts";
 
 export const RIVER_ID = "63b724fc690def001131d242";
 
@@ -18,15 +13,21 @@ export interface Answer {
 /** curl, in the document's form; `token` undefined leaves the header out. */
 export async function curl(url: string, token: string | undefined, more: string[] = []): Promise<Answer> {
   const bearer = token === undefined ? [] : ["-H", `Authorization: Bearer ${token}`];
-  const outcome = await run("curl", [
-    ...["--silent", "--show-error", "--include", "--max-time", "20", "--noproxy", "*"],
-    ...["-X", "POST", url],
+  return call(url, [
+    ...["-X", "POST"],
     ...["-H", "accept: application/json"],
     ...bearer,
     ...["-H", "Content-Type: application/json"],
     ...["-d", `{ "river_id": "${RIVER_ID}"}`],
     ...more,
   ]);
+}
+
+/** curl with these arguments and the address as it stands, dots and all. */
+export async function call(url: string, args: string[], input?: string): Promise<Answer> {
+  const always = ["--silent", "--show-error", "--include", "--max-time", "20", "--noproxy", "*", "--path-as-is"];
+  // No "Expect: 100-continue", whose answer would come before the answer.
+  const outcome = await run("curl", [...always, "-H", "Expect:", ...args, url], { input });
   if (outcome.status !== 0) throw new Error(`curl: ${outcome.status}\n${outcome.stderr}`);
   const [head, ...rest] = outcome.stdout.split("\r\n\r\n");
   const [line, ...headers] = head.split("\r\n");
@@ -58,9 +59,9 @@ print(json.dumps({"status": r.status_code, "headers": list(r.headers.items()), "
 `;
 
 /** A Python that has `requests`. */
-function python(): string {
-  const own = path.join(ROOT, "target/python/bin/python");
-  return process.env.PYTHON ?? (existsSync(own) ? own : "python3");
+export function python(): string {
+  const found = program("python");
+  return found === "python" ? "python3" : found;
 }
 
 /** Python's `requests`, in the document's form. */

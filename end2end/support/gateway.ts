@@ -1,27 +1,92 @@
-// A real gateway: nginx with the very configuration that the README shows, before a small API.
+// Real gateways, each with the very configuration that docs/gateways.md shows, before a small API.
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { setTimeout } from "node:timers/promises";
 
 import { freePorts } from "./ports.ts";
 import { Running } from "./process.ts";
+import { program, ROOT } from "./programs.ts";
 
-const HERE = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../gateway");
+const HERE = path.join(ROOT, "end2end/gateway");
 
-/** The addresses in the documented configuration, which a test moves to free ports. */
-const DOCUMENTED = {
-  listen: "listen 127.0.0.1:8000;",
-  tessera: "server 127.0.0.1:3000;",
-  api: "server 127.0.0.1:8080;",
-  workspace: "workspace=workspace-1&",
+export const KINDS = ["nginx", "caddy", "traefik", "envoy"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** The documented files of each, as they are called in end2end/gateway. */
+export const FILES: Record<Kind, string[]> = {
+  nginx: ["nginx.conf"],
+  caddy: ["Caddyfile"],
+  traefik: ["traefik.yaml", "traefik-tessera.yaml"],
+  envoy: ["envoy.yaml"],
 };
 
-/** Puts `value` in the place of a text that occurs exactly once. */
-function replaceOnce(text: string, place: string, value: string): string {
-  const parts = text.split(place);
-  if (parts.length !== 2) throw new Error(`${place} occurs ${parts.length - 1} times, not once`);
-  return parts.join(value);
+/** What stands before a port in the documented configuration, which a test moves to free ports. */
+const PORTS: Record<Kind, { listen: string; tessera: string; api: string }> = {
+  nginx: { listen: "listen 127.0.0.1:", tessera: "server 127.0.0.1:", api: "server 127.0.0.1:" },
+  caddy: { listen: "http://:", tessera: "forward_auth 127.0.0.1:", api: "reverse_proxy 127.0.0.1:" },
+  traefik: { listen: "address: 127.0.0.1:", tessera: "http://127.0.0.1:", api: "http://127.0.0.1:" },
+  envoy: { listen: "port_value: ", tessera: "port_value: ", api: "port_value: " },
+};
+
+/** Changes a documented file, before its addresses are moved. */
+export type Edit = (file: string, text: string) => string;
+
+/** How a gateway is started with the files in `folder`. */
+async function command(kind: Kind, folder: string): Promise<{ args: string[]; environment?: NodeJS.ProcessEnv }> {
+  const config = path.join(folder, FILES[kind][0]);
+  switch (kind) {
+    case "nginx":
+      return { args: ["-p", folder, "-c", await nginxMain(folder, config), "-e", "stderr"] };
+    case "caddy":
+      // Its administration and its own files stay in the folder.
+      return {
+        args: ["run", "--config", config, "--adapter", "caddyfile"],
+        environment: {
+          ...process.env,
+          CADDY_ADMIN: `unix/${path.join(folder, "admin.sock")}`,
+          HOME: folder,
+          XDG_CONFIG_HOME: folder,
+          XDG_DATA_HOME: folder,
+        },
+      };
+    case "traefik":
+      return { args: [`--configFile=${config}`] };
+    case "envoy":
+      return { args: ["-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warning"] };
+  }
+}
+
+/** What Debian's own nginx.conf does around conf.d, in a folder of our own. */
+async function nginxMain(folder: string, site: string): Promise<string> {
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  const main = [
+    "daemon off;",
+    "worker_processes 1;",
+    "pid main.pid;",
+    "error_log stderr notice;",
+    "events {}",
+    "http {",
+    "  access_log off;",
+    ...temporary.map((kind) => `  ${kind}_temp_path ${path.join(folder, kind)};`),
+    `  include ${site};`,
+    "}",
+  ];
+  const config = path.join(folder, "main.conf");
+  await writeFile(config, `${main.join("\n")}\n`);
+  return config;
+}
+
+/** Puts `value` in every place of a text; there must be one. */
+function replace(text: string, place: string, value: string): string {
+  if (!text.includes(place)) throw new Error(`"${place}" does not occur`);
+  return text.replaceAll(place, value);
+}
+
+/** Moves the port that stands behind `before`. */
+function move(text: string, before: string, documented: number, port: number | string): string {
+  const place = new RegExp(`${before.replaceAll(".", "\\.")}${documented}(?!\\d)`, "g");
+  return replace(text.replaceAll(place, `${before}\0`), `${before}\0`, `${before}${port}`);
 }
 
 export class Gateway {
@@ -29,60 +94,67 @@ export class Gateway {
     private readonly folder: string,
     private readonly port: number,
     private readonly apiPort: number,
-    private readonly running: Running[],
+    private readonly program: Running,
+    private readonly api: Running,
   ) {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** What nginx and the API have written. */
+  /** What the gateway has written. */
   get log(): string {
-    return this.running.map((program) => program.text).join("\n");
+    return this.program.text;
   }
 
-  /** Starts nginx and the API; tokens of `workspace` are asked for at `tessera`. */
-  static async start(tessera: string, workspace: string): Promise<Gateway> {
+  /** Starts a gateway and the API; tokens of `workspace` are asked for at `tessera`. */
+  static async start(
+    tessera: string,
+    workspace: string,
+    kind: Kind = "nginx",
+    edit: Edit = (_, text) => text,
+  ): Promise<Gateway> {
     const folder = await mkdtemp(path.join(tmpdir(), "tessera-gateway-"));
     await chmod(folder, 0o755);
     const [port, apiPort] = await freePorts(2);
+    const places = PORTS[kind];
+    // In one piece, for an address may stand in any of the files.
+    const separator = "\n\0\n";
+    const documented = await Promise.all(FILES[kind].map((file) => readFile(path.join(HERE, file), "utf8")));
+    let text = FILES[kind].map((file, index) => edit(file, documented[index])).join(separator);
+    text = move(text, places.listen, 8000, port);
+    text = move(text, places.tessera, 3000, new URL(tessera).port);
+    text = move(text, places.api, 8080, apiPort);
+    text = replace(text, "workspace=workspace-1&", `workspace=${encodeURIComponent(workspace)}&`);
+    if (kind === "traefik") text = replace(text, "/etc/traefik/", `${folder}/`);
+    const files = text.split(separator);
+    await Promise.all(FILES[kind].map((file, index) => writeFile(path.join(folder, file), files[index])));
 
-    let site = await readFile(path.join(HERE, "nginx.conf"), "utf8");
-    site = replaceOnce(site, DOCUMENTED.listen, `listen 127.0.0.1:${port};`);
-    site = replaceOnce(site, DOCUMENTED.tessera, `server ${new URL(tessera).host};`);
-    site = replaceOnce(site, DOCUMENTED.api, `server 127.0.0.1:${apiPort};`);
-    site = replaceOnce(site, DOCUMENTED.workspace, `workspace=${encodeURIComponent(workspace)}&`);
-    await writeFile(path.join(folder, "site.conf"), site);
-
-    // What Debian's own nginx.conf does around conf.d, in a folder of our own.
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    const main = [
-      "daemon off;",
-      "worker_processes 1;",
-      "pid nginx.pid;",
-      "error_log stderr notice;",
-      "events {}",
-      "http {",
-      "  access_log off;",
-      ...temporary.map((kind) => `  ${kind}_temp_path ${path.join(folder, kind)};`),
-      `  include ${path.join(folder, "site.conf")};`,
-      "}",
-    ];
-    const config = path.join(folder, "nginx.conf");
-    await writeFile(config, `${main.join("\n")}\n`);
-
+    const { args, environment } = await command(kind, folder);
     const api = Running.start("the API", process.execPath, [path.join(HERE, "upstream.mjs"), `${apiPort}`]);
-    const args = ["-p", folder, "-c", config, "-e", "stderr"];
-    const nginx = Running.start("nginx", process.env.NGINX ?? "nginx", args);
-    const gateway = new Gateway(folder, port, apiPort, [nginx, api]);
+    const running = Running.start(kind, program(kind), args, environment);
+    const gateway = new Gateway(folder, port, apiPort, running, api);
     try {
-      await api.says((text) => text.includes("listening") || null);
-      await nginx.says((text) => text.includes("start worker process ") || null);
+      await api.says((said) => said.includes("listening") || null);
+      await gateway.ready();
     } catch (error) {
       await gateway.destroy();
       throw error;
     }
     return gateway;
+  }
+
+  /** Waits until the documented configuration is in force, which a call without a token shows. */
+  private async ready(): Promise<void> {
+    const url = `${this.url}/api/run`;
+    for (let tries = 0; tries < 300 && !this.program.ended; tries += 1) {
+      const answer = await fetch(url, { method: "POST" }).catch(() => undefined);
+      await answer?.arrayBuffer();
+      // Traefik answers 404 until it has read its second file.
+      if (answer && answer.status !== 404) return;
+      await setTimeout(50);
+    }
+    throw new Error(`the gateway did not become ready:\n${this.log}`);
   }
 
   /** How many calls have reached the API behind the gateway. */
@@ -92,8 +164,8 @@ export class Gateway {
   }
 
   async destroy(): Promise<void> {
-    // QUIT would wait for kept-alive connections.
-    await Promise.all(this.running.map((program) => program.stop("SIGTERM")));
+    // nginx would wait for kept-alive connections when it is told QUIT.
+    await Promise.all([this.program, this.api].map((running) => running.stop("SIGTERM")));
     await rm(this.folder, { recursive: true, force: true });
   }
 }

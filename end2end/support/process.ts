@@ -38,13 +38,27 @@ export class Running {
     return this.child.pid;
   }
 
+  /** Whether the program has ended, or could not be started. */
+  get ended(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null || !this.child.pid;
+  }
+
+  /** Stops the program where it is, as one that hangs, until `resume`. */
+  pause(): void {
+    this.child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.child.kill("SIGCONT");
+  }
+
   /** Waits until `find` sees what it looks for in everything said so far. */
   async says<T>(find: (text: string) => T | null | undefined, within = 60_000): Promise<T> {
     const deadline = AbortSignal.timeout(within);
     for (;;) {
       const found = find(this.text);
       if (found !== null && found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null || !this.child.pid) {
+      if (this.ended) {
         throw new Error(`${this.name} ended before it was ready:\n${this.text}`);
       }
       const heard = new AbortController();
@@ -67,7 +81,7 @@ export class Running {
   /** Asks the program to end and waits until it has. */
   async stop(signal: NodeJS.Signals = "SIGTERM", within = 20_000): Promise<void> {
     process.removeListener("exit", this.leave);
-    if (!this.child.pid || this.child.exitCode !== null || this.child.signalCode !== null) return;
+    if (this.ended) return;
     const ended = once(this.child, "exit");
     this.child.kill(signal);
     const late = setTimeout(() => this.child.kill("SIGKILL"), within);
@@ -87,9 +101,10 @@ export interface Outcome {
 export async function run(
   program: string,
   args: string[],
-  options: { input?: string; environment?: NodeJS.ProcessEnv } = {},
+  options: { input?: string; environment?: NodeJS.ProcessEnv; folder?: string } = {},
 ): Promise<Outcome> {
-  const child = spawn(program, args, { env: options.environment ?? process.env, stdio: "pipe" });
+  const { environment = process.env, folder } = options;
+  const child = spawn(program, args, { env: environment, cwd: folder, stdio: "pipe" });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));

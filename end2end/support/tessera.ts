@@ -2,19 +2,23 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 
 import { expect } from "@playwright/test";
 
 import { freePorts } from "./ports.ts";
 import { type Outcome, Running, run } from "./process.ts";
+import { ROOT } from "./programs.ts";
 
-const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+export interface Person {
+  name: string;
+  email: string;
+  password: string;
+}
 
-export const ADMIN = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse battery" };
+export const ADMIN: Person = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse battery" };
 
 /** The environment without settings of Tessera that the caller's shell may have. */
-function environment(): NodeJS.ProcessEnv {
+export function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(TESSERA_|PG|DATABASE_URL$)/.test(name)),
   );
@@ -70,9 +74,8 @@ export class Tessera {
   }
 
   /** A new instance with an administrator and the workspace "Workspace 1". */
-  static async startWithAdmin(): Promise<Tessera> {
+  static async startWithAdmin({ email, name, password } = ADMIN): Promise<Tessera> {
     const tessera = await Tessera.start();
-    const { email, name, password } = ADMIN;
     await tessera.cli(["admin", "create", "--email", email, "--name", name], password);
     return tessera;
   }
@@ -90,6 +93,15 @@ export class Tessera {
   private async ready(): Promise<void> {
     const status = () => fetch(`${this.url}/readyz`).then((answer) => answer.status, () => 0);
     await expect.poll(status, { message: "/readyz", timeout: 30_000 }).toBe(200);
+  }
+
+  /** The server hangs: it takes connections and answers nothing, until `resume`. */
+  pause(): void {
+    this.server?.pause();
+  }
+
+  resume(): void {
+    this.server?.resume();
   }
 
   /** Stops the server; its data stay. */

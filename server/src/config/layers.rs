@@ -16,6 +16,9 @@ use super::{
 const PREFIX: &str = "TESSERA_";
 /// The variable that names the file; no setting, since the file cannot name itself.
 const CONFIG_VARIABLE: &str = "TESSERA_CONFIG";
+/// The variable by which the documentation's commands name a running server; no setting either, and
+/// it may stand beside those of the command line.
+const URL_VARIABLE: &str = "TESSERA_URL";
 const FILE_IN_DATA_DIR: &str = "tessera.toml";
 
 /// A value before it is read.
@@ -239,7 +242,7 @@ fn environment(
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         // An empty variable is how compose files and units say "not set".
-        if value.is_empty() {
+        if value.is_empty() || name == URL_VARIABLE {
             continue;
         }
         if name == CONFIG_VARIABLE {

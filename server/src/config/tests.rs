@@ -139,6 +139,14 @@ fn empty_variable_counts_as_not_given() {
 }
 
 #[test]
+fn address_of_a_server_for_callers_is_no_setting() {
+    let mut inputs = inputs(Path::new("/srv"));
+    inputs.environment = vec![variable("TESSERA_URL", "http://127.0.0.1:9")];
+    let config = Config::load(&inputs).unwrap();
+    assert_eq!(config.public_origin(), "http://127.0.0.1:3000");
+}
+
+#[test]
 fn bad_value_names_its_setting_and_place() {
     let mut inputs = inputs(Path::new("/srv"));
     inputs.environment = vec![variable("TESSERA_SESSION_IDLE", "soon")];

@@ -1,0 +1,39 @@
+// What a gateway takes for Tessera, to see what it makes of answers that Tessera seldom gives.
+import { createServer, type IncomingMessage, type ServerResponse, type Server } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+
+type Answer = (response: ServerResponse, request: IncomingMessage) => void;
+
+export class StandIn {
+  /** What every question is answered from now on. */
+  answer: Answer = (response) => response.writeHead(401).end();
+  /** What was asked. */
+  readonly questions: IncomingMessage[] = [];
+  /** How many connections were made. */
+  connections = 0;
+
+  private constructor(private readonly server: Server) {
+    server.on("connection", () => (this.connections += 1));
+    server.on("request", (request, response) => {
+      this.questions.push(request);
+      this.answer(response, request);
+    });
+  }
+
+  static async start(): Promise<StandIn> {
+    const server = createServer({ keepAliveTimeout: 60_000 });
+    const standIn = new StandIn(server);
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    return standIn;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await once(this.server.close(), "close");
+  }
+}
