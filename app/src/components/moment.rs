@@ -15,6 +15,9 @@ pub fn Moment(
     at: OffsetDateTime,
     /// The server's clock.
     now: OffsetDateTime,
+    /// Whether its date and time are shown in place of how far away it is.
+    #[prop(optional)]
+    dated: bool,
 ) -> impl IntoView {
     let title = RwSignal::new(exact(at));
     Effect::new(move |_| {
@@ -24,7 +27,7 @@ pub fn Moment(
     });
     view! {
         <time datetime=machine(at) title=title tabindex="0">
-            {relative(at, now)}
+            {if dated { exact(at) } else { relative(at, now) }}
         </time>
     }
 }
