@@ -145,7 +145,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
     const row = console.row("run my rivers");
     await expect(row).toContainText("rivers:run");
     await expect(row.getByRole("cell").filter({ hasText: `by ${ADMIN.name}` })).toHaveText(/\d{4}, \d\d:\d\d UTC/);
-    await expect(row.getByRole("link", { name: "View" })).toBeVisible();
+    await expect(row.getByRole("link", { name: "View" })).toBeInViewport({ ratio: 1 });
     await console.openView("run my rivers");
     await expect(console.granted("rivers:run")).toBeVisible();
     await expect(panel).not.toContainText(token);
@@ -174,7 +174,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
   await test.step("Deleting: the trash can on the right side, then a pop-up asks for confirmation", async () => {
     const row = console.row("run my rivers");
     const trash = row.getByRole("link", { name: "Delete run my rivers" });
-    await expect(trash).toBeVisible();
+    await expect(trash).toBeInViewport({ ratio: 1 });
     const place = (await trash.boundingBox())!;
     const end = (await row.boundingBox())!;
     expect(place.x + place.width).toBeGreaterThan(end.x + end.width - 40);
