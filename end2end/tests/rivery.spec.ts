@@ -56,7 +56,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
       await expect(page.getByRole("columnheader", { name: heading })).toBeVisible();
     }
     const created = console.row("made before").getByRole("cell").filter({ hasText: "by command line" });
-    await expect(created).toHaveText(/^\d{1,2} [A-Z][a-z]{2} \d{4}, \d\d:\d\d UTC/);
+    await expect(created).toHaveText(/^\d{1,2}\s[A-Z][a-z]{2}\s\d{4}, \d\d:\d\d\sUTC/);
   });
 
   await test.step("1. In the top right corner of the screen, select the Add Token button", async () => {
@@ -144,7 +144,7 @@ test("working with tokens, by the numbered steps", async ({ tessera, gateway, co
   await test.step("7. The list includes the new token; the View button shows its scopes", async () => {
     const row = console.row("run my rivers");
     await expect(row).toContainText("rivers:run");
-    await expect(row.getByRole("cell").filter({ hasText: `by ${ADMIN.name}` })).toHaveText(/\d{4}, \d\d:\d\d UTC/);
+    await expect(row.getByRole("cell").filter({ hasText: `by ${ADMIN.name}` })).toHaveText(/\d{4}, \d\d:\d\d\sUTC/);
     await expect(row.getByRole("link", { name: "View" })).toBeInViewport({ ratio: 1 });
     await console.openView("run my rivers");
     await expect(console.granted("rivers:run")).toBeVisible();
