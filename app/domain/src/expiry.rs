@@ -24,6 +24,9 @@ pub enum ExpiryChoice {
     In(i64),
     /// At this moment.
     At(OffsetDateTime),
+    /// At this moment, which may have passed: a token that has ended is what was asked for. No text
+    /// means this; a door that accepts it says so by itself.
+    Exactly(OffsetDateTime),
 }
 
 /// Why an end cannot be had.
@@ -78,7 +81,8 @@ impl ExpiryChoice {
             },
             Self::Never if policy.permits_never() => return Ok(None),
             Self::Never => return Err(ExpiryError::NeverRefused),
-            Self::In(_) | Self::At(_) => self.moment(now)?,
+            Self::Exactly(end) if end <= now => return in_calendar(end).map(Some),
+            Self::In(_) | Self::At(_) | Self::Exactly(_) => self.moment(now)?,
         };
         match latest {
             Some(latest) if end > latest => Err(ExpiryError::TooLate {
@@ -94,16 +98,17 @@ impl ExpiryChoice {
     pub(crate) fn moment(self, now: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
         let end = match self {
             Self::In(seconds) => now.checked_add(Duration::seconds(seconds)),
-            Self::At(moment) => Some(moment),
+            Self::At(moment) | Self::Exactly(moment) => Some(moment),
             Self::Default | Self::Never => None,
         };
         let end = end.ok_or(ExpiryError::OutOfRange)?;
-        if end <= now {
-            return Err(ExpiryError::Past);
-        }
-        // RFC 3339 writes years of four digits.
-        if end.year() > 9999 { Err(ExpiryError::OutOfRange) } else { Ok(end) }
+        if end <= now { Err(ExpiryError::Past) } else { in_calendar(end) }
     }
+}
+
+/// RFC 3339 writes years of four digits, of which the first is 0001.
+fn in_calendar(moment: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
+    if (1..=9999).contains(&moment.year()) { Ok(moment) } else { Err(ExpiryError::OutOfRange) }
 }
 
 /// Reads what a person types or a form sends: `default` or nothing, `never`, `30d`, `12h`,
@@ -129,8 +134,10 @@ pub fn parse(text: &str) -> Result<ExpiryChoice, ExpiryError> {
         return Ok(ExpiryChoice::At(next.midnight().assume_utc() - Duration::seconds(1)));
     }
     OffsetDateTime::parse(text, &Rfc3339)
-        .map(|moment| ExpiryChoice::At(moment.to_offset(time::UtcOffset::UTC)))
-        .map_err(|_| ExpiryError::Form)
+        .map_err(|_| ExpiryError::Form)?
+        .checked_to_offset(time::UtcOffset::UTC)
+        .map(ExpiryChoice::At)
+        .ok_or(ExpiryError::OutOfRange)
 }
 
 #[cfg(test)]
@@ -156,6 +163,7 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(parse("0d"), Err(ExpiryError::Past));
+        assert_eq!(parse("9999-12-31T23:59:59-01:00"), Err(ExpiryError::OutOfRange));
     }
 
     #[test]
@@ -177,6 +185,20 @@ mod tests {
             ExpiryChoice::In(270 * DAY_S).resolve(&policy, NOW),
             Ok(Some(datetime!(2026-09-29 00:00 UTC)))
         );
+    }
+
+    #[test]
+    fn end_that_has_passed_is_one_only_where_exactly_that_is_wanted() {
+        let policy =
+            Policy { max_ttl_s: Some(270 * DAY_S), allow_never: false, ..Policy::default() };
+        let past = datetime!(2024-09-13 13:54:06 UTC);
+        assert_eq!(ExpiryChoice::At(past).resolve(&policy, NOW), Err(ExpiryError::Past));
+        assert_eq!(ExpiryChoice::Exactly(past).resolve(&policy, NOW), Ok(Some(past)));
+        assert_eq!(ExpiryChoice::Exactly(NOW).resolve(&policy, NOW), Ok(Some(NOW)));
+        let late = ExpiryChoice::Exactly(NOW + Duration::days(271)).resolve(&policy, NOW);
+        assert!(matches!(late, Err(ExpiryError::TooLate { .. })), "policy binds it all the same");
+        let year_0 = ExpiryChoice::Exactly(datetime!(0000-01-01 00:00 UTC));
+        assert_eq!(year_0.resolve(&policy, NOW), Err(ExpiryError::OutOfRange));
     }
 
     #[test]

@@ -89,7 +89,9 @@ pub fn renewed_end(
         }
         (ExpiryChoice::Default, Some(_)) => policy.default_expiry(now),
         (ExpiryChoice::Default, None) | (ExpiryChoice::Never, _) => None,
-        (ExpiryChoice::In(_) | ExpiryChoice::At(_), _) => Some(choice.moment(now)?),
+        (ExpiryChoice::In(_) | ExpiryChoice::At(_) | ExpiryChoice::Exactly(_), _) => {
+            Some(choice.moment(now)?)
+        }
     };
     Ok(match (wanted, policy.latest_expiry(now)) {
         (Some(end), latest) => Some(latest.map_or(end, |latest| latest.min(end))),

@@ -15,6 +15,9 @@ pub fn Moment(
     at: OffsetDateTime,
     /// The server's clock.
     now: OffsetDateTime,
+    /// Whether its date and time are shown in place of how far away it is.
+    #[prop(optional)]
+    dated: bool,
 ) -> impl IntoView {
     let title = RwSignal::new(exact(at));
     Effect::new(move |_| {
@@ -24,7 +27,7 @@ pub fn Moment(
     });
     view! {
         <time datetime=machine(at) title=title tabindex="0">
-            {relative(at, now)}
+            {if dated { in_two_lines(&exact(at)) } else { relative(at, now) }}
         </time>
     }
 }
@@ -58,6 +61,11 @@ pub fn exact(at: OffsetDateTime) -> String {
             "[day padding:none] [month repr:short] [year], [hour]:[minute] UTC"
         ))
         .unwrap_or_default()
+}
+
+/// A date and a time that break between the two and nowhere else.
+fn in_two_lines(exact: &str) -> String {
+    exact.replace(' ', "\u{a0}").replace(",\u{a0}", ", ")
 }
 
 /// In the reader's language and time zone.
@@ -133,6 +141,7 @@ mod tests {
     fn moment_of_another_zone_is_told_in_utc() {
         let at = datetime!(2026-01-02 01:30 +02:00);
         assert_eq!(exact(at), "1 Jan 2026, 23:30 UTC");
+        assert_eq!(in_two_lines(&exact(at)), "1\u{a0}Jan\u{a0}2026, 23:30\u{a0}UTC");
         assert_eq!(machine(at), "2026-01-01T23:30:00Z");
     }
 }

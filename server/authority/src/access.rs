@@ -128,6 +128,11 @@ fn own_permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing).on_own_tokens())
 }
 
+/// Whether the caller may make tokens there, be it for themselves alone.
+pub(crate) fn makes_tokens(ctx: &OpContext, standing: &Standing) -> bool {
+    own_permissions(ctx, standing).allows(Permission::TokensWrite)
+}
+
 fn of_user(standing: &Standing) -> Permissions {
     standing.instance_role.map_or(Permissions::NONE, |instance| {
         Permissions::of_user(instance, standing.role, standing.self_service)

@@ -55,6 +55,12 @@ impl SessionSecret {
         Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
     }
 
+    /// Whether this text has the form of a session's secret. A token's text never counts as one.
+    pub fn has_form(text: &str) -> bool {
+        let bytes = URL_SAFE_NO_PAD.decode(text);
+        bytes.is_ok_and(|bytes| bytes.len() == 32) && token_text::check(text).is_err()
+    }
+
     pub(crate) fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.expose()).into()
     }
@@ -95,6 +101,22 @@ mod tests {
 
     #[test]
     fn session_secret_has_256_bits() {
-        assert_eq!(SessionSecret::generate(&SystemEntropy).expose().len(), 43);
+        let secret = SessionSecret::generate(&SystemEntropy);
+        assert_eq!(secret.expose().len(), 43);
+        assert!(SessionSecret::has_form(secret.expose()));
+    }
+
+    #[test]
+    fn no_token_has_the_form_of_a_session() {
+        // Its text is as long as a session's.
+        for _ in 0..64 {
+            let token = TokenSecret::generate("kriten", &SystemEntropy);
+            assert_eq!(token.expose().len(), 43);
+            assert!(!SessionSecret::has_form(token.expose()));
+        }
+        for text in ["", "XYZ", &"a".repeat(44), &"é".repeat(43), "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"]
+        {
+            assert!(!SessionSecret::has_form(text), "{text}");
+        }
     }
 }

@@ -44,12 +44,50 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<&str>, CredentialE
         .into_iter()
         .flat_map(|name| headers.get_all(name))
         .map(|value| one_word(value).ok_or(CredentialError::Plain));
+    single(bearer.chain(plain))
+}
+
+/// What a request presents where people's sessions are presented, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential<'a> {
+    /// A token.
+    Token(&'a str),
+    /// A `Bearer` of a session's form.
+    Session(&'a str),
+}
+
+/// The same where a `Bearer` may be a session instead of a token: beside a token it counts for nothing.
+/// Headers without a value present nothing.
+pub(crate) fn presented_or_session(
+    headers: &HeaderMap,
+    is_session: fn(&str) -> bool,
+) -> Result<Option<Credential<'_>>, CredentialError> {
+    let (sessions, bearers): (Vec<_>, Vec<_>) = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .filter_map(bearer)
+        .partition(|bearer| bearer.is_ok_and(is_session));
+    let plain = PLAIN
+        .into_iter()
+        .flat_map(|name| headers.get_all(name))
+        .filter(|value| !value.as_bytes().trim_ascii().is_empty())
+        .map(|value| one_word(value).ok_or(CredentialError::Plain));
+    match single(bearers.into_iter().chain(plain))? {
+        Some(token) => Ok(Some(Credential::Token(token))),
+        None => Ok(single(sessions)?.map(Credential::Session)),
+    }
+}
+
+/// The one value that all of these are; `None` when there is none.
+fn single<'a>(
+    values: impl IntoIterator<Item = Result<&'a str, CredentialError>>,
+) -> Result<Option<&'a str>, CredentialError> {
     let mut found: Option<&str> = None;
-    for token in bearer.chain(plain) {
-        let token = token?;
+    for value in values {
+        let value = value?;
         match found {
-            Some(other) if other != token => return Err(CredentialError::Multiple),
-            _ => found = Some(token),
+            Some(other) if other != value => return Err(CredentialError::Multiple),
+            _ => found = Some(value),
         }
     }
     Ok(found)
@@ -100,6 +138,39 @@ mod tests {
         ] {
             assert_eq!(read(&[pair]), Ok(Some("abc".into())), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn session_counts_for_nothing_beside_a_token() {
+        fn is_session(text: &str) -> bool {
+            text.starts_with("session")
+        }
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            presented_or_session(&headers, is_session).map(|credential| match credential {
+                Some(Credential::Token(token)) => format!("token {token}"),
+                Some(Credential::Session(session)) => session.to_owned(),
+                None => String::new(),
+            })
+        };
+        let session = ("authorization", "Bearer session-1");
+        let other = ("authorization", "Bearer session-2");
+        assert_eq!(read(&[session]), Ok("session-1".into()));
+        assert_eq!(read(&[session, session, ("token", "")]), Ok("session-1".into()));
+        assert_eq!(read(&[session, ("token", "a")]), Ok("token a".into()));
+        assert_eq!(read(&[session, other, ("token", "a")]), Ok("token a".into()));
+        assert_eq!(read(&[session, ("authorization", "Bearer a")]), Ok("token a".into()));
+        // In a header for tokens it is one.
+        assert_eq!(read(&[("token", "session-1")]), Ok("token session-1".into()));
+        assert_eq!(read(&[("token", " ")]), Ok(String::new()));
+        assert_eq!(read(&[session, other]), Err(CredentialError::Multiple));
+        assert_eq!(
+            read(&[("authorization", "Bearer b"), ("token", "a")]),
+            Err(CredentialError::Multiple)
+        );
     }
 
     #[test]

@@ -1,27 +1,357 @@
-//! The dialect of Kriten: `/api/v1/api_tokens`.
+//! The dialect of Kriten: `/api/v1/api_tokens`, and `/api/v1/login` for people.
+//!
+//! Kept as it is there: lists are bare arrays that `Content-Range` counts; fields that are not known are
+//! ignored, and `null` is as good as nothing; a body is JSON whatever type it was announced as; times
+//! are those of Go, whose zero stands for "never"; an end that has passed is accepted.
+//!
+//! What Kriten does not know, and what stands for it:
+//! - A workspace is a Kriten. A token's calls are about its own workspace, a person's about the one
+//!   that [`Workspaces::home`] names.
+//! - A token's name is the first line of its description. It stays when the description changes.
+//! - A token may do what its maker may: its audiences are `default` and `tessera`, its scopes all of
+//!   theirs that the maker may put on tokens. A token that makes one gives it no more than it has itself,
+//!   audiences included.
+//!
+//! Cookies are no credentials here: nothing that a browser sends by itself changes anything.
+//!
+//! [`Workspaces::home`]: authority::Workspaces::home
 
-use domain::problem::Problem;
-use http::StatusCode;
+mod body;
+mod caller;
+mod login;
+mod name;
+mod shapes;
+
+use authority::{Actor, OpContext, ServiceError, TokenDraft, TokenPatch};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{
+    ids::{TokenId, UserId},
+    names::{AudienceSlug, Slug},
+    problem::{Problem, ProblemCode},
+    token::Token,
+    token_query::{LIMIT_MAX, TokenQuery, TokenSort},
+};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use self::{
+    body::JsonBody,
+    caller::Caller,
+    shapes::{Change, Created, Deleted, Errors, New, Shown},
+};
+use crate::http::{AppState, extract::ApiPath, problem::ApiError};
+
+/// The audiences of a token that is made here.
+const AUDIENCES: [&str; 2] = ["default", "tessera"];
 
 #[derive(OpenApi)]
 #[openapi(info(
     title = "Tessera for clients of Kriten",
-    description = "The API of Kriten for tokens, over Tessera's own."
+    description = "The API of Kriten for tokens, over Tessera's own. Send the header `Token` with a token, or \
+        `Authorization: Bearer` with what `/api/v1/login` answers; where both come, the token counts."
 ))]
 pub(super) struct Document;
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
+        .routes(routes!(list_api_tokens, create_api_token, put_api_token))
+        .routes(routes!(list_all_api_tokens))
+        .routes(routes!(get_api_token, update_api_token, replace_api_token, delete_api_token))
+        .routes(routes!(login::login))
 }
 
 /// Its error.
 pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, json!({"error": problem.detail}))
+    let status = match problem.code {
+        ProblemCode::ValidationFailed => StatusCode::BAD_REQUEST,
+        _ => StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    let text = match problem.code {
+        ProblemCode::Unauthenticated => "please authenticate.".to_owned(),
+        ProblemCode::InvalidCredentials => "invalid credentials".to_owned(),
+        ProblemCode::Forbidden | ProblemCode::InsufficientScope => {
+            "unauthorized - user cannot access resource".to_owned()
+        }
+        ProblemCode::ValidationFailed => shapes::wrong_values(&problem.errors),
+        _ => problem.detail.clone(),
+    };
+    (status, json!({"error": text}))
+}
+
+/// List own tokens
+#[utoipa::path(
+    get,
+    path = "/api/v1/api_tokens",
+    operation_id = "listApiTokens",
+    tag = "api_tokens",
+    responses(
+        (status = 200, description = "The tokens that act as the caller's user, the oldest first",
+            body = Vec<Shown>,
+            headers(("Content-Range" = String, description = "How many there are"))),
+        Errors,
+    ),
+)]
+async fn list_api_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Response, ApiError> {
+    let workspace = state.authority.workspaces().home(&context).await?;
+    let owner = user(&context).map(|id| id.to_string());
+    Ok(listed(every_page(&state, &context, &workspace, Whose::One(owner)).await?))
+}
+
+/// List all tokens
+///
+/// Who may not see all of them is answered an empty list.
+#[utoipa::path(
+    get,
+    path = "/api/v1/api_tokens/all",
+    operation_id = "listAllApiTokens",
+    tag = "api_tokens",
+    responses(
+        (status = 200, description = "Every token of the workspace, the oldest first",
+            body = Vec<Shown>,
+            headers(("Content-Range" = String, description = "How many there are"))),
+        Errors,
+    ),
+)]
+async fn list_all_api_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Response, ApiError> {
+    let tokens = async {
+        let workspace = state.authority.workspaces().home(&context).await?;
+        every_page(&state, &context, &workspace, Whose::Everybody).await
+    };
+    match tokens.await {
+        Err(ServiceError::Forbidden(_) | ServiceError::InsufficientScope(_)) => {
+            Ok(listed(Vec::new()))
+        }
+        tokens => Ok(listed(tokens?)),
+    }
+}
+
+/// Create a token
+///
+/// The answer holds the token's value as `key`, this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/api_tokens",
+    operation_id = "createApiToken",
+    tag = "api_tokens",
+    request_body = New,
+    responses((status = 200, description = "The token was made", body = Created), Errors),
+)]
+async fn create_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    JsonBody(new): JsonBody<New>,
+) -> Result<Json<Created>, ApiError> {
+    create(&state, &context, new).await
+}
+
+/// Create a token, by PUT
+///
+/// The same as by POST.
+#[utoipa::path(
+    put,
+    path = "/api/v1/api_tokens",
+    operation_id = "putApiToken",
+    tag = "api_tokens",
+    request_body = New,
+    responses((status = 200, description = "The token was made", body = Created), Errors),
+)]
+async fn put_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    JsonBody(new): JsonBody<New>,
+) -> Result<Json<Created>, ApiError> {
+    create(&state, &context, new).await
+}
+
+/// Show a token
+#[utoipa::path(
+    get,
+    path = "/api/v1/api_tokens/{id}",
+    operation_id = "getApiToken",
+    tag = "api_tokens",
+    params(("id" = Uuid, Path, description = "The token's id")),
+    responses((status = 200, description = "The token, without its value", body = Shown), Errors),
+)]
+async fn get_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+) -> Result<Json<Shown>, ApiError> {
+    let token = state.authority.tokens().show(&context, id).await?;
+    Ok(Json(token.into()))
+}
+
+/// Change a token
+///
+/// What is left out stays as it is.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/api_tokens/{id}",
+    operation_id = "updateApiToken",
+    tag = "api_tokens",
+    params(("id" = Uuid, Path, description = "The token's id")),
+    request_body = Change,
+    responses((status = 200, description = "The token as it is now", body = Shown), Errors),
+)]
+async fn update_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    JsonBody(change): JsonBody<Change>,
+) -> Result<Json<Shown>, ApiError> {
+    update(&state, &context, id, change).await
+}
+
+/// Change a token, by PUT
+///
+/// The same as by PATCH.
+#[utoipa::path(
+    put,
+    path = "/api/v1/api_tokens/{id}",
+    operation_id = "replaceApiToken",
+    tag = "api_tokens",
+    params(("id" = Uuid, Path, description = "The token's id")),
+    request_body = Change,
+    responses((status = 200, description = "The token as it is now", body = Shown), Errors),
+)]
+async fn replace_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+    JsonBody(change): JsonBody<Change>,
+) -> Result<Json<Shown>, ApiError> {
+    update(&state, &context, id, change).await
+}
+
+/// Delete a token
+///
+/// It can never be used again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/api_tokens/{id}",
+    operation_id = "deleteApiToken",
+    tag = "api_tokens",
+    params(("id" = Uuid, Path, description = "The token's id")),
+    responses((status = 200, description = "The token is deleted", body = Deleted), Errors),
+)]
+async fn delete_api_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(id): ApiPath<TokenId>,
+) -> Result<Json<Deleted>, ApiError> {
+    state.authority.tokens().delete(&context, id, None).await?;
+    Ok(Json(Deleted::default()))
+}
+
+async fn create(
+    state: &AppState,
+    context: &OpContext,
+    new: New,
+) -> Result<Json<Created>, ApiError> {
+    let expiry = Ok(new.end()?);
+    let workspace = state.authority.workspaces().home(context).await?;
+    let audiences = audiences(context);
+    let tokens = state.authority.tokens();
+    let scopes = tokens.offer(context, &workspace, &audiences).await?;
+    if scopes.is_empty() {
+        return Err(ServiceError::Forbidden("You may put no scope on tokens.").into());
+    }
+    let description = new.description.unwrap_or_default();
+    let draft = TokenDraft {
+        name: name::of(&description),
+        number_name: true,
+        description,
+        audiences: audiences.into_iter().map(Into::into).collect(),
+        scopes: scopes.into_iter().map(Into::into).collect(),
+        expiry,
+        disabled: new.enabled == Some(false),
+        ..TokenDraft::default()
+    };
+    let minted = tokens.create(context, &workspace, draft).await?;
+    Ok(Json(minted.into()))
+}
+
+async fn update(
+    state: &AppState,
+    context: &OpContext,
+    id: TokenId,
+    change: Change,
+) -> Result<Json<Shown>, ApiError> {
+    let patch = TokenPatch {
+        expiry: change.end()?.map(Ok),
+        description: change.description,
+        enabled: change.enabled,
+        ..TokenPatch::default()
+    };
+    let token = state.authority.tokens().update(context, id, None, patch).await?;
+    Ok(Json(token.into()))
+}
+
+/// A person gives what they may to both; a token to those of the two that it has itself.
+fn audiences(context: &OpContext) -> Vec<AudienceSlug> {
+    let all = AUDIENCES.iter().filter_map(|slug| slug.parse::<AudienceSlug>().ok());
+    match &context.actor {
+        Actor::Token(facts) => all.filter(|slug| facts.audiences.contains(slug)).collect(),
+        _ => all.collect(),
+    }
+}
+
+fn user(context: &OpContext) -> Option<UserId> {
+    match &context.actor {
+        Actor::User(visitor) => Some(visitor.user.id),
+        Actor::Token(facts) => Some(facts.user.id),
+        Actor::Anonymous | Actor::Operator => None,
+    }
+}
+
+/// Whose tokens are listed.
+enum Whose {
+    One(Option<String>),
+    Everybody,
+}
+
+/// All pages of a list: it has no pages here.
+async fn every_page(
+    state: &AppState,
+    context: &OpContext,
+    workspace: &Slug,
+    whose: Whose,
+) -> Result<Vec<Token>, ServiceError> {
+    let tokens = state.authority.tokens();
+    let mut query =
+        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
+    let mut listed = Vec::new();
+    loop {
+        let page = match &whose {
+            Whose::Everybody => tokens.list_of_everybody(context, workspace, &query).await?,
+            Whose::One(owner) => {
+                query.owner.clone_from(owner);
+                tokens.list(context, workspace, &query).await?
+            }
+        };
+        listed.extend(page.items);
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return Ok(listed),
+        }
+    }
+}
+
+fn listed(tokens: Vec<Token>) -> Response {
+    let count = HeaderValue::from(tokens.len());
+    let shown: Vec<Shown> = tokens.into_iter().map(Into::into).collect();
+    ([(header::CONTENT_RANGE, count)], Json(shown)).into_response()
 }

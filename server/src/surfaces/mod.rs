@@ -106,7 +106,7 @@ impl Dialect {
     const fn area(self) -> &'static [&'static str] {
         match self {
             Self::Devo => &["/ws/{*rest}"],
-            Self::Kriten => &["/api/v1/api_tokens/{*rest}"],
+            Self::Kriten => &["/api/v1/api_tokens/", "/api/v1/api_tokens/{id}/{*rest}"],
             Self::RobustIntelligence => &["/v1/{*rest}"],
         }
     }

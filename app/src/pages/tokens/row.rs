@@ -53,7 +53,7 @@ pub fn TokenRow(
             <td data-label="Scopes">{chips(&token)}</td>
             <td data-label="Owner"><span class="owner" title=token.user.email.clone()><bdi>{token.user.name.clone()}</bdi></span></td>
             <td data-label="Created">
-                <Moment at=token.created_at now/>
+                <Moment at=token.created_at now dated=true/>
                 <span class="cell-note">"by "<bdi>{creator}</bdi></span>
             </td>
             <td data-label="Expires"><MaybeMoment at=token.expires_at now/></td>

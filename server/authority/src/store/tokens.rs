@@ -21,6 +21,7 @@ pub(crate) struct NewToken<'a> {
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
     pub(crate) scopes: &'a [String],
+    pub(crate) enabled: bool,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: &'a [String],
@@ -129,8 +130,8 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
-                             expires_at, ip_allow, hint, recoverable, tags, creation_key, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+                             expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -145,6 +146,7 @@ pub(crate) async fn insert(
         token.recoverable,
         token.tags,
         token.creation_key,
+        token.enabled,
         now,
     )
     .execute(connection)

@@ -78,6 +78,6 @@ async fn draft_of(
         ip_allow: origin.ip_allow.iter().map(ToString::to_string).collect(),
         recoverable: origin.recoverable,
         tags: origin.tags.into(),
-        creation_key: None,
+        ..TokenDraft::default()
     })
 }

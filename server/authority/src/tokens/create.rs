@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use domain::{
     access::Permission,
     ids::{SecretId, TokenId},
-    names::Slug,
+    names::{Slug, TOKEN_NAME_MAX, TokenName},
+    policy::Policy,
     problem::FieldError,
     token::UserSummary,
 };
@@ -25,6 +26,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
+    policies::check_name as check_pattern,
     secret::TokenSecret,
     store::{
         catalogues, policies,
@@ -79,7 +81,7 @@ impl Tokens<'_> {
         let mut errors = Vec::new();
         let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
         let checked = draft.check(&rules, &mut errors);
-        let (Some(user), Some(checked)) = (user, checked) else {
+        let (Some(user), Some(mut checked)) = (user, checked) else {
             return Err(ServiceError::Invalid(errors));
         };
         if let Some(key) = draft.creation_key
@@ -88,11 +90,13 @@ impl Tokens<'_> {
             return Err(ServiceError::AlreadyCreated(id));
         }
         check_caps(connection, access, &levels).await?;
-        if policy.unique_names {
+        let id = TokenId(self.inner.uuid(ctx.now));
+        if policy.unique_names && draft.number_name {
+            checked.name = free_name(connection, access, &policy, (checked.name, id)).await?;
+        } else if policy.unique_names {
             check_name(connection, access, checked.name.as_ref(), None).await?;
         }
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
-        let id = TokenId(self.inner.uuid(ctx.now));
         insert(connection, ctx, access, draft, &checked, (id, &user, &secret.hint())).await?;
         self.insert_secret(connection, ctx, access, (id, checked.recoverable), &secret).await?;
         let token = store::by_id(connection, access.tenant(), id, ctx.now)
@@ -160,6 +164,7 @@ async fn insert(
         name: checked.name.as_ref(),
         description: checked.description.as_ref(),
         scopes: &scopes,
+        enabled: !draft.disabled,
         not_before: checked.not_before,
         expires_at: checked.expires_at,
         ip_allow: &ip_allow,
@@ -230,6 +235,40 @@ pub(crate) async fn check_names(
         }
     }
     Ok(taken)
+}
+
+/// The highest number that a name gets. Beyond it the token's own id tells it from the others: however
+/// many there are, few names are tried.
+const NUMBERS: u32 = 9;
+
+/// This name or, where another token of the workspace has it, the first like it that is free.
+async fn free_name(
+    connection: &mut PgConnection,
+    access: &Access,
+    policy: &Policy,
+    (name, id): (TokenName, TokenId),
+) -> Result<TokenName, ServiceError> {
+    workspaces::lock(connection, access.tenant()).await?;
+    for number in 1..=NUMBERS {
+        let candidate = if number == 1 { name.clone() } else { with_end(&name, &number)? };
+        if !store::name_is_taken(connection, access.tenant(), candidate.as_ref(), None).await? {
+            check_pattern(policy, candidate.as_ref())
+                .map_err(|error| ServiceError::Invalid(vec![error]))?;
+            return Ok(candidate);
+        }
+    }
+    let name = with_end(&name, &id.0.simple())?;
+    check_name(connection, access, name.as_ref(), None).await?;
+    check_pattern(policy, name.as_ref()).map_err(|error| ServiceError::Invalid(vec![error]))?;
+    Ok(name)
+}
+
+/// A name with something behind it, cut so that it is a name still.
+fn with_end(name: &TokenName, end: &dyn std::fmt::Display) -> Result<TokenName, ServiceError> {
+    let end = format!(" {end}");
+    let room = TOKEN_NAME_MAX.saturating_sub(end.chars().count());
+    let name: String = name.as_ref().chars().take(room).collect();
+    format!("{}{end}", name.trim_end()).parse().map_err(ServiceError::internal)
 }
 
 /// Refuses a name that another token of the workspace has, under the lock of the workspace's row.

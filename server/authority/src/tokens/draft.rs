@@ -47,6 +47,11 @@ pub struct TokenDraft {
     pub tags: BTreeMap<String, String>,
     /// The form that asks: sent twice, it makes one token.
     pub creation_key: Option<Uuid>,
+    /// Whether it shall be switched off from the first moment on.
+    pub disabled: bool,
+    /// Whether its name gets a number where policy wants names to be unique and it is in use: for
+    /// makers who do not choose names.
+    pub number_name: bool,
 }
 
 impl Default for TokenDraft {
@@ -63,6 +68,8 @@ impl Default for TokenDraft {
             recoverable: false,
             tags: BTreeMap::new(),
             creation_key: None,
+            disabled: false,
+            number_name: false,
         }
     }
 }

@@ -16,12 +16,12 @@ pub(super) fn not_before(
     expires_at: Option<OffsetDateTime>,
     errors: &mut Vec<FieldError>,
 ) -> Option<OffsetDateTime> {
-    let Ok(moment) = OffsetDateTime::parse(text?, &Rfc3339) else {
+    let moment = OffsetDateTime::parse(text?, &Rfc3339).ok();
+    let Some(moment) = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)) else {
         let message = "must be a moment such as 2027-08-18T12:00:00Z";
         errors.push(FieldError::new("not_before", message));
         return None;
     };
-    let moment = moment.to_offset(UtcOffset::UTC);
     if expires_at.is_some_and(|end| moment >= end) {
         errors.push(FieldError::new("not_before", "must be before the token expires"));
     }

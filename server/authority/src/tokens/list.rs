@@ -7,8 +7,14 @@ use domain::{
     token_query::TokenQuery,
 };
 
+use sqlx::PgConnection;
+
 use super::Tokens;
-use crate::{OpContext, ServiceError, access, store};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    store,
+};
 
 /// Longest search text, in characters: longer than anything that it is compared with.
 const SEARCH_MAX: usize = 256;
@@ -29,29 +35,54 @@ impl Tokens<'_> {
         let access =
             access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
                 .await?;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        for (field, text) in [
-            ("q", query.q.clone()),
-            ("owner", text(&query.owner)),
-            ("audience", text(&query.audience)),
-            ("scope", text(&query.scope)),
-        ] {
-            if text.contains('\0') || text.chars().count() > SEARCH_MAX {
-                let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
-                return Err(ServiceError::invalid(field, message));
-            }
-        }
-        if query.limit == 0 || query.limit > domain::token_query::LIMIT_MAX {
-            let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);
-            return Err(ServiceError::invalid("limit", message));
-        }
-        store::list_tokens(&mut connection, access.tenant(), access.own, query, ctx.now)
-            .await?
-            .map_err(|_| {
-                ServiceError::invalid(
-                    "cursor",
-                    "must be `next` of a page of this list in the same order",
-                )
-            })
+        page(&mut connection, ctx, &access, query).await
     }
+
+    /// A page of all tokens of a workspace, for callers who see them all.
+    ///
+    /// # Errors
+    /// As [`Self::list`]; `Forbidden` or `InsufficientScope` for who sees only tokens of their own.
+    pub async fn list_of_everybody(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        query: &TokenQuery,
+    ) -> Result<Page<Token>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, workspace, Permission::TokensRead).await?;
+        page(&mut connection, ctx, &access, query).await
+    }
+}
+
+async fn page(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    query: &TokenQuery,
+) -> Result<Page<Token>, ServiceError> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    for (field, text) in [
+        ("q", query.q.clone()),
+        ("owner", text(&query.owner)),
+        ("audience", text(&query.audience)),
+        ("scope", text(&query.scope)),
+    ] {
+        if text.contains('\0') || text.chars().count() > SEARCH_MAX {
+            let message = format!("must have at most {SEARCH_MAX} characters and no NUL");
+            return Err(ServiceError::invalid(field, message));
+        }
+    }
+    if query.limit == 0 || query.limit > domain::token_query::LIMIT_MAX {
+        let message = format!("must be 1 to {}", domain::token_query::LIMIT_MAX);
+        return Err(ServiceError::invalid("limit", message));
+    }
+    store::list_tokens(connection, access.tenant(), access.own, query, ctx.now).await?.map_err(
+        |_| {
+            ServiceError::invalid(
+                "cursor",
+                "must be `next` of a page of this list in the same order",
+            )
+        },
+    )
 }

@@ -15,6 +15,7 @@ mod end_grace;
 mod expire;
 mod fields;
 mod list;
+mod offer;
 mod reach;
 mod reveal;
 mod rotate;

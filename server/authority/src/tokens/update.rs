@@ -20,6 +20,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     create::check_name,
+    enable::switch,
     fields::{ip_allow, keep, not_before, quoted},
     reach::{holder, may_grant_all},
 };
@@ -67,6 +68,8 @@ pub struct TokenPatch {
     pub ip_allow: Option<Vec<String>>,
     /// All that is noted on it.
     pub tags: Option<BTreeMap<String, String>>,
+    /// The switch.
+    pub enabled: Option<bool>,
 }
 
 /// What a change is checked against.
@@ -102,14 +105,18 @@ impl Tokens<'_> {
         }
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let after = check(&mut transaction, ctx, &access, (&before, &policy), &patch).await?;
-        if after == before {
-            return Ok(before);
+        let mut token = before.clone();
+        if after != before {
+            if names && after.name != before.name {
+                check_name(&mut transaction, &access, &after.name, Some(id)).await?;
+            }
+            write(&mut transaction, ctx, &access, &after).await?;
+            token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
         }
-        if names && after.name != before.name {
-            check_name(&mut transaction, &access, &after.name, Some(id)).await?;
+        if let Some(enabled) = patch.enabled {
+            // Under its own name in the audit log, whatever changes with it.
+            token = switch(&mut transaction, ctx, &access, (id, None), enabled).await?;
         }
-        write(&mut transaction, ctx, &access, &after).await?;
-        let token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
         transaction.commit().await?;
         Ok(token)
     }

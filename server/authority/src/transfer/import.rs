@@ -183,6 +183,7 @@ impl Transfer<'_> {
             name: row.draft.name.as_ref(),
             description: row.draft.description.as_ref(),
             scopes: &scopes,
+            enabled: true,
             not_before: None,
             expires_at: row.draft.expires_at,
             ip_allow: &[],

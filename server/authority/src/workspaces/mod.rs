@@ -3,6 +3,7 @@
 mod add_member;
 mod change_member;
 mod create;
+mod home;
 mod list;
 mod members;
 mod rename;

@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         ip_allow: arguments.ip_allow,
         recoverable: arguments.recoverable,
         tags: arguments.tag.into_iter().collect(),
-        creation_key: None,
+        ..TokenDraft::default()
     };
     let minted = session::with(&config, Expect::Existing, async |session| {
         let context = session.context();

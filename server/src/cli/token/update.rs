@@ -96,6 +96,7 @@ impl Args {
                 .tag
                 .or_else(|| self.cleared.no_tags.then(Vec::new))
                 .map(|pairs| pairs.into_iter().collect()),
+            enabled: None,
         }
     }
 }

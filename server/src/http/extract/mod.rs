@@ -8,7 +8,7 @@ mod query;
 mod wording;
 
 pub(crate) use if_match::{IfMatch, IfMatchHeader};
-pub(crate) use json::ApiJson;
+pub(crate) use json::{ApiJson, parse as parse_json};
 pub(crate) use moment::moment;
 pub(crate) use path::ApiPath;
 pub(crate) use query::ApiQuery;

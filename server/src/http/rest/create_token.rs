@@ -154,6 +154,7 @@ impl NewToken {
             recoverable: self.recoverable,
             tags: self.tags,
             creation_key,
+            ..TokenDraft::default()
         })
     }
 

@@ -120,6 +120,7 @@ impl From<PatchBody> for TokenPatch {
             },
             ip_allow: body.ip_allow,
             tags: body.tags,
+            enabled: None,
         }
     }
 }

@@ -1,0 +1,42 @@
+//! The workspace of callers who name none.
+
+use domain::{access::Permission, names::Slug};
+
+use super::Workspaces;
+use crate::{
+    Actor, OpContext, ServiceError,
+    access::{makes_tokens, permissions},
+    store::workspaces as store,
+};
+
+impl Workspaces<'_> {
+    /// The workspace in which a caller acts who names none, as in APIs that know of no workspaces: a
+    /// token's own; a person's first.
+    ///
+    /// A person's first is, of those that they see, one in which they may make tokens rather than
+    /// another, one that they are a member of rather than another, and then the oldest: a workspace that
+    /// is added later changes nothing for them.
+    ///
+    /// # Errors
+    /// `Forbidden` for persons who see none; `NotFound` for the command line, which is in none.
+    pub async fn home(&self, ctx: &OpContext) -> Result<Slug, ServiceError> {
+        match &ctx.actor {
+            Actor::Anonymous => return Err(ServiceError::Unauthenticated),
+            Actor::Operator => return Err(ServiceError::NotFound("workspace")),
+            Actor::Token(facts) => return Ok(facts.workspace.clone()),
+            Actor::User(_) => {}
+        }
+        let mut connection = self.inner.connection().await?;
+        store::standings(&mut connection, ctx.user_id())
+            .await?
+            .into_iter()
+            .filter(|standing| permissions(ctx, standing).allows(Permission::WorkspaceRead))
+            .min_by_key(|standing| {
+                let workspace = &standing.workspace;
+                let makes = makes_tokens(ctx, standing);
+                (!makes, standing.role.is_none(), workspace.created_at, workspace.id)
+            })
+            .map(|standing| standing.workspace.slug)
+            .ok_or(ServiceError::Forbidden("You are in no workspace."))
+    }
+}

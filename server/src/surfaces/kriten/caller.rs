@@ -1,0 +1,67 @@
+//! Who calls: a token, or a person who has logged in.
+
+use authority::{Actor, OpContext, Rejection, ServiceError, Surface, secret::SessionSecret};
+use axum::extract::FromRequestParts;
+use domain::{decision::DecisionCode, problem::ProblemCode};
+use http::request::Parts;
+
+use crate::http::{
+    AppState,
+    caller::anonymous,
+    credentials::{Credential, CredentialError, presented_or_session},
+    problem::ApiError,
+};
+
+/// The context of the operation. Nobody is refused at once, before anything is said of what they sent.
+pub(super) struct Caller(pub(super) OpContext);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let mut context = anonymous(parts, state, Surface::Kriten).await;
+        context.actor = match presented_or_session(&parts.headers, SessionSecret::has_form) {
+            Ok(Some(Credential::Token(text))) => token(state, &context, text).await?,
+            Ok(Some(Credential::Session(text))) => session(state, &context, text).await?,
+            Ok(None) => return Err(ServiceError::Unauthenticated.into()),
+            Err(CredentialError::Multiple) => return Err(CredentialError::Multiple.into()),
+            Err(CredentialError::Bearer | CredentialError::Plain) => {
+                return Err(refused(DecisionCode::Malformed));
+            }
+        };
+        state.rate_limit.count(&parts.extensions, &context.actor)?;
+        Ok(Self(context))
+    }
+}
+
+async fn session(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
+    let secret = SessionSecret::new(text.to_owned());
+    match state.authority.sessions().resolve(context, &secret).await? {
+        Some(visitor) => Ok(Actor::User(visitor)),
+        // An imported token may have any form.
+        None => token(state, context, text).await,
+    }
+}
+
+async fn token(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
+    state.authority.verification().authenticate(context, text).await.map_err(|rejection| {
+        match rejection {
+            Rejection::Refused(code) => refused(code),
+            Rejection::Failed(error) => error.into(),
+        }
+    })
+}
+
+/// A refusal in Kriten's words.
+fn refused(code: DecisionCode) -> ApiError {
+    let text = match code {
+        DecisionCode::Expired => "token expired",
+        DecisionCode::Disabled | DecisionCode::NotYetValid => "token not enabled",
+        code if code.is_forbidden() => return ApiError::refused(code, &[]),
+        _ => "invalid token",
+    };
+    ApiError::new(ProblemCode::InvalidToken, text)
+}

@@ -1,0 +1,47 @@
+//! Names for tokens that come without one.
+
+use domain::names::{Description, TOKEN_NAME_MAX};
+
+/// The name of a token without a description.
+const NAMELESS: &str = "API token";
+
+/// The first line of the description that says something, as far as a name may be long. A description
+/// that cannot be used gives none: what is wrong with it is said of the description alone.
+pub(super) fn of(description: &str) -> String {
+    if description.parse::<Description>().is_err() {
+        return NAMELESS.to_owned();
+    }
+    let line = description.lines().map(str::trim).find(|line| !line.is_empty());
+    let name: String = line
+        .unwrap_or(NAMELESS)
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .take(TOKEN_NAME_MAX)
+        .collect();
+    name.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::names::TokenName;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn name_is_the_first_line_that_says_something() {
+        assert_eq!(of(""), "API token");
+        assert_eq!(of(" \n\n"), "API token");
+        assert_eq!(of("My personal API Token"), "My personal API Token");
+        assert_eq!(of("\n  deploys:\tnightly \r\nand more"), "deploys: nightly");
+        assert_eq!(of(&"é".repeat(129)), "é".repeat(128));
+        assert_eq!(of("a\0b"), "API token");
+    }
+
+    proptest! {
+        #[test]
+        fn name_of_any_description_is_a_name(text in any::<String>()) {
+            prop_assert!(of(&text).parse::<TokenName>().is_ok());
+        }
+    }
+}
