@@ -40,7 +40,7 @@ impl FromRequestParts<AppState> for Caller {
 async fn session(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
     let secret = SessionSecret::new(text.to_owned());
     match state.authority.sessions().resolve(context, &secret).await? {
-        Some(visitor) => Ok(Actor::User(visitor)),
+        Some(session) => Ok(Actor::User(session.visitor)),
         // An imported token may have any form.
         None => token(state, context, text).await,
     }
