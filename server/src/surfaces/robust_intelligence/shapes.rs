@@ -2,7 +2,10 @@
 
 use authority::MintedToken;
 use domain::{decision::Facts, ids::WorkspaceId, token::Token};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error as _, IntoDeserializer as _},
+};
 use time::{OffsetDateTime, macros::datetime};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -36,6 +39,12 @@ fn uuid<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Uuid>, D::Error> 
             Uuid::try_parse(text).map(Some).map_err(|_| D::Error::custom("must be a UUID"))
         }
     }
+}
+
+/// A query has no values but texts.
+fn kind<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<TokenKind>, D::Error> {
+    let text = Option::<String>::deserialize(reader)?;
+    text.map(|text| TokenKind::deserialize(text.into_deserializer())).transpose()
 }
 
 /// A whole number, or one as a text.
@@ -129,7 +138,7 @@ pub(super) struct ListQuery {
     #[param(rename = "pageToken")]
     pub(super) page_token: Option<String>,
     /// Only tokens of this type.
-    #[serde(rename = "firstPageQuery.tokenType", default)]
+    #[serde(rename = "firstPageQuery.tokenType", default, deserialize_with = "kind")]
     #[param(rename = "firstPageQuery.tokenType", value_type = Option<TokenKind>)]
     pub(super) token_type: Option<TokenKind>,
 }
