@@ -50,8 +50,12 @@ impl Devo {
 fn input_token(instance: &Instance, workspace: &str, scopes: &[&str]) -> String {
     let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", "devo"];
     arguments.extend(["--audience", "tessera"]);
-    AUDIENCES.iter().for_each(|audience| arguments.extend(["--audience", audience]));
-    scopes.iter().for_each(|scope| arguments.extend(["--scope", scope]));
+    for audience in AUDIENCES {
+        arguments.extend(["--audience", audience]);
+    }
+    for scope in scopes {
+        arguments.extend(["--scope", scope]);
+    }
     instance.server.run(&arguments).ok().trim().to_owned()
 }
 

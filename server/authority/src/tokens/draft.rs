@@ -414,6 +414,7 @@ mod tests {
 
     #[test]
     fn secret_is_kept_as_wanted_and_as_policy_allows() {
+        use Recoverable::{IfAllowed, No, Yes};
         use domain::policy::Reveal;
         let kept = |recoverable: Recoverable, reveal: Reveal| {
             let policy = Policy { reveal, ..Policy::default() };
@@ -428,7 +429,6 @@ mod tests {
             let draft = TokenDraft { recoverable, ..draft() };
             draft.check(&rules, &mut Vec::new()).map(|checked| checked.recoverable)
         };
-        use Recoverable::{IfAllowed, No, Yes};
         for (wanted, once, allowed) in [
             (No, Some(false), Some(false)),
             (Yes, None, Some(true)),
