@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::{DAY_S, PolicyRules, Reveal};
+use crate::{
+    catalogue::Risk,
+    policy::{DAY_S, PolicyRules, Reveal},
+};
 
 /// A policy in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,46 +41,61 @@ pub struct PresetAudience {
     pub name: &'static str,
     /// What the API does.
     pub description: &'static str,
-    /// Its scopes: name, description, whether it manages access.
-    pub scopes: &'static [(&'static str, &'static str, bool)],
+    /// Its scopes: name, description, how much harm they can do.
+    pub scopes: &'static [(&'static str, &'static str, Risk)],
 }
 
-/// Devo's audiences. Its tables' scopes are patterns of URIs; these are the exact names beside them.
+/// Devo's audiences. Their scopes are patterns of URIs, of which a token may hold any part:
+/// `table://my.app.test`, `table://my.app.*`, `level://admin`.
 const DEVO: &[PresetAudience] = &[
     PresetAudience {
         slug: "aggregations",
         name: "Aggregations",
         description: "Devo's aggregation API.",
-        scopes: &[LEVEL_ADMIN],
+        scopes: &[TABLES_READ, LEVELS],
     },
     PresetAudience {
         slug: "apiv2",
         name: "API v2",
         description: "Devo's query API.",
-        scopes: &[LEVEL_ADMIN],
+        scopes: &[TABLES_READ, LEVELS],
     },
     PresetAudience {
         slug: "apiv2-admin",
         name: "API v2 administration",
         description: "Devo's query API for the whole domain.",
-        scopes: &[LEVEL_ADMIN],
+        scopes: &[TABLES_READ, LEVELS],
     },
     PresetAudience {
         slug: "alerts",
         name: "Alerts",
         description: "Devo's alerts API.",
-        scopes: &[LEVEL_ADMIN],
+        scopes: &[TABLES_READ, LEVELS],
     },
     PresetAudience {
         slug: "http",
         name: "HTTP ingestion",
         description: "Sending events to Devo by HTTP.",
-        scopes: &[LEVEL_ADMIN],
+        scopes: &[TABLES_WRITE, LEVELS],
     },
 ];
 
-const LEVEL_ADMIN: (&str, &str, bool) =
-    ("level:admin", "Everything that an administrator of the domain may do with this API.", true);
+const TABLES: &str = "table://**";
+const TABLES_READ: (&str, &str, Risk) = (
+    TABLES,
+    "Reading these tables: ? is one character, * stays within one element, ** spans them.",
+    Risk::Read,
+);
+const TABLES_WRITE: (&str, &str, Risk) = (
+    TABLES,
+    "Sending events to these tables: ? is one character, * stays within one element, ** spans them.",
+    Risk::Write,
+);
+const LEVELS: (&str, &str, Risk) = (
+    "level://*",
+    "What a level may do with this API: level://admin is all that an administrator of the domain may.",
+    Risk::Admin,
+);
 
 impl Preset {
     /// Every preset, in the order in which they are offered.
@@ -239,7 +257,12 @@ mod tests {
         assert_eq!(slugs, ["aggregations", "apiv2", "apiv2-admin", "alerts", "http"]);
         for audience in Preset::Devo.audiences() {
             audience.slug.parse::<AudienceSlug>().unwrap();
-            assert!(audience.scopes.iter().all(|scope| scope.0.parse::<ScopeName>().is_ok()));
+            let scopes: Vec<ScopeName> =
+                audience.scopes.iter().map(|scope| scope.0.parse().unwrap()).collect();
+            for wanted in ["table://my.app.test.tokenapi", "table://*.**", "level://admin"] {
+                let wanted = wanted.parse().unwrap();
+                assert!(scopes.iter().any(|scope| scope.covers(&wanted)), "{wanted}");
+            }
         }
     }
 }

@@ -53,8 +53,8 @@ pub use policies::{Policies, PolicyLevel};
 pub use sessions::{Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
-    BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, RotationDraft, TokenDraft, TokenPatch,
-    Tokens,
+    BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,
+    TokenPatch, Tokens,
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};

@@ -12,7 +12,8 @@
 mod support;
 
 use authority::{
-    BulkAction, Edit, MintedToken, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
+    BulkAction, Edit, MintedToken, OpContext, Recoverable, RotationDraft, ServiceError, TokenDraft,
+    TokenPatch,
 };
 use domain::{
     decision::{DecisionCode, Demand},
@@ -138,7 +139,7 @@ async fn stale_version_changes_nothing_whatever_the_operation(pool: PgPool) {
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
     let ada = ada(&world).await;
-    let recoverable = TokenDraft { recoverable: true, ..draft(&["rivers:read"]) };
+    let recoverable = TokenDraft { recoverable: Recoverable::Yes, ..draft(&["rivers:read"]) };
     let id = world.mint(&ada, HOME, recoverable).await.token.id;
     let current = tokens.disable(&ada, id, Some(1)).await.unwrap();
     let stale = Some(1);
@@ -325,7 +326,7 @@ async fn secret_of_a_mightier_token_is_for_nobody_who_could_not_make_it(pool: Pg
     let make = |audience: &str, scopes: &[&str], user: &str| TokenDraft {
         audiences: vec![audience.into()],
         user: Some(user.into()),
-        recoverable: true,
+        recoverable: Recoverable::Yes,
         ..draft(scopes)
     };
     let admin = world.person("administrator", Some((HOME, "admin"))).await;
@@ -366,7 +367,7 @@ async fn recoverable_token_is_shown_again_to_whom_may_and_every_time_is_recorded
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let ada = ada(&world).await;
-    let wish = TokenDraft { recoverable: true, ..draft(&["rivers:read"]) };
+    let wish = TokenDraft { recoverable: Recoverable::Yes, ..draft(&["rivers:read"]) };
     let refused = tokens.create(&ada, &slug(HOME), wish.clone()).await;
     assert_eq!(faults(refused), ["recoverable is not allowed by the policy of this workspace"]);
     allow_recoverable(&world).await;
@@ -416,7 +417,7 @@ async fn sealed_secret_opens_in_its_own_row_alone(pool: PgPool) {
     allow_recoverable(&world).await;
     let tokens = world.authority.tokens();
     let ada = ada(&world).await;
-    let wish = || TokenDraft { recoverable: true, ..draft(&["rivers:read"]) };
+    let wish = || TokenDraft { recoverable: Recoverable::Yes, ..draft(&["rivers:read"]) };
     let one = world.mint(&ada, HOME, wish()).await;
     let two = world.mint(&ada, HOME, wish()).await;
     // Nothing stored holds a secret, neither its text nor the random part.
@@ -488,7 +489,7 @@ async fn clone_has_the_values_and_a_life_of_its_own(pool: PgPool) {
         expiry: expiry::parse("10d"),
         not_before: Some("2026-01-05T00:00:00Z".into()),
         ip_allow: vec!["10.0.0.0/8".into()],
-        recoverable: true,
+        recoverable: Recoverable::Yes,
         tags: [("team".to_owned(), "payments".to_owned())].into(),
         ..draft(&["rivers:run", "verify"])
     };

@@ -256,7 +256,8 @@ async fn preset_is_applied_in_one_step_with_its_audiences(pool: PgPool) {
     assert!(
         policies.preview_preset(&ada, &home(), Preset::Devo).await.unwrap().audiences.is_empty()
     );
-    let devo = TokenDraft { audiences: vec!["apiv2".into()], ..draft(&["level:admin"]) };
+    let devo =
+        TokenDraft { audiences: vec!["apiv2".into()], ..draft(&["table://*.**", "level://admin"]) };
     world.mint(&ada, "workspace-1", devo).await;
     let standard = policies.apply_preset(&ada, &home(), Preset::Standard, None).await.unwrap();
     assert_eq!(standard.effective, domain::policy::Policy::default());

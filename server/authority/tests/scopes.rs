@@ -10,8 +10,8 @@
 mod support;
 
 use authority::{
-    AudienceChange, LoadOptions, NewAudience, NewScope, OpContext, ScopeChange, ServiceError,
-    TokenDraft, catalogue_file::parse_toml,
+    AudienceChange, LoadOptions, MintedToken, NewAudience, NewScope, OpContext, Recoverable,
+    RotationDraft, ScopeChange, ServiceError, TokenDraft, catalogue_file::parse_toml,
 };
 use domain::{
     catalogue::{Risk, ScopeName},
@@ -143,6 +143,52 @@ async fn token_mints_no_pattern_beyond_its_own(pool: PgPool) {
         let Err(ServiceError::Invalid(errors)) = mint(wider).await else { panic!("{wider}") };
         let message = format!("has {wider}, which the token that asks does not hold");
         assert_eq!(errors[0].message, message);
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
+    let world = with_tables(pool).await;
+    let catalogues = world.authority.catalogues();
+    let alerts = parse_toml(&APIV2.replace("apiv2", "alerts")).unwrap();
+    catalogues.load(&world.operator(), alerts, LoadOptions::default()).await.unwrap();
+    world
+        .execute(
+            "INSERT INTO policies (id, reveal, updated_at)
+             VALUES (gen_random_uuid(), 'recoverable_allowed', now())",
+        )
+        .await;
+    let owner = world.owner().await;
+    let home = slug("workspace-1");
+    let tokens = world.authority.tokens();
+    let make = |audiences: &[&str]| TokenDraft {
+        audiences: audiences.iter().map(ToString::to_string).collect(),
+        recoverable: Recoverable::Yes,
+        ..draft(&["table://my.**"])
+    };
+    let minter = TokenDraft {
+        scopes: ["tokens:write", "tokens:reveal", "table://my.**"].map(Into::into).to_vec(),
+        ..make(&["tessera", "apiv2"])
+    };
+    let bearer = world.bearer(&world.mint(&owner, "workspace-1", minter).await).await;
+    let refused = |outcome: Result<MintedToken, ServiceError>| match outcome {
+        Err(ServiceError::Invalid(errors)) => errors[0].message.clone(),
+        Err(ServiceError::Forbidden(message)) => message.to_owned(),
+        other => panic!("{other:?}"),
+    };
+    // The scope has one name in both audiences, and means another thing in each.
+    assert!(tokens.create(&bearer, &home, make(&["apiv2"])).await.is_ok());
+    for audiences in [&["alerts"][..], &["alerts", "apiv2"]] {
+        let message = "has alerts, which the token that asks is not meant for";
+        assert_eq!(refused(tokens.create(&bearer, &home, make(audiences)).await), message);
+        let other = world.mint(&owner, "workspace-1", make(audiences)).await.token.id;
+        assert_eq!(refused(tokens.clone_of(&bearer, other, None, "copy".into()).await), message);
+        for outcome in [
+            tokens.reveal(&bearer, other, None).await,
+            tokens.rotate(&bearer, other, None, RotationDraft::default()).await,
+        ] {
+            assert!(refused(outcome).starts_with("The token is meant for APIs"));
+        }
     }
 }
 

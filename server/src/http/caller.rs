@@ -58,7 +58,8 @@ pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surf
     context
 }
 
-async fn authenticate(
+/// Whoever presents this token.
+pub(crate) async fn authenticate(
     state: &AppState,
     context: &OpContext,
     token: &str,

@@ -1,27 +1,288 @@
 //! The dialect of Devo: `/ws/accounts/{account}/credentials/tokens`.
+//!
+//! - An account is a workspace, by its whole slug: `child@parent` is one name.
+//! - A request says `scopes`, a reply `scope`; audiences and scopes are words in one text.
+//! - A list never has a token's value, one token alone has it: tokens made here are recoverable
+//!   where policy allows that; elsewhere the value comes once, in the answer to the POST.
+//! - `expires_in_seconds` is the whole lifetime, not what is left of it.
+//! - Unknown fields of a body are ignored, as clients may send more than they need to.
+//! - What a value's fault is, is 400. Every answer carries `x-devo-cid`, which is the request's id.
 
-use domain::problem::Problem;
-use http::StatusCode;
+mod moment;
+mod shapes;
+
+use authority::{OpContext, Recoverable, ServiceError, Surface, TokenDraft, TokenPatch};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+};
+use domain::{
+    names::Slug,
+    problem::{FieldError, Problem},
+    token::Token,
+    token_query::{LIMIT_MAX, TokenQuery, TokenSort},
+};
+use http::{StatusCode, request::Parts};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::http::AppState;
+use self::shapes::{Errors, NewName, NewToken, TokenBody};
+use super::{
+    caller::by_token,
+    words::{renamed, told},
+};
+use crate::http::{
+    AppState,
+    extract::{ApiJson, ApiPath},
+    problem::ApiError,
+};
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Tessera for clients of Devo",
-    description = "The API of Devo for tokens, over Tessera's own."
-))]
+#[openapi(
+    info(
+        title = "Tessera for clients of Devo",
+        description = "The API of Devo for tokens, over Tessera's own.\n\nThe bearer's token needs the scope `tokens:write` of the audience `tessera`, `tokens:reveal` to read values again, and whatever it shall put on tokens."
+    ),
+    components(schemas(shapes::ErrorBody)),
+    tags((name = "Tokens", description = "Make, list, show, switch, rename and delete tokens."))
+)]
 pub(super) struct Document;
+
+/// How the service's fields are called here.
+const FIELDS: &[(&str, &str)] = &[("audiences", "audience"), ("expires_at", "expiration")];
 
 /// Its operations.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
+        .routes(routes!(list_tokens, create_token))
+        .routes(routes!(show_token, delete_token))
+        .routes(routes!(enable_token))
+        .routes(routes!(disable_token))
+        .routes(routes!(rename_token))
 }
 
 /// Its error.
 pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, json!({"error": problem.detail}))
+    let status = match problem.status {
+        422 => StatusCode::BAD_REQUEST,
+        other => StatusCode::from_u16(other).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    (status, json!({"error": {"code": status.as_u16(), "message": told(problem)}}))
+}
+
+/// Whoever calls.
+pub(super) struct Caller(OpContext);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        by_token(parts, state, Surface::Devo).await.map(Self)
+    }
+}
+
+fn refused(error: ServiceError) -> ApiError {
+    renamed(error, FIELDS)
+}
+
+/// Create a token
+///
+/// The answer has the token's value.
+#[utoipa::path(
+    post,
+    path = "/ws/accounts/{account}/credentials/tokens",
+    operation_id = "createToken",
+    tag = "Tokens",
+    params(("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent")),
+    request_body = NewToken,
+    responses((status = 200, description = "The token, with its value", body = TokenBody), Errors),
+)]
+async fn create_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(account): ApiPath<Slug>,
+    ApiJson(body): ApiJson<NewToken>,
+) -> Result<Json<TokenBody>, ApiError> {
+    let draft = draft(body)?;
+    let minted =
+        state.authority.tokens().create(&context, &account, draft).await.map_err(refused)?;
+    Ok(Json(TokenBody::with_value(minted)))
+}
+
+fn draft(body: NewToken) -> Result<TokenDraft, ApiError> {
+    let words = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let audiences = words(&body.audience);
+    if audiences.is_empty() {
+        let error = FieldError::new("audience", "must name at least one audience");
+        return Err(ApiError::invalid(vec![error]));
+    }
+    Ok(TokenDraft {
+        name: body.name,
+        user: Some(body.user),
+        audiences,
+        scopes: words(&body.scopes),
+        expiry: moment::expiry(body.expiration.as_deref())?,
+        recoverable: Recoverable::IfAllowed,
+        ..TokenDraft::default()
+    })
+}
+
+/// List tokens
+///
+/// All of the account, the oldest first, without their values. Expired and disabled ones are not active.
+#[utoipa::path(
+    get,
+    path = "/ws/accounts/{account}/credentials/tokens",
+    operation_id = "listTokens",
+    tag = "Tokens",
+    params(("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent")),
+    responses((status = 200, description = "The tokens", body = Vec<TokenBody>), Errors),
+)]
+async fn list_tokens(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(account): ApiPath<Slug>,
+) -> Result<Json<Vec<TokenBody>>, ApiError> {
+    let mut query =
+        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
+    let mut tokens = Vec::new();
+    loop {
+        let page = state.authority.tokens().list(&context, &account, &query).await?;
+        tokens.extend(page.items.into_iter().map(TokenBody::from));
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(Json(tokens));
+        }
+    }
+}
+
+/// Show a token
+///
+/// With its value, when it was made so that it can be shown again. Needs the scope `tokens:reveal`, then.
+#[utoipa::path(
+    get,
+    path = "/ws/accounts/{account}/credentials/tokens/{id}",
+    operation_id = "showToken",
+    tag = "Tokens",
+    params(
+        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("id" = i64, Path, description = "The token's number", example = 1),
+    ),
+    responses((status = 200, description = "The token, with its value", body = TokenBody), Errors),
+)]
+async fn show_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((account, number)): ApiPath<(Slug, i64)>,
+) -> Result<Json<TokenBody>, ApiError> {
+    let token = numbered(&state, &context, &account, number).await?;
+    if !token.recoverable {
+        return Ok(Json(token.into()));
+    }
+    let revealed = state.authority.tokens().reveal(&context, token.id, None).await?;
+    Ok(Json(TokenBody::with_value(revealed)))
+}
+
+/// Enable a token
+#[utoipa::path(
+    put,
+    path = "/ws/accounts/{account}/credentials/tokens/{id}/enable",
+    operation_id = "enableToken",
+    tag = "Tokens",
+    params(
+        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("id" = i64, Path, description = "The token's number", example = 1),
+    ),
+    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+)]
+async fn enable_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((account, number)): ApiPath<(Slug, i64)>,
+) -> Result<Json<TokenBody>, ApiError> {
+    let token = numbered(&state, &context, &account, number).await?;
+    Ok(Json(state.authority.tokens().enable(&context, token.id, None).await?.into()))
+}
+
+/// Disable a token
+///
+/// It is refused everywhere until it is enabled again.
+#[utoipa::path(
+    put,
+    path = "/ws/accounts/{account}/credentials/tokens/{id}/disable",
+    operation_id = "disableToken",
+    tag = "Tokens",
+    params(
+        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("id" = i64, Path, description = "The token's number", example = 1),
+    ),
+    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+)]
+async fn disable_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((account, number)): ApiPath<(Slug, i64)>,
+) -> Result<Json<TokenBody>, ApiError> {
+    let token = numbered(&state, &context, &account, number).await?;
+    Ok(Json(state.authority.tokens().disable(&context, token.id, None).await?.into()))
+}
+
+/// Rename a token
+#[utoipa::path(
+    put,
+    path = "/ws/accounts/{account}/credentials/tokens/{id}/rename",
+    operation_id = "renameToken",
+    tag = "Tokens",
+    params(
+        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("id" = i64, Path, description = "The token's number", example = 1),
+    ),
+    request_body = NewName,
+    responses((status = 200, description = "The token as it is now", body = TokenBody), Errors),
+)]
+async fn rename_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((account, number)): ApiPath<(Slug, i64)>,
+    ApiJson(body): ApiJson<NewName>,
+) -> Result<Json<TokenBody>, ApiError> {
+    let token = numbered(&state, &context, &account, number).await?;
+    let patch = TokenPatch { name: Some(body.name), ..TokenPatch::default() };
+    let renamed = state.authority.tokens().update(&context, token.id, None, patch).await;
+    Ok(Json(renamed.map_err(refused)?.into()))
+}
+
+/// Delete a token
+///
+/// For good: it can never be used again.
+#[utoipa::path(
+    delete,
+    path = "/ws/accounts/{account}/credentials/tokens/{id}",
+    operation_id = "deleteToken",
+    tag = "Tokens",
+    params(
+        ("account" = String, Path, description = "The domain: a workspace's whole slug", example = "child@parent"),
+        ("id" = i64, Path, description = "The token's number", example = 1),
+    ),
+    responses((status = 204, description = "The token is deleted"), Errors),
+)]
+async fn delete_token(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath((account, number)): ApiPath<(Slug, i64)>,
+) -> Result<StatusCode, ApiError> {
+    let token = numbered(&state, &context, &account, number).await?;
+    state.authority.tokens().delete(&context, token.id, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The account's token of this number, for a caller who may see it.
+async fn numbered(
+    state: &AppState,
+    context: &OpContext,
+    account: &Slug,
+    number: i64,
+) -> Result<Token, ServiceError> {
+    state.authority.tokens().show_number(context, account, number).await
 }

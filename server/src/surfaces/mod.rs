@@ -11,9 +11,11 @@
 //!
 //! [`ApiError`]: crate::http::problem::ApiError
 
+mod caller;
 mod devo;
 mod kriten;
 mod robust_intelligence;
+mod words;
 
 use std::{fmt, str::FromStr};
 
@@ -23,6 +25,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
+use http::{HeaderName, HeaderValue};
 use thiserror::Error;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{
@@ -32,7 +35,9 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::{
-    AppState, answer, body, log, openapi,
+    AppState,
+    answer::{self, RequestId},
+    body, log, openapi,
     problem::{self, Envelope},
     rate,
 };
@@ -111,6 +116,14 @@ impl Dialect {
         }
     }
 
+    /// The header in which its answers carry the request's id, beside Tessera's own.
+    const fn request_id_header(self) -> Option<HeaderName> {
+        match self {
+            Self::Devo => Some(HeaderName::from_static("x-devo-cid")),
+            Self::Kriten | Self::RobustIntelligence => None,
+        }
+    }
+
     /// How it writes errors.
     const fn envelope(self) -> Envelope {
         match self {
@@ -144,21 +157,25 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
             .iter()
             .fold(routes, |routes, path| routes.route(path, axum::routing::any(problem::not_found)))
             .method_not_allowed_fallback(problem::method_not_allowed);
-        let envelope = dialect.envelope();
+        let dialect = *dialect;
         router.merge(
             routes
                 .layer(from_fn(body::receive))
                 .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(log::layer())
                 .layer(CatchPanicLayer::custom(answer::panicked))
-                .layer(from_fn(move |request, next| speak(envelope, request, next))),
+                .layer(from_fn(move |request, next| speak(dialect, request, next))),
         )
     })
 }
 
-/// Has errors written in this envelope.
-async fn speak(envelope: Envelope, request: Request, next: Next) -> Response {
+/// Has errors written in the dialect's envelope, and every answer carry the request's id its way.
+async fn speak(dialect: Dialect, request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().map(|id| HeaderValue::try_from(id.as_str()));
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(envelope);
+    response.extensions_mut().insert(dialect.envelope());
+    if let (Some(name), Some(Ok(id))) = (dialect.request_id_header(), id) {
+        response.headers_mut().insert(name, id);
+    }
     response
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     access::Permission,
-    catalogue::{Catalogue, Risk, Scope, ScopeGroup},
+    catalogue::{Catalogue, Scope, ScopeGroup},
     policy_view::{PolicyPreview, PolicyView},
     preset::{Preset, PresetAudience},
 };
@@ -79,11 +79,11 @@ async fn missing(
 }
 
 fn catalogue(audience: &PresetAudience) -> Result<Catalogue, ServiceError> {
-    let scopes = audience.scopes.iter().map(|(name, description, manages)| {
+    let scopes = audience.scopes.iter().map(|(name, description, risk)| {
         Ok(Scope {
             name: name.parse().map_err(ServiceError::internal)?,
             description: description.parse().map_err(ServiceError::internal)?,
-            risk: if *manages { Risk::Admin } else { Risk::Read },
+            risk: *risk,
             implies: Vec::new(),
         })
     });
@@ -92,7 +92,7 @@ fn catalogue(audience: &PresetAudience) -> Result<Catalogue, ServiceError> {
         name: audience.name.parse().map_err(ServiceError::internal)?,
         description: audience.description.parse().map_err(ServiceError::internal)?,
         groups: vec![ScopeGroup {
-            name: "Levels".parse().map_err(ServiceError::internal)?,
+            name: "Tables and levels".parse().map_err(ServiceError::internal)?,
             description: domain::names::Description::default(),
             scopes: scopes.collect::<Result<_, ServiceError>>()?,
         }],

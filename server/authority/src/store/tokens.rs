@@ -205,6 +205,25 @@ pub(crate) async fn by_id(
     .transpose()
 }
 
+/// The token with this number, unless it was deleted; for whom may see their own alone, among those.
+pub(crate) async fn id_of_number(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    own: Option<UserId>,
+    number: i64,
+) -> Result<Option<TokenId>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM tokens WHERE workspace_id = $1 AND num = $2 AND deleted_at IS NULL
+                                 AND ($3::uuid IS NULL OR user_id = $3)",
+        tenant.id().0,
+        number,
+        own.map(|user| user.0),
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(TokenId))
+}
+
 /// The token that this form made before, deleted or not.
 pub(crate) async fn by_creation_key(
     connection: &mut PgConnection,

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::{DEFAULT_AUDIENCE, ScopeName},
+    decision::Facts,
     expiry::{ExpiryChoice, ExpiryError},
     grants::Rights,
     ids::AudienceId,
-    names::{Description, TokenName},
+    names::{AudienceSlug, Description, TokenName},
     policy::Policy,
     problem::FieldError,
     tags::Tags,
@@ -42,7 +43,7 @@ pub struct TokenDraft {
     /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
     pub ip_allow: Vec<String>,
     /// Whether its secret shall be kept sealed, so that it can be shown again.
-    pub recoverable: bool,
+    pub recoverable: Recoverable,
     /// What shall be noted on it.
     pub tags: BTreeMap<String, String>,
     /// The form that asks: sent twice, it makes one token.
@@ -52,6 +53,24 @@ pub struct TokenDraft {
     /// Whether its name gets a number where policy wants names to be unique and it is in use: for
     /// makers who do not choose names.
     pub number_name: bool,
+}
+
+/// Whether a secret shall be kept, as its maker wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recoverable {
+    /// It is shown once.
+    #[default]
+    No,
+    /// It is kept; where policy does not allow that, no token is made.
+    Yes,
+    /// It is kept where policy allows that, and shown once elsewhere.
+    IfAllowed,
+}
+
+impl From<bool> for Recoverable {
+    fn from(wanted: bool) -> Self {
+        if wanted { Self::Yes } else { Self::No }
+    }
 }
 
 impl Default for TokenDraft {
@@ -65,7 +84,7 @@ impl Default for TokenDraft {
             expiry: Ok(ExpiryChoice::Default),
             not_before: None,
             ip_allow: Vec::new(),
-            recoverable: false,
+            recoverable: Recoverable::No,
             tags: BTreeMap::new(),
             creation_key: None,
             disabled: false,
@@ -88,18 +107,47 @@ pub(crate) struct CheckedDraft {
     pub(crate) tags: Tags,
 }
 
+/// What a token that asks can hand on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a> {
+    /// The APIs that it is meant for itself. Its scopes say nothing to others, even where one of
+    /// theirs has the same name.
+    pub(crate) audiences: &'a [AudienceSlug],
+    /// Its scopes with all that they imply.
+    pub(crate) scopes: &'a [ScopeName],
+}
+
+impl Held<'_> {
+    pub(crate) fn covers(&self, scope: &ScopeName) -> bool {
+        self.scopes.iter().any(|held| held.covers(scope))
+    }
+}
+
 /// What a draft is checked against.
 pub(crate) struct Rules<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) catalogues: &'a [StoredCatalogue],
     /// What the caller holds, when the caller is a token; people have rights.
-    pub(crate) grantable: Option<&'a [ScopeName]>,
+    pub(crate) grantable: Option<Held<'a>>,
     /// What the caller may put on tokens, when the caller is a person.
     pub(crate) rights: &'a Rights,
     pub(crate) now: OffsetDateTime,
 }
 
 impl TokenDraft {
+    /// A token that may do what this one may do at present: for its audiences, with its scopes as far
+    /// as they are granted now.
+    pub fn like(facts: &Facts) -> Self {
+        let all = facts.scopes.iter().all(|scope| facts.grants(scope));
+        // What is left of a scope may be what it implied.
+        let scopes = if all { &facts.scopes } else { &facts.granted };
+        Self {
+            audiences: facts.audiences.iter().map(ToString::to_string).collect(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            ..Self::default()
+        }
+    }
+
     /// Checks everything but the user, and finds all mistakes, not the first alone.
     pub(crate) fn check(
         &self,
@@ -124,7 +172,8 @@ impl TokenDraft {
         let not_before = not_before(self.not_before.as_deref(), expires_at, errors);
         let ip_allow = ip_allow(&self.ip_allow, errors);
         let tags = keep(Tags::try_from(self.tags.clone()), "tags", errors);
-        if self.recoverable && !may_be_recoverable(rules.policy) {
+        let allowed = may_be_recoverable(rules.policy);
+        if self.recoverable == Recoverable::Yes && !allowed {
             let message = "is not allowed by the policy of this workspace";
             errors.push(FieldError::new("recoverable", message));
         }
@@ -139,7 +188,7 @@ impl TokenDraft {
             not_before,
             expires_at,
             ip_allow,
-            recoverable: self.recoverable,
+            recoverable: allowed && self.recoverable != Recoverable::No,
             tags: tags?,
         })
     }
@@ -156,7 +205,15 @@ impl TokenDraft {
         for slug in wanted.iter().filter(|slug| seen.insert(slug.as_str())) {
             match rules.catalogues.iter().find(|stored| stored.catalogue.audience.as_ref() == slug)
             {
-                Some(stored) => chosen.push(stored),
+                Some(stored) => {
+                    let own = &stored.catalogue.audience;
+                    if rules.grantable.is_some_and(|held| !held.audiences.contains(own)) {
+                        let message =
+                            format!("has {own}, which the token that asks is not meant for");
+                        errors.push(FieldError::new("audiences", message));
+                    }
+                    chosen.push(stored);
+                }
                 None => errors.push(FieldError::new(
                     "audiences",
                     format!("has {}, which is not an audience here", quoted(slug)),
@@ -179,8 +236,7 @@ impl TokenDraft {
         for text in self.scopes.iter().collect::<BTreeSet<_>>() {
             match text.parse::<ScopeName>() {
                 Ok(name) if chosen.iter().any(|stored| stored.declares(&name)) => {
-                    let within = |held: &[ScopeName]| held.iter().any(|held| held.covers(&name));
-                    if rules.grantable.is_some_and(|held| !within(held)) {
+                    if rules.grantable.is_some_and(|held| !held.covers(&name)) {
                         let message =
                             format!("has {name}, which the token that asks does not hold");
                         errors.push(FieldError::new("scopes", message));
@@ -236,16 +292,21 @@ mod tests {
         }]
     }
 
-    fn check(
+    fn check(draft: &TokenDraft, held: Option<&[ScopeName]>) -> Result<CheckedDraft, Vec<String>> {
+        let own = ["default".parse().unwrap()];
+        check_for(draft, held.map(|scopes| (&own[..], scopes)))
+    }
+
+    fn check_for(
         draft: &TokenDraft,
-        grantable: Option<&[ScopeName]>,
+        held: Option<(&[AudienceSlug], &[ScopeName])>,
     ) -> Result<CheckedDraft, Vec<String>> {
         let policy = Policy::default();
         let catalogues = catalogues();
         let rules = Rules {
             policy: &policy,
             catalogues: &catalogues,
-            grantable,
+            grantable: held.map(|(audiences, scopes)| Held { audiences, scopes }),
             rights: &Rights::All,
             now: NOW,
         };
@@ -314,6 +375,17 @@ mod tests {
     }
 
     #[test]
+    fn token_cannot_make_one_for_an_api_that_it_is_not_meant_for_itself() {
+        let held = ["rivers:run".parse().unwrap()];
+        let ask = |audience: &str| {
+            check_for(&draft(), Some((&[audience.parse().unwrap()], &held))).map(drop)
+        };
+        assert_eq!(ask("default"), Ok(()));
+        let message = "audiences has default, which the token that asks is not meant for";
+        assert_eq!(ask("other"), Err(vec![message.to_owned()]));
+    }
+
+    #[test]
     fn token_cannot_grant_more_of_a_pattern_than_it_holds() {
         let ask = |scope: &str, held: &str| {
             let draft = TokenDraft { scopes: vec![scope.into()], ..draft() };
@@ -344,6 +416,33 @@ mod tests {
             let message =
                 format!("scopes has \"{scope}\", which is not a scope of the chosen audiences");
             assert_eq!(ask(scope), Err(vec![message]));
+        }
+    }
+
+    #[test]
+    fn secret_is_kept_as_wanted_and_as_policy_allows() {
+        use Recoverable::{IfAllowed, No, Yes};
+        use domain::policy::Reveal;
+        let kept = |recoverable: Recoverable, reveal: Reveal| {
+            let policy = Policy { reveal, ..Policy::default() };
+            let catalogues = catalogues();
+            let rules = Rules {
+                policy: &policy,
+                catalogues: &catalogues,
+                grantable: None,
+                rights: &Rights::All,
+                now: NOW,
+            };
+            let draft = TokenDraft { recoverable, ..draft() };
+            draft.check(&rules, &mut Vec::new()).map(|checked| checked.recoverable)
+        };
+        for (wanted, once, allowed) in [
+            (No, Some(false), Some(false)),
+            (Yes, None, Some(true)),
+            (IfAllowed, Some(false), Some(true)),
+        ] {
+            assert_eq!(kept(wanted, Reveal::Once), once, "{wanted:?}");
+            assert_eq!(kept(wanted, Reveal::RecoverableAllowed), allowed, "{wanted:?}");
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) use self::{
     reach::{grantable, holder, rights},
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
-pub use draft::TokenDraft;
+pub use draft::{Recoverable, TokenDraft};
 pub use rotate::RotationDraft;
 pub use update::{Edit, TokenPatch};
 

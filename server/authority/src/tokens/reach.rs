@@ -1,7 +1,6 @@
 //! What a caller may give away: nobody grants more than they hold.
 
 use domain::{
-    catalogue::ScopeName,
     grants::Rights,
     ids::UserId,
     names::Email,
@@ -12,6 +11,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
+use super::draft::Held;
 use crate::{
     OpContext, ServiceError,
     access::Access,
@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// The scopes that a caller may put on tokens; `None` is all.
-pub(crate) fn grantable(ctx: &OpContext) -> Option<&[ScopeName]> {
+/// What a token that asks may hand on; `None` for callers who are no token.
+pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     match &ctx.actor {
-        Actor::Token(facts) => Some(facts.granted.as_slice()),
+        Actor::Token(facts) => Some(Held { audiences: &facts.audiences, scopes: &facts.granted }),
         _ => None,
     }
 }
@@ -99,12 +99,17 @@ pub(super) async fn may_hold_secret(
             "The token has scopes that you may not put on tokens: its secret is not for you.",
         ));
     }
-    if let Some(held) = grantable(ctx)
-        && token.scopes.iter().any(|scope| !held.iter().any(|held| held.covers(scope)))
-    {
-        return Err(ServiceError::Forbidden(
-            "The token has scopes that the token that asks does not hold: its secret is not for that one.",
-        ));
+    if let Some(held) = grantable(ctx) {
+        if token.scopes.iter().any(|scope| !held.covers(scope)) {
+            return Err(ServiceError::Forbidden(
+                "The token has scopes that the token that asks does not hold: its secret is not for that one.",
+            ));
+        }
+        if token.audiences.iter().any(|audience| !held.audiences.contains(audience)) {
+            return Err(ServiceError::Forbidden(
+                "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one.",
+            ));
+        }
     }
     let user = users::by_id(connection, token.user.id).await?;
     if user.is_none_or(|user| !may_act_as(ctx, &user)) {

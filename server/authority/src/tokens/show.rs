@@ -1,6 +1,6 @@
 //! Show a token.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, ids::TokenId, names::Slug, token::Token};
 
 use super::Tokens;
 use crate::{OpContext, ServiceError, access, store::tokens as store};
@@ -11,6 +11,25 @@ impl Tokens<'_> {
         let mut connection = self.inner.connection().await?;
         let access =
             access::authorise_token(&mut connection, ctx, id, Permission::TokensRead).await?;
+        store::by_id(&mut connection, access.tenant(), id, ctx.now)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))
+    }
+
+    /// The record of the workspace's token with this number ([`Token::num`]).
+    pub async fn show_number(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        number: i64,
+    ) -> Result<Token, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
+                .await?;
+        let id = store::id_of_number(&mut connection, access.tenant(), access.own, number)
+            .await?
+            .ok_or(ServiceError::NotFound("token"))?;
         store::by_id(&mut connection, access.tenant(), id, ctx.now)
             .await?
             .ok_or(ServiceError::NotFound("token"))

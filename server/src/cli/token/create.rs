@@ -62,7 +62,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         expiry: expiry::parse(&arguments.expires_in),
         not_before: arguments.not_before,
         ip_allow: arguments.ip_allow,
-        recoverable: arguments.recoverable,
+        recoverable: arguments.recoverable.into(),
         tags: arguments.tag.into_iter().collect(),
         ..TokenDraft::default()
     };

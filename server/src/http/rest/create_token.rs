@@ -151,7 +151,7 @@ impl NewToken {
             scopes: self.scopes,
             not_before: self.not_before,
             ip_allow: self.ip_allow,
-            recoverable: self.recoverable,
+            recoverable: self.recoverable.into(),
             tags: self.tags,
             creation_key,
             ..TokenDraft::default()

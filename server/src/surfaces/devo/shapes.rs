@@ -1,0 +1,188 @@
+//! Devo's JSON.
+
+use std::collections::BTreeMap;
+
+use authority::MintedToken;
+use domain::token::Token;
+use serde::{Deserialize, Serialize};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder},
+};
+
+use super::moment;
+
+/// What a new token shall be.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({
+    "name": "Query token created by API",
+    "user": "user@example.com",
+    "audience": "apiv2",
+    "scopes": "table://my.app.test.tokenapi level://admin"
+}))]
+pub(super) struct NewToken {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 128)]
+    pub(super) name: String,
+    /// E-mail address of the user that it acts as: a member of the account.
+    pub(super) user: String,
+    /// The APIs that it is meant for, separated by spaces.
+    pub(super) audience: String,
+    /// Its scopes, separated by spaces.
+    pub(super) scopes: String,
+    /// Its end, such as `2024-11-26T14:38:18.000+0000`; where it is absent, policy decides.
+    #[serde(default)]
+    pub(super) expiration: Option<String>,
+}
+
+/// Another name for a token.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({"name": "Query token of the night shift"}))]
+pub(super) struct NewName {
+    /// The name.
+    #[schema(min_length = 1, max_length = 128)]
+    pub(super) name: String,
+}
+
+/// A token.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token, example = json!({
+    "name": "Query token created by API", "id": 1, "scope": "level://admin table://*.**",
+    "owner": "owner@example.com", "user": "user@example.com", "audience": "apiv2 apiv2-admin",
+    "token_type": "Bearer", "active": true, "expiration": "2024-11-26T14:38:18.000+0000",
+    "account": "child@parent", "created": "2024-11-25T14:38:18.000+0000",
+    "updated": "2024-11-25T14:38:18.000+0000", "expires_in_seconds": 86400
+}))]
+pub(super) struct TokenBody {
+    /// Its name.
+    name: String,
+    /// Its number.
+    id: i64,
+    /// Its scopes, separated by spaces.
+    scope: String,
+    /// Who made it; the user that it acts as when it was made on the server's command line.
+    owner: String,
+    /// The user that it acts as.
+    user: String,
+    /// The APIs that it is meant for, separated by spaces.
+    audience: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// Whether it can be used now: expired and disabled ones are not active.
+    active: bool,
+    /// Its end; null when it has none.
+    expiration: Option<String>,
+    /// The account.
+    account: String,
+    /// When it was made.
+    created: String,
+    /// When it was changed last.
+    updated: String,
+    /// Its whole lifetime; null when it has no end.
+    expires_in_seconds: Option<i64>,
+    /// Its value: when it was just made, and of one token alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl TokenBody {
+    /// With its value.
+    pub(super) fn with_value(minted: MintedToken) -> Self {
+        let token = Some(minted.secret.expose().to_owned());
+        Self { token, ..minted.token.into() }
+    }
+}
+
+impl From<Token> for TokenBody {
+    fn from(token: Token) -> Self {
+        let lifetime = token.expires_at.map(|end| end - token.created_at);
+        let owner = token.created_by.map_or_else(|| token.user.email.clone(), |user| user.email);
+        Self {
+            name: token.name,
+            id: token.num,
+            scope: words(&token.scopes),
+            owner,
+            user: token.user.email,
+            audience: words(&token.audiences),
+            token_type: "Bearer".to_owned(),
+            active: token.active,
+            expiration: token.expires_at.map(moment::text),
+            account: token.workspace.into(),
+            created: moment::text(token.created_at),
+            updated: moment::text(token.updated_at),
+            // A client that names an end in whole seconds means a lifetime of whole seconds.
+            expires_in_seconds: lifetime
+                .map(|lifetime| (lifetime + time::Duration::milliseconds(500)).whole_seconds()),
+            token: None,
+        }
+    }
+}
+
+fn words<T: ToString>(values: &[T]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// An error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error, example = json!({"error": {"code": 404, "message": "There is no such token, or you may not see it."}}))]
+pub(super) struct ErrorBody {
+    /// What went wrong.
+    error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorDetail {
+    /// The HTTP status.
+    code: u16,
+    /// What went wrong, in words.
+    message: String,
+}
+
+/// The errors that every operation may answer.
+pub(super) struct Errors;
+
+impl IntoResponses for Errors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [
+            (400, "The request cannot be read, or a value cannot be used."),
+            (401, "No token, or one that is not accepted."),
+            (403, "The token that asks may not do this."),
+            (404, "There is none, or the token that asks may not see it."),
+            (405, "No such method."),
+            (409, "It conflicts with what is there: the name is taken, or the limit is reached."),
+            (413, "The body has more than 65,536 bytes."),
+            (415, "The body is not sent as JSON."),
+            (429, "More calls than one caller may make."),
+            (500, "A fault of Tessera's own."),
+            (503, "Tessera cannot reach its database."),
+        ]
+        .into_iter()
+        .map(|(status, description)| {
+            let content =
+                ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content("application/json", content)
+                .build();
+            (status.to_string(), response.into())
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn body_ignores_what_it_does_not_know_and_null_is_no_end() {
+        let body = json!({
+            "name": "a", "user": "u", "audience": "http", "scopes": "level://admin",
+            "expiration": null, "else": 1,
+        });
+        assert!(serde_json::from_value::<NewToken>(body).unwrap().expiration.is_none());
+    }
+}

@@ -1,0 +1,146 @@
+//! Errors as gRPC has them, with the HTTP status that goes with each code
+//! (google/rpc/code.proto).
+
+use std::collections::BTreeMap;
+
+use domain::problem::{Problem, ProblemCode};
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder},
+};
+
+use crate::surfaces::words::told;
+
+/// An error of Tessera in this dialect.
+pub(in crate::surfaces) fn envelope(problem: &Problem) -> (StatusCode, Value) {
+    let (code, status) = grpc(problem.code);
+    (status, json!({"code": code, "message": told(problem), "details": []}))
+}
+
+/// The code of gRPC, and its HTTP status.
+const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
+    match code {
+        // INVALID_ARGUMENT
+        ProblemCode::MalformedRequest
+        | ProblemCode::MultipleCredentials
+        | ProblemCode::PayloadTooLarge
+        | ProblemCode::UriTooLong
+        | ProblemCode::HeadersTooLarge
+        | ProblemCode::UnsupportedMediaType
+        | ProblemCode::ValidationFailed => (3, StatusCode::BAD_REQUEST),
+        // NOT_FOUND
+        ProblemCode::NotFound => (5, StatusCode::NOT_FOUND),
+        // ALREADY_EXISTS
+        ProblemCode::AlreadyExists | ProblemCode::AlreadyCreated => (6, StatusCode::CONFLICT),
+        // PERMISSION_DENIED
+        ProblemCode::Forbidden | ProblemCode::InsufficientScope | ProblemCode::CrossOrigin => {
+            (7, StatusCode::FORBIDDEN)
+        }
+        // RESOURCE_EXHAUSTED
+        ProblemCode::TokenLimitReached
+        | ProblemCode::RateLimited
+        | ProblemCode::TooManyAttempts => (8, StatusCode::TOO_MANY_REQUESTS),
+        // FAILED_PRECONDITION
+        ProblemCode::PreconditionFailed
+        | ProblemCode::NotRecoverable
+        | ProblemCode::InUse
+        | ProblemCode::LastOwner
+        | ProblemCode::IdempotencyMismatch => (9, StatusCode::BAD_REQUEST),
+        // ABORTED
+        ProblemCode::IdempotencyInFlight => (10, StatusCode::CONFLICT),
+        // UNIMPLEMENTED
+        ProblemCode::MethodNotAllowed => (12, StatusCode::NOT_IMPLEMENTED),
+        // INTERNAL
+        ProblemCode::Internal => (13, StatusCode::INTERNAL_SERVER_ERROR),
+        // UNAVAILABLE
+        ProblemCode::Unavailable => (14, StatusCode::SERVICE_UNAVAILABLE),
+        // UNAUTHENTICATED
+        ProblemCode::Unauthenticated
+        | ProblemCode::InvalidToken
+        | ProblemCode::InvalidCredentials => (16, StatusCode::UNAUTHORIZED),
+    }
+}
+
+/// An error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Status, example = json!({"code": 5, "message": "There is no such token, or you may not see it.", "details": []}))]
+pub(super) struct ErrorBody {
+    /// The code of gRPC.
+    code: u8,
+    /// What went wrong.
+    message: String,
+    /// Always empty.
+    details: Vec<Value>,
+}
+
+/// The errors that every operation may answer.
+pub(super) struct Errors;
+
+impl IntoResponses for Errors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [
+            (400, "INVALID_ARGUMENT (3): the request cannot be read, or a value cannot be used."),
+            (401, "UNAUTHENTICATED (16): no token, or one that is not accepted."),
+            (403, "PERMISSION_DENIED (7): the token that asks may not do this."),
+            (404, "NOT_FOUND (5): there is none, or the token that asks may not see it."),
+            (409, "ALREADY_EXISTS (6): the name is taken."),
+            (429, "RESOURCE_EXHAUSTED (8): the limit of tokens, or of calls, is reached."),
+            (500, "INTERNAL (13): a fault of Tessera's own."),
+            (501, "UNIMPLEMENTED (12): no such method."),
+            (503, "UNAVAILABLE (14): Tessera cannot reach its database."),
+        ]
+        .into_iter()
+        .map(|(status, description)| {
+            let content =
+                ContentBuilder::new().schema(Some(Ref::from_schema_name("Status"))).build();
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content("application/json", content)
+                .build();
+            (status.to_string(), response.into())
+        })
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_its_code_and_the_status_of_that_code() {
+        let of = |code: ProblemCode| {
+            let (status, body) = envelope(&Problem::new(code, "x"));
+            (body["code"].as_u64().unwrap(), status.as_u16())
+        };
+        for (problem, expected) in [
+            (ProblemCode::TokenLimitReached, (8, 429)),
+            (ProblemCode::RateLimited, (8, 429)),
+            (ProblemCode::ValidationFailed, (3, 400)),
+            (ProblemCode::NotFound, (5, 404)),
+            (ProblemCode::InvalidToken, (16, 401)),
+            (ProblemCode::InsufficientScope, (7, 403)),
+            (ProblemCode::PreconditionFailed, (9, 400)),
+            (ProblemCode::Unavailable, (14, 503)),
+        ] {
+            assert_eq!(of(problem), expected, "{problem:?}");
+        }
+        let statuses = [
+            (3, 400),
+            (5, 404),
+            (6, 409),
+            (7, 403),
+            (8, 429),
+            (9, 400),
+            (10, 409),
+            (12, 501),
+            (13, 500),
+            (14, 503),
+            (16, 401),
+        ];
+        assert!(ProblemCode::ALL.iter().all(|code| statuses.contains(&of(*code))));
+    }
+}
