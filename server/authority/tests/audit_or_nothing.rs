@@ -201,7 +201,7 @@ async fn trials_of_tokens(trials: &Trials<'_>) {
     let world = trials.world;
     let ada = world.owner().await;
     let (tokens, home) = (world.authority.tokens(), slug("workspace-1"));
-    let new = || TokenDraft { recoverable: true, ..draft(&["rivers:read"]) };
+    let new = || TokenDraft { recoverable: true.into(), ..draft(&["rivers:read"]) };
     let create = async || tokens.create(&ada, &home, new()).await;
     let minted = trials.of_change("token.create", create).await;
     let id = minted.token.id;

@@ -40,7 +40,7 @@ impl Tokens<'_> {
             if audiences.contains(&stored.catalogue.audience) {
                 offered.extend(stored.catalogue.scopes().map(|scope| &scope.name));
                 // A part of a pattern that the audience declares is no scope of its catalogue.
-                let parts = held.unwrap_or_default().iter().chain(
+                let parts = held.map_or(&[][..], |held| held.scopes).iter().chain(
                     match &rights {
                         Rights::All => None,
                         Rights::Of(scopes) => Some(scopes),
@@ -51,10 +51,7 @@ impl Tokens<'_> {
                 offered.extend(parts.filter(|scope| stored.declares(scope)));
             }
         }
-        offered.retain(|scope| {
-            held.is_none_or(|held| held.iter().any(|held| held.covers(scope)))
-                && rights.covers(scope)
-        });
+        offered.retain(|scope| held.is_none_or(|held| held.covers(scope)) && rights.covers(scope));
         Ok(offered.into_iter().cloned().collect())
     }
 }

@@ -24,10 +24,8 @@ impl Tokens<'_> {
                 .await?;
         let catalogues = catalogues::all(&mut connection).await?;
         let (held, rights) = (grantable(ctx), rights(ctx, &access, &catalogues));
-        let holds = |scope: &ScopeName| {
-            held.is_none_or(|held| held.iter().any(|held| held.covers(scope)))
-                && rights.covers(scope)
-        };
+        let holds =
+            |scope: &ScopeName| held.is_none_or(|held| held.covers(scope)) && rights.covers(scope);
         let scopes = catalogues.iter().flat_map(|stored| stored.catalogue.scopes());
         Ok(scopes.map(|scope| &scope.name).filter(|scope| !holds(scope)).cloned().collect())
     }
