@@ -133,8 +133,8 @@ fn version_guards_every_change() {
             problem(&answer, 412, "precondition_failed");
         }
     }
-    problem(&disable("2"), 400, "malformed_request");
-    problem(&disable("\"1\", \"2\""), 400, "malformed_request");
+    problem(&disable("2"), 412, "precondition_failed");
+    problem(&disable("\"1\", \"2\""), 412, "precondition_failed");
     disable("*").expect(200);
     disable("\"2\"").expect(200);
 }
