@@ -95,13 +95,39 @@ operations() {
             --checks all "${exclude[@]}" "${amount[@]}" --suppress-health-check all --warnings off \
             --request-timeout 30 --generation-database "$home/examples" --no-color || status=1
     done
-    if grep -q '"level":"ERROR"' "$home/log"; then
+    no_errors_logged || status=1
+    return "$status"
+}
+
+no_errors_logged() {
+    ! grep -q '"level":"ERROR"' "$home/log" || {
         echo "the server logged errors:" >&2
         grep '"level":"ERROR"' "$home/log" | head -n 20 >&2
-        status=1
-    fi
+        return 1
+    }
+}
+
+# What clients of other products are answered, by the description of each surface. Schemathesis knows nothing
+# of what those products refuse: of its checks, those that hold for any API.
+surfaces() {
+    local surface token status=0 audience given=()
+    "$binary" preset apply devo --data-dir "$home/data" --workspace workspace-1 --yes >/dev/null 2>&1
+    for audience in tessera default aggregations alerts apiv2 apiv2-admin http; do
+        given+=(--audience "$audience")
+    done
+    token=$("$binary" token create --data-dir "$home/data" --workspace workspace-1 --name surfaces "${given[@]}" \
+        --scope tokens:write --scope tokens:reveal --scope rivers:run --scope 'table://**' --scope 'level://*' 2>/dev/null)
+    for surface in devo kriten robust-intelligence; do
+        echo "surface: $surface"
+        schemathesis run "$url/api/openapi/$surface.json" --header "Authorization: Bearer $token" \
+            --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
+            "${amount[@]}" --phases examples,fuzzing --suppress-health-check all --warnings off \
+            --request-timeout 30 --generation-database "$home/examples" --no-color || status=1
+    done
+    no_errors_logged || status=1
     return "$status"
 }
 
 [ "$1" = fuzz ] || clients
 operations
+surfaces
