@@ -22,7 +22,7 @@ use domain::{
     token::Token,
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
-use http::{StatusCode, request::Parts};
+use http::{Method, StatusCode, request::Parts};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -174,10 +174,12 @@ async fn list_tokens(
 async fn show_token(
     State(state): State<AppState>,
     Caller(context): Caller,
+    method: Method,
     ApiPath((account, number)): ApiPath<(Slug, i64)>,
 ) -> Result<Json<TokenBody>, ApiError> {
     let token = numbered(&state, &context, &account, number).await?;
-    if !token.recoverable {
+    // Who asks by HEAD is shown no value: the log must not say so.
+    if !token.recoverable || method == Method::HEAD {
         return Ok(Json(token.into()));
     }
     let revealed = state.authority.tokens().reveal(&context, token.id, None).await?;
