@@ -232,6 +232,7 @@ async fn plan(pool: &PgPool, statement: &str, query: &TokenQuery, owner: Option<
         .bind(audience)
         .bind(&query.scope)
         .bind(None::<Uuid>)
+        .bind(None::<Vec<Uuid>>)
         .fetch_all(&mut *connection)
         .await
         .unwrap()
@@ -281,4 +282,44 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
             assert!(plan.contains(index), "{what}");
         }
     }
+}
+
+/// Few are found by their index and put in order; many are cut from the order: what is found is the same.
+#[sqlx::test(migrations = false)]
+async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
+    let world = World::founded(pool).await;
+    crowd(&world).await;
+    let owner = world.owner().await;
+    let used = datetime!(2026-01-01 00:00 UTC);
+    // Beside those that were never used, ten of them.
+    for (seconds, found) in [(1, 10), (247, 256), (248, 257), (1_000, 1_009), (19_999, 19_999)] {
+        let before = used + Duration::seconds(seconds);
+        let query = TokenQuery { unused_since: Some(before), ..TokenQuery::default() };
+        let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await;
+        let names: Vec<String> =
+            page.unwrap().items.iter().map(|token| token.name.as_ref().to_owned()).collect();
+        let expected: Vec<String> = sqlx::query_scalar(
+            "SELECT name FROM tokens WHERE COALESCE(last_used_at, '-infinity') < $1
+              ORDER BY created_at DESC, id DESC LIMIT $2",
+        )
+        .bind(before)
+        .bind(i64::from(query.limit))
+        .fetch_all(&world.pool)
+        .await
+        .unwrap();
+        assert_eq!(names, expected, "{seconds}");
+        let all: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM tokens WHERE COALESCE(last_used_at, '-infinity') < $1",
+        )
+        .bind(before)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+        assert_eq!(all, found, "{seconds}");
+    }
+    // What ends at the very moment has expired; it does not end before it.
+    let ended = Some(datetime!(2027-01-01 00:01 UTC));
+    let query = TokenQuery { expires_before: ended, ..TokenQuery::default() };
+    let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await.unwrap();
+    assert!(page.items.is_empty());
 }
