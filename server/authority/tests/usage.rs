@@ -297,7 +297,7 @@ async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
         let query = TokenQuery { unused_since: Some(before), ..TokenQuery::default() };
         let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await;
         let names: Vec<String> =
-            page.unwrap().items.iter().map(|token| token.name.as_ref().to_owned()).collect();
+            page.unwrap().items.iter().map(|token| token.name.clone()).collect();
         let expected: Vec<String> = sqlx::query_scalar(
             "SELECT name FROM tokens WHERE COALESCE(last_used_at, '-infinity') < $1
               ORDER BY created_at DESC, id DESC LIMIT $2",
