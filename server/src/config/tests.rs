@@ -180,16 +180,16 @@ fn file_in_the_data_folder_cannot_move_the_data_folder() {
 
 #[test]
 fn default_data_folder_that_cannot_work_gives_way_to_the_systems_one() {
-    let mut inputs = inputs(Path::new("/root/x"));
+    let mut inputs = inputs(Path::new("/closed/x"));
     inputs.obstacle = |_| Some("of a closed door".into());
     let config = Config::load(&inputs).unwrap();
     assert_eq!(config.data_dir, Path::new(SYSTEM_DATA_DIR));
     assert_eq!(config.source(Setting::DataDir).to_string(), "default, because of a closed door");
     // Whoever chooses a folder, or a database, gets what was chosen.
     inputs.flags = vec![(Setting::DataDir, Raw::One("d".into()))];
-    assert_eq!(Config::load(&inputs).unwrap().data_dir, Path::new("/root/x/d"));
+    assert_eq!(Config::load(&inputs).unwrap().data_dir, Path::new("/closed/x/d"));
     inputs.flags = vec![(Setting::DatabaseUrl, Raw::One("postgres://h/d".into()))];
-    assert_eq!(Config::load(&inputs).unwrap().data_dir, Path::new("/root/x/data"));
+    assert_eq!(Config::load(&inputs).unwrap().data_dir, Path::new("/closed/x/data"));
 }
 
 #[test]

@@ -22,7 +22,6 @@ mod rotate;
 mod show;
 mod update;
 mod usage;
-mod withheld;
 
 pub(crate) use self::{
     change::snapshot,
