@@ -254,9 +254,9 @@ async fn no_filter_and_no_order_reads_the_whole_table(pool: PgPool) {
     // What is rare is looked up, not waded through: by the index that is named.
     let filters = [
         (none(), None, ""),
-        (TokenQuery { unused_since: early, ..none() }, None, "tokens_by_last_use"),
-        (TokenQuery { never_used: true, ..none() }, None, "tokens_by_last_use"),
-        (TokenQuery { expires_before: ending, ..none() }, None, "tokens_by_expiry"),
+        (TokenQuery { unused_since: early, ..none() }, None, "tokens_by_use"),
+        (TokenQuery { never_used: true, ..none() }, None, "tokens_by_use"),
+        (TokenQuery { expires_before: ending, ..none() }, None, "tokens_by_end"),
         (none(), Some(bot), "tokens_by_user"),
         (
             TokenQuery { audience: Some("tessera".into()), ..none() },

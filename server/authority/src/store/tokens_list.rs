@@ -285,8 +285,16 @@ async fn few(
     query: &TokenQuery,
     now: OffsetDateTime,
 ) -> Result<Option<Vec<Uuid>>, StoreError> {
+    if let Some(pattern) = pattern(&query.q)
+        && let Some(few) = few_of_text(&mut *connection, tenant, &pattern).await?
+    {
+        return Ok(Some(few));
+    }
     let ended = (query.state == Some(TokenState::Expired)).then_some(now);
     let expires_before = [query.expires_before, ended].into_iter().flatten().min();
+    // What has ended comes first in the index: where none of it is wanted, it is not asked for.
+    let living = matches!(query.state, Some(TokenState::Active | TokenState::Disabled));
+    let expires_after = living.then_some(now);
     if let Some(before) = query.unused_since {
         let found = sqlx::query_scalar!(
             "SELECT id FROM tokens
@@ -307,10 +315,12 @@ async fn few(
             "SELECT id FROM tokens
               WHERE workspace_id = $1 AND deleted_at IS NULL
                 AND COALESCE(expires_at, 'infinity'::timestamptz) <= $2
+                AND COALESCE(expires_at, 'infinity'::timestamptz) > COALESCE($4, '-infinity'::timestamptz)
               ORDER BY COALESCE(expires_at, 'infinity'::timestamptz), id LIMIT $3",
             tenant.id().0,
             before,
             FEW + 1,
+            expires_after,
         );
         if let Some(few) = if_few(found.fetch_all(&mut *connection).await?) {
             return Ok(Some(few));
@@ -327,6 +337,32 @@ async fn few(
         return Ok(if_few(found.fetch_all(&mut *connection).await?));
     }
     Ok(None)
+}
+
+/// Tokens whose name, hint or user has this in it, if they are few. With few users they are conditions that
+/// indexes of trigrams answer, where there are any.
+async fn few_of_text(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    pattern: &str,
+) -> Result<Option<Vec<Uuid>>, StoreError> {
+    let users = sqlx::query_scalar!(
+        "SELECT id FROM users WHERE lower(name) LIKE lower($1) OR email LIKE lower($1) LIMIT $2",
+        pattern,
+        FEW + 1,
+    );
+    let Some(users) = if_few(users.fetch_all(&mut *connection).await?) else { return Ok(None) };
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM tokens
+          WHERE workspace_id = $1 AND deleted_at IS NULL
+            AND (lower(name) LIKE lower($2) OR lower(hint) LIKE lower($2) OR user_id = ANY($3))
+          LIMIT $4",
+        tenant.id().0,
+        pattern,
+        &users,
+        FEW + 1,
+    );
+    Ok(if_few(found.fetch_all(connection).await?))
 }
 
 fn if_few(found: Vec<Uuid>) -> Option<Vec<Uuid>> {
