@@ -119,7 +119,7 @@ macro_rules! page {
                       END
                   AND ($3::text IS NULL OR lower(t.name) LIKE lower($3) OR lower(t.hint) LIKE lower($3)
                        OR t.user_id IN (SELECT s.id FROM users s WHERE lower(s.name) LIKE lower($3) OR s.email LIKE lower($3)))"#
-                + r#" AND ($8::timestamptz IS NULL OR COALESCE(t.last_used_at, '-infinity'::timestamptz) < $8)
+                + r#" AND ($8::timestamptz IS NULL OR t.created_at < $8 AND COALESCE(t.last_used_at, '-infinity'::timestamptz) < $8)
                   AND (NOT $9::boolean OR COALESCE(t.last_used_at, '-infinity'::timestamptz) = '-infinity'::timestamptz)
                   AND ($10::timestamptz IS NULL OR COALESCE(t.expires_at, 'infinity'::timestamptz) < $10)
                   AND ($11::uuid IS NULL OR t.user_id = $11)
