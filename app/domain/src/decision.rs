@@ -94,6 +94,17 @@ pub struct SecretFacts {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// Whose tokens a token may be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifies {
+    /// Nobody's.
+    Nobody,
+    /// Those of its own workspace.
+    Workspace,
+    /// Everybody's: it acts as an administrator of the instance.
+    Instance,
+}
+
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +140,8 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// Whose tokens it may be asked about.
+    pub verifies: Verifies,
 }
 
 impl Facts {
@@ -233,6 +246,7 @@ mod tests {
             expires_at: None,
             secret: CURRENT,
             ip_allow: vec![],
+            verifies: Verifies::Nobody,
         }
     }
 

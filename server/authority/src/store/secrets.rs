@@ -1,10 +1,13 @@
 //! Secrets of tokens, by digest: what a verification reads. What changes them is in `secrets_change`.
 
 use domain::{
-    catalogue::ScopeName,
-    decision::{Facts, SecretFacts},
+    access::{Permission, Permissions},
+    catalogue::{ScopeName, TESSERA_AUDIENCE},
+    decision::{Facts, SecretFacts, Verifies},
     grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, WorkspaceId},
+    names::AudienceSlug,
+    roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
 };
 use sqlx::{PgConnection, types::Json};
@@ -107,15 +110,23 @@ pub(crate) async fn facts(
     let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
     let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
     grant_parts(&mut granted, &scopes, &patterns, &row.retired);
+    let instance_role: InstanceRole =
+        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?;
+    let role: Option<WorkspaceRole> =
+        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?;
     let grants = Grants::of(
-        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?,
-        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?,
+        instance_role,
+        role,
         row.grants
             .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
             .transpose()?
             .as_deref(),
     );
     let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
+    let granted = rights.cut(granted);
+    let audiences: Vec<AudienceSlug> =
+        parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
+    let verifies = verifies(instance_role, role, &audiences, &granted);
     Ok(Some(Facts {
         token_id: TokenId(row.id),
         name: row.name,
@@ -123,9 +134,9 @@ pub(crate) async fn facts(
         workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
         user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
         user_active: row.user_active,
-        audiences: parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
+        audiences,
         scopes,
-        granted: rights.cut(granted),
+        granted,
         enabled: row.enabled,
         deleted: row.deleted_at.is_some(),
         not_before: row.not_before,
@@ -137,8 +148,30 @@ pub(crate) async fn facts(
             reused: row.secret_reused,
             expires_at: row.secret_expires_at,
         },
+        verifies,
         ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
     }))
+}
+
+/// Whose tokens a token with these scopes may be asked about, given the roles of its user.
+fn verifies(
+    instance: InstanceRole,
+    role: Option<WorkspaceRole>,
+    audiences: &[AudienceSlug],
+    granted: &[ScopeName],
+) -> Verifies {
+    // Managing one's own tokens has nothing to do with it.
+    let permissions =
+        Permissions::of_user(instance, role, false).and(Permissions::of_scopes(granted));
+    if !audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE)
+        || !permissions.allows(Permission::Verify)
+    {
+        Verifies::Nobody
+    } else if matches!(instance, InstanceRole::Owner | InstanceRole::Admin) {
+        Verifies::Instance
+    } else {
+        Verifies::Workspace
+    }
 }
 
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by

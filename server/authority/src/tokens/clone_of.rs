@@ -44,6 +44,7 @@ impl Tokens<'_> {
         let draft = draft_of(&mut transaction, ctx, &access, origin, name).await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 }

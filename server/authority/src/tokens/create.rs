@@ -55,6 +55,7 @@ impl Tokens<'_> {
                 .await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 

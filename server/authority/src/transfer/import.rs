@@ -133,6 +133,7 @@ impl Transfer<'_> {
         }
         if !dry_run {
             transaction.commit().await?;
+            self.inner.cache.made();
             self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(ImportReport { dry_run, tokens })
