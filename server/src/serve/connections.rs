@@ -1,17 +1,23 @@
-//! Accepts connections and serves HTTP on them.
+//! Accepts connections and serves HTTP on them: HTTP/1.1, or HTTP/2 when the client begins with it.
 //!
 //! axum's own `serve` has no limits against those who connect and say nothing; this loop gives every
 //! connection a time for each request's head and the server a number of connections, whichever
 //! listener they come from.
+//!
+//! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
+//! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{Router, response::Response};
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
@@ -22,7 +28,13 @@ use tokio::{
 };
 use tower::{Service, ServiceExt as _};
 
-use super::{signals::Drain, told::Told, unix::UnixDoor};
+use super::{
+    http2 as two,
+    preface::{self, Version},
+    signals::Drain,
+    told::Told,
+    unix::UnixDoor,
+};
 use crate::http::client_ip::Peer;
 
 /// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
@@ -50,9 +62,8 @@ enum Accepted {
 
 /// Serves until draining begins and is done.
 pub(super) async fn serve(listeners: Listeners, router: Router, mut drain: Drain) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-    let connections = Connections { builder, graceful: GracefulShutdown::new(), router };
+    let graceful = GracefulShutdown::new();
+    let doorman = Doorman::new(router, drain.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {
@@ -63,36 +74,68 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut drain: Drain
             accepted = listeners.accept() => accepted,
             () = drain.begun() => break,
         };
+        let (doorman, watcher) = (doorman.clone(), graceful.watcher());
         match accepted {
-            Accepted::Tcp(stream, peer) => connections.spawn(stream, peer, place),
-            Accepted::Unix(stream) => connections.spawn(stream, Peer::Local, place),
+            Accepted::Tcp(stream, peer) => {
+                tokio::spawn(doorman.attend(stream, peer, watcher, place));
+            }
+            Accepted::Unix(stream) => {
+                tokio::spawn(doorman.attend(stream, Peer::Local, watcher, place));
+            }
         }
     }
     drop(listeners);
-    if timeout(DRAIN, connections.graceful.shutdown()).await.is_err() {
+    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in progress after {} s", DRAIN.as_secs());
     }
 }
 
-struct Connections {
-    builder: http1::Builder,
-    graceful: GracefulShutdown,
+/// What a connection is served with.
+#[derive(Clone)]
+struct Doorman {
+    one: http1::Builder,
+    two: http2::Builder<TokioExecutor>,
     router: Router,
+    drain: Drain,
 }
 
-impl Connections {
-    fn spawn<S>(&self, stream: S, peer: Peer, place: Option<OwnedSemaphorePermit>)
-    where
+impl Doorman {
+    fn new(router: Router, drain: Drain) -> Self {
+        let mut one = http1::Builder::new();
+        one.timer(TokioTimer::new()).header_read_timeout(HEAD);
+        Self { one, two: two::builder(), router, drain }
+    }
+
+    /// Serves a connection to its end. A peer that goes away is not worth a word.
+    async fn attend<S>(
+        mut self,
+        stream: S,
+        peer: Peer,
+        watcher: Watcher,
+        _place: Option<OwnedSemaphorePermit>,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let service = TowerToHyperService::new(service(peer, self.router.clone()));
-        let connection = self.builder.serve_connection(TokioIo::new(Told::new(stream)), service);
-        let watched = self.graceful.watch(connection);
-        tokio::spawn(async move {
-            // A peer that goes away is not worth a word.
-            let _ = watched.await;
-            drop(place);
-        });
+        let looked = tokio::select! {
+            // First: what has come already is answered, also while draining.
+            biased;
+            looked = timeout(HEAD, preface::look(stream)) => looked,
+            () = self.drain.begun() => return,
+        };
+        let Ok(Ok((version, stream))) = looked else { return };
+        let service = service(peer, self.router);
+        match version {
+            Version::One => {
+                let io = TokioIo::new(Told::new(stream));
+                let connection = self.one.serve_connection(io, TowerToHyperService::new(service));
+                let _ = watcher.watch(connection).await;
+            }
+            Version::Two => {
+                // Boxed: connections of the other kind need not be as large.
+                Box::pin(two::serve(&self.two, stream, service, self.drain, HEAD)).await;
+                drop(watcher);
+            }
+        }
     }
 }
 

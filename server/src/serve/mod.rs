@@ -9,6 +9,8 @@
 
 mod connections;
 mod gate;
+mod http2;
+mod preface;
 mod signals;
 mod startup;
 mod told;
