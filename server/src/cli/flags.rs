@@ -42,6 +42,9 @@ pub(super) struct ServerFlags {
     /// The address to listen on [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// A Unix socket to listen on as well, for programs on this machine
+    #[arg(long, value_name = "PATH")]
+    listen_unix: Option<String>,
     #[arg(
         long,
         value_name = "URL",
@@ -87,6 +90,7 @@ impl Flags {
             (Setting::Log, &self.log),
             (Setting::LogFormat, &self.log_format),
             (Setting::Listen, &server.listen),
+            (Setting::ListenUnix, &server.listen_unix),
             (Setting::PublicUrl, &server.public_url),
             (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::Surfaces, &server.surfaces),

@@ -45,6 +45,8 @@ pub(crate) const SYSTEM_DATA_DIR: &str = "/var/lib/tessera";
 pub(crate) struct Config {
     /// The address that the server listens on; after [`Config::bound`] the one that it got.
     pub(crate) listen: SocketAddr,
+    /// The Unix socket that it listens on as well; absolute.
+    pub(crate) listen_unix: Option<PathBuf>,
     /// The folder of the embedded database and the keys; absolute.
     pub(crate) data_dir: PathBuf,
     /// The database to use instead of the embedded one.
@@ -86,6 +88,10 @@ impl Config {
         let listen = layers.parse(Setting::Listen, values::listen)?;
         let config = Self {
             listen,
+            listen_unix: match layers.given(Setting::ListenUnix) {
+                Some(_) => Some(socket_path(&layers)?),
+                None => None,
+            },
             database_url: layers.parse_optional(Setting::DatabaseUrl, values::database_url)?,
             database_max_connections: layers
                 .parse(Setting::DatabaseMaxConnections, values::max_connections)?,
@@ -155,6 +161,12 @@ impl Config {
     pub(crate) fn file(&self) -> Option<&Path> {
         self.layers.file()
     }
+}
+
+fn socket_path(layers: &Layers) -> Result<PathBuf, ConfigError> {
+    let path = layers.path(Setting::ListenUnix)?;
+    values::socket_path(&path).map_err(|reason| layers.error(Setting::ListenUnix, reason))?;
+    Ok(path)
 }
 
 /// An address that a browser on this machine can open.

@@ -5,6 +5,8 @@
 pub(crate) enum Setting {
     /// The address to listen on.
     Listen,
+    /// The Unix socket to listen on as well.
+    ListenUnix,
     /// The data folder.
     DataDir,
     /// The database's URL.
@@ -50,8 +52,10 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 16] = [
+
+    pub(crate) const ALL: [Self; 17] = [
         Self::Listen,
+        Self::ListenUnix,
         Self::PublicUrl,
         Self::TrustedProxies,
         Self::DataDir,
@@ -72,6 +76,9 @@ impl Setting {
     const fn row(self) -> Row {
         match self {
             Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
+            Self::ListenUnix => {
+                row("listen_unix", None, "Unix socket to listen on as well, for programs beside it")
+            }
             Self::DataDir => {
                 row("data_dir", Some("data"), "folder of the embedded database and the keys")
             }

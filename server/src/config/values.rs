@@ -3,6 +3,8 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    os::unix::{ffi::OsStrExt as _, net::SocketAddr as UnixAddr},
+    path::Path,
     str::FromStr,
 };
 
@@ -117,6 +119,25 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
         .unwrap_or(text)
         .parse()
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3000 or [::]:3000")
+}
+
+/// Checks that a socket can have this absolute path: the system has room for few bytes (`sun_path`,
+/// 108 on Linux, 104 elsewhere, with a NUL at the end).
+pub(crate) fn socket_path(path: &Path) -> Result<(), String> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.contains(&0) {
+        return Err("must not hold a NUL".to_owned());
+    }
+    if path.file_name().is_none() {
+        return Err("must be the path of a file, such as /run/tessera/tessera.sock".to_owned());
+    }
+    UnixAddr::from_pathname(path).map(drop).map_err(|_| {
+        format!(
+            "must be shorter: {} has {} bytes, and the path of a socket 107 at most",
+            path.display(),
+            bytes.len()
+        )
+    })
 }
 
 /// Reads a number of connections.
@@ -262,6 +283,19 @@ mod tests {
     }
 
     #[test]
+    fn socket_path_has_room_for_107_bytes() {
+        let path = |bytes: usize| format!("/{}", "s".repeat(bytes - 1));
+        assert_eq!(socket_path(Path::new("/run/tessera.sock")), Ok(()));
+        assert_eq!(socket_path(Path::new(&path(100))), Ok(()));
+        let refused = socket_path(Path::new(&path(108))).unwrap_err();
+        assert!(refused.starts_with("must be shorter: /sss"), "{refused}");
+        assert!(refused.contains("108 bytes"), "{refused}");
+        for bad in ["/a\0b", "/", "/run/.."] {
+            assert!(socket_path(Path::new(bad)).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn database_url_never_shows_its_password() {
         let url =
             database_url("postgres://u:geheim@h:5/d?password=geheim&sslmode=require").unwrap();
@@ -329,6 +363,7 @@ mod tests {
             let _ = network(&text);
             let _ = (duration(&text), duration_or_none(&text), cached_tokens(&text));
             let _ = public_url(&text);
+            let _ = socket_path(Path::new(&text));
             let _ = log_filter(&text);
             let _ = (max_connections(&text), rate_limit(&text));
             if let Ok(url) = database_url(&text) {
