@@ -10,6 +10,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
     token::UserSummary,
 };
 
@@ -39,6 +40,9 @@ pub enum DecisionCode {
     IpDenied,
     /// The user that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but has been used as often as it may be for now. Not decided by
+    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    RateLimited,
 }
 
 impl DecisionCode {
@@ -56,6 +60,7 @@ impl DecisionCode {
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::IpDenied => "IP_DENIED",
             Self::OwnerDisabled => "OWNER_DISABLED",
+            Self::RateLimited => "RATE_LIMITED",
         }
     }
 
@@ -129,6 +134,8 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
@@ -233,6 +240,7 @@ mod tests {
             expires_at: None,
             secret: CURRENT,
             ip_allow: vec![],
+            rate_limit: None,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
     password::PasswordVault,
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
+    verification::rate::TokenRates,
 };
 
 /// What an operator may set.
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
+    pub(crate) rates: TokenRates,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
 }
@@ -85,9 +87,11 @@ impl Authority {
     ) -> Self {
         let passwords = PasswordVault::new(entropy.as_ref());
         let usage = UsageRecorder::default();
+        let rates = TokenRates::default();
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
-        let inner = Inner { pool, keys, clock, entropy, settings, passwords, usage, imports };
+        let inner =
+            Inner { pool, keys, clock, entropy, settings, passwords, usage, rates, imports };
         Self { inner: Arc::new(inner) }
     }
 

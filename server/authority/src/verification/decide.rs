@@ -18,10 +18,6 @@ impl Verification<'_> {
             Ok(facts) => facts,
             Err(decision) => return Ok(decision),
         };
-        let code = facts.decide(demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        let agent = ctx.user_agent.as_ref();
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
-        Ok(Decision { code, facts: Some(facts) })
+        self.answer(ctx, facts, demand, ctx.user_agent.as_ref()).await
     }
 }

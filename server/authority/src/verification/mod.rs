@@ -1,16 +1,19 @@
 //! "May this token do this?"
 //!
 //! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts
-//! by ONE query → pure checks in a fixed order ([`Facts::decide`]) → the use is noted in memory. What
-//! is looked up are facts, which hold for every demand and every moment, so that they can be kept.
+//! by ONE query → pure checks in a fixed order ([`Facts::decide`]), the rate limit last → the use is
+//! noted in memory (`answer`, for every way of asking). What is looked up are facts, which hold for every demand and every moment, so that they can be kept.
 //! The first use of a secret and the reuse of a replaced one are written at once (`follow`).
 
+mod answer;
 mod authenticate;
 mod decide;
 mod follow;
+pub(crate) mod rate;
 mod verify;
 
 pub use authenticate::Rejection;
+pub use rate::RateState;
 
 use std::sync::Arc;
 
@@ -31,11 +34,13 @@ pub struct Decision {
     pub code: DecisionCode,
     /// The token's facts, when there is such a token. Only a `VALID` answer may tell them.
     pub facts: Option<Arc<Facts>>,
+    /// What is left of the token's rate limit, when it has one and passed all other checks.
+    pub rate: Option<RateState>,
 }
 
 impl Decision {
     const fn without_facts(code: DecisionCode) -> Self {
-        Self { code, facts: None }
+        Self { code, facts: None, rate: None }
     }
 }
 
