@@ -10,6 +10,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
     token::UserSummary,
 };
 
@@ -39,6 +40,9 @@ pub enum DecisionCode {
     IpDenied,
     /// The user that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but has been used as often as it may be for now. Not decided by
+    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    RateLimited,
 }
 
 impl DecisionCode {
@@ -56,6 +60,7 @@ impl DecisionCode {
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::IpDenied => "IP_DENIED",
             Self::OwnerDisabled => "OWNER_DISABLED",
+            Self::RateLimited => "RATE_LIMITED",
         }
     }
 
@@ -142,6 +147,8 @@ pub struct Facts {
     pub ip_allow: Vec<IpNet>,
     /// Whose tokens it may be asked about.
     pub verifies: Verifies,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
@@ -247,6 +254,7 @@ mod tests {
             secret: CURRENT,
             ip_allow: vec![],
             verifies: Verifies::Nobody,
+            rate_limit: None,
         }
     }
 

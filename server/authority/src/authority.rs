@@ -21,7 +21,7 @@ use crate::{
     replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
-    verification::Cache,
+    verification::{Cache, rate::TokenRates},
 };
 
 /// What an operator may set.
@@ -75,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
+    pub(crate) rates: TokenRates,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
     pub(crate) cache: Cache,
@@ -113,6 +114,7 @@ impl Authority {
     ) -> Self {
         let passwords = PasswordVault::new(entropy.as_ref());
         let usage = UsageRecorder::default();
+        let rates = TokenRates::default();
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
         let cache = Cache::new(settings.cached_tokens);
@@ -128,6 +130,7 @@ impl Authority {
             settings,
             passwords,
             usage,
+            rates,
             imports,
             cache,
             replica,

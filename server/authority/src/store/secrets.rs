@@ -7,6 +7,7 @@ use domain::{
     grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, WorkspaceId},
     names::AudienceSlug,
+    rate_limit::RateLimit,
     roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
 };
@@ -61,7 +62,7 @@ pub(crate) async fn facts(
     let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.bytes.to_vec()).collect();
     let row = sqlx::query!(
         r#"SELECT t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
-                  t.ip_allow, t.deleted_at, s.expires_at AS secret_expires_at,
+                  t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
                   s.id AS secret_id, s.current AS secret_current,
                   s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
                   u.id AS user_id, u.email, u.name AS user_name,
@@ -150,6 +151,8 @@ pub(crate) async fn facts(
         },
         verifies,
         ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+        rate_limit: rate_limit(row.rate_limit, row.rate_window_s)
+            .map_err(|()| corrupt("tokens.rate_limit"))?,
     }))
 }
 
@@ -190,6 +193,25 @@ fn grant_parts(
             granted.push(name.clone());
         }
     }
+}
+
+/// The two columns of a limit; the schema has both or neither.
+pub(super) fn rate_limit(
+    limit: Option<i32>,
+    window_s: Option<i32>,
+) -> Result<Option<RateLimit>, ()> {
+    let limit = limit.zip(window_s);
+    limit
+        .map(|(limit, window_s)| RateLimit::new(limit.into(), window_s.into()))
+        .transpose()
+        .map_err(drop)
+}
+
+/// A limit as its two columns have it.
+pub(super) fn columns_of(rate_limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
+    // Within the bounds of a limit: always a number of the column's.
+    let column = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    (rate_limit.map(|rate| column(rate.limit())), rate_limit.map(|rate| column(rate.window_s())))
 }
 
 pub(super) fn parse_all<T: std::str::FromStr>(texts: &[String]) -> Option<Vec<T>> {

@@ -94,7 +94,7 @@ macro_rules! page {
         sqlx::query_as!(
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
-                      t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                      t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                       t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
                       o.expires_at AS "older_until?", o.hint AS "older_hint?",
                       t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,

@@ -87,6 +87,7 @@ pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
         "not_before": token.not_before.map(|moment| moment.to_string()),
         "expires_at": token.expires_at.map(|moment| moment.to_string()),
         "ip_allow": token.ip_allow,
+        "rate_limit": token.rate_limit,
         "recoverable": token.recoverable,
         "tags": token.tags,
         "hint": token.hint,

@@ -77,6 +77,7 @@ async fn draft_of(
         expiry,
         not_before: not_before.and_then(|start| start.format(&Rfc3339).ok()),
         ip_allow: origin.ip_allow.iter().map(ToString::to_string).collect(),
+        rate_limit: Ok(origin.rate_limit),
         recoverable: origin.recoverable.into(),
         tags: origin.tags.into(),
         ..TokenDraft::default()

@@ -188,6 +188,7 @@ impl Transfer<'_> {
             not_before: None,
             expires_at: row.draft.expires_at,
             ip_allow: &[],
+            rate_limit: None,
             hint: HINT,
             recoverable: false,
             tags: &serde_json::json!({}),

@@ -20,11 +20,6 @@ impl Verification<'_> {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };
-        let facts = Arc::clone(looked.known.facts());
-        let code = facts.decide(demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        let agent = ctx.user_agent.as_ref();
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
-        Ok(Decision { code, facts: Some(facts), stale: looked.stale })
+        self.answer(ctx, looked, demand, ctx.user_agent.as_ref()).await
     }
 }

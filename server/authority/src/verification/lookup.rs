@@ -20,15 +20,6 @@ pub(super) struct Looked {
 }
 
 impl Verification<'_> {
-    /// The facts that are kept about a presented text, if there is a lease. Asks nobody.
-    pub fn recall(&self, presented: &str) -> Option<Arc<Known>> {
-        // The clock first: what is kept now may be forgotten before this process goes on.
-        if !self.inner.replica.lease.is_valid(self.inner.clock.elapsed()) {
-            return None;
-        }
-        self.inner.cache.get(&key(presented))
-    }
-
     /// The facts about a presented text; `Err` of a decision when there are none to have.
     pub(super) async fn look_up(
         &self,
@@ -104,6 +95,6 @@ impl From<Arc<Known>> for Looked {
     }
 }
 
-fn key(presented: &str) -> Key {
+pub(super) fn key(presented: &str) -> Key {
     Sha256::digest(presented).into()
 }

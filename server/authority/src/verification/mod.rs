@@ -1,22 +1,28 @@
 //! "May this token do this?"
 //!
 //! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts,
-//! from memory (`cache`) or by ONE query (`lookup`) → pure checks in a fixed order ([`Facts::decide`]) →
-//! the use is noted in memory. What is looked up are facts, which hold for every demand and every moment,
-//! so that they can be kept; when they may not be used any more is told by `replicas`.
+//! from memory (`cache`) or by ONE query (`lookup`) → pure checks in a fixed order ([`Facts::decide`]), the
+//! rate limit last → the use is noted in memory (`answer`, for every way of asking). What is looked up are
+//! facts, which hold for every demand and every moment, so that they can be kept; when they may not be
+//! used any more is told by `replicas`.
 //! The first use of a secret and the reuse of a replaced one are written at once (`follow`).
 
+mod answer;
 mod authenticate;
 mod cache;
 mod decide;
 mod follow;
 mod lookup;
+mod memory;
+pub(crate) mod rate;
 mod subject;
 mod verify;
 
 pub use authenticate::Rejection;
 pub(crate) use cache::Cache;
 pub use cache::Known;
+pub use memory::{Presented, Recalled, Remembered};
+pub use rate::RateState;
 pub(crate) use subject::Subject;
 
 use std::{sync::Arc, time::Duration};
@@ -41,10 +47,12 @@ pub struct Decision {
     /// For how long this server has had no lease, when it answers from memory all the same
     /// ([`crate::Settings::stale_grace`]).
     pub stale: Option<Duration>,
+    /// What is left of the token's rate limit, when it has one and passed all other checks.
+    pub rate: Option<RateState>,
 }
 
 impl Decision {
     const fn without_facts(code: DecisionCode) -> Self {
-        Self { code, facts: None, stale: None }
+        Self { code, facts: None, rate: None, stale: None }
     }
 }

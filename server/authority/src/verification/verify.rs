@@ -33,11 +33,8 @@ impl Verification<'_> {
         if !self.may_verify_token(ctx, &facts).await? {
             return Ok(Decision::without_facts(DecisionCode::NotFound));
         }
-        let code = facts.decide(demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
         // The agent that asks is not the one that presented the token.
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, None);
-        Ok(Decision { code, facts: Some(facts), stale: looked.stale })
+        self.answer(ctx, looked, demand, None).await
     }
 
     /// Refuses callers who may verify nowhere, before anything is looked up for them.
