@@ -58,7 +58,7 @@ pub use tokens::{
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
-pub use verification::{Decision, RateState, Rejection, Verification};
+pub use verification::{Decision, QUESTIONS_MAX, RateState, Rejection, Verification};
 pub use workspaces::{
     ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
 };

@@ -18,9 +18,22 @@ impl Verification<'_> {
         agent: Option<&Arc<str>>,
     ) -> Result<Decision, ServiceError> {
         let (code, rate) = self.judge(&facts, demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
+        self.note(ctx, &facts, demand, code, agent).await?;
         Ok(Decision { code, facts: Some(facts), rate })
+    }
+
+    /// Notes the use: at once where it changes something, in memory otherwise.
+    pub(super) async fn note(
+        &self,
+        ctx: &OpContext,
+        facts: &Arc<Facts>,
+        demand: &Demand,
+        code: DecisionCode,
+        agent: Option<&Arc<str>>,
+    ) -> Result<(), ServiceError> {
+        self.follow(ctx, facts, demand, code).await?;
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
+        Ok(())
     }
 
     /// The code, and what is left of the token's rate limit. The limit comes last: a use that is

@@ -9,11 +9,14 @@ mod answer;
 mod authenticate;
 mod decide;
 mod follow;
+mod introspect;
 pub(crate) mod rate;
 mod verify;
+mod verify_many;
 
 pub use authenticate::Rejection;
 pub use rate::RateState;
+pub use verify_many::QUESTIONS_MAX;
 
 use std::sync::Arc;
 
@@ -46,7 +49,10 @@ impl Decision {
 
 impl Verification<'_> {
     /// The facts about a presented text; `Err` of a decision when there are none to have.
-    async fn facts(&self, presented: &str) -> Result<Result<Arc<Facts>, Decision>, ServiceError> {
+    pub(crate) async fn facts(
+        &self,
+        presented: &str,
+    ) -> Result<Result<Arc<Facts>, Decision>, ServiceError> {
         let otherwise = if domain::token_text::check(presented).is_ok() {
             DecisionCode::NotFound
         } else if self.inner.may_be_imported(presented) {
