@@ -166,9 +166,12 @@ fn request_that_is_no_form_with_one_token_ends_nothing() {
     let send = |kind: &str, body: String| {
         instance.server.request("POST", PATH).header("content-type", kind).body(body).send()
     };
-    for body in
-        ["", "token=", &format!("token={token}&token={token}"), &format!("token={token}&x=1&x=1")]
-    {
+    for body in [
+        "",
+        "token=",
+        &format!("token={token}&token={token}"),
+        &format!("token={token}&token_type_hint=x&token_type_hint=x"),
+    ] {
         error(&send(kind, body.to_owned()), 400, "invalid_request");
     }
     error(&send("application/json", format!("token={token}")), 415, "invalid_request");

@@ -39,7 +39,7 @@ impl Verification<'_> {
     /// The code, and what is left of the token's rate limit. The limit comes last: a use that is
     /// refused for another reason takes nothing from it. Asks nobody and waits for nothing.
     pub(super) fn judge(
-        &self,
+        self,
         facts: &Facts,
         demand: &Demand,
         now: OffsetDateTime,

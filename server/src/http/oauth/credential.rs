@@ -13,12 +13,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError
     let token = presented(headers).map_err(ApiError::from)?;
     let mut found = token.map(str::to_owned);
     for password in headers.get_all(header::AUTHORIZATION).iter().filter_map(basic) {
-        let password = password.ok_or_else(|| {
-            ApiError::new(
-                ProblemCode::InvalidToken,
-                "The header Authorization must be \"Basic\" with a name and a token, or \"Bearer\" with a token.",
-            )
-        })?;
+        let password = password?;
         match &found {
             _ if password.is_empty() => {}
             Some(other) if *other != password => {
@@ -32,7 +27,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError
 }
 
 /// The password of a `Basic` value. What is before the first colon is the user name.
-fn basic(value: &HeaderValue) -> Option<Option<String>> {
+fn basic(value: &HeaderValue) -> Option<Result<String, ApiError>> {
     let bytes = value.as_bytes();
     let end = bytes.iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len());
     if !bytes[..end].eq_ignore_ascii_case(b"basic") {
@@ -40,7 +35,13 @@ fn basic(value: &HeaderValue) -> Option<Option<String>> {
     }
     let pair = STANDARD.decode(bytes[end..].trim_ascii()).ok();
     let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
-    Some(pair.and_then(|pair| pair.split_once(':').map(|(_, password)| password.to_owned())))
+    let password = pair.and_then(|pair| Some(pair.split_once(':')?.1.to_owned()));
+    Some(password.ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::InvalidToken,
+            "The header Authorization must be \"Basic\" with a name and a token, or \"Bearer\" with a token.",
+        )
+    }))
 }
 
 /// The context with whoever presents this token as its actor.

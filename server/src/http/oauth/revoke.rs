@@ -49,7 +49,7 @@ impl FromRequestParts<AppState> for Revoker {
     request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It will not be accepted again, or never was"),
-        (status = 400, description = "The form has no token or a parameter twice, or the request holds two different credentials", body = ErrorBody),
+        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
         (status = 401, description = "The credential is not accepted", body = ErrorBody,
             headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
         (status = 403, description = "The caller may see the token, but not end it", body = ErrorBody,
