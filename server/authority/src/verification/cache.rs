@@ -351,6 +351,7 @@ mod tests {
                 current: true,
                 used: true,
                 reused: false,
+                created_at: time::OffsetDateTime::UNIX_EPOCH,
                 expires_at: None,
             },
             ip_allow: Vec::new(),

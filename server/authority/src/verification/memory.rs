@@ -92,7 +92,7 @@ impl Verification<'_> {
         Some(answer)
     }
 
-    fn kept(&self, key: &Key) -> Option<Arc<Known>> {
+    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Known>> {
         // The clock first: were this process stopped after it, the question came before.
         if !self.inner.replica.lease.is_valid(self.inner.clock.elapsed()) {
             return None;

@@ -52,6 +52,7 @@ mod show_workspace;
 mod tagged;
 mod update_token;
 mod verify;
+mod verify_many;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -119,5 +120,7 @@ fn policies() -> OpenApiRouter<AppState> {
 
 /// Asking what a token may do.
 pub(crate) fn asking() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(verify::verify))
+    OpenApiRouter::default()
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify_many::verify_many))
 }
