@@ -14,6 +14,7 @@ use crate::{
     Users, Verification, Workspaces, audit,
     clock::Clock,
     context::{Actor, OpContext, Surface},
+    counters::Counters,
     entropy::{self, Entropy},
     keys::Keys,
     password::PasswordVault,
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
+    pub(crate) counters: Counters,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
 }
@@ -87,7 +89,9 @@ impl Authority {
         let usage = UsageRecorder::default();
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
-        let inner = Inner { pool, keys, clock, entropy, settings, passwords, usage, imports };
+        let counters = Counters::default();
+        let inner =
+            Inner { pool, keys, clock, entropy, settings, passwords, usage, counters, imports };
         Self { inner: Arc::new(inner) }
     }
 
@@ -221,6 +225,11 @@ impl Authority {
     /// Tokens from and for other systems.
     pub fn transfer(&self) -> Transfer<'_> {
         Transfer { inner: &self.inner }
+    }
+
+    /// What this server has counted since it started.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// The audit log.

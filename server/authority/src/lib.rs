@@ -19,10 +19,12 @@ mod background;
 mod catalogues;
 pub mod clock;
 pub mod context;
+mod counters;
 pub mod entropy;
 mod error;
 mod idempotency;
 pub mod keys;
+mod observe;
 mod password;
 mod policies;
 pub mod secret;
@@ -46,8 +48,10 @@ pub use catalogues::{
     file as catalogue_file, openapi,
 };
 pub use context::{Actor, OpContext, Surface};
+pub use counters::{Counters, Histogram, Snapshot};
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
+pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
 pub use sessions::{Resolved, Sessions, SignIn, SignedIn};

@@ -25,7 +25,7 @@ impl Verification<'_> {
     /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        let Decision { code, facts } = self.decide(ctx, presented, &demand).await?;
+        let Decision { code, facts } = self.presented(ctx, presented, &demand).await?;
         match facts {
             Some(facts) if code == DecisionCode::Valid => Ok(Actor::Token(facts)),
             _ => Err(Rejection::Refused(code)),
