@@ -10,6 +10,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
     token::UserSummary,
 };
 
@@ -39,11 +40,14 @@ pub enum DecisionCode {
     IpDenied,
     /// The user that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but has been used as often as it may be for now. Not decided by
+    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    RateLimited,
 }
 
 impl DecisionCode {
     /// Every code, in the order of their declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Valid,
         Self::NotFound,
         Self::Malformed,
@@ -55,6 +59,7 @@ impl DecisionCode {
         Self::InsufficientScope,
         Self::IpDenied,
         Self::OwnerDisabled,
+        Self::RateLimited,
     ];
 
     /// The code as the API writes it.
@@ -71,6 +76,7 @@ impl DecisionCode {
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::IpDenied => "IP_DENIED",
             Self::OwnerDisabled => "OWNER_DISABLED",
+            Self::RateLimited => "RATE_LIMITED",
         }
     }
 
@@ -109,6 +115,17 @@ pub struct SecretFacts {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// Whose tokens a token may be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifies {
+    /// Nobody's.
+    Nobody,
+    /// Those of its own workspace.
+    Workspace,
+    /// Everybody's: it acts as an administrator of the instance.
+    Instance,
+}
+
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +161,10 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// Whose tokens it may be asked about.
+    pub verifies: Verifies,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
@@ -248,6 +269,8 @@ mod tests {
             expires_at: None,
             secret: CURRENT,
             ip_allow: vec![],
+            verifies: Verifies::Nobody,
+            rate_limit: None,
         }
     }
 
@@ -276,7 +299,8 @@ mod tests {
             | DecisionCode::AudienceMismatch
             | DecisionCode::InsufficientScope
             | DecisionCode::IpDenied
-            | DecisionCode::OwnerDisabled => {}
+            | DecisionCode::OwnerDisabled
+            | DecisionCode::RateLimited => {}
         }
     }
 

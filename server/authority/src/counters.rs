@@ -72,19 +72,16 @@ impl Counters {
     }
 
     /// Counts facts that were in the cache.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the cache will call it"))]
     pub(crate) fn cache_hit(&self) {
         self.add(CACHE_HITS);
     }
 
     /// Counts facts that were asked of the database.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the cache will call it"))]
     pub(crate) fn cache_miss(&self) {
         self.add(CACHE_MISSES);
     }
 
     /// Notes how long a narrowing change took from its commit until every server had applied it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "revocation will call it"))]
     pub(crate) fn revoked(&self, took: Duration) {
         let bucket = BOUNDS_MS
             .iter()

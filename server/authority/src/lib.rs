@@ -27,6 +27,7 @@ pub mod keys;
 mod observe;
 mod password;
 mod policies;
+mod replicas;
 pub mod secret;
 mod sessions;
 mod setup;
@@ -42,7 +43,7 @@ pub use audit::{
     AuditLog, AuditPage, AuditQuery, AuditRecord, AuditScope, ChainReport, Damage, EXPORT_PAGE,
     KnownHead,
 };
-pub use authority::{Authority, Settings};
+pub use authority::{Authority, Drill, Settings};
 pub use catalogues::{
     AudienceChange, Catalogues, LoadOptions, NewAudience, NewScope, Retired, ScopeChange,
     file as catalogue_file, openapi,
@@ -54,6 +55,7 @@ pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
 pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
+pub use replicas::{LEASE, Replicas};
 pub use sessions::{Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
@@ -62,7 +64,9 @@ pub use tokens::{
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
-pub use verification::{Decision, Rejection, Verification};
+pub use verification::{
+    Decision, Known, Presented, RateState, Recalled, Rejection, Remembered, Verification,
+};
 pub use workspaces::{
     ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
 };

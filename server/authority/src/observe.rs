@@ -35,14 +35,15 @@ pub struct PoolState {
 impl Authority {
     /// Looks.
     pub fn observe(&self) -> Observation {
+        let (lease, now) = (&self.inner.replica.lease, self.inner.clock.elapsed());
         let (usage_queue, usage_dropped) = self.inner.usage.state();
         let size = u64::from(self.inner.pool.size());
         let idle = u64::try_from(self.inner.pool.num_idle()).unwrap_or(u64::MAX);
         Observation {
             snapshot: self.inner.counters.snapshot(),
-            cache_entries: 0,
-            lease_age: None,
-            lease_valid: true,
+            cache_entries: u64::try_from(self.inner.cache.len()).unwrap_or(u64::MAX),
+            lease_age: lease.age(now),
+            lease_valid: lease.is_valid(now),
             usage_queue,
             usage_dropped,
             pool: PoolState { idle, used: size.saturating_sub(idle) },

@@ -61,6 +61,10 @@ pub(crate) struct Config {
     pub(crate) public_url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Tokens whose facts are kept in memory at most.
+    pub(crate) cached_tokens: usize,
+    /// For how long they may still be used when the database is away and the lease is over.
+    pub(crate) stale_grace: Duration,
     /// A session that was not used for so long is over.
     pub(crate) session_idle: Duration,
     /// A session is over after so long, used or not.
@@ -107,6 +111,8 @@ impl Config {
                 let named = layers.parse_list(Setting::Surfaces, values::dialect)?;
                 named.into_iter().flatten().collect()
             },
+            cached_tokens: layers.parse(Setting::CachedTokens, values::cached_tokens)?,
+            stale_grace: layers.parse(Setting::StaleGrace, values::duration_or_none)?,
             session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
             session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,
             postgres_bin_dir: match layers.given(Setting::PostgresBinDir) {
@@ -141,6 +147,12 @@ impl Config {
     /// The origin that links and cookies are made for, without a slash at its end.
     pub(crate) fn public_origin(&self) -> String {
         self.public_url.origin().ascii_serialization()
+    }
+
+    /// What this server is called among others.
+    pub(crate) fn replica_name(&self) -> String {
+        let machine = rustix::system::uname();
+        format!("{}, {}", machine.nodename().to_string_lossy(), self.listen)
     }
 
     /// Where the value of a setting came from.

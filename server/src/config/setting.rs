@@ -29,6 +29,10 @@ pub(crate) enum Setting {
     SessionIdle,
     /// Longest life of a session.
     SessionAbsolute,
+    /// How many tokens are kept in memory.
+    CachedTokens,
+    /// How long memory counts without the database.
+    StaleGrace,
     /// The folder of PostgreSQL's programs.
     PostgresBinDir,
     /// The filter of the log.
@@ -50,7 +54,7 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Listen,
         Self::ListenUnix,
         Self::MetricsListen,
@@ -63,6 +67,8 @@ impl Setting {
         Self::PostgresBinDir,
         Self::ApiRateLimit,
         Self::Surfaces,
+        Self::CachedTokens,
+        Self::StaleGrace,
         Self::SessionIdle,
         Self::SessionAbsolute,
         Self::Log,
@@ -117,6 +123,16 @@ impl Setting {
             Self::SessionAbsolute => {
                 row("session_absolute", Some("12h"), "a session is over after so long")
             }
+            Self::CachedTokens => row(
+                "cached_tokens",
+                Some("100000"),
+                "tokens whose facts are kept in memory at most",
+            ),
+            Self::StaleGrace => row(
+                "stale_grace",
+                Some("0s"),
+                "how much longer than a lease verifications answer from memory when the database is away; what was revoked may pass then",
+            ),
             Self::PostgresBinDir => row(
                 "postgres_bin_dir",
                 None,

@@ -18,6 +18,7 @@ use crate::surfaces::{Dialect, UnknownDialect};
 
 /// Ten years: what is longer is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;
+const MAX_CACHED: usize = 10_000_000;
 const MAX_RATE: u32 = 1_000_000;
 const MAX_CONNECTIONS: u32 = 1_000;
 
@@ -147,6 +148,14 @@ pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
     }
 }
 
+/// Reads a number of tokens.
+pub(crate) fn cached_tokens(text: &str) -> Result<usize, &'static str> {
+    match text.trim().parse() {
+        Ok(number) if (1..=MAX_CACHED).contains(&number) => Ok(number),
+        _ => Err("must be a number from 1 to 10000000"),
+    }
+}
+
 /// Reads a number of calls.
 pub(crate) fn rate_limit(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {
@@ -201,6 +210,11 @@ pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
 }
 
 /// Reads `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`.
+pub(crate) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
+    if matches!(text.trim(), "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+/// Reads a time that is longer than nothing.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "must be a time such as 30m, 12h or 30d";
     let mut seconds: i64 = 0;
@@ -347,7 +361,7 @@ mod tests {
         fn parsers_never_panic(text in any::<String>()) {
             let _ = listen(&text);
             let _ = network(&text);
-            let _ = duration(&text);
+            let _ = (duration(&text), duration_or_none(&text), cached_tokens(&text));
             let _ = public_url(&text);
             let _ = socket_path(Path::new(&text));
             let _ = log_filter(&text);

@@ -44,6 +44,8 @@ use crate::{
     runtime::{self, StartError},
 };
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Why the server ended other than by a signal.
 #[derive(Debug, Error)]
 pub(crate) enum ServeError {
@@ -127,9 +129,15 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
             gate.open();
             startup::welcome(link.as_ref(), &config);
             let background = tokio::spawn(authority.clone().run_background());
+            let replica =
+                tokio::spawn(authority.clone().run_replica(config.replica_name(), VERSION));
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
             background.abort();
+            // Nobody need wait for a replica that answers nothing from memory any more.
+            replica.abort();
+            let _ = replica.await;
+            authority.leave_replicas().await;
             Ok(())
         }
         Some(Err(error)) => Err(error),

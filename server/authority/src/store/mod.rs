@@ -16,6 +16,8 @@ pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod members;
 pub(crate) mod policies;
+pub(crate) mod replicas;
+pub(crate) mod revisions;
 pub(crate) mod scope_uses;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
@@ -160,4 +162,11 @@ pub(crate) async fn database_time(
     connection: &mut PgConnection,
 ) -> Result<OffsetDateTime, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
+}
+
+/// The database's version, such as `15.7 (Debian 15.7-1)`.
+pub(crate) async fn database_version(connection: &mut PgConnection) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
+        .fetch_one(connection)
+        .await?)
 }
