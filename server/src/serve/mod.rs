@@ -117,8 +117,13 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let watched = watch(metrics, &state, signals.drain())?;
-    let router = gate.protect(http::router(state));
-    let server = tokio::spawn(connections::serve(Listeners { tcp, unix }, router, signals.drain()));
+    let router = gate.protect(http::router(state.clone()));
+    let server = tokio::spawn(connections::serve(
+        Listeners { tcp, unix },
+        Some(state),
+        router,
+        signals.drain(),
+    ));
 
     let brought = tokio::select! {
         brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),
@@ -173,7 +178,12 @@ fn watch(
             // Nobody reads any more: no reason to stop serving.
             let _ = output::line(&format!("Metrics on http://{address}/metrics"));
             let router = metrics::router(state.authority.clone(), Arc::clone(&state.traffic));
-            Some(tokio::spawn(connections::serve(Listeners { tcp, unix: None }, router, drain)))
+            Some(tokio::spawn(connections::serve(
+                Listeners { tcp, unix: None },
+                None,
+                router,
+                drain,
+            )))
         }
         None => None,
     };

@@ -60,7 +60,10 @@ impl Known {
 
     /// What `render` makes of the facts; it is asked once. `None` for another type than the first
     /// one's.
-    pub fn rendered<T: Any + Send + Sync>(&self, render: impl FnOnce(&Facts) -> T) -> Option<&T> {
+    pub fn rendered<T: Any + Send + Sync>(
+        &self,
+        render: impl FnOnce(&Arc<Facts>) -> T,
+    ) -> Option<&T> {
         self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
     }
 }
