@@ -56,7 +56,7 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 64] = [
+const TABLE: [Row; 65] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
@@ -89,6 +89,7 @@ const TABLE: [Row; 64] = [
     ("get",    "/api/v1/workspaces/{ws}/tokens/export",       200, "nfofo|f", READING_TOKENS,  'f'),
     ("get",    "/api/v1/workspaces/{ws}/audit",               200, "nfffo|o", AUDIT,           'f'),
     ("get",    "/api/v1/audit",                               200, "fffff|o", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/instance",                            200, "fffff|f", NO_SCOPE,        'f'),
     ("post",   "/api/v1/audiences",                           201, "fffff|f", NO_SCOPE,        'f'),
     ("get",    "/api/v1/audiences/{slug}",                    200, "ooooo|o", ANY,             'f'),
     ("patch",  "/api/v1/audiences/{slug}",                    200, "fffff|f", NO_SCOPE,        'f'),

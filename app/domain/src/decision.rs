@@ -46,6 +46,22 @@ pub enum DecisionCode {
 }
 
 impl DecisionCode {
+    /// Every code, in the order of their declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Valid,
+        Self::NotFound,
+        Self::Malformed,
+        Self::Disabled,
+        Self::Expired,
+        Self::Revoked,
+        Self::NotYetValid,
+        Self::AudienceMismatch,
+        Self::InsufficientScope,
+        Self::IpDenied,
+        Self::OwnerDisabled,
+        Self::RateLimited,
+    ];
+
     /// The code as the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -273,6 +289,28 @@ mod tests {
             audience: Some(audience.parse().unwrap()),
             scopes: vec![scope.parse().unwrap()],
             ..Demand::default()
+        }
+    }
+
+    #[test]
+    fn all_has_every_code_at_its_place() {
+        for (place, code) in DecisionCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place, "{code:?}");
+        }
+        // Of a code that is added, the compiler says so here: it belongs into `ALL`, too.
+        match DecisionCode::Valid {
+            DecisionCode::Valid
+            | DecisionCode::NotFound
+            | DecisionCode::Malformed
+            | DecisionCode::Disabled
+            | DecisionCode::Expired
+            | DecisionCode::Revoked
+            | DecisionCode::NotYetValid
+            | DecisionCode::AudienceMismatch
+            | DecisionCode::InsufficientScope
+            | DecisionCode::IpDenied
+            | DecisionCode::OwnerDisabled
+            | DecisionCode::RateLimited => {}
         }
     }
 

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, Idempotency, Policies, ServiceError, Sessions, Setup, Tokens, Transfer,
-    Users, Verification, Workspaces, audit,
+    AuditLog, Catalogues, Idempotency, Policies, Replicas, ServiceError, Sessions, Setup, Tokens,
+    Transfer, Users, Verification, Workspaces, audit,
     clock::Clock,
     context::{Actor, OpContext, Surface},
     counters::Counters,
@@ -274,6 +274,16 @@ impl Authority {
     /// Tokens from and for other systems.
     pub fn transfer(&self) -> Transfer<'_> {
         Transfer { inner: &self.inner }
+    }
+
+    /// The servers of this instance.
+    pub fn replicas(&self) -> Replicas<'_> {
+        Replicas { inner: &self.inner }
+    }
+
+    /// What this server has counted since it started.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// The audit log.

@@ -24,6 +24,7 @@ pub mod entropy;
 mod error;
 mod idempotency;
 pub mod keys;
+mod observe;
 mod password;
 mod policies;
 mod replicas;
@@ -48,8 +49,10 @@ pub use catalogues::{
     file as catalogue_file, openapi,
 };
 pub use context::{Actor, OpContext, Surface};
+pub use counters::{Counters, Histogram, Snapshot};
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
+pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};

@@ -45,6 +45,9 @@ pub(super) struct ServerFlags {
     /// A Unix socket to listen on as well, for programs on this machine
     #[arg(long, value_name = "PATH")]
     listen_unix: Option<String>,
+    /// The address of GET /metrics, for Prometheus; whoever reaches it reads it [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
     #[arg(
         long,
         value_name = "URL",
@@ -91,6 +94,7 @@ impl Flags {
             (Setting::LogFormat, &self.log_format),
             (Setting::Listen, &server.listen),
             (Setting::ListenUnix, &server.listen_unix),
+            (Setting::MetricsListen, &server.metrics_listen),
             (Setting::PublicUrl, &server.public_url),
             (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::Surfaces, &server.surfaces),

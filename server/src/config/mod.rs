@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The Unix socket that it listens on as well; absolute.
     pub(crate) listen_unix: Option<PathBuf>,
+    /// The address of the metrics' own listener.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// The folder of the embedded database and the keys; absolute.
     pub(crate) data_dir: PathBuf,
     /// The database to use instead of the embedded one.
@@ -92,6 +94,7 @@ impl Config {
                 Some(_) => Some(socket_path(&layers)?),
                 None => None,
             },
+            metrics_listen: layers.parse_optional(Setting::MetricsListen, values::listen)?,
             database_url: layers.parse_optional(Setting::DatabaseUrl, values::database_url)?,
             database_max_connections: layers
                 .parse(Setting::DatabaseMaxConnections, values::max_connections)?,

@@ -34,6 +34,7 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
     Some(match setting {
         Setting::Listen => config.listen.to_string(),
         Setting::ListenUnix => config.listen_unix.as_ref()?.display().to_string(),
+        Setting::MetricsListen => config.metrics_listen?.to_string(),
         Setting::DataDir => config.data_dir.display().to_string(),
         Setting::DatabaseUrl => config.database_url.as_ref()?.redacted(),
         Setting::DatabaseMaxConnections => config.database_max_connections.to_string(),

@@ -7,6 +7,8 @@ pub(crate) enum Setting {
     Listen,
     /// The Unix socket to listen on as well.
     ListenUnix,
+    /// The address of the metrics' listener.
+    MetricsListen,
     /// The data folder.
     DataDir,
     /// The database's URL.
@@ -52,10 +54,10 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Listen,
         Self::ListenUnix,
+        Self::MetricsListen,
         Self::PublicUrl,
         Self::TrustedProxies,
         Self::DataDir,
@@ -78,6 +80,9 @@ impl Setting {
             Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
             Self::ListenUnix => {
                 row("listen_unix", None, "Unix socket to listen on as well, for programs beside it")
+            }
+            Self::MetricsListen => {
+                row("metrics_listen", None, "address and port of GET /metrics, for Prometheus")
             }
             Self::DataDir => {
                 row("data_dir", Some("data"), "folder of the embedded database and the keys")

@@ -38,6 +38,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Sessions", description = "Where people are signed in."),
         (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
+        (name = "Instance", description = "What runs: the database, and the servers with their leases. For administrators of the instance who are signed in."),
         (name = "Audit", description = "Who changed what, when and from where."),
     ),
 )]

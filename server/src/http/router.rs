@@ -10,6 +10,7 @@
 //! | `headers::protect` | ✓ | ✓ | ✓ | |
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
+//! | `metrics::count` | | ✓ | | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | | ✓ | | |
 //! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
@@ -29,7 +30,7 @@ use super::{
     AppState, answer, body, docs, forward, headers, health, log, oauth, openapi, origin, problem,
     rate, rest,
 };
-use crate::{assets, console, surfaces};
+use crate::{assets, console, metrics, surfaces};
 
 /// The whole of it.
 pub(crate) fn router(state: AppState) -> Router {
@@ -64,6 +65,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
+        .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }
 

@@ -60,8 +60,13 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-/// Serves until draining begins and is done.
-pub(super) async fn serve(listeners: Listeners, state: AppState, router: Router, mut drain: Drain) {
+/// Serves until draining begins and is done. With the state, what memory can answer passes no router.
+pub(super) async fn serve(
+    listeners: Listeners,
+    state: Option<AppState>,
+    router: Router,
+    mut drain: Drain,
+) {
     let graceful = GracefulShutdown::new();
     let doorman = Doorman::new(state, router, drain.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -95,16 +100,16 @@ pub(super) async fn serve(listeners: Listeners, state: AppState, router: Router,
 struct Doorman {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
-    state: Arc<AppState>,
+    state: Option<Arc<AppState>>,
     router: Router,
     drain: Drain,
 }
 
 impl Doorman {
-    fn new(state: AppState, router: Router, drain: Drain) -> Self {
+    fn new(state: Option<AppState>, router: Router, drain: Drain) -> Self {
         let mut one = http1::Builder::new();
         one.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        Self { one, two: two::builder(), state: Arc::new(state), router, drain }
+        Self { one, two: two::builder(), state: state.map(Arc::new), router, drain }
     }
 
     /// Serves a connection to its end. A peer that goes away is not worth a word.
@@ -143,7 +148,7 @@ impl Doorman {
 /// What answers on a connection of this peer.
 fn service(
     peer: Peer,
-    state: Arc<AppState>,
+    state: Option<Arc<AppState>>,
     router: Router,
 ) -> impl Service<Request<Incoming>, Response = remembered::Answer, Error = Infallible, Future: Send>
 + Clone
@@ -152,7 +157,11 @@ fn service(
     tower::service_fn(move |request: Request<Incoming>| {
         let (state, router) = (state.clone(), router.clone());
         async move {
-            match remembered::answer(&state, peer, request).await {
+            let answered = match &state {
+                Some(state) => remembered::answer(state, peer, request).await,
+                None => Err(request.map(axum::body::Body::new)),
+            };
+            match answered {
                 Ok(answer) => Ok(answer),
                 Err(mut request) => {
                     request.extensions_mut().insert(peer);

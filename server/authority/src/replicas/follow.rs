@@ -173,7 +173,7 @@ impl Inner {
     }
 
     fn renewal<'a>(&self, own: &'a Own) -> Renewal<'a> {
-        let latency = self.counters.snapshot();
+        let latency = self.counters.snapshot().revocations;
         let microseconds = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
         Renewal {
             id: self.replica.id,
@@ -182,9 +182,9 @@ impl Inner {
             started_at: self.replica.started_at,
             now: self.clock.now(),
             applied: self.replica.applied(),
-            revocations: i64::try_from(latency.revocations).unwrap_or(i64::MAX),
-            p50_us: latency.revocation_p50.map(microseconds),
-            p99_us: latency.revocation_p99.map(microseconds),
+            revocations: i64::try_from(latency.count).unwrap_or(i64::MAX),
+            p50_us: latency.quantile(0.5).map(microseconds),
+            p99_us: latency.quantile(0.99).map(microseconds),
         }
     }
 }

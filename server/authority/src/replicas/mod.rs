@@ -22,6 +22,7 @@
 
 mod follow;
 mod lease;
+mod list;
 mod settle;
 mod transaction;
 
@@ -107,11 +108,15 @@ impl Replica {
 
     /// For how long this replica is known not to have renewed its lease.
     fn silent_for(&self, other: Other, now: Duration) -> Duration {
+        self.known_silence(other, now).unwrap_or(Duration::ZERO)
+    }
+
+    /// The same; `None` of one that was never seen.
+    fn known_silence(&self, other: Other, now: Duration) -> Option<Duration> {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match seen.get(&other.id) {
-            Some(known) if known.renewals == other.renewals => now.saturating_sub(known.since),
-            _ => Duration::ZERO,
-        }
+        let known = seen.get(&other.id)?;
+        let renewed = known.renewals != other.renewals;
+        Some(if renewed { Duration::ZERO } else { now.saturating_sub(known.since) })
     }
 }
 

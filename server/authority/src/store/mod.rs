@@ -163,3 +163,10 @@ pub(crate) async fn database_time(
 ) -> Result<OffsetDateTime, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
 }
+
+/// The database's version, such as `15.7 (Debian 15.7-1)`.
+pub(crate) async fn database_version(connection: &mut PgConnection) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
+        .fetch_one(connection)
+        .await?)
+}

@@ -134,3 +134,43 @@ pub(crate) async fn notify(connection: &mut PgConnection) -> Result<(), StoreErr
     sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(connection).await?;
     Ok(())
 }
+
+/// A server, as people are shown it.
+pub(crate) struct Shown {
+    pub(crate) other: Other,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) started_at: OffsetDateTime,
+    pub(crate) renewed_at: OffsetDateTime,
+    pub(crate) applied: i64,
+    pub(crate) behind: i64,
+    pub(crate) revocations: i64,
+    pub(crate) p50_us: Option<i64>,
+    pub(crate) p99_us: Option<i64>,
+}
+
+/// All servers, the longest-running first.
+pub(crate) async fn list(connection: &mut PgConnection) -> Result<Vec<Shown>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id, r.name, r.version, r.started_at, r.renewed_at, r.renewals, r.applied,
+                  r.revocations, r.revocation_p50_us, r.revocation_p99_us,
+                  (SELECT count(*) FROM revisions v WHERE v.id > r.applied) AS "behind!"
+             FROM replicas r
+            ORDER BY r.started_at, r.id"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    let shown = rows.into_iter().map(|row| Shown {
+        other: Other { id: row.id, renewals: row.renewals },
+        name: row.name,
+        version: row.version,
+        started_at: row.started_at,
+        renewed_at: row.renewed_at,
+        applied: row.applied,
+        behind: row.behind,
+        revocations: row.revocations,
+        p50_us: row.revocation_p50_us,
+        p99_us: row.revocation_p99_us,
+    });
+    Ok(shown.collect())
+}

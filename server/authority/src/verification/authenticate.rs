@@ -25,7 +25,7 @@ impl Verification<'_> {
     /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        let decision = self.decide(ctx, presented, &demand).await?;
+        let decision = self.presented(ctx, presented, &demand).await?;
         match decision {
             Decision { code: DecisionCode::Valid, facts: Some(facts), .. } => {
                 Ok(Actor::Token(facts))

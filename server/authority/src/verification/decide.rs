@@ -14,6 +14,18 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
+        let decision = self.presented(ctx, presented, demand).await?;
+        self.inner.counters.decided(decision.code);
+        Ok(decision)
+    }
+
+    /// The same, not counted as a verification.
+    pub(super) async fn presented(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        demand: &Demand,
+    ) -> Result<Decision, ServiceError> {
         let looked = match self.look_up(presented).await? {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),

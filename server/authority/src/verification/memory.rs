@@ -123,6 +123,7 @@ impl Verification<'_> {
         now: OffsetDateTime,
     ) {
         self.inner.counters.cache_hit();
+        self.inner.counters.decided(answer.code);
         self.inner.usage.note(answer.known.facts().token_id, answer.code, now, ip, agent);
     }
 }

@@ -25,6 +25,17 @@ impl Verification<'_> {
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
         self.may_verify(ctx).await?;
+        let decision = self.decision(ctx, presented, demand).await?;
+        self.inner.counters.decided(decision.code);
+        Ok(decision)
+    }
+
+    async fn decision(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        demand: &Demand,
+    ) -> Result<Decision, ServiceError> {
         let looked = match self.look_up(presented).await? {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),

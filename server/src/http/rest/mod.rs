@@ -41,6 +41,7 @@ mod reveal_token;
 mod rotate_self;
 mod rotate_token;
 pub(crate) mod schema;
+mod show_instance;
 mod show_member;
 mod show_policy;
 mod show_self;
@@ -85,6 +86,7 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(show_usage::show_usage))
         .routes(routes!(list_audit::list_workspace_audit))
         .routes(routes!(list_audit::list_audit))
+        .routes(routes!(show_instance::show_instance))
         .routes(routes!(list_workspaces::list_workspaces, create_workspace::create_workspace))
         .routes(routes!(show_workspace::show_workspace, change_workspace::change_workspace))
         .merge(people())

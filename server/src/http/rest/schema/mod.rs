@@ -4,6 +4,7 @@
 //! API by accident. Times are RFC 3339 in UTC.
 
 mod audience;
+mod instance;
 mod member;
 mod minted;
 mod policy;
@@ -19,6 +20,7 @@ mod verification;
 mod workspace;
 
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
+pub(crate) use instance::InstanceBody;
 pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
 pub(crate) use minted::MintedBody;
 pub(crate) use policy::{PolicyBody, PolicyViewBody, PresetText, RulesBody};
