@@ -31,6 +31,7 @@ impl Verification<'_> {
         }
         let demand = Demand::default();
         let code = facts.decide(&demand, ctx.now);
+        self.inner.counters.decided(code);
         self.note(ctx, &facts, &demand, code, None).await?;
         Ok((code == DecisionCode::Valid).then_some(facts))
     }

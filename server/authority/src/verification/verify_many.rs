@@ -59,6 +59,9 @@ impl Verification<'_> {
                 Decision::without_facts(DecisionCode::NotFound)
             });
         }
+        for decision in &decisions {
+            self.inner.counters.decided(decision.code);
+        }
         Ok(decisions)
     }
 
