@@ -115,11 +115,8 @@ impl World {
         match http::call(address, &request, PATIENCE).await {
             Ok(answer) if answer.is_done() => Made::Done(answer),
             Ok(answer) if (400..500).contains(&answer.status) => {
-                let how = format!(
-                    "refused: {} {}",
-                    answer.status,
-                    http::code(&answer.body).unwrap_or("")
-                );
+                let detail = answer.text(&["detail"]).unwrap_or_default();
+                let how = format!("refused: {} {detail:.90}", answer.status);
                 self.tally.borrow_mut().change(wish.what, how);
                 Made::Refused
             }

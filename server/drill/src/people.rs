@@ -77,7 +77,7 @@ fn wishes(world: &World, user: &User, membership: bool) -> (Wish, Wish) {
     if membership {
         let conditions = vec![user.member];
         let members = "/api/v1/workspaces/workspace-1/members";
-        let headers = world.access.manager.clone();
+        let headers = world.access.session.clone();
         let off = Wish {
             direction: Direction::Narrow,
             what: "remove member",

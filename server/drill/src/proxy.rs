@@ -86,7 +86,8 @@ async fn accept(
         };
         // Closing without lingering sends a reset.
         let _ = client.set_zero_linger();
-        if *way.borrow() == Way::Cut {
+        let now = *way.borrow();
+        if now == Way::Cut {
             continue;
         }
         let (socket, way, backends) = (socket.clone(), way.clone(), Rc::clone(&backends));
@@ -134,7 +135,9 @@ async fn pump(
             return Ok(());
         }
         look(&buffer[..length]);
-        if let Way::Delayed(time) = *way.borrow() {
+        // Looked at before, because it is locked while it is borrowed.
+        let now = *way.borrow();
+        if let Way::Delayed(time) = now {
             // Not in the middle of the next state: what is held back meets what comes then.
             sleep(time).await;
         }

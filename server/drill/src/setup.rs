@@ -20,7 +20,7 @@ use crate::{
     proxy::Proxy,
     random::Random,
     replica::{self, Recipe, Replica},
-    world::{Access, Cli, User, World},
+    world::{Access, Cli, SCOPES, User, World},
 };
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
@@ -74,7 +74,7 @@ pub(crate) async fn world(
     let session = session(&replicas[0]).await?;
     let access = Access {
         verifier: bearer(&cli, &["verify"])?,
-        manager: bearer(&cli, &["tokens:read", "tokens:write", "members:read", "members:write"])?,
+        manager: bearer(&cli, &["tokens:read", "tokens:write", SCOPES[0], SCOPES[1]])?,
         session,
     };
     let random = random.fork().into();
@@ -101,7 +101,7 @@ pub(crate) async fn add_user(world: &World) -> Outcome<()> {
     let begin = world.now();
     let email =
         format!("robot-{}@example.com", world.pool.borrow().users.len() as u64 ^ (begin << 8));
-    let body = serde_json::json!({ "kind": "service_account", "email": email }).to_string();
+    let body = serde_json::json!({ "kind": "service", "email": email }).to_string();
     let answer = call(world, ("/api/v1/users", &body)).await?;
     let id = answer.text(&["id"]).ok_or("a user without an id")?;
     let body = serde_json::json!({ "user": email, "role": "member" }).to_string();
@@ -137,7 +137,8 @@ async fn call(world: &World, (path, body): (&str, &str)) -> Outcome<http::Answer
 
 fn administrator(cli: &Cli) -> Outcome<()> {
     let mut command = tessera(cli, &["admin", "create", "--email", EMAIL]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     child.stdin.take().ok_or("no standard input")?.write_all(PASSWORD.as_bytes())?;
     if child.wait()?.success() { Ok(()) } else { Err("no administrator could be made".into()) }
 }
@@ -146,13 +147,15 @@ fn administrator(cli: &Cli) -> Outcome<()> {
 fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     let mut command =
         tessera(cli, &["token", "create", "--workspace", "workspace-1", "--name", "drill"]);
-    command.args(["--audience", "tessera", "--expires-in", "30d"]);
+    command.args(["--audience", "tessera", "--audience", "default", "--expires-in", "30d"]);
     for scope in scopes {
         command.args(["--scope", scope]);
     }
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        return Err("no token could be made".into());
+        return Err(
+            format!("no token could be made: {}", String::from_utf8_lossy(&output.stderr)).into()
+        );
     }
     Ok(format!("authorization: Bearer {}\r\n", String::from_utf8(output.stdout)?.trim()))
 }

@@ -39,9 +39,9 @@ pub(crate) struct World {
 pub(crate) struct Access {
     /// May verify.
     pub(crate) verifier: String,
-    /// Manages tokens and members.
+    /// Manages tokens; holds what it gives.
     pub(crate) manager: String,
-    /// The session of the administrator, who alone manages users.
+    /// The session of the administrator, who manages users and members.
     pub(crate) session: String,
 }
 
