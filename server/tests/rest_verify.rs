@@ -34,7 +34,7 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
         json!({
             "valid": true, "code": "VALID", "token_id": id(&minted), "workspace": WORKSPACE,
             "user": minted["token"]["user"], "audiences": ["default"],
-            "scopes": answer["scopes"], "expires_at": null,
+            "scopes": answer["scopes"], "expires_at": null, "rate_limit": null,
         })
     );
     let mut scopes: Vec<&str> =
@@ -135,4 +135,91 @@ fn caller_learns_nothing_of_workspaces_that_it_may_not_ask_about() {
     let plain = By::Token(instance.mint(WORKSPACE, &draft("plain")));
     problem(&ask(&plain, &foreign), 403, "insufficient_scope");
     problem(&ask(&By::Nobody, &foreign), 401, "unauthenticated");
+}
+
+#[test]
+fn token_beyond_its_limit_is_rate_limited_everywhere_and_its_limit_can_be_changed() {
+    let instance = Instance::start();
+    let body = json!({
+        "name": "limited", "audiences": ["default", "tessera"], "scopes": ["rivers:run", "verify"],
+        "rate_limit": {"limit": 2, "window_s": 86_400},
+    });
+    let minted = instance.minted(WORKSPACE, &body);
+    assert_eq!(minted["token"]["rate_limit"], body["rate_limit"]);
+    let question = json!({"token": secret(&minted), "audience": "default"});
+    let state = |remaining: i64, reset_s: i64| json!({"limit": 2, "window_s": 86_400, "remaining": remaining, "reset_s": reset_s});
+    assert_eq!(instance.verify(&question)["rate_limit"], state(1, 43_200));
+    // What is refused for another reason takes nothing.
+    let wrong = json!({"token": secret(&minted), "audience": "nowhere"});
+    assert_eq!(instance.verify(&wrong), json!({"valid": false, "code": "AUDIENCE_MISMATCH"}));
+    assert_eq!(instance.verify(&question)["rate_limit"]["remaining"], 0);
+    let mut refused = instance.verify(&question);
+    // A moment has passed since the first question.
+    for (value, most) in [
+        (refused["retry_after_s"].take(), 43_200),
+        (refused["rate_limit"]["reset_s"].take(), 86_400),
+    ] {
+        assert!((most - 100..=most).contains(&value.as_i64().unwrap()), "{value}");
+    }
+    assert_eq!(
+        refused,
+        json!({
+            "valid": false, "code": "RATE_LIMITED", "retry_after_s": null,
+            "rate_limit": {"limit": 2, "window_s": 86_400, "remaining": 0, "reset_s": null},
+        })
+    );
+    // As a caller's own credential.
+    let own = By::Token(secret(&minted).to_owned());
+    for (method, path) in [("GET", "/api/v1/self"), ("POST", "/api/v1/verify")] {
+        let answer = instance.request(&own, method, path).json(&question).send();
+        let problem = problem(&answer, 429, "rate_limited");
+        let wait = answer.header("retry-after").unwrap();
+        assert_eq!(problem["retry_after_s"].to_string(), wait);
+        assert!((43_100..=43_200).contains(&wait.parse::<i64>().unwrap()), "{wait}");
+    }
+    let path = format!("/api/v1/tokens/{}", id(&minted));
+    let change =
+        |limit: Value| instance.managing("PATCH", &path).json(&json!({"rate_limit": limit})).send();
+    let wider = json!({"limit": 1_000_000, "window_s": 1});
+    assert_eq!(change(wider.clone()).expect(200).json()["rate_limit"], wider);
+    assert_eq!(instance.verify(&question)["code"], "VALID");
+    assert_eq!(change(Value::Null).expect(200).json()["rate_limit"], Value::Null);
+    assert_eq!(instance.verify(&question)["rate_limit"], Value::Null);
+    for (limit, fault) in [
+        (json!({"limit": 0, "window_s": 60}), "rate_limit.limit: must be 1 to 1,000,000"),
+        (json!({"limit": 1_000_001, "window_s": 60}), "rate_limit.limit: must be 1 to 1,000,000"),
+        (json!({"limit": 1, "window_s": 0}), "rate_limit.window_s: must be 1 to 86,400 seconds"),
+        (
+            json!({"limit": 1, "window_s": 86_401}),
+            "rate_limit.window_s: must be 1 to 86,400 seconds",
+        ),
+    ] {
+        let problem = problem(&change(limit.clone()), 422, "validation_failed");
+        assert_eq!(rest_support::fields(&problem), [fault]);
+        let mut draft = draft("refused");
+        draft["rate_limit"] = limit;
+        let answer = problem_of_create(&instance, &draft);
+        assert_eq!(rest_support::fields(&answer), [fault]);
+    }
+    for limit in [
+        json!(600),
+        json!("600/60s"),
+        json!({}),
+        json!({"limit": 1}),
+        json!({"limit": 1.5, "window_s": 1}),
+        json!({"limit": 1, "window_s": 1, "burst": 1}),
+    ] {
+        problem_any(&change(limit), 400);
+    }
+}
+
+#[track_caller]
+fn problem_of_create(instance: &Instance, draft: &Value) -> Value {
+    problem(&instance.create(draft), 422, "validation_failed")
+}
+
+#[track_caller]
+fn problem_any(answer: &support::Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
 }

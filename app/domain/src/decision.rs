@@ -10,6 +10,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
     token::UserSummary,
 };
 
@@ -39,6 +40,9 @@ pub enum DecisionCode {
     IpDenied,
     /// The user that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but has been used as often as it may be for now. Not decided by
+    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    RateLimited,
 }
 
 impl DecisionCode {
@@ -56,6 +60,7 @@ impl DecisionCode {
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::IpDenied => "IP_DENIED",
             Self::OwnerDisabled => "OWNER_DISABLED",
+            Self::RateLimited => "RATE_LIMITED",
         }
     }
 
@@ -94,6 +99,17 @@ pub struct SecretFacts {
     pub expires_at: Option<OffsetDateTime>,
 }
 
+/// Whose tokens a token may be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifies {
+    /// Nobody's.
+    Nobody,
+    /// Those of its own workspace.
+    Workspace,
+    /// Everybody's: it acts as an administrator of the instance.
+    Instance,
+}
+
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +145,10 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// Whose tokens it may be asked about.
+    pub verifies: Verifies,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
@@ -233,6 +253,8 @@ mod tests {
             expires_at: None,
             secret: CURRENT,
             ip_allow: vec![],
+            verifies: Verifies::Nobody,
+            rate_limit: None,
         }
     }
 

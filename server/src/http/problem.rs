@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authority::ServiceError;
+use authority::{Decision, ServiceError};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -93,6 +93,9 @@ impl ApiError {
             DecisionCode::IpDenied => {
                 (ProblemCode::Forbidden, "The token may not be used from this address.")
             }
+            DecisionCode::RateLimited => {
+                (ProblemCode::RateLimited, "The token was used as often as it may be for now.")
+            }
             DecisionCode::InsufficientScope => {
                 (ProblemCode::InsufficientScope, "The token lacks a scope that this call needs.")
             }
@@ -104,6 +107,25 @@ impl ApiError {
             challenge.scope = Some(scopes.join(" "));
         }
         error
+    }
+
+    /// The same with what the decision knows of the token's rate limit.
+    pub(crate) fn decided(decision: &Decision, scopes: &[String]) -> Self {
+        let mut error = Self::refused(decision.code, scopes);
+        if let Some(rate) = decision.rate.filter(|rate| !rate.allowed) {
+            error.0.problem.retry_after_s = Some(rate.retry_after_s.into());
+            error.0.problem.detail = format!(
+                "The token may be used {} times in {} s, and was. Try again in {} s.",
+                rate.limit, rate.window_s, rate.retry_after_s
+            );
+        }
+        error
+    }
+
+    /// The same problem under another status, for whoever cannot be told its own.
+    pub(crate) fn under(mut self, status: StatusCode) -> Self {
+        self.0.problem.status = status.as_u16();
+        self
     }
 
     /// What is sent.
@@ -292,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_401_or_403_as_the_domain_says() {
+    fn every_refusal_is_401_403_or_429_as_the_domain_says() {
         for code in [
             DecisionCode::NotFound,
             DecisionCode::Malformed,
@@ -304,8 +326,13 @@ mod tests {
             DecisionCode::InsufficientScope,
             DecisionCode::IpDenied,
             DecisionCode::OwnerDisabled,
+            DecisionCode::RateLimited,
         ] {
-            let status = if code.is_forbidden() { 403 } else { 401 };
+            let status = match code {
+                DecisionCode::RateLimited => 429,
+                code if code.is_forbidden() => 403,
+                _ => 401,
+            };
             assert_eq!(ApiError::refused(code, &[]).problem().status, status, "{code:?}");
         }
     }

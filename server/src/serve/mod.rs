@@ -1,7 +1,7 @@
 //! The server: start, readiness, drain, stop.
 //!
 //! 1. What no waiting can mend is found first and ends the process with one line: a bad value, a data
-//!    folder in use, no programs of PostgreSQL, a port in use.
+//!    folder in use, no programs of PostgreSQL, a port or a socket in use.
 //! 2. It listens. [`gate`] answers 503 for everything but `/healthz` until the database is there.
 //! 3. [`startup`] brings the database up: starts the embedded one, or waits for the external one.
 //! 4. A signal ends it: requests in progress are finished (within a limit), then what is still held
@@ -9,9 +9,12 @@
 
 mod connections;
 mod gate;
+mod http2;
+mod preface;
 mod signals;
 mod startup;
 mod told;
+mod unix;
 
 use std::{
     io,
@@ -24,7 +27,12 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::signals::Signals;
 
-use self::{gate::Gate, startup::Database};
+use self::{
+    connections::Listeners,
+    gate::Gate,
+    startup::Database,
+    unix::{UnixDoor, UnixError},
+};
 use crate::{
     cli::output,
     config::{Config, ConfigError},
@@ -33,6 +41,8 @@ use crate::{
     postgres::Embedded,
     runtime::{self, StartError},
 };
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why the server ended other than by a signal.
 #[derive(Debug, Error)]
@@ -48,6 +58,9 @@ pub(crate) enum ServeError {
         /// Why.
         cause: io::Error,
     },
+    /// The Unix socket cannot be had.
+    #[error(transparent)]
+    BindUnix(#[from] UnixError),
     /// Standard output is closed, or the signals cannot be caught.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -82,17 +95,21 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
         prepared = prepare(&config, tell) => prepared?,
         _ = signals.recv() => return Ok(()),
     };
-    let listener = bind(config.listen)?;
-    let address = listener.local_addr()?;
+    let tcp = bind(config.listen)?;
+    let address = tcp.local_addr()?;
+    let unix = match &config.listen_unix {
+        Some(path) => Some(UnixDoor::open(path).await?),
+        None => None,
+    };
     let config = Arc::new(config.bound(address));
     let keys = runtime::keys(&config, missing)?;
     let authority = runtime::authority(&config, &database.url(), &keys)?;
-    startup::announce(&config, address);
+    startup::announce(&config, address, unix.as_ref().map(UnixDoor::path));
 
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let router = gate.protect(http::router(state));
-    let server = tokio::spawn(connections::serve(listener, router, signals.drain()));
+    let server = tokio::spawn(connections::serve(Listeners { tcp, unix }, router, signals.drain()));
 
     let brought = tokio::select! {
         brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),
@@ -103,9 +120,15 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
             gate.open();
             startup::welcome(link.as_ref(), &config);
             let background = tokio::spawn(authority.clone().run_background());
+            let replica =
+                tokio::spawn(authority.clone().run_replica(config.replica_name(), VERSION));
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
             background.abort();
+            // Nobody need wait for a replica that answers nothing from memory any more.
+            replica.abort();
+            let _ = replica.await;
+            authority.leave_replicas().await;
             Ok(())
         }
         Some(Err(error)) => Err(error),

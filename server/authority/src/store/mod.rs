@@ -16,6 +16,8 @@ pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod members;
 pub(crate) mod policies;
+pub(crate) mod replicas;
+pub(crate) mod revisions;
 pub(crate) mod scope_uses;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;

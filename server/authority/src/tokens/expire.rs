@@ -1,7 +1,6 @@
 //! End a token now.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
-use sqlx::PgConnection;
 
 use super::{
     Tokens,
@@ -10,6 +9,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
     store::{secrets_change, tokens_change},
 };
 
@@ -36,7 +36,7 @@ impl Tokens<'_> {
 
 /// Ends a token.
 pub(super) async fn end(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     id: TokenId,

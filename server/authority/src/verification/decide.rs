@@ -1,5 +1,7 @@
 //! A token that speaks for itself, at a gateway.
 
+use std::sync::Arc;
+
 use domain::decision::Demand;
 
 use super::{Decision, Verification};
@@ -14,14 +16,10 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
-        let facts = match self.facts(presented).await? {
-            Ok(facts) => facts,
+        let looked = match self.look_up(presented).await? {
+            Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };
-        let code = facts.decide(demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        let agent = ctx.user_agent.as_ref();
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
-        Ok(Decision { code, facts: Some(facts) })
+        self.answer(ctx, looked, demand, ctx.user_agent.as_ref()).await
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn verify(
     let demand = question.demand()?;
     let verification = state.authority.verification();
     let decision = verification.verify(&context, &question.token, &demand).await?;
-    Ok(Json(VerificationBody::of(decision.code, decision.facts.as_deref())))
+    Ok(Json(VerificationBody::of(&decision)))
 }
 
 impl Question {

@@ -27,7 +27,7 @@ pub(crate) use problem::ProblemBody;
 pub(crate) use roles::{InstanceRoleBody, UserKindBody, WorkspaceRoleBody};
 pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use session::{EndedBody, SessionBody, SessionPageBody};
-pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
+pub(crate) use token::{RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use user::{ChangedUserBody, UserPageBody, UserRecordBody};
 pub(crate) use verification::VerificationBody;
