@@ -46,7 +46,7 @@ impl Default for Arguments {
             binary: "target/release/tessera".into(),
             after_revoke: 20_000,
             least: Duration::ZERO,
-            most: Duration::from_secs(3_600),
+            most: Duration::from_hours(1),
             seed: None,
             connections: 12,
             rate: 0,

@@ -75,6 +75,10 @@ impl World {
 
     /// Makes a change, once.
     pub(crate) async fn make(&self, wish: &Wish, door: Door) -> Made {
+        self.make_within(wish, door, PATIENCE).await
+    }
+
+    async fn make_within(&self, wish: &Wish, door: Door, patience: Duration) -> Made {
         let (name, replica) = match door {
             Door::Replica(index) => (self.replicas[index].name, Some(index)),
             Door::Command => ("a command", None),
@@ -83,7 +87,7 @@ impl World {
         let label = (wish.direction, wish.what, name);
         let id = self.history.borrow_mut().begin(label, &wish.conditions, begin);
         let made = match door {
-            Door::Replica(index) => self.call(wish, index).await,
+            Door::Replica(index) => self.call(wish, index, patience).await,
             Door::Command => self.command(wish).await,
         };
         let end = self.now();
@@ -109,10 +113,10 @@ impl World {
         made
     }
 
-    async fn call(&self, wish: &Wish, index: usize) -> Made {
+    async fn call(&self, wish: &Wish, index: usize, patience: Duration) -> Made {
         let Some(address) = self.replicas[index].address() else { return Made::Unknown };
         let request = http::request(wish.method, &wish.path, &wish.headers, &wish.body);
-        match http::call(address, &request, PATIENCE).await {
+        match http::call(address, &request, patience).await {
             Ok(answer) if answer.is_done() => Made::Done(answer),
             Ok(answer) if (400..500).contains(&answer.status) => {
                 let detail = answer.text(&["detail"]).unwrap_or_default();
@@ -165,7 +169,9 @@ impl World {
         mut door: Door,
     ) -> Made {
         for _ in 1..ATTEMPTS {
-            match self.make(wish, door).await {
+            // Some give up soon: the change may be committed, and not yet hold everywhere.
+            let patience = if random.percent(40) { random.millis(50, 900) } else { PATIENCE };
+            match self.make_within(wish, door, patience).await {
                 Made::Unknown => {}
                 made => return made,
             }

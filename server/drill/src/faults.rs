@@ -70,7 +70,7 @@ pub(crate) async fn disturb_without_end(
         let period = nanoseconds(TROUBLE + CALM);
         let at = Duration::from_nanos(world.now() % period);
         let Some(left) = TROUBLE.checked_sub(at) else {
-            sleep(TROUBLE + CALM - at.min(TROUBLE + CALM)).await;
+            sleep((TROUBLE + CALM).saturating_sub(at)).await;
             continue;
         };
         let Some((fault, name)) = random.pick(&FAULTS).copied() else { continue };

@@ -1,7 +1,7 @@
 //! Verifications: connections that ask each replica without an end, and single ones that ask right after
 //! a revoke was answered, so that also a replica that is stopped has them waiting when it goes on.
 
-use std::{io, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use tokio::{
     task::spawn_local,
@@ -12,7 +12,6 @@ use crate::{
     Outcome,
     http::{self, Connection, Reply},
     random::Random,
-    stale::Stale,
     tally::{Answer, Verification},
     world::{SCOPES, World},
 };
@@ -36,7 +35,6 @@ pub(crate) async fn ask_without_end(
     mut random: Random,
 ) -> Outcome<()> {
     let mut connection = None;
-    let mut stale = Stale::new(world.arguments.stale && replica == 0);
     let connections = world.arguments.connections * world.replicas.len();
     let pause = match world.arguments.rate {
         0 => Duration::ZERO,
@@ -58,16 +56,7 @@ pub(crate) async fn ask_without_end(
         };
         let door = if random.percent(70) { Door::Verify } else { Door::Forward };
         let question = Question { replica, secret, scope, door };
-        if let Some(answer) = stale.find(&question, world.now()) {
-            let now = world.now();
-            world.record(question.verification(now, now, answer));
-            continue;
-        }
-        let verification = question.ask(&world, &mut connection).await;
-        if let Some(verification) = verification {
-            stale.keep(&question, &verification);
-            world.record(verification);
-        } else {
+        if question.ask(&world, &mut connection).await.is_none() {
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -80,9 +69,7 @@ pub(crate) fn probe(world: &Rc<World>, secret: usize, scope: usize) {
             let world = Rc::clone(world);
             spawn_local(async move {
                 let question = Question { replica, secret, scope, door };
-                if let Some(verification) = question.ask(&world, &mut None).await {
-                    world.record(verification);
-                }
+                question.ask(&world, &mut None).await;
             });
         }
     }
@@ -98,8 +85,17 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Asks, on this connection or a new one; nothing when the replica cannot be reached.
-    async fn ask(self, world: &World, connection: &mut Option<Connection>) -> Option<Verification> {
+    /// Asks, on this connection or a new one, and has the answer judged; nothing when the replica cannot
+    /// be reached.
+    async fn ask(self, world: &World, connection: &mut Option<Connection>) -> Option<()> {
+        let kept = world.stale.borrow().find(&self, world.now());
+        if let Some(answer) = kept {
+            let now = world.now();
+            world.record(self.verification(now, now, answer));
+            // No exchange gives way to the others.
+            tokio::task::yield_now().await;
+            return Some(());
+        }
         if connection.is_none() {
             *connection = Connection::open(world.replicas[self.replica].address()?).await.ok();
         }
@@ -108,11 +104,14 @@ impl Question {
         let reply = connection.as_mut()?.ask(&request, PATIENCE).await;
         let end = world.now();
         let kept = reply.as_ref().is_ok_and(|reply| reply.kept);
-        let answer = self.understand(reply);
+        let answer = reply.map_or(Answer::None, |reply| self.understand(reply));
         if !kept {
             *connection = None;
         }
-        Some(self.verification(begin, end, answer))
+        let verification = self.verification(begin, end, answer);
+        world.stale.borrow_mut().keep(&self, &verification);
+        world.record(verification);
+        Some(())
     }
 
     const fn verification(self, begin: u64, end: u64, answer: Answer) -> Verification {
@@ -135,8 +134,7 @@ impl Question {
         }
     }
 
-    fn understand(self, reply: io::Result<Reply<'_>>) -> Answer {
-        let Ok(reply) = reply else { return Answer::None };
+    fn understand(self, reply: Reply<'_>) -> Answer {
         let code = match self.door {
             Door::Verify => http::code(reply.body),
             Door::Forward => http::header(reply.head, b"x-tessera-code")

@@ -160,7 +160,7 @@ impl<'a> Entry<'a> {
         Self { backends, key, known: Cell::new(false) }
     }
 
-    /// Looks for BackendKeyData among the messages after a login.
+    /// Looks for `BackendKeyData` among the messages after a login.
     fn read(&self, bytes: &[u8]) {
         if self.known.get() {
             return;
@@ -178,7 +178,7 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// The process id in BackendKeyData (`K`), when these bytes are whole messages up to it.
+/// The process id in `BackendKeyData` (`K`), when these bytes are whole messages up to it.
 fn backend(mut bytes: &[u8]) -> Option<u32> {
     loop {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);

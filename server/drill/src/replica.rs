@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::{Outcome, history::Moment, proxy::Proxy};
 
 /// How long a server may take to start on a machine that is busy.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 /// How a server is started.
 #[derive(Clone, Debug)]

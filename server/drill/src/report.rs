@@ -91,7 +91,7 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
 }
 
 fn counts(out: &mut String, tally: &Tally, time: Duration) {
-    let share = decided(tally) as f64 / time.as_secs_f64().max(1e-9);
+    let share = u128::from(decided(tally)) * 1_000 / time.as_millis().max(1);
     for (count, label) in [
         (decided(tally), "verifications decided"),
         (tally.accepted, "  accepted"),
@@ -116,7 +116,7 @@ fn counts(out: &mut String, tally: &Tally, time: Duration) {
     }
     let _ = writeln!(
         out,
-        "  {share:.0} decisions a second. A replica counts as disturbed until {} s after; what was\n  \
+        "  {share} decisions a second. A replica counts as disturbed until {} s after; what was\n  \
          widened must be known after {} s.",
         QUIET.as_secs(),
         SETTLE.as_secs(),

@@ -1,6 +1,7 @@
 //! The instance: database, replicas, an administrator, service accounts, and the drill's own tokens.
 
 use std::{
+    cell::RefCell,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -20,6 +21,7 @@ use crate::{
     proxy::Proxy,
     random::Random,
     replica::{self, Recipe, Replica},
+    stale::Stale,
     world::{Access, Cli, SCOPES, User, World},
 };
 
@@ -78,16 +80,18 @@ pub(crate) async fn world(
         session,
     };
     let random = random.fork().into();
+    let stale = Stale::new(arguments.stale).into();
     let world = World {
+        stale,
         arguments,
         replicas,
         access,
         cli,
         database,
         random,
-        history: Default::default(),
-        pool: Default::default(),
-        tally: Default::default(),
+        history: RefCell::default(),
+        pool: RefCell::default(),
+        tally: RefCell::default(),
         began: Instant::now(),
     };
     for _ in 0..USERS {
@@ -125,7 +129,7 @@ async fn call(world: &World, (path, body): (&str, &str)) -> Outcome<http::Answer
             match http::call(address, &request, PATIENCE).await {
                 Ok(answer) if answer.is_done() => return Ok(answer),
                 Ok(answer) => {
-                    last = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body))
+                    last = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
                 }
                 Err(error) => last = error.to_string(),
             }

@@ -1,4 +1,5 @@
-//! The negative control of the checker itself: a cache before a replica that knows of no revocation.
+//! The negative control of the checker itself: a cache before replica A that knows of no revocation, as a
+//! gateway may have one.
 
 use std::collections::HashMap;
 
@@ -28,7 +29,7 @@ impl Stale {
     }
 
     pub(crate) fn keep(&mut self, question: &Question, verification: &Verification) {
-        if self.on && verification.answer == Answer::Accept {
+        if self.on && question.replica == 0 && verification.answer == Answer::Accept {
             self.answers.insert(*question, (verification.end, verification.answer));
         }
     }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The lease, and what a busy machine may add until a widening is known everywhere.
-pub(crate) const SETTLE: Duration = Duration::from_millis(3_000);
+pub(crate) const SETTLE: Duration = Duration::from_secs(3);
 /// So long after its last disturbance a replica has no excuse.
 pub(crate) const QUIET: Duration = Duration::from_secs(4);
 /// Verifications that are remembered for the report of a violation.

@@ -10,6 +10,7 @@ use crate::{
     history::{Condition, History, Moment},
     random::Random,
     replica::Replica,
+    stale::Stale,
     tally::Tally,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct World {
     pub(crate) history: RefCell<History>,
     pub(crate) pool: RefCell<Pool>,
     pub(crate) tally: RefCell<Tally>,
+    pub(crate) stale: RefCell<Stale>,
     pub(crate) random: RefCell<Random>,
     pub(crate) began: Instant,
 }

@@ -129,9 +129,9 @@ impl Writer {
             _ => Narrowing::Rotate,
         };
         if kind == Narrowing::Rotate {
-            self.rotate(token).await
+            self.rotate(token).await;
         } else {
-            self.end(token, kind).await
+            self.end(token, kind).await;
         }
     }
 
@@ -188,7 +188,7 @@ impl Writer {
         };
         match self.random.below(100) {
             _ if !repeatable => world.make(wish, door).await,
-            0..10 => {
+            0..20 => {
                 let other = world.door(&mut self.random, Choice::Any);
                 world.twice(wish, [door, other]).await
             }

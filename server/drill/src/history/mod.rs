@@ -144,15 +144,15 @@ impl History {
         (begin, end): (Moment, Moment),
         settle: Moment,
     ) -> Option<ChangeId> {
-        let list = self.conditions.get(condition.0 as usize)?;
+        let changes = self.conditions.get(condition.0 as usize)?;
         let answered = |change: &Change| matches!(change.outcome, Outcome::Done(done) if done.saturating_add(settle) < begin);
-        let (last, since) = list
+        let (last, since) = changes
             .iter()
             .map(|id| (*id, self.get(*id)))
             .filter(|(_, change)| change.direction == direction && answered(change))
             .map(|(id, change)| (id, change.begin))
             .max_by_key(|(_, since)| *since)?;
-        let undone = list.iter().map(|id| self.get(*id)).any(|other| {
+        let undone = changes.iter().map(|id| self.get(*id)).any(|other| {
             let before = match other.outcome {
                 Outcome::Open => false,
                 Outcome::Done(done) => done < since,
