@@ -28,7 +28,16 @@ mod tally;
 mod world;
 mod writer;
 
-use std::{error::Error, fs, io::Write as _, process::ExitCode, rc::Rc, time::Duration};
+use std::{
+    error::Error,
+    fs,
+    io::Write as _,
+    panic,
+    process::ExitCode,
+    rc::Rc,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -48,7 +57,15 @@ const PEOPLE: usize = 2;
 /// How many violations a control run needs.
 const FOUND: u64 = 3;
 
+/// Whether any part has panicked, also one that nobody waits for.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        PANICKED.store(true, Ordering::Relaxed);
+        usual(panic);
+    }));
     match start() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -100,7 +117,9 @@ async fn drill(
     let world = Rc::new(setup::world(arguments, seed, database, (name, &folder.0)).await?);
     let mut tasks = begin(&world);
     let ended = tokio::select! {
-        () = until_enough(&world) => Ok(()),
+        () = until_enough(&world) => {
+            if PANICKED.load(Ordering::Relaxed) { Err("a part has panicked".into()) } else { Ok(()) }
+        }
         Some(ended) = tasks.join_next() => match ended {
             Ok(Ok(())) => Err("a part of the drill has ended".into()),
             Ok(Err(error)) => Err(error),
@@ -177,7 +196,7 @@ async fn until_enough(world: &World) {
         };
         // A failure needs no more proof; the rest of its history is a second away.
         let failed = !world.arguments.is_control() && tally.violations >= FOUND;
-        if enough || failed || time >= world.arguments.most {
+        if PANICKED.load(Ordering::Relaxed) || enough || failed || time >= world.arguments.most {
             return;
         }
     }
