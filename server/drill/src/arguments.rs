@@ -17,6 +17,7 @@ usage: drill [OPTIONS]        beside a PostgreSQL that DATABASE_URL names (tools
   --writers NUMBER        that make and revoke tokens at the same time [10]
   --living NUMBER         tokens that live at a time [300]
   --folder FOLDER         for the report of a failure [target/drill]
+  --once                  ask for each revoke once, never again and never twice at a time
   --without-notify        replicas are deaf to notifications: must be clean, too (debug build)
   --control               replicas take their lease as valid for ever: must find violations (debug build)
   --control-stale         answers of replica A are kept for 300 ms before it: must find violations
@@ -35,6 +36,7 @@ pub(crate) struct Arguments {
     pub(crate) writers: usize,
     pub(crate) living: usize,
     pub(crate) folder: PathBuf,
+    pub(crate) once: bool,
     pub(crate) without_notify: bool,
     pub(crate) without_lease: bool,
     pub(crate) stale: bool,
@@ -53,6 +55,7 @@ impl Default for Arguments {
             writers: 10,
             living: 300,
             folder: "target/drill".into(),
+            once: false,
             without_notify: false,
             without_lease: false,
             stale: false,
@@ -66,6 +69,7 @@ impl Arguments {
         let mut arguments = Self::default();
         while let Some(word) = words.next() {
             match word.as_str() {
+                "--once" => arguments.once = true,
                 "--without-notify" => arguments.without_notify = true,
                 "--control" => arguments.without_lease = true,
                 "--control-stale" => arguments.stale = true,

@@ -15,8 +15,8 @@ use crate::{
 
 /// After so much trouble comes so much calm, for all replicas at once: long enough that each has no
 /// excuse any more for a part of it.
-const TROUBLE: Duration = Duration::from_secs(15);
-const CALM: Duration = Duration::from_secs(7);
+const TROUBLE: Duration = Duration::from_secs(14);
+const CALM: Duration = Duration::from_secs(8);
 /// A replica whose database was away for so long has lost its lease.
 const LONG: Duration = Duration::from_millis(2_500);
 
@@ -62,7 +62,7 @@ pub(crate) async fn disturb_without_end(
     mut random: Random,
 ) -> Outcome<()> {
     loop {
-        sleep(random.millis(150, 2_500)).await;
+        sleep(random.millis(300, 4_500)).await;
         let replica = &world.replicas[index];
         if replica.has_ended()? {
             return Err(format!("replica {} ended: {}", replica.name, replica.log_end()).into());
@@ -75,7 +75,7 @@ pub(crate) async fn disturb_without_end(
         };
         let Some((fault, name)) = random.pick(&FAULTS).copied() else { continue };
         // Mostly short, sometimes longer than a lease.
-        let most = if random.percent(40) { 4_500 } else { 1_200 };
+        let most = if random.percent(30) { 4_500 } else { 1_000 };
         let time = random.millis(60, most).min(left);
         *world.tally.borrow_mut().disturbances.entry(name).or_default() += 1;
         replica.trouble.begin();

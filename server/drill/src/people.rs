@@ -45,7 +45,7 @@ pub(crate) async fn change_without_end(
         let (off, on) = wishes(&world, &user, membership);
         let choice = if random.percent(35) { Choice::Any } else { Choice::Undisturbed };
         let door = if random.percent(5) { Door::Command } else { world.door(&mut random, choice) };
-        let made = if membership {
+        let made = if membership || world.arguments.once {
             world.make(&off, door).await
         } else {
             world.insist(&off, (&mut random, Choice::Any), door).await

@@ -15,6 +15,10 @@ use crate::{
 
 /// The lease, and what a busy machine may add until a widening is known everywhere.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
+/// The lease: so long a replica that was killed is waited for.
+const LEASE: Duration = Duration::from_secs(2);
+/// What a replica may need to have connections again.
+const AFTERMATH: Duration = Duration::from_millis(500);
 /// So long after its last disturbance a replica has no excuse.
 pub(crate) const QUIET: Duration = Duration::from_secs(4);
 /// Verifications that are remembered for the report of a violation.
@@ -218,8 +222,8 @@ impl World {
     pub(crate) fn weather(&self, begin: Moment, replica: Option<usize>) -> Weather {
         match replica {
             None => Weather::Command,
-            Some(_) if self.all_quiet(begin, QUIET) => Weather::Quiet,
-            Some(own) if self.replicas[own].trouble.quiet_since(begin, nanoseconds(QUIET)) => {
+            Some(_) if self.all_quiet(begin, LEASE) => Weather::Quiet,
+            Some(own) if self.replicas[own].trouble.quiet_since(begin, nanoseconds(AFTERMATH)) => {
                 Weather::Elsewhere
             }
             Some(_) => Weather::Own,

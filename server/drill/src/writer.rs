@@ -27,6 +27,9 @@ struct Token {
     held: usize,
 }
 
+/// Tokens with which a writer begins to narrow some, while it makes more.
+const START: usize = 3;
+
 /// The ways to narrow a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Narrowing {
@@ -45,8 +48,7 @@ pub(crate) async fn write_without_end(world: Rc<World>, random: Random) -> Outco
         if writer.tokens.len() < wanted {
             writer.create().await;
         }
-        // Half of what it takes to fill up at the start.
-        if writer.tokens.len() > wanted / 2 {
+        if writer.tokens.len() > wanted.min(START) {
             writer.narrow().await;
             writer.enable_again().await;
             let pause = writer.random.millis(10, 150);
@@ -187,7 +189,7 @@ impl Writer {
             world.door(&mut self.random, choice)
         };
         match self.random.below(100) {
-            _ if !repeatable => world.make(wish, door).await,
+            _ if !repeatable || world.arguments.once => world.make(wish, door).await,
             0..20 => {
                 let other = world.door(&mut self.random, Choice::Any);
                 world.twice(wish, [door, other]).await
