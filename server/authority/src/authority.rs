@@ -147,9 +147,7 @@ impl Authority {
         request_id: String,
         client_ip: Option<IpAddr>,
     ) -> OpContext {
-        // The database keeps microseconds: what is compared with it must not have more.
-        let now = self.inner.clock.now();
-        let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
+        let now = self.now();
         let keys = Arc::clone(&self.inner.keys);
         OpContext {
             actor,
@@ -161,6 +159,13 @@ impl Authority {
             now,
             keys,
         }
+    }
+
+    /// This moment.
+    pub fn now(&self) -> OffsetDateTime {
+        // The database keeps microseconds: what is compared with it must not have more.
+        let now = self.inner.clock.now();
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }
 
     /// A new request id.

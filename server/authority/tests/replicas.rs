@@ -200,7 +200,7 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
             authority::NewUser {
                 email: "bot@example.com".into(),
                 name: None,
-                kind: domain::user::UserKind::Service,
+                kind: domain::roles::UserKind::Service,
                 instance_role: domain::roles::InstanceRole::Member,
                 password: None,
             },

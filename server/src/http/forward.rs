@@ -24,10 +24,10 @@ use domain::{
     decision::{DecisionCode, Facts},
     problem::{Problem, ProblemCode},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use utoipa::IntoParams;
 
-use self::query::{Asked, asked};
+pub(crate) use self::query::{Asked, asked};
 use super::{
     AppState,
     caller::anonymous,
@@ -40,6 +40,7 @@ use super::{
 pub(crate) const PATH: &str = "/auth/forward";
 
 const X_TESSERA_CODE: HeaderName = HeaderName::from_static("x-tessera-code");
+const X_TESSERA_STALE: HeaderName = HeaderName::from_static("x-tessera-stale");
 const X_TESSERA_TOKEN_ID: HeaderName = HeaderName::from_static("x-tessera-token-id");
 const X_TESSERA_WORKSPACE: HeaderName = HeaderName::from_static("x-tessera-workspace");
 const X_TESSERA_USER: HeaderName = HeaderName::from_static("x-tessera-user");
@@ -93,6 +94,7 @@ pub(crate) struct ForwardQuery {
             ("X-Tessera-User" = String, description = "The user's e-mail address; anything but visible ASCII, and `%`, is percent-encoded UTF-8"),
             ("X-Tessera-User-Id" = String, description = "The user's id"),
             ("X-Tessera-Scopes" = String, description = "The token's scopes and what they imply, separated by spaces; left out when longer than 2,048 bytes"),
+            ("X-Tessera-Stale" = Option<u32>, description = "Present when the answer is from memory although the database is away (setting `stale_grace`): for how many seconds it could not be made sure"),
             ("RateLimit-Policy" = Option<String>, description = "For a token with a rate limit: `\"token\"` with its limit `q` and its window `w` in seconds"),
             ("RateLimit" = Option<String>, description = "For a token with a rate limit: `\"token\"` with the uses that are left `r`, and the seconds `t` until all are"),
         )),
@@ -125,9 +127,14 @@ pub(crate) async fn forward(
     Ok(answer(&decision, &asked))
 }
 
-fn answer(decision: &Decision, asked: &Asked) -> Response {
+/// The answer, with the error that it may be still to be written.
+pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     let mut response = match (decision.code, &decision.facts) {
-        (DecisionCode::Valid, Some(facts)) => allow(facts),
+        (DecisionCode::Valid, Some(facts)) => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = allowed(facts);
+            response
+        }
         (code, _) => {
             let scopes: Vec<String> = asked.demand.scopes.iter().map(ToString::to_string).collect();
             let mut error = ApiError::decided(decision, &scopes);
@@ -140,16 +147,20 @@ fn answer(decision: &Decision, asked: &Asked) -> Response {
     if let Some(rate) = &decision.rate {
         tell_token(response.headers_mut(), rate);
     }
+    if let Some(stale) = decision.stale {
+        response.headers_mut().insert(X_TESSERA_STALE, stale.as_secs().into());
+    }
     let code = HeaderValue::from_static(decision.code.as_str());
     response.headers_mut().insert(X_TESSERA_CODE, code);
     response
 }
 
-fn allow(facts: &Facts) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
+/// The headers of an answer that lets a call pass.
+pub(crate) fn allowed(facts: &Facts) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(8);
+    let headers = &mut map;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_TESSERA_CODE, HeaderValue::from_static(DecisionCode::Valid.as_str()));
     insert(headers, X_TESSERA_TOKEN_ID, &facts.token_id.to_string());
     insert(headers, X_TESSERA_WORKSPACE, facts.workspace.as_ref());
     insert(headers, X_TESSERA_USER, &visible(&facts.user.email));
@@ -159,7 +170,7 @@ fn allow(facts: &Facts) -> Response {
     if scopes.len() <= SCOPES_MAX {
         insert(headers, X_TESSERA_SCOPES, &scopes);
     }
-    response
+    map
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {

@@ -34,6 +34,7 @@ pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod problem;
 pub(crate) mod rate;
+pub(crate) mod remembered;
 mod rest;
 pub(crate) mod router;
 pub(crate) mod state;

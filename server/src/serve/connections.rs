@@ -9,7 +9,7 @@
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use axum::{Router, response::Response};
+use axum::Router;
 use http::Request;
 use hyper::{
     body::Incoming,
@@ -35,7 +35,7 @@ use super::{
     told::Told,
     unix::UnixDoor,
 };
-use crate::http::client_ip::Peer;
+use crate::http::{AppState, client_ip::Peer, remembered};
 
 /// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
 /// keeps connections to its upstreams: whoever may reuse one must be the one who closes it.
@@ -61,9 +61,9 @@ enum Accepted {
 }
 
 /// Serves until draining begins and is done.
-pub(super) async fn serve(listeners: Listeners, router: Router, mut drain: Drain) {
+pub(super) async fn serve(listeners: Listeners, state: AppState, router: Router, mut drain: Drain) {
     let graceful = GracefulShutdown::new();
-    let doorman = Doorman::new(router, drain.clone());
+    let doorman = Doorman::new(state, router, drain.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {
@@ -95,15 +95,16 @@ pub(super) async fn serve(listeners: Listeners, router: Router, mut drain: Drain
 struct Doorman {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
+    state: Arc<AppState>,
     router: Router,
     drain: Drain,
 }
 
 impl Doorman {
-    fn new(router: Router, drain: Drain) -> Self {
+    fn new(state: AppState, router: Router, drain: Drain) -> Self {
         let mut one = http1::Builder::new();
         one.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        Self { one, two: two::builder(), router, drain }
+        Self { one, two: two::builder(), state: Arc::new(state), router, drain }
     }
 
     /// Serves a connection to its end. A peer that goes away is not worth a word.
@@ -123,7 +124,7 @@ impl Doorman {
             () = self.drain.begun() => return,
         };
         let Ok(Ok((version, stream))) = looked else { return };
-        let service = service(peer, self.router);
+        let service = service(peer, self.state, self.router);
         match version {
             Version::One => {
                 let io = TokioIo::new(Told::new(stream));
@@ -142,14 +143,23 @@ impl Doorman {
 /// What answers on a connection of this peer.
 fn service(
     peer: Peer,
+    state: Arc<AppState>,
     router: Router,
-) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+) -> impl Service<Request<Incoming>, Response = remembered::Answer, Error = Infallible, Future: Send>
 + Clone
 + Send
 + 'static {
-    router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        request.map(axum::body::Body::new)
+    tower::service_fn(move |request: Request<Incoming>| {
+        let (state, router) = (state.clone(), router.clone());
+        async move {
+            match remembered::answer(&state, peer, request).await {
+                Ok(answer) => Ok(answer),
+                Err(mut request) => {
+                    request.extensions_mut().insert(peer);
+                    router.oneshot(request).await.map(remembered::routed)
+                }
+            }
+        }
     })
 }
 

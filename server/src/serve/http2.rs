@@ -15,10 +15,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, HttpBody},
-    response::Response,
-};
+use axum::body::HttpBody;
 use http::{HeaderValue, Request, Uri, header};
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -33,6 +30,7 @@ use tokio::{
 use tower::{Service, ServiceExt as _};
 
 use super::signals::Drain;
+use crate::http::remembered::{Answer, AnswerBody};
 
 /// Streams at a time on one connection. A gateway opens a second connection beyond it.
 const STREAMS: u32 = 200;
@@ -79,7 +77,7 @@ pub(super) async fn serve<S, T>(
     rest: Duration,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    T: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    T: Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
@@ -166,13 +164,13 @@ impl Drop for Running {
 /// A body that keeps its request running until it is sent.
 #[derive(Debug)]
 struct Held {
-    body: Body,
+    body: AnswerBody,
     _running: Running,
 }
 
 impl HttpBody for Held {
-    type Data = <Body as HttpBody>::Data;
-    type Error = axum::Error;
+    type Data = <AnswerBody as HttpBody>::Data;
+    type Error = <AnswerBody as HttpBody>::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

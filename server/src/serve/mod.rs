@@ -108,8 +108,9 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
 
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
-    let router = gate.protect(http::router(state));
-    let server = tokio::spawn(connections::serve(Listeners { tcp, unix }, router, signals.drain()));
+    let router = gate.protect(http::router(state.clone()));
+    let server =
+        tokio::spawn(connections::serve(Listeners { tcp, unix }, state, router, signals.drain()));
 
     let brought = tokio::select! {
         brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),

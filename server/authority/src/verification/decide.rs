@@ -1,7 +1,5 @@
 //! A token that speaks for itself, at a gateway.
 
-use std::sync::Arc;
-
 use domain::decision::Demand;
 
 use super::{Decision, Verification};

@@ -8,15 +8,15 @@ use crate::http::problem::ApiError;
 
 /// What a gateway asks.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) demand: Demand,
+pub(crate) struct Asked {
+    pub(crate) demand: Demand,
     /// The status for a token beyond its rate limit.
-    pub(super) rate_limited: StatusCode,
+    pub(crate) rate_limited: StatusCode,
 }
 
 /// Reads what is asked. Whatever is not understood, and whatever is named without a value, is
 /// refused: a check that is misspelt must not be a check that always passes.
-pub(super) fn asked(query: &str) -> Result<Asked, ApiError> {
+pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
     let mut demand = Demand::default();
     let mut rate_limited = None;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -56,6 +56,7 @@ mod verify;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use errors::reusable_responses;
+pub(crate) use verify::PATH as VERIFY_PATH;
 
 use super::AppState;
 

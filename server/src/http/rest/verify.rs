@@ -13,6 +13,9 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
+/// The path.
+pub(crate) const PATH: &str = "/api/v1/verify";
+
 /// A token, and what its bearer wants to do.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -151,7 +151,7 @@ pub(crate) enum VerificationBody {
 
 impl VerificationBody {
     /// The answer to this decision. Facts are told only with a `VALID` one.
-    pub(in crate::http::rest) fn of(decision: &Decision) -> Self {
+    pub(crate) fn of(decision: &Decision) -> Self {
         let code = decision.code.into();
         match &decision.facts {
             Some(facts) if decision.code == DecisionCode::Valid => {
