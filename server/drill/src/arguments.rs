@@ -17,6 +17,7 @@ usage: drill [OPTIONS]        beside a PostgreSQL that DATABASE_URL names (tools
   --writers NUMBER        that make and revoke tokens at the same time [10]
   --living NUMBER         tokens that live at a time [300]
   --folder FOLDER         for the report of a failure [target/drill]
+  --calm                  disturb nobody
   --once                  ask for each revoke once, never again and never twice at a time
   --without-notify        replicas are deaf to notifications: must be clean, too (debug build)
   --control               replicas take their lease as valid for ever: must find violations (debug build)
@@ -37,9 +38,20 @@ pub(crate) struct Arguments {
     pub(crate) living: usize,
     pub(crate) folder: PathBuf,
     pub(crate) once: bool,
-    pub(crate) without_notify: bool,
-    pub(crate) without_lease: bool,
-    pub(crate) stale: bool,
+    pub(crate) calm: bool,
+    pub(crate) handicap: Handicap,
+}
+
+/// What is taken away from the servers, to see what that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handicap {
+    None,
+    /// They hear no notifications: these are a hint, and nothing may be stale.
+    Deaf,
+    /// Their leases do not end.
+    EndlessLease,
+    /// There is a cache before one of them that knows of no revocation.
+    StaleCache,
 }
 
 impl Default for Arguments {
@@ -56,9 +68,8 @@ impl Default for Arguments {
             living: 300,
             folder: "target/drill".into(),
             once: false,
-            without_notify: false,
-            without_lease: false,
-            stale: false,
+            calm: false,
+            handicap: Handicap::None,
         }
     }
 }
@@ -69,10 +80,11 @@ impl Arguments {
         let mut arguments = Self::default();
         while let Some(word) = words.next() {
             match word.as_str() {
+                "--calm" => arguments.calm = true,
                 "--once" => arguments.once = true,
-                "--without-notify" => arguments.without_notify = true,
-                "--control" => arguments.without_lease = true,
-                "--control-stale" => arguments.stale = true,
+                "--without-notify" => arguments.handicap = Handicap::Deaf,
+                "--control" => arguments.handicap = Handicap::EndlessLease,
+                "--control-stale" => arguments.handicap = Handicap::StaleCache,
                 _ => {
                     let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
                     arguments.set(&word, &value).map_err(|error| format!("{word}: {error}"))?;
@@ -104,7 +116,7 @@ impl Arguments {
 
     /// Whether violations are what this run is to find.
     pub(crate) const fn is_control(&self) -> bool {
-        self.without_lease || self.stale
+        matches!(self.handicap, Handicap::EndlessLease | Handicap::StaleCache)
     }
 }
 
@@ -120,7 +132,7 @@ mod tests {
     fn options_are_read_and_mistakes_are_named() {
         let arguments = read("--seed 7 --control --rate 5000 --binary x").unwrap();
         assert_eq!((arguments.seed, arguments.rate), (Some(7), 5_000));
-        assert!(arguments.is_control() && !arguments.stale);
+        assert!(arguments.is_control() && arguments.handicap == Handicap::EndlessLease);
         assert_eq!(read("").unwrap(), Arguments::default());
         for line in ["--seed", "--seed x", "--sed 1", "x", "--living 0"] {
             assert!(read(line).is_err(), "{line}");

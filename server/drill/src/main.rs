@@ -163,6 +163,9 @@ fn begin(world: &Rc<World>) -> JoinSet<Result<(), String>> {
             let task = load::ask_without_end(Rc::clone(world), index, world.chance());
             tasks.spawn_local(async move { text(task.await) });
         }
+        if world.arguments.calm {
+            continue;
+        }
         let task = faults::disturb_without_end(Rc::clone(world), index, world.chance());
         tasks.spawn_local(async move { text(task.await) });
     }

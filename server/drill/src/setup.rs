@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     Outcome,
-    arguments::Arguments,
+    arguments::{Arguments, Handicap},
     database::Database,
     history::{Direction, Outcome as Ended},
     http,
@@ -49,13 +49,11 @@ pub(crate) async fn world(
 ) -> Outcome<World> {
     let mut random = Random::new(seed);
     database.run("postgres", &format!("CREATE DATABASE {name}")).await?;
-    let mut environment = Vec::new();
-    if arguments.without_lease {
-        environment.push(("TESSERA_DRILL_WITHOUT_LEASE", "1"));
-    }
-    if arguments.without_notify {
-        environment.push(("TESSERA_DRILL_WITHOUT_NOTIFY", "1"));
-    }
+    let environment = match arguments.handicap {
+        Handicap::Deaf => vec![("TESSERA_DRILL_WITHOUT_NOTIFY", "1")],
+        Handicap::EndlessLease => vec![("TESSERA_DRILL_WITHOUT_LEASE", "1")],
+        Handicap::None | Handicap::StaleCache => Vec::new(),
+    };
     let keys = folder.join("keys.toml");
     let recipe = Recipe { binary: arguments.binary.clone(), keys: keys.clone(), environment };
     let cli = Cli {
@@ -80,7 +78,7 @@ pub(crate) async fn world(
         session,
     };
     let random = random.fork().into();
-    let stale = Stale::new(arguments.stale).into();
+    let stale = Stale::new(arguments.handicap == Handicap::StaleCache).into();
     let world = World {
         stale,
         arguments,
