@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderName, HeaderValue},
+    response::Response,
 };
 use serde_json::{Value, json};
 
@@ -29,25 +30,32 @@ impl Noop {
     /// many bytes.
     pub(crate) fn like(url: &str, request: &[u8]) -> Outcome<Self> {
         let model = exchange(url, request)?;
+        let mut headers = headers(&model)?;
         let mut body = body(&model)?.to_owned();
-        let noop = Self::start(SERVERS, &[], &headers(&model)?, &body)?;
+        let noop = Self::start(SERVERS, &[], &headers, &body)?;
         let sent = exchange(&noop.url, request)?.len();
         if sent == model.len() {
             return Ok(noop);
         }
         drop(noop);
-        // One of them sends a date and the other does not, or the like: the bodies make up for it.
+        // One of them sends a date and the other does not, or the like: the body makes up for it or,
+        // where there is none, the longest header.
+        let longest = headers.iter_mut().map(|(_, value)| value).max_by_key(|value| value.len());
+        let text = match longest {
+            Some(value) if body.is_empty() => value,
+            _ => &mut body,
+        };
         if sent < model.len() {
-            body.extend(std::iter::repeat_n(' ', model.len() - sent));
+            text.extend(std::iter::repeat_n('0', model.len() - sent));
         } else {
-            body.truncate(body.len().saturating_sub(sent - model.len()));
+            text.truncate(text.len().saturating_sub(sent - model.len()));
         }
-        let noop = Self::start(SERVERS, &[], &headers(&model)?, &body)?;
+        let noop = Self::start(SERVERS, &[], &headers, &body)?;
         let sent = exchange(&noop.url, request)?.len();
         if sent == model.len() {
             Ok(noop)
         } else {
-            Err(format!("{sent} bytes and {} bytes", model.len()).into())
+            Err(format!("{sent} bytes where {} were wanted", model.len()).into())
         }
     }
 
@@ -109,7 +117,12 @@ pub(crate) fn serve(answer: &str) -> Outcome<()> {
     }
     let handler = move |_body: Bytes| {
         let (headers, body) = (headers.clone(), body.clone());
-        async move { (headers, body) }
+        // Not `(headers, body)`, which would add a type.
+        async move {
+            let mut response = Response::new(Body::from(body));
+            *response.headers_mut() = headers;
+            response
+        }
     };
     let router = Router::new().fallback(handler);
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?.block_on(

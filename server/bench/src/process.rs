@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead as _, BufReader},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -55,17 +56,28 @@ impl Running {
     }
 
     /// Starts a server that prints its address.
-    pub(crate) fn listening(mut command: Command) -> Outcome<(Self, String)> {
+    pub(crate) fn listening(command: Command) -> Outcome<(Self, String)> {
+        let address = |line: &str| {
+            let word = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"))?;
+            let end = word.match_indices('/').nth(2).map_or(word.len(), |(at, _)| at);
+            Some(word[..end].to_owned())
+        };
+        let (running, line) = Self::saying(command, |line| address(line).is_some())?;
+        Ok((running, address(&line).unwrap_or_default()))
+    }
+
+    /// Starts a server and waits for a line of its output.
+    pub(crate) fn saying(
+        mut command: Command,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Outcome<(Self, String)> {
         command.stdout(Stdio::piped());
         let mut running = Self::start(command)?;
         let stdout = running.child.stdout.take().ok_or("no standard output")?;
         for line in BufReader::new(stdout).lines() {
             let line = line?;
-            let address =
-                line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"));
-            if let Some(address) = address {
-                let end = address.match_indices('/').nth(2).map_or(address.len(), |(at, _)| at);
-                return Ok((running, address[..end].to_owned()));
+            if is_wanted(&line) {
+                return Ok((running, line));
             }
         }
         Err("the server ended before it listened".into())
@@ -95,6 +107,11 @@ impl Drop for Running {
         let _ = Command::new("kill").arg(self.pid.to_string()).status();
         let _ = self.child.wait();
     }
+}
+
+/// A port that nobody listens on at this moment.
+pub(crate) fn free_port() -> Outcome<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// CPU time that a process has used in all its threads, in seconds (the first field of schedstat).

@@ -138,7 +138,7 @@ pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome
     };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<_> = load.split_whitespace().take(3).collect();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = fs::read_to_string("/proc/cpuinfo")?.matches("processor\t").count();
     writeln!(out, "Machine  {cores} cores of {}", of("/proc/cpuinfo", "model name"))?;
     writeln!(out, "         {} of memory, Linux {}", of("/proc/meminfo", "MemTotal"), version("uname", "-r"))?;
     writeln!(out, "Load     {} (of the last 1, 5 and 15 minutes, when it began)", load.join(", "))?;

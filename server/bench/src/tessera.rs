@@ -25,7 +25,7 @@ static STARTED: AtomicU32 = AtomicU32::new(0);
 
 /// A server of the program that is measured.
 pub(crate) struct Tessera {
-    // Before the folder, which it writes to until it has stopped.
+    #[expect(dead_code, reason = "stopped when dropped, before its folder is removed")]
     running: Running,
     pub(crate) url: String,
     pub(crate) pid: u32,
@@ -108,9 +108,10 @@ impl Tessera {
         for scope in scopes.split(' ') {
             command.args(["--scope", scope]);
         }
-        let output = command.stderr(Stdio::inherit()).output()?;
+        let output = command.output()?;
         if !output.status.success() {
-            return Err("no token could be made".into());
+            let error = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("no token could be made: {error}").into());
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
@@ -133,11 +134,6 @@ impl Tessera {
             .and_then(toml::Value::as_str)
             .ok_or("the keys file has no pepper")?;
         Ok(key.to_owned())
-    }
-
-    /// The process, to wait for.
-    pub(crate) fn running(&mut self) -> &mut Running {
-        &mut self.running
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

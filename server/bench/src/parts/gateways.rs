@@ -4,7 +4,6 @@
 use std::{
     fs,
     io::Write,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -14,7 +13,7 @@ use crate::{
     drive::{Load, Order, Requests, TOKEN, exchange},
     fill::fill,
     noop::Noop,
-    process::{DRIVER, Running, SERVERS, on_core},
+    process::{DRIVER, Running, SERVERS, free_port, on_core},
     rounds::{Settings, ratio, spread},
     tessera::{Folder, Tessera},
 };
@@ -154,7 +153,7 @@ impl Kind {
     /// Starts it between the driver and the two servers.
     fn start(&self, authority: &str, api: &str) -> Outcome<Gateway> {
         let folder = Folder::new()?;
-        let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+        let listen = free_port()?.to_string();
         let port = |url: &str| url.rsplit(':').next().unwrap_or_default().to_owned();
         let moves = [("8000", listen.clone()), ("3000", port(authority)), ("8080", port(api))];
         for file in self.files {
