@@ -19,6 +19,9 @@ pub(crate) struct Database {
     pub(crate) pid: u32,
 }
 
+/// Lets Tessera have as many connections to its database as pgbench has at most.
+pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "32"];
+
 /// What pgbench counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PgbenchReport {

@@ -112,7 +112,8 @@ pub(crate) fn serve(answer: &str) -> Outcome<()> {
     let answer: Value = serde_json::from_str(answer)?;
     let body = Bytes::from(answer["body"].as_str().unwrap_or_default().to_owned());
     let mut headers = HeaderMap::new();
-    for (name, value) in serde_json::from_value::<Vec<(String, String)>>(answer["headers"].clone())? {
+    for (name, value) in serde_json::from_value::<Vec<(String, String)>>(answer["headers"].clone())?
+    {
         headers.append(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
     }
     let handler = move |_body: Bytes| {

@@ -58,7 +58,8 @@ impl Running {
     /// Starts a server that prints its address.
     pub(crate) fn listening(command: Command) -> Outcome<(Self, String)> {
         let address = |line: &str| {
-            let word = line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"))?;
+            let word =
+                line.split_whitespace().find(|word| word.starts_with("http://127.0.0.1:"))?;
             let end = word.match_indices('/').nth(2).map_or(word.len(), |(at, _)| at);
             Some(word[..end].to_owned())
         };
@@ -103,8 +104,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SIGTERM, so that what it has started is stopped, too.
-        let _ = Command::new("kill").arg(self.pid.to_string()).status();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // SIGTERM, so that what it has started is stopped, too.
+            let _ = Command::new("kill").arg(self.pid.to_string()).status();
+        }
         let _ = self.child.wait();
     }
 }

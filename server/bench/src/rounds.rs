@@ -133,16 +133,28 @@ pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome
         fs::read_to_string(path)
             .unwrap_or_default()
             .lines()
-            .find_map(|line| line.strip_prefix(name)?.split_once(':').map(|(_, value)| value.trim().to_owned()))
+            .find_map(|line| {
+                line.strip_prefix(name)?.split_once(':').map(|(_, value)| value.trim().to_owned())
+            })
             .unwrap_or_else(|| "unknown".to_owned())
     };
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<_> = load.split_whitespace().take(3).collect();
     let cores = fs::read_to_string("/proc/cpuinfo")?.matches("processor\t").count();
     writeln!(out, "Machine  {cores} cores of {}", of("/proc/cpuinfo", "model name"))?;
-    writeln!(out, "         {} of memory, Linux {}", of("/proc/meminfo", "MemTotal"), version("uname", "-r"))?;
+    writeln!(
+        out,
+        "         {} of memory, Linux {}",
+        of("/proc/meminfo", "MemTotal"),
+        version("uname", "-r")
+    )?;
     writeln!(out, "Load     {} (of the last 1, 5 and 15 minutes, when it began)", load.join(", "))?;
-    writeln!(out, "Versions {}; {}", version("pgbench", "--version"), version("rustc", "--version"))?;
+    writeln!(
+        out,
+        "Versions {}; {}",
+        version("pgbench", "--version"),
+        version("rustc", "--version")
+    )?;
     writeln!(
         out,
         "Figures  medians of {} rounds A B B A of {} s, least and most in brackets{}",

@@ -122,7 +122,8 @@ mod tests {
     fn request_has_its_length_and_each_token_in_turn() {
         let tokens = vec!["aa".to_owned(), "bb".to_owned()];
         let body = "{\"t\":\"{token}\"}";
-        let requests = Requests::new("POST", "/v", &[("A", "b")], body, tokens, Order::Once).unwrap();
+        let requests =
+            Requests::new("POST", "/v", &[("A", "b")], body, tokens, Order::Once).unwrap();
         let mut request = requests.first().to_vec();
         let text = |request: &[u8]| String::from_utf8(request.to_vec()).unwrap();
         assert_eq!(

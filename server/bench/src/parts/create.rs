@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::{
     Outcome,
-    database::Database,
+    database::{AS_MANY, Database},
     drive::{Order, Requests},
     process::{DRIVER, SERVERS, pin},
     rounds::{Settings, Side, ratio, spread},
@@ -18,7 +18,7 @@ const INSERTS: &str = include_str!("create.sql");
 
 /// Prints the ratios.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    let tessera = Tessera::start(&[])?;
+    let tessera = Tessera::start(&AS_MANY)?;
     let database = tessera.database()?;
     if database.sql("SHOW fsync; SHOW synchronous_commit")? != "on\non\n" {
         return Err("the database is not durable".into());
@@ -41,10 +41,16 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     side.measure(1, 0.2, None)?;
     let inserts = inserts(&database)?;
 
-    writeln!(out, "POST /api/v1/workspaces/{{ws}}/tokens (token, secret, row of the log; fsync on) against")?;
+    writeln!(
+        out,
+        "POST /api/v1/workspaces/{{ws}}/tokens (token, secret, row of the log; fsync on) against"
+    )?;
     writeln!(out, "pgbench's same inserts in one transaction")?;
     for (layout, core) in [
-        ("the database on one core, its clients (ours with the driver; pgbench) on the other", DRIVER),
+        (
+            "the database on one core, its clients (ours with the driver; pgbench) on the other",
+            DRIVER,
+        ),
         ("our server on the database's core, the driver on the other", SERVERS),
     ] {
         pin(tessera.pid, core)?;

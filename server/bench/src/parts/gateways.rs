@@ -86,8 +86,14 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let api = Noop::start(DRIVER, &[], &[], "{}")?;
     let calls = ask("/api/run", tokens)?;
 
-    writeln!(out, "A gateway asking /auth/forward about {TOKENS} tokens in random order, against the same")?;
-    writeln!(out, "gateway asking a server that answers the same and does nothing; {CONNECTIONS} connections")?;
+    writeln!(
+        out,
+        "A gateway asking /auth/forward about {TOKENS} tokens in random order, against the same"
+    )?;
+    writeln!(
+        out,
+        "gateway asking a server that answers the same and does nothing; {CONNECTIONS} connections"
+    )?;
     writeln!(out)?;
     for kind in &KINDS {
         let Some(version) = kind.version() else {
@@ -136,18 +142,23 @@ impl Kind {
     /// The program that a variable of its name names, the project's own, or the system's.
     fn program(&self) -> PathBuf {
         let own = Path::new(OWN).join(self.name);
-        std::env::var_os(self.name.to_uppercase()).map_or_else(
-            || if own.exists() { own } else { self.name.into() },
-            PathBuf::from,
-        )
+        std::env::var_os(self.name.to_uppercase())
+            .map_or_else(|| if own.exists() { own } else { self.name.into() }, PathBuf::from)
     }
 
     fn version(&self) -> Option<String> {
         let output = Command::new(self.program()).arg(self.version).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        let line = text.lines().find(|line| line.chars().any(|c| c.is_ascii_digit()))?;
-        Some(line.split(" h1:").next()?.trim().to_owned())
+        // The first word or part of one that is a number with points.
+        let is_version = |part: &&str| {
+            part.matches('.').count() == 2 && part.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        };
+        let part = text
+            .split(|c: char| c.is_whitespace() || c == '/')
+            .map(|part| part.trim_start_matches('v'))
+            .find(is_version)?;
+        Some(part.to_owned())
     }
 
     /// Starts it between the driver and the two servers.
@@ -160,7 +171,8 @@ impl Kind {
             let mut text = fs::read_to_string(Path::new(DOCUMENTED).join(file))?;
             // By way of marks, lest a free port be one of the documented ones.
             for (before, (documented, _)) in self.ports.iter().zip(&moves) {
-                text = text.replace(&format!("{before}{documented}"), &format!("{before}\0{documented}"));
+                text = text
+                    .replace(&format!("{before}{documented}"), &format!("{before}\0{documented}"));
             }
             for (documented, port) in &moves {
                 text = text.replace(&format!("\0{documented}"), port);
@@ -201,7 +213,13 @@ impl Kind {
             }
             _ => {
                 command.arg("-c").arg(config);
-                command.args(["--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]);
+                command.args([
+                    "--use-dynamic-base-id",
+                    "--concurrency",
+                    "1",
+                    "--log-level",
+                    "error",
+                ]);
             }
         }
         Ok(())

@@ -29,11 +29,16 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let once = questions(&large_caller, all.clone(), Order::Once)?;
     let all = questions(&large_caller, all, Order::Random)?;
 
-    writeln!(out, "POST /api/v1/verify, throughput of a server with {count} tokens against one with {SMALL}")?;
+    writeln!(
+        out,
+        "POST /api/v1/verify, throughput of a server with {count} tokens against one with {SMALL}"
+    )?;
     writeln!(out, "at 32 connections")?;
     writeln!(out)?;
     let side = |requests| Side { url: &large.url, pid: large.pid, requests };
-    for (name, requests) in [("asked about a thousand", &some), ("asked about all, at random", &all)] {
+    for (name, requests) in
+        [("asked about a thousand", &some), ("asked about all, at random", &all)]
+    {
         if name.contains("all") {
             while !once.is_repeated() {
                 side(&once).measure(32, 2.0, None)?;

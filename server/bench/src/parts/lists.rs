@@ -10,13 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    Outcome,
-    database::Database,
-    drive::now,
-    median::Spread,
-    tessera::Tessera,
-};
+use crate::{Outcome, database::Database, drive::now, median::Spread, tessera::Tessera};
 
 const ROUNDS: u32 = 7;
 /// Requests to each workspace in a round.

@@ -43,7 +43,10 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     }
     let later = resident_bytes(tessera.pid)?;
     let each = |bytes: f64| (bytes - before) / f64::from(count);
-    writeln!(out, "Memory of the server's process (RssAnon) after {count} further tokens were verified")?;
+    writeln!(
+        out,
+        "Memory of the server's process (RssAnon) after {count} further tokens were verified"
+    )?;
     writeln!(out)?;
     writeln!(
         out,

@@ -21,7 +21,7 @@ use crate::{
     drive::{Order, Requests, exchange},
     fill::fill,
     noop::body,
-    process::{Running, SERVERS, on_core},
+    process::{Running, SERVERS, free_port, on_core},
     rounds::{Settings, Side, ratio, spread},
     tessera::{Folder, Tessera},
 };
@@ -73,8 +73,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let database = tessera.database()?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
-    let requests =
-        questions(&caller, fill(&tessera, "workspace-1", TOKENS)?, Order::Random)?;
+    let requests = questions(&caller, fill(&tessera, "workspace-1", TOKENS)?, Order::Random)?;
     let ours = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
     writeln!(out, "POST /api/v1/verify against peers: throughput, ours over theirs")?;
     for (name, program) in PEERS {
@@ -182,7 +181,7 @@ fn django(program: &str, database: &Database) -> Outcome<Peer> {
         return Err(String::from_utf8_lossy(&made.stderr).into());
     }
     let mut manner: Manner = serde_json::from_slice(&made.stdout)?;
-    let port = crate::process::free_port()?;
+    let port = free_port()?;
     manner.url = format!("http://127.0.0.1:{port}");
     let mut command = on_core(SERVERS, python.join("python"));
     prepare(&mut command);
@@ -193,31 +192,37 @@ fn django(program: &str, database: &Database) -> Outcome<Peer> {
         .arg("project:application");
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut running = Running::start(command)?;
-    running.ready(|| exchange(&manner.url, b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n").ok())?;
+    running
+        .ready(|| exchange(&manner.url, b"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n").ok())?;
     Ok(Peer { running, manner, folder: None })
 }
 
-/// A server with its storage in files, without TLS and without an audit device.
+/// A server of one node with its own storage, without TLS and without an audit device.
 fn openbao() -> Outcome<Peer> {
     let folder = Folder::new()?;
-    let port = crate::process::free_port()?;
+    let (port, cluster) = (free_port()?, free_port()?);
     let url = format!("http://127.0.0.1:{port}");
     let config = folder.0.join("bao.hcl");
     let storage = folder.0.join("data");
+    fs::create_dir(&storage)?;
+    let (api, storage) = (&url, storage.display());
     fs::write(
         &config,
         format!(
-            "storage \"file\" {{ path = \"{}\" }}\n\
-             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n tls_disable = true\n}}\n\
-             disable_mlock = true\nlog_level = \"error\"\n",
-            storage.display()
+            "storage \"raft\" {{\n path = \"{storage}\"\n node_id = \"one\"\n}}\n\
+             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n\
+             cluster_address = \"127.0.0.1:{cluster}\"\n tls_disable = true\n}}\n\
+             api_addr = \"{api}\"\ncluster_addr = \"http://127.0.0.1:{cluster}\"\nlog_level = \"error\"\n"
         ),
     )?;
     let mut command = on_core(SERVERS, format!("{OWN}/python/bin/bao"));
-    command.arg("server").arg("-config").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(["server", "-config"]).arg(config);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut running = Running::start(command)?;
+    running
+        .ready(|| exchange(&url, b"GET /v1/sys/init HTTP/1.1\r\nHost: localhost\r\n\r\n").ok())?;
     let initial = json!({ "secret_shares": 1, "secret_threshold": 1 });
-    let keys = running.ready(|| call(&url, "PUT", "/v1/sys/init", "", &initial).ok())?;
+    let keys = call(&url, "PUT", "/v1/sys/init", "", &initial)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let root = text(&keys["root_token"]);
     call(&url, "PUT", "/v1/sys/unseal", "", &json!({ "key": keys["keys"][0] }))?;

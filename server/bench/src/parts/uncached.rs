@@ -5,7 +5,7 @@ use std::io::Write;
 use super::verify::{check, questions};
 use crate::{
     Outcome,
-    database::Database,
+    database::{AS_MANY, Database},
     drive::{Order, Requests},
     fill::fill,
     process::{DRIVER, SERVERS, pin},
@@ -27,7 +27,7 @@ const SELECT: &str = "\\set i random(1, {count})
 
 /// Prints the ratios, for two ways of sharing the cores.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    let tessera = Tessera::start(&[])?;
+    let tessera = Tessera::start(&AS_MANY)?;
     let database = tessera.database()?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let count = settings.count(TOKENS);
@@ -37,10 +37,16 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let requests = questions(&caller, tokens, Order::Once)?;
     let select = SELECT.replace("{count}", &count.to_string());
 
-    writeln!(out, "POST /api/v1/verify of {count} tokens, each once, against `pgbench -M prepared`")?;
+    writeln!(
+        out,
+        "POST /api/v1/verify of {count} tokens, each once, against `pgbench -M prepared`"
+    )?;
     writeln!(out, "selecting one row of as many by digest, in the same PostgreSQL")?;
     for (layout, core) in [
-        ("the database on one core, its clients (ours with the driver; pgbench) on the other", DRIVER),
+        (
+            "the database on one core, its clients (ours with the driver; pgbench) on the other",
+            DRIVER,
+        ),
         ("our server on the database's core, the driver on the other", SERVERS),
     ] {
         pin(tessera.pid, core)?;
@@ -73,7 +79,10 @@ fn line(
     let throughput = ratio(&rounds, |ours| ours.per_second, |pgbench| pgbench.per_second);
     let ours = spread(&rounds, |(ours, _)| ours.per_second).median();
     let theirs = spread(&rounds, |(_, pgbench)| pgbench.per_second).median();
-    write!(out, "  {connections:>4} connections  {throughput}   ours {ours:.0}, its {theirs:.0} a second")?;
+    write!(
+        out,
+        "  {connections:>4} connections  {throughput}   ours {ours:.0}, its {theirs:.0} a second"
+    )?;
     if connections == 1 {
         let more = spread(&rounds, |(ours, pgbench)| 1e6 / ours.per_second - pgbench.mean_us);
         write!(out, "; {} more", more.with("µs", 0))?;
@@ -84,7 +93,10 @@ fn line(
 
 fn note_repeated(requests: &Requests, out: &mut impl Write) -> Outcome<()> {
     if requests.is_repeated() {
-        writeln!(out, "  NOTE: some tokens were asked about twice, so that a cache may have helped")?;
+        writeln!(
+            out,
+            "  NOTE: some tokens were asked about twice, so that a cache may have helped"
+        )?;
     }
     Ok(())
 }

@@ -73,7 +73,10 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let once = questions(&caller, tokens, Order::Once)?;
     Side { requests: &once, ..ours }.measure(8, settings.seconds * 2.0, None)?;
 
-    writeln!(out, "POST /api/v1/verify of {TOKENS} tokens in random order, against an axum handler that")?;
+    writeln!(
+        out,
+        "POST /api/v1/verify of {TOKENS} tokens in random order, against an axum handler that"
+    )?;
     writeln!(out, "answers the same {size} bytes, head and all")?;
     writeln!(out)?;
     writeln!(
