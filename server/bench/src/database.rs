@@ -19,8 +19,8 @@ pub(crate) struct Database {
     pub(crate) pid: u32,
 }
 
-/// Lets Tessera have as many connections to its database as pgbench has at most.
-pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "32"];
+/// Lets Tessera have as many connections to its database as pgbench has, and leaves room for both.
+pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "64"];
 
 /// What pgbench counted.
 #[derive(Clone, Copy, Debug)]

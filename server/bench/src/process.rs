@@ -18,7 +18,7 @@ pub(crate) const SERVERS: u8 = 0;
 pub(crate) const DRIVER: u8 = 1;
 
 /// How long a program may take to begin.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A program that runs; stopped when dropped.
 pub(crate) struct Running {
@@ -117,15 +117,37 @@ pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// CPU time that a process has used in all its threads, in seconds (the first field of schedstat).
-pub(crate) fn cpu_seconds(pid: u32) -> Outcome<f64> {
-    let mut nanoseconds = 0.0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may have ended meanwhile.
-        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        nanoseconds += text.split_whitespace().next().unwrap_or("0").parse::<f64>()?;
+/// Whose CPU time is counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Cpu<'a> {
+    /// A process with its threads.
+    Process(u32),
+    /// Processes with all that descend from them.
+    Trees(&'a [u32]),
+}
+
+impl Cpu<'_> {
+    /// What they have used so far, in seconds (the first field of schedstat).
+    pub(crate) fn seconds(self) -> Outcome<f64> {
+        let pids = match self {
+            Self::Process(pid) => vec![pid],
+            Self::Trees(roots) => roots
+                .iter()
+                .map(|root| with_descendants(*root))
+                .collect::<Outcome<Vec<_>>>()?
+                .concat(),
+        };
+        let mut nanoseconds = 0.0;
+        for pid in pids {
+            // A process or a thread may have ended meanwhile.
+            let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+            for task in tasks {
+                let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+                nanoseconds += text.split_whitespace().next().unwrap_or("0").parse::<f64>()?;
+            }
+        }
+        Ok(nanoseconds / 1e9)
     }
-    Ok(nanoseconds / 1e9)
 }
 
 /// What of a process is in memory and its own, in bytes (`RssAnon` of proc(5)).

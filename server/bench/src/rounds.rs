@@ -6,7 +6,7 @@ use crate::{
     Outcome,
     drive::{Histogram, Load, Requests},
     median::Spread,
-    process::cpu_seconds,
+    process::Cpu,
 };
 
 /// How long everything takes.
@@ -25,7 +25,7 @@ pub(crate) struct Settings {
 pub(crate) struct Reading {
     /// Answers in a second.
     pub(crate) per_second: f64,
-    /// CPU time of the server's own process for one answer, microseconds.
+    /// CPU time for one answer, microseconds.
     pub(crate) cpu_us: f64,
     pub(crate) times: Histogram,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Reading {
 #[derive(Clone, Copy)]
 pub(crate) struct Side<'a> {
     pub(crate) url: &'a str,
-    pub(crate) pid: u32,
+    pub(crate) cpu: Cpu<'a>,
     pub(crate) requests: &'a Requests,
 }
 
@@ -100,9 +100,9 @@ impl Side<'_> {
         rate: Option<f64>,
     ) -> Outcome<Reading> {
         let load = Load { url: self.url, requests: self.requests, connections, seconds, rate };
-        let before = cpu_seconds(self.pid)?;
+        let before = self.cpu.seconds()?;
         let report = load.run()?;
-        let cpu = cpu_seconds(self.pid)? - before;
+        let cpu = self.cpu.seconds()? - before;
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let answers = report.answers as f64;
         Ok(Reading {
@@ -111,6 +111,11 @@ impl Side<'_> {
             times: report.times,
         })
     }
+}
+
+/// Whether a line of a part is wanted: all are, unless `BENCH_ONLY` holds parts of names.
+pub(crate) fn is_wanted(name: &str) -> bool {
+    std::env::var("BENCH_ONLY").map_or(true, |only| only.split(',').any(|part| name.contains(part)))
 }
 
 /// The spread over the rounds of one side's figure over the other's.

@@ -94,7 +94,8 @@ impl Tessera {
     /// Makes a workspace of this slug.
     pub(crate) fn workspace(&self, slug: &str) -> Outcome<()> {
         let arguments = ["workspace", "create", "--slug", slug, "--name", slug];
-        let status = self.command(&arguments).stdout(Stdio::null()).status()?;
+        let status =
+            self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { Err("no workspace could be made".into()) }
     }
 

@@ -1,6 +1,6 @@
 //! What is sent: one request, with another token each time.
 
-use std::cell::Cell;
+use std::{cell::Cell, fmt::Write as _};
 
 use crate::Outcome;
 
@@ -44,10 +44,10 @@ impl Requests {
         let body_length = body.replace(TOKEN, &first).len();
         let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
+            write!(text, "{name}: {value}\r\n")?;
         }
         if method != "GET" {
-            text += &format!("Content-Length: {body_length}\r\n");
+            write!(text, "Content-Length: {body_length}\r\n")?;
         }
         text += "\r\n";
         text += body;

@@ -6,7 +6,7 @@ use crate::{
     Outcome,
     database::{AS_MANY, Database},
     drive::{Order, Requests},
-    process::{DRIVER, SERVERS, pin},
+    process::{Cpu, DRIVER, SERVERS, pin},
     rounds::{Settings, Side, ratio, spread},
     tessera::Tessera,
 };
@@ -37,7 +37,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         Vec::new(),
         Order::Once,
     )?;
-    let side = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
+    let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
     side.measure(1, 0.2, None)?;
     let inserts = inserts(&database)?;
 
@@ -91,8 +91,24 @@ fn inserts(database: &Database) -> Outcome<String> {
         .replace("{workspace}", workspace)
         .replace("{user}", user)
         .replace("{audience}", audience)
-        // A colon before a name would be one of pgbench's variables.
-        .replace("{after}", &after.trim().replace('\'', "''").replace(':', "\\u003a")))
+        .replace("{after}", &quoted(after.trim())))
+}
+
+/// JSON inside of SQL's quotes, and no colon before a name, which would be one of pgbench's variables.
+fn quoted(json: &str) -> String {
+    let mut text = String::new();
+    let mut characters =
+        json.replace('\'', "''").chars().collect::<Vec<_>>().into_iter().peekable();
+    while let Some(character) = characters.next() {
+        let is_variable =
+            character == ':' && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        if is_variable {
+            text.push_str("\\u003a");
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// Both sides have left as many rows of each kind.
@@ -108,5 +124,15 @@ fn check(database: &Database, out: &mut impl Write) -> Outcome<()> {
         Ok(())
     } else {
         Err(format!("{} tokens lack something", odd.trim()).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_json_means_the_same_and_names_no_variable() {
+        assert_eq!(quoted(r#"{"at": "13:50", "n'": 1}"#), r#"{"at": "13\u003a50", "n''": 1}"#);
     }
 }

@@ -10,11 +10,11 @@ use std::{
 
 use crate::{
     Outcome,
-    drive::{Load, Order, Requests, TOKEN, exchange},
+    drive::{Order, Requests, TOKEN, exchange},
     fill::fill,
     noop::Noop,
-    process::{DRIVER, Running, SERVERS, free_port, on_core},
-    rounds::{Settings, ratio, spread},
+    process::{Cpu, DRIVER, Running, SERVERS, free_port, on_core},
+    rounds::{Settings, Side, is_wanted, ratio, spread},
     tessera::{Folder, Tessera},
 };
 
@@ -63,7 +63,6 @@ const KINDS: [Kind; 4] = [
 
 /// A gateway that runs.
 struct Gateway {
-    #[expect(dead_code, reason = "stopped when dropped")]
     running: Running,
     url: String,
     #[expect(dead_code, reason = "removed when dropped")]
@@ -95,7 +94,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         "gateway asking a server that answers the same and does nothing; {CONNECTIONS} connections"
     )?;
     writeln!(out)?;
-    for kind in &KINDS {
+    for kind in KINDS.iter().filter(|kind| is_wanted(kind.name)) {
         let Some(version) = kind.version() else {
             writeln!(out, "  {:<8} left out, it is not there: tools/setup.sh gateways", kind.name)?;
             continue;
@@ -103,22 +102,19 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         let ours = kind.start(&tessera.url, &api.url)?;
         let theirs = kind.start(&noop.url, &api.url)?;
         check(&ours.url, &calls)?;
-        let measure = |url: &str, seconds: f64| {
-            Load { url, requests: &calls, connections: CONNECTIONS, seconds, rate: None }.run()
-        };
+        let pids = [[ours.running.pid, tessera.pid], [theirs.running.pid, noop.pid]];
+        let side = |url, pids| Side { url, cpu: Cpu::Trees(pids), requests: &calls };
+        let sides = [side(&ours.url, &pids[0]), side(&theirs.url, &pids[1])];
         // Long enough that all are known where they are remembered.
-        measure(&ours.url, settings.seconds * 2.0)?;
-        measure(&theirs.url, 1.0)?;
-        let rounds = settings.alternate(
-            || measure(&ours.url, settings.seconds),
-            || measure(&theirs.url, settings.seconds),
-        )?;
+        sides[0].measure(CONNECTIONS, settings.seconds * 2.0, None)?;
+        let rounds = settings.compare(sides, CONNECTIONS, None)?;
         let throughput = ratio(&rounds, |report| report.per_second, |report| report.per_second);
         let own = spread(&rounds, |(ours, _)| ours.per_second).median();
-        let noop = spread(&rounds, |(_, theirs)| theirs.per_second).median();
+        let cpu = ratio(&rounds, |ours| 1.0 / ours.cpu_us, |theirs| 1.0 / theirs.cpu_us);
+        let its = spread(&rounds, |(_, theirs)| theirs.per_second).median();
         writeln!(
             out,
-            "  {:<8} {throughput}   with us {own:.0}, with it {noop:.0} a second   {version}",
+            "  {:<8} {throughput}   {cpu}   with us {own:.0}, with it {its:.0} a second   {version}",
             kind.name
         )?;
     }

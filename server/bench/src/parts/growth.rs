@@ -7,6 +7,7 @@ use crate::{
     Outcome,
     drive::Order,
     fill::fill,
+    process::Cpu,
     rounds::{Settings, Side, ratio},
     tessera::Tessera,
 };
@@ -35,7 +36,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     )?;
     writeln!(out, "at 32 connections")?;
     writeln!(out)?;
-    let side = |requests| Side { url: &large.url, pid: large.pid, requests };
+    let side = |requests| Side { url: &large.url, cpu: Cpu::Process(large.pid), requests };
     for (name, requests) in
         [("asked about a thousand", &some), ("asked about all, at random", &all)]
     {
@@ -44,7 +45,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
                 side(&once).measure(32, 2.0, None)?;
             }
         }
-        let other = Side { url: &small.url, pid: small.pid, requests: &few };
+        let other = Side { url: &small.url, cpu: Cpu::Process(small.pid), requests: &few };
         let rounds = settings.compare([side(requests), other], 32, None)?;
         let of = |reading: &crate::rounds::Reading| reading.per_second;
         writeln!(out, "  {name:<28} {}", ratio(&rounds, of, of))?;

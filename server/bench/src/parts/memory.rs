@@ -7,7 +7,7 @@ use crate::{
     Outcome,
     drive::Order,
     fill::fill,
-    process::resident_bytes,
+    process::{Cpu, resident_bytes},
     rounds::{Settings, Side},
     tessera::Tessera,
 };
@@ -27,7 +27,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let many = many[..count as usize].to_vec();
     let ask = |tokens: Vec<String>| -> Outcome<()> {
         let requests = questions(&caller, tokens, Order::Once)?;
-        let side = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
+        let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
         while !requests.is_repeated() {
             side.measure(8, 1.0, None)?;
         }

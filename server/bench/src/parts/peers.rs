@@ -21,8 +21,8 @@ use crate::{
     drive::{Order, Requests, exchange},
     fill::fill,
     noop::body,
-    process::{Running, SERVERS, free_port, on_core},
-    rounds::{Settings, Side, ratio, spread},
+    process::{Cpu, Running, SERVERS, free_port, on_core},
+    rounds::{Settings, Side, is_wanted, ratio, spread},
     tessera::{Folder, Tessera},
 };
 
@@ -74,9 +74,17 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let database = tessera.database()?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let requests = questions(&caller, fill(&tessera, "workspace-1", TOKENS)?, Order::Random)?;
-    let ours = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
-    writeln!(out, "POST /api/v1/verify against peers: throughput, ours over theirs")?;
-    for (name, program) in PEERS {
+    let own = [tessera.pid];
+    let ours = Side { url: &tessera.url, cpu: Cpu::Trees(&own), requests: &requests };
+    writeln!(
+        out,
+        "POST /api/v1/verify against peers: throughput, ours over theirs; and answers for a second of"
+    )?;
+    writeln!(
+        out,
+        "CPU time, ours over theirs (of all processes; a peer's queries in the database not counted)"
+    )?;
+    for (name, program) in PEERS.into_iter().filter(|(name, _)| is_wanted(name)) {
         writeln!(out)?;
         let peer = match start(program, &database).and_then(|peer| peer.check().map(|()| peer)) {
             Ok(peer) => peer,
@@ -86,17 +94,20 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
             }
         };
         let requests = peer.requests(peer.manner.tokens.clone())?;
-        let theirs = Side { url: &peer.manner.url, pid: peer.running.pid, requests: &requests };
+        let its = [peer.running.pid];
+        let theirs = Side { url: &peer.manner.url, cpu: Cpu::Trees(&its), requests: &requests };
         writeln!(out, "  {name}")?;
         for connections in CONNECTIONS {
             let rounds = settings.compare([ours, theirs], connections, None)?;
             let throughput = ratio(&rounds, |ours| ours.per_second, |theirs| theirs.per_second);
             let own = spread(&rounds, |(ours, _)| ours.per_second).median();
             let its = spread(&rounds, |(_, theirs)| theirs.per_second).median();
+            let cpu = ratio(&rounds, |ours| 1.0 / ours.cpu_us, |theirs| 1.0 / theirs.cpu_us);
             writeln!(
                 out,
-                "    {connections:>4} connections  {:<32} ours {own:.0}, its {its:.0} a second",
-                throughput.with("×", 1)
+                "    {connections:>4} connections  {:<28} {:<28} ours {own:.0}, its {its:.0} a second",
+                throughput.with("×", 1),
+                cpu.with("×", 1)
             )?;
             out.flush()?;
         }
@@ -174,9 +185,9 @@ fn django(program: &str, database: &Database) -> Outcome<Peer> {
             .env("BENCH_DATABASE", program)
             .env("PYTHONDONTWRITEBYTECODE", "1");
     };
-    let mut make = on_core(SERVERS, python.join("python"));
-    prepare(&mut make);
-    let made = make.args(["project.py", program]).output()?;
+    let mut preparation = on_core(SERVERS, python.join("python"));
+    prepare(&mut preparation);
+    let made = preparation.args(["project.py", program]).output()?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).into());
     }
@@ -243,7 +254,7 @@ fn openbao() -> Outcome<Peer> {
     Ok(Peer { running, manner: serde_json::from_value(manner)?, folder: Some(folder) })
 }
 
-/// A call of OpenBao's API.
+/// A call of the API of `openbao`.
 fn call(url: &str, method: &str, path: &str, token: &str, body_: &Value) -> Outcome<Value> {
     let mut headers = vec![("Content-Type", "application/json")];
     if !token.is_empty() {

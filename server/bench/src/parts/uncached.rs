@@ -8,7 +8,7 @@ use crate::{
     database::{AS_MANY, Database},
     drive::{Order, Requests},
     fill::fill,
-    process::{DRIVER, SERVERS, pin},
+    process::{Cpu, DRIVER, SERVERS, pin},
     rounds::{Settings, Side, ratio, spread},
     tessera::Tessera,
 };
@@ -54,7 +54,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         writeln!(out)?;
         writeln!(out, "  {layout}")?;
         for connections in CONNECTIONS {
-            let side = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
+            let side =
+                Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
             line(settings, side, (&database, &select), connections, out)?;
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     database::Database,
     drive::Order,
     fill::fill,
+    process::Cpu,
     rounds::{Settings, Side, ratio},
     tessera::Tessera,
 };
@@ -23,7 +24,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let tokens = fill(&tessera, "workspace-1", TOKENS)?;
     let requests = questions(&caller, tokens, Order::Random)?;
-    let side = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
+    let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
     writeln!(out, "Use of tokens")?;
     writeln!(out)?;
 
@@ -32,7 +33,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         let off = Tessera::start(&arguments)?;
         let caller = off.token("workspace-1", "tessera", "verify")?;
         let requests = questions(&caller, fill(&off, "workspace-1", TOKENS)?, Order::Random)?;
-        let without = Side { url: &off.url, pid: off.pid, requests: &requests };
+        let without = Side { url: &off.url, cpu: Cpu::Process(off.pid), requests: &requests };
         let rounds = settings.compare([side, without], 32, None)?;
         let throughput = ratio(&rounds, |on| on.per_second, |off| off.per_second);
         writeln!(out, "  throughput at 32 connections, noted against not noted: {throughput}")?;

@@ -7,6 +7,7 @@ use crate::{
     drive::{Order, Requests, TOKEN, exchange},
     fill::fill,
     noop::{Noop, body},
+    process::Cpu,
     rounds::{Reading, Settings, Side, ratio, spread},
     tessera::Tessera,
 };
@@ -67,8 +68,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let requests = questions(&caller, tokens.clone(), Order::Random)?;
     let noop = Noop::like(&tessera.url, requests.first())?;
     let size = exchange(&noop.url, requests.first())?.len();
-    let ours = Side { url: &tessera.url, pid: tessera.pid, requests: &requests };
-    let sides = [ours, Side { url: &noop.url, pid: noop.pid, requests: &requests }];
+    let ours = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
+    let sides = [ours, Side { url: &noop.url, cpu: Cpu::Process(noop.pid), requests: &requests }];
     // Each of them once, so that all are known where they are remembered.
     let once = questions(&caller, tokens, Order::Once)?;
     Side { requests: &once, ..ours }.measure(8, settings.seconds * 2.0, None)?;
