@@ -12,7 +12,7 @@ export SQLX_OFFLINE := true
 # Both sides need the compiler's flags of .cargo/config.toml, which these would replace.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
-.PHONY: help run build dev test fuzz-api drill-races drill-revocation bench fmt lint sqlx clean
+.PHONY: help run build dev test fuzz-api drill-races drill-revocation bench bench-peers fmt lint sqlx clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ drill-revocation: build ## A million verifications of revoked tokens while serve
 	@tools/setup.sh postgres
 	@tools/drill.sh long
 
-bench: build ## Measure verification and lists, and weigh the pages; prints ratios
+bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh
+
+bench-peers: build ## Install other systems that verify tokens, and compare with them (half an hour)
+	@tools/bench.sh peers
 
 fmt: ## Format the code
 	@cargo fmt --all
