@@ -75,8 +75,8 @@ pub(crate) async fn disturb_without_end(
         };
         let Some((fault, name)) = random.pick(&FAULTS).copied() else { continue };
         // Mostly short, sometimes longer than a lease.
-        let most = if random.percent(30) { 4_500 } else { 1_000 };
-        let time = random.millis(60, most).min(left);
+        let (least, most) = if random.percent(35) { (1_500, 4_500) } else { (60, 1_000) };
+        let time = random.millis(least, most).min(left);
         *world.tally.borrow_mut().disturbances.entry(name).or_default() += 1;
         replica.trouble.begin();
         apply(&world, index, (fault, time), &mut random).await?;

@@ -173,6 +173,12 @@ impl Replica {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
+    /// The first errors that it logged.
+    pub(crate) fn logged_errors(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        text.lines().filter(|line| line.contains("ERROR")).take(6).map(str::to_owned).collect()
+    }
+
     /// Kills it without a chance to clean up.
     pub(crate) fn kill(&self) {
         self.address.set(None);

@@ -91,6 +91,11 @@ pub(crate) fn text(world: &World, seed: u64) -> String {
     for ((what, how), count) in &tally.changes {
         let _ = writeln!(out, "  {what:<16} {how:<40} {count}");
     }
+    for replica in &world.replicas {
+        for line in replica.logged_errors() {
+            let _ = writeln!(out, "\nlogged by {}: {line}", replica.name);
+        }
+    }
     for told in &tally.told {
         let _ = writeln!(out, "\n{told}");
     }
