@@ -163,7 +163,8 @@ impl Histogram {
         for (upper, total) in &self.buckets {
             if *total >= rank {
                 let (within, here) = (rank - below, total - below);
-                let wide = u64::try_from((*upper - lower).as_micros()).unwrap_or(u64::MAX);
+                let wide =
+                    u64::try_from(upper.saturating_sub(lower).as_micros()).unwrap_or(u64::MAX);
                 return Some(lower + Duration::from_micros(wide.saturating_mul(within) / here));
             }
             (lower, below) = (*upper, *total);

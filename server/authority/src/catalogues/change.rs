@@ -80,6 +80,8 @@ impl Open {
         store::write_scopes(connection, id, &after.with_implied()).await?;
         if self.scopes.grants_otherwise(&after) {
             connection.narrows(Subject::Catalogue(id.0));
+        } else {
+            connection.already_so(Subject::Catalogue(id.0));
         }
         self.audience.version += 1;
         self.audience.updated_at = now;

@@ -39,6 +39,8 @@ impl Policies<'_> {
         }
         let before = opened.own().rules.clone();
         if before == rules {
+            transaction.already_so(Subject::Workspace(opened.tenant().map(Tenant::id)));
+            transaction.commit().await?;
             return Ok(view(&opened));
         }
         let tenant = opened.tenant();

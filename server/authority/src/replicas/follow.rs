@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// The pause after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
 /// A replica that was silent for so long is gone.
-const GONE: Duration = Duration::from_mins(1);
+const GONE: Duration = Duration::from_secs(15);
 /// Most revisions that are read at once.
 const BATCH: i64 = 1_000;
 

@@ -7,6 +7,9 @@ use std::{
 
 use super::{LEASE, MARGIN};
 
+/// For how long a lease is held.
+const HELD: Duration = LEASE.saturating_sub(MARGIN);
+
 /// A replica's lease, on its own monotonic clock. Without one until it is renewed.
 pub(crate) struct Lease {
     /// In nanoseconds.
@@ -25,7 +28,7 @@ impl Lease {
     /// Renews it, counted from the moment before the renewal was sent.
     pub(super) fn renew(&self, sent: Duration) {
         self.renewed.store(nanoseconds(sent), Ordering::Release);
-        self.ends.store(nanoseconds(sent + LEASE - MARGIN), Ordering::Release);
+        self.ends.store(nanoseconds(sent + HELD), Ordering::Release);
     }
 
     /// Ends it.
@@ -66,7 +69,7 @@ mod tests {
         assert!(!lease.is_valid(sent));
         assert_eq!(lease.over_for(sent), None);
         lease.renew(sent);
-        let end = sent + LEASE - MARGIN;
+        let end = sent + HELD;
         assert!(lease.is_valid(end - Duration::from_nanos(1)));
         assert!(!lease.is_valid(end) && end < sent + LEASE);
         assert_eq!(lease.over_for(end + MARGIN), Some(MARGIN));

@@ -6,8 +6,10 @@ use tokio::time::sleep;
 
 use super::LEASE;
 use crate::{
+    ServiceError,
     authority::Inner,
-    store::{StoreError, replicas},
+    store::{StoreError, replicas, revisions},
+    verification::Subject,
 };
 
 /// The first pause between two looks at how far the others are; it doubles.
@@ -32,10 +34,20 @@ impl Inner {
             if waited >= LEASE {
                 break;
             }
-            sleep(pause.min(LEASE - waited)).await;
+            sleep(pause.min(LEASE.saturating_sub(waited))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.counters.revoked(self.clock.elapsed().saturating_sub(committed));
+    }
+
+    /// Returns when every change of this that was committed before holds everywhere.
+    pub(crate) async fn already_so(&self, subject: Subject) -> Result<(), ServiceError> {
+        let mut connection = self.connection().await?;
+        let last = revisions::last(&mut connection).await?;
+        drop(connection);
+        self.cache.forget(&[subject]);
+        self.settle(last).await;
+        Ok(())
     }
 
     /// How many replicas may still answer by what was before.

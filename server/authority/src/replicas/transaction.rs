@@ -16,12 +16,13 @@ pub(crate) struct Transaction<'a> {
     sql: sqlx::Transaction<'static, Postgres>,
     changed: Vec<Subject>,
     narrows: bool,
+    already_so: Vec<Subject>,
 }
 
 impl<'a> Transaction<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, ServiceError> {
         let sql = inner.pool.begin().await?;
-        Ok(Self { inner, sql, changed: Vec::new(), narrows: false })
+        Ok(Self { inner, sql, changed: Vec::new(), narrows: false, already_so: Vec::new() })
     }
 
     /// Notes a change that may take something away from tokens: the commit returns when no replica
@@ -38,11 +39,25 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// Notes that there is nothing to be changed, because it is so already. Who made it so may still be
+    /// waiting for others to hear of it, or have died: the commit forgets and waits likewise, for what it
+    /// answers must be true.
+    pub(crate) fn already_so(&mut self, subject: Subject) {
+        self.already_so.push(subject);
+    }
+
     /// Commits, and waits as long as need be. A failure to find out how far the others are is none:
     /// their leases end.
     pub(crate) async fn commit(mut self) -> Result<(), ServiceError> {
         if self.changed.is_empty() {
-            return Ok(self.sql.commit().await?);
+            if self.already_so.is_empty() {
+                return Ok(self.sql.commit().await?);
+            }
+            let last = revisions::last(&mut self.sql).await?;
+            self.sql.commit().await?;
+            self.inner.cache.forget(&self.already_so);
+            self.inner.settle(last).await;
+            return Ok(());
         }
         let now: OffsetDateTime = self.inner.clock.now();
         let (kinds, subjects): (Vec<_>, Vec<_>) =

@@ -134,7 +134,9 @@ impl From<sqlx::Error> for ServiceError {
 pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, ServiceError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| ServiceError::internal("the database URL cannot be read"))?
-        .application_name("tessera");
+        .application_name("tessera")
+        // A server that was stopped amid a change must not hold its locks: nobody else could revoke.
+        .options([("idle_in_transaction_session_timeout", "5s")]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)

@@ -120,25 +120,17 @@ pub(crate) async fn facts_of_all(
         let corrupt = |column| StoreError::corrupt(column, row.id);
         let scopes: Vec<ScopeName> =
             parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
-        let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
         let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
+        let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
         grant_parts(&mut granted, &scopes, &patterns, &row.retired);
-        let instance_role: InstanceRole =
-            row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?;
-        let role: Option<WorkspaceRole> = row
-            .role
-            .map(|role| role.parse())
-            .transpose()
-            .map_err(|_| corrupt("memberships.role"))?;
-        let grants = Grants::of(
-            instance_role,
-            role,
-            row.grants
-                .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
-                .transpose()?
-                .as_deref(),
-        );
-        let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
+        let (instance_role, role) =
+            roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
+        let grants: Option<Vec<_>> = match &row.grants {
+            Some(grants) => Some(parse_all(grants).ok_or_else(|| corrupt("memberships.grants"))?),
+            None => None,
+        };
+        let rights = Grants::of(instance_role, role, grants.as_deref())
+            .rights(row.known.iter().flat_map(|known| &known.0));
         let granted = rights.cut(granted);
         let audiences: Vec<AudienceSlug> =
             parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
@@ -173,6 +165,16 @@ pub(crate) async fn facts_of_all(
         found.push((row.digest, facts));
     }
     Ok(found)
+}
+
+/// What a user is; the column's name when one cannot be read.
+fn roles(
+    instance: &str,
+    workspace: Option<&str>,
+) -> Result<(InstanceRole, Option<WorkspaceRole>), &'static str> {
+    let instance = instance.parse().map_err(|_| "users.instance_role")?;
+    let workspace = workspace.map(str::parse).transpose().map_err(|_| "memberships.role")?;
+    Ok((instance, workspace))
 }
 
 /// Whose tokens a token with these scopes may be asked about, given the roles of its user.

@@ -9,6 +9,7 @@ use crate::{
     access::{self, Access},
     replicas::Transaction,
     store::tokens_change,
+    verification::Subject,
 };
 use domain::{access::Permission, ids::TokenId, token::Token};
 
@@ -42,6 +43,7 @@ pub(super) async fn switch(
 ) -> Result<Token, ServiceError> {
     let before = locked(transaction, ctx, access, id, expected).await?;
     if before.enabled == enabled {
+        transaction.already_so(Subject::Token(id));
         return Ok(before);
     }
     tokens_change::set_enabled(transaction, access.tenant(), id, enabled, ctx.now).await?;

@@ -11,6 +11,7 @@ use crate::{
     access::{self, Access},
     replicas::Transaction,
     store::{secrets_change, tokens_change},
+    verification::Subject,
 };
 
 impl Tokens<'_> {
@@ -44,6 +45,7 @@ pub(super) async fn end(
 ) -> Result<Token, ServiceError> {
     let before = locked(connection, ctx, access, id, expected).await?;
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
+        connection.already_so(Subject::Token(id));
         return Ok(before);
     }
     tokens_change::expire(connection, access.tenant(), id, ctx.now).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Tokens;
-use crate::{Actor, OpContext, ServiceError, Verification};
+use crate::{Actor, OpContext, ServiceError, Verification, verification::Subject};
 
 impl Tokens<'_> {
     /// Deletes the token that this text is. Whoever holds it may: nobody in particular, and the token
@@ -23,7 +23,8 @@ impl Tokens<'_> {
         };
         let id = facts.token_id;
         if facts.has_ended(ctx.now) {
-            return Ok(());
+            // Perhaps a moment ago, by somebody who is not answered yet.
+            return self.inner.already_so(Subject::Token(id)).await;
         }
         let holder = match &ctx.actor {
             Actor::Anonymous => true,
@@ -38,7 +39,8 @@ impl Tokens<'_> {
         };
         match outcome {
             // Deleted a moment ago, or not for this caller to see.
-            Ok(_) | Err(ServiceError::NotFound(_)) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(ServiceError::NotFound(_)) => self.inner.already_so(Subject::Token(id)).await,
             Err(error) => Err(error),
         }
     }

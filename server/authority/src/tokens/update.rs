@@ -35,6 +35,7 @@ use crate::{
         tokens_change::{self, Values},
         workspaces,
     },
+    verification::Subject,
     workspaces::effective_policy,
 };
 
@@ -109,7 +110,9 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let after = check(&mut transaction, ctx, &access, (&before, &policy), &patch).await?;
         let mut token = before.clone();
-        if after != before {
+        if after == before {
+            transaction.already_so(Subject::Token(id));
+        } else {
             if names && after.name != before.name {
                 check_name(&mut transaction, &access, &after.name, Some(id)).await?;
             }

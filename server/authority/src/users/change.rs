@@ -59,6 +59,8 @@ impl Users<'_> {
         let name = name.as_ref().map_or(user.summary.name.as_str(), AsRef::as_ref);
         let current = (user.summary.name.as_str(), user.instance_role, user.enabled);
         if (name, role, enabled) == current {
+            transaction.already_so(Subject::User(id));
+            transaction.commit().await?;
             return Ok(ChangedUser { user, stopped_tokens: 0 });
         }
         check_kind(user.kind, role)?;

@@ -4,12 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Facts};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::{
     Decision, Verification,
     cache::{Found, Key, Known},
 };
 use crate::{ServiceError, store::secrets};
+
+/// How long a verification waits for the database before it is refused.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Facts, and how sure they are.
 #[derive(Clone, Debug)]
@@ -48,13 +52,14 @@ impl Verification<'_> {
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => Err(Decision::without_facts(otherwise)),
-            Found::Vacant(vacancy) => match self.load(presented).await? {
-                Some(facts) => Ok(vacancy.fill(facts).into()),
-                None => {
+            Found::Vacant(vacancy) => {
+                if let Some(facts) = self.load(presented).await? {
+                    Ok(vacancy.fill(facts).into())
+                } else {
                     vacancy.nothing(now);
                     Err(Decision::without_facts(otherwise))
                 }
-            },
+            }
         })
     }
 
@@ -96,8 +101,15 @@ impl Verification<'_> {
 
     async fn load(&self, presented: &str) -> Result<Option<Facts>, ServiceError> {
         let digests = self.inner.keys.digests(presented);
-        let mut connection = self.inner.connection().await?;
-        Ok(secrets::facts(&mut connection, &digests).await?)
+        let asked = async {
+            let mut connection = self.inner.connection().await?;
+            Ok(secrets::facts(&mut connection, &digests).await?)
+        };
+        // A database that is cut off without a word would hold the caller for minutes.
+        match timeout(PATIENCE, asked).await {
+            Ok(found) => found,
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl Verification<'_> {
         Some(answer)
     }
 
-    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Known>> {
+    pub(super) fn kept(self, key: &Key) -> Option<Arc<Known>> {
         // The clock first: were this process stopped after it, the question came before.
         if !self.inner.replica.lease.is_valid(self.inner.clock.elapsed()) {
             return None;
@@ -101,7 +101,7 @@ impl Verification<'_> {
     }
 
     fn remembered(
-        &self,
+        self,
         known: Arc<Known>,
         demand: &Demand,
         now: OffsetDateTime,
@@ -112,11 +112,11 @@ impl Verification<'_> {
             return None;
         }
         let (code, rate) = self.judge(facts, demand, now);
-        Some(Remembered { code, rate, known })
+        Some(Remembered { code, known, rate })
     }
 
     fn note_remembered(
-        &self,
+        self,
         answer: &Remembered,
         ip: Option<IpAddr>,
         agent: Option<&Arc<str>>,

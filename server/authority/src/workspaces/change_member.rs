@@ -76,6 +76,8 @@ impl Workspaces<'_> {
         let role = wanted.role.unwrap_or(before.role);
         let grants = new_grants.unwrap_or_else(|| before.grants.clone());
         if (role, &grants) == (before.role, &before.grants) {
+            transaction.already_so(Subject::Membership(user));
+            transaction.commit().await?;
             return Ok(before);
         }
         check_within(ctx, &access, role, grants.as_deref())?;
