@@ -28,7 +28,7 @@ impl Replicas<'_> {
         })
     }
 
-    fn view(&self, row: Shown, now: OffsetDateTime, elapsed: Duration) -> ReplicaView {
+    fn view(self, row: Shown, now: OffsetDateTime, elapsed: Duration) -> ReplicaView {
         let replica = &self.inner.replica;
         let own = row.other.id == replica.id;
         let live = if own {
