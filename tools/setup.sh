@@ -3,6 +3,8 @@
 #
 #     tools/setup.sh build      to build:          C compiler, Rust toolchain with WebAssembly
 #     tools/setup.sh postgres   to run:            PostgreSQL's server programs
+#     tools/setup.sh bench      to measure:        PostgreSQL with psql and pgbench, valgrind, and the gateways
+#     tools/setup.sh peers      to compare:        Node and Python, and the peers of server/bench/peers
 #     tools/setup.sh test       to test:           these, Chromium, curl, Node, Python with requests, and the
 #                                                  gateways nginx, Caddy, Traefik and Envoy
 #
@@ -69,6 +71,15 @@ need_test_programs() {
     has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
 }
 
+# What `make bench` needs beside a server: without valgrind or a gateway it leaves out a part.
+need_bench_programs() {
+    { has psql && has pgbench; } || missing "PostgreSQL's client" "postgresql-client postgresql-contrib" "postgresql postgresql-contrib" "libpq"
+    has valgrind || missing "valgrind, which counts instructions" "valgrind" "valgrind" "valgrind"
+    has_nginx || missing "nginx" "nginx" "nginx" "nginx"
+    has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
+    has taskset || missing "taskset" "util-linux" "util-linux" "util-linux"
+}
+
 # rust-toolchain.toml names the version; rustup brings it, with the components that it lists.
 need_rust() {
     if ! has cargo && ! has rustup; then
@@ -92,6 +103,9 @@ need_rust() {
 }
 
 # A Python of the project's own, below target/, with what the tests call an API with.
+need_own_python() {
+    target/python/bin/python --version >/dev/null 2>&1 || python3 -m venv --clear target/python
+}
 need_python() {
     local python=target/python/bin/python
     "$python" -c 'import requests, schemathesis, openapi_python_client' 2>/dev/null && return
@@ -118,7 +132,26 @@ PYTHON
     done
 }
 
-# Node is for the browser tests only. Where the system's is missing or too old, PyPI has one.
+# Peers, each in the version that server/bench/peers names.
+need_peers() {
+    local python=target/peers/python/bin/python wanted=server/bench/peers/requirements.txt peer
+    if ! cmp --silent "$wanted" target/peers/requirements.txt; then
+        say "installing OpenBao and Django's peers into target/peers (pip)"
+        python3 -m venv --clear target/peers/python
+        "$python" -m pip install --quiet --disable-pip-version-check --requirement "$wanted"
+        cp "$wanted" target/peers/requirements.txt
+    fi
+    for peer in better-auth oidc-provider; do
+        mkdir -p "target/peers/$peer"
+        [ "target/peers/$peer/node_modules/.package-lock.json" -nt "server/bench/peers/$peer/package-lock.json" ] && continue
+        say "installing $peer into target/peers (npm ci)"
+        cp "server/bench/peers/$peer/package.json" "server/bench/peers/$peer/package-lock.json" "target/peers/$peer"
+        (cd "target/peers/$peer" && PATH="$OLDPWD/target/python/bin:$PATH" \
+            npm ci --no-audit --no-fund --loglevel=error >&2)
+    done
+}
+
+# Node is for browser tests and peers only. Where the system's is missing or too old, PyPI has one.
 need_node() {
     local present
     present=$(PATH="$PWD/target/python/bin:$PATH" node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
@@ -146,6 +179,21 @@ postgres)
     need_postgres
     install_missing
     ;;
+bench)
+    need_postgres
+    need_bench_programs
+    install_missing
+    need_own_python
+    need_gateways
+    ;;
+peers)
+    need_postgres
+    need_bench_programs
+    install_missing
+    need_own_python
+    need_node
+    need_peers
+    ;;
 test)
     need_compiler
     need_postgres
@@ -158,7 +206,7 @@ test)
     need_node_packages
     ;;
 *)
-    echo "usage: tools/setup.sh build | postgres | test" >&2
+    echo "usage: tools/setup.sh build | postgres | bench | peers | test" >&2
     exit 2
     ;;
 esac

@@ -209,7 +209,7 @@ fn token_beyond_its_limit_is_rate_limited_everywhere_and_its_limit_can_be_change
         json!({"limit": 1.5, "window_s": 1}),
         json!({"limit": 1, "window_s": 1, "burst": 1}),
     ] {
-        problem_any(&change(limit), 400);
+        problem(&change(limit), 422, "validation_failed");
     }
 }
 
@@ -218,8 +218,110 @@ fn problem_of_create(instance: &Instance, draft: &Value) -> Value {
     problem(&instance.create(draft), 422, "validation_failed")
 }
 
-#[track_caller]
-fn problem_any(answer: &support::Answer, status: u16) {
-    assert_eq!(answer.status, status, "{}", answer.text());
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+#[test]
+fn many_questions_are_answered_in_their_order_as_each_alone() {
+    let instance = Instance::start();
+    let ask = |by: &By, items: &Value| {
+        let body = json!({"items": items});
+        instance.request(by, "POST", "/api/v1/verify/batch").json(&body).send()
+    };
+    let manager = By::Token(instance.manager.clone());
+    let good = instance.mint(WORKSPACE, &draft("good"));
+    let mut limited = draft("limited");
+    limited["rate_limit"] = json!({"limit": 2, "window_s": 86_400});
+    let limited = instance.mint(WORKSPACE, &limited);
+    let deleted = instance.minted(WORKSPACE, &draft("deleted"));
+    instance.managing("DELETE", &format!("/api/v1/tokens/{}", id(&deleted))).send().expect(204);
+    let foreign = instance.mint(OTHER, &draft("foreign"));
+    let unknown = domain::token_text::compose("tsr", "000000000000000000000000000000");
+    let items = json!([
+        {"token": "XYZ"},
+        {"token": good, "audience": "default", "scopes": ["rivers:run"]},
+        {"token": unknown},
+        {"token": limited},
+        {"token": good, "audience": "default", "scopes": ["rivers:read"]},
+        {"token": secret(&deleted)},
+        {"token": foreign},
+        {"token": limited},
+        {"token": good, "audience": "default", "scopes": ["rivers:run"]},
+        {"token": limited},
+        {"token": ""},
+    ]);
+    let answer = ask(&manager, &items).expect(200).json();
+    assert_eq!(answer.as_object().unwrap().len(), 1);
+    let codes: Vec<&str> = answer["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "MALFORMED",
+            "VALID",
+            "NOT_FOUND",
+            "VALID",
+            "INSUFFICIENT_SCOPE",
+            "REVOKED",
+            "VALID",
+            "VALID",
+            "VALID",
+            "RATE_LIMITED",
+            "MALFORMED",
+        ]
+    );
+    // The very answer that the question gets alone.
+    assert_eq!(answer["items"][1], instance.verify(&items[1]));
+    assert_eq!(answer["items"][4], json!({"valid": false, "code": "INSUFFICIENT_SCOPE"}));
+    assert_eq!(answer["items"][7]["rate_limit"]["remaining"], 0);
+    let hundred = json!(vec![json!({"token": good}); 100]);
+    let answer = ask(&manager, &hundred).expect(200).json();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 100);
+    // A caller learns nothing of workspaces that it may not ask about, in company neither.
+    let verifier = instance.person("vera", "member", Some("verifier"));
+    let both = json!([{"token": good}, {"token": foreign}, {"token": good}]);
+    let answer = ask(&verifier, &both).expect(200).json();
+    assert_eq!(answer["items"][1], json!({"valid": false, "code": "NOT_FOUND"}));
+    assert_eq!(
+        (&answer["items"][0]["code"], &answer["items"][2]["code"]),
+        (&json!("VALID"), &json!("VALID"))
+    );
+    problem(&ask(&By::Token(good.clone()), &both), 403, "insufficient_scope");
+    problem(&ask(&By::Nobody, &both), 401, "unauthenticated");
+}
+
+#[test]
+fn question_that_cannot_be_read_is_named_and_none_is_answered() {
+    let instance = Instance::start();
+    let mut limited = draft("limited");
+    limited["rate_limit"] = json!({"limit": 1, "window_s": 86_400});
+    let token = instance.mint(WORKSPACE, &limited);
+    let good = json!({"token": token});
+    let send = |body: &Value| {
+        let answer = instance.managing("POST", "/api/v1/verify/batch").json(body).send();
+        rest_support::fields(&problem(&answer, 422, "validation_failed"))
+    };
+    let none = "items: must hold 1 to 100 questions";
+    assert_eq!(send(&json!({"items": []})), [none]);
+    assert_eq!(send(&json!({"items": vec![good.clone(); 101]})), [none]);
+    assert_eq!(send(&json!({})), ["items: is missing"]);
+    assert_eq!(send(&json!({"items": [good, {}]})), ["items[1].token: is missing"]);
+    assert_eq!(
+        send(&json!({"items": [good, [token]]})),
+        ["items[1]: must be an object, not an array"]
+    );
+    assert_eq!(
+        send(&json!({"items": {"token": token}})),
+        ["items: must be an array, not an object"]
+    );
+    let faults = send(&json!({"items": [
+        good, {"token": "x", "ip": "x"}, good, {"token": "x", "scopes": ["B b"], "audience": ""},
+    ]}));
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(fields, ["items[1].ip", "items[3].audience", "items[3].scopes[0]"]);
+    let unknown = send(&json!({"items": [{"token": "x", "scope": "a"}]}));
+    assert!(unknown[0].starts_with("items[0].scope: is not a field"), "{unknown:?}");
+    // Nothing was taken from a limit meanwhile.
+    assert_eq!(instance.verify(&good)["code"], "VALID");
 }

@@ -111,6 +111,8 @@ pub struct SecretFacts {
     pub used: bool,
     /// Whether it was presented after its end before.
     pub reused: bool,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
     /// Its own end, when a newer one replaces it.
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -212,6 +214,13 @@ impl Facts {
         DecisionCode::Valid
     }
 
+    /// Whether the token, or the secret of it that was presented, is gone for good: deleted or past its
+    /// end.
+    pub fn has_ended(&self, now: OffsetDateTime) -> bool {
+        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
+        self.deleted || ended(self.expires_at) || ended(self.secret.expires_at)
+    }
+
     /// Whether a replaced secret was presented after its end while the token itself lives: its
     /// holder missed the rotation, or is somebody else.
     pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
@@ -248,6 +257,7 @@ mod tests {
         current: true,
         used: true,
         reused: false,
+        created_at: NOW,
         expires_at: None,
     };
     const OLDER: SecretFacts = SecretFacts { current: false, expires_at: Some(NOW), ..CURRENT };

@@ -36,8 +36,8 @@ pub enum RateLimitError {
     /// No window that can be counted in.
     #[error("must be 1 to 86,400 seconds")]
     Window,
-    /// Not of the form that [`RateLimit::from_str`] reads.
-    #[error("must be uses in a time, such as 600/60s, 600/1m, 10000/1h or 5/1d")]
+    /// A text that [`RateLimit::from_str`] does not read, or that means no limit that can be had.
+    #[error("must be 1 to 1,000,000 uses in a second to a day, such as 600/60s, 600/1m or 5/1d")]
     Form,
 }
 
@@ -100,16 +100,13 @@ impl FromStr for RateLimit {
             'd' => 86_400,
             _ => return Err(RateLimitError::Form),
         };
-        let digits = |text: &str, fault| {
-            if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(RateLimitError::Form);
-            }
-            // So many digits that they are no number: more than any limit.
-            text.parse::<i64>().map_err(|_| fault)
+        let number = |text: &str| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<i64>().ok().filter(|_| digits).ok_or(RateLimitError::Form)
         };
-        let limit = digits(limit, RateLimitError::Limit)?;
-        let window = digits(&window[..window.len() - unit.len_utf8()], RateLimitError::Window)?;
-        Self::new(limit, window.checked_mul(seconds).ok_or(RateLimitError::Window)?)
+        let window = number(&window[..window.len() - unit.len_utf8()])?.checked_mul(seconds);
+        Self::new(number(limit)?, window.ok_or(RateLimitError::Form)?)
+            .map_err(|_| RateLimitError::Form)
     }
 }
 
@@ -139,26 +136,36 @@ mod tests {
 
     #[test]
     fn what_cannot_be_counted_is_refused_with_its_reason() {
-        for (text, error) in [
-            ("", RateLimitError::Form),
-            ("600", RateLimitError::Form),
-            ("600/60", RateLimitError::Form),
-            ("600/s", RateLimitError::Form),
-            ("/60s", RateLimitError::Form),
-            ("-1/60s", RateLimitError::Form),
-            ("+1/60s", RateLimitError::Form),
-            ("6.5/60s", RateLimitError::Form),
-            ("600/60é", RateLimitError::Form),
-            ("٣/60s", RateLimitError::Form),
-            ("0/60s", RateLimitError::Limit),
-            ("1000001/60s", RateLimitError::Limit),
-            ("99999999999999999999/60s", RateLimitError::Limit),
-            ("1/0s", RateLimitError::Window),
-            ("1/86401s", RateLimitError::Window),
-            ("1/2d", RateLimitError::Window),
-            ("1/9223372036854775807d", RateLimitError::Window),
+        for text in [
+            "",
+            "600",
+            "600/60",
+            "600/s",
+            "/60s",
+            "-1/60s",
+            "+1/60s",
+            "6.5/60s",
+            "600/60é",
+            "٣/60s",
+            "0/60s",
+            "1000001/60s",
+            "99999999999999999999/60s",
+            "1/0s",
+            "1/86401s",
+            "1/2d",
+            "1/9223372036854775807d",
         ] {
-            assert_eq!(text.parse::<RateLimit>(), Err(error), "{text}");
+            assert_eq!(text.parse::<RateLimit>(), Err(RateLimitError::Form), "{text}");
+        }
+        for (limit, window_s, error) in [
+            (0, 60, RateLimitError::Limit),
+            (-1, 60, RateLimitError::Limit),
+            (1_000_001, 60, RateLimitError::Limit),
+            (i64::MAX, 60, RateLimitError::Limit),
+            (1, 0, RateLimitError::Window),
+            (1, 86_401, RateLimitError::Window),
+        ] {
+            assert_eq!(RateLimit::new(limit, window_s), Err(error));
         }
         for json in [
             serde_json::json!({"limit": 0, "window_s": 1}),

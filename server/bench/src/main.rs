@@ -1,101 +1,80 @@
-//! `make bench`: ratios, not seconds.
+//! `make bench` and `make bench-peers`: ratios, not seconds.
 //!
-//! Each server runs on one core and the driver (wrk) on the other, in rounds A B B A, so that a
-//! machine that grows slower in between is unfair to nobody. What is compared with is an axum handler
-//! that answers the same bytes and does nothing. A figure is the median over the rounds of Tessera's
-//! over the other's in the same round.
+//! Servers run on one core and the driver on the other; what is compared is measured in turns. A figure
+//! is the median over the rounds of one side's over the other's in the same round. Each part can be
+//! run alone: `cargo run --release --package bench -- verify`, shortened by `--quick`.
 
-mod driver;
-mod lists;
+mod database;
+mod drive;
+mod fill;
 mod median;
 mod noop;
-mod server;
-mod weight;
+mod parts;
+mod process;
+mod rounds;
+mod tessera;
 
-use std::{error::Error, io::Write};
+use std::{
+    error::Error,
+    io::{StdoutLock, Write},
+};
 
-use driver::{Load, Reading};
-use median::Spread;
-use server::Running;
+use parts::{
+    create, gateways, growth, instructions, lists, memory, peers, uncached, usage, verify, weight,
+};
+use rounds::{Settings, print_machine};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+type Part = fn(Settings, &mut StdoutLock<'static>) -> Outcome<()>;
 
-/// Rounds; each measures both servers once.
-const ROUNDS: usize = 7;
-/// Connections of the driver.
-const CONNECTIONS: [u16; 2] = [1, 32];
+/// The parts by name; those of `make bench` first, then those that only run when they are named.
+const PARTS: [(&str, Part); 11] = [
+    ("weight", |_, out| weight::print(out)),
+    ("verify", |settings, out| verify::print(settings, out)),
+    ("instructions", |settings, out| instructions::print(settings, out)),
+    ("uncached", |settings, out| uncached::print(settings, out)),
+    ("create", |settings, out| create::print(settings, out)),
+    ("usage", |settings, out| usage::print(settings, out)),
+    ("memory", |settings, out| memory::print(settings, out)),
+    ("gateways", |settings, out| gateways::print(settings, out)),
+    ("growth", |settings, out| growth::print(settings, out)),
+    ("lists", |_, out| lists::print(out)),
+    ("peers", |settings, out| peers::print(settings, out)),
+];
+/// Takes long to install: not part of `make bench`.
+const PEERS: &str = "peers";
 
 fn main() -> Outcome<()> {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some("noop") => noop::serve(&arguments.next().unwrap_or_default()),
-        None => run(),
-        Some("lists") => run_lists(&mut std::io::stdout().lock()),
-        Some(other) => Err(format!("unknown argument {other}").into()),
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [noop, answer] = &arguments[..]
+        && noop == "noop"
+    {
+        return noop::serve(answer);
     }
-}
-
-fn run() -> Outcome<()> {
+    let before = arguments.len();
+    arguments.retain(|argument| argument != "--quick");
+    let settings = Settings::new(arguments.len() < before);
+    if let Some(unknown) =
+        arguments.iter().find(|wanted| PARTS.iter().all(|(name, _)| name != wanted))
+    {
+        let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
+        return Err(format!("{unknown} is none of {}", names.join(", ")).into());
+    }
+    // What it starts on no other core stays with it.
+    process::pin(std::process::id(), process::DRIVER)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "Page weight (brotli, first load of the console)")?;
-    weight::print(&mut out)?;
-
-    let tessera = Running::tessera(&[])?;
-    let probe = tessera.prepare()?;
-    let body = tessera.check(&probe)?;
-    let noop = Running::noop(&body)?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "POST /api/v1/verify against an axum handler that answers the same {} bytes",
-        body.len()
-    )?;
-    writeln!(
-        out,
-        "  medians of {ROUNDS} rounds A B B A, least and most in brackets; the database is asked for"
-    )?;
-    writeln!(out, "  the caller's token and for the verified one, each time")?;
-    writeln!(out)?;
-    writeln!(
-        out,
-        "  {:<12} {:<26} {:<26} CPU per request",
-        "connections", "throughput", "p99 latency"
-    )?;
-    for connections in CONNECTIONS {
-        let load = Load { connections, token: &probe.caller, body: &probe.body };
-        load.warm_up(&tessera)?;
-        load.warm_up(&noop)?;
-        let mut rounds: Vec<(Reading, Reading)> = Vec::with_capacity(ROUNDS);
-        for round in 0..ROUNDS {
-            let pair = if round % 2 == 0 {
-                let a = load.measure(&tessera)?;
-                (a, load.measure(&noop)?)
-            } else {
-                let b = load.measure(&noop)?;
-                (load.measure(&tessera)?, b)
-            };
-            rounds.push(pair);
-        }
-        let ratio = |of: fn(&Reading) -> f64| {
-            Spread::of(rounds.iter().map(|(tessera, noop)| of(tessera) / of(noop)).collect())
+    print_machine(settings, &mut out)?;
+    for (name, print) in PARTS {
+        let is_wanted = if arguments.is_empty() {
+            name != PEERS
+        } else {
+            arguments.iter().any(|argument| argument == name)
         };
-        writeln!(
-            out,
-            "  {:<12} {:<26} {:<26} {}",
-            connections,
-            ratio(|reading| reading.per_second).to_string(),
-            ratio(|reading| reading.p99_us).to_string(),
-            ratio(|reading| reading.cpu_us),
-        )?;
+        if is_wanted {
+            writeln!(out)?;
+            print(settings, &mut out)?;
+            out.flush()?;
+        }
     }
-    drop((tessera, noop));
-    writeln!(out)?;
-    run_lists(&mut out)
-}
-
-/// The lists alone: `cargo run --package bench -- lists`.
-fn run_lists(out: &mut impl Write) -> Outcome<()> {
-    // Many pages by one caller are the point here.
-    let tessera = Running::tessera(&["--api-rate-limit", "0"])?;
-    lists::print(&tessera, out)
+    Ok(())
 }

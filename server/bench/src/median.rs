@@ -24,6 +24,12 @@ impl Spread {
     pub(crate) const fn median(&self) -> f64 {
         self.median
     }
+
+    /// With a unit instead of "times", and so many digits behind the point.
+    pub(crate) fn with(&self, unit: &str, digits: usize) -> String {
+        let Self { median, least, most } = self;
+        format!("{median:.digits$} {unit} [{least:.digits$}, {most:.digits$}]")
+    }
 }
 
 impl std::fmt::Display for Spread {

@@ -49,6 +49,8 @@ pub(crate) type Envelope = fn(&Problem) -> (StatusCode, serde_json::Value);
 struct Challenge {
     error: Option<&'static str>,
     scope: Option<String>,
+    /// Whether a token may also come as the password of HTTP Basic (RFC 7617).
+    basic: bool,
 }
 
 impl ApiError {
@@ -65,7 +67,8 @@ impl ApiError {
     /// A credential that cannot be read (RFC 6750 section 3.1, `invalid_request`).
     pub(crate) fn unreadable_credential(detail: &str) -> Self {
         let mut error = Self::new(ProblemCode::MalformedRequest, detail);
-        error.0.challenge = Some(Challenge { error: Some("invalid_request"), scope: None });
+        error.0.challenge =
+            Some(Challenge { error: Some("invalid_request"), ..Challenge::default() });
         error
     }
 
@@ -120,6 +123,14 @@ impl ApiError {
             );
         }
         error
+    }
+
+    /// The same where a token may also come as the password of HTTP Basic.
+    pub(crate) fn or_basic(mut self) -> Self {
+        if let Some(challenge) = &mut self.0.challenge {
+            challenge.basic = true;
+        }
+        self
     }
 
     /// The same problem under another status, for whoever cannot be told its own.
@@ -194,7 +205,7 @@ impl Challenge {
             ProblemCode::MultipleCredentials => Some("invalid_request"),
             _ => return None,
         };
-        Some(Self { error, scope: None })
+        Some(Self { error, ..Self::default() })
     }
 
     fn header(&self) -> Option<HeaderValue> {
@@ -202,6 +213,9 @@ impl Challenge {
         parts.extend(self.error.map(|error| format!("error=\"{error}\"")));
         let scope = self.scope.as_deref().filter(|scope| !scope.is_empty());
         parts.extend(scope.map(|scope| format!("scope=\"{scope}\"")));
+        if self.basic {
+            parts.push("Basic realm=\"tessera\", charset=\"UTF-8\"".to_owned());
+        }
         let text = parts.join(", ");
         HeaderValue::try_from(text).ok()
     }

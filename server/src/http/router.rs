@@ -1,6 +1,8 @@
 //! What is mounted where, and behind which layers.
 //!
-//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`):
+//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`; OAuth's
+//! revocation what the API passes and its introspection what verify passes, but for `origin`, since
+//! cookies are no credential there, and `oauth::speak`):
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
@@ -25,8 +27,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate,
-    rest,
+    AppState, answer, body, docs, forward, headers, health, log, oauth, openapi, origin, problem,
+    rate, rest,
 };
 use crate::{assets, console, metrics, surfaces};
 
@@ -40,6 +42,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let browsers = console
         .merge(api)
         .merge(surfaces::router(&state).with_state(state.clone()))
+        .merge(oauth::router(&state).with_state(state.clone()))
         .merge(assets::router())
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(from_fn_with_state(state.clone(), headers::protect));

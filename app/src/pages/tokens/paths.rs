@@ -99,6 +99,9 @@ impl Paths {
             let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
             push("ip_allow", &ranges.join(", "));
         }
+        if let Some(limit) = token.rate_limit {
+            push("rate_limit", &limit.to_string());
+        }
         link
     }
 }

@@ -51,18 +51,28 @@ pub(crate) async fn insert(
 }
 
 /// All facts about the token that one of these digests belongs to. One query, tombstones included.
-///
-/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
-/// token keeps what its user may grant at present.
 pub(crate) async fn facts(
     connection: &mut PgConnection,
     digests: &[Digest],
 ) -> Result<Option<Facts>, StoreError> {
+    let found = facts_of_all(connection, digests).await?;
+    Ok(found.into_iter().next().map(|(_, facts)| facts))
+}
+
+/// The same for many tokens by one query: each digest that is known, with the facts.
+///
+/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
+/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
+/// token keeps what its user may grant at present.
+pub(crate) async fn facts_of_all(
+    connection: &mut PgConnection,
+    digests: &[Digest],
+) -> Result<Vec<(Vec<u8>, Facts)>, StoreError> {
     let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.bytes.to_vec()).collect();
-    let row = sqlx::query!(
-        r#"SELECT t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
+    let rows = sqlx::query!(
+        r#"SELECT s.digest, t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  s.created_at AS secret_created_at,
                   s.id AS secret_id, s.current AS secret_current,
                   s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
                   u.id AS user_id, u.email, u.name AS user_name,
@@ -103,57 +113,66 @@ pub(crate) async fn facts(
             WHERE s.digest = ANY($1)"#,
         &digests,
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let corrupt = |column| StoreError::corrupt(column, row.id);
-    let scopes: Vec<ScopeName> = parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
-    let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
-    let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
-    grant_parts(&mut granted, &scopes, &patterns, &row.retired);
-    let instance_role: InstanceRole =
-        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?;
-    let role: Option<WorkspaceRole> =
-        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?;
-    let grants = Grants::of(
-        instance_role,
-        role,
-        row.grants
-            .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
-            .transpose()?
-            .as_deref(),
-    );
-    let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
-    let granted = rights.cut(granted);
-    let audiences: Vec<AudienceSlug> =
-        parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
-    let verifies = verifies(instance_role, role, &audiences, &granted);
-    Ok(Some(Facts {
-        token_id: TokenId(row.id),
-        name: row.name,
-        workspace_id: WorkspaceId(row.workspace_id),
-        workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
-        user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
-        user_active: row.user_active,
-        audiences,
-        scopes,
-        granted,
-        enabled: row.enabled,
-        deleted: row.deleted_at.is_some(),
-        not_before: row.not_before,
-        expires_at: row.expires_at,
-        secret: SecretFacts {
-            id: SecretId(row.secret_id),
-            current: row.secret_current,
-            used: row.secret_used,
-            reused: row.secret_reused,
-            expires_at: row.secret_expires_at,
-        },
-        verifies,
-        ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
-        rate_limit: rate_limit(row.rate_limit, row.rate_window_s)
-            .map_err(|()| corrupt("tokens.rate_limit"))?,
-    }))
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let corrupt = |column| StoreError::corrupt(column, row.id);
+        let scopes: Vec<ScopeName> =
+            parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
+        let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
+        let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
+        grant_parts(&mut granted, &scopes, &patterns, &row.retired);
+        let instance_role: InstanceRole =
+            row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?;
+        let role: Option<WorkspaceRole> = row
+            .role
+            .map(|role| role.parse())
+            .transpose()
+            .map_err(|_| corrupt("memberships.role"))?;
+        let grants = Grants::of(
+            instance_role,
+            role,
+            row.grants
+                .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
+                .transpose()?
+                .as_deref(),
+        );
+        let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
+        let granted = rights.cut(granted);
+        let audiences: Vec<AudienceSlug> =
+            parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
+        let verifies = verifies(instance_role, role, &audiences, &granted);
+        let facts = Facts {
+            token_id: TokenId(row.id),
+            name: row.name,
+            workspace_id: WorkspaceId(row.workspace_id),
+            workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
+            user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
+            user_active: row.user_active,
+            audiences,
+            scopes,
+            granted,
+            verifies,
+            enabled: row.enabled,
+            deleted: row.deleted_at.is_some(),
+            not_before: row.not_before,
+            expires_at: row.expires_at,
+            secret: SecretFacts {
+                id: SecretId(row.secret_id),
+                current: row.secret_current,
+                used: row.secret_used,
+                reused: row.secret_reused,
+                created_at: row.secret_created_at,
+                expires_at: row.secret_expires_at,
+            },
+            ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            rate_limit: rate_limit(row.rate_limit, row.rate_window_s)
+                .map_err(|()| corrupt("tokens.rate_limit"))?,
+        };
+        found.push((row.digest, facts));
+    }
+    Ok(found)
 }
 
 /// Whose tokens a token with these scopes may be asked about, given the roles of its user.

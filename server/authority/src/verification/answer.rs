@@ -19,15 +19,28 @@ impl Verification<'_> {
     ) -> Result<Decision, ServiceError> {
         let facts = Arc::clone(looked.known.facts());
         let (code, rate) = self.judge(&facts, demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
+        self.note(ctx, &facts, demand, code, agent).await?;
         Ok(Decision { code, facts: Some(facts), rate, stale: looked.stale })
+    }
+
+    /// Notes the use: at once where it changes something, in memory otherwise.
+    pub(super) async fn note(
+        &self,
+        ctx: &OpContext,
+        facts: &Arc<Facts>,
+        demand: &Demand,
+        code: DecisionCode,
+        agent: Option<&Arc<str>>,
+    ) -> Result<(), ServiceError> {
+        self.follow(ctx, facts, demand, code).await?;
+        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
+        Ok(())
     }
 
     /// The code, and what is left of the token's rate limit. The limit comes last: a use that is
     /// refused for another reason takes nothing from it. Asks nobody and waits for nothing.
     pub(super) fn judge(
-        &self,
+        self,
         facts: &Facts,
         demand: &Demand,
         now: OffsetDateTime,

@@ -312,3 +312,176 @@ impl Lifecycle<Key, Arc<Known>> for Eviction {
         self.0.remove(&known);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use domain::{
+        decision::{SecretFacts, Verifies},
+        ids::{SecretId, UserId, WorkspaceId},
+        token::UserSummary,
+    };
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn facts(token: u128, user: u128) -> Facts {
+        Facts {
+            token_id: TokenId(Uuid::from_u128(token)),
+            name: String::new(),
+            workspace_id: WorkspaceId(Uuid::from_u128(3)),
+            workspace: "workspace-1".parse().unwrap(),
+            user: UserSummary {
+                id: UserId(Uuid::from_u128(user)),
+                email: "a@x".into(),
+                name: "A".into(),
+            },
+            user_active: true,
+            audiences: Vec::new(),
+            scopes: Vec::new(),
+            granted: Vec::new(),
+            enabled: true,
+            deleted: false,
+            not_before: None,
+            expires_at: None,
+            secret: SecretFacts {
+                id: SecretId(Uuid::nil()),
+                current: true,
+                used: true,
+                reused: false,
+                created_at: time::OffsetDateTime::UNIX_EPOCH,
+                expires_at: None,
+            },
+            ip_allow: Vec::new(),
+            verifies: Verifies::Nobody,
+            rate_limit: None,
+        }
+    }
+
+    fn key(number: u32) -> Key {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    fn token(number: u128) -> Subject {
+        Subject::Token(TokenId(Uuid::from_u128(number)))
+    }
+
+    async fn vacancy<'a>(cache: &'a Cache, key: &Key) -> Vacancy<'a> {
+        match cache.find(key, NOW).await {
+            Found::Vacant(vacancy) => vacancy,
+            _ => panic!("the place is taken"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_found_is_kept_until_something_concerns_it() {
+        let cache = Cache::new(100);
+        for (forgotten, concerned) in [
+            (token(1), true),
+            (token(2), false),
+            (Subject::User(UserId(Uuid::from_u128(7))), true),
+            (Subject::Membership(UserId(Uuid::from_u128(8))), false),
+            (Subject::Workspace(Some(WorkspaceId(Uuid::from_u128(3)))), true),
+            (Subject::Workspace(None), true),
+            (Subject::Catalogue(Uuid::nil()), true),
+            (Subject::Unknown, true),
+        ] {
+            if cache.get(&key(1)).is_none() {
+                vacancy(&cache, &key(1)).await.fill(facts(1, 7));
+            }
+            assert!(cache.get(&key(1)).is_some());
+            cache.forget(&[forgotten]);
+            assert_eq!(cache.get(&key(1)).is_none(), concerned, "{forgotten:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_while_it_is_looked_up_is_not_kept() {
+        let cache = Cache::new(100);
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&[token(1)]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_none());
+        // What concerns others is no reason, as long as it can be remembered.
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&vec![token(2); RECENT]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_some());
+        cache.clear();
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&vec![token(2); RECENT + 1]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_none());
+    }
+
+    #[tokio::test]
+    async fn unknown_is_remembered_for_a_moment_and_not_beyond_the_next_token() {
+        let cache = Cache::new(100);
+        vacancy(&cache, &key(1)).await.nothing(NOW);
+        assert!(matches!(cache.find(&key(1), NOW).await, Found::Nothing));
+        assert!(matches!(cache.find(&key(1), NOW + UNKNOWN_FOR).await, Found::Vacant(_)));
+        cache.made();
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.made();
+        looking.nothing(NOW);
+        assert!(matches!(cache.find(&key(1), NOW).await, Found::Vacant(_)));
+    }
+
+    #[tokio::test]
+    async fn all_secrets_of_a_token_are_forgotten_and_what_made_room_is_not_looked_for() {
+        let cache = Cache::new(64);
+        for number in 0..1_000 {
+            vacancy(&cache, &key(number)).await.fill(facts(u128::from(number % 500) + 1, 7));
+        }
+        assert!(cache.len() <= 64);
+        assert_eq!(cache.index.keys().values().map(Vec::len).sum::<usize>(), cache.len());
+        for number in 0..500 {
+            cache.forget(&[token(number + 1)]);
+        }
+        assert_eq!((cache.len(), cache.index.keys().len()), (0, 0));
+    }
+
+    /// Everybody at once: whoever asks after a change was answered gets what is after it.
+    #[test]
+    fn nobody_gets_what_was_before_an_answered_change() {
+        let cache = Cache::new(8);
+        let database: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(0)).collect();
+        // The version of a token stands in its user's number.
+        let ask = |number: u32| {
+            let at = usize::try_from(number).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let known = match cache.find(&key(number), NOW).await {
+                    Found::Known(known) => known,
+                    Found::Vacant(vacancy) => {
+                        let version = database[at].load(Ordering::SeqCst);
+                        thread::yield_now();
+                        vacancy.fill(facts(u128::from(number) + 1, u128::from(version)))
+                    }
+                    Found::Nothing => unreachable!(),
+                };
+                u64::try_from(known.facts().user.id.0.as_u128()).unwrap()
+            })
+        };
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 0..4_000_u32 {
+                        ask(round % 16);
+                    }
+                });
+            }
+            for round in 0..4_000_u32 {
+                let number = round % 16;
+                let at = usize::try_from(number).unwrap();
+                let version = database[at].fetch_add(1, Ordering::SeqCst) + 1;
+                cache.forget(&[token(u128::from(number) + 1)]);
+                assert!(ask(number) >= version, "round {round}");
+            }
+        });
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::decision::DecisionCode;
+use domain::decision::{DecisionCode, Facts};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -82,7 +82,19 @@ impl Verification<'_> {
         }
     }
 
-    async fn load(&self, presented: &str) -> Result<Option<domain::decision::Facts>, ServiceError> {
+    /// The facts as the database has them now, if there is such a token.
+    pub(crate) async fn in_database(
+        &self,
+        presented: &str,
+    ) -> Result<Option<Arc<Facts>>, ServiceError> {
+        let has_form = domain::token_text::check(presented).is_ok();
+        if !has_form && !self.inner.may_be_imported(presented) {
+            return Ok(None);
+        }
+        Ok(self.load(presented).await?.map(Arc::new))
+    }
+
+    async fn load(&self, presented: &str) -> Result<Option<Facts>, ServiceError> {
         let digests = self.inner.keys.digests(presented);
         let mut connection = self.inner.connection().await?;
         Ok(secrets::facts(&mut connection, &digests).await?)

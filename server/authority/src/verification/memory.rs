@@ -59,7 +59,7 @@ impl Verification<'_> {
     ) -> Option<Remembered> {
         let known = self.kept(&key(presented))?;
         let answer = self.remembered(known, demand, at.now)?;
-        self.note(&answer, demand.ip, at.agent, at.now);
+        self.note_remembered(&answer, demand.ip, at.agent, at.now);
         Some(answer)
     }
 
@@ -88,11 +88,11 @@ impl Verification<'_> {
         }
         let answer = self.remembered(known, demand, at.now)?;
         self.inner.usage.note(kept.facts().token_id, DecisionCode::Valid, at.now, at.ip, at.agent);
-        self.note(&answer, demand.ip, None, at.now);
+        self.note_remembered(&answer, demand.ip, None, at.now);
         Some(answer)
     }
 
-    fn kept(&self, key: &Key) -> Option<Arc<Known>> {
+    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Known>> {
         // The clock first: were this process stopped after it, the question came before.
         if !self.inner.replica.lease.is_valid(self.inner.clock.elapsed()) {
             return None;
@@ -115,7 +115,7 @@ impl Verification<'_> {
         Some(Remembered { code, rate, known })
     }
 
-    fn note(
+    fn note_remembered(
         &self,
         answer: &Remembered,
         ip: Option<IpAddr>,

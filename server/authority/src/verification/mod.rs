@@ -12,11 +12,13 @@ mod authenticate;
 mod cache;
 mod decide;
 mod follow;
+mod introspect;
 mod lookup;
 mod memory;
 pub(crate) mod rate;
 mod subject;
 mod verify;
+mod verify_many;
 
 pub use authenticate::Rejection;
 pub(crate) use cache::Cache;
@@ -24,6 +26,7 @@ pub use cache::Known;
 pub use memory::{Presented, Recalled, Remembered};
 pub use rate::RateState;
 pub(crate) use subject::Subject;
+pub use verify_many::QUESTIONS_MAX;
 
 use std::{sync::Arc, time::Duration};
 

@@ -49,7 +49,7 @@ impl Verification<'_> {
     }
 
     /// Refuses callers who may verify nowhere, before anything is looked up for them.
-    async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
+    pub(super) async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Operator => Ok(()),
@@ -77,7 +77,11 @@ impl Verification<'_> {
     }
 
     /// Whether the caller, who may verify somewhere, may verify this token.
-    async fn may_verify_token(&self, ctx: &OpContext, facts: &Facts) -> Result<bool, ServiceError> {
+    pub(super) async fn may_verify_token(
+        &self,
+        ctx: &OpContext,
+        facts: &Facts,
+    ) -> Result<bool, ServiceError> {
         if let Actor::Token(own) = &ctx.actor {
             if own.workspace_id == facts.workspace_id {
                 return Ok(true);

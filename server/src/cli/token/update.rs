@@ -58,6 +58,7 @@ pub(crate) struct Args {
 
 /// What is taken away.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Cleared {
     /// Valid from now on
     #[arg(long)]

@@ -25,7 +25,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, Object},
     idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
@@ -81,7 +81,8 @@ pub(crate) struct NewToken {
     ip_allow: Vec<String>,
     /// How often it may be used; at any rate when absent.
     #[serde(default)]
-    rate_limit: Option<RateLimitBody>,
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Object<RateLimitBody>>,
     /// Whether its secret shall be kept sealed, so that it can be shown again; policy must allow it.
     #[serde(default)]
     recoverable: bool,
@@ -155,7 +156,7 @@ impl NewToken {
             scopes: self.scopes,
             not_before: self.not_before,
             ip_allow: self.ip_allow,
-            rate_limit: self.rate_limit.map(|rate| rate.parse()).transpose(),
+            rate_limit: self.rate_limit.map(|Object(rate)| rate.parse()).transpose(),
             recoverable: self.recoverable.into(),
             tags: self.tags,
             creation_key,

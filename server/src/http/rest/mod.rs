@@ -53,6 +53,7 @@ mod show_workspace;
 mod tagged;
 mod update_token;
 mod verify;
+mod verify_many;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -121,5 +122,7 @@ fn policies() -> OpenApiRouter<AppState> {
 
 /// Asking what a token may do.
 pub(crate) fn asking() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(verify::verify))
+    OpenApiRouter::default()
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify_many::verify_many))
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader, Object},
     problem::ApiError,
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct PatchBody {
     /// How often it may be used; null removes the limit.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimitBody>)]
-    rate_limit: Option<Nullable<RateLimitBody>>,
+    rate_limit: Option<Nullable<Object<RateLimitBody>>>,
     /// All that is noted on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = tags_schema)]
@@ -132,7 +132,7 @@ impl From<PatchBody> for TokenPatch {
             rate_limit: match Nullable::edit(body.rate_limit) {
                 Edit::Keep => Edit::Keep,
                 Edit::Remove => Edit::Remove,
-                Edit::Set(rate) => Edit::Set(rate.parse()),
+                Edit::Set(Object(rate)) => Edit::Set(rate.parse()),
             },
             tags: body.tags,
             enabled: None,

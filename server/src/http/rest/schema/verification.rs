@@ -97,6 +97,11 @@ pub(crate) struct ValidBody {
     /// What is left of its rate limit after this question, on the server that answers; null when it
     /// has none.
     rate_limit: Option<RateStateBody>,
+    /// Only when the database is away and the server answers from memory all the same (setting
+    /// `stale_grace`): for how many seconds it could not be made sure that nothing was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stale_s: Option<u64>,
 }
 
 /// What is left of a token's rate limit.
@@ -136,6 +141,10 @@ pub(crate) struct RefusedBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_s: Option<u32>,
+    /// As for one that is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stale_s: Option<u64>,
 }
 
 /// The answer of a verification.
@@ -153,6 +162,7 @@ impl VerificationBody {
     /// The answer to this decision. Facts are told only with a `VALID` one.
     pub(crate) fn of(decision: &Decision) -> Self {
         let code = decision.code.into();
+        let stale_s = decision.stale.map(|stale| stale.as_secs());
         match &decision.facts {
             Some(facts) if decision.code == DecisionCode::Valid => {
                 Self::Valid(Box::new(ValidBody {
@@ -165,6 +175,7 @@ impl VerificationBody {
                     scopes: texts(facts.granted.iter().cloned()),
                     expires_at: facts.expires_at,
                     rate_limit: decision.rate.map(Into::into),
+                    stale_s,
                 }))
             }
             _ => Self::Refused(RefusedBody {
@@ -172,6 +183,7 @@ impl VerificationBody {
                 code,
                 rate_limit: decision.rate.map(Into::into),
                 retry_after_s: decision.rate.map(|rate| rate.retry_after_s),
+                stale_s,
             }),
         }
     }

@@ -7,12 +7,10 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write},
     net::TcpStream,
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::{Outcome, median::Spread, server::Running};
+use crate::{Outcome, database::Database, drive::now, median::Spread, tessera::Tessera};
 
 const ROUNDS: u32 = 7;
 /// Requests to each workspace in a round.
@@ -74,11 +72,10 @@ const KINDS: [(&str, &str); 43] = [
 ];
 
 /// Fills two workspaces and prints a line for each kind of list.
-pub(crate) fn print(tessera: &Running, out: &mut impl Write) -> Outcome<()> {
-    tessera.administrator()?;
+pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
+    let tessera = Tessera::start(&[])?;
     let database = tessera.database()?;
-    sql(
-        &database,
+    database.sql(
         "INSERT INTO audiences (id, slug, name, created_at, updated_at)
          VALUES (gen_random_uuid(), 'billing', 'Billing', now(), now())",
     )?;
@@ -86,10 +83,10 @@ pub(crate) fn print(tessera: &Running, out: &mut impl Write) -> Outcome<()> {
     for (workspace, count) in [SMALL, LARGE] {
         tessera.workspace(workspace)?;
         let fill = FILL.replace("{workspace}", workspace).replace("{count}", &count.to_string());
-        sql(&database, &format!("BEGIN;{fill};COMMIT;"))?;
+        database.sql(&format!("BEGIN;{fill};COMMIT;"))?;
         tokens.push(tessera.token(workspace, "tessera", "tokens:read")?);
     }
-    sql(&database, "VACUUM ANALYZE")?;
+    database.sql("VACUUM ANALYZE")?;
     writeln!(
         out,
         "GET /api/v1/workspaces/{{ws}}/tokens among {} tokens against {}",
@@ -138,12 +135,12 @@ pub(crate) fn print(tessera: &Running, out: &mut impl Write) -> Outcome<()> {
 }
 
 /// The path of a list, everything in it that depends on the workspace and the hour put in its place.
-fn path(database: &Path, query: &str, workspace: &str, count: u32) -> Outcome<String> {
+fn path(database: &Database, query: &str, workspace: &str, count: u32) -> Outcome<String> {
     let mut path =
         format!("/api/v1/workspaces/{workspace}/tokens?{query}").replace("{w}", workspace);
     if path.contains("{middle}") {
         let sort = query.trim_start_matches("sort=").split('&').next().unwrap_or_default();
-        let begin = sql(database, &middle(workspace, sort, count / 2))?;
+        let begin = database.sql(&middle(workspace, sort, count / 2))?;
         path = path.replace("{middle}", begin.trim());
     }
     for (name, days) in
@@ -152,7 +149,7 @@ fn path(database: &Path, query: &str, workspace: &str, count: u32) -> Outcome<St
         let name = format!("{{{name}}}");
         if path.contains(&name) {
             let day = format!("SELECT (now() AT TIME ZONE 'UTC')::date + {days}");
-            path = path.replace(&name, sql(database, &day)?.trim());
+            path = path.replace(&name, database.sql(&day)?.trim());
         }
     }
     Ok(path)
@@ -182,23 +179,6 @@ fn middle(workspace: &str, sort: &str, rows: u32) -> String {
     )
 }
 
-/// What psql prints of a script; its rows bare.
-fn sql(database: &Path, script: &str) -> Outcome<String> {
-    let mut psql = Command::new("psql")
-        .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"])
-        .args(["--username", "tessera", "--dbname", "tessera", "--host"])
-        .arg(database)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    psql.stdin.take().ok_or("no standard input")?.write_all(script.as_bytes())?;
-    let output = psql.wait_with_output()?;
-    if !output.status.success() {
-        return Err("psql failed".into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
-
 /// A connection that is kept.
 struct Connection {
     stream: BufReader<TcpStream>,
@@ -212,9 +192,8 @@ impl Connection {
     }
 
     /// The time from the request to the last byte of its answer, which must be 200.
-    #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
     fn get(&mut self, path: &str, token: &str) -> Outcome<Duration> {
-        let begin = Instant::now();
+        let begin = now();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
         );

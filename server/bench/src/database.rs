@@ -1,0 +1,109 @@
+//! A server's database: SQL by psql, and pgbench to compare with.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    Outcome,
+    process::{DRIVER, on_core},
+    tessera::Folder,
+};
+
+/// A PostgreSQL on a Unix socket.
+pub(crate) struct Database {
+    folder: PathBuf,
+    pub(crate) pid: u32,
+}
+
+/// Lets Tessera have as many connections to its database as pgbench has, and leaves room for both.
+pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "64"];
+
+/// What pgbench counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PgbenchReport {
+    /// Transactions in a second.
+    pub(crate) per_second: f64,
+    /// The mean time of one, microseconds.
+    pub(crate) mean_us: f64,
+}
+
+impl Database {
+    pub(crate) const fn new(folder: PathBuf, pid: u32) -> Self {
+        Self { folder, pid }
+    }
+
+    /// The folder of its socket.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What psql prints of a script; its rows bare.
+    pub(crate) fn sql(&self, script: &str) -> Outcome<String> {
+        let mut psql = self.client("psql");
+        let mut psql = psql
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--set", "ON_ERROR_STOP=1", "--dbname", "tessera"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        psql.stdin.take().ok_or("no standard input")?.write_all(script.as_bytes())?;
+        let output = psql.wait_with_output()?;
+        if !output.status.success() {
+            return Err("psql failed".into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs a script from the driver's core, prepared, for so many seconds.
+    pub(crate) fn pgbench(
+        &self,
+        script: &str,
+        connections: usize,
+        seconds: f64,
+    ) -> Outcome<PgbenchReport> {
+        let folder = Folder::new()?;
+        let file = folder.0.join("script.sql");
+        std::fs::write(&file, script)?;
+        let output = self
+            .client("pgbench")
+            .args(["--no-vacuum", "--protocol", "prepared", "--jobs", "1"])
+            .args(["--client", &connections.to_string()])
+            // Where a script makes ids, which begin with the time.
+            .arg(format!("--define=n={}", unix_milliseconds()))
+            .arg("--time")
+            .arg(format!("{:.0}", seconds.max(1.0)))
+            .arg("--file")
+            .arg(&file)
+            .arg("tessera")
+            .output()?;
+        let text = String::from_utf8(output.stdout)?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("pgbench failed: {error}").into());
+        }
+        let number = |before: &str| -> Outcome<f64> {
+            let rest = text.lines().find_map(|line| line.strip_prefix(before));
+            let number = rest.and_then(|rest| rest.split_whitespace().next());
+            Ok(number.ok_or_else(|| format!("pgbench printed no {before}"))?.parse()?)
+        };
+        Ok(PgbenchReport {
+            per_second: number("tps = ")?,
+            mean_us: number("latency average = ")? * 1e3,
+        })
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = on_core(DRIVER, program);
+        command.args(["--username", "tessera", "--host"]).arg(&self.folder);
+        command
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "ids that no earlier run has made")]
+fn unix_milliseconds() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+}

@@ -1,0 +1,143 @@
+//! What is sent: one request, with another token each time.
+
+use std::{cell::Cell, fmt::Write as _};
+
+use crate::Outcome;
+
+/// In the text of a request, the place of the token.
+pub(crate) const TOKEN: &str = "{token}";
+
+/// In which order tokens come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// Any, again and again.
+    Random,
+    /// One after the other, so that none is asked for twice before all were.
+    Once,
+}
+
+/// A request and the tokens to put in it.
+pub(crate) struct Requests {
+    /// With the first token in its place.
+    bytes: Vec<u8>,
+    place: usize,
+    tokens: Vec<String>,
+    order: Order,
+    state: Cell<u64>,
+}
+
+impl Requests {
+    /// A request whose path, headers or body hold `{token}`. All tokens must have one length, so that
+    /// all requests have.
+    pub(crate) fn new(
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        tokens: Vec<String>,
+        order: Order,
+    ) -> Outcome<Self> {
+        let first = tokens.first().cloned().unwrap_or_default();
+        if tokens.iter().any(|token| token.len() != first.len()) {
+            return Err("tokens of several lengths".into());
+        }
+        let body_length = body.replace(TOKEN, &first).len();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        for (name, value) in headers {
+            write!(text, "{name}: {value}\r\n")?;
+        }
+        if method != "GET" {
+            write!(text, "Content-Length: {body_length}\r\n")?;
+        }
+        text += "\r\n";
+        text += body;
+        let place = text.find(TOKEN).unwrap_or_default();
+        if text.matches(TOKEN).count() != usize::from(!tokens.is_empty()) {
+            return Err("a request must have one place for its token".into());
+        }
+        let bytes = text.replace(TOKEN, &first).into_bytes();
+        let state = match order {
+            Order::Random => 0x9E37_79B9_7F4A_7C15,
+            Order::Once => 0,
+        };
+        Ok(Self { bytes, place, tokens, order, state: Cell::new(state) })
+    }
+
+    /// The request with its first token.
+    pub(crate) fn first(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same with something else in the token's place.
+    pub(crate) fn with(&self, token: &str) -> Outcome<Vec<u8>> {
+        let mut bytes = self.bytes.clone();
+        bytes
+            .get_mut(self.place..self.place + token.len())
+            .filter(|_| self.tokens.first().is_some_and(|first| first.len() == token.len()))
+            .ok_or("a token of another length")?
+            .copy_from_slice(token.as_bytes());
+        Ok(bytes)
+    }
+
+    /// Whether a token was asked for twice, where each should be once.
+    pub(crate) fn is_repeated(&self) -> bool {
+        matches!(self.order, Order::Once) && self.state.get() > self.tokens.len() as u64
+    }
+
+    /// Makes of one request the next.
+    pub(crate) fn advance(&self, request: &mut [u8]) {
+        if self.tokens.is_empty() {
+            return;
+        }
+        let number = match self.order {
+            Order::Random => random(&self.state),
+            Order::Once => {
+                let number = self.state.get();
+                self.state.set(number.wrapping_add(1));
+                number
+            }
+        };
+        let index = number % self.tokens.len() as u64;
+        let token = &self.tokens[usize::try_from(index).unwrap_or_default()];
+        request[self.place..self.place + token.len()].copy_from_slice(token.as_bytes());
+    }
+}
+
+/// Marsaglia's xorshift: order, not secrecy, is what is needed.
+pub(crate) fn random(state: &Cell<u64>) -> u64 {
+    let mut x = state.get();
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    state.set(x);
+    // The low bits of the state itself are the weaker ones.
+    x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_has_its_length_and_each_token_in_turn() {
+        let tokens = vec!["aa".to_owned(), "bb".to_owned()];
+        let body = "{\"t\":\"{token}\"}";
+        let requests =
+            Requests::new("POST", "/v", &[("A", "b")], body, tokens, Order::Once).unwrap();
+        let mut request = requests.first().to_vec();
+        let text = |request: &[u8]| String::from_utf8(request.to_vec()).unwrap();
+        assert_eq!(
+            text(&request),
+            "POST /v HTTP/1.1\r\nHost: localhost\r\nA: b\r\nContent-Length: 10\r\n\r\n{\"t\":\"aa\"}"
+        );
+        let seen: Vec<_> = (0..2)
+            .map(|_| {
+                requests.advance(&mut request);
+                text(&request).contains("aa")
+            })
+            .collect();
+        assert_ne!(seen[0], seen[1]);
+        assert!(text(&requests.with("zz").unwrap()).ends_with("{\"t\":\"zz\"}"));
+        assert!(requests.with("longer").is_err());
+    }
+}

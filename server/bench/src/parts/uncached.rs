@@ -1,0 +1,103 @@
+//! Verification of tokens that the server has not seen, against pgbench's single-row select.
+
+use std::io::Write;
+
+use super::verify::{check, questions};
+use crate::{
+    Outcome,
+    database::{AS_MANY, Database},
+    drive::{Order, Requests},
+    fill::fill,
+    process::{Cpu, DRIVER, SERVERS, pin},
+    rounds::{Settings, Side, ratio, spread},
+    tessera::Tessera,
+};
+
+const CONNECTIONS: [usize; 3] = [1, 8, 32];
+/// Enough that none is asked about twice.
+const TOKENS: u32 = 600_000;
+/// Rows of pgbench's table, as many as there are secrets.
+const TABLE: &str = "CREATE TABLE bench_digests (digest bytea PRIMARY KEY, token_id uuid NOT NULL);
+     INSERT INTO bench_digests
+     SELECT sha256(int8send(i)), gen_random_uuid() FROM generate_series(1::bigint, {count}) AS i;
+     VACUUM ANALYZE bench_digests;
+     CHECKPOINT";
+const SELECT: &str = "\\set i random(1, {count})
+     SELECT token_id FROM bench_digests WHERE digest = sha256(int8send(:i::bigint));\n";
+
+/// Prints the ratios, for two ways of sharing the cores.
+pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
+    let tessera = Tessera::start(&AS_MANY)?;
+    let database = tessera.database()?;
+    let caller = tessera.token("workspace-1", "tessera", "verify")?;
+    let count = settings.count(TOKENS);
+    let tokens = fill(&tessera, "workspace-1", count)?;
+    database.sql(&TABLE.replace("{count}", &count.to_string()))?;
+    check(&tessera.url, &caller, &tokens[0])?;
+    let requests = questions(&caller, tokens, Order::Once)?;
+    let select = SELECT.replace("{count}", &count.to_string());
+
+    writeln!(
+        out,
+        "POST /api/v1/verify of {count} tokens, each once, against `pgbench -M prepared`"
+    )?;
+    writeln!(out, "selecting one row of as many by digest, in the same PostgreSQL")?;
+    for (layout, core) in [
+        (
+            "the database on one core, its clients (ours with the driver; pgbench) on the other",
+            DRIVER,
+        ),
+        ("our server on the database's core, the driver on the other", SERVERS),
+    ] {
+        pin(tessera.pid, core)?;
+        pin(database.pid, SERVERS)?;
+        writeln!(out)?;
+        writeln!(out, "  {layout}")?;
+        for connections in CONNECTIONS {
+            let side =
+                Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
+            line(settings, side, (&database, &select), connections, out)?;
+        }
+    }
+    note_repeated(&requests, out)
+}
+
+fn line(
+    settings: Settings,
+    side: Side<'_>,
+    (database, select): (&Database, &str),
+    connections: usize,
+    out: &mut impl Write,
+) -> Outcome<()> {
+    side.measure(connections, 0.5, None)?;
+    database.pgbench(select, connections, 1.0)?;
+    // Shorter, for the sake of the number of tokens.
+    let seconds = settings.seconds.min(2.0);
+    let rounds = settings.alternate(
+        || side.measure(connections, seconds, None),
+        || database.pgbench(select, connections, seconds),
+    )?;
+    let throughput = ratio(&rounds, |ours| ours.per_second, |pgbench| pgbench.per_second);
+    let ours = spread(&rounds, |(ours, _)| ours.per_second).median();
+    let theirs = spread(&rounds, |(_, pgbench)| pgbench.per_second).median();
+    write!(
+        out,
+        "  {connections:>4} connections  {throughput}   ours {ours:.0}, its {theirs:.0} a second"
+    )?;
+    if connections == 1 {
+        let more = spread(&rounds, |(ours, pgbench)| 1e6 / ours.per_second - pgbench.mean_us);
+        write!(out, "; {} more", more.with("µs", 0))?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+fn note_repeated(requests: &Requests, out: &mut impl Write) -> Outcome<()> {
+    if requests.is_repeated() {
+        writeln!(
+            out,
+            "  NOTE: some tokens were asked about twice, so that a cache may have helped"
+        )?;
+    }
+    Ok(())
+}

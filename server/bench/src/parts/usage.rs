@@ -1,0 +1,62 @@
+//! What noting the use of tokens costs.
+
+use std::{io::Write, time::Duration};
+
+use super::verify::questions;
+use crate::{
+    Outcome,
+    database::Database,
+    drive::Order,
+    fill::fill,
+    process::Cpu,
+    rounds::{Settings, Side, ratio},
+    tessera::Tessera,
+};
+
+const TOKENS: u32 = 1_000;
+const MINUTES: f64 = 3.0;
+/// Arguments of `serve` that switch it off.
+const OFF: &str = "BENCH_USAGE_OFF";
+
+/// Prints rows written per token and minute and, where it can be switched off, what that saves.
+pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
+    let tessera = Tessera::start(&[])?;
+    let caller = tessera.token("workspace-1", "tessera", "verify")?;
+    let tokens = fill(&tessera, "workspace-1", TOKENS)?;
+    let requests = questions(&caller, tokens, Order::Random)?;
+    let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
+    writeln!(out, "Use of tokens")?;
+    writeln!(out)?;
+
+    if let Ok(arguments) = std::env::var(OFF) {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let off = Tessera::start(&arguments)?;
+        let caller = off.token("workspace-1", "tessera", "verify")?;
+        let requests = questions(&caller, fill(&off, "workspace-1", TOKENS)?, Order::Random)?;
+        let without = Side { url: &off.url, cpu: Cpu::Process(off.pid), requests: &requests };
+        let rounds = settings.compare([side, without], 32, None)?;
+        let throughput = ratio(&rounds, |on| on.per_second, |off| off.per_second);
+        writeln!(out, "  throughput at 32 connections, noted against not noted: {throughput}")?;
+    }
+
+    let database = tessera.database()?;
+    let minutes = if settings.quick { MINUTES / 9.0 } else { MINUTES };
+    side.measure(8, 5.0, None)?;
+    let before = written(&database)?;
+    // At a constant rate, and not as fast as can be: the number of writes is what is looked at.
+    side.measure(8, minutes * 60.0, Some(1_000.0))?;
+    std::thread::sleep(Duration::from_secs(3));
+    let each = (written(&database)? - before) / f64::from(TOKENS) / minutes;
+    writeln!(
+        out,
+        "  rows written per token and minute: {each:.2} ({TOKENS} tokens, each used about once a second, \
+         {minutes:.1} minutes)"
+    )?;
+    Ok(())
+}
+
+/// Rows inserted and updated, in all tables that a verification may lead to.
+fn written(database: &Database) -> Outcome<f64> {
+    let text = database.sql("SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables")?;
+    Ok(text.trim().parse()?)
+}

@@ -1,0 +1,150 @@
+//! Tessera, with a database of its own in a temporary folder.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crate::{
+    Outcome,
+    database::Database,
+    process::{Running, SERVERS, on_core},
+};
+
+/// Measured unless `BENCH_BINARY` names another one.
+const TESSERA: &str = "target/release/tessera";
+const PASSWORD: &str = "a password for a benchmark";
+/// Who owns the tokens of `fill`.
+pub(crate) const PERSON: &str = "bench@example.com";
+
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// A server of the program that is measured.
+pub(crate) struct Tessera {
+    #[expect(dead_code, reason = "stopped when dropped, before its folder is removed")]
+    running: Running,
+    pub(crate) url: String,
+    pub(crate) pid: u32,
+    data: Folder,
+}
+
+/// A folder that is removed in the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    /// A new one.
+    pub(crate) fn new() -> Outcome<Self> {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tessera-bench-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Tessera {
+    /// A new instance with an administrator and the workspace `workspace-1`. What is measured is the
+    /// server, not how many calls it allows.
+    pub(crate) fn start(arguments: &[&str]) -> Outcome<Self> {
+        Self::start_under(&[], arguments)
+    }
+
+    /// The same, run by another program such as valgrind.
+    pub(crate) fn start_under(runner: &[&str], arguments: &[&str]) -> Outcome<Self> {
+        let data = Folder::new()?;
+        let mut command = match runner.split_first() {
+            None => on_core(SERVERS, binary()),
+            Some((runner, options)) => {
+                let mut command = on_core(SERVERS, runner);
+                command.args(options).arg(binary());
+                command
+            }
+        };
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--api-rate-limit", "0", "--data-dir"])
+            .arg(&data.0)
+            // So that gateways' callers are who they say.
+            .args(["--trusted-proxies", "127.0.0.1"])
+            .args(arguments)
+            .stderr(Stdio::null());
+        let (running, url) = Running::listening(command)?;
+        let tessera = Self { pid: running.pid, running, url, data };
+        tessera.administrator()?;
+        Ok(tessera)
+    }
+
+    fn administrator(&self) -> Outcome<()> {
+        let mut admin = self.command(&["admin", "create", "--email", PERSON]);
+        admin.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = admin.spawn()?;
+        child.stdin.take().ok_or("no standard input")?.write_all(PASSWORD.as_bytes())?;
+        if child.wait()?.success() { Ok(()) } else { Err("no administrator could be made".into()) }
+    }
+
+    /// Makes a workspace of this slug.
+    pub(crate) fn workspace(&self, slug: &str) -> Outcome<()> {
+        let arguments = ["workspace", "create", "--slug", slug, "--name", slug];
+        let status =
+            self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        if status.success() { Ok(()) } else { Err("no workspace could be made".into()) }
+    }
+
+    /// A new token's secret; audiences and scopes separated by spaces.
+    pub(crate) fn token(&self, workspace: &str, audiences: &str, scopes: &str) -> Outcome<String> {
+        let arguments = ["token", "create", "--workspace", workspace, "--name", "bench"];
+        let mut command = self.command(&arguments);
+        for audience in audiences.split(' ') {
+            command.args(["--audience", audience]);
+        }
+        for scope in scopes.split(' ') {
+            command.args(["--scope", scope]);
+        }
+        let output = command.output()?;
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("no token could be made: {error}").into());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Its own database.
+    pub(crate) fn database(&self) -> Outcome<Database> {
+        let file = fs::read_to_string(self.data.0.join("postgres/postmaster.pid"))?;
+        // Lines 1 and 5 (PostgreSQL's src/include/utils/pidfile.h).
+        let line = |index| file.lines().nth(index).ok_or("the database does not listen");
+        Ok(Database::new(line(4)?.into(), line(0)?.trim().parse()?))
+    }
+
+    /// The key that digests of secrets are made with.
+    pub(crate) fn pepper(&self) -> Outcome<String> {
+        let keys: toml::Table = fs::read_to_string(self.data.0.join("keys.toml"))?.parse()?;
+        let key = keys
+            .get("pepper")
+            .and_then(|peppers| peppers.get(0))
+            .and_then(|pepper| pepper.get("key"))
+            .and_then(toml::Value::as_str)
+            .ok_or("the keys file has no pepper")?;
+        Ok(key.to_owned())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--data-dir").arg(&self.data.0);
+        command
+    }
+}
+
+/// The program that is measured.
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("BENCH_BINARY").unwrap_or_else(|| TESSERA.into())
+}
