@@ -1,4 +1,5 @@
 //! HTTP/2 without TLS, on both listeners.
+#![allow(clippy::allow_attributes, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod support;
 

@@ -68,9 +68,7 @@ fn Instance(state: InstanceState) -> impl IntoView {
             })}
         </div>
         {move || current.with(about)}
-        <div aria-busy=move || busy.get().then_some("true")>
-            {move || current.with(servers)}
-        </div>
+        {move || current.with(servers)}
     }
 }
 
@@ -88,6 +86,8 @@ fn about(state: &InstanceState) -> impl IntoView + use<> {
     };
     let up = view! { <time datetime=machine(started_at)>{span(now - started_at)}</time> };
     let url = state.public_url.clone();
+    // Without what its packager adds.
+    let database = view.database_version.split(' ').next().unwrap_or_default().to_owned();
     view! {
         <section class="pane" aria-labelledby="instance-title">
             <header class="pane-head">
@@ -97,7 +97,7 @@ fn about(state: &InstanceState) -> impl IntoView + use<> {
                 {fact("Version", view.version.clone().into_any())}
                 {fact("Running for", up.into_any())}
                 {fact("Public URL", view! { <code>{url}</code> }.into_any())}
-                {fact("Database", format!("PostgreSQL {}, reachable", view.database_version).into_any())}
+                {fact("Database", format!("PostgreSQL {database}, reachable").into_any())}
             </dl>
         </section>
     }

@@ -239,7 +239,11 @@ mod tests {
             }
             let mut sorted = times;
             sorted.sort_unstable();
-            let rank = ((sorted.len() as f64 * part).ceil() as usize).max(1);
+            let count = f64::from(u32::try_from(sorted.len()).unwrap());
+            let rank = (1..sorted.len()).find(|rank| {
+                f64::from(u32::try_from(*rank).unwrap()) >= count * part
+            });
+            let rank = rank.unwrap_or(sorted.len());
             let bucket = |us: u64| {
                 BOUNDS_MS.iter().position(|ms| us <= ms * 1_000).unwrap_or(BOUNDS_MS.len() - 1)
             };
