@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(lease.over_for(sent), None);
         lease.renew(sent);
         let end = sent + HELD;
-        assert!(lease.is_valid(end - Duration::from_nanos(1)));
+        assert!(lease.is_valid(end.saturating_sub(Duration::from_nanos(1))));
         assert!(!lease.is_valid(end) && end < sent + LEASE);
         assert_eq!(lease.over_for(end + MARGIN), Some(MARGIN));
         lease.renew(end);
