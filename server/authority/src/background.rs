@@ -20,7 +20,7 @@ impl Authority {
         let mut ticks: u32 = 0;
         loop {
             interval.tick().await;
-            self.flush_usage().await;
+            self.flush_due_usage().await;
             if let Err(error) = self.learn_imports().await {
                 error.log("background");
             }

@@ -1,7 +1,8 @@
 //! The use of tokens, gathered in memory and written in batches: it never slows a verification.
 //!
-//! A token's last use is written once a minute at most; the counts of each hour with every flush.
-//! What was gathered since the last flush is lost when the process is killed; nothing decides on it.
+//! What is known of a token is written once a minute at most, beginning with its first use after a rest: so
+//! a token's last use is seen at once, and one that is used all the time costs two rows a minute, its own and
+//! its count of the hour. What was gathered since is lost when the process is killed; nothing decides on it.
 //! A flush that fails is tried again with the next one. Memory is bounded: beyond [`HELD_MAX`] tokens
 //! between two flushes, the uses of further ones are not noted.
 
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long counts are kept.
 pub(crate) const KEPT: Duration = Duration::days(90);
+/// How long a token's uses are gathered after some were written.
+const WRITTEN_EVERY: std::time::Duration = std::time::Duration::from_mins(1);
 /// Longest name of a program that is kept, in characters.
 const AGENT_MAX: usize = 256;
 /// Most entries that are held in memory.
@@ -56,6 +59,8 @@ struct Gathered {
 #[derive(Debug, Default)]
 pub(crate) struct UsageRecorder {
     gathered: Mutex<Gathered>,
+    /// The tokens that were written of late, and when.
+    written: Mutex<HashMap<TokenId, std::time::Duration>>,
     /// Uses for which there was no room, of earlier flushes.
     dropped: AtomicU64,
 }
@@ -85,13 +90,30 @@ impl UsageRecorder {
         (u64::try_from(waiting).unwrap_or(u64::MAX), dropped)
     }
 
+    /// Takes what is due: the uses of tokens of which nothing was written for a while.
+    fn take_due(&self, now: std::time::Duration) -> Gathered {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|_, at| now.saturating_sub(*at) < WRITTEN_EVERY);
+        let mut due = self.take();
+        let held = Gathered {
+            last: due.last.extract_if(|token, _| written.contains_key(token)).collect(),
+            hours: due.hours.extract_if(|(token, _), _| written.contains_key(token)).collect(),
+            lost: 0,
+        };
+        written.extend(due.last.keys().map(|token| (*token, now)));
+        written.extend(due.hours.keys().map(|(token, _)| (*token, now)));
+        drop(written);
+        self.put_back(held);
+        due
+    }
+
     fn take(&self) -> Gathered {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         self.dropped.fetch_add(gathered.lost, Ordering::Relaxed);
         std::mem::take(&mut gathered)
     }
 
-    /// Takes back what could not be written.
+    /// Takes back what was not written.
     fn put_back(&self, unwritten: Gathered) {
         let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         for (token, last) in unwritten.last {
@@ -157,9 +179,18 @@ impl Gathered {
 }
 
 impl Authority {
-    /// Writes the uses gathered since the last time. What cannot be written is kept for the next.
+    /// Writes all uses that were gathered. What cannot be written is kept for the next time.
     pub async fn flush_usage(&self) {
-        let mut gathered = self.inner.usage.take();
+        self.write_gathered(self.inner.usage.take()).await;
+    }
+
+    /// The same for tokens of which nothing was written in the last minute.
+    pub(crate) async fn flush_due_usage(&self) {
+        let due = self.inner.usage.take_due(self.inner.clock.elapsed());
+        self.write_gathered(due).await;
+    }
+
+    async fn write_gathered(&self, mut gathered: Gathered) {
         if gathered.lost > 0 {
             tracing::warn!(uses = gathered.lost, "uses of too many tokens at once were not noted");
             gathered.lost = 0;
@@ -170,6 +201,7 @@ impl Authority {
         if let Err(error) = self.write_usage(&mut gathered).await {
             let tokens = gathered.hours.len();
             tracing::warn!(%error, tokens, "uses could not be written; they are kept for now");
+            self.inner.usage.written.lock().unwrap_or_else(PoisonError::into_inner).clear();
             self.inner.usage.put_back(gathered);
         }
     }
@@ -221,6 +253,23 @@ mod tests {
         assert_eq!(taken.hours[&hour], Counts { allowed: 3, refused: 1 });
         assert_eq!(taken.last[&token(1)].at, AT, "the latest wins");
         assert!(recorder.take().hours.is_empty());
+    }
+
+    #[test]
+    fn token_is_due_once_a_minute_and_nothing_is_lost() {
+        let recorder = UsageRecorder::default();
+        let at = std::time::Duration::from_secs;
+        let mut written = (0, 0);
+        for second in 0..180 {
+            recorder.note(token(1), DecisionCode::Valid, AT, None, None);
+            let due = recorder.take_due(at(1_000 + second));
+            written.0 += due.hours.len();
+            written.1 += due.hours.values().map(|counts| counts.allowed).sum::<i64>();
+        }
+        assert_eq!(written, (3, 121));
+        let rest = recorder.take();
+        assert_eq!(rest.hours.values().map(|counts| counts.allowed).sum::<i64>(), 59);
+        assert_eq!(rest.last.len(), 1);
     }
 
     #[test]

@@ -359,7 +359,7 @@ async fn member_is_added_changed_and_removed(pool: PgPool) {
             .fetch_one(&world.pool)
             .await
             .unwrap();
-    assert_eq!(revisions, 2);
+    assert_eq!(revisions, 3);
 }
 
 #[sqlx::test(migrations = false)]

@@ -251,6 +251,64 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     assert_eq!(a.decide(rotated.secret.expose()).await, DecisionCode::Expired);
 }
 
+/// Without a lease and without a database nothing passes, unless the operator has chosen so, and is told.
+#[sqlx::test(migrations = false)]
+async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(pool: PgPool) {
+    let keys = keys(&pool).await;
+    for grace in [Duration::ZERO, Duration::from_mins(1)] {
+        let settings = Settings { stale_grace: grace, ..Settings::default() };
+        let mut server = Server::start(&pool, &keys, settings).await;
+        let minted = server
+            .authority
+            .tokens()
+            .create(&server.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+            .await
+            .unwrap();
+        let text = minted.secret.expose();
+        server.remembers(text).await;
+        server.freeze().await;
+        server.authority.close().await;
+        // As long as the lease is valid, the database is not asked for.
+        while server.authority.verification().recall(text).is_some() {
+            assert_eq!(server.decide(text).await, DecisionCode::Valid);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let ctx = server.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
+        let verification = server.authority.verification();
+        let decided = verification.decide(&ctx, text, &Demand::default()).await;
+        if grace.is_zero() {
+            assert!(matches!(decided, Err(authority::ServiceError::Unavailable(_))));
+        } else {
+            let decided = decided.unwrap();
+            assert_eq!(decided.code, DecisionCode::Valid);
+            assert!(decided.stale.is_some());
+        }
+    }
+}
+
+/// What is so already is answered when whoever made it so could be answered, and not before.
+#[sqlx::test(migrations = false)]
+async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let mut a = Server::start(&pool, &keys, Settings::default()).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    let minted = b
+        .authority
+        .tokens()
+        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+        .await
+        .unwrap();
+    let (id, text) = (minted.token.id, minted.secret.expose());
+    a.remembers(text).await;
+    a.freeze().await;
+    // The first one waits for the server that stands still; its caller has gone away by then.
+    let (tokens, ctx) = (b.authority.tokens(), b.operator());
+    let first = tokio::time::timeout(Duration::from_millis(200), tokens.disable(&ctx, id, None));
+    let _ = first.await;
+    tokens.disable(&ctx, id, None).await.unwrap();
+    assert_eq!(a.decide(text).await, DecisionCode::Disabled);
+}
+
 fn maker(scopes: &[&str]) -> authority::TokenDraft {
     let mut draft = draft(scopes);
     draft.user = Some(support::OWNER.into());

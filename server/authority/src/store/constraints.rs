@@ -39,6 +39,8 @@ const WORLD: &str = "
         VALUES ('00000000-0000-0000-0000-000000000000', 0, sha256('m'), sha256('s'), 1);
     INSERT INTO idempotency_keys (key, request, created_at, expires_at)
         VALUES (sha256('k'), sha256('r'), now(), now() + interval '1 day');
+    INSERT INTO replicas (id, name, version, started_at, renewed_at, applied)
+        VALUES (gen_random_uuid(), 'a', '1', now(), now(), 0);
     INSERT INTO usage_hours (token_id, hour) VALUES ('00000000-0000-0000-0000-000000000004', now());
 ";
 
@@ -53,6 +55,13 @@ const VIOLATIONS: &[(&str, &str)] = &[
     (
         "setup_links_pkey",
         "INSERT INTO setup_links (digest, expires_at) VALUES (sha256('b'), now())",
+    ),
+    ("revision_head_pkey", "INSERT INTO revision_head DEFAULT VALUES"),
+    ("revision_head_is_one", "UPDATE revision_head SET singleton = false"),
+    (
+        "replicas_pkey",
+        "INSERT INTO replicas (id, name, version, started_at, renewed_at, applied)
+         SELECT id, name, version, started_at, renewed_at, applied FROM replicas",
     ),
     ("setup_link_is_one", "UPDATE setup_links SET singleton = false"),
     ("setup_digest_length", "UPDATE setup_links SET digest = 'short'"),
