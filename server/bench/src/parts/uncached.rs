@@ -5,7 +5,7 @@ use std::io::Write;
 use super::verify::{check, questions};
 use crate::{
     Outcome,
-    database::{AS_MANY, Database},
+    database::{AS_MANY, Database, Postgres},
     drive::Order,
     fill::fill,
     process::{Cpu, DRIVER, SERVERS, pin},
@@ -30,8 +30,12 @@ const SELECT: &str = "\\set i random(1, {count})
 
 /// Prints the ratios, for two ways of sharing the cores.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    let tessera = Tessera::start(&[AS_MANY, ["--cached-tokens", REMEMBERED]].concat())?;
-    let database = tessera.database()?;
+    let postgres = Postgres::start()?;
+    let [many, number] = AS_MANY;
+    let url = postgres.url();
+    let arguments = ["--database-url", &url, many, number, "--cached-tokens", REMEMBERED];
+    let tessera = Tessera::start(&arguments)?;
+    let database = postgres.database()?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let count = settings.count(TOKENS);
     let tokens = fill(&tessera, "workspace-1", count)?;
@@ -42,9 +46,9 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     writeln!(
         out,
-        "POST /api/v1/verify of {count} tokens, each once, against `pgbench -M prepared`"
+        "POST /api/v1/verify of {count} tokens, of which {REMEMBERED} are remembered, one after the"
     )?;
-    writeln!(out, "selecting one row of as many by digest, in the same PostgreSQL")?;
+    writeln!(out, "other, against `pgbench -M prepared` selecting one row of as many by digest")?;
     for (layout, core) in [
         (
             "the database on one core, its clients (ours with the driver; pgbench) on the other",
