@@ -12,10 +12,10 @@ export SQLX_OFFLINE := true
 # Both sides need the compiler's flags of .cargo/config.toml, which these would replace.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
-.PHONY: help run build dev test fuzz-api drill-races bench bench-peers fmt lint sqlx clean
+.PHONY: help run build dev test fuzz-api drill-races drill-revocation bench bench-peers fmt lint sqlx clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build what is needed, then start Tessera with its own database in ./data
 	@tools/setup.sh postgres
@@ -44,6 +44,10 @@ drill-races: ## Run each race of 64 a thousand times: caps, rotations, repeated 
 	@tools/setup.sh postgres
 	@TESSERA_RACE_ROUNDS=1000 tools/with-postgres.sh cargo test --package authority --package server \
 		--test cap_race --test rotation --test rest_idempotency -- crowd_at_ of_64_ one_request_64_times
+
+drill-revocation: build ## A million verifications of revoked tokens while servers are stopped, cut off and killed
+	@tools/setup.sh postgres
+	@tools/drill.sh long
 
 bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh

@@ -19,7 +19,7 @@ if [ -n "${CI:-}" ]; then
 fi
 
 passed=0 failed=0 number=0
-readonly steps=11
+readonly steps=12
 
 summary() {
     echo
@@ -117,6 +117,7 @@ step "Lints of the browser side (cargo clippy)" clippy_browser
 step "The browser's dependencies (cargo tree)" browser_dependencies
 step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
+step "No stale accept while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
 step "The console's files (target/site)" site
 step "The release binary (target/release/tessera)" release
 step "The API by its own description (generated clients, schemathesis)" tools/api.sh test

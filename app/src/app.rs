@@ -16,6 +16,7 @@ use crate::{
     pages::{
         auth::PageTop,
         frame::FramePage,
+        instance::InstancePage,
         not_found::NotFoundPage,
         overview::OverviewPage,
         settings::SettingsPage,
@@ -42,6 +43,9 @@ pub fn App() -> impl IntoView {
             <Routes fallback=NotFoundPage>
                 <Route path=path!("/setup/:secret") view=SetupPage/>
                 <Route path=path!("/sign-in") view=SignInPage/>
+                <ParentRoute path=path!("/instance") view=FramePage>
+                    <Route path=path!("") view=InstancePage/>
+                </ParentRoute>
                 <ParentRoute path=path!("/workspaces") view=FramePage>
                     <Route path=path!("") view=WorkspacesPage/>
                     <Route path=path!(":workspace") view=OverviewPage/>

@@ -9,6 +9,7 @@
 //! | [`runtime`] | puts keys, database and the core together, for the server and for commands |
 //! | [`serve`] | the server: start, readiness, drain, stop |
 //! | [`http`], [`console`], [`assets`] | what it answers |
+//! | [`metrics`] | what it tells those who watch it |
 //! | [`surfaces`] | what it answers in the words of other products |
 //! | [`telemetry`] | the log |
 //!
@@ -21,6 +22,7 @@ mod config;
 mod console;
 mod data_folder;
 mod http;
+mod metrics;
 mod postgres;
 mod runtime;
 mod serve;

@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use authority::{
-    Actor, Authority, OpContext, ServiceError, Settings, Surface, clock::SystemClock,
+    Actor, Authority, Drill, OpContext, ServiceError, Settings, Surface, clock::SystemClock,
     entropy::SystemEntropy, store,
 };
 use thiserror::Error;
@@ -49,9 +49,23 @@ pub(crate) fn authority(
     keys: &KeysFile,
 ) -> Result<Authority, StartError> {
     let pool = store::connect(url, config.database_max_connections)?;
-    let settings =
-        Settings { session_idle: config.session_idle, session_absolute: config.session_absolute };
+    let settings = Settings {
+        session_idle: config.session_idle,
+        session_absolute: config.session_absolute,
+        cached_tokens: config.cached_tokens,
+        stale_grace: config.stale_grace.unsigned_abs(),
+        drill: drill(),
+    };
     Ok(Authority::new(pool, keys.keys()?, Arc::new(SystemClock), Arc::new(SystemEntropy), settings))
+}
+
+/// What a drill switches off, which a release build cannot.
+fn drill() -> Drill {
+    let set = |name| cfg!(debug_assertions) && std::env::var_os(name).is_some();
+    Drill {
+        without_lease: set("TESSERA_DRILL_WITHOUT_LEASE"),
+        without_notify: set("TESSERA_DRILL_WITHOUT_NOTIFY"),
+    }
 }
 
 /// Opens the keys file. Keys are made only where no database can hold tokens made with others.

@@ -56,12 +56,16 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 61] = [
+const TABLE: [Row; 65] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
     ("get",    "/auth/forward",                               200, "uuuuu|u", ANY,             'f'),
     ("post",   "/api/v1/verify",                              200, "foffo|f", VERIFY,          'f'),
+    ("post",   "/api/v1/verify/batch",                        200, "foffo|f", VERIFY,          'f'),
+    ("post",   "/oauth2/introspect",                          200, "uuuuu|u", VERIFY,          'f'),
+    // As DELETE for other tokens, but see `of_revoking`.
+    ("post",   "/oauth2/revoke",                              200, "nnfno|n", WRITING_TOKENS,  'f'),
     ("get",    "/api/v1/workspaces",                          200, "ooooo|o", ANY,             'f'),
     ("post",   "/api/v1/workspaces",                          201, "fffff|f", NO_SCOPE,        'f'),
     ("get",    "/api/v1/workspaces/{ws}",                     200, "noooo|o", SEEING,          'f'),
@@ -85,6 +89,7 @@ const TABLE: [Row; 61] = [
     ("get",    "/api/v1/workspaces/{ws}/tokens/export",       200, "nfofo|f", READING_TOKENS,  'f'),
     ("get",    "/api/v1/workspaces/{ws}/audit",               200, "nfffo|o", AUDIT,           'f'),
     ("get",    "/api/v1/audit",                               200, "fffff|o", NO_SCOPE,        'f'),
+    ("get",    "/api/v1/instance",                            200, "fffff|f", NO_SCOPE,        'f'),
     ("post",   "/api/v1/audiences",                           201, "fffff|f", NO_SCOPE,        'f'),
     ("get",    "/api/v1/audiences/{slug}",                    200, "ooooo|o", ANY,             'f'),
     ("patch",  "/api/v1/audiences/{slug}",                    200, "fffff|f", NO_SCOPE,        'f'),
@@ -123,6 +128,8 @@ const TABLE: [Row; 61] = [
     ("delete", "/api/v1/self",                                204, "uuuuu|u", ANY,             'f'),
 ];
 
+/// Its form names a token: whoever sends one holds it.
+const REVOKE: &str = "/oauth2/revoke";
 const SESSION: &str = "01980000-0000-7000-8000-000000000001";
 const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
 const WORKSPACE_ROLES: [&str; 5] = ["none", "verifier", "viewer", "member", "admin"];
@@ -197,11 +204,26 @@ fn scopes_of_tessera(instance: &Instance) -> Vec<String> {
 
 /// Whether it matters in which workspace the operation is done.
 fn is_of_workspace(path: &str) -> bool {
-    path.contains("{ws}") || path.contains("tokens/{id}")
+    path.contains("{ws}") || path.contains("tokens/{id}") || path == REVOKE
 }
 
 /// What a cell must answer.
 fn expected(row: &Row, who: &Who, own: bool) -> u16 {
+    of_revoking(row, who, usually_expected(row, who, own))
+}
+
+/// Whoever presents a token may end it, and sessions count for nothing there. Another token is told
+/// nothing of one that it may not see.
+fn of_revoking((_, path, ok, ..): &Row, who: &Who, usually: u16) -> u16 {
+    match who {
+        _ if *path != REVOKE => usually,
+        Who::Nobody | Who::Person(..) => *ok,
+        Who::Token(..) if usually == 404 => *ok,
+        Who::Token(..) => usually,
+    }
+}
+
+fn usually_expected(row: &Row, who: &Who, own: bool) -> u16 {
     let (method, path, ok, people, scopes, other_tokens) = row;
     let status = |letter: char| match letter {
         'o' => *ok,
@@ -260,6 +282,8 @@ struct Victims<'a> {
     /// Workspace and user of the token on the callers' own side, and of the one on the other side.
     holders: [(&'static str, String); 2],
     token: [String; 2],
+    /// Their secrets.
+    secret: [String; 2],
     user: String,
     member: String,
 }
@@ -273,6 +297,7 @@ impl<'a> Victims<'a> {
             number: 0,
             holders,
             token: Default::default(),
+            secret: Default::default(),
             user: String::new(),
             member: String::new(),
         };
@@ -289,9 +314,12 @@ impl<'a> Victims<'a> {
                 "name": "victim", "user": user, "audiences": ["tessera"], "scopes": ["tokens:read"],
             });
             let minted = self.instance.minted(workspace, &body);
-            minted["token"]["id"].as_str().unwrap().to_owned()
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&minted["token"]["id"]), text(&minted["secret"]))
         };
-        self.token = self.holders.each_ref().map(token);
+        let [own, other] = self.holders.each_ref().map(token);
+        self.token = [own.0, other.0];
+        self.secret = [own.1, other.1];
         self.audience();
         self.user = self.service_account("user");
         self.member = self.service_account("member");
@@ -378,6 +406,7 @@ impl<'a> Victims<'a> {
                 json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]})
             }
             ("post", "verify") => json!({"token": self.subject}),
+            ("post", "batch") => json!({"items": [{"token": self.subject}]}),
             ("post", "bulk") => {
                 json!({"action": "disable", "ids": [self.token[usize::from(!own)]]})
             }
@@ -423,6 +452,11 @@ impl<'a> Victims<'a> {
                 .body(row.to_string())
                 .send();
         }
+        if template.starts_with("/oauth2/") {
+            let revoked = &self.secret[usize::from(!own)];
+            let token = if *template == REVOKE { revoked } else { &self.subject };
+            return request.form(&[("token", token)]).send();
+        }
         match self.body(method, template, own) {
             Some(body) => request.json(&body).send(),
             None => request.send(),
@@ -433,7 +467,7 @@ impl<'a> Victims<'a> {
 /// Whether what the operation is about is not what it was before, once it succeeded.
 fn changes((method, template, ..): &Row) -> bool {
     let makes = template.ends_with('s') && !template.ends_with("tokens");
-    let ends = ["expire", "disable", "bulk", "rotate"];
+    let ends = ["expire", "disable", "bulk", "rotate", "revoke"];
     *method == "delete"
         || (*method == "post" && (makes || ends.iter().any(|end| template.ends_with(end))))
 }

@@ -160,3 +160,38 @@ fn address_comes_from_a_trusted_gateway_only() {
     let token = body(&plain);
     assert_eq!(ask(&plain, &token, "203.0.113.9"), 403);
 }
+
+#[test]
+fn token_beyond_its_limit_is_429_or_403_and_is_told_when_to_come_back() {
+    let instance = Instance::start();
+    let mut body = draft("limited");
+    body["rate_limit"] = json!({"limit": 2, "window_s": 86_400});
+    let token = instance.mint(WORKSPACE, &body);
+    for left in ["\"token\";r=1;t=43200", "\"token\";r=0;t=86400"] {
+        // A refusal takes nothing.
+        let refused = ask(&instance, &token, "/auth/forward?scope=teams:read").expect(403);
+        assert_eq!(refused.header("ratelimit"), None);
+        let answer = ask(&instance, &token, QUERY).expect(200);
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"token\";q=2;w=86400"));
+        let told = answer.header("ratelimit").unwrap();
+        assert_eq!(&told[..12], &left[..12], "{told}");
+    }
+    for (query, status) in [("", 429), ("&rate_limited=429", 429), ("&rate_limited=403", 403)] {
+        let answer = ask(&instance, &token, &format!("{QUERY}{query}"));
+        let problem = problem(&answer, status, "rate_limited");
+        assert_eq!(answer.header("x-tessera-code"), Some("RATE_LIMITED"));
+        assert_eq!(answer.header("www-authenticate"), None);
+        assert_eq!(answer.header("ratelimit-policy"), Some("\"token\";q=2;w=86400"));
+        let wait = answer.header("retry-after").unwrap();
+        assert_eq!(problem["retry_after_s"].to_string(), wait);
+        assert_eq!(answer.header("ratelimit"), Some(&*format!("\"token\";r=0;t={wait}")));
+    }
+    // Whatever else is wrong is told first, and with its own status.
+    let other = ask(&instance, &token, "/auth/forward?audience=tessera&rate_limited=403");
+    assert_eq!(other.header("x-tessera-code"), Some("AUDIENCE_MISMATCH"));
+    assert_eq!(other.status, 401);
+    let unlimited = instance.mint(WORKSPACE, &draft("unlimited"));
+    assert_eq!(ask(&instance, &unlimited, QUERY).expect(200).header("ratelimit-policy"), None);
+    let wrong = ask(&instance, &token, &format!("{QUERY}&rate_limited=200"));
+    problem(&wrong, 400, "malformed_request");
+}

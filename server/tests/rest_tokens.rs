@@ -73,6 +73,7 @@ fn token_object_has_exactly_the_documented_fields() {
       "not_before",
       "num",
       "older_hint",
+      "rate_limit",
       "recoverable",
       "reused_at",
       "rotated_at",

@@ -34,7 +34,7 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
         json!({
             "valid": true, "code": "VALID", "token_id": id(&minted), "workspace": WORKSPACE,
             "user": minted["token"]["user"], "audiences": ["default"],
-            "scopes": answer["scopes"], "expires_at": null,
+            "scopes": answer["scopes"], "expires_at": null, "rate_limit": null,
         })
     );
     let mut scopes: Vec<&str> =
@@ -135,4 +135,193 @@ fn caller_learns_nothing_of_workspaces_that_it_may_not_ask_about() {
     let plain = By::Token(instance.mint(WORKSPACE, &draft("plain")));
     problem(&ask(&plain, &foreign), 403, "insufficient_scope");
     problem(&ask(&By::Nobody, &foreign), 401, "unauthenticated");
+}
+
+#[test]
+fn token_beyond_its_limit_is_rate_limited_everywhere_and_its_limit_can_be_changed() {
+    let instance = Instance::start();
+    let body = json!({
+        "name": "limited", "audiences": ["default", "tessera"], "scopes": ["rivers:run", "verify"],
+        "rate_limit": {"limit": 2, "window_s": 86_400},
+    });
+    let minted = instance.minted(WORKSPACE, &body);
+    assert_eq!(minted["token"]["rate_limit"], body["rate_limit"]);
+    let question = json!({"token": secret(&minted), "audience": "default"});
+    let state = |remaining: i64, reset_s: i64| json!({"limit": 2, "window_s": 86_400, "remaining": remaining, "reset_s": reset_s});
+    assert_eq!(instance.verify(&question)["rate_limit"], state(1, 43_200));
+    // What is refused for another reason takes nothing.
+    let wrong = json!({"token": secret(&minted), "audience": "nowhere"});
+    assert_eq!(instance.verify(&wrong), json!({"valid": false, "code": "AUDIENCE_MISMATCH"}));
+    assert_eq!(instance.verify(&question)["rate_limit"]["remaining"], 0);
+    let mut refused = instance.verify(&question);
+    // A moment has passed since the first question.
+    for (value, most) in [
+        (refused["retry_after_s"].take(), 43_200),
+        (refused["rate_limit"]["reset_s"].take(), 86_400),
+    ] {
+        assert!((most - 100..=most).contains(&value.as_i64().unwrap()), "{value}");
+    }
+    assert_eq!(
+        refused,
+        json!({
+            "valid": false, "code": "RATE_LIMITED", "retry_after_s": null,
+            "rate_limit": {"limit": 2, "window_s": 86_400, "remaining": 0, "reset_s": null},
+        })
+    );
+    // As a caller's own credential.
+    let own = By::Token(secret(&minted).to_owned());
+    for (method, path) in [("GET", "/api/v1/self"), ("POST", "/api/v1/verify")] {
+        let answer = instance.request(&own, method, path).json(&question).send();
+        let problem = problem(&answer, 429, "rate_limited");
+        let wait = answer.header("retry-after").unwrap();
+        assert_eq!(problem["retry_after_s"].to_string(), wait);
+        assert!((43_100..=43_200).contains(&wait.parse::<i64>().unwrap()), "{wait}");
+    }
+    let path = format!("/api/v1/tokens/{}", id(&minted));
+    let change =
+        |limit: Value| instance.managing("PATCH", &path).json(&json!({"rate_limit": limit})).send();
+    let wider = json!({"limit": 1_000_000, "window_s": 1});
+    assert_eq!(change(wider.clone()).expect(200).json()["rate_limit"], wider);
+    assert_eq!(instance.verify(&question)["code"], "VALID");
+    assert_eq!(change(Value::Null).expect(200).json()["rate_limit"], Value::Null);
+    assert_eq!(instance.verify(&question)["rate_limit"], Value::Null);
+    for (limit, fault) in [
+        (json!({"limit": 0, "window_s": 60}), "rate_limit.limit: must be 1 to 1,000,000"),
+        (json!({"limit": 1_000_001, "window_s": 60}), "rate_limit.limit: must be 1 to 1,000,000"),
+        (json!({"limit": 1, "window_s": 0}), "rate_limit.window_s: must be 1 to 86,400 seconds"),
+        (
+            json!({"limit": 1, "window_s": 86_401}),
+            "rate_limit.window_s: must be 1 to 86,400 seconds",
+        ),
+    ] {
+        let problem = problem(&change(limit.clone()), 422, "validation_failed");
+        assert_eq!(rest_support::fields(&problem), [fault]);
+        let mut draft = draft("refused");
+        draft["rate_limit"] = limit;
+        let answer = problem_of_create(&instance, &draft);
+        assert_eq!(rest_support::fields(&answer), [fault]);
+    }
+    for limit in [
+        json!(600),
+        json!("600/60s"),
+        json!({}),
+        json!({"limit": 1}),
+        json!({"limit": 1.5, "window_s": 1}),
+        json!({"limit": 1, "window_s": 1, "burst": 1}),
+    ] {
+        problem(&change(limit), 422, "validation_failed");
+    }
+}
+
+#[track_caller]
+fn problem_of_create(instance: &Instance, draft: &Value) -> Value {
+    problem(&instance.create(draft), 422, "validation_failed")
+}
+
+#[test]
+fn many_questions_are_answered_in_their_order_as_each_alone() {
+    let instance = Instance::start();
+    let ask = |by: &By, items: &Value| {
+        let body = json!({"items": items});
+        instance.request(by, "POST", "/api/v1/verify/batch").json(&body).send()
+    };
+    let manager = By::Token(instance.manager.clone());
+    let good = instance.mint(WORKSPACE, &draft("good"));
+    let mut limited = draft("limited");
+    limited["rate_limit"] = json!({"limit": 2, "window_s": 86_400});
+    let limited = instance.mint(WORKSPACE, &limited);
+    let deleted = instance.minted(WORKSPACE, &draft("deleted"));
+    instance.managing("DELETE", &format!("/api/v1/tokens/{}", id(&deleted))).send().expect(204);
+    let foreign = instance.mint(OTHER, &draft("foreign"));
+    let unknown = domain::token_text::compose("tsr", "000000000000000000000000000000");
+    let items = json!([
+        {"token": "XYZ"},
+        {"token": good, "audience": "default", "scopes": ["rivers:run"]},
+        {"token": unknown},
+        {"token": limited},
+        {"token": good, "audience": "default", "scopes": ["rivers:read"]},
+        {"token": secret(&deleted)},
+        {"token": foreign},
+        {"token": limited},
+        {"token": good, "audience": "default", "scopes": ["rivers:run"]},
+        {"token": limited},
+        {"token": ""},
+    ]);
+    let answer = ask(&manager, &items).expect(200).json();
+    assert_eq!(answer.as_object().unwrap().len(), 1);
+    let codes: Vec<&str> = answer["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            "MALFORMED",
+            "VALID",
+            "NOT_FOUND",
+            "VALID",
+            "INSUFFICIENT_SCOPE",
+            "REVOKED",
+            "VALID",
+            "VALID",
+            "VALID",
+            "RATE_LIMITED",
+            "MALFORMED",
+        ]
+    );
+    // The very answer that the question gets alone.
+    assert_eq!(answer["items"][1], instance.verify(&items[1]));
+    assert_eq!(answer["items"][4], json!({"valid": false, "code": "INSUFFICIENT_SCOPE"}));
+    assert_eq!(answer["items"][7]["rate_limit"]["remaining"], 0);
+    let hundred = json!(vec![json!({"token": good}); 100]);
+    let answer = ask(&manager, &hundred).expect(200).json();
+    assert_eq!(answer["items"].as_array().unwrap().len(), 100);
+    // A caller learns nothing of workspaces that it may not ask about, in company neither.
+    let verifier = instance.person("vera", "member", Some("verifier"));
+    let both = json!([{"token": good}, {"token": foreign}, {"token": good}]);
+    let answer = ask(&verifier, &both).expect(200).json();
+    assert_eq!(answer["items"][1], json!({"valid": false, "code": "NOT_FOUND"}));
+    assert_eq!(
+        (&answer["items"][0]["code"], &answer["items"][2]["code"]),
+        (&json!("VALID"), &json!("VALID"))
+    );
+    problem(&ask(&By::Token(good.clone()), &both), 403, "insufficient_scope");
+    problem(&ask(&By::Nobody, &both), 401, "unauthenticated");
+}
+
+#[test]
+fn question_that_cannot_be_read_is_named_and_none_is_answered() {
+    let instance = Instance::start();
+    let mut limited = draft("limited");
+    limited["rate_limit"] = json!({"limit": 1, "window_s": 86_400});
+    let token = instance.mint(WORKSPACE, &limited);
+    let good = json!({"token": token});
+    let send = |body: &Value| {
+        let answer = instance.managing("POST", "/api/v1/verify/batch").json(body).send();
+        rest_support::fields(&problem(&answer, 422, "validation_failed"))
+    };
+    let none = "items: must hold 1 to 100 questions";
+    assert_eq!(send(&json!({"items": []})), [none]);
+    assert_eq!(send(&json!({"items": vec![good.clone(); 101]})), [none]);
+    assert_eq!(send(&json!({})), ["items: is missing"]);
+    assert_eq!(send(&json!({"items": [good, {}]})), ["items[1].token: is missing"]);
+    assert_eq!(
+        send(&json!({"items": [good, [token]]})),
+        ["items[1]: must be an object, not an array"]
+    );
+    assert_eq!(
+        send(&json!({"items": {"token": token}})),
+        ["items: must be an array, not an object"]
+    );
+    let faults = send(&json!({"items": [
+        good, {"token": "x", "ip": "x"}, good, {"token": "x", "scopes": ["B b"], "audience": ""},
+    ]}));
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(fields, ["items[1].ip", "items[3].audience", "items[3].scopes[0]"]);
+    let unknown = send(&json!({"items": [{"token": "x", "scope": "a"}]}));
+    assert!(unknown[0].starts_with("items[0].scope: is not a field"), "{unknown:?}");
+    // Nothing was taken from a limit meanwhile.
+    assert_eq!(instance.verify(&good)["code"], "VALID");
 }

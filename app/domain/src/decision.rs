@@ -10,6 +10,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
     token::UserSummary,
 };
 
@@ -39,9 +40,28 @@ pub enum DecisionCode {
     IpDenied,
     /// The user that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but has been used as often as it may be for now. Not decided by
+    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    RateLimited,
 }
 
 impl DecisionCode {
+    /// Every code, in the order of their declaration.
+    pub const ALL: [Self; 12] = [
+        Self::Valid,
+        Self::NotFound,
+        Self::Malformed,
+        Self::Disabled,
+        Self::Expired,
+        Self::Revoked,
+        Self::NotYetValid,
+        Self::AudienceMismatch,
+        Self::InsufficientScope,
+        Self::IpDenied,
+        Self::OwnerDisabled,
+        Self::RateLimited,
+    ];
+
     /// The code as the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,6 +76,7 @@ impl DecisionCode {
             Self::InsufficientScope => "INSUFFICIENT_SCOPE",
             Self::IpDenied => "IP_DENIED",
             Self::OwnerDisabled => "OWNER_DISABLED",
+            Self::RateLimited => "RATE_LIMITED",
         }
     }
 
@@ -90,8 +111,21 @@ pub struct SecretFacts {
     pub used: bool,
     /// Whether it was presented after its end before.
     pub reused: bool,
+    /// When it was made.
+    pub created_at: OffsetDateTime,
     /// Its own end, when a newer one replaces it.
     pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Whose tokens a token may be asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifies {
+    /// Nobody's.
+    Nobody,
+    /// Those of its own workspace.
+    Workspace,
+    /// Everybody's: it acts as an administrator of the instance.
+    Instance,
 }
 
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
@@ -129,6 +163,10 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// Whose tokens it may be asked about.
+    pub verifies: Verifies,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
@@ -176,6 +214,13 @@ impl Facts {
         DecisionCode::Valid
     }
 
+    /// Whether the token, or the secret of it that was presented, is gone for good: deleted or past its
+    /// end.
+    pub fn has_ended(&self, now: OffsetDateTime) -> bool {
+        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
+        self.deleted || ended(self.expires_at) || ended(self.secret.expires_at)
+    }
+
     /// Whether a replaced secret was presented after its end while the token itself lives: its
     /// holder missed the rotation, or is somebody else.
     pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
@@ -212,6 +257,7 @@ mod tests {
         current: true,
         used: true,
         reused: false,
+        created_at: NOW,
         expires_at: None,
     };
     const OLDER: SecretFacts = SecretFacts { current: false, expires_at: Some(NOW), ..CURRENT };
@@ -233,6 +279,8 @@ mod tests {
             expires_at: None,
             secret: CURRENT,
             ip_allow: vec![],
+            verifies: Verifies::Nobody,
+            rate_limit: None,
         }
     }
 
@@ -241,6 +289,28 @@ mod tests {
             audience: Some(audience.parse().unwrap()),
             scopes: vec![scope.parse().unwrap()],
             ..Demand::default()
+        }
+    }
+
+    #[test]
+    fn all_has_every_code_at_its_place() {
+        for (place, code) in DecisionCode::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, place, "{code:?}");
+        }
+        // Of a code that is added, the compiler says so here: it belongs into `ALL`, too.
+        match DecisionCode::Valid {
+            DecisionCode::Valid
+            | DecisionCode::NotFound
+            | DecisionCode::Malformed
+            | DecisionCode::Disabled
+            | DecisionCode::Expired
+            | DecisionCode::Revoked
+            | DecisionCode::NotYetValid
+            | DecisionCode::AudienceMismatch
+            | DecisionCode::InsufficientScope
+            | DecisionCode::IpDenied
+            | DecisionCode::OwnerDisabled
+            | DecisionCode::RateLimited => {}
         }
     }
 

@@ -24,6 +24,8 @@ pub mod policy;
 pub mod policy_view;
 pub mod preset;
 pub mod problem;
+pub mod rate_limit;
+pub mod replica;
 pub mod roles;
 pub mod rotation;
 pub mod scope_pattern;

@@ -11,6 +11,7 @@ use crate::{
     catalogue::ScopeName,
     ids::{TokenId, UserId},
     names::{AudienceSlug, Description, Slug},
+    rate_limit::RateLimit,
     tags::Tags,
 };
 
@@ -127,6 +128,8 @@ pub struct Token {
     pub expires_at: Option<OffsetDateTime>,
     /// Addresses from which it may be used; empty is from anywhere.
     pub ip_allow: Vec<IpNet>,
+    /// How often it may be used; at any rate when there is none.
+    pub rate_limit: Option<RateLimit>,
     /// What people and programs noted on it.
     pub tags: Tags,
     /// The end of the secret that a rotation replaced, while that one still works.

@@ -68,7 +68,7 @@ pub struct TokenQuery {
     pub state: Option<TokenState>,
     /// Only those whose name, hint or user contains this, without regard to case.
     pub q: String,
-    /// Only those that were not used since this moment, or never.
+    /// Only those that were made before this moment and not used since.
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub unused_since: Option<OffsetDateTime>,
     /// Only those that were never used.

@@ -70,6 +70,8 @@ pub enum Glyph {
     Eye,
     /// Enable.
     Play,
+    /// A server.
+    Server,
 }
 
 impl Glyph {
@@ -133,6 +135,9 @@ impl Glyph {
             }
             Self::Play => {
                 r#"<circle cx="8" cy="8" r="6.25"/><path d="m6.75 5.75 3.75 2.25-3.75 2.25z"/>"#
+            }
+            Self::Server => {
+                r#"<rect x="2.25" y="2.5" width="11.5" height="4.5" rx="1"/><rect x="2.25" y="9" width="11.5" height="4.5" rx="1"/><path d="M4.75 4.75h.01M4.75 11.25h.01"/>"#
             }
             Self::External => r#"<path d="M6.5 3.5h-4v10h10v-4M9.5 2.5h4v4M13.25 2.75 7.5 8.5"/>"#,
         }

@@ -5,6 +5,7 @@
 //! `request::signed_in`.
 
 pub mod frame;
+pub mod instance;
 #[cfg_attr(feature = "ssr", expect(clippy::unused_async, reason = "server functions are async"))]
 pub mod notice;
 pub mod overview;

@@ -4,12 +4,16 @@ use crate::{components::breadcrumbs::Crumb, fns::frame::Frame};
 
 /// The workspace in a path, as the path writes it.
 pub fn workspace_of(path: &str) -> Option<String> {
-    segments(path).nth(1).map(decoded)
+    let mut parts = segments(path);
+    (parts.next() == Some("workspaces")).then(|| parts.next().map(decoded)).flatten()
 }
 
 /// The way to a path.
 pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
     let mut parts = segments(path);
+    if path.trim_end_matches('/') == "/instance" {
+        return vec![link("Workspaces", "/workspaces".to_owned()), here("Instance")];
+    }
     if parts.next() != Some("workspaces") {
         return vec![here("Not found")];
     }
@@ -94,6 +98,7 @@ mod tests {
                 "Workspaces > w > Settings > API Tokens > Delete",
             ),
             ("/workspaces/w/nowhere", "Workspaces > w > Not found"),
+            ("/instance", "Workspaces > Instance"),
             ("/nowhere", "Not found"),
             ("/", "Not found"),
         ] {
@@ -111,6 +116,7 @@ mod tests {
     #[test]
     fn workspace_is_the_second_segment() {
         assert_eq!(workspace_of("/workspaces"), None);
+        assert_eq!(workspace_of("/instance/x"), None);
         assert_eq!(workspace_of("/workspaces/a%40b/settings").as_deref(), Some("a@b"));
     }
 }

@@ -7,6 +7,7 @@ pub mod crumbs;
 pub mod failed;
 pub mod first_steps;
 pub mod frame;
+pub mod instance;
 #[cfg(feature = "ssr")]
 pub mod kept;
 pub mod not_found;

@@ -25,7 +25,7 @@ pub fn Sidebar(
             view! {
                 <div class="sidebar" id="navigation" popover="auto">
                     <Switcher cards=frame.workspaces.clone() slug=slug.clone()/>
-                    <Links slug path/>
+                    <Links slug path manages=frame.visitor.is_instance_admin()/>
                 </div>
             }
         }))
@@ -76,7 +76,12 @@ fn Switcher(cards: Vec<WorkspaceCard>, slug: String) -> impl IntoView {
 }
 
 #[component]
-fn Links(slug: String, path: Memo<String>) -> impl IntoView {
+fn Links(
+    slug: String,
+    path: Memo<String>,
+    /// Whether the visitor manages the instance.
+    manages: bool,
+) -> impl IntoView {
     let home = format!("/workspaces/{slug}");
     let settings = format!("{home}/settings");
     let tokens = format!("{settings}/tokens");
@@ -92,6 +97,9 @@ fn Links(slug: String, path: Memo<String>) -> impl IntoView {
                 </li>
             </ul>
             <ul class="nav-list nav-end">
+                {manages.then(|| view! {
+                    <li><NavLink href="/instance".to_owned() glyph=Glyph::Server name="Instance" path/></li>
+                })}
                 <li>
                     <NavLink href=settings glyph=Glyph::Settings name="Settings" path/>
                     <ul class="nav-sub">

@@ -80,7 +80,10 @@ impl OpContext {
     }
 
     /// Refuses callers that Tessera does not know.
-    pub(crate) const fn authenticated(&self) -> Result<(), ServiceError> {
+    ///
+    /// # Errors
+    /// `Unauthenticated`.
+    pub const fn authenticated(&self) -> Result<(), ServiceError> {
         match self.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             _ => Ok(()),

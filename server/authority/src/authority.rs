@@ -10,15 +10,18 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, Idempotency, Policies, ServiceError, Sessions, Setup, Tokens, Transfer,
-    Users, Verification, Workspaces, audit,
+    AuditLog, Catalogues, Idempotency, Policies, Replicas, ServiceError, Sessions, Setup, Tokens,
+    Transfer, Users, Verification, Workspaces, audit,
     clock::Clock,
     context::{Actor, OpContext, Surface},
+    counters::Counters,
     entropy::{self, Entropy},
     keys::Keys,
     password::PasswordVault,
+    replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
+    verification::{Cache, rate::TokenRates},
 };
 
 /// What an operator may set.
@@ -28,11 +31,33 @@ pub struct Settings {
     pub session_idle: Duration,
     /// A session ends after this long, used or not.
     pub session_absolute: Duration,
+    /// How many tokens' facts are kept in memory at most.
+    pub cached_tokens: usize,
+    /// For how long verifications may still be answered from memory when the database is away and the
+    /// lease is over: then what was revoked elsewhere may pass.
+    pub stale_grace: std::time::Duration,
+    /// What a drill switches off, to see that it is noticed.
+    pub drill: Drill,
+}
+
+/// Mechanisms that can be switched off, by drills alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drill {
+    /// The lease counts as valid for ever.
+    pub without_lease: bool,
+    /// Notifications are not heard.
+    pub without_notify: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { session_idle: Duration::hours(2), session_absolute: Duration::hours(12) }
+        Self {
+            session_idle: Duration::hours(2),
+            session_absolute: Duration::hours(12),
+            cached_tokens: 100_000,
+            stale_grace: std::time::Duration::ZERO,
+            drill: Drill::default(),
+        }
     }
 }
 
@@ -50,8 +75,12 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
+    pub(crate) rates: TokenRates,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
+    pub(crate) cache: Cache,
+    pub(crate) replica: Replica,
+    pub(crate) counters: Counters,
 }
 
 impl std::fmt::Debug for Authority {
@@ -65,8 +94,8 @@ impl Inner {
         Ok(self.pool.acquire().await?)
     }
 
-    pub(crate) async fn begin(&self) -> Result<sqlx::Transaction<'static, Postgres>, ServiceError> {
-        Ok(self.pool.begin().await?)
+    pub(crate) async fn begin(&self) -> Result<Transaction<'_>, ServiceError> {
+        Transaction::begin(self).await
     }
 
     pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
@@ -85,9 +114,28 @@ impl Authority {
     ) -> Self {
         let passwords = PasswordVault::new(entropy.as_ref());
         let usage = UsageRecorder::default();
+        let rates = TokenRates::default();
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
-        let inner = Inner { pool, keys, clock, entropy, settings, passwords, usage, imports };
+        let cache = Cache::new(settings.cached_tokens);
+        let started_at = clock.now();
+        let id = entropy::uuid(entropy.as_ref(), started_at);
+        let replica = Replica::new(id, started_at, settings.drill.without_lease);
+        let counters = Counters::default();
+        let inner = Inner {
+            pool,
+            keys,
+            clock,
+            entropy,
+            settings,
+            passwords,
+            usage,
+            rates,
+            imports,
+            cache,
+            replica,
+            counters,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -99,9 +147,7 @@ impl Authority {
         request_id: String,
         client_ip: Option<IpAddr>,
     ) -> OpContext {
-        // The database keeps microseconds: what is compared with it must not have more.
-        let now = self.inner.clock.now();
-        let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
+        let now = self.now();
         let keys = Arc::clone(&self.inner.keys);
         OpContext {
             actor,
@@ -113,6 +159,13 @@ impl Authority {
             now,
             keys,
         }
+    }
+
+    /// This moment.
+    pub fn now(&self) -> OffsetDateTime {
+        // The database keeps microseconds: what is compared with it must not have more.
+        let now = self.inner.clock.now();
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }
 
     /// A new request id.
@@ -221,6 +274,16 @@ impl Authority {
     /// Tokens from and for other systems.
     pub fn transfer(&self) -> Transfer<'_> {
         Transfer { inner: &self.inner }
+    }
+
+    /// The servers of this instance.
+    pub fn replicas(&self) -> Replicas<'_> {
+        Replicas { inner: &self.inner }
+    }
+
+    /// What this server has counted since it started.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
     }
 
     /// The audit log.

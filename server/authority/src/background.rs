@@ -9,6 +9,8 @@ use crate::{Authority, ServiceError, store, usage};
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Flushes between two clean-ups: ten minutes.
 const CLEAN_EVERY: u32 = 300;
+/// How long revisions are kept that every replica has applied: for people who look into them.
+const REVISIONS_KEPT: time::Duration = time::Duration::DAY;
 
 impl Authority {
     /// Runs until dropped. A server spawns it once.
@@ -40,6 +42,7 @@ impl Authority {
         store::throttles::delete_ended(&mut connection, now).await?;
         store::idempotency::delete_ended(&mut connection, now).await?;
         store::usage::delete_before(&mut connection, now - usage::KEPT).await?;
+        store::revisions::delete_before(&mut connection, now - REVISIONS_KEPT).await?;
         Ok(())
     }
 }

@@ -53,6 +53,8 @@ pub enum Surface {
     Cli,
     /// `/auth/forward`.
     Forward,
+    /// `/oauth2`: introspection and revocation.
+    OAuth2,
     /// The dialect of Devo.
     Devo,
     /// The dialect of Kriten.
@@ -69,6 +71,7 @@ impl Surface {
             Self::Rest => "rest",
             Self::Cli => "cli",
             Self::Forward => "forward",
+            Self::OAuth2 => "oauth2",
             Self::Devo => "devo",
             Self::Kriten => "kriten",
             Self::RobustIntelligence => "robust_intelligence",

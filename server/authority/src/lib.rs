@@ -19,12 +19,15 @@ mod background;
 mod catalogues;
 pub mod clock;
 pub mod context;
+mod counters;
 pub mod entropy;
 mod error;
 mod idempotency;
 pub mod keys;
+mod observe;
 mod password;
 mod policies;
+mod replicas;
 pub mod secret;
 mod sessions;
 mod setup;
@@ -40,16 +43,19 @@ pub use audit::{
     AuditLog, AuditPage, AuditQuery, AuditRecord, AuditScope, ChainReport, Damage, EXPORT_PAGE,
     KnownHead,
 };
-pub use authority::{Authority, Settings};
+pub use authority::{Authority, Drill, Settings};
 pub use catalogues::{
     AudienceChange, Catalogues, LoadOptions, NewAudience, NewScope, Retired, ScopeChange,
     file as catalogue_file, openapi,
 };
 pub use context::{Actor, OpContext, Surface};
+pub use counters::{Counters, Histogram, Snapshot};
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
+pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
+pub use replicas::{LEASE, Replicas};
 pub use sessions::{Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
@@ -58,7 +64,10 @@ pub use tokens::{
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
-pub use verification::{Decision, Rejection, Verification};
+pub use verification::{
+    Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection, Remembered,
+    Verification,
+};
 pub use workspaces::{
     ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
 };

@@ -8,7 +8,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use domain::{decision::DecisionCode, ids::TokenId, usage::hour_of};
@@ -53,6 +56,8 @@ struct Gathered {
 #[derive(Debug, Default)]
 pub(crate) struct UsageRecorder {
     gathered: Mutex<Gathered>,
+    /// Uses for which there was no room, of earlier flushes.
+    dropped: AtomicU64,
 }
 
 impl UsageRecorder {
@@ -72,8 +77,18 @@ impl UsageRecorder {
         gathered.add(token, last, Some((hour_of(at), counts)));
     }
 
+    /// Tokens that wait to be written, and the uses for which there never was room.
+    pub(crate) fn state(&self) -> (u64, u64) {
+        let gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = gathered.hours.len().max(gathered.last.len());
+        let dropped = self.dropped.load(Ordering::Relaxed) + gathered.lost;
+        (u64::try_from(waiting).unwrap_or(u64::MAX), dropped)
+    }
+
     fn take(&self) -> Gathered {
-        std::mem::take(&mut self.gathered.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        self.dropped.fetch_add(gathered.lost, Ordering::Relaxed);
+        std::mem::take(&mut gathered)
     }
 
     /// Takes back what could not be written.
@@ -215,9 +230,13 @@ mod tests {
             recorder.note(token(number), DecisionCode::Valid, AT, None, None);
         }
         recorder.note(token(0), DecisionCode::Valid, AT, None, None);
+        let (waiting, dropped) = recorder.state();
+        assert_eq!(waiting, u64::try_from(HELD_MAX).unwrap());
+        assert!(dropped > 0);
         let taken = recorder.take();
         assert_eq!((taken.last.len(), taken.hours.len()), (HELD_MAX, HELD_MAX));
         assert!(taken.lost > 0);
+        assert_eq!(recorder.state(), (0, dropped), "what was lost stays counted");
         assert_eq!(taken.hours[&(token(0), hour_of(AT))].allowed, 2);
     }
 

@@ -126,7 +126,7 @@ async fn filters_find_what_they_say(pool: PgPool) {
     assert_eq!(of(TokenQuery { never_used: true, ..by_name() }).await, ["never"]);
     assert_eq!(of(TokenQuery { unused_since: Some(now), ..by_name() }).await, ["never", "old"]);
     let first_use = Some(support::START);
-    assert_eq!(of(TokenQuery { unused_since: first_use, ..by_name() }).await, ["never"]);
+    assert_eq!(of(TokenQuery { unused_since: first_use, ..by_name() }).await, [""; 0]);
     let soon = Some(support::START + Duration::days(10));
     assert_eq!(of(TokenQuery { expires_before: soon, ..by_name() }).await, [""; 0]);
     let soon = soon.map(|soon| soon + Duration::SECOND);
@@ -151,6 +151,12 @@ async fn filters_find_what_they_say(pool: PgPool) {
         }
     }
     assert_eq!(seen, ["never", "old", "used"]);
+    let later = world.owner().await;
+    world
+        .mint(&later, "workspace-1", TokenDraft { name: "new".into(), ..draft(&["rivers:read"]) })
+        .await;
+    // What was made then or later had no chance to be used before.
+    assert_eq!(of(TokenQuery { unused_since: Some(now), ..by_name() }).await, ["never", "old"]);
 }
 
 /// The list's own statements, as they are checked, with the order that tells them apart.
@@ -184,7 +190,7 @@ async fn crowd(world: &World) {
                     CASE WHEN n % 2000 = 0 THEN NULL ELSE timestamptz '2026-01-01' + n * interval '1 second' END,
                     timestamptz '2027-01-01' + n * interval '1 minute',
                     n % 3000 <> 1, CASE WHEN n % 3000 = 2 THEN timestamptz '2026-06-01' END,
-                    timestamptz '2026-01-01' + n * interval '1 second', now()
+                    timestamptz '2025-01-01' + n * interval '1 second', now()
                FROM workspaces w, generate_series(1, 20000) n WHERE w.slug = 'workspace-1'",
         )
         .await;
@@ -299,7 +305,7 @@ async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
         let names: Vec<String> =
             page.unwrap().items.iter().map(|token| token.name.clone()).collect();
         let expected: Vec<String> = sqlx::query_scalar(
-            "SELECT name FROM tokens WHERE COALESCE(last_used_at, '-infinity') < $1
+            "SELECT name FROM tokens WHERE COALESCE(last_used_at, '-infinity') < $1 AND created_at < $1
               ORDER BY created_at DESC, id DESC LIMIT $2",
         )
         .bind(before)
@@ -322,4 +328,41 @@ async fn filter_finds_the_same_whether_few_or_many_fit(pool: PgPool) {
     let query = TokenQuery { expires_before: ended, ..TokenQuery::default() };
     let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await.unwrap();
     assert!(page.items.is_empty());
+}
+
+/// A search finds the same by trigrams, where few tokens have the text, and by reading on, where many
+/// have it or the database has no trigrams.
+#[sqlx::test(migrations = false)]
+async fn search_finds_the_same_with_trigrams_and_without(pool: PgPool) {
+    let world = World::founded(pool).await;
+    crowd(&world).await;
+    let owner = world.owner().await;
+    for extension in [true, false] {
+        if !extension {
+            world.execute("DROP EXTENSION pg_trgm CASCADE").await;
+        }
+        for (q, found) in [
+            ("TOKEN 1999", 11),
+            ("oken", 20_000),
+            ("bot17@", 100),
+            ("o%en", 0),
+            ("no such text", 0),
+        ] {
+            let query = TokenQuery { q: q.into(), limit: 200, ..TokenQuery::default() };
+            let page = world.authority.tokens().list(&owner, &slug("workspace-1"), &query).await;
+            let names: Vec<String> =
+                page.unwrap().items.iter().map(|token| token.name.clone()).collect();
+            let expected: Vec<String> = sqlx::query_scalar(
+                "SELECT t.name FROM tokens t JOIN users u ON u.id = t.user_id
+                  WHERE strpos(lower(concat_ws(chr(10), t.name, u.email)), lower($1)) > 0
+                  ORDER BY t.created_at DESC, t.id DESC",
+            )
+            .bind(q)
+            .fetch_all(&world.pool)
+            .await
+            .unwrap();
+            assert_eq!(expected.len(), found, "{q}");
+            assert_eq!(names, expected[..found.min(200)], "{q}, trigrams: {extension}");
+        }
+    }
 }

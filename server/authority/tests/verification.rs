@@ -115,7 +115,8 @@ async fn credential_that_is_not_valid_says_why(pool: PgPool) {
     world.authority.tokens().delete(&ada, minted.token.id, None).await.unwrap();
     let ctx = world.anonymous();
     let outcome = world.authority.verification().authenticate(&ctx, minted.secret.expose()).await;
-    assert!(matches!(outcome, Err(Rejection::Refused(DecisionCode::Revoked))));
+    let Err(Rejection::Refused(decision)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(decision.code, DecisionCode::Revoked);
 }
 
 #[sqlx::test(migrations = false)]

@@ -42,6 +42,12 @@ pub(super) struct ServerFlags {
     /// The address to listen on [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// A Unix socket to listen on as well, for programs on this machine
+    #[arg(long, value_name = "PATH")]
+    listen_unix: Option<String>,
+    /// The address of GET /metrics, for Prometheus; whoever reaches it reads it [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics_listen: Option<String>,
     #[arg(
         long,
         value_name = "URL",
@@ -58,6 +64,13 @@ pub(super) struct ServerFlags {
     /// or none [default: all]
     #[arg(long, value_name = "PRODUCT,…")]
     surfaces: Option<String>,
+    /// Tokens whose facts are kept in memory at most [default: 100000]
+    #[arg(long, value_name = "NUMBER")]
+    cached_tokens: Option<String>,
+    /// How much longer than a lease verifications are answered from memory when the database is away;
+    /// what was revoked elsewhere may pass then [default: 0s]
+    #[arg(long, value_name = "TIME")]
+    stale_grace: Option<String>,
     /// A session unused for so long is over [default: 2h]
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
@@ -80,9 +93,13 @@ impl Flags {
             (Setting::Log, &self.log),
             (Setting::LogFormat, &self.log_format),
             (Setting::Listen, &server.listen),
+            (Setting::ListenUnix, &server.listen_unix),
+            (Setting::MetricsListen, &server.metrics_listen),
             (Setting::PublicUrl, &server.public_url),
             (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::Surfaces, &server.surfaces),
+            (Setting::CachedTokens, &server.cached_tokens),
+            (Setting::StaleGrace, &server.stale_grace),
             (Setting::SessionIdle, &server.session_idle),
             (Setting::SessionAbsolute, &server.session_absolute),
             (Setting::DatabaseMaxConnections, &server.database_max_connections),

@@ -17,6 +17,7 @@ mod config;
 mod doctor;
 mod failure;
 mod flags;
+mod instance;
 mod member;
 mod migrate;
 mod openapi;
@@ -71,6 +72,9 @@ enum Command {
     /// Make, list and delete audiences: the APIs that tokens can be made for
     #[command(subcommand)]
     Audience(audience::Command),
+    /// Show what runs: the database, and the servers
+    #[command(subcommand)]
+    Instance(instance::Command),
     /// Add, list, change and remove members of workspaces
     #[command(subcommand)]
     Member(member::Command),
@@ -120,6 +124,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(command) => asking(flags, |config| token::run(command, config)),
         Command::Workspace(command) => asking(flags, |config| workspace::run(command, config)),
         Command::Audience(command) => asking(flags, |config| audience::run(command, config)),
+        Command::Instance(command) => asking(flags, |config| instance::run(command, config)),
         Command::Member(command) => asking(flags, |config| member::run(command, config)),
         Command::User(command) => asking(flags, |config| user::run(command, config)),
         Command::Session(command) => asking(flags, |config| sessions::run(command, config)),

@@ -19,6 +19,8 @@ const CONFIG_VARIABLE: &str = "TESSERA_CONFIG";
 /// The variable by which the documentation's commands name a running server; no setting either, and
 /// it may stand beside those of the command line.
 const URL_VARIABLE: &str = "TESSERA_URL";
+/// Variables that switch a mechanism off in a drill. A release build does not know them.
+const DRILL_PREFIX: &str = "TESSERA_DRILL_";
 const FILE_IN_DATA_DIR: &str = "tessera.toml";
 
 /// A value before it is read.
@@ -242,7 +244,8 @@ fn environment(
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
         // An empty variable is how compose files and units say "not set".
-        if value.is_empty() || name == URL_VARIABLE {
+        let drill = cfg!(debug_assertions) && name.starts_with(DRILL_PREFIX);
+        if value.is_empty() || name == URL_VARIABLE || drill {
             continue;
         }
         if name == CONFIG_VARIABLE {

@@ -45,6 +45,10 @@ pub(crate) const SYSTEM_DATA_DIR: &str = "/var/lib/tessera";
 pub(crate) struct Config {
     /// The address that the server listens on; after [`Config::bound`] the one that it got.
     pub(crate) listen: SocketAddr,
+    /// The Unix socket that it listens on as well; absolute.
+    pub(crate) listen_unix: Option<PathBuf>,
+    /// The address of the metrics' own listener.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// The folder of the embedded database and the keys; absolute.
     pub(crate) data_dir: PathBuf,
     /// The database to use instead of the embedded one.
@@ -57,6 +61,10 @@ pub(crate) struct Config {
     pub(crate) public_url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Tokens whose facts are kept in memory at most.
+    pub(crate) cached_tokens: usize,
+    /// For how long they may still be used when the database is away and the lease is over.
+    pub(crate) stale_grace: Duration,
     /// A session that was not used for so long is over.
     pub(crate) session_idle: Duration,
     /// A session is over after so long, used or not.
@@ -82,6 +90,11 @@ impl Config {
         let listen = layers.parse(Setting::Listen, values::listen)?;
         let config = Self {
             listen,
+            listen_unix: match layers.given(Setting::ListenUnix) {
+                Some(_) => Some(socket_path(&layers)?),
+                None => None,
+            },
+            metrics_listen: layers.parse_optional(Setting::MetricsListen, values::listen)?,
             database_url: layers.parse_optional(Setting::DatabaseUrl, values::database_url)?,
             database_max_connections: layers
                 .parse(Setting::DatabaseMaxConnections, values::max_connections)?,
@@ -98,6 +111,8 @@ impl Config {
                 let named = layers.parse_list(Setting::Surfaces, values::dialect)?;
                 named.into_iter().flatten().collect()
             },
+            cached_tokens: layers.parse(Setting::CachedTokens, values::cached_tokens)?,
+            stale_grace: layers.parse(Setting::StaleGrace, values::duration_or_none)?,
             session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
             session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,
             postgres_bin_dir: match layers.given(Setting::PostgresBinDir) {
@@ -134,6 +149,12 @@ impl Config {
         self.public_url.origin().ascii_serialization()
     }
 
+    /// What this server is called among others.
+    pub(crate) fn replica_name(&self) -> String {
+        let machine = rustix::system::uname();
+        format!("{}, {}", machine.nodename().to_string_lossy(), self.listen)
+    }
+
     /// Where the value of a setting came from.
     pub(crate) fn source(&self, setting: Setting) -> Source {
         self.layers.source(setting)
@@ -143,6 +164,12 @@ impl Config {
     pub(crate) fn file(&self) -> Option<&Path> {
         self.layers.file()
     }
+}
+
+fn socket_path(layers: &Layers) -> Result<PathBuf, ConfigError> {
+    let path = layers.path(Setting::ListenUnix)?;
+    values::socket_path(&path).map_err(|reason| layers.error(Setting::ListenUnix, reason))?;
+    Ok(path)
 }
 
 /// An address that a browser on this machine can open.

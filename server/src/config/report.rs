@@ -33,6 +33,8 @@ pub(crate) fn effective(config: &Config) -> Vec<Effective> {
 fn value(config: &Config, setting: Setting) -> Option<String> {
     Some(match setting {
         Setting::Listen => config.listen.to_string(),
+        Setting::ListenUnix => config.listen_unix.as_ref()?.display().to_string(),
+        Setting::MetricsListen => config.metrics_listen?.to_string(),
         Setting::DataDir => config.data_dir.display().to_string(),
         Setting::DatabaseUrl => config.database_url.as_ref()?.redacted(),
         Setting::DatabaseMaxConnections => config.database_max_connections.to_string(),
@@ -46,6 +48,9 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
             config.surfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
         Setting::ApiRateLimit => config.api_rate_limit.to_string(),
+        Setting::CachedTokens => config.cached_tokens.to_string(),
+        Setting::StaleGrace if config.stale_grace.is_zero() => "0s".to_owned(),
+        Setting::StaleGrace => duration_text(config.stale_grace),
         Setting::SessionIdle => duration_text(config.session_idle),
         Setting::SessionAbsolute => duration_text(config.session_absolute),
         Setting::PostgresBinDir => config.postgres_bin_dir.as_ref()?.display().to_string(),

@@ -5,6 +5,10 @@
 pub(crate) enum Setting {
     /// The address to listen on.
     Listen,
+    /// The Unix socket to listen on as well.
+    ListenUnix,
+    /// The address of the metrics' listener.
+    MetricsListen,
     /// The data folder.
     DataDir,
     /// The database's URL.
@@ -25,6 +29,10 @@ pub(crate) enum Setting {
     SessionIdle,
     /// Longest life of a session.
     SessionAbsolute,
+    /// How many tokens are kept in memory.
+    CachedTokens,
+    /// How long memory counts without the database.
+    StaleGrace,
     /// The folder of PostgreSQL's programs.
     PostgresBinDir,
     /// The filter of the log.
@@ -46,8 +54,10 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Listen,
+        Self::ListenUnix,
+        Self::MetricsListen,
         Self::PublicUrl,
         Self::TrustedProxies,
         Self::DataDir,
@@ -57,6 +67,8 @@ impl Setting {
         Self::PostgresBinDir,
         Self::ApiRateLimit,
         Self::Surfaces,
+        Self::CachedTokens,
+        Self::StaleGrace,
         Self::SessionIdle,
         Self::SessionAbsolute,
         Self::Log,
@@ -66,6 +78,12 @@ impl Setting {
     const fn row(self) -> Row {
         match self {
             Self::Listen => row("listen", Some("127.0.0.1:3000"), "address and port to listen on"),
+            Self::ListenUnix => {
+                row("listen_unix", None, "Unix socket to listen on as well, for programs beside it")
+            }
+            Self::MetricsListen => {
+                row("metrics_listen", None, "address and port of GET /metrics, for Prometheus")
+            }
             Self::DataDir => {
                 row("data_dir", Some("data"), "folder of the embedded database and the keys")
             }
@@ -105,6 +123,16 @@ impl Setting {
             Self::SessionAbsolute => {
                 row("session_absolute", Some("12h"), "a session is over after so long")
             }
+            Self::CachedTokens => row(
+                "cached_tokens",
+                Some("100000"),
+                "tokens whose facts are kept in memory at most",
+            ),
+            Self::StaleGrace => row(
+                "stale_grace",
+                Some("0s"),
+                "how much longer than a lease verifications answer from memory when the database is away; what was revoked may pass then",
+            ),
             Self::PostgresBinDir => row(
                 "postgres_bin_dir",
                 None,

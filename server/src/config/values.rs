@@ -3,6 +3,8 @@
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    os::unix::{ffi::OsStrExt as _, net::SocketAddr as UnixAddr},
+    path::Path,
     str::FromStr,
 };
 
@@ -16,6 +18,7 @@ use crate::surfaces::{Dialect, UnknownDialect};
 
 /// Ten years: what is longer is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;
+const MAX_CACHED: usize = 10_000_000;
 const MAX_RATE: u32 = 1_000_000;
 const MAX_CONNECTIONS: u32 = 1_000;
 
@@ -118,11 +121,38 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3000 or [::]:3000")
 }
 
+/// Checks that a socket can have this absolute path: the system has room for few bytes (`sun_path`,
+/// 108 on Linux, 104 elsewhere, with a NUL at the end).
+pub(crate) fn socket_path(path: &Path) -> Result<(), String> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.contains(&0) {
+        return Err("must not hold a NUL".to_owned());
+    }
+    if path.file_name().is_none() {
+        return Err("must be the path of a file, such as /run/tessera/tessera.sock".to_owned());
+    }
+    UnixAddr::from_pathname(path).map(drop).map_err(|_| {
+        format!(
+            "must be shorter: {} has {} bytes, and the path of a socket 107 at most",
+            path.display(),
+            bytes.len()
+        )
+    })
+}
+
 /// Reads a number of connections.
 pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {
         Ok(number) if (1..=MAX_CONNECTIONS).contains(&number) => Ok(number),
         _ => Err("must be a number from 1 to 1000"),
+    }
+}
+
+/// Reads a number of tokens.
+pub(crate) fn cached_tokens(text: &str) -> Result<usize, &'static str> {
+    match text.trim().parse() {
+        Ok(number) if (1..=MAX_CACHED).contains(&number) => Ok(number),
+        _ => Err("must be a number from 1 to 10000000"),
     }
 }
 
@@ -180,6 +210,11 @@ pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
 }
 
 /// Reads `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`.
+pub(crate) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
+    if matches!(text.trim(), "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
+}
+
+/// Reads a time that is longer than nothing.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "must be a time such as 30m, 12h or 30d";
     let mut seconds: i64 = 0;
@@ -244,6 +279,19 @@ mod tests {
         assert_eq!(listen("[::1]:3000").unwrap().to_string(), "[::1]:3000");
         for bad in ["", "3000", ":3000", "example.com:80", "127.0.0.1", "127.0.0.1:65536"] {
             assert!(listen(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn socket_path_has_room_for_107_bytes() {
+        let path = |bytes: usize| format!("/{}", "s".repeat(bytes - 1));
+        assert_eq!(socket_path(Path::new("/run/tessera.sock")), Ok(()));
+        assert_eq!(socket_path(Path::new(&path(100))), Ok(()));
+        let refused = socket_path(Path::new(&path(108))).unwrap_err();
+        assert!(refused.starts_with("must be shorter: /sss"), "{refused}");
+        assert!(refused.contains("108 bytes"), "{refused}");
+        for bad in ["/a\0b", "/", "/run/.."] {
+            assert!(socket_path(Path::new(bad)).is_err(), "{bad:?}");
         }
     }
 
@@ -313,8 +361,9 @@ mod tests {
         fn parsers_never_panic(text in any::<String>()) {
             let _ = listen(&text);
             let _ = network(&text);
-            let _ = duration(&text);
+            let _ = (duration(&text), duration_or_none(&text), cached_tokens(&text));
             let _ = public_url(&text);
+            let _ = socket_path(Path::new(&text));
             let _ = log_filter(&text);
             let _ = (max_connections(&text), rate_limit(&text));
             if let Ok(url) = database_url(&text) {

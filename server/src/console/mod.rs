@@ -50,6 +50,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/sign-in", get(page::sign_in).post(sign_in::sign_in))
         .route("/sign-out", post(sign_out::sign_out))
         .route("/theme", post(theme::theme))
+        .route("/instance", get(page::signed_in))
         .route("/workspaces", get(page::signed_in))
         .route("/workspaces/{workspace}", get(page::signed_in))
         .route("/workspaces/{workspace}/settings", get(page::signed_in))

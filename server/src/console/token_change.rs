@@ -1,14 +1,14 @@
 //! Forms about one token that lead back to the list: edit, enable, disable, end the older secret.
 
 use app::{next::escape, notice::Notice};
-use authority::{ServiceError, TokenPatch};
+use authority::{Edit, ServiceError, TokenPatch};
 use axum::response::Response;
 use domain::{ids::TokenId, token::Token};
 
 use super::{
     form::Form,
     post::{Done, Post},
-    token_create::end,
+    token_create::{end, rate_limit},
 };
 use crate::http::extract::ApiPath;
 
@@ -102,6 +102,12 @@ fn patch(form: &Form) -> TokenPatch {
         description: Some(form.text("description")),
         expiry: (!matches!(form.one("expires"), "" | "keep")).then(|| end(form)),
         ip_allow: Some(form.list("ip_allow")),
+        rate_limit: match form.all("rate_limit").next().map(rate_limit) {
+            None => Edit::Keep,
+            Some(Ok(None)) => Edit::Remove,
+            Some(Ok(Some(limit))) => Edit::Set(Ok(limit)),
+            Some(Err(error)) => Edit::Set(Err(error)),
+        },
         scopes: Some(form.all("scope").map(str::to_owned).collect()),
         ..TokenPatch::default()
     }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use domain::{
     expiry::{self, ExpiryChoice, ExpiryError},
     names::Slug,
+    rate_limit::{RateLimit, RateLimitError},
 };
 
 use super::{
@@ -45,9 +46,15 @@ fn draft(form: &Form) -> TokenDraft {
         expiry: end(form),
         not_before: None,
         ip_allow: form.list("ip_allow"),
+        rate_limit: rate_limit(form.one("rate_limit")),
         creation_key: form.one("creation_key").parse().ok(),
         ..TokenDraft::default()
     }
+}
+
+/// A limit as it was typed; nothing is none.
+pub(super) fn rate_limit(text: &str) -> Result<Option<RateLimit>, RateLimitError> {
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::parse).transpose()
 }
 
 /// The choice of an end: `default`, `30d`, `never`, or `date` with the date beside it.
@@ -80,7 +87,7 @@ mod tests {
         let draft = draft(&form(
             "creation_key=0193a5b0-0000-7000-8000-000000000000&name=ci&description=&user=\
              &audience=default&audience=tessera&scope=rivers%3Aread&scope=rivers%3Arun\
-             &expires=30d&expires_date=&ip_allow=10.0.0.0%2F8%2C192.0.2.1",
+             &expires=30d&expires_date=&ip_allow=10.0.0.0%2F8%2C192.0.2.1&rate_limit=+600%2F1m",
         ));
         assert_eq!(draft.name, "ci");
         assert_eq!(draft.user, None);
@@ -88,6 +95,7 @@ mod tests {
         assert_eq!(draft.scopes, ["rivers:read", "rivers:run"]);
         assert_eq!(draft.expiry, Ok(ExpiryChoice::In(30 * 86_400)));
         assert_eq!(draft.ip_allow, ["10.0.0.0/8", "192.0.2.1"]);
+        assert_eq!(draft.rate_limit, RateLimit::new(600, 60).map(Some));
         assert!(draft.creation_key.is_some());
     }
 
@@ -105,7 +113,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_values_make_a_draft(values in proptest::collection::vec(
-            ("(name|user|scope|expires|expires_date|ip_allow|creation_key)", any::<String>()), 0..6,
+            ("(name|user|scope|expires|expires_date|ip_allow|rate_limit|creation_key)", any::<String>()), 0..6,
         )) {
             let _ = draft(&form(&serde_urlencoded::to_string(&values).unwrap()));
         }

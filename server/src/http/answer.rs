@@ -52,21 +52,25 @@ pub(crate) async fn finish(
     let id = RequestId::new(&state.authority);
     let form = form(&request);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    complete(next.run(request).await, id.as_str(), form)
+}
+
+/// Writes the error that a handler answered, if it did, and the request's id.
+pub(crate) fn complete(mut response: Response, id: &str, form: Form) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let (mut parts, _) = response.into_parts();
         let form = match parts.extensions.remove::<Envelope>() {
             Some(envelope) if !matches!(form, Form::Head) => Form::Envelope(envelope),
             _ => form,
         };
-        let (complete, body) = error.finish(id.as_str(), form).into_parts();
+        let (complete, body) = error.finish(id, form).into_parts();
         // Layers in between added headers of their own, such as Allow: they stay.
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.extend(complete.headers);
         parts.status = complete.status;
         response = Response::from_parts(parts, body);
     }
-    if let Ok(value) = HeaderValue::try_from(id.as_str()) {
+    if let Ok(value) = HeaderValue::try_from(id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response

@@ -66,7 +66,7 @@ pub(crate) async fn authenticate(
 ) -> Result<Actor, ApiError> {
     state.authority.verification().authenticate(context, token).await.map_err(|rejection| {
         match rejection {
-            Rejection::Refused(code) => ApiError::refused(code, &[]),
+            Rejection::Refused(decision) => ApiError::decided(&decision, &[]),
             Rejection::Failed(error) => error.into(),
         }
     })

@@ -2,40 +2,57 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// Whoever has this address.
+    Network(IpAddr),
+    /// A process of this machine that may open the server's Unix socket. It has no address, and what
+    /// may open that file is as trusted as a proxy in `trusted_proxies`.
+    Local,
+}
 
 /// The caller's address.
 ///
 /// A trusted peer's `X-Forwarded-For` is read from its end, where the nearest proxy wrote; the
 /// first address that is not a trusted proxy itself is the caller's. What stands to its left was
 /// sent by the caller and means nothing. When a trusted proxy wrote something that is no address,
-/// the caller's is not known: `None`, which no address rule lets pass.
+/// the caller's is not known: `None`, which no address rule lets pass. Nor is it known when a local
+/// process names none.
 pub(crate) fn client_ip(
-    peer: Option<IpAddr>,
+    peer: Option<Peer>,
     headers: &HeaderMap,
     trusted: &[IpNet],
 ) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut caller = peer?.to_canonical();
-    if !is_trusted(&caller) {
-        return Some(caller);
-    }
+    let mut caller = match peer? {
+        Peer::Network(address) => {
+            let address = address.to_canonical();
+            if !is_trusted(&address) {
+                return Some(address);
+            }
+            Some(address)
+        }
+        Peer::Local => None,
+    };
     for entry in hops(headers).into_iter().rev() {
-        caller = entry.and_then(parse)?;
-        if !is_trusted(&caller) {
+        let address = entry.and_then(parse)?;
+        caller = Some(address);
+        if !is_trusted(&address) {
             break;
         }
     }
-    Some(caller)
+    caller
 }
 
-/// The peer's address of this request; `None` when there is no connection, as in a unit test.
-pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
+/// The peer of this request; `None` when there is no connection, as in a unit test.
+pub(crate) fn peer(extensions: &Extensions) -> Option<Peer> {
+    extensions.get().copied()
 }
 
 /// All entries in their order; `None` for a line that is not text. A header that came twice is one
@@ -73,7 +90,11 @@ mod tests {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client_ip(Some(peer.parse().unwrap()), &headers, &trusted).map(|ip| ip.to_string())
+        let peer = match peer {
+            "local" => Peer::Local,
+            address => Peer::Network(address.parse().unwrap()),
+        };
+        client_ip(Some(peer), &headers, &trusted).map(|ip| ip.to_string())
     }
 
     #[test]
@@ -106,6 +127,19 @@ mod tests {
         assert_eq!(of("127.0.0.1", &[""], &trusted), None);
     }
 
+    #[test]
+    fn local_process_names_the_caller_or_nobody_is_known() {
+        for (lines, caller) in [
+            (&["192.0.2.1"][..], Some("192.0.2.1")),
+            (&["6.6.6.6, 192.0.2.1, 10.0.0.7"], Some("192.0.2.1")),
+            (&["6.6.6.6, 192.0.2.1"], Some("192.0.2.1")),
+            (&["unknown"], None),
+            (&[], None),
+        ] {
+            assert_eq!(of("local", lines, &["10.0.0.0/8"]).as_deref(), caller, "{lines:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_a_caller_sends_never_changes_the_answer(
@@ -127,7 +161,8 @@ mod tests {
                 headers.append(FORWARDED_FOR, value);
             }
             let trusted = ["0.0.0.0/0".parse().unwrap()];
-            let _ = client_ip(Some([127, 0, 0, 1].into()), &headers, &trusted);
+            let _ = client_ip(Some(Peer::Network([127, 0, 0, 1].into())), &headers, &trusted);
+            let _ = client_ip(Some(Peer::Local), &headers, &trusted);
         }
     }
 }

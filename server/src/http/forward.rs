@@ -4,38 +4,43 @@
 //! HTTP service keeps the caller's method. So every method is answered alike, and a body is never
 //! read.
 //!
-//! Gateways understand three answers: 2xx lets pass, 401 and 403 are handed to the caller.
+//! All gateways understand three answers: 2xx lets pass, 401 and 403 are handed to the caller.
 //! Everything that is wrong with what the *caller* sent is therefore 401 or 403, two different
 //! tokens included (nginx would make a 500 of a 400). 400 is for the gateway's own query: its
-//! configuration is wrong, and a check that was not understood must not be skipped.
+//! configuration is wrong, and a check that was not understood must not be skipped. 429 is for a token
+//! that was used too often; a gateway that knows nothing but 401 and 403 asks for 403 instead.
+
+mod query;
 
 use authority::{Decision, Surface};
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing,
 };
 use domain::{
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DecisionCode, Facts},
     problem::{Problem, ProblemCode},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use url::form_urlencoded;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use utoipa::IntoParams;
 
+pub(crate) use self::query::{Asked, asked};
 use super::{
     AppState,
     caller::anonymous,
     credentials::{CredentialError, presented},
     problem::ApiError,
+    rate::tell_token,
 };
 
 /// The path.
 pub(crate) const PATH: &str = "/auth/forward";
 
 const X_TESSERA_CODE: HeaderName = HeaderName::from_static("x-tessera-code");
+const X_TESSERA_STALE: HeaderName = HeaderName::from_static("x-tessera-stale");
 const X_TESSERA_TOKEN_ID: HeaderName = HeaderName::from_static("x-tessera-token-id");
 const X_TESSERA_WORKSPACE: HeaderName = HeaderName::from_static("x-tessera-workspace");
 const X_TESSERA_USER: HeaderName = HeaderName::from_static("x-tessera-user");
@@ -65,6 +70,10 @@ pub(crate) struct ForwardQuery {
     /// The only workspace whose tokens are welcome.
     #[param(max_length = 127, pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$")]
     workspace: Option<String>,
+    /// The status for a token beyond its rate limit: 429 when absent, or 403 for a gateway that makes
+    /// 500 of everything but 401 and 403, as nginx does.
+    #[param(pattern = "^(403|429)$", example = "429")]
+    rate_limited: Option<String>,
 }
 
 /// Ask for a gateway
@@ -85,10 +94,18 @@ pub(crate) struct ForwardQuery {
             ("X-Tessera-User" = String, description = "The user's e-mail address; anything but visible ASCII, and `%`, is percent-encoded UTF-8"),
             ("X-Tessera-User-Id" = String, description = "The user's id"),
             ("X-Tessera-Scopes" = String, description = "The token's scopes and what they imply, separated by spaces; left out when longer than 2,048 bytes"),
+            ("X-Tessera-Stale" = Option<u32>, description = "Present when the answer is from memory although the database is away (setting `stale_grace`): for how many seconds it could not be made sure"),
+            ("RateLimit-Policy" = Option<String>, description = "For a token with a rate limit: `\"token\"` with its limit `q` and its window `w` in seconds"),
+            ("RateLimit" = Option<String>, description = "For a token with a rate limit: `\"token\"` with the uses that are left `r`, and the seconds `t` until all are"),
         )),
         (status = 400, description = "The query cannot be understood: the gateway's configuration is wrong", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
         (status = 401, description = "No token, two different ones, or one that is not accepted; `X-Tessera-Code` says why", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
         (status = 403, description = "The token lacks a scope, or may not be used from this address", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
+        (status = 429, description = "The token was used as often as it may be for now; 403 when the query says so. `Retry-After` says when it may be used again", content_type = "application/problem+json", body = super::rest::schema::ProblemBody, headers(
+            ("Retry-After" = u32, description = "Seconds"),
+            ("RateLimit-Policy" = String, description = "`\"token\"` with its limit `q` and its window `w` in seconds"),
+            ("RateLimit" = String, description = "`\"token\"` with the uses that are left `r`, none, and the seconds `t` until there is one"),
+        )),
         (status = 503, description = "Tessera cannot decide now: do not let the call pass", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
     ),
 )]
@@ -98,36 +115,52 @@ pub(crate) async fn forward(
 ) -> Result<Response, ApiError> {
     let (mut parts, _) = request.into_parts();
     let context = anonymous(&mut parts, &state, Surface::Forward).await;
-    let mut demand = demand(parts.uri.query().unwrap_or_default())?;
-    demand.ip = context.client_ip;
+    let mut asked = asked(parts.uri.query().unwrap_or_default())?;
+    asked.demand.ip = context.client_ip;
     let token = presented(&parts.headers).map_err(refuse_credential)?.ok_or_else(|| {
         ApiError::new(
             ProblemCode::Unauthenticated,
             "Present a token: \"Authorization: Bearer TOKEN\".",
         )
     })?;
-    let decision = state.authority.verification().decide(&context, token, &demand).await?;
-    Ok(answer(&decision, &demand))
+    let decision = state.authority.verification().decide(&context, token, &asked.demand).await?;
+    Ok(answer(&decision, &asked))
 }
 
-fn answer(decision: &Decision, demand: &Demand) -> Response {
+/// The answer, with the error that it may be still to be written.
+pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     let mut response = match (decision.code, &decision.facts) {
-        (DecisionCode::Valid, Some(facts)) => allow(facts),
+        (DecisionCode::Valid, Some(facts)) => {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = allowed(facts);
+            response
+        }
         (code, _) => {
-            let scopes: Vec<String> = demand.scopes.iter().map(ToString::to_string).collect();
-            axum::response::IntoResponse::into_response(ApiError::refused(code, &scopes))
+            let scopes: Vec<String> = asked.demand.scopes.iter().map(ToString::to_string).collect();
+            let mut error = ApiError::decided(decision, &scopes);
+            if code == DecisionCode::RateLimited {
+                error = error.under(asked.rate_limited);
+            }
+            error.into_response()
         }
     };
+    if let Some(rate) = &decision.rate {
+        tell_token(response.headers_mut(), rate);
+    }
+    if let Some(stale) = decision.stale {
+        response.headers_mut().insert(X_TESSERA_STALE, stale.as_secs().into());
+    }
     let code = HeaderValue::from_static(decision.code.as_str());
     response.headers_mut().insert(X_TESSERA_CODE, code);
     response
 }
 
-fn allow(facts: &Facts) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
+/// The headers of an answer that lets a call pass.
+pub(crate) fn allowed(facts: &Facts) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(8);
+    let headers = &mut map;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_TESSERA_CODE, HeaderValue::from_static(DecisionCode::Valid.as_str()));
     insert(headers, X_TESSERA_TOKEN_ID, &facts.token_id.to_string());
     insert(headers, X_TESSERA_WORKSPACE, facts.workspace.as_ref());
     insert(headers, X_TESSERA_USER, &visible(&facts.user.email));
@@ -137,7 +170,7 @@ fn allow(facts: &Facts) -> Response {
     if scopes.len() <= SCOPES_MAX {
         insert(headers, X_TESSERA_SCOPES, &scopes);
     }
-    response
+    map
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
@@ -158,46 +191,6 @@ fn visible(text: &str) -> String {
     text.bytes().map(encode).collect()
 }
 
-/// Reads what is asked. Whatever is not understood, and whatever is named without a value, is
-/// refused: a check that is misspelt must not be a check that always passes.
-fn demand(query: &str) -> Result<Demand, ApiError> {
-    let mut demand = Demand::default();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let refuse = |why: &str| {
-            ApiError::new(
-                ProblemCode::MalformedRequest,
-                format!("The gateway asks for a {name} that {why}."),
-            )
-        };
-        match name.as_ref() {
-            "audience" if demand.audience.is_none() => {
-                demand.audience = Some(value.parse().map_err(|error| refuse(&format!("{error}")))?);
-            }
-            "workspace" if demand.workspace.is_none() => {
-                demand.workspace =
-                    Some(value.parse().map_err(|error| refuse(&format!("{error}")))?);
-            }
-            "scope" => {
-                let before = demand.scopes.len();
-                for scope in value.split_ascii_whitespace() {
-                    demand.scopes.push(scope.parse().map_err(|error| refuse(&format!("{error}")))?);
-                }
-                if demand.scopes.len() == before {
-                    return Err(refuse("must not be empty"));
-                }
-            }
-            "audience" | "workspace" => return Err(refuse("is given twice")),
-            _ => {
-                return Err(ApiError::new(
-                    ProblemCode::MalformedRequest,
-                    "The gateway's query holds something other than audience, scope and workspace.",
-                ));
-            }
-        }
-    }
-    Ok(demand)
-}
-
 fn refuse_credential(error: CredentialError) -> ApiError {
     // 401 whatever the code says elsewhere: see the module's head.
     Problem::new(ProblemCode::InvalidToken, error.to_string()).into()
@@ -209,41 +202,6 @@ mod tests {
 
     use super::*;
 
-    fn scopes(query: &str) -> Vec<String> {
-        demand(query).unwrap().scopes.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn query_is_read_with_scopes_repeated_or_separated() {
-        assert_eq!(scopes("scope=a&scope=b:c"), ["a", "b:c"]);
-        assert_eq!(scopes("scope=a%20b%3Ac+d"), ["a", "b:c", "d"]);
-        let demand = demand("audience=default&workspace=child%40parent").unwrap();
-        assert_eq!(demand.audience.unwrap().as_ref(), "default");
-        assert_eq!(demand.workspace.unwrap().as_ref(), "child@parent");
-        assert!(demand.scopes.is_empty());
-    }
-
-    #[test]
-    fn what_is_not_understood_is_never_skipped() {
-        for query in [
-            "scope=",
-            "scope=+",
-            "scope",
-            "audience=",
-            "audience=A",
-            "scope=A",
-            "scopes=a",
-            "x",
-            "audience=a&audience=a",
-            "workspace=",
-            "scope=a%00",
-            "scope=%FF",
-        ] {
-            let error = demand(query).unwrap_err();
-            assert_eq!(error.problem().status, 400, "{query}");
-        }
-    }
-
     #[test]
     fn unicode_address_is_a_visible_header() {
         assert_eq!(visible("ada@example.com"), "ada@example.com");
@@ -251,11 +209,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn any_query_never_panics(query in any::<String>()) {
-            let _ = demand(&query);
-        }
-
         #[test]
         fn any_text_becomes_a_header_value(text in any::<String>()) {
             prop_assert!(HeaderValue::try_from(visible(&text)).is_ok());

@@ -2,7 +2,8 @@
 //!
 //! - `rest`: one operation per file, each extract → call the service → wrap.
 //! - `forward`: `/auth/forward`, for gateways.
-//! - `openapi`, `docs`: the description of both, and a page to try them.
+//! - `oauth`: `/oauth2`, for OAuth clients and gateways' plugins.
+//! - `openapi`, `docs`: the description of these, and a page to try them.
 //! - `idempotency`: how a request may be repeated.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
 //! - `answer`, `headers`, `origin`, `body`, `log`, `rate`: layers.
@@ -30,10 +31,12 @@ pub(crate) mod headers;
 mod health;
 pub(crate) mod idempotency;
 pub(crate) mod log;
+mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod problem;
 pub(crate) mod rate;
+pub(crate) mod remembered;
 mod rest;
 pub(crate) mod router;
 pub(crate) mod state;

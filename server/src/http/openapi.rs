@@ -14,7 +14,7 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{AppState, forward, rest};
+use super::{AppState, forward, oauth, rest};
 use crate::surfaces::Dialect;
 
 /// Where the document is served.
@@ -27,16 +27,18 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         description = "Issues API tokens and answers, on every request, whether a token may do what its bearer wants.\n\nPresent a token as `Authorization: Bearer TOKEN`, `Token: TOKEN` or `rime-api-key: TOKEN`. Managing tokens needs a token of the audience `tessera`. Every error is a problem (RFC 9457) with a stable `code`. Times are RFC 3339 in UTC. Unknown fields are refused.",
     ),
     paths(forward::forward),
-    components(schemas(rest::schema::ProblemBody)),
+    components(schemas(rest::schema::ProblemBody, oauth::ErrorBody)),
     tags(
         (name = "Tokens", description = "Make, list, show, change, rotate and delete tokens."),
         (name = "Verification", description = "Ask whether a token may do something."),
+        (name = "OAuth", description = "The same for what speaks OAuth: introspection (RFC 7662) and revocation (RFC 7009). Requests are forms, errors are those of RFC 6749 section 5.2."),
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
         (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
         (name = "Sessions", description = "Where people are signed in."),
         (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
+        (name = "Instance", description = "What runs: the database, and the servers with their leases. For administrators of the instance who are signed in."),
         (name = "Audit", description = "Who changed what, when and from where."),
     ),
 )]
@@ -47,6 +49,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document): (Router<AppState>, _) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(rest::managing())
         .merge(rest::asking())
+        .merge(oauth::operations())
         .split_for_parts();
     let components = document.components.get_or_insert_with(Components::new);
     components.responses.extend(
@@ -55,6 +58,7 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     for (name, scheme) in security_schemes() {
         components.add_security_scheme(name, scheme);
     }
+    components.add_security_scheme("basic", basic());
     document.security = Some(
         security_schemes()
             .iter()
@@ -83,6 +87,16 @@ pub(crate) fn router(surfaces: &[Dialect]) -> Router<AppState> {
 
 fn serve(text: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], text)
+}
+
+/// Where OAuth is spoken alone.
+fn basic() -> SecurityScheme {
+    SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Basic)
+            .description(Some("Any name, and a token as the password (RFC 7617)"))
+            .build(),
+    )
 }
 
 pub(crate) fn security_schemes() -> [(&'static str, SecurityScheme); 3] {
@@ -177,6 +191,7 @@ mod tests {
         post /api/v1/tokens/{id}/rotate "rotateToken"
         post /api/v1/users "createUser"
         post /api/v1/verify "verify"
+        post /api/v1/verify/batch "verifyMany"
         post /api/v1/workspaces "createWorkspace"
         post /api/v1/workspaces/{ws}/members "addMember"
         post /api/v1/workspaces/{ws}/policy/preset "applyPreset"
@@ -184,6 +199,8 @@ mod tests {
         post /api/v1/workspaces/{ws}/tokens "createToken"
         post /api/v1/workspaces/{ws}/tokens/bulk "bulkTokens"
         post /api/v1/workspaces/{ws}/tokens/import "importTokens"
+        post /oauth2/introspect "introspect"
+        post /oauth2/revoke "revoke"
         put /api/v1/audiences/{slug}/catalogue "loadCatalogue"
         put /api/v1/policy "changeInstancePolicy"
         put /api/v1/workspaces/{ws}/policy "changePolicy"

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use authority::ServiceError;
+use authority::{Decision, ServiceError};
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -49,6 +49,8 @@ pub(crate) type Envelope = fn(&Problem) -> (StatusCode, serde_json::Value);
 struct Challenge {
     error: Option<&'static str>,
     scope: Option<String>,
+    /// Whether a token may also come as the password of HTTP Basic (RFC 7617).
+    basic: bool,
 }
 
 impl ApiError {
@@ -65,7 +67,8 @@ impl ApiError {
     /// A credential that cannot be read (RFC 6750 section 3.1, `invalid_request`).
     pub(crate) fn unreadable_credential(detail: &str) -> Self {
         let mut error = Self::new(ProblemCode::MalformedRequest, detail);
-        error.0.challenge = Some(Challenge { error: Some("invalid_request"), scope: None });
+        error.0.challenge =
+            Some(Challenge { error: Some("invalid_request"), ..Challenge::default() });
         error
     }
 
@@ -93,6 +96,9 @@ impl ApiError {
             DecisionCode::IpDenied => {
                 (ProblemCode::Forbidden, "The token may not be used from this address.")
             }
+            DecisionCode::RateLimited => {
+                (ProblemCode::RateLimited, "The token was used as often as it may be for now.")
+            }
             DecisionCode::InsufficientScope => {
                 (ProblemCode::InsufficientScope, "The token lacks a scope that this call needs.")
             }
@@ -104,6 +110,33 @@ impl ApiError {
             challenge.scope = Some(scopes.join(" "));
         }
         error
+    }
+
+    /// The same with what the decision knows of the token's rate limit.
+    pub(crate) fn decided(decision: &Decision, scopes: &[String]) -> Self {
+        let mut error = Self::refused(decision.code, scopes);
+        if let Some(rate) = decision.rate.filter(|rate| !rate.allowed) {
+            error.0.problem.retry_after_s = Some(rate.retry_after_s.into());
+            error.0.problem.detail = format!(
+                "The token may be used {} times in {} s, and was. Try again in {} s.",
+                rate.limit, rate.window_s, rate.retry_after_s
+            );
+        }
+        error
+    }
+
+    /// The same where a token may also come as the password of HTTP Basic.
+    pub(crate) fn or_basic(mut self) -> Self {
+        if let Some(challenge) = &mut self.0.challenge {
+            challenge.basic = true;
+        }
+        self
+    }
+
+    /// The same problem under another status, for whoever cannot be told its own.
+    pub(crate) fn under(mut self, status: StatusCode) -> Self {
+        self.0.problem.status = status.as_u16();
+        self
     }
 
     /// What is sent.
@@ -172,7 +205,7 @@ impl Challenge {
             ProblemCode::MultipleCredentials => Some("invalid_request"),
             _ => return None,
         };
-        Some(Self { error, scope: None })
+        Some(Self { error, ..Self::default() })
     }
 
     fn header(&self) -> Option<HeaderValue> {
@@ -180,6 +213,9 @@ impl Challenge {
         parts.extend(self.error.map(|error| format!("error=\"{error}\"")));
         let scope = self.scope.as_deref().filter(|scope| !scope.is_empty());
         parts.extend(scope.map(|scope| format!("scope=\"{scope}\"")));
+        if self.basic {
+            parts.push("Basic realm=\"tessera\", charset=\"UTF-8\"".to_owned());
+        }
         let text = parts.join(", ");
         HeaderValue::try_from(text).ok()
     }
@@ -292,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_401_or_403_as_the_domain_says() {
+    fn every_refusal_is_401_403_or_429_as_the_domain_says() {
         for code in [
             DecisionCode::NotFound,
             DecisionCode::Malformed,
@@ -304,8 +340,13 @@ mod tests {
             DecisionCode::InsufficientScope,
             DecisionCode::IpDenied,
             DecisionCode::OwnerDisabled,
+            DecisionCode::RateLimited,
         ] {
-            let status = if code.is_forbidden() { 403 } else { 401 };
+            let status = match code {
+                DecisionCode::RateLimited => 429,
+                code if code.is_forbidden() => 403,
+                _ => 401,
+            };
             assert_eq!(ApiError::refused(code, &[]).problem().status, status, "{code:?}");
         }
     }

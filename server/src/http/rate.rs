@@ -5,7 +5,8 @@
 //! a token, whatever address it calls from; who is nobody is refused anyway. What services ask on every
 //! request of theirs, `/api/v1/verify` and `/auth/forward`, is not counted.
 //!
-//! Each server counts for itself: three servers let three times as much through.
+//! Each server counts for itself: three servers let three times as much through. A token's own limit
+//! is another one: the authority counts it, and only the way to tell it is here.
 
 use std::{
     num::NonZeroU32,
@@ -15,7 +16,7 @@ use std::{
     },
 };
 
-use authority::Actor;
+use authority::{Actor, RateState};
 use axum::{extract::Request, middleware::Next, response::Response};
 use domain::problem::{Problem, ProblemCode};
 use governor::{
@@ -24,7 +25,7 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DefaultKeyedStateStore,
 };
-use http::{Extensions, HeaderName, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
 use super::problem::ApiError;
@@ -111,16 +112,33 @@ pub(crate) async fn count(
     let meter = Meter::default();
     request.extensions_mut().insert(meter.clone());
     let mut response = next.run(request).await;
-    let mut set = |name: HeaderName, value: String| {
+    let left = meter.0.get().copied();
+    tell(response.headers_mut(), "caller", (inner.per_minute.get(), WINDOW_S), left);
+    response
+}
+
+/// Says what a limit of this name is, and how many calls are left for how many seconds.
+fn tell(
+    headers: &mut HeaderMap,
+    name: &str,
+    (limit, window_s): (u32, u32),
+    left: Option<(u32, u32)>,
+) {
+    let mut set = |header: HeaderName, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
-            response.headers_mut().insert(name, value);
+            headers.insert(header, value);
         }
     };
-    set(RATE_LIMIT_POLICY, format!("\"caller\";q={};w={WINDOW_S}", inner.per_minute));
-    if let Some((left, reset_s)) = meter.0.get() {
-        set(RATE_LIMIT, format!("\"caller\";r={left};t={reset_s}"));
+    set(RATE_LIMIT_POLICY, format!("\"{name}\";q={limit};w={window_s}"));
+    if let Some((left, seconds)) = left {
+        set(RATE_LIMIT, format!("\"{name}\";r={left};t={seconds}"));
     }
-    response
+}
+
+/// Says what is left of a token's own limit.
+pub(crate) fn tell_token(headers: &mut HeaderMap, rate: &RateState) {
+    let seconds = if rate.allowed { rate.reset_s } else { rate.retry_after_s };
+    tell(headers, "token", (rate.limit, rate.window_s), Some((rate.remaining, seconds)));
 }
 
 #[cfg(test)]

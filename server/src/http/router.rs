@@ -1,6 +1,8 @@
 //! What is mounted where, and behind which layers.
 //!
-//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`):
+//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`; OAuth's
+//! revocation what the API passes and its introspection what verify passes, but for `origin`, since
+//! cookies are no credential there, and `oauth::speak`):
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
@@ -8,6 +10,7 @@
 //! | `headers::protect` | ✓ | ✓ | ✓ | |
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
+//! | `metrics::count` | | ✓ | | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | | ✓ | | |
 //! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
@@ -24,10 +27,10 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, log, openapi, origin, problem, rate,
-    rest,
+    AppState, answer, body, docs, forward, headers, health, log, oauth, openapi, origin, problem,
+    rate, rest,
 };
-use crate::{assets, console, surfaces};
+use crate::{assets, console, metrics, surfaces};
 
 /// The whole of it.
 pub(crate) fn router(state: AppState) -> Router {
@@ -39,6 +42,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let browsers = console
         .merge(api)
         .merge(surfaces::router(&state).with_state(state.clone()))
+        .merge(oauth::router(&state).with_state(state.clone()))
         .merge(assets::router())
         .layer(CatchPanicLayer::custom(answer::panicked))
         .layer(from_fn_with_state(state.clone(), headers::protect));
@@ -61,6 +65,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
+        .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }
 

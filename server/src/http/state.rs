@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
 use super::{cookies::SessionCookies, origin::Origins, rate::RateLimit};
-use crate::config::Config;
+use crate::{config::Config, metrics::Traffic};
 
 /// What every request handler is given. Cloned per request: cheap.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) origins: Origins,
     /// How often one caller may call the API.
     pub(crate) rate_limit: RateLimit,
+    /// What was answered.
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl AppState {
@@ -38,6 +40,7 @@ impl AppState {
             cookies: SessionCookies::for_public_url(&config.public_url),
             origins: Origins::of(&config.public_url),
             rate_limit: RateLimit::per_minute(config.api_rate_limit),
+            traffic: Arc::default(),
             authority,
             config,
         }

@@ -1,28 +1,41 @@
-//! Accepts connections and serves HTTP/1.1 on them.
+//! Accepts connections and serves HTTP on them: HTTP/1.1, or HTTP/2 when the client begins with it.
 //!
 //! axum's own `serve` has no limits against those who connect and say nothing; this loop gives every
-//! connection a time for each request's head and the server a number of connections.
+//! connection a time for each request's head and the server a number of connections, whichever
+//! listener they come from.
 //!
-//! HTTP/1.1 only: what speaks to Tessera is a browser through a proxy or a gateway with connections
-//! that it keeps, and HTTP/2 without TLS is what neither does unasked.
+//! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
+//! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use axum::{Router, extract::ConnectInfo};
-use hyper::{body::Incoming, server::conn::http1};
+use axum::Router;
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
-use super::{signals::Drain, told::Told};
+use super::{
+    http2 as two,
+    preface::{self, Version},
+    signals::Drain,
+    told::Told,
+    unix::UnixDoor,
+};
+use crate::http::{AppState, client_ip::Peer, remembered};
 
 /// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
 /// keeps connections to its upstreams: whoever may reuse one must be the one who closes it.
@@ -34,48 +47,159 @@ const CONNECTIONS: usize = 10_000;
 /// The pause after a failure to accept, which is mostly a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until draining begins and is done.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut drain: Drain) {
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+/// Where connections come from.
+pub(super) struct Listeners {
+    /// The network.
+    pub(super) tcp: TcpListener,
+    /// This machine.
+    pub(super) unix: Option<UnixDoor>,
+}
+
+enum Accepted {
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream),
+}
+
+/// Serves until draining begins and is done. With the state, what memory can answer passes no router.
+pub(super) async fn serve(
+    listeners: Listeners,
+    state: Option<AppState>,
+    router: Router,
+    mut drain: Drain,
+) {
     let graceful = GracefulShutdown::new();
+    let doorman = Doorman::new(state, router, drain.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place,
+            place = Arc::clone(&places).acquire_owned() => place.ok(),
             () = drain.begun() => break,
         };
-        let (stream, peer) = tokio::select! {
-            accepted = accept(&listener) => accepted,
+        let accepted = tokio::select! {
+            accepted = listeners.accept() => accepted,
             () = drain.begun() => break,
         };
-        let router = router.clone().map_request(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.map(axum::body::Body::new)
-        });
-        let connection = builder
-            .serve_connection(TokioIo::new(Told::new(stream)), TowerToHyperService::new(router));
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
-            // A peer that goes away is not worth a word.
-            let _ = watched.await;
-            drop(place);
-        });
+        let (doorman, watcher) = (doorman.clone(), graceful.watcher());
+        match accepted {
+            Accepted::Tcp(stream, peer) => {
+                tokio::spawn(doorman.attend(stream, peer, watcher, place));
+            }
+            Accepted::Unix(stream) => {
+                tokio::spawn(doorman.attend(stream, Peer::Local, watcher, place));
+            }
+        }
     }
-    drop(listener);
+    drop(listeners);
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in progress after {} s", DRAIN.as_secs());
     }
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Answers are small and must not wait for more.
-                let _ = stream.set_nodelay(true);
-                return (stream, peer);
+/// What a connection is served with.
+#[derive(Clone)]
+struct Doorman {
+    one: http1::Builder,
+    two: http2::Builder<TokioExecutor>,
+    state: Option<Arc<AppState>>,
+    router: Router,
+    drain: Drain,
+}
+
+impl Doorman {
+    fn new(state: Option<AppState>, router: Router, drain: Drain) -> Self {
+        let mut one = http1::Builder::new();
+        one.timer(TokioTimer::new()).header_read_timeout(HEAD);
+        Self { one, two: two::builder(), state: state.map(Arc::new), router, drain }
+    }
+
+    /// Serves a connection to its end. A peer that goes away is not worth a word.
+    async fn attend<S>(
+        mut self,
+        stream: S,
+        peer: Peer,
+        watcher: Watcher,
+        _place: Option<OwnedSemaphorePermit>,
+    ) where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let looked = tokio::select! {
+            // First: what has come already is answered, also while draining.
+            biased;
+            looked = timeout(HEAD, preface::look(stream)) => looked,
+            () = self.drain.begun() => return,
+        };
+        let Ok(Ok((version, stream))) = looked else { return };
+        let service = service(peer, self.state, self.router);
+        match version {
+            Version::One => {
+                let io = TokioIo::new(Told::new(stream));
+                let connection = self.one.serve_connection(io, TowerToHyperService::new(service));
+                let _ = watcher.watch(connection).await;
             }
+            Version::Two => {
+                // Boxed: connections of the other kind need not be as large.
+                Box::pin(two::serve(&self.two, stream, service, self.drain, HEAD)).await;
+                drop(watcher);
+            }
+        }
+    }
+}
+
+/// What answers on a connection of this peer.
+fn service(
+    peer: Peer,
+    state: Option<Arc<AppState>>,
+    router: Router,
+) -> impl Service<Request<Incoming>, Response = remembered::Answer, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    tower::service_fn(move |request: Request<Incoming>| {
+        let (state, router) = (state.clone(), router.clone());
+        async move {
+            let answered = match &state {
+                Some(state) => remembered::answer(state, peer, request).await,
+                None => Err(request.map(axum::body::Body::new)),
+            };
+            match answered {
+                Ok(answer) => Ok(answer),
+                Err(mut request) => {
+                    request.extensions_mut().insert(peer);
+                    router.oneshot(request).await.map(remembered::routed)
+                }
+            }
+        }
+    })
+}
+
+impl Listeners {
+    async fn accept(&self) -> Accepted {
+        match &self.unix {
+            None => self.accept_tcp().await,
+            Some(door) => tokio::select! {
+                accepted = self.accept_tcp() => accepted,
+                accepted = accept_unix(door) => accepted,
+            },
+        }
+    }
+
+    async fn accept_tcp(&self) -> Accepted {
+        let (stream, peer) = retried(|| self.tcp.accept()).await;
+        // Answers are small and must not wait for more.
+        let _ = stream.set_nodelay(true);
+        Accepted::Tcp(stream, Peer::Network(peer.ip()))
+    }
+}
+
+async fn accept_unix(door: &UnixDoor) -> Accepted {
+    let (stream, _) = retried(|| door.listener().accept()).await;
+    Accepted::Unix(stream)
+}
+
+async fn retried<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) -> T {
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 sleep(PAUSE).await;

@@ -1,7 +1,7 @@
 //! The server: start, readiness, drain, stop.
 //!
 //! 1. What no waiting can mend is found first and ends the process with one line: a bad value, a data
-//!    folder in use, no programs of PostgreSQL, a port in use.
+//!    folder in use, no programs of PostgreSQL, a port or a socket in use.
 //! 2. It listens. [`gate`] answers 503 for everything but `/healthz` until the database is there.
 //! 3. [`startup`] brings the database up: starts the embedded one, or waits for the external one.
 //! 4. A signal ends it: requests in progress are finished (within a limit), then what is still held
@@ -9,9 +9,12 @@
 
 mod connections;
 mod gate;
+mod http2;
+mod preface;
 mod signals;
 mod startup;
 mod told;
+mod unix;
 
 use std::{
     io,
@@ -24,15 +27,24 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::signals::Signals;
 
-use self::{gate::Gate, startup::Database};
+use self::{
+    connections::Listeners,
+    gate::Gate,
+    signals::Drain,
+    startup::Database,
+    unix::{UnixDoor, UnixError},
+};
 use crate::{
     cli::output,
     config::{Config, ConfigError},
     data_folder::{self, Lock, MissingKeys},
     http::{self, AppState},
+    metrics,
     postgres::Embedded,
     runtime::{self, StartError},
 };
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Why the server ended other than by a signal.
 #[derive(Debug, Error)]
@@ -41,13 +53,18 @@ pub(crate) enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The address cannot be had.
-    #[error("cannot listen on {address}: {}", bind_reason(*address, cause))]
+    #[error("cannot listen on {address}: {}", bind_reason(flag, *address, cause))]
     Bind {
+        /// The flag that would choose another.
+        flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
         cause: io::Error,
     },
+    /// The Unix socket cannot be had.
+    #[error(transparent)]
+    BindUnix(#[from] UnixError),
     /// Standard output is closed, or the signals cannot be caught.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -56,12 +73,12 @@ pub(crate) enum ServeError {
     Config(#[from] ConfigError),
 }
 
-fn bind_reason(address: SocketAddr, cause: &io::Error) -> String {
+fn bind_reason(flag: &str, address: SocketAddr, cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => {
             let mut other = address;
             other.set_port(address.port().checked_add(1).unwrap_or(3000));
-            format!("another program uses that port; choose another, such as --listen {other}")
+            format!("another program uses that port; choose another, such as {flag} {other}")
         }
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
         io::ErrorKind::PermissionDenied => {
@@ -82,17 +99,31 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
         prepared = prepare(&config, tell) => prepared?,
         _ = signals.recv() => return Ok(()),
     };
-    let listener = bind(config.listen)?;
-    let address = listener.local_addr()?;
+    let tcp = bind("--listen", config.listen)?;
+    let address = tcp.local_addr()?;
+    let unix = match &config.listen_unix {
+        Some(path) => Some(UnixDoor::open(path).await?),
+        None => None,
+    };
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(bind("--metrics-listen", address)?),
+        None => None,
+    };
     let config = Arc::new(config.bound(address));
     let keys = runtime::keys(&config, missing)?;
     let authority = runtime::authority(&config, &database.url(), &keys)?;
-    startup::announce(&config, address);
+    startup::announce(&config, address, unix.as_ref().map(UnixDoor::path));
 
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
-    let router = gate.protect(http::router(state));
-    let server = tokio::spawn(connections::serve(listener, router, signals.drain()));
+    let watched = watch(metrics, &state, signals.drain())?;
+    let router = gate.protect(http::router(state.clone()));
+    let server = tokio::spawn(connections::serve(
+        Listeners { tcp, unix },
+        Some(state),
+        router,
+        signals.drain(),
+    ));
 
     let brought = tokio::select! {
         brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),
@@ -103,9 +134,15 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
             gate.open();
             startup::welcome(link.as_ref(), &config);
             let background = tokio::spawn(authority.clone().run_background());
+            let replica =
+                tokio::spawn(authority.clone().run_replica(config.replica_name(), VERSION));
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
             background.abort();
+            // Nobody need wait for a replica that answers nothing from memory any more.
+            replica.abort();
+            let _ = replica.await;
+            authority.leave_replicas().await;
             Ok(())
         }
         Some(Err(error)) => Err(error),
@@ -113,7 +150,10 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     };
     signals.begin_drain();
     let hurried = tokio::select! {
-        () = async { let _ = server.await; authority.close().await } => false,
+        () = async {
+            let _ = (server.await, watched.await);
+            authority.close().await;
+        } => false,
         signal = signals.recv() => {
             tracing::warn!(signal, "stopping at once");
             true
@@ -123,6 +163,35 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     drop(lock);
     tracing::info!("stopped");
     Ok(outcome?)
+}
+
+/// Serves the metrics, if they have a listener. They are there before the database is.
+fn watch(
+    listener: Option<TcpListener>,
+    state: &AppState,
+    drain: Drain,
+) -> io::Result<impl Future<Output = ()> + use<>> {
+    let serving = match listener {
+        Some(tcp) => {
+            let address = tcp.local_addr()?;
+            metrics::warn_if_open(address);
+            // Nobody reads any more: no reason to stop serving.
+            let _ = output::line(&format!("Metrics on http://{address}/metrics"));
+            let router = metrics::router(state.authority.clone(), Arc::clone(&state.traffic));
+            Some(tokio::spawn(connections::serve(
+                Listeners { tcp, unix: None },
+                None,
+                router,
+                drain,
+            )))
+        }
+        None => None,
+    };
+    Ok(async move {
+        if let Some(serving) = serving {
+            let _ = serving.await;
+        }
+    })
 }
 
 /// Finds what no waiting can mend. Of the embedded database only the lock is waited for, while a
@@ -146,8 +215,8 @@ async fn prepare(
 }
 
 /// Binds exactly this address. IPv6 wildcards take IPv4 too where the system does so by default.
-fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let failed = |cause| ServeError::Bind { address, cause };
+fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let failed = |cause| ServeError::Bind { flag, address, cause };
     let listener = StdListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     TcpListener::from_std(listener).map_err(failed)
@@ -159,9 +228,9 @@ mod tests {
 
     #[tokio::test]
     async fn port_in_use_is_one_plain_line_with_a_way_out() {
-        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let first = bind("--listen", "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
-        let message = bind(address).unwrap_err().to_string();
+        let message = bind("--listen", address).unwrap_err().to_string();
         assert!(
             message.starts_with(&format!("cannot listen on {address}: another program")),
             "{message}"

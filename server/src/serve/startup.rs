@@ -1,6 +1,6 @@
 //! Brings the database up, and what is printed on the way.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use authority::{Authority, ServiceError, secret::SetupSecret};
 use tokio::time::sleep;
@@ -46,8 +46,9 @@ impl Database {
     }
 }
 
-/// Says where it listens. Also for programs: `Listening on <origin>` is a line of its own.
-pub(super) fn announce(config: &Config, address: SocketAddr) {
+/// Says where it listens. Also for programs: `Listening on <origin>` is a line of its own, and
+/// so is `Listening on unix:<path>`.
+pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Path>) {
     let _ = output::line(&format!("Tessera {}", env!("CARGO_PKG_VERSION")));
     let place = config.database_url.as_ref().map_or_else(
         || {
@@ -58,6 +59,9 @@ pub(super) fn announce(config: &Config, address: SocketAddr) {
     );
     let _ = output::line(&place);
     let _ = output::line(&format!("Listening on http://{address}"));
+    if let Some(path) = socket {
+        let _ = output::line(&format!("Listening on unix:{}", path.display()));
+    }
     if config.public_url.scheme() == "http" && !is_loopback(&config.public_url) {
         tracing::warn!(
             public_url = config.public_origin(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{
-    Caller, Holder, Row, TABLE, Victims, Who, changes, expected,
+    Caller, Holder, Row, TABLE, Victims, Who, changes, expected, of_revoking,
     rest_support::{By, Instance, WORKSPACE},
 };
 
@@ -15,7 +15,7 @@ use super::{
 type Cells = (&'static str, &'static str, char, char, char);
 
 #[rustfmt::skip]
-const SELF_SERVICE: [Cells; 16] = [
+const SELF_SERVICE: [Cells; 17] = [
     //                                                    own others | off
     ("get",    "/api/v1/workspaces/{ws}/tokens",          'o', 'o',   'f'),
     ("post",   "/api/v1/workspaces/{ws}/tokens",          'o', 'o',   'f'),
@@ -36,6 +36,7 @@ const SELF_SERVICE: [Cells; 16] = [
     ("post",   "/api/v1/tokens/{id}/reveal",              'o', 'n',   'n'),
     ("post",   "/api/v1/tokens/{id}/clone",               'o', 'n',   'n'),
     ("get",    "/api/v1/tokens/{id}/usage",               'o', 'n',   'n'),
+    ("post",   "/oauth2/revoke",                          'o', 'n',   'n'),
 ];
 
 fn cells(row: &Row) -> Option<&'static Cells> {
@@ -53,7 +54,7 @@ fn in_self_service(row: &Row, who: &Who, own: bool, on: bool) -> u16 {
         (false, _) => off,
     };
     let (.., ok, _, scopes, _) = *row;
-    match (who, letter) {
+    let usually = match (who, letter) {
         (Who::Person("member" | "auditor", 3), 'o') => ok,
         (Who::Person("member" | "auditor", 3), 'n') => 404,
         (Who::Person("member" | "auditor", 3), _) => 403,
@@ -67,7 +68,8 @@ fn in_self_service(row: &Row, who: &Who, own: bool, on: bool) -> u16 {
             }
         }
         _ => expected(row, who, true),
-    }
+    };
+    of_revoking(row, who, usually)
 }
 
 /// Members and their tokens; the others are there to show that nothing changes for them.

@@ -4,10 +4,13 @@ use std::{
     fmt::Write as _,
     io::{self, Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
     time::Duration,
 };
 
 use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A request that is being put together.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub struct Answer {
 }
 
 impl Request {
-    /// A request to `address` (`127.0.0.1:3000`).
+    /// A request to `address` (`127.0.0.1:3000`, or `unix:` and the path of a socket).
     pub fn new(address: &str, method: &str, path: &str) -> Self {
         Self {
             address: address.to_owned(),
@@ -84,13 +87,23 @@ impl Request {
 
     /// Sends it.
     pub fn try_send(self) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+        if let Some(path) = self.address.strip_prefix("unix:") {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            return self.send_on(stream);
+        }
+        let stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        self.send_on(stream)
+    }
+
+    fn send_on(&self, mut stream: impl Read + Write) -> io::Result<Answer> {
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
         let given =
             |wanted: &str| self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
         if !given("host") {
-            let _ = write!(head, "host: {}\r\n", self.address);
+            let host = if self.address.starts_with("unix:") { "localhost" } else { &self.address };
+            let _ = write!(head, "host: {host}\r\n");
         }
         let bodiless = self.body.is_empty() && matches!(self.method.as_str(), "GET" | "HEAD");
         if !bodiless && !given("content-length") && !given("transfer-encoding") {

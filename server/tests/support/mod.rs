@@ -20,6 +20,7 @@
 
 pub mod command;
 pub mod http;
+pub mod http2;
 pub mod process;
 pub mod server;
 pub mod wait;

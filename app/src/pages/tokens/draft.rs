@@ -35,6 +35,8 @@ pub struct Draft {
     pub expiry: Choice,
     /// Addresses, as typed.
     pub ip_allow: String,
+    /// How often it may be used, as typed.
+    pub rate_limit: String,
     /// Scopes of the source that no catalogue knows, or that the visitor may not put on tokens.
     pub unknown: Vec<String>,
 }
@@ -66,6 +68,7 @@ impl Draft {
                 date: String::new(),
             },
             ip_allow: String::new(),
+            rate_limit: String::new(),
             unknown: Vec::new(),
         };
         let known: BTreeSet<&ScopeName> =
@@ -79,6 +82,7 @@ impl Draft {
                 "expires" => value.clone_into(&mut draft.expiry.value),
                 "expires_date" => value.clone_into(&mut draft.expiry.date),
                 "ip_allow" => value.clone_into(&mut draft.ip_allow),
+                "rate_limit" => value.clone_into(&mut draft.rate_limit),
                 "audience" => draft.audiences.extend(
                     form.catalogues
                         .iter()

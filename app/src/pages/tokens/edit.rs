@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use super::{
+    fields::RATE_HELP,
     one::{back_to_list, one_token, ways},
     place::Place,
 };
@@ -26,6 +27,7 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("description", "Description"),
     FieldName::new("expires_at", "Expiration"),
     FieldName::new("ip_allow", "Allowed addresses"),
+    FieldName::new("rate_limit", "Rate limit"),
     FieldName::new("scopes", "Scopes"),
 ];
 
@@ -46,6 +48,7 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
     let state = FormState::new(&action);
     let name = token.name.clone();
     let on_done = back_to_list(list.clone(), Notice::TokenSaved { name: name.clone() });
+    let rate = token.rate_limit.map(|limit| limit.to_string()).unwrap_or_default();
     let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
     view! {
         <Panel title=format!("Edit {name}") close_href=list.clone() size="panel-wide">
@@ -61,6 +64,8 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
                         optional=true placeholder="10.0.0.0/8, 2001:db8::/32"
                         help="Addresses or ranges, separated by commas. Empty: from anywhere."
                         value=ranges.join(", ")/>
+                    <Field name="rate_limit" label="Rate limit" autocomplete="off" optional=true
+                        placeholder="600/60s" help=RATE_HELP value=rate/>
                     <ScopesLeft token=token.clone()/>
                 </div>
                 <footer class="panel-foot form-actions">

@@ -130,7 +130,10 @@ pub fn AudienceField(
     }
 }
 
-/// Where the token may be used from.
+/// What the field for a rate limit takes.
+pub const RATE_HELP: &str = "Uses in a time: 600/60s, 10000/1h. Empty: as often as anybody likes.";
+
+/// Where and how often the token may be used.
 #[component]
 pub fn Restrictions(
     /// The form's values.
@@ -140,12 +143,22 @@ pub fn Restrictions(
 ) -> impl IntoView {
     let state = use_context::<FormState>();
     let first = values.ip_allow.get_untracked();
+    let first_rate = values.rate_limit.get_untracked();
     let text = move || {
         let ranges = values.ip_allow.with(|text| ranges(text).join(", "));
-        if ranges.is_empty() { "From anywhere".to_owned() } else { format!("From {ranges}") }
+        let from =
+            if ranges.is_empty() { "From anywhere".to_owned() } else { format!("From {ranges}") };
+        match values.rate_limit.with(|text| text.trim().to_owned()) {
+            rate if rate.is_empty() => from,
+            rate => format!("{from}, {rate}"),
+        }
     };
     // An error must be seen; beyond that it is the reader's choice.
-    let failed = move || state.is_some_and(|state| state.error("ip_allow").is_some());
+    let failed = move || {
+        state.is_some_and(|state| {
+            ["ip_allow", "rate_limit"].iter().any(|field| state.error(field).is_some())
+        })
+    };
     let first_open = open || untrack(failed);
     let opened = RwSignal::new(first_open);
     Effect::new(move |_| {
@@ -157,6 +170,7 @@ pub fn Restrictions(
         opened.set(event_target::<Element>(&event).has_attribute("open"));
     };
     let on_input = Callback::new(move |text| values.ip_allow.set(text));
+    let on_rate = Callback::new(move |text| values.rate_limit.set(text));
     view! {
         <details class="disclosure" open=first_open prop:open=move || opened.get()
             on:toggle=on_toggle>
@@ -170,6 +184,8 @@ pub fn Restrictions(
                     placeholder="10.0.0.0/8, 2001:db8::/32"
                     help="Addresses or ranges, separated by commas. Empty: from anywhere."
                     value=first on_input/>
+                <Field name="rate_limit" label="Rate limit" autocomplete="off" optional=true
+                    placeholder="600/60s" help=RATE_HELP value=first_rate on_input=on_rate/>
             </div>
         </details>
     }

@@ -32,6 +32,7 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("audiences", "APIs"),
     FieldName::new("scopes", "Scopes"),
     FieldName::new("ip_allow", "Allowed addresses"),
+    FieldName::new("rate_limit", "Rate limit"),
 ];
 
 /// The values that the summary is made of.
@@ -49,6 +50,8 @@ pub struct Values {
     pub expiry: RwSignal<Choice>,
     /// Addresses, as typed.
     pub ip_allow: RwSignal<String>,
+    /// How often, as typed.
+    pub rate_limit: RwSignal<String>,
 }
 
 impl Values {
@@ -60,6 +63,7 @@ impl Values {
             chosen: RwSignal::new(draft.chosen.clone()),
             expiry: RwSignal::new(draft.expiry.clone()),
             ip_allow: RwSignal::new(draft.ip_allow.clone()),
+            rate_limit: RwSignal::new(draft.rate_limit.clone()),
         }
     }
 
@@ -70,6 +74,7 @@ impl Values {
         self.chosen.set(draft.chosen);
         self.expiry.set(draft.expiry);
         self.ip_allow.set(draft.ip_allow);
+        self.rate_limit.set(draft.rate_limit);
     }
 }
 
@@ -139,7 +144,8 @@ pub fn CreateForm(
                     <AudienceField catalogues values/>
                     <ScopeTree catalogues withheld=form.withheld audiences=values.audiences.into()
                         chosen=values.chosen live/>
-                    <Restrictions values open=!draft.ip_allow.is_empty()/>
+                    <Restrictions values
+                        open=!(draft.ip_allow.is_empty() && draft.rate_limit.is_empty())/>
                 </div>
                 <Summary form=stored values live/>
             </div>

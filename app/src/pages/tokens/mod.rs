@@ -90,6 +90,7 @@ pub(crate) mod tests {
             not_before: None,
             expires_at: None,
             ip_allow: vec![],
+            rate_limit: None,
             tags: Tags::default(),
             grace_until: None,
             older_hint: None,

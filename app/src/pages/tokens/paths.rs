@@ -99,6 +99,9 @@ impl Paths {
             let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
             push("ip_allow", &ranges.join(", "));
         }
+        if let Some(limit) = token.rate_limit {
+            push("rate_limit", &limit.to_string());
+        }
         link
     }
 }
@@ -126,13 +129,15 @@ mod tests {
 
     #[test]
     fn copy_of_a_token_prefills_the_form() {
-        let token = token("ci & <b>");
+        let mut token = token("ci & <b>");
+        token.rate_limit = "600/60s".parse().ok();
         let link = Paths::new("workspace-1").copy(&token);
         let (path, query) = link.split_once('?').unwrap();
         assert_eq!(path, "/workspaces/workspace-1/settings/tokens/new");
         let pairs: Vec<_> = pairs(query).collect();
         assert!(pairs.contains(&("name".into(), "ci & <b> (copy)".into())));
         assert!(pairs.contains(&("scope".into(), "rivers:run".into())));
+        assert!(pairs.contains(&("rate_limit".into(), "600/60s".into())));
         assert!(pairs.contains(&("user".into(), token.user.id.to_string())));
     }
 }

@@ -73,6 +73,10 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
                 .collect_view(),
         )
     };
+    let rate = token.rate_limit.map(|limit| {
+        let text = format!("{} uses in {} s", limit.limit(), limit.window_s());
+        view! { <div><dt>"Rate limit"</dt><dd>{text}</dd></div> }
+    });
     let start = token.not_before.map(|at| {
         view! { <div><dt>"Valid from"</dt><dd><Moment at now/></dd></div> }
     });
@@ -124,6 +128,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
             {reused}
             <div><dt>"APIs"</dt><dd>{apis}</dd></div>
             <div><dt>"Addresses"</dt><dd>{addresses}</dd></div>
+            {rate}
             {tags}
             <div><dt>"Id"</dt><dd><code>{token.id.to_string()}</code></dd></div>
         </dl>

@@ -6,7 +6,8 @@ use super::{Catalogues, change::Open, show};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{audit::insert_revision, catalogues as store, scope_uses},
+    store::{catalogues as store, scope_uses},
+    verification::Subject,
 };
 
 impl Catalogues<'_> {
@@ -46,7 +47,7 @@ impl Catalogues<'_> {
                 error.into()
             }
         })?;
-        insert_revision(&mut transaction, "catalogue", audience.id.0, ctx.now).await?;
+        transaction.narrows(Subject::Catalogue(audience.id.0));
         let change = Change {
             workspace: None,
             action: "audience.delete",

@@ -13,11 +13,12 @@ use super::arrangement::Arrangement;
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    replicas::Transaction,
     store::{
-        audit::insert_revision,
         catalogues::{self as store, StoredAudience},
         scope_uses,
     },
+    verification::Subject,
 };
 
 /// An audience that is being changed; nobody else changes it meanwhile.
@@ -62,7 +63,7 @@ impl Open {
     /// Writes the audience as it is here, with `after` for its scopes. Answers the new version.
     pub(super) async fn save(
         &mut self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         after: Arrangement,
         now: OffsetDateTime,
     ) -> Result<i64, ServiceError> {
@@ -78,7 +79,9 @@ impl Open {
         store::delete_scopes(connection, id, &gone).await?;
         store::write_scopes(connection, id, &after.with_implied()).await?;
         if self.scopes.grants_otherwise(&after) {
-            insert_revision(connection, "catalogue", id.0, now).await?;
+            connection.narrows(Subject::Catalogue(id.0));
+        } else {
+            connection.already_so(Subject::Catalogue(id.0));
         }
         self.audience.version += 1;
         self.audience.updated_at = now;

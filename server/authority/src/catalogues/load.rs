@@ -15,6 +15,7 @@ use super::{Catalogues, arrangement::Arrangement, change::Open};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    replicas::Transaction,
     store::catalogues::{self as store, StoredAudience},
 };
 
@@ -78,7 +79,7 @@ impl Catalogues<'_> {
     /// Replaces the scopes of an audience that is locked, or of one that is not there yet.
     pub(super) async fn replace(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         open: Option<Open>,
         catalogue: &Catalogue,
         options: LoadOptions,
@@ -91,7 +92,7 @@ impl Catalogues<'_> {
             None => self.make(connection, catalogue, now).await?,
         };
         let before = open.scopes.clone();
-        let missing = missing(&mut *connection, &open, catalogue).await?;
+        let missing = missing(connection, &open, catalogue).await?;
         if !missing.is_empty() && !options.retire && !options.dry_run {
             let errors = missing.iter().map(|(name, uses)| {
                 let message = format!("lacks {name}, which {} tokens hold", uses.count);

@@ -26,10 +26,9 @@ pub use scope_change::ScopeChange;
 pub use scope_retire::Retired;
 
 use domain::catalogue::TESSERA_AUDIENCE;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{ServiceError, authority::Inner};
+use crate::{ServiceError, authority::Inner, replicas::Transaction};
 
 /// The catalogues that a new instance starts with.
 const SEEDS: [&str; 2] =
@@ -46,7 +45,7 @@ impl Catalogues<'_> {
     /// under the same name stays; Tessera's own is kept up with this build.
     pub(crate) async fn seed(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
         for seed in SEEDS {

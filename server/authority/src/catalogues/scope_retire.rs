@@ -6,7 +6,7 @@ use domain::{
 };
 
 use super::{Catalogues, change::Open};
-use crate::{OpContext, ServiceError};
+use crate::{OpContext, ServiceError, verification::Subject};
 
 /// What retiring a scope did or would do.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ impl Catalogues<'_> {
         if !dry_run && after != before {
             open.save(&mut transaction, after, ctx.now).await?;
             open.record(&mut transaction, ctx, "scope.retire", name, &before).await?;
+            transaction.commit().await?;
+        } else if !dry_run {
+            transaction.already_so(Subject::Catalogue(open.audience.id.0));
             transaction.commit().await?;
         }
         Ok(Retired { scope: open.scopes.entry(name)?, version: open.audience.version, uses })

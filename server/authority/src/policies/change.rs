@@ -1,14 +1,14 @@
 //! Change a policy.
 
 use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
-use uuid::Uuid;
 
 use super::{Policies, PolicyLevel, check::check, open, show::view};
 use crate::{
     OpContext, ServiceError,
     access::Tenant,
     audit::{Change, record},
-    store::{audit::insert_revision, policies as store, workspaces},
+    store::{policies as store, workspaces},
+    verification::Subject,
 };
 
 impl Policies<'_> {
@@ -39,14 +39,14 @@ impl Policies<'_> {
         }
         let before = opened.own().rules.clone();
         if before == rules {
+            transaction.already_so(Subject::Workspace(opened.tenant().map(Tenant::id)));
+            transaction.commit().await?;
             return Ok(view(&opened));
         }
         let tenant = opened.tenant();
         let id = self.inner.uuid(ctx.now);
         store::replace(&mut transaction, id, tenant, &rules, ctx.now).await?;
-        // The instance has no id; the nil one stands for every workspace.
-        let subject = tenant.map_or(Uuid::nil(), |tenant| tenant.id().0);
-        insert_revision(&mut transaction, "workspace", subject, ctx.now).await?;
+        transaction.narrows(Subject::Workspace(tenant.map(Tenant::id)));
         let name =
             opened.access.as_ref().map_or("instance", |access| access.workspace.slug.as_ref());
         let change = Change {

@@ -81,21 +81,3 @@ pub(crate) async fn list(
     .fetch_all(connection)
     .await?)
 }
-
-/// Notes that access became narrower.
-pub(crate) async fn insert_revision(
-    connection: &mut PgConnection,
-    kind: &str,
-    subject: Uuid,
-    now: OffsetDateTime,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO revisions (at, kind, subject_id) VALUES ($1, $2, $3)",
-        now,
-        kind,
-        subject,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}

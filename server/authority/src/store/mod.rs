@@ -16,6 +16,8 @@ pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod members;
 pub(crate) mod policies;
+pub(crate) mod replicas;
+pub(crate) mod revisions;
 pub(crate) mod scope_uses;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
@@ -132,7 +134,9 @@ impl From<sqlx::Error> for ServiceError {
 pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, ServiceError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| ServiceError::internal("the database URL cannot be read"))?
-        .application_name("tessera");
+        .application_name("tessera")
+        // A server that was stopped amid a change must not hold its locks: nobody else could revoke.
+        .options([("idle_in_transaction_session_timeout", "5s")]);
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -160,4 +164,11 @@ pub(crate) async fn database_time(
     connection: &mut PgConnection,
 ) -> Result<OffsetDateTime, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
+}
+
+/// The database's version, such as `15.7 (Debian 15.7-1)`.
+pub(crate) async fn database_version(connection: &mut PgConnection) -> Result<String, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
+        .fetch_one(connection)
+        .await?)
 }

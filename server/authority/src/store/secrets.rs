@@ -1,10 +1,14 @@
 //! Secrets of tokens, by digest: what a verification reads. What changes them is in `secrets_change`.
 
 use domain::{
-    catalogue::ScopeName,
-    decision::{Facts, SecretFacts},
+    access::{Permission, Permissions},
+    catalogue::{ScopeName, TESSERA_AUDIENCE},
+    decision::{Facts, SecretFacts, Verifies},
     grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, WorkspaceId},
+    names::AudienceSlug,
+    rate_limit::RateLimit,
+    roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
 };
 use sqlx::{PgConnection, types::Json};
@@ -47,18 +51,28 @@ pub(crate) async fn insert(
 }
 
 /// All facts about the token that one of these digests belongs to. One query, tombstones included.
-///
-/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
-/// token keeps what its user may grant at present.
 pub(crate) async fn facts(
     connection: &mut PgConnection,
     digests: &[Digest],
 ) -> Result<Option<Facts>, StoreError> {
+    let found = facts_of_all(connection, digests).await?;
+    Ok(found.into_iter().next().map(|(_, facts)| facts))
+}
+
+/// The same for many tokens by one query: each digest that is known, with the facts.
+///
+/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
+/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
+/// token keeps what its user may grant at present.
+pub(crate) async fn facts_of_all(
+    connection: &mut PgConnection,
+    digests: &[Digest],
+) -> Result<Vec<(Vec<u8>, Facts)>, StoreError> {
     let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.bytes.to_vec()).collect();
-    let row = sqlx::query!(
-        r#"SELECT t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
-                  t.ip_allow, t.deleted_at, s.expires_at AS secret_expires_at,
+    let rows = sqlx::query!(
+        r#"SELECT s.digest, t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
+                  t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  s.created_at AS secret_created_at,
                   s.id AS secret_id, s.current AS secret_current,
                   s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
                   u.id AS user_id, u.email, u.name AS user_name,
@@ -99,46 +113,89 @@ pub(crate) async fn facts(
             WHERE s.digest = ANY($1)"#,
         &digests,
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    let Some(row) = row else { return Ok(None) };
-    let corrupt = |column| StoreError::corrupt(column, row.id);
-    let scopes: Vec<ScopeName> = parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
-    let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
-    let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
-    grant_parts(&mut granted, &scopes, &patterns, &row.retired);
-    let grants = Grants::of(
-        row.instance_role.parse().map_err(|_| corrupt("users.instance_role"))?,
-        row.role.map(|role| role.parse()).transpose().map_err(|_| corrupt("memberships.role"))?,
-        row.grants
-            .map(|grants| parse_all(&grants).ok_or_else(|| corrupt("memberships.grants")))
-            .transpose()?
-            .as_deref(),
-    );
-    let rights = grants.rights(row.known.iter().flat_map(|known| &known.0));
-    Ok(Some(Facts {
-        token_id: TokenId(row.id),
-        name: row.name,
-        workspace_id: WorkspaceId(row.workspace_id),
-        workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
-        user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
-        user_active: row.user_active,
-        audiences: parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
-        scopes,
-        granted: rights.cut(granted),
-        enabled: row.enabled,
-        deleted: row.deleted_at.is_some(),
-        not_before: row.not_before,
-        expires_at: row.expires_at,
-        secret: SecretFacts {
-            id: SecretId(row.secret_id),
-            current: row.secret_current,
-            used: row.secret_used,
-            reused: row.secret_reused,
-            expires_at: row.secret_expires_at,
-        },
-        ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
-    }))
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let corrupt = |column| StoreError::corrupt(column, row.id);
+        let scopes: Vec<ScopeName> =
+            parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
+        let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
+        let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
+        grant_parts(&mut granted, &scopes, &patterns, &row.retired);
+        let (instance_role, role) =
+            roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
+        let grants: Option<Vec<_>> = match &row.grants {
+            Some(grants) => Some(parse_all(grants).ok_or_else(|| corrupt("memberships.grants"))?),
+            None => None,
+        };
+        let rights = Grants::of(instance_role, role, grants.as_deref())
+            .rights(row.known.iter().flat_map(|known| &known.0));
+        let granted = rights.cut(granted);
+        let audiences: Vec<AudienceSlug> =
+            parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
+        let verifies = verifies(instance_role, role, &audiences, &granted);
+        let facts = Facts {
+            token_id: TokenId(row.id),
+            name: row.name,
+            workspace_id: WorkspaceId(row.workspace_id),
+            workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
+            user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
+            user_active: row.user_active,
+            audiences,
+            scopes,
+            granted,
+            verifies,
+            enabled: row.enabled,
+            deleted: row.deleted_at.is_some(),
+            not_before: row.not_before,
+            expires_at: row.expires_at,
+            secret: SecretFacts {
+                id: SecretId(row.secret_id),
+                current: row.secret_current,
+                used: row.secret_used,
+                reused: row.secret_reused,
+                created_at: row.secret_created_at,
+                expires_at: row.secret_expires_at,
+            },
+            ip_allow: parse_all(&row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            rate_limit: rate_limit(row.rate_limit, row.rate_window_s)
+                .map_err(|()| corrupt("tokens.rate_limit"))?,
+        };
+        found.push((row.digest, facts));
+    }
+    Ok(found)
+}
+
+/// What a user is; the column's name when one cannot be read.
+fn roles(
+    instance: &str,
+    workspace: Option<&str>,
+) -> Result<(InstanceRole, Option<WorkspaceRole>), &'static str> {
+    let instance = instance.parse().map_err(|_| "users.instance_role")?;
+    let workspace = workspace.map(str::parse).transpose().map_err(|_| "memberships.role")?;
+    Ok((instance, workspace))
+}
+
+/// Whose tokens a token with these scopes may be asked about, given the roles of its user.
+fn verifies(
+    instance: InstanceRole,
+    role: Option<WorkspaceRole>,
+    audiences: &[AudienceSlug],
+    granted: &[ScopeName],
+) -> Verifies {
+    // Managing one's own tokens has nothing to do with it.
+    let permissions =
+        Permissions::of_user(instance, role, false).and(Permissions::of_scopes(granted));
+    if !audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE)
+        || !permissions.allows(Permission::Verify)
+    {
+        Verifies::Nobody
+    } else if matches!(instance, InstanceRole::Owner | InstanceRole::Admin) {
+        Verifies::Instance
+    } else {
+        Verifies::Workspace
+    }
 }
 
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
@@ -157,6 +214,25 @@ fn grant_parts(
             granted.push(name.clone());
         }
     }
+}
+
+/// The two columns of a limit; the schema has both or neither.
+pub(super) fn rate_limit(
+    limit: Option<i32>,
+    window_s: Option<i32>,
+) -> Result<Option<RateLimit>, ()> {
+    let limit = limit.zip(window_s);
+    limit
+        .map(|(limit, window_s)| RateLimit::new(limit.into(), window_s.into()))
+        .transpose()
+        .map_err(drop)
+}
+
+/// A limit as its two columns have it.
+pub(super) fn columns_of(rate_limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
+    // Within the bounds of a limit: always a number of the column's.
+    let column = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    (rate_limit.map(|rate| column(rate.limit())), rate_limit.map(|rate| column(rate.window_s())))
 }
 
 pub(super) fn parse_all<T: std::str::FromStr>(texts: &[String]) -> Option<Vec<T>> {

@@ -4,13 +4,17 @@ use std::net::IpAddr;
 
 use domain::{
     ids::{AudienceId, TokenId, UserId},
+    rate_limit::RateLimit,
     token::{Token, TokenState, UserSummary},
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, secrets::parse_all};
+use super::{
+    StoreError,
+    secrets::{columns_of, parse_all, rate_limit},
+};
 use crate::access::Tenant;
 
 /// A token to insert.
@@ -25,6 +29,7 @@ pub(crate) struct NewToken<'a> {
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: &'a [String],
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) hint: &'a str,
     pub(crate) recoverable: bool,
     pub(crate) tags: &'a serde_json::Value,
@@ -43,6 +48,8 @@ pub(super) struct TokenRow {
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) expires_at: Option<OffsetDateTime>,
     pub(super) ip_allow: Vec<String>,
+    pub(super) rate_limit: Option<i32>,
+    pub(super) rate_window_s: Option<i32>,
     pub(super) hint: String,
     pub(super) recoverable: bool,
     pub(super) tags: serde_json::Value,
@@ -101,6 +108,8 @@ impl TokenRow {
             not_before: self.not_before,
             expires_at: self.expires_at,
             ip_allow: parse_all(&self.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            rate_limit: rate_limit(self.rate_limit, self.rate_window_s)
+                .map_err(|()| corrupt("tokens.rate_limit"))?,
             tags: serde_json::from_value(self.tags).map_err(|_| corrupt("tokens.tags"))?,
             grace_until,
             older_hint: self.older_hint.filter(|_| grace_until.is_some()),
@@ -128,10 +137,12 @@ pub(crate) async fn insert(
     token: &NewToken<'_>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    let (rate_limit, rate_window_s) = columns_of(token.rate_limit);
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
-                             expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)",
+                             expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
+                             rate_limit, rate_window_s)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -148,6 +159,8 @@ pub(crate) async fn insert(
         token.creation_key,
         token.enabled,
         now,
+        rate_limit,
+        rate_window_s,
     )
     .execute(connection)
     .await?;
@@ -181,7 +194,7 @@ pub(crate) async fn by_id(
     sqlx::query_as!(
         TokenRow,
         r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
-                  t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                  t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                   t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
                   o.expires_at AS "older_until?", o.hint AS "older_hint?",
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,

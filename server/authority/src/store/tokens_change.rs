@@ -1,10 +1,13 @@
 //! Tokens: what changes a record. Every change increments its version.
 
-use domain::ids::{TokenId, UserId};
+use domain::{
+    ids::{TokenId, UserId},
+    rate_limit::RateLimit,
+};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{StoreError, touched_one};
+use super::{StoreError, secrets::columns_of, touched_one};
 use crate::access::Tenant;
 
 /// What can be changed of a token, all of it.
@@ -16,6 +19,7 @@ pub(crate) struct Values<'a> {
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: &'a [String],
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) tags: &'a serde_json::Value,
 }
 
@@ -45,10 +49,12 @@ pub(crate) async fn update(
     values: &Values<'_>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    let (rate_limit, rate_window_s) = columns_of(values.rate_limit);
     let outcome = sqlx::query!(
         "UPDATE tokens
             SET user_id = $3, name = $4, description = $5, scopes = $6, not_before = $7, expires_at = $8,
-                ip_allow = $9, tags = $10, updated_at = $11, version = version + 1
+                ip_allow = $9, tags = $10, updated_at = $11, rate_limit = $12, rate_window_s = $13,
+                version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -61,6 +67,8 @@ pub(crate) async fn update(
         values.ip_allow,
         values.tags,
         now,
+        rate_limit,
+        rate_window_s,
     )
     .execute(connection)
     .await?;

@@ -94,7 +94,7 @@ macro_rules! page {
         sqlx::query_as!(
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
-                      t.not_before, t.expires_at, t.ip_allow, t.hint, t.last_used_at, t.last_used_ip,
+                      t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                       t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
                       o.expires_at AS "older_until?", o.hint AS "older_hint?",
                       t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
@@ -119,7 +119,7 @@ macro_rules! page {
                       END
                   AND ($3::text IS NULL OR lower(t.name) LIKE lower($3) OR lower(t.hint) LIKE lower($3)
                        OR t.user_id IN (SELECT s.id FROM users s WHERE lower(s.name) LIKE lower($3) OR s.email LIKE lower($3)))"#
-                + r#" AND ($8::timestamptz IS NULL OR COALESCE(t.last_used_at, '-infinity'::timestamptz) < $8)
+                + r#" AND ($8::timestamptz IS NULL OR t.created_at < $8 AND COALESCE(t.last_used_at, '-infinity'::timestamptz) < $8)
                   AND (NOT $9::boolean OR COALESCE(t.last_used_at, '-infinity'::timestamptz) = '-infinity'::timestamptz)
                   AND ($10::timestamptz IS NULL OR COALESCE(t.expires_at, 'infinity'::timestamptz) < $10)
                   AND ($11::uuid IS NULL OR t.user_id = $11)

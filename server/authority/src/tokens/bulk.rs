@@ -1,12 +1,12 @@
 //! Change many tokens of a workspace, each for itself.
 
 use domain::{access::Permission, ids::TokenId, names::Slug};
-use sqlx::PgConnection;
 
 use super::{Tokens, delete::bury, enable::switch, expire::end};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
 };
 
 /// Most tokens of one call.
@@ -83,16 +83,16 @@ impl Tokens<'_> {
 impl BulkAction {
     async fn apply(
         self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
         id: TokenId,
     ) -> Result<(), ServiceError> {
         match self {
-            Self::Enable => switch(connection, ctx, access, (id, None), true).await,
-            Self::Disable => switch(connection, ctx, access, (id, None), false).await,
-            Self::Expire => end(connection, ctx, access, id, None).await,
-            Self::Delete => bury(connection, ctx, access, id, None).await,
+            Self::Enable => switch(transaction, ctx, access, (id, None), true).await,
+            Self::Disable => switch(transaction, ctx, access, (id, None), false).await,
+            Self::Expire => end(transaction, ctx, access, id, None).await,
+            Self::Delete => bury(transaction, ctx, access, id, None).await,
         }
         .map(drop)
     }

@@ -8,7 +8,9 @@ use crate::{
     OpContext, ServiceError,
     access::Access,
     audit::{Change, record},
-    store::{audit::insert_revision, tokens as store, tokens_change},
+    replicas::Transaction,
+    store::{tokens as store, tokens_change},
+    verification::Subject,
 };
 
 /// The token, locked until the transaction ends, provided that the caller reaches it and that it is in
@@ -36,17 +38,20 @@ pub(super) async fn locked(
 
 /// Writes what a change leaves behind, and gives the token as it is now.
 ///
-/// The revision is for replicas that keep facts. Changes that widen access leave one, too: a replica
-/// would refuse for longer than need be.
+/// Whatever is changed but a switch on may take something away.
 pub(crate) async fn changed(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     action: &str,
     before: &Token,
 ) -> Result<Token, ServiceError> {
-    let token = read(connection, ctx, access, before.id).await?;
-    insert_revision(connection, "token", token.id.0, ctx.now).await?;
+    let token = read(transaction, ctx, access, before.id).await?;
+    if action == "token.enable" {
+        transaction.widens(Subject::Token(token.id));
+    } else {
+        transaction.narrows(Subject::Token(token.id));
+    }
     let change = Change {
         workspace: Some(access.workspace.id),
         action,
@@ -55,7 +60,7 @@ pub(crate) async fn changed(
         before: Some(snapshot(before)),
         after: Some(snapshot(&token)),
     };
-    record(connection, ctx, change).await?;
+    record(transaction, ctx, change).await?;
     Ok(token)
 }
 
@@ -82,6 +87,7 @@ pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
         "not_before": token.not_before.map(|moment| moment.to_string()),
         "expires_at": token.expires_at.map(|moment| moment.to_string()),
         "ip_allow": token.ip_allow,
+        "rate_limit": token.rate_limit,
         "recoverable": token.recoverable,
         "tags": token.tags,
         "hint": token.hint,

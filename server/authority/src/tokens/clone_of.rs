@@ -44,6 +44,7 @@ impl Tokens<'_> {
         let draft = draft_of(&mut transaction, ctx, &access, origin, name).await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 }
@@ -76,6 +77,7 @@ async fn draft_of(
         expiry,
         not_before: not_before.and_then(|start| start.format(&Rfc3339).ok()),
         ip_allow: origin.ip_allow.iter().map(ToString::to_string).collect(),
+        rate_limit: Ok(origin.rate_limit),
         recoverable: origin.recoverable.into(),
         tags: origin.tags.into(),
         ..TokenDraft::default()

@@ -55,6 +55,7 @@ impl Tokens<'_> {
                 .await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 
@@ -168,6 +169,7 @@ async fn insert(
         not_before: checked.not_before,
         expires_at: checked.expires_at,
         ip_allow: &ip_allow,
+        rate_limit: checked.rate_limit,
         hint,
         recoverable: checked.recoverable,
         tags: &serde_json::json!(checked.tags),

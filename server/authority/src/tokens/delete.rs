@@ -1,7 +1,6 @@
 //! Delete ("revoke") a token, for good.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
-use sqlx::PgConnection;
 
 use super::{
     Tokens,
@@ -11,7 +10,9 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
-    store::{audit::insert_revision, secrets_change, tokens_change},
+    replicas::Transaction,
+    store::{secrets_change, tokens_change},
+    verification::Subject,
 };
 
 impl Tokens<'_> {
@@ -54,18 +55,18 @@ impl Tokens<'_> {
 
 /// Makes a token a tombstone.
 pub(super) async fn bury(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     id: TokenId,
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
-    let token = locked(connection, ctx, access, id, expected).await?;
-    if !tokens_change::delete(connection, access.tenant(), id, ctx.now).await? {
+    let token = locked(transaction, ctx, access, id, expected).await?;
+    if !tokens_change::delete(transaction, access.tenant(), id, ctx.now).await? {
         return Err(ServiceError::NotFound("token"));
     }
-    secrets_change::forget_sealed(connection, id).await?;
-    insert_revision(connection, "token", id.0, ctx.now).await?;
+    secrets_change::forget_sealed(transaction, id).await?;
+    transaction.narrows(Subject::Token(id));
     let change = Change {
         workspace: Some(access.workspace.id),
         action: "token.delete",
@@ -74,6 +75,6 @@ pub(super) async fn bury(
         before: Some(snapshot(&token)),
         after: None,
     };
-    record(connection, ctx, change).await?;
+    record(transaction, ctx, change).await?;
     Ok(token)
 }

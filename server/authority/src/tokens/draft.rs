@@ -11,6 +11,7 @@ use domain::{
     names::{AudienceSlug, Description, TokenName},
     policy::Policy,
     problem::FieldError,
+    rate_limit::{RateLimit, RateLimitError},
     tags::Tags,
 };
 use ipnet::IpNet;
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    fields::{ip_allow, keep, not_before, quoted},
+    fields::{ip_allow, keep, not_before, quoted, rate_limit},
     reach::may_be_recoverable,
 };
 use crate::{policies::check_name, store::catalogues::StoredCatalogue};
@@ -42,6 +43,8 @@ pub struct TokenDraft {
     pub not_before: Option<String>,
     /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
     pub ip_allow: Vec<String>,
+    /// How often it may be used, as [`RateLimit`] understood it; at any rate when there is none.
+    pub rate_limit: Result<Option<RateLimit>, RateLimitError>,
     /// Whether its secret shall be kept sealed, so that it can be shown again.
     pub recoverable: Recoverable,
     /// What shall be noted on it.
@@ -84,6 +87,7 @@ impl Default for TokenDraft {
             expiry: Ok(ExpiryChoice::Default),
             not_before: None,
             ip_allow: Vec::new(),
+            rate_limit: Ok(None),
             recoverable: Recoverable::No,
             tags: BTreeMap::new(),
             creation_key: None,
@@ -103,6 +107,7 @@ pub(crate) struct CheckedDraft {
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: Vec<IpNet>,
+    pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) recoverable: bool,
     pub(crate) tags: Tags,
 }
@@ -171,6 +176,7 @@ impl TokenDraft {
         .flatten();
         let not_before = not_before(self.not_before.as_deref(), expires_at, errors);
         let ip_allow = ip_allow(&self.ip_allow, errors);
+        let rate_limit = rate_limit(self.rate_limit, errors).flatten();
         let tags = keep(Tags::try_from(self.tags.clone()), "tags", errors);
         let allowed = may_be_recoverable(rules.policy);
         if self.recoverable == Recoverable::Yes && !allowed {
@@ -188,6 +194,7 @@ impl TokenDraft {
             not_before,
             expires_at,
             ip_allow,
+            rate_limit,
             recoverable: allowed && self.recoverable != Recoverable::No,
             tags: tags?,
         })
@@ -343,6 +350,7 @@ mod tests {
             expiry: domain::expiry::parse("2020-01-01"),
             not_before: Some("tomorrow".into()),
             ip_allow: vec!["10.0.0.0/33".into()],
+            rate_limit: RateLimit::new(0, 60).map(Some),
             ..draft()
         };
         assert_eq!(
@@ -355,6 +363,7 @@ mod tests {
                 "expires_at must be in the future",
                 "not_before must be a moment such as 2027-08-18T12:00:00Z",
                 "ip_allow has \"10.0.0.0/33\", which is no address or range such as 10.0.0.0/8",
+                "rate_limit.limit must be 1 to 1,000,000",
             ]
         );
     }

@@ -1,8 +1,5 @@
 //! Switch a token on.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
-use sqlx::PgConnection;
-
 use super::{
     Tokens,
     change::{changed, locked},
@@ -10,8 +7,11 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
     store::tokens_change,
+    verification::Subject,
 };
+use domain::{access::Permission, ids::TokenId, token::Token};
 
 impl Tokens<'_> {
     /// Switches a token on. One that is on stays as it is: nothing is changed nor written.
@@ -35,17 +35,18 @@ impl Tokens<'_> {
 
 /// Sets the switch, either way.
 pub(super) async fn switch(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     (id, expected): (TokenId, Option<i64>),
     enabled: bool,
 ) -> Result<Token, ServiceError> {
-    let before = locked(connection, ctx, access, id, expected).await?;
+    let before = locked(transaction, ctx, access, id, expected).await?;
     if before.enabled == enabled {
+        transaction.already_so(Subject::Token(id));
         return Ok(before);
     }
-    tokens_change::set_enabled(connection, access.tenant(), id, enabled, ctx.now).await?;
+    tokens_change::set_enabled(transaction, access.tenant(), id, enabled, ctx.now).await?;
     let action = if enabled { "token.enable" } else { "token.disable" };
-    changed(connection, ctx, access, action, &before).await
+    changed(transaction, ctx, access, action, &before).await
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     store::{secrets_change, tokens_change},
+    verification::Subject,
 };
 
 impl Tokens<'_> {
@@ -28,6 +29,8 @@ impl Tokens<'_> {
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         if !secrets_change::end_older(&mut transaction, id, ctx.now).await? {
+            transaction.already_so(Subject::Token(id));
+            transaction.commit().await?;
             return Ok(before);
         }
         tokens_change::touch(&mut transaction, access.tenant(), id, ctx.now).await?;

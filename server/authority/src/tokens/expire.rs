@@ -1,7 +1,6 @@
 //! End a token now.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
-use sqlx::PgConnection;
 
 use super::{
     Tokens,
@@ -10,7 +9,9 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
     store::{secrets_change, tokens_change},
+    verification::Subject,
 };
 
 impl Tokens<'_> {
@@ -36,7 +37,7 @@ impl Tokens<'_> {
 
 /// Ends a token.
 pub(super) async fn end(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     id: TokenId,
@@ -44,6 +45,7 @@ pub(super) async fn end(
 ) -> Result<Token, ServiceError> {
     let before = locked(connection, ctx, access, id, expected).await?;
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
+        connection.already_so(Subject::Token(id));
         return Ok(before);
     }
     tokens_change::expire(connection, access.tenant(), id, ctx.now).await?;

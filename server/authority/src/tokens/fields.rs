@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::problem::FieldError;
+use domain::{problem::FieldError, rate_limit::RateLimitError};
 use ipnet::IpNet;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
@@ -51,6 +51,14 @@ pub(super) fn ip_allow(texts: &[String], errors: &mut Vec<FieldError>) -> Vec<Ip
         }
     }
     ranges.into_iter().collect()
+}
+
+/// A limit as its door read it, or a note under the part that is wrong.
+pub(super) fn rate_limit<T>(
+    outcome: Result<T, RateLimitError>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    outcome.map_err(|error| errors.push(FieldError::new(error.field(), error))).ok()
 }
 
 /// The value, or a note of what is wrong with it.

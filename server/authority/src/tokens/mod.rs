@@ -18,6 +18,7 @@ mod list;
 mod offer;
 mod reach;
 mod reveal;
+mod revoke;
 mod rotate;
 mod show;
 mod update;

@@ -9,7 +9,6 @@ use domain::{
     rotation::{Before, Grace, Succession, renewed_end},
     token::Token,
 };
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
     secret::TokenSecret,
     store::{
         policies,
@@ -71,6 +71,7 @@ impl Tokens<'_> {
         let minted =
             self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 
@@ -93,12 +94,13 @@ impl Tokens<'_> {
         let minted =
             self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
         transaction.commit().await?;
+        self.inner.cache.made();
         Ok(minted)
     }
 
     async fn succeed(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
         token: &Token,

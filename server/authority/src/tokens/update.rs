@@ -10,6 +10,7 @@ use domain::{
     names::{Description, TokenName},
     policy::Policy,
     problem::FieldError,
+    rate_limit::{RateLimit, RateLimitError},
     tags::Tags,
     token::Token,
 };
@@ -21,7 +22,7 @@ use super::{
     change::{changed, locked},
     create::check_name,
     enable::switch,
-    fields::{ip_allow, keep, not_before, quoted},
+    fields::{ip_allow, keep, not_before, quoted, rate_limit},
     reach::{holder, may_grant_all},
 };
 use crate::{
@@ -34,6 +35,7 @@ use crate::{
         tokens_change::{self, Values},
         workspaces,
     },
+    verification::Subject,
     workspaces::effective_policy,
 };
 
@@ -66,6 +68,8 @@ pub struct TokenPatch {
     pub not_before: Edit<String>,
     /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
     pub ip_allow: Option<Vec<String>>,
+    /// How often it may be used, as [`RateLimit`] understood it.
+    pub rate_limit: Edit<Result<RateLimit, RateLimitError>>,
     /// All that is noted on it.
     pub tags: Option<BTreeMap<String, String>>,
     /// The switch.
@@ -106,7 +110,9 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let after = check(&mut transaction, ctx, &access, (&before, &policy), &patch).await?;
         let mut token = before.clone();
-        if after != before {
+        if after == before {
+            transaction.already_so(Subject::Token(id));
+        } else {
             if names && after.name != before.name {
                 check_name(&mut transaction, &access, &after.name, Some(id)).await?;
             }
@@ -169,6 +175,7 @@ async fn write(
         not_before: token.not_before,
         expires_at: token.expires_at,
         ip_allow: &ip_allow,
+        rate_limit: token.rate_limit,
         tags: &serde_json::json!(token.tags),
     };
     tokens_change::update(connection, access.tenant(), token.id, &values, ctx.now).await?;
@@ -221,6 +228,11 @@ impl TokenPatch {
         }
         if let Some(texts) = &self.ip_allow {
             after.ip_allow = ip_allow(texts, errors);
+        }
+        match self.rate_limit {
+            Edit::Set(limit) => after.rate_limit = rate_limit(limit, errors),
+            Edit::Remove => after.rate_limit = None,
+            Edit::Keep => {}
         }
         if let Some(pairs) = &self.tags
             && let Some(tags) = keep(Tags::try_from(pairs.clone()), "tags", errors)

@@ -7,7 +7,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{Format, csv};
 use crate::AuditRecord;
 
-const TOKEN_COLUMNS: [&str; 19] = [
+const TOKEN_COLUMNS: [&str; 20] = [
     "id",
     "num",
     "workspace",
@@ -27,6 +27,7 @@ const TOKEN_COLUMNS: [&str; 19] = [
     "last_used_ip",
     "created_at",
     "updated_at",
+    "rate_limit",
 ];
 
 const AUDIT_COLUMNS: [&str; 14] = [
@@ -129,6 +130,7 @@ fn token_cells(token: &Token) -> Vec<String> {
         text(token.last_used_ip),
         moment(Some(token.created_at)),
         moment(Some(token.updated_at)),
+        text(token.rate_limit),
     ]
 }
 

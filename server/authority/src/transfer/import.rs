@@ -133,6 +133,7 @@ impl Transfer<'_> {
         }
         if !dry_run {
             transaction.commit().await?;
+            self.inner.cache.made();
             self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(ImportReport { dry_run, tokens })
@@ -187,6 +188,7 @@ impl Transfer<'_> {
             not_before: None,
             expires_at: row.draft.expires_at,
             ip_allow: &[],
+            rate_limit: None,
             hint: HINT,
             recoverable: false,
             tags: &serde_json::json!({}),

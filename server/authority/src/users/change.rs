@@ -6,7 +6,8 @@ use super::{Users, check_kind, check_last_owner, check_owner, locked, manages_on
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{audit::insert_revision, sessions, users as store, workspaces},
+    store::{sessions, users as store, workspaces},
+    verification::Subject,
 };
 
 /// What shall be different; `None` stays as it is.
@@ -58,6 +59,8 @@ impl Users<'_> {
         let name = name.as_ref().map_or(user.summary.name.as_str(), AsRef::as_ref);
         let current = (user.summary.name.as_str(), user.instance_role, user.enabled);
         if (name, role, enabled) == current {
+            transaction.already_so(Subject::User(id));
+            transaction.commit().await?;
             return Ok(ChangedUser { user, stopped_tokens: 0 });
         }
         check_kind(user.kind, role)?;
@@ -71,7 +74,7 @@ impl Users<'_> {
             sessions::delete_of_user(&mut transaction, id).await?;
         }
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
-        insert_revision(&mut transaction, "user", id.0, ctx.now).await?;
+        transaction.narrows(Subject::User(id));
         let after = locked(&mut transaction, id).await?;
         let change = Change {
             workspace: None,

@@ -6,7 +6,8 @@ use super::{ChangedUser, Users, check_last_owner, check_owner, locked, manages_o
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{audit::insert_revision, sessions, users as store, workspaces},
+    store::{sessions, users as store, workspaces},
+    verification::Subject,
 };
 
 impl Users<'_> {
@@ -35,7 +36,7 @@ impl Users<'_> {
             return Err(ServiceError::NotFound("user"));
         }
         sessions::delete_of_user(&mut transaction, id).await?;
-        insert_revision(&mut transaction, "user", id.0, ctx.now).await?;
+        transaction.narrows(Subject::User(id));
         let change = Change {
             workspace: None,
             action: "user.remove",

@@ -8,8 +8,8 @@ use crate::{Actor, OpContext, ServiceError};
 /// Why a credential is not accepted.
 #[derive(Debug)]
 pub enum Rejection {
-    /// The token is not accepted, for this reason.
-    Refused(DecisionCode),
+    /// The token is not accepted, as this decision says.
+    Refused(Decision),
     /// It could not be found out.
     Failed(ServiceError),
 }
@@ -25,10 +25,12 @@ impl Verification<'_> {
     /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        let Decision { code, facts } = self.decide(ctx, presented, &demand).await?;
-        match facts {
-            Some(facts) if code == DecisionCode::Valid => Ok(Actor::Token(facts)),
-            _ => Err(Rejection::Refused(code)),
+        let decision = self.presented(ctx, presented, &demand).await?;
+        match decision {
+            Decision { code: DecisionCode::Valid, facts: Some(facts), .. } => {
+                Ok(Actor::Token(facts))
+            }
+            refused => Err(Rejection::Refused(refused)),
         }
     }
 }

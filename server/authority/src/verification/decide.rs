@@ -14,14 +14,22 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
-        let facts = match self.facts(presented).await? {
-            Ok(facts) => facts,
+        let decision = self.presented(ctx, presented, demand).await?;
+        self.inner.counters.decided(decision.code);
+        Ok(decision)
+    }
+
+    /// The same, not counted as a verification.
+    pub(super) async fn presented(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        demand: &Demand,
+    ) -> Result<Decision, ServiceError> {
+        let looked = match self.look_up(presented).await? {
+            Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };
-        let code = facts.decide(demand, ctx.now);
-        self.follow(ctx, &facts, demand, code).await?;
-        let agent = ctx.user_agent.as_ref();
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
-        Ok(Decision { code, facts: Some(facts) })
+        self.answer(ctx, looked, demand, ctx.user_agent.as_ref()).await
     }
 }

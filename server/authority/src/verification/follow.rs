@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use domain::decision::{DecisionCode, Demand, Facts};
-use sqlx::PgConnection;
 
 use super::Verification;
 use crate::{
     Actor, OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
-    store::{audit::insert_revision, policies, secrets_change, tokens, tokens_change},
+    replicas::Transaction,
+    store::{policies, secrets_change, tokens, tokens_change},
     tokens::change::{changed, snapshot},
+    verification::Subject,
 };
 
 impl Verification<'_> {
@@ -29,12 +30,16 @@ impl Verification<'_> {
             DecisionCode::Valid => {
                 if !facts.secret.used {
                     self.first_use(ctx, facts).await?;
+                    // It is not the first one any more.
+                    self.inner.cache.forget(&[Subject::Token(facts.token_id)]);
                 }
                 Ok(())
             }
             // Only this code: a gateway of another workspace learns and causes nothing.
             DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {
-                self.reuse(ctx, facts, demand).await
+                self.reuse(ctx, facts, demand).await?;
+                self.inner.cache.forget(&[Subject::Token(facts.token_id)]);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -92,7 +97,7 @@ impl Verification<'_> {
 
 /// Notes a reuse on the token and, when policy wants so, disables it.
 async fn record_reuse(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     facts: &Facts,
@@ -100,7 +105,7 @@ async fn record_reuse(
 ) -> Result<(), ServiceError> {
     let (tenant, id) = (access.tenant(), facts.token_id);
     tokens_change::note_reuse(connection, tenant, id, ctx.now).await?;
-    insert_revision(connection, "token", id.0, ctx.now).await?;
+    connection.narrows(Subject::Token(id));
     let token = tokens::by_id(connection, tenant, id, ctx.now)
         .await?
         .ok_or(ServiceError::NotFound("token"))?;

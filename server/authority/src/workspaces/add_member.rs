@@ -18,6 +18,7 @@ use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
     store::{members as store, users},
+    verification::Subject,
 };
 
 /// A member to add.
@@ -58,6 +59,7 @@ impl Workspaces<'_> {
                     error.into()
                 }
             })?;
+        transaction.widens(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;
         let change = Change {
             workspace: Some(workspace),

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
-    store::{audit::insert_revision, members as store, users, workspaces},
+    store::{members as store, users, workspaces},
+    verification::Subject,
 };
 
 /// What shall be different about a member.
@@ -75,11 +76,13 @@ impl Workspaces<'_> {
         let role = wanted.role.unwrap_or(before.role);
         let grants = new_grants.unwrap_or_else(|| before.grants.clone());
         if (role, &grants) == (before.role, &before.grants) {
+            transaction.already_so(Subject::Membership(user));
+            transaction.commit().await?;
             return Ok(before);
         }
         check_within(ctx, &access, role, grants.as_deref())?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
-        insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;
+        transaction.narrows(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
@@ -118,7 +121,7 @@ impl Workspaces<'_> {
             return Err(ServiceError::NotFound("member"));
         }
         let still_acting = users::acting_tokens(&mut transaction, user).await?;
-        insert_revision(&mut transaction, "membership", user.0, ctx.now).await?;
+        transaction.narrows(Subject::Membership(user));
         let change = Change {
             workspace: Some(access.workspace.id),
             action: "member.remove",

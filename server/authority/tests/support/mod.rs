@@ -35,6 +35,10 @@ impl Clock for TestClock {
     fn now(&self) -> OffsetDateTime {
         *self.0.lock().unwrap()
     }
+
+    fn elapsed(&self) -> std::time::Duration {
+        (self.now() - START).unsigned_abs()
+    }
 }
 
 pub struct World {
@@ -46,10 +50,14 @@ pub struct World {
 impl World {
     /// An empty database with its schema.
     pub async fn empty(pool: PgPool) -> Self {
+        Self::empty_with_keys(pool, Keys::generate(&SystemEntropy)).await
+    }
+
+    async fn empty_with_keys(pool: PgPool, keys: Keys) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(START)));
         let authority = Authority::new(
             pool.clone(),
-            Keys::generate(&SystemEntropy),
+            keys,
             Arc::new(clock.clone()),
             Arc::new(SystemEntropy),
             Settings::default(),
@@ -60,7 +68,12 @@ impl World {
 
     /// An instance with Ada, its owner, and "Workspace 1".
     pub async fn founded(pool: PgPool) -> Self {
-        let world = Self::empty(pool).await;
+        Self::with_keys(pool, Keys::generate(&SystemEntropy)).await
+    }
+
+    /// The same with keys that others have, too.
+    pub async fn with_keys(pool: PgPool, keys: Keys) -> Self {
+        let world = Self::empty_with_keys(pool, keys).await;
         let admin = NewAdmin {
             email: OWNER.into(),
             name: Some("Ada".into()),

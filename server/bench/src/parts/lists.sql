@@ -34,7 +34,7 @@ SELECT d.id, w.id, u.id,
        CASE WHEN rare AND third = 1 THEN now() + interval '1 day' END,
        CASE WHEN rare THEN now() + interval '36 hours'
             WHEN i % 10 = 1 THEN NULL
-            WHEN i % 20 = 4 THEN made + interval '1 day'
+            WHEN i % 20 = 4 THEN least(made + interval '1 day', now() - interval '1 minute')
             ELSE now() + interval '3 days' + (i % 9973) * interval '1 hour' END,
        'tsr_…' || substr(md5('hint' || i), 1, 4),
        CASE WHEN rare THEN NULL ELSE greatest(made, now() - (i % 7919) * interval '5 minutes') END,

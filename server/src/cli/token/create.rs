@@ -2,7 +2,7 @@
 //! `TOKEN=$(tessera token create …)` works; everything else goes to standard error.
 
 use authority::TokenDraft;
-use domain::{expiry, names::Slug};
+use domain::{expiry, names::Slug, rate_limit::RateLimit};
 
 use super::{
     super::{
@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// An address or a network that it may be used from; may be given more than once [default: anywhere]
     #[arg(long, value_name = "NETWORK")]
     ip_allow: Vec<String>,
+    /// How often it may be used: 600/60s, 10000/1h [default: at any rate]
+    #[arg(long, value_name = "USES/TIME")]
+    rate_limit: Option<RateLimit>,
     /// Keep its secret sealed, so that it can be shown again; the workspace's policy must allow it
     #[arg(long)]
     recoverable: bool,
@@ -62,6 +65,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         expiry: expiry::parse(&arguments.expires_in),
         not_before: arguments.not_before,
         ip_allow: arguments.ip_allow,
+        rate_limit: Ok(arguments.rate_limit),
         recoverable: arguments.recoverable.into(),
         tags: arguments.tag.into_iter().collect(),
         ..TokenDraft::default()

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Only those that were never used
     #[arg(long)]
     never_used: bool,
-    /// Only those that were not used since this moment, or never
+    /// Only those that were made before this moment and not used since
     #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
     unused_since: Option<OffsetDateTime>,
     /// Only those that end before this moment

@@ -57,6 +57,10 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
             "Used from",
             if token.ip_allow.is_empty() { "anywhere".to_owned() } else { join(&token.ip_allow) },
         ),
+        (
+            "Rate limit",
+            token.rate_limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
+        ),
         ("Not before", moment(token.not_before, "-")),
         ("Expires", moment(token.expires_at, "never")),
         ("Secret kept", if token.recoverable { "sealed" } else { "no" }.to_owned()),

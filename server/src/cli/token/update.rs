@@ -1,7 +1,7 @@
 //! `tessera token update ID`: changes what is named and nothing else.
 
 use authority::{Edit, TokenPatch};
-use domain::{expiry, ids::TokenId};
+use domain::{expiry, ids::TokenId, rate_limit::RateLimit};
 
 use super::{
     super::{
@@ -16,7 +16,7 @@ use crate::config::Config;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args([
     "name", "description", "owner", "scope", "expires_in", "not_before", "no_not_before", "ip_allow",
-    "from_anywhere", "tag", "no_tags",
+    "from_anywhere", "rate_limit", "no_rate_limit", "tag", "no_tags",
 ]))]
 pub(crate) struct Args {
     /// Its id
@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// An address or a network that it may be used from; all others go; may be given more than once
     #[arg(long, value_name = "NETWORK", conflicts_with = "from_anywhere")]
     ip_allow: Option<Vec<String>>,
+    /// How often it may be used: 600/60s, 10000/1h
+    #[arg(long, value_name = "USES/TIME", conflicts_with = "no_rate_limit")]
+    rate_limit: Option<RateLimit>,
     /// What is noted on it; all other tags go; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag, conflicts_with = "no_tags")]
     tag: Option<Vec<(String, String)>>,
@@ -55,6 +58,7 @@ pub(crate) struct Args {
 
 /// What is taken away.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Cleared {
     /// Valid from now on
     #[arg(long)]
@@ -62,6 +66,9 @@ struct Cleared {
     /// It may be used from anywhere
     #[arg(long)]
     from_anywhere: bool,
+    /// It may be used at any rate
+    #[arg(long)]
+    no_rate_limit: bool,
     /// Nothing is noted on it
     #[arg(long)]
     no_tags: bool,
@@ -84,6 +91,11 @@ impl Args {
             None if self.cleared.no_not_before => Edit::Remove,
             None => Edit::Keep,
         };
+        let rate_limit = match self.rate_limit {
+            Some(limit) => Edit::Set(Ok(limit)),
+            None if self.cleared.no_rate_limit => Edit::Remove,
+            None => Edit::Keep,
+        };
         TokenPatch {
             name: self.name,
             description: self.description,
@@ -91,6 +103,7 @@ impl Args {
             scopes: self.scope,
             expiry: self.expires_in.as_deref().map(expiry::parse),
             not_before,
+            rate_limit,
             ip_allow: self.ip_allow.or_else(|| self.cleared.from_anywhere.then(Vec::new)),
             tags: self
                 .tag

@@ -19,13 +19,13 @@ use uuid::Uuid;
 
 use super::{
     errors::WriteErrors,
-    schema::{AudienceText, MintedBody, ScopeText, tags_schema},
+    schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, tags_schema},
     tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath},
+    extract::{ApiJson, ApiPath, Object},
     idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
@@ -40,6 +40,7 @@ use crate::http::{
     "scopes": ["rivers:run"],
     "expires_in_s": 7_776_000,
     "ip_allow": ["10.0.0.0/8"],
+    "rate_limit": {"limit": 600, "window_s": 60},
     "tags": {"team": "payments"}
 }))]
 pub(crate) struct NewToken {
@@ -78,6 +79,10 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(max_items = 32)]
     ip_allow: Vec<String>,
+    /// How often it may be used; at any rate when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Object<RateLimitBody>>,
     /// Whether its secret shall be kept sealed, so that it can be shown again; policy must allow it.
     #[serde(default)]
     recoverable: bool,
@@ -151,6 +156,7 @@ impl NewToken {
             scopes: self.scopes,
             not_before: self.not_before,
             ip_allow: self.ip_allow,
+            rate_limit: self.rate_limit.map(|Object(rate)| rate.parse()).transpose(),
             recoverable: self.recoverable.into(),
             tags: self.tags,
             creation_key,

@@ -31,8 +31,8 @@ pub(crate) struct ListQuery {
     /// Only tokens whose name, hint or user contains this, without regard to case.
     #[param(value_type = Option<String>, example = "deploy")]
     q: String,
-    /// Only tokens that were not used since this moment, or never: an RFC 3339 moment, or a date (its
-    /// beginning, UTC).
+    /// Only tokens that were made before this moment and not used since: an RFC 3339 moment, or a
+    /// date (its beginning, UTC).
     #[param(value_type = Option<String>, example = "2026-08-18T12:00:00Z")]
     unused_since: Option<String>,
     /// Only tokens that were never used, when `true`.

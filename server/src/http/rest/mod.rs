@@ -41,6 +41,7 @@ mod reveal_token;
 mod rotate_self;
 mod rotate_token;
 pub(crate) mod schema;
+mod show_instance;
 mod show_member;
 mod show_policy;
 mod show_self;
@@ -52,10 +53,12 @@ mod show_workspace;
 mod tagged;
 mod update_token;
 mod verify;
+mod verify_many;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(crate) use errors::reusable_responses;
+pub(crate) use verify::PATH as VERIFY_PATH;
 
 use super::AppState;
 
@@ -83,6 +86,7 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .routes(routes!(show_usage::show_usage))
         .routes(routes!(list_audit::list_workspace_audit))
         .routes(routes!(list_audit::list_audit))
+        .routes(routes!(show_instance::show_instance))
         .routes(routes!(list_workspaces::list_workspaces, create_workspace::create_workspace))
         .routes(routes!(show_workspace::show_workspace, change_workspace::change_workspace))
         .merge(people())
@@ -118,5 +122,7 @@ fn policies() -> OpenApiRouter<AppState> {
 
 /// Asking what a token may do.
 pub(crate) fn asking() -> OpenApiRouter<AppState> {
-    OpenApiRouter::default().routes(routes!(verify::verify))
+    OpenApiRouter::default()
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify_many::verify_many))
 }

@@ -13,13 +13,13 @@ use utoipa::ToSchema;
 
 use super::{
     errors::ChangeErrors,
-    schema::{ScopeText, TokenBody, tags_schema},
+    schema::{RateLimitBody, ScopeText, TokenBody, tags_schema},
     tagged::Tagged,
 };
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader, Object},
     problem::ApiError,
 };
 
@@ -54,21 +54,35 @@ pub(crate) struct PatchBody {
     /// Not valid before this moment (RFC 3339); null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
-    not_before: Option<Nullable>,
+    not_before: Option<Nullable<String>>,
     /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 32)]
     ip_allow: Option<Vec<String>>,
+    /// How often it may be used; null removes the limit.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<RateLimitBody>)]
+    rate_limit: Option<Nullable<Object<RateLimitBody>>>,
     /// All that is noted on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = tags_schema)]
     tags: Option<BTreeMap<String, String>>,
 }
 
-/// A text, or null, which removes what is there.
+/// A value, or null, which removes what is there.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Nullable(Option<String>);
+struct Nullable<T>(Option<T>);
+
+impl<T> Nullable<T> {
+    fn edit(given: Option<Self>) -> Edit<T> {
+        match given {
+            None => Edit::Keep,
+            Some(Self(None)) => Edit::Remove,
+            Some(Self(Some(value))) => Edit::Set(value),
+        }
+    }
+}
 
 /// Change a token
 ///
@@ -113,12 +127,13 @@ impl From<PatchBody> for TokenPatch {
                 "" => Err(ExpiryError::Form),
                 text => expiry::parse(text),
             }),
-            not_before: match body.not_before {
-                None => Edit::Keep,
-                Some(Nullable(None)) => Edit::Remove,
-                Some(Nullable(Some(moment))) => Edit::Set(moment),
-            },
+            not_before: Nullable::edit(body.not_before),
             ip_allow: body.ip_allow,
+            rate_limit: match Nullable::edit(body.rate_limit) {
+                Edit::Keep => Edit::Keep,
+                Edit::Remove => Edit::Remove,
+                Edit::Set(Object(rate)) => Edit::Set(rate.parse()),
+            },
             tags: body.tags,
             enabled: None,
         }
@@ -133,6 +148,7 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Op
 
 #[cfg(test)]
 mod tests {
+    use domain::rate_limit::RateLimit;
     use serde_json::json;
 
     use super::*;
@@ -144,7 +160,11 @@ mod tests {
         assert!(
             nothing.name.is_none() && nothing.expiry.is_none() && nothing.not_before == Edit::Keep
         );
+        assert_eq!(nothing.rate_limit, Edit::Keep);
         assert_eq!(read(json!({"not_before": null})).unwrap().not_before, Edit::Remove);
+        assert_eq!(read(json!({"rate_limit": null})).unwrap().rate_limit, Edit::Remove);
+        let rate = json!({"rate_limit": {"limit": 600, "window_s": 60}});
+        assert_eq!(read(rate).unwrap().rate_limit, Edit::Set(RateLimit::new(600, 60)));
         for field in ["name", "description", "user", "scopes", "expires_at", "ip_allow", "tags"] {
             assert!(read(json!({field: null})).is_err(), "{field}");
         }

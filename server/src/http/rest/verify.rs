@@ -13,6 +13,9 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
+/// The path.
+pub(crate) const PATH: &str = "/api/v1/verify";
+
 /// A token, and what its bearer wants to do.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +24,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError}
 }))]
 pub(crate) struct Question {
     /// The token as it was presented.
-    token: String,
+    pub(super) token: String,
     /// The API that is called. Not checked when absent.
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63)]
@@ -60,35 +63,41 @@ pub(crate) async fn verify(
     Caller(context): Caller,
     ApiJson(question): ApiJson<Question>,
 ) -> Result<Json<VerificationBody>, ApiError> {
-    let demand = question.demand()?;
+    let mut errors = Vec::new();
+    let demand = question.demand("", &mut errors);
+    if !errors.is_empty() {
+        return Err(ApiError::invalid(errors));
+    }
     let verification = state.authority.verification();
     let decision = verification.verify(&context, &question.token, &demand).await?;
-    Ok(Json(VerificationBody::of(decision.code, decision.facts.as_deref())))
+    Ok(Json(VerificationBody::of(&decision)))
 }
 
 impl Question {
-    fn demand(&self) -> Result<Demand, ApiError> {
-        let mut errors = Vec::new();
-        let demand = Demand {
-            audience: parse(&mut errors, "audience", self.audience.as_deref()),
-            workspace: parse(&mut errors, "workspace", self.workspace.as_deref()),
+    /// What is asked. What cannot be used is noted under the names of the fields behind `place`, and is
+    /// not in the demand: there is no answer to it.
+    pub(super) fn demand(&self, place: &str, errors: &mut Vec<FieldError>) -> Demand {
+        let field = |name: &str| format!("{place}{name}");
+        Demand {
+            audience: parse(errors, &field("audience"), self.audience.as_deref()),
+            workspace: parse(errors, &field("workspace"), self.workspace.as_deref()),
             scopes: self
                 .scopes
                 .iter()
                 .enumerate()
                 .filter_map(|(index, scope)| {
-                    parse(&mut errors, &format!("scopes[{index}]"), Some(scope))
+                    parse(errors, &field(&format!("scopes[{index}]")), Some(scope))
                 })
                 .collect(),
             ip: self.ip.as_deref().and_then(|text| {
                 let address = text.parse::<IpAddr>().ok();
                 if address.is_none() {
-                    errors.push(FieldError::new("ip", "must be an IP address such as 192.0.2.1"));
+                    let message = "must be an IP address such as 192.0.2.1";
+                    errors.push(FieldError::new(field("ip"), message));
                 }
                 address
             }),
-        };
-        if errors.is_empty() { Ok(demand) } else { Err(ApiError::invalid(errors)) }
+        }
     }
 }
 
@@ -119,15 +128,16 @@ mod tests {
         let question = question(serde_json::json!({
             "token": "x", "audience": "A", "scopes": ["a", "B b"], "ip": "nowhere", "workspace": ""
         }));
-        let error = question.demand().unwrap_err();
-        let fields: Vec<_> =
-            error.problem().errors.iter().map(|error| error.field.as_str()).collect();
+        let mut errors = Vec::new();
+        question.demand("", &mut errors);
+        let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["audience", "workspace", "scopes[1]", "ip"]);
     }
 
     #[test]
     fn absent_fields_ask_for_nothing() {
-        let demand = question(serde_json::json!({"token": "x"})).demand().unwrap();
-        assert_eq!(demand, Demand::default());
+        let mut errors = Vec::new();
+        let demand = question(serde_json::json!({"token": "x"})).demand("", &mut errors);
+        assert_eq!((demand, errors), (Demand::default(), vec![]));
     }
 }

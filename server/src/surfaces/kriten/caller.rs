@@ -49,7 +49,10 @@ async fn session(state: &AppState, context: &OpContext, text: &str) -> Result<Ac
 async fn token(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
     state.authority.verification().authenticate(context, text).await.map_err(|rejection| {
         match rejection {
-            Rejection::Refused(code) => refused(code),
+            Rejection::Refused(decision) if decision.code == DecisionCode::RateLimited => {
+                ApiError::decided(&decision, &[])
+            }
+            Rejection::Refused(decision) => refused(decision.code),
             Rejection::Failed(error) => error.into(),
         }
     })

@@ -4,6 +4,7 @@
 //! API by accident. Times are RFC 3339 in UTC.
 
 mod audience;
+mod instance;
 mod member;
 mod minted;
 mod policy;
@@ -19,6 +20,7 @@ mod verification;
 mod workspace;
 
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
+pub(crate) use instance::InstanceBody;
 pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
 pub(crate) use minted::MintedBody;
 pub(crate) use policy::{PolicyBody, PolicyViewBody, PresetText, RulesBody};
@@ -27,7 +29,7 @@ pub(crate) use problem::ProblemBody;
 pub(crate) use roles::{InstanceRoleBody, UserKindBody, WorkspaceRoleBody};
 pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use session::{EndedBody, SessionBody, SessionPageBody};
-pub(crate) use token::{StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
+pub(crate) use token::{RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use user::{ChangedUserBody, UserPageBody, UserRecordBody};
 pub(crate) use verification::VerificationBody;

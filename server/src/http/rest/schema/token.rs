@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use domain::{
+    rate_limit::{RateLimit, RateLimitError},
     tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX},
     token::{Page, Token, TokenState, UserSummary},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use utoipa::{
@@ -34,6 +35,33 @@ pub(crate) struct UserBody {
 impl From<UserSummary> for UserBody {
     fn from(user: UserSummary) -> Self {
         Self { id: user.id.0, email: user.email, name: user.name }
+    }
+}
+
+/// How often a token may be used: `limit` times at once, and once more each time that `window_s / limit`
+/// seconds have passed.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RateLimit, example = json!({"limit": 600, "window_s": 60}))]
+pub(crate) struct RateLimitBody {
+    /// Uses in a window.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    limit: i64,
+    /// The window in seconds.
+    #[schema(minimum = 1, maximum = 86_400)]
+    window_s: i64,
+}
+
+impl RateLimitBody {
+    /// The limit, or what is wrong with it.
+    pub(in crate::http::rest) fn parse(&self) -> Result<RateLimit, RateLimitError> {
+        RateLimit::new(self.limit, self.window_s)
+    }
+}
+
+impl From<RateLimit> for RateLimitBody {
+    fn from(rate: RateLimit) -> Self {
+        Self { limit: rate.limit().into(), window_s: rate.window_s().into() }
     }
 }
 
@@ -103,6 +131,8 @@ pub(crate) struct TokenBody {
     expires_at: Option<OffsetDateTime>,
     /// Addresses and networks from which it may be used; empty is from anywhere.
     ip_allow: Vec<String>,
+    /// How often it may be used; at any rate when null.
+    rate_limit: Option<RateLimitBody>,
     /// What people and programs noted on it.
     tags: BTreeMap<String, String>,
     /// Until when the secret that a rotation replaced still works; null when none does.
@@ -154,6 +184,7 @@ impl From<Token> for TokenBody {
             not_before: token.not_before,
             expires_at: token.expires_at,
             ip_allow: token.ip_allow.iter().map(ToString::to_string).collect(),
+            rate_limit: token.rate_limit.map(Into::into),
             tags: token.tags.into(),
             grace_until: token.grace_until,
             older_hint: token.older_hint,
@@ -225,6 +256,7 @@ pub(crate) fn token_example() -> Value {
         "not_before": null,
         "expires_at": "2027-08-18T12:00:00Z",
         "ip_allow": ["10.0.0.0/8"],
+        "rate_limit": {"limit": 600, "window_s": 60},
         "tags": {"team": "payments"},
         "grace_until": null,
         "older_hint": null,

@@ -1,6 +1,7 @@
 //! Answers of a verification.
 
-use domain::decision::{DecisionCode, Facts};
+use authority::{Decision, RateState};
+use domain::decision::DecisionCode;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -35,6 +36,8 @@ pub(crate) enum CodeBody {
     IpDenied,
     /// The token's user is disabled or has left the workspace.
     OwnerDisabled,
+    /// The token may do this, but was used as often as it may be for now.
+    RateLimited,
 }
 
 impl From<DecisionCode> for CodeBody {
@@ -51,6 +54,7 @@ impl From<DecisionCode> for CodeBody {
             DecisionCode::InsufficientScope => Self::InsufficientScope,
             DecisionCode::IpDenied => Self::IpDenied,
             DecisionCode::OwnerDisabled => Self::OwnerDisabled,
+            DecisionCode::RateLimited => Self::RateLimited,
         }
     }
 }
@@ -69,7 +73,8 @@ impl From<DecisionCode> for CodeBody {
     },
     "audiences": ["default"],
     "scopes": ["rivers:run"],
-    "expires_at": "2027-08-18T12:00:00Z"
+    "expires_at": "2027-08-18T12:00:00Z",
+    "rate_limit": {"limit": 600, "window_s": 60, "remaining": 599, "reset_s": 1}
 }))]
 pub(crate) struct ValidBody {
     /// Always true.
@@ -89,6 +94,35 @@ pub(crate) struct ValidBody {
     /// Its end; null when it never expires.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+    /// What is left of its rate limit after this question, on the server that answers; null when it
+    /// has none.
+    rate_limit: Option<RateStateBody>,
+    /// Only when the database is away and the server answers from memory all the same (setting
+    /// `stale_grace`): for how many seconds it could not be made sure that nothing was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stale_s: Option<u64>,
+}
+
+/// What is left of a token's rate limit.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RateLimitState)]
+pub(crate) struct RateStateBody {
+    /// Uses in a window.
+    limit: u32,
+    /// The window in seconds.
+    window_s: u32,
+    /// Uses that may follow at once.
+    remaining: u32,
+    /// Seconds until all of them may again.
+    reset_s: u32,
+}
+
+impl From<RateState> for RateStateBody {
+    fn from(rate: RateState) -> Self {
+        let RateState { limit, window_s, remaining, reset_s, .. } = rate;
+        Self { limit, window_s, remaining, reset_s }
+    }
 }
 
 /// What a verification answers for any other: no more than the reason.
@@ -99,6 +133,18 @@ pub(crate) struct RefusedBody {
     valid: bool,
     /// Why not.
     code: CodeBody,
+    /// With `RATE_LIMITED`: what is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    rate_limit: Option<RateStateBody>,
+    /// With `RATE_LIMITED`: seconds after which the token may be used again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    retry_after_s: Option<u32>,
+    /// As for one that is valid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stale_s: Option<u64>,
 }
 
 /// The answer of a verification.
@@ -114,19 +160,31 @@ pub(crate) enum VerificationBody {
 
 impl VerificationBody {
     /// The answer to this decision. Facts are told only with a `VALID` one.
-    pub(in crate::http::rest) fn of(code: DecisionCode, facts: Option<&Facts>) -> Self {
-        match facts {
-            Some(facts) if code == DecisionCode::Valid => Self::Valid(Box::new(ValidBody {
-                valid: true,
-                code: code.into(),
-                token_id: facts.token_id.0,
-                workspace: facts.workspace.to_string(),
-                user: facts.user.clone().into(),
-                audiences: texts(facts.audiences.iter().cloned()),
-                scopes: texts(facts.granted.iter().cloned()),
-                expires_at: facts.expires_at,
-            })),
-            _ => Self::Refused(RefusedBody { valid: false, code: code.into() }),
+    pub(crate) fn of(decision: &Decision) -> Self {
+        let code = decision.code.into();
+        let stale_s = decision.stale.map(|stale| stale.as_secs());
+        match &decision.facts {
+            Some(facts) if decision.code == DecisionCode::Valid => {
+                Self::Valid(Box::new(ValidBody {
+                    valid: true,
+                    code,
+                    token_id: facts.token_id.0,
+                    workspace: facts.workspace.to_string(),
+                    user: facts.user.clone().into(),
+                    audiences: texts(facts.audiences.iter().cloned()),
+                    scopes: texts(facts.granted.iter().cloned()),
+                    expires_at: facts.expires_at,
+                    rate_limit: decision.rate.map(Into::into),
+                    stale_s,
+                }))
+            }
+            _ => Self::Refused(RefusedBody {
+                valid: false,
+                code,
+                rate_limit: decision.rate.map(Into::into),
+                retry_after_s: decision.rate.map(|rate| rate.retry_after_s),
+                stale_s,
+            }),
         }
     }
 }

@@ -1,0 +1,259 @@
+//! What runs: the build, the database, and the servers with their leases.
+
+use domain::replica::{Replica, ReplicaState};
+use leptos::{either::Either, ev::MouseEvent, prelude::*, task::spawn_local};
+use time::{Duration, OffsetDateTime};
+
+use crate::{
+    components::{
+        heading::PageHead,
+        icon::{Glyph, Icon},
+        live::use_announcer,
+        loaded::Loaded,
+        moment::{Moment, machine, relative},
+    },
+    fns::instance::{InstanceState, load_instance},
+    problem::ConsoleError,
+};
+
+/// The instance, for those who manage it.
+#[component]
+pub fn InstancePage() -> impl IntoView {
+    let instance = Resource::new(|| (), |()| load_instance());
+    let view = |state: InstanceState| view! { <Instance state/> };
+    view! { <Loaded resource=instance view/> }
+}
+
+/// What was read, and a button that reads it again in its place: scroll and focus stay.
+#[component]
+fn Instance(state: InstanceState) -> impl IntoView {
+    let current = RwSignal::new(state);
+    let busy = RwSignal::new(false);
+    let failure = RwSignal::new(None::<String>);
+    let announcer = use_announcer();
+    let refresh = move |event: MouseEvent| {
+        event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        spawn_local(async move {
+            match load_instance().await {
+                Ok(state) => {
+                    current.set(state);
+                    failure.set(None);
+                    announcer.say("Updated.");
+                }
+                Err(ConsoleError(problem)) => failure.set(Some(problem.detail)),
+            }
+            busy.set(false);
+        });
+    };
+    let actions = view! {
+        <a class="button" href="/instance" rel="external" on:click=refresh>
+            <Icon glyph=Glyph::Rotate/>
+            <span>"Refresh"</span>
+        </a>
+    }
+    .into_any();
+    let lead = "What runs, and how current each server is.".into_any();
+    view! {
+        <PageHead title="Instance" lead actions=Some(actions)/>
+        <div role="alert">
+            {move || failure.get().map(|detail| view! {
+                <p class="notice notice-danger">
+                    <Icon glyph=Glyph::Warning/>
+                    <span>"This could not be read again. "{detail}</span>
+                </p>
+            })}
+        </div>
+        {move || current.with(about)}
+        {move || current.with(servers)}
+    }
+}
+
+/// The build that answered, and its database.
+fn about(state: &InstanceState) -> impl IntoView + use<> {
+    let view = &state.view;
+    let (started_at, now) = (view.started_at, view.now);
+    let fact = |term: &'static str, value: AnyView| {
+        view! {
+            <div>
+                <dt>{term}</dt>
+                <dd>{value}</dd>
+            </div>
+        }
+    };
+    let up = view! { <time datetime=machine(started_at)>{span(now - started_at)}</time> };
+    let url = state.public_url.clone();
+    // Without what its packager adds.
+    let database = view.database_version.split(' ').next().unwrap_or_default().to_owned();
+    view! {
+        <section class="pane" aria-labelledby="instance-title">
+            <header class="pane-head">
+                <h2 id="instance-title">"This server"</h2>
+            </header>
+            <dl class="facts facts-grid pane-body">
+                {fact("Version", view.version.clone().into_any())}
+                {fact("Running for", up.into_any())}
+                {fact("Public URL", view! { <code>{url}</code> }.into_any())}
+                {fact("Database", format!("PostgreSQL {database}, reachable").into_any())}
+            </dl>
+        </section>
+    }
+}
+
+/// The table of servers. In a narrow container styles turn its rows into cards.
+fn servers(state: &InstanceState) -> impl IntoView + use<> {
+    let now = state.view.now;
+    let replicas = &state.view.replicas;
+    let list = if replicas.is_empty() {
+        Either::Left(view! {
+            <p class="pane-body muted">
+                "No server has told of itself yet. Each does so within seconds of its start."
+            </p>
+        })
+    } else {
+        let rows = replicas.iter().map(|replica| row(replica, now)).collect_view();
+        Either::Right(view! {
+            <div class="table-wrap">
+                <table class="table servers-table">
+                    <caption class="visually-hidden">"Servers of this instance"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Name"</th>
+                            <th scope="col">"State"</th>
+                            <th scope="col">"Version"</th>
+                            <th scope="col">"Started"</th>
+                            <th scope="col">"Lease"</th>
+                            <th scope="col">"Revision"</th>
+                            <th scope="col">"Revoking"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        })
+    };
+    let count = replicas.len();
+    view! {
+        <section class="pane" aria-labelledby="servers-title">
+            <header class="pane-head">
+                <h2 id="servers-title">"Servers"</h2>
+                <span class="pane-note">{count}</span>
+            </header>
+            {list}
+            <p class="pane-body muted">
+                "A server with a lease answers from memory; a late one asks the database each time. Revoking is \
+                 how long changes made there took until no server answered by what was before: half of them, \
+                 and 99 of 100, took as long at most."
+            </p>
+        </section>
+    }
+}
+
+fn row(replica: &Replica, now: OffsetDateTime) -> impl IntoView + use<> {
+    let (class, glyph, word) = match replica.state(now) {
+        ReplicaState::Live => ("status status-active", Glyph::Active, "Live"),
+        ReplicaState::Late => ("status status-expiring", Glyph::Warning, "Late"),
+        ReplicaState::Gone => ("status status-expired", Glyph::Expired, "Gone"),
+    };
+    let own = replica.own.then(|| view! { <span class="cell-note">"This server"</span> });
+    let behind = match replica.behind {
+        0 => "up to date".to_owned(),
+        behind => format!("{behind} behind"),
+    };
+    let revoking = match (replica.revocation_p50_us, replica.revocation_p99_us) {
+        (Some(half), Some(most)) => {
+            let times = format!("{} / {}", milliseconds(half), milliseconds(most));
+            let count = match replica.revocations {
+                1 => "1 change".to_owned(),
+                count => format!("{count} changes"),
+            };
+            Either::Left(view! { {times}<span class="cell-note">{count}</span> })
+        }
+        _ => Either::Right(view! { <span class="muted">"None yet"</span> }),
+    };
+    view! {
+        <tr>
+            <th scope="row"><bdi>{replica.name.clone()}</bdi>{own}</th>
+            <td data-label="State"><span class=class><Icon glyph/>{word}</span></td>
+            <td data-label="Version">{replica.version.clone()}</td>
+            <td data-label="Started"><Moment at=replica.started_at now/></td>
+            <td data-label="Lease">{lease(replica, now)}</td>
+            <td data-label="Revision">{replica.applied}<span class="cell-note">{behind}</span></td>
+            <td data-label="Revoking">{revoking}</td>
+        </tr>
+    }
+}
+
+/// When the lease was renewed, to the tenth of a second where that matters.
+fn lease(replica: &Replica, now: OffsetDateTime) -> String {
+    let age = replica.lease_age(now);
+    if age < Duration::seconds(45) {
+        format!("{:.1} s ago", age.as_seconds_f64())
+    } else {
+        relative(replica.renewed_at, now)
+    }
+}
+
+/// A time in milliseconds, short ones to the tenth: `0.4 ms`, `12 ms`.
+fn milliseconds(microseconds: i64) -> String {
+    if microseconds < 9_950 {
+        format!("{}.{} ms", microseconds / 1_000, microseconds % 1_000 / 100)
+    } else {
+        format!("{} ms", (microseconds + 500) / 1_000)
+    }
+}
+
+/// How long something has lasted, in its two largest units.
+fn span(time: Duration) -> String {
+    let seconds = time.whole_seconds().max(0);
+    let parts = [
+        (seconds / 86_400, "day"),
+        (seconds / 3_600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(parts.len() - 1);
+    let told: Vec<String> = parts[first..]
+        .iter()
+        .take(2)
+        .enumerate()
+        .filter(|(place, (count, _))| *place == 0 || *count > 0)
+        .map(|(_, (count, unit))| {
+            let plural = if *count == 1 { "" } else { "s" };
+            format!("{count} {unit}{plural}")
+        })
+        .collect();
+    told.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_their_largest_units() {
+        for (seconds, text) in [
+            (-5, "0 seconds"),
+            (0, "0 seconds"),
+            (61, "1 minute 1 second"),
+            (3_600, "1 hour"),
+            (3_659, "1 hour"),
+            (90_000, "1 day 1 hour"),
+            (8 * 86_400 + 59, "8 days"),
+        ] {
+            assert_eq!(span(Duration::seconds(seconds)), text);
+        }
+        for (microseconds, text) in [
+            (0, "0.0 ms"),
+            (412, "0.4 ms"),
+            (9_949, "9.9 ms"),
+            (9_950, "10 ms"),
+            (2_031_400, "2031 ms"),
+        ] {
+            assert_eq!(milliseconds(microseconds), text);
+        }
+    }
+}

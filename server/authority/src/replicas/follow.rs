@@ -1,0 +1,190 @@
+//! Following the others: renewing the lease, reading what is new.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use sqlx::{
+    Connection as _, PgConnection,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::RENEW_EVERY;
+use crate::{
+    Authority,
+    authority::Inner,
+    store::{
+        StoreError,
+        replicas::{self, Renewal},
+        revisions,
+    },
+    verification::Subject,
+};
+
+/// How long one exchange with the database may take: two fit into a lease.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// The pause after a failure.
+const AGAIN: Duration = Duration::from_millis(100);
+/// A replica that was silent for so long is gone.
+const GONE: Duration = Duration::from_secs(15);
+/// Most revisions that are read at once.
+const BATCH: i64 = 1_000;
+
+/// What a server calls itself.
+struct Own {
+    name: String,
+    version: &'static str,
+}
+
+impl Authority {
+    /// Follows the other replicas, so that this one may answer from memory. Runs until dropped; a
+    /// server spawns it once.
+    pub async fn run_replica(self, name: String, version: &'static str) {
+        let own = Own { name, version };
+        tokio::join!(self.follow(&own), self.listen());
+    }
+
+    /// Leaves: nobody waits for this replica any more, and it answers nothing from memory.
+    pub async fn leave_replicas(&self) {
+        self.inner.replica.lease.give_back();
+        if let Ok(mut connection) = self.inner.pool.acquire().await
+            && let Err(error) = replicas::delete(&mut connection, self.inner.replica.id, None).await
+        {
+            tracing::debug!(%error, "the replica's row stays until others remove it");
+        }
+    }
+
+    async fn follow(&self, own: &Own) {
+        // A connection of its own: a pool that is exhausted must not cost the lease.
+        let mut connection: Option<PgConnection> = None;
+        let mut next = Instant::now();
+        loop {
+            let renewing = tokio::select! {
+                () = sleep_until(next) => true,
+                () = self.inner.replica.hint.notified() => false,
+            };
+            let began = Instant::now();
+            let step = async {
+                let connection = match &mut connection {
+                    Some(connection) => connection,
+                    none => none.insert(
+                        PgConnection::connect_with(&self.inner.pool.connect_options()).await?,
+                    ),
+                };
+                if renewing {
+                    self.inner.renew(connection, own).await
+                } else {
+                    self.inner.read_and_tell(connection).await
+                }
+            };
+            match timeout(PATIENCE, step).await {
+                Ok(Ok(())) if renewing => next = began + RENEW_EVERY,
+                Ok(Ok(())) => {}
+                failed => {
+                    // Half an exchange may still be under way on it.
+                    connection = None;
+                    next = Instant::now() + AGAIN;
+                    if let Ok(Err(error)) = failed {
+                        tracing::debug!(%error, "the lease could not be renewed");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn listen(&self) {
+        if self.inner.settings.drill.without_notify {
+            return;
+        }
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect_lazy_with(self.inner.pool.connect_options().as_ref().clone());
+        loop {
+            let heard = async {
+                let mut listener = PgListener::connect_with(&pool).await?;
+                listener.listen(replicas::CHANNEL).await?;
+                loop {
+                    listener.recv().await?;
+                    self.inner.replica.hint.notify_one();
+                }
+            };
+            let ended: Result<(), sqlx::Error> = heard.await;
+            if let Err(error) = ended {
+                tracing::debug!(%error, "notifications are not heard; renewals read what is new");
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+impl Inner {
+    /// Renews the lease. The order is what the claim rests on: note the moment, count up the row, read
+    /// what is new and apply it, and only then have a lease, from the moment that was noted.
+    async fn renew(&self, connection: &mut PgConnection, own: &Own) -> Result<(), StoreError> {
+        let sent = self.clock.elapsed();
+        let renewal = self.renewal(own);
+        if !replicas::renew(connection, &renewal).await? {
+            // New, or taken for gone: then nobody has waited for what is kept here.
+            self.replica.lease.give_back();
+            let last = revisions::last(connection).await?;
+            self.cache.clear();
+            self.replica.applied.store(last, Ordering::Release);
+            replicas::insert(connection, &Renewal { applied: last, ..renewal }).await?;
+        }
+        self.read(connection).await?;
+        self.replica.lease.renew(sent);
+        if self.replica.applied() != renewal.applied {
+            replicas::note_applied(connection, self.replica.id, self.replica.applied()).await?;
+        }
+        self.look_around(connection).await
+    }
+
+    /// Applies what is new and says so. Extends nothing.
+    async fn read_and_tell(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let before = self.replica.applied();
+        self.read(connection).await?;
+        if self.replica.applied() != before {
+            replicas::note_applied(connection, self.replica.id, self.replica.applied()).await?;
+        }
+        Ok(())
+    }
+
+    async fn read(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        loop {
+            let rows = revisions::after(connection, self.replica.applied(), BATCH).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let subjects: Vec<Subject> =
+                rows.iter().map(|row| Subject::of(&row.kind, row.subject)).collect();
+            self.cache.forget(&subjects);
+            self.replica.applied.store(last.id, Ordering::Release);
+        }
+    }
+
+    /// Notes how far the others have counted, and removes those that are gone.
+    async fn look_around(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let others = replicas::others(connection, self.replica.id).await?;
+        let now = self.clock.elapsed();
+        self.replica.observe(&others, now);
+        for other in others {
+            if self.replica.silent_for(other, now) > GONE {
+                replicas::delete(connection, other.id, Some(other.renewals)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn renewal<'a>(&self, own: &'a Own) -> Renewal<'a> {
+        let latency = self.counters.snapshot().revocations;
+        let microseconds = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Renewal {
+            id: self.replica.id,
+            name: &own.name,
+            version: own.version,
+            started_at: self.replica.started_at,
+            now: self.clock.now(),
+            applied: self.replica.applied(),
+            revocations: i64::try_from(latency.count).unwrap_or(i64::MAX),
+            p50_us: latency.quantile(0.5).map(microseconds),
+            p99_us: latency.quantile(0.99).map(microseconds),
+        }
+    }
+}

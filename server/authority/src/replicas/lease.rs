@@ -1,0 +1,80 @@
+//! The right to answer from memory, for a while.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{LEASE, MARGIN};
+
+/// For how long a lease is held.
+const HELD: Duration = LEASE.saturating_sub(MARGIN);
+
+/// A replica's lease, on its own monotonic clock. Without one until it is renewed.
+pub(crate) struct Lease {
+    /// In nanoseconds.
+    ends: AtomicU64,
+    /// When the last renewal that succeeded was sent.
+    renewed: AtomicU64,
+    /// It counts as valid for ever: what a drill must notice.
+    endless: bool,
+}
+
+impl Lease {
+    pub(super) const fn new(endless: bool) -> Self {
+        Self { ends: AtomicU64::new(0), renewed: AtomicU64::new(0), endless }
+    }
+
+    /// Renews it, counted from the moment before the renewal was sent.
+    pub(super) fn renew(&self, sent: Duration) {
+        self.renewed.store(nanoseconds(sent), Ordering::Release);
+        self.ends.store(nanoseconds(sent + HELD), Ordering::Release);
+    }
+
+    /// Ends it.
+    pub(super) fn give_back(&self) {
+        self.ends.store(0, Ordering::Release);
+    }
+
+    /// Whether it is valid. Read the clock after the request has arrived, not before.
+    pub(crate) fn is_valid(&self, now: Duration) -> bool {
+        self.endless || nanoseconds(now) < self.ends.load(Ordering::Acquire)
+    }
+
+    /// For how long there has been none; zero while it is valid, `None` when there never was one.
+    pub(crate) fn over_for(&self, now: Duration) -> Option<Duration> {
+        let ends = self.ends.load(Ordering::Acquire);
+        (ends > 0).then(|| now.saturating_sub(Duration::from_nanos(ends)))
+    }
+
+    /// The time since the last renewal; `None` before the first one.
+    pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
+        let renewed = self.renewed.load(Ordering::Acquire);
+        (renewed > 0).then(|| now.saturating_sub(Duration::from_nanos(renewed)))
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lease_counts_from_the_sending_and_ends_before_others_stop_waiting() {
+        let lease = Lease::new(false);
+        let sent = Duration::from_secs(100);
+        assert!(!lease.is_valid(sent));
+        assert_eq!(lease.over_for(sent), None);
+        lease.renew(sent);
+        let end = sent + HELD;
+        assert!(lease.is_valid(end.saturating_sub(Duration::from_nanos(1))));
+        assert!(!lease.is_valid(end) && end < sent + LEASE);
+        assert_eq!(lease.over_for(end + MARGIN), Some(MARGIN));
+        lease.renew(end);
+        lease.give_back();
+        assert!(!lease.is_valid(end));
+    }
+}

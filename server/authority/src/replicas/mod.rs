@@ -1,0 +1,142 @@
+//! Servers that keep facts about tokens, and never answer by what was revoked.
+//!
+//! Every server ("replica") over one database keeps the facts that its verifications looked up. A change
+//! to what facts are made of leaves a row in `revisions`, in its own transaction, and the ids of these rows
+//! are in the order of their commits. A replica reads the rows after the last one that it has applied,
+//! forgets what they name, and says how far it is in its row of `replicas`.
+//!
+//! The claim: once a change that narrows access is answered, no replica lets anything pass by what was
+//! before. It rests on leases:
+//!
+//! - A replica answers from memory only while it has a lease. To renew it, it notes the moment (its own
+//!   monotonic clock), counts up its row, *then* reads the revisions that are new, applies them, and only
+//!   then has a lease, for [`LEASE`] less a margin from the moment that it noted.
+//! - So any lease that is valid [`LEASE`] after a commit was renewed by reading revisions after that commit.
+//!   Whoever changes something could simply wait for that long.
+//! - It need not: it answers as soon as every other replica says that it has applied the revision
+//!   (`settle`). A replica whose row was not counted up for the time of a lease has none, and is not
+//!   waited for. No machine's clock is compared with another's.
+//! - `NOTIFY` makes replicas read at once. It is a hint: nothing is wrong when it is lost.
+//!
+//! A replica without a lease asks the database for every verification; without a database it refuses.
+
+mod follow;
+mod lease;
+mod list;
+mod settle;
+mod transaction;
+
+pub(crate) use lease::Lease;
+pub(crate) use transaction::Transaction;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::{authority::Inner, store::replicas::Other};
+
+/// How long a lease is.
+pub const LEASE: Duration = Duration::from_secs(2);
+/// What a replica holds its own lease for shorter: clocks of two machines may run at speeds that
+/// differ by a fortieth.
+const MARGIN: Duration = Duration::from_millis(50);
+/// How often a lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_millis(667);
+
+/// The servers of this instance.
+#[derive(Clone, Copy)]
+pub struct Replicas<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// What this process is among the servers. A command's process is one, too, that never has a lease.
+pub(crate) struct Replica {
+    pub(crate) id: Uuid,
+    pub(crate) lease: Lease,
+    pub(crate) started_at: OffsetDateTime,
+    /// The last revision that was applied here.
+    applied: AtomicI64,
+    /// There may be new revisions.
+    hint: Notify,
+    /// When the count of another replica's renewals was first seen to be what it is.
+    seen: Mutex<HashMap<Uuid, Seen>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    renewals: i64,
+    since: Duration,
+}
+
+impl Replica {
+    pub(crate) fn new(id: Uuid, started_at: OffsetDateTime, without_lease: bool) -> Self {
+        Self {
+            id,
+            lease: Lease::new(without_lease),
+            started_at,
+            applied: AtomicI64::new(0),
+            hint: Notify::new(),
+            seen: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn applied(&self) -> i64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// Notes how far others have counted.
+    fn observe(&self, others: &[Other], now: Duration) {
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.retain(|id, _| others.iter().any(|other| other.id == *id));
+        for other in others {
+            let known =
+                seen.entry(other.id).or_insert(Seen { renewals: other.renewals, since: now });
+            if known.renewals != other.renewals {
+                *known = Seen { renewals: other.renewals, since: now };
+            }
+        }
+    }
+
+    /// For how long this replica is known not to have renewed its lease.
+    fn silent_for(&self, other: Other, now: Duration) -> Duration {
+        self.known_silence(other, now).unwrap_or(Duration::ZERO)
+    }
+
+    /// The same; `None` of one that was never seen.
+    fn known_silence(&self, other: Other, now: Duration) -> Option<Duration> {
+        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = seen.get(&other.id)?;
+        let renewed = known.renewals != other.renewals;
+        Some(if renewed { Duration::ZERO } else { now.saturating_sub(known.since) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_from_when_the_count_was_first_seen() {
+        let replica = Replica::new(Uuid::nil(), OffsetDateTime::UNIX_EPOCH, false);
+        let at = Duration::from_secs;
+        let other = |renewals| Other { id: Uuid::max(), renewals };
+        assert_eq!(replica.silent_for(other(1), at(9)), Duration::ZERO, "never seen");
+        replica.observe(&[other(1)], at(10));
+        replica.observe(&[other(1)], at(11));
+        assert_eq!(replica.silent_for(other(1), at(13)), at(3));
+        assert_eq!(replica.silent_for(other(2), at(13)), Duration::ZERO, "renewed since");
+        replica.observe(&[other(2)], at(14));
+        assert_eq!(replica.silent_for(other(2), at(15)), at(1));
+        replica.observe(&[], at(16));
+        assert_eq!(replica.silent_for(other(2), at(20)), Duration::ZERO, "came back");
+    }
+}

@@ -1,0 +1,66 @@
+//! Waiting until a narrowing change holds everywhere.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::LEASE;
+use crate::{
+    ServiceError,
+    authority::Inner,
+    store::{StoreError, replicas, revisions},
+    verification::Subject,
+};
+
+/// The first pause between two looks at how far the others are; it doubles.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+
+impl Inner {
+    /// Returns when no other replica can answer by what was before this revision, which has been
+    /// committed and is applied here: at once when there is none, after a few milliseconds when they
+    /// hear of it, after [`LEASE`] at the latest.
+    pub(crate) async fn settle(&self, revision: i64) {
+        let committed = self.clock.elapsed();
+        let mut pause = FIRST_LOOK;
+        let mut told = false;
+        loop {
+            match self.awaited(revision, &mut told).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "cannot see how far the replicas are"),
+            }
+            let waited = self.clock.elapsed().saturating_sub(committed);
+            if waited >= LEASE {
+                break;
+            }
+            sleep(pause.min(LEASE.saturating_sub(waited))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.counters.revoked(self.clock.elapsed().saturating_sub(committed));
+    }
+
+    /// Returns when every change of this that was committed before holds everywhere.
+    pub(crate) async fn already_so(&self, subject: Subject) -> Result<(), ServiceError> {
+        let mut connection = self.connection().await?;
+        let last = revisions::last(&mut connection).await?;
+        drop(connection);
+        self.cache.forget(&[subject]);
+        self.settle(last).await;
+        Ok(())
+    }
+
+    /// How many replicas may still answer by what was before.
+    async fn awaited(&self, revision: i64, told: &mut bool) -> Result<usize, StoreError> {
+        let mut connection = self.pool.acquire().await?;
+        let behind = replicas::behind(&mut connection, self.replica.id, revision).await?;
+        let now = self.clock.elapsed();
+        let awaited =
+            behind.iter().filter(|other| self.replica.silent_for(**other, now) < LEASE).count();
+        if awaited > 0 && !*told {
+            *told = true;
+            replicas::notify(&mut connection).await?;
+        }
+        Ok(awaited)
+    }
+}

@@ -1,0 +1,176 @@
+//! Servers that share the database.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// The channel of the hint that there are new revisions.
+pub(crate) const CHANNEL: &str = "tessera_revisions";
+
+/// What a server says of itself with each renewal.
+pub(crate) struct Renewal<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) started_at: OffsetDateTime,
+    pub(crate) now: OffsetDateTime,
+    pub(crate) applied: i64,
+    pub(crate) revocations: i64,
+    pub(crate) p50_us: Option<i64>,
+    pub(crate) p99_us: Option<i64>,
+}
+
+/// How far another server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Other {
+    pub(crate) id: Uuid,
+    pub(crate) renewals: i64,
+}
+
+/// Renews a server's row; `false` when it has none any more.
+pub(crate) async fn renew(
+    connection: &mut PgConnection,
+    renewal: &Renewal<'_>,
+) -> Result<bool, StoreError> {
+    let renewed = sqlx::query!(
+        "UPDATE replicas SET renewed_at = $2, renewals = renewals + 1, applied = $3, revocations = $4,
+                revocation_p50_us = $5, revocation_p99_us = $6
+          WHERE id = $1",
+        renewal.id,
+        renewal.now,
+        renewal.applied,
+        renewal.revocations,
+        renewal.p50_us,
+        renewal.p99_us,
+    )
+    .execute(connection)
+    .await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
+/// Enters a server.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    renewal: &Renewal<'_>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO replicas (id, name, version, started_at, renewed_at, applied, revocations,
+                               revocation_p50_us, revocation_p99_us)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        renewal.id,
+        renewal.name,
+        renewal.version,
+        renewal.started_at,
+        renewal.now,
+        renewal.applied,
+        renewal.revocations,
+        renewal.p50_us,
+        renewal.p99_us,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Notes what a server has applied.
+pub(crate) async fn note_applied(
+    connection: &mut PgConnection,
+    id: Uuid,
+    applied: i64,
+) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE replicas SET applied = $2 WHERE id = $1", id, applied)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Removes a server; with `renewals`, only if it was not renewed since.
+pub(crate) async fn delete(
+    connection: &mut PgConnection,
+    id: Uuid,
+    renewals: Option<i64>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM replicas WHERE id = $1 AND ($2::bigint IS NULL OR renewals = $2)",
+        id,
+        renewals,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// All servers but this one.
+pub(crate) async fn others(
+    connection: &mut PgConnection,
+    own: Uuid,
+) -> Result<Vec<Other>, StoreError> {
+    Ok(sqlx::query_as!(Other, "SELECT id, renewals FROM replicas WHERE id <> $1", own)
+        .fetch_all(connection)
+        .await?)
+}
+
+/// Servers but this one that have not applied this revision.
+pub(crate) async fn behind(
+    connection: &mut PgConnection,
+    own: Uuid,
+    revision: i64,
+) -> Result<Vec<Other>, StoreError> {
+    Ok(sqlx::query_as!(
+        Other,
+        "SELECT id, renewals FROM replicas WHERE id <> $1 AND applied < $2",
+        own,
+        revision,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Tells all servers that there are new revisions. A hint: who misses it learns of them with the next
+/// renewal.
+pub(crate) async fn notify(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_notify($1, '')", CHANNEL).execute(connection).await?;
+    Ok(())
+}
+
+/// A server, as people are shown it.
+pub(crate) struct Shown {
+    pub(crate) other: Other,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) started_at: OffsetDateTime,
+    pub(crate) renewed_at: OffsetDateTime,
+    pub(crate) applied: i64,
+    pub(crate) behind: i64,
+    pub(crate) revocations: i64,
+    pub(crate) p50_us: Option<i64>,
+    pub(crate) p99_us: Option<i64>,
+}
+
+/// All servers, the longest-running first.
+pub(crate) async fn list(connection: &mut PgConnection) -> Result<Vec<Shown>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT r.id, r.name, r.version, r.started_at, r.renewed_at, r.renewals, r.applied,
+                  r.revocations, r.revocation_p50_us, r.revocation_p99_us,
+                  (SELECT count(*) FROM revisions v WHERE v.id > r.applied) AS "behind!"
+             FROM replicas r
+            ORDER BY r.started_at, r.id"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    let shown = rows.into_iter().map(|row| Shown {
+        other: Other { id: row.id, renewals: row.renewals },
+        name: row.name,
+        version: row.version,
+        started_at: row.started_at,
+        renewed_at: row.renewed_at,
+        applied: row.applied,
+        behind: row.behind,
+        revocations: row.revocations,
+        p50_us: row.revocation_p50_us,
+        p99_us: row.revocation_p99_us,
+    });
+    Ok(shown.collect())
+}

@@ -1,0 +1,487 @@
+//! Facts that verifications looked up, by digest, so that the next one needs no database.
+//!
+//! What is kept are facts, never decisions: they hold for every demand and every moment until something
+//! changes them. Whether they may be used at all is for the lease to say (`replicas`).
+//!
+//! Invariants:
+//! - What is forgotten while it is being looked up does not come back: a load takes the generation
+//!   first, and what it found is kept only if nothing since then concerns it. Keeping and forgetting
+//!   are in one order, that of the lock of [`Log`].
+//! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
+//!   number, never that of what was kept under the same key since.
+//! - Memory is bounded: what was not asked for in a while makes room.
+//! - That a digest is unknown is kept for [`UNKNOWN_FOR`] at most, and for no longer than until the
+//!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
+
+use std::{
+    any::Any,
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{decision::Facts, ids::TokenId};
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
+use uuid::Uuid;
+
+use super::subject::Subject;
+
+/// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
+pub(crate) type Key = [u8; 32];
+
+/// How long it is remembered that there is no such token.
+const UNKNOWN_FOR: Duration = Duration::from_secs(1);
+/// Most digests that are remembered to be unknown.
+const UNKNOWN_MAX: usize = 10_000;
+/// How many changes a load may run beside and still tell whether they concern it.
+const RECENT: usize = 256;
+
+/// Facts that are kept, and what a door made of them to answer with.
+pub struct Known {
+    facts: Arc<Facts>,
+    serial: u64,
+    rendered: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Known {
+    pub(crate) fn new(facts: Facts) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { facts: Arc::new(facts), serial, rendered: OnceLock::new() }
+    }
+
+    /// The facts.
+    pub const fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// What `render` makes of the facts; it is asked once. `None` for another type than the first
+    /// one's.
+    pub fn rendered<T: Any + Send + Sync>(
+        &self,
+        render: impl FnOnce(&Arc<Facts>) -> T,
+    ) -> Option<&T> {
+        self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Known").field(&self.facts).finish()
+    }
+}
+
+type Kept = sync::Cache<Key, Arc<Known>, UnitWeighter, DefaultHashBuilder, Eviction>;
+type Guard<'a> =
+    sync::PlaceholderGuard<'a, Key, Arc<Known>, UnitWeighter, DefaultHashBuilder, Eviction>;
+
+pub(crate) struct Cache {
+    known: Kept,
+    unknown: sync::Cache<Key, Duration>,
+    log: Mutex<Log>,
+    index: Arc<Index>,
+}
+
+/// The changes of late, in their order.
+#[derive(Default)]
+struct Log {
+    generation: u64,
+    recent: VecDeque<Subject>,
+}
+
+/// Which keys the facts of a token are kept under, one for each of its secrets, and as what number.
+#[derive(Default)]
+struct Index(Mutex<HashMap<TokenId, Vec<(Key, u64)>>>);
+
+/// Takes out of the index what makes room.
+#[derive(Clone)]
+struct Eviction(Arc<Index>);
+
+/// A place that is free for what is being looked up.
+pub(crate) struct Vacancy<'a> {
+    cache: &'a Cache,
+    guard: Guard<'a>,
+    key: Key,
+    generation: u64,
+}
+
+/// What is known about a digest.
+pub(crate) enum Found<'a> {
+    Known(Arc<Known>),
+    /// There is no such token.
+    Nothing,
+    /// It must be looked up; whoever asks for it meanwhile waits.
+    Vacant(Vacancy<'a>),
+}
+
+impl Cache {
+    /// A cache for this many tokens.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let index = Arc::new(Index::default());
+        let options = quick_cache::OptionsBuilder::new()
+            .estimated_items_capacity(capacity)
+            .weight_capacity(u64::try_from(capacity).unwrap_or(u64::MAX))
+            .build();
+        let lifecycle = Eviction(Arc::clone(&index));
+        let known = match options {
+            Ok(options) => sync::Cache::with_options(
+                options,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                lifecycle,
+            ),
+            Err(_) => sync::Cache::with(
+                capacity,
+                u64::try_from(capacity).unwrap_or(u64::MAX),
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                lifecycle,
+            ),
+        };
+        Self { known, unknown: sync::Cache::new(UNKNOWN_MAX), log: Mutex::default(), index }
+    }
+
+    /// The facts, if they are kept.
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Known>> {
+        self.known.get(key)
+    }
+
+    /// How many tokens' facts are kept, each secret by itself.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// What is known about a digest, or the place for it. Of many who ask for the same at once, one
+    /// looks it up.
+    pub(crate) async fn find(&self, key: &Key, now: Duration) -> Found<'_> {
+        if self.is_unknown(key, now) {
+            return Found::Nothing;
+        }
+        match self.known.get_value_or_guard_async(key).await {
+            Ok(known) => Found::Known(known),
+            // Who held the place before may have found that there is nothing.
+            Err(_) if self.is_unknown(key, now) => Found::Nothing,
+            Err(guard) => {
+                let generation = self.log().generation;
+                Found::Vacant(Vacancy { cache: self, guard, key: *key, generation })
+            }
+        }
+    }
+
+    fn is_unknown(&self, key: &Key, now: Duration) -> bool {
+        self.unknown.get(key).is_some_and(|until| now < until)
+    }
+
+    /// Forgets what these changes concern.
+    pub(crate) fn forget(&self, subjects: &[Subject]) {
+        let mut log = self.log();
+        log.note(subjects);
+        for subject in subjects {
+            match subject {
+                Subject::Token(id) => {
+                    for (key, _) in self.index.take(*id) {
+                        self.known.remove(&key);
+                    }
+                }
+                Subject::User(_) | Subject::Membership(_) | Subject::Workspace(Some(_)) => {
+                    self.known.retain(|_, known| {
+                        let stays = !subject.concerns(&known.facts);
+                        if !stays {
+                            self.index.remove(known);
+                        }
+                        stays
+                    });
+                }
+                Subject::Workspace(None) | Subject::Catalogue(_) | Subject::Unknown => {
+                    self.known.clear();
+                    self.index.clear();
+                }
+            }
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.forget(&[Subject::Unknown]);
+        self.unknown.clear();
+    }
+
+    /// Forgets what was unknown: a token was made here.
+    pub(crate) fn made(&self) {
+        // Who is looking for it now must not note that there is none.
+        self.log().note(&[]);
+        self.unknown.clear();
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Vacancy<'_> {
+    /// Keeps what was found, unless it may have changed meanwhile. Gives it in any case: whoever
+    /// looked it up asked before that change was answered.
+    pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
+        let known = Arc::new(Known::new(facts));
+        // Held until the place is taken, so that what is forgotten from now on finds it.
+        let log = self.cache.log();
+        if log.has_left(self.generation, &known.facts) {
+            self.cache.index.put(&known, self.key);
+            if self.guard.insert(Arc::clone(&known)).is_err() {
+                self.cache.index.remove(&known);
+            }
+        }
+        drop(log);
+        known
+    }
+
+    /// Notes that there is no such token.
+    pub(crate) fn nothing(self, now: Duration) {
+        let log = self.cache.log();
+        if log.generation == self.generation {
+            self.cache.unknown.insert(self.key, now + UNKNOWN_FOR);
+        }
+        drop(log);
+        drop(self.guard);
+    }
+}
+
+impl Log {
+    /// Notes changes; without any, that something was made.
+    fn note(&mut self, subjects: &[Subject]) {
+        if subjects.is_empty() {
+            self.push(None);
+        }
+        for subject in subjects {
+            self.push(Some(*subject));
+        }
+    }
+
+    fn push(&mut self, subject: Option<Subject>) {
+        self.generation += 1;
+        // What is made concerns no facts that are there: a token of no id stands for it.
+        self.recent.push_back(subject.unwrap_or(Subject::Token(TokenId(Uuid::nil()))));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Whether no change since this generation concerns these facts, as far as that is known.
+    fn has_left(&self, generation: u64, facts: &Facts) -> bool {
+        let since = usize::try_from(self.generation - generation).unwrap_or(usize::MAX);
+        since <= self.recent.len()
+            && self.recent.iter().rev().take(since).all(|subject| !subject.concerns(facts))
+    }
+}
+
+impl Index {
+    fn keys(&self) -> MutexGuard<'_, HashMap<TokenId, Vec<(Key, u64)>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, known: &Known, key: Key) {
+        self.keys().entry(known.facts.token_id).or_default().push((key, known.serial));
+    }
+
+    fn take(&self, token: TokenId) -> Vec<(Key, u64)> {
+        self.keys().remove(&token).unwrap_or_default()
+    }
+
+    fn remove(&self, known: &Known) {
+        let mut all = self.keys();
+        if let Some(keys) = all.get_mut(&known.facts.token_id) {
+            keys.retain(|(_, serial)| *serial != known.serial);
+            if keys.is_empty() {
+                all.remove(&known.facts.token_id);
+            }
+        }
+    }
+
+    fn clear(&self) {
+        self.keys().clear();
+    }
+}
+
+impl Lifecycle<Key, Arc<Known>> for Eviction {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut Self::RequestState, _: Key, known: Arc<Known>) {
+        self.0.remove(&known);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use domain::{
+        decision::{SecretFacts, Verifies},
+        ids::{SecretId, UserId, WorkspaceId},
+        token::UserSummary,
+    };
+
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1);
+
+    fn facts(token: u128, user: u128) -> Facts {
+        Facts {
+            token_id: TokenId(Uuid::from_u128(token)),
+            name: String::new(),
+            workspace_id: WorkspaceId(Uuid::from_u128(3)),
+            workspace: "workspace-1".parse().unwrap(),
+            user: UserSummary {
+                id: UserId(Uuid::from_u128(user)),
+                email: "a@x".into(),
+                name: "A".into(),
+            },
+            user_active: true,
+            audiences: Vec::new(),
+            scopes: Vec::new(),
+            granted: Vec::new(),
+            enabled: true,
+            deleted: false,
+            not_before: None,
+            expires_at: None,
+            secret: SecretFacts {
+                id: SecretId(Uuid::nil()),
+                current: true,
+                used: true,
+                reused: false,
+                created_at: time::OffsetDateTime::UNIX_EPOCH,
+                expires_at: None,
+            },
+            ip_allow: Vec::new(),
+            verifies: Verifies::Nobody,
+            rate_limit: None,
+        }
+    }
+
+    fn key(number: u32) -> Key {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    fn token(number: u128) -> Subject {
+        Subject::Token(TokenId(Uuid::from_u128(number)))
+    }
+
+    async fn vacancy<'a>(cache: &'a Cache, key: &Key) -> Vacancy<'a> {
+        match cache.find(key, NOW).await {
+            Found::Vacant(vacancy) => vacancy,
+            _ => panic!("the place is taken"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_found_is_kept_until_something_concerns_it() {
+        let cache = Cache::new(100);
+        for (forgotten, concerned) in [
+            (token(1), true),
+            (token(2), false),
+            (Subject::User(UserId(Uuid::from_u128(7))), true),
+            (Subject::Membership(UserId(Uuid::from_u128(8))), false),
+            (Subject::Workspace(Some(WorkspaceId(Uuid::from_u128(3)))), true),
+            (Subject::Workspace(None), true),
+            (Subject::Catalogue(Uuid::nil()), true),
+            (Subject::Unknown, true),
+        ] {
+            if cache.get(&key(1)).is_none() {
+                vacancy(&cache, &key(1)).await.fill(facts(1, 7));
+            }
+            assert!(cache.get(&key(1)).is_some());
+            cache.forget(&[forgotten]);
+            assert_eq!(cache.get(&key(1)).is_none(), concerned, "{forgotten:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_while_it_is_looked_up_is_not_kept() {
+        let cache = Cache::new(100);
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&[token(1)]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_none());
+        // What concerns others is no reason, as long as it can be remembered.
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&vec![token(2); RECENT]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_some());
+        cache.clear();
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.forget(&vec![token(2); RECENT + 1]);
+        looking.fill(facts(1, 7));
+        assert!(cache.get(&key(1)).is_none());
+    }
+
+    #[tokio::test]
+    async fn unknown_is_remembered_for_a_moment_and_not_beyond_the_next_token() {
+        let cache = Cache::new(100);
+        vacancy(&cache, &key(1)).await.nothing(NOW);
+        assert!(matches!(cache.find(&key(1), NOW).await, Found::Nothing));
+        assert!(matches!(cache.find(&key(1), NOW + UNKNOWN_FOR).await, Found::Vacant(_)));
+        cache.made();
+        let looking = vacancy(&cache, &key(1)).await;
+        cache.made();
+        looking.nothing(NOW);
+        assert!(matches!(cache.find(&key(1), NOW).await, Found::Vacant(_)));
+    }
+
+    #[tokio::test]
+    async fn all_secrets_of_a_token_are_forgotten_and_what_made_room_is_not_looked_for() {
+        let cache = Cache::new(64);
+        for number in 0..1_000 {
+            vacancy(&cache, &key(number)).await.fill(facts(u128::from(number % 500) + 1, 7));
+        }
+        assert!(cache.len() <= 64);
+        assert_eq!(cache.index.keys().values().map(Vec::len).sum::<usize>(), cache.len());
+        for number in 0..500 {
+            cache.forget(&[token(number + 1)]);
+        }
+        assert_eq!((cache.len(), cache.index.keys().len()), (0, 0));
+    }
+
+    /// Everybody at once: whoever asks after a change was answered gets what is after it.
+    #[test]
+    fn nobody_gets_what_was_before_an_answered_change() {
+        let cache = Cache::new(8);
+        let database: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(0)).collect();
+        // The version of a token stands in its user's number.
+        let ask = |number: u32| {
+            let at = usize::try_from(number).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let known = match cache.find(&key(number), NOW).await {
+                    Found::Known(known) => known,
+                    Found::Vacant(vacancy) => {
+                        let version = database[at].load(Ordering::SeqCst);
+                        thread::yield_now();
+                        vacancy.fill(facts(u128::from(number) + 1, u128::from(version)))
+                    }
+                    Found::Nothing => unreachable!(),
+                };
+                u64::try_from(known.facts().user.id.0.as_u128()).unwrap()
+            })
+        };
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 0..4_000_u32 {
+                        ask(round % 16);
+                    }
+                });
+            }
+            for round in 0..4_000_u32 {
+                let number = round % 16;
+                let at = usize::try_from(number).unwrap();
+                let version = database[at].fetch_add(1, Ordering::SeqCst) + 1;
+                cache.forget(&[token(u128::from(number) + 1)]);
+                assert!(ask(number) >= version, "round {round}");
+            }
+        });
+    }
+}

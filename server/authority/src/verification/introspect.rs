@@ -1,0 +1,38 @@
+//! Introspection (RFC 7662): what a token is, for a caller who may verify.
+
+use std::sync::Arc;
+
+use domain::decision::{DecisionCode, Demand, Facts};
+
+use super::Verification;
+use crate::{OpContext, ServiceError};
+
+impl Verification<'_> {
+    /// The facts about the presented token if it is active; `None` for anything else, and for a token
+    /// that the caller may not ask about.
+    ///
+    /// Nothing is demanded but that it be valid now. No address is known, so that a token which is bound
+    /// to addresses is not active: absence never means "all". Its rate limit is neither looked at nor
+    /// drawn on: whether a token is active is no question of how often it was used, and whoever asks may
+    /// keep the answer for a while. Otherwise it is a use like any other.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub async fn introspect(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+    ) -> Result<Option<Arc<Facts>>, ServiceError> {
+        self.may_verify(ctx).await?;
+        let Ok(looked) = self.look_up(presented).await? else { return Ok(None) };
+        let facts = Arc::clone(looked.known.facts());
+        if !self.may_verify_token(ctx, &facts).await? {
+            return Ok(None);
+        }
+        let demand = Demand::default();
+        let code = facts.decide(&demand, ctx.now);
+        self.inner.counters.decided(code);
+        self.note(ctx, &facts, &demand, code, None).await?;
+        Ok((code == DecisionCode::Valid).then_some(facts))
+    }
+}

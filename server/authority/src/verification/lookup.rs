@@ -1,0 +1,124 @@
+//! The facts about a presented text: from memory while there is a lease, else from the database.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::decision::{DecisionCode, Facts};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    Decision, Verification,
+    cache::{Found, Key, Known},
+};
+use crate::{ServiceError, store::secrets};
+
+/// How long a verification waits for the database before it is refused.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Facts, and how sure they are.
+#[derive(Clone, Debug)]
+pub(super) struct Looked {
+    pub(super) known: Arc<Known>,
+    /// For how long there has been no lease, when it was answered from memory all the same.
+    pub(super) stale: Option<Duration>,
+}
+
+impl Verification<'_> {
+    /// The facts about a presented text; `Err` of a decision when there are none to have.
+    pub(super) async fn look_up(
+        &self,
+        presented: &str,
+    ) -> Result<Result<Looked, Decision>, ServiceError> {
+        let otherwise = if domain::token_text::check(presented).is_ok() {
+            DecisionCode::NotFound
+        } else if self.inner.may_be_imported(presented) {
+            // Another system's text is looked up, but what is not found here is still no token.
+            DecisionCode::Malformed
+        } else {
+            return Ok(Err(Decision::without_facts(DecisionCode::Malformed)));
+        };
+        let (cache, key) = (&self.inner.cache, key(presented));
+        let now = self.inner.clock.elapsed();
+        let found = if self.inner.replica.lease.is_valid(now) {
+            if let Some(known) = cache.get(&key) {
+                self.inner.counters.cache_hit();
+                return Ok(Ok(known.into()));
+            }
+            self.inner.counters.cache_miss();
+            cache.find(&key, now).await
+        } else {
+            return self.look_up_without_lease(presented, &key, otherwise, now).await;
+        };
+        Ok(match found {
+            Found::Known(known) => Ok(known.into()),
+            Found::Nothing => Err(Decision::without_facts(otherwise)),
+            Found::Vacant(vacancy) => {
+                if let Some(facts) = self.load(presented).await? {
+                    Ok(vacancy.fill(facts).into())
+                } else {
+                    vacancy.nothing(now);
+                    Err(Decision::without_facts(otherwise))
+                }
+            }
+        })
+    }
+
+    /// Nobody waits for a replica without a lease: it asks the database, and keeps nothing. When that is
+    /// away it refuses, unless its operator has chosen otherwise for a while.
+    async fn look_up_without_lease(
+        &self,
+        presented: &str,
+        key: &Key,
+        otherwise: DecisionCode,
+        now: Duration,
+    ) -> Result<Result<Looked, Decision>, ServiceError> {
+        match self.load(presented).await {
+            Ok(Some(facts)) => Ok(Ok(Arc::new(Known::new(facts)).into())),
+            Ok(None) => Ok(Err(Decision::without_facts(otherwise))),
+            Err(error @ ServiceError::Unavailable(_)) => {
+                let over = self.inner.replica.lease.over_for(now);
+                let stale = over.filter(|over| *over < self.inner.settings.stale_grace);
+                match stale.and_then(|_| self.inner.cache.get(key)) {
+                    Some(known) => Ok(Ok(Looked { known, stale })),
+                    None => Err(error),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The facts as the database has them now, if there is such a token.
+    pub(crate) async fn in_database(
+        &self,
+        presented: &str,
+    ) -> Result<Option<Arc<Facts>>, ServiceError> {
+        let has_form = domain::token_text::check(presented).is_ok();
+        if !has_form && !self.inner.may_be_imported(presented) {
+            return Ok(None);
+        }
+        Ok(self.load(presented).await?.map(Arc::new))
+    }
+
+    async fn load(&self, presented: &str) -> Result<Option<Facts>, ServiceError> {
+        let digests = self.inner.keys.digests(presented);
+        let asked = async {
+            let mut connection = self.inner.connection().await?;
+            Ok(secrets::facts(&mut connection, &digests).await?)
+        };
+        // A database that is cut off without a word would hold the caller for minutes.
+        match timeout(PATIENCE, asked).await {
+            Ok(found) => found,
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+}
+
+impl From<Arc<Known>> for Looked {
+    fn from(known: Arc<Known>) -> Self {
+        Self { known, stale: None }
+    }
+}
+
+pub(super) fn key(presented: &str) -> Key {
+    Sha256::digest(presented).into()
+}

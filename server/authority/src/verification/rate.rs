@@ -1,0 +1,243 @@
+//! How much is left of tokens' rate limits.
+//!
+//! One moment is kept for each token: when its limit will be whole again (the generic cell rate
+//! algorithm, ITU-T I.371). A use moves it on by `window / limit`, and is refused when that would put it
+//! more than a window ahead. So `limit` uses pass at once, and then one each `window / limit`.
+//!
+//! Kept in memory: each server counts for itself, and a restart makes every limit whole. A token whose
+//! limit is whole again is forgotten; what is held is bounded by twice the tokens that are not. Only
+//! tokens with a limit come here.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::{Mutex, PoisonError},
+};
+
+use domain::{ids::TokenId, rate_limit::RateLimit};
+use time::OffsetDateTime;
+
+/// Tokens that are used at one moment wait for one another only when they share a part.
+const SHARDS: usize = 64;
+/// Tokens in a part before the first look for those that can be forgotten.
+const HELD_MIN: usize = 64;
+const NANOS: i128 = 1_000_000_000;
+
+/// What is left for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateState {
+    /// Whether this use may be.
+    pub allowed: bool,
+    /// Uses in a window.
+    pub limit: u32,
+    /// The window in seconds.
+    pub window_s: u32,
+    /// Uses that may follow at once.
+    pub remaining: u32,
+    /// Seconds after which the limit is whole again, rounded up.
+    pub reset_s: u32,
+    /// Seconds after which a use passes, rounded up; 0 when this one did.
+    pub retry_after_s: u32,
+}
+
+/// The limits of all tokens that were used of late.
+#[derive(Debug)]
+pub(crate) struct TokenRates {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Shard {
+    /// Each token's limit, and when it is whole again, in nanoseconds since 1970.
+    held: HashMap<TokenId, (RateLimit, i128)>,
+    /// With so many, those that are whole are forgotten.
+    look_at: usize,
+}
+
+impl Default for TokenRates {
+    fn default() -> Self {
+        let shard = |_| Mutex::new(Shard { held: HashMap::new(), look_at: HELD_MIN });
+        Self { shards: std::array::from_fn(shard), hasher: RandomState::new() }
+    }
+}
+
+impl TokenRates {
+    /// Takes one use of the token's limit, if there is one left.
+    pub(crate) fn take(&self, token: TokenId, limit: RateLimit, now: OffsetDateTime) -> RateState {
+        // Ids are in the order of their making: their own bits would crowd into a few parts.
+        let place = usize::try_from(self.hasher.hash_one(token) % SHARDS as u64).unwrap_or(0);
+        let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
+        shard.take(token, limit, now.unix_timestamp_nanos())
+    }
+}
+
+impl Shard {
+    fn take(&mut self, token: TokenId, rate: RateLimit, now: i128) -> RateState {
+        let uses = i128::from(rate.limit());
+        // Rounded up: never more than the limit in a window.
+        let each = (i128::from(rate.window_s()) * NANOS + uses - 1) / uses;
+        let window = each * uses;
+        if self.held.len() >= self.look_at && !self.held.contains_key(&token) {
+            self.held.retain(|_, (_, whole_at)| *whole_at > now);
+            self.look_at = HELD_MIN.max(2 * self.held.len());
+        }
+        let (known, whole_at) = self.held.entry(token).or_insert((rate, now));
+        // A limit that was changed is another one, and whole.
+        if *known != rate {
+            (*known, *whole_at) = (rate, now);
+        }
+        // No more than a window ahead: a clock that was set back must not lock a token out for longer.
+        let held = (*whole_at).clamp(now, now + window);
+        let after = held + each;
+        let allowed = after <= now + window;
+        *whole_at = if allowed { after } else { held };
+        let until_whole = *whole_at - now;
+        let wait = if allowed { 0 } else { after - window - now };
+        RateState {
+            allowed,
+            limit: rate.limit(),
+            window_s: rate.window_s(),
+            remaining: number((window - until_whole) / each),
+            reset_s: number((until_whole + NANOS - 1) / NANOS),
+            retry_after_s: number((wait + NANOS - 1) / NANOS),
+        }
+    }
+}
+
+fn number(value: i128) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::{Duration, macros::datetime};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
+
+    fn token(number: u128) -> TokenId {
+        TokenId(Uuid::from_u128(number))
+    }
+
+    fn rate(limit: i64, window_s: i64) -> RateLimit {
+        RateLimit::new(limit, window_s).unwrap()
+    }
+
+    fn held(rates: &TokenRates) -> usize {
+        rates.shards.iter().map(|shard| shard.lock().unwrap().held.len()).sum()
+    }
+
+    #[test]
+    fn limit_passes_at_once_and_then_one_use_each_part_of_the_window() {
+        let (rates, limit) = (TokenRates::default(), rate(3, 60));
+        let state = |remaining, reset_s| RateState {
+            allowed: true,
+            limit: 3,
+            window_s: 60,
+            remaining,
+            reset_s,
+            retry_after_s: 0,
+        };
+        for (remaining, reset_s) in [(2, 20), (1, 40), (0, 60)] {
+            assert_eq!(rates.take(token(1), limit, NOW), state(remaining, reset_s));
+        }
+        let refused = RateState { allowed: false, retry_after_s: 20, ..state(0, 60) };
+        assert_eq!(rates.take(token(1), limit, NOW), refused);
+        // Whoever asks again takes nothing, and another token has a limit of its own.
+        assert_eq!(rates.take(token(1), limit, NOW), refused);
+        assert_eq!(rates.take(token(2), limit, NOW), state(2, 20));
+        let soon = NOW + Duration::milliseconds(19_001);
+        let refused = RateState { allowed: false, retry_after_s: 1, ..state(0, 41) };
+        assert_eq!(rates.take(token(1), limit, soon), refused);
+        assert_eq!(rates.take(token(1), limit, NOW + Duration::seconds(20)), state(0, 60));
+        assert_eq!(rates.take(token(1), limit, NOW + Duration::seconds(200)), state(2, 20));
+    }
+
+    #[test]
+    fn clock_set_back_locks_nobody_out_for_longer_than_a_window_and_changed_limit_is_whole() {
+        let rates = TokenRates::default();
+        for _ in 0..3 {
+            rates.take(token(1), rate(3, 60), NOW);
+        }
+        let earlier = NOW - Duration::days(1);
+        assert_eq!(rates.take(token(1), rate(3, 60), earlier).retry_after_s, 20);
+        assert!(rates.take(token(1), rate(3, 60), earlier + Duration::seconds(20)).allowed);
+        assert!(rates.take(token(2), rate(1, 86_400), NOW).allowed);
+        assert!(rates.take(token(2), rate(1, 10), NOW).allowed);
+        assert_eq!(rates.take(token(2), rate(1, 10), NOW).retry_after_s, 10);
+    }
+
+    #[test]
+    fn idle_tokens_are_forgotten() {
+        let (rates, limit) = (TokenRates::default(), rate(1, 1));
+        for number in 0..100_000 {
+            // A thousand tokens a second.
+            let now = NOW + Duration::milliseconds(i64::try_from(number).unwrap());
+            assert!(rates.take(token(number), limit, now).allowed);
+        }
+        assert!(held(&rates) <= SHARDS * HELD_MIN, "{}", held(&rates));
+    }
+
+    #[test]
+    fn tokens_whose_limit_is_not_whole_are_never_forgotten() {
+        let (rates, limit) = (TokenRates::default(), rate(1, 86_400));
+        for _ in 0..2 {
+            for number in 0..20_000 {
+                rates.take(token(number), limit, NOW);
+            }
+        }
+        assert_eq!(held(&rates), 20_000);
+        assert!((0..20_000).all(|number| !rates.take(token(number), limit, NOW).allowed));
+    }
+
+    proptest! {
+        /// In no stretch of time pass more uses than the limit and what was refilled in it.
+        #[test]
+        fn uses_never_exceed_the_limit_and_its_refill(
+            limit in 1..20_i64, window_s in 1..100_i64,
+            steps in proptest::collection::vec(0..5_000_i64, 1..200),
+        ) {
+            let (rates, rate) = (TokenRates::default(), rate(limit, window_s));
+            let mut now = NOW;
+            let mut passed = Vec::new();
+            for step in steps {
+                now += Duration::milliseconds(step);
+                let state = rates.take(token(1), rate, now);
+                prop_assert!(state.remaining < rate.limit() && state.reset_s <= rate.window_s() + 1);
+                prop_assert_eq!(state.allowed, state.retry_after_s == 0);
+                if state.allowed {
+                    passed.push(now);
+                } else {
+                    // Whoever waits as long as told, passes.
+                    now += Duration::seconds(state.retry_after_s.into());
+                    prop_assert!(rates.take(token(1), rate, now).allowed);
+                    passed.push(now);
+                }
+            }
+            for (first, from) in passed.iter().enumerate() {
+                for (last, to) in passed.iter().enumerate().skip(first) {
+                    let uses = i128::try_from(last - first + 1).unwrap();
+                    let spent = (*to - *from).whole_nanoseconds();
+                    let refilled = spent * i128::from(limit) / (i128::from(window_s) * NANOS);
+                    prop_assert!(uses <= i128::from(limit) + refilled, "{uses} {refilled}");
+                }
+            }
+        }
+
+        #[test]
+        fn any_limit_at_any_moment_never_panics(
+            limit in 1..=1_000_000_i64, window_s in 1..=86_400_i64,
+            seconds in proptest::collection::vec(-377_705_116_800_i64..253_402_300_800, 1..20),
+        ) {
+            let (rates, rate) = (TokenRates::default(), rate(limit, window_s));
+            for second in seconds {
+                let now = OffsetDateTime::from_unix_timestamp(second).unwrap();
+                rates.take(token(1), rate, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Servers over one database: what one of them was told is true of all once it has answered.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use authority::{
+    Actor, Authority, Drill, LEASE, OpContext, Settings, Surface,
+    clock::{Clock as _, SystemClock},
+    entropy::SystemEntropy,
+    keys::Keys,
+};
+use domain::decision::{DecisionCode, Demand};
+use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
+use support::{World, draft, rounds, slug};
+use tokio::task::JoinHandle;
+
+/// A server of its own over a database that is shared.
+struct Server {
+    authority: Authority,
+    follows: JoinHandle<()>,
+}
+
+impl Server {
+    async fn start(pool: &PgPool, keys: &str, settings: Settings) -> Self {
+        let options = pool.connect_options().as_ref().clone();
+        let pool =
+            sqlx::postgres::PgPoolOptions::new().max_connections(3).connect_lazy_with(options);
+        let authority = Authority::new(
+            pool,
+            Keys::from_toml(keys).unwrap(),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+            settings,
+        );
+        let follows = tokio::spawn(authority.clone().run_replica("test".into(), "0"));
+        Self { authority, follows }
+    }
+
+    fn operator(&self) -> OpContext {
+        self.authority.context(Actor::Operator, Surface::Cli, "test".into(), None)
+    }
+
+    async fn decide(&self, text: &str) -> DecisionCode {
+        let ctx = self.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
+        let decided = self.authority.verification().decide(&ctx, text, &Demand::default()).await;
+        decided.unwrap().code
+    }
+
+    /// Verifies until the token is answered from memory.
+    async fn remembers(&self, text: &str) {
+        while self.authority.verification().recall(text).is_none() {
+            assert_eq!(self.decide(text).await, DecisionCode::Valid);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// As a process that was stopped: it does nothing, and its row stays.
+    async fn freeze(&mut self) {
+        self.follows.abort();
+        let _ = (&mut self.follows).await;
+    }
+}
+
+async fn keys(pool: &PgPool) -> String {
+    let keys = Keys::generate(&SystemEntropy);
+    let text = keys.to_toml().expose_secret().to_owned();
+    let world = World::with_keys(pool.clone(), keys).await;
+    drop(world);
+    text
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_one_server_narrows_no_other_lets_pass(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let a = Server::start(&pool, &keys, Settings::default()).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    for round in 0..rounds(20) {
+        let minted = b
+            .authority
+            .tokens()
+            .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+            .await
+            .unwrap();
+        let (id, text) = (minted.token.id, minted.secret.expose().to_owned());
+        a.remembers(&text).await;
+        b.remembers(&text).await;
+        let (here, there) = if round % 2 == 0 { (&a, &b) } else { (&b, &a) };
+        if round % 3 == 0 {
+            here.authority.tokens().delete(&here.operator(), id, None).await.unwrap();
+        } else {
+            here.authority.tokens().disable(&here.operator(), id, None).await.unwrap();
+        }
+        assert_ne!(there.decide(&text).await, DecisionCode::Valid, "round {round}");
+        assert_ne!(here.decide(&text).await, DecisionCode::Valid, "round {round}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn server_that_hears_nothing_learns_with_its_renewal(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let deaf = Settings {
+        drill: Drill { without_notify: true, ..Drill::default() },
+        ..Settings::default()
+    };
+    let a = Server::start(&pool, &keys, deaf).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    let ctx = b.operator();
+    let minted =
+        b.authority.tokens().create(&ctx, &slug("workspace-1"), maker(&["rivers:read"])).await;
+    let minted = minted.unwrap();
+    a.remembers(minted.secret.expose()).await;
+    b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
+    assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Disabled);
+}
+
+#[sqlx::test(migrations = false)]
+async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let mut a = Server::start(&pool, &keys, Settings::default()).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    let minted = b
+        .authority
+        .tokens()
+        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+        .await
+        .unwrap();
+    a.remembers(minted.secret.expose()).await;
+    a.freeze().await;
+    let begin = SystemClock.elapsed();
+    b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
+    assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Disabled);
+    // Not at once: it could have answered from memory until then.
+    assert!(SystemClock.elapsed() - begin >= LEASE / 2);
+    assert!(a.authority.verification().recall(minted.secret.expose()).is_none());
+    // Known to be silent, it is not waited for a second time.
+    let begin = SystemClock.elapsed();
+    b.authority.tokens().enable(&b.operator(), minted.token.id, None).await.unwrap();
+    b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
+    assert!(SystemClock.elapsed() - begin < LEASE);
+}
+
+/// Without it, the two tests before could pass by luck.
+#[sqlx::test(migrations = false)]
+async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let endless = Settings {
+        drill: Drill { without_lease: true, ..Drill::default() },
+        ..Settings::default()
+    };
+    let mut a = Server::start(&pool, &keys, endless).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    let minted = b
+        .authority
+        .tokens()
+        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+        .await
+        .unwrap();
+    a.remembers(minted.secret.expose()).await;
+    a.freeze().await;
+    b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
+    assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Valid);
+}
+
+/// What is given back holds here at once; a token that was unknown a moment ago is known when it is made.
+#[sqlx::test(migrations = false)]
+async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let a = Server::start(&pool, &keys, Settings::default()).await;
+    let minted = a
+        .authority
+        .tokens()
+        .create(&a.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
+        .await
+        .unwrap();
+    let (id, text) = (minted.token.id, minted.secret.expose());
+    a.remembers(text).await;
+    for _ in 0..3 {
+        a.authority.tokens().disable(&a.operator(), id, None).await.unwrap();
+        assert_eq!(a.decide(text).await, DecisionCode::Disabled);
+        a.authority.tokens().enable(&a.operator(), id, None).await.unwrap();
+        assert_eq!(a.decide(text).await, DecisionCode::Valid);
+    }
+}
+
+/// Every kind of change that takes something away, not only those of the token itself.
+#[sqlx::test(migrations = false)]
+async fn whatever_narrows_is_forgotten(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let a = Server::start(&pool, &keys, Settings::default()).await;
+    let b = Server::start(&pool, &keys, Settings::default()).await;
+    let workspace = slug("workspace-1");
+    let user = b
+        .authority
+        .users()
+        .create(
+            &b.operator(),
+            authority::NewUser {
+                email: "bot@example.com".into(),
+                name: None,
+                kind: domain::roles::UserKind::Service,
+                instance_role: domain::roles::InstanceRole::Member,
+                password: None,
+            },
+        )
+        .await
+        .unwrap();
+    let member = authority::NewMember {
+        user: "bot@example.com".into(),
+        role: domain::roles::WorkspaceRole::Member,
+        grants: None,
+    };
+    b.authority.workspaces().add_member(&b.operator(), &workspace, member).await.unwrap();
+    let mut draft = maker(&["rivers:read"]);
+    draft.user = Some("bot@example.com".into());
+    let minted = b.authority.tokens().create(&b.operator(), &workspace, draft).await.unwrap();
+    let text = minted.secret.expose();
+    a.remembers(text).await;
+    let off = authority::UserChange { enabled: Some(false), ..Default::default() };
+    let on = authority::UserChange { enabled: Some(true), ..Default::default() };
+    b.authority.users().change(&b.operator(), user.summary.id, off, None).await.unwrap();
+    assert_eq!(a.decide(text).await, DecisionCode::OwnerDisabled);
+    b.authority.users().change(&b.operator(), user.summary.id, on, None).await.unwrap();
+    a.remembers(text).await;
+    b.authority
+        .workspaces()
+        .remove_member(&b.operator(), &workspace, user.summary.id, None)
+        .await
+        .unwrap();
+    assert_eq!(a.decide(text).await, DecisionCode::OwnerDisabled);
+    let member = authority::NewMember {
+        user: "bot@example.com".into(),
+        role: domain::roles::WorkspaceRole::Member,
+        grants: None,
+    };
+    b.authority.workspaces().add_member(&b.operator(), &workspace, member).await.unwrap();
+    a.remembers(text).await;
+    let rotated = b
+        .authority
+        .tokens()
+        .rotate(&b.operator(), minted.token.id, None, authority::RotationDraft::default())
+        .await
+        .unwrap();
+    assert_eq!(a.decide(text).await, DecisionCode::Expired);
+    a.remembers(rotated.secret.expose()).await;
+    let audience = "default".parse().unwrap();
+    b.authority.catalogues().delete_audience(&b.operator(), &audience, None).await.unwrap_err();
+    b.authority.tokens().expire(&b.operator(), minted.token.id, None).await.unwrap();
+    assert_eq!(a.decide(rotated.secret.expose()).await, DecisionCode::Expired);
+}
+
+fn maker(scopes: &[&str]) -> authority::TokenDraft {
+    let mut draft = draft(scopes);
+    draft.user = Some(support::OWNER.into());
+    draft
+}

@@ -1,0 +1,205 @@
+//! Changes: sent through a replica or by a command, and noted in the history before and after.
+
+use std::{rc::Rc, time::Duration};
+
+use tokio::{process::Command, sync::mpsc, task::spawn_local, time::timeout};
+
+use crate::{
+    history::{Condition, Direction, Outcome},
+    http::{self, Answer},
+    random::Random,
+    replica,
+    tally::{QUIET, millis},
+    world::{World, nanoseconds},
+};
+
+/// Longer than any disturbance.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// How often a change is asked for again until it is answered.
+const ATTEMPTS: usize = 6;
+
+/// A change to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Wish {
+    pub(crate) direction: Direction,
+    pub(crate) what: &'static str,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    /// The credential: lines of headers.
+    pub(crate) headers: String,
+    pub(crate) body: String,
+    /// The same by the command line, where there is such a command.
+    pub(crate) command: Option<Vec<String>>,
+}
+
+/// Through whom a change is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Replica(usize),
+    Command,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// 2xx.
+    Done(Answer),
+    /// 503, a reset or nothing.
+    Unknown,
+    /// 4xx.
+    Refused,
+}
+
+/// Which replicas are trusted with a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Any, whatever disturbs it.
+    Any,
+    /// One that is not disturbed, if there is one: a widening of unknown outcome leaves its condition
+    /// uncertain for good.
+    Undisturbed,
+}
+
+impl World {
+    /// A door for a change.
+    pub(crate) fn door(&self, random: &mut Random, choice: Choice) -> Door {
+        let all: Vec<usize> = (0..self.replicas.len()).collect();
+        let now = self.now();
+        let of = |quiet| move |index: &usize| self.replicas[*index].trouble.quiet_since(now, quiet);
+        let undisturbed: Vec<usize> =
+            all.iter().copied().filter(of(nanoseconds(QUIET) / 4)).collect();
+        let some = if choice == Choice::Any || undisturbed.is_empty() { all } else { undisturbed };
+        random.pick(&some).map_or(Door::Command, |index| Door::Replica(*index))
+    }
+
+    /// Makes a change, once.
+    pub(crate) async fn make(&self, wish: &Wish, door: Door) -> Made {
+        self.make_within(wish, door, PATIENCE).await
+    }
+
+    async fn make_within(&self, wish: &Wish, door: Door, patience: Duration) -> Made {
+        let (name, replica) = match door {
+            Door::Replica(index) => (self.replicas[index].name, Some(index)),
+            Door::Command => ("a command", None),
+        };
+        let begin = self.now();
+        let label = (wish.direction, wish.what, name);
+        let id = self.history.borrow_mut().begin(label, &wish.conditions, begin);
+        let made = match door {
+            Door::Replica(index) => self.call(wish, index, patience).await,
+            Door::Command => self.command(wish).await,
+        };
+        let end = self.now();
+        let outcome = match &made {
+            Made::Done(_) => Outcome::Done(end),
+            Made::Unknown => Outcome::Open,
+            Made::Refused => Outcome::Void,
+        };
+        self.history.borrow_mut().end(id, outcome);
+        let weather = self.weather(begin, replica);
+        let mut tally = self.tally.borrow_mut();
+        tally.change(
+            wish.what,
+            match &made {
+                Made::Done(_) => "answered",
+                Made::Unknown => "unknown",
+                Made::Refused => "refused",
+            },
+        );
+        if wish.direction == Direction::Narrow && matches!(made, Made::Done(_)) {
+            tally.revokes.entry(weather).or_default().push(millis(end - begin));
+        }
+        made
+    }
+
+    async fn call(&self, wish: &Wish, index: usize, patience: Duration) -> Made {
+        let Some(address) = self.replicas[index].address() else { return Made::Unknown };
+        let request = http::request(wish.method, &wish.path, &wish.headers, &wish.body);
+        match http::call(address, &request, patience).await {
+            Ok(answer) if answer.is_done() => Made::Done(answer),
+            Ok(answer) if (400..500).contains(&answer.status) => {
+                let detail = answer.text(&["detail"]).unwrap_or_default();
+                let how = format!("refused: {} {detail:.90}", answer.status);
+                self.tally.borrow_mut().change(wish.what, how);
+                Made::Refused
+            }
+            Ok(answer) if answer.status == 503 => Made::Unknown,
+            Ok(answer) => {
+                self.tally.borrow_mut().change(wish.what, format!("status {}", answer.status));
+                Made::Unknown
+            }
+            Err(_) => Made::Unknown,
+        }
+    }
+
+    async fn command(&self, wish: &Wish) -> Made {
+        let Some(arguments) = &wish.command else { return Made::Unknown };
+        let mut command = Command::from(replica::command(&self.cli.binary));
+        command
+            .args(arguments)
+            .arg("--database-url")
+            .arg(&self.cli.database_url)
+            .arg("--keys-file")
+            .arg(&self.cli.keys)
+            .arg("--data-dir")
+            .arg(&self.cli.folder)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true);
+        match timeout(PATIENCE, command.output()).await {
+            Ok(Ok(output)) if output.status.success() => {
+                Made::Done(Answer { status: 200, head: String::new(), body: output.stdout })
+            }
+            Ok(Ok(output)) => {
+                let line: String =
+                    String::from_utf8_lossy(&output.stderr).trim().chars().take(80).collect();
+                self.tally.borrow_mut().change("command failed", line);
+                Made::Unknown
+            }
+            _ => Made::Unknown,
+        }
+    }
+
+    /// Makes a change, and asks for it again elsewhere while its outcome is unknown. What people do who
+    /// must revoke: the answer to the repetition counts.
+    pub(crate) async fn insist(
+        &self,
+        wish: &Wish,
+        (random, choice): (&mut Random, Choice),
+        mut door: Door,
+    ) -> Made {
+        for _ in 1..ATTEMPTS {
+            // Some give up soon: the change may be committed, and not yet hold everywhere.
+            let patience = if random.percent(40) { random.millis(50, 900) } else { PATIENCE };
+            match self.make_within(wish, door, patience).await {
+                Made::Unknown => {}
+                made => return made,
+            }
+            tokio::time::sleep(random.millis(5, 100)).await;
+            door = self.door(random, choice);
+        }
+        self.make(wish, door).await
+    }
+
+    /// The same change through two doors at the same time: whichever answers first has answered, and the
+    /// other one is left to itself.
+    pub(crate) async fn twice(self: &Rc<Self>, wish: &Wish, doors: [Door; 2]) -> Made {
+        let (sender, mut results) = mpsc::unbounded_channel();
+        for door in doors {
+            let (world, wish, sender) = (Rc::clone(self), wish.clone(), sender.clone());
+            spawn_local(async move {
+                // Nobody listens any more when the other one was faster.
+                let _ = sender.send(world.make(&wish, door).await);
+            });
+        }
+        drop(sender);
+        let mut last = Made::Unknown;
+        while let Some(made) = results.recv().await {
+            last = made;
+            if matches!(last, Made::Done(_)) {
+                break;
+            }
+        }
+        last
+    }
+}

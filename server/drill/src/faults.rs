@@ -1,0 +1,174 @@
+//! What disturbs a replica: chosen at random, for a random time, again and again, with calm in between.
+
+use std::{rc::Rc, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    Outcome,
+    proxy::Way,
+    random::Random,
+    replica::Away,
+    tally::millis,
+    world::{World, nanoseconds},
+};
+
+/// After so much trouble comes so much calm, for all replicas at once: long enough that each has no
+/// excuse any more for a part of it.
+const TROUBLE: Duration = Duration::from_secs(14);
+const CALM: Duration = Duration::from_secs(8);
+/// A replica whose database was away for so long has lost its lease.
+const LONG: Duration = Duration::from_millis(2_500);
+
+/// What is done to a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// SIGSTOP, later SIGCONT.
+    Stop,
+    /// Its way to the database is cut.
+    Cut,
+    /// The way is frozen, in both directions or for the answers.
+    Freeze,
+    FreezeAnswers,
+    Delay,
+    /// Stopped, and its connections are gone when it goes on.
+    StopAndCut,
+    /// What the database answered meets it after a stop that was longer than a lease.
+    FreezeAndStop,
+    /// PostgreSQL ends its listening connections, or all of them.
+    EndListeners,
+    EndBackends,
+    /// SIGKILL; started again later.
+    Kill,
+}
+
+const FAULTS: [(Fault, &str); 10] = [
+    (Fault::Stop, "stopped and continued"),
+    (Fault::Cut, "database cut"),
+    (Fault::Freeze, "database frozen"),
+    (Fault::FreezeAnswers, "database's answers frozen"),
+    (Fault::Delay, "database delayed"),
+    (Fault::StopAndCut, "cut while stopped"),
+    (Fault::FreezeAndStop, "stopped while answers were frozen"),
+    (Fault::EndListeners, "listeners ended"),
+    (Fault::EndBackends, "all connections ended"),
+    (Fault::Kill, "killed and started"),
+];
+
+/// Disturbs one replica without an end.
+pub(crate) async fn disturb_without_end(
+    world: Rc<World>,
+    index: usize,
+    mut random: Random,
+) -> Outcome<()> {
+    loop {
+        sleep(random.millis(300, 4_500)).await;
+        let replica = &world.replicas[index];
+        if replica.has_ended()? {
+            return Err(format!("replica {} ended: {}", replica.name, replica.log_end()).into());
+        }
+        let period = nanoseconds(TROUBLE + CALM);
+        let at = Duration::from_nanos(world.now() % period);
+        let Some(left) = TROUBLE.checked_sub(at) else {
+            sleep((TROUBLE + CALM).saturating_sub(at)).await;
+            continue;
+        };
+        let Some((fault, name)) = random.pick(&FAULTS).copied() else { continue };
+        // Mostly short, sometimes longer than a lease.
+        let (least, most) = if random.percent(35) { (1_500, 4_500) } else { (60, 1_000) };
+        let time = random.millis(least, most).min(left);
+        *world.tally.borrow_mut().disturbances.entry(name).or_default() += 1;
+        replica.trouble.begin();
+        apply(&world, index, (fault, time), &mut random).await?;
+        replica.trouble.end(world.now());
+    }
+}
+
+async fn apply(
+    world: &World,
+    index: usize,
+    (fault, time): (Fault, Duration),
+    random: &mut Random,
+) -> Outcome<()> {
+    let replica = &world.replicas[index];
+    match fault {
+        Fault::Stop => {
+            replica.stop()?;
+            sleep(time).await;
+            replica.go_on()?;
+        }
+        Fault::Cut => away(world, index, Way::Cut, time).await,
+        Fault::Freeze => away(world, index, Way::Frozen, time).await,
+        Fault::FreezeAnswers => away(world, index, Way::AnswersFrozen, time).await,
+        Fault::Delay => {
+            replica.proxy.set(Way::Delayed(random.millis(5, 250)));
+            sleep(time).await;
+            replica.proxy.set(Way::Open);
+        }
+        Fault::StopAndCut => {
+            replica.stop()?;
+            sleep(time / 2).await;
+            replica.proxy.set(Way::Cut);
+            sleep(time / 4).await;
+            replica.go_on()?;
+            sleep(time / 4).await;
+            replica.proxy.set(Way::Open);
+        }
+        Fault::FreezeAndStop => {
+            replica.proxy.set(Way::AnswersFrozen);
+            sleep(time / 4).await;
+            replica.stop()?;
+            sleep(time / 2).await;
+            // Either may come first.
+            if random.percent(50) {
+                replica.proxy.set(Way::Open);
+                sleep(time / 4).await;
+                replica.go_on()?;
+            } else {
+                replica.go_on()?;
+                sleep(time / 4).await;
+                replica.proxy.set(Way::Open);
+            }
+        }
+        Fault::EndListeners => end(world, index, " AND query ILIKE 'listen%'").await?,
+        Fault::EndBackends => end(world, index, "").await?,
+        Fault::Kill => {
+            replica.kill();
+            sleep(time).await;
+            replica.start().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the database away for a time, and notes what the replica does meanwhile.
+async fn away(world: &World, index: usize, way: Way, time: Duration) {
+    let replica = &world.replicas[index];
+    replica.proxy.set(way);
+    replica.trouble.away.set(Some(Away { since: world.now(), ..Away::default() }));
+    sleep(time).await;
+    let away = replica.trouble.away.take();
+    replica.trouble.back.set(Some(world.now()));
+    replica.proxy.set(Way::Open);
+    if let Some(away) = away
+        && time > LONG
+    {
+        let mut tally = world.tally.borrow_mut();
+        let after = |moment: u64| millis(moment - away.since);
+        tally.first_refusals.extend(away.first_refusal.map(after));
+        tally.last_accepts.extend(away.last_accept.map(after));
+    }
+}
+
+/// Has PostgreSQL end the replica's connections.
+async fn end(world: &World, index: usize, which: &str) -> Outcome<()> {
+    let backends = world.replicas[index].proxy.backends();
+    if backends.is_empty() {
+        return Ok(());
+    }
+    let statement = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN ({backends}){which}"
+    );
+    world.database.run("postgres", &statement).await?;
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! `make drill-revocation`: once a revoke is answered, no replica anywhere accepts the token.
+//!
+//! Three real servers share a PostgreSQL, each through a proxy of the drill's own. Connections ask them
+//! without a pause; writers make tokens and revoke them; the replicas are stopped, cut off, delayed, deafened
+//! and killed at random. Every answer is judged by the pure rules of `history`.
+//!
+//! To add a fault: a variant in `faults`. To add a way of revoking: one in `writer` or `people`, with the
+//! condition that it ends.
+//!
+//! Network namespaces are not used: a proxy that resets or holds back the bytes is what a process sees of a
+//! cut network, and needs no root.
+
+mod arguments;
+mod change;
+mod database;
+mod faults;
+mod history;
+mod http;
+mod load;
+mod people;
+mod proxy;
+mod random;
+mod replica;
+mod report;
+mod setup;
+mod stale;
+mod tally;
+mod world;
+mod writer;
+
+use std::{
+    error::Error,
+    fs,
+    io::Write as _,
+    panic,
+    process::ExitCode,
+    rc::Rc,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::{JoinSet, LocalSet},
+    time::sleep,
+};
+
+use arguments::Arguments;
+use database::Database;
+use setup::Folder;
+use world::World;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Tasks that change users.
+const PEOPLE: usize = 2;
+/// How many violations a control run needs.
+const FOUND: u64 = 3;
+
+/// Whether any part has panicked, also one that nobody waits for.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let usual = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        PANICKED.store(true, Ordering::Relaxed);
+        usual(panic);
+    }));
+    match start() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("drill: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Outcome<bool> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help") {
+        say(arguments::USAGE);
+        return Ok(true);
+    }
+    let arguments = Arguments::read(words.into_iter())?;
+    // Removed last, when no replica is left that could write there.
+    let folder = Folder(std::env::temp_dir().join(format!("tessera-drill-{}", std::process::id())));
+    fs::create_dir_all(&folder.0)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, run(arguments, &folder))
+}
+
+async fn run(arguments: Arguments, folder: &Folder) -> Outcome<bool> {
+    let seed = match arguments.seed {
+        Some(seed) => seed,
+        None => a_seed()?,
+    };
+    let url = std::env::var("DATABASE_URL")
+        .map_err(|_| "DATABASE_URL is missing: run this by tools/with-postgres.sh")?;
+    let database = Database::of_url(&url)?;
+    let name = format!("drill_{}", std::process::id());
+    say(&format!("seed {seed}"));
+    let result = tokio::select! {
+        result = drill(arguments, seed, database.clone(), (&name, folder)) => result,
+        () = interrupted() => Err("interrupted".into()),
+    };
+    let _ = database.run("postgres", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+    result
+}
+
+async fn drill(
+    arguments: Arguments,
+    seed: u64,
+    database: Database,
+    (name, folder): (&str, &Folder),
+) -> Outcome<bool> {
+    let world = Rc::new(setup::world(arguments, seed, database, (name, &folder.0)).await?);
+    let mut tasks = begin(&world);
+    let ended = tokio::select! {
+        () = until_enough(&world) => {
+            if PANICKED.load(Ordering::Relaxed) { Err("a part has panicked".into()) } else { Ok(()) }
+        }
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(Ok(())) => Err("a part of the drill has ended".into()),
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    tasks.shutdown().await;
+    for replica in &world.replicas {
+        replica.kill();
+    }
+    let text = report::text(&world, seed);
+    say(&text);
+    ended?;
+    let failures = report::failures(&world);
+    let violations = world.tally.borrow().violations;
+    if world.arguments.is_control() {
+        say(if violations > 0 {
+            "As it must be: the mechanism was switched off, and stale accepts were found."
+        } else {
+            "FAILED: the mechanism was switched off, and no stale accept was found."
+        });
+        return Ok(violations > 0);
+    }
+    if failures.is_empty() {
+        say("Passed: no verification that began after a revoke's answer was accepted.");
+        return Ok(true);
+    }
+    fs::create_dir_all(&world.arguments.folder)?;
+    let file = world.arguments.folder.join(format!("failure-{seed}.txt"));
+    fs::write(&file, text)?;
+    say(&format!("FAILED: {}\nkept in {}", failures.join("; "), file.display()));
+    Ok(false)
+}
+
+/// Starts all parts.
+fn begin(world: &Rc<World>) -> JoinSet<Result<(), String>> {
+    let mut tasks = JoinSet::new();
+    let text = |result: Outcome<()>| result.map_err(|error| error.to_string());
+    for index in 0..world.replicas.len() {
+        for _ in 0..world.arguments.connections {
+            let task = load::ask_without_end(Rc::clone(world), index, world.chance());
+            tasks.spawn_local(async move { text(task.await) });
+        }
+        if world.arguments.calm {
+            continue;
+        }
+        let task = faults::disturb_without_end(Rc::clone(world), index, world.chance());
+        tasks.spawn_local(async move { text(task.await) });
+    }
+    for _ in 0..world.arguments.writers {
+        let task = writer::write_without_end(Rc::clone(world), world.chance());
+        tasks.spawn_local(async move { text(task.await) });
+    }
+    for turn in 0..PEOPLE {
+        let task = people::change_without_end(Rc::clone(world), world.chance(), (turn, PEOPLE));
+        tasks.spawn_local(async move { text(task.await) });
+    }
+    tasks
+}
+
+/// Waits until enough was asked, or too long.
+async fn until_enough(world: &World) {
+    const STEP: Duration = Duration::from_millis(200);
+    let mut steps = 0_u64;
+    loop {
+        sleep(STEP).await;
+        steps += 1;
+        if steps.is_multiple_of(50) {
+            say(&report::progress(world));
+        }
+        let tally = world.tally.borrow();
+        let time = world.began.elapsed();
+        let enough = if world.arguments.is_control() {
+            tally.violations >= FOUND
+        } else {
+            tally.after_revoke >= world.arguments.after_revoke && time >= world.arguments.least
+        };
+        // A failure needs no more proof; the rest of its history is a second away.
+        let failed = !world.arguments.is_control() && tally.violations >= FOUND;
+        if PANICKED.load(Ordering::Relaxed) || enough || failed || time >= world.arguments.most {
+            return;
+        }
+    }
+}
+
+async fn interrupted() {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut one), Ok(mut two), Ok(mut three)] = signals.map(signal) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = two.recv() => {}
+        _ = three.recv() => {}
+    }
+}
+
+/// Another seed for each run.
+fn a_seed() -> Outcome<u64> {
+    use std::io::Read as _;
+    let mut bytes = [0; 4];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u32::from_ne_bytes(bytes).into())
+}
+
+/// Prints a line; that nobody reads it stops nothing.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,121 @@
+//! Users who are disabled and enabled, removed from the workspace and added again, and all their tokens
+//! with them.
+
+use std::rc::Rc;
+
+use tokio::time::sleep;
+
+use crate::{
+    Outcome,
+    change::{Choice, Door, Made, Wish},
+    history::Direction,
+    load::probe,
+    random::Random,
+    setup,
+    world::{User, World},
+};
+
+/// Users at a time.
+pub(crate) const USERS: usize = 16;
+/// Secrets of a narrowed user that are asked for at once.
+const PROBED: usize = 4;
+
+/// Changes users without an end, one at a time. `turn` is which of `turns` such tasks this is.
+pub(crate) async fn change_without_end(
+    world: Rc<World>,
+    mut random: Random,
+    (turn, turns): (usize, usize),
+) -> Outcome<()> {
+    loop {
+        sleep(random.millis(200, 1_500)).await;
+        let usable: Vec<usize> = {
+            let pool = world.pool.borrow();
+            (0..pool.users.len())
+                .filter(|index| index % turns == turn && pool.users[*index].usable)
+                .collect()
+        };
+        if usable.len() < USERS / turns {
+            // One of unknown state was given up.
+            setup::add_user(&world).await?;
+        }
+        let Some(index) = random.pick(&usable).copied() else { continue };
+        world.pool.borrow_mut().users[index].usable = false;
+        let user = world.pool.borrow().users[index].clone();
+        let membership = random.percent(50);
+        let (off, on) = wishes(&world, &user, membership);
+        let choice = if random.percent(35) { Choice::Any } else { Choice::Undisturbed };
+        let door = if random.percent(5) { Door::Command } else { world.door(&mut random, choice) };
+        let made = if membership || world.arguments.once {
+            world.make(&off, door).await
+        } else {
+            world.insist(&off, (&mut random, Choice::Any), door).await
+        };
+        if !matches!(made, Made::Done(_)) {
+            continue;
+        }
+        let secrets = world.pool.borrow().of_user(index);
+        for (number, secret) in secrets.into_iter().enumerate() {
+            let now = world.now();
+            world.pool.borrow_mut().heat(secret, 0, now);
+            if number < PROBED {
+                probe(&world, secret, 0);
+            }
+        }
+        sleep(random.millis(100, 5_000)).await;
+        let door = world.door(&mut random, Choice::Undisturbed);
+        let made = world.insist(&on, (&mut random, Choice::Undisturbed), door).await;
+        if matches!(made, Made::Done(_)) {
+            world.pool.borrow_mut().users[index].usable = true;
+        }
+    }
+}
+
+/// What stops a user, and what lets it act again.
+fn wishes(world: &World, user: &User, membership: bool) -> (Wish, Wish) {
+    let words =
+        |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    if membership {
+        let conditions = vec![user.member];
+        let members = "/api/v1/workspaces/workspace-1/members";
+        let headers = world.access.session.clone();
+        let off = Wish {
+            direction: Direction::Narrow,
+            what: "remove member",
+            conditions,
+            method: "DELETE",
+            path: format!("{members}/{}", user.id),
+            headers,
+            body: String::new(),
+            command: Some(words(&["member", "remove", &user.email, "--workspace", "workspace-1"])),
+        };
+        let body = serde_json::json!({ "user": user.email, "role": "member" }).to_string();
+        let on = Wish {
+            direction: Direction::Widen,
+            what: "add member",
+            method: "POST",
+            path: members.to_owned(),
+            body,
+            command: None,
+            ..off.clone()
+        };
+        return (off, on);
+    }
+    let off = Wish {
+        direction: Direction::Narrow,
+        what: "disable user",
+        conditions: vec![user.enabled],
+        method: "PATCH",
+        path: format!("/api/v1/users/{}", user.id),
+        headers: world.access.session.clone(),
+        body: r#"{"enabled":false}"#.into(),
+        command: Some(words(&["user", "disable", &user.email])),
+    };
+    let on = Wish {
+        direction: Direction::Widen,
+        what: "enable user",
+        body: r#"{"enabled":true}"#.into(),
+        command: None,
+        ..off.clone()
+    };
+    (off, on)
+}

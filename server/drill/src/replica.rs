@@ -1,0 +1,216 @@
+//! A replica: a process of `tessera serve`, its way to the database, and what disturbs it.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs::{self, File},
+    net::SocketAddr,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
+
+use crate::{Outcome, history::Moment, proxy::Proxy};
+
+/// How long a server may take to start on a machine that is busy.
+const START: Duration = Duration::from_mins(1);
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) binary: PathBuf,
+    pub(crate) keys: PathBuf,
+    /// What is added to its environment.
+    pub(crate) environment: Vec<(&'static str, &'static str)>,
+}
+
+/// One of the replicas.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) name: &'static str,
+    pub(crate) proxy: Proxy,
+    recipe: Recipe,
+    database_url: String,
+    folder: PathBuf,
+    process: RefCell<Option<Process>>,
+    address: Cell<Option<SocketAddr>>,
+    pub(crate) trouble: Trouble,
+}
+
+/// When a replica was disturbed, and what it did while its database was away.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    disturbed: Cell<bool>,
+    over: Cell<Moment>,
+    /// Since when its database is away.
+    pub(crate) away: Cell<Option<Away>>,
+    /// When its database came back; until it decides again.
+    pub(crate) back: Cell<Option<Moment>>,
+}
+
+/// A time without a database.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Away {
+    pub(crate) since: Moment,
+    /// The beginning of the last verification that was accepted.
+    pub(crate) last_accept: Option<Moment>,
+    /// The end of the first that was answered with 503.
+    pub(crate) first_refusal: Option<Moment>,
+}
+
+impl Trouble {
+    pub(crate) fn begin(&self) {
+        self.disturbed.set(true);
+    }
+
+    pub(crate) fn end(&self, now: Moment) {
+        self.over.set(now);
+        self.disturbed.set(false);
+    }
+
+    /// Whether nothing disturbed it from `quiet` before this moment until now.
+    pub(crate) fn quiet_since(&self, moment: Moment, quiet: Moment) -> bool {
+        !self.disturbed.get() && (self.over.get() == 0 || self.over.get() + quiet < moment)
+    }
+
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.disturbed.get()
+    }
+}
+
+/// A child process; killed when dropped, also when it is stopped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Replica {
+    /// A replica that does not run yet.
+    pub(crate) fn new(
+        (name, proxy): (&'static str, Proxy),
+        recipe: Recipe,
+        database_url: String,
+        folder: &Path,
+    ) -> Self {
+        Self {
+            name,
+            proxy,
+            recipe,
+            database_url,
+            folder: folder.join(name),
+            process: RefCell::new(None),
+            address: Cell::new(None),
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// Where it listens, while it runs.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address.get()
+    }
+
+    /// Starts it and waits until it has its database.
+    pub(crate) async fn start(&self) -> Outcome<()> {
+        fs::create_dir_all(&self.folder)?;
+        let (stdout, log) = (self.folder.join("stdout"), self.folder.join("log"));
+        let mut command = command(&self.recipe.binary);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--api-rate-limit", "0", "--log", "warn"])
+            .arg("--data-dir")
+            .arg(self.folder.join("data"))
+            .arg("--keys-file")
+            .arg(&self.recipe.keys)
+            .env("TESSERA_DATABASE_URL", &self.database_url)
+            .envs(self.recipe.environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout)?)
+            .stderr(File::options().create(true).append(true).open(&log)?)
+            // Ctrl+C is for the drill, which stops its children itself.
+            .process_group(0);
+        self.process.replace(Some(Process(command.spawn()?)));
+        let deadline = Instant::now() + START;
+        let address = loop {
+            let text = fs::read_to_string(&stdout)?;
+            let address = text.split_once("Listening on http://").and_then(|(_, rest)| {
+                rest.split(['/', '\n']).next().and_then(|address| address.parse().ok())
+            });
+            if let Some(address) = address
+                && text.contains("Ready")
+            {
+                break address;
+            }
+            if self.has_ended()? || Instant::now() > deadline {
+                return Err(
+                    format!("replica {} does not start: {}", self.name, self.log_end()).into()
+                );
+            }
+            sleep(Duration::from_millis(10)).await;
+        };
+        self.address.set(Some(address));
+        Ok(())
+    }
+
+    /// Whether its process has ended by itself.
+    pub(crate) fn has_ended(&self) -> Outcome<bool> {
+        match self.process.borrow_mut().as_mut() {
+            Some(process) => Ok(process.0.try_wait()?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// The end of what it logged.
+    pub(crate) fn log_end(&self) -> String {
+        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(8).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// The first errors that it logged.
+    pub(crate) fn logged_errors(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        text.lines().filter(|line| line.contains("ERROR")).take(6).map(str::to_owned).collect()
+    }
+
+    /// Kills it without a chance to clean up.
+    pub(crate) fn kill(&self) {
+        self.address.set(None);
+        self.process.replace(None);
+    }
+
+    /// Stops it where it is (SIGSTOP).
+    pub(crate) fn stop(&self) -> Outcome<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(crate) fn go_on(&self) -> Outcome<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Outcome<()> {
+        let process = self.process.borrow();
+        let Some(process) = process.as_ref() else { return Ok(()) };
+        // It was not waited for, so the id is still its own.
+        let pid = i32::try_from(process.0.id()).ok().and_then(Pid::from_raw);
+        Ok(kill_process(pid.ok_or("a process without an id")?, signal)?)
+    }
+}
+
+/// The binary, in an environment that holds nothing of Tessera's.
+pub(crate) fn command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TESSERA_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}

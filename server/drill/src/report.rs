@@ -1,0 +1,165 @@
+//! The report: counts, latencies, what was found.
+
+use std::{fmt::Write as _, time::Duration};
+
+use crate::{
+    tally::{QUIET, SETTLE, Tally, Weather},
+    world::World,
+};
+
+/// One line on how far it is.
+pub(crate) fn progress(world: &World) -> String {
+    let tally = world.tally.borrow();
+    let changes: usize = tally.revokes.values().map(Vec::len).sum();
+    format!(
+        "{:>5.0} s  {} verifications, {} after a revoke's answer; {changes} revokes; {} tokens live; \
+         {} violations, {} wrongly refused",
+        world.began.elapsed().as_secs_f64(),
+        decided(&tally),
+        tally.after_revoke,
+        world.pool.borrow().living(),
+        tally.violations,
+        tally.wrongly_refused,
+    )
+}
+
+/// Why the run is not a proof, if so.
+pub(crate) fn failures(world: &World) -> Vec<String> {
+    let tally = world.tally.borrow();
+    let mut failures = Vec::new();
+    let mut fail = |count: u64, what: &str| {
+        if count > 0 {
+            failures.push(format!("{count} {what}"));
+        }
+    };
+    fail(tally.violations, "verifications that began after a revoke's answer were accepted");
+    fail(tally.wrongly_refused, "tokens were refused without a reason");
+    fail(tally.odd.values().sum(), "answers were none to a verification");
+    let wanted = world.arguments.after_revoke;
+    if tally.after_revoke < wanted {
+        failures.push(format!(
+            "{} verifications began after a revoke's answer, and {wanted} were wanted",
+            tally.after_revoke
+        ));
+    }
+    let wanted = [Weather::Quiet, Weather::Elsewhere];
+    for weather in wanted.into_iter().take(if world.arguments.calm { 1 } else { 2 }) {
+        if tally.revokes.get(&weather).is_none_or(Vec::is_empty) {
+            failures.push(format!("no revoke was answered in this weather: {weather:?}"));
+        }
+    }
+    failures
+}
+
+/// The whole report.
+pub(crate) fn text(world: &World, seed: u64) -> String {
+    let tally = world.tally.borrow();
+    let mut out = String::new();
+    let time = world.began.elapsed();
+    let _ =
+        writeln!(out, "Revocation drill, seed {seed}: three replicas, {:.0} s", time.as_secs_f64());
+    counts(&mut out, &tally, time);
+    let _ = writeln!(
+        out,
+        "\nRevokes, from request to answer (ms; aim: p99 50 undisturbed, a lease of 2,000 and little more else)"
+    );
+    for (weather, label) in [
+        (Weather::Quiet, "no replica disturbed"),
+        (Weather::Elsewhere, "another replica disturbed"),
+        (Weather::Own, "the asked replica disturbed"),
+        (Weather::Command, "by a command (starts a process)"),
+    ] {
+        let times = tally.revokes.get(&weather).cloned().unwrap_or_default();
+        let _ = writeln!(out, "  {label:<34} {}", spread(times));
+    }
+    let _ = writeln!(
+        out,
+        "\nDatabase away from a replica (ms; aim: 2,000 and little more, back within 1,000)"
+    );
+    for (label, times) in [
+        ("cut or freeze to the first 503", &tally.first_refusals),
+        ("cut or freeze to the last accept", &tally.last_accepts),
+        ("back to the first decision", &tally.recoveries),
+    ] {
+        let _ = writeln!(out, "  {label:<34} {}", spread(times.clone()));
+    }
+    let _ = writeln!(out, "\nDisturbances");
+    for (name, count) in &tally.disturbances {
+        let _ = writeln!(out, "  {name:<34} {count}");
+    }
+    let _ = writeln!(out, "\nChanges");
+    for ((what, how), count) in &tally.changes {
+        let _ = writeln!(out, "  {what:<16} {how:<40} {count}");
+    }
+    for replica in &world.replicas {
+        for line in replica.logged_errors() {
+            let _ = writeln!(out, "\nlogged by {}: {line}", replica.name);
+        }
+    }
+    for told in &tally.told {
+        let _ = writeln!(out, "\n{told}");
+    }
+    out
+}
+
+fn counts(out: &mut String, tally: &Tally, time: Duration) {
+    let share = u128::from(decided(tally)) * 1_000 / time.as_millis().max(1);
+    for (count, label) in [
+        (decided(tally), "verifications decided"),
+        (tally.accepted, "  accepted"),
+        (tally.refused, "  refused"),
+        (tally.after_revoke, "begun after a revoke's answer"),
+        (tally.after_revoke_disturbed, "  at a replica that was disturbed or had just been"),
+        (tally.after_revoke_late, "  answered more than a second later"),
+        (tally.after_revoke_unavailable, "begun after a revoke's answer, and answered 503"),
+        (tally.certain, "of tokens that certainly were allowed"),
+        (tally.unavailable, "answered 503"),
+        (tally.unavailable_undisturbed, "  by a replica that was not disturbed"),
+        (tally.unavailable_quiet, "  while no replica was disturbed"),
+        (tally.unanswered, "not answered (connection lost)"),
+        (tally.refused_disturbed, "allowed, but refused by a disturbed replica"),
+        (tally.wrongly_refused, "allowed, but refused by one that was not"),
+        (tally.violations, "STALE: accepted after a revoke's answer"),
+    ] {
+        let _ = writeln!(out, "  {count:>10}  {label}");
+    }
+    for (status, count) in &tally.odd {
+        let _ = writeln!(out, "  {count:>10}  answered {status}");
+    }
+    let _ = writeln!(
+        out,
+        "  {share} decisions a second. A replica counts as disturbed until {} s after; what was\n  \
+         widened must be known after {} s.",
+        QUIET.as_secs(),
+        SETTLE.as_secs(),
+    );
+}
+
+fn decided(tally: &Tally) -> u64 {
+    tally.accepted + tally.refused
+}
+
+/// Number, median, 99th percentile and most.
+fn spread(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    let at =
+        |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1)));
+    match (at(50), at(99), times.last()) {
+        (Some(median), Some(high), Some(most)) => {
+            format!("n {:<6} p50 {median:<9.1} p99 {high:<9.1} most {most:.1}", times.len())
+        }
+        _ => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_is_of_all_values() {
+        assert_eq!(spread(vec![]), "none");
+        let text = spread((1..=200).rev().map(f64::from).collect());
+        assert_eq!(text, "n 200    p50 101.0     p99 199.0     most 200.0");
+    }
+}

@@ -1,0 +1,118 @@
+//! A form with a token (RFC 7662 section 2.1, RFC 7009 section 2.1).
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+};
+use domain::problem::ProblemCode;
+use http::{HeaderMap, header};
+use url::form_urlencoded;
+use utoipa::ToSchema;
+
+use crate::http::problem::ApiError;
+
+/// The token that a request is about.
+#[derive(ToSchema)]
+#[schema(as = PresentedToken, example = json!({"token": "tsr_…"}))]
+#[expect(dead_code, reason = "describes the form, which is read pair by pair")]
+pub(super) struct FormBody {
+    /// The token as it was presented.
+    #[schema(min_length = 1)]
+    token: String,
+    /// What kind of token it might be. Not looked at: there is one kind.
+    #[schema(nullable = false)]
+    token_type_hint: Option<String>,
+}
+
+/// The text of the token that a form names.
+///
+/// As RFC 6749 section 3.2 has it: parameters without a value count as left out, unknown ones are
+/// ignored, and none may come twice. Of unknown ones that is not known: `resource` (RFC 8707) may.
+pub(super) struct TokenForm(pub(super) String);
+
+impl<S: Send + Sync> FromRequest<S> for TokenForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        if !is_form(request.headers()) {
+            return Err(ApiError::new(
+                ProblemCode::UnsupportedMediaType,
+                "The body must be a form, sent with the header \"Content-Type: application/x-www-form-urlencoded\".",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
+            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
+        })?;
+        read(&bytes).map(Self)
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<String, ApiError> {
+    let refuse = |detail: &str| ApiError::new(ProblemCode::MalformedRequest, detail);
+    let (mut token, mut hint) = (None, None);
+    for (name, value) in form_urlencoded::parse(bytes) {
+        let known = match name.as_ref() {
+            "token" => &mut token,
+            "token_type_hint" => &mut hint,
+            _ => continue,
+        };
+        if known.replace(value).is_some() {
+            return Err(refuse(&format!("The parameter {name} is given twice.")));
+        }
+    }
+    let token = token.filter(|token| !token.is_empty());
+    token.map(Into::into).ok_or_else(|| refuse("The parameter token is missing."))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn token_is_read_and_the_rest_is_ignored() {
+        for body in [
+            "token=abc",
+            "token_type_hint=access_token&token=abc",
+            "token=abc&token_type_hint=&resource=x&x",
+            "token=%61bc",
+            "&token=abc&&",
+            "resource=a&token=abc&resource=b",
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap(), "abc", "{body}");
+        }
+        assert_eq!(read(b"token=a+b%00%C3%A9").unwrap(), "a b\0é");
+    }
+
+    #[test]
+    fn no_token_and_repeated_parameters_are_refused() {
+        for body in [
+            "",
+            "token",
+            "token=",
+            "Token=abc",
+            "token=a&token=a",
+            "token=a&token=",
+            "token=&token=a",
+            "token=a&token_type_hint=x&token_type_hint=x",
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap_err().problem().status, 400, "{body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! `POST /oauth2/introspect` (RFC 7662)
+
+use authority::Surface;
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Response},
+};
+use domain::decision::Facts;
+use http::{header, request::Parts};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    ErrorBody,
+    credential::{caller, credential},
+    form::{FormBody, TokenForm},
+};
+use crate::http::{AppState, caller::anonymous, problem::ApiError};
+
+/// What is known of a token that is active.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ActiveToken, example = json!({
+    "active": true,
+    "scope": "rivers:read rivers:write",
+    "client_id": "0198c2c4-7a00-7000-8000-00000000002a",
+    "username": "ada@example.com",
+    "token_type": "Bearer",
+    "exp": 1_818_590_400,
+    "iat": 1_787_054_400,
+    "sub": "0198c2c4-7a00-7000-8000-000000000001",
+    "aud": ["default"],
+    "iss": "https://tessera.example.com",
+    "jti": "0198c2c4-7a00-7000-8000-00000000002a"
+}))]
+pub(super) struct ActiveBody {
+    /// Always true.
+    active: bool,
+    /// Its scopes and all that they imply, separated by spaces.
+    scope: String,
+    /// The token's id: a token is a client of its own.
+    client_id: Uuid,
+    /// The e-mail address of the user that it acts as.
+    username: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// When it ends, in seconds since 1970; absent when it never does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exp: Option<i64>,
+    /// When its secret was made.
+    iat: i64,
+    /// When it began, if not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    nbf: Option<i64>,
+    /// The id of the user that it acts as.
+    sub: Uuid,
+    /// The APIs that it is meant for. An API must find itself here.
+    aud: Vec<String>,
+    /// This server's address.
+    iss: String,
+    /// The token's id.
+    jti: Uuid,
+}
+
+/// What is said of any other: nothing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InactiveToken, example = json!({"active": false}))]
+#[serde(deny_unknown_fields)]
+pub(super) struct InactiveBody {
+    /// Always false.
+    active: bool,
+}
+
+/// The answer of an introspection.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Introspection)]
+pub(super) enum IntrospectionBody {
+    /// The token is active.
+    Active(Box<ActiveBody>),
+    /// It is not, or the caller may not ask about it.
+    Inactive(InactiveBody),
+}
+
+/// The caller, found out before the form is read: nobody learns what a form should hold.
+pub(super) struct Introspector(authority::OpContext);
+
+impl FromRequestParts<AppState> for Introspector {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let context = anonymous(parts, state, Surface::OAuth2).await;
+        let context = match credential(&parts.headers).map_err(ApiError::or_basic)? {
+            Some(token) => caller(state, context, &token).await.map_err(ApiError::or_basic)?,
+            None => context,
+        };
+        context.authenticated().map_err(|error| ApiError::from(error).or_basic())?;
+        Ok(Self(context))
+    }
+}
+
+/// Introspect a token
+///
+/// Whether a token is active, by RFC 7662. Whatever is not active, and a token of a workspace that the
+/// caller may not ask about, is answered `{"active":false}` and no more. A token that is bound to
+/// addresses is not active here, for no address can be named; a token's rate limit is neither looked at
+/// nor drawn on. Check `aud` and `scope`: no question is asked about them. Needs the scope `verify` of
+/// the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/oauth2/introspect",
+    operation_id = "introspect",
+    tag = "OAuth",
+    security(("bearer" = []), ("token" = []), ("rime-api-key" = []), ("basic" = [])),
+    request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "What is known of it", body = IntrospectionBody),
+        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
+        (status = 401, description = "No credential, or one that is not accepted", body = ErrorBody,
+            headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
+        (status = 403, description = "The caller may verify nowhere", body = ErrorBody,
+            headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
+        (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
+        (status = 415, description = "The body is no form", body = ErrorBody),
+        (status = 429, description = "The caller's own token was used as often as it may be for now", body = ErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 500, description = "A fault of Tessera's own", body = ErrorBody),
+        (status = 503, description = "Tessera cannot reach its database", body = ErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
+    ),
+)]
+pub(super) async fn introspect(
+    State(state): State<AppState>,
+    Introspector(context): Introspector,
+    TokenForm(token): TokenForm,
+) -> Result<Response, ApiError> {
+    let verification = state.authority.verification();
+    let facts = verification.introspect(&context, &token).await.map_err(ApiError::from)?;
+    let body = match facts {
+        Some(facts) => IntrospectionBody::active(&facts, state.config.public_url.as_str()),
+        None => IntrospectionBody::Inactive(InactiveBody { active: false }),
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
+}
+
+impl IntrospectionBody {
+    fn active(facts: &Facts, public_url: &str) -> Self {
+        let ends = [facts.expires_at, facts.secret.expires_at];
+        let scopes: Vec<&str> = facts.granted.iter().map(AsRef::as_ref).collect();
+        Self::Active(Box::new(ActiveBody {
+            active: true,
+            scope: scopes.join(" "),
+            client_id: facts.token_id.0,
+            username: facts.user.email.clone(),
+            token_type: "Bearer",
+            exp: ends.into_iter().flatten().min().map(OffsetDateTime::unix_timestamp),
+            iat: facts.secret.created_at.unix_timestamp(),
+            nbf: facts.not_before.map(OffsetDateTime::unix_timestamp),
+            sub: facts.user.id.0,
+            aud: facts.audiences.iter().map(ToString::to_string).collect(),
+            iss: public_url.trim_end_matches('/').to_owned(),
+            jti: facts.token_id.0,
+        }))
+    }
+}

@@ -1,0 +1,140 @@
+//! What OAuth clients and gateways' plugins speak: introspection (RFC 7662) and revocation (RFC 7009).
+//!
+//! Requests are forms, and errors are the JSON of RFC 6749 section 5.2, because both RFCs say so and
+//! their clients read nothing else: `{"error","error_description"}`, for what the layers in between
+//! refuse, too. The status is what it is everywhere in Tessera, but that a value which cannot be used is
+//! 400.
+//!
+//! A caller presents a token as everywhere, or as the password of HTTP Basic, whose user name is not
+//! looked at: many plugins cannot do anything else. Sessions are no credential here.
+
+mod credential;
+mod form;
+mod introspect;
+mod revoke;
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+    routing::any,
+};
+use domain::problem::{Problem, ProblemCode};
+use http::StatusCode;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    AppState, answer, body, log,
+    problem::{self, Envelope},
+    rate,
+};
+
+/// The operations, for the document.
+pub(crate) fn operations() -> OpenApiRouter<AppState> {
+    asking().merge(managing())
+}
+
+/// What gateways ask on every request of theirs.
+fn asking() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(introspect::introspect))
+}
+
+fn managing() -> OpenApiRouter<AppState> {
+    OpenApiRouter::default().routes(routes!(revoke::revoke))
+}
+
+/// The routes with their layers.
+pub(crate) fn router(state: &AppState) -> Router<AppState> {
+    let (asking, _) = asking().split_for_parts();
+    let (managing, _) = managing().split_for_parts();
+    let managing = managing
+        .route("/oauth2", any(problem::not_found))
+        .route("/oauth2/", any(problem::not_found))
+        .route("/oauth2/{*rest}", any(problem::not_found))
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), rate::count))
+        .layer(log::layer());
+    asking
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(from_fn(body::receive))
+        .merge(managing)
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
+        .layer(from_fn(speak))
+}
+
+/// Has errors written in OAuth's way.
+async fn speak(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(envelope as Envelope);
+    response
+}
+
+fn envelope(problem: &Problem) -> (StatusCode, serde_json::Value) {
+    let error = match problem.code {
+        ProblemCode::Unauthenticated | ProblemCode::InvalidToken => "invalid_client",
+        ProblemCode::InsufficientScope => "insufficient_scope",
+        ProblemCode::Forbidden => "unauthorized_client",
+        ProblemCode::RateLimited | ProblemCode::TooManyAttempts | ProblemCode::Unavailable => {
+            "temporarily_unavailable"
+        }
+        ProblemCode::Internal => "server_error",
+        _ => "invalid_request",
+    };
+    let status = match problem.code {
+        ProblemCode::ValidationFailed => StatusCode::BAD_REQUEST,
+        _ => StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    // RFC 6749 section 5.2 allows visible ASCII without quotes and backslashes.
+    let description: String = problem
+        .detail
+        .chars()
+        .map(|c| match c {
+            '"' => '\'',
+            '\\' => '/',
+            c if c == ' ' || c.is_ascii_graphic() => c,
+            _ => '?',
+        })
+        .collect();
+    (status, json!({"error": error, "error_description": description}))
+}
+
+/// An error (RFC 6749 section 5.2).
+#[derive(ToSchema)]
+#[schema(as = OAuthError, example = json!({
+    "error": "invalid_request", "error_description": "The parameter token is missing."
+}))]
+#[expect(dead_code, reason = "describes; the envelope writes it")]
+pub(crate) struct ErrorBody {
+    /// What is wrong, for programs: `invalid_request`, `invalid_client` (401), `insufficient_scope` and
+    /// `unauthorized_client` (403), `temporarily_unavailable` (429, 503) or `server_error` (500).
+    error: String,
+    /// What is wrong, for people.
+    error_description: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_an_error_of_rfc_6749() {
+        for code in ProblemCode::ALL {
+            let (status, body) = envelope(&Problem::new(*code, "\"é\"\\\n is wrong."));
+            assert!(status.is_client_error() || status.is_server_error(), "{code:?}");
+            assert_eq!(body["error_description"], "'?'/? is wrong.", "{code:?}");
+            let expected = match status.as_u16() {
+                401 if *code != ProblemCode::InvalidCredentials => "invalid_client",
+                503 | 429 => "temporarily_unavailable",
+                500 => "server_error",
+                _ => continue,
+            };
+            assert_eq!(body["error"], expected, "{code:?}");
+        }
+        let invalid = Problem::new(ProblemCode::ValidationFailed, "x");
+        assert_eq!(envelope(&invalid).0, 400);
+    }
+}

@@ -1,0 +1,79 @@
+//! `POST /oauth2/revoke` (RFC 7009)
+
+use authority::Surface;
+use axum::{
+    extract::{FromRequestParts, State},
+    response::{IntoResponse, Response},
+};
+use http::{Extensions, StatusCode, header, request::Parts};
+
+use super::{
+    ErrorBody,
+    credential::{caller, credential},
+    form::{FormBody, TokenForm},
+};
+use crate::http::{AppState, caller::anonymous, problem::ApiError};
+
+/// A request's credential, and what its caller is known by before it is looked at.
+pub(super) struct Revoker {
+    context: authority::OpContext,
+    credential: Option<String>,
+    extensions: Extensions,
+}
+
+impl FromRequestParts<AppState> for Revoker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &AppState,
+    ) -> Result<Self, Self::Rejection> {
+        let context = anonymous(parts, state, Surface::OAuth2).await;
+        let credential = credential(&parts.headers).map_err(ApiError::or_basic)?;
+        Ok(Self { context, credential, extensions: parts.extensions.clone() })
+    }
+}
+
+/// Revoke a token
+///
+/// Ends a token for good, by RFC 7009, as if it were deleted. Whoever holds it may end it: without a
+/// credential, or with the token itself as the credential. With another credential the caller needs the
+/// scope `tokens:write` of the audience `tessera`, as for deleting it. A token that is unknown, has ended,
+/// or is not for the caller to see is answered like one that was revoked.
+#[utoipa::path(
+    post,
+    path = "/oauth2/revoke",
+    operation_id = "revoke",
+    tag = "OAuth",
+    security((), ("bearer" = []), ("token" = []), ("rime-api-key" = []), ("basic" = [])),
+    request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "It will not be accepted again, or never was"),
+        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
+        (status = 401, description = "The credential is not accepted", body = ErrorBody,
+            headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
+        (status = 403, description = "The caller may see the token, but not end it", body = ErrorBody,
+            headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
+        (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
+        (status = 415, description = "The body is no form", body = ErrorBody),
+        (status = 429, description = "More calls than the caller may make for now. The token was not revoked", body = ErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
+        (status = 500, description = "A fault of Tessera's own. Take the token for one that still works", body = ErrorBody),
+        (status = 503, description = "Tessera cannot reach its database. The token was not revoked", body = ErrorBody,
+            headers(("Retry-After" = u32, description = "Seconds"))),
+    ),
+)]
+pub(super) async fn revoke(
+    State(state): State<AppState>,
+    Revoker { context, credential, extensions }: Revoker,
+    TokenForm(token): TokenForm,
+) -> Result<Response, ApiError> {
+    // The token itself needs no other proof, and nothing of its rate limit.
+    let context = match credential.filter(|credential| *credential != token) {
+        Some(other) => caller(&state, context, &other).await.map_err(ApiError::or_basic)?,
+        None => context,
+    };
+    state.rate_limit.count(&extensions, &context.actor)?;
+    state.authority.tokens().revoke(&context, &token).await?;
+    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())
+}

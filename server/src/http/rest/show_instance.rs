@@ -1,0 +1,25 @@
+//! `GET /api/v1/instance`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::InstanceBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// Show the instance
+///
+/// What runs: the build that answers, the database, and all servers with their leases. For
+/// administrators of the instance who are signed in.
+#[utoipa::path(
+    get,
+    path = "/api/v1/instance",
+    operation_id = "showInstance",
+    tag = "Instance",
+    responses((status = 200, description = "The instance", body = InstanceBody), SelfErrors),
+)]
+pub(crate) async fn show_instance(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<InstanceBody>, ApiError> {
+    let view = state.authority.replicas().list(&context).await?;
+    Ok(Json(InstanceBody::new(view, state.config.public_origin())))
+}

@@ -1,0 +1,101 @@
+//! `POST /api/v1/verify/batch`
+
+use authority::QUESTIONS_MAX;
+use axum::{Json, extract::State};
+use domain::{decision::Demand, problem::FieldError};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{errors::AskErrors, schema::VerificationBody, verify::Question};
+use crate::http::{
+    AppState,
+    caller::Caller,
+    extract::{ApiJson, Object},
+    problem::ApiError,
+};
+
+/// Questions, each as if it were asked alone.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"items": [
+    {"token": "tsr_…", "audience": "default", "scopes": ["rivers:run"], "ip": "10.1.2.3"},
+    {"token": "tsr_…", "audience": "default", "scopes": ["rivers:read"]}
+]}))]
+pub(crate) struct Questions {
+    /// 1 to 100 of them.
+    #[schema(value_type = Vec<Question>, min_items = 1, max_items = 100)]
+    items: Vec<Object<Question>>,
+}
+
+/// Answers.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Verifications)]
+pub(crate) struct AnswersBody {
+    /// One for each question, in the same order.
+    items: Vec<VerificationBody>,
+}
+
+/// Ask many questions at once
+///
+/// Up to 100 questions, each answered as `POST /api/v1/verify` would, in the same order. When a question
+/// cannot be read none is answered. Needs the scope `verify` of the audience `tessera`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/verify/batch",
+    operation_id = "verifyMany",
+    tag = "Verification",
+    request_body = Questions,
+    responses((status = 200, description = "The decisions", body = AnswersBody), AskErrors),
+)]
+pub(crate) async fn verify_many(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiJson(body): ApiJson<Questions>,
+) -> Result<Json<AnswersBody>, ApiError> {
+    let questions = body.read()?;
+    let decisions = state.authority.verification().verify_many(&context, &questions).await?;
+    Ok(Json(AnswersBody { items: decisions.iter().map(VerificationBody::of).collect() }))
+}
+
+impl Questions {
+    fn read(self) -> Result<Vec<(String, Demand)>, ApiError> {
+        if !(1..=QUESTIONS_MAX).contains(&self.items.len()) {
+            let message = format!("must hold 1 to {QUESTIONS_MAX} questions");
+            return Err(ApiError::invalid(vec![FieldError::new("items", message)]));
+        }
+        let mut errors = Vec::new();
+        let questions = self
+            .items
+            .into_iter()
+            .enumerate()
+            .map(|(index, Object(question))| {
+                let demand = question.demand(&format!("items[{index}]."), &mut errors);
+                (question.token, demand)
+            })
+            .collect();
+        if errors.is_empty() { Ok(questions) } else { Err(ApiError::invalid(errors)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn faults(items: &Value) -> Vec<String> {
+        let questions: Questions = serde_json::from_value(json!({"items": items})).unwrap();
+        let error = questions.read().unwrap_err();
+        error.problem().errors.iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn every_field_at_fault_is_named_with_its_question() {
+        let items = json!([
+            {"token": "x", "scopes": ["a", "B b"]}, {"token": "y"}, {"token": "z", "audience": "A", "ip": "x"}
+        ]);
+        assert_eq!(faults(&items), ["items[0].scopes[1]", "items[2].audience", "items[2].ip"]);
+        assert_eq!(faults(&json!([])), ["items"]);
+        assert_eq!(faults(&json!(vec![json!({"token": "x"}); 101])), ["items"]);
+    }
+}

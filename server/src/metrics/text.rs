@@ -1,0 +1,111 @@
+//! The text format of Prometheus, version 0.0.4: a family has a help, a type, and samples.
+//!
+//! Written here because the numbers are plain atomics of this program's own: a recorder of a library
+//! would hold every one of them a second time, for what these few lines do.
+
+use std::fmt::{Display, Write as _};
+
+/// The kind of a family.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Only ever rises, and begins anew with the process.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+    /// `_bucket`, `_sum` and `_count`.
+    Histogram,
+}
+
+/// A text that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Begins a family.
+    pub(super) fn family(&mut self, name: &str, kind: Kind, help: &str) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    /// Adds a sample of the family that was begun last.
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (number, (label, value)) in labels.iter().enumerate() {
+            self.0.push(if number == 0 { '{' } else { ',' });
+            let _ = write!(self.0, "{label}=\"{}\"", escaped(value));
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    /// A family of one sample without labels.
+    pub(super) fn one(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    /// The whole text.
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Reads a label's value as the format's description says, from after its opening quote.
+    fn read_value(line: &str) -> Option<(String, &str)> {
+        let mut value = String::new();
+        let mut characters = line.char_indices();
+        while let Some((place, character)) = characters.next() {
+            match character {
+                '"' => return Some((value, &line[place + 1..])),
+                '\\' => value.push(match characters.next()?.1 {
+                    'n' => '\n',
+                    other @ ('\\' | '"') => other,
+                    _ => return None,
+                }),
+                other => value.push(other),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn family_and_samples_have_the_form_of_the_format() {
+        let mut text = Text::default();
+        text.family("a_total", Kind::Counter, "One \\ and\ntwo.");
+        text.sample("a_total", &[("x", "1"), ("y", "")], 7);
+        text.one("b", Kind::Gauge, "B.", 0.5);
+        let expected = "# HELP a_total One \\\\ and\\ntwo.\n# TYPE a_total counter\n\
+                        a_total{x=\"1\",y=\"\"} 7\n# HELP b B.\n# TYPE b gauge\nb 0.5\n";
+        assert_eq!(text.finish(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_of_a_label_comes_back_on_one_line(value in any::<String>(), number: u64) {
+            let mut text = Text::default();
+            text.sample("n", &[("l", &value)], number);
+            let text = text.finish();
+            prop_assert_eq!(text.matches('\n').count(), 1);
+            let (read, rest) = read_value(text.strip_prefix("n{l=\"").unwrap()).unwrap();
+            prop_assert_eq!(read, value);
+            prop_assert_eq!(rest, format!("}} {number}\n"));
+        }
+    }
+}

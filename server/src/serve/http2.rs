@@ -1,0 +1,225 @@
+//! HTTP/2 without TLS, for clients that know beforehand (RFC 9113 section 3.3): gateways and sidecars
+//! that ask about many calls at once on one connection.
+//!
+//! Handlers see what HTTP/1.1 would have shown them: a path and a `Host`. What one connection may
+//! cost is bounded: streams, headers, memory, streams that are opened to be reset, and its rest.
+
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::HttpBody;
+use http::{HeaderValue, Request, Uri, header};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http2,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, timeout},
+};
+use tower::{Service, ServiceExt as _};
+
+use super::signals::Drain;
+use crate::http::remembered::{Answer, AnswerBody};
+
+/// Streams at a time on one connection. A gateway opens a second connection beyond it.
+const STREAMS: u32 = 200;
+/// All headers of a request together, as RFC 9113 section 6.5.2 counts them.
+const HEADERS: u32 = 32 * 1024;
+/// What a peer may send before it is read: of one request, and on the whole connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// What is held back of one answer for a peer that reads slowly.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that a peer may reset before they were looked at, and that it may make the server reset:
+/// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
+const RESETS: usize = 20;
+const OWN_RESETS: usize = 100;
+/// How often a peer that says nothing is asked whether it is there, and how long it may take.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(15);
+/// How long a connection that was told to end may take for it.
+const END: Duration = Duration::from_secs(10);
+
+/// The server's side of HTTP/2 with these bounds.
+pub(super) fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(OWN_RESETS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    builder
+}
+
+/// Serves a connection to its end: the peer's, that of draining, or after `rest` without a request.
+pub(super) async fn serve<S, T>(
+    builder: &http2::Builder<TokioExecutor>,
+    stream: S,
+    service: T,
+    mut drain: Drain,
+    rest: Duration,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    let activity = Arc::new(Activity::default());
+    let begun = Arc::clone(&activity);
+    let service = service_fn(move |request| {
+        let (service, running) = (service.clone(), begun.begin());
+        async move {
+            let response = service.oneshot(as_http_1(request)).await?;
+            Ok::<_, Infallible>(response.map(|body| Held { body, _running: running }))
+        }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // A peer that goes away is not worth a word.
+    let drained = tokio::select! {
+        _ = connection.as_mut() => return,
+        () = drain.begun() => true,
+        () = activity.rested(rest) => false,
+    };
+    connection.as_mut().graceful_shutdown();
+    if drained {
+        // Draining has its own limit.
+        let _ = connection.await;
+    } else {
+        let _ = timeout(END, connection).await;
+    }
+}
+
+/// The request as HTTP/1.1 would have brought it: `:authority` is the host, whatever a `Host` beside it
+/// says (RFC 9113 section 8.3.1), and the address is a path.
+fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
+    let authority = request
+        .uri()
+        .authority()
+        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = authority {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(path) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = Uri::from(path);
+    }
+    request
+}
+
+/// What happens on a connection.
+#[derive(Debug, Default)]
+struct Activity {
+    begun: AtomicU64,
+    running: AtomicUsize,
+}
+
+/// A request that is not answered to its end.
+#[derive(Debug)]
+struct Running(Arc<Activity>);
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> Running {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(self))
+    }
+
+    /// Resolves when nothing has happened for `rest`, and before it was twice as long.
+    async fn rested(&self, rest: Duration) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            sleep(rest).await;
+            if self.running.load(Ordering::Relaxed) == 0
+                && self.begun.load(Ordering::Relaxed) == begun
+            {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that keeps its request running until it is sent.
+#[derive(Debug)]
+struct Held {
+    body: AnswerBody,
+    _running: Running,
+}
+
+impl HttpBody for Held {
+    type Data = <AnswerBody as HttpBody>::Data;
+    type Error = <AnswerBody as HttpBody>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_see_host_and_path_as_from_http_1() {
+        let request = Request::get("http://tessera.example:3000/a%20b?c=d")
+            .header("host", "other.example")
+            .body(())
+            .unwrap();
+        let request = as_http_1(request);
+        assert_eq!(request.uri(), "/a%20b?c=d");
+        let hosts: Vec<_> = request.headers().get_all("host").iter().collect();
+        assert_eq!(hosts, ["tessera.example:3000"]);
+        let request = as_http_1(Request::get("/x").header("host", "kept").body(()).unwrap());
+        assert_eq!(
+            (request.uri().path(), &request.headers()["host"]),
+            ("/x", &"kept".parse().unwrap())
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_rests_only_when_nothing_runs_and_nothing_began() {
+        let rest = Duration::from_secs(75);
+        let activity = Arc::new(Activity::default());
+        let running = activity.begin();
+        assert!(timeout(rest * 10, activity.rested(rest)).await.is_err(), "a request is running");
+        drop(running);
+        let mut rested = pin!(activity.rested(rest));
+        assert!(timeout(rest / 2, rested.as_mut()).await.is_err());
+        drop(activity.begin());
+        assert!(timeout(rest, rested.as_mut()).await.is_err(), "a request was there");
+        assert!(timeout(rest, rested).await.is_ok());
+    }
+}

@@ -1,0 +1,156 @@
+//! Which version of HTTP a connection speaks, by its first bytes.
+//!
+//! A client that knows beforehand that it speaks HTTP/2 without TLS begins with a text that no request of
+//! HTTP/1.1 can begin with (RFC 9113 section 3.4). At most these 24 bytes are read to find out, and
+//! given back: whoever serves the connection reads it from its beginning.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// HTTP/1.1, or no HTTP at all.
+    One,
+    /// HTTP/2 with prior knowledge.
+    Two,
+}
+
+/// A connection whose first bytes were looked at.
+#[derive(Debug)]
+pub(super) struct Seen<S> {
+    stream: S,
+    bytes: [u8; PREFACE.len()],
+    given: usize,
+    read: usize,
+}
+
+/// Reads as little as tells the version. A peer that says nothing more is HTTP/1.1's business.
+pub(super) async fn look<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Version, Seen<S>)> {
+    let mut bytes = [0; PREFACE.len()];
+    let mut read = 0;
+    let version = loop {
+        let more = stream.read(&mut bytes[read..]).await?;
+        read += more;
+        if more == 0 || !PREFACE.starts_with(&bytes[..read]) {
+            break Version::One;
+        }
+        if read == PREFACE.len() {
+            break Version::Two;
+        }
+    };
+    Ok((version, Seen { stream, bytes, given: 0, read }))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.given == self.read {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let length = buffer.remaining().min(self.read - self.given);
+        buffer.put_slice(&self.bytes[self.given..self.given + length]);
+        self.given += length;
+        if buffer.remaining() > 0 {
+            // The rest of the first request, mostly: one look at it instead of two. What went
+            // wrong shows again at the next read.
+            let _ = Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Seen<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// The version, and what a server reads, of bytes that arrive in pieces of this size.
+    fn seen(bytes: &[u8], piece: usize) -> (Version, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (near, mut far) = duplex(piece);
+            let sent = bytes.to_owned();
+            let writer = async move {
+                far.write_all(&sent).await.unwrap();
+                drop(far);
+            };
+            let reader = async {
+                let (version, mut stream) = look(near).await.unwrap();
+                let mut read = Vec::new();
+                stream.read_to_end(&mut read).await.unwrap();
+                (version, read)
+            };
+            tokio::join!(writer, reader).1
+        })
+    }
+
+    #[test]
+    fn only_the_whole_preface_is_http_2() {
+        for piece in [1, 5, 24, 100] {
+            let (version, _) = seen(&[PREFACE, &b"rest"[..]].concat(), piece);
+            assert_eq!(version, Version::Two);
+            for other in
+                [&b""[..], b"P", b"POST / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"]
+            {
+                assert_eq!(seen(other, piece).0, Version::One);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_by_looking(
+            begin in 0..=PREFACE.len(),
+            rest in proptest::collection::vec(any::<u8>(), 0..200),
+            piece in 1..64_usize,
+        ) {
+            let bytes = [&PREFACE[..begin], &rest].concat();
+            let (version, read) = seen(&bytes, piece);
+            prop_assert_eq!(version == Version::Two, bytes.starts_with(PREFACE));
+            prop_assert_eq!(read, bytes);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Looks for stale accepts: three servers over one PostgreSQL, revokes, and everything that goes wrong.
+#
+#     tools/drill.sh short      part of `make test`: the debug server, less than a minute and a half
+#     tools/drill.sh long       `make drill-revocation`: the release server, a million verifications begun after a
+#                               revoke's answer, then the negative controls with the debug server
+#     tools/drill.sh controls   the negative controls alone
+#
+# More arguments go to the drill: tools/drill.sh short --seed 7
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:-}
+shift || true
+
+drill() {
+    tools/with-postgres.sh "$@"
+}
+
+# The tests have built both just before, with features of their own: DRILL_BUILT saves building them again.
+build() {
+    [ -n "${DRILL_BUILT:-}" ] || cargo build --quiet --package server --package drill
+}
+
+# Each must find stale accepts, but the one that is deaf, which must find none.
+controls() {
+    build
+    local debug=(target/debug/drill --binary target/debug/tessera --most-seconds 120)
+    echo "Control: a cache before a replica"
+    drill "${debug[@]}" --control-stale "$@"
+    echo "Control: leases without an end"
+    # Asked for once, so that nothing else can be what is found.
+    drill "${debug[@]}" --control --once "$@"
+    echo "Without notifications"
+    drill "${debug[@]}" --without-notify --after-revoke 2000 --seconds 40 "$@"
+}
+
+case $mode in
+short)
+    build
+    # A machine that is busy asks less, so that what is wanted is little; a quiet one asks tens of thousands.
+    drill target/debug/drill --binary target/debug/tessera --seconds 35 --after-revoke 1000 --most-seconds 180 "$@"
+    ;;
+long)
+    cargo build --release --quiet --package drill
+    drill target/release/drill --binary target/release/tessera --after-revoke 1000000 --seconds 300 --most-seconds 7200 "$@"
+    controls
+    ;;
+controls)
+    controls "$@"
+    ;;
+*)
+    echo "usage: tools/drill.sh short | long | controls" >&2
+    exit 2
+    ;;
+esac
