@@ -4,7 +4,8 @@
 #     tools/with-postgres.sh cargo nextest run -p authority
 #
 # The command finds the database under DATABASE_URL. The server listens on a Unix socket only, in a
-# folder that other users cannot enter, and writes without fsync: its data live as long as the command.
+# folder that other users cannot enter, and writes without fsync: its data live as long as the command. With
+# WITH_POSTGRES=durable it writes as in production, which is what measurements are made with.
 # The exit status is the command's.
 set -euo pipefail
 
@@ -59,6 +60,9 @@ trap 'exit 143' TERM
 # The caller's own PGHOST and the like must not lead anybody elsewhere.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGPASSWORD PGDATABASE PGSERVICE PGSSLMODE PGOPTIONS PGDATA
 
+hasty="-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off"
+[ "${WITH_POSTGRES:-}" != durable ] || hasty=
+
 start() (
     cd "$home"
     "${as_server[@]}" "$binaries/initdb" --pgdata="$home/data" --username=tessera --auth=trust \
@@ -68,7 +72,7 @@ start() (
     }
     "${as_server[@]}" "$binaries/pg_ctl" --pgdata="$home/data" --log="$home/server.log" --silent --wait \
         --options="-c listen_addresses='' -c unix_socket_directories='$home' -c max_connections=200 \
-            -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off" start \
+            $hasty" start \
         >/dev/null || {
         cat "$home/server.log" >&2
         return 1

@@ -1,15 +1,15 @@
 //! A server's database: SQL by psql, and pgbench to compare with.
 
 use std::{
-    io::Write as _,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
     Outcome,
-    process::{DRIVER, on_core},
+    process::{DRIVER, SERVERS, on_core},
     tessera::Folder,
 };
 
@@ -19,8 +19,54 @@ pub(crate) struct Database {
     pub(crate) pid: u32,
 }
 
-/// Lets Tessera have as many connections to its database as pgbench has, and leaves room for both.
-pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "64"];
+/// Lets Tessera have as many connections to its database as pgbench has.
+pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "32"];
+
+/// A PostgreSQL with room for pgbench's connections beside Tessera's, durable; stopped when dropped.
+pub(crate) struct Postgres {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Postgres {
+    /// Starts it on the servers' core.
+    pub(crate) fn start() -> Outcome<Self> {
+        let script = "psql --quiet \"$DATABASE_URL\" --command 'CREATE DATABASE tessera' && \
+                      echo \"${DATABASE_URL#*host=}\" && read -r _";
+        let mut child = on_core(SERVERS, "tools/with-postgres.sh")
+            .args(["bash", "-c", script])
+            .env("WITH_POSTGRES", "durable")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().ok_or("no standard output")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let folder = PathBuf::from(line.trim());
+        if folder.as_os_str().is_empty() {
+            return Err("PostgreSQL did not start".into());
+        }
+        Ok(Self { child, folder })
+    }
+
+    /// Where it is, for Tessera.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://tessera@localhost/tessera?host={}", self.folder.display())
+    }
+
+    /// Where it is, for clients.
+    pub(crate) fn database(&self) -> Outcome<Database> {
+        Database::of(self.folder.clone())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // The script has nothing more to read, and stops what it started.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
 
 /// What pgbench counted.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +80,13 @@ pub(crate) struct PgbenchReport {
 impl Database {
     pub(crate) const fn new(folder: PathBuf, pid: u32) -> Self {
         Self { folder, pid }
+    }
+
+    /// That of a [`Postgres`] in this folder.
+    pub(crate) fn of(folder: PathBuf) -> Outcome<Self> {
+        let file = std::fs::read_to_string(folder.join("data/postmaster.pid"))?;
+        let pid = file.lines().next().ok_or("PostgreSQL has stopped")?.trim().parse()?;
+        Ok(Self::new(folder, pid))
     }
 
     /// The folder of its socket.

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Outcome,
     database::Database,
+    drive::exchange,
     process::{Running, SERVERS, on_core},
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Tessera {
     pub(crate) url: String,
     pub(crate) pid: u32,
     data: Folder,
+    /// The argument that names a database of somebody else's, with its value.
+    elsewhere: Vec<String>,
 }
 
 /// A folder that is removed in the end.
@@ -77,18 +80,31 @@ impl Tessera {
             .args(["--trusted-proxies", "127.0.0.1"])
             .args(arguments)
             .stderr(Stdio::null());
-        let (running, url) = Running::listening(command)?;
-        let tessera = Self { pid: running.pid, running, url, data };
+        let (mut running, url) = Running::listening(command)?;
+        let ready = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        running.ready(|| {
+            exchange(&url, ready).ok().filter(|answer| answer.starts_with(b"HTTP/1.1 200"))
+        })?;
+        let elsewhere = arguments
+            .windows(2)
+            .find(|pair| pair[0] == "--database-url")
+            .map_or_else(Vec::new, |pair| pair.iter().map(ToString::to_string).collect());
+        let tessera = Self { pid: running.pid, running, url, data, elsewhere };
         tessera.administrator()?;
         Ok(tessera)
     }
 
     fn administrator(&self) -> Outcome<()> {
         let mut admin = self.command(&["admin", "create", "--email", PERSON]);
-        admin.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        admin.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = admin.spawn()?;
         child.stdin.take().ok_or("no standard input")?.write_all(PASSWORD.as_bytes())?;
-        if child.wait()?.success() { Ok(()) } else { Err("no administrator could be made".into()) }
+        let output = child.wait_with_output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let error = String::from_utf8_lossy(&output.stderr);
+        Err(format!("no administrator could be made: {error}").into())
     }
 
     /// Makes a workspace of this slug.
@@ -117,8 +133,11 @@ impl Tessera {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// Its own database.
+    /// Its database.
     pub(crate) fn database(&self) -> Outcome<Database> {
+        if let Some((_, folder)) = self.elsewhere.last().and_then(|url| url.split_once("host=")) {
+            return Database::of(folder.into());
+        }
         let file = fs::read_to_string(self.data.0.join("postgres/postmaster.pid"))?;
         // Lines 1 and 5 (PostgreSQL's src/include/utils/pidfile.h).
         let line = |index| file.lines().nth(index).ok_or("the database does not listen");
@@ -139,7 +158,7 @@ impl Tessera {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(arguments).arg("--data-dir").arg(&self.data.0);
+        command.args(arguments).arg("--data-dir").arg(&self.data.0).args(&self.elsewhere);
         command
     }
 }

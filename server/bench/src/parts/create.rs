@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::{
     Outcome,
-    database::{AS_MANY, Database},
+    database::{AS_MANY, Database, Postgres},
     drive::{Order, Requests},
     process::{Cpu, DRIVER, SERVERS, pin},
     rounds::{Settings, Side, ratio, spread},
@@ -18,8 +18,12 @@ const INSERTS: &str = include_str!("create.sql");
 
 /// Prints the ratios.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    let tessera = Tessera::start(&AS_MANY)?;
-    let database = tessera.database()?;
+    let postgres = Postgres::start()?;
+    let [many, number] = AS_MANY;
+    let url = postgres.url();
+    let arguments = ["--database-url", &url, many, number];
+    let tessera = Tessera::start(&arguments)?;
+    let database = postgres.database()?;
     if database.sql("SHOW fsync; SHOW synchronous_commit")? != "on\non\n" {
         return Err("the database is not durable".into());
     }

@@ -17,7 +17,8 @@ const LARGE: u32 = 1_000_000;
 
 /// Prints the ratio of throughputs: asking about the same number of tokens on both sides, and about all.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    let large = Tessera::start(&[])?;
+    // All of them are remembered.
+    let large = Tessera::start(&["--cached-tokens", "2000000"])?;
     let small = Tessera::start(&[])?;
     let count = settings.count(LARGE);
     let callers = [&large, &small].map(|side| side.token("workspace-1", "tessera", "verify"));

@@ -12,7 +12,8 @@ use crate::{
     tessera::Tessera,
 };
 
-const TOKENS: u32 = 100_000;
+/// With those that come before, fewer than the 100,000 that are remembered by default.
+const TOKENS: u32 = 90_000;
 /// Longer than what was used is held back before it is written.
 const FLUSHED: Duration = Duration::from_secs(70);
 
@@ -22,9 +23,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let idle = resident_bytes(tessera.pid)?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let count = settings.count(TOKENS);
-    let tokens = fill(&tessera, "workspace-1", count * 2)?;
-    let (few, many) = tokens.split_at(tokens.len() / 20);
-    let many = many[..count as usize].to_vec();
+    let tokens = fill(&tessera, "workspace-1", count + count / 20)?;
+    let (few, many) = tokens.split_at(tokens.len() - count as usize);
     let ask = |tokens: Vec<String>| -> Outcome<()> {
         let requests = questions(&caller, tokens, Order::Once)?;
         let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
@@ -36,7 +36,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     // Buffers, connections and the allocator's own reach their size.
     ask(few.to_vec())?;
     let before = resident_bytes(tessera.pid)?;
-    ask(many)?;
+    ask(many.to_vec())?;
     let after = resident_bytes(tessera.pid)?;
     if !settings.quick {
         std::thread::sleep(FLUSHED);
