@@ -153,6 +153,7 @@ mod tests {
         get /api/v1/audiences/{slug} "showAudience"
         get /api/v1/audiences/{slug}/scopes "listScopes"
         get /api/v1/audit "listAudit"
+        get /api/v1/instance "showInstance"
         get /api/v1/policy "showInstancePolicy"
         get /api/v1/self "showSelf"
         get /api/v1/sessions "listSessions"

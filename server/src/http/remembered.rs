@@ -6,10 +6,11 @@
 //! answered here is byte for byte what it would be there, but for headers that only browsers read.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,7 +19,7 @@ use authority::{Authority, Decision, Known, Presented, Remembered};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DecisionCode, Demand},
     names::{AudienceSlug, Slug},
 };
 use http::{HeaderMap, HeaderValue, Method, Request, header, request::Parts};
@@ -49,10 +50,11 @@ const QUESTION_MAX: u64 = 8_192;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// What is made of a token's facts once, to answer with.
+/// What is made of a token's facts once, to answer with: each when it is first asked for.
+#[derive(Default)]
 struct Rendered {
-    json: Bytes,
-    headers: HeaderMap,
+    json: OnceLock<Bytes>,
+    headers: OnceLock<HeaderMap>,
 }
 
 /// A question as [`super::rest`] reads it, without a copy of its texts.
@@ -78,7 +80,8 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Request<Body>> {
     match request.uri().path() {
         VERIFY_PATH if request.method() == Method::POST => verify(state, peer, request).await,
-        forward::PATH if request.method() == Method::GET => {
+        // Any method means the same there; only HEAD is answered otherwise.
+        forward::PATH if request.method() != Method::HEAD => {
             let (parts, body) = request.into_parts();
             match decide(state, peer, &parts) {
                 Some(answer) => Ok(answer),
@@ -119,7 +122,8 @@ async fn verify(
         };
         let answer = verification.verify_remembered(&caller, question.token, &demand, at)?;
         let body = if answer.code == DecisionCode::Valid && answer.rate.is_none() {
-            rendered(&answer.known)?.json.clone()
+            let rendered = rendered(&answer.known)?;
+            rendered.json.get_or_init(|| json(&decision(&answer))).clone()
         } else {
             json(&decision(&answer))
         };
@@ -145,7 +149,9 @@ fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
     let id = request_id(&state.authority);
     if answer.code == DecisionCode::Valid && answer.rate.is_none() {
         let mut response = http::Response::new(Either::Left(Full::default()));
-        *response.headers_mut() = rendered(&answer.known)?.headers.clone();
+        let headers = &rendered(&answer.known)?.headers;
+        *response.headers_mut() =
+            headers.get_or_init(|| forward::allowed(answer.known.facts())).clone();
         response.headers_mut().insert(X_REQUEST_ID, id);
         return Some(response);
     }
@@ -209,15 +215,7 @@ impl Question<'_> {
 }
 
 fn rendered(known: &Known) -> Option<&Rendered> {
-    known.rendered(|facts: &Arc<Facts>| {
-        let decision = Decision {
-            code: DecisionCode::Valid,
-            facts: Some(Arc::clone(facts)),
-            stale: None,
-            rate: None,
-        };
-        Rendered { json: json(&decision), headers: forward::allowed(facts) }
-    })
+    known.rendered(|_| Rendered::default())
 }
 
 fn json(decision: &Decision) -> Bytes {
@@ -238,11 +236,13 @@ fn agent(headers: &HeaderMap) -> Option<Arc<str>> {
 /// nothing here needs.
 fn request_id(authority: &Authority) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
+    /// Tells this server's from others'.
+    static OWN: LazyLock<[u8; 8]> = LazyLock::new(|| RandomState::new().hash_one(0).to_be_bytes());
     let now = authority.now();
     let milliseconds = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let [_, high, rest @ ..] = count;
-    let own = std::process::id().to_be_bytes();
+    let own = *OWN;
     let id: Uuid = Builder::from_unix_timestamp_millis(
         milliseconds,
         &[own[0], own[1], own[2], own[3], high, rest[1], rest[2], rest[3], rest[4], rest[5]],

@@ -130,6 +130,13 @@ impl Inner {
             self.replica.applied.store(last, Ordering::Release);
             replicas::insert(connection, &Renewal { applied: last, ..renewal }).await?;
         }
+        let last = revisions::last(connection).await?;
+        if last < self.replica.applied() {
+            // An older state of the database was put back: what was applied since is not there any more,
+            // and its numbers will be given again.
+            self.cache.clear();
+            self.replica.applied.store(last, Ordering::Release);
+        }
         self.read(connection).await?;
         self.replica.lease.renew(sent);
         if self.replica.applied() != renewal.applied {

@@ -134,12 +134,20 @@ impl From<sqlx::Error> for ServiceError {
 pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, ServiceError> {
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| ServiceError::internal("the database URL cannot be read"))?
-        .application_name("tessera")
-        // A server that was stopped amid a change must not hold its locks: nobody else could revoke.
-        .options([("idle_in_transaction_session_timeout", "5s")]);
+        .application_name("tessera");
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            // A server that was stopped amid a change must not hold its locks: nobody else could revoke.
+            // Not an option of the connection, which poolers refuse.
+            Box::pin(async move {
+                sqlx::raw_sql("SET idle_in_transaction_session_timeout = '5s'")
+                    .execute(connection)
+                    .await
+                    .map(drop)
+            })
+        })
         .connect_lazy_with(options))
 }
 
