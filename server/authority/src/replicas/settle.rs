@@ -15,12 +15,25 @@ use crate::{
 /// The first pause between two looks at how far the others are; it doubles.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+/// How long a change that takes nothing away waits for others to hear of it.
+const MOMENT: Duration = Duration::from_millis(250);
 
 impl Inner {
     /// Returns when no other replica can answer by what was before this revision, which has been
     /// committed and is applied here: at once when there is none, after a few milliseconds when they
     /// hear of it, after [`LEASE`] at the latest.
     pub(crate) async fn settle(&self, revision: i64) {
+        let took = self.wait(revision, LEASE).await;
+        self.counters.revoked(took);
+    }
+
+    /// The same for a moment at most, when nothing depends on it but that what was given is there: a command
+    /// that has enabled a token ends when the servers know.
+    pub(crate) async fn tell(&self, revision: i64) {
+        self.wait(revision, MOMENT).await;
+    }
+
+    async fn wait(&self, revision: i64, longest: Duration) -> Duration {
         let committed = self.clock.elapsed();
         let mut pause = FIRST_LOOK;
         let mut told = false;
@@ -31,13 +44,13 @@ impl Inner {
                 Err(error) => tracing::debug!(%error, "cannot see how far the replicas are"),
             }
             let waited = self.clock.elapsed().saturating_sub(committed);
-            if waited >= LEASE {
+            if waited >= longest {
                 break;
             }
-            sleep(pause.min(LEASE.saturating_sub(waited))).await;
+            sleep(pause.min(longest.saturating_sub(waited))).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.counters.revoked(self.clock.elapsed().saturating_sub(committed));
+        self.clock.elapsed().saturating_sub(committed)
     }
 
     /// Returns when every change of this that was committed before holds everywhere.

@@ -32,7 +32,8 @@ impl<'a> Transaction<'a> {
         self.widens(subject);
     }
 
-    /// Notes a change that takes nothing away: it holds here at once, and everywhere within a lease.
+    /// Notes a change that takes nothing away: it holds here at once, and everywhere within a lease; within
+    /// a moment, for which the commit waits, where all is well.
     pub(crate) fn widens(&mut self, subject: Subject) {
         if !self.changed.contains(&subject) {
             self.changed.push(subject);
@@ -69,6 +70,8 @@ impl<'a> Transaction<'a> {
         committed?;
         if self.narrows {
             self.inner.settle(revision).await;
+        } else {
+            self.inner.tell(revision).await;
         }
         Ok(())
     }
