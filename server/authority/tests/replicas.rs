@@ -6,7 +6,7 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use authority::{
-    Actor, Authority, Drill, OpContext, Settings, Surface, clock::SystemClock,
+    Actor, Authority, Drill, MintedToken, OpContext, Settings, Surface, clock::SystemClock,
     entropy::SystemEntropy, keys::Keys,
 };
 use domain::decision::{DecisionCode, Demand};
@@ -39,6 +39,13 @@ impl Server {
 
     fn operator(&self) -> OpContext {
         self.authority.context(Actor::Operator, Surface::Cli, "test".into(), None)
+    }
+
+    /// A new token, made here.
+    async fn token(&self) -> MintedToken {
+        let draft = maker(&["rivers:read"]);
+        let (tokens, workspace) = (self.authority.tokens(), slug("workspace-1"));
+        tokens.create(&self.operator(), &workspace, draft).await.unwrap()
     }
 
     async fn decide(&self, text: &str) -> DecisionCode {
@@ -76,12 +83,7 @@ async fn what_one_server_narrows_no_other_lets_pass(pool: PgPool) {
     let a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
     for round in 0..rounds(20) {
-        let minted = b
-            .authority
-            .tokens()
-            .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-            .await
-            .unwrap();
+        let minted = b.token().await;
         let (id, text) = (minted.token.id, minted.secret.expose().to_owned());
         a.remembers(&text).await;
         b.remembers(&text).await;
@@ -105,10 +107,7 @@ async fn server_that_hears_nothing_learns_with_its_renewal(pool: PgPool) {
     };
     let a = Server::start(&pool, &keys, deaf);
     let b = Server::start(&pool, &keys, Settings::default());
-    let ctx = b.operator();
-    let minted =
-        b.authority.tokens().create(&ctx, &slug("workspace-1"), maker(&["rivers:read"])).await;
-    let minted = minted.unwrap();
+    let minted = b.token().await;
     a.remembers(minted.secret.expose()).await;
     b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
     assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Disabled);
@@ -119,12 +118,7 @@ async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPoo
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
-    let minted = b
-        .authority
-        .tokens()
-        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-        .await
-        .unwrap();
+    let minted = b.token().await;
     a.remembers(minted.secret.expose()).await;
     a.freeze().await;
     b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
@@ -142,12 +136,7 @@ async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
     };
     let mut a = Server::start(&pool, &keys, endless);
     let b = Server::start(&pool, &keys, Settings::default());
-    let minted = b
-        .authority
-        .tokens()
-        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-        .await
-        .unwrap();
+    let minted = b.token().await;
     a.remembers(minted.secret.expose()).await;
     a.freeze().await;
     b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
@@ -159,12 +148,7 @@ async fn server_whose_lease_never_ends_is_stale(pool: PgPool) {
 async fn what_is_widened_holds_at_once_where_it_was_changed(pool: PgPool) {
     let keys = keys(&pool).await;
     let a = Server::start(&pool, &keys, Settings::default());
-    let minted = a
-        .authority
-        .tokens()
-        .create(&a.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-        .await
-        .unwrap();
+    let minted = a.token().await;
     let (id, text) = (minted.token.id, minted.secret.expose());
     a.remembers(text).await;
     for _ in 0..3 {
@@ -248,12 +232,7 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
     for grace in [Duration::ZERO, Duration::from_mins(1)] {
         let settings = Settings { stale_grace: grace, ..Settings::default() };
         let mut server = Server::start(&pool, &keys, settings);
-        let minted = server
-            .authority
-            .tokens()
-            .create(&server.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-            .await
-            .unwrap();
+        let minted = server.token().await;
         let text = minted.secret.expose();
         server.remembers(text).await;
         server.freeze().await;
@@ -282,12 +261,7 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     let keys = keys(&pool).await;
     let mut a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
-    let minted = b
-        .authority
-        .tokens()
-        .create(&b.operator(), &slug("workspace-1"), maker(&["rivers:read"]))
-        .await
-        .unwrap();
+    let minted = b.token().await;
     let (id, text) = (minted.token.id, minted.secret.expose());
     a.remembers(text).await;
     a.freeze().await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::LEASE;
 use crate::{
@@ -38,10 +38,13 @@ impl Inner {
         let mut pause = FIRST_LOOK;
         let mut told = false;
         loop {
-            match self.awaited(revision, &mut told).await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "cannot see how far the replicas are"),
+            let waited = self.clock.elapsed().saturating_sub(committed);
+            // A database that is cut off without a word must not hold the answer for longer.
+            let left = longest.saturating_sub(waited);
+            match timeout(left, self.awaited(revision, &mut told)).await {
+                Ok(Ok(0)) => break,
+                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "cannot see how far the replicas are"),
             }
             let waited = self.clock.elapsed().saturating_sub(committed);
             if waited >= longest {
@@ -54,12 +57,12 @@ impl Inner {
     }
 
     /// Returns when every change of this that was committed before holds everywhere.
-    pub(crate) async fn already_so(&self, subject: Subject) -> Result<(), ServiceError> {
+    pub(crate) async fn already_so(&self, subjects: &[Subject]) -> Result<(), ServiceError> {
         let mut connection = self.connection().await?;
         let last = revisions::last(&mut connection).await?;
         drop(connection);
-        self.cache.forget(&[subject]);
-        self.settle(last).await;
+        self.cache.forget(subjects);
+        self.wait(last, LEASE).await;
         Ok(())
     }
 

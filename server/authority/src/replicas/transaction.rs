@@ -51,14 +51,11 @@ impl<'a> Transaction<'a> {
     /// their leases end.
     pub(crate) async fn commit(mut self) -> Result<(), ServiceError> {
         if self.changed.is_empty() {
-            if self.already_so.is_empty() {
-                return Ok(self.sql.commit().await?);
-            }
-            let last = revisions::last(&mut self.sql).await?;
             self.sql.commit().await?;
-            self.inner.cache.forget(&self.already_so);
-            self.inner.settle(last).await;
-            return Ok(());
+            return match self.already_so.as_slice() {
+                [] => Ok(()),
+                subjects => self.inner.already_so(subjects).await,
+            };
         }
         let now: OffsetDateTime = self.inner.clock.now();
         let (kinds, subjects): (Vec<_>, Vec<_>) =
@@ -67,8 +64,10 @@ impl<'a> Transaction<'a> {
         let committed = self.sql.commit().await;
         // An answer that was lost may have been "committed".
         self.inner.cache.forget(&self.changed);
+        self.inner.cache.forget(&self.already_so);
         committed?;
-        if self.narrows {
+        // Revisions are applied in their order: whoever has this one has what made something so before.
+        if self.narrows || !self.already_so.is_empty() {
             self.inner.settle(revision).await;
         } else {
             self.inner.tell(revision).await;

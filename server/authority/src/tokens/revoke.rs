@@ -24,7 +24,7 @@ impl Tokens<'_> {
         let id = facts.token_id;
         if facts.has_ended(ctx.now) {
             // Perhaps a moment ago, by somebody who is not answered yet.
-            return self.inner.already_so(Subject::Token(id)).await;
+            return self.inner.already_so(&[Subject::Token(id)]).await;
         }
         let holder = match &ctx.actor {
             Actor::Anonymous => true,
@@ -40,7 +40,7 @@ impl Tokens<'_> {
         match outcome {
             // Deleted a moment ago, or not for this caller to see.
             Ok(_) => Ok(()),
-            Err(ServiceError::NotFound(_)) => self.inner.already_so(Subject::Token(id)).await,
+            Err(ServiceError::NotFound(_)) => self.inner.already_so(&[Subject::Token(id)]).await,
             Err(error) => Err(error),
         }
     }
