@@ -1,6 +1,6 @@
 //! The answer to "may this token do this?": pure checks in a fixed order.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -145,12 +145,12 @@ pub struct Facts {
     /// Whether that user is enabled and still belongs to the workspace.
     pub user_active: bool,
     /// The APIs that it is meant for.
-    pub audiences: Vec<AudienceSlug>,
+    pub audiences: Arc<[AudienceSlug]>,
     /// Its scopes as granted.
-    pub scopes: Vec<ScopeName>,
+    pub scopes: Arc<[ScopeName]>,
     /// Its scopes and all that they imply, as far as the catalogues of its audiences know them now:
     /// exact names and URI patterns.
-    pub granted: Vec<ScopeName>,
+    pub granted: Arc<[ScopeName]>,
     /// The switch.
     pub enabled: bool,
     /// Whether the token was deleted.
@@ -179,6 +179,14 @@ impl Facts {
     /// covers all of it.
     pub fn grants(&self, scope: &ScopeName) -> bool {
         self.granted.iter().any(|granted| granted.covers(scope))
+    }
+
+    /// Whether this audience and these scopes are among what was granted, each by its own name. No name
+    /// that was granted is anything but what it is parsed from, so the texts need not be parsed. `false`
+    /// says nothing: another name may cover a scope.
+    pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
+        audience.is_none_or(|asked| self.audiences.iter().any(|known| known.as_ref() == asked))
+            && scopes.iter().all(|asked| self.granted.iter().any(|known| known.as_ref() == *asked))
     }
 
     /// Decides. The order is part of the API: the first check that fails names the code.
@@ -245,11 +253,14 @@ impl Facts {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{option, prelude::*, sample::subsequence};
     use time::{Duration, macros::datetime};
     use uuid::Uuid;
 
     use super::*;
 
+    const NAMES: [&str; 7] =
+        ["a", "a:b", "a:b:c", "table://x.**", "table://x.y", "TABLE://x.y", "table://x.***"];
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
     const CURRENT: SecretFacts = SecretFacts {
@@ -270,9 +281,9 @@ mod tests {
             workspace: "workspace-1".parse().unwrap(),
             user: UserSummary { id: UserId(Uuid::nil()), email: "a@x".into(), name: "A".into() },
             user_active: true,
-            audiences: vec!["default".parse().unwrap()],
-            scopes: vec!["rivers:write".parse().unwrap()],
-            granted: vec!["rivers:write".parse().unwrap(), "rivers:read".parse().unwrap()],
+            audiences: ["default".parse().unwrap()].into(),
+            scopes: ["rivers:write".parse().unwrap()].into(),
+            granted: ["rivers:write".parse().unwrap(), "rivers:read".parse().unwrap()].into(),
             enabled: true,
             deleted: false,
             not_before: None,
@@ -322,7 +333,7 @@ mod tests {
     #[test]
     fn pattern_is_granted_only_when_all_of_it_is_held() {
         let granted = ["table://my.app.**", "level://*"];
-        let granted = granted.map(|scope| scope.parse().unwrap()).to_vec();
+        let granted = granted.map(|scope| scope.parse().unwrap()).into();
         let facts = Facts { granted, ..facts() };
         for (scope, expected) in [
             ("table://my.app.test", DecisionCode::Valid),
@@ -421,5 +432,30 @@ mod tests {
         assert!(!Facts { deleted: true, ..older.clone() }.is_reuse(NOW));
         assert!(Facts { enabled: false, ..older }.is_reuse(NOW));
         assert!(!Facts { expires_at: Some(NOW), ..facts() }.is_reuse(NOW));
+    }
+
+    proptest! {
+        /// Whatever was granted: what is had by name alone is decided no otherwise.
+        #[test]
+        fn what_is_had_by_name_is_valid(
+            granted in subsequence(NAMES.to_vec(), 0..NAMES.len()),
+            audiences in subsequence(vec!["default", "other"], 0..=2),
+            scopes in subsequence(NAMES.to_vec(), 0..3),
+            audience in option::of(prop_oneof![Just("default"), Just("other"), Just("Default")]),
+        ) {
+            let facts = Facts {
+                granted: granted.iter().map(|name| name.parse().unwrap()).collect(),
+                audiences: audiences.iter().map(|slug| slug.parse().unwrap()).collect(),
+                ..facts()
+            };
+            if facts.has_by_name(audience, &scopes) {
+                let demand = Demand {
+                    audience: audience.map(|slug| slug.parse().unwrap()),
+                    scopes: scopes.iter().map(|name| name.parse().unwrap()).collect(),
+                    ..Demand::default()
+                };
+                prop_assert_eq!(facts.decide(&demand, NOW), DecisionCode::Valid);
+            }
+        }
     }
 }

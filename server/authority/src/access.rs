@@ -152,7 +152,7 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
         Actor::Token(facts) => {
             let audience = facts.audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE);
             if audience && facts.workspace_id == standing.workspace.id {
-                of_user.and(Permissions::of_scopes(&facts.granted))
+                of_user.and(Permissions::of_scopes(&facts.granted[..]))
             } else {
                 Permissions::NONE
             }
@@ -168,7 +168,7 @@ fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
         Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
             Grants::of(instance, standing.role, standing.grants.as_deref())
         }),
-        Actor::Token(facts) => Grants::exactly(&facts.granted),
+        Actor::Token(facts) => Grants::exactly(&facts.granted[..]),
     }
 }
 

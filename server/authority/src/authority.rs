@@ -21,7 +21,7 @@ use crate::{
     replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
-    verification::{Cache, rate::TokenRates},
+    verification::{Cache, Loader, rate::TokenRates},
 };
 
 /// What an operator may set.
@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
     pub(crate) cache: Cache,
+    pub(crate) loader: Arc<Loader>,
     pub(crate) replica: Replica,
     pub(crate) counters: Counters,
 }
@@ -118,6 +119,7 @@ impl Authority {
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
         let cache = Cache::new(settings.cached_tokens);
+        let loader = Loader::new(pool.clone());
         let started_at = clock.now();
         let id = entropy::uuid(entropy.as_ref(), started_at);
         let replica = Replica::new(id, started_at, settings.drill.without_lease);
@@ -133,6 +135,7 @@ impl Authority {
             rates,
             imports,
             cache,
+            loader,
             replica,
             counters,
         };
@@ -224,6 +227,7 @@ impl Authority {
     pub async fn close(&self) {
         self.flush_usage().await;
         self.inner.pool.close().await;
+        self.inner.loader.close().await;
     }
 
     /// First start: the one-time link and what it leads to.

@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use domain::{decision::Facts, ids::SessionId, session::Visitor};
+use domain::{ids::SessionId, session::Visitor};
 use time::OffsetDateTime;
 
-use crate::keys::Keys;
+use crate::{keys::Keys, verification::Known};
 
 /// What every service method is told first.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub enum Actor {
     /// A person with a session.
     User(Visitor),
     /// A token that manages tokens.
-    Token(Arc<Facts>),
+    Token(Arc<Known>),
 }
 
 /// A way in.

@@ -65,7 +65,7 @@ pub use tokens::{
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{
-    Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection, Remembered,
+    Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection, Remembered,
     Verification,
 };
 pub use workspaces::{

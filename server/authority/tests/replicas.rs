@@ -6,8 +6,8 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use authority::{
-    Actor, Authority, Drill, MintedToken, OpContext, Settings, Surface, clock::SystemClock,
-    entropy::SystemEntropy, keys::Keys,
+    Actor, Authority, Drill, MintedToken, OpContext, Presented, Settings, Surface, TokenPatch,
+    clock::SystemClock, entropy::SystemEntropy, keys::Keys,
 };
 use domain::decision::{DecisionCode, Demand};
 use secrecy::ExposeSecret as _;
@@ -54,9 +54,17 @@ impl Server {
         decided.unwrap().code
     }
 
-    /// Verifies until the token is answered from memory.
+    /// Whether the token is answered from memory.
+    fn is_remembered(&self, text: &str) -> bool {
+        let now = self.authority.now();
+        let at = Presented { now, ip: None, agent: None, learned: false };
+        let verification = self.authority.verification();
+        verification.decide_remembered(text, &Demand::default(), at).is_some()
+    }
+
+    /// Verifies until it is.
     async fn remembers(&self, text: &str) {
-        while self.authority.verification().recall(text).is_none() {
+        while !self.is_remembered(text) {
             assert_eq!(self.decide(text).await, DecisionCode::Valid);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -123,7 +131,7 @@ async fn server_that_stands_still_is_waited_for_as_long_as_its_lease(pool: PgPoo
     a.freeze().await;
     b.authority.tokens().disable(&b.operator(), minted.token.id, None).await.unwrap();
     assert_eq!(a.decide(minted.secret.expose()).await, DecisionCode::Disabled);
-    assert!(a.authority.verification().recall(minted.secret.expose()).is_none());
+    assert!(!a.is_remembered(minted.secret.expose()));
 }
 
 /// Without it, the two tests before could pass by luck.
@@ -238,7 +246,7 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
         server.freeze().await;
         server.authority.close().await;
         // As long as the lease is valid, the database is not asked for.
-        while server.authority.verification().recall(text).is_some() {
+        while server.is_remembered(text) {
             assert_eq!(server.decide(text).await, DecisionCode::Valid);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -271,6 +279,31 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     let _ = first.await;
     tokens.disable(&ctx, id, None).await.unwrap();
     assert_eq!(a.decide(text).await, DecisionCode::Disabled);
+}
+
+/// One part of a change is so already, by one that nobody was answered about; the other part only widens.
+#[sqlx::test(migrations = false)]
+async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let mut a = Server::start(&pool, &keys, Settings::default());
+    let b = Server::start(&pool, &keys, Settings::default());
+    let (tokens, ctx, workspace) = (b.authority.tokens(), b.operator(), slug("workspace-1"));
+    let draft = maker(&["rivers:read", "rivers:run"]);
+    let minted = tokens.create(&ctx, &workspace, draft).await.unwrap();
+    let (id, text) = (minted.token.id, minted.secret.expose());
+    a.remembers(text).await;
+    tokens.disable(&ctx, id, None).await.unwrap();
+    while !a.is_remembered(text) {
+        assert_eq!(a.decide(text).await, DecisionCode::Disabled);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    a.freeze().await;
+    let narrow = TokenPatch { scopes: Some(vec!["rivers:read".into()]), ..TokenPatch::default() };
+    let first = tokens.update(&ctx, id, None, narrow.clone());
+    let _ = tokio::time::timeout(Duration::from_millis(200), first).await;
+    let both = TokenPatch { enabled: Some(true), ..narrow };
+    tokens.update(&ctx, id, None, both).await.unwrap();
+    assert!(!a.is_remembered(text), "it may still answer with the scopes from before");
 }
 
 fn maker(scopes: &[&str]) -> authority::TokenDraft {

@@ -11,6 +11,7 @@ mod support;
 
 use authority::{Rejection, ServiceError, TokenDraft};
 use domain::decision::{DecisionCode, Demand};
+use futures::{FutureExt as _, future::join_all};
 use sqlx::PgPool;
 use support::{World, demand, draft, slug};
 use time::Duration;
@@ -142,4 +143,41 @@ async fn last_use_is_written_in_batches_and_once_a_minute(pool: PgPool) {
     world.pass(Duration::minutes(5));
     world.decide(minted.secret.expose(), &refused).await;
     assert_eq!(last().await, Some(support::START + Duration::minutes(1)), "refusals are no use");
+}
+
+/// More at once than there may be queries: what waits is asked for together.
+#[sqlx::test(migrations = false)]
+async fn many_at_once_get_each_their_own_answer(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let mut asked = Vec::new();
+    for number in 0..20 {
+        let scope = if number % 2 == 0 { "rivers:read" } else { "rivers:run" };
+        let secret = world.token("default", &[scope]).await.secret;
+        let expected =
+            if number % 2 == 0 { DecisionCode::Valid } else { DecisionCode::InsufficientScope };
+        asked.push((secret.expose().to_owned(), expected));
+        let unknown = domain::token_text::compose("tsr", &format!("{number:030}"));
+        asked.push((unknown, DecisionCode::NotFound));
+    }
+    // One that cannot be read is nobody else's trouble.
+    let broken = world.token("default", &["rivers:read"]).await;
+    sqlx::query("UPDATE tokens SET ip_allow = '{everywhere}' WHERE id = $1")
+        .bind(broken.token.id.0)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let read = demand("default", &["rivers:read"]);
+    let (ctx, verification) = (world.anonymous(), world.authority.verification());
+    let all = join_all(asked.iter().map(|(text, _)| verification.decide(&ctx, text, &read)));
+    let own = verification.decide(&ctx, broken.secret.expose(), &read);
+    let (answers, own) = tokio::join!(all, own);
+    for ((_, expected), answer) in asked.iter().zip(answers) {
+        assert_eq!(answer.unwrap().code, *expected);
+    }
+    assert!(matches!(own, Err(ServiceError::Internal(_))), "{own:?}");
+    // Whoever goes away takes nobody along.
+    let (first, second) = (&asked[0].0, &asked[4].0);
+    let gone = verification.decide(&ctx, first, &read);
+    assert!(gone.now_or_never().is_none());
+    assert_eq!(verification.decide(&ctx, second, &read).await.unwrap().code, DecisionCode::Valid);
 }

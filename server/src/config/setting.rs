@@ -91,9 +91,11 @@ impl Setting {
                 secret: true,
                 ..row("database_url", None, "PostgreSQL to use instead of the embedded one")
             },
-            Self::DatabaseMaxConnections => {
-                row("database_max_connections", Some("10"), "connections to the database at most")
-            }
+            Self::DatabaseMaxConnections => row(
+                "database_max_connections",
+                Some("10"),
+                "connections to the database for requests, at most; up to 6 others are opened beside them",
+            ),
             Self::KeysFile => {
                 row("keys_file", None, "file of the keys (default: keys.toml in the data folder)")
             }

@@ -47,6 +47,11 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<&str>, CredentialE
     single(bearer.chain(plain))
 }
 
+/// Whether headers of this name hold a token, beside `Authorization`.
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
+    PLAIN.contains(name)
+}
+
 /// What a request presents where people's sessions are presented, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
@@ -94,7 +99,7 @@ fn single<'a>(
 }
 
 /// The token of a `Bearer` value; the scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(value: &HeaderValue) -> Option<Result<&str, CredentialError>> {
+pub(crate) fn bearer(value: &HeaderValue) -> Option<Result<&str, CredentialError>> {
     let bytes = value.as_bytes();
     let end = bytes.iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len());
     if !bytes[..end].eq_ignore_ascii_case(b"bearer") {

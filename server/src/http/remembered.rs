@@ -1,38 +1,41 @@
 //! Verifications that can be answered from memory, before the router and all of its layers.
 //!
 //! `POST /api/v1/verify` and `/auth/forward` are asked on every request of somebody else's. What is
-//! usual is answered here: a known caller, a well-formed question, facts that are kept under a lease.
+//! usual is answered here: a known caller, a well-formed question, facts that are kept under a lease, or
+//! can be.
 //! Everything else, every mistake among it, goes the way of all requests and is answered there. What is
 //! answered here is byte for byte what it would be there, but for headers that only browsers read.
 
 use std::{
+    borrow::Cow,
     hash::{BuildHasher as _, RandomState},
     net::IpAddr,
     pin::Pin,
     sync::{
-        Arc, LazyLock, OnceLock,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use authority::{Authority, Decision, Known, Presented, Remembered};
+use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
-    decision::{DecisionCode, Demand},
+    decision::{DecisionCode, Demand, Facts},
     names::{AudienceSlug, Slug},
 };
-use http::{HeaderMap, HeaderValue, Method, Request, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body as _, Incoming};
 use serde::Deserialize;
+use time::OffsetDateTime;
 use uuid::{Builder, Uuid};
 
 use super::{
     AppState,
     answer::X_REQUEST_ID,
-    client_ip::{Peer, client_ip},
-    credentials::presented,
+    client_ip::{FORWARDED_FOR, Peer, client_ip},
+    credentials::{bearer, is_credential, presented},
     forward,
     problem::Form,
     rest::{VERIFY_PATH, schema::VerificationBody},
@@ -50,11 +53,13 @@ const QUESTION_MAX: u64 = 8_192;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// What is made of a token's facts once, to answer with: each when it is first asked for.
-#[derive(Default)]
-struct Rendered {
-    json: OnceLock<Bytes>,
-    headers: OnceLock<HeaderMap>,
+/// The answer to a question about a token that may do what is asked, as long as it is kept.
+struct ValidBody(Arc<Known>);
+
+impl AsRef<[u8]> for ValidBody {
+    fn as_ref(&self) -> &[u8] {
+        self.0.answer(|_| json(&decision(DecisionCode::Valid, &self.0, None)))
+    }
 }
 
 /// A question as [`super::rest`] reads it, without a copy of its texts.
@@ -95,46 +100,66 @@ pub(crate) async fn answer(
 async fn verify(
     state: &AppState,
     peer: Peer,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Answer, Request<Body>> {
-    let (parts, body) = request.into_parts();
     let verification = state.authority.verification();
     // Only for whom the body is worth waiting for.
-    let caller =
-        if is_plain(&parts) && body.size_hint().exact().is_some_and(|size| size <= QUESTION_MAX) {
-            presented(&parts.headers).ok().flatten().and_then(|token| verification.recall(token))
-        } else {
-            None
-        };
-    let Some(caller) = caller else { return Err(Request::from_parts(parts, Body::new(body))) };
-    let bytes = match whole(body).await {
+    let is_short = request.body().size_hint().exact().is_some_and(|size| size <= QUESTION_MAX);
+    let caller = if is_short {
+        plain(request.uri(), request.headers()).and_then(|plain| verification.recall(plain.token))
+    } else {
+        None
+    };
+    let Some(caller) = caller else { return Err(request.map(Body::new)) };
+    let bytes = match whole(request.body_mut()).await {
         Ok(bytes) => bytes,
-        Err(body) => return Err(Request::from_parts(parts, body)),
+        Err(first) => {
+            return Err(request.map(|rest| Body::new(Resumed { first, rest })));
+        }
     };
-    let answered = || {
-        let question: Question<'_> = serde_json::from_slice(&bytes).ok()?;
-        let demand = question.demand()?;
-        let agent = agent(&parts.headers);
-        let at = Presented {
-            now: state.authority.now(),
-            ip: client_ip(Some(peer), &parts.headers, &state.trusted_proxies),
-            agent: agent.as_ref(),
-        };
-        let answer = verification.verify_remembered(&caller, question.token, &demand, at)?;
-        let body = if answer.code == DecisionCode::Valid && answer.rate.is_none() {
-            let rendered = rendered(&answer.known)?;
-            rendered.json.get_or_init(|| json(&decision(&answer))).clone()
-        } else {
-            json(&decision(&answer))
-        };
-        let mut response = http::Response::new(Either::Left(Full::new(body)));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, JSON);
-        headers.insert(header::CACHE_CONTROL, NO_STORE);
-        headers.insert(X_REQUEST_ID, request_id(&state.authority));
-        Some(response)
+    let question: Option<Question<'_>> = serde_json::from_slice(&bytes).ok();
+    if let Some(question) = &question {
+        let ask = |learned| verified(state, peer, &request, &caller, question, learned);
+        let mut answer = ask(false);
+        if answer.is_none() && verification.learn(&caller, question.token).await {
+            answer = ask(true);
+        }
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    drop(question);
+    Err(request.map(|_| Body::from(bytes)))
+}
+
+fn verified(
+    state: &AppState,
+    peer: Peer,
+    request: &Request<Incoming>,
+    caller: &Recalled,
+    question: &Question<'_>,
+    learned: bool,
+) -> Option<Answer> {
+    let plain = plain(request.uri(), request.headers())?;
+    let agent = plain.agent.map(text);
+    let ip = match peer {
+        Peer::Network(address) if !plain.is_forwarded => Some(address.to_canonical()),
+        _ => client_ip(Some(peer), request.headers(), &state.trusted_proxies),
     };
-    answered().ok_or_else(|| Request::from_parts(parts.clone(), Body::from(bytes.clone())))
+    let at = Presented { now: state.authority.now(), ip, agent: agent.as_deref(), learned };
+    let verification = state.authority.verification();
+    let answer = verification.verify_remembered(caller, question.token, question, at)?;
+    let body = if answer.code == DecisionCode::Valid && answer.rate.is_none() {
+        Bytes::from_owner(ValidBody(answer.known))
+    } else {
+        json(&decision(answer.code, &answer.known, answer.rate)).into()
+    };
+    let mut response = http::Response::new(Either::Left(Full::new(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    headers.insert(X_REQUEST_ID, request_id(at.now));
+    Some(response)
 }
 
 fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
@@ -142,42 +167,65 @@ fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
     let mut asked = forward::asked(parts.uri.query().unwrap_or_default()).ok()?;
     let ip = client_ip(Some(peer), &parts.headers, &state.trusted_proxies);
     asked.demand.ip = ip;
-    let agent = agent(&parts.headers);
-    let at = Presented { now: state.authority.now(), ip, agent: agent.as_ref() };
+    let agent = parts.headers.get(header::USER_AGENT).map(text);
+    let at = Presented { now: state.authority.now(), ip, agent: agent.as_deref(), learned: false };
     let verification = state.authority.verification();
     let answer = verification.decide_remembered(token, &asked.demand, at)?;
-    let id = request_id(&state.authority);
+    let id = request_id(at.now);
     if answer.code == DecisionCode::Valid && answer.rate.is_none() {
         let mut response = http::Response::new(Either::Left(Full::default()));
-        let headers = &rendered(&answer.known)?.headers;
-        *response.headers_mut() =
-            headers.get_or_init(|| forward::allowed(answer.known.facts())).clone();
+        let headers: &HeaderMap = answer.known.rendered(forward::allowed)?;
+        *response.headers_mut() = headers.clone();
         response.headers_mut().insert(X_REQUEST_ID, id);
         return Some(response);
     }
     let id = id.to_str().unwrap_or_default();
-    let refused = forward::answer(&decision(&answer), &asked);
+    let refused = forward::answer(&decision(answer.code, &answer.known, answer.rate), &asked);
     Some(routed(super::answer::complete(refused, id, Form::Problem)))
 }
 
-/// A call that nothing but its token speaks for, and whose body is JSON.
-fn is_plain(parts: &Parts) -> bool {
-    let headers = &parts.headers;
-    let json = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == JSON);
-    json && parts.uri.query().is_none()
-        && !headers.contains_key(header::COOKIE)
-        && !headers.contains_key(header::EXPECT)
+/// What the head of a plain call tells.
+struct Plain<'a> {
+    token: &'a str,
+    agent: Option<&'a HeaderValue>,
+    /// Whether a proxy, or somebody who says so, names the caller's address.
+    is_forwarded: bool,
 }
 
-/// A body that comes in one piece, as small ones do; any other as it is.
-async fn whole(mut body: Incoming) -> Result<Bytes, Body> {
+/// Reads a call that nothing but one `Bearer` speaks for, and whose body is JSON; in one pass, as each
+/// look for a header costs as much.
+fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
+    let (mut token, mut agent) = (None, None);
+    let (mut is_json, mut is_forwarded) = (false, false);
+    for (name, value) in headers {
+        if name == header::AUTHORIZATION {
+            if token.is_some() {
+                return None;
+            }
+            token = Some(bearer(value)?.ok()?);
+        } else if name == header::CONTENT_TYPE {
+            is_json = value == JSON;
+        } else if name == header::USER_AGENT {
+            agent = agent.or(Some(value));
+        } else if name == header::COOKIE || name == header::EXPECT || is_credential(name) {
+            return None;
+        } else {
+            is_forwarded |= *name == FORWARDED_FOR;
+        }
+    }
+    let token = token.filter(|_| is_json && uri.query().is_none())?;
+    Some(Plain { token, agent, is_forwarded })
+}
+
+/// A body that comes in one piece, as small ones do; else what came of it.
+async fn whole(body: &mut Incoming) -> Result<Bytes, Option<Bytes>> {
     match body.frame().await {
         Some(Ok(frame)) => match frame.into_data() {
             Ok(first) if body.is_end_stream() => Ok(first),
-            Ok(first) => Err(Body::new(Resumed { first: Some(first), rest: body })),
-            Err(_) => Err(Body::empty()),
+            Ok(first) => Err(Some(first)),
+            Err(_) => Err(None),
         },
-        _ => Err(Body::empty()),
+        _ => Err(None),
     }
 }
 
@@ -202,43 +250,49 @@ impl hyper::body::Body for Resumed {
     }
 }
 
-impl Question<'_> {
-    /// What is asked; `None` when a part of it is not understood, which the other way explains.
-    fn demand(&self) -> Option<Demand> {
+impl Asked for Question<'_> {
+    fn is_plainly_met(&self, facts: &Facts, now: OffsetDateTime) -> bool {
+        let Self { token: _, audience, scopes, ip, workspace } = self;
+        // What is rare is left to the whole way.
+        ip.is_none()
+            && workspace.is_none()
+            && facts.has_by_name(*audience, scopes)
+            && facts.decide(&Demand::default(), now) == DecisionCode::Valid
+    }
+
+    fn demand(&self) -> Option<Cow<'_, Demand>> {
         let audience: Option<AudienceSlug> = self.audience.map(str::parse).transpose().ok()?;
         let workspace: Option<Slug> = self.workspace.map(str::parse).transpose().ok()?;
         let ip: Option<IpAddr> = self.ip.map(str::parse).transpose().ok()?;
         let scopes =
             self.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>().ok()?;
-        Some(Demand { audience, workspace, scopes, ip })
+        Some(Cow::Owned(Demand { audience, workspace, scopes, ip }))
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.ip.and_then(|ip| ip.parse().ok())
     }
 }
 
-fn rendered(known: &Known) -> Option<&Rendered> {
-    known.rendered(|_| Rendered::default())
-}
-
-fn json(decision: &Decision) -> Bytes {
+fn json(decision: &Decision) -> Vec<u8> {
     // Made of texts, numbers and lists: it can always be written.
-    serde_json::to_vec(&VerificationBody::of(decision)).unwrap_or_default().into()
+    serde_json::to_vec(&VerificationBody::of(decision)).unwrap_or_default()
 }
 
-fn decision(answer: &Remembered) -> Decision {
-    let facts = Some(Arc::clone(answer.known.facts()));
-    Decision { code: answer.code, facts, stale: None, rate: answer.rate }
+fn decision(code: DecisionCode, known: &Arc<Known>, rate: Option<RateState>) -> Decision {
+    Decision { code, facts: Some(Arc::clone(known)), stale: None, rate }
 }
 
-fn agent(headers: &HeaderMap) -> Option<Arc<str>> {
-    headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into())
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// A request's id, as all have one: UUID version 7, here of a count instead of randomness, which
 /// nothing here needs.
-fn request_id(authority: &Authority) -> HeaderValue {
+fn request_id(now: OffsetDateTime) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     /// Tells this server's from others'.
     static OWN: LazyLock<[u8; 8]> = LazyLock::new(|| RandomState::new().hash_one(0).to_be_bytes());
-    let now = authority.now();
     let milliseconds = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let [_, high, rest @ ..] = count;

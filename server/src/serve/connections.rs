@@ -7,18 +7,14 @@
 //! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
 //! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
 use http::Request;
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-};
+use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::TokioExecutor,
     server::graceful::{GracefulShutdown, Watcher},
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,16 +22,19 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::{
-    http2 as two,
+    http1 as one, http2 as two,
     preface::{self, Version},
     signals::Drain,
-    told::Told,
     unix::UnixDoor,
 };
-use crate::http::{AppState, client_ip::Peer, remembered};
+use crate::http::{
+    AppState,
+    client_ip::Peer,
+    remembered::{self, Answer},
+};
 
 /// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
 /// keeps connections to its upstreams: whoever may reuse one must be the one who closes it.
@@ -98,18 +97,20 @@ pub(super) async fn serve(
 /// What a connection is served with.
 #[derive(Clone)]
 struct Doorman {
-    one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
-    state: Option<Arc<AppState>>,
-    router: Router,
+    house: Arc<House>,
     drain: Drain,
+}
+
+/// What answers.
+struct House {
+    state: Option<AppState>,
+    router: Router,
 }
 
 impl Doorman {
     fn new(state: Option<AppState>, router: Router, drain: Drain) -> Self {
-        let mut one = http1::Builder::new();
-        one.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        Self { one, two: two::builder(), state: state.map(Arc::new), router, drain }
+        Self { two: two::builder(), house: Arc::new(House { state, router }), drain }
     }
 
     /// Serves a connection to its end. A peer that goes away is not worth a word.
@@ -117,7 +118,7 @@ impl Doorman {
         mut self,
         stream: S,
         peer: Peer,
-        watcher: Watcher,
+        _watcher: Watcher,
         _place: Option<OwnedSemaphorePermit>,
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -129,47 +130,34 @@ impl Doorman {
             () = self.drain.begun() => return,
         };
         let Ok(Ok((version, stream))) = looked else { return };
-        let service = service(peer, self.state, self.router);
+        let house = self.house;
+        let answer = move |request| Arc::clone(&house).answer(peer, request);
         match version {
-            Version::One => {
-                let io = TokioIo::new(Told::new(stream));
-                let connection = self.one.serve_connection(io, TowerToHyperService::new(service));
-                let _ = watcher.watch(connection).await;
-            }
+            Version::One => one::serve(stream, answer, self.drain, HEAD).await,
+            // Boxed: connections of the other kind need not be as large.
             Version::Two => {
-                // Boxed: connections of the other kind need not be as large.
-                Box::pin(two::serve(&self.two, stream, service, self.drain, HEAD)).await;
-                drop(watcher);
+                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD)).await;
             }
         }
     }
 }
 
-/// What answers on a connection of this peer.
-fn service(
-    peer: Peer,
-    state: Option<Arc<AppState>>,
-    router: Router,
-) -> impl Service<Request<Incoming>, Response = remembered::Answer, Error = Infallible, Future: Send>
-+ Clone
-+ Send
-+ 'static {
-    tower::service_fn(move |request: Request<Incoming>| {
-        let (state, router) = (state.clone(), router.clone());
-        async move {
-            let answered = match &state {
-                Some(state) => remembered::answer(state, peer, request).await,
-                None => Err(request.map(axum::body::Body::new)),
-            };
-            match answered {
-                Ok(answer) => Ok(answer),
-                Err(mut request) => {
-                    request.extensions_mut().insert(peer);
-                    router.oneshot(request).await.map(remembered::routed)
-                }
+impl House {
+    /// From memory, or by the router, whose way is boxed: the other need not be as large.
+    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
+        let answered = match &self.state {
+            Some(state) => remembered::answer(state, peer, request).await,
+            None => Err(request.map(Body::new)),
+        };
+        match answered {
+            Ok(answer) => answer,
+            Err(mut request) => {
+                request.extensions_mut().insert(peer);
+                let Ok(response) = Box::pin(self.router.clone().oneshot(request)).await;
+                remembered::routed(response)
             }
         }
-    })
+    }
 }
 
 impl Listeners {

@@ -27,7 +27,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{sleep, timeout},
 };
-use tower::{Service, ServiceExt as _};
 
 use super::signals::Drain;
 use crate::http::remembered::{Answer, AnswerBody};
@@ -69,26 +68,23 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
 }
 
 /// Serves a connection to its end: the peer's, that of draining, or after `rest` without a request.
-pub(super) async fn serve<S, T>(
+pub(super) async fn serve<S, F>(
     builder: &http2::Builder<TokioExecutor>,
     stream: S,
-    service: T,
+    answer: impl Fn(Request<Incoming>) -> F,
     mut drain: Drain,
     rest: Duration,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    T: Service<Request<Incoming>, Response = Answer, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static,
+    F: Future<Output = Answer> + Send + 'static,
 {
     let activity = Arc::new(Activity::default());
     let begun = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        let (service, running) = (service.clone(), begun.begin());
+        let (answer, running) = (answer(as_http_1(request)), begun.begin());
         async move {
-            let response = service.oneshot(as_http_1(request)).await?;
-            Ok::<_, Infallible>(response.map(|body| Held { body, _running: running }))
+            let answer = answer.await;
+            Ok::<_, Infallible>(answer.map(|body| Held { body, _running: running }))
         }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -8,7 +8,9 @@
 //!    back is written, then the embedded database is stopped. A second signal skips the waiting.
 
 mod connections;
+mod follower;
 mod gate;
+mod http1;
 mod http2;
 mod preface;
 mod signals;
@@ -29,6 +31,7 @@ pub(crate) use self::signals::Signals;
 
 use self::{
     connections::Listeners,
+    follower::Follower,
     gate::Gate,
     signals::Drain,
     startup::Database,
@@ -114,6 +117,7 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     let authority = runtime::authority(&config, &database.url(), &keys)?;
     startup::announce(&config, address, unix.as_ref().map(UnixDoor::path));
 
+    let mut follower = Follower::new(config.replica_name(), VERSION)?;
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let watched = watch(metrics, &state, signals.drain())?;
@@ -134,14 +138,12 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
             gate.open();
             startup::welcome(link.as_ref(), &config);
             let background = tokio::spawn(authority.clone().run_background());
-            let replica =
-                tokio::spawn(authority.clone().run_replica(config.replica_name(), VERSION));
+            follower.begin(authority.clone());
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
             background.abort();
             // Nobody need wait for a replica that answers nothing from memory any more.
-            replica.abort();
-            let _ = replica.await;
+            follower.stop().await;
             authority.leave_replicas().await;
             Ok(())
         }

@@ -55,4 +55,9 @@ impl Drain {
     pub(super) async fn begun(&mut self) {
         let _ = self.0.wait_for(|begun| *begun).await;
     }
+
+    /// Whether it has, since this was made.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
 }

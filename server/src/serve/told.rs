@@ -8,23 +8,27 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use domain::problem::{Problem, ProblemCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::http1::Life;
+
 /// A connection on which every refusal has a reason.
 #[derive(Debug)]
 pub(super) struct Told<S> {
     stream: S,
+    life: Arc<Life>,
     /// What replaces a bare refusal, until it is written.
     pending: Vec<u8>,
 }
 
 impl<S> Told<S> {
-    pub(super) const fn new(stream: S) -> Self {
-        Self { stream, pending: Vec::new() }
+    pub(super) const fn new(stream: S, life: Arc<Life>) -> Self {
+        Self { stream, life, pending: Vec::new() }
     }
 }
 
@@ -57,6 +61,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.life.wrote();
         ready!(self.poll_pending(context))?;
         if let Some(answer) = with_reason(bytes) {
             // Taken over: written now as far as possible, the rest when hyper flushes.
@@ -77,6 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
         if let [only] = slices {
             return self.poll_write(context, only);
         }
+        self.life.wrote();
         ready!(self.poll_pending(context))?;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
@@ -173,7 +179,7 @@ mod tests {
     async fn reason_arrives_whole_through_a_narrow_pipe() {
         let (near, mut far) = duplex(7);
         let writer = tokio::spawn(async move {
-            let mut told = Told::new(near);
+            let mut told = Told::new(near, Arc::default());
             told.write_all(BARE).await.unwrap();
             told.shutdown().await.unwrap();
         });

@@ -81,6 +81,16 @@ impl StoreError {
         matches!(self, Self::Constraint(name) if name == constraint)
     }
 
+    /// Whether the database was away, rather than at odds.
+    pub(crate) const fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+
+    /// The database was away, as somebody else found out.
+    pub(crate) fn away(why: &str) -> Self {
+        Self::Unavailable(sqlx::Error::Protocol(why.to_owned()))
+    }
+
     pub(crate) fn corrupt(column: &'static str, row: impl std::fmt::Display) -> Self {
         Self::Corrupt { column, row: row.to_string() }
     }

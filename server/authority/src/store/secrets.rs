@@ -1,5 +1,7 @@
 //! Secrets of tokens, by digest: what a verification reads. What changes them is in `secrets_change`.
 
+use std::collections::HashMap;
+
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
@@ -50,24 +52,15 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// All facts about the token that one of these digests belongs to. One query, tombstones included.
-pub(crate) async fn facts(
-    connection: &mut PgConnection,
-    digests: &[Digest],
-) -> Result<Option<Facts>, StoreError> {
-    let found = facts_of_all(connection, digests).await?;
-    Ok(found.into_iter().next().map(|(_, facts)| facts))
-}
-
-/// The same for many tokens by one query: each digest that is known, with the facts.
+/// All facts about the tokens that these digests belong to, by digest. One query, tombstones included.
 ///
 /// The user belongs to the workspace while it is enabled and is a member or manages the instance.
 /// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
 /// token keeps what its user may grant at present.
-pub(crate) async fn facts_of_all(
+pub(crate) async fn facts(
     connection: &mut PgConnection,
-    digests: &[Digest],
-) -> Result<Vec<(Vec<u8>, Facts)>, StoreError> {
+    digests: &[&Digest],
+) -> Result<HashMap<Vec<u8>, Facts>, StoreError> {
     let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.bytes.to_vec()).collect();
     let rows = sqlx::query!(
         r#"SELECT s.digest, t.id, t.name, t.workspace_id, w.slug, t.scopes, t.enabled, t.not_before, t.expires_at,
@@ -85,55 +78,56 @@ pub(crate) async fn facts_of_all(
                               WHERE ta.token_id = t.id AND k.retired_at IS NULL)
                   END AS "known?: Json<Vec<KnownScope>>",
                   ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
-                         WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!",
-                  ARRAY(SELECT DISTINCT scope
+                         WHERE ta.token_id = t.id) AS "audiences!",
+                  ARRAY(SELECT unnest(c.name || c.implies_all)
                           FROM token_audiences ta
                           JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
                                        AND c.retired_at IS NULL
-                          CROSS JOIN LATERAL unnest(c.name || c.implies_all) AS scope
                          WHERE ta.token_id = t.id) AS "granted!",
                   -- Only for tokens that hold a URI: what it may be a part of.
-                  ARRAY(SELECT DISTINCT c.name
-                          FROM token_audiences ta
-                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name LIKE '%://%'
-                                       AND c.retired_at IS NULL
-                         WHERE ta.token_id = t.id
-                           AND array_to_string(t.scopes, ' ') LIKE '%://%') AS "patterns!",
-                  ARRAY(SELECT DISTINCT c.name
-                          FROM token_audiences ta
-                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
-                                       AND c.retired_at IS NOT NULL
-                         WHERE ta.token_id = t.id
-                           AND array_to_string(t.scopes, ' ') LIKE '%://%') AS "retired!"
+                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
+                       ARRAY(SELECT c.name
+                               FROM token_audiences ta
+                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name LIKE '%://%'
+                                            AND c.retired_at IS NULL
+                              WHERE ta.token_id = t.id)
+                  END AS "patterns?",
+                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
+                       ARRAY(SELECT c.name
+                               FROM token_audiences ta
+                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
+                                            AND c.retired_at IS NOT NULL
+                              WHERE ta.token_id = t.id)
+                  END AS "retired?"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
              LEFT JOIN memberships m ON m.workspace_id = t.workspace_id AND m.user_id = u.id
-            WHERE s.digest = ANY($1)"#,
+            -- Not ANY($1): how long the list is would make the planner plan anew for every one, which takes
+            -- four times as long as the query.
+            WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
         &digests,
     )
     .fetch_all(connection)
     .await?;
-    let mut found = Vec::with_capacity(rows.len());
+    let mut found = HashMap::with_capacity(rows.len());
     for row in rows {
         let corrupt = |column| StoreError::corrupt(column, row.id);
         let scopes: Vec<ScopeName> =
             parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
-        let patterns = parse_all(&row.patterns).ok_or_else(|| corrupt("scopes.name"))?;
-        let mut granted = parse_all(&row.granted).ok_or_else(|| corrupt("scopes.name"))?;
-        grant_parts(&mut granted, &scopes, &patterns, &row.retired);
+        let of_uris = [row.patterns, row.retired].map(Option::unwrap_or_default);
+        let granted =
+            granted(&scopes, &row.granted, &of_uris).ok_or_else(|| corrupt("scopes.name"))?;
         let (instance_role, role) =
             roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
-        let grants: Option<Vec<_>> = match &row.grants {
-            Some(grants) => Some(parse_all(grants).ok_or_else(|| corrupt("memberships.grants"))?),
-            None => None,
-        };
+        let grants = row.grants.as_deref().map(|grants| parse_all(grants).ok_or(grants));
+        let grants: Option<Vec<_>> =
+            grants.transpose().map_err(|_| corrupt("memberships.grants"))?;
         let rights = Grants::of(instance_role, role, grants.as_deref())
             .rights(row.known.iter().flat_map(|known| &known.0));
         let granted = rights.cut(granted);
-        let audiences: Vec<AudienceSlug> =
-            parse_all(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
+        let audiences = sorted(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
         let verifies = verifies(instance_role, role, &audiences, &granted);
         let facts = Facts {
             token_id: TokenId(row.id),
@@ -142,9 +136,9 @@ pub(crate) async fn facts_of_all(
             workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
             user: UserSummary { id: row.user_id.into(), email: row.email, name: row.user_name },
             user_active: row.user_active,
-            audiences,
-            scopes,
-            granted,
+            audiences: audiences.into(),
+            scopes: scopes.into(),
+            granted: granted.into(),
             verifies,
             enabled: row.enabled,
             deleted: row.deleted_at.is_some(),
@@ -162,7 +156,7 @@ pub(crate) async fn facts_of_all(
             rate_limit: rate_limit(row.rate_limit, row.rate_window_s)
                 .map_err(|()| corrupt("tokens.rate_limit"))?,
         };
-        found.push((row.digest, facts));
+        found.insert(row.digest, facts);
     }
     Ok(found)
 }
@@ -196,6 +190,26 @@ fn verifies(
     } else {
         Verifies::Workspace
     }
+}
+
+/// What these scopes grant: what the catalogues have of them with what they imply, and the parts of
+/// patterns. `None` when a name cannot be read.
+fn granted(
+    held: &[ScopeName],
+    exact: &[String],
+    [patterns, retired]: &[Vec<String>; 2],
+) -> Option<Vec<ScopeName>> {
+    let mut granted: Vec<ScopeName> = sorted(exact)?;
+    grant_parts(&mut granted, held, &parse_all(patterns)?, retired);
+    Some(granted)
+}
+
+/// Names, each once; `None` when one cannot be read.
+fn sorted<T: std::str::FromStr + Ord>(names: &[String]) -> Option<Vec<T>> {
+    let mut names: Vec<T> = parse_all(names)?;
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
 }
 
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by

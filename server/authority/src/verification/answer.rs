@@ -5,8 +5,8 @@ use std::sync::Arc;
 use domain::decision::{DecisionCode, Demand, Facts};
 use time::OffsetDateTime;
 
-use super::{Decision, RateState, Verification, lookup::Looked};
-use crate::{OpContext, ServiceError};
+use super::{Decision, RateState, Verification, known::Known, lookup::Looked};
+use crate::{OpContext, ServiceError, usage::Use};
 
 impl Verification<'_> {
     /// Decides, and notes the use. `agent` is the program that presented the token, when it is known.
@@ -15,25 +15,26 @@ impl Verification<'_> {
         ctx: &OpContext,
         looked: Looked,
         demand: &Demand,
-        agent: Option<&Arc<str>>,
+        agent: Option<&str>,
     ) -> Result<Decision, ServiceError> {
-        let facts = Arc::clone(looked.known.facts());
-        let (code, rate) = self.judge(&facts, demand, ctx.now);
-        self.note(ctx, &facts, demand, code, agent).await?;
-        Ok(Decision { code, facts: Some(facts), rate, stale: looked.stale })
+        let known = looked.known;
+        let (code, rate) = self.judge(&known, demand, ctx.now);
+        self.note(ctx, &known, demand, code, agent).await?;
+        Ok(Decision { code, facts: Some(known), rate, stale: looked.stale })
     }
 
     /// Notes the use: at once where it changes something, in memory otherwise.
     pub(super) async fn note(
         &self,
         ctx: &OpContext,
-        facts: &Arc<Facts>,
+        known: &Arc<Known>,
         demand: &Demand,
         code: DecisionCode,
-        agent: Option<&Arc<str>>,
+        agent: Option<&str>,
     ) -> Result<(), ServiceError> {
-        self.follow(ctx, facts, demand, code).await?;
-        self.inner.usage.note(facts.token_id, code, ctx.now, demand.ip, agent);
+        self.follow(ctx, known, demand, code).await?;
+        let used = Use { code, at: ctx.now, address: demand.ip, agent };
+        self.inner.usage.note(known, used);
         Ok(())
     }
 
@@ -45,7 +46,15 @@ impl Verification<'_> {
         demand: &Demand,
         now: OffsetDateTime,
     ) -> (DecisionCode, Option<RateState>) {
-        let code = facts.decide(demand, now);
+        self.limit(facts, facts.decide(demand, now), now)
+    }
+
+    pub(super) fn limit(
+        self,
+        facts: &Facts,
+        code: DecisionCode,
+        now: OffsetDateTime,
+    ) -> (DecisionCode, Option<RateState>) {
         match facts.rate_limit {
             Some(limit) if code == DecisionCode::Valid => {
                 let rate = self.inner.rates.take(facts.token_id, limit, now);

@@ -14,20 +14,20 @@
 //!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
 
 use std::{
-    any::Any,
     collections::{HashMap, VecDeque},
+    hash::Hash,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use domain::{decision::Facts, ids::TokenId};
+use domain::{catalogue::ScopeName, decision::Facts, ids::TokenId, names::AudienceSlug};
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
 
-use super::subject::Subject;
+use super::{known::Known, subject::Subject};
 
 /// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
 pub(crate) type Key = [u8; 32];
@@ -36,43 +36,10 @@ pub(crate) type Key = [u8; 32];
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// Most digests that are remembered to be unknown.
 const UNKNOWN_MAX: usize = 10_000;
+/// Most lists of one kind that are shared.
+const SHARED_MAX: usize = 1_000;
 /// How many changes a load may run beside and still tell whether they concern it.
 const RECENT: usize = 256;
-
-/// Facts that are kept, and what a door made of them to answer with.
-pub struct Known {
-    facts: Arc<Facts>,
-    serial: u64,
-    rendered: OnceLock<Box<dyn Any + Send + Sync>>,
-}
-
-impl Known {
-    pub(crate) fn new(facts: Facts) -> Self {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self { facts: Arc::new(facts), serial, rendered: OnceLock::new() }
-    }
-
-    /// The facts.
-    pub const fn facts(&self) -> &Arc<Facts> {
-        &self.facts
-    }
-
-    /// What `render` makes of the facts; it is asked once. `None` for another type than the first
-    /// one's.
-    pub fn rendered<T: Any + Send + Sync>(
-        &self,
-        render: impl FnOnce(&Arc<Facts>) -> T,
-    ) -> Option<&T> {
-        self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
-    }
-}
-
-impl std::fmt::Debug for Known {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Known").field(&self.facts).finish()
-    }
-}
 
 type Kept = sync::Cache<Key, Arc<Known>, UnitWeighter, DefaultHashBuilder, Eviction>;
 type Guard<'a> =
@@ -80,10 +47,17 @@ type Guard<'a> =
 
 pub(crate) struct Cache {
     known: Kept,
+    /// How often something was forgotten. Counted when it is gone.
+    forgotten: AtomicU64,
+    audiences: Shared<AudienceSlug>,
+    scopes: Shared<ScopeName>,
     unknown: sync::Cache<Key, Duration>,
     log: Mutex<Log>,
     index: Arc<Index>,
 }
+
+/// Lists of which many tokens have the same: one copy for all of them takes less room, and is near.
+struct Shared<T>(sync::Cache<Arc<[T]>, Arc<[T]>>);
 
 /// The changes of late, in their order.
 #[derive(Default)]
@@ -141,7 +115,21 @@ impl Cache {
                 lifecycle,
             ),
         };
-        Self { known, unknown: sync::Cache::new(UNKNOWN_MAX), log: Mutex::default(), index }
+        Self {
+            known,
+            forgotten: AtomicU64::new(0),
+            audiences: Shared::new(),
+            scopes: Shared::new(),
+            unknown: sync::Cache::new(UNKNOWN_MAX),
+            log: Mutex::default(),
+            index,
+        }
+    }
+
+    /// Changes when something was forgotten: what was got after this number was read is still kept, or
+    /// only made room, while it is the same.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Acquire)
     }
 
     /// The facts, if they are kept.
@@ -188,7 +176,7 @@ impl Cache {
                 }
                 Subject::User(_) | Subject::Membership(_) | Subject::Workspace(Some(_)) => {
                     self.known.retain(|_, known| {
-                        let stays = !subject.concerns(&known.facts);
+                        let stays = !subject.concerns(known);
                         if !stays {
                             self.index.remove(known);
                         }
@@ -201,6 +189,8 @@ impl Cache {
                 }
             }
         }
+        // Last: who reads the new number gets nothing of this any more.
+        self.forgotten.fetch_add(1, Ordering::Release);
     }
 
     /// Forgets everything.
@@ -224,11 +214,14 @@ impl Cache {
 impl Vacancy<'_> {
     /// Keeps what was found, unless it may have changed meanwhile. Gives it in any case: whoever
     /// looked it up asked before that change was answered.
-    pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
+    pub(crate) fn fill(self, mut facts: Facts) -> Arc<Known> {
+        self.cache.audiences.share(&mut facts.audiences);
+        self.cache.scopes.share(&mut facts.scopes);
+        self.cache.scopes.share(&mut facts.granted);
         let known = Arc::new(Known::new(facts));
         // Held until the place is taken, so that what is forgotten from now on finds it.
         let log = self.cache.log();
-        if log.has_left(self.generation, &known.facts) {
+        if log.has_left(self.generation, &known) {
             self.cache.index.put(&known, self.key);
             if self.guard.insert(Arc::clone(&known)).is_err() {
                 self.cache.index.remove(&known);
@@ -246,6 +239,19 @@ impl Vacancy<'_> {
         }
         drop(log);
         drop(self.guard);
+    }
+}
+
+impl<T: Eq + Hash> Shared<T> {
+    fn new() -> Self {
+        Self(sync::Cache::new(SHARED_MAX))
+    }
+
+    fn share(&self, list: &mut Arc<[T]>) {
+        match self.0.get(&list[..]) {
+            Some(known) => *list = known,
+            None => self.0.insert(Arc::clone(list), Arc::clone(list)),
+        }
     }
 }
 
@@ -283,7 +289,7 @@ impl Index {
     }
 
     fn put(&self, known: &Known, key: Key) {
-        self.keys().entry(known.facts.token_id).or_default().push((key, known.serial));
+        self.keys().entry(known.token_id).or_default().push((key, known.serial()));
     }
 
     fn take(&self, token: TokenId) -> Vec<(Key, u64)> {
@@ -292,10 +298,10 @@ impl Index {
 
     fn remove(&self, known: &Known) {
         let mut all = self.keys();
-        if let Some(keys) = all.get_mut(&known.facts.token_id) {
-            keys.retain(|(_, serial)| *serial != known.serial);
+        if let Some(keys) = all.get_mut(&known.token_id) {
+            keys.retain(|(_, serial)| *serial != known.serial());
             if keys.is_empty() {
-                all.remove(&known.facts.token_id);
+                all.remove(&known.token_id);
             }
         }
     }
@@ -317,48 +323,11 @@ impl Lifecycle<Key, Arc<Known>> for Eviction {
 mod tests {
     use std::thread;
 
-    use domain::{
-        decision::{SecretFacts, Verifies},
-        ids::{SecretId, UserId, WorkspaceId},
-        token::UserSummary,
-    };
+    use domain::ids::{UserId, WorkspaceId};
 
-    use super::*;
+    use super::{super::known::facts, *};
 
     const NOW: Duration = Duration::from_secs(1);
-
-    fn facts(token: u128, user: u128) -> Facts {
-        Facts {
-            token_id: TokenId(Uuid::from_u128(token)),
-            name: String::new(),
-            workspace_id: WorkspaceId(Uuid::from_u128(3)),
-            workspace: "workspace-1".parse().unwrap(),
-            user: UserSummary {
-                id: UserId(Uuid::from_u128(user)),
-                email: "a@x".into(),
-                name: "A".into(),
-            },
-            user_active: true,
-            audiences: Vec::new(),
-            scopes: Vec::new(),
-            granted: Vec::new(),
-            enabled: true,
-            deleted: false,
-            not_before: None,
-            expires_at: None,
-            secret: SecretFacts {
-                id: SecretId(Uuid::nil()),
-                current: true,
-                used: true,
-                reused: false,
-                created_at: time::OffsetDateTime::UNIX_EPOCH,
-                expires_at: None,
-            },
-            ip_allow: Vec::new(),
-            verifies: Verifies::Nobody,
-            rate_limit: None,
-        }
-    }
 
     fn key(number: u32) -> Key {
         let mut key = [0; 32];
@@ -394,8 +363,10 @@ mod tests {
                 vacancy(&cache, &key(1)).await.fill(facts(1, 7));
             }
             assert!(cache.get(&key(1)).is_some());
+            let before = cache.forgotten();
             cache.forget(&[forgotten]);
             assert_eq!(cache.get(&key(1)).is_none(), concerned, "{forgotten:?}");
+            assert_ne!(cache.forgotten(), before);
         }
     }
 
@@ -464,7 +435,7 @@ mod tests {
                     }
                     Found::Nothing => unreachable!(),
                 };
-                u64::try_from(known.facts().user.id.0.as_u128()).unwrap()
+                u64::try_from(known.user.id.0.as_u128()).unwrap()
             })
         };
         thread::scope(|scope| {

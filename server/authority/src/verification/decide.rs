@@ -30,6 +30,6 @@ impl Verification<'_> {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };
-        self.answer(ctx, looked, demand, ctx.user_agent.as_ref()).await
+        self.answer(ctx, looked, demand, ctx.user_agent.as_deref()).await
     }
 }

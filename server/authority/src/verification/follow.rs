@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::decision::{DecisionCode, Demand, Facts};
 
-use super::Verification;
+use super::{Verification, known::Known};
 use crate::{
     Actor, OpContext, ServiceError,
     access::{self, Access},
@@ -22,7 +22,7 @@ impl Verification<'_> {
     pub(super) async fn follow(
         &self,
         ctx: &OpContext,
-        facts: &Arc<Facts>,
+        facts: &Arc<Known>,
         demand: &Demand,
         code: DecisionCode,
     ) -> Result<(), ServiceError> {
@@ -45,7 +45,7 @@ impl Verification<'_> {
         }
     }
 
-    async fn first_use(&self, ctx: &OpContext, facts: &Arc<Facts>) -> Result<(), ServiceError> {
+    async fn first_use(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::decision::{DecisionCode, Demand, Facts};
+use domain::decision::{DecisionCode, Demand};
 
-use super::Verification;
+use super::{Known, Verification};
 use crate::{OpContext, ServiceError};
 
 impl Verification<'_> {
@@ -22,10 +22,10 @@ impl Verification<'_> {
         &self,
         ctx: &OpContext,
         presented: &str,
-    ) -> Result<Option<Arc<Facts>>, ServiceError> {
+    ) -> Result<Option<Arc<Known>>, ServiceError> {
         self.may_verify(ctx).await?;
         let Ok(looked) = self.look_up(presented).await? else { return Ok(None) };
-        let facts = Arc::clone(looked.known.facts());
+        let facts = looked.known;
         if !self.may_verify_token(ctx, &facts).await? {
             return Ok(None);
         }

@@ -4,16 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Facts};
 use sha2::{Digest as _, Sha256};
-use tokio::time::timeout;
 
 use super::{
     Decision, Verification,
-    cache::{Found, Key, Known},
+    cache::{Found, Key},
+    known::Known,
 };
-use crate::{ServiceError, store::secrets};
-
-/// How long a verification waits for the database before it is refused.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+use crate::ServiceError;
 
 /// Facts, and how sure they are.
 #[derive(Clone, Debug)]
@@ -91,25 +88,16 @@ impl Verification<'_> {
     pub(crate) async fn in_database(
         &self,
         presented: &str,
-    ) -> Result<Option<Arc<Facts>>, ServiceError> {
+    ) -> Result<Option<Arc<Known>>, ServiceError> {
         let has_form = domain::token_text::check(presented).is_ok();
         if !has_form && !self.inner.may_be_imported(presented) {
             return Ok(None);
         }
-        Ok(self.load(presented).await?.map(Arc::new))
+        Ok(self.load(presented).await?.map(|facts| Arc::new(Known::new(facts))))
     }
 
     async fn load(&self, presented: &str) -> Result<Option<Facts>, ServiceError> {
-        let digests = self.inner.keys.digests(presented);
-        let asked = async {
-            let mut connection = self.inner.connection().await?;
-            Ok(secrets::facts(&mut connection, &digests).await?)
-        };
-        // A database that is cut off without a word would hold the caller for minutes.
-        match timeout(PATIENCE, asked).await {
-            Ok(found) => found,
-            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
-        }
+        self.inner.loader.facts(self.inner.keys.digests(presented)).await
     }
 }
 

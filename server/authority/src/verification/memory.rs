@@ -3,22 +3,20 @@
 //! What is answered here is what the other ways would answer. Whatever needs more than facts that are
 //! kept, such as a first use that must be written, is not answered here at all.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use domain::decision::{DecisionCode, Demand, Facts, Verifies};
 use time::OffsetDateTime;
 
-use super::{
-    RateState, Verification,
-    cache::{Key, Known},
-    lookup::key,
-};
+use super::{RateState, Verification, cache::Key, known::Known, lookup::key};
+use crate::usage::Use;
 
 /// Facts that were in memory a moment ago.
 #[derive(Debug)]
 pub struct Recalled {
-    key: Key,
     known: Arc<Known>,
+    /// What [`super::Cache::forgotten`] was before they were got.
+    forgotten: u64,
 }
 
 /// An answer from memory.
@@ -40,26 +38,51 @@ pub struct Presented<'a> {
     /// The address.
     pub ip: Option<IpAddr>,
     /// The program.
-    pub agent: Option<&'a Arc<str>>,
+    pub agent: Option<&'a str>,
+    /// Whether the facts were [`Verification::learn`]ed for this.
+    pub learned: bool,
+}
+
+/// What is demanded, in whichever form it is known.
+pub trait Asked {
+    /// Whether it is met, as far as that can be told at a glance: [`Facts::has_by_name`]. `false` says
+    /// nothing.
+    fn is_plainly_met(&self, facts: &Facts, now: OffsetDateTime) -> bool;
+
+    /// The demand in full, for when a glance was not enough; `None` when it cannot be understood.
+    fn demand(&self) -> Option<Cow<'_, Demand>>;
+
+    /// The caller's address.
+    fn ip(&self) -> Option<IpAddr>;
 }
 
 impl Verification<'_> {
-    /// The facts that are kept about a presented text, if there is a lease.
+    /// The facts that are kept about a presented text; whether they may be used is for later.
     pub fn recall(&self, presented: &str) -> Option<Recalled> {
-        let key = key(presented);
-        Some(Recalled { key, known: self.kept(&key)? })
+        let forgotten = self.inner.cache.forgotten();
+        Some(Recalled { known: self.inner.cache.get(&key(presented))?, forgotten })
+    }
+
+    /// Looks up a presented text that is not in memory, for a caller who may ask about some; whether it
+    /// is there now. `false` when it was there before, or there is no lease: then something else is the
+    /// matter.
+    pub async fn learn(&self, caller: &Recalled, presented: &str) -> bool {
+        caller.known.verifies != Verifies::Nobody
+            && self.has_lease()
+            && self.inner.cache.get(&key(presented)).is_none()
+            && matches!(self.look_up(presented).await, Ok(Ok(_)))
     }
 
     /// [`Self::decide`], if it can be answered from memory.
     pub fn decide_remembered(
         &self,
         presented: &str,
-        demand: &Demand,
+        asked: &impl Asked,
         at: Presented<'_>,
     ) -> Option<Remembered> {
         let known = self.kept(&key(presented))?;
-        let answer = self.remembered(known, demand, at.now)?;
-        self.note_remembered(&answer, demand.ip, at.agent, at.now);
+        let answer = self.remembered(known, asked, at.now)?;
+        self.note_remembered(&answer, asked.ip(), at);
         Some(answer)
     }
 
@@ -69,62 +92,83 @@ impl Verification<'_> {
         &self,
         caller: &Recalled,
         presented: &str,
-        demand: &Demand,
+        asked: &impl Asked,
         at: Presented<'_>,
     ) -> Option<Remembered> {
-        let kept = self.kept(&caller.key)?;
+        let key = key(presented);
+        // One look at the clock for both, before either is looked at.
+        if !self.has_lease() || self.inner.cache.forgotten() != caller.forgotten {
+            return None;
+        }
         let own = Demand { ip: at.ip, ..Demand::default() };
-        let may = Arc::ptr_eq(&kept, &caller.known)
+        let may = caller.known.secret.used
             // Its own limit is counted, and told, on the other way.
-            && kept.facts().rate_limit.is_none()
-            && kept.facts().secret.used
-            && kept.facts().decide(&own, at.now) == DecisionCode::Valid;
+            && caller.known.rate_limit.is_none()
+            && caller.known.decide(&own, at.now) == DecisionCode::Valid;
         if !may {
             return None;
         }
-        let known = self.kept(&key(presented))?;
-        if !may_ask(kept.facts(), known.facts()) {
+        let known = self.inner.cache.get(&key)?;
+        if !may_ask(&caller.known, &known) {
             return None;
         }
-        let answer = self.remembered(known, demand, at.now)?;
-        self.inner.usage.note(kept.facts().token_id, DecisionCode::Valid, at.now, at.ip, at.agent);
-        self.note_remembered(&answer, demand.ip, None, at.now);
+        let answer = self.remembered(known, asked, at.now)?;
+        let Presented { now, ip, agent, learned: _ } = at;
+        let own = Use { code: DecisionCode::Valid, at: now, address: ip, agent };
+        self.inner.usage.note(&caller.known, own);
+        // The agent that asks is not the one that presented the token.
+        self.note_remembered(&answer, asked.ip(), Presented { agent: None, ..at });
         Some(answer)
     }
 
     pub(super) fn kept(self, key: &Key) -> Option<Arc<Known>> {
         // The clock first: were this process stopped after it, the question came before.
-        if !self.inner.replica.lease.is_valid(self.inner.clock.elapsed()) {
-            return None;
-        }
-        self.inner.cache.get(key)
+        if self.has_lease() { self.inner.cache.get(key) } else { None }
+    }
+
+    fn has_lease(self) -> bool {
+        self.inner.replica.lease.is_valid(self.inner.clock.elapsed())
     }
 
     fn remembered(
         self,
         known: Arc<Known>,
-        demand: &Demand,
+        asked: &impl Asked,
         now: OffsetDateTime,
     ) -> Option<Remembered> {
-        let facts = known.facts();
-        let to_be_written = !facts.secret.used || facts.is_reuse(now) && !facts.secret.reused;
+        let to_be_written = !known.secret.used || known.is_reuse(now) && !known.secret.reused;
         if to_be_written {
             return None;
         }
-        let (code, rate) = self.judge(facts, demand, now);
+        let (code, rate) = if asked.is_plainly_met(&known, now) {
+            self.limit(&known, DecisionCode::Valid, now)
+        } else {
+            self.judge(&known, asked.demand()?.as_ref(), now)
+        };
         Some(Remembered { code, known, rate })
     }
 
-    fn note_remembered(
-        self,
-        answer: &Remembered,
-        ip: Option<IpAddr>,
-        agent: Option<&Arc<str>>,
-        now: OffsetDateTime,
-    ) {
-        self.inner.counters.cache_hit();
+    fn note_remembered(self, answer: &Remembered, address: Option<IpAddr>, at: Presented<'_>) {
+        if !at.learned {
+            self.inner.counters.cache_hit();
+        }
         self.inner.counters.decided(answer.code);
-        self.inner.usage.note(answer.known.facts().token_id, answer.code, now, ip, agent);
+        let used = Use { code: answer.code, at: at.now, address, agent: at.agent };
+        self.inner.usage.note(&answer.known, used);
+    }
+}
+
+impl Asked for Demand {
+    fn is_plainly_met(&self, _: &Facts, _: OffsetDateTime) -> bool {
+        false
+    }
+
+    fn demand(&self) -> Option<Cow<'_, Demand>> {
+        Some(Cow::Borrowed(self))
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.ip
     }
 }
 

@@ -13,6 +13,8 @@ mod cache;
 mod decide;
 mod follow;
 mod introspect;
+pub(crate) mod known;
+mod load;
 mod lookup;
 mod memory;
 pub(crate) mod rate;
@@ -22,15 +24,16 @@ mod verify_many;
 
 pub use authenticate::Rejection;
 pub(crate) use cache::Cache;
-pub use cache::Known;
-pub use memory::{Presented, Recalled, Remembered};
+pub use known::Known;
+pub(crate) use load::Loader;
+pub use memory::{Asked, Presented, Recalled, Remembered};
 pub use rate::RateState;
 pub(crate) use subject::Subject;
 pub use verify_many::QUESTIONS_MAX;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::decision::{DecisionCode, Facts};
+use domain::decision::DecisionCode;
 
 use crate::authority::Inner;
 
@@ -46,7 +49,7 @@ pub struct Decision {
     /// The stable code.
     pub code: DecisionCode,
     /// The token's facts, when there is such a token. Only a `VALID` answer may tell them.
-    pub facts: Option<Arc<Facts>>,
+    pub facts: Option<Arc<Known>>,
     /// For how long this server has had no lease, when it answers from memory all the same
     /// ([`crate::Settings::stale_grace`]).
     pub stale: Option<Duration>,

@@ -1,7 +1,5 @@
 //! A gateway or a service that asks about somebody else's token.
 
-use std::sync::Arc;
-
 use domain::{
     access::{Permission, Permissions},
     decision::{DecisionCode, Demand, Facts, Verifies},
@@ -40,8 +38,7 @@ impl Verification<'_> {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };
-        let facts = Arc::clone(looked.known.facts());
-        if !self.may_verify_token(ctx, &facts).await? {
+        if !self.may_verify_token(ctx, &looked.known).await? {
             return Ok(Decision::without_facts(DecisionCode::NotFound));
         }
         // The agent that asks is not the one that presented the token.

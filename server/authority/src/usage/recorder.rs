@@ -1,0 +1,312 @@
+//! Uses since they were last written, of all tokens.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::{ids::TokenId, usage::hour_of};
+use time::OffsetDateTime;
+
+use super::uses::{Counts, LastUse, Use, Uses};
+use crate::verification::Known;
+
+/// How long a token's uses are gathered after some were written.
+const WRITTEN_EVERY: Duration = Duration::from_mins(1);
+/// Most tokens that are used between two flushes.
+const FRESH_MAX: usize = 100_000;
+/// Most tokens that are used within a minute.
+const HELD_MAX: usize = 1_000_000;
+/// Tokens that are looked at before others get their turn.
+pub(super) const STEP: usize = 128;
+
+/// Uses since the last flush.
+#[derive(Debug, Default)]
+pub(crate) struct UsageRecorder {
+    /// What has uses that nobody has gathered yet.
+    fresh: Mutex<Vec<Arc<Known>>>,
+    held: Mutex<Held>,
+    /// Uses for which there was no room.
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// The tokens that were written within the last minute, and their uses since.
+    resting: HashMap<TokenId, Gathered>,
+    /// When each of them was, in that order.
+    written: VecDeque<(Duration, TokenId)>,
+    /// What is to be written now.
+    due: HashMap<TokenId, Gathered>,
+}
+
+/// Uses of one token, hour by hour.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) last: Option<LastUse>,
+    pub(super) hours: Vec<(OffsetDateTime, Counts)>,
+}
+
+impl UsageRecorder {
+    /// Notes that a token was presented and what the answer was.
+    pub(crate) fn note(&self, known: &Arc<Known>, used: Use<'_>) {
+        let mut noted = known.noted().lock();
+        match &mut *noted {
+            Some(sum) if sum.hour == hour_of(used.at) => sum.add(used),
+            Some(sum) => {
+                let earlier = std::mem::replace(sum, Uses::of(used));
+                drop(noted);
+                self.held().put(known.token_id, earlier.into(), &self.dropped);
+            }
+            none => {
+                let mut fresh = self.fresh();
+                if fresh.len() < FRESH_MAX {
+                    fresh.push(Arc::clone(known));
+                    *none = Some(Uses::of(used));
+                } else {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Tokens that wait to be written, and the uses for which there never was room.
+    pub(crate) fn state(&self) -> (u64, u64) {
+        let fresh = self.fresh().len();
+        let held = self.held();
+        let resting = held.resting.values().filter(|uses| !uses.hours.is_empty()).count();
+        let waiting = fresh + resting + held.due.len();
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        (u64::try_from(waiting).unwrap_or(u64::MAX), dropped)
+    }
+
+    /// Gathers what is due: the uses of tokens of which nothing was written for a while, or those of
+    /// all. In steps, so that whoever is verified beside it waits for none of it.
+    pub(super) async fn gather(&self, now: Duration, all: bool) {
+        let fresh = std::mem::take(&mut *self.fresh());
+        for known in fresh.chunks(STEP) {
+            for known in known {
+                let Some(uses) = known.noted().lock().take() else { continue };
+                self.held().put(known.token_id, uses.into(), &self.dropped);
+            }
+            tokio::task::yield_now().await;
+        }
+        while self.held().wake(now, all) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Takes some of what is due.
+    pub(super) fn take_due(&self) -> HashMap<TokenId, Gathered> {
+        let mut held = self.held();
+        if held.due.len() <= STEP {
+            return std::mem::take(&mut held.due);
+        }
+        // In the order of ids would be neighbours in the tables, but a map has none.
+        let some: Vec<TokenId> = held.due.keys().take(STEP).copied().collect();
+        some.iter().filter_map(|token| held.due.remove_entry(token)).collect()
+    }
+
+    /// Notes that these were written.
+    pub(super) fn written(&self, tokens: impl Iterator<Item = TokenId>, now: Duration) {
+        let mut held = self.held();
+        for token in tokens {
+            if held.resting.len() < HELD_MAX {
+                held.resting.entry(token).or_default();
+                held.written.push_back((now, token));
+            }
+        }
+    }
+
+    /// Takes back what was not written.
+    pub(super) fn put_back(&self, unwritten: HashMap<TokenId, Gathered>) {
+        let mut held = self.held();
+        for (token, uses) in unwritten {
+            if !uses.is_empty() {
+                held.put_due(token, uses, &self.dropped);
+            }
+        }
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Vec<Arc<Known>>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn put(&mut self, token: TokenId, uses: Gathered, dropped: &AtomicU64) {
+        match self.resting.get_mut(&token) {
+            Some(known) => known.add(uses),
+            None => self.put_due(token, uses, dropped),
+        }
+    }
+
+    fn put_due(&mut self, token: TokenId, uses: Gathered, dropped: &AtomicU64) {
+        if self.due.len() >= HELD_MAX && !self.due.contains_key(&token) {
+            dropped.fetch_add(uses.count(), Ordering::Relaxed);
+        } else {
+            self.due.entry(token).or_default().add(uses);
+        }
+    }
+
+    /// Makes due what has rested for long enough; whether there may be more.
+    fn wake(&mut self, now: Duration, all: bool) -> bool {
+        for _ in 0..STEP {
+            match self.written.front() {
+                Some((at, token)) if all || now.saturating_sub(*at) >= WRITTEN_EVERY => {
+                    if let Some(uses) = self.resting.remove(token).filter(|uses| !uses.is_empty()) {
+                        self.due.entry(*token).or_default().add(uses);
+                    }
+                    self.written.pop_front();
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Gathered {
+    fn is_empty(&self) -> bool {
+        self.last.is_none() && self.hours.is_empty()
+    }
+
+    fn count(&self) -> u64 {
+        let uses: i64 = self.hours.iter().map(|(_, counts)| counts.allowed + counts.refused).sum();
+        u64::try_from(uses).unwrap_or_default()
+    }
+
+    fn add(&mut self, other: Self) {
+        if let Some(last) = other.last
+            && self.last.as_ref().is_none_or(|known| known.at <= last.at)
+        {
+            self.last = Some(last);
+        }
+        for (hour, counts) in other.hours {
+            match self.hours.iter_mut().find(|(known, _)| *known == hour) {
+                Some((_, known)) => {
+                    known.allowed = known.allowed.saturating_add(counts.allowed);
+                    known.refused = known.refused.saturating_add(counts.refused);
+                }
+                None => self.hours.push((hour, counts)),
+            }
+        }
+    }
+}
+
+impl From<Uses> for Gathered {
+    fn from(uses: Uses) -> Self {
+        Self { last: uses.last, hours: vec![(uses.hour, uses.counts)] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::decision::DecisionCode;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::verification::known;
+
+    const AT: OffsetDateTime = datetime!(2026-01-02 12:34:56 UTC);
+    const HOUR: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
+
+    fn used(code: DecisionCode, at: OffsetDateTime) -> Use<'static> {
+        Use { code, at, address: None, agent: Some("curl/8") }
+    }
+
+    /// What a flush at this second writes.
+    async fn flush(recorder: &UsageRecorder, second: u64, all: bool) -> HashMap<TokenId, Gathered> {
+        let now = Duration::from_secs(second);
+        recorder.gather(now, all).await;
+        let mut taken = HashMap::new();
+        loop {
+            let some = recorder.take_due();
+            if some.is_empty() {
+                return taken;
+            }
+            recorder.written(some.keys().copied(), now);
+            taken.extend(some);
+        }
+    }
+
+    #[tokio::test]
+    async fn uses_are_coalesced_and_come_back_when_they_cannot_be_written() {
+        let recorder = UsageRecorder::default();
+        let known = known::of(1);
+        for code in [DecisionCode::Valid, DecisionCode::Valid, DecisionCode::Expired] {
+            recorder.note(&known, used(code, AT));
+        }
+        recorder.gather(Duration::ZERO, false).await;
+        let taken = recorder.take_due();
+        assert_eq!(taken[&known.token_id].hours, [(HOUR, Counts { allowed: 2, refused: 1 })]);
+        // The same token by another of its secrets, or looked up again.
+        recorder.note(
+            &crate::verification::known::of(1),
+            used(DecisionCode::Valid, AT - time::Duration::SECOND),
+        );
+        recorder.put_back(taken);
+        let taken = flush(&recorder, 2, false).await;
+        assert_eq!(taken[&known.token_id].hours, [(HOUR, Counts { allowed: 3, refused: 1 })]);
+        assert_eq!(taken[&known.token_id].last.as_ref().unwrap().at, AT, "the latest wins");
+        assert!(flush(&recorder, 4, true).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn token_is_due_once_a_minute_and_nothing_is_lost() {
+        let recorder = UsageRecorder::default();
+        let kept = known::of(1);
+        let mut written = (0, 0);
+        for second in 0..180 {
+            // One that was looked up again is the same token.
+            let token = if second % 7 == 0 { &known::of(1) } else { &kept };
+            recorder.note(token, used(DecisionCode::Valid, AT));
+            let due = flush(&recorder, 1_000 + second, false).await;
+            written.0 += due.len();
+            written.1 += due.values().map(Gathered::count).sum::<u64>();
+        }
+        assert_eq!(written, (3, 121));
+        assert_eq!(recorder.state(), (1, 0));
+        let rest = flush(&recorder, 1_180, true).await;
+        assert_eq!(rest[&kept.token_id].count(), 59);
+        assert!(rest[&kept.token_id].last.is_some());
+        assert_eq!(recorder.state(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn each_hour_has_its_own_count() {
+        let recorder = UsageRecorder::default();
+        let token = known::of(1);
+        recorder.note(&token, used(DecisionCode::Valid, AT));
+        recorder.note(&token, used(DecisionCode::Valid, AT + time::Duration::HOUR));
+        recorder.note(&token, used(DecisionCode::Valid, AT + time::Duration::HOUR));
+        let mut hours = flush(&recorder, 0, false).await.remove(&token.token_id).unwrap().hours;
+        hours.sort_unstable_by_key(|(hour, _)| *hour);
+        let counts = |allowed| Counts { allowed, refused: 0 };
+        assert_eq!(hours, [(HOUR, counts(1)), (HOUR + time::Duration::HOUR, counts(2))]);
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded_and_known_tokens_are_still_counted() {
+        let recorder = UsageRecorder::default();
+        let first = known::of(0);
+        recorder.note(&first, used(DecisionCode::Valid, AT));
+        for number in 1..=FRESH_MAX {
+            recorder.note(&known::of(number as u128), used(DecisionCode::Valid, AT));
+        }
+        recorder.note(&first, used(DecisionCode::Valid, AT));
+        assert_eq!(recorder.state(), (FRESH_MAX as u64, 1));
+        let taken = flush(&recorder, 0, false).await;
+        assert_eq!(taken.len(), FRESH_MAX);
+        assert_eq!(taken[&first.token_id].count(), 2);
+        assert_eq!(recorder.state(), (0, 1), "what was lost stays counted");
+    }
+}

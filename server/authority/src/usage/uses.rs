@@ -1,0 +1,86 @@
+//! Uses of one token.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use domain::{decision::DecisionCode, usage::hour_of};
+use time::OffsetDateTime;
+
+/// A token was presented.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use<'a> {
+    /// What the answer was.
+    pub(crate) code: DecisionCode,
+    pub(crate) at: OffsetDateTime,
+    /// From where.
+    pub(crate) address: Option<IpAddr>,
+    /// By which program.
+    pub(crate) agent: Option<&'a str>,
+}
+
+/// Uses of one token in one hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) allowed: i64,
+    pub(crate) refused: i64,
+}
+
+/// A use that was allowed.
+#[derive(Clone, Debug)]
+pub(super) struct LastUse {
+    pub(super) at: OffsetDateTime,
+    pub(super) address: Option<IpAddr>,
+    pub(super) agent: Option<Arc<str>>,
+}
+
+/// Uses of a token within one hour.
+#[derive(Clone, Debug)]
+pub(super) struct Uses {
+    pub(super) hour: OffsetDateTime,
+    pub(super) counts: Counts,
+    pub(super) last: Option<LastUse>,
+}
+
+/// The uses of what is kept of a token that no flush has gathered yet: beside the facts that were read
+/// anyway, so that noting one touches little else.
+#[derive(Debug, Default)]
+pub(crate) struct Noted(Mutex<Option<Uses>>);
+
+impl Noted {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Uses>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Uses {
+    pub(super) fn of(used: Use<'_>) -> Self {
+        let mut sum = Self { hour: hour_of(used.at), counts: Counts::default(), last: None };
+        sum.add(used);
+        sum
+    }
+
+    /// Adds one of the same hour.
+    pub(super) fn add(&mut self, used: Use<'_>) {
+        if used.code != DecisionCode::Valid {
+            self.counts.refused = self.counts.refused.saturating_add(1);
+            return;
+        }
+        self.counts.allowed = self.counts.allowed.saturating_add(1);
+        match &mut self.last {
+            Some(last) if last.at > used.at => {}
+            Some(last) => {
+                (last.at, last.address) = (used.at, used.address);
+                // Mostly the same program again: nothing to copy.
+                if last.agent.as_deref() != used.agent {
+                    last.agent = used.agent.map(Arc::from);
+                }
+            }
+            none => {
+                let agent = used.agent.map(Arc::from);
+                *none = Some(LastUse { at: used.at, address: used.address, agent });
+            }
+        }
+    }
+}

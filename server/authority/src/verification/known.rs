@@ -1,0 +1,117 @@
+//! What is kept of a token that was looked up.
+
+use std::{
+    any::Any,
+    ops::Deref,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use domain::decision::Facts;
+
+use crate::usage::Noted;
+
+/// Facts, what a door made of them to answer with, and the uses since the last flush. In one piece:
+/// what a verification needs is read from few places of memory.
+pub struct Known {
+    facts: Facts,
+    serial: u64,
+    noted: Noted,
+    answer: OnceLock<Box<[u8]>>,
+    rendered: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Known {
+    pub(crate) fn new(facts: Facts) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        Self {
+            facts,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            noted: Noted::default(),
+            answer: OnceLock::new(),
+            rendered: OnceLock::new(),
+        }
+    }
+
+    /// The bytes with which a door answers that the token is valid; it is asked for them once.
+    pub fn answer(&self, render: impl FnOnce(&Facts) -> Vec<u8>) -> &[u8] {
+        self.answer.get_or_init(|| render(&self.facts).into())
+    }
+
+    /// What `render` makes of the facts, for a door that answers otherwise; it is asked once. `None` for
+    /// another type than the first one's.
+    pub fn rendered<T: Any + Send + Sync>(&self, render: impl FnOnce(&Facts) -> T) -> Option<&T> {
+        self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
+    }
+
+    /// Tells it from all others of this process, also of the same token.
+    pub(super) const fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(crate) const fn noted(&self) -> &Noted {
+        &self.noted
+    }
+}
+
+impl Deref for Known {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Known").field(&self.facts).finish()
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn of(token: u128) -> std::sync::Arc<Known> {
+    std::sync::Arc::new(Known::new(facts(token, 7)))
+}
+
+#[cfg(test)]
+pub(crate) fn facts(token: u128, user: u128) -> Facts {
+    use domain::{
+        decision::{SecretFacts, Verifies},
+        ids::{SecretId, TokenId, UserId, WorkspaceId},
+        token::UserSummary,
+    };
+    use uuid::Uuid;
+
+    Facts {
+        token_id: TokenId(Uuid::from_u128(token)),
+        name: String::new(),
+        workspace_id: WorkspaceId(Uuid::from_u128(3)),
+        workspace: "workspace-1".parse().unwrap(),
+        user: UserSummary {
+            id: UserId(Uuid::from_u128(user)),
+            email: "a@x".into(),
+            name: "A".into(),
+        },
+        user_active: true,
+        audiences: [].into(),
+        scopes: [].into(),
+        granted: [].into(),
+        enabled: true,
+        deleted: false,
+        not_before: None,
+        expires_at: None,
+        secret: SecretFacts {
+            id: SecretId(Uuid::nil()),
+            current: true,
+            used: true,
+            reused: false,
+            created_at: time::OffsetDateTime::UNIX_EPOCH,
+            expires_at: None,
+        },
+        ip_allow: Vec::new(),
+        verifies: Verifies::Nobody,
+        rate_limit: None,
+    }
+}

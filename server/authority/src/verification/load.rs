@@ -1,0 +1,218 @@
+//! Facts from the database. Whoever asks while a query is under way is answered by the next one, with all
+//! others who asked meanwhile: the more ask at once, the less each costs. Nobody is answered by a query
+//! that began before they asked.
+//!
+//! It has connections of its own: other requests' do not keep verifications waiting, and a pool asks of
+//! each connection whether it lives, before and after, which takes longer than the query. One that does
+//! not is replaced here when its query fails.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::decision::Facts;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    ServiceError,
+    keys::Digest,
+    store::{StoreError, secrets},
+};
+
+/// How long a verification waits for the database before it is refused.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Queries at a time, and connections.
+const QUERIES_MAX: usize = 4;
+/// How long a connection that nobody uses is kept: something on the way may have forgotten it.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How many have to wait for each query that is under way before there is another one.
+const ENOUGH: usize = 16;
+/// Most texts in one query.
+const BATCH_MAX: usize = 64;
+
+type Found = Result<Option<Facts>, ServiceError>;
+
+/// Asks for facts.
+pub(crate) struct Loader {
+    /// What says where the database is, and whether it is used any more.
+    pool: PgPool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<Waiting>,
+    queries: usize,
+    idle: Vec<(Instant, PgConnection)>,
+}
+
+impl State {
+    /// Whether those who wait are worth a query of their own, beside those that are under way. A
+    /// query for many is much cheaper than as many queries.
+    fn wants_another(&self) -> bool {
+        self.queries < QUERIES_MAX && self.waiting.len() > self.queries * ENOUGH
+    }
+}
+
+/// Somebody who asked.
+struct Waiting {
+    /// A text's, under every pepper.
+    digests: Vec<Digest>,
+    found: oneshot::Sender<Found>,
+}
+
+/// One of the queries that may be under way; given back when dropped.
+struct Place {
+    loader: Arc<Loader>,
+    is_held: bool,
+}
+
+impl Loader {
+    pub(crate) fn new(pool: PgPool) -> Arc<Self> {
+        Arc::new(Self { pool, state: Mutex::default() })
+    }
+
+    /// The facts about the token that one of these digests belongs to, as the database has them now.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not answer in time.
+    pub(crate) async fn facts(self: &Arc<Self>, digests: Vec<Digest>) -> Found {
+        let (found, answer) = oneshot::channel();
+        let place = {
+            let mut state = self.state();
+            state.waiting.push(Waiting { digests, found });
+            state.wants_another().then(|| {
+                state.queries += 1;
+                Place { loader: Arc::clone(self), is_held: true }
+            })
+        };
+        if let Some(place) = place {
+            // A task of its own: others may wait for what this one asks, also when it goes away.
+            tokio::spawn(place.work());
+        }
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(found)) => found,
+            // A database that is cut off without a word would hold the caller for minutes.
+            _ => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+
+    /// Closes the connections that rest; there will be no others.
+    pub(crate) async fn close(&self) {
+        let idle = std::mem::take(&mut self.state().idle);
+        for (_, connection) in idle {
+            // It is of no use any more, whatever it says.
+            let _ = connection.close().await;
+        }
+    }
+
+    fn idle(&self) -> Option<PgConnection> {
+        let mut state = self.state();
+        state.idle.retain(|(since, _)| since.elapsed() < IDLE_MAX);
+        state.idle.pop().map(|(_, connection)| connection).filter(|_| !self.pool.is_closed())
+    }
+
+    fn rest(&self, connection: PgConnection) {
+        if !self.pool.is_closed() {
+            self.state().idle.push((Instant::now(), connection));
+        }
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        if self.pool.is_closed() {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        PgConnection::connect_with(&self.pool.connect_options()).await
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    async fn work(mut self) {
+        while let Some(batch) = self.next() {
+            match timeout(PATIENCE, self.ask(&batch)).await {
+                Ok(Ok(found)) => batch.into_iter().zip(found).for_each(|(waiting, found)| {
+                    // Who went away meanwhile is not told.
+                    let _ = waiting.found.send(Ok(found));
+                }),
+                // What cannot be read is one's own trouble and nobody else's.
+                Ok(Err(error)) if batch.len() > 1 && !error.is_unavailable() => {
+                    for waiting in batch {
+                        let one = [waiting];
+                        let found = self.ask(&one).await;
+                        let [waiting] = one;
+                        let found = found.map(|mut found| found.pop().flatten());
+                        let _ = waiting.found.send(found.map_err(Into::into));
+                    }
+                }
+                Ok(Err(error)) => {
+                    let why = error.to_string();
+                    let mut error = Some(error);
+                    for waiting in batch {
+                        let error = error.take().unwrap_or_else(|| StoreError::away(&why));
+                        let _ = waiting.found.send(Err(error.into()));
+                    }
+                }
+                // All of them have given up by now.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Some of those who wait, and whom nobody else asks for; `None` when there are none, and then this
+    /// place is free again.
+    fn next(&mut self) -> Option<Vec<Waiting>> {
+        let mut state = self.loader.state();
+        state.waiting.retain(|waiting| !waiting.found.is_closed());
+        let some = state.waiting.len().min(BATCH_MAX);
+        if some == 0 {
+            // At once: who asks after this look finds it free.
+            state.queries -= 1;
+            self.is_held = false;
+            return None;
+        }
+        Some(state.waiting.drain(..some).collect())
+    }
+
+    async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
+        if let Some(mut connection) = self.loader.idle()
+            && let Ok(found) = query(&mut connection, batch).await
+        {
+            self.loader.rest(connection);
+            return Ok(found);
+        }
+        // There is none, or it was cut off meanwhile, or there is another reason, which a new one will have.
+        let mut connection = self.loader.connect().await?;
+        let found = query(&mut connection, batch).await?;
+        self.loader.rest(connection);
+        Ok(found)
+    }
+}
+
+async fn query(
+    connection: &mut PgConnection,
+    batch: &[Waiting],
+) -> Result<Vec<Option<Facts>>, StoreError> {
+    let digests: Vec<&Digest> = batch.iter().flat_map(|waiting| &waiting.digests).collect();
+    let known = secrets::facts(connection, &digests).await?;
+    let of = |waiting: &Waiting| {
+        waiting.digests.iter().find_map(|digest| known.get(&digest.bytes[..]).cloned())
+    };
+    Ok(batch.iter().map(of).collect())
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.is_held {
+            self.loader.state().queries -= 1;
+        }
+    }
+}

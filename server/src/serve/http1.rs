@@ -1,0 +1,194 @@
+//! HTTP/1.1 on one connection.
+//!
+//! hyper can give each request's head a time, and hyper-util can tell a connection to drain; both ask
+//! the clock or a list of waiters at every request. Here one timer looks every now and then, and a flag
+//! is read.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep},
+};
+
+use super::{signals::Drain, told::Told};
+use crate::http::remembered::Answer;
+
+/// How often it is looked at within the time that a connection may rest.
+const LOOKS: u32 = 5;
+
+/// What happens on a connection.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    /// Counts requests that began, and writes.
+    progress: AtomicU64,
+    /// Whether a request is being answered.
+    answering: AtomicBool,
+}
+
+/// Serves a connection to its end: the peer's, that of draining, or after `rest` without a whole
+/// head, and before it was a quarter longer. A peer that goes away is not worth a word.
+pub(super) async fn serve<S, F>(
+    stream: S,
+    answer: impl Fn(Request<Incoming>) -> F,
+    mut drain: Drain,
+    rest: Duration,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Answer>,
+{
+    let life = Arc::new(Life::default());
+    let service = service_fn(|request| {
+        life.begin();
+        let answer = answer(request);
+        async {
+            let answer = answer.await;
+            life.answering.store(false, Ordering::Relaxed);
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let io = TokioIo::new(Told::new(stream, Arc::clone(&life)));
+    let mut connection = pin!(http1::Builder::new().serve_connection(io, service));
+    let draining = drain.clone();
+    let mut drained = pin!(drain.begun());
+    let mut look = pin!(sleep(rest / LOOKS));
+    let (mut is_watched, mut is_told) = (false, false);
+    let (mut seen, mut quiet) = (0, 0);
+    poll_fn(|context| {
+        // Once: from then on both wake this task, which is always the same.
+        if !is_watched {
+            is_watched = true;
+            let _ = drained.as_mut().poll(context);
+            let _ = look.as_mut().poll(context);
+        }
+        if !is_told && draining.has_begun() {
+            is_told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if look.is_elapsed() {
+            let progress = life.progress.load(Ordering::Relaxed);
+            let rests = progress == seen && !life.answering.load(Ordering::Relaxed);
+            quiet = if rests { quiet + 1 } else { 0 };
+            seen = progress;
+            if quiet == LOOKS {
+                return Poll::Ready(());
+            }
+            look.as_mut().reset(Instant::now() + rest / LOOKS);
+            let _ = look.as_mut().poll(context);
+        }
+        connection.as_mut().poll(context).map(drop)
+    })
+    .await;
+}
+
+impl Life {
+    fn begin(&self) {
+        self.answering.store(true, Ordering::Relaxed);
+        self.wrote();
+    }
+
+    /// Something was sent: whoever reads slowly does not rest.
+    pub(super) fn wrote(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use http_body_util::Either;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::JoinHandle,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::serve::signals::Signals;
+
+    const REST: Duration = Duration::from_secs(75);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    /// A connection whose requests take `time` each.
+    fn connection(time: Duration) -> (DuplexStream, JoinHandle<()>, Signals) {
+        let (near, far) = duplex(1_024);
+        let signals = Signals::catch().unwrap();
+        let drain = signals.drain();
+        let answer = move |_| async move {
+            sleep(time).await;
+            http::Response::new(Either::Right(Body::empty()))
+        };
+        (near, tokio::spawn(serve(far, answer, drain, REST)), signals)
+    }
+
+    async fn ask(peer: &mut DuplexStream) {
+        peer.write_all(REQUEST).await.unwrap();
+        let mut bytes = [0; 512];
+        let read = peer.read(&mut bytes).await.unwrap();
+        assert!(bytes[..read].starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_may_rest_for_its_time_and_not_much_longer() {
+        let (mut peer, served, _signals) = connection(Duration::ZERO);
+        for _ in 0..5 {
+            sleep(REST * 9 / 10).await;
+            ask(&mut peer).await;
+        }
+        let began = Instant::now();
+        served.await.unwrap();
+        assert!((REST..REST + REST / LOOKS).contains(&began.elapsed()), "{:?}", began.elapsed());
+        assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn head_that_comes_by_drops_keeps_no_connection() {
+        let (mut peer, served, _signals) = connection(Duration::ZERO);
+        let began = Instant::now();
+        for byte in REQUEST.iter().cycle().take(10) {
+            peer.write_all(&[*byte]).await.unwrap();
+            sleep(Duration::from_secs(20)).await;
+            if served.is_finished() {
+                break;
+            }
+        }
+        assert!(served.is_finished() && began.elapsed() < REST * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_may_take_longer_than_a_rest() {
+        let (mut peer, served, _signals) = connection(REST * 4);
+        ask(&mut peer).await;
+        assert!(!served.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_ends_a_rest_at_once_and_waits_for_an_answer() {
+        let (mut peer, served, signals) = connection(REST);
+        peer.write_all(REQUEST).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        signals.begin_drain();
+        let mut all = Vec::new();
+        peer.read_to_end(&mut all).await.unwrap();
+        assert!(all.starts_with(b"HTTP/1.1 200"));
+        served.await.unwrap();
+
+        let (_peer, served, signals) = connection(REST);
+        sleep(Duration::from_secs(1)).await;
+        signals.begin_drain();
+        timeout(Duration::from_secs(1), served).await.unwrap().unwrap();
+    }
+}
