@@ -144,7 +144,7 @@ pub struct Token {
     /// it who should not.
     #[serde(with = "time::serde::rfc3339::option")]
     pub reused_at: Option<OffsetDateTime>,
-    /// When it was last verified with a `VALID` answer, to the minute.
+    /// When it was last verified with a `VALID` answer, to two minutes.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
     /// The caller's address then.

@@ -15,7 +15,7 @@ pub const HOURS_MAX: u16 = 720;
 /// A use that was allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastUse {
-    /// When, to the minute.
+    /// When, to two minutes.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// The caller's address.

@@ -21,6 +21,8 @@ enum Mechanism {
     NoGeneration,
     /// A load looks, lets go of the log, and keeps what it found then.
     NoLock,
+    /// That something was forgotten is counted before it is gone.
+    CountedBefore,
 }
 
 struct Model {
@@ -28,6 +30,8 @@ struct Model {
     /// What is committed.
     database: AtomicU32,
     generation: Mutex<u64>,
+    /// How often something was forgotten.
+    forgotten: AtomicU32,
     kept: Mutex<Option<u32>>,
 }
 
@@ -40,6 +44,7 @@ impl Model {
             mechanism,
             database: AtomicU32::new(BEFORE),
             generation: Mutex::new(0),
+            forgotten: AtomicU32::new(0),
             kept: Mutex::new(None),
         })
     }
@@ -52,7 +57,9 @@ impl Model {
         let found = self.database.load(Ordering::SeqCst);
         let log = self.generation.lock().unwrap();
         match self.mechanism {
-            Mechanism::Whole if *log == began => *self.kept.lock().unwrap() = Some(found),
+            Mechanism::Whole | Mechanism::CountedBefore if *log == began => {
+                *self.kept.lock().unwrap() = Some(found);
+            }
             Mechanism::NoGeneration => *self.kept.lock().unwrap() = Some(found),
             Mechanism::NoLock if *log == began => {
                 drop(log);
@@ -68,7 +75,26 @@ impl Model {
         self.database.store(AFTER, Ordering::SeqCst);
         let mut log = self.generation.lock().unwrap();
         *log += 1;
-        *self.kept.lock().unwrap() = None;
+        if matches!(self.mechanism, Mechanism::CountedBefore) {
+            self.forgotten.fetch_add(1, Ordering::Release);
+            *self.kept.lock().unwrap() = None;
+        } else {
+            *self.kept.lock().unwrap() = None;
+            self.forgotten.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// What is kept, to be used later: `verification/memory.rs`.
+    fn recall(&self) -> (u32, Option<u32>) {
+        let number = self.forgotten.load(Ordering::Acquire);
+        (number, *self.kept.lock().unwrap())
+    }
+
+    fn verify_recalled(&self, (number, known): (u32, Option<u32>)) -> u32 {
+        match known {
+            Some(known) if self.forgotten.load(Ordering::Acquire) == number => known,
+            _ => self.verify(),
+        }
     }
 }
 
@@ -101,4 +127,30 @@ fn without_the_generation_it_does() {
 #[should_panic(expected = "what was before")]
 fn without_the_lock_it_does() {
     try_all(Mechanism::NoLock);
+}
+
+/// Somebody recalls while it is narrowed, and uses it after the answer.
+fn recall_beside(mechanism: Mechanism) {
+    loom::model(move || {
+        let model = Model::new(mechanism);
+        model.verify();
+        let caller = thread::spawn({
+            let model = Arc::clone(&model);
+            move || model.recall()
+        });
+        model.narrow();
+        let recalled = caller.join().unwrap();
+        assert_eq!(model.verify_recalled(recalled), AFTER, "what was before was told");
+    });
+}
+
+#[test]
+fn what_was_recalled_is_not_used_after_it_was_forgotten() {
+    recall_beside(Mechanism::Whole);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn counted_before_it_is_gone_it_is() {
+    recall_beside(Mechanism::CountedBefore);
 }

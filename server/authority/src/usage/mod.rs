@@ -1,8 +1,8 @@
 //! The use of tokens, gathered in memory and written in batches: it never slows a verification.
 //!
-//! What is known of a token is written once a minute at most, beginning with its first use after a rest: so
-//! a token's last use is seen at once, and one that is used all the time costs two rows a minute, its own and
-//! its count of the hour. What was gathered since is lost when the process is killed; nothing decides on it.
+//! What is known of a token is written every two minutes at most, beginning with its first use after a rest:
+//! so a token's use is seen at once, and one that is used all the time costs one row a minute: its own, and
+//! its count of the hour, both every other minute. What was gathered since is lost when the process is killed; nothing decides on it.
 //! A flush that fails is tried again with the next one.
 //!
 //! A use is noted beside the facts that decided it (`uses`); every two seconds a flush gathers them by
@@ -37,7 +37,7 @@ impl Authority {
         self.write_usage(true).await;
     }
 
-    /// The same for tokens of which nothing was written in the last minute.
+    /// The same for tokens of which nothing was written in the last two minutes.
     pub(crate) async fn flush_due_usage(&self) {
         self.write_usage(false).await;
     }

@@ -15,11 +15,12 @@ use time::OffsetDateTime;
 use super::uses::{Counts, LastUse, Use, Uses};
 use crate::verification::Known;
 
-/// How long a token's uses are gathered after some were written.
-const WRITTEN_EVERY: Duration = Duration::from_mins(1);
+/// How long a token's uses are gathered after some were written: its own row and that of the hour make two
+/// rows in two minutes.
+const WRITTEN_EVERY: Duration = Duration::from_mins(2);
 /// Most tokens that are used between two flushes.
 const FRESH_MAX: usize = 100_000;
-/// Most tokens that are used within a minute.
+/// Most tokens that are used within that time.
 const HELD_MAX: usize = 1_000_000;
 /// Tokens that are looked at before others get their turn.
 pub(super) const STEP: usize = 128;
@@ -36,7 +37,7 @@ pub(crate) struct UsageRecorder {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The tokens that were written within the last minute, and their uses since.
+    /// The tokens that were written of late, and their uses since.
     resting: HashMap<TokenId, Gathered>,
     /// When each of them was, in that order.
     written: VecDeque<(Duration, TokenId)>,
@@ -261,11 +262,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn token_is_due_once_a_minute_and_nothing_is_lost() {
+    async fn token_is_due_every_two_minutes_and_nothing_is_lost() {
         let recorder = UsageRecorder::default();
         let kept = known::of(1);
         let mut written = (0, 0);
-        for second in 0..180 {
+        for second in 0..360 {
             // One that was looked up again is the same token.
             let token = if second % 7 == 0 { &known::of(1) } else { &kept };
             recorder.note(token, used(DecisionCode::Valid, AT));
@@ -273,10 +274,10 @@ mod tests {
             written.0 += due.len();
             written.1 += due.values().map(Gathered::count).sum::<u64>();
         }
-        assert_eq!(written, (3, 121));
+        assert_eq!(written, (3, 241));
         assert_eq!(recorder.state(), (1, 0));
-        let rest = flush(&recorder, 1_180, true).await;
-        assert_eq!(rest[&kept.token_id].count(), 59);
+        let rest = flush(&recorder, 1_360, true).await;
+        assert_eq!(rest[&kept.token_id].count(), 119);
         assert!(rest[&kept.token_id].last.is_some());
         assert_eq!(recorder.state(), (0, 0));
     }

@@ -32,6 +32,8 @@ const QUERIES_MAX: usize = 4;
 const IDLE_MAX: Duration = Duration::from_mins(1);
 /// How many have to wait for each query that is under way before there is another one.
 const ENOUGH: usize = 16;
+/// A query that takes so long is not waited for.
+const SLOW: Duration = Duration::from_millis(50);
 /// Most texts in one query.
 const BATCH_MAX: usize = 64;
 
@@ -48,14 +50,17 @@ pub(crate) struct Loader {
 struct State {
     waiting: Vec<Waiting>,
     queries: usize,
+    /// When the last of them began.
+    began: Option<Instant>,
     idle: Vec<(Instant, PgConnection)>,
 }
 
 impl State {
     /// Whether those who wait are worth a query of their own, beside those that are under way. A
-    /// query for many is much cheaper than as many queries.
+    /// query for many is much cheaper than as many queries; but nobody waits for one that may hang.
     fn wants_another(&self) -> bool {
-        self.queries < QUERIES_MAX && self.waiting.len() > self.queries * ENOUGH
+        let hangs = || self.began.is_none_or(|began| began.elapsed() > SLOW);
+        self.queries < QUERIES_MAX && (self.waiting.len() > self.queries * ENOUGH || hangs())
     }
 }
 
@@ -179,6 +184,7 @@ impl Place {
             self.is_held = false;
             return None;
         }
+        state.began = Some(Instant::now());
         Some(state.waiting.drain(..some).collect())
     }
 

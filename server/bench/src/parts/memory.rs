@@ -15,7 +15,7 @@ use crate::{
 /// With those that come before, fewer than the 100,000 that are remembered by default.
 const TOKENS: u32 = 90_000;
 /// Longer than what was used is held back before it is written.
-const FLUSHED: Duration = Duration::from_secs(70);
+const FLUSHED: Duration = Duration::from_secs(130);
 
 /// Prints bytes per token.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {

@@ -146,7 +146,7 @@ pub(crate) struct TokenBody {
     /// When a replaced secret was presented after its end: somebody holds it who should not.
     #[serde(with = "time::serde::rfc3339::option")]
     reused_at: Option<OffsetDateTime>,
-    /// When it was last verified with the code `VALID`, to the minute.
+    /// When it was last verified with the code `VALID`, to two minutes.
     #[serde(with = "time::serde::rfc3339::option")]
     last_used_at: Option<OffsetDateTime>,
     /// The caller's address then.

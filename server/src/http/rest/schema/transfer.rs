@@ -76,7 +76,7 @@ pub(crate) struct UsageBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = LastUse)]
 pub(crate) struct LastUseBody {
-    /// When, to the minute.
+    /// When, to two minutes.
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     /// The caller's address.
