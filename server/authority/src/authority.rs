@@ -78,7 +78,7 @@ pub(crate) struct Inner {
     pub(crate) rates: TokenRates,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Arc<Cache>,
     pub(crate) loader: Arc<Loader>,
     pub(crate) replica: Replica,
     pub(crate) counters: Counters,
@@ -118,8 +118,8 @@ impl Authority {
         let rates = TokenRates::default();
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
-        let cache = Cache::new(settings.cached_tokens);
-        let loader = Loader::new(pool.clone());
+        let cache = Arc::new(Cache::new(settings.cached_tokens));
+        let loader = Loader::new(pool.clone(), Arc::clone(&cache));
         let started_at = clock.now();
         let id = entropy::uuid(entropy.as_ref(), started_at);
         let replica = Replica::new(id, started_at, settings.drill.without_lease);

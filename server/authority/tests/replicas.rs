@@ -15,6 +15,8 @@ use sqlx::PgPool;
 use support::{World, draft, rounds, slug};
 use tokio::task::JoinHandle;
 
+const BOT: &str = "bot@example.com";
+
 /// A server of its own over a database that is shared.
 struct Server {
     authority: Authority,
@@ -44,6 +46,34 @@ impl Server {
     /// A new token, made here.
     async fn token(&self) -> MintedToken {
         let draft = maker(&["rivers:read"]);
+        let (tokens, workspace) = (self.authority.tokens(), slug("workspace-1"));
+        tokens.create(&self.operator(), &workspace, draft).await.unwrap()
+    }
+
+    /// A service account that is a member of the workspace.
+    async fn bot(&self) -> domain::ids::UserId {
+        let bot = authority::NewUser {
+            email: BOT.into(),
+            name: None,
+            kind: domain::roles::UserKind::Service,
+            instance_role: domain::roles::InstanceRole::Member,
+            password: None,
+        };
+        let user = self.authority.users().create(&self.operator(), bot).await.unwrap();
+        self.admit_bot().await;
+        user.summary.id
+    }
+
+    async fn admit_bot(&self) {
+        let role = domain::roles::WorkspaceRole::Member;
+        let member = authority::NewMember { user: BOT.into(), role, grants: None };
+        let (workspaces, workspace) = (self.authority.workspaces(), slug("workspace-1"));
+        workspaces.add_member(&self.operator(), &workspace, member).await.unwrap();
+    }
+
+    async fn token_of_bot(&self) -> MintedToken {
+        let mut draft = maker(&["rivers:read"]);
+        draft.user = Some(BOT.into());
         let (tokens, workspace) = (self.authority.tokens(), slug("workspace-1"));
         tokens.create(&self.operator(), &workspace, draft).await.unwrap()
     }
@@ -174,50 +204,23 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     let a = Server::start(&pool, &keys, Settings::default());
     let b = Server::start(&pool, &keys, Settings::default());
     let workspace = slug("workspace-1");
-    let user = b
-        .authority
-        .users()
-        .create(
-            &b.operator(),
-            authority::NewUser {
-                email: "bot@example.com".into(),
-                name: None,
-                kind: domain::roles::UserKind::Service,
-                instance_role: domain::roles::InstanceRole::Member,
-                password: None,
-            },
-        )
-        .await
-        .unwrap();
-    let member = authority::NewMember {
-        user: "bot@example.com".into(),
-        role: domain::roles::WorkspaceRole::Member,
-        grants: None,
-    };
-    b.authority.workspaces().add_member(&b.operator(), &workspace, member).await.unwrap();
-    let mut draft = maker(&["rivers:read"]);
-    draft.user = Some("bot@example.com".into());
-    let minted = b.authority.tokens().create(&b.operator(), &workspace, draft).await.unwrap();
+    let user = b.bot().await;
+    let minted = b.token_of_bot().await;
+    // Tokens of the same user that the other server was not asked about: it knows their user all the same.
+    let (unseen, unseen_either) = (b.token_of_bot().await, b.token_of_bot().await);
     let text = minted.secret.expose();
     a.remembers(text).await;
     let off = authority::UserChange { enabled: Some(false), ..Default::default() };
     let on = authority::UserChange { enabled: Some(true), ..Default::default() };
-    b.authority.users().change(&b.operator(), user.summary.id, off, None).await.unwrap();
+    b.authority.users().change(&b.operator(), user, off, None).await.unwrap();
+    assert_eq!(a.decide(unseen.secret.expose()).await, DecisionCode::OwnerDisabled);
     assert_eq!(a.decide(text).await, DecisionCode::OwnerDisabled);
-    b.authority.users().change(&b.operator(), user.summary.id, on, None).await.unwrap();
+    b.authority.users().change(&b.operator(), user, on, None).await.unwrap();
     a.remembers(text).await;
-    b.authority
-        .workspaces()
-        .remove_member(&b.operator(), &workspace, user.summary.id, None)
-        .await
-        .unwrap();
+    b.authority.workspaces().remove_member(&b.operator(), &workspace, user, None).await.unwrap();
+    assert_eq!(a.decide(unseen_either.secret.expose()).await, DecisionCode::OwnerDisabled);
     assert_eq!(a.decide(text).await, DecisionCode::OwnerDisabled);
-    let member = authority::NewMember {
-        user: "bot@example.com".into(),
-        role: domain::roles::WorkspaceRole::Member,
-        grants: None,
-    };
-    b.authority.workspaces().add_member(&b.operator(), &workspace, member).await.unwrap();
+    b.admit_bot().await;
     a.remembers(text).await;
     let rotated = b
         .authority
@@ -231,6 +234,21 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     b.authority.catalogues().delete_audience(&b.operator(), &audience, None).await.unwrap_err();
     b.authority.tokens().expire(&b.operator(), minted.token.id, None).await.unwrap();
     assert_eq!(a.decide(rotated.secret.expose()).await, DecisionCode::Expired);
+}
+
+/// What is in memory of a token's user counts only with a lease.
+#[sqlx::test(migrations = false)]
+async fn server_without_lease_asks_for_all_of_a_token(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let mut a = Server::start(&pool, &keys, Settings::default());
+    let b = Server::start(&pool, &keys, Settings::default());
+    let user = b.bot().await;
+    let (seen, unseen) = (b.token_of_bot().await, b.token_of_bot().await);
+    a.remembers(seen.secret.expose()).await;
+    a.freeze().await;
+    let off = authority::UserChange { enabled: Some(false), ..Default::default() };
+    b.authority.users().change(&b.operator(), user, off, None).await.unwrap();
+    assert_eq!(a.decide(unseen.secret.expose()).await, DecisionCode::OwnerDisabled);
 }
 
 /// Without a lease and without a database nothing passes, unless the operator has chosen so, and is told.

@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_walk;
 pub(crate) mod catalogues;
+pub(crate) mod facts;
 pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;

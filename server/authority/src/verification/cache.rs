@@ -9,6 +9,8 @@
 //!   are in one order, that of the lock of [`Log`].
 //! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
 //!   number, never that of what was kept under the same key since.
+//! - So are surroundings, what the rest of the database says of tokens: with them, a token that is not in
+//!   memory needs its own row alone.
 //! - Memory is bounded: what was not asked for in a while makes room.
 //! - That a digest is unknown is kept for [`UNKNOWN_FOR`] at most, and for no longer than until the
 //!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
@@ -28,6 +30,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
 
 use super::{known::Known, subject::Subject};
+use crate::store::facts::{Bare, Surroundings, SurroundingsKey};
 
 /// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
 pub(crate) type Key = [u8; 32];
@@ -38,6 +41,8 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 const UNKNOWN_MAX: usize = 10_000;
 /// Most lists of one kind that are shared.
 const SHARED_MAX: usize = 1_000;
+/// Most surroundings.
+const SURROUNDINGS_MAX: usize = 10_000;
 /// How many changes a load may run beside and still tell whether they concern it.
 const RECENT: usize = 256;
 
@@ -49,6 +54,7 @@ pub(crate) struct Cache {
     known: Kept,
     /// How often something was forgotten. Counted when it is gone.
     forgotten: AtomicU64,
+    surroundings: sync::Cache<SurroundingsKey, Surroundings>,
     audiences: Shared<AudienceSlug>,
     scopes: Shared<ScopeName>,
     unknown: sync::Cache<Key, Duration>,
@@ -118,6 +124,7 @@ impl Cache {
         Self {
             known,
             forgotten: AtomicU64::new(0),
+            surroundings: sync::Cache::new(SURROUNDINGS_MAX),
             audiences: Shared::new(),
             scopes: Shared::new(),
             unknown: sync::Cache::new(UNKNOWN_MAX),
@@ -153,9 +160,38 @@ impl Cache {
             // Who held the place before may have found that there is nothing.
             Err(_) if self.is_unknown(key, now) => Found::Nothing,
             Err(guard) => {
-                let generation = self.log().generation;
+                let generation = self.generation();
                 Found::Vacant(Vacancy { cache: self, guard, key: *key, generation })
             }
+        }
+    }
+
+    /// Where the log is. What is read from here on is after all changes that were forgotten so far.
+    pub(crate) fn generation(&self) -> u64 {
+        self.log().generation
+    }
+
+    /// The facts about a token whose row was read since this generation, if its surroundings are kept and
+    /// nothing since then concerns them: then they are what one statement would have read.
+    pub(crate) fn complete(&self, generation: u64, bare: Bare) -> Option<Facts> {
+        let surroundings = self.surroundings.get(&bare.key)?;
+        let facts = bare.with(surroundings);
+        self.log().has_left(generation, |subject| subject.concerns(&facts)).then_some(facts)
+    }
+
+    /// Keeps surroundings that were read since this generation, unless they may have changed meanwhile.
+    pub(crate) fn keep(
+        &self,
+        generation: u64,
+        key: SurroundingsKey,
+        surroundings: &mut Surroundings,
+    ) {
+        self.audiences.share(&mut surroundings.audiences);
+        self.scopes.share(&mut surroundings.scopes);
+        self.scopes.share(&mut surroundings.granted);
+        let log = self.log();
+        if log.has_left(generation, |subject| subject.concerns_place(key.workspace, key.user)) {
+            self.surroundings.insert(key, surroundings.clone());
         }
     }
 
@@ -168,6 +204,7 @@ impl Cache {
         let mut log = self.log();
         log.note(subjects);
         for subject in subjects {
+            self.forget_surroundings(subject);
             match subject {
                 Subject::Token(id) => {
                     for (key, _) in self.index.take(*id) {
@@ -193,6 +230,18 @@ impl Cache {
         self.forgotten.fetch_add(1, Ordering::Release);
     }
 
+    fn forget_surroundings(&self, subject: &Subject) {
+        match subject {
+            Subject::Token(_) => {}
+            Subject::User(_) | Subject::Membership(_) | Subject::Workspace(Some(_)) => {
+                self.surroundings.retain(|key, _| !subject.concerns_place(key.workspace, key.user));
+            }
+            Subject::Workspace(None) | Subject::Catalogue(_) | Subject::Unknown => {
+                self.surroundings.clear();
+            }
+        }
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.forget(&[Subject::Unknown]);
@@ -214,14 +263,11 @@ impl Cache {
 impl Vacancy<'_> {
     /// Keeps what was found, unless it may have changed meanwhile. Gives it in any case: whoever
     /// looked it up asked before that change was answered.
-    pub(crate) fn fill(self, mut facts: Facts) -> Arc<Known> {
-        self.cache.audiences.share(&mut facts.audiences);
-        self.cache.scopes.share(&mut facts.scopes);
-        self.cache.scopes.share(&mut facts.granted);
+    pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
         let known = Arc::new(Known::new(facts));
         // Held until the place is taken, so that what is forgotten from now on finds it.
         let log = self.cache.log();
-        if log.has_left(self.generation, &known) {
+        if log.has_left(self.generation, |subject| subject.concerns(&known)) {
             self.cache.index.put(&known, self.key);
             if self.guard.insert(Arc::clone(&known)).is_err() {
                 self.cache.index.remove(&known);
@@ -275,11 +321,11 @@ impl Log {
         }
     }
 
-    /// Whether no change since this generation concerns these facts, as far as that is known.
-    fn has_left(&self, generation: u64, facts: &Facts) -> bool {
+    /// Whether no change since this generation concerns what was read, as far as that is known.
+    fn has_left(&self, generation: u64, concerns: impl Fn(&Subject) -> bool) -> bool {
         let since = usize::try_from(self.generation - generation).unwrap_or(usize::MAX);
         since <= self.recent.len()
-            && self.recent.iter().rev().take(since).all(|subject| !subject.concerns(facts))
+            && self.recent.iter().rev().take(since).all(|subject| !concerns(subject))
     }
 }
 
@@ -289,7 +335,10 @@ impl Index {
     }
 
     fn put(&self, known: &Known, key: Key) {
-        self.keys().entry(known.token_id).or_default().push((key, known.serial()));
+        // Most tokens have one secret: no room for more.
+        let mut all = self.keys();
+        let keys = all.entry(known.token_id).or_insert_with(|| Vec::with_capacity(1));
+        keys.push((key, known.serial()));
     }
 
     fn take(&self, token: TokenId) -> Vec<(Key, u64)> {
@@ -326,6 +375,7 @@ mod tests {
     use domain::ids::{UserId, WorkspaceId};
 
     use super::{super::known::facts, *};
+    use crate::store::facts::apart;
 
     const NOW: Duration = Duration::from_secs(1);
 
@@ -387,6 +437,62 @@ mod tests {
         cache.forget(&vec![token(2); RECENT + 1]);
         looking.fill(facts(1, 7));
         assert!(cache.get(&key(1)).is_none());
+    }
+
+    fn keep_surroundings(cache: &Cache, generation: u64) {
+        let (bare, mut surroundings) = apart(facts(1, 7));
+        cache.keep(generation, bare.key, &mut surroundings);
+    }
+
+    fn complete(cache: &Cache, generation: u64, token: u128) -> Option<Facts> {
+        let facts = facts(token, 7);
+        let completed = cache.complete(generation, apart(facts.clone()).0);
+        assert!(completed.is_none() || completed == Some(facts));
+        completed
+    }
+
+    #[test]
+    fn surroundings_are_kept_until_something_concerns_it() {
+        let cache = Cache::new(100);
+        for (forgotten, concerned) in [
+            (token(1), false),
+            (token(2), false),
+            (Subject::User(UserId(Uuid::from_u128(7))), true),
+            (Subject::Membership(UserId(Uuid::from_u128(7))), true),
+            (Subject::Membership(UserId(Uuid::from_u128(8))), false),
+            (Subject::Workspace(Some(WorkspaceId(Uuid::from_u128(3)))), true),
+            (Subject::Workspace(Some(WorkspaceId(Uuid::from_u128(4)))), false),
+            (Subject::Workspace(None), true),
+            (Subject::Catalogue(Uuid::nil()), true),
+            (Subject::Unknown, true),
+        ] {
+            keep_surroundings(&cache, cache.generation());
+            assert!(complete(&cache, cache.generation(), 2).is_some());
+            cache.forget(&[forgotten]);
+            let completed = complete(&cache, cache.generation(), 2);
+            assert_eq!(completed.is_none(), concerned, "{forgotten:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_read_beside_a_change_that_concerns_it_is_neither_completed_nor_kept() {
+        let cache = Cache::new(100);
+        keep_surroundings(&cache, cache.generation());
+        let before = cache.generation();
+        cache.forget(&[token(1)]);
+        assert!(complete(&cache, before, 1).is_none());
+        assert!(complete(&cache, before, 2).is_some());
+        assert!(complete(&cache, cache.generation(), 1).is_some());
+        let user = Subject::User(UserId(Uuid::from_u128(7)));
+        let before = cache.generation();
+        cache.forget(&[user]);
+        keep_surroundings(&cache, before);
+        assert!(complete(&cache, cache.generation(), 1).is_none());
+        // Its surroundings are of after the change, its own row of before.
+        let before = cache.generation();
+        cache.forget(&[user]);
+        keep_surroundings(&cache, cache.generation());
+        assert!(complete(&cache, before, 1).is_none());
     }
 
     #[tokio::test]

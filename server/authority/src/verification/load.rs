@@ -5,8 +5,12 @@
 //! It has connections of its own: other requests' do not keep verifications waiting, and a pool asks of
 //! each connection whether it lives, before and after, which takes longer than the query. One that does
 //! not is replaced here when its query fails.
+//!
+//! Where the cache may be used, what it keeps of a token's user, workspace and catalogues need not be read:
+//! most queries are for the token's own row.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,10 +22,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::Cache;
 use crate::{
     ServiceError,
     keys::Digest,
-    store::{StoreError, secrets},
+    store::{StoreError, facts},
 };
 
 /// How long a verification waits for the database before it is refused.
@@ -30,8 +35,10 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const QUERIES_MAX: usize = 4;
 /// How long a connection that nobody uses is kept: something on the way may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_mins(1);
-/// How many have to wait for each query that is under way before there is another one.
-const ENOUGH: usize = 16;
+/// More than so many have to wait for each query that is under way before there is another one. With
+/// fewer the database has more to do than need be, with more it stands still while answers go out
+/// (`tools/bench.sh uncached`).
+const ENOUGH: usize = 2;
 /// A query that takes so long is not waited for.
 const SLOW: Duration = Duration::from_millis(50);
 /// Most texts in one query.
@@ -43,6 +50,7 @@ type Found = Result<Option<Facts>, ServiceError>;
 pub(crate) struct Loader {
     /// What says where the database is, and whether it is used any more.
     pool: PgPool,
+    cache: Arc<Cache>,
     state: Mutex<State>,
 }
 
@@ -68,6 +76,9 @@ impl State {
 struct Waiting {
     /// A text's, under every pepper.
     digests: Vec<Digest>,
+    /// Whether there was a lease when it asked: what is in memory has not changed in a way that was
+    /// answered before then.
+    has_lease: bool,
     found: oneshot::Sender<Found>,
 }
 
@@ -78,19 +89,20 @@ struct Place {
 }
 
 impl Loader {
-    pub(crate) fn new(pool: PgPool) -> Arc<Self> {
-        Arc::new(Self { pool, state: Mutex::default() })
+    pub(crate) fn new(pool: PgPool, cache: Arc<Cache>) -> Arc<Self> {
+        Arc::new(Self { pool, cache, state: Mutex::default() })
     }
 
-    /// The facts about the token that one of these digests belongs to, as the database has them now.
+    /// The facts about the token that one of these digests belongs to: as the database has them now or,
+    /// with a lease, as they are for everybody who has one.
     ///
     /// # Errors
     /// `Unavailable` when it does not answer in time.
-    pub(crate) async fn facts(self: &Arc<Self>, digests: Vec<Digest>) -> Found {
+    pub(crate) async fn facts(self: &Arc<Self>, digests: Vec<Digest>, has_lease: bool) -> Found {
         let (found, answer) = oneshot::channel();
         let place = {
             let mut state = self.state();
-            state.waiting.push(Waiting { digests, found });
+            state.waiting.push(Waiting { digests, has_lease, found });
             state.wants_another().then(|| {
                 state.queries += 1;
                 Place { loader: Arc::clone(self), is_held: true }
@@ -190,14 +202,14 @@ impl Place {
 
     async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
         if let Some(mut connection) = self.loader.idle()
-            && let Ok(found) = query(&mut connection, batch).await
+            && let Ok(found) = query(&mut connection, &self.loader.cache, batch).await
         {
             self.loader.rest(connection);
             return Ok(found);
         }
         // There is none, or it was cut off meanwhile, or there is another reason, which a new one will have.
         let mut connection = self.loader.connect().await?;
-        let found = query(&mut connection, batch).await?;
+        let found = query(&mut connection, &self.loader.cache, batch).await?;
         self.loader.rest(connection);
         Ok(found)
     }
@@ -205,10 +217,36 @@ impl Place {
 
 async fn query(
     connection: &mut PgConnection,
+    cache: &Cache,
     batch: &[Waiting],
 ) -> Result<Vec<Option<Facts>>, StoreError> {
-    let digests: Vec<&Digest> = batch.iter().flat_map(|waiting| &waiting.digests).collect();
-    let known = secrets::facts(connection, &digests).await?;
+    let mut digests: Vec<Vec<u8>> = batch
+        .iter()
+        .flat_map(|waiting| &waiting.digests)
+        .map(|digest| digest.bytes.to_vec())
+        .collect();
+    let mut known = HashMap::with_capacity(batch.len());
+    let generation = cache.generation();
+    let has_lease = batch.iter().all(|waiting| waiting.has_lease);
+    if has_lease {
+        let found = facts::bare(connection, &digests).await?;
+        digests.clear();
+        for (digest, bare) in found {
+            match cache.complete(generation, bare) {
+                Some(facts) => drop(known.insert(digest, facts)),
+                None => digests.push(digest),
+            }
+        }
+    }
+    if !digests.is_empty() {
+        let generation = cache.generation();
+        for (digest, (bare, mut surroundings)) in facts::whole(connection, &digests).await? {
+            if has_lease {
+                cache.keep(generation, bare.key.clone(), &mut surroundings);
+            }
+            known.insert(digest, bare.with(surroundings));
+        }
+    }
     let of = |waiting: &Waiting| {
         waiting.digests.iter().find_map(|digest| known.get(&digest.bytes[..]).cloned())
     };

@@ -50,7 +50,7 @@ impl Verification<'_> {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => Err(Decision::without_facts(otherwise)),
             Found::Vacant(vacancy) => {
-                if let Some(facts) = self.load(presented).await? {
+                if let Some(facts) = self.load(presented, true).await? {
                     Ok(vacancy.fill(facts).into())
                 } else {
                     vacancy.nothing(now);
@@ -69,7 +69,7 @@ impl Verification<'_> {
         otherwise: DecisionCode,
         now: Duration,
     ) -> Result<Result<Looked, Decision>, ServiceError> {
-        match self.load(presented).await {
+        match self.load(presented, false).await {
             Ok(Some(facts)) => Ok(Ok(Arc::new(Known::new(facts)).into())),
             Ok(None) => Ok(Err(Decision::without_facts(otherwise))),
             Err(error @ ServiceError::Unavailable(_)) => {
@@ -93,11 +93,11 @@ impl Verification<'_> {
         if !has_form && !self.inner.may_be_imported(presented) {
             return Ok(None);
         }
-        Ok(self.load(presented).await?.map(|facts| Arc::new(Known::new(facts))))
+        Ok(self.load(presented, false).await?.map(|facts| Arc::new(Known::new(facts))))
     }
 
-    async fn load(&self, presented: &str) -> Result<Option<Facts>, ServiceError> {
-        self.inner.loader.facts(self.inner.keys.digests(presented)).await
+    async fn load(&self, presented: &str, has_lease: bool) -> Result<Option<Facts>, ServiceError> {
+        self.inner.loader.facts(self.inner.keys.digests(presented), has_lease).await
     }
 }
 

@@ -63,8 +63,17 @@ impl Subject {
     pub(crate) fn concerns(&self, facts: &Facts) -> bool {
         match self {
             Self::Token(id) => facts.token_id == *id,
-            Self::User(id) | Self::Membership(id) => facts.user.id == *id,
-            Self::Workspace(Some(id)) => facts.workspace_id == *id,
+            _ => self.concerns_place(facts.workspace_id, facts.user.id),
+        }
+    }
+
+    /// Whether it may have changed what else but a token says of one that acts as this user in this
+    /// workspace.
+    pub(crate) fn concerns_place(&self, workspace: WorkspaceId, user: UserId) -> bool {
+        match self {
+            Self::Token(_) => false,
+            Self::User(id) | Self::Membership(id) => user == *id,
+            Self::Workspace(Some(id)) => workspace == *id,
             // Which audiences a scope counts for is not kept by id.
             Self::Workspace(None) | Self::Catalogue(_) | Self::Unknown => true,
         }

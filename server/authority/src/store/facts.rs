@@ -1,0 +1,348 @@
+//! What a verification reads, by digest: what a token says of itself, or that and what all the rest of the
+//! database says of it. Both are one statement, tombstones included.
+
+use std::{collections::HashMap, sync::Arc};
+
+use domain::{
+    access::{Permission, Permissions},
+    catalogue::{ScopeName, TESSERA_AUDIENCE},
+    decision::{Facts, SecretFacts, Verifies},
+    grants::{Grants, KnownScope},
+    ids::{SecretId, TokenId, UserId, WorkspaceId},
+    names::{AudienceSlug, Slug},
+    rate_limit::RateLimit,
+    roles::{InstanceRole, WorkspaceRole},
+    token::UserSummary,
+};
+use ipnet::IpNet;
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    StoreError,
+    secrets::{parse_all, rate_limit},
+};
+
+/// What a token and its secret say of themselves.
+#[derive(Debug)]
+pub(crate) struct Bare {
+    /// Which surroundings it has.
+    pub(crate) key: SurroundingsKey,
+    token_id: TokenId,
+    name: String,
+    enabled: bool,
+    deleted: bool,
+    not_before: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
+    secret: SecretFacts,
+    ip_allow: Vec<IpNet>,
+    rate_limit: Option<RateLimit>,
+}
+
+/// What the rest of the database says of a token: the same for all that have one key.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    workspace: Slug,
+    user: UserSummary,
+    user_active: bool,
+    pub(crate) audiences: Arc<[AudienceSlug]>,
+    pub(crate) scopes: Arc<[ScopeName]>,
+    pub(crate) granted: Arc<[ScopeName]>,
+    verifies: Verifies,
+}
+
+/// All that its surroundings depend on, of what a token says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SurroundingsKey {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) user: UserId,
+    audiences: Vec<Uuid>,
+    scopes: Vec<String>,
+}
+
+impl SurroundingsKey {
+    pub(crate) fn new(
+        workspace: WorkspaceId,
+        user: UserId,
+        mut audiences: Vec<Uuid>,
+        scopes: Vec<String>,
+    ) -> Self {
+        audiences.sort_unstable();
+        Self { workspace, user, audiences, scopes }
+    }
+}
+
+impl Bare {
+    /// Everything.
+    pub(crate) fn with(self, surroundings: Surroundings) -> Facts {
+        let Self { key, token_id, name, enabled, deleted, not_before, expires_at, .. } = self;
+        let Surroundings { workspace, user, user_active, audiences, scopes, granted, verifies } =
+            surroundings;
+        Facts {
+            token_id,
+            name,
+            workspace_id: key.workspace,
+            workspace,
+            user,
+            user_active,
+            audiences,
+            scopes,
+            granted,
+            enabled,
+            deleted,
+            not_before,
+            expires_at,
+            secret: self.secret,
+            ip_allow: self.ip_allow,
+            verifies,
+            rate_limit: self.rate_limit,
+        }
+    }
+}
+
+/// What a row says of its token alone; both queries have these columns.
+macro_rules! bare {
+    ($row:ident) => {{
+        let corrupt = |column| StoreError::corrupt(column, $row.id);
+        Bare {
+            key: SurroundingsKey::new(
+                WorkspaceId($row.workspace_id),
+                UserId($row.user_id),
+                $row.audience_ids,
+                $row.scopes,
+            ),
+            token_id: TokenId($row.id),
+            name: $row.name,
+            enabled: $row.enabled,
+            deleted: $row.deleted_at.is_some(),
+            not_before: $row.not_before,
+            expires_at: $row.expires_at,
+            secret: SecretFacts {
+                id: SecretId($row.secret_id),
+                current: $row.secret_current,
+                used: $row.secret_used,
+                reused: $row.secret_reused,
+                created_at: $row.secret_created_at,
+                expires_at: $row.secret_expires_at,
+            },
+            ip_allow: parse_all(&$row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
+            rate_limit: rate_limit($row.rate_limit, $row.rate_window_s)
+                .map_err(|()| corrupt("tokens.rate_limit"))?,
+        }
+    }};
+}
+
+/// The tokens that these digests belong to, by digest, without what the rest of the database says of them:
+/// two tables and an index.
+pub(crate) async fn bare(
+    connection: &mut PgConnection,
+    digests: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, Bare>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
+                  t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  s.created_at AS secret_created_at,
+                  s.id AS secret_id, s.current AS secret_current,
+                  s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
+                  ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!"
+             FROM token_secrets s
+             JOIN tokens t ON t.id = s.token_id
+            -- Not ANY($1): how long the list is would make the planner plan anew for every one, which takes
+            -- longer than the query.
+            WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
+        digests,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(row.digest, bare!(row));
+    }
+    Ok(found)
+}
+
+/// The same with everything.
+///
+/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
+/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
+/// token keeps what its user may grant at present.
+pub(crate) async fn whole(
+    connection: &mut PgConnection,
+    digests: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, (Bare, Surroundings)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
+                  t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  s.created_at AS secret_created_at,
+                  s.id AS secret_id, s.current AS secret_current,
+                  s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
+                  ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!",
+                  w.slug, u.email, u.name AS user_name,
+                  u.enabled AND (u.instance_role IN ('owner', 'admin') OR m.user_id IS NOT NULL) AS "user_active!",
+                  u.instance_role, m.role AS "role?", m.grants AS "grants?",
+                  CASE WHEN u.instance_role NOT IN ('owner', 'admin')
+                            AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
+                       THEN (SELECT jsonb_agg(jsonb_build_object('name', k.name, 'risk', k.risk, 'implies', k.implies_all))
+                               FROM token_audiences ta JOIN scopes k ON k.audience_id = ta.audience_id
+                              WHERE ta.token_id = t.id AND k.retired_at IS NULL)
+                  END AS "known?: Json<Vec<KnownScope>>",
+                  ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
+                         WHERE ta.token_id = t.id) AS "audiences!",
+                  ARRAY(SELECT unnest(c.name || c.implies_all)
+                          FROM token_audiences ta
+                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
+                                       AND c.retired_at IS NULL
+                         WHERE ta.token_id = t.id) AS "granted!",
+                  -- Only for tokens that hold a URI: what it may be a part of.
+                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
+                       ARRAY(SELECT c.name
+                               FROM token_audiences ta
+                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name LIKE '%://%'
+                                            AND c.retired_at IS NULL
+                              WHERE ta.token_id = t.id)
+                  END AS "patterns?",
+                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
+                       ARRAY(SELECT c.name
+                               FROM token_audiences ta
+                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
+                                            AND c.retired_at IS NOT NULL
+                              WHERE ta.token_id = t.id)
+                  END AS "retired?"
+             FROM token_secrets s
+             JOIN tokens t ON t.id = s.token_id
+             JOIN workspaces w ON w.id = t.workspace_id
+             JOIN users u ON u.id = t.user_id
+             LEFT JOIN memberships m ON m.workspace_id = t.workspace_id AND m.user_id = u.id
+            WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
+        digests,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let id = row.id;
+        let corrupt = |column| StoreError::corrupt(column, id);
+        let scopes: Vec<ScopeName> =
+            parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
+        let of_uris = [row.patterns, row.retired].map(Option::unwrap_or_default);
+        let granted =
+            granted(&scopes, &row.granted, &of_uris).ok_or_else(|| corrupt("scopes.name"))?;
+        let (instance_role, role) =
+            roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
+        let grants = row.grants.as_deref().map(|grants| parse_all(grants).ok_or(grants));
+        let grants: Option<Vec<_>> =
+            grants.transpose().map_err(|_| corrupt("memberships.grants"))?;
+        let rights = Grants::of(instance_role, role, grants.as_deref())
+            .rights(row.known.iter().flat_map(|known| &known.0));
+        let granted = rights.cut(granted);
+        let audiences = sorted(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
+        let verifies = verifies(instance_role, role, &audiences, &granted);
+        let surroundings = Surroundings {
+            workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
+            user: UserSummary { id: UserId(row.user_id), email: row.email, name: row.user_name },
+            user_active: row.user_active,
+            audiences: audiences.into(),
+            scopes: scopes.into(),
+            granted: granted.into(),
+            verifies,
+        };
+        found.insert(row.digest, (bare!(row), surroundings));
+    }
+    Ok(found)
+}
+
+/// What a user is; the column's name when one cannot be read.
+fn roles(
+    instance: &str,
+    workspace: Option<&str>,
+) -> Result<(InstanceRole, Option<WorkspaceRole>), &'static str> {
+    let instance = instance.parse().map_err(|_| "users.instance_role")?;
+    let workspace = workspace.map(str::parse).transpose().map_err(|_| "memberships.role")?;
+    Ok((instance, workspace))
+}
+
+/// Whose tokens a token with these scopes may be asked about, given the roles of its user.
+fn verifies(
+    instance: InstanceRole,
+    role: Option<WorkspaceRole>,
+    audiences: &[AudienceSlug],
+    granted: &[ScopeName],
+) -> Verifies {
+    // Managing one's own tokens has nothing to do with it.
+    let permissions =
+        Permissions::of_user(instance, role, false).and(Permissions::of_scopes(granted));
+    if !audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE)
+        || !permissions.allows(Permission::Verify)
+    {
+        Verifies::Nobody
+    } else if matches!(instance, InstanceRole::Owner | InstanceRole::Admin) {
+        Verifies::Instance
+    } else {
+        Verifies::Workspace
+    }
+}
+
+/// What these scopes grant: what the catalogues have of them with what they imply, and the parts of
+/// patterns. `None` when a name cannot be read.
+fn granted(
+    held: &[ScopeName],
+    exact: &[String],
+    [patterns, retired]: &[Vec<String>; 2],
+) -> Option<Vec<ScopeName>> {
+    let mut granted: Vec<ScopeName> = sorted(exact)?;
+    grant_parts(&mut granted, held, &parse_all(patterns)?, retired);
+    Some(granted)
+}
+
+/// Names, each once; `None` when one cannot be read.
+fn sorted<T: std::str::FromStr + Ord>(names: &[String]) -> Option<Vec<T>> {
+    let mut names: Vec<T> = parse_all(names)?;
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}
+
+/// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
+/// itself, but retired, is no part of anything.
+fn grant_parts(
+    granted: &mut Vec<ScopeName>,
+    held: &[ScopeName],
+    patterns: &[ScopeName],
+    retired: &[String],
+) {
+    for name in held.iter().filter(|name| name.is_uri()) {
+        if !granted.contains(name)
+            && !retired.iter().any(|retired| retired == name.as_ref())
+            && patterns.iter().any(|pattern| pattern.covers(name))
+        {
+            granted.push(name.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
+    let surroundings = Surroundings {
+        workspace: facts.workspace,
+        user: facts.user,
+        user_active: facts.user_active,
+        audiences: facts.audiences,
+        scopes: facts.scopes,
+        granted: facts.granted,
+        verifies: facts.verifies,
+    };
+    let bare = Bare {
+        key: SurroundingsKey::new(facts.workspace_id, surroundings.user.id, Vec::new(), Vec::new()),
+        token_id: facts.token_id,
+        name: facts.name,
+        enabled: facts.enabled,
+        deleted: facts.deleted,
+        not_before: facts.not_before,
+        expires_at: facts.expires_at,
+        secret: facts.secret,
+        ip_allow: facts.ip_allow,
+        rate_limit: facts.rate_limit,
+    };
+    (bare, surroundings)
+}
