@@ -3,7 +3,8 @@
 #
 #     tools/drill.sh short      part of `make test`: the debug server, less than a minute and a half
 #     tools/drill.sh long       `make drill-revocation`: the release server, a million verifications begun after a
-#                               revoke's answer, then the negative controls with the debug server
+#                               revoke's answer, then the negative controls with the debug server; as root, each
+#                               server in a network of its own, whose cable is unplugged now and then
 #     tools/drill.sh controls   the negative controls alone
 #
 # More arguments go to the drill: tools/drill.sh short --seed 7
@@ -20,6 +21,15 @@ drill() {
 # The tests have built both just before, with features of their own: DRILL_BUILT saves building them again.
 build() {
     [ -n "${DRILL_BUILT:-}" ] || cargo build --quiet --package server --package drill
+}
+
+# Prints the option where this machine's root may make networks.
+namespaces() {
+    local name=drill-try-$$
+    if [ "$(id -u)" -eq 0 ] && ip netns add "$name" 2>/dev/null; then
+        ip netns del "$name"
+        echo --namespaces
+    fi
 }
 
 # Each must find stale accepts, but the one that is deaf, which must find none.
@@ -43,7 +53,8 @@ short)
     ;;
 long)
     cargo build --release --quiet --package drill
-    drill target/release/drill --binary target/release/tessera --after-revoke 1000000 --seconds 300 --most-seconds 7200 "$@"
+    # shellcheck disable=SC2046 # no word where there is no option
+    drill target/release/drill --binary target/release/tessera $(namespaces) --after-revoke 1000000 --seconds 300 --most-seconds 7200 "$@"
     controls
     ;;
 controls)

@@ -18,6 +18,7 @@ usage: drill [OPTIONS]        beside a PostgreSQL that DATABASE_URL names (tools
   --living NUMBER         tokens that live at a time [300]
   --folder FOLDER         for the report of a failure [target/drill]
   --calm                  disturb nobody
+  --namespaces            each replica in a network of its own, unplugged now and then (root, iproute2)
   --once                  ask for each revoke once, never again and never twice at a time
   --without-notify        replicas are deaf to notifications: must be clean, too (debug build)
   --control               replicas take their lease as valid for ever: must find violations (debug build)
@@ -39,6 +40,7 @@ pub(crate) struct Arguments {
     pub(crate) folder: PathBuf,
     pub(crate) once: bool,
     pub(crate) calm: bool,
+    pub(crate) namespaces: bool,
     pub(crate) handicap: Handicap,
 }
 
@@ -69,6 +71,7 @@ impl Default for Arguments {
             folder: "target/drill".into(),
             once: false,
             calm: false,
+            namespaces: false,
             handicap: Handicap::None,
         }
     }
@@ -81,6 +84,7 @@ impl Arguments {
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--calm" => arguments.calm = true,
+                "--namespaces" => arguments.namespaces = true,
                 "--once" => arguments.once = true,
                 "--without-notify" => arguments.handicap = Handicap::Deaf,
                 "--control" => arguments.handicap = Handicap::EndlessLease,

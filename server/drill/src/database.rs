@@ -1,7 +1,7 @@
 //! PostgreSQL, as far as the drill itself needs it: statements without parameters over the Unix socket
 //! (protocol 3.0, the simple query; PostgreSQL's documentation, "Message Flow").
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -45,9 +45,9 @@ impl Database {
         format!("postgres://{}@localhost/{database}?host={}", self.user, self.folder)
     }
 
-    /// The URL of one of its databases, through a proxy on this port.
-    pub(crate) fn url_by(&self, port: u16, database: &str) -> String {
-        format!("postgres://{}@127.0.0.1:{port}/{database}?sslmode=disable", self.user)
+    /// The URL of one of its databases, through a proxy that listens there.
+    pub(crate) fn url_by(&self, proxy: SocketAddr, database: &str) -> String {
+        format!("postgres://{}@{proxy}/{database}?sslmode=disable", self.user)
     }
 
     /// Runs a statement; gives the first column of its rows.

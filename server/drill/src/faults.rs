@@ -8,7 +8,7 @@ use crate::{
     Outcome,
     proxy::Way,
     random::Random,
-    replica::Away,
+    replica::{Away, Replica},
     tally::millis,
     world::{World, nanoseconds},
 };
@@ -27,6 +27,8 @@ enum Fault {
     Stop,
     /// Its way to the database is cut.
     Cut,
+    /// The cable is unplugged: only where it has one.
+    Unplug,
     /// The way is frozen, in both directions or for the answers.
     Freeze,
     FreezeAnswers,
@@ -42,7 +44,7 @@ enum Fault {
     Kill,
 }
 
-const FAULTS: [(Fault, &str); 10] = [
+const FAULTS: [(Fault, &str); 11] = [
     (Fault::Stop, "stopped and continued"),
     (Fault::Cut, "database cut"),
     (Fault::Freeze, "database frozen"),
@@ -53,6 +55,8 @@ const FAULTS: [(Fault, &str); 10] = [
     (Fault::EndListeners, "listeners ended"),
     (Fault::EndBackends, "all connections ended"),
     (Fault::Kill, "killed and started"),
+    // The last: left out without namespaces.
+    (Fault::Unplug, "cable unplugged"),
 ];
 
 /// Disturbs one replica without an end.
@@ -73,7 +77,8 @@ pub(crate) async fn disturb_without_end(
             sleep((TROUBLE + CALM).saturating_sub(at)).await;
             continue;
         };
-        let Some((fault, name)) = random.pick(&FAULTS).copied() else { continue };
+        let faults = &FAULTS[..FAULTS.len() - usize::from(replica.namespace.is_none())];
+        let Some((fault, name)) = random.pick(faults).copied() else { continue };
         // Mostly short, sometimes longer than a lease.
         let (least, most) = if random.percent(35) { (1_500, 4_500) } else { (60, 1_000) };
         let time = random.millis(least, most).min(left);
@@ -97,9 +102,10 @@ async fn apply(
             sleep(time).await;
             replica.go_on()?;
         }
-        Fault::Cut => away(world, index, Way::Cut, time).await,
-        Fault::Freeze => away(world, index, Way::Frozen, time).await,
-        Fault::FreezeAnswers => away(world, index, Way::AnswersFrozen, time).await,
+        Fault::Cut => away(world, index, Some(Way::Cut), time).await?,
+        Fault::Unplug => away(world, index, None, time).await?,
+        Fault::Freeze => away(world, index, Some(Way::Frozen), time).await?,
+        Fault::FreezeAnswers => away(world, index, Some(Way::AnswersFrozen), time).await?,
         Fault::Delay => {
             replica.proxy.set(Way::Delayed(random.millis(5, 250)));
             sleep(time).await;
@@ -141,15 +147,16 @@ async fn apply(
     Ok(())
 }
 
-/// Keeps the database away for a time, and notes what the replica does meanwhile.
-async fn away(world: &World, index: usize, way: Way, time: Duration) {
+/// Keeps the database away for a time, by the proxy or, without a way, by the cable; and notes what the
+/// replica does meanwhile.
+async fn away(world: &World, index: usize, way: Option<Way>, time: Duration) -> Outcome<()> {
     let replica = &world.replicas[index];
-    replica.proxy.set(way);
+    set(replica, way, false).await?;
     replica.trouble.away.set(Some(Away { since: world.now(), ..Away::default() }));
     sleep(time).await;
     let away = replica.trouble.away.take();
     replica.trouble.back.set(Some(world.now()));
-    replica.proxy.set(Way::Open);
+    set(replica, way.map(|_| Way::Open), true).await?;
     if let Some(away) = away
         && time > LONG
     {
@@ -158,6 +165,16 @@ async fn away(world: &World, index: usize, way: Way, time: Duration) {
         tally.first_refusals.extend(away.first_refusal.map(after));
         tally.last_accepts.extend(away.last_accept.map(after));
     }
+    Ok(())
+}
+
+async fn set(replica: &Replica, way: Option<Way>, plugged: bool) -> Outcome<()> {
+    match (way, &replica.namespace) {
+        (Some(way), _) => replica.proxy.set(way),
+        (None, Some(namespace)) => namespace.plug(plugged).await?,
+        (None, None) => return Err("a replica without a cable".into()),
+    }
+    Ok(())
 }
 
 /// Has PostgreSQL end the replica's connections.

@@ -7,8 +7,8 @@
 //! To add a fault: a variant in `faults`. To add a way of revoking: one in `writer` or `people`, with the
 //! condition that it ends.
 //!
-//! Network namespaces are not used: a proxy that resets or holds back the bytes is what a process sees of a
-//! cut network, and needs no root.
+//! The proxies reset connections, and hold their bytes back; that needs no root. Where there is root, replicas
+//! have networks of their own (`namespace`), and cables that are unplugged.
 
 mod arguments;
 mod change;
@@ -17,6 +17,7 @@ mod faults;
 mod history;
 mod http;
 mod load;
+mod namespace;
 mod people;
 mod proxy;
 mod random;

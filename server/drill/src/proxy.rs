@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
@@ -34,7 +35,7 @@ pub(crate) enum Way {
 /// A proxy of one replica.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    port: u16,
+    address: SocketAddr,
     way: watch::Sender<Way>,
     backends: Rc<Backends>,
 }
@@ -47,18 +48,18 @@ struct Backends {
 }
 
 impl Proxy {
-    /// Listens on a free port, and passes on to the database's socket.
-    pub(crate) async fn start(socket: PathBuf) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+    /// Listens on a free port of this address, and passes on to the database's socket.
+    pub(crate) async fn start(ip: Ipv4Addr, socket: PathBuf) -> io::Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).await?;
+        let address = listener.local_addr()?;
         let (way, watched) = watch::channel(Way::Open);
         let backends = Rc::new(Backends::default());
         spawn_local(accept(listener, socket, watched, Rc::clone(&backends)));
-        Ok(Self { port, way, backends })
+        Ok(Self { address, way, backends })
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Changes the way.

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     fs::{self, File},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
-use crate::{Outcome, history::Moment, proxy::Proxy};
+use crate::{Outcome, history::Moment, namespace::Namespace, proxy::Proxy};
 
 /// How long a server may take to start on a machine that is busy.
 const START: Duration = Duration::from_mins(1);
@@ -32,6 +32,8 @@ pub(crate) struct Recipe {
 pub(crate) struct Replica {
     pub(crate) name: &'static str,
     pub(crate) proxy: Proxy,
+    /// Its network, when it has one of its own.
+    pub(crate) namespace: Option<Namespace>,
     recipe: Recipe,
     database_url: String,
     folder: PathBuf,
@@ -95,7 +97,8 @@ impl Drop for Process {
 impl Replica {
     /// A replica that does not run yet.
     pub(crate) fn new(
-        (name, proxy): (&'static str, Proxy),
+        name: &'static str,
+        (proxy, namespace): (Proxy, Option<Namespace>),
         recipe: Recipe,
         database_url: String,
         folder: &Path,
@@ -103,6 +106,7 @@ impl Replica {
         Self {
             name,
             proxy,
+            namespace,
             recipe,
             database_url,
             folder: folder.join(name),
@@ -121,9 +125,15 @@ impl Replica {
     pub(crate) async fn start(&self) -> Outcome<()> {
         fs::create_dir_all(&self.folder)?;
         let (stdout, log) = (self.folder.join("stdout"), self.folder.join("log"));
-        let mut command = command(&self.recipe.binary);
+        let own = self.namespace.as_ref();
+        let mut command = match own {
+            Some(namespace) => clean(namespace.command(&self.recipe.binary)),
+            None => command(&self.recipe.binary),
+        };
+        let address = own.map_or(Ipv4Addr::LOCALHOST, Namespace::replica);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--api-rate-limit", "0", "--log", "warn"])
+            .args(["serve", "--listen", &format!("{address}:0")])
+            .args(["--api-rate-limit", "0", "--log", "warn"])
             .arg("--data-dir")
             .arg(self.folder.join("data"))
             .arg("--keys-file")
@@ -206,7 +216,10 @@ impl Replica {
 
 /// The binary, in an environment that holds nothing of Tessera's.
 pub(crate) fn command(binary: &Path) -> Command {
-    let mut command = Command::new(binary);
+    clean(Command::new(binary))
+}
+
+fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TESSERA_") {
             command.env_remove(name);

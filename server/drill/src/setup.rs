@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     fs,
     io::Write as _,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -17,6 +18,7 @@ use crate::{
     database::Database,
     history::{Direction, Outcome as Ended},
     http,
+    namespace::Namespace,
     people::USERS,
     proxy::Proxy,
     random::Random,
@@ -64,10 +66,12 @@ pub(crate) async fn world(
     };
     administrator(&cli)?;
     let mut replicas = Vec::new();
-    for label in NAMES {
-        let proxy = Proxy::start(database.socket()).await?;
-        let url = database.url_by(proxy.port(), name);
-        let replica = Replica::new((label, proxy), recipe.clone(), url, folder);
+    for (label, number) in NAMES.into_iter().zip(0..) {
+        let namespace = arguments.namespaces.then(|| Namespace::new(number)).transpose()?;
+        let ip = namespace.as_ref().map_or(Ipv4Addr::LOCALHOST, Namespace::database);
+        let proxy = Proxy::start(ip, database.socket()).await?;
+        let url = database.url_by(proxy.address(), name);
+        let replica = Replica::new(label, (proxy, namespace), recipe.clone(), url, folder);
         replica.start().await?;
         replicas.push(replica);
     }
