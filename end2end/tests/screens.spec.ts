@@ -48,6 +48,15 @@ test("an open menu looks good", async ({ console, page }) => {
   });
 });
 
+test("the restrictions of a new token look good", async ({ console, page }) => {
+  await expectGoodLooks(console, "new-restrictions", async () => {
+    await console.open(`${console.tokensPath}/new`);
+    await page.getByText("Restrictions", { exact: true }).click();
+    await page.getByLabel("Allowed addresses").fill("10.0.0.0/8");
+    await page.getByLabel("Rate limit").fill("600/60s");
+  });
+});
+
 test("the windows look good as pages", async ({ console, page, tessera, workspace, guard }) => {
   await fillWithTokens(tessera, workspace);
   const tokens = await tessera.tokens(workspace);

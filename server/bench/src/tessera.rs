@@ -1,7 +1,7 @@
 //! Tessera, with a database of its own in a temporary folder.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::Write as _,
     path::PathBuf,
@@ -59,20 +59,24 @@ impl Tessera {
     /// A new instance with an administrator and the workspace `workspace-1`. What is measured is the
     /// server, not how many calls it allows.
     pub(crate) fn start(arguments: &[&str]) -> Outcome<Self> {
-        Self::start_under(&[], arguments)
+        Self::serve(on_core(SERVERS, binary()), arguments)
+    }
+
+    /// The same of another binary.
+    pub(crate) fn start_other(binary: &OsStr) -> Outcome<Self> {
+        Self::serve(on_core(SERVERS, binary), &[])
     }
 
     /// The same, run by another program such as valgrind.
-    pub(crate) fn start_under(runner: &[&str], arguments: &[&str]) -> Outcome<Self> {
+    pub(crate) fn start_under(runner: &[&str]) -> Outcome<Self> {
+        let (program, options) = runner.split_first().ok_or("no program to run it")?;
+        let mut command = on_core(SERVERS, program);
+        command.args(options).arg(binary());
+        Self::serve(command, &[])
+    }
+
+    fn serve(mut command: Command, arguments: &[&str]) -> Outcome<Self> {
         let data = Folder::new()?;
-        let mut command = match runner.split_first() {
-            None => on_core(SERVERS, binary()),
-            Some((runner, options)) => {
-                let mut command = on_core(SERVERS, runner);
-                command.args(options).arg(binary());
-                command
-            }
-        };
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--api-rate-limit", "0", "--data-dir"])
             .arg(&data.0)

@@ -32,7 +32,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     };
     let own = runner("tessera");
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    let tessera = Tessera::start_under(&own, &[])?;
+    let tessera = Tessera::start_under(&own)?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let tokens = fill(&tessera, "workspace-1", REQUESTS_OF)?;
     let requests = questions(&caller, tokens, Order::Once)?;

@@ -1,6 +1,6 @@
 //! Verification of tokens that the server has not seen, against pgbench's single-row select.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use super::verify::{check, questions};
 use crate::{
@@ -14,11 +14,14 @@ use crate::{
 };
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
-/// Far more than the server remembers, asked about one after the other: whenever one is asked about again,
-/// it was forgotten.
 const TOKENS: u32 = 200_000;
+/// So many are in use: far more than the server remembers, asked about one after the other. Whenever
+/// one is asked about again, it was forgotten.
+const IN_USE: u32 = 20_000;
+/// The server writes down every two seconds what was used.
+const SETTLED: Duration = Duration::from_secs(4);
 /// For the caller's own token, and a few more.
-const REMEMBERED: &str = "1000";
+const REMEMBERED: &str = "100";
 /// Rows of pgbench's table, as many as there are secrets.
 const TABLE: &str = "CREATE TABLE bench_digests (digest bytea PRIMARY KEY, token_id uuid NOT NULL);
      INSERT INTO bench_digests
@@ -41,12 +44,15 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tokens = fill(&tessera, "workspace-1", count)?;
     database.sql(&TABLE.replace("{count}", &count.to_string()))?;
     check(&tessera.url, &caller, &tokens[0])?;
-    let requests = questions(&caller, tokens, Order::Once)?;
+    let in_use = settings.count(IN_USE);
+    let few = tokens.iter().take(in_use as usize).cloned().collect();
+    let few = questions(&caller, few, Order::Once)?;
+    let all = questions(&caller, tokens, Order::Once)?;
     let select = SELECT.replace("{count}", &count.to_string());
 
     writeln!(
         out,
-        "POST /api/v1/verify of {count} tokens, of which {REMEMBERED} are remembered, one after the"
+        "POST /api/v1/verify among {count} tokens, of which {REMEMBERED} are remembered, one after the"
     )?;
     writeln!(out, "other, against `pgbench -M prepared` selecting one row of as many by digest")?;
     for (layout, core) in [
@@ -58,12 +64,16 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     ] {
         pin(tessera.pid, core)?;
         pin(database.pid, SERVERS)?;
-        writeln!(out)?;
-        writeln!(out, "  {layout}")?;
-        for connections in CONNECTIONS {
-            let side =
-                Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
-            line(settings, side, (&database, &select), connections, out)?;
+        // The use of each is written every two minutes at most: of few tokens that is next to nothing.
+        for (requests, in_use) in [(&few, in_use), (&all, count)] {
+            writeln!(out)?;
+            writeln!(out, "  {layout}; {in_use} tokens in use")?;
+            let side = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests };
+            for connections in CONNECTIONS {
+                line(settings, side, (&database, &select), connections, out)?;
+            }
+            // So that what is still to be written is no burden to the next.
+            std::thread::sleep(SETTLED);
         }
     }
     Ok(())
@@ -76,7 +86,8 @@ fn line(
     connections: usize,
     out: &mut impl Write,
 ) -> Outcome<()> {
-    side.measure(connections, 0.5, None)?;
+    // All of them are used once.
+    side.measure(connections, settings.seconds, None)?;
     database.pgbench(select, connections, 1.0)?;
     let rounds = settings.alternate(
         || side.measure(connections, settings.seconds, None),

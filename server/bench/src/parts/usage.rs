@@ -14,11 +14,14 @@ use crate::{
 };
 
 const TOKENS: u32 = 1_000;
-const MINUTES: f64 = 3.0;
-/// Arguments of `serve` that switch it off.
-const OFF: &str = "BENCH_USAGE_OFF";
+/// Twice what a token's uses are gathered for.
+const MINUTES: f64 = 4.0;
+/// After this the statistics have what was written.
+const SETTLED: Duration = Duration::from_secs(5);
+/// Names the binary of a server that notes no use: there is no option that switches it off.
+const OTHER: &str = "BENCH_WITHOUT_USE";
 
-/// Prints rows written per token and minute and, where it can be switched off, what that saves.
+/// Prints rows written per token and minute and, where there is something to compare with, what noting costs.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
@@ -28,24 +31,28 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     writeln!(out, "Use of tokens")?;
     writeln!(out)?;
 
-    if let Ok(arguments) = std::env::var(OFF) {
-        let arguments: Vec<&str> = arguments.split(' ').collect();
-        let off = Tessera::start(&arguments)?;
+    if let Some(binary) = std::env::var_os(OTHER) {
+        let off = Tessera::start_other(&binary)?;
         let caller = off.token("workspace-1", "tessera", "verify")?;
         let requests = questions(&caller, fill(&off, "workspace-1", TOKENS)?, Order::Random)?;
         let without = Side { url: &off.url, cpu: Cpu::Process(off.pid), requests: &requests };
         let rounds = settings.compare([side, without], 32, None)?;
         let throughput = ratio(&rounds, |on| on.per_second, |off| off.per_second);
-        writeln!(out, "  throughput at 32 connections, noted against not noted: {throughput}")?;
+        let cpu = ratio(&rounds, |on| on.cpu_us, |off| off.cpu_us);
+        writeln!(
+            out,
+            "  at 32 connections, noted against not noted: throughput {throughput}, CPU {cpu}"
+        )?;
     }
 
     let database = tessera.database()?;
     let minutes = if settings.quick { MINUTES / 9.0 } else { MINUTES };
     // At a constant rate, and not as fast as can be: the number of writes is what is looked at.
     let rate = (side.measure(8, 5.0, None)?.per_second / 2.0).min(f64::from(TOKENS));
+    std::thread::sleep(SETTLED);
     let before = written(&database)?;
     side.measure(8, minutes * 60.0, Some(rate))?;
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(SETTLED);
     let each = (written(&database)? - before) / f64::from(TOKENS) / minutes;
     writeln!(
         out,
