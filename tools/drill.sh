@@ -25,11 +25,13 @@ build() {
 
 # Prints the option where this machine's root may make networks.
 namespaces() {
-    local name=drill-try-$$
-    if [ "$(id -u)" -eq 0 ] && ip netns add "$name" 2>/dev/null; then
-        ip netns del "$name"
-        echo --namespaces
+    local name=drill$$
+    [ "$(id -u)" -eq 0 ] && ip netns add "$name" 2>/dev/null || return 0
+    if ip link add "$name" type veth peer name peer netns "$name" 2>/dev/null; then
+        ip link del "$name"
+        ! ip netns exec "$name" true 2>/dev/null || echo --namespaces
     fi
+    ip netns del "$name"
 }
 
 # Each must find stale accepts, but the one that is deaf, which must find none.

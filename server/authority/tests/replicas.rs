@@ -79,9 +79,12 @@ impl Server {
     }
 
     async fn decide(&self, text: &str) -> DecisionCode {
+        self.judge(text, &Demand::default()).await
+    }
+
+    async fn judge(&self, text: &str, demand: &Demand) -> DecisionCode {
         let ctx = self.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
-        let decided = self.authority.verification().decide(&ctx, text, &Demand::default()).await;
-        decided.unwrap().code
+        self.authority.verification().decide(&ctx, text, demand).await.unwrap().code
     }
 
     /// Whether the token is answered from memory.
@@ -234,6 +237,38 @@ async fn whatever_narrows_is_forgotten(pool: PgPool) {
     b.authority.catalogues().delete_audience(&b.operator(), &audience, None).await.unwrap_err();
     b.authority.tokens().expire(&b.operator(), minted.token.id, None).await.unwrap();
     assert_eq!(a.decide(rotated.secret.expose()).await, DecisionCode::Expired);
+}
+
+/// What a user may hold depends on how risky the catalogue says that it is.
+#[sqlx::test(migrations = false)]
+async fn scope_that_is_more_than_reading_now_is_taken_from_who_may_only_read(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let a = Server::start(&pool, &keys, Settings::default());
+    let b = Server::start(&pool, &keys, Settings::default());
+    let user = b.bot().await;
+    let (seen, unseen) = (b.token_of_bot().await, b.token_of_bot().await);
+    let reader = authority::MemberChange {
+        role: Some(domain::roles::WorkspaceRole::Viewer),
+        ..Default::default()
+    };
+    let workspaces = b.authority.workspaces();
+    workspaces
+        .change_member(&b.operator(), &slug("workspace-1"), user, reader, None)
+        .await
+        .unwrap();
+    a.remembers(seen.secret.expose()).await;
+    let scope: domain::catalogue::ScopeName = "rivers:read".parse().unwrap();
+    let read = Demand { scopes: vec![scope.clone()], ..Demand::default() };
+    assert_eq!(a.judge(seen.secret.expose(), &read).await, DecisionCode::Valid);
+    let risk = Some(domain::catalogue::Risk::Write);
+    let change = authority::ScopeChange { risk, ..Default::default() };
+    let audience = "default".parse().unwrap();
+    let catalogues = b.authority.catalogues();
+    catalogues.change_scope(&b.operator(), &audience, &scope, change, None).await.unwrap();
+    for minted in [&unseen, &seen] {
+        let code = a.judge(minted.secret.expose(), &read).await;
+        assert_eq!(code, DecisionCode::InsufficientScope);
+    }
 }
 
 /// What is in memory of a token's user counts only with a lease.

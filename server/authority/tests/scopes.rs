@@ -322,24 +322,28 @@ async fn scope_is_added_changed_and_deleted_by_version(pool: PgPool) {
     let write = scope("invoices:write");
     let words = ScopeChange {
         description: Some("Write them.".into()),
-        risk: Some(Risk::Write),
         position: Some(0),
         ..ScopeChange::default()
     };
     let (entry, version) =
         catalogues.change_scope(&ada, &billing, &write, words, Some(3)).await.unwrap();
-    assert_eq!((entry.position, entry.scope.risk, version), (0, Risk::Write, 4));
+    assert_eq!((entry.position, version), (0, 4));
     assert_eq!(entry.group_description.as_ref(), "Of customers.");
     assert_eq!(revisions(&world).await, before, "nobody has less");
+    let risk = ScopeChange { risk: Some(Risk::Admin), ..ScopeChange::default() };
+    let (entry, version) =
+        catalogues.change_scope(&ada, &billing, &write, risk, Some(4)).await.unwrap();
+    assert_eq!((entry.scope.risk, version), (Risk::Admin, 5));
+    assert_eq!(revisions(&world).await, before + 1, "whoever may only read has less");
     let nothing = ScopeChange::default();
     let (_, version) =
         catalogues.change_scope(&ada, &billing, &write, nothing, None).await.unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
     let narrower = ScopeChange { implies: Some(vec![]), ..ScopeChange::default() };
     assert_eq!(world.decide(minted.secret.expose(), &read).await, DecisionCode::Valid);
-    catalogues.change_scope(&ada, &billing, &write, narrower, Some(4)).await.unwrap();
+    catalogues.change_scope(&ada, &billing, &write, narrower, Some(5)).await.unwrap();
     assert_eq!(world.decide(minted.secret.expose(), &read).await, DecisionCode::InsufficientScope);
-    assert_eq!(revisions(&world).await, before + 1);
+    assert_eq!(revisions(&world).await, before + 2);
 
     let delete = async |name: &str| {
         let outcome = catalogues.delete_scope(&ada, &billing, &scope(name), None).await;

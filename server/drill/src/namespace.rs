@@ -65,9 +65,9 @@ impl Namespace {
 
     /// This end of one of its two networks, of four addresses each.
     fn network(&self, which: u8) -> Ipv4Addr {
-        // Private (RFC 1918), and different for drills that run at the same time.
-        let [drill, ..] = std::process::id().to_le_bytes();
-        Ipv4Addr::new(10, 213, drill, (self.number * 2 + which) * 4 + 1)
+        // Private (RFC 1918), and hardly ever the same as another drill's of the same time.
+        let [low, high, ..] = std::process::id().to_le_bytes();
+        Ipv4Addr::new(10, 0x80 | high, low, (self.number * 2 + which) * 4 + 1)
     }
 
     /// A cable with two ends: this one here, the other one in the namespace.

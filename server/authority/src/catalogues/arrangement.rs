@@ -201,13 +201,22 @@ impl Arrangement {
         Grants(self.0.iter().map(|stored| (&stored.scope.name, stored)).collect())
     }
 
-    /// Whether a scope of this audience grants otherwise in `after`.
+    /// Whether tokens may have something else by `after`: by what a scope of this audience gives, or by its
+    /// risk, which bounds what some members may hold.
     pub(crate) fn grants_otherwise(&self, after: &Self) -> bool {
-        let (before, after) = (self.grants(), after.grants());
+        let (gives, will_give) = (self.grants(), after.grants());
         self.0.iter().any(|stored| {
             let name = &stored.scope.name;
-            before.of(name) != after.of(name)
+            let risk = |arrangement: &Self| arrangement.get(name).map(|stored| stored.scope.risk);
+            gives.of(name) != will_give.of(name) || risk(self) != risk(after)
         })
+    }
+
+    /// Whether tokens may have more by what is new in `after`: it may be what a grant means, or the whole of
+    /// a URI. Of an audience that had no scopes, no token has any.
+    pub(crate) fn grows(&self, after: &Self) -> bool {
+        let is_new = |stored: &StoredScope| self.get(&stored.scope.name).is_none();
+        !self.0.is_empty() && after.0.iter().any(is_new)
     }
 
     /// Whether what a token holds stands or falls with this scope.

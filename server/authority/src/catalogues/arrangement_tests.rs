@@ -77,6 +77,31 @@ fn retired_scope_grants_nothing_and_passes_nothing_on() {
 }
 
 #[test]
+fn risk_and_what_is_new_change_what_tokens_have_and_words_do_not() {
+    let before = chain();
+    let with = |scope: StoredScope| {
+        let mut after = before.clone();
+        after.put(scope, None);
+        after
+    };
+    let mut riskier = stored("c", "A", &[]);
+    riskier.scope.risk = Risk::Write;
+    let after = with(riskier);
+    assert!(before.grants_otherwise(&after) && after.grants_otherwise(&before));
+    assert!(!before.grows(&after));
+    for new in [stored("x", "A", &["c"]), stored("table://**", "B", &[])] {
+        let after = with(new);
+        assert!(before.grows(&after) && !after.grows(&before));
+        assert!(!before.grants_otherwise(&after) && after.grants_otherwise(&before));
+    }
+    assert!(!Arrangement::of(Vec::new()).grows(&before));
+    let mut described = stored("c", "A", &[]);
+    described.scope.description = "The end.".parse().unwrap();
+    let after = with(described);
+    assert!(!before.grants_otherwise(&after) && !before.grows(&after));
+}
+
+#[test]
 fn parts_of_a_pattern_stand_and_fall_with_it() {
     let before = chain();
     let mut after = before.clone();

@@ -81,6 +81,9 @@ impl Open {
         if self.scopes.grants_otherwise(&after) {
             connection.narrows(Subject::Catalogue(id.0));
         } else {
+            if self.scopes.grows(&after) {
+                connection.widens(Subject::Catalogue(id.0));
+            }
             connection.already_so(Subject::Catalogue(id.0));
         }
         self.audience.version += 1;

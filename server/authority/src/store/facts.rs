@@ -62,7 +62,7 @@ pub(crate) struct SurroundingsKey {
 }
 
 impl SurroundingsKey {
-    pub(crate) fn new(
+    fn new(
         workspace: WorkspaceId,
         user: UserId,
         mut audiences: Vec<Uuid>,
@@ -162,7 +162,7 @@ pub(crate) async fn bare(
     Ok(found)
 }
 
-/// The same with everything.
+/// The same with everything, asked for in the same way.
 ///
 /// The user belongs to the workspace while it is enabled and is a member or manages the instance.
 /// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the

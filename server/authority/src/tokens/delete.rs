@@ -28,6 +28,21 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
+        let outcome = self.delete_now(ctx, id, expected).await;
+        if matches!(outcome, Err(ServiceError::NotFound(_))) {
+            // Whoever deleted it may still be waiting for other servers to hear of it.
+            self.inner.already_so(&[Subject::Token(id)]).await?;
+        }
+        outcome
+    }
+
+    /// The same, but that what is gone already is told without waiting.
+    pub(super) async fn delete_now(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;

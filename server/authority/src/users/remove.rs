@@ -25,7 +25,15 @@ impl Users<'_> {
         manages_one(ctx)?;
         let mut transaction = self.inner.begin().await?;
         workspaces::lock_instance(&mut transaction).await?;
-        let user = locked(&mut transaction, id).await?;
+        let user = match locked(&mut transaction, id).await {
+            // Whoever removed it may still be waiting for other servers to hear of it.
+            Err(ServiceError::NotFound(what)) => {
+                transaction.already_so(Subject::User(id));
+                transaction.commit().await?;
+                return Err(ServiceError::NotFound(what));
+            }
+            user => user?,
+        };
         if expected.is_some_and(|expected| expected != user.version) {
             return Err(ServiceError::PreconditionFailed);
         }

@@ -7,10 +7,10 @@
 //! - What is forgotten while it is being looked up does not come back: a load takes the generation
 //!   first, and what it found is kept only if nothing since then concerns it. Keeping and forgetting
 //!   are in one order, that of the lock of [`Log`].
+//! - So are surroundings, what the rest of the database says of tokens, forgotten and kept: with them, a token
+//!   that is not in memory needs its own row alone.
 //! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
 //!   number, never that of what was kept under the same key since.
-//! - So are surroundings, what the rest of the database says of tokens: with them, a token that is not in
-//!   memory needs its own row alone.
 //! - Memory is bounded: what was not asked for in a while makes room.
 //! - That a digest is unknown is kept for [`UNKNOWN_FOR`] at most, and for no longer than until the
 //!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
@@ -41,7 +41,7 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 const UNKNOWN_MAX: usize = 10_000;
 /// Most lists of one kind that are shared.
 const SHARED_MAX: usize = 1_000;
-/// Most surroundings.
+/// Most surroundings, and no more than tokens.
 const SURROUNDINGS_MAX: usize = 10_000;
 /// How many changes a load may run beside and still tell whether they concern it.
 const RECENT: usize = 256;
@@ -124,7 +124,7 @@ impl Cache {
         Self {
             known,
             forgotten: AtomicU64::new(0),
-            surroundings: sync::Cache::new(SURROUNDINGS_MAX),
+            surroundings: sync::Cache::new(capacity.min(SURROUNDINGS_MAX)),
             audiences: Shared::new(),
             scopes: Shared::new(),
             unknown: sync::Cache::new(UNKNOWN_MAX),
@@ -172,7 +172,7 @@ impl Cache {
     }
 
     /// The facts about a token whose row was read since this generation, if its surroundings are kept and
-    /// nothing since then concerns them: then they are what one statement would have read.
+    /// nothing since then concerns them: then neither lacks a change that was answered before.
     pub(crate) fn complete(&self, generation: u64, bare: Bare) -> Option<Facts> {
         let surroundings = self.surroundings.get(&bare.key)?;
         let facts = bare.with(surroundings);
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn surroundings_are_kept_until_something_concerns_it() {
+    fn surroundings_are_kept_until_something_concerns_them() {
         let cache = Cache::new(100);
         for (forgotten, concerned) in [
             (token(1), false),

@@ -220,30 +220,27 @@ async fn query(
     cache: &Cache,
     batch: &[Waiting],
 ) -> Result<Vec<Option<Facts>>, StoreError> {
-    let mut digests: Vec<Vec<u8>> = batch
-        .iter()
-        .flat_map(|waiting| &waiting.digests)
-        .map(|digest| digest.bytes.to_vec())
-        .collect();
+    let digests_of = |with_lease: bool| -> Vec<Vec<u8>> {
+        let some = batch.iter().filter(|waiting| waiting.has_lease == with_lease);
+        some.flat_map(|waiting| &waiting.digests).map(|digest| digest.bytes.to_vec()).collect()
+    };
     let mut known = HashMap::with_capacity(batch.len());
-    let generation = cache.generation();
-    let has_lease = batch.iter().all(|waiting| waiting.has_lease);
-    if has_lease {
-        let found = facts::bare(connection, &digests).await?;
-        digests.clear();
-        for (digest, bare) in found {
-            match cache.complete(generation, bare) {
-                Some(facts) => drop(known.insert(digest, facts)),
-                None => digests.push(digest),
+    let (few, mut rest) = (digests_of(true), digests_of(false));
+    if !few.is_empty() {
+        let generation = cache.generation();
+        for (digest, bare) in facts::bare(connection, &few).await? {
+            if let Some(facts) = cache.complete(generation, bare) {
+                known.insert(digest, facts);
+            } else {
+                rest.push(digest);
             }
         }
     }
-    if !digests.is_empty() {
+    if !rest.is_empty() {
         let generation = cache.generation();
-        for (digest, (bare, mut surroundings)) in facts::whole(connection, &digests).await? {
-            if has_lease {
-                cache.keep(generation, bare.key.clone(), &mut surroundings);
-            }
+        for (digest, (bare, mut surroundings)) in facts::whole(connection, &rest).await? {
+            // Kept without a lease, too: before there is one, what has changed meanwhile is forgotten.
+            cache.keep(generation, bare.key.clone(), &mut surroundings);
             known.insert(digest, bare.with(surroundings));
         }
     }

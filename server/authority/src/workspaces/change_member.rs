@@ -112,7 +112,13 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
-        let member = one(&mut transaction, &access, user).await?;
+        let found = store::list(&mut transaction, access.tenant(), Some(user)).await?;
+        let Some(member) = found.into_iter().next() else {
+            // Whoever removed it may still be waiting for other servers to hear of it.
+            transaction.already_so(Subject::Membership(user));
+            transaction.commit().await?;
+            return Err(ServiceError::NotFound("member"));
+        };
         if expected.is_some_and(|expected| expected != member.version) {
             return Err(ServiceError::PreconditionFailed);
         }

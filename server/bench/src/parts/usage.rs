@@ -16,8 +16,8 @@ use crate::{
 const TOKENS: u32 = 1_000;
 /// Twice what a token's uses are gathered for.
 const MINUTES: f64 = 4.0;
-/// After this the statistics have what was written.
-const SETTLED: Duration = Duration::from_secs(5);
+/// After this the statistics have what was written: a session that rests tells after ten seconds.
+const SETTLED: Duration = Duration::from_secs(12);
 /// Names the binary of a server that notes no use: there is no option that switches it off.
 const OTHER: &str = "BENCH_WITHOUT_USE";
 
