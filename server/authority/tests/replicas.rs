@@ -334,6 +334,44 @@ async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(p
     assert_eq!(a.decide(text).await, DecisionCode::Disabled);
 }
 
+/// That there is nothing of the kind any more is as good an answer as that it was removed.
+#[sqlx::test(migrations = false)]
+async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let workspace = slug("workspace-1");
+    let mut bot = None;
+    for what in ["token", "member", "user"] {
+        let mut a = Server::start(&pool, &keys, Settings::default());
+        let b = Server::start(&pool, &keys, Settings::default());
+        let (authority, ctx) = (&b.authority, b.operator());
+        let user = match bot {
+            None => *bot.insert(b.bot().await),
+            Some(user) => user,
+        };
+        if what == "user" {
+            // The round before has ended the membership.
+            b.admit_bot().await;
+        }
+        let minted = b.token_of_bot().await;
+        let (id, text) = (minted.token.id, minted.secret.expose());
+        a.remembers(text).await;
+        a.freeze().await;
+        let remove = async || match what {
+            "token" => authority.tokens().delete(&ctx, id, None).await.map(drop),
+            "member" => {
+                let workspaces = authority.workspaces();
+                workspaces.remove_member(&ctx, &workspace, user, None).await.map(drop)
+            }
+            _ => authority.users().remove(&ctx, user, None).await.map(drop),
+        };
+        let first = tokio::time::timeout(Duration::from_millis(200), remove()).await;
+        assert!(first.is_err(), "{what}: answered while a server may still accept the token");
+        let again = remove().await;
+        assert!(matches!(again, Err(authority::ServiceError::NotFound(_))), "{what}: {again:?}");
+        assert_ne!(a.decide(text).await, DecisionCode::Valid, "{what}");
+    }
+}
+
 /// One part of a change is so already, by one that nobody was answered about; the other part only widens.
 #[sqlx::test(migrations = false)]
 async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: PgPool) {
