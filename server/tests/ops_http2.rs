@@ -17,6 +17,9 @@ use support::{
 };
 
 const ENHANCE_YOUR_CALM: u32 = 11;
+/// `:status: 403`: its name by its number in the static table, its three digits in 17 bits (RFC 7541
+/// section 6.2.1 and appendix B).
+const FORBIDDEN: [u8; 5] = [0x48, 0x83, 0x68, 0x0C, 0xFF];
 
 /// What curl, as an example of a client, says about an answer: `<version> <status>`.
 fn curl(socket: Option<&Path>, arguments: &[&str]) -> String {
@@ -63,6 +66,31 @@ fn curl_speaks_either_version_on_either_listener() {
     let posts = |origin: &str| curl(None, &[prior, "--header", origin, "--data", "a=b", &sign_in]);
     assert_ne!(posts(&own), "2 403");
     assert_eq!(posts("origin: http://evil.example"), "2 403");
+}
+
+/// An answer in the middle of a request makes the rest of it a mistake for some clients: curl 7.88 then
+/// says that the stream broke, and never shows the answer.
+#[test]
+fn refusal_waits_for_the_end_of_what_it_refuses() {
+    let server = Server::start();
+    let evil = ("origin", "http://evil.example");
+    let cookie = ("cookie", "tessera=x");
+    for path in ["/sign-in", "/api/v1/self/password", "/api/v1/verify"] {
+        let mut connection = Connection::open(server.address());
+        let block = request("POST", path, &[evil, cookie, ("content-length", "3")]);
+        connection.send(&frame(kind::HEADERS, END_HEADERS, 1, &block));
+        connection.send(&frame(kind::DATA, 0, 1, b"a="));
+        // By the time of several answers to others, it would have been given.
+        for stream in [3, 5, 7, 9] {
+            let block = request("GET", "/healthz", &[]);
+            connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, stream, &block));
+            assert_eq!(connection.wait_for(kind::HEADERS).stream, stream, "{path}");
+        }
+        connection.send(&frame(kind::DATA, END_STREAM, 1, b"b"));
+        let answer = connection.wait_for(kind::HEADERS);
+        assert_eq!(answer.stream, 1, "{path}");
+        assert_eq!(answer.payload[..5], FORBIDDEN, "{path}");
+    }
 }
 
 #[test]

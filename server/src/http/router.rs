@@ -11,9 +11,12 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
+//! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | | ✓ | | |
-//! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
+//!
+//! What answers does so within `body::receive`: an answer before the request's end costs HTTP/1.1 its
+//! connection, and some clients of HTTP/2 never show it.
 //!
 //! `/auth/forward` gets no headers for browsers: gateways hand its refusals on under the names of
 //! other hosts, where Tessera's policies have no business. Session lookup is no layer at all:
@@ -36,8 +39,8 @@ use crate::{assets, console, metrics, surfaces};
 pub(crate) fn router(state: AppState) -> Router {
     let api = managing(&state).merge(asking(&state)).with_state(state.clone());
     let console = console::router(state.clone())
-        .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), origin::check_console))
+        .layer(from_fn(body::receive))
         .layer(log::layer());
     let browsers = console
         .merge(api)
@@ -62,9 +65,9 @@ fn managing(state: &AppState) -> Router<AppState> {
         .route("/api/", any(problem::not_found))
         .route("/api/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
+        .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }
@@ -75,8 +78,8 @@ fn asking(state: &AppState) -> Router<AppState> {
     routes
         .merge(health::router())
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
+        .layer(from_fn(body::receive))
 }
 
 #[cfg(test)]
