@@ -2,9 +2,10 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
     Connection as _, PgConnection,
-    postgres::{PgListener, PgPoolOptions},
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -22,6 +23,8 @@ use crate::{
 
 /// How long one exchange with the database may take: two fit into a lease.
 const PATIENCE: Duration = Duration::from_millis(900);
+/// How long one attempt to connect is waited for before there is another one beside it.
+const ANOTHER: Duration = Duration::from_millis(250);
 /// The pause after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
 /// A replica that was silent for so long is gone.
@@ -56,6 +59,7 @@ impl Authority {
     async fn follow(&self, own: &Own) {
         // A connection of its own: a pool that is exhausted must not cost the lease.
         let mut connection: Option<PgConnection> = None;
+        let mut was_away = false;
         let mut next = Instant::now();
         loop {
             let renewing = tokio::select! {
@@ -66,9 +70,7 @@ impl Authority {
             let step = async {
                 let connection = match &mut connection {
                     Some(connection) => connection,
-                    none => none.insert(
-                        PgConnection::connect_with(&self.inner.pool.connect_options()).await?,
-                    ),
+                    none => none.insert(reach(&self.inner.pool.connect_options()).await?),
                 };
                 if renewing {
                     self.inner.renew(connection, own).await
@@ -77,9 +79,16 @@ impl Authority {
                 }
             };
             match timeout(PATIENCE, step).await {
-                Ok(Ok(())) if renewing => next = began + RENEW_EVERY,
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    if renewing {
+                        next = began + RENEW_EVERY;
+                    }
+                    if std::mem::take(&mut was_away) {
+                        self.inner.loader.start_over();
+                    }
+                }
                 failed => {
+                    was_away = true;
                     // Half an exchange may still be under way on it.
                     connection = None;
                     next = Instant::now() + AGAIN;
@@ -112,6 +121,19 @@ impl Authority {
                 tracing::debug!(%error, "notifications are not heard; renewals read what is new");
             }
             sleep(AGAIN).await;
+        }
+    }
+}
+
+/// A connection: the first that there is of several attempts, or why one of them failed. What was sent
+/// into a network that was cut is sent again by the system a second later and then ever more seldom (RFC
+/// 6298 section 2); a new attempt gets through as soon as there is a way.
+async fn reach(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut attempts = FuturesUnordered::new();
+    loop {
+        attempts.push(PgConnection::connect_with(options));
+        if let Ok(Some(reached)) = timeout(ANOTHER, attempts.next()).await {
+            return reached;
         }
     }
 }
@@ -192,6 +214,36 @@ impl Inner {
             revocations: i64::try_from(latency.count).unwrap_or(i64::MAX),
             p50_us: latency.quantile(0.5).map(microseconds),
             p99_us: latency.quantile(0.99).map(microseconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use sqlx::postgres::PgSslMode;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn attempt_that_hears_nothing_is_not_waited_for_alone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(listener.local_addr().unwrap().port())
+            .username("nobody")
+            .ssl_mode(PgSslMode::Disable);
+        let listen = async {
+            let _silent = listener.accept().await.unwrap();
+            drop(listener.accept().await.unwrap());
+            pending().await
+        };
+        tokio::select! {
+            reached = reach(&options) => assert!(matches!(reached, Err(sqlx::Error::Io(_)))),
+            () = listen => {}
+            () = sleep(Duration::from_mins(1)) => panic!("there was no second attempt"),
         }
     }
 }

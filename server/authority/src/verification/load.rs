@@ -18,7 +18,7 @@ use std::{
 use domain::decision::Facts;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{Instant, timeout},
 };
 
@@ -52,6 +52,8 @@ pub(crate) struct Loader {
     pool: PgPool,
     cache: Arc<Cache>,
     state: Mutex<State>,
+    /// Changes when the database is there again.
+    back: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -90,7 +92,8 @@ struct Place {
 
 impl Loader {
     pub(crate) fn new(pool: PgPool, cache: Arc<Cache>) -> Arc<Self> {
-        Arc::new(Self { pool, cache, state: Mutex::default() })
+        let back = watch::Sender::new(());
+        Arc::new(Self { pool, cache, state: Mutex::default(), back })
     }
 
     /// The facts about the token that one of these digests belongs to: as the database has them now or,
@@ -117,6 +120,13 @@ impl Loader {
             // A database that is cut off without a word would hold the caller for minutes.
             _ => Err(sqlx::Error::PoolTimedOut.into()),
         }
+    }
+
+    /// Begins anew, on new connections, what waits for an answer: the database was away, and what was said on
+    /// those from before may have come to nobody.
+    pub(crate) fn start_over(&self) {
+        self.state().idle.clear();
+        self.back.send_replace(());
     }
 
     /// Closes the connections that rest; there will be no others.
@@ -155,7 +165,7 @@ impl Loader {
 impl Place {
     async fn work(mut self) {
         while let Some(batch) = self.next() {
-            match timeout(PATIENCE, self.ask(&batch)).await {
+            match timeout(PATIENCE, self.insist(&batch)).await {
                 Ok(Ok(found)) => batch.into_iter().zip(found).for_each(|(waiting, found)| {
                     // Who went away meanwhile is not told.
                     let _ = waiting.found.send(Ok(found));
@@ -198,6 +208,18 @@ impl Place {
         }
         state.began = Some(Instant::now());
         Some(state.waiting.drain(..some).collect())
+    }
+
+    /// Asks, and once more whenever the database is there again.
+    async fn insist(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
+        let mut back = self.loader.back.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                found = self.ask(batch) => return found,
+                Ok(()) = back.changed() => {}
+            }
+        }
     }
 
     async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
@@ -255,5 +277,35 @@ impl Drop for Place {
         if self.is_held {
             self.loader.state().queries -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_on_a_connection_that_says_nothing_is_asked_for_anew_when_the_database_is_back()
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = PgConnectOptions::new_without_pgpass()
+            .host("127.0.0.1")
+            .port(listener.local_addr().unwrap().port())
+            .username("nobody")
+            .ssl_mode(PgSslMode::Disable);
+        let pool = PgPoolOptions::new().connect_lazy_with(options);
+        let loader = Loader::new(pool, Arc::new(Cache::new(10)));
+        let asking = tokio::spawn({
+            let loader = Arc::clone(&loader);
+            async move { loader.facts(Vec::new(), false).await }
+        });
+        let _silent = listener.accept().await.unwrap();
+        loader.start_over();
+        let again = timeout(Duration::from_mins(1), listener.accept()).await;
+        assert!(again.is_ok(), "nobody connected again");
+        asking.abort();
     }
 }
