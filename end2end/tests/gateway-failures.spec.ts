@@ -169,14 +169,15 @@ withEach((kind, own) => {
     const gateway = await Gateway.start(tessera.url, "child@parent", kind);
     try {
       tessera.questions.length = 0;
-      const more = ["-H", "X-Forwarded-For: 10.1.2.3", "-H", "Cookie: a=b"];
-      for (let calls = 0; calls < 10; calls += 1) await curl(`${gateway.url}/api/run?scope=x`, "TOKEN", more);
+      const headers = ["-H", "X-Forwarded-For: 10.1.2.3", "-H", "Cookie: a=b"];
+      for (let calls = 0; calls < 10; calls += 1) await curl(`${gateway.url}/api/run?scope=x`, "TOKEN", headers);
       expect(tessera.questions).toHaveLength(10);
       expect(tessera.connections).toBeLessThanOrEqual(2);
       const [question] = tessera.questions;
       const { pathname, searchParams } = new URL(question.url!, tessera.url);
       expect(pathname).toBe("/auth/forward");
-      const asked = { workspace: "child@parent", audience: "default", scope: "rivers:run" };
+      const more = kind === "nginx" ? { rate_limited: "403" } : {};
+      const asked = { workspace: "child@parent", audience: "default", scope: "rivers:run", ...more };
       expect([...searchParams]).toEqual(Object.entries(asked));
       expect(question.headers.authorization).toBe("Bearer TOKEN");
       expect(question.headers["x-forwarded-for"]).toBe("127.0.0.1");

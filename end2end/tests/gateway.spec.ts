@@ -69,6 +69,19 @@ withEach((_, own) => {
     expect((await call(`${gateway.url}/api/rivers/7`, ["-H", `Token: ${token}`])).status).toBe(200);
   });
 
+  test("a token that was used too often is told when to come back", async ({ tessera, workspace, api, gateway }) => {
+    const token = await tessera.createToken(workspace, "rare", ["rivers:run"], ["--rate-limit", "2/1d"]);
+    expect((await curl(api, token)).status).toBe(200);
+    expect((await curl(api, token)).status).toBe(200);
+    const answer = await curl(api, token);
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(40_000);
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    expect(await gateway.callsLetThrough()).toBe(2);
+    const other = await tessera.createToken(workspace, "reader", ["rivers:read"]);
+    expect((await curl(api, other)).status, "what is forbidden for another reason").toBe(403);
+  });
+
   test("no token, no token of ours and a mistyped one are asked to authenticate", async ({
     tessera, workspace, api, gateway,
   }) => {

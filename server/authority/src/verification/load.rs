@@ -288,8 +288,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_on_a_connection_that_says_nothing_is_asked_for_anew_when_the_database_is_back()
-    {
+    async fn who_waits_is_asked_for_anew_when_the_database_is_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
