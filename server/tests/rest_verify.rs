@@ -11,6 +11,7 @@ mod support;
 
 use rest_support::{By, Instance, OTHER, WORKSPACE, draft, problem};
 use serde_json::{Value, json};
+use support::{server::ADMIN_EMAIL, wait::until};
 
 fn id(minted: &Value) -> &str {
     minted["token"]["id"].as_str().unwrap()
@@ -41,6 +42,35 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
         answer["scopes"].as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
     scopes.sort_unstable();
     assert_eq!(scopes, ["rivers:read", "rivers:write"]);
+}
+
+/// Tokens that have all but their id and their end in common are answered from one text.
+#[test]
+fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
+    let instance = Instance::start();
+    instance.sql(&format!(
+        r#"UPDATE users SET name = 'é\u0001 ","expires_at":"{{}} \' WHERE email = '{ADMIN_EMAIL}'"#
+    ));
+    let ends =
+        [json!("never"), json!("2099-01-02T03:04:05Z"), json!("2099-01-02T03:04:05.678901Z")];
+    for name in ["one", "another"] {
+        for end in &ends {
+            let body = json!({"name": name, "scopes": ["rivers:write"], "expires_at": end});
+            let minted = instance.minted(WORKSPACE, &body);
+            let question = json!({"token": secret(&minted), "scopes": ["rivers:read"]});
+            let ask = || instance.managing("POST", "/api/v1/verify").json(&question);
+            // A cookie is none of what is usual there, and nothing to that door.
+            let longer = ask().header("cookie", "a=b").send().expect(200);
+            assert!(longer.header("x-frame-options").is_some());
+            let from_memory = until("an answer from memory", || {
+                let answer = ask().send().expect(200);
+                answer.header("x-frame-options").is_none().then_some(answer)
+            });
+            assert_eq!(from_memory.text(), longer.text());
+            assert_eq!(from_memory.json()["token_id"], id(&minted));
+            assert_eq!(from_memory.json()["expires_at"], minted["token"]["expires_at"]);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The answer to "may this token do this?": pure checks in a fixed order.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -128,14 +131,10 @@ pub enum Verifies {
     Instance,
 }
 
-/// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
-/// it holds for every demand and every moment.
+/// What a token's workspace, its user and the catalogues say of it: the same for all tokens that have these
+/// and their scopes in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
-    /// The token.
-    pub token_id: TokenId,
-    /// The token's name.
-    pub name: String,
+pub struct Surroundings {
     /// Its workspace.
     pub workspace_id: WorkspaceId,
     /// Its workspace's slug.
@@ -151,6 +150,48 @@ pub struct Facts {
     /// Its scopes and all that they imply, as far as the catalogues of its audiences know them now:
     /// exact names and URI patterns.
     pub granted: Arc<[ScopeName]>,
+    /// Whose tokens it may be asked about.
+    pub verifies: Verifies,
+    /// What a door made of all this.
+    pub rendered: Rendered,
+}
+
+/// Bytes to answer with that were made of something once, kept beside it and no part of what it says.
+#[derive(Debug, Default)]
+pub struct Rendered(OnceLock<Box<[u8]>>);
+
+impl Rendered {
+    /// The bytes; `render` makes them when there are none.
+    pub fn get_or(&self, render: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.0.get_or_init(|| render().into())
+    }
+}
+
+impl Clone for Rendered {
+    /// Nothing: a copy may be about to be changed.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Rendered {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Rendered {}
+
+/// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
+/// it holds for every demand and every moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The token.
+    pub token_id: TokenId,
+    /// The token's name.
+    pub name: String,
+    /// What the rest of the database says of it.
+    pub surroundings: Arc<Surroundings>,
     /// The switch.
     pub enabled: bool,
     /// Whether the token was deleted.
@@ -163,8 +204,6 @@ pub struct Facts {
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
     pub ip_allow: Vec<IpNet>,
-    /// Whose tokens it may be asked about.
-    pub verifies: Verifies,
     /// How often it may be used; at any rate when there is none.
     pub rate_limit: Option<RateLimit>,
 }
@@ -172,27 +211,34 @@ pub struct Facts {
 impl Facts {
     /// The user's id.
     pub fn user_id(&self) -> UserId {
-        self.user.id
+        self.surroundings.user.id
     }
 
     /// Whether this scope is granted: an exact name itself, a URI or a pattern by one pattern that
     /// covers all of it.
     pub fn grants(&self, scope: &ScopeName) -> bool {
-        self.granted.iter().any(|granted| granted.covers(scope))
+        self.surroundings.granted.iter().any(|granted| granted.covers(scope))
     }
 
     /// Whether this audience and these scopes are among what was granted, each by its own name. No name
     /// that was granted is anything but what it is parsed from, so the texts need not be parsed. `false`
     /// says nothing: another name may cover a scope.
     pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
-        audience.is_none_or(|asked| self.audiences.iter().any(|known| known.as_ref() == asked))
-            && scopes.iter().all(|asked| self.granted.iter().any(|known| known.as_ref() == *asked))
+        audience.is_none_or(|asked| {
+            self.surroundings.audiences.iter().any(|known| known.as_ref() == asked)
+        }) && scopes
+            .iter()
+            .all(|asked| self.surroundings.granted.iter().any(|known| known.as_ref() == *asked))
     }
 
     /// Decides. The order is part of the API: the first check that fails names the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
         let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
-        if demand.workspace.as_ref().is_some_and(|workspace| *workspace != self.workspace) {
+        if demand
+            .workspace
+            .as_ref()
+            .is_some_and(|workspace| *workspace != self.surroundings.workspace)
+        {
             return DecisionCode::NotFound;
         }
         if self.deleted {
@@ -207,13 +253,17 @@ impl Facts {
         if self.not_before.is_some_and(|start| start > now) {
             return DecisionCode::NotYetValid;
         }
-        if !self.user_active {
+        if !self.surroundings.user_active {
             return DecisionCode::OwnerDisabled;
         }
         if !self.allows_address(demand.ip) {
             return DecisionCode::IpDenied;
         }
-        if demand.audience.as_ref().is_some_and(|audience| !self.audiences.contains(audience)) {
+        if demand
+            .audience
+            .as_ref()
+            .is_some_and(|audience| !self.surroundings.audiences.contains(audience))
+        {
             return DecisionCode::AudienceMismatch;
         }
         if demand.scopes.iter().any(|scope| !self.grants(scope)) {
@@ -277,6 +327,19 @@ mod tests {
         Facts {
             token_id: TokenId(Uuid::nil()),
             name: "ci".into(),
+            surroundings: surroundings().into(),
+            enabled: true,
+            deleted: false,
+            not_before: None,
+            expires_at: None,
+            secret: CURRENT,
+            ip_allow: vec![],
+            rate_limit: None,
+        }
+    }
+
+    fn surroundings() -> Surroundings {
+        Surroundings {
             workspace_id: WorkspaceId(Uuid::nil()),
             workspace: "workspace-1".parse().unwrap(),
             user: UserSummary { id: UserId(Uuid::nil()), email: "a@x".into(), name: "A".into() },
@@ -284,14 +347,8 @@ mod tests {
             audiences: ["default".parse().unwrap()].into(),
             scopes: ["rivers:write".parse().unwrap()].into(),
             granted: ["rivers:write".parse().unwrap(), "rivers:read".parse().unwrap()].into(),
-            enabled: true,
-            deleted: false,
-            not_before: None,
-            expires_at: None,
-            secret: CURRENT,
-            ip_allow: vec![],
             verifies: Verifies::Nobody,
-            rate_limit: None,
+            rendered: Rendered::default(),
         }
     }
 
@@ -334,7 +391,8 @@ mod tests {
     fn pattern_is_granted_only_when_all_of_it_is_held() {
         let granted = ["table://my.app.**", "level://*"];
         let granted = granted.map(|scope| scope.parse().unwrap()).into();
-        let facts = Facts { granted, ..facts() };
+        let surroundings = Surroundings { granted, ..surroundings() }.into();
+        let facts = Facts { surroundings, ..facts() };
         for (scope, expected) in [
             ("table://my.app.test", DecisionCode::Valid),
             ("table://my.app.*", DecisionCode::Valid),
@@ -373,7 +431,7 @@ mod tests {
             expires_at: past,
             enabled: false,
             not_before: future,
-            user_active: false,
+            surroundings: Surroundings { user_active: false, ..surroundings() }.into(),
             ip_allow: vec!["10.0.0.0/8".parse().unwrap()],
             ..facts()
         };
@@ -390,7 +448,7 @@ mod tests {
         codes.push(facts.decide(&demand, NOW));
         facts.not_before = None;
         codes.push(facts.decide(&demand, NOW));
-        facts.user_active = true;
+        facts.surroundings = surroundings().into();
         codes.push(facts.decide(&demand, NOW));
         demand.ip = Some("::ffff:10.1.2.3".parse().unwrap());
         codes.push(facts.decide(&demand, NOW));
@@ -443,11 +501,12 @@ mod tests {
             scopes in subsequence(NAMES.to_vec(), 0..3),
             audience in option::of(prop_oneof![Just("default"), Just("other"), Just("Default")]),
         ) {
-            let facts = Facts {
+            let surroundings = Surroundings {
                 granted: granted.iter().map(|name| name.parse().unwrap()).collect(),
                 audiences: audiences.iter().map(|slug| slug.parse().unwrap()).collect(),
-                ..facts()
+                ..surroundings()
             };
+            let facts = Facts { surroundings: surroundings.into(), ..facts() };
             if facts.has_by_name(audience, &scopes) {
                 let demand = Demand {
                     audience: audience.map(|slug| slug.parse().unwrap()),

@@ -35,8 +35,8 @@ impl Tenant {
     }
 
     /// A token's own workspace, for what every token may do with itself.
-    pub(crate) const fn of_own_token(facts: &Facts) -> Self {
-        Self(facts.workspace_id)
+    pub(crate) fn of_own_token(facts: &Facts) -> Self {
+        Self(facts.surroundings.workspace_id)
     }
 }
 
@@ -74,7 +74,7 @@ impl OpContext {
     pub(crate) fn user_id(&self) -> Option<UserId> {
         match &self.actor {
             Actor::User(visitor) => Some(visitor.user.id),
-            Actor::Token(facts) => Some(facts.user.id),
+            Actor::Token(facts) => Some(facts.surroundings.user.id),
             Actor::Anonymous | Actor::Operator => None,
         }
     }
@@ -150,9 +150,10 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
         Actor::User(_) => of_user,
         // A token reaches its own workspace only, and there what both its scopes and its user may.
         Actor::Token(facts) => {
-            let audience = facts.audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE);
-            if audience && facts.workspace_id == standing.workspace.id {
-                of_user.and(Permissions::of_scopes(&facts.granted[..]))
+            let audience =
+                facts.surroundings.audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE);
+            if audience && facts.surroundings.workspace_id == standing.workspace.id {
+                of_user.and(Permissions::of_scopes(&facts.surroundings.granted[..]))
             } else {
                 Permissions::NONE
             }
@@ -168,7 +169,7 @@ fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
         Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
             Grants::of(instance, standing.role, standing.grants.as_deref())
         }),
-        Actor::Token(facts) => Grants::exactly(&facts.granted[..]),
+        Actor::Token(facts) => Grants::exactly(&facts.surroundings.granted[..]),
     }
 }
 
@@ -246,7 +247,8 @@ pub(crate) async fn of_facts(
     facts: &Facts,
 ) -> Result<Option<Access>, ServiceError> {
     let standing =
-        workspaces::standing_by_token(connection, facts.token_id, Some(facts.user.id)).await?;
+        workspaces::standing_by_token(connection, facts.token_id, Some(facts.surroundings.user.id))
+            .await?;
     Ok(standing.map(|standing| Access {
         workspace: standing.workspace,
         role: standing.role,
@@ -273,7 +275,7 @@ fn admit(
     if permissions.is_empty() {
         // A token that holds nothing of this audience at all learns what it lacks, in its own
         // workspace, which it knows anyway.
-        let own = matches!(&ctx.actor, Actor::Token(facts) if facts.workspace_id == standing.workspace.id);
+        let own = matches!(&ctx.actor, Actor::Token(facts) if facts.surroundings.workspace_id == standing.workspace.id);
         return Err(if own { lacking(permission) } else { ServiceError::NotFound(what) });
     }
     if !permissions.allows(permission) {

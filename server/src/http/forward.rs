@@ -162,10 +162,10 @@ pub(crate) fn allowed(facts: &Facts) -> HeaderMap {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_TESSERA_CODE, HeaderValue::from_static(DecisionCode::Valid.as_str()));
     insert(headers, X_TESSERA_TOKEN_ID, &facts.token_id.to_string());
-    insert(headers, X_TESSERA_WORKSPACE, facts.workspace.as_ref());
-    insert(headers, X_TESSERA_USER, &visible(&facts.user.email));
-    insert(headers, X_TESSERA_USER_ID, &facts.user.id.to_string());
-    let scopes: Vec<&str> = facts.granted.iter().map(AsRef::as_ref).collect();
+    insert(headers, X_TESSERA_WORKSPACE, facts.surroundings.workspace.as_ref());
+    insert(headers, X_TESSERA_USER, &visible(&facts.surroundings.user.email));
+    insert(headers, X_TESSERA_USER_ID, &facts.surroundings.user.id.to_string());
+    let scopes: Vec<&str> = facts.surroundings.granted.iter().map(AsRef::as_ref).collect();
     let scopes = scopes.join(" ");
     if scopes.len() <= SCOPES_MAX {
         insert(headers, X_TESSERA_SCOPES, &scopes);

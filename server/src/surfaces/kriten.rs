@@ -304,7 +304,9 @@ async fn update(
 fn audiences(context: &OpContext) -> Vec<AudienceSlug> {
     let all = AUDIENCES.iter().filter_map(|slug| slug.parse::<AudienceSlug>().ok());
     match &context.actor {
-        Actor::Token(facts) => all.filter(|slug| facts.audiences.contains(slug)).collect(),
+        Actor::Token(facts) => {
+            all.filter(|slug| facts.surroundings.audiences.contains(slug)).collect()
+        }
         _ => all.collect(),
     }
 }
@@ -312,7 +314,7 @@ fn audiences(context: &OpContext) -> Vec<AudienceSlug> {
 fn user(context: &OpContext) -> Option<UserId> {
     match &context.actor {
         Actor::User(visitor) => Some(visitor.user.id),
-        Actor::Token(facts) => Some(facts.user.id),
+        Actor::Token(facts) => Some(facts.surroundings.user.id),
         Actor::Anonymous | Actor::Operator => None,
     }
 }

@@ -99,8 +99,10 @@ impl Caller {
     fn workspace(&self, wanted: Option<Uuid>) -> Result<Slug, ServiceError> {
         let facts = self.facts()?;
         match wanted {
-            Some(id) if id != facts.workspace_id.0 => Err(ServiceError::NotFound("workspace")),
-            _ => Ok(facts.workspace.clone()),
+            Some(id) if id != facts.surroundings.workspace_id.0 => {
+                Err(ServiceError::NotFound("workspace"))
+            }
+            _ => Ok(facts.surroundings.workspace.clone()),
         }
     }
 }
@@ -185,7 +187,8 @@ async fn list_api_tokens(
         page.items.clear();
         page.next = None;
     }
-    let infos = page.items.into_iter().map(|token| TokenInfo::of(token, facts.workspace_id));
+    let infos =
+        page.items.into_iter().map(|token| TokenInfo::of(token, facts.surroundings.workspace_id));
     Ok(Json(TokenListBody::new(infos.collect(), page.next)))
 }
 
@@ -242,7 +245,7 @@ async fn limit_status(
     ApiPath((customer, limit)): ApiPath<(String, String)>,
 ) -> Result<Json<LimitBody>, ApiError> {
     let facts = caller.facts()?;
-    if customer != facts.workspace.as_ref() || limit != shapes::EXPIRATION {
+    if customer != facts.surroundings.workspace.as_ref() || limit != shapes::EXPIRATION {
         return Err(ServiceError::NotFound("limit").into());
     }
     Ok(Json(LimitBody::reached_never()))

@@ -43,7 +43,7 @@ pub(crate) async fn record(
         Actor::Token(facts) => (
             "token",
             Some(facts.token_id.0),
-            format!("{} (token of {})", facts.name, facts.user.name),
+            format!("{} (token of {})", facts.name, facts.surroundings.user.name),
         ),
     };
     let chain = change.workspace.map_or(INSTANCE, |workspace| workspace.0);

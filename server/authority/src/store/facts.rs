@@ -6,10 +6,10 @@ use std::{collections::HashMap, sync::Arc};
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
-    decision::{Facts, SecretFacts, Verifies},
+    decision::{Facts, Rendered, SecretFacts, Surroundings, Verifies},
     grants::{Grants, KnownScope},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
-    names::{AudienceSlug, Slug},
+    names::AudienceSlug,
     rate_limit::RateLimit,
     roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
@@ -40,18 +40,6 @@ pub(crate) struct Bare {
     rate_limit: Option<RateLimit>,
 }
 
-/// What the rest of the database says of a token: the same for all that have one key.
-#[derive(Clone, Debug)]
-pub(crate) struct Surroundings {
-    workspace: Slug,
-    user: UserSummary,
-    user_active: bool,
-    pub(crate) audiences: Arc<[AudienceSlug]>,
-    pub(crate) scopes: Arc<[ScopeName]>,
-    pub(crate) granted: Arc<[ScopeName]>,
-    verifies: Verifies,
-}
-
 /// All that its surroundings depend on, of what a token says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SurroundingsKey {
@@ -75,27 +63,17 @@ impl SurroundingsKey {
 
 impl Bare {
     /// Everything.
-    pub(crate) fn with(self, surroundings: Surroundings) -> Facts {
-        let Self { key, token_id, name, enabled, deleted, not_before, expires_at, .. } = self;
-        let Surroundings { workspace, user, user_active, audiences, scopes, granted, verifies } =
-            surroundings;
+    pub(crate) fn with(self, surroundings: Arc<Surroundings>) -> Facts {
         Facts {
-            token_id,
-            name,
-            workspace_id: key.workspace,
-            workspace,
-            user,
-            user_active,
-            audiences,
-            scopes,
-            granted,
-            enabled,
-            deleted,
-            not_before,
-            expires_at,
+            token_id: self.token_id,
+            name: self.name,
+            surroundings,
+            enabled: self.enabled,
+            deleted: self.deleted,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
             secret: self.secret,
             ip_allow: self.ip_allow,
-            verifies,
             rate_limit: self.rate_limit,
         }
     }
@@ -239,6 +217,7 @@ pub(crate) async fn whole(
         let audiences = sorted(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
         let verifies = verifies(instance_role, role, &audiences, &granted);
         let surroundings = Surroundings {
+            workspace_id: WorkspaceId(row.workspace_id),
             workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
             user: UserSummary { id: UserId(row.user_id), email: row.email, name: row.user_name },
             user_active: row.user_active,
@@ -246,6 +225,7 @@ pub(crate) async fn whole(
             scopes: scopes.into(),
             granted: granted.into(),
             verifies,
+            rendered: Rendered::default(),
         };
         found.insert(row.digest, (bare!(row), surroundings));
     }
@@ -323,17 +303,10 @@ fn grant_parts(
 
 #[cfg(test)]
 pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
-    let surroundings = Surroundings {
-        workspace: facts.workspace,
-        user: facts.user,
-        user_active: facts.user_active,
-        audiences: facts.audiences,
-        scopes: facts.scopes,
-        granted: facts.granted,
-        verifies: facts.verifies,
-    };
+    let surroundings = Surroundings::clone(&facts.surroundings);
+    let (workspace, user) = (surroundings.workspace_id, surroundings.user.id);
     let bare = Bare {
-        key: SurroundingsKey::new(facts.workspace_id, surroundings.user.id, Vec::new(), Vec::new()),
+        key: SurroundingsKey::new(workspace, user, Vec::new(), Vec::new()),
         token_id: facts.token_id,
         name: facts.name,
         enabled: facts.enabled,

@@ -143,11 +143,11 @@ impl TokenDraft {
     /// A token that may do what this one may do at present: for its audiences, with its scopes as far
     /// as they are granted now.
     pub fn like(facts: &Facts) -> Self {
-        let all = facts.scopes.iter().all(|scope| facts.grants(scope));
+        let all = facts.surroundings.scopes.iter().all(|scope| facts.grants(scope));
         // What is left of a scope may be what it implied.
-        let scopes = if all { &facts.scopes } else { &facts.granted };
+        let scopes = if all { &facts.surroundings.scopes } else { &facts.surroundings.granted };
         Self {
-            audiences: facts.audiences.iter().map(ToString::to_string).collect(),
+            audiences: facts.surroundings.audiences.iter().map(ToString::to_string).collect(),
             scopes: scopes.iter().map(ToString::to_string).collect(),
             ..Self::default()
         }

@@ -26,7 +26,10 @@ use crate::{
 /// What a token that asks may hand on; `None` for callers who are no token.
 pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     match &ctx.actor {
-        Actor::Token(facts) => Some(Held { audiences: &facts.audiences, scopes: &facts.granted }),
+        Actor::Token(facts) => Some(Held {
+            audiences: &facts.surroundings.audiences,
+            scopes: &facts.surroundings.granted,
+        }),
         _ => None,
     }
 }

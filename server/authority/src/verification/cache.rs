@@ -25,12 +25,17 @@ use std::{
     time::Duration,
 };
 
-use domain::{catalogue::ScopeName, decision::Facts, ids::TokenId, names::AudienceSlug};
+use domain::{
+    catalogue::ScopeName,
+    decision::{Facts, Surroundings},
+    ids::TokenId,
+    names::AudienceSlug,
+};
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
 
 use super::{known::Known, subject::Subject};
-use crate::store::facts::{Bare, Surroundings, SurroundingsKey};
+use crate::store::facts::{Bare, SurroundingsKey};
 
 /// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
 pub(crate) type Key = [u8; 32];
@@ -54,7 +59,7 @@ pub(crate) struct Cache {
     known: Kept,
     /// How often something was forgotten. Counted when it is gone.
     forgotten: AtomicU64,
-    surroundings: sync::Cache<SurroundingsKey, Surroundings>,
+    surroundings: sync::Cache<SurroundingsKey, Arc<Surroundings>>,
     audiences: Shared<AudienceSlug>,
     scopes: Shared<ScopeName>,
     unknown: sync::Cache<Key, Duration>,
@@ -180,19 +185,23 @@ impl Cache {
     }
 
     /// Keeps surroundings that were read since this generation, unless they may have changed meanwhile.
+    /// Gives them in any case, with what they have in common with others.
     pub(crate) fn keep(
         &self,
         generation: u64,
         key: SurroundingsKey,
-        surroundings: &mut Surroundings,
-    ) {
+        mut surroundings: Surroundings,
+    ) -> Arc<Surroundings> {
         self.audiences.share(&mut surroundings.audiences);
         self.scopes.share(&mut surroundings.scopes);
         self.scopes.share(&mut surroundings.granted);
+        let surroundings = Arc::new(surroundings);
         let log = self.log();
         if log.has_left(generation, |subject| subject.concerns_place(key.workspace, key.user)) {
-            self.surroundings.insert(key, surroundings.clone());
+            self.surroundings.insert(key, Arc::clone(&surroundings));
         }
+        drop(log);
+        surroundings
     }
 
     fn is_unknown(&self, key: &Key, now: Duration) -> bool {
@@ -440,8 +449,8 @@ mod tests {
     }
 
     fn keep_surroundings(cache: &Cache, generation: u64) {
-        let (bare, mut surroundings) = apart(facts(1, 7));
-        cache.keep(generation, bare.key, &mut surroundings);
+        let (bare, surroundings) = apart(facts(1, 7));
+        cache.keep(generation, bare.key, surroundings);
     }
 
     fn complete(cache: &Cache, generation: u64, token: u128) -> Option<Facts> {
@@ -541,7 +550,7 @@ mod tests {
                     }
                     Found::Nothing => unreachable!(),
                 };
-                u64::try_from(known.user.id.0.as_u128()).unwrap()
+                u64::try_from(known.surroundings.user.id.0.as_u128()).unwrap()
             })
         };
         thread::scope(|scope| {

@@ -87,7 +87,7 @@ impl Verification<'_> {
             record_reuse(&mut transaction, ctx, &access, facts, demand).await?;
             transaction.commit().await?;
             tracing::warn!(
-                token = %facts.token_id, workspace = %facts.workspace, request_id = ctx.request_id,
+                token = %facts.token_id, workspace = %facts.surroundings.workspace, request_id = ctx.request_id,
                 "a replaced secret was presented after its end",
             );
         }

@@ -13,13 +13,12 @@ use domain::decision::Facts;
 
 use crate::usage::Noted;
 
-/// Facts, what a door made of them to answer with, and the uses since the last flush. In one piece:
-/// what a verification needs is read from few places of memory.
+/// Facts, what a door made of them, and the uses since the last flush. In one piece: what a verification
+/// needs is read from few places of memory.
 pub struct Known {
     facts: Facts,
     serial: u64,
     noted: Noted,
-    answer: OnceLock<Box<[u8]>>,
     rendered: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
@@ -30,17 +29,11 @@ impl Known {
             facts,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             noted: Noted::default(),
-            answer: OnceLock::new(),
             rendered: OnceLock::new(),
         }
     }
 
-    /// The bytes with which a door answers that the token is valid; it is asked for them once.
-    pub fn answer(&self, render: impl FnOnce(&Facts) -> Vec<u8>) -> &[u8] {
-        self.answer.get_or_init(|| render(&self.facts).into())
-    }
-
-    /// What `render` makes of the facts, for a door that answers otherwise; it is asked once. `None` for
+    /// What `render` makes of the facts; it is asked once. `None` for
     /// another type than the first one's.
     pub fn rendered<T: Any + Send + Sync>(&self, render: impl FnOnce(&Facts) -> T) -> Option<&T> {
         self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
@@ -78,15 +71,13 @@ pub(crate) fn of(token: u128) -> std::sync::Arc<Known> {
 #[cfg(test)]
 pub(crate) fn facts(token: u128, user: u128) -> Facts {
     use domain::{
-        decision::{SecretFacts, Verifies},
+        decision::{Rendered, SecretFacts, Surroundings, Verifies},
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };
     use uuid::Uuid;
 
-    Facts {
-        token_id: TokenId(Uuid::from_u128(token)),
-        name: String::new(),
+    let surroundings = Surroundings {
         workspace_id: WorkspaceId(Uuid::from_u128(3)),
         workspace: "workspace-1".parse().unwrap(),
         user: UserSummary {
@@ -98,6 +89,13 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
         audiences: [].into(),
         scopes: [].into(),
         granted: [].into(),
+        verifies: Verifies::Nobody,
+        rendered: Rendered::default(),
+    };
+    Facts {
+        token_id: TokenId(Uuid::from_u128(token)),
+        name: String::new(),
+        surroundings: surroundings.into(),
         enabled: true,
         deleted: false,
         not_before: None,
@@ -111,7 +109,6 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
             expires_at: None,
         },
         ip_allow: Vec::new(),
-        verifies: Verifies::Nobody,
         rate_limit: None,
     }
 }

@@ -260,9 +260,9 @@ async fn query(
     }
     if !rest.is_empty() {
         let generation = cache.generation();
-        for (digest, (bare, mut surroundings)) in facts::whole(connection, &rest).await? {
+        for (digest, (bare, surroundings)) in facts::whole(connection, &rest).await? {
             // Kept without a lease, too: before there is one, what has changed meanwhile is forgotten.
-            cache.keep(generation, bare.key.clone(), &mut surroundings);
+            let surroundings = cache.keep(generation, bare.key.clone(), surroundings);
             known.insert(digest, bare.with(surroundings));
         }
     }

@@ -67,7 +67,7 @@ impl Verification<'_> {
     /// is there now. `false` when it was there before, or there is no lease: then something else is the
     /// matter.
     pub async fn learn(&self, caller: &Recalled, presented: &str) -> bool {
-        caller.known.verifies != Verifies::Nobody
+        caller.known.surroundings.verifies != Verifies::Nobody
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()
             && matches!(self.look_up(presented).await, Ok(Ok(_)))
@@ -173,9 +173,9 @@ impl Asked for Demand {
 }
 
 fn may_ask(caller: &Facts, about: &Facts) -> bool {
-    match caller.verifies {
+    match caller.surroundings.verifies {
         Verifies::Nobody => false,
-        Verifies::Workspace => caller.workspace_id == about.workspace_id,
+        Verifies::Workspace => caller.surroundings.workspace_id == about.surroundings.workspace_id,
         Verifies::Instance => true,
     }
 }

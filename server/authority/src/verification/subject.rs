@@ -63,7 +63,7 @@ impl Subject {
     pub(crate) fn concerns(&self, facts: &Facts) -> bool {
         match self {
             Self::Token(id) => facts.token_id == *id,
-            _ => self.concerns_place(facts.workspace_id, facts.user.id),
+            _ => self.concerns_place(facts.surroundings.workspace_id, facts.surroundings.user.id),
         }
     }
 

@@ -51,12 +51,17 @@ impl Verification<'_> {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Operator => Ok(()),
             // What an authorisation would find is among the facts: no query for what is asked all the time.
-            Actor::Token(facts) if facts.verifies != Verifies::Nobody => Ok(()),
+            Actor::Token(facts) if facts.surroundings.verifies != Verifies::Nobody => Ok(()),
             Actor::Token(facts) => {
                 let mut connection = self.inner.connection().await?;
-                access::authorise(&mut connection, ctx, &facts.workspace, Permission::Verify)
-                    .await
-                    .map(drop)
+                access::authorise(
+                    &mut connection,
+                    ctx,
+                    &facts.surroundings.workspace,
+                    Permission::Verify,
+                )
+                .await
+                .map(drop)
             }
             Actor::User(_) => {
                 let mut connection = self.inner.connection().await?;
@@ -80,14 +85,14 @@ impl Verification<'_> {
         facts: &Facts,
     ) -> Result<bool, ServiceError> {
         if let Actor::Token(own) = &ctx.actor {
-            if own.workspace_id == facts.workspace_id {
+            if own.surroundings.workspace_id == facts.surroundings.workspace_id {
                 return Ok(true);
             }
             // A gateway before an API of many workspaces: a token of an administrator of the
             // instance verifies for all of them.
-            return Ok(own.verifies == Verifies::Instance);
+            return Ok(own.surroundings.verifies == Verifies::Instance);
         }
-        self.allows(ctx, &facts.workspace, Permission::Verify).await
+        self.allows(ctx, &facts.surroundings.workspace, Permission::Verify).await
     }
 
     async fn allows(

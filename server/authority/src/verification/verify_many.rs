@@ -42,7 +42,7 @@ impl Verification<'_> {
             };
             // What decides whether the caller may ask is the same for all tokens of a workspace.
             let facts = &looked.known;
-            let allowed = match allowed.entry(facts.workspace_id) {
+            let allowed = match allowed.entry(facts.surroundings.workspace_id) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(place) => *place.insert(self.may_verify_token(ctx, facts).await?),
             };

@@ -23,7 +23,7 @@ impl Workspaces<'_> {
         match &ctx.actor {
             Actor::Anonymous => return Err(ServiceError::Unauthenticated),
             Actor::Operator => return Err(ServiceError::NotFound("workspace")),
-            Actor::Token(facts) => return Ok(facts.workspace.clone()),
+            Actor::Token(facts) => return Ok(facts.surroundings.workspace.clone()),
             Actor::User(_) => {}
         }
         let mut connection = self.inner.connection().await?;

@@ -153,18 +153,18 @@ pub(super) async fn introspect(
 impl IntrospectionBody {
     fn active(facts: &Facts, public_url: &str) -> Self {
         let ends = [facts.expires_at, facts.secret.expires_at];
-        let scopes: Vec<&str> = facts.granted.iter().map(AsRef::as_ref).collect();
+        let scopes: Vec<&str> = facts.surroundings.granted.iter().map(AsRef::as_ref).collect();
         Self::Active(Box::new(ActiveBody {
             active: true,
             scope: scopes.join(" "),
             client_id: facts.token_id.0,
-            username: facts.user.email.clone(),
+            username: facts.surroundings.user.email.clone(),
             token_type: "Bearer",
             exp: ends.into_iter().flatten().min().map(OffsetDateTime::unix_timestamp),
             iat: facts.secret.created_at.unix_timestamp(),
             nbf: facts.not_before.map(OffsetDateTime::unix_timestamp),
-            sub: facts.user.id.0,
-            aud: facts.audiences.iter().map(ToString::to_string).collect(),
+            sub: facts.surroundings.user.id.0,
+            aud: facts.surroundings.audiences.iter().map(ToString::to_string).collect(),
             iss: public_url.trim_end_matches('/').to_owned(),
             jti: facts.token_id.0,
         }))

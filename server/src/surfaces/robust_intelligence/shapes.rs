@@ -250,7 +250,7 @@ impl InfoBody {
     pub(super) fn to(facts: &Facts) -> Self {
         Self {
             cluster_info_version: concat!("Tessera ", env!("CARGO_PKG_VERSION")).to_owned(),
-            customer_name: facts.workspace.to_string(),
+            customer_name: facts.surroundings.workspace.to_string(),
             expiration_time: NEVER,
             grace_period_end_time: NEVER,
         }
