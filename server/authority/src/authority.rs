@@ -119,10 +119,10 @@ impl Authority {
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
         let cache = Arc::new(Cache::new(settings.cached_tokens));
-        let loader = Loader::new(pool.clone(), Arc::clone(&cache));
         let started_at = clock.now();
         let id = entropy::uuid(entropy.as_ref(), started_at);
         let replica = Replica::new(id, started_at, settings.drill.without_lease);
+        let loader = Loader::new(pool.clone(), Arc::clone(&cache), replica.back.subscribe());
         let counters = Counters::default();
         let inner = Inner {
             pool,

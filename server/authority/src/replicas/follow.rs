@@ -59,7 +59,7 @@ impl Authority {
     async fn follow(&self, own: &Own) {
         // A connection of its own: a pool that is exhausted must not cost the lease.
         let mut connection: Option<PgConnection> = None;
-        let mut was_away = false;
+        let (mut works, mut was_away) = (false, false);
         let mut next = Instant::now();
         loop {
             let renewing = tokio::select! {
@@ -70,7 +70,13 @@ impl Authority {
             let step = async {
                 let connection = match &mut connection {
                     Some(connection) => connection,
-                    none => none.insert(reach(&self.inner.pool.connect_options()).await?),
+                    none => {
+                        let reached = reach(&self.inner.pool.connect_options()).await?;
+                        if std::mem::take(&mut was_away) {
+                            self.inner.start_over();
+                        }
+                        none.insert(reached)
+                    }
                 };
                 if renewing {
                     self.inner.renew(connection, own).await
@@ -78,17 +84,15 @@ impl Authority {
                     self.inner.read_and_tell(connection).await
                 }
             };
-            match timeout(PATIENCE, step).await {
-                Ok(Ok(())) => {
-                    if renewing {
-                        next = began + RENEW_EVERY;
-                    }
-                    if std::mem::take(&mut was_away) {
-                        self.inner.loader.start_over();
-                    }
-                }
+            let outcome = timeout(PATIENCE, step).await;
+            let worked = std::mem::replace(&mut works, matches!(outcome, Ok(Ok(()))));
+            match outcome {
+                Ok(Ok(())) if renewing => next = began + RENEW_EVERY,
+                Ok(Ok(())) => {}
                 failed => {
-                    was_away = true;
+                    // One that can be reached and is slow is not away, however often it fails.
+                    let is_away = failed.as_ref().map_or(true, is_away);
+                    was_away |= is_away && (worked || connection.is_none());
                     // Half an exchange may still be under way on it.
                     connection = None;
                     next = Instant::now() + AGAIN;
@@ -104,10 +108,12 @@ impl Authority {
         if self.inner.settings.drill.without_notify {
             return;
         }
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .connect_lazy_with(self.inner.pool.connect_options().as_ref().clone());
+        let mut back = self.inner.replica.back.subscribe();
         loop {
+            // Each time another pool: what is given back to one is asked for a last word first, and may be silent.
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .connect_lazy_with(self.inner.pool.connect_options().as_ref().clone());
             let heard = async {
                 let mut listener = PgListener::connect_with(&pool).await?;
                 listener.listen(replicas::CHANNEL).await?;
@@ -116,7 +122,11 @@ impl Authority {
                     self.inner.replica.hint.notify_one();
                 }
             };
-            let ended: Result<(), sqlx::Error> = heard.await;
+            let ended: Result<(), sqlx::Error> = tokio::select! {
+                ended = heard => ended,
+                // A connection from before may be silent for ever.
+                Ok(()) = back.changed() => continue,
+            };
             if let Err(error) = ended {
                 tracing::debug!(%error, "notifications are not heard; renewals read what is new");
             }
@@ -138,7 +148,21 @@ async fn reach(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> 
     }
 }
 
+fn is_away(step: &Result<(), StoreError>) -> bool {
+    step.as_ref().is_err_and(StoreError::is_unavailable)
+}
+
 impl Inner {
+    /// The database was away and is there again. Connections from before are left: what is said on them may
+    /// come to nobody, and nobody tells.
+    fn start_over(&self) {
+        while let Some(connection) = self.pool.try_acquire() {
+            drop(connection.detach());
+        }
+        self.loader.forget_connections();
+        self.replica.back.send_replace(());
+    }
+
     /// Renews the lease. The order is what the claim rests on: note the moment, count up the row, read
     /// what is new and apply it, and only then have a lease, from the moment that was noted.
     async fn renew(&self, connection: &mut PgConnection, own: &Own) -> Result<(), StoreError> {
@@ -238,7 +262,7 @@ mod tests {
         let listen = async {
             let _silent = listener.accept().await.unwrap();
             drop(listener.accept().await.unwrap());
-            pending().await
+            pending::<()>().await;
         };
         tokio::select! {
             reached = reach(&options) => assert!(matches!(reached, Err(sqlx::Error::Io(_)))),

@@ -39,7 +39,7 @@ use std::{
 };
 
 use time::OffsetDateTime;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::{authority::Inner, store::replicas::Other};
@@ -67,6 +67,8 @@ pub(crate) struct Replica {
     applied: AtomicI64,
     /// There may be new revisions.
     hint: Notify,
+    /// The database is there again.
+    pub(crate) back: watch::Sender<()>,
     /// When the count of another replica's renewals was first seen to be what it is.
     seen: Mutex<HashMap<Uuid, Seen>>,
 }
@@ -85,6 +87,7 @@ impl Replica {
             started_at,
             applied: AtomicI64::new(0),
             hint: Notify::new(),
+            back: watch::Sender::new(()),
             seen: Mutex::default(),
         }
     }

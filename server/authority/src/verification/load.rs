@@ -53,7 +53,7 @@ pub(crate) struct Loader {
     cache: Arc<Cache>,
     state: Mutex<State>,
     /// Changes when the database is there again.
-    back: watch::Sender<()>,
+    back: watch::Receiver<()>,
 }
 
 #[derive(Default)]
@@ -91,8 +91,7 @@ struct Place {
 }
 
 impl Loader {
-    pub(crate) fn new(pool: PgPool, cache: Arc<Cache>) -> Arc<Self> {
-        let back = watch::Sender::new(());
+    pub(crate) fn new(pool: PgPool, cache: Arc<Cache>, back: watch::Receiver<()>) -> Arc<Self> {
         Arc::new(Self { pool, cache, state: Mutex::default(), back })
     }
 
@@ -122,11 +121,9 @@ impl Loader {
         }
     }
 
-    /// Begins anew, on new connections, what waits for an answer: the database was away, and what was said on
-    /// those from before may have come to nobody.
-    pub(crate) fn start_over(&self) {
+    /// Leaves the connections that rest: the database was away.
+    pub(crate) fn forget_connections(&self) {
         self.state().idle.clear();
-        self.back.send_replace(());
     }
 
     /// Closes the connections that rest; there will be no others.
@@ -210,9 +207,11 @@ impl Place {
         Some(state.waiting.drain(..some).collect())
     }
 
-    /// Asks, and once more whenever the database is there again.
+    /// Asks, and once more whenever the database is there again: what was said before may have come to
+    /// nobody.
     async fn insist(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
-        let mut back = self.loader.back.subscribe();
+        let mut back = self.loader.back.clone();
+        back.mark_unchanged();
         loop {
             tokio::select! {
                 biased;
@@ -296,13 +295,14 @@ mod tests {
             .username("nobody")
             .ssl_mode(PgSslMode::Disable);
         let pool = PgPoolOptions::new().connect_lazy_with(options);
-        let loader = Loader::new(pool, Arc::new(Cache::new(10)));
+        let back = watch::Sender::new(());
+        let loader = Loader::new(pool, Arc::new(Cache::new(10)), back.subscribe());
         let asking = tokio::spawn({
             let loader = Arc::clone(&loader);
             async move { loader.facts(Vec::new(), false).await }
         });
         let _silent = listener.accept().await.unwrap();
-        loader.start_over();
+        back.send_replace(());
         let again = timeout(Duration::from_mins(1), listener.accept()).await;
         assert!(again.is_ok(), "nobody connected again");
         asking.abort();
