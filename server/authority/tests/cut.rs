@@ -64,6 +64,7 @@ async fn carry(mut near: UnixStream, real: PathBuf, mut is_cut: watch::Receiver<
 
 struct Server {
     authority: Authority,
+    pool: PgPool,
 }
 
 impl Server {
@@ -71,9 +72,9 @@ impl Server {
         let options = pool.connect_options().as_ref().clone().socket(way.folder.path());
         let pool = PgPoolOptions::new().max_connections(3).connect_lazy_with(options);
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let authority = Authority::new(pool, keys, clock, entropy, Settings::default());
+        let authority = Authority::new(pool.clone(), keys, clock, entropy, Settings::default());
         tokio::spawn(authority.clone().run_replica("test".into(), "0"));
-        Self { authority }
+        Self { authority, pool }
     }
 
     fn context(&self, actor: Actor) -> OpContext {
@@ -115,10 +116,13 @@ impl Server {
         }
     }
 
-    /// Asks on every connection of the pool.
+    /// Asks on every connection of the pool, and waits until all of them rest.
     async fn ask_on_all(&self) {
         let time = || self.authority.database_time();
         tokio::try_join!(time(), time(), time()).unwrap();
+        while self.pool.num_idle() < 3 {
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 

@@ -11,11 +11,11 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
+//! | `rate::count` | | ✓ | | |
 //! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
-//! | `rate::count` | | ✓ | | |
 //!
-//! What answers does so within `body::receive`: an answer before the request's end costs HTTP/1.1 its
+//! What refuses does so within `body::receive`: an answer before the request's end costs HTTP/1.1 its
 //! connection, and some clients of HTTP/2 never show it.
 //!
 //! `/auth/forward` gets no headers for browsers: gateways hand its refusals on under the names of
@@ -65,9 +65,9 @@ fn managing(state: &AppState) -> Router<AppState> {
         .route("/api/", any(problem::not_found))
         .route("/api/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), origin::check_api))
         .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }

@@ -160,8 +160,8 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         let dialect = *dialect;
         router.merge(
             routes
-                .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(from_fn(body::receive))
+                .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(log::layer())
                 .layer(CatchPanicLayer::custom(answer::panicked))
                 .layer(from_fn(move |request, next| speak(dialect, request, next))),

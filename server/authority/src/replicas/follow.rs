@@ -7,7 +7,7 @@ use sqlx::{
     Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::RENEW_EVERY;
 use crate::{
@@ -90,7 +90,7 @@ impl Authority {
                 Ok(Ok(())) if renewing => next = began + RENEW_EVERY,
                 Ok(Ok(())) => {}
                 failed => {
-                    // One that can be reached and is slow is not away, however often it fails.
+                    // One that can be reached and is slow is not taken for away again and again.
                     let is_away = failed.as_ref().map_or(true, is_away);
                     was_away |= is_away && (worked || connection.is_none());
                     // Half an exchange may still be under way on it.
@@ -135,15 +135,19 @@ impl Authority {
     }
 }
 
-/// A connection: the first that there is of several attempts, or why one of them failed. What was sent
+/// A connection: the first that there is of several attempts, or why the last of them failed. What was sent
 /// into a network that was cut is sent again by the system a second later and then ever more seldom (RFC
 /// 6298 section 2); a new attempt gets through as soon as there is a way.
 async fn reach(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let mut attempts = FuturesUnordered::new();
     loop {
         attempts.push(PgConnection::connect_with(options));
-        if let Ok(Some(reached)) = timeout(ANOTHER, attempts.next()).await {
-            return reached;
+        let next = Instant::now() + ANOTHER;
+        while let Ok(Some(reached)) = timeout_at(next, attempts.next()).await {
+            // One that is refused, such as by a server without room for more, says nothing of those before it.
+            if reached.is_ok() || attempts.is_empty() {
+                return reached;
+            }
         }
     }
 }
@@ -244,15 +248,13 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
-
     use sqlx::postgres::PgSslMode;
     use tokio::net::TcpListener;
 
     use super::*;
 
     #[tokio::test]
-    async fn attempt_that_hears_nothing_is_not_waited_for_alone() {
+    async fn attempt_that_hears_nothing_or_is_refused_is_neither_waited_for_alone_nor_the_last() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
@@ -260,14 +262,15 @@ mod tests {
             .username("nobody")
             .ssl_mode(PgSslMode::Disable);
         let listen = async {
-            let _silent = listener.accept().await.unwrap();
+            let silent = listener.accept().await.unwrap();
             drop(listener.accept().await.unwrap());
-            pending::<()>().await;
+            let another = listener.accept().await.unwrap();
+            drop((silent, another));
         };
         tokio::select! {
-            reached = reach(&options) => assert!(matches!(reached, Err(sqlx::Error::Io(_)))),
+            reached = reach(&options) => panic!("{reached:?}"),
             () = listen => {}
-            () = sleep(Duration::from_mins(1)) => panic!("there was no second attempt"),
+            () = sleep(Duration::from_mins(1)) => panic!("there was no other attempt"),
         }
     }
 }

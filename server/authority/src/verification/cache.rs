@@ -195,12 +195,15 @@ impl Cache {
         self.audiences.share(&mut surroundings.audiences);
         self.scopes.share(&mut surroundings.scopes);
         self.scopes.share(&mut surroundings.granted);
-        let surroundings = Arc::new(surroundings);
         let log = self.log();
+        let known = self.surroundings.get(&key);
+        if let Some(known) = known.filter(|known| **known == surroundings) {
+            return known;
+        }
+        let surroundings = Arc::new(surroundings);
         if log.has_left(generation, |subject| subject.concerns_place(key.workspace, key.user)) {
             self.surroundings.insert(key, Arc::clone(&surroundings));
         }
-        drop(log);
         surroundings
     }
 

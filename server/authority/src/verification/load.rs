@@ -171,8 +171,9 @@ impl Place {
                 Ok(Err(error)) if batch.len() > 1 && !error.is_unavailable() => {
                     for waiting in batch {
                         let one = [waiting];
-                        let found = self.ask(&one).await;
+                        let found = timeout(PATIENCE, self.insist(&one)).await;
                         let [waiting] = one;
+                        let Ok(found) = found else { continue };
                         let found = found.map(|mut found| found.pop().flatten());
                         let _ = waiting.found.send(found.map_err(Into::into));
                     }

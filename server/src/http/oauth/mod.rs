@@ -55,8 +55,8 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .route("/oauth2/", any(problem::not_found))
         .route("/oauth2/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(log::layer());
     asking
         .method_not_allowed_fallback(problem::method_not_allowed)
