@@ -71,34 +71,33 @@ impl Authority {
                 let connection = match &mut connection {
                     Some(connection) => connection,
                     none => {
-                        let reached = reach(&self.inner.pool.connect_options()).await?;
+                        let options = self.inner.pool.connect_options();
+                        let reached = in_time(reach(&options)).await?;
                         if std::mem::take(&mut was_away) {
                             self.inner.start_over();
                         }
                         none.insert(reached)
                     }
                 };
+                // By itself: what is left of the time to connect may be too little for it.
                 if renewing {
-                    self.inner.renew(connection, own).await
+                    in_time(self.inner.renew(connection, own)).await
                 } else {
-                    self.inner.read_and_tell(connection).await
+                    in_time(self.inner.read_and_tell(connection)).await
                 }
             };
-            let outcome = timeout(PATIENCE, step).await;
-            let worked = std::mem::replace(&mut works, matches!(outcome, Ok(Ok(()))));
+            let outcome = step.await;
+            let worked = std::mem::replace(&mut works, outcome.is_ok());
             match outcome {
-                Ok(Ok(())) if renewing => next = began + RENEW_EVERY,
-                Ok(Ok(())) => {}
-                failed => {
+                Ok(()) if renewing => next = began + RENEW_EVERY,
+                Ok(()) => {}
+                Err(error) => {
                     // One that can be reached and is slow is not taken for away again and again.
-                    let is_away = failed.as_ref().map_or(true, is_away);
-                    was_away |= is_away && (worked || connection.is_none());
+                    was_away |= error.is_unavailable() && (worked || connection.is_none());
                     // Half an exchange may still be under way on it.
                     connection = None;
                     next = Instant::now() + AGAIN;
-                    if let Ok(Err(error)) = failed {
-                        tracing::debug!(%error, "the lease could not be renewed");
-                    }
+                    tracing::debug!(%error, "the lease could not be renewed");
                 }
             }
         }
@@ -138,7 +137,7 @@ impl Authority {
 /// A connection: the first that there is of several attempts, or why the last of them failed. What was sent
 /// into a network that was cut is sent again by the system a second later and then ever more seldom (RFC
 /// 6298 section 2); a new attempt gets through as soon as there is a way.
-async fn reach(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let mut attempts = FuturesUnordered::new();
     loop {
         attempts.push(PgConnection::connect_with(options));
@@ -146,14 +145,17 @@ async fn reach(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> 
         while let Ok(Some(reached)) = timeout_at(next, attempts.next()).await {
             // One that is refused, such as by a server without room for more, says nothing of those before it.
             if reached.is_ok() || attempts.is_empty() {
-                return reached;
+                return reached.map_err(Into::into);
             }
         }
     }
 }
 
-fn is_away(step: &Result<(), StoreError>) -> bool {
-    step.as_ref().is_err_and(StoreError::is_unavailable)
+/// What the database answers, if it does so in time.
+async fn in_time<T>(
+    exchange: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(StoreError::away("no answer in time")))
 }
 
 impl Inner {
