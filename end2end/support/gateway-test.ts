@@ -29,7 +29,7 @@ const OWN: Record<Kind, Own> = {
 };
 
 /** Identity headers of a caller's own making, in every way of writing them. */
-export const CLAIMS = ["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code"].flatMap((name) => [
+export const CLAIMS = ["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code", "Stale"].flatMap((name) => [
   ...["-H", `X-Tessera-${name}: evil`],
   ...["-H", `x-tessera-${name.toLowerCase()}: evil`],
   ...["-H", `X_Tessera_${name.replace("-", "_")}: evil`],
