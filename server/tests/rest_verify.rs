@@ -74,6 +74,36 @@ fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
 }
 
 #[test]
+fn known_caller_is_refused_as_others_are() {
+    let instance = Instance::start();
+    let minted = instance.minted(WORKSPACE, &draft("subject"));
+    let question = json!({"token": secret(&minted), "scopes": ["rivers:run"]});
+    let ask = || instance.managing("POST", "/api/v1/verify");
+    until("an answer from memory", || {
+        let answer = ask().json(&question).send().expect(200);
+        answer.header("x-frame-options").is_none().then_some(())
+    });
+    let list = json!([secret(&minted), "default", ["rivers:run"]]);
+    ask().json(&list).send().expect(422);
+    let forms = || ask().header("content-type", "text/plain").json(&question);
+    forms().send().expect(415);
+}
+
+#[test]
+fn body_that_never_comes_is_not_waited_for() {
+    let instance = Instance::start();
+    let minted = instance.minted(WORKSPACE, &draft("subject"));
+    let question = json!({"token": secret(&minted)});
+    until("an answer from memory", || {
+        let answer = instance.managing("POST", "/api/v1/verify").json(&question).send().expect(200);
+        answer.header("x-frame-options").is_none().then_some(())
+    });
+    let unfinished = instance.managing("POST", "/api/v1/verify");
+    let unfinished = unfinished.header("content-type", "application/json");
+    unfinished.header("content-length", "100").send().expect(400);
+}
+
+#[test]
 fn every_refusal_has_its_code_and_tells_nothing_else() {
     let instance = Instance::start();
     let minted = |more: Value| {

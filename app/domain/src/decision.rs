@@ -105,19 +105,31 @@ pub struct Demand {
 
 /// The facts about one of a token's secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, each of which may hold without the others"
+)]
 pub struct SecretFacts {
     /// Its id.
     pub id: SecretId,
     /// Whether it is the token's current one; an older one was replaced by a rotation.
     pub current: bool,
-    /// Whether it was used before.
-    pub used: bool,
+    /// Whether its first use decides over older ones of the token: it is written before it is answered.
+    pub awaited: bool,
     /// Whether it was presented after its end before.
     pub reused: bool,
     /// When it was made.
     pub created_at: OffsetDateTime,
     /// Its own end, when a newer one replaces it.
     pub expires_at: Option<OffsetDateTime>,
+    /// Whether that was over when its token was last changed.
+    pub ended: bool,
+}
+
+impl SecretFacts {
+    fn is_over(&self, now: OffsetDateTime) -> bool {
+        self.ended || self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// Whose tokens a token may be asked about.
@@ -200,6 +212,9 @@ pub struct Facts {
     pub not_before: Option<OffsetDateTime>,
     /// The token's end.
     pub expires_at: Option<OffsetDateTime>,
+    /// Whether that was over when the token was last changed. Whoever ends something now writes their own
+    /// clock's time: to a server whose clock is behind, it would not have ended yet.
+    pub ended: bool,
     /// The secret that was presented.
     pub secret: SecretFacts,
     /// Where it may be used from; empty is anywhere.
@@ -233,7 +248,6 @@ impl Facts {
 
     /// Decides. The order is part of the API: the first check that fails names the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
-        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
         if demand
             .workspace
             .as_ref()
@@ -244,7 +258,7 @@ impl Facts {
         if self.deleted {
             return DecisionCode::Revoked;
         }
-        if ended(self.expires_at) || ended(self.secret.expires_at) {
+        if self.is_over(now) || self.secret.is_over(now) {
             return DecisionCode::Expired;
         }
         if !self.enabled {
@@ -275,18 +289,17 @@ impl Facts {
     /// Whether the token, or the secret of it that was presented, is gone for good: deleted or past its
     /// end.
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
-        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
-        self.deleted || ended(self.expires_at) || ended(self.secret.expires_at)
+        self.deleted || self.is_over(now) || self.secret.is_over(now)
     }
 
     /// Whether a replaced secret was presented after its end while the token itself lives: its
     /// holder missed the rotation, or is somebody else.
     pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
-        let ended = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
-        !self.secret.current
-            && ended(self.secret.expires_at)
-            && !self.deleted
-            && !ended(self.expires_at)
+        !self.secret.current && self.secret.is_over(now) && !self.deleted && !self.is_over(now)
+    }
+
+    fn is_over(&self, now: OffsetDateTime) -> bool {
+        self.ended || self.expires_at.is_some_and(|end| end <= now)
     }
 
     /// An unknown address is refused when the token is bound to some: absence never means "all".
@@ -316,10 +329,11 @@ mod tests {
     const CURRENT: SecretFacts = SecretFacts {
         id: SecretId(Uuid::nil()),
         current: true,
-        used: true,
+        awaited: false,
         reused: false,
         created_at: NOW,
         expires_at: None,
+        ended: false,
     };
     const OLDER: SecretFacts = SecretFacts { current: false, expires_at: Some(NOW), ..CURRENT };
 
@@ -332,6 +346,7 @@ mod tests {
             deleted: false,
             not_before: None,
             expires_at: None,
+            ended: false,
             secret: CURRENT,
             ip_allow: vec![],
             rate_limit: None,
@@ -490,6 +505,17 @@ mod tests {
         assert!(!Facts { deleted: true, ..older.clone() }.is_reuse(NOW));
         assert!(Facts { enabled: false, ..older }.is_reuse(NOW));
         assert!(!Facts { expires_at: Some(NOW), ..facts() }.is_reuse(NOW));
+    }
+
+    #[test]
+    fn what_had_ended_when_it_was_changed_has_ended_for_every_clock() {
+        let before = NOW - Duration::SECOND;
+        let older = Facts { secret: SecretFacts { ended: true, ..OLDER }, ..facts() };
+        assert_eq!(older.decide(&Demand::default(), before), DecisionCode::Expired);
+        assert!(older.has_ended(before) && older.is_reuse(before));
+        let token = Facts { expires_at: Some(NOW), ended: true, ..older };
+        assert_eq!(token.decide(&Demand::default(), before), DecisionCode::Expired);
+        assert!(token.has_ended(before) && !token.is_reuse(before));
     }
 
     proptest! {

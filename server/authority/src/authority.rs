@@ -21,7 +21,7 @@ use crate::{
     replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
-    verification::{Cache, Loader, rate::TokenRates},
+    verification::{Cache, Follows, Loader, rate::TokenRates},
 };
 
 /// What an operator may set.
@@ -76,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
     pub(crate) rates: TokenRates,
+    pub(crate) follows: Follows,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
     pub(crate) cache: Arc<Cache>,
@@ -133,6 +134,7 @@ impl Authority {
             passwords,
             usage,
             rates,
+            follows: Follows::default(),
             imports,
             cache,
             loader,

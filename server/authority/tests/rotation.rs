@@ -168,7 +168,11 @@ async fn older_secret_ends_when_the_newer_one_is_first_used(pool: PgPool) {
             .fetch_all(&world.pool)
             .await
             .unwrap();
-    assert_eq!(first, [Some(START + Duration::days(1)); 2]);
+    assert_eq!(
+        first,
+        [Some(START + Duration::days(1)), None],
+        "of the former nothing depends on it"
+    );
     world.pass(Duration::days(1));
     decide(&world, &newer).await;
     assert_eq!(show(&world, id).await.version, 4, "only the first use is written");
@@ -428,6 +432,20 @@ async fn verification_of_a_used_secret_is_one_query(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn only_a_secret_that_replaced_another_waits_for_its_first_use_to_be_written(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let never_rotated = world.token("default", &["rivers:read"]).await;
+    let rotated = world.token("default", &["rivers:read"]).await;
+    let (_, newer) = rotate(&world, rotated.token.id, grace(3_600)).await;
+    world.execute("ALTER TABLE token_secrets ADD CONSTRAINT full_up CHECK (false) NOT VALID").await;
+    assert_eq!(decide(&world, never_rotated.secret.expose()).await, DecisionCode::Valid);
+    assert_eq!(decide(&world, rotated.secret.expose()).await, DecisionCode::Valid);
+    let ctx = world.anonymous();
+    let outcome = world.authority.verification().decide(&ctx, &newer, &Demand::default()).await;
+    assert!(outcome.is_err(), "else a rotation would take it for a secret that got lost");
+}
+
+#[sqlx::test(migrations = false)]
 async fn first_use_that_cannot_be_written_is_not_allowed(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;
@@ -474,6 +492,81 @@ async fn rotation_without_its_audit_row_does_not_happen(pool: PgPool) {
     let outcome = world.authority.tokens().rotate(&ada, minted.token.id, None, now()).await;
     assert_eq!(code(outcome), ProblemCode::Internal);
     assert_eq!(decide(&world, minted.secret.expose()).await, DecisionCode::Valid);
+}
+
+#[sqlx::test(migrations = false)]
+async fn what_was_ended_stays_so_at_a_server_whose_clock_is_behind(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let (tokens, ada) = (world.authority.tokens(), world.owner().await);
+    world.pass(Duration::days(1));
+    let behind = -Duration::seconds(4);
+    let ended = async |text: &str| {
+        world.pass(behind);
+        assert_eq!(decide(&world, text).await, DecisionCode::Expired);
+        world.pass(-behind);
+    };
+
+    let leaked = world.token("default", &["rivers:read"]).await;
+    let thief = world.bearer(&leaked).await;
+    let (token, _) = rotate(&world, leaked.token.id, now()).await;
+    ended(leaked.secret.expose()).await;
+    world.pass(behind);
+    let taken_over = tokens.rotate_self(&thief, None, grace(60)).await;
+    assert_eq!(code(taken_over), ProblemCode::Unauthenticated);
+    assert_eq!(decide(&world, leaked.secret.expose()).await, DecisionCode::Expired);
+    assert!(show(&world, token.id).await.reused_at.is_some(), "and it is noted as a reuse");
+    // A change by that server makes nothing of it undone.
+    tokens.disable(&ada, token.id, None).await.unwrap();
+    tokens.enable(&ada, token.id, None).await.unwrap();
+    assert_eq!(decide(&world, leaked.secret.expose()).await, DecisionCode::Expired);
+    world.pass(-behind);
+
+    let (_, newer) = rotate(&world, token.id, grace(3_600)).await;
+    rotate(&world, token.id, grace(3_600)).await;
+    tokens.end_grace(&ada, token.id, None).await.unwrap();
+    ended(&newer).await;
+
+    let once = world.token("default", &["rivers:read"]).await;
+    let (_, newer) = rotate(&world, once.token.id, until_first_use()).await;
+    assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
+    ended(once.secret.expose()).await;
+
+    let token = tokens.expire(&ada, once.token.id, None).await.unwrap();
+    ended(&newer).await;
+    world.pass(behind);
+    assert_eq!(show(&world, token.id).await.state, TokenState::Expired);
+}
+
+#[sqlx::test(migrations = false)]
+async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let leaked = world.token("default", &["rivers:read"]).await;
+    let minted = world.token("default", &["rivers:read"]).await;
+    let (token, newer) = rotate(&world, minted.token.id, until_first_use()).await;
+    // As a server does that was cut off amid a change.
+    let mut other = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM tokens WHERE id = $1 FOR UPDATE")
+        .bind(token.id.0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let crowd = (0..16).map(|_| {
+        let (authority, newer, ctx) = (world.authority.clone(), newer.clone(), world.anonymous());
+        tokio::spawn(async move {
+            authority
+                .verification()
+                .decide(&ctx, &newer, &Demand::default())
+                .await
+                .map(|it| it.code)
+        })
+    });
+    let crowd = crowd.collect::<Vec<_>>();
+    let ada = world.owner().await;
+    world.authority.tokens().disable(&ada, leaked.token.id, None).await.unwrap();
+    other.rollback().await.unwrap();
+    for answer in crowd {
+        assert_eq!(answer.await.unwrap().unwrap(), DecisionCode::Valid);
+    }
 }
 
 #[sqlx::test(migrations = false)]

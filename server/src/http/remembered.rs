@@ -15,6 +15,7 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
@@ -24,11 +25,13 @@ use domain::{
     decision::{DecisionCode, Demand, Facts},
     names::{AudienceSlug, Slug},
 };
+use futures::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request::Parts};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body as _, Incoming};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::timeout;
 use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 use super::{
@@ -49,6 +52,9 @@ pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
 
 /// Longest question that is read here, in bytes.
 const QUESTION_MAX: u64 = 8_192;
+
+/// How long a body is waited for here.
+const SOON: Duration = Duration::from_secs(1);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -116,12 +122,15 @@ async fn verify(
             return Err(request.map(|rest| Body::new(Resumed { first, rest })));
         }
     };
-    let question: Option<Question<'_>> = serde_json::from_slice(&bytes).ok();
+    let question = read(&bytes);
     if let Some(question) = &question {
         let ask = |learned| verified(state, peer, &request, &caller, question, learned);
         let mut answer = ask(false);
-        if answer.is_none() && verification.learn(&caller, question.token).await {
-            answer = ask(true);
+        if answer.is_none() {
+            let ip = address(state, peer, request.headers());
+            if verification.learn(&caller, question.token, ip).await {
+                answer = ask(true);
+            }
         }
         if let Some(answer) = answer {
             return Ok(answer);
@@ -143,7 +152,7 @@ fn verified(
     let agent = plain.agent.map(text);
     let ip = match peer {
         Peer::Network(address) if !plain.is_forwarded => Some(address.to_canonical()),
-        _ => client_ip(Some(peer), request.headers(), &state.trusted_proxies),
+        _ => address(state, peer, request.headers()),
     };
     let at = Presented { now: state.authority.now(), ip, agent: agent.as_deref(), learned };
     let verification = state.authority.verification();
@@ -164,7 +173,7 @@ fn verified(
 fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
     let token = presented(&parts.headers).ok()??;
     let mut asked = forward::asked(parts.uri.query().unwrap_or_default()).ok()?;
-    let ip = client_ip(Some(peer), &parts.headers, &state.trusted_proxies);
+    let ip = address(state, peer, &parts.headers);
     asked.demand.ip = ip;
     let agent = parts.headers.get(header::USER_AGENT).map(text);
     let at = Presented { now: state.authority.now(), ip, agent: agent.as_deref(), learned: false };
@@ -183,6 +192,10 @@ fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
     Some(routed(super::answer::complete(refused, id, Form::Problem)))
 }
 
+fn address(state: &AppState, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
+    client_ip(Some(peer), headers, &state.trusted_proxies)
+}
+
 /// What the head of a plain call tells.
 struct Plain<'a> {
     token: &'a str,
@@ -194,8 +207,8 @@ struct Plain<'a> {
 /// Reads a call that nothing but one `Bearer` speaks for, and whose body is JSON; in one pass, as each
 /// look for a header costs as much.
 fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
-    let (mut token, mut agent) = (None, None);
-    let (mut is_json, mut is_forwarded) = (false, false);
+    let (mut token, mut form, mut agent) = (None, None, None);
+    let mut is_forwarded = false;
     for (name, value) in headers {
         if name == header::AUTHORIZATION {
             if token.is_some() {
@@ -203,7 +216,10 @@ fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
             }
             token = Some(bearer(value)?.ok()?);
         } else if name == header::CONTENT_TYPE {
-            is_json = value == JSON;
+            if form.is_some() {
+                return None;
+            }
+            form = Some(value);
         } else if name == header::USER_AGENT {
             agent = agent.or(Some(value));
         } else if name == header::COOKIE || name == header::EXPECT || is_credential(name) {
@@ -212,13 +228,24 @@ fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
             is_forwarded |= *name == FORWARDED_FOR;
         }
     }
-    let token = token.filter(|_| is_json && uri.query().is_none())?;
+    let token = token.filter(|_| form == Some(&JSON) && uri.query().is_none())?;
     Some(Plain { token, agent, is_forwarded })
 }
 
-/// A body that comes in one piece, as small ones do; else what came of it.
+/// A question as it should be written: serde would take a list of its parts, too.
+fn read(body: &[u8]) -> Option<Question<'_>> {
+    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
+}
+
+/// A body that comes in one piece, as small ones do, and soon; else what came of it. Who is slow is waited
+/// for where all requests are, and there not for long.
 async fn whole(body: &mut Incoming) -> Result<Bytes, Option<Bytes>> {
-    match body.frame().await {
+    let frame = match body.frame().now_or_never() {
+        // Most are there: a timer for each would cost more than to look.
+        Some(frame) => frame,
+        None => timeout(SOON, body.frame()).await.map_err(|_| None)?,
+    };
+    match frame {
         Some(Ok(frame)) => match frame.into_data() {
             Ok(first) if body.is_end_stream() => Ok(first),
             Ok(first) => Err(Some(first)),

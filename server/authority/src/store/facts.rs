@@ -35,6 +35,7 @@ pub(crate) struct Bare {
     deleted: bool,
     not_before: Option<OffsetDateTime>,
     expires_at: Option<OffsetDateTime>,
+    ended: bool,
     secret: SecretFacts,
     ip_allow: Vec<IpNet>,
     rate_limit: Option<RateLimit>,
@@ -72,6 +73,7 @@ impl Bare {
             deleted: self.deleted,
             not_before: self.not_before,
             expires_at: self.expires_at,
+            ended: self.ended,
             secret: self.secret,
             ip_allow: self.ip_allow,
             rate_limit: self.rate_limit,
@@ -80,6 +82,9 @@ impl Bare {
 }
 
 /// What a row says of its token alone; both queries have these columns.
+///
+/// No change of a token is noted as earlier than the one before: what was over by then stays so, whatever
+/// the clocks of servers say.
 macro_rules! bare {
     ($row:ident) => {{
         let corrupt = |column| StoreError::corrupt(column, $row.id);
@@ -96,13 +101,15 @@ macro_rules! bare {
             deleted: $row.deleted_at.is_some(),
             not_before: $row.not_before,
             expires_at: $row.expires_at,
+            ended: $row.ended,
             secret: SecretFacts {
                 id: SecretId($row.secret_id),
                 current: $row.secret_current,
-                used: $row.secret_used,
+                awaited: $row.secret_awaited,
                 reused: $row.secret_reused,
                 created_at: $row.secret_created_at,
                 expires_at: $row.secret_expires_at,
+                ended: $row.secret_ended,
             },
             ip_allow: parse_all(&$row.ip_allow).ok_or_else(|| corrupt("tokens.ip_allow"))?,
             rate_limit: rate_limit($row.rate_limit, $row.rate_window_s)
@@ -120,9 +127,12 @@ pub(crate) async fn bare(
     let rows = sqlx::query!(
         r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  COALESCE(t.expires_at <= t.updated_at, false) AS "ended!",
+                  COALESCE(s.expires_at <= t.updated_at, false) AS "secret_ended!",
                   s.created_at AS secret_created_at,
                   s.id AS secret_id, s.current AS secret_current,
-                  s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
+                  s.current AND s.first_used_at IS NULL AND t.rotated_at IS NOT NULL AS "secret_awaited!",
+                  s.reused_at IS NOT NULL AS "secret_reused!",
                   ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
@@ -152,9 +162,12 @@ pub(crate) async fn whole(
     let rows = sqlx::query!(
         r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
+                  COALESCE(t.expires_at <= t.updated_at, false) AS "ended!",
+                  COALESCE(s.expires_at <= t.updated_at, false) AS "secret_ended!",
                   s.created_at AS secret_created_at,
                   s.id AS secret_id, s.current AS secret_current,
-                  s.first_used_at IS NOT NULL AS "secret_used!", s.reused_at IS NOT NULL AS "secret_reused!",
+                  s.current AND s.first_used_at IS NULL AND t.rotated_at IS NOT NULL AS "secret_awaited!",
+                  s.reused_at IS NOT NULL AS "secret_reused!",
                   ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!",
                   w.slug, u.email, u.name AS user_name,
                   u.enabled AND (u.instance_role IN ('owner', 'admin') OR m.user_id IS NOT NULL) AS "user_active!",
@@ -313,6 +326,7 @@ pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
         deleted: facts.deleted,
         not_before: facts.not_before,
         expires_at: facts.expires_at,
+        ended: facts.ended,
         secret: facts.secret,
         ip_allow: facts.ip_allow,
         rate_limit: facts.rate_limit,

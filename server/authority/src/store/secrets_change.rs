@@ -16,6 +16,7 @@ pub(crate) struct WorkingSecret {
     pub(crate) id: SecretId,
     pub(crate) current: bool,
     pub(crate) created_at: OffsetDateTime,
+    /// Noted of secrets that replaced another: only beside an older one does it decide anything.
     pub(crate) used: bool,
 }
 
@@ -29,7 +30,8 @@ pub(crate) async fn working(
         WorkingSecret,
         r#"SELECT id, current, created_at, first_used_at IS NOT NULL AS "used!"
              FROM token_secrets
-            WHERE token_id = $1 AND (current OR expires_at > $2)
+            WHERE token_id = $1
+              AND (current OR expires_at > (SELECT GREATEST(updated_at, $2) FROM tokens WHERE id = $1))
             ORDER BY current DESC, expires_at DESC"#,
         token.0,
         now,
@@ -142,8 +144,9 @@ pub(crate) async fn note_reuse(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE token_secrets SET reused_at = $2
-          WHERE id = $1 AND NOT current AND expires_at <= $2 AND reused_at IS NULL",
+        "UPDATE token_secrets s SET reused_at = $2 FROM tokens t
+          WHERE s.id = $1 AND t.id = s.token_id
+            AND NOT s.current AND s.expires_at <= GREATEST(t.updated_at, $2) AND s.reused_at IS NULL",
         secret.0,
         now,
     )

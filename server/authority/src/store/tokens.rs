@@ -76,6 +76,8 @@ impl TokenRow {
     /// The domain's token; its state is derived for `now`.
     pub(super) fn at(self, now: OffsetDateTime) -> Result<Token, StoreError> {
         let corrupt = |column| StoreError::corrupt(column, self.id);
+        // By another server's clock it may be later: what ended there has ended.
+        let now = now.max(self.updated_at);
         let state = TokenState::of(self.enabled, self.not_before, self.expires_at, now);
         // Whatever the row of the older secret says, it works no longer than its token.
         let grace_until = self

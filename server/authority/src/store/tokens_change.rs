@@ -53,7 +53,7 @@ pub(crate) async fn update(
     let outcome = sqlx::query!(
         "UPDATE tokens
             SET user_id = $3, name = $4, description = $5, scopes = $6, not_before = $7, expires_at = $8,
-                ip_allow = $9, tags = $10, updated_at = $11, rate_limit = $12, rate_window_s = $13,
+                ip_allow = $9, tags = $10, updated_at = GREATEST(updated_at, $11), rate_limit = $12, rate_window_s = $13,
                 version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
@@ -84,7 +84,7 @@ pub(crate) async fn set_enabled(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET enabled = $3, updated_at = $4, version = version + 1
+        "UPDATE tokens SET enabled = $3, updated_at = GREATEST(updated_at, $4), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -106,7 +106,7 @@ pub(crate) async fn expire(
     let outcome = sqlx::query!(
         "UPDATE tokens
             SET expires_at = $3, not_before = CASE WHEN not_before < $3 THEN not_before END,
-                updated_at = $3, version = version + 1
+                updated_at = GREATEST(updated_at, $3), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -128,7 +128,7 @@ pub(crate) async fn rotate(
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
         "UPDATE tokens
-            SET hint = $3, expires_at = $4, rotated_at = $5, updated_at = $5, version = version + 1
+            SET hint = $3, expires_at = $4, rotated_at = $5, updated_at = GREATEST(updated_at, $5), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -149,7 +149,7 @@ pub(crate) async fn touch(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET updated_at = $3, version = version + 1
+        "UPDATE tokens SET updated_at = GREATEST(updated_at, $3), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -168,7 +168,7 @@ pub(crate) async fn note_reuse(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET reused_at = $3, updated_at = $3, version = version + 1
+        "UPDATE tokens SET reused_at = $3, updated_at = GREATEST(updated_at, $3), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -187,7 +187,7 @@ pub(crate) async fn delete(
     now: OffsetDateTime,
 ) -> Result<bool, StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET deleted_at = $3, enabled = false, updated_at = $3, version = version + 1
+        "UPDATE tokens SET deleted_at = $3, enabled = false, updated_at = GREATEST(updated_at, $3), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,

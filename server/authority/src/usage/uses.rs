@@ -8,6 +8,8 @@ use std::{
 use domain::{decision::DecisionCode, usage::hour_of};
 use time::OffsetDateTime;
 
+use super::AGENT_BYTES_MAX;
+
 /// A token was presented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Use<'a> {
@@ -68,17 +70,19 @@ impl Uses {
             return;
         }
         self.counts.allowed = self.counts.allowed.saturating_add(1);
+        // Callers choose it, and it is held until it is written.
+        let agent = used.agent.map(|agent| &agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)]);
         match &mut self.last {
             Some(last) if last.at > used.at => {}
             Some(last) => {
                 (last.at, last.address) = (used.at, used.address);
                 // Mostly the same program again: nothing to copy.
-                if last.agent.as_deref() != used.agent {
-                    last.agent = used.agent.map(Arc::from);
+                if last.agent.as_deref() != agent {
+                    last.agent = agent.map(Arc::from);
                 }
             }
             none => {
-                let agent = used.agent.map(Arc::from);
+                let agent = agent.map(Arc::from);
                 *none = Some(LastUse { at: used.at, address: used.address, agent });
             }
         }

@@ -1,9 +1,17 @@
-//! What a verification leaves behind, beside the use itself: the first use of a secret, and the
-//! presentation of a replaced one after its end. Neither happens on the usual way, which stays one query.
+//! What a verification leaves behind, beside the use itself: the first use of a secret that replaced
+//! another, and the presentation of a replaced one after its end. Neither happens on the usual way, which
+//! stays one query and waits for no lock: a server that was cut off amid a change must not hold it up.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use domain::decision::{DecisionCode, Demand, Facts};
+use domain::{
+    decision::{DecisionCode, Demand, Facts},
+    ids::SecretId,
+};
+use tokio::{
+    sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{Verification, known::Known};
 use crate::{
@@ -15,6 +23,43 @@ use crate::{
     tokens::change::{changed, snapshot},
     verification::Subject,
 };
+
+/// Secrets that are written about at one moment wait for one another only when they share a part.
+const SHARDS: usize = 64;
+/// Secrets that are written about at a time: others need connections, too.
+const WRITERS: usize = 4;
+/// How long somebody waits for another to write before it is refused.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who writes what verifications leave behind: one for each secret, and few for all. A crowd that presents a
+/// new secret would take all connections, and nobody could revoke anything meanwhile.
+#[derive(Debug)]
+pub(crate) struct Follows {
+    shards: [Mutex<()>; SHARDS],
+    writers: Semaphore,
+}
+
+impl Default for Follows {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()), writers: Semaphore::new(WRITERS) }
+    }
+}
+
+impl Follows {
+    async fn alone(&self, secret: SecretId) -> Result<MutexGuard<'_, ()>, ServiceError> {
+        // The end of an id is its random part.
+        let place = usize::from(secret.0.as_bytes()[15]) % SHARDS;
+        let shard = timeout(PATIENCE, self.shards[place].lock()).await;
+        shard.map_err(|_| sqlx::Error::PoolTimedOut.into())
+    }
+
+    async fn writer(&self) -> Result<SemaphorePermit<'_>, ServiceError> {
+        match timeout(PATIENCE, self.writers.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+}
 
 impl Verification<'_> {
     /// Notes what this decision is the first one of. Fails closed: a secret that was to end with this
@@ -28,24 +73,37 @@ impl Verification<'_> {
     ) -> Result<(), ServiceError> {
         match code {
             DecisionCode::Valid => {
-                if !facts.secret.used {
-                    self.first_use(ctx, facts).await?;
-                    // It is not the first one any more.
-                    self.inner.cache.forget(&[Subject::Token(facts.token_id)]);
+                if facts.secret.awaited {
+                    self.once(facts, self.first_use(ctx, facts)).await?;
                 }
                 Ok(())
             }
             // Only this code: a gateway of another workspace learns and causes nothing.
             DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {
-                self.reuse(ctx, facts, demand).await?;
-                self.inner.cache.forget(&[Subject::Token(facts.token_id)]);
-                Ok(())
+                self.once(facts, self.reuse(ctx, facts, demand)).await
             }
             _ => Ok(()),
         }
     }
 
+    /// Whoever comes while it is written waits until it was, and until it holds everywhere.
+    async fn once(
+        &self,
+        known: &Known,
+        write: impl Future<Output = Result<(), ServiceError>>,
+    ) -> Result<(), ServiceError> {
+        let _alone = self.inner.follows.alone(known.secret.id).await?;
+        if !known.is_followed() {
+            write.await?;
+            known.set_followed();
+            // It is not the first one any more.
+            self.inner.cache.forget(&[Subject::Token(known.token_id)]);
+        }
+        Ok(())
+    }
+
     async fn first_use(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
+        let writer = self.inner.follows.writer().await?;
         let mut transaction = self.inner.begin().await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());
@@ -67,8 +125,9 @@ impl Verification<'_> {
             let ctx = OpContext { actor, ..ctx.clone() };
             changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
         }
-        transaction.commit().await?;
-        Ok(())
+        // The commit waits for the other servers, and needs no connection for that.
+        drop(writer);
+        transaction.commit().await
     }
 
     async fn reuse(
@@ -77,6 +136,7 @@ impl Verification<'_> {
         facts: &Facts,
         demand: &Demand,
     ) -> Result<(), ServiceError> {
+        let writer = self.inner.follows.writer().await?;
         let mut transaction = self.inner.begin().await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());
@@ -85,6 +145,7 @@ impl Verification<'_> {
             && secrets_change::note_reuse(&mut transaction, facts.secret.id, ctx.now).await?;
         if noted {
             record_reuse(&mut transaction, ctx, &access, facts, demand).await?;
+            drop(writer);
             transaction.commit().await?;
             tracing::warn!(
                 token = %facts.token_id, workspace = %facts.surroundings.workspace, request_id = ctx.request_id,

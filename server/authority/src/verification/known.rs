@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -20,6 +20,7 @@ pub struct Known {
     serial: u64,
     noted: Noted,
     rendered: OnceLock<Box<dyn Any + Send + Sync>>,
+    followed: AtomicBool,
 }
 
 impl Known {
@@ -30,6 +31,7 @@ impl Known {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             noted: Noted::default(),
             rendered: OnceLock::new(),
+            followed: AtomicBool::new(false),
         }
     }
 
@@ -42,6 +44,15 @@ impl Known {
     /// Tells it from all others of this process, also of the same token.
     pub(super) const fn serial(&self) -> u64 {
         self.serial
+    }
+
+    /// Whether what a decision by these facts leaves behind was written.
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_followed(&self) {
+        self.followed.store(true, Ordering::Release);
     }
 
     pub(crate) const fn noted(&self) -> &Noted {
@@ -100,13 +111,15 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
         deleted: false,
         not_before: None,
         expires_at: None,
+        ended: false,
         secret: SecretFacts {
             id: SecretId(Uuid::nil()),
             current: true,
-            used: true,
+            awaited: false,
             reused: false,
             created_at: time::OffsetDateTime::UNIX_EPOCH,
             expires_at: None,
+            ended: false,
         },
         ip_allow: Vec::new(),
         rate_limit: None,

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How long a verification waits for the database before it is refused.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(1_500);
 /// Queries at a time, and connections.
 const QUERIES_MAX: usize = 4;
 /// How long a connection that nobody uses is kept: something on the way may have forgotten it.

@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Facts};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::{
     Decision, Verification,
     cache::{Found, Key},
     known::Known,
+    load,
 };
 use crate::ServiceError;
 
@@ -42,7 +44,9 @@ impl Verification<'_> {
                 return Ok(Ok(known.into()));
             }
             self.inner.counters.cache_miss();
-            cache.find(&key, now).await
+            // Of many who wait for one token, each would look it up when the one before has given up.
+            let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
+            found.map_err(|_| sqlx::Error::PoolTimedOut)?
         } else {
             return self.look_up_without_lease(presented, &key, otherwise, now).await;
         };

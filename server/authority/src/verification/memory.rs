@@ -57,17 +57,18 @@ pub trait Asked {
 }
 
 impl Verification<'_> {
-    /// The facts that are kept about a presented text; whether they may be used is for later.
+    /// The facts that are kept about the presented text of somebody who may ask about tokens; whether
+    /// they may be used is for later.
     pub fn recall(&self, presented: &str) -> Option<Recalled> {
         let forgotten = self.inner.cache.forgotten();
-        Some(Recalled { known: self.inner.cache.get(&key(presented))?, forgotten })
+        let known = self.inner.cache.get(&key(presented))?;
+        (known.surroundings.verifies != Verifies::Nobody).then_some(Recalled { known, forgotten })
     }
 
-    /// Looks up a presented text that is not in memory, for a caller who may ask about some; whether it
-    /// is there now. `false` when it was there before, or there is no lease: then something else is the
-    /// matter.
-    pub async fn learn(&self, caller: &Recalled, presented: &str) -> bool {
-        caller.known.surroundings.verifies != Verifies::Nobody
+    /// Looks up a presented text that is not in memory, for a caller at this address; whether it is there now. `false` when it was there before, or there is no lease: then something else
+    /// is the matter.
+    pub async fn learn(&self, caller: &Recalled, presented: &str, ip: Option<IpAddr>) -> bool {
+        may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()
             && matches!(self.look_up(presented).await, Ok(Ok(_)))
@@ -100,12 +101,7 @@ impl Verification<'_> {
         if !self.has_lease() || self.inner.cache.forgotten() != caller.forgotten {
             return None;
         }
-        let own = Demand { ip: at.ip, ..Demand::default() };
-        let may = caller.known.secret.used
-            // Its own limit is counted, and told, on the other way.
-            && caller.known.rate_limit.is_none()
-            && caller.known.decide(&own, at.now) == DecisionCode::Valid;
-        if !may {
+        if !may_call(&caller.known, at.ip, at.now) {
             return None;
         }
         let known = self.inner.cache.get(&key)?;
@@ -136,7 +132,7 @@ impl Verification<'_> {
         asked: &impl Asked,
         now: OffsetDateTime,
     ) -> Option<Remembered> {
-        let to_be_written = !known.secret.used || known.is_reuse(now) && !known.secret.reused;
+        let to_be_written = known.secret.awaited || known.is_reuse(now) && !known.secret.reused;
         if to_be_written {
             return None;
         }
@@ -170,6 +166,14 @@ impl Asked for Demand {
     fn ip(&self) -> Option<IpAddr> {
         self.ip
     }
+}
+
+/// Whether a caller may ask anything at all, without more ado.
+fn may_call(caller: &Facts, ip: Option<IpAddr>, now: OffsetDateTime) -> bool {
+    !caller.secret.awaited
+        // Its own limit is counted, and told, on the other way.
+        && caller.rate_limit.is_none()
+        && caller.decide(&Demand { ip, ..Demand::default() }, now) == DecisionCode::Valid
 }
 
 fn may_ask(caller: &Facts, about: &Facts) -> bool {

@@ -5,7 +5,7 @@
 //! rate limit last → the use is noted in memory (`answer`, for every way of asking). What is looked up are
 //! facts, which hold for every demand and every moment, so that they can be kept; when they may not be
 //! used any more is told by `replicas`.
-//! The first use of a secret and the reuse of a replaced one are written at once (`follow`).
+//! The first use of a secret that replaced another and the reuse of a replaced one are written at once (`follow`).
 
 mod answer;
 mod authenticate;
@@ -24,6 +24,7 @@ mod verify_many;
 
 pub use authenticate::Rejection;
 pub(crate) use cache::Cache;
+pub(crate) use follow::Follows;
 pub use known::Known;
 pub(crate) use load::Loader;
 pub use memory::{Asked, Presented, Recalled, Remembered};

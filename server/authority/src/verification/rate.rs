@@ -22,6 +22,8 @@ const SHARDS: usize = 64;
 /// Tokens in a part before the first look for those that can be forgotten.
 const HELD_MIN: usize = 64;
 const NANOS: i128 = 1_000_000_000;
+/// How long a question may have waited between its moment and here, in nanoseconds.
+const LATE: i128 = 10 * NANOS;
 
 /// What is left for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +89,9 @@ impl Shard {
         if *known != rate {
             (*known, *whole_at) = (rate, now);
         }
-        // No more than a window ahead: a clock that was set back must not lock a token out for longer.
-        let held = (*whole_at).clamp(now, now + window);
+        // A question that waited for the database comes with an earlier moment, and gives nothing back.
+        // But a clock that was set back locks nobody out for longer than a window.
+        let held = if *whole_at > now + window + LATE { now + window } else { now.max(*whole_at) };
         let after = held + each;
         let allowed = after <= now + window;
         *whole_at = if allowed { after } else { held };
@@ -98,8 +101,8 @@ impl Shard {
             allowed,
             limit: rate.limit(),
             window_s: rate.window_s(),
-            remaining: number((window - until_whole) / each),
-            reset_s: number((until_whole + NANOS - 1) / NANOS),
+            remaining: number((window - until_whole).max(0) / each),
+            reset_s: number((until_whole + NANOS - 1) / NANOS).min(rate.window_s()),
             retry_after_s: number((wait + NANOS - 1) / NANOS),
         }
     }
@@ -172,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn use_that_comes_late_gives_nothing_back() {
+        let (rates, limit) = (TokenRates::default(), rate(10, 10));
+        for _ in 0..10 {
+            assert!(rates.take(token(1), limit, NOW).allowed);
+        }
+        let late = rates.take(token(1), limit, NOW - Duration::milliseconds(1_500));
+        assert_eq!(
+            (late.allowed, late.remaining, late.reset_s, late.retry_after_s),
+            (false, 0, 10, 3)
+        );
+        assert!(!rates.take(token(1), limit, NOW).allowed);
+        assert!(rates.take(token(1), limit, NOW + Duration::SECOND).allowed);
+    }
+
+    #[test]
     fn idle_tokens_are_forgotten() {
         let (rates, limit) = (TokenRates::default(), rate(1, 1));
         for number in 0..100_000 {
@@ -207,7 +225,7 @@ mod tests {
             for step in steps {
                 now += Duration::milliseconds(step);
                 let state = rates.take(token(1), rate, now);
-                prop_assert!(state.remaining < rate.limit() && state.reset_s <= rate.window_s() + 1);
+                prop_assert!(state.remaining < rate.limit() && state.reset_s <= rate.window_s());
                 prop_assert_eq!(state.allowed, state.retry_after_s == 0);
                 if state.allowed {
                     passed.push(now);
