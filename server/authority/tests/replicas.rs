@@ -377,6 +377,34 @@ async fn removal_that_finds_nothing_waits_for_the_one_that_removed_it(pool: PgPo
     }
 }
 
+/// The first one's caller has gone away while it was waited for.
+#[sqlx::test(migrations = false)]
+async fn second_use_of_a_new_secret_waits_for_the_end_of_the_grace_that_the_first_ended(
+    pool: PgPool,
+) {
+    let keys = keys(&pool).await;
+    let mut a = Server::start(&pool, &keys, Settings::default());
+    let [b, c] = [(), ()].map(|()| Server::start(&pool, &keys, Settings::default()));
+    for there in [&b, &c] {
+        let minted = b.token().await;
+        let until_first_use = authority::RotationDraft {
+            until_first_use: true,
+            ..authority::RotationDraft::default()
+        };
+        let tokens = b.authority.tokens();
+        let newer =
+            tokens.rotate(&b.operator(), minted.token.id, None, until_first_use).await.unwrap();
+        let (older, newer) = (minted.secret.expose(), newer.secret.expose());
+        a.remembers(older).await;
+        a.freeze().await;
+        let first = tokio::time::timeout(Duration::from_millis(200), b.decide(newer)).await;
+        assert!(first.is_err(), "answered while a server may still accept the older one");
+        assert_eq!(there.decide(newer).await, DecisionCode::Valid);
+        assert_eq!(a.decide(older).await, DecisionCode::Expired);
+        a = Server::start(&pool, &keys, Settings::default());
+    }
+}
+
 /// One part of a change is so already, by one that nobody was answered about; the other part only widens.
 #[sqlx::test(migrations = false)]
 async fn change_that_widens_waits_for_the_part_that_was_narrowed_before(pool: PgPool) {

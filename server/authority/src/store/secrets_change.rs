@@ -113,28 +113,42 @@ pub(crate) async fn forget_sealed(
     Ok(())
 }
 
-/// Notes the first use of a secret and, when it is the current one, ends an older one that was to
-/// work until then. Tells whether there was such a one.
+/// Whether an older secret that ends with the first use of this one works still; `None` when there is no
+/// such one, or this one was used.
+pub(crate) async fn ends_on_first_use(
+    connection: &mut PgConnection,
+    secret: SecretId,
+    now: OffsetDateTime,
+) -> Result<Option<bool>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT older.expires_at > GREATEST(t.updated_at, $2) AS "works!"
+             FROM token_secrets newer
+             JOIN tokens t ON t.id = newer.token_id
+             JOIN token_secrets older ON older.token_id = newer.token_id
+            WHERE newer.id = $1 AND newer.current AND newer.first_used_at IS NULL
+              AND NOT older.current AND older.ends_on_first_use AND older.expires_at > newer.created_at
+            ORDER BY 1 DESC LIMIT 1"#,
+        secret.0,
+        now,
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
+/// Notes the first use of a secret; needs no lock of the token's row.
 pub(crate) async fn note_first_use(
     connection: &mut PgConnection,
     secret: SecretId,
     now: OffsetDateTime,
-) -> Result<bool, StoreError> {
-    let outcome = sqlx::query!(
-        "WITH used AS (
-             UPDATE token_secrets SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL
-             RETURNING token_id, current
-         )
-         UPDATE token_secrets older SET expires_at = $2
-           FROM used
-          WHERE used.current AND older.token_id = used.token_id
-            AND NOT older.current AND older.ends_on_first_use AND older.expires_at > $2",
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE token_secrets SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL",
         secret.0,
         now,
     )
     .execute(connection)
     .await?;
-    Ok(outcome.rows_affected() > 0)
+    Ok(())
 }
 
 /// Notes that a replaced secret was presented after its end. `false` when that was noted before.

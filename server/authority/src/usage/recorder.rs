@@ -214,7 +214,10 @@ mod tests {
     use domain::decision::DecisionCode;
     use time::macros::datetime;
 
-    use super::*;
+    use super::{
+        super::{AGENT_BYTES_MAX, AGENT_MAX},
+        *,
+    };
     use crate::verification::known;
 
     const AT: OffsetDateTime = datetime!(2026-01-02 12:34:56 UTC);
@@ -293,6 +296,19 @@ mod tests {
         hours.sort_unstable_by_key(|(hour, _)| *hour);
         let counts = |allowed| Counts { allowed, refused: 0 };
         assert_eq!(hours, [(HOUR, counts(1)), (HOUR + time::Duration::HOUR, counts(2))]);
+    }
+
+    #[tokio::test]
+    async fn long_name_of_a_program_is_cut_before_it_is_held() {
+        let recorder = UsageRecorder::default();
+        let known = known::of(1);
+        for agent in ["x".repeat(100_000), format!("a{}", "é".repeat(50_000))] {
+            recorder.note(&known, Use { agent: Some(&agent), ..used(DecisionCode::Valid, AT) });
+            let last = known.noted().lock().as_ref().and_then(|uses| uses.last.clone()).unwrap();
+            let held = last.agent.unwrap();
+            assert!(held.len() <= AGENT_BYTES_MAX && held.chars().count() >= AGENT_MAX);
+            assert!(agent.starts_with(&*held));
+        }
     }
 
     #[tokio::test]

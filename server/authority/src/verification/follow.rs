@@ -86,7 +86,6 @@ impl Verification<'_> {
         }
     }
 
-    /// Whoever comes while it is written waits until it was, and until it holds everywhere.
     async fn once(
         &self,
         known: &Known,
@@ -96,34 +95,48 @@ impl Verification<'_> {
         if !known.is_followed() {
             write.await?;
             known.set_followed();
-            // It is not the first one any more.
             self.inner.cache.forget(&[Subject::Token(known.token_id)]);
         }
         Ok(())
     }
 
+    /// The use is noted when what it ends has ended everywhere. Until then each further one, at whichever
+    /// server, is a first one, too, and waits for that.
     async fn first_use(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
+        self.end_grace(ctx, facts).await?;
+        let _writer = self.inner.follows.writer().await?;
+        let mut connection = self.inner.connection().await?;
+        Ok(secrets_change::note_first_use(&mut connection, facts.secret.id, ctx.now).await?)
+    }
+
+    async fn end_grace(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
         let writer = self.inner.follows.writer().await?;
         let mut transaction = self.inner.begin().await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());
         };
-        if !tokens_change::lock(&mut transaction, access.tenant(), facts.token_id).await? {
+        let (tenant, id) = (access.tenant(), facts.token_id);
+        if !tokens_change::lock(&mut transaction, tenant, id).await? {
             return Ok(());
         }
-        let before = tokens::by_id(&mut transaction, access.tenant(), facts.token_id, ctx.now)
-            .await?
-            .ok_or(ServiceError::NotFound("token"))?;
-        if secrets_change::note_first_use(&mut transaction, facts.secret.id, ctx.now).await? {
-            tokens_change::touch(&mut transaction, access.tenant(), facts.token_id, ctx.now)
-                .await?;
-            // Nobody asked for it but the token's own bearer, by using the new secret.
-            let actor = match &ctx.actor {
-                Actor::Anonymous => Actor::Token(Arc::clone(facts)),
-                known => known.clone(),
-            };
-            let ctx = OpContext { actor, ..ctx.clone() };
-            changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
+        let secret = facts.secret.id;
+        match secrets_change::ends_on_first_use(&mut transaction, secret, ctx.now).await? {
+            None => return Ok(()),
+            Some(false) => transaction.already_so(Subject::Token(id)),
+            Some(true) => {
+                let before = tokens::by_id(&mut transaction, tenant, id, ctx.now)
+                    .await?
+                    .ok_or(ServiceError::NotFound("token"))?;
+                secrets_change::end_older(&mut transaction, id, ctx.now).await?;
+                tokens_change::touch(&mut transaction, tenant, id, ctx.now).await?;
+                // Nobody asked for it but the token's own bearer, by using the new secret.
+                let actor = match &ctx.actor {
+                    Actor::Anonymous => Actor::Token(Arc::clone(facts)),
+                    known => known.clone(),
+                };
+                let ctx = OpContext { actor, ..ctx.clone() };
+                changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
+            }
         }
         // The commit waits for the other servers, and needs no connection for that.
         drop(writer);
