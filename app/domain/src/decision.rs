@@ -128,8 +128,12 @@ pub struct SecretFacts {
 
 impl SecretFacts {
     fn is_over(&self, now: OffsetDateTime) -> bool {
-        self.ended || self.expires_at.is_some_and(|end| end <= now)
+        self.ended || has_come(self.expires_at, now)
     }
+}
+
+fn has_come(end: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
+    end.is_some_and(|end| end <= now)
 }
 
 /// Whose tokens a token may be asked about.
@@ -299,7 +303,7 @@ impl Facts {
     }
 
     fn is_over(&self, now: OffsetDateTime) -> bool {
-        self.ended || self.expires_at.is_some_and(|end| end <= now)
+        self.ended || has_come(self.expires_at, now)
     }
 
     /// An unknown address is refused when the token is bound to some: absence never means "all".

@@ -19,7 +19,7 @@ use crate::{
     access::{self, Access},
     audit::{Change, record},
     replicas::Transaction,
-    store::{policies, secrets_change, tokens, tokens_change},
+    store::{StoreError, policies, secrets_change, tokens, tokens_change},
     tokens::change::{changed, snapshot},
     verification::Subject,
 };
@@ -50,15 +50,19 @@ impl Follows {
         // The end of an id is its random part.
         let place = usize::from(secret.0.as_bytes()[15]) % SHARDS;
         let shard = timeout(PATIENCE, self.shards[place].lock()).await;
-        shard.map_err(|_| sqlx::Error::PoolTimedOut.into())
+        shard.map_err(|_| busy())
     }
 
     async fn writer(&self) -> Result<SemaphorePermit<'_>, ServiceError> {
         match timeout(PATIENCE, self.writers.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(sqlx::Error::PoolTimedOut.into()),
+            _ => Err(busy()),
         }
     }
+}
+
+fn busy() -> ServiceError {
+    StoreError::away("others were not done with writing in time").into()
 }
 
 impl Verification<'_> {
@@ -72,11 +76,8 @@ impl Verification<'_> {
         code: DecisionCode,
     ) -> Result<(), ServiceError> {
         match code {
-            DecisionCode::Valid => {
-                if facts.secret.awaited {
-                    self.once(facts, self.first_use(ctx, facts)).await?;
-                }
-                Ok(())
+            DecisionCode::Valid if facts.secret.awaited => {
+                self.once(facts, self.first_use(ctx, facts)).await
             }
             // Only this code: a gateway of another workspace learns and causes nothing.
             DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {

@@ -117,7 +117,7 @@ impl Loader {
         match timeout(PATIENCE, answer).await {
             Ok(Ok(found)) => found,
             // A database that is cut off without a word would hold the caller for minutes.
-            _ => Err(sqlx::Error::PoolTimedOut.into()),
+            _ => Err(StoreError::away("no answer in time").into()),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     known::Known,
     load,
 };
-use crate::ServiceError;
+use crate::{ServiceError, store::StoreError};
 
 /// Facts, and how sure they are.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Verification<'_> {
             self.inner.counters.cache_miss();
             // Of many who wait for one token, each would look it up when the one before has given up.
             let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
-            found.map_err(|_| sqlx::Error::PoolTimedOut)?
+            found.map_err(|_| StoreError::away("no answer in time"))?
         } else {
             return self.look_up_without_lease(presented, &key, otherwise, now).await;
         };
