@@ -83,6 +83,20 @@ impl World {
         world
     }
 
+    /// A database that is there already, at a moment of the caller's.
+    pub async fn restored(pool: PgPool, keys: Keys, now: OffsetDateTime) -> Self {
+        let clock = TestClock(Arc::new(Mutex::new(now)));
+        let authority = Authority::new(
+            pool.clone(),
+            keys,
+            Arc::new(clock.clone()),
+            Arc::new(SystemEntropy),
+            Settings::default(),
+        );
+        authority.migrate().await.unwrap();
+        Self { authority, pool, clock }
+    }
+
     pub fn pass(&self, duration: Duration) {
         *self.clock.0.lock().unwrap() += duration;
     }

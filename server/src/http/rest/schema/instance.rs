@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[schema(as = Instance)]
 pub(crate) struct InstanceBody {
     /// Which build answers.
-    #[schema(example = "0.1.0")]
+    #[schema(example = "0.2.0")]
     version: String,
     /// When it started.
     #[serde(with = "time::serde::rfc3339")]
@@ -36,7 +36,7 @@ struct ReplicaBody {
     #[schema(example = "tessera-1")]
     name: String,
     /// Which build it runs.
-    #[schema(example = "0.1.0")]
+    #[schema(example = "0.2.0")]
     version: String,
     /// Whether it has a lease (`live`), has not renewed it in time (`late`), or was not heard of for long
     /// (`gone`).
