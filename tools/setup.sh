@@ -6,7 +6,7 @@
 #     tools/setup.sh bench      to measure:        PostgreSQL with psql and pgbench, valgrind, and the gateways
 #     tools/setup.sh peers      to compare:        Node and Python, and the peers of server/bench/peers
 #     tools/setup.sh test       to test:           these, Chromium, curl, Node, Python with requests, and the
-#                                                  gateways nginx, Caddy, Traefik and Envoy
+#                                                  gateways nginx, Caddy, Traefik and Envoy, with APIs
 #
 # As root on a system with apt, packages are installed; elsewhere the exact command is printed.
 # Whatever is there is left as it is; a second run takes no time.
@@ -132,6 +132,16 @@ PYTHON
     done
 }
 
+# What stands behind the gateways in tests: uWSGI, which also speaks FastCGI and SCGI, gRPC, and two
+# frameworks that read paths in their own ways.
+need_apis() {
+    local python=target/python/bin/python
+    "$python" -c 'import pyuwsgi, grpc, flask, fastapi, uvicorn' 2>/dev/null && return
+    say "installing uWSGI, gRPC, Flask and FastAPI into target/python (pip)"
+    "$python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+        'pyuwsgi>=2.0.30,<2.1' 'grpcio>=1.80,<2' 'flask>=3.1,<4' 'fastapi>=0.115,<1' 'uvicorn>=0.30,<1'
+}
+
 # Peers, each in the version that server/bench/peers names.
 need_peers() {
     local python=target/peers/python/bin/python wanted=server/bench/peers/requirements.txt peer
@@ -202,6 +212,7 @@ test)
     need_rust
     need_python
     need_gateways
+    need_apis
     need_node
     need_node_packages
     ;;

@@ -1,5 +1,6 @@
 // Real gateways, each with the very configuration that docs/gateways.md shows, before a small API.
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -20,6 +21,9 @@ export const FILES: Record<Kind, string[]> = {
   traefik: ["traefik.yaml", "traefik-tessera.yaml"],
   envoy: ["envoy.yaml"],
 };
+
+/** The documented files that a location of nginx may include. */
+export const PARAMS = ["proxy", "grpc", "fastcgi", "uwsgi", "scgi"].map((kind) => `tessera_${kind}_params`);
 
 /** What stands before a port in the documented configuration, which a test moves to free ports. */
 const PORTS: Record<Kind, { listen: string; tessera: string; api: string }> = {
@@ -77,6 +81,13 @@ async function nginxMain(folder: string, site: string): Promise<string> {
   return config;
 }
 
+/** Copies what locations include: the documented files, and those that come with nginx. */
+async function copyParams(folder: string): Promise<void> {
+  const systems = ["fastcgi", "uwsgi", "scgi"].map((kind) => `/etc/nginx/${kind}_params`).filter((file) => existsSync(file));
+  const files = [...PARAMS.map((file) => path.join(HERE, file)), ...systems];
+  await Promise.all(files.map((file) => copyFile(file, path.join(folder, path.basename(file)))));
+}
+
 /** Puts `value` in every place of a text; there must be one. */
 function replace(text: string, place: string, value: string): string {
   if (!text.includes(place)) throw new Error(`"${place}" does not occur`);
@@ -95,7 +106,7 @@ export class Gateway {
     private readonly port: number,
     private readonly apiPort: number,
     private readonly program: Running,
-    private readonly api: Running,
+    private readonly api: Running | undefined,
   ) {}
 
   get url(): string {
@@ -107,16 +118,18 @@ export class Gateway {
     return this.program.text;
   }
 
-  /** Starts a gateway and the API; tokens of `workspace` are asked for at `tessera`. */
+  /** Starts a gateway, and the API unless one runs at `api`; tokens of `workspace` are asked for at `tessera`. */
   static async start(
     tessera: string,
     workspace: string,
     kind: Kind = "nginx",
     edit: Edit = (_, text) => text,
+    api?: number,
   ): Promise<Gateway> {
     const folder = await mkdtemp(path.join(tmpdir(), "tessera-gateway-"));
     await chmod(folder, 0o755);
-    const [port, apiPort] = await freePorts(2);
+    const [port, freePort] = await freePorts(2);
+    const apiPort = api ?? freePort;
     const places = PORTS[kind];
     // In one piece, for an address may stand in any of the files.
     const separator = "\n\0\n";
@@ -129,13 +142,15 @@ export class Gateway {
     if (kind === "traefik") text = replace(text, "/etc/traefik/", `${folder}/`);
     const files = text.split(separator);
     await Promise.all(FILES[kind].map((file, index) => writeFile(path.join(folder, file), files[index])));
+    if (kind === "nginx") await copyParams(folder);
 
     const { args, environment } = await command(kind, folder);
-    const api = Running.start("the API", process.execPath, [path.join(HERE, "upstream.mjs"), `${apiPort}`]);
+    const upstream = [path.join(HERE, "upstream.mjs"), `${apiPort}`];
+    const own = api === undefined ? Running.start("the API", process.execPath, upstream) : undefined;
     const running = Running.start(kind, program(kind), args, environment);
-    const gateway = new Gateway(folder, port, apiPort, running, api);
+    const gateway = new Gateway(folder, port, apiPort, running, own);
     try {
-      await api.says((said) => said.includes("listening") || null);
+      await own?.says((said) => said.includes("listening") || null);
       await gateway.ready();
     } catch (error) {
       await gateway.destroy();
@@ -165,7 +180,7 @@ export class Gateway {
 
   async destroy(): Promise<void> {
     // nginx would wait for kept-alive connections when it is told QUIT.
-    await Promise.all([this.program, this.api].map((running) => running.stop("SIGTERM")));
+    await Promise.all([this.program, this.api].map((running) => running?.stop("SIGTERM")));
     await rm(this.folder, { recursive: true, force: true });
   }
 }

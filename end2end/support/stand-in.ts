@@ -12,9 +12,15 @@ export class StandIn {
   readonly questions: IncomingMessage[] = [];
   /** How many connections were made. */
   connections = 0;
+  /** How many of them are open. */
+  open = 0;
 
   private constructor(private readonly server: Server) {
-    server.on("connection", () => (this.connections += 1));
+    server.on("connection", (socket) => {
+      this.connections += 1;
+      this.open += 1;
+      socket.once("close", () => (this.open -= 1));
+    });
     server.on("request", (request, response) => {
       this.questions.push(request);
       this.answer(response, request);

@@ -1,0 +1,50 @@
+"""The same API in Flask and in FastAPI, with parts that no gateway names. Arguments: two ports.
+
+Each answer names the handler that a call reached.
+"""
+
+import sys
+import threading
+
+import uvicorn
+from fastapi import FastAPI
+from flask import Flask
+from werkzeug.serving import make_server
+
+ROUTES = {
+    "rivers": ("GET", "/api/rivers"),
+    "secret": ("GET", "/api/rivers/secret"),
+    "river": ("GET", "/api/rivers/{name}"),
+    "run": ("POST", "/api/run"),
+    "admin": ("GET", "/admin/{rest:path}"),
+    "administration": ("GET", "/api/admin/{rest:path}"),
+}
+
+flask = Flask("flask")
+flask.url_map.strict_slashes = False
+fast = FastAPI()
+
+
+def handler(name):
+    return lambda **_: {"handler": name}
+
+
+def fast_handler(name):
+    async def answer():
+        return {"handler": name}
+
+    return answer
+
+
+for name, (method, path) in ROUTES.items():
+    rule = path.replace("{rest:path}", "<path:rest>").replace("{name}", "<name>")
+    flask.add_url_rule(rule, name, handler(name), methods=[method])
+    fast.add_api_route(path, fast_handler(name), methods=[method])
+
+flask_port, fast_port = map(int, sys.argv[1:])
+server = make_server("127.0.0.1", flask_port, flask, threaded=True)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+# Says "Uvicorn running" when both can be called.
+uvicorn.run(fast, host="127.0.0.1", port=fast_port, log_level="info", access_log=False)

@@ -1,0 +1,82 @@
+// HTTP as bytes on a socket. Clients and servers tidy paths and headers up; these two do not.
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Server } from "node:net";
+
+/** An API that records what reaches it, byte for byte, and answers each call with 200. */
+export class Recorder {
+  /** The heads that arrived: request line and headers, in latin1. */
+  readonly heads: string[] = [];
+
+  private constructor(private readonly server: Server) {
+    server.on("connection", (socket) => {
+      let text = "";
+      socket.setEncoding("latin1").on("error", () => {});
+      socket.on("data", (more: string) => {
+        text += more;
+        const end = text.indexOf("\r\n\r\n");
+        if (end < 0) return;
+        this.heads.push(text.slice(0, end));
+        socket.removeAllListeners("data").resume();
+        socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+      });
+    });
+  }
+
+  static async start(): Promise<Recorder> {
+    const server = createServer();
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    return new Recorder(server);
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  /** The request lines that arrived since this was last asked. */
+  takeLines(): string[] {
+    return this.heads.splice(0).map((head) => head.split("\r\n")[0]);
+  }
+
+  async stop(): Promise<void> {
+    await once(this.server.close(), "close");
+  }
+}
+
+/** Whether `text` holds a whole answer. */
+function isWhole(text: string): boolean {
+  const end = text.indexOf("\r\n\r\n");
+  if (end < 0) return false;
+  const length = /^content-length: *(\d+)/im.exec(text.slice(0, end))?.[1];
+  return length === undefined ? text.endsWith("\r\n0\r\n\r\n") : text.length >= end + 4 + Number(length);
+}
+
+/** Sends `bytes` (latin1) to the server at `url` and returns its answer, or what it said until it closed. */
+export async function exchange(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname).setEncoding("latin1");
+  let answer = "";
+  socket.on("data", (text: string) => {
+    answer += text;
+    if (isWhole(answer)) socket.destroy();
+  });
+  // A server that refuses early may reset the connection; what it said until then counts.
+  socket.on("error", () => {});
+  const late = setTimeout(() => socket.destroy(), 20_000);
+  socket.write(bytes, "latin1");
+  await once(socket, "close");
+  clearTimeout(late);
+  return answer;
+}
+
+/** Sends a request with this exact target and these exact header lines. Returns the answer's status and text. */
+export async function request(
+  url: string,
+  method: string,
+  target: string,
+  headers: string[] = [],
+): Promise<{ status: number; text: string }> {
+  const lines = [`${method} ${target} HTTP/1.1`, "Host: api.example.com", "Connection: close", ...headers];
+  if (method === "POST") lines.push("Content-Length: 0");
+  const text = await exchange(url, `${lines.join("\r\n")}\r\n\r\n`);
+  return { status: Number(text.split(" ")[1]), text };
+}
