@@ -68,6 +68,15 @@ fn drill() -> Drill {
     }
 }
 
+/// For how long a drill has every managing request hold its thread: nothing that verifies may wait for it.
+pub(crate) fn stall() -> Option<Duration> {
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    let text = std::env::var("TESSERA_DRILL_STALL_MS").ok()?;
+    text.parse().ok().map(Duration::from_millis)
+}
+
 /// Opens the keys file. Keys are made only where no database can hold tokens made with others.
 pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, StartError> {
     let keys = KeysFile::open(&config.keys_file, missing, &SystemEntropy)?;

@@ -86,6 +86,8 @@ problem_codes! {
     RateLimited = 429, "rate_limited", "Too many calls";
     /// Tessera's own fault; logged under the request id.
     Internal = 500, "internal", "Something went wrong in Tessera";
+    /// The server has too much to do; `Retry-After` says when to try again.
+    Busy = 503, "busy", "Tessera has too much to do";
     /// The database cannot be reached.
     Unavailable = 503, "unavailable", "Tessera cannot reach its database";
 }

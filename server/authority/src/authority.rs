@@ -18,10 +18,12 @@ use crate::{
     entropy::{self, Entropy},
     keys::Keys,
     password::PasswordVault,
+    policies::Patterns,
     replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
     verification::{Cache, Follows, Loader, rate::TokenRates},
+    work::Pool,
 };
 
 /// What an operator may set.
@@ -83,6 +85,9 @@ pub(crate) struct Inner {
     pub(crate) loader: Arc<Loader>,
     pub(crate) replica: Replica,
     pub(crate) counters: Counters,
+    /// What takes long, off the threads that answer.
+    pub(crate) work: Arc<Pool>,
+    pub(crate) patterns: Arc<Patterns>,
 }
 
 impl std::fmt::Debug for Authority {
@@ -114,7 +119,8 @@ impl Authority {
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> Self {
-        let passwords = PasswordVault::new(entropy.as_ref());
+        let work = Arc::new(Pool::default());
+        let passwords = PasswordVault::new(entropy.as_ref(), Arc::clone(&work));
         let usage = UsageRecorder::default();
         let rates = TokenRates::default();
         let keys = Arc::new(keys);
@@ -140,6 +146,8 @@ impl Authority {
             loader,
             replica,
             counters,
+            work,
+            patterns: Arc::default(),
         };
         Self { inner: Arc::new(inner) }
     }

@@ -60,6 +60,9 @@ pub enum ServiceError {
     /// Too many failed attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
+    /// Others are before this work, for too long.
+    #[error("too much other work")]
+    Busy,
     /// The database cannot be reached.
     #[error("the database cannot be reached")]
     Unavailable(#[source] StoreError),
@@ -98,6 +101,7 @@ impl ServiceError {
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
             Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
+            Self::Busy => ProblemCode::Busy,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
         }
@@ -110,7 +114,9 @@ impl ServiceError {
             Self::Invalid(errors) => problem.errors.clone_from(errors),
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds) => problem.retry_after_s = Some(*seconds),
-            Self::Unavailable(_) | Self::IdempotencyInFlight => problem.retry_after_s = Some(1),
+            Self::Busy | Self::Unavailable(_) | Self::IdempotencyInFlight => {
+                problem.retry_after_s = Some(1);
+            }
             _ => {}
         }
         problem
@@ -169,6 +175,9 @@ impl ServiceError {
             }
             Self::TooManyAttempts(seconds) => {
                 format!("Too many failed attempts. Try again in {} minutes.", seconds.div_ceil(60))
+            }
+            Self::Busy => {
+                "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()
             }
             Self::Unavailable(_) => {
                 "Tessera cannot reach its database at the moment. Nothing was changed; try again.".into()

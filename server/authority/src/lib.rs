@@ -37,6 +37,7 @@ mod transfer;
 mod usage;
 mod users;
 mod verification;
+mod work;
 mod workspaces;
 
 pub use audit::{
@@ -68,6 +69,7 @@ pub use verification::{
     Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection, Remembered,
     Verification,
 };
+pub use work::lower_priority;
 pub use workspaces::{
     ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
 };

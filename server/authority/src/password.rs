@@ -1,15 +1,18 @@
 //! Passwords: argon2id (RFC 9106) with the parameters that OWASP's cheat sheet names as minimum.
 
+use std::sync::Arc;
+
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
-use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::{
     ServiceError,
     entropy::{self, Entropy},
     secret::Password,
+    work::{Heavy, Kind, Pool},
 };
 
 /// Fewest characters of a password (NIST SP 800-63B section 5.1.1.2 asks for 8; OWASP ASVS 5.0
@@ -22,13 +25,10 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Hashes at a time: each takes 19 MiB and a core.
-const CONCURRENT: usize = 2;
-
-/// Hashes and checks passwords, a few at a time, off the asynchronous threads.
-#[derive(Debug)]
+/// Hashes and checks passwords, a few at a time, off the asynchronous threads. All wait in one queue:
+/// how long somebody waits must not say whether an account exists.
 pub(crate) struct PasswordVault {
-    permits: Semaphore,
+    work: Arc<Pool>,
     /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
     decoy: String,
 }
@@ -43,11 +43,11 @@ pub(crate) enum PasswordCheck {
 }
 
 impl PasswordVault {
-    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+    pub(crate) fn new(entropy: &dyn Entropy, work: Arc<Pool>) -> Self {
         let salt: [u8; 16] = entropy::bytes(entropy);
         let secret: [u8; 32] = entropy::bytes(entropy);
         let decoy = hash_now(&secret, &salt).unwrap_or_default();
-        Self { permits: Semaphore::new(CONCURRENT), decoy }
+        Self { work, decoy }
     }
 
     /// A PHC string to store.
@@ -58,7 +58,8 @@ impl PasswordVault {
     ) -> Result<String, ServiceError> {
         let salt: [u8; 16] = entropy::bytes(entropy);
         let password = password.clone();
-        self.run(move || hash_now(password.expose().as_bytes(), &salt)).await?
+        let run = move |_: &Heavy| hash_now(password.expose().as_bytes(), &salt);
+        self.work.run(Kind::Password, Uuid::nil(), run).await?
     }
 
     /// Checks a password. `None` for an account that does not exist or has no password: the same
@@ -73,7 +74,7 @@ impl PasswordVault {
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
         let password = password.clone();
         let salt: [u8; 16] = entropy::bytes(entropy);
-        self.run(move || {
+        let run = move |_: &Heavy| {
             let bytes = password.expose().as_bytes();
             let right = bytes.len() <= PASSWORD_MAX_BYTES
                 && Argon2::default().verify_password(bytes, stored.as_str()).is_ok();
@@ -84,16 +85,8 @@ impl PasswordVault {
             } else {
                 hash_now(bytes, &salt).map(PasswordCheck::RightButOld)
             }
-        })
-        .await?
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ServiceError> {
-        let _permit = self.permits.acquire().await.map_err(ServiceError::internal)?;
-        tokio::task::spawn_blocking(work).await.map_err(ServiceError::internal)
+        };
+        self.work.run(Kind::Password, Uuid::nil(), run).await?
     }
 }
 
@@ -145,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn right_password_is_right_and_wrong_or_unknown_is_wrong() {
-        let vault = PasswordVault::new(&SystemEntropy);
+        let vault = PasswordVault::new(&SystemEntropy, Arc::default());
         let password = Password::new("correct horse battery".into());
         let stored = vault.hash(&password, &SystemEntropy).await.unwrap();
         assert!(is_current(&stored));
@@ -160,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn hash_of_weaker_parameters_is_replaced() {
-        let vault = PasswordVault::new(&SystemEntropy);
+        let vault = PasswordVault::new(&SystemEntropy, Arc::default());
         let weak: PasswordHash =
             Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap())
                 .hash_password_with_salt(b"correct horse battery", b"0123456789abcdef")

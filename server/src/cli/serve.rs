@@ -13,5 +13,5 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
         .thread_stack_size(WORKER_STACK)
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(serve::run(config.clone()))?)
+    Ok(runtime.block_on(serve::run(config.clone(), WORKER_STACK))?)
 }

@@ -41,5 +41,6 @@ mod rest;
 pub(crate) mod router;
 pub(crate) mod state;
 
+pub(crate) use forward::PATH as FORWARD_PATH;
 pub(crate) use router::router;
 pub(crate) use state::AppState;

@@ -26,6 +26,7 @@ use tower::ServiceExt as _;
 
 use super::{
     http1 as one, http2 as two,
+    managing::Managing,
     preface::{self, Version},
     signals::Drain,
     unix::UnixDoor,
@@ -59,15 +60,17 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-/// Serves until draining begins and is done. With the state, what memory can answer passes no router.
+/// Serves until draining begins and is done. With the state, what memory can answer passes no
+/// router; with `managing`, those threads do everything but verify.
 pub(super) async fn serve(
     listeners: Listeners,
     state: Option<AppState>,
     router: Router,
+    managing: Option<Managing>,
     mut drain: Drain,
 ) {
     let graceful = GracefulShutdown::new();
-    let doorman = Doorman::new(state, router, drain.clone());
+    let doorman = Doorman::new(House { state, router, managing }, drain.clone());
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {
@@ -106,11 +109,13 @@ struct Doorman {
 struct House {
     state: Option<AppState>,
     router: Router,
+    /// Other threads for everything but verifications, if there are any.
+    managing: Option<Managing>,
 }
 
 impl Doorman {
-    fn new(state: Option<AppState>, router: Router, drain: Drain) -> Self {
-        Self { two: two::builder(), house: Arc::new(House { state, router }), drain }
+    fn new(house: House, drain: Drain) -> Self {
+        Self { two: two::builder(), house: Arc::new(house), drain }
     }
 
     /// Serves a connection to its end. A peer that goes away is not worth a word.
@@ -153,8 +158,16 @@ impl House {
             Ok(answer) => answer,
             Err(mut request) => {
                 request.extensions_mut().insert(peer);
-                let Ok(response) = Box::pin(self.router.clone().oneshot(request)).await;
-                remembered::routed(response)
+                let managing =
+                    self.managing.as_ref().filter(|_| Managing::answers(request.uri().path()));
+                let router = self.router.clone();
+                remembered::routed(match managing {
+                    Some(managing) => managing.answer(router.oneshot(request)).await,
+                    None => {
+                        let Ok(response) = Box::pin(router.oneshot(request)).await;
+                        response
+                    }
+                })
             }
         }
     }

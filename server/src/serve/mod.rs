@@ -12,6 +12,7 @@ mod follower;
 mod gate;
 mod http1;
 mod http2;
+mod managing;
 mod preface;
 mod signals;
 mod startup;
@@ -33,6 +34,7 @@ use self::{
     connections::Listeners,
     follower::Follower,
     gate::Gate,
+    managing::Managing,
     signals::Drain,
     startup::Database,
     unix::{UnixDoor, UnixError},
@@ -91,8 +93,8 @@ fn bind_reason(flag: &str, address: SocketAddr, cause: &io::Error) -> String {
     }
 }
 
-/// Runs until a signal ends it.
-pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
+/// Runs until a signal ends it. Every thread for requests gets a stack of this size.
+pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> {
     let mut signals = Signals::catch()?;
     let tell = |line: &str| {
         // Nobody reads any more: no reason to stop serving.
@@ -118,6 +120,7 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
     startup::announce(&config, address, unix.as_ref().map(UnixDoor::path));
 
     let mut follower = Follower::new(config.replica_name(), VERSION)?;
+    let managing = Managing::start(stack, runtime::stall())?;
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let watched = watch(metrics, &state, signals.drain())?;
@@ -126,6 +129,7 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
         Listeners { tcp, unix },
         Some(state),
         router,
+        Some(managing.clone()),
         signals.drain(),
     ));
 
@@ -137,7 +141,7 @@ pub(crate) async fn run(config: Config) -> Result<(), ServeError> {
         Some(Ok(link)) => {
             gate.open();
             startup::welcome(link.as_ref(), &config);
-            let background = tokio::spawn(authority.clone().run_background());
+            let background = managing.spawn(authority.clone().run_background());
             follower.begin(authority.clone());
             let signal = signals.recv().await;
             tracing::info!(signal, "stopping");
@@ -184,6 +188,7 @@ fn watch(
                 Listeners { tcp, unix: None },
                 None,
                 router,
+                None,
                 drain,
             )))
         }

@@ -25,10 +25,16 @@ pub use scope_add::NewScope;
 pub use scope_change::ScopeChange;
 pub use scope_retire::Retired;
 
-use domain::catalogue::TESSERA_AUDIENCE;
+use domain::catalogue::{Catalogue, TESSERA_AUDIENCE};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use crate::{ServiceError, authority::Inner, replicas::Transaction};
+use crate::{
+    ServiceError,
+    authority::Inner,
+    replicas::Transaction,
+    work::{Heavy, Kind},
+};
 
 /// The catalogues that a new instance starts with.
 const SEEDS: [&str; 2] =
@@ -41,6 +47,19 @@ pub struct Catalogues<'a> {
 }
 
 impl Catalogues<'_> {
+    /// Reads and checks a catalogue in TOML, off the threads that answer.
+    ///
+    /// # Errors
+    /// `Busy`; the inner result says what is wrong with the text.
+    pub async fn read_toml(
+        &self,
+        text: String,
+    ) -> Result<Result<Catalogue, file::FileError>, ServiceError> {
+        let read = move |_: &Heavy| file::parse_toml(&text);
+        // Only administrators of the instance load catalogues: there are no tenants.
+        self.inner.work.run(Kind::Document, Uuid::nil(), read).await
+    }
+
     /// Puts the catalogues of a new instance where there are none yet. What an operator loaded
     /// under the same name stays; Tessera's own is kept up with this build.
     pub(crate) async fn seed(

@@ -2,7 +2,7 @@
 
 use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
 
-use super::{Policies, PolicyLevel, check::check, open, show::view};
+use super::{Policies, PolicyLevel, open, show::view};
 use crate::{
     OpContext, ServiceError,
     access::Tenant,
@@ -27,7 +27,7 @@ impl Policies<'_> {
     ) -> Result<PolicyView, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
-        check(&rules)?;
+        self.check(ctx, &opened, &rules).await?;
         // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.
         match opened.tenant() {
             Some(tenant) => workspaces::lock(&mut transaction, tenant).await?,

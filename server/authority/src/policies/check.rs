@@ -3,7 +3,7 @@
 use domain::{policy::PolicyRules, problem::FieldError, token_text};
 
 use super::pattern;
-use crate::ServiceError;
+use crate::{ServiceError, work::Heavy};
 
 /// Longest lifetime or grace that a rule may name: a hundred years, in seconds.
 const SECONDS_MAX: i64 = 3_155_760_000;
@@ -12,7 +12,7 @@ const SECONDS_MAX: i64 = 3_155_760_000;
 ///
 /// # Errors
 /// `Invalid` with the rules' names as fields.
-pub(super) fn check(rules: &PolicyRules) -> Result<(), ServiceError> {
+pub(super) fn check(rules: &PolicyRules, heavy: &Heavy) -> Result<(), ServiceError> {
     let mut errors = Vec::new();
     let mut refuse = |field: &str, message: String| errors.push(FieldError::new(field, message));
     if rules.max_tokens.is_some_and(|count| count < 0) {
@@ -41,7 +41,7 @@ pub(super) fn check(rules: &PolicyRules) -> Result<(), ServiceError> {
         );
     }
     if let Some(pattern) = &rules.name_pattern
-        && let Err(reason) = pattern::compile(pattern)
+        && let Err(reason) = pattern::compile_new(pattern, heavy)
     {
         refuse("name_pattern", reason);
     }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn presets_can_be_set() {
         for preset in Preset::ALL {
-            check(&preset.rules()).unwrap();
+            check(&preset.rules(), &Heavy::test()).unwrap();
         }
     }
 
@@ -72,7 +72,9 @@ mod tests {
             name_pattern: Some("[".into()),
             ..PolicyRules::default()
         };
-        let Err(ServiceError::Invalid(errors)) = check(&rules) else { panic!("accepted") };
+        let Err(ServiceError::Invalid(errors)) = check(&rules, &Heavy::test()) else {
+            panic!("accepted")
+        };
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(
             fields,

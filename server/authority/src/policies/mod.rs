@@ -10,16 +10,19 @@ mod preset;
 mod preview;
 mod show;
 
-pub(crate) use pattern::check_name;
+pub(crate) use pattern::Patterns;
 
 use domain::{access::Permission, names::Slug, policy::PolicyRules};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     OpContext, ServiceError,
     access::{self, Access, Tenant},
     authority::Inner,
+    context::Actor,
     store::policies::{self as store, Level},
+    work::{Heavy, Kind},
 };
 
 /// Policies and presets.
@@ -35,6 +38,32 @@ pub enum PolicyLevel {
     Instance,
     /// A workspace's.
     Workspace(Slug),
+}
+
+/// Whose turn it is among those who wait for heavy work about a level.
+fn tenant(ctx: &OpContext, opened: &Opened) -> Uuid {
+    match (&opened.access, &ctx.actor) {
+        (Some(access), _) => access.workspace.id.0,
+        (None, Actor::Token(facts)) => facts.surroundings.workspace_id.0,
+        (None, _) => ctx.user_id().map_or(Uuid::nil(), |user| user.0),
+    }
+}
+
+impl Policies<'_> {
+    /// Finds everything that is wrong with rules, off the threads that answer.
+    ///
+    /// # Errors
+    /// `Invalid` with the rules' names as fields; `Busy`.
+    async fn check(
+        &self,
+        ctx: &OpContext,
+        opened: &Opened,
+        rules: &PolicyRules,
+    ) -> Result<(), ServiceError> {
+        let rules = rules.clone();
+        let check = move |heavy: &Heavy| check::check(&rules, heavy);
+        self.inner.work.run(Kind::Name, tenant(ctx, opened), check).await?
+    }
 }
 
 /// A level that the caller may look at, with the one above.

@@ -1,50 +1,149 @@
 //! Patterns of names: regular expressions that a whole name must match.
 //!
-//! They are the crate regex's: matching takes time in proportion to the name, whatever the pattern.
+//! They are compiled by the crate regex, which matches in time proportional to the name and to the size
+//! of the compiled pattern. Both are bounded here. Compiling and matching are heavy work
+//! ([`crate::work`]); a pattern is compiled once and kept ([`Patterns`]).
+
+use std::sync::Arc;
 
 use domain::{policy::Policy, problem::FieldError};
+use quick_cache::sync::Cache;
 use regex::{Regex, RegexBuilder};
+use uuid::Uuid;
+
+use crate::{
+    ServiceError,
+    authority::Inner,
+    work::{Heavy, Kind},
+};
 
 /// Longest pattern, in characters.
 pub(super) const PATTERN_MAX: usize = 200;
-/// Most bytes of a compiled pattern: `(\w{100}){100}` is short and huge.
+/// Most bytes of a compiled pattern. One that fills it takes about a millisecond to match a name of 128
+/// characters. `(\w{100}){100}` is short and huge.
 const SIZE_MAX: usize = 256 * 1024;
+/// Most classes, and operations on them, that upper and lower case are mixed in. Each of them can take
+/// milliseconds to compile, however small the result is.
+const FOLDED_MAX: usize = 10;
+/// Compiled patterns that are kept.
+const KEPT: usize = 256;
 
-/// Compiles a pattern; what is wrong with it ends a sentence that begins with the field's name.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+/// Why a pattern cannot be used, as the end of a sentence that begins with the field's name.
+type Unusable = String;
+
+/// The patterns in use, compiled.
+pub(crate) struct Patterns(Cache<String, Result<Arc<Regex>, Unusable>>);
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self(Cache::new(KEPT))
+    }
+}
+
+impl Patterns {
+    /// A pattern that a policy has, from memory if it was used before.
+    pub(super) fn get(&self, pattern: &str, heavy: &Heavy) -> Result<Arc<Regex>, Unusable> {
+        if let Some(known) = self.0.get(pattern) {
+            return known;
+        }
+        let compiled = compile(pattern, heavy).map(Arc::new);
+        self.0.insert(pattern.to_owned(), compiled.clone());
+        compiled
+    }
+
+    /// Finds the first pattern of a policy that a name does not match.
+    ///
+    /// # Errors
+    /// The field `name`, with the pattern.
+    pub(crate) fn check_name(
+        &self,
+        policy: &Policy,
+        name: &str,
+        heavy: &Heavy,
+    ) -> Result<(), FieldError> {
+        for pattern in &policy.name_patterns {
+            // A pattern that cannot be used was refused when it was set; nothing matches it.
+            if !self.get(pattern, heavy).is_ok_and(|regex| regex.is_match(name)) {
+                let message =
+                    format!("must match the pattern {pattern} of this workspace's policy");
+                return Err(FieldError::new("name", message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Checks a token's name against the patterns of its workspace's policy.
+    ///
+    /// # Errors
+    /// `Busy`; the inner result has the field `name` when the name does not match.
+    pub(crate) async fn check_name_pattern(
+        &self,
+        workspace: Uuid,
+        policy: &Policy,
+        name: &str,
+    ) -> Result<Result<(), FieldError>, ServiceError> {
+        if policy.name_patterns.is_empty() {
+            return Ok(Ok(()));
+        }
+        let (patterns, policy, name) =
+            (Arc::clone(&self.patterns), policy.clone(), name.to_owned());
+        let check = move |heavy: &Heavy| patterns.check_name(&policy, &name, heavy);
+        self.work.run(Kind::Name, workspace, check).await
+    }
+}
+
+/// Compiles a pattern that a policy is to have.
+pub(super) fn compile_new(pattern: &str, heavy: &Heavy) -> Result<Regex, Unusable> {
+    // Read by itself first: `a)|(b` is not a pattern, though it is one between parentheses.
+    regex_syntax::ast::parse::Parser::new()
+        .parse(pattern)
+        .map_err(|error| unusable(last_line(&error.to_string())))?;
+    if folded(pattern) > FOLDED_MAX {
+        return Err(format!(
+            "cannot be used as a regular expression: with (?i) it may have at most {FOLDED_MAX} classes such as \\w or [a-z]"
+        ));
+    }
+    compile(pattern, heavy)
+}
+
+fn compile(pattern: &str, _: &Heavy) -> Result<Regex, Unusable> {
     let length = pattern.chars().count();
     if length == 0 || length > PATTERN_MAX {
         return Err(format!("must have 1 to {PATTERN_MAX} characters"));
     }
-    // Alone first: `a)|(b` is no pattern, though it is one between parentheses.
-    let build = |text: &str| RegexBuilder::new(text).size_limit(SIZE_MAX).build();
-    build(pattern).and_then(|_| build(&format!(r"\A(?:{pattern})\z"))).map_err(|error| {
-        let reason = match error {
-            regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-            // The last line of several names the mistake; the others draw an arrow to it.
-            other => {
-                let text = other.to_string();
-                let line = text.lines().last().unwrap_or_default();
-                line.trim_start_matches("error: ").to_owned()
-            }
-        };
-        format!("is no regular expression that can be used: {reason}")
+    let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(SIZE_MAX).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => unusable(
+            "it is too large when compiled; use fewer repetitions, or [a-z] instead of \\w",
+        ),
+        other => unusable(last_line(&other.to_string())),
     })
 }
 
-/// Whether a name matches every pattern of a policy.
-///
-/// # Errors
-/// The field `name`, with the pattern that it does not match.
-pub(crate) fn check_name(policy: &Policy, name: &str) -> Result<(), FieldError> {
-    for pattern in &policy.name_patterns {
-        // What cannot be used was refused when it was set; should there be one, nothing matches it.
-        if !compile(pattern).is_ok_and(|regex| regex.is_match(name)) {
-            let message = format!("must match the pattern {pattern} of this workspace's policy");
-            return Err(FieldError::new("name", message));
-        }
+fn unusable(reason: &str) -> Unusable {
+    format!("cannot be used as a regular expression: {reason}")
+}
+
+/// The last line of several names the mistake; the others draw an arrow to it.
+fn last_line(text: &str) -> &str {
+    let line = text.lines().last().unwrap_or_default();
+    line.trim_start_matches("error: ")
+}
+
+/// How many classes and operations on classes a pattern has, where it ignores case; 0 where it does not.
+/// Counts what only looks like one, too.
+fn folded(pattern: &str) -> usize {
+    let ignores_case = pattern.split("(?").skip(1).any(|flags| {
+        let flags = flags.split([')', ':']).next().unwrap_or_default();
+        flags.chars().all(|c| c.is_ascii_alphabetic() || c == '-') && flags.contains('i')
+    });
+    if !ignores_case {
+        return 0;
     }
-    Ok(())
+    let classes = ["[", "\\w", "\\W", "\\d", "\\D", "\\s", "\\S", "\\p", "\\P", "&&", "--", "~~"];
+    classes.iter().map(|class| pattern.matches(class).count()).sum()
 }
 
 #[cfg(test)]
@@ -53,9 +152,12 @@ mod tests {
 
     use super::*;
 
+    const HEAVY: Heavy = Heavy::test();
+
     #[test]
     fn whole_name_must_match() {
-        let matches = |pattern: &str, name: &str| compile(pattern).unwrap().is_match(name);
+        let matches =
+            |pattern: &str, name: &str| compile_new(pattern, &HEAVY).unwrap().is_match(name);
         assert!(matches("ci|deploy", "deploy") && !matches("ci|deploy", "deployment"));
         assert!(!matches("a", "ba") && !matches("(?m)^a$", "b\na"));
         assert!(matches("[a-z]+-[0-9]{4}", "build-2026"));
@@ -65,24 +167,53 @@ mod tests {
     fn unusable_pattern_says_why() {
         for (pattern, reason) in [
             ("", "must have 1 to 200 characters"),
-            ("(", "is no regular expression that can be used: unclosed group"),
-            ("a)|(b", "is no regular expression that can be used: unopened group"),
+            ("(", "cannot be used as a regular expression: unclosed group"),
+            ("a)|(b", "cannot be used as a regular expression: unopened group"),
             (
                 r"(\w{100}){100}",
-                "is no regular expression that can be used: it is too large when compiled",
+                "cannot be used as a regular expression: it is too large when compiled; use fewer repetitions, or [a-z] instead of \\w",
             ),
             (
                 "(?=a)b",
-                "is no regular expression that can be used: look-around, including look-ahead and look-behind, is not supported",
+                "cannot be used as a regular expression: look-around, including look-ahead and look-behind, is not supported",
             ),
         ] {
-            assert_eq!(compile(pattern).unwrap_err(), reason, "{pattern}");
+            assert_eq!(compile_new(pattern, &HEAVY).unwrap_err(), reason, "{pattern}");
         }
-        assert!(compile(&"a".repeat(201)).is_err());
+        assert!(compile_new(&"a".repeat(201), &HEAVY).is_err());
+    }
+
+    #[test]
+    fn pattern_that_takes_long_to_compile_or_to_match_is_refused() {
+        let class = r"[\w&&\w&&a]";
+        let slow_to_compile = format!("(?i)(?:{}|.*)", class.repeat(14));
+        let reason = compile_new(&slow_to_compile, &HEAVY).unwrap_err();
+        assert!(reason.contains("at most 10 classes"), "{reason}");
+        assert!(compile_new(r"(?i)[\w\W]{2}", &HEAVY).is_ok());
+        // Each name would take several milliseconds.
+        for slow_to_match in [r"(\w{0,60}){0,3}.*", r"(?:.{0,99}){9}"] {
+            let reason = compile_new(slow_to_match, &HEAVY).unwrap_err();
+            assert!(reason.contains("too large when compiled"), "{reason}");
+        }
+        for usual in [r"[a-z0-9-]{3,63}", r"(?i)[a-z][a-z0-9-]{0,62}", r"\w+( \w+)*", ".{1,128}"] {
+            assert!(compile_new(usual, &HEAVY).is_ok(), "{usual}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_an_earlier_version_took_goes_on_and_is_compiled_once() {
+        let patterns = Patterns::default();
+        let stored = r"(?i)[\w\W][\w\W][\w\W][\w\W]";
+        assert!(compile_new(stored, &HEAVY).is_err());
+        let first = patterns.get(stored, &HEAVY).unwrap();
+        let second = patterns.get(stored, &HEAVY).unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
     }
 
     #[test]
     fn both_patterns_must_match() {
+        let patterns = Patterns::default();
+        let check_name = |policy: &Policy, name: &str| patterns.check_name(policy, name, &HEAVY);
         let policy =
             Policy { name_patterns: vec!["a.*".into(), ".*z".into()], ..Policy::default() };
         assert!(check_name(&policy, "abcz").is_ok());
@@ -94,7 +225,7 @@ mod tests {
     proptest! {
         #[test]
         fn compiling_any_text_never_panics(pattern in any::<String>(), name in any::<String>()) {
-            if let Ok(regex) = compile(&pattern) {
+            if let Ok(regex) = compile_new(&pattern, &HEAVY) {
                 let _ = regex.is_match(&name);
             }
         }

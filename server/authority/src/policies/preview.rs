@@ -1,6 +1,9 @@
 //! What a change of policy would mean.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use domain::{
     access::Permission,
@@ -9,25 +12,30 @@ use domain::{
     policy_view::{Fit, Misfit, MisfitToken, PREVIEW_TOKENS, PolicyPreview, Rule},
 };
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Opened, Policies, PolicyLevel, check::check, open, pattern};
+use super::{Opened, Patterns, Policies, PolicyLevel, open, tenant};
 use crate::{
     OpContext, ServiceError,
     store::{
         policies::{self as store, FitRow, FitSearch, NameRules},
         tokens,
     },
+    work::{Heavy, Kind},
 };
 
 /// Rows of one reading.
 const BATCH: i64 = 5_000;
+/// Rows that are compared before others get their turn.
+const AT_ONCE: usize = 100;
+
+/// The policy of each workspace.
+type InForce = HashMap<WorkspaceId, Compiled>;
 
 /// A policy with its patterns compiled.
 struct Compiled {
     policy: Policy,
-    patterns: Vec<regex::Regex>,
+    patterns: Vec<Arc<regex::Regex>>,
 }
 
 impl Policies<'_> {
@@ -44,14 +52,14 @@ impl Policies<'_> {
     ) -> Result<PolicyPreview, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let opened = open(&mut connection, ctx, level, Permission::PolicyWrite).await?;
-        check(rules)?;
+        self.check(ctx, &opened, rules).await?;
         let mut preview = compare(&opened, rules);
         if let Some(limit) = rules.max_tokens {
             let count = tokens::count(&mut connection, opened.tenant()).await?;
             preview.above_cap = (count - limit).max(0);
         }
-        let policies = policies_after(&mut connection, &opened, rules).await?;
-        fit(&mut connection, &opened, &policies, &mut preview, ctx.now).await?;
+        let policies = self.policies_after(&mut connection, ctx, &opened, rules).await?;
+        self.fit(&mut connection, ctx, &opened, policies, &mut preview).await?;
         let sees = opened
             .access
             .as_ref()
@@ -84,31 +92,81 @@ fn compare(opened: &Opened, rules: &PolicyRules) -> PolicyPreview {
     }
 }
 
-/// The policy that would be in force in each workspace that the level binds.
-async fn policies_after(
-    connection: &mut PgConnection,
-    opened: &Opened,
-    rules: &PolicyRules,
-) -> Result<HashMap<WorkspaceId, Compiled>, ServiceError> {
-    let levels = match &opened.access {
-        Some(access) => vec![(access.workspace.id, opened.instance.rules.clone(), rules.clone())],
-        None => store::of_all_workspaces(connection)
-            .await?
-            .into_iter()
-            .map(|(id, own)| (id, rules.clone(), own))
-            .collect(),
-    };
-    let compiled = levels.into_iter().map(|(id, instance, workspace)| {
-        let policy = Policy::in_force(&instance, &workspace);
-        let patterns =
-            policy.name_patterns.iter().filter_map(|text| pattern::compile(text).ok()).collect();
-        (id, Compiled { policy, patterns })
-    });
-    Ok(compiled.collect())
+impl Policies<'_> {
+    /// The policy that would be in force in each workspace that the level binds.
+    async fn policies_after(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        opened: &Opened,
+        rules: &PolicyRules,
+    ) -> Result<Arc<InForce>, ServiceError> {
+        let levels = match &opened.access {
+            Some(access) => {
+                vec![(access.workspace.id, opened.instance.rules.clone(), rules.clone())]
+            }
+            None => store::of_all_workspaces(connection)
+                .await?
+                .into_iter()
+                .map(|(id, own)| (id, rules.clone(), own))
+                .collect(),
+        };
+        let patterns = Arc::clone(&self.inner.patterns);
+        let compile = move |heavy: &Heavy| {
+            let compiled = levels.into_iter().map(|(id, instance, workspace)| {
+                (id, Compiled::of(Policy::in_force(&instance, &workspace), &patterns, heavy))
+            });
+            Arc::new(compiled.collect())
+        };
+        self.inner.work.run(Kind::Preview, tenant(ctx, opened), compile).await
+    }
+
+    /// Looks at every token that has not ended and may not fit, some thousands at a time.
+    async fn fit(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        opened: &Opened,
+        policies: Arc<InForce>,
+        preview: &mut PolicyPreview,
+    ) -> Result<(), ServiceError> {
+        preview.misfits = Misfit::ALL.into_iter().map(|misfit| (misfit, 0)).collect();
+        let search = search(&policies);
+        let mut after = TokenId(Uuid::nil());
+        loop {
+            let rows =
+                store::tokens_to_fit(connection, opened.tenant(), search, after, BATCH, ctx.now)
+                    .await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            let mut rows = rows.into_iter();
+            loop {
+                // Others get their turns in between.
+                let some: Vec<FitRow> = rows.by_ref().take(AT_ONCE).collect();
+                if some.is_empty() {
+                    break;
+                }
+                let policies = Arc::clone(&policies);
+                let compare = move |heavy: &Heavy| misfits(some, &policies, heavy);
+                let found = self.inner.work.run(Kind::Preview, tenant(ctx, opened), compare);
+                for (row, reasons) in found.await? {
+                    note(preview, row, reasons);
+                }
+            }
+        }
+    }
+}
+
+impl Compiled {
+    fn of(policy: Policy, patterns: &Patterns, heavy: &Heavy) -> Self {
+        let texts = policy.name_patterns.iter();
+        let patterns = texts.filter_map(|text| patterns.get(text, heavy).ok()).collect();
+        Self { policy, patterns }
+    }
 }
 
 /// What a token must be so that any of these policies can mind it.
-fn search(policies: &HashMap<WorkspaceId, Compiled>) -> FitSearch {
+fn search(policies: &InForce) -> FitSearch {
     let any = |minds: fn(&Compiled) -> bool| policies.values().any(minds);
     let names = if any(|compiled| compiled.policy.unique_names) {
         NameRules::Unique
@@ -125,47 +183,33 @@ fn search(policies: &HashMap<WorkspaceId, Compiled>) -> FitSearch {
     }
 }
 
-/// Looks at every token that has not ended and may not fit, some thousands at a time.
-async fn fit(
-    connection: &mut PgConnection,
-    opened: &Opened,
-    policies: &HashMap<WorkspaceId, Compiled>,
-    preview: &mut PolicyPreview,
-    now: OffsetDateTime,
-) -> Result<(), ServiceError> {
-    preview.misfits = Misfit::ALL.into_iter().map(|misfit| (misfit, 0)).collect();
-    let search = search(policies);
-    let mut after = TokenId(Uuid::nil());
-    loop {
-        let rows =
-            store::tokens_to_fit(connection, opened.tenant(), search, after, BATCH, now).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = last.id;
-        for row in rows {
-            // A workspace that was made in the meantime has no token that is older.
-            let Some(compiled) = policies.get(&row.workspace_id) else { continue };
-            let reasons = reasons(&row, compiled);
-            if reasons.is_empty() {
-                continue;
-            }
-            preview.unfit += 1;
-            for reason in &reasons {
-                *preview.misfits.entry(*reason).or_default() += 1;
-            }
-            if preview.tokens.len() < PREVIEW_TOKENS {
-                preview.tokens.push(MisfitToken {
-                    id: row.id,
-                    name: row.name,
-                    workspace: row.workspace,
-                    user: row.user,
-                    reasons,
-                });
-            }
-        }
+/// The tokens that do not fit, each with the reasons.
+fn misfits(rows: Vec<FitRow>, policies: &InForce, heavy: &Heavy) -> Vec<(FitRow, Vec<Misfit>)> {
+    let rows = rows.into_iter().filter_map(|row| {
+        // A workspace that was made in the meantime has no token that is older.
+        let reasons = reasons(&row, policies.get(&row.workspace_id)?, heavy);
+        (!reasons.is_empty()).then_some((row, reasons))
+    });
+    rows.collect()
+}
+
+fn note(preview: &mut PolicyPreview, row: FitRow, reasons: Vec<Misfit>) {
+    preview.unfit += 1;
+    for reason in &reasons {
+        *preview.misfits.entry(*reason).or_default() += 1;
+    }
+    if preview.tokens.len() < PREVIEW_TOKENS {
+        preview.tokens.push(MisfitToken {
+            id: row.id,
+            name: row.name,
+            workspace: row.workspace,
+            user: row.user,
+            reasons,
+        });
     }
 }
 
-fn reasons(row: &FitRow, compiled: &Compiled) -> Vec<Misfit> {
+fn reasons(row: &FitRow, compiled: &Compiled, _: &Heavy) -> Vec<Misfit> {
     let fit = Fit {
         created_at: row.created_at,
         expires_at: row.expires_at,

@@ -19,7 +19,7 @@ pub(crate) use super::audiences::{
 use super::{StoreError, secrets::parse_all};
 
 /// An audience with what tokens can be made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredCatalogue {
     pub(crate) id: AudienceId,
     /// Its scopes but for the retired ones.

@@ -22,7 +22,7 @@ pub(crate) struct Level {
 }
 
 /// The rules of both levels.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Levels {
     pub(crate) instance: PolicyRules,
     pub(crate) workspace: PolicyRules,

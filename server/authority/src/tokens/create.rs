@@ -26,7 +26,6 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
-    policies::check_name as check_pattern,
     secret::TokenSecret,
     store::{
         catalogues, policies,
@@ -81,6 +80,11 @@ impl Tokens<'_> {
         };
         let mut errors = Vec::new();
         let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
+        if let Ok(name) = draft.name.parse::<TokenName>()
+            && let Err(error) = self.check_pattern(access, &policy, &name).await?
+        {
+            errors.push(error);
+        }
         let checked = draft.check(&rules, &mut errors);
         let (Some(user), Some(mut checked)) = (user, checked) else {
             return Err(ServiceError::Invalid(errors));
@@ -93,7 +97,7 @@ impl Tokens<'_> {
         check_caps(connection, access, &levels).await?;
         let id = TokenId(self.inner.uuid(ctx.now));
         if policy.unique_names && draft.number_name {
-            checked.name = free_name(connection, access, &policy, (checked.name, id)).await?;
+            checked.name = self.free_name(connection, access, &policy, (checked.name, id)).await?;
         } else if policy.unique_names {
             check_name(connection, access, checked.name.as_ref(), None).await?;
         }
@@ -243,26 +247,39 @@ pub(crate) async fn check_names(
 /// many there are, few names are tried.
 const NUMBERS: u32 = 9;
 
-/// This name or, where another token of the workspace has it, the first like it that is free.
-async fn free_name(
-    connection: &mut PgConnection,
-    access: &Access,
-    policy: &Policy,
-    (name, id): (TokenName, TokenId),
-) -> Result<TokenName, ServiceError> {
-    workspaces::lock(connection, access.tenant()).await?;
-    for number in 1..=NUMBERS {
-        let candidate = if number == 1 { name.clone() } else { with_end(&name, &number)? };
-        if !store::name_is_taken(connection, access.tenant(), candidate.as_ref(), None).await? {
-            check_pattern(policy, candidate.as_ref())
-                .map_err(|error| ServiceError::Invalid(vec![error]))?;
-            return Ok(candidate);
+impl Tokens<'_> {
+    /// This name or, where another token of the workspace has it, the first like it that is free.
+    async fn free_name(
+        &self,
+        connection: &mut PgConnection,
+        access: &Access,
+        policy: &Policy,
+        (name, id): (TokenName, TokenId),
+    ) -> Result<TokenName, ServiceError> {
+        let wrong = |error| ServiceError::Invalid(vec![error]);
+        workspaces::lock(connection, access.tenant()).await?;
+        for number in 1..=NUMBERS {
+            let candidate = if number == 1 { name.clone() } else { with_end(&name, &number)? };
+            if !store::name_is_taken(connection, access.tenant(), candidate.as_ref(), None).await? {
+                self.check_pattern(access, policy, &candidate).await?.map_err(wrong)?;
+                return Ok(candidate);
+            }
         }
+        let name = with_end(&name, &id.0.simple())?;
+        check_name(connection, access, name.as_ref(), None).await?;
+        self.check_pattern(access, policy, &name).await?.map_err(wrong)?;
+        Ok(name)
     }
-    let name = with_end(&name, &id.0.simple())?;
-    check_name(connection, access, name.as_ref(), None).await?;
-    check_pattern(policy, name.as_ref()).map_err(|error| ServiceError::Invalid(vec![error]))?;
-    Ok(name)
+
+    /// Checks a name against the patterns of the workspace's policy.
+    pub(super) async fn check_pattern(
+        &self,
+        access: &Access,
+        policy: &Policy,
+        name: &TokenName,
+    ) -> Result<Result<(), FieldError>, ServiceError> {
+        self.inner.check_name_pattern(access.workspace.id.0, policy, name.as_ref()).await
+    }
 }
 
 /// A name with something behind it, cut so that it is a name still.

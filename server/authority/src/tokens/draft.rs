@@ -22,7 +22,7 @@ use super::{
     fields::{ip_allow, keep, not_before, quoted, rate_limit},
     reach::may_be_recoverable,
 };
-use crate::{policies::check_name, store::catalogues::StoredCatalogue};
+use crate::store::catalogues::StoredCatalogue;
 
 /// A token to make, as a door received it.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ impl Default for TokenDraft {
 }
 
 /// A draft whose every value can be used.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CheckedDraft {
     pub(crate) name: TokenName,
     pub(crate) description: Description,
@@ -153,18 +153,14 @@ impl TokenDraft {
         }
     }
 
-    /// Checks everything but the user, and finds all mistakes, not the first alone.
+    /// Checks everything but the user and the policy's patterns of names, and finds all mistakes, not
+    /// only the first.
     pub(crate) fn check(
         &self,
         rules: &Rules<'_>,
         errors: &mut Vec<FieldError>,
     ) -> Option<CheckedDraft> {
         let name = keep(self.name.parse::<TokenName>(), "name", errors);
-        if let Some(name) = &name
-            && let Err(error) = check_name(rules.policy, name.as_ref())
-        {
-            errors.push(error);
-        }
         let description = keep(self.description.parse::<Description>(), "description", errors);
         let chosen = self.check_audiences(rules, errors);
         let scopes = self.check_scopes(&chosen, rules, errors);

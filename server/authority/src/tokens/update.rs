@@ -28,7 +28,6 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    policies,
     store::{
         catalogues::{self, StoredCatalogue},
         policies as levels, secrets_change,
@@ -102,13 +101,21 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let policy = effective_policy(&levels::levels(&mut transaction, access.tenant()).await?);
+        // Before anything is locked: it waits for its turn.
+        let pattern = match patch.name.as_ref().map(|text| text.parse::<TokenName>()) {
+            Some(Ok(name)) => self.check_pattern(&access, &policy, &name).await?,
+            _ => Ok(()),
+        };
         let names = policy.unique_names && patch.name.is_some();
         if names {
             // The workspace before the token, as everywhere: two orders could wait for each other.
             workspaces::lock(&mut transaction, access.tenant()).await?;
         }
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
-        let after = check(&mut transaction, ctx, &access, (&before, &policy), &patch).await?;
+        let is_new = patch.name.as_ref().is_some_and(|name| name.trim() != before.name);
+        let errors = pattern.err().filter(|_| is_new).into_iter().collect();
+        let rules = (&before, &policy);
+        let after = check(&mut transaction, ctx, &access, rules, &patch, errors).await?;
         let mut token = before.clone();
         if after == before {
             transaction.already_so(Subject::Token(id));
@@ -134,6 +141,7 @@ async fn check(
     access: &Access,
     (before, policy): (&Token, &Policy),
     patch: &TokenPatch,
+    mut errors: Vec<FieldError>,
 ) -> Result<Token, ServiceError> {
     let catalogues = catalogues::all(connection).await?;
     let working = secrets_change::working(connection, before.id, ctx.now).await?;
@@ -144,7 +152,6 @@ async fn check(
         made_at: made_at.unwrap_or(before.created_at),
         now: ctx.now,
     };
-    let mut errors = Vec::new();
     let mut after = patch.apply(before, &rules, &mut errors);
     if let Some(text) = &patch.user
         && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
@@ -193,11 +200,6 @@ impl TokenPatch {
         if let Some(text) = &self.name
             && let Some(name) = keep(text.parse::<TokenName>(), "name", errors)
         {
-            if let Err(error) = policies::check_name(rules.policy, name.as_ref())
-                && name.as_ref() != before.name
-            {
-                errors.push(error);
-            }
             after.name = name.into();
         }
         if let Some(text) = &self.description

@@ -3,9 +3,14 @@
 use domain::token::Token;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
 
-use super::{Format, csv};
-use crate::AuditRecord;
+use super::{Format, Transfer, csv};
+use crate::{
+    AuditRecord, OpContext, ServiceError,
+    context::Actor,
+    work::{Heavy, Kind},
+};
 
 const TOKEN_COLUMNS: [&str; 20] = [
     "id",
@@ -47,6 +52,49 @@ const AUDIT_COLUMNS: [&str; 14] = [
     "after",
 ];
 
+impl Transfer<'_> {
+    /// Writes tokens, line by line. `ctx` says whose turn it is.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub async fn write_tokens(
+        &self,
+        ctx: &OpContext,
+        format: Format,
+        tokens: Vec<Token>,
+    ) -> Result<String, ServiceError> {
+        self.write(ctx, format, tokens, token_cells).await
+    }
+
+    /// Writes rows of the audit log, line by line.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub async fn write_audit(
+        &self,
+        ctx: &OpContext,
+        format: Format,
+        records: Vec<AuditRecord>,
+    ) -> Result<String, ServiceError> {
+        self.write(ctx, format, records, audit_cells).await
+    }
+
+    async fn write<T: Serialize + Send + 'static>(
+        &self,
+        ctx: &OpContext,
+        format: Format,
+        rows: Vec<T>,
+        cells: fn(&T) -> Vec<String>,
+    ) -> Result<String, ServiceError> {
+        let tenant = match &ctx.actor {
+            Actor::Token(facts) => facts.surroundings.workspace_id.0,
+            _ => ctx.user_id().map_or(Uuid::nil(), |user| user.0),
+        };
+        let write = move |heavy: &Heavy| format.lines(&rows, cells, heavy);
+        self.inner.work.run(Kind::Export, tenant, write).await
+    }
+}
+
 impl Format {
     /// The media type.
     pub const fn media_type(self) -> &'static str {
@@ -64,24 +112,14 @@ impl Format {
         }
     }
 
-    /// What comes before the first token.
+    /// The headings of a file of tokens, if it has any.
     pub fn token_heading(self) -> String {
         self.heading(&TOKEN_COLUMNS)
     }
 
-    /// What comes before the first row of the audit log.
+    /// The headings of a file of the audit log, if it has any.
     pub fn audit_heading(self) -> String {
         self.heading(&AUDIT_COLUMNS)
-    }
-
-    /// Tokens, line by line.
-    pub fn tokens(self, tokens: &[Token]) -> String {
-        self.lines(tokens, token_cells)
-    }
-
-    /// Rows of the audit log, line by line.
-    pub fn audit(self, records: &[AuditRecord]) -> String {
-        self.lines(records, audit_cells)
     }
 
     fn heading(self, columns: &[&str]) -> String {
@@ -93,7 +131,7 @@ impl Format {
         text
     }
 
-    fn lines<T: Serialize>(self, rows: &[T], cells: impl Fn(&T) -> Vec<String>) -> String {
+    fn lines<T: Serialize>(self, rows: &[T], cells: fn(&T) -> Vec<String>, _: &Heavy) -> String {
         let mut text = String::new();
         for row in rows {
             match self {

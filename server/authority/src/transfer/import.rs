@@ -1,9 +1,19 @@
 //! Import tokens that another system made.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use domain::{
-    access::Permission, expiry, ids::TokenId, names::Slug, problem::FieldError, token::UserSummary,
+    access::Permission,
+    expiry,
+    grants::Rights,
+    ids::TokenId,
+    names::{Slug, TokenName},
+    policy::Policy,
+    problem::FieldError,
+    token::UserSummary,
 };
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -18,11 +28,15 @@ use crate::{
     access::{self, Access},
     audit::{Change, record},
     keys::Digest,
+    policies::Patterns,
     store::{
-        catalogues, imports, policies,
+        catalogues::{self, StoredCatalogue},
+        imports,
+        policies::{self, Levels},
         tokens::{self as store, NewToken},
     },
     tokens::{CheckedDraft, Rules, check_names, check_room, grantable, holder, rights, snapshot},
+    work::{Heavy, Kind},
     workspaces::effective_policy,
 };
 
@@ -30,6 +44,8 @@ use crate::{
 pub const ROWS_MAX: usize = 1_000;
 /// Most mistakes that are told.
 const ERRORS_MAX: usize = 100;
+/// Rows that are checked before others get their turn.
+const AT_ONCE: usize = 50;
 /// What a list shows instead of the ends of a secret that nobody here has seen.
 const HINT: &str = "imported";
 
@@ -76,24 +92,28 @@ impl Transfer<'_> {
         bytes: &[u8],
         dry_run: bool,
     ) -> Result<ImportReport, ServiceError> {
+        let (rules, rows) = {
+            let mut connection = self.inner.connection().await?;
+            let access =
+                access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
+            let rules = InForce::read(&mut connection, ctx, &access).await?;
+            // Given back: no connection waits for a processor.
+            drop(connection);
+            let rows = self.check_rows(ctx, &access, &rules, (format, bytes)).await?;
+            (rules, rows)
+        };
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
-        let rows = rows::read(format, bytes).map_err(few)?;
-        let levels = policies::levels(&mut transaction, access.tenant()).await?;
-        let policy = effective_policy(&levels);
-        let catalogues = catalogues::all(&mut transaction).await?;
-        let rights = rights(ctx, &access, &catalogues);
-        let rules = Rules {
-            policy: &policy,
-            catalogues: &catalogues,
-            grantable: grantable(ctx),
-            rights: &rights,
-            now: ctx.now,
-        };
+        if InForce::read(&mut transaction, ctx, &access).await? != rules {
+            // The rows were checked against other rules. Rare enough to be tried again by the caller.
+            return Err(ServiceError::Busy);
+        }
+        let InForce { levels, policy, .. } = &*rules;
         let mut errors = Vec::new();
-        let checked = check(&mut transaction, ctx, &access, &rules, &rows, &mut errors).await?;
-        check_room(&mut transaction, &access, &levels, checked.len()).await?;
+        let checked = find_owners(&mut transaction, ctx, &access, &rows, &mut errors).await?;
+        let rows: Vec<&Row> = rows.iter().map(|row| &row.row).collect();
+        check_room(&mut transaction, &access, levels, checked.len()).await?;
         if policy.unique_names {
             let names: Vec<&str> = rows.iter().map(|row| row.name.trim()).collect();
             for place in check_names(&mut transaction, &access, &names).await? {
@@ -143,7 +163,7 @@ impl Transfer<'_> {
     async fn check_digests(
         &self,
         connection: &mut PgConnection,
-        rows: &[Row],
+        rows: &[&Row],
         errors: &mut Vec<FieldError>,
     ) -> Result<(), ServiceError> {
         let mut places: HashMap<[u8; 32], usize> = HashMap::new();
@@ -210,18 +230,108 @@ impl Transfer<'_> {
     }
 }
 
-/// Checks every row and finds all mistakes.
-async fn check(
+/// The rules that rows are checked against.
+#[derive(PartialEq)]
+struct InForce {
+    levels: Levels,
+    policy: Policy,
+    catalogues: Vec<StoredCatalogue>,
+    rights: Rights,
+}
+
+impl InForce {
+    async fn read(
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+    ) -> Result<Arc<Self>, ServiceError> {
+        let levels = policies::levels(connection, access.tenant()).await?;
+        let policy = effective_policy(&levels);
+        let catalogues = catalogues::all(connection).await?;
+        let rights = rights(ctx, access, &catalogues);
+        Ok(Arc::new(Self { levels, policy, catalogues, rights }))
+    }
+}
+
+/// A row, and what was found out about it without the database.
+struct ReadRow {
+    row: Row,
+    sha256: Option<[u8; 32]>,
+    draft: Option<CheckedDraft>,
+    mistakes: Vec<FieldError>,
+}
+
+impl Transfer<'_> {
+    /// Reads and checks the rows of a file, some at a time, so that others get their turns.
+    async fn check_rows(
+        &self,
+        ctx: &OpContext,
+        access: &Access,
+        rules: &Arc<InForce>,
+        (format, bytes): (Format, &[u8]),
+    ) -> Result<Vec<ReadRow>, ServiceError> {
+        let (work, tenant) = (&self.inner.work, access.workspace.id.0);
+        let bytes = bytes.to_vec();
+        let read = move |heavy: &Heavy| rows::read(format, &bytes, heavy);
+        let mut rows = work.run(Kind::Import, tenant, read).await?.map_err(few)?;
+        let mut checked = Vec::with_capacity(rows.len());
+        while !rows.is_empty() {
+            let some: Vec<Row> = rows.drain(..rows.len().min(AT_ONCE)).collect();
+            let (ctx, rules, patterns) =
+                (ctx.clone(), Arc::clone(rules), Arc::clone(&self.inner.patterns));
+            let check = move |heavy: &Heavy| -> Vec<ReadRow> {
+                some.into_iter().map(|row| check(&ctx, &rules, &patterns, row, heavy)).collect()
+            };
+            checked.extend(work.run(Kind::Import, tenant, check).await?);
+        }
+        Ok(checked)
+    }
+}
+
+/// Finds all mistakes of a row that can be found without the database.
+fn check(
+    ctx: &OpContext,
+    in_force: &InForce,
+    patterns: &Patterns,
+    row: Row,
+    heavy: &Heavy,
+) -> ReadRow {
+    let rules = Rules {
+        policy: &in_force.policy,
+        catalogues: &in_force.catalogues,
+        grantable: grantable(ctx),
+        rights: &in_force.rights,
+        now: ctx.now,
+    };
+    let draft = TokenDraft {
+        name: row.name.clone(),
+        description: row.description.clone(),
+        audiences: row.audiences.clone(),
+        scopes: row.scopes.clone(),
+        expiry: expiry::parse(row.expires_at.as_deref().unwrap_or_default()),
+        ..TokenDraft::default()
+    };
+    let mut mistakes = Vec::new();
+    if let Ok(name) = row.name.parse::<TokenName>()
+        && let Err(error) = patterns.check_name(&in_force.policy, name.as_ref(), heavy)
+    {
+        mistakes.push(error);
+    }
+    let draft = draft.check(&rules, &mut mistakes);
+    ReadRow { sha256: row.sha256(), row, draft, mistakes }
+}
+
+/// Finds the owner of each row, and adds all mistakes of all rows.
+async fn find_owners(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
-    rules: &Rules<'_>,
-    rows: &[Row],
+    rows: &[ReadRow],
     errors: &mut Vec<FieldError>,
 ) -> Result<Vec<Checked>, ServiceError> {
     let mut checked = Vec::with_capacity(rows.len());
     let mut owners: HashMap<Option<&str>, (Option<UserSummary>, Vec<FieldError>)> = HashMap::new();
-    for (index, row) in rows.iter().enumerate() {
+    for (index, ReadRow { row, sha256, draft, mistakes }) in rows.iter().enumerate() {
         let owner = row.owner.as_deref();
         let (user, wrong) = match owners.entry(owner) {
             Entry::Occupied(known) => known.into_mut(),
@@ -232,23 +342,12 @@ async fn check(
             }
         };
         errors.extend(wrong.iter().map(|error| of_row(index, "owner", &error.message)));
-        let sha256 = row.sha256();
         if sha256.is_none() {
             let message = "must be a SHA-256 in 64 hexadecimal digits or in base64";
             errors.push(of_row(index, "digest", message));
         }
-        let draft = TokenDraft {
-            name: row.name.clone(),
-            description: row.description.clone(),
-            audiences: row.audiences.clone(),
-            scopes: row.scopes.clone(),
-            expiry: expiry::parse(row.expires_at.as_deref().unwrap_or_default()),
-            ..TokenDraft::default()
-        };
-        let mut mistakes = Vec::new();
-        let draft = draft.check(rules, &mut mistakes);
         errors.extend(mistakes.iter().map(|error| of_row(index, &error.field, &error.message)));
-        if let (Some(user), Some(draft), Some(sha256)) = (user.clone(), draft, sha256) {
+        if let (Some(user), Some(draft), Some(sha256)) = (user.clone(), draft.clone(), *sha256) {
             checked.push(Checked { user, draft, sha256 });
         }
     }

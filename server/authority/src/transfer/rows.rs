@@ -8,6 +8,7 @@ use domain::problem::FieldError;
 use serde::Deserialize;
 
 use super::{Format, csv, import::ROWS_MAX};
+use crate::work::Heavy;
 
 /// The columns, in the order in which they are told.
 const COLUMNS: [&str; 7] =
@@ -47,7 +48,7 @@ impl Row {
 }
 
 /// Reads a file. Rows are counted from 1, headings and empty lines left out.
-pub(super) fn read(format: Format, bytes: &[u8]) -> Result<Vec<Row>, Vec<FieldError>> {
+pub(super) fn read(format: Format, bytes: &[u8], _: &Heavy) -> Result<Vec<Row>, Vec<FieldError>> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| vec![FieldError::new("rows", "must be text in UTF-8")])?;
     let rows = match format {
@@ -142,7 +143,11 @@ impl Row {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{read as read_on, *};
+
+    fn read(format: Format, bytes: &[u8]) -> Result<Vec<Row>, Vec<FieldError>> {
+        read_on(format, bytes, &Heavy::test())
+    }
 
     #[test]
     fn both_formats_tell_the_same_row() {

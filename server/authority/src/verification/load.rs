@@ -18,6 +18,7 @@ use std::{
 use domain::decision::Facts;
 use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{
+    runtime::Handle,
     sync::{oneshot, watch},
     time::{Instant, timeout},
 };
@@ -54,6 +55,8 @@ pub(crate) struct Loader {
     state: Mutex<State>,
     /// Changes when the database is there again.
     back: watch::Receiver<()>,
+    /// Where queries run: whoever asks first may be on threads that others should not wait for.
+    runtime: Option<Handle>,
 }
 
 #[derive(Default)]
@@ -92,7 +95,8 @@ struct Place {
 
 impl Loader {
     pub(crate) fn new(pool: PgPool, cache: Arc<Cache>, back: watch::Receiver<()>) -> Arc<Self> {
-        Arc::new(Self { pool, cache, state: Mutex::default(), back })
+        let runtime = Handle::try_current().ok();
+        Arc::new(Self { pool, cache, state: Mutex::default(), back, runtime })
     }
 
     /// The facts about the token that one of these digests belongs to: as the database has them now or,
@@ -112,7 +116,10 @@ impl Loader {
         };
         if let Some(place) = place {
             // A task of its own: others may wait for what this one asks, also when it goes away.
-            tokio::spawn(place.work());
+            match &self.runtime {
+                Some(runtime) => runtime.spawn(place.work()),
+                None => tokio::spawn(place.work()),
+            };
         }
         match timeout(PATIENCE, answer).await {
             Ok(Ok(found)) => found,

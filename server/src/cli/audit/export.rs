@@ -29,7 +29,9 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         output::text(format.audit_heading().as_bytes())?;
         loop {
             let page = session.authority.audit().list(&context, &scope, &query).await?;
-            output::text(format.audit(&page.items).as_bytes())?;
+            let transfer = session.authority.transfer();
+            let lines = transfer.write_audit(&context, format, page.items).await?;
+            output::text(lines.as_bytes())?;
             match page.next {
                 Some(cursor) => query.cursor = Some(cursor),
                 None => return Ok(()),

@@ -35,7 +35,9 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         output::text(format.token_heading().as_bytes())?;
         loop {
             let page = tokens.list(&context, &arguments.workspace, &query).await?;
-            output::text(format.tokens(&page.items).as_bytes())?;
+            let transfer = session.authority.transfer();
+            let lines = transfer.write_tokens(&context, format, page.items).await?;
+            output::text(lines.as_bytes())?;
             match page.next {
                 Some(cursor) => query.cursor = Some(cursor),
                 None => return Ok(()),

@@ -78,9 +78,10 @@ fn envelope(problem: &Problem) -> (StatusCode, serde_json::Value) {
         ProblemCode::Unauthenticated | ProblemCode::InvalidToken => "invalid_client",
         ProblemCode::InsufficientScope => "insufficient_scope",
         ProblemCode::Forbidden => "unauthorized_client",
-        ProblemCode::RateLimited | ProblemCode::TooManyAttempts | ProblemCode::Unavailable => {
-            "temporarily_unavailable"
-        }
+        ProblemCode::RateLimited
+        | ProblemCode::TooManyAttempts
+        | ProblemCode::Busy
+        | ProblemCode::Unavailable => "temporarily_unavailable",
         ProblemCode::Internal => "server_error",
         _ => "invalid_request",
     };

@@ -134,7 +134,7 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
         (500, "A fault of Tessera's own; the server's log has the cause under `request_id`.",
             ProblemCode::Internal,
             "Something went wrong in Tessera. The server's log has the cause under this request's id."),
-        (503, "Tessera cannot reach its database. `Retry-After` says when to try again.",
+        (503, "Tessera cannot reach its database, or has too much to do. `Retry-After` says when to try again.",
             ProblemCode::Unavailable,
             "Tessera cannot reach its database at the moment. Nothing was changed; try again."),
     ]

@@ -60,14 +60,18 @@ pub(crate) async fn export_tokens(
     let format = export::format(&headers, query.format.as_deref())?.unwrap_or(Format::Jsonl);
     let query = TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
     let first = state.authority.tokens().list(&context, &workspace, &query).await?;
-    let beginning = format.token_heading() + &format.tokens(&first.items);
+    let transfer = state.authority.transfer();
+    let lines = transfer.write_tokens(&context, format, first.items).await?;
+    let beginning = format.token_heading() + &lines;
     let name = format!("tokens-{workspace}");
     Ok(export::file(format, &name, beginning, first.next, move |cursor| {
         let (state, context, workspace) = (state.clone(), context.clone(), workspace.clone());
         let query = TokenQuery { cursor: Some(cursor), ..query.clone() };
         async move {
             let page = state.authority.tokens().list(&context, &workspace, &query).await?;
-            Ok::<_, ServiceError>((format.tokens(&page.items), page.next))
+            let transfer = state.authority.transfer();
+            let lines = transfer.write_tokens(&context, format, page.items).await?;
+            Ok::<_, ServiceError>((lines, page.next))
         }
     }))
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/workspaces/{ws}/audit` and `GET /api/v1/audit`
 
-use authority::{AuditQuery, AuditScope, EXPORT_PAGE, Format, OpContext};
+use authority::{AuditQuery, AuditScope, EXPORT_PAGE, OpContext};
 use axum::{
     Json,
     extract::State,
@@ -131,7 +131,9 @@ async fn answer(
     query.limit = EXPORT_PAGE;
     // Read before the answer begins: who may not read it gets an error, not half a file.
     let first = state.authority.audit().list(&context, &scope, &query).await?;
-    let beginning = format.audit_heading() + &Format::audit(format, &first.items);
+    let transfer = state.authority.transfer();
+    let lines = transfer.write_audit(&context, format, first.items).await?;
+    let beginning = format.audit_heading() + &lines;
     let name = match &scope {
         AuditScope::Workspace(slug) => format!("audit-{slug}"),
         AuditScope::Instance => "audit".to_owned(),
@@ -141,7 +143,8 @@ async fn answer(
         let query = AuditQuery { cursor: Some(cursor), ..query.clone() };
         async move {
             let page = authority.audit().list(&context, &scope, &query).await?;
-            Ok((format.audit(&page.items), page.next))
+            let lines = authority.transfer().write_audit(&context, format, page.items).await?;
+            Ok((lines, page.next))
         }
     }))
 }

@@ -56,7 +56,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
         // INTERNAL
         ProblemCode::Internal => (13, StatusCode::INTERNAL_SERVER_ERROR),
         // UNAVAILABLE
-        ProblemCode::Unavailable => (14, StatusCode::SERVICE_UNAVAILABLE),
+        ProblemCode::Busy | ProblemCode::Unavailable => (14, StatusCode::SERVICE_UNAVAILABLE),
         // UNAUTHENTICATED
         ProblemCode::Unauthenticated
         | ProblemCode::InvalidToken

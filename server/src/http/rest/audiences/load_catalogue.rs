@@ -1,6 +1,6 @@
 //! `PUT /api/v1/audiences/{slug}/catalogue`
 
-use authority::{LoadOptions, catalogue_file};
+use authority::{LoadOptions, catalogue_file::FileError};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, State},
@@ -146,10 +146,10 @@ pub(crate) async fn load_catalogue(
 /// A body of either form.
 pub(crate) struct CatalogueFile(Catalogue);
 
-impl<S: Send + Sync> FromRequest<S> for CatalogueFile {
+impl FromRequest<AppState> for CatalogueFile {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -158,8 +158,9 @@ impl<S: Send + Sync> FromRequest<S> for CatalogueFile {
                 Ok(Self(catalogue))
             }
             "application/toml" => {
-                let text = String::from_utf8(bytes(request, state).await?.to_vec());
-                text.map_err(|_| toml_error("it is not UTF-8")).and_then(|text| toml(&text))
+                let text = String::from_utf8(bytes(request, state).await?.to_vec())
+                    .map_err(|_| toml_error("it is not UTF-8"))?;
+                toml(state.authority.catalogues().read_toml(text).await?)
             }
             _ => Err(ApiError::new(
                 ProblemCode::UnsupportedMediaType,
@@ -169,14 +170,14 @@ impl<S: Send + Sync> FromRequest<S> for CatalogueFile {
     }
 }
 
-async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+async fn bytes(request: Request, state: &AppState) -> Result<Bytes, ApiError> {
     Bytes::from_request(request, state).await.map_err(|_| {
         ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
     })
 }
 
-fn toml(text: &str) -> Result<CatalogueFile, ApiError> {
-    catalogue_file::parse_toml(text).map(CatalogueFile).map_err(|error| {
+fn toml(read: Result<Catalogue, FileError>) -> Result<CatalogueFile, ApiError> {
+    read.map(CatalogueFile).map_err(|error| {
         // The place and the reason; the lines between them show the text itself.
         let error = error.to_string();
         let mut lines = error.lines().filter(|line| !line.is_empty());

@@ -1,0 +1,193 @@
+//! Threads for everything but verifications.
+//!
+//! Whatever a request of the console, of the managing API or of another product's API does, it does on
+//! these threads, which have a lower priority than those that verify (on Linux). So no page, list or
+//! import delays a verification, not even by a fault. What takes longer than a millisecond leaves these
+//! threads, too: `authority::work` has others for it.
+//!
+//! The answer's body is made here as well; the connection only sends it.
+
+use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
+
+use authority::lower_priority;
+use axum::{
+    body::{Body, Bytes},
+    response::{IntoResponse as _, Response},
+};
+use domain::problem::ProblemCode;
+use futures::stream;
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::mpsc,
+    task::AbortHandle,
+};
+
+use crate::http::{self, problem::ApiError};
+
+/// How far below those that verify the threads run.
+const NICE: i32 = 5;
+/// What is answered where verifications are: verifications, and what load balancers ask.
+const ASKING: [&str; 6] = [
+    http::FORWARD_PATH,
+    "/api/v1/verify",
+    "/api/v1/verify/batch",
+    "/oauth2/introspect",
+    "/healthz",
+    "/readyz",
+];
+
+/// The threads. They end when the last of these is dropped.
+#[derive(Clone)]
+pub(super) struct Managing(Arc<Threads>);
+
+struct Threads {
+    /// Taken only to be dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
+    /// For how long every request holds its thread; only in drills.
+    stall: Option<Duration>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Not waited for: this may be an asynchronous thread.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Ends what a client waited for that has gone.
+struct Client(AbortHandle);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Managing {
+    /// As many threads as the server has others, with stacks of this size.
+    pub(super) fn start(stack: usize, stall: Option<Duration>) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("managing")
+            .thread_stack_size(stack)
+            .on_thread_start(|| lower_priority(NICE))
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok(Self(Arc::new(Threads { runtime: Some(runtime), handle, stall })))
+    }
+
+    /// Whether a request for this path is answered on these threads.
+    pub(super) fn answers(path: &str) -> bool {
+        !ASKING.contains(&path)
+    }
+
+    /// Runs a task that nobody waits for.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.0.handle.spawn(task).abort_handle()
+    }
+
+    /// Makes an answer on these threads.
+    pub(super) async fn answer(
+        &self,
+        answer: impl Future<Output = Result<Response, Infallible>> + Send + 'static,
+    ) -> Response {
+        let stall = self.0.stall;
+        let task = self.0.handle.spawn(async move {
+            if let Some(stall) = stall {
+                thread::sleep(stall);
+            }
+            let Ok(response) = answer.await;
+            whole(response)
+        });
+        let _client = Client(task.abort_handle());
+        match task.await {
+            Ok(response) => response,
+            // A panic has become an answer before; the server is going down.
+            Err(_) => {
+                ApiError::new(ProblemCode::Unavailable, "Tessera is stopping.").into_response()
+            }
+        }
+    }
+}
+
+/// A response of which nothing is left to be done elsewhere. A body that is still being made is made here,
+/// one piece ahead of what was sent.
+fn whole(response: Response) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|mut body| {
+        let (pieces, sent) = mpsc::channel::<Result<Bytes, axum::Error>>(1);
+        tokio::spawn(async move {
+            loop {
+                let piece = tokio::select! {
+                    frame = body.frame() => frame,
+                    () = pieces.closed() => None,
+                };
+                let piece = match piece {
+                    Some(Ok(frame)) => frame.into_data().map(Ok).ok(),
+                    Some(Err(error)) => Some(Err(error)),
+                    None => return,
+                };
+                if let Some(piece) = piece
+                    && pieces.send(piece).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Body::from_stream(stream::unfold(sent, async |mut sent| {
+            sent.recv().await.map(|piece| (piece, sent))
+        }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Bytes {
+        Bytes::from(thread::current().name().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn answer_and_its_body_are_made_on_these_threads() {
+        let managing = Managing::start(1024 * 1024, None).unwrap();
+        let response = managing.answer(async {
+            let pieces = stream::unfold(0, async |count| {
+                (count < 2).then(|| (Ok::<_, Infallible>(here()), count + 1))
+            });
+            let mut response = Response::new(Body::from_stream(pieces));
+            response.headers_mut().insert("by", here().to_vec().try_into().unwrap());
+            Ok(response)
+        });
+        let response = response.await;
+        assert_eq!(response.headers()["by"], "managing");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "managingmanaging");
+    }
+
+    #[tokio::test]
+    async fn answer_for_a_client_that_went_away_is_given_up() {
+        let managing = Managing::start(1024 * 1024, None).unwrap();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (held, given_up) = tokio::sync::oneshot::channel::<()>();
+        let asking = tokio::spawn(async move {
+            managing
+                .answer(async move {
+                    let _held = held;
+                    let _ = begun.send(());
+                    std::future::pending().await
+                })
+                .await
+        });
+        has_begun.await.unwrap();
+        asking.abort();
+        assert!(given_up.await.is_err());
+    }
+}
