@@ -53,6 +53,7 @@ pub(crate) fn authority(
         session_idle: config.session_idle,
         session_absolute: config.session_absolute,
         cached_tokens: config.cached_tokens,
+        unknown_token_rate: config.unknown_token_rate,
         stale_grace: config.stale_grace.unsigned_abs(),
         drill: drill(),
     };

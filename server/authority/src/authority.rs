@@ -22,7 +22,7 @@ use crate::{
     replicas::{Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
-    verification::{Cache, Follows, Loader, rate::TokenRates},
+    verification::{Cache, Follows, Loader, UnknownTokens, rate::TokenRates},
     work::Pool,
 };
 
@@ -35,6 +35,9 @@ pub struct Settings {
     pub session_absolute: Duration,
     /// How many tokens' facts are kept in memory at most.
     pub cached_tokens: usize,
+    /// How many unknown tokens a second are looked up for one address, and ten times as many at once; 0
+    /// for any number.
+    pub unknown_token_rate: u32,
     /// For how long verifications may still be answered from memory when the database is away and the
     /// lease is over: then what was revoked elsewhere may pass.
     pub stale_grace: std::time::Duration,
@@ -57,6 +60,7 @@ impl Default for Settings {
             session_idle: Duration::hours(2),
             session_absolute: Duration::hours(12),
             cached_tokens: 100_000,
+            unknown_token_rate: 100,
             stale_grace: std::time::Duration::ZERO,
             drill: Drill::default(),
         }
@@ -78,6 +82,7 @@ pub(crate) struct Inner {
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
     pub(crate) rates: TokenRates,
+    pub(crate) unknown: UnknownTokens,
     pub(crate) follows: Follows,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
@@ -123,6 +128,7 @@ impl Authority {
         let passwords = PasswordVault::new(entropy.as_ref(), Arc::clone(&work));
         let usage = UsageRecorder::default();
         let rates = TokenRates::default();
+        let unknown = UnknownTokens::new(settings.unknown_token_rate);
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
         let cache = Arc::new(Cache::new(settings.cached_tokens));
@@ -140,6 +146,7 @@ impl Authority {
             passwords,
             usage,
             rates,
+            unknown,
             follows: Follows::default(),
             imports,
             cache,

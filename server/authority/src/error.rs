@@ -60,6 +60,9 @@ pub enum ServiceError {
     /// Too many failed attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
+    /// Too many texts that are not tokens came from this address.
+    #[error("too many unknown tokens; again in {0} s")]
+    TooManyUnknown(u64),
     /// Others are before this work, for too long.
     #[error("too much other work")]
     Busy,
@@ -101,6 +104,7 @@ impl ServiceError {
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
             Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
+            Self::TooManyUnknown(_) => ProblemCode::RateLimited,
             Self::Busy => ProblemCode::Busy,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
@@ -113,7 +117,9 @@ impl ServiceError {
         match self {
             Self::Invalid(errors) => problem.errors.clone_from(errors),
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
-            Self::TooManyAttempts(seconds) => problem.retry_after_s = Some(*seconds),
+            Self::TooManyAttempts(seconds) | Self::TooManyUnknown(seconds) => {
+                problem.retry_after_s = Some(*seconds);
+            }
             Self::Busy | Self::Unavailable(_) | Self::IdempotencyInFlight => {
                 problem.retry_after_s = Some(1);
             }
@@ -175,6 +181,9 @@ impl ServiceError {
             }
             Self::TooManyAttempts(seconds) => {
                 format!("Too many failed attempts. Try again in {} minutes.", seconds.div_ceil(60))
+            }
+            Self::TooManyUnknown(seconds) => {
+                format!("Too many unknown tokens came from this address. Try again in {seconds} s.")
             }
             Self::Busy => {
                 "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()

@@ -295,7 +295,8 @@ async fn change_of_many_and_export_reach_a_members_own_tokens_alone(pool: PgPool
     let mine = TokenDraft { name: "mine".into(), ..draft(&["rivers:read"]) };
     world.mint(&member, "workspace-1", mine).await;
     let page = tokens.list(&member, &home, &TokenQuery::default()).await.unwrap();
-    let file = Format::Csv.tokens(&page.items);
+    let transfer = world.authority.transfer();
+    let file = transfer.write_tokens(&member, Format::Csv, page.items).await.unwrap();
     assert_eq!(file.lines().count(), 1);
     assert!(file.contains("mine") && !file.contains(&others.token.id.to_string()), "{file}");
 }

@@ -67,6 +67,10 @@ pub(super) struct ServerFlags {
     /// Tokens whose facts are kept in memory at most [default: 100000]
     #[arg(long, value_name = "NUMBER")]
     cached_tokens: Option<String>,
+    /// Unknown tokens a second that are looked up for one address, and ten times as many at once; 0 for
+    /// any number [default: 100]
+    #[arg(long, value_name = "NUMBER")]
+    unknown_token_rate: Option<String>,
     /// How much longer than a lease verifications are answered from memory when the database is away;
     /// what was revoked elsewhere may pass then [default: 0s]
     #[arg(long, value_name = "TIME")]
@@ -99,6 +103,7 @@ impl Flags {
             (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::Surfaces, &server.surfaces),
             (Setting::CachedTokens, &server.cached_tokens),
+            (Setting::UnknownTokenRate, &server.unknown_token_rate),
             (Setting::StaleGrace, &server.stale_grace),
             (Setting::SessionIdle, &server.session_idle),
             (Setting::SessionAbsolute, &server.session_absolute),

@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Tokens whose facts are kept in memory at most.
     pub(crate) cached_tokens: usize,
+    /// Unknown tokens a second that are looked up for one address; 0 for any number.
+    pub(crate) unknown_token_rate: u32,
     /// For how long they may still be used when the database is away and the lease is over.
     pub(crate) stale_grace: Duration,
     /// A session that was not used for so long is over.
@@ -112,6 +114,7 @@ impl Config {
                 named.into_iter().flatten().collect()
             },
             cached_tokens: layers.parse(Setting::CachedTokens, values::cached_tokens)?,
+            unknown_token_rate: layers.parse(Setting::UnknownTokenRate, values::rate_limit)?,
             stale_grace: layers.parse(Setting::StaleGrace, values::duration_or_none)?,
             session_idle: layers.parse(Setting::SessionIdle, values::duration)?,
             session_absolute: layers.parse(Setting::SessionAbsolute, values::duration)?,

@@ -49,6 +49,7 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
         }
         Setting::ApiRateLimit => config.api_rate_limit.to_string(),
         Setting::CachedTokens => config.cached_tokens.to_string(),
+        Setting::UnknownTokenRate => config.unknown_token_rate.to_string(),
         Setting::StaleGrace if config.stale_grace.is_zero() => "0s".to_owned(),
         Setting::StaleGrace => duration_text(config.stale_grace),
         Setting::SessionIdle => duration_text(config.session_idle),

@@ -31,6 +31,8 @@ pub(crate) enum Setting {
     SessionAbsolute,
     /// How many tokens are kept in memory.
     CachedTokens,
+    /// How many unknown tokens are looked up.
+    UnknownTokenRate,
     /// How long memory counts without the database.
     StaleGrace,
     /// The folder of PostgreSQL's programs.
@@ -54,7 +56,7 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Listen,
         Self::ListenUnix,
         Self::MetricsListen,
@@ -68,6 +70,7 @@ impl Setting {
         Self::ApiRateLimit,
         Self::Surfaces,
         Self::CachedTokens,
+        Self::UnknownTokenRate,
         Self::StaleGrace,
         Self::SessionIdle,
         Self::SessionAbsolute,
@@ -129,6 +132,11 @@ impl Setting {
                 "cached_tokens",
                 Some("100000"),
                 "tokens whose facts are kept in memory at most",
+            ),
+            Self::UnknownTokenRate => row(
+                "unknown_token_rate",
+                Some("100"),
+                "unknown tokens a second that are looked up for one address, and ten times as many at once; 0 for any number",
             ),
             Self::StaleGrace => row(
                 "stale_grace",

@@ -8,11 +8,11 @@
 //! Everything that is wrong with what the *caller* sent is therefore 401 or 403, two different
 //! tokens included (nginx would make a 500 of a 400). 400 is for the gateway's own query: its
 //! configuration is wrong, and a check that was not understood must not be skipped. 429 is for a token
-//! that was used too often; a gateway that knows nothing but 401 and 403 asks for 403 instead.
+//! that was used too often, and for an address that presents too many unknown ones; a gateway that knows nothing but 401 and 403 asks for 403 instead.
 
 mod query;
 
-use authority::{Decision, Surface};
+use authority::{Decision, ServiceError, Surface};
 use axum::{
     Router,
     body::Body,
@@ -101,7 +101,7 @@ pub(crate) struct ForwardQuery {
         (status = 400, description = "The query cannot be understood: the gateway's configuration is wrong", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
         (status = 401, description = "No token, two different ones, or one that is not accepted; `X-Tessera-Code` says why", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
         (status = 403, description = "The token lacks a scope, or may not be used from this address", content_type = "application/problem+json", body = super::rest::schema::ProblemBody),
-        (status = 429, description = "The token was used as often as it may be for now; 403 when the query says so. `Retry-After` says when it may be used again", content_type = "application/problem+json", body = super::rest::schema::ProblemBody, headers(
+        (status = 429, description = "The token was used as often as it may be for now, or too many unknown tokens came from this address; 403 when the query says so. `Retry-After` says when it may be used again", content_type = "application/problem+json", body = super::rest::schema::ProblemBody, headers(
             ("Retry-After" = u32, description = "Seconds"),
             ("RateLimit-Policy" = String, description = "`\"token\"` with its limit `q` and its window `w` in seconds"),
             ("RateLimit" = String, description = "`\"token\"` with the uses that are left `r`, none, and the seconds `t` until there is one"),
@@ -123,8 +123,15 @@ pub(crate) async fn forward(
             "Present a token: \"Authorization: Bearer TOKEN\".",
         )
     })?;
-    let decision = state.authority.verification().decide(&context, token, &asked.demand).await?;
-    Ok(answer(&decision, &asked))
+    match state.authority.verification().decide(&context, token, &asked.demand).await {
+        Ok(decision) => Ok(answer(&decision, &asked)),
+        Err(error @ ServiceError::TooManyUnknown(_)) => {
+            let error = ApiError::from(error).under(asked.rate_limited);
+            let code = HeaderValue::from_static(DecisionCode::RateLimited.as_str());
+            Ok(([(X_TESSERA_CODE, code)], error).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The answer, with the error that it may be still to be written.

@@ -128,7 +128,7 @@ async fn verify(
         let mut answer = ask(false);
         if answer.is_none() {
             let ip = address(state, peer, request.headers());
-            if verification.learn(&caller, question.token, ip).await {
+            if verification.learn(&caller, question.token, ip, question.ip()).await {
                 answer = ask(true);
             }
         }

@@ -17,6 +17,7 @@ pub(super) fn render(
     let mut text = Text::default();
     build(&mut text);
     verifications(&mut text, seen);
+    unknown(&mut text, seen);
     lease(&mut text, seen);
     text.one(
         "tessera_usage_queue_tokens",
@@ -83,6 +84,15 @@ fn verifications(text: &mut Text, seen: &Observation) {
     );
 }
 
+fn unknown(text: &mut Text, seen: &Observation) {
+    text.one(
+        "tessera_unknown_tokens_refused_total",
+        Kind::Counter,
+        "Tokens that were not looked up, because too many before them from the same address were unknown.",
+        seen.unknown_refused,
+    );
+}
+
 fn lease(text: &mut Text, seen: &Observation) {
     if let Some(age) = seen.lease_age {
         text.one(
@@ -133,6 +143,7 @@ mod tests {
                 revocations: Histogram { buckets, count: 4, sum: Duration::from_millis(7_250) },
             },
             cache_entries: 9,
+            unknown_refused: 13,
             lease_age: Some(Duration::from_millis(250)),
             lease_valid: false,
             usage_queue: 11,

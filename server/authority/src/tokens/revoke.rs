@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::Tokens;
-use crate::{Actor, OpContext, ServiceError, Verification, verification::Subject};
+use crate::{
+    Actor, OpContext, ServiceError, Verification,
+    verification::{Presenter, Subject},
+};
 
 impl Tokens<'_> {
     /// Deletes the token that this text is. Whoever holds it may: nobody in particular, and the token
@@ -15,10 +18,13 @@ impl Tokens<'_> {
     /// `Ok` also for a text that is no token and for a token that the caller may not see.
     ///
     /// # Errors
-    /// `Forbidden` or `InsufficientScope` for a token that the caller may see but not delete.
+    /// `Forbidden` or `InsufficientScope` for a token that the caller may see but not delete;
+    /// `TooManyUnknown`.
     pub async fn revoke(&self, ctx: &OpContext, presented: &str) -> Result<(), ServiceError> {
         // Not from memory: that a text is unknown may be remembered, and "revoked" must be true.
-        let Some(facts) = Verification { inner: self.inner }.in_database(presented).await? else {
+        let from = Presenter::at(ctx.client_ip);
+        let verification = Verification { inner: self.inner };
+        let Some(facts) = verification.in_database(presented, from).await? else {
             return Ok(());
         };
         let id = facts.token_id;

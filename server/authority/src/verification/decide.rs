@@ -2,7 +2,7 @@
 
 use domain::decision::Demand;
 
-use super::{Decision, Verification};
+use super::{Decision, Presenter, Verification};
 use crate::{OpContext, ServiceError};
 
 impl Verification<'_> {
@@ -26,7 +26,7 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
-        let looked = match self.look_up(presented).await? {
+        let looked = match self.look_up(presented, Presenter::at(ctx.client_ip)).await? {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };

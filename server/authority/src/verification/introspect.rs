@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::decision::{DecisionCode, Demand};
 
-use super::{Known, Verification};
+use super::{Known, Presenter, Verification};
 use crate::{OpContext, ServiceError};
 
 impl Verification<'_> {
@@ -24,7 +24,8 @@ impl Verification<'_> {
         presented: &str,
     ) -> Result<Option<Arc<Known>>, ServiceError> {
         self.may_verify(ctx).await?;
-        let Ok(looked) = self.look_up(presented).await? else { return Ok(None) };
+        let from = Presenter::asked_by(ctx, None);
+        let Ok(looked) = self.look_up(presented, from).await? else { return Ok(None) };
         let facts = looked.known;
         if !self.may_verify_token(ctx, &facts).await? {
             return Ok(None);

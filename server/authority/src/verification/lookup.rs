@@ -11,6 +11,7 @@ use super::{
     cache::{Found, Key},
     known::Known,
     load,
+    unknown::Presenter,
 };
 use crate::{ServiceError, store::StoreError};
 
@@ -24,9 +25,13 @@ pub(super) struct Looked {
 
 impl Verification<'_> {
     /// The facts about a presented text; `Err` of a decision when there are none to have.
+    ///
+    /// # Errors
+    /// `TooManyUnknown` when the text is not in memory and too many before it were unknown.
     pub(super) async fn look_up(
         &self,
         presented: &str,
+        from: Presenter,
     ) -> Result<Result<Looked, Decision>, ServiceError> {
         let otherwise = if domain::token_text::check(presented).is_ok() {
             DecisionCode::NotFound
@@ -48,13 +53,13 @@ impl Verification<'_> {
             let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
             found.map_err(|_| StoreError::away("no answer in time"))?
         } else {
-            return self.look_up_without_lease(presented, &key, otherwise, now).await;
+            return self.look_up_without_lease(presented, from, &key, otherwise).await;
         };
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => Err(Decision::without_facts(otherwise)),
             Found::Vacant(vacancy) => {
-                if let Some(facts) = self.load(presented, true).await? {
+                if let Some(facts) = self.load(presented, from, true).await? {
                     Ok(vacancy.fill(facts).into())
                 } else {
                     vacancy.nothing(now);
@@ -69,11 +74,12 @@ impl Verification<'_> {
     async fn look_up_without_lease(
         &self,
         presented: &str,
+        from: Presenter,
         key: &Key,
         otherwise: DecisionCode,
-        now: Duration,
     ) -> Result<Result<Looked, Decision>, ServiceError> {
-        match self.load(presented, false).await {
+        let now = self.inner.clock.elapsed();
+        match self.load(presented, from, false).await {
             Ok(Some(facts)) => Ok(Ok(Arc::new(Known::new(facts)).into())),
             Ok(None) => Ok(Err(Decision::without_facts(otherwise))),
             Err(error @ ServiceError::Unavailable(_)) => {
@@ -92,16 +98,34 @@ impl Verification<'_> {
     pub(crate) async fn in_database(
         &self,
         presented: &str,
+        from: Presenter,
     ) -> Result<Option<Arc<Known>>, ServiceError> {
         let has_form = domain::token_text::check(presented).is_ok();
         if !has_form && !self.inner.may_be_imported(presented) {
             return Ok(None);
         }
-        Ok(self.load(presented, false).await?.map(|facts| Arc::new(Known::new(facts))))
+        // What is in memory is no guess.
+        let is_known = self.inner.cache.get(&key(presented)).is_some();
+        let from = if is_known { Presenter::Operator } else { from };
+        Ok(self.load(presented, from, false).await?.map(|facts| Arc::new(Known::new(facts))))
     }
 
-    async fn load(&self, presented: &str, has_lease: bool) -> Result<Option<Facts>, ServiceError> {
-        self.inner.loader.facts(self.inner.keys.digests(presented), has_lease).await
+    /// Asks the database, unless too many texts of this presenter were unknown.
+    async fn load(
+        &self,
+        presented: &str,
+        from: Presenter,
+        has_lease: bool,
+    ) -> Result<Option<Facts>, ServiceError> {
+        let (unknown, clock) = (&self.inner.unknown, &self.inner.clock);
+        let has_form = domain::token_text::check(presented).is_ok();
+        let taken = unknown.take(from, has_form, clock.elapsed())?;
+        let digests = self.inner.keys.digests(presented);
+        let found = self.inner.loader.facts(digests, has_lease).await;
+        if !matches!(found, Ok(None)) {
+            unknown.give_back(from, taken, clock.elapsed());
+        }
+        found
     }
 }
 

@@ -8,7 +8,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc};
 use domain::decision::{DecisionCode, Demand, Facts, Verifies};
 use time::OffsetDateTime;
 
-use super::{RateState, Verification, cache::Key, known::Known, lookup::key};
+use super::{Presenter, RateState, Verification, cache::Key, known::Known, lookup::key};
 use crate::usage::Use;
 
 /// Facts that were in memory a moment ago.
@@ -65,13 +65,24 @@ impl Verification<'_> {
         (known.surroundings.verifies != Verifies::Nobody).then_some(Recalled { known, forgotten })
     }
 
-    /// Looks up a presented text that is not in memory, for a caller at this address; whether it is there now. `false` when it was there before, or there is no lease: then something else
-    /// is the matter.
-    pub async fn learn(&self, caller: &Recalled, presented: &str, ip: Option<IpAddr>) -> bool {
+    /// Looks up a presented text that is not in memory, for a caller at this address who asks about
+    /// somebody at the address `asked`; whether it is there now. `false` when it was there before, or
+    /// there is no lease: then something else is the matter.
+    pub async fn learn(
+        &self,
+        caller: &Recalled,
+        presented: &str,
+        ip: Option<IpAddr>,
+        asked: Option<IpAddr>,
+    ) -> bool {
+        let from = match asked {
+            Some(_) => Presenter::at(asked),
+            None => Presenter::Verifier(caller.known.token_id.0),
+        };
         may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()
-            && matches!(self.look_up(presented).await, Ok(Ok(_)))
+            && matches!(self.look_up(presented, from).await, Ok(Ok(_)))
     }
 
     /// [`Self::decide`], if it can be answered from memory.

@@ -1,7 +1,7 @@
 //! "May this token do this?"
 //!
 //! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts,
-//! from memory (`cache`) or by ONE query (`lookup`) → pure checks in a fixed order ([`Facts::decide`]), the
+//! from memory (`cache`) or by ONE query (`lookup`; `unknown` bounds those that find nothing) → pure checks in a fixed order ([`Facts::decide`]), the
 //! rate limit last → the use is noted in memory (`answer`, for every way of asking). What is looked up are
 //! facts, which hold for every demand and every moment, so that they can be kept; when they may not be
 //! used any more is told by `replicas`.
@@ -19,6 +19,7 @@ mod lookup;
 mod memory;
 pub(crate) mod rate;
 mod subject;
+mod unknown;
 mod verify;
 mod verify_many;
 
@@ -30,6 +31,7 @@ pub(crate) use load::Loader;
 pub use memory::{Asked, Presented, Recalled, Remembered};
 pub use rate::RateState;
 pub(crate) use subject::Subject;
+pub(crate) use unknown::{Presenter, UnknownTokens};
 pub use verify_many::QUESTIONS_MAX;
 
 use std::{sync::Arc, time::Duration};

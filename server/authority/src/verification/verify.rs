@@ -6,7 +6,7 @@ use domain::{
     names::Slug,
 };
 
-use super::{Decision, Verification};
+use super::{Decision, Presenter, Verification};
 use crate::{OpContext, ServiceError, access, context::Actor, store::workspaces};
 
 impl Verification<'_> {
@@ -34,7 +34,8 @@ impl Verification<'_> {
         presented: &str,
         demand: &Demand,
     ) -> Result<Decision, ServiceError> {
-        let looked = match self.look_up(presented).await? {
+        let from = Presenter::asked_by(ctx, demand.ip);
+        let looked = match self.look_up(presented, from).await? {
             Ok(looked) => looked,
             Err(decision) => return Ok(decision),
         };

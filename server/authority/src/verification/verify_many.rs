@@ -8,7 +8,7 @@ use domain::{
 };
 use futures::future::join_all;
 
-use super::{Decision, Verification};
+use super::{Decision, Presenter, Verification};
 use crate::{OpContext, ServiceError};
 
 /// Most questions at once.
@@ -29,11 +29,23 @@ impl Verification<'_> {
     ) -> Result<Vec<Decision>, ServiceError> {
         self.may_verify(ctx).await?;
         // All at once: what is not in memory is asked for together.
-        let found = join_all(questions.iter().map(|(text, _)| self.look_up(text))).await;
+        let found = join_all(
+            questions
+                .iter()
+                .map(|(text, demand)| self.look_up(text, Presenter::asked_by(ctx, demand.ip))),
+        );
+        let found = found.await;
         let mut allowed: HashMap<WorkspaceId, bool> = HashMap::new();
         let mut decisions = Vec::with_capacity(questions.len());
         for ((_, demand), found) in questions.iter().zip(found) {
-            let looked = match found? {
+            // The others are answered all the same.
+            let found = match found {
+                Err(ServiceError::TooManyUnknown(_)) => {
+                    Err(Decision::without_facts(DecisionCode::RateLimited))
+                }
+                found => found?,
+            };
+            let looked = match found {
                 Ok(looked) => looked,
                 Err(decision) => {
                     decisions.push(decision);

@@ -1,0 +1,328 @@
+//! How many texts that are not tokens may be looked up for one address.
+//!
+//! A secret that another system made may have little entropy: nobody may guess at the speed of the
+//! database. Each text that is looked up counts against the address that presented it, until it is found.
+//! Texts that are in memory, known or unknown, do not come here, and tokens that are found do not count,
+//! however many there are.
+//!
+//! One moment is kept for each address: when its budget will be whole again (the generic cell rate
+//! algorithm, as in `rate`). Beyond the budget, a reserved share of lookups goes on, so that a valid token
+//! that is not in memory still gets its answer. Texts with the form and checksum of Tessera's own tokens,
+//! which nobody can guess, have a share to themselves.
+//!
+//! Memory is bounded: a fixed number of addresses, of which only those are forgotten whose budget is
+//! whole. Where there is no room, further addresses share one budget, so that nobody gets a new budget by
+//! crowding the old one out.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use uuid::Uuid;
+
+use crate::{OpContext, ServiceError, context::Actor};
+
+/// Addresses that are looked at at one moment wait for one another only when they share a part.
+const SHARDS: usize = 64;
+/// Most addresses of a part.
+const HELD_MAX: usize = 1_024;
+/// Unknown texts that may come at once, in seconds of the rate.
+const BURST_S: u32 = 10;
+/// Lookups beyond the budget that go on: one in so many of the rate, for each kind of text.
+const SHARE: u32 = 10;
+/// How often a full part is looked through for addresses to forget.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Who presented a text, as far as it counts against somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Presenter {
+    /// An IPv4 address, or the /64 of an IPv6 address, as a number.
+    Address(u128),
+    /// A caller who asks about others' tokens and names no address.
+    Verifier(Uuid),
+    /// An address that is not known.
+    Nobody,
+    /// The operator, who reads the database anyway.
+    Operator,
+}
+
+impl Presenter {
+    /// Whoever presents a token of their own from this address.
+    pub(crate) fn at(address: Option<IpAddr>) -> Self {
+        match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => Self::Address(address.to_ipv6_mapped().to_bits()),
+            // One subscriber has all of a /64.
+            Some(IpAddr::V6(address)) => Self::Address(address.to_bits() & !u128::from(u64::MAX)),
+            None => Self::Nobody,
+        }
+    }
+
+    /// Whoever a caller asks about: the address that it names, else the caller itself.
+    pub(crate) fn asked_by(ctx: &OpContext, address: Option<IpAddr>) -> Self {
+        match (&ctx.actor, address) {
+            (Actor::Operator, _) => Self::Operator,
+            (_, Some(_)) => Self::at(address),
+            (Actor::Token(facts), None) => Self::Verifier(facts.token_id.0),
+            (Actor::User(visitor), None) => Self::Verifier(visitor.user.id.0),
+            (Actor::Anonymous, None) => Self::at(ctx.client_ip),
+        }
+    }
+}
+
+/// What a lookup took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Taken {
+    /// A part of the budget.
+    Budget,
+    /// The turn of the reserved share.
+    Share,
+    /// Nothing: there is no bound.
+    Nothing,
+}
+
+/// The budgets of all addresses that presented unknown texts of late.
+pub(crate) struct UnknownTokens {
+    /// `None` for any number.
+    rate: Option<Rate>,
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    refused: AtomicU64,
+}
+
+/// Times of the server's own clock, which never goes back.
+#[derive(Clone, Copy)]
+struct Rate {
+    /// What an unknown text takes.
+    each: Duration,
+    /// What may be taken at once.
+    window: Duration,
+    /// Between two lookups of the reserved share.
+    share: Duration,
+}
+
+#[derive(Default)]
+struct Shard {
+    held: HashMap<Presenter, Budget>,
+    /// For those who find no room.
+    others: Budget,
+    look_at: Duration,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Budget {
+    whole_at: Duration,
+    /// When the next lookup of the reserved share may be: of foreign texts, and of those with the form of
+    /// a token.
+    share_at: [Duration; 2],
+}
+
+impl UnknownTokens {
+    /// So many unknown texts a second for each address, and ten times as many at once; any number for 0.
+    pub(crate) fn new(per_second: u32) -> Self {
+        let rate = (per_second > 0).then(|| {
+            let each = Duration::from_secs(1) / per_second;
+            Rate { each, window: each * per_second * BURST_S, share: each * SHARE }
+        });
+        Self {
+            rate,
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the right to look up a text for somebody. It counts as unknown until it is given back, so
+    /// that nobody gains by asking for many at once, or by going away.
+    ///
+    /// # Errors
+    /// `TooManyUnknown` beyond the budget and the share.
+    pub(super) fn take(
+        &self,
+        who: Presenter,
+        has_form: bool,
+        now: Duration,
+    ) -> Result<Taken, ServiceError> {
+        let Some(rate) = self.rate.filter(|_| who != Presenter::Operator) else {
+            return Ok(Taken::Nothing);
+        };
+        let mut shard = self.shard(who);
+        let budget = shard.budget(who, now);
+        let owed = budget.whole_at.max(now) + rate.each;
+        let room_at = owed.saturating_sub(rate.window);
+        if room_at <= now {
+            budget.whole_at = owed;
+            return Ok(Taken::Budget);
+        }
+        let next = &mut budget.share_at[usize::from(has_form)];
+        if *next <= now {
+            *next = now + rate.share;
+            return Ok(Taken::Share);
+        }
+        drop(shard);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(ServiceError::TooManyUnknown((room_at - now).as_secs() + 1))
+    }
+
+    /// Gives back what was taken for a text that is a token, or about which nothing was found out.
+    pub(super) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
+        let (Some(rate), Taken::Budget) = (self.rate, taken) else { return };
+        let mut shard = self.shard(who);
+        match shard.held.get_mut(&who) {
+            Some(budget) => {
+                budget.whole_at = budget.whole_at.saturating_sub(rate.each);
+                if budget.whole_at <= now {
+                    shard.held.remove(&who);
+                }
+            }
+            None => {
+                shard.others.whole_at = shard.others.whole_at.saturating_sub(rate.each);
+            }
+        }
+    }
+
+    /// How many lookups were refused.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, who: Presenter) -> MutexGuard<'_, Shard> {
+        let place = usize::try_from(self.hasher.hash_one(who) % SHARDS as u64).unwrap_or(0);
+        self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shard {
+    /// The budget that holds for somebody.
+    fn budget(&mut self, who: Presenter, now: Duration) -> &mut Budget {
+        if self.held.len() >= HELD_MAX && !self.held.contains_key(&who) {
+            if now >= self.look_at {
+                self.look_at = now + LOOK_EVERY;
+                self.held.retain(|_, budget| budget.whole_at > now);
+            }
+            if self.held.len() >= HELD_MAX {
+                return &mut self.others;
+            }
+        }
+        self.held.entry(who).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1_000);
+
+    fn at(text: &str) -> Presenter {
+        Presenter::at(Some(text.parse().unwrap()))
+    }
+
+    /// Presents unknown texts until one is refused; how many were looked up.
+    fn exhaust(unknown: &UnknownTokens, who: Presenter, now: Duration) -> usize {
+        (0..100_000).take_while(|_| unknown.take(who, false, now).is_ok()).count()
+    }
+
+    #[test]
+    fn burst_is_looked_up_then_the_rate_and_a_share() {
+        let unknown = UnknownTokens::new(100);
+        let guesser = at("192.0.2.1");
+        // The budget, and one of the share.
+        assert_eq!(exhaust(&unknown, guesser, START), 1_001);
+        let refused = unknown.take(guesser, false, START);
+        assert!(matches!(refused, Err(ServiceError::TooManyUnknown(1))), "{refused:?}");
+        // A token of Tessera's own form has a share that guesses at others do not take.
+        assert!(unknown.take(guesser, true, START).is_ok());
+        assert!(unknown.take(guesser, true, START).is_err());
+        assert!(unknown.take(at("192.0.2.2"), false, START).is_ok());
+        let later = exhaust(&unknown, guesser, START + Duration::from_secs(1));
+        assert!((95..=101).contains(&later), "{later}");
+        assert_eq!(unknown.refused(), 4);
+    }
+
+    #[test]
+    fn tokens_that_are_found_take_nothing() {
+        let unknown = UnknownTokens::new(1);
+        let gateway = at("192.0.2.1");
+        for _ in 0..100_000 {
+            let taken = unknown.take(gateway, true, START).unwrap();
+            assert_eq!(taken, Taken::Budget);
+            unknown.give_back(gateway, taken, START);
+        }
+        assert!(unknown.shards.iter().all(|shard| shard.lock().unwrap().held.is_empty()));
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_share_a_budget() {
+        let unknown = UnknownTokens::new(1);
+        exhaust(&unknown, at("2001:db8::1"), START);
+        assert!(unknown.take(at("2001:db8::ffff:2"), false, START).is_err());
+        assert!(unknown.take(at("2001:db8:0:1::1"), false, START).is_ok());
+        exhaust(&unknown, at("192.0.2.1"), START);
+        assert!(unknown.take(at("::ffff:192.0.2.1"), false, START).is_err());
+    }
+
+    #[test]
+    fn no_limit_and_the_operator_are_never_refused() {
+        for (unknown, who) in
+            [(UnknownTokens::new(0), at("192.0.2.1")), (UnknownTokens::new(1), Presenter::Operator)]
+        {
+            for _ in 0..1_000 {
+                assert_eq!(unknown.take(who, false, START).unwrap(), Taken::Nothing);
+            }
+        }
+    }
+
+    #[test]
+    fn crowd_of_addresses_takes_no_more_room_and_gives_nobody_a_new_budget() {
+        let unknown = UnknownTokens::new(1);
+        let guesser = at("192.0.2.1");
+        exhaust(&unknown, guesser, START);
+        for number in 0..200_000_u32 {
+            let _ = unknown.take(Presenter::Address(u128::from(number) << 64), false, START);
+        }
+        let held = |unknown: &UnknownTokens| -> usize {
+            unknown.shards.iter().map(|shard| shard.lock().unwrap().held.len()).sum()
+        };
+        assert_eq!(held(&unknown), SHARDS * HELD_MAX);
+        assert!(unknown.take(guesser, false, START).is_err());
+        // Those for whom there was no room are bounded together.
+        let late = Presenter::Address(u128::from(u32::MAX) << 64);
+        exhaust(&unknown, late, START);
+        assert!(unknown.take(late, false, START).is_err());
+        // When budgets are whole again, there is room.
+        let rested = START + Duration::from_secs(200);
+        for number in 1_000_000..1_001_000_u32 {
+            let _ = unknown.take(Presenter::Address(u128::from(number) << 64), false, rested);
+        }
+        assert!(held(&unknown) < SHARDS * HELD_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn unknown_texts_never_exceed_burst_rate_and_share(
+            per_second in 1..200_u32, steps in proptest::collection::vec(0..500_u64, 1..100),
+        ) {
+            let unknown = UnknownTokens::new(per_second);
+            let (who, mut now) = (at("192.0.2.1"), START);
+            let mut looked_up = 0;
+            for step in steps {
+                now += Duration::from_millis(step);
+                looked_up += exhaust(&unknown, who, now);
+            }
+            let seconds = (now - START).as_secs_f64();
+            let budget = f64::from(per_second) * (f64::from(BURST_S) + seconds);
+            let share = seconds * f64::from(per_second) / f64::from(SHARE);
+            prop_assert!(looked_up as f64 <= budget + share + 3.0, "{looked_up}");
+        }
+    }
+}

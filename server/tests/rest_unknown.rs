@@ -1,0 +1,172 @@
+//! Unknown tokens are looked up at a bounded rate for each address, whichever door they come through.
+
+mod rest_support;
+mod support;
+
+use std::cell::Cell;
+
+use domain::token_text;
+use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
+use serde_json::{Value, json};
+use support::{Answer, Request, Server};
+
+const FORWARD: &str = "/auth/forward?audience=default&scope=rivers:run";
+/// Far more than the budget of twenty, and more than comes in by the time that they take.
+const MANY: usize = 400;
+
+/// An instance on which two unknown tokens a second are looked up, and twenty at once. Addresses are
+/// what `X-Forwarded-For` says.
+fn start() -> Instance {
+    let arguments = ["--api-rate-limit=0", "--unknown-token-rate=2", "--trusted-proxies=127.0.0.1"];
+    let server =
+        arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
+    Instance::of(server.start())
+}
+
+fn mint(instance: &Instance, name: &str) -> String {
+    instance.mint(WORKSPACE, &json!({"name": name, "scopes": ["rivers:run"]}))
+}
+
+fn from(request: Request, address: &str) -> Request {
+    request.header("x-forwarded-for", address)
+}
+
+fn forward(instance: &Instance, token: &str, address: &str) -> Answer {
+    from(instance.server.request("GET", FORWARD).bearer(token), address).send()
+}
+
+/// A text with the form of a token that nobody has; another one each time.
+fn unknown() -> String {
+    thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+    let next = NEXT.replace(NEXT.get() + 1);
+    token_text::compose("tsr", &format!("{next:030}"))
+}
+
+/// Presents unknown texts until one is answered otherwise than the first.
+#[track_caller]
+fn until_refused(present: impl Fn(&str) -> Answer) -> Answer {
+    let first = present(&unknown()).status;
+    for _ in 0..MANY {
+        let answer = present(&unknown());
+        if answer.status != first {
+            return answer;
+        }
+    }
+    panic!("{MANY} unknown texts were answered {first}");
+}
+
+#[track_caller]
+fn is_refusal(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+}
+
+#[test]
+fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
+    let instance = start();
+    let server = &instance.server;
+    let ask = |method: &str, path: &str| {
+        let (method, path) = (method.to_owned(), path.to_owned());
+        move |token: &str, address: &str| {
+            from(server.request(&method, &path).bearer(token), address).send()
+        }
+    };
+    // An address of its own for each door, so that each must count by itself.
+    let refused = until_refused(|token| ask("GET", FORWARD)(token, "192.0.2.1"));
+    is_refusal(&refused, 429);
+    assert_eq!(refused.header("x-tessera-code"), Some("RATE_LIMITED"));
+    let nginx = format!("{FORWARD}&rate_limited=403");
+    let refused = until_refused(|token| ask("GET", &nginx)(token, "192.0.2.2"));
+    is_refusal(&refused, 403);
+    assert_eq!(refused.header("x-tessera-code"), Some("RATE_LIMITED"));
+    for (number, (method, path)) in [
+        ("GET", "/api/v1/self".to_owned()),
+        ("GET", tokens_of(WORKSPACE)),
+        ("POST", "/api/v1/verify".to_owned()),
+        ("POST", "/oauth2/introspect".to_owned()),
+        ("GET", "/ws/accounts/workspace-1/credentials/tokens".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let address = format!("192.0.2.1{number}");
+        is_refusal(&until_refused(|token| ask(method, &path)(token, &address)), 429);
+    }
+    let revoke = |token: &str, address: &str| {
+        from(server.request("POST", "/oauth2/revoke").form(&[("token", token)]), address).send()
+    };
+    is_refusal(&until_refused(|token| revoke(token, "192.0.2.20")), 429);
+
+    // Who asks about others names the address, or is it.
+    let verify = |token: &str, ip: Option<&str>| {
+        let question = json!({"token": token, "ip": ip});
+        from(instance.managing("POST", "/api/v1/verify").json(&question), "192.0.2.30").send()
+    };
+    is_refusal(&until_refused(|token| verify(token, Some("198.51.100.1"))), 429);
+    assert_eq!(verify(&unknown(), Some("198.51.100.2")).expect(200).json()["code"], "NOT_FOUND");
+    is_refusal(&until_refused(|token| verify(token, None)), 429);
+    let introspect = |token: &str| {
+        let request = instance.managing("POST", "/oauth2/introspect");
+        from(request.form(&[("token", token)]), "192.0.2.31").send()
+    };
+    // The verifier's own budget is used up, at every door.
+    assert!((0..5).any(|_| introspect(&unknown()).status == 429));
+    assert_eq!(forward(&instance, &unknown(), "192.0.2.30").status, 401);
+}
+
+#[test]
+fn batch_answers_known_tokens_where_unknown_ones_are_bounded() {
+    let instance = start();
+    let known = mint(&instance, "known");
+    assert_eq!(instance.verify(&json!({"token": known}))["code"], "VALID");
+    let mut items: Vec<Value> = (0..99).map(|_| json!({"token": unknown()})).collect();
+    items.push(json!({"token": known}));
+    let answer = instance.managing("POST", "/api/v1/verify/batch").json(&json!({"items": items}));
+    let answers = answer.send().expect(200).json();
+    let count = |code: &str| {
+        let items = answers["items"].as_array().unwrap();
+        items.iter().filter(|item| item["code"] == code).count()
+    };
+    assert_eq!(count("VALID"), 1);
+    // Asked at once, they count at once: the budget, the share, and what came in meanwhile.
+    assert!((20..60).contains(&count("NOT_FOUND")), "{answers}");
+    assert_eq!(count("NOT_FOUND") + count("RATE_LIMITED"), 99);
+}
+
+#[test]
+fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents() {
+    let instance = start();
+    let imported = json!({"digest": "ab".repeat(32), "name": "old", "scopes": ["rivers:run"]});
+    let owner = By::Session(OWNER.to_owned());
+    instance
+        .request(&owner, "POST", &format!("{}/import", tokens_of(WORKSPACE)))
+        .header("content-type", "application/jsonl")
+        .body(imported.to_string())
+        .send()
+        .expect(201);
+    let gateway = "192.0.2.1";
+    // Twice the budget of tokens that are not in memory.
+    for number in 0..40 {
+        let token = mint(&instance, &format!("token {number}"));
+        forward(&instance, &token, gateway).expect(200);
+    }
+    let kept = mint(&instance, "kept");
+    forward(&instance, &kept, gateway).expect(200);
+    let fresh = mint(&instance, "fresh");
+    // Guesses at an imported secret, which may have any form.
+    let guess = |text: &str| forward(&instance, &format!("guess-{text}"), gateway);
+    is_refusal(&until_refused(guess), 429);
+    for _ in 0..MANY / 10 {
+        guess(&unknown());
+        assert_eq!(forward(&instance, &kept, gateway).status, 200, "it is in memory");
+    }
+    // Not in memory: it has a share that guesses do not take.
+    assert_eq!(forward(&instance, &fresh, gateway).status, 200);
+    // Another address is another budget; those of one subscriber's IPv6 are one.
+    assert_eq!(forward(&instance, &unknown(), "192.0.2.2").status, 401);
+    is_refusal(&until_refused(|token| forward(&instance, token, "2001:db8::1")), 429);
+    let neighbour = |token: &str| forward(&instance, token, "2001:db8::2");
+    assert!((0..5).any(|_| neighbour(&unknown()).status == 429));
+    assert_eq!(forward(&instance, &unknown(), "2001:db8:0:1::1").status, 401);
+}
