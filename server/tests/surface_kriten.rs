@@ -604,3 +604,33 @@ fn operations(document: &Value) -> Vec<String> {
     operations.sort();
     operations
 }
+
+#[test]
+fn login_takes_nothing_that_another_site_can_make_a_browser_send() {
+    let kriten = Kriten::start();
+    let body = json!({"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD, "provider": "local"});
+    let login = |headers: &[(&str, &str)]| {
+        let request = kriten.server.request("POST", "/api/v1/login").body(body.to_string());
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let own = kriten.server.url();
+    for kind in ["text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x", "x"] {
+        error(&login(&[("content-type", kind)]), 415);
+    }
+    // A form, and a body without any type, are what curl sends; from a page they come with its origin.
+    for kind in ["application/x-www-form-urlencoded", "application/json; charset=utf-8"] {
+        for sender in [
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            error(&login(&[("content-type", kind), sender]), 403);
+        }
+        login(&[("content-type", kind)]).expect(200);
+        login(&[("content-type", kind), ("origin", &own)]).expect(200);
+        login(&[("content-type", kind), ("sec-fetch-site", "same-origin")]).expect(200);
+    }
+    error(&login(&[("origin", "https://evil.example")]), 403);
+    login(&[]).expect(200);
+}

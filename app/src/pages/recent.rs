@@ -92,6 +92,16 @@ fn tell(action: &str) -> Told {
         "catalogue.load" => (Glyph::Doc, "changed the scopes of", Object::Audience),
         "session.sign_in" => (Glyph::User, "signed in", Object::Nothing),
         "session.sign_out" => (Glyph::SignOut, "signed out", Object::Nothing),
+        "session.sign_in_failed" => (Glyph::Warning, "failed to sign in as", Object::Other),
+        "session.sign_in_throttled" => {
+            (Glyph::Warning, "tried too often to sign in as", Object::Other)
+        }
+        "access.refused" => (Glyph::Warning, "was refused", Object::Other),
+        "access.credential_refused" => {
+            (Glyph::Warning, "presented a token that is not accepted:", Object::Other)
+        }
+        "access.throttled" => (Glyph::Warning, "made too many calls:", Object::Other),
+        "access.left_out" => (Glyph::Info, "left out of the log:", Object::Other),
         "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
         "user.create" => (Glyph::User, "created the user", Object::Other),
         _ => (Glyph::Info, action, Object::Other),

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::{
     AuditLog, Catalogues, Idempotency, Policies, Replicas, ServiceError, Sessions, Setup, Tokens,
-    Transfer, Users, Verification, Workspaces, audit,
+    Transfer, Users, Verification, Workspaces,
+    audit::{self, Refusals},
     clock::Clock,
     context::{Actor, OpContext, Surface},
     counters::Counters,
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     /// What takes long, off the threads that answer.
     pub(crate) work: Arc<Pool>,
     pub(crate) patterns: Arc<Patterns>,
+    pub(crate) refusals: Refusals,
 }
 
 impl std::fmt::Debug for Authority {
@@ -155,6 +157,7 @@ impl Authority {
             counters,
             work,
             patterns: Arc::default(),
+            refusals: Refusals::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -243,6 +246,7 @@ impl Authority {
     /// Writes what is still held back and closes the pool.
     pub async fn close(&self) {
         self.flush_usage().await;
+        self.close_refusals().await;
         self.inner.pool.close().await;
         self.inner.loader.close().await;
     }

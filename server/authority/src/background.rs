@@ -1,9 +1,9 @@
-//! What a server does beside answering: writing last uses, forgetting what is over, learning that
+//! What a server does beside answering: writing last uses and refusals, forgetting what is over, learning that
 //! another server has imported tokens.
 
 use std::time::Duration;
 
-use crate::{Authority, ServiceError, store, usage};
+use crate::{Authority, KNOWN_FOR, ServiceError, store, usage};
 
 /// How long a last use may wait.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -15,6 +15,11 @@ const REVISIONS_KEPT: time::Duration = time::Duration::DAY;
 impl Authority {
     /// Runs until dropped. A server spawns it once.
     pub async fn run_background(self) {
+        // Apart: a row of the log may have to wait for the end of a chain, uses may not.
+        tokio::join!(self.run_upkeep(), self.run_refusals());
+    }
+
+    async fn run_upkeep(&self) {
         let mut interval = tokio::time::interval(FLUSH_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ticks: u32 = 0;
@@ -33,13 +38,14 @@ impl Authority {
         }
     }
 
-    /// Removes sessions, throttle windows and kept replies that are over, and old counts.
+    /// Removes sessions, counted attempts and kept replies that are over, and old counts.
     pub async fn forget_ended(&self) -> Result<(), ServiceError> {
         let now = self.inner.clock.now();
         let idle_since = now - self.inner.settings.session_idle;
         let mut connection = self.inner.connection().await?;
         store::sessions::delete_ended(&mut connection, now, idle_since).await?;
         store::throttles::delete_ended(&mut connection, now).await?;
+        store::throttles::forget_proxies(&mut connection, now - KNOWN_FOR).await?;
         store::idempotency::delete_ended(&mut connection, now).await?;
         store::usage::delete_before(&mut connection, now - usage::KEPT).await?;
         store::revisions::delete_before(&mut connection, now - REVISIONS_KEPT).await?;

@@ -61,6 +61,8 @@ pub enum Surface {
     Kriten,
     /// The dialect of Robust Intelligence.
     RobustIntelligence,
+    /// The server itself, not on behalf of a request.
+    Server,
 }
 
 impl Surface {
@@ -75,6 +77,7 @@ impl Surface {
             Self::Devo => "devo",
             Self::Kriten => "kriten",
             Self::RobustIntelligence => "robust_intelligence",
+            Self::Server => "server",
         }
     }
 }

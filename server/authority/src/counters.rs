@@ -18,7 +18,9 @@ const SHARDS: usize = 16;
 const CODES: usize = 16;
 const CACHE_HITS: usize = CODES;
 const CACHE_MISSES: usize = CODES + 1;
-const NUMBERS: usize = CODES + 2;
+const PASSWORD_CHECKS: usize = CODES + 2;
+const SIGN_INS_THROTTLED: usize = CODES + 3;
+const NUMBERS: usize = CODES + 4;
 
 /// Upper bounds of the histogram's buckets in milliseconds; one without a bound follows.
 const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
@@ -49,6 +51,10 @@ pub struct Snapshot {
     pub cache_hits: u64,
     /// Verifications whose facts were asked of the database.
     pub cache_misses: u64,
+    /// Passwords that were hashed to sign somebody in, right or wrong.
+    pub password_checks: u64,
+    /// Attempts to sign in that were refused unchecked: there were too many.
+    pub sign_ins_throttled: u64,
     /// How long changes that narrow access took from their commit until no server answered by what was
     /// before.
     pub revocations: Histogram,
@@ -81,6 +87,16 @@ impl Counters {
         self.add(CACHE_MISSES);
     }
 
+    /// Counts a password that is hashed to sign somebody in.
+    pub(crate) fn password_checked(&self) {
+        self.add(PASSWORD_CHECKS);
+    }
+
+    /// Counts an attempt to sign in that is refused unchecked.
+    pub(crate) fn sign_in_throttled(&self) {
+        self.add(SIGN_INS_THROTTLED);
+    }
+
     /// Notes how long a narrowing change took from its commit until every server had applied it.
     pub(crate) fn revoked(&self, took: Duration) {
         let bucket = BOUNDS_MS
@@ -101,6 +117,8 @@ impl Counters {
                 .collect(),
             cache_hits: self.total(CACHE_HITS),
             cache_misses: self.total(CACHE_MISSES),
+            password_checks: self.total(PASSWORD_CHECKS),
+            sign_ins_throttled: self.total(SIGN_INS_THROTTLED),
             revocations: self.revocations.look(),
         }
     }

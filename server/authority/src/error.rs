@@ -180,7 +180,7 @@ impl ServiceError {
                 "Another request was sent under this Idempotency-Key before. Use a new key for a new request.".into()
             }
             Self::TooManyAttempts(seconds) => {
-                format!("Too many failed attempts. Try again in {} minutes.", seconds.div_ceil(60))
+                format!("Too many failed attempts. Try again in {}.", in_words(*seconds))
             }
             Self::TooManyUnknown(seconds) => {
                 format!("Too many unknown tokens came from this address. Try again in {seconds} s.")
@@ -204,6 +204,15 @@ impl From<StoreError> for ServiceError {
             StoreError::Unavailable(_) => Self::Unavailable(error),
             other => Self::Internal(Box::new(other)),
         }
+    }
+}
+
+/// A time to wait, for people.
+fn in_words(seconds: u64) -> String {
+    match (seconds, seconds.div_ceil(60)) {
+        (..=1, _) => "a second".to_owned(),
+        (2..120, _) => format!("{seconds} seconds"),
+        (_, minutes) => format!("{minutes} minutes"),
     }
 }
 

@@ -42,7 +42,7 @@ mod workspaces;
 
 pub use audit::{
     AuditLog, AuditPage, AuditQuery, AuditRecord, AuditScope, ChainReport, Damage, EXPORT_PAGE,
-    KnownHead,
+    KnownHead, Refusal, RefusalKind,
 };
 pub use authority::{Authority, Drill, Settings};
 pub use catalogues::{
@@ -57,7 +57,7 @@ pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};
-pub use sessions::{Resolved, Sessions, SignIn, SignedIn};
+pub use sessions::{KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,

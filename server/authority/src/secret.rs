@@ -42,6 +42,10 @@ secret!(
     SessionSecret
 );
 secret!(
+    /// What a browser's cookie holds that proves to which accounts it signed in before. It signs nobody in.
+    KnownBrowser
+);
+secret!(
     /// What the one-time set-up link holds: 256 random bits in base64url.
     SetupSecret
 );

@@ -136,7 +136,12 @@ async fn trials_of_setup(trials: &Trials<'_>) {
 async fn trials_of_sessions(trials: &Trials<'_>) {
     let sessions = trials.world.authority.sessions();
     let ctx = trials.world.anonymous();
-    let sign_in = || SignIn { email: OWNER.into(), password: password(PASSWORD), user_agent: None };
+    let sign_in = || SignIn {
+        email: OWNER.into(),
+        password: password(PASSWORD),
+        user_agent: None,
+        known_browser: None,
+    };
     let open = async || sessions.sign_in(&ctx, sign_in()).await;
     trials.of_change("session.sign_in", &open).await;
     let ada = trials.world.owner().await;

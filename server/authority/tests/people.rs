@@ -86,8 +86,12 @@ async fn person_signs_in_and_service_account_never_does(pool: PgPool) {
         ..person("bot@example.com", InstanceRole::Member)
     };
     let bot = users.create(&ada, bot).await.unwrap();
-    let sign_in =
-        SignIn { email: "bot@example.com".into(), password: password(PASSWORD), user_agent: None };
+    let sign_in = SignIn {
+        email: "bot@example.com".into(),
+        password: password(PASSWORD),
+        user_agent: None,
+        known_browser: None,
+    };
     let outcome = world.authority.sessions().sign_in(&world.anonymous(), sign_in).await;
     assert_eq!(code(outcome), ProblemCode::InvalidCredentials);
     join(&world, "bot@example.com", WorkspaceRole::Member).await;
@@ -136,6 +140,7 @@ async fn disabled_user_is_signed_out_and_stops_tokens_at_once(pool: PgPool) {
         email: "grace@example.com".into(),
         password: password(PASSWORD),
         user_agent: None,
+        known_browser: None,
     };
     let session =
         world.authority.sessions().sign_in(&world.anonymous(), sign_in).await.unwrap().secret;

@@ -15,7 +15,7 @@ use domain::problem::{Problem, ProblemCode};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{cookies, form::Form, render, visit::Visit};
-use crate::http::{AppState, problem::ApiError};
+use crate::http::{AppState, problem::ApiError, refusals::RefusedPage};
 
 /// A form that was posted.
 pub(super) struct Post {
@@ -82,7 +82,9 @@ impl Post {
         match result {
             Err(error) if !self.visit.wants_json() => {
                 error.log(&self.visit.request.request_id);
-                render::problem(&self.visit, error.problem()).await
+                let mut response = render::problem(&self.visit, error.problem()).await;
+                response.extensions_mut().insert(RefusedPage(error.code()));
+                response
             }
             result => self.answer(result).await,
         }
@@ -113,13 +115,15 @@ impl Post {
     async fn failed(self, mut problem: Problem) -> Response {
         problem.request_id = Some(self.visit.request.request_id.clone());
         let (status, retry_after) = (render::status_of(&problem), problem.retry_after_s);
-        let session_ended = problem.code == ProblemCode::Unauthenticated;
+        let code = problem.code;
+        let session_ended = code == ProblemCode::Unauthenticated;
         let posted = Posted { problem: Some(problem), ..self.posted() };
         let mut response = if session_ended {
             render::kept(&self.visit, posted).await
         } else {
             render::answer(&self.visit, posted, status).await
         };
+        response.extensions_mut().insert(RefusedPage(code));
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

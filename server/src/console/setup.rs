@@ -36,6 +36,7 @@ async fn attempt(secret: String, post: &Post) -> Result<Done, ServiceError> {
         .setup()
         .complete(&context, &SetupSecret::new(secret), typed)
         .await?;
-    let cookies = vec![begin(post, &signed_in)?, post.notice(&Notice::SetUp)];
+    let mut cookies = begin(post, &signed_in)?;
+    cookies.push(post.notice(&Notice::SetUp));
     Ok(Done::Redirect { location: app::next::HOME.to_owned(), cookies })
 }

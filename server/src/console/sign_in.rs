@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::HeaderValue;
 
 use super::post::{Done, Post};
+use crate::http::proxy_hint;
 
 /// Signs in and goes on to where somebody wanted to go.
 pub(super) async fn sign_in(post: Post) -> Response {
@@ -19,22 +20,27 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
         email: form.text("email"),
         password: Password::new(form.text("password")),
         user_agent: visit.user_agent(),
+        known_browser: visit.state.cookies.known_browser(&visit.headers),
     };
     let sessions = visit.request.authority.sessions();
-    let signed_in = sessions.sign_in(&visit.context(), typed).await?;
+    let context = visit.context();
+    let signed_in = sessions.sign_in(&context, typed).await?;
+    proxy_hint::note(sessions, &context, visit.untrusted_proxy).await;
     if let Some(old) = visit.state.cookies.read(&visit.headers) {
         sessions.sign_out(&visit.context(), &old).await?;
     }
     let location = next::or_home(Some(form.one("next"))).to_owned();
-    Ok(Done::Redirect { location, cookies: vec![begin(post, &signed_in)?] })
+    Ok(Done::Redirect { location, cookies: begin(post, &signed_in)? })
 }
 
-/// The `Set-Cookie` value that begins a session.
-pub(super) fn begin(post: &Post, signed_in: &SignedIn) -> Result<HeaderValue, ServiceError> {
+/// The `Set-Cookie` values that begin a session, and that keep the proof that this browser signed in.
+pub(super) fn begin(post: &Post, signed_in: &SignedIn) -> Result<Vec<HeaderValue>, ServiceError> {
     let lifetime = signed_in.expires_at - post.visit.context().now;
-    post.visit
-        .state
-        .cookies
+    let cookies = post.visit.state.cookies;
+    let session = cookies
         .set(&signed_in.secret, lifetime)
-        .ok_or_else(|| ServiceError::internal("the session's secret is no cookie value"))
+        .ok_or_else(|| ServiceError::internal("the session's secret is no cookie value"))?;
+    let known = signed_in.known_browser.as_ref();
+    let known = known.and_then(|proof| cookies.keep_known_browser(proof));
+    Ok(std::iter::once(session).chain(known).collect())
 }

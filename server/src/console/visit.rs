@@ -1,6 +1,6 @@
 //! Who asks for a page: the request with its session looked up.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use app::request::{ConsoleRequest, RequestSession};
 use authority::{Actor, OpContext, Surface};
@@ -14,8 +14,9 @@ use super::render;
 use crate::http::{
     AppState,
     answer::RequestId,
-    client_ip::{client_ip, peer},
+    client_ip::{client_ip, peer, untrusted_proxy},
     problem::ApiError,
+    refusals::Asker,
 };
 
 /// A request of a browser.
@@ -29,6 +30,8 @@ pub(super) struct Visit {
     pub(super) uri: Uri,
     /// What came with it.
     pub(super) headers: HeaderMap,
+    /// The proxy that it came through, when it is not trusted.
+    pub(super) untrusted_proxy: Option<IpAddr>,
 }
 
 impl Visit {
@@ -62,7 +65,8 @@ impl FromRequestParts<AppState> for Visit {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let Ok(id) = RequestId::from_request_parts(parts, state).await;
-        let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
+        let peer = peer(&parts.extensions);
+        let address = client_ip(peer, &parts.headers, &state.trusted_proxies);
         let mut visit = Self {
             state: state.clone(),
             request: ConsoleRequest {
@@ -74,7 +78,9 @@ impl FromRequestParts<AppState> for Visit {
             },
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
+            untrusted_proxy: untrusted_proxy(peer, &parts.headers, &state.trusted_proxies),
         };
+        Asker::tell(&parts.extensions, &visit.context());
         let Some(secret) = state.cookies.read(&parts.headers) else { return Ok(visit) };
         let context = state.authority.context(
             Actor::Anonymous,
@@ -86,6 +92,7 @@ impl FromRequestParts<AppState> for Visit {
             Ok(session) => {
                 let visitor = session.map(|session| session.visitor);
                 visit.request.session = Arc::new(RequestSession { visitor });
+                Asker::tell(&parts.extensions, &visit.context());
                 Ok(visit)
             }
             Err(error) if visit.wants_json() => Err(ApiError::from(error).into_response()),

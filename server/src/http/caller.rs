@@ -10,6 +10,7 @@ use super::{
     client_ip::{client_ip, peer},
     credentials::presented,
     problem::ApiError,
+    refusals::Asker,
 };
 
 /// The context of the operation, on behalf of the token that the request presents or, without one,
@@ -40,6 +41,7 @@ impl FromRequestParts<AppState> for Caller {
                 None => Actor::Anonymous,
             },
         };
+        Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
         Ok(Self(context))
     }
@@ -55,6 +57,7 @@ pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surf
         .headers
         .get(header::USER_AGENT)
         .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into());
+    Asker::tell(&parts.extensions, &context);
     context
 }
 

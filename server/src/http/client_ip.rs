@@ -50,6 +50,22 @@ pub(crate) fn client_ip(
     caller
 }
 
+/// The peer of a request that came through a proxy which is not trusted: everybody behind it has its
+/// address. Only looked for where no proxy is trusted: otherwise the operator knows of the setting, and
+/// the header is a stranger's.
+pub(crate) fn untrusted_proxy(
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+) -> Option<IpAddr> {
+    match peer? {
+        Peer::Network(address) if trusted.is_empty() && headers.contains_key(FORWARDED_FOR) => {
+            Some(address.to_canonical())
+        }
+        _ => None,
+    }
+}
+
 /// The peer of this request; `None` when there is no connection, as in a unit test.
 pub(crate) fn peer(extensions: &Extensions) -> Option<Peer> {
     extensions.get().copied()

@@ -1,6 +1,9 @@
-//! The session's cookie: its name, its attributes, and how it is read.
+//! The session's cookie and that of a known browser: names, attributes, and how they are read.
 
-use authority::secret::SessionSecret;
+use authority::{
+    KNOWN_FOR,
+    secret::{KnownBrowser, SessionSecret},
+};
 use http::{HeaderMap, HeaderValue, header};
 use time::Duration;
 use url::Url;
@@ -33,23 +36,38 @@ impl SessionCookies {
     /// The session's secret that the request carries. Two different ones are none: somebody
     /// planted one of them, and nobody can say which.
     pub(crate) fn read(self, headers: &HeaderMap) -> Option<SessionSecret> {
-        let mut values = self.values(headers);
+        let mut values = values(headers, self.name());
         let first = values.next()?;
         values.all(|other| other == first).then(|| SessionSecret::new(first.to_owned()))
     }
 
     /// Whether the request carries a session's cookie, usable or not.
     pub(crate) fn is_present(self, headers: &HeaderMap) -> bool {
-        self.values(headers).next().is_some()
+        values(headers, self.name()).next().is_some()
+    }
+
+    /// The proof that this browser signed in before.
+    pub(crate) fn known_browser(self, headers: &HeaderMap) -> Option<KnownBrowser> {
+        // A wrong value that somebody planted beside the right one changes nothing: each is checked.
+        let all: Vec<&str> = values(headers, self.known_name()).collect();
+        (!all.is_empty()).then(|| KnownBrowser::new(all.join(".")))
+    }
+
+    /// The `Set-Cookie` value that keeps a proof that this browser signed in.
+    pub(crate) fn keep_known_browser(self, proof: &KnownBrowser) -> Option<HeaderValue> {
+        let (name, seconds) = (self.known_name(), KNOWN_FOR.whole_seconds());
+        sensitive(&self.cookie(name, proof.expose(), seconds))
+    }
+
+    const fn known_name(self) -> &'static str {
+        if self.secure { "__Host-tessera-known" } else { "tessera-known" }
     }
 
     /// The `Set-Cookie` value that begins a session. `None` for a secret that is no cookie value,
     /// which the authority never makes.
     pub(crate) fn set(self, secret: &SessionSecret, lifetime: Duration) -> Option<HeaderValue> {
         let seconds = lifetime.whole_seconds().max(0);
-        let mut value = HeaderValue::try_from(self.cookie(secret.expose(), seconds)).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        sensitive(&self.cookie(self.name(), secret.expose(), seconds))
     }
 
     /// The `Set-Cookie` value that ends a session.
@@ -61,22 +79,28 @@ impl SessionCookies {
         })
     }
 
-    fn cookie(self, value: &str, seconds: i64) -> String {
+    fn cookie(self, name: &str, value: &str, seconds: i64) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
-        let name = self.name();
         format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}")
     }
+}
 
-    fn values(self, headers: &HeaderMap) -> impl Iterator<Item = &str> {
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .filter(move |(name, value)| *name == self.name() && !value.is_empty())
-            .map(|(_, value)| value)
-    }
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The values of the cookies of this name.
+fn values<'a>(headers: &'a HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(move |(name, value)| *name == wanted && !value.is_empty())
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -106,6 +130,21 @@ mod tests {
             "__Host-tessera=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600; Secure"
         );
         assert!(value.is_sensitive());
+    }
+
+    #[test]
+    fn proof_of_a_known_browser_is_kept_as_the_session_is() {
+        let proof = KnownBrowser::new("abc".into());
+        let value = cookies("https://t.example").keep_known_browser(&proof).unwrap();
+        assert_eq!(
+            value.to_str().unwrap(),
+            "__Host-tessera-known=abc; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000; Secure"
+        );
+        assert!(value.is_sensitive());
+        let plain = cookies("http://127.0.0.1:3000");
+        let headers = headers(&["tessera-known=planted", "tessera-known=abc; tessera=x"]);
+        assert_eq!(plain.known_browser(&headers).unwrap().expose(), "planted.abc");
+        assert!(plain.known_browser(&HeaderMap::new()).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! - `openapi`, `docs`: the description of these, and a page to try them.
 //! - `idempotency`: how a request may be repeated.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
-//! - `answer`, `headers`, `origin`, `body`, `log`, `rate`: layers.
+//! - `answer`, `headers`, `origin`, `body`, `log`, `rate`, `refusals`: layers.
 //! - `router`: what is mounted where, and behind which layers.
 //!
 //! Invariants:
@@ -35,7 +35,9 @@ mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod problem;
+pub(crate) mod proxy_hint;
 pub(crate) mod rate;
+pub(crate) mod refusals;
 pub(crate) mod remembered;
 mod rest;
 pub(crate) mod router;

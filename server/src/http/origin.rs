@@ -46,6 +46,16 @@ impl Origins {
     }
 }
 
+impl Origins {
+    /// Refuses what a browser sends for a page of another site. For routes that programs call without a
+    /// credential in a header: those send neither `Sec-Fetch-Site` nor `Origin`.
+    pub(crate) fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let by_browser =
+            headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+        if by_browser && !self.allow(headers) { Err(refusal()) } else { Ok(()) }
+    }
+}
+
 /// Whether the origin is the host that the request was sent to. A stranger's page has another
 /// host; one that points its own host name here has none of this server's cookies.
 fn is_host(origin: &str, host: Option<&str>) -> bool {
@@ -89,11 +99,14 @@ fn is_safe(method: &Method) -> bool {
 }
 
 fn refuse() -> Response {
+    refusal().into_response()
+}
+
+fn refusal() -> ApiError {
     ApiError::new(
         ProblemCode::CrossOrigin,
         "This request was sent by a page of another site, or does not say by which. Open Tessera's own page and try again there.",
     )
-    .into_response()
 }
 
 #[cfg(test)]

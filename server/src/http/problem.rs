@@ -139,6 +139,16 @@ impl ApiError {
         self
     }
 
+    /// The stable code.
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.0.problem.code
+    }
+
+    /// Whether a service refused, and not a layer or the router.
+    pub(crate) fn by_service(&self) -> bool {
+        self.0.cause.is_some()
+    }
+
     /// What is sent.
     #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {

@@ -11,6 +11,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
+//! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | | ✓ | | |
 //! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
@@ -22,6 +23,7 @@
 //! other hosts, where Tessera's policies have no business. Session lookup is no layer at all:
 //! whoever needs it asks for it (`caller`).
 
+use authority::Surface;
 use axum::{
     Router,
     middleware::{from_fn, from_fn_with_state},
@@ -31,7 +33,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     AppState, answer, body, docs, forward, headers, health, log, oauth, openapi, origin, problem,
-    rate, rest,
+    rate, refusals, rest,
 };
 use crate::{assets, console, metrics, surfaces};
 
@@ -41,6 +43,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let console = console::router(state.clone())
         .layer(from_fn_with_state(state.clone(), origin::check_console))
         .layer(from_fn(body::receive))
+        .layer(from_fn_with_state((state.clone(), Surface::Console), refusals::record))
         .layer(log::layer());
     let browsers = console
         .merge(api)
@@ -68,6 +71,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(state.clone(), origin::check_api))
         .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
+        .layer(from_fn_with_state((state.clone(), Surface::Rest), refusals::record))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }

@@ -31,6 +31,18 @@ pub(super) fn render(
         "Uses that were never noted, for lack of room.",
         seen.usage_dropped,
     );
+    text.one(
+        "tessera_password_checks_total",
+        Kind::Counter,
+        "Passwords that were hashed to sign somebody in, right or wrong.",
+        seen.snapshot.password_checks,
+    );
+    text.one(
+        "tessera_sign_ins_throttled_total",
+        Kind::Counter,
+        "Attempts to sign in that were refused unchecked, because there were too many.",
+        seen.snapshot.sign_ins_throttled,
+    );
     let connections = "tessera_database_connections";
     text.family(connections, Kind::Gauge, "Connections to the database.");
     text.sample(connections, &[("state", "idle")], seen.pool.idle);
@@ -140,6 +152,8 @@ mod tests {
                 verifications: vec![(DecisionCode::Valid, 7), (DecisionCode::NotFound, 1)],
                 cache_hits: 5,
                 cache_misses: 3,
+                password_checks: 21,
+                sign_ins_throttled: 22,
                 revocations: Histogram { buckets, count: 4, sum: Duration::from_millis(7_250) },
             },
             cache_entries: 9,
@@ -161,6 +175,8 @@ mod tests {
             "tessera_cache_hits_total 5",
             "tessera_cache_misses_total 3",
             "tessera_cache_entries 9",
+            "tessera_password_checks_total 21",
+            "tessera_sign_ins_throttled_total 22",
             "tessera_lease_age_seconds 0.25",
             "tessera_lease_valid 0",
             "tessera_revocation_seconds_bucket{le=\"0.001\"} 2",

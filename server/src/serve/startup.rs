@@ -9,6 +9,7 @@ use crate::{
     cli::output,
     config::{Config, DatabaseUrl, Setting, values::is_loopback},
     data_folder::KeysFile,
+    http::proxy_hint,
     postgres::{Embedded, Running},
     runtime::{self, StartError, describe},
 };
@@ -95,7 +96,13 @@ pub(super) async fn bring_up(
     loop {
         let attempt = async {
             runtime::settle(authority, keys, config).await?;
-            Ok(authority.setup().issue_link(&runtime::operator(authority)).await?)
+            let operator = runtime::operator(authority);
+            if config.trusted_proxies.is_empty() {
+                for proxy in authority.sessions().untrusted_proxies(&operator).await? {
+                    proxy_hint::warn(&proxy);
+                }
+            }
+            Ok(authority.setup().issue_link(&operator).await?)
         };
         match attempt.await {
             Ok(link) => return Ok(link),

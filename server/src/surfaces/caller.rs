@@ -9,6 +9,7 @@ use crate::http::{
     caller::{anonymous, authenticate},
     credentials::presented,
     problem::ApiError,
+    refusals::Asker,
 };
 
 /// The context of an operation by way of this surface. Without a token it is anonymous: the service
@@ -23,6 +24,7 @@ pub(super) async fn by_token(
         Some(token) => authenticate(state, &context, token).await?,
         None => Actor::Anonymous,
     };
+    Asker::tell(&parts.extensions, &context);
     state.rate_limit.count(&parts.extensions, &context.actor)?;
     Ok(context)
 }

@@ -19,6 +19,7 @@ mod words;
 
 use std::{fmt, str::FromStr};
 
+use authority::Surface;
 use axum::{
     Router,
     extract::Request,
@@ -39,7 +40,7 @@ use crate::http::{
     answer::{self, RequestId},
     body, log, openapi,
     problem::{self, Envelope},
-    rate,
+    rate, refusals,
 };
 
 /// A product whose API is spoken.
@@ -124,6 +125,15 @@ impl Dialect {
         }
     }
 
+    /// The name that audit rows carry.
+    const fn surface(self) -> Surface {
+        match self {
+            Self::Devo => Surface::Devo,
+            Self::Kriten => Surface::Kriten,
+            Self::RobustIntelligence => Surface::RobustIntelligence,
+        }
+    }
+
     /// How it writes errors.
     const fn envelope(self) -> Envelope {
         match self {
@@ -162,6 +172,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
             routes
                 .layer(from_fn(body::receive))
                 .layer(from_fn_with_state(state.clone(), rate::count))
+                .layer(from_fn_with_state((state.clone(), dialect.surface()), refusals::record))
                 .layer(log::layer())
                 .layer(CatchPanicLayer::custom(answer::panicked))
                 .layer(from_fn(move |request, next| speak(dialect, request, next))),

@@ -6,12 +6,15 @@
 //!
 //! Two changes in one workspace are written one after the other: the second waits for the first
 //! one's transaction at the chain's end ([`record`]).
+//!
+//! Refusals change nothing; they leave rows as well, a moment later and bounded ([`refusals`]).
 
 mod adopt;
 mod chain;
 mod damage;
 mod list;
 mod record;
+mod refusals;
 mod verify;
 mod walk;
 
@@ -19,10 +22,12 @@ pub(crate) use self::{
     adopt::adopt,
     chain::{ChainedEvent, Event, Head, Link},
     record::{Change, record},
+    refusals::Refusals,
 };
 pub use self::{
     damage::Damage,
     list::{AuditPage, AuditQuery, AuditRecord, AuditScope, EXPORT_PAGE},
+    refusals::{Refusal, RefusalKind},
     verify::{ChainReport, KnownHead},
 };
 

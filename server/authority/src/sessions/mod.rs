@@ -5,13 +5,17 @@
 //! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
 
 mod end;
+mod known_browser;
 mod list;
 mod resolve;
 mod sign_in;
 mod sign_out;
 mod throttle;
 
+pub(crate) use known_browser::Account;
+pub use known_browser::KNOWN_FOR;
 pub use resolve::Resolved;
+pub(crate) use throttle::network;
 
 use domain::{ids::SessionId, session::Visitor};
 use sqlx::PgConnection;
@@ -20,7 +24,7 @@ use time::OffsetDateTime;
 use crate::{
     OpContext, ServiceError,
     authority::Inner,
-    secret::{Password, SessionSecret},
+    secret::{KnownBrowser, Password, SessionSecret},
     store::sessions::{self as store, NewSession},
 };
 
@@ -42,6 +46,8 @@ pub struct SignIn {
     pub password: Password,
     /// The browser's name of itself.
     pub user_agent: Option<String>,
+    /// The browser's proof that it signed in before.
+    pub known_browser: Option<KnownBrowser>,
 }
 
 /// A new session.
@@ -53,6 +59,9 @@ pub struct SignedIn {
     pub visitor: Visitor,
     /// Its absolute end.
     pub expires_at: OffsetDateTime,
+    /// The browser's proof that it signed in, for a cookie of [`KNOWN_FOR`]. None where the way in does
+    /// not give one.
+    pub known_browser: Option<KnownBrowser>,
 }
 
 impl Inner {
@@ -81,6 +90,6 @@ impl Inner {
             user_agent: &user_agent,
         };
         store::insert(connection, &session, ctx.now).await?;
-        Ok(SignedIn { secret, visitor, expires_at })
+        Ok(SignedIn { secret, visitor, expires_at, known_browser: None })
     }
 }

@@ -1,56 +1,87 @@
 //! Sign in with e-mail address and password.
 
-use domain::{names::Email, session::Visitor};
+use std::net::IpAddr;
 
-use super::{Sessions, SignIn, SignedIn, throttle::Throttle};
+use domain::{ids::UserId, names::Email, session::Visitor};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{KNOWN_FOR, Sessions, SignIn, SignedIn, known_browser::Account, throttle::Throttle};
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::{Change, Refusal, RefusalKind, record},
     context::Actor,
     password::PasswordCheck,
-    store::users,
+    store::{
+        throttles,
+        users::{self, User},
+    },
 };
+
+/// Proxies that are named at a time.
+const PROXIES_MAX: i64 = 3;
 
 impl Sessions<'_> {
     /// Signs in. An unknown address, a disabled user and a wrong password answer alike, after the
     /// same work.
     ///
     /// # Errors
-    /// `InvalidCredentials`; `TooManyAttempts` after too many failures of the account or the
-    /// address.
+    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, with the time to wait.
     pub async fn sign_in(
         &self,
         ctx: &OpContext,
         sign_in: SignIn,
     ) -> Result<SignedIn, ServiceError> {
-        let throttle = Throttle::new(self.inner, ctx, &sign_in.email);
-        let user = {
-            // Given back before the hashing: a connection must not wait for a core.
-            let mut connection = self.inner.connection().await?;
-            throttle.check(&mut connection, ctx).await?;
-            match sign_in.email.parse::<Email>() {
-                Ok(email) => users::by_email(&mut connection, &email).await?,
-                Err(_) => None,
-            }
+        let user = self.account(&sign_in.email).await?;
+        let known = sign_in.known_browser.as_ref();
+        // What is asked of the cookie does not depend on whether there is such an account.
+        let recognised = self.inner.recognise(known, &proven(user.as_ref(), None), ctx.now);
+        let recognised = recognised.filter(|_| user.is_some());
+        let browser = user.as_ref().zip(recognised.as_ref());
+        let browser = browser.map(|(user, recognised)| (user.summary.id, recognised.id));
+        let throttle = Throttle::new(self.inner, ctx, &sign_in.email, browser);
+        let account = user.as_ref().map(|user| user.summary.id.0);
+        let refused = |kind| {
+            let refusal = Refusal {
+                kind,
+                subject: sign_in.email.clone(),
+                subject_id: account,
+                detail: json!({"known_browser": browser.is_some()}),
+            };
+            self.inner.refusals.note(ctx, refusal);
         };
-        let user = user.filter(|user| user.enabled);
+        // Committed before the hashing: guesses that arrive at the same time count as well, and no
+        // connection waits for a core.
+        let mut transaction = self.inner.begin().await?;
+        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                self.inner.counters.sign_in_throttled();
+                refused(RefusalKind::SignInThrottled);
+            }
+            return Err(error);
+        }
+        transaction.commit().await?;
         let stored = user.as_ref().and_then(|user| user.password_hash.clone());
+        self.inner.counters.password_checked();
         let check = self
             .inner
             .passwords
             .check(&sign_in.password, stored, self.inner.entropy.as_ref())
             .await?;
-        let mut transaction = self.inner.begin().await?;
         let (Some(user), PasswordCheck::Right | PasswordCheck::RightButOld(_)) = (user, &check)
         else {
-            throttle.failed(&mut transaction, ctx).await?;
-            transaction.commit().await?;
+            refused(RefusalKind::SignIn);
             return Err(ServiceError::InvalidCredentials);
         };
-        if let PasswordCheck::RightButOld(stronger) = &check {
-            users::replace_password_hash(&mut transaction, user.summary.id, stronger).await?;
+        let mut transaction = self.inner.begin().await?;
+        let mut stronger = None;
+        if let PasswordCheck::RightButOld(hash) = &check {
+            users::replace_password_hash(&mut transaction, user.summary.id, hash).await?;
+            stronger = Some(hash.as_str());
         }
-        throttle.succeeded(&mut transaction).await?;
+        throttle.succeeded(&mut transaction, ctx.now).await?;
+        let proof =
+            self.inner.know(known, recognised.as_ref(), &proven(Some(&user), stronger), ctx.now);
         let visitor = Visitor { user: user.summary, instance_role: user.instance_role };
         let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };
         let change = Change {
@@ -67,6 +98,46 @@ impl Sessions<'_> {
             .open_session(&mut transaction, &ctx, visitor.clone(), sign_in.user_agent.as_deref())
             .await?;
         transaction.commit().await?;
-        Ok(signed_in)
+        Ok(SignedIn { known_browser: Some(proof), ..signed_in })
+    }
+
+    /// The enabled user of this address; `None` for a text that is not an address, too.
+    async fn account(&self, email: &str) -> Result<Option<User>, ServiceError> {
+        let Ok(email) = email.parse::<Email>() else { return Ok(None) };
+        let mut connection = self.inner.connection().await?;
+        let user = users::by_email(&mut connection, &email).await?;
+        Ok(user.filter(|user| user.enabled))
+    }
+
+    /// Notes that people sign in through this peer, whose `X-Forwarded-For` is not believed: unless
+    /// the operator names it in `trusted_proxies`, everybody behind it shares one limit.
+    pub async fn note_untrusted_proxy(
+        &self,
+        ctx: &OpContext,
+        peer: IpAddr,
+    ) -> Result<(), ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        throttles::note_proxy(&mut connection, &peer.to_string(), ctx.now).await?;
+        Ok(())
+    }
+
+    /// The peers that [`Self::note_untrusted_proxy`] noted in the last 30 days, the latest first.
+    ///
+    /// # Errors
+    /// `Forbidden` for anybody but the command line and the server itself.
+    pub async fn untrusted_proxies(&self, ctx: &OpContext) -> Result<Vec<String>, ServiceError> {
+        ctx.is_operator()?;
+        let mut connection = self.inner.connection().await?;
+        Ok(throttles::proxies(&mut connection, ctx.now - KNOWN_FOR, PROXIES_MAX).await?)
+    }
+}
+
+/// What a browser's proof is about. Of nobody, it is about nothing.
+fn proven<'a>(user: Option<&'a User>, newer_hash: Option<&'a str>) -> Account<'a> {
+    let stored = user.and_then(|user| user.password_hash.as_deref());
+    Account {
+        user: user.map_or(UserId(Uuid::nil()), |user| user.summary.id),
+        password_hash: newer_hash.or(stored).unwrap_or_default(),
+        generation: user.map_or(0, |user| user.browser_generation),
     }
 }

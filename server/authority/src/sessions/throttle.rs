@@ -1,75 +1,255 @@
-//! How often somebody may guess: failures per account and per address, in windows of 15 minutes.
+//! How often somebody may guess a password.
 //!
-//! Counted for accounts that do not exist, too, so that being stopped tells nobody that one does.
+//! An attempt is counted, in a committed transaction, *before* the password is hashed, and given back
+//! when the password was right. So however many guesses arrive at a time, at however many servers, no
+//! more are checked than the limits allow.
+//!
+//! | what is counted | limit |
+//! |---|---|
+//! | an account from one address | [`PAIR`]: some free attempts, then a delay that grows with each |
+//! | an address, with all accounts | [`ADDRESS`]: a bucket that refills steadily |
+//! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
+//! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
+//!
+//! - Nobody locks an account: what others do to its buckets slows it down by one refill at most where
+//!   they stop, and never concerns a browser that is known ([`super::known_browser`]).
+//! - Accounts that do not exist are counted alike, so that being stopped shows nobody that one exists.
+//! - An IPv6 address counts as its /64 network, which is what one customer gets. Callers without a known
+//!   address share a bucket of their own.
+//! - Rows are locked in one order (address, account, pair), so that no two attempts wait for each other.
 
+use std::net::{IpAddr, Ipv6Addr};
+
+use domain::{ids::UserId, names::Email};
 use sqlx::PgConnection;
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
-use crate::{OpContext, ServiceError, authority::Inner, store::throttles};
+use super::known_browser::BrowserId;
+use crate::{
+    OpContext, ServiceError,
+    authority::Inner,
+    store::throttles::{self as store, Attempts},
+};
 
-const WINDOW: Duration = Duration::minutes(15);
-/// Failures of one account, from anywhere.
-const PER_ACCOUNT: i32 = 10;
-/// Failures of one address, with any account: an office behind one address may err a little more.
-const PER_ADDRESS: i32 = 50;
+/// An account from one address: 10 free attempts, then 5 s, 10 s, … up to 15 minutes.
+const PAIR: Rule = Rule::Growing { free: 10, first_s: 5, longest_s: 900 };
+/// A browser that signed in to the account before.
+const BROWSER: Rule = Rule::Growing { free: 5, first_s: 5, longest_s: 900 };
+/// An address: 100 at once, then one every 6 s. An office behind one address may err a little more.
+const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
+/// An account, from anywhere: 50 at once, then one a minute.
+const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
+/// Attempts are forgotten this long after the last delay.
+const FORGET: Duration = Duration::hours(12);
 
-/// The counters that a sign-in touches.
-pub(super) struct Throttle {
-    counters: Vec<([u8; 32], i32)>,
+/// How attempts are limited.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    /// So many are free; each further one has to wait twice as long as the one before.
+    Growing { free: i32, first_s: i64, longest_s: i64 },
+    /// So many at once; one more every so many seconds.
+    Steady { burst: i32, every_s: i64 },
+}
+
+/// Attempts that were counted; given back by [`Throttle::succeeded`].
+pub(crate) struct Throttle {
+    counters: Vec<([u8; 32], Rule)>,
 }
 
 impl Throttle {
-    pub(super) fn new(inner: &Inner, ctx: &OpContext, email: &str) -> Self {
-        let mut counters = vec![(
-            inner.keys.blind("sign-in account", &[email.trim().to_lowercase().as_bytes()]),
-            PER_ACCOUNT,
-        )];
-        if let Some(address) = ctx.client_ip {
-            let address = address.to_canonical().to_string();
-            counters
-                .push((inner.keys.blind("sign-in address", &[address.as_bytes()]), PER_ADDRESS));
+    /// The counters of an attempt on an account, which is an e-mail address as typed, from the
+    /// caller's address or from a known browser of that account.
+    pub(crate) fn new(
+        inner: &Inner,
+        ctx: &OpContext,
+        email: &str,
+        known: Option<(UserId, BrowserId)>,
+    ) -> Self {
+        let key = |purpose, parts: &[&[u8]]| inner.keys.blind(purpose, parts);
+        if let Some((user, browser)) = known {
+            let key = key("sign-in browser", &[user.0.as_bytes(), &browser]);
+            return Self { counters: vec![(key, BROWSER)] };
         }
+        // Every way of writing an address counts for the account that it leads to.
+        let account = email
+            .parse::<Email>()
+            .map_or_else(|_| email.trim().to_lowercase(), |email| email.to_string());
+        let network = network(ctx.client_ip);
+        let counters = vec![
+            (key("sign-in from address", &[network.as_bytes()]), ADDRESS),
+            (key("sign-in to account", &[account.as_bytes()]), ACCOUNT),
+            (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR),
+        ];
         Self { counters }
     }
 
-    /// Refuses when any counter is full.
-    pub(super) async fn check(
+    /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.
+    ///
+    /// # Errors
+    /// `TooManyAttempts`; then nothing may be committed.
+    pub(crate) async fn take(
         &self,
         connection: &mut PgConnection,
-        ctx: &OpContext,
+        now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        for (key, limit) in &self.counters {
-            if let Some((failures, ends_at)) = throttles::failures(connection, key, ctx.now).await?
-                && failures >= *limit
-            {
-                let wait = (ends_at - ctx.now).whole_seconds().max(1);
-                return Err(ServiceError::TooManyAttempts(wait.unsigned_abs()));
+        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+            match rule.take(found, now) {
+                Ok(taken) => store::set(connection, key, &taken).await?,
+                Err(wait) => {
+                    let seconds = wait.whole_seconds() + i64::from(wait.subsec_nanoseconds() > 0);
+                    return Err(ServiceError::TooManyAttempts(seconds.max(1).unsigned_abs()));
+                }
             }
         }
         Ok(())
     }
 
-    /// Counts a failure.
-    pub(super) async fn failed(
+    /// Gives the attempt back: the password was right. The account's attempts from this address are
+    /// forgotten altogether. Those of the address and of the account as a whole are not: otherwise
+    /// one's own account would be a way to guess at others, and the owner's sign-in would help a
+    /// guesser on.
+    pub(crate) async fn succeeded(
         &self,
         connection: &mut PgConnection,
-        ctx: &OpContext,
+        now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        for (key, _) in &self.counters {
-            throttles::count_failure(connection, key, ctx.now, ctx.now + WINDOW).await?;
+        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+            store::set(connection, key, &rule.give_back(found, now)).await?;
         }
         Ok(())
     }
 
-    /// The account's owner is here: its failures are forgotten. The address keeps its own, or
-    /// whoever has one account could guess at the others for ever.
-    pub(super) async fn succeeded(
+    async fn lock(
         &self,
         connection: &mut PgConnection,
-    ) -> Result<(), ServiceError> {
-        if let Some((key, _)) = self.counters.first() {
-            throttles::clear(connection, key).await?;
+        now: OffsetDateTime,
+    ) -> Result<Vec<Attempts>, ServiceError> {
+        let keys: Vec<[u8; 32]> = self.counters.iter().map(|(key, _)| *key).collect();
+        Ok(store::lock(connection, &keys, now).await?)
+    }
+}
+
+impl Rule {
+    /// The state after one more attempt, or how long to wait for it.
+    fn take(self, found: Attempts, now: OffsetDateTime) -> Result<Attempts, Duration> {
+        match self {
+            Self::Growing { free, first_s, longest_s } => {
+                if found.open_at > now {
+                    return Err(found.open_at - now);
+                }
+                let before = if found.forget_at > now { found.attempts } else { 0 };
+                let attempts = before.saturating_add(1);
+                // The last free attempt begins the first delay.
+                let delay_s = match attempts - free {
+                    ..0 => 0,
+                    // 2^20 times any delay is far beyond the longest.
+                    over => longest_s.min(first_s << over.min(20)),
+                };
+                let open_at = now + Duration::seconds(delay_s);
+                Ok(Attempts { attempts, open_at, forget_at: open_at + FORGET })
+            }
+            Self::Steady { burst, every_s } => {
+                let every = Duration::seconds(every_s);
+                let empty_at = found.open_at.max(now) + every;
+                let full_at = now + every * burst;
+                if empty_at > full_at {
+                    return Err(empty_at - full_at);
+                }
+                Ok(Attempts { attempts: 0, open_at: empty_at, forget_at: empty_at })
+            }
         }
-        Ok(())
+    }
+
+    /// The state after an attempt turned out to be right.
+    fn give_back(self, found: Attempts, now: OffsetDateTime) -> Attempts {
+        match self {
+            Self::Growing { .. } => Attempts { attempts: 0, open_at: now, forget_at: now },
+            Self::Steady { every_s, .. } => {
+                let open_at = found.open_at - Duration::seconds(every_s);
+                Attempts { attempts: 0, open_at, forget_at: open_at }
+            }
+        }
+    }
+}
+
+/// What counts as one place to guess from.
+pub(crate) fn network(address: Option<IpAddr>) -> String {
+    match address.map(|address| address.to_canonical()) {
+        None => "unknown".to_owned(),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let network = address.to_bits() >> 64 << 64;
+            format!("{}/64", Ipv6Addr::from_bits(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
+    const NEW: Attempts = Attempts { attempts: 0, open_at: NOW, forget_at: NOW };
+
+    #[test]
+    fn delay_grows_with_each_attempt_up_to_the_longest() {
+        let (mut now, mut state, mut waits) = (NOW, NEW, Vec::new());
+        for _ in 0..21 {
+            state = PAIR.take(state, now).unwrap();
+            if let Err(wait) = PAIR.take(state, now) {
+                waits.push(wait.whole_seconds());
+                now += wait;
+            }
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]);
+        now += FORGET;
+        state = PAIR.take(state, now).unwrap();
+        assert_eq!((state.attempts, state.open_at), (1, now), "forgotten");
+        let right = PAIR.give_back(PAIR.take(state, now).unwrap(), now);
+        assert_eq!(PAIR.take(right, now).unwrap().attempts, 1);
+    }
+
+    #[test]
+    fn attempts_of_many_years_do_not_overflow() {
+        let found = Attempts { attempts: i32::MAX, open_at: NOW, forget_at: NOW + FORGET };
+        let taken = PAIR.take(found, NOW).unwrap();
+        assert_eq!(taken.open_at - NOW, Duration::seconds(900));
+    }
+
+    #[test]
+    fn bucket_refills_steadily_and_what_was_right_is_given_back() {
+        let mut state = NEW;
+        for _ in 0..100 {
+            state = ADDRESS.take(state, NOW).unwrap();
+        }
+        assert_eq!(ADDRESS.take(state, NOW), Err(Duration::seconds(6)));
+        assert_eq!(ADDRESS.take(state, NOW + Duration::seconds(2)), Err(Duration::seconds(4)));
+        state = ADDRESS.take(state, NOW + Duration::seconds(6)).unwrap();
+        assert!(ADDRESS.take(state, NOW + Duration::seconds(6)).is_err());
+        let right = ADDRESS.give_back(state, NOW);
+        assert!(ADDRESS.take(right, NOW + Duration::seconds(6)).is_ok());
+        // After a rest it holds as much as at first, and no more.
+        let mut rested = state;
+        let later = NOW + Duration::days(1);
+        for _ in 0..100 {
+            rested = ADDRESS.take(rested, later).unwrap();
+        }
+        assert!(ADDRESS.take(rested, later).is_err());
+    }
+
+    #[test]
+    fn network_of_an_address_is_what_one_customer_has() {
+        for (address, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+            ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ] {
+            assert_eq!(network(Some(address.parse().unwrap())), expected);
+        }
+        assert_eq!(network(None), "unknown");
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     context::Actor,
     password::check_strength,
     secret::{Password, SetupSecret},
+    sessions::Account,
 };
 
 /// What the person who opens the link types.
@@ -71,6 +72,8 @@ impl Setup<'_> {
             workspace: &workspace,
         };
         let owner = self.found(&mut transaction, ctx, &founding).await?;
+        let account = Account { user: owner.id, password_hash: &hash, generation: 0 };
+        let proof = self.inner.know(None, None, &account, ctx.now);
         let visitor = Visitor { user: owner, instance_role: InstanceRole::Owner };
         let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };
         let signed_in = self
@@ -78,7 +81,7 @@ impl Setup<'_> {
             .open_session(&mut transaction, &ctx, visitor, form.user_agent.as_deref())
             .await?;
         transaction.commit().await?;
-        Ok(signed_in)
+        Ok(SignedIn { known_browser: Some(proof), ..signed_in })
     }
 }
 

@@ -32,6 +32,8 @@ const WORLD: &str = "
     INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at)
         VALUES (sha256('c'), '00000000-0000-0000-0000-000000000001', now(), now(), now() + interval '1 hour');
     INSERT INTO sign_in_throttles (key, failures, window_ends_at) VALUES ('k', 1, now());
+    INSERT INTO sign_in_attempts (key, attempts, open_at, forget_at) VALUES (sha256('k'), 1, now(), now());
+    INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now());
     INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
         VALUES (now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r');
     INSERT INTO revisions (at, kind, subject_id) VALUES (now(), 'token', gen_random_uuid());
@@ -194,6 +196,17 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "INSERT INTO audit_events OVERRIDING SYSTEM VALUE SELECT * FROM audit_events",
     ),
     ("audit_events_workspace_id_fkey", "UPDATE audit_events SET workspace_id = gen_random_uuid()"),
+    (
+        "sign_in_attempts_pkey",
+        "INSERT INTO sign_in_attempts (key, attempts, open_at, forget_at) VALUES (sha256('k'), 1, now(), now())",
+    ),
+    ("sign_in_attempts_key_length", "UPDATE sign_in_attempts SET key = 'k'"),
+    ("sign_in_attempts_sane", "UPDATE sign_in_attempts SET attempts = -1"),
+    (
+        "untrusted_proxies_pkey",
+        "INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now())",
+    ),
+    ("untrusted_proxies_address_length", "UPDATE untrusted_proxies SET address = ''"),
     ("audit_actor_known", "UPDATE audit_events SET actor_kind = 'ghost'"),
     ("audit_actor_has_id", "UPDATE audit_events SET actor_kind = 'user'"),
     ("audit_action_form", "UPDATE audit_events SET action = 'Delete!'"),

@@ -111,12 +111,12 @@ pub(crate) async fn delete(
     Ok(user.map(UserId))
 }
 
-/// Ends every session of a user.
+/// Ends every session of a user, and forgets the browsers that signed in.
 pub(crate) async fn delete_of_user(
     connection: &mut PgConnection,
     user: UserId,
 ) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user.0).execute(connection).await?;
+    end_others(connection, user, None).await?;
     Ok(())
 }
 
@@ -172,18 +172,33 @@ pub(crate) async fn page(
         .collect())
 }
 
-/// Ends one session. Whether there was one.
+/// Ends one session, and forgets the browsers that its user signed in with. Whether there was one.
 pub(crate) async fn end(connection: &mut PgConnection, id: SessionId) -> Result<bool, StoreError> {
+    // The user before the session, as everywhere: two that end sessions do not wait for each other.
+    sqlx::query!(
+        "UPDATE users SET browser_generation = browser_generation + 1
+          WHERE id = (SELECT user_id FROM sessions WHERE id = $1)",
+        id.0,
+    )
+    .execute(&mut *connection)
+    .await?;
     let done = sqlx::query!("DELETE FROM sessions WHERE id = $1", id.0).execute(connection).await?;
     Ok(done.rows_affected() > 0)
 }
 
-/// Ends the sessions of a user but for one. How many.
+/// Ends the sessions of a user but for one, and forgets the browsers that the user signed in with. How
+/// many sessions.
 pub(crate) async fn end_others(
     connection: &mut PgConnection,
     user: UserId,
     kept: Option<SessionId>,
 ) -> Result<u64, StoreError> {
+    sqlx::query!(
+        "UPDATE users SET browser_generation = browser_generation + 1 WHERE id = $1",
+        user.0,
+    )
+    .execute(&mut *connection)
+    .await?;
     let done = sqlx::query!(
         "DELETE FROM sessions WHERE user_id = $1 AND ($2::uuid IS NULL OR id <> $2)",
         user.0,

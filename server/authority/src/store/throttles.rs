@@ -1,61 +1,118 @@
-//! Failed sign-ins, counted in fixed windows.
+//! Attempts to sign in: the rows that `sessions::throttle` reads and writes under their locks.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
 
-/// Failures of a key in its running window, and the window's end.
-pub(crate) async fn failures(
-    connection: &mut PgConnection,
-    key: &[u8; 32],
-    now: OffsetDateTime,
-) -> Result<Option<(i32, OffsetDateTime)>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT failures, window_ends_at FROM sign_in_throttles WHERE key = $1 AND window_ends_at > $2",
-        &key[..],
-        now,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| (row.failures, row.window_ends_at)))
+/// What is known of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attempts {
+    /// Attempts in a row without a success.
+    pub(crate) attempts: i32,
+    /// When a delay ends, or a bucket is empty.
+    pub(crate) open_at: OffsetDateTime,
+    /// When nothing of this matters any more.
+    pub(crate) forget_at: OffsetDateTime,
 }
 
-/// Counts a failure; begins a window when none runs.
-pub(crate) async fn count_failure(
+/// Locks the rows of these keys until the transaction ends, in this order, and returns them. Makes
+/// those that are missing: two servers that count the first attempt of a key wait for each other, too.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    keys: &[[u8; 32]],
+    now: OffsetDateTime,
+) -> Result<Vec<Attempts>, StoreError> {
+    let mut locked = Vec::with_capacity(keys.len());
+    for key in keys {
+        let row = sqlx::query!(
+            "INSERT INTO sign_in_attempts (key, attempts, open_at, forget_at) VALUES ($1, 0, $2, $2)
+             ON CONFLICT (key) DO UPDATE SET key = EXCLUDED.key
+             RETURNING attempts, open_at, forget_at",
+            &key[..],
+            now,
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        locked.push(Attempts {
+            attempts: row.attempts,
+            open_at: row.open_at,
+            forget_at: row.forget_at,
+        });
+    }
+    Ok(locked)
+}
+
+/// Writes a row that the caller has locked.
+pub(crate) async fn set(
     connection: &mut PgConnection,
     key: &[u8; 32],
-    now: OffsetDateTime,
-    window_ends_at: OffsetDateTime,
+    attempts: &Attempts,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO sign_in_throttles AS t (key, failures, window_ends_at) VALUES ($1, 1, $3)
-         ON CONFLICT (key) DO UPDATE SET
-            failures = CASE WHEN t.window_ends_at > $2 THEN t.failures + 1 ELSE 1 END,
-            window_ends_at = CASE WHEN t.window_ends_at > $2 THEN t.window_ends_at ELSE $3 END",
+        "UPDATE sign_in_attempts SET attempts = $2, open_at = $3, forget_at = $4 WHERE key = $1",
         &key[..],
-        now,
-        window_ends_at,
+        attempts.attempts,
+        attempts.open_at,
+        attempts.forget_at,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Forgets the failures of a key.
-pub(crate) async fn clear(connection: &mut PgConnection, key: &[u8; 32]) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM sign_in_throttles WHERE key = $1", &key[..])
+/// Removes rows that nothing depends on any more, those of version 0.1 among them.
+pub(crate) async fn delete_ended(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM sign_in_attempts WHERE forget_at <= $1", now)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM sign_in_throttles WHERE window_ends_at <= $1", now)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Removes windows that are over.
-pub(crate) async fn delete_ended(
+/// Notes that a sign-in came through a peer whose `X-Forwarded-For` was not believed.
+pub(crate) async fn note_proxy(
     connection: &mut PgConnection,
+    address: &str,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM sign_in_throttles WHERE window_ends_at <= $1", now)
+    sqlx::query!(
+        "INSERT INTO untrusted_proxies (address, seen_at) VALUES ($1, $2)
+         ON CONFLICT (address) DO UPDATE SET seen_at = EXCLUDED.seen_at",
+        address,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The peers that were noted since then, the latest first; `limit` at most.
+pub(crate) async fn proxies(
+    connection: &mut PgConnection,
+    since: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT address FROM untrusted_proxies WHERE seen_at > $1 ORDER BY seen_at DESC LIMIT $2",
+        since,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Forgets peers that were not seen since then.
+pub(crate) async fn forget_proxies(
+    connection: &mut PgConnection,
+    since: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM untrusted_proxies WHERE seen_at <= $1", since)
         .execute(connection)
         .await?;
     Ok(())

@@ -20,6 +20,8 @@ pub(crate) struct User {
     pub(crate) instance_role: InstanceRole,
     pub(crate) enabled: bool,
     pub(crate) password_hash: Option<String>,
+    /// Grows when sessions of the user are ended.
+    pub(crate) browser_generation: i64,
 }
 
 struct UserRow {
@@ -29,6 +31,7 @@ struct UserRow {
     instance_role: String,
     enabled: bool,
     password_hash: Option<String>,
+    browser_generation: i64,
 }
 
 impl TryFrom<UserRow> for User {
@@ -44,6 +47,7 @@ impl TryFrom<UserRow> for User {
             instance_role,
             enabled: row.enabled,
             password_hash: row.password_hash,
+            browser_generation: row.browser_generation,
         })
     }
 }
@@ -87,7 +91,7 @@ pub(crate) async fn by_email(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash FROM users
+        "SELECT id, email, name, instance_role, enabled, password_hash, browser_generation FROM users
           WHERE email = $1 AND deleted_at IS NULL",
         email.as_ref(),
     )
@@ -104,7 +108,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash FROM users
+        "SELECT id, email, name, instance_role, enabled, password_hash, browser_generation FROM users
           WHERE id = $1 AND deleted_at IS NULL",
         id.0,
     )
@@ -121,7 +125,8 @@ pub(crate) async fn first_administrator(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT u.id, u.email, u.name, u.instance_role, u.enabled, u.password_hash
+        "SELECT u.id, u.email, u.name, u.instance_role, u.enabled, u.password_hash,
+                u.browser_generation
            FROM users u LEFT JOIN memberships m ON m.user_id = u.id AND m.workspace_id = $1
           WHERE u.enabled AND u.kind = 'person'
             AND (m.role = 'admin' OR u.instance_role IN ('owner', 'admin'))

@@ -124,8 +124,12 @@ impl World {
     }
 
     async fn visitor(&self, email: &str) -> Visitor {
-        let sign_in =
-            SignIn { email: email.into(), password: password(PASSWORD), user_agent: None };
+        let sign_in = SignIn {
+            email: email.into(),
+            password: password(PASSWORD),
+            user_agent: None,
+            known_browser: None,
+        };
         self.authority.sessions().sign_in(&self.anonymous(), sign_in).await.unwrap().visitor
     }
 

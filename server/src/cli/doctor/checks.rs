@@ -8,6 +8,7 @@ use super::Finding;
 use crate::{
     config::{Config, Setting, values::is_loopback},
     data_folder::MissingKeys,
+    http::proxy_hint,
     postgres::{self, Embedded},
     runtime::{self, describe},
 };
@@ -146,12 +147,12 @@ async fn database(config: &Config, url: &str) -> Vec<Finding> {
         Ok(authority) => authority,
         Err(error) => return vec![Finding::fail("database", error.to_string())],
     };
-    let findings = ask(&reached).await;
+    let findings = ask(&reached, config).await;
     reached.close().await;
     findings
 }
 
-async fn ask(authority: &Authority) -> Vec<Finding> {
+async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
     let pending = match authority.pending_migrations().await {
         Ok(pending) => pending,
         Err(error) => return vec![Finding::fail("database", describe(&error))],
@@ -169,6 +170,7 @@ async fn ask(authority: &Authority) -> Vec<Finding> {
             Ok(()) => Finding::ok("keys in use", "are those of this database"),
             Err(error) => Finding::fail("keys in use", describe(&error)),
         });
+        findings.extend(proxies(authority, config).await);
     }
     let here = runtime::operator(authority).now;
     findings.push(match authority.database_time().await {
@@ -176,6 +178,20 @@ async fn ask(authority: &Authority) -> Vec<Finding> {
         Err(error) => Finding::fail("clock", describe(&error)),
     });
     findings
+}
+
+/// Proxies that people sign in through and that nobody trusts.
+async fn proxies(authority: &Authority, config: &Config) -> Option<Finding> {
+    const CHECK: &str = "proxies";
+    if !config.trusted_proxies.is_empty() {
+        return None;
+    }
+    let operator = runtime::operator(authority);
+    match authority.sessions().untrusted_proxies(&operator).await {
+        Ok(proxies) if proxies.is_empty() => None,
+        Ok(proxies) => Some(Finding::warn(CHECK, proxy_hint::advice(&proxies))),
+        Err(error) => Some(Finding::fail(CHECK, describe(&error))),
+    }
 }
 
 fn clock(ahead_s: i64) -> Finding {

@@ -13,6 +13,7 @@ mod form;
 mod introspect;
 mod revoke;
 
+use authority::Surface;
 use axum::{
     Router,
     extract::Request,
@@ -29,7 +30,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState, answer, body, log,
     problem::{self, Envelope},
-    rate,
+    rate, refusals,
 };
 
 /// The operations, for the document.
@@ -57,6 +58,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn(body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
+        .layer(from_fn_with_state((state.clone(), Surface::OAuth2), refusals::record))
         .layer(log::layer());
     asking
         .method_not_allowed_fallback(problem::method_not_allowed)

@@ -12,7 +12,7 @@ use super::{
     credential::{caller, credential},
     form::{FormBody, TokenForm},
 };
-use crate::http::{AppState, caller::anonymous, problem::ApiError};
+use crate::http::{AppState, caller::anonymous, problem::ApiError, refusals::Asker};
 
 /// A request's credential, and what its caller is known by before it is looked at.
 pub(super) struct Revoker {
@@ -73,6 +73,7 @@ pub(super) async fn revoke(
         Some(other) => caller(&state, context, &other).await.map_err(ApiError::or_basic)?,
         None => context,
     };
+    Asker::tell(&extensions, &context);
     state.rate_limit.count(&extensions, &context.actor)?;
     state.authority.tokens().revoke(&context, &token).await?;
     Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")]).into_response())

@@ -10,6 +10,7 @@ use crate::http::{
     caller::anonymous,
     credentials::{Credential, CredentialError, presented_or_session},
     problem::ApiError,
+    refusals::Asker,
 };
 
 /// The context of the operation. Nobody is refused at once, before anything is said of what they sent.
@@ -32,6 +33,7 @@ impl FromRequestParts<AppState> for Caller {
                 return Err(refused(DecisionCode::Malformed));
             }
         };
+        Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
         Ok(Self(context))
     }

@@ -3,12 +3,18 @@
 use authority::{SignIn, Surface, secret::Password};
 use axum::{Json, extract::State};
 use domain::problem::ProblemCode;
-use http::request::Parts;
+use http::{HeaderMap, header, request::Parts};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{body::JsonBody, shapes::Errors};
-use crate::http::{AppState, caller::anonymous, problem::ApiError};
+use crate::http::{
+    AppState,
+    caller::anonymous,
+    client_ip::{peer, untrusted_proxy},
+    problem::ApiError,
+    proxy_hint,
+};
 
 /// The one way of knowing people: Tessera's own accounts.
 const PROVIDER: &str = "local";
@@ -57,6 +63,7 @@ pub(super) async fn login(
     mut parts: Parts,
     body: Result<JsonBody<Credentials>, ApiError>,
 ) -> Result<Json<LoginToken>, ApiError> {
+    check_sender(&parts.headers, &state)?;
     let JsonBody(credentials) = body.map_err(|_| unusable("invalid login payload"))?;
     let given = |text: Option<String>| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| unusable("invalid login payload"))
@@ -68,9 +75,31 @@ pub(super) async fn login(
     }
     let context = anonymous(&mut parts, &state, Surface::Kriten).await;
     let user_agent = context.user_agent.as_deref().map(str::to_owned);
-    let sign_in = SignIn { email, password, user_agent };
-    let signed_in = state.authority.sessions().sign_in(&context, sign_in).await?;
+    // Cookies are not looked at here.
+    let sign_in = SignIn { email, password, user_agent, known_browser: None };
+    let sessions = state.authority.sessions();
+    let signed_in = sessions.sign_in(&context, sign_in).await?;
+    let proxy = untrusted_proxy(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
+    proxy_hint::note(sessions, &context, proxy).await;
     Ok(Json(LoginToken { token: signed_in.secret.expose().to_owned() }))
+}
+
+/// Refuses what a page of another site can make a browser send. Such a page can post a text or a form
+/// without asking, and so guess passwords from its visitors' addresses. Programs send neither `Origin` nor
+/// `Sec-Fetch-Site`; they announce JSON, or a form, as curl's `--data` does, or nothing.
+fn check_sender(headers: &HeaderMap, state: &AppState) -> Result<(), ApiError> {
+    state.origins.refuse_other_sites(headers)?;
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| {
+        let kind = kind.to_str().unwrap_or_default();
+        kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    });
+    match kind.as_deref() {
+        None | Some("application/json" | "application/x-www-form-urlencoded") => Ok(()),
+        Some(_) => Err(ApiError::new(
+            ProblemCode::UnsupportedMediaType,
+            "The body must be JSON, sent with the header \"Content-Type: application/json\".",
+        )),
+    }
 }
 
 fn unusable(text: &str) -> ApiError {

@@ -1,0 +1,109 @@
+//! Browsers that signed in to an account before.
+//!
+//! Others can use up what an account and an address may be tried, so a browser that signed in to the
+//! account within the last 30 days has attempts of its own. It proves that by a cookie: for each of the
+//! few accounts that it signed in to last, when that was, a random id, and a MAC under a key of the keys
+//! file. The cookie is not a credential: whoever has it may guess a few times, and nothing else.
+//!
+//! The MAC covers the account, its password's hash, and a number that grows when sessions are ended: a
+//! new password and the end of sessions make every such cookie worthless.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::ids::UserId;
+use subtle::ConstantTimeEq as _;
+use time::{Duration, OffsetDateTime};
+
+use crate::{authority::Inner, entropy, secret::KnownBrowser};
+
+/// How long a browser stays known after it signed in.
+pub const KNOWN_FOR: Duration = Duration::days(30);
+/// Accounts of one browser; of more, those that were longest unused are forgotten.
+const ACCOUNTS_MAX: usize = 4;
+
+const ID_LENGTH: usize = 16;
+const TIME_LENGTH: usize = 8;
+const LENGTH: usize = TIME_LENGTH + ID_LENGTH + 32;
+
+/// What tells one browser from another.
+pub(crate) type BrowserId = [u8; ID_LENGTH];
+
+/// What a proof is about: an account as it is now.
+#[derive(Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub(crate) user: UserId,
+    pub(crate) password_hash: &'a str,
+    pub(crate) generation: i64,
+}
+
+/// A browser that proved that it signed in to an account.
+pub(crate) struct Recognised {
+    pub(crate) id: BrowserId,
+    /// The text of its proof, to be replaced by the next one.
+    entry: String,
+}
+
+impl Inner {
+    /// The browser that this cookie proves to have signed in to the account, if it does.
+    pub(crate) fn recognise(
+        &self,
+        cookie: Option<&KnownBrowser>,
+        account: &Account<'_>,
+        now: OffsetDateTime,
+    ) -> Option<Recognised> {
+        entries(cookie).find_map(|entry| {
+            let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(entry).ok()?.try_into().ok()?;
+            let (at, rest) = bytes.split_first_chunk::<TIME_LENGTH>()?;
+            let (id, mac) = rest.split_first_chunk::<ID_LENGTH>()?;
+            let expected = self.browser_mac(account, *at, id);
+            let age = Duration::seconds(now.unix_timestamp().checked_sub(i64::from_be_bytes(*at))?);
+            // Another server's clock may be a little ahead.
+            let fresh = age > -Duration::hours(1) && age < KNOWN_FOR;
+            (bool::from(expected.ct_eq(mac)) && fresh)
+                .then(|| Recognised { id: *id, entry: entry.to_owned() })
+        })
+    }
+
+    /// The cookie of a browser that has just signed in to the account. It goes on proving what it
+    /// proved for other accounts.
+    pub(crate) fn know(
+        &self,
+        cookie: Option<&KnownBrowser>,
+        recognised: Option<&Recognised>,
+        account: &Account<'_>,
+        now: OffsetDateTime,
+    ) -> KnownBrowser {
+        let at = now.unix_timestamp().to_be_bytes();
+        let id: BrowserId = entropy::bytes(self.entropy.as_ref());
+        let mac = self.browser_mac(account, at, &id);
+        let new = URL_SAFE_NO_PAD.encode([&at[..], &id, &mac].concat());
+        let others = entries(cookie)
+            .filter(|entry| recognised.is_none_or(|recognised| recognised.entry != *entry))
+            .filter(|entry| URL_SAFE_NO_PAD.decode(entry).is_ok_and(|bytes| bytes.len() == LENGTH));
+        let kept: Vec<&str> =
+            std::iter::once(new.as_str()).chain(others).take(ACCOUNTS_MAX).collect();
+        KnownBrowser::new(kept.join("."))
+    }
+
+    fn browser_mac(
+        &self,
+        account: &Account<'_>,
+        at: [u8; TIME_LENGTH],
+        id: &BrowserId,
+    ) -> [u8; 32] {
+        self.keys.blind(
+            "known browser",
+            &[
+                account.user.0.as_bytes(),
+                account.password_hash.as_bytes(),
+                &account.generation.to_be_bytes(),
+                &at,
+                id,
+            ],
+        )
+    }
+}
+
+/// The proofs of a cookie; of a longer one, the first few.
+fn entries(cookie: Option<&KnownBrowser>) -> impl Iterator<Item = &str> {
+    cookie.map(KnownBrowser::expose).unwrap_or_default().split('.').take(2 * ACCOUNTS_MAX)
+}

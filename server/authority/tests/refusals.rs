@@ -1,0 +1,158 @@
+//! Refusals in the audit log: who was refused what, and never more rows than the log can bear.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use authority::{
+    Actor, AuditQuery, AuditRecord, AuditScope, OpContext, Refusal, RefusalKind, ServiceError,
+    SignIn, Surface,
+};
+use serde_json::json;
+use sqlx::PgPool;
+use support::{OWNER, World, password, slug};
+use time::Duration;
+
+async fn rows(world: &World, action: &str) -> Vec<AuditRecord> {
+    world.authority.write_refusals().await.unwrap();
+    let query = AuditQuery { action: Some(action.into()), limit: 500, ..AuditQuery::default() };
+    let scope = AuditScope::Instance;
+    world.authority.audit().list(&world.operator(), &scope, &query).await.unwrap().items
+}
+
+fn from(world: &World, address: &str) -> OpContext {
+    let address = Some(address.parse().unwrap());
+    world.authority.context(Actor::Anonymous, Surface::Kriten, "test".into(), address)
+}
+
+async fn fail(world: &World, ctx: &OpContext, email: &str) -> ServiceError {
+    let sign_in = SignIn {
+        email: email.into(),
+        password: password("wrong"),
+        user_agent: None,
+        known_browser: None,
+    };
+    world.authority.sessions().sign_in(ctx, sign_in).await.map(drop).unwrap_err()
+}
+
+fn refusal(kind: RefusalKind) -> Refusal {
+    Refusal { kind, subject: "DELETE /x".into(), subject_id: None, detail: json!({}) }
+}
+
+#[sqlx::test(migrations = false)]
+async fn failed_and_throttled_sign_ins_are_recorded_with_account_address_and_surface(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ctx = from(&world, "198.51.100.7");
+    for email in [OWNER, " Nobody\u{202e}@example.com\n", "x".repeat(3_000).as_str()] {
+        fail(&world, &ctx, email).await;
+    }
+    let failed = rows(&world, "session.sign_in_failed").await;
+    let subjects: Vec<&str> = failed.iter().map(|row| row.subject_name.as_str()).collect();
+    let long = format!("{}…", "x".repeat(254));
+    assert_eq!(subjects, [long.as_str(), " Nobody\u{fffd}@example.com\u{fffd}", OWNER]);
+    for row in &failed {
+        assert_eq!(row.client_ip.as_deref(), Some("198.51.100.7"));
+        assert_eq!((row.surface.as_str(), row.actor_kind.as_str()), ("kriten", "anonymous"));
+    }
+    assert!(failed[2].subject_id.is_some() && failed[0].subject_id.is_none());
+    while !matches!(fail(&world, &ctx, OWNER).await, ServiceError::TooManyAttempts(_)) {}
+    let throttled = rows(&world, "session.sign_in_throttled").await;
+    assert_eq!(throttled.len(), 1);
+    assert_eq!(throttled[0].subject_name, OWNER);
+    // The password is nowhere.
+    let found: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM audit_events WHERE audit_events::text LIKE '%wrong%'",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(found, 0);
+    let reports = world.authority.audit().verify(&world.operator(), &[]).await.unwrap();
+    assert!(reports.iter().all(|report| report.damage.is_empty()), "{reports:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn flood_leaves_a_bounded_number_of_rows_and_one_with_the_count_of_the_others(pool: PgPool) {
+    let world = World::founded(pool).await;
+    // One caller, then a thousand.
+    for _ in 0..1_000 {
+        world.authority.note_refusal(&from(&world, "198.51.100.7"), refusal(RefusalKind::Access));
+    }
+    assert_eq!(rows(&world, "access.refused").await.len(), 20);
+    for number in 0..1_000 {
+        let ctx = from(&world, &format!("10.0.{}.{}", number / 250, number % 250));
+        world.authority.note_refusal(&ctx, refusal(RefusalKind::Access));
+    }
+    assert_eq!(rows(&world, "access.refused").await.len(), 100);
+    // Of another kind there is still room.
+    world.authority.note_refusal(&from(&world, "10.0.9.9"), refusal(RefusalKind::Throttled));
+    assert_eq!(rows(&world, "access.throttled").await.len(), 1);
+    assert_eq!(rows(&world, "access.left_out").await.len(), 0, "not yet");
+
+    world.pass(Duration::minutes(1));
+    let left_out = rows(&world, "access.left_out").await;
+    assert_eq!(left_out.len(), 1);
+    assert_eq!(left_out[0].subject_name, "1900 refusals");
+    assert_eq!(left_out[0].after.as_ref().unwrap()["left_out"], json!({"access.refused": 1_900}));
+    assert_eq!(left_out[0].surface, "server");
+    // After a rest there is room again, for the caller too.
+    world.authority.note_refusal(&from(&world, "198.51.100.7"), refusal(RefusalKind::Access));
+    assert_eq!(rows(&world, "access.refused").await.len(), 101);
+    world.pass(Duration::minutes(1));
+    assert_eq!(rows(&world, "access.left_out").await.len(), 1);
+}
+
+#[sqlx::test(migrations = false)]
+async fn guesses_at_one_account_from_everywhere_share_the_room_of_that_account(pool: PgPool) {
+    let world = World::founded(pool).await;
+    for number in 0..50 {
+        let ctx = from(&world, &format!("198.51.100.{number}"));
+        let refusal = Refusal { subject: OWNER.into(), ..refusal(RefusalKind::SignIn) };
+        world.authority.note_refusal(&ctx, refusal);
+    }
+    assert_eq!(rows(&world, "session.sign_in_failed").await.len(), 20);
+}
+
+#[sqlx::test(migrations = false)]
+async fn refusing_never_waits_for_the_end_of_the_chain(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let mut change = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT * FROM audit_heads FOR UPDATE").execute(&mut *change).await.unwrap();
+    // Both come back although a change holds every chain.
+    let error = fail(&world, &from(&world, "198.51.100.7"), OWNER).await;
+    assert!(matches!(error, ServiceError::InvalidCredentials));
+    world.authority.note_refusal(&world.anonymous(), refusal(RefusalKind::Access));
+    change.rollback().await.unwrap();
+    assert_eq!(rows(&world, "access.refused").await.len(), 1);
+}
+
+#[sqlx::test(migrations = false)]
+async fn refusal_of_a_token_is_in_the_log_of_its_workspace(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let minted = world.token("tessera", &["tokens:read"]).await;
+    let bearer = world.bearer(&minted).await;
+    world.authority.note_refusal(&bearer, refusal(RefusalKind::Access));
+    world.authority.note_refusal(&world.anonymous(), refusal(RefusalKind::Access));
+    world.authority.write_refusals().await.unwrap();
+    let query =
+        AuditQuery { action: Some("access.refused".into()), limit: 50, ..AuditQuery::default() };
+    let scope = AuditScope::Workspace(slug("workspace-1"));
+    let page = world.authority.audit().list(&world.operator(), &scope, &query).await.unwrap();
+    assert_eq!(page.items.len(), 1);
+    assert_eq!(page.items[0].actor_id, Some(minted.token.id.0));
+}
+
+#[sqlx::test(migrations = false)]
+async fn refusals_wait_while_the_log_cannot_be_written(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.authority.note_refusal(&world.anonymous(), refusal(RefusalKind::Access));
+    world.execute("ALTER TABLE audit_events RENAME TO elsewhere").await;
+    assert!(world.authority.write_refusals().await.is_err());
+    world.execute("ALTER TABLE elsewhere RENAME TO audit_events").await;
+    assert_eq!(rows(&world, "access.refused").await.len(), 1);
+}

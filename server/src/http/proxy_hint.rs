@@ -1,0 +1,35 @@
+//! The hint that `trusted_proxies` was forgotten.
+//!
+//! Behind a proxy that is not trusted all people have one address, and share what that address may try.
+//! A person who signs in through such a proxy leaves a note, which the log shows at once and at every
+//! start, and `tessera doctor` whenever it runs.
+
+use std::{net::IpAddr, sync::Once};
+
+use authority::{OpContext, Sessions};
+
+/// Notes that somebody signed in through this peer. A failure to note it does not fail the sign-in.
+pub(crate) async fn note(sessions: Sessions<'_>, context: &OpContext, peer: Option<IpAddr>) {
+    static WARNED: Once = Once::new();
+    let Some(peer) = peer else { return };
+    WARNED.call_once(|| warn(&peer.to_string()));
+    if let Err(error) = sessions.note_untrusted_proxy(context, peer).await {
+        error.log(&context.request_id);
+    }
+}
+
+/// Writes the hint to the log.
+pub(crate) fn warn(proxy: &str) {
+    tracing::warn!(
+        proxy,
+        "sign-ins arrive through a proxy that is not trusted, so everybody behind it shares one limit of attempts: set trusted_proxies to its address"
+    );
+}
+
+/// The hint for people.
+pub(crate) fn advice(proxies: &[String]) -> String {
+    format!(
+        "sign-ins arrive through {}, which trusted_proxies does not name: everybody behind it shares one limit of attempts; set trusted_proxies to its address",
+        proxies.join(", ")
+    )
+}

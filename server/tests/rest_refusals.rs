@@ -1,0 +1,161 @@
+//! What callers are refused is in the audit log, by every door.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod console_support;
+mod rest_support;
+mod support;
+
+use console_support::Browser;
+use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
+use serde_json::{Value, json};
+use support::{
+    Server,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+    wait::until,
+};
+
+/// The rows of an action, the newest first, when there are as many.
+fn rows(instance: &Instance, action: &str, count: usize) -> Vec<Value> {
+    until(&format!("{count} rows of {action}"), || {
+        let path = format!("/api/v1/audit?action={action}");
+        let owner = By::Session(OWNER.to_owned());
+        let page = instance.request(&owner, "GET", &path).send().expect(200).json();
+        let items = page["items"].as_array().unwrap().clone();
+        assert!(items.len() <= count, "{items:?}");
+        (items.len() == count).then_some(items)
+    })
+}
+
+fn subjects(rows: &[Value]) -> Vec<&str> {
+    rows.iter().map(|row| row["subject_name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn failed_authorisations_are_recorded_with_who_what_and_where() {
+    let instance = Instance::start();
+    let member = instance.person("mia", "member", Some("viewer"));
+    let stranger = instance.person("sam", "member", None);
+    let token = instance.minted(WORKSPACE, &json!({"name": "t", "scopes": ["rivers:read"]}));
+    let id = token["token"]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/tokens/{id}");
+    // Forbidden, hidden, another site's, and a read of what may not be seen, which is no row.
+    instance
+        .request(&member, "POST", &tokens_of(WORKSPACE))
+        .json(&json!({"name": "x"}))
+        .send()
+        .expect(403);
+    instance.request(&stranger, "DELETE", &path).send().expect(404);
+    instance.request(&stranger, "GET", &path).send().expect(404);
+    let By::Session(secret) = &member else { panic!() };
+    let foreign =
+        instance.server.request("POST", &tokens_of(WORKSPACE)).json(&json!({"name": "x"}));
+    let foreign = foreign.header("cookie", &format!("tessera={secret}"));
+    foreign.header("origin", "https://evil.example").send().expect(403);
+    // Nobody at all is nobody's failure.
+    instance.server.request("DELETE", &path).send().expect(401);
+    instance.server.request("DELETE", "/api/v1/nowhere").send().expect(404);
+
+    let rows = rows(&instance, "access.refused", 3);
+    assert_eq!(
+        subjects(&rows),
+        [
+            "POST /api/v1/workspaces/{ws}/tokens",
+            "DELETE /api/v1/tokens/{id}",
+            "POST /api/v1/workspaces/{ws}/tokens"
+        ]
+    );
+    assert_eq!(rows[0]["after"]["code"], "cross_origin");
+    assert_eq!(rows[1]["after"], json!({"status": 404, "code": "not_found"}));
+    assert_eq!((&rows[1]["actor_name"], &rows[1]["subject_id"]), (&json!("sam"), &json!(id)));
+    assert_eq!(
+        rows[2]["after"],
+        json!({"status": 403, "code": "forbidden", "workspace": WORKSPACE})
+    );
+    for row in &rows {
+        assert_eq!((&row["client_ip"], &row["surface"]), (&json!("127.0.0.1"), &json!("rest")));
+    }
+}
+
+#[test]
+fn tokens_that_are_not_accepted_are_recorded_by_every_door_but_not_by_verification() {
+    let instance = Instance::start();
+    let unknown = "tsr_0000000000000000000000000000000000A";
+    let send = |method: &str, path: &str| {
+        let request = instance.server.request(method, path).bearer(unknown);
+        request.header("content-type", "application/x-www-form-urlencoded").body("token=x").send()
+    };
+    send("POST", "/api/v1/verify").expect(401);
+    send("GET", "/auth/forward").expect(401);
+    send("POST", "/oauth2/introspect").expect(401);
+    for (method, path, surface) in [
+        ("GET", "/api/v1/self", "rest"),
+        ("GET", "/api/v1/api_tokens", "kriten"),
+        ("GET", "/v1/users/api-tokens", "robust_intelligence"),
+        ("GET", "/ws/accounts/workspace-1/credentials/tokens", "devo"),
+        ("POST", "/oauth2/revoke", "oauth2"),
+    ] {
+        assert_eq!(send(method, path).status, 401, "{path}");
+        let rows = until("the row", || {
+            let rows = instance
+                .server
+                .run(&["audit", "list", "--action", "access.credential_refused", "--json"])
+                .ok();
+            rows.contains(&format!("\"{surface}\"")).then_some(rows)
+        });
+        assert!(
+            !rows.contains(unknown) && !rows.contains("verify") && !rows.contains("introspect"),
+            "{rows}"
+        );
+    }
+}
+
+#[test]
+fn failed_sign_ins_and_forms_of_the_console_are_recorded() {
+    let instance = Instance::start();
+    let mut browser = Browser::new(&instance.server);
+    browser
+        .post("/sign-in", &[("email", "<b>eve</b>"), ("password", "hunter2hunter2")])
+        .expect(401);
+    let failed = rows(&instance, "session.sign_in_failed", 1);
+    assert_eq!(
+        (&failed[0]["subject_name"], &failed[0]["surface"]),
+        (&json!("<b>eve</b>"), &json!("console"))
+    );
+
+    instance.person("mia", "member", Some("viewer"));
+    let mut viewer = Browser::new(&instance.server).with_cookie("tessera", "session-mia");
+    let path = format!("/workspaces/{WORKSPACE}/settings/tokens/new");
+    viewer.post(&path, &[("name", "x"), ("scope", "rivers:read")]).expect(403);
+    let refused = rows(&instance, "access.refused", 1);
+    assert_eq!(refused[0]["actor_name"], "mia");
+    assert_eq!(refused[0]["subject_name"], "POST /workspaces/{workspace}/settings/tokens/new");
+    // The administrator signs in and is shown words.
+    let mut ada = Browser::signed_in(&instance.server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    ada.get(&format!("/workspaces/{WORKSPACE}")).expect(200);
+    assert!(!instance.server.run(&["audit", "export"]).ok().contains("hunter2"));
+}
+
+#[test]
+fn calls_over_the_limit_are_recorded_and_a_stopping_server_loses_no_row() {
+    let server = Server::builder().argument("--api-rate-limit").argument("5").start();
+    server.admin();
+    let token = server.managing_token(WORKSPACE);
+    let call = || server.request("GET", "/api/v1/self").bearer(&token).send();
+    let refused = (0..20).map(|_| call()).find(|answer| answer.status == 429);
+    refused.expect("calls are limited");
+    let data_dir = server.data_dir().to_owned();
+    let (_, folder) = server.stop();
+    let log = support::Tessera::on(
+        &data_dir,
+        &["audit", "list", "--action", "access.throttled", "--json"],
+    )
+    .run()
+    .ok();
+    assert!(log.contains("GET /api/v1/self") && log.contains("manager"), "{log}");
+    drop(folder);
+}
