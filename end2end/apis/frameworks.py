@@ -1,9 +1,9 @@
-"""The same API in Flask and in FastAPI, with parts that no gateway names. Arguments: two ports.
+"""The same API in Flask and in FastAPI, with parts that no gateway names. Prints their two ports.
 
 Each answer names the handler that a call reached.
 """
 
-import sys
+import socket
 import threading
 
 import uvicorn
@@ -41,10 +41,8 @@ for name, (method, path) in ROUTES.items():
     flask.add_url_rule(rule, name, handler(name), methods=[method])
     fast.add_api_route(path, fast_handler(name), methods=[method])
 
-flask_port, fast_port = map(int, sys.argv[1:])
-server = make_server("127.0.0.1", flask_port, flask, threaded=True)
+server = make_server("127.0.0.1", 0, flask, threaded=True)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-
-
-# Says "Uvicorn running" when both can be called.
-uvicorn.run(fast, host="127.0.0.1", port=fast_port, log_level="info", access_log=False)
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"listening on {server.port} and {listener.getsockname()[1]}", flush=True)
+uvicorn.Server(uvicorn.Config(fast, log_level="warning")).run(sockets=[listener])

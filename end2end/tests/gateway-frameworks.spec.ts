@@ -7,7 +7,6 @@ import { expect } from "../support/fixtures.ts";
 import { test as base, withEach } from "../support/gateway-test.ts";
 import { Gateway } from "../support/gateway.ts";
 import { AMBIGUOUS, SECRETS } from "../support/paths.ts";
-import { freePorts } from "../support/ports.ts";
 import { Running } from "../support/process.ts";
 import { ROOT } from "../support/programs.ts";
 import { request } from "../support/raw.ts";
@@ -20,11 +19,9 @@ interface Frameworks {
 const test = base.extend<object, { frameworks: Frameworks }>({
   frameworks: [
     async ({}, use) => {
-      const [flask, fastapi] = await freePorts(2);
-      const file = path.join(ROOT, "end2end/apis/frameworks.py");
-      const running = Running.start("the frameworks", python(), [file, `${flask}`, `${fastapi}`]);
-      await running.says((text) => text.includes("Uvicorn running") || null);
-      await use({ flask, fastapi });
+      const running = Running.start("the frameworks", python(), [path.join(ROOT, "end2end/apis/frameworks.py")]);
+      const [, flask, fastapi] = await running.says((text) => text.match(/listening on (\d+) and (\d+)/));
+      await use({ flask: Number(flask), fastapi: Number(fastapi) });
       await running.stop();
     },
     { scope: "worker" },
