@@ -58,7 +58,7 @@ fn rules_that_cannot_be_set_are_named() {
     for (rules, expected) in [
         (
             json!({"name_pattern": "("}),
-            "name_pattern: is no regular expression that can be used: unclosed group",
+            "name_pattern: cannot be used as a regular expression: unclosed group",
         ),
         (json!({"reveal": "always"}), "reveal: must be one of once or recoverable_allowed"),
         (json!({"max_tokens": -1}), "max_tokens: must not be negative"),

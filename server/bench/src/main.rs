@@ -20,7 +20,8 @@ use std::{
 };
 
 use parts::{
-    create, gateways, growth, instructions, lists, memory, peers, uncached, usage, verify, weight,
+    create, gateways, growth, instructions, lists, memory, peers, tenants, uncached, usage, verify,
+    weight,
 };
 use rounds::{Settings, print_machine};
 
@@ -28,7 +29,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 type Part = fn(Settings, &mut StdoutLock<'static>) -> Outcome<()>;
 
 /// The parts by name; those of `make bench` first, then those that only run when they are named.
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("weight", |_, out| weight::print(out)),
     ("verify", |settings, out| verify::print(settings, out)),
     ("instructions", |settings, out| instructions::print(settings, out)),
@@ -36,6 +37,7 @@ const PARTS: [(&str, Part); 11] = [
     ("create", |settings, out| create::print(settings, out)),
     ("usage", |settings, out| usage::print(settings, out)),
     ("memory", |settings, out| memory::print(settings, out)),
+    ("tenants", |settings, out| tenants::print(settings, out)),
     ("gateways", |settings, out| gateways::print(settings, out)),
     ("growth", |settings, out| growth::print(settings, out)),
     ("lists", |_, out| lists::print(out)),

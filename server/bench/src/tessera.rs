@@ -18,7 +18,7 @@ use crate::{
 
 /// Measured unless `BENCH_BINARY` names another one.
 const TESSERA: &str = "target/release/tessera";
-const PASSWORD: &str = "a password for a benchmark";
+pub(crate) const PASSWORD: &str = "a password for a benchmark";
 /// Who owns the tokens of `fill`.
 pub(crate) const PERSON: &str = "bench@example.com";
 
@@ -117,6 +117,17 @@ impl Tessera {
         let status =
             self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
         if status.success() { Ok(()) } else { Err("no workspace could be made".into()) }
+    }
+
+    /// Sets a rule of a workspace's policy.
+    pub(crate) fn policy(&self, workspace: &str, rule: &str) -> Outcome<()> {
+        let arguments = ["policy", "set", "--workspace", workspace, rule];
+        let output = self.command(&arguments).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let error = String::from_utf8_lossy(&output.stderr);
+        Err(format!("the policy could not be set: {error}").into())
     }
 
     /// A new token's secret; audiences and scopes separated by spaces.

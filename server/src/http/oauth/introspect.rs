@@ -129,7 +129,7 @@ impl FromRequestParts<AppState> for Introspector {
             headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
         (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
         (status = 415, description = "The body is no form", body = ErrorBody),
-        (status = 429, description = "The caller's own token was used as often as it may be for now", body = ErrorBody,
+        (status = 429, description = "The caller's own token was used as often as it may be for now, or the caller asked about too many unknown tokens", body = ErrorBody,
             headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 500, description = "A fault of Tessera's own", body = ErrorBody),
         (status = 503, description = "Tessera cannot reach its database", body = ErrorBody,

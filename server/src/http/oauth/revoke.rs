@@ -56,7 +56,7 @@ impl FromRequestParts<AppState> for Revoker {
             headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
         (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
         (status = 415, description = "The body is no form", body = ErrorBody),
-        (status = 429, description = "More calls than the caller may make for now. The token was not revoked", body = ErrorBody,
+        (status = 429, description = "More calls than the caller may make for now, or too many unknown tokens from this address. The token was not revoked", body = ErrorBody,
             headers(("Retry-After" = u32, description = "Seconds"))),
         (status = 500, description = "A fault of Tessera's own. Take the token for one that still works", body = ErrorBody),
         (status = 503, description = "Tessera cannot reach its database. The token was not revoked", body = ErrorBody,

@@ -128,7 +128,7 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             "The body must be JSON, sent with the header \"Content-Type: application/json\"."),
         (422, "Some values cannot be used; `errors` says which and why.",
             ProblemCode::ValidationFailed, "name must not be empty."),
-        (429, "More calls than one caller may make, or more uses than its token may have. `Retry-After` says when there is room again.",
+        (429, "More calls than one caller may make, or more uses than its token may have, or too many unknown tokens from this address. `Retry-After` says when there is room again.",
             ProblemCode::RateLimited,
             "You may make 600 calls a minute. Nothing was changed; try again in 3 s."),
         (500, "A fault of Tessera's own; the server's log has the cause under `request_id`.",

@@ -1,0 +1,166 @@
+//! Verifications while tenants keep the server busy with the slowest requests that are allowed.
+//!
+//! The same load for both sides: while ours is measured, and while the server that does nothing is, the
+//! same requests go to Tessera on the same core. So the figure is what verifying suffers beyond what any
+//! program there would.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    net::TcpStream,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use super::verify::questions;
+use crate::{
+    Outcome,
+    drive::{Order, Requests},
+    fill::fill,
+    noop::Noop,
+    process::Cpu,
+    rounds::{Reading, Settings, Side, is_wanted, ratio, spread},
+    tessera::{PASSWORD, PERSON, Tessera},
+};
+
+/// What p99 may be of the other side's.
+const GOAL: f64 = 2.0;
+/// Verifications a second: few enough that a core could do far more beside the load.
+const RATE: f64 = 500.0;
+const CONNECTIONS: usize = 8;
+/// Tenants who ask at once, again and again.
+const TENANTS: usize = 4;
+/// Tokens of the workspace that previews and exports go through.
+const TOKENS: u32 = 20_000;
+/// The slowest pattern that a policy takes: its compiled form fills the bound.
+const PATTERN: &str = "(?:.{0,60}){4}";
+const ROWS: usize = 1_000;
+/// Under the longest body that is taken.
+const BODY: usize = 60_000;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+const CLOSE: (&str, &str) = ("Connection", "close");
+
+/// A kind of slow request, by its name.
+type Kind = (&'static str, Vec<u8>);
+
+/// Prints a line for each kind.
+pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
+    let tessera = Tessera::start(&[])?;
+    let caller = tessera.token("workspace-1", "tessera", "verify")?;
+    let tokens = fill(&tessera, "workspace-1", 1_000)?;
+    let requests = questions(&caller, tokens, Order::Random)?;
+    let noop = Noop::like(&tessera.url, requests.first())?;
+    let ours = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
+    let theirs = Side { url: &noop.url, cpu: Cpu::Process(noop.pid), requests: &requests };
+    let kinds = kinds(&tessera, settings)?;
+
+    writeln!(
+        out,
+        "POST /api/v1/verify, {RATE:.0} a second, while {TENANTS} others send the slowest requests,"
+    )?;
+    writeln!(
+        out,
+        "against a handler that does nothing beside the same load; p99 from when a request was due"
+    )?;
+    writeln!(out)?;
+    for (name, request) in kinds.iter().filter(|(name, _)| is_wanted(name)) {
+        let done = AtomicU32::new(0);
+        let rounds = beside(&tessera.url, request, &done, || {
+            settings.compare([ours, theirs], CONNECTIONS, Some(RATE))
+        })?;
+        let p99 = |reading: &Reading| reading.times.percentile(0.99);
+        let ratio = ratio(&rounds, p99, p99);
+        let verdict = if ratio.median() > GOAL { "  beyond the goal" } else { "" };
+        let own = spread(&rounds, |(ours, _)| p99(ours)).with("µs", 0);
+        let other = spread(&rounds, |(_, theirs)| p99(theirs)).with("µs", 0);
+        let done = done.into_inner();
+        writeln!(
+            out,
+            "  {name:<10} {ratio:<24} ours {own:<28} its {other}; {done} answered{verdict}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Measures while threads send a request again and again.
+fn beside<T>(
+    url: &str,
+    request: &[u8],
+    done: &AtomicU32,
+    measure: impl FnOnce() -> Outcome<T>,
+) -> Outcome<T> {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..TENANTS {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // A server that is too busy refuses some, which is what it should do.
+                    if ask(url, request).is_ok() {
+                        done.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+        let outcome = measure();
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    })
+}
+
+/// Sends a request and reads its answer, however it ends, without keeping it.
+fn ask(url: &str, request: &[u8]) -> io::Result<u64> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request)?;
+    io::copy(&mut stream, &mut io::sink())
+}
+
+/// Every kind of work that takes long.
+fn kinds(tessera: &Tessera, settings: Settings) -> Outcome<Vec<Kind>> {
+    tessera.workspace("slow")?;
+    let scopes = "tokens:read tokens:write policy:read policy:write rivers:run";
+    let manager = tessera.token("slow", "tessera default", scopes)?;
+    fill(tessera, "slow", settings.count(TOKENS))?;
+    tessera.policy("slow", &format!("name_pattern={PATTERN}"))?;
+    let bearer = format!("Bearer {manager}");
+    let request = |method: &str, path: &str, kind: &str, body: &str| -> Outcome<Vec<u8>> {
+        let path = format!("/api/v1/workspaces/slow/{path}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", kind), CLOSE];
+        let request = Requests::new(method, &path, &headers, body, Vec::new(), Order::Once)?;
+        Ok(request.first().to_vec())
+    };
+    let mut rows = String::new();
+    for row in 0..ROWS {
+        writeln!(
+            rows,
+            r#"{{"digest":"{row:064x}","name":"{row:a>128}","scopes":["rivers:run"]}}"#
+        )?;
+    }
+    let json = "application/json";
+    let preview = serde_json::json!({ "name_pattern": PATTERN }).to_string();
+    let draft = serde_json::json!({ "name": "x", "scopes": vec!["rivers:fly"; BODY / 14] });
+    let form = [("email", PERSON), ("password", PASSWORD)];
+    let form = form.map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).join("&");
+    let sign_in = Requests::new(
+        "POST",
+        "/sign-in",
+        &[
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Sec-Fetch-Site", "same-origin"),
+            CLOSE,
+        ],
+        &form,
+        Vec::new(),
+        Order::Once,
+    )?;
+    Ok(vec![
+        ("import", request("POST", "tokens/import?dry_run=true", "application/jsonl", &rows)?),
+        ("preview", request("POST", "policy/preview", json, &preview)?),
+        ("export", request("GET", "tokens/export?format=csv", json, "")?),
+        ("list", request("GET", "tokens?limit=200", json, "")?),
+        ("create", request("POST", "tokens", json, &draft.to_string())?),
+        ("sign-in", sign_in.first().to_vec()),
+    ])
+}
