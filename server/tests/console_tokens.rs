@@ -97,7 +97,7 @@ fn failed_form_keeps_what_was_typed() {
     assert!(page.contains("values need your attention"), "{page}");
     let ticked = page.split("<input").any(|input| {
         let tag = input.split('>').next().unwrap_or_default();
-        tag.contains("value=\"rivers:run\"") && tag.contains("checked")
+        tag.contains("value=\"default/rivers:run\"") && tag.contains("checked")
     });
     assert!(ticked, "the scope stays ticked");
 }

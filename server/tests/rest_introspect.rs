@@ -57,7 +57,7 @@ fn active_token_is_told_with_the_words_of_the_rfc() {
         json!({
             "active": true, "scope": answer["scope"], "client_id": minted["token"]["id"],
             "username": "ada@example.com", "token_type": "Bearer", "exp": 4_070_908_800_i64,
-            "iat": answer["iat"], "sub": minted["token"]["user"]["id"], "aud": ["default"],
+            "iat": answer["iat"], "sub": minted["token"]["user"]["id"], "aud": ["default"], "grants": {"default": ["rivers:read", "rivers:write"]},
             "iss": instance.server.url(), "jti": minted["token"]["id"],
         })
     );

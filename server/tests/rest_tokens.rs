@@ -63,6 +63,7 @@ fn token_object_has_exactly_the_documented_fields() {
       "enabled",
       "expires_at",
       "grace_until",
+      "grants",
       "hint",
       "id",
       "ip_allow",

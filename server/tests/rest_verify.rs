@@ -34,7 +34,7 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
         answer,
         json!({
             "valid": true, "code": "VALID", "token_id": id(&minted), "workspace": WORKSPACE,
-            "user": minted["token"]["user"], "audiences": ["default"],
+            "user": minted["token"]["user"], "audiences": ["default"], "grants": {"default": answer["scopes"]},
             "scopes": answer["scopes"], "expires_at": null, "rate_limit": null,
         })
     );

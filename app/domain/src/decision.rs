@@ -1,6 +1,7 @@
 //! The answer to "may this token do this?": pure checks in a fixed order.
 
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -159,17 +160,54 @@ pub struct Surroundings {
     pub user: UserSummary,
     /// Whether that user is enabled and still belongs to the workspace.
     pub user_active: bool,
-    /// The APIs that it is meant for.
-    pub audiences: Arc<[AudienceSlug]>,
-    /// Its scopes as granted.
-    pub scopes: Arc<[ScopeName]>,
-    /// Its scopes and all that they imply, as far as the catalogues of its audiences know them now:
-    /// exact names and URI patterns.
-    pub granted: Arc<[ScopeName]>,
+    /// What it may do in each API that it is meant for.
+    pub rights: Arc<[AudienceRights]>,
     /// Whose tokens it may be asked about.
     pub verifies: Verifies,
     /// What a door made of all this.
     pub rendered: Rendered,
+}
+
+/// What a token holds in one audience.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AudienceRights {
+    /// The audience.
+    pub audience: AudienceSlug,
+    /// The scopes as they were given to the token.
+    pub scopes: Arc<[ScopeName]>,
+    /// The scopes and all that they imply, as far as the audience's catalogue knows them now: exact names
+    /// and URI patterns.
+    pub granted: Arc<[ScopeName]>,
+}
+
+impl AudienceRights {
+    /// Returns whether this scope is granted: an exact name by itself, a URI or a pattern by one pattern
+    /// that covers all of it.
+    pub fn grants(&self, scope: &ScopeName) -> bool {
+        self.granted.iter().any(|granted| granted.covers(scope))
+    }
+}
+
+impl Surroundings {
+    /// Returns the audiences that the token is meant for.
+    pub fn audiences(&self) -> impl Iterator<Item = &AudienceSlug> {
+        self.rights.iter().map(|rights| &rights.audience)
+    }
+
+    /// Returns what the token may do in this audience; `None` when it is not meant for it.
+    pub fn rights_in(&self, audience: &str) -> Option<&AudienceRights> {
+        self.rights.iter().find(|rights| rights.audience.as_ref() == audience)
+    }
+
+    /// Returns the scopes that are granted in this audience; none when the token is not meant for it.
+    pub fn granted_in(&self, audience: &str) -> &[ScopeName] {
+        self.rights_in(audience).map_or(&[], |rights| &rights.granted)
+    }
+
+    /// Returns the names of all scopes that are granted in any audience, each once.
+    pub fn all_granted(&self) -> BTreeSet<&ScopeName> {
+        self.rights.iter().flat_map(|rights| rights.granted.iter()).collect()
+    }
 }
 
 /// Bytes to answer with that were made of something once, kept beside it and no part of what it says.
@@ -233,21 +271,31 @@ impl Facts {
         self.surroundings.user.id
     }
 
-    /// Whether this scope is granted: an exact name itself, a URI or a pattern by one pattern that
-    /// covers all of it.
-    pub fn grants(&self, scope: &ScopeName) -> bool {
-        self.surroundings.granted.iter().any(|granted| granted.covers(scope))
+    /// Returns whether this scope is granted in this audience or, when none is named, in any.
+    pub fn grants(&self, audience: Option<&AudienceSlug>, scope: &ScopeName) -> bool {
+        let rights = &self.surroundings.rights;
+        rights
+            .iter()
+            .filter(|rights| audience.is_none_or(|asked| rights.audience == *asked))
+            .any(|rights| rights.grants(scope))
     }
 
-    /// Whether this audience and these scopes are among what was granted, each by its own name. No name
-    /// that was granted is anything but what it is parsed from, so the texts need not be parsed. `false`
-    /// says nothing: another name may cover a scope.
+    /// Returns whether these scopes are granted in this audience, or in any when none is named, each by its
+    /// own name. No name that was granted differs from the text that it is parsed from, so the texts need
+    /// not be parsed. `false` proves nothing: another name may cover a scope.
     pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
-        audience.is_none_or(|asked| {
-            self.surroundings.audiences.iter().any(|known| known.as_ref() == asked)
-        }) && scopes
-            .iter()
-            .all(|asked| self.surroundings.granted.iter().any(|known| known.as_ref() == *asked))
+        let named = |rights: &AudienceRights, asked: &str| {
+            rights.granted.iter().any(|known| known.as_ref() == asked)
+        };
+        match audience {
+            Some(audience) => {
+                let rights = self.surroundings.rights_in(audience);
+                rights.is_some_and(|rights| scopes.iter().all(|asked| named(rights, asked)))
+            }
+            None => scopes
+                .iter()
+                .all(|asked| self.surroundings.rights.iter().any(|rights| named(rights, asked))),
+        }
     }
 
     /// Decides. The order is part of the API: the first check that fails names the code.
@@ -277,14 +325,12 @@ impl Facts {
         if !self.allows_address(demand.ip) {
             return DecisionCode::IpDenied;
         }
-        if demand
-            .audience
-            .as_ref()
-            .is_some_and(|audience| !self.surroundings.audiences.contains(audience))
+        let audience = demand.audience.as_ref();
+        if audience.is_some_and(|audience| self.surroundings.rights_in(audience.as_ref()).is_none())
         {
             return DecisionCode::AudienceMismatch;
         }
-        if demand.scopes.iter().any(|scope| !self.grants(scope)) {
+        if demand.scopes.iter().any(|scope| !self.grants(audience, scope)) {
             return DecisionCode::InsufficientScope;
         }
         DecisionCode::Valid
@@ -363,11 +409,17 @@ mod tests {
             workspace: "workspace-1".parse().unwrap(),
             user: UserSummary { id: UserId(Uuid::nil()), email: "a@x".into(), name: "A".into() },
             user_active: true,
-            audiences: ["default".parse().unwrap()].into(),
-            scopes: ["rivers:write".parse().unwrap()].into(),
-            granted: ["rivers:write".parse().unwrap(), "rivers:read".parse().unwrap()].into(),
+            rights: [rights("default", &["rivers:write", "rivers:read"])].into(),
             verifies: Verifies::Nobody,
             rendered: Rendered::default(),
+        }
+    }
+
+    fn rights(audience: &str, granted: &[&str]) -> AudienceRights {
+        AudienceRights {
+            audience: audience.parse().unwrap(),
+            scopes: [].into(),
+            granted: granted.iter().map(|name| name.parse().unwrap()).collect(),
         }
     }
 
@@ -408,9 +460,8 @@ mod tests {
 
     #[test]
     fn pattern_is_granted_only_when_all_of_it_is_held() {
-        let granted = ["table://my.app.**", "level://*"];
-        let granted = granted.map(|scope| scope.parse().unwrap()).into();
-        let surroundings = Surroundings { granted, ..surroundings() }.into();
+        let rights = [rights("default", &["table://my.app.**", "level://*"])].into();
+        let surroundings = Surroundings { rights, ..surroundings() }.into();
         let facts = Facts { surroundings, ..facts() };
         for (scope, expected) in [
             ("table://my.app.test", DecisionCode::Valid),
@@ -438,6 +489,28 @@ mod tests {
             facts().decide(&demand("other", "teams:read"), NOW),
             DecisionCode::AudienceMismatch
         );
+    }
+
+    #[test]
+    fn scope_of_one_audience_says_nothing_in_another() {
+        let rights = [rights("tessera", &["verify"]), rights("vault", &["tokens:write"])].into();
+        let surroundings = Surroundings { rights, ..surroundings() }.into();
+        let facts = Facts { surroundings, ..facts() };
+        for (audience, scope, expected) in [
+            (Some("vault"), "tokens:write", DecisionCode::Valid),
+            (Some("tessera"), "verify", DecisionCode::Valid),
+            (Some("tessera"), "tokens:write", DecisionCode::InsufficientScope),
+            (Some("vault"), "verify", DecisionCode::InsufficientScope),
+            (Some("default"), "verify", DecisionCode::AudienceMismatch),
+            (None, "verify", DecisionCode::Valid),
+            (None, "tokens:write", DecisionCode::Valid),
+        ] {
+            let audience_slug = audience.map(|slug| slug.parse().unwrap());
+            let demand = Demand { audience: audience_slug, ..demand("default", scope) };
+            assert_eq!(facts.decide(&demand, NOW), expected, "{audience:?} {scope}");
+            let by_name = facts.has_by_name(audience, &[scope]);
+            assert_eq!(by_name, expected == DecisionCode::Valid, "{audience:?} {scope}");
+        }
     }
 
     #[test]
@@ -523,19 +596,16 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever was granted: what is had by name alone is decided no otherwise.
+        /// What is had by name is decided no otherwise, whatever was granted where.
         #[test]
         fn what_is_had_by_name_is_valid(
-            granted in subsequence(NAMES.to_vec(), 0..NAMES.len()),
+            granted in prop::collection::vec(subsequence(NAMES.to_vec(), 0..NAMES.len()), 2),
             audiences in subsequence(vec!["default", "other"], 0..=2),
             scopes in subsequence(NAMES.to_vec(), 0..3),
             audience in option::of(prop_oneof![Just("default"), Just("other"), Just("Default")]),
         ) {
-            let surroundings = Surroundings {
-                granted: granted.iter().map(|name| name.parse().unwrap()).collect(),
-                audiences: audiences.iter().map(|slug| slug.parse().unwrap()).collect(),
-                ..surroundings()
-            };
+            let rights = audiences.iter().zip(&granted).map(|(slug, granted)| rights(slug, granted));
+            let surroundings = Surroundings { rights: rights.collect(), ..surroundings() };
             let facts = Facts { surroundings: surroundings.into(), ..facts() };
             if facts.has_by_name(audience, &scopes) {
                 let demand = Demand {

@@ -1,13 +1,17 @@
 //! Grants: which scopes a member of a workspace may put on tokens, and what a token keeps of its
 //! scopes while it acts as that member.
+//!
+//! A pattern may name the audience that it is for, as in `vault/tokens:*`. A pattern that names none is for
+//! every audience, Tessera's own included.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    catalogue::{Catalogue, Risk, ScopeName},
-    names::NameError,
+    catalogue::{Catalogue, Risk, ScopeName, TESSERA_AUDIENCE},
+    held::{HeldScope, split_pair},
+    names::{AudienceSlug, NameError},
     parsed::parsed_string,
     roles::{InstanceRole, WorkspaceRole},
 };
@@ -15,26 +19,44 @@ use crate::{
 /// Most patterns of a membership.
 pub const GRANTS_MAX: usize = 64;
 
-/// A pattern of scopes: `*` for all, `rivers:*` for all that begin so, or one scope's name.
+/// A pattern of scopes: `*` for all, `rivers:*` for all that begin so, or one scope's name; of every
+/// audience, or of the one that stands before a `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GrantPattern(String);
 parsed_string!(GrantPattern, NameError, parse_pattern);
 
 impl GrantPattern {
-    /// Whether the pattern means this scope.
-    pub fn covers(&self, scope: &ScopeName) -> bool {
+    /// Returns the audience that the pattern is for; `None` is every audience.
+    pub fn audience(&self) -> Option<&str> {
+        split_pair(&self.0).map(|(audience, _)| audience)
+    }
+
+    /// Returns whether the pattern means this scope of this audience.
+    pub fn covers(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
+        self.audience().is_none_or(|own| own == audience.as_ref()) && self.covers_name(scope)
+    }
+
+    /// Returns whether the pattern means every scope of every audience.
+    pub fn is_all(&self) -> bool {
+        self.0 == "*"
+    }
+
+    fn covers_name(&self, scope: &ScopeName) -> bool {
         match self.beginning() {
             Some(beginning) => scope.as_ref().starts_with(beginning),
             None => self.scope().is_some_and(|own| holds(&own, scope)),
         }
     }
 
-    /// Whether everything that the other pattern means is meant by this one, too.
+    /// Returns whether this pattern means everything that the other one means.
     fn covers_pattern(&self, other: &Self) -> bool {
+        if self.audience().is_some_and(|own| other.audience() != Some(own)) {
+            return false;
+        }
         match (self.beginning(), other.beginning(), other.scope()) {
             (Some(beginning), Some(others), _) => others.starts_with(beginning),
-            (_, None, Some(scope)) => self.covers(&scope),
+            (_, None, Some(scope)) => self.covers_name(&scope),
             _ => false,
         }
     }
@@ -42,14 +64,25 @@ impl GrantPattern {
     /// What the scopes that it means begin with; `None` for the name of one scope. The stars of a
     /// URI are its own.
     fn beginning(&self) -> Option<&str> {
-        if self.0 == "*" {
+        let name = self.name();
+        if name == "*" {
             return Some("");
         }
-        self.0.strip_suffix('*').filter(|rest| rest.ends_with(':') && !rest.contains("://"))
+        name.strip_suffix('*').filter(|rest| rest.ends_with(':') && !rest.contains("://"))
     }
 
     fn scope(&self) -> Option<ScopeName> {
-        self.0.parse().ok()
+        self.name().parse().ok()
+    }
+
+    fn name(&self) -> &str {
+        split_pair(&self.0).map_or(&self.0, |(_, name)| name)
+    }
+}
+
+impl From<HeldScope> for GrantPattern {
+    fn from(held: HeldScope) -> Self {
+        Self(held.to_string())
     }
 }
 
@@ -59,12 +92,20 @@ fn holds(held: &ScopeName, scope: &ScopeName) -> bool {
 }
 
 fn parse_pattern(text: &str) -> Result<String, NameError> {
-    const FORM: NameError =
-        NameError::Form("must be *, a beginning such as rivers:*, or a scope such as rivers:read");
-    if text == "*" {
+    const FORM: NameError = NameError::Form(
+        "must be *, a beginning such as rivers:*, or a scope such as rivers:read; an audience may stand before it, as in default/rivers:*",
+    );
+    let name = match split_pair(text) {
+        Some((audience, name)) => {
+            audience.parse::<AudienceSlug>().map_err(|_| FORM)?;
+            name
+        }
+        None => text,
+    };
+    if name == "*" {
         return Ok(text.to_owned());
     }
-    let name = text.strip_suffix(":*").filter(|name| !name.contains("://")).unwrap_or(text);
+    let name = name.strip_suffix(":*").filter(|name| !name.contains("://")).unwrap_or(name);
     name.parse::<ScopeName>().map_err(|_| FORM)?;
     Ok(text.to_owned())
 }
@@ -76,7 +117,7 @@ pub enum Grants {
     All,
     /// Scopes of the risk `read`.
     Reading,
-    /// The scope `verify` alone.
+    /// The scope `verify` of the audience `tessera`.
     Verifying,
     /// What these patterns mean; nothing when there are none.
     Patterns(Vec<GrantPattern>),
@@ -85,6 +126,8 @@ pub enum Grants {
 /// A scope as its catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownScope {
+    /// Its audience.
+    pub audience: AudienceSlug,
     /// Its name.
     pub name: ScopeName,
     /// How much harm it can do.
@@ -98,8 +141,8 @@ pub struct KnownScope {
 pub enum Rights {
     /// Every one.
     All,
-    /// These, with all that they imply.
-    Of(BTreeSet<ScopeName>),
+    /// These, with all that they imply: each of one audience, or of every audience for `None`.
+    Of(BTreeSet<(Option<AudienceSlug>, ScopeName)>),
 }
 
 impl Grants {
@@ -123,15 +166,15 @@ impl Grants {
     }
 
     /// Exactly these scopes: what a token may hand on.
-    pub fn exactly<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Self {
-        Self::Patterns(scopes.into_iter().map(|scope| GrantPattern(scope.to_string())).collect())
+    pub fn exactly(held: impl IntoIterator<Item = HeldScope>) -> Self {
+        Self::Patterns(held.into_iter().map(Into::into).collect())
     }
 
     /// Whether nothing needs to be looked up to know that everything is granted.
     pub fn is_all(&self) -> bool {
         match self {
             Self::All => true,
-            Self::Patterns(patterns) => patterns.iter().any(|pattern| pattern.0 == "*"),
+            Self::Patterns(patterns) => patterns.iter().any(GrantPattern::is_all),
             Self::Reading | Self::Verifying => false,
         }
     }
@@ -148,7 +191,7 @@ impl Grants {
             // The catalogue of Tessera describes it as reading.
             (Self::Verifying, Self::Reading) => true,
             (Self::Verifying, Self::Patterns(others)) => {
-                others.iter().any(|pattern| pattern.0 == VERIFY)
+                others.iter().any(|pattern| pattern.covers_pattern(&verifying()))
             }
             (Self::Patterns(own), _) => own.is_empty(),
             _ => false,
@@ -164,27 +207,30 @@ impl Grants {
         if let Self::Patterns(patterns) = self {
             // The name of a scope grants it; what it implies, its catalogue says.
             rights.extend(
-                patterns
-                    .iter()
-                    .filter(|pattern| pattern.beginning().is_none())
-                    .filter_map(GrantPattern::scope),
+                patterns.iter().filter(|pattern| pattern.beginning().is_none()).filter_map(
+                    |pattern| {
+                        let audience = pattern.audience().map(str::parse).transpose().ok()?;
+                        Some((audience, pattern.scope()?))
+                    },
+                ),
             );
         }
         for scope in known {
             let granted = match self {
                 Self::All => true,
                 Self::Reading => scope.risk == Risk::Read,
-                Self::Verifying => scope.name.as_ref() == VERIFY,
+                Self::Verifying => verifying().covers(&scope.audience, &scope.name),
                 Self::Patterns(patterns) => {
-                    patterns.iter().any(|pattern| pattern.covers(&scope.name))
+                    patterns.iter().any(|pattern| pattern.covers(&scope.audience, &scope.name))
                 }
             };
             if granted {
-                rights.insert(scope.name.clone());
+                let of_audience = |name: &ScopeName| (Some(scope.audience.clone()), name.clone());
+                rights.insert(of_audience(&scope.name));
                 // Who may grant a scope may grant what comes along with it. Reading ends where
                 // another risk begins.
                 if matches!(self, Self::Patterns(_)) {
-                    rights.extend(scope.implies.iter().cloned());
+                    rights.extend(scope.implies.iter().map(of_audience));
                 }
             }
         }
@@ -192,22 +238,26 @@ impl Grants {
     }
 }
 
-const VERIFY: &str = "verify";
+fn verifying() -> GrantPattern {
+    GrantPattern(format!("{TESSERA_AUDIENCE}/verify"))
+}
 
 impl Rights {
-    /// Whether this scope is among them.
-    pub fn covers(&self, scope: &ScopeName) -> bool {
+    /// Returns whether this scope of this audience is among them.
+    pub fn covers(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
         match self {
             Self::All => true,
-            Self::Of(scopes) => scopes.iter().any(|held| holds(held, scope)),
+            Self::Of(scopes) => scopes.iter().any(|(of, held)| {
+                of.as_ref().is_none_or(|own| own == audience) && holds(held, scope)
+            }),
         }
     }
 
-    /// What is left of a token's scopes while it acts as somebody with these rights: `granted` are
-    /// its scopes with all that they imply.
+    /// Returns what is left of a token's scopes in an audience while it acts as somebody with these rights:
+    /// `granted` are its scopes with all that they imply.
     #[must_use]
-    pub fn cut(&self, mut granted: Vec<ScopeName>) -> Vec<ScopeName> {
-        granted.retain(|scope| self.covers(scope));
+    pub fn cut(&self, audience: &AudienceSlug, mut granted: Vec<ScopeName>) -> Vec<ScopeName> {
+        granted.retain(|scope| self.covers(audience, scope));
         granted
     }
 }
@@ -217,6 +267,7 @@ pub fn known_scopes(catalogue: &Catalogue) -> Vec<KnownScope> {
     catalogue
         .scopes()
         .map(|scope| KnownScope {
+            audience: catalogue.audience.clone(),
             name: scope.name.clone(),
             risk: scope.risk,
             implies: catalogue
@@ -241,6 +292,7 @@ mod tests {
 
     fn known() -> Vec<KnownScope> {
         let scope = |name: &str, risk, implies: &[&str]| KnownScope {
+            audience: if name == "verify" { "tessera" } else { "default" }.parse().unwrap(),
             name: name.parse().unwrap(),
             risk,
             implies: implies.iter().map(|name| name.parse().unwrap()).collect(),
@@ -256,17 +308,45 @@ mod tests {
         ]
     }
 
+    fn slug(text: &str) -> AudienceSlug {
+        text.parse().unwrap()
+    }
+
     fn left(grants: &Grants, scopes: &[&str]) -> Vec<String> {
-        let granted = scopes.iter().map(|name| name.parse().unwrap()).collect();
-        grants.rights(&known()).cut(granted).iter().map(ToString::to_string).collect()
+        let rights = grants.rights(&known());
+        let of = |name: &str| slug(if name == "verify" { "tessera" } else { "default" });
+        let left = |name: &&&str| rights.covers(&of(name), &name.parse().unwrap());
+        scopes.iter().filter(left).map(ToString::to_string).collect()
     }
 
     #[test]
     fn patterns_are_a_star_a_beginning_or_a_name() {
-        for good in ["*", "rivers:*", "a:b:*", "rivers:read"] {
+        for good in [
+            "*",
+            "rivers:*",
+            "a:b:*",
+            "rivers:read",
+            "table://a/b",
+            "vault/*",
+            "vault/a:*",
+            "vault/table://a/b",
+        ] {
             assert!(good.parse::<GrantPattern>().is_ok(), "{good}");
         }
-        for bad in ["", "rivers*", "**", "*:read", ":*", "a b", "rivers:**", "A"] {
+        for bad in [
+            "",
+            "rivers*",
+            "**",
+            "*:read",
+            ":*",
+            "a b",
+            "rivers:**",
+            "A",
+            "/a",
+            "A/b",
+            "a/",
+            "a/b/c",
+        ] {
             assert!(bad.parse::<GrantPattern>().is_err(), "{bad}");
         }
     }
@@ -299,6 +379,42 @@ mod tests {
     }
 
     #[test]
+    fn pattern_with_an_audience_says_nothing_of_others() {
+        let rights = patterns(&["vault/tokens:*", "vault/x", "tessera/verify", "a:b"]).rights(&[
+            KnownScope {
+                audience: slug("tessera"),
+                name: "tokens:write".parse().unwrap(),
+                risk: Risk::Write,
+                implies: vec![],
+            },
+            KnownScope {
+                audience: slug("vault"),
+                name: "tokens:write".parse().unwrap(),
+                risk: Risk::Write,
+                implies: vec!["tokens:read".parse().unwrap()],
+            },
+        ]);
+        for (audience, scope, expected) in [
+            ("vault", "tokens:write", true),
+            ("vault", "tokens:read", true),
+            ("tessera", "tokens:write", false),
+            ("tessera", "tokens:read", false),
+            ("vault", "x", true),
+            ("default", "x", false),
+            ("tessera", "verify", true),
+            ("vault", "verify", false),
+            ("default", "a:b", true),
+            ("tessera", "a:b", true),
+        ] {
+            assert_eq!(
+                rights.covers(&slug(audience), &scope.parse().unwrap()),
+                expected,
+                "{audience}/{scope}"
+            );
+        }
+    }
+
+    #[test]
     fn within_is_a_smaller_set_whatever_scopes_there_are() {
         for (small, large) in [
             (patterns(&["rivers:read"]), patterns(&["rivers:*"])),
@@ -306,6 +422,11 @@ mod tests {
             (patterns(&[]), Grants::Reading),
             (Grants::Reading, Grants::All),
             (Grants::Verifying, patterns(&["verify"])),
+            (patterns(&["tessera/verify"]), patterns(&["verify"])),
+            (Grants::Verifying, patterns(&["tessera/*"])),
+            (patterns(&["vault/a:*"]), patterns(&["a:*"])),
+            (patterns(&["vault/a:b"]), patterns(&["vault/*"])),
+            (patterns(&["vault/*"]), patterns(&["*"])),
             (Grants::Verifying, Grants::Reading),
         ] {
             assert!(small.is_within(&large), "{small:?} in {large:?}");
@@ -315,11 +436,21 @@ mod tests {
             patterns(&["*"]).is_within(&Grants::All) && Grants::All.is_within(&patterns(&["*"]))
         );
         assert!(!patterns(&["rivers:read"]).is_within(&Grants::Reading), "its risk is not known");
+        assert!(Grants::Verifying.is_within(&patterns(&["tessera/verify"])));
+        assert!(!Grants::Verifying.is_within(&patterns(&["vault/verify"])));
+        assert!(!patterns(&["vault/a"]).is_within(&patterns(&["tessera/a"])));
     }
 
     fn any_grants() -> impl Strategy<Value = Grants> {
-        const NAMES: &[&str] =
-            &["*", "rivers:*", "rivers:read", "rivers:write", "teams:*", "verify"];
+        const NAMES: &[&str] = &[
+            "*",
+            "rivers:*",
+            "rivers:read",
+            "default/rivers:write",
+            "vault/*",
+            "default/teams:*",
+            "tessera/verify",
+        ];
         prop_oneof![
             Just(Grants::All),
             Just(Grants::Reading),
@@ -340,8 +471,11 @@ mod tests {
         #[test]
         fn cutting_never_adds_and_narrower_grants_leave_less(one in any_grants(), other in any_grants()) {
             let all: Vec<ScopeName> = known().into_iter().map(|scope| scope.name).collect();
-            let (left, others) =
-                (one.rights(&known()).cut(all.clone()), other.rights(&known()).cut(all.clone()));
+            let left = |grants: &Grants| {
+                let rights = grants.rights(&known());
+                ["default", "tessera"].map(|audience| rights.cut(&slug(audience), all.clone())).concat()
+            };
+            let (left, others) = (left(&one), left(&other));
             prop_assert!(left.iter().all(|scope| all.contains(scope)));
             if one.is_within(&other) {
                 prop_assert!(left.iter().all(|scope| others.contains(scope)), "{one:?} {other:?}");

@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod decision;
 pub mod expiry;
 pub mod grants;
+pub mod held;
 pub mod ids;
 pub mod moments;
 pub mod names;

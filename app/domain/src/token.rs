@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{
     catalogue::ScopeName,
+    held::HeldScopes,
     ids::{TokenId, UserId},
     names::{AudienceSlug, Description, Slug},
     rate_limit::RateLimit,
@@ -106,9 +107,11 @@ pub struct Token {
     pub user: UserSummary,
     /// Who made it; `None` when it was made on the command line.
     pub created_by: Option<UserSummary>,
-    /// The APIs that it is meant for.
+    /// What it holds in each API that it is meant for, without what that implies.
+    pub grants: HeldScopes,
+    /// The APIs that it is meant for: the audiences of `grants`.
     pub audiences: Vec<AudienceSlug>,
-    /// Its scopes as they were granted, without what they imply.
+    /// The names of its scopes in all audiences: a flat view of `grants`.
     pub scopes: Vec<ScopeName>,
     /// The switch.
     pub enabled: bool,
@@ -159,6 +162,15 @@ pub struct Token {
     pub updated_at: OffsetDateTime,
     /// Grows with every change; a change that names another version is refused.
     pub version: i64,
+}
+
+impl Token {
+    /// Sets what the token holds, the flat views with it.
+    pub fn set_grants(&mut self, grants: HeldScopes) {
+        self.audiences = grants.audiences().cloned().collect();
+        self.scopes = grants.scopes().into_iter().cloned().collect();
+        self.grants = grants;
+    }
 }
 
 /// One page of a list: `{"items":[…],"next":cursor or null}`.

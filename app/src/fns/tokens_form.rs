@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Catalogue, ScopeName},
+    catalogue::Catalogue,
+    held::HeldScope,
     session::Visitor,
     workspace::{Member, WorkspaceOverview},
 };
@@ -29,7 +30,7 @@ pub struct TokenForm {
     /// The APIs with their scopes.
     pub catalogues: Vec<Catalogue>,
     /// Scopes of them that the visitor may not put on tokens.
-    pub withheld: BTreeSet<ScopeName>,
+    pub withheld: BTreeSet<HeldScope>,
     /// Tells this form from every other one, so that sending it twice makes one token.
     pub creation_key: Uuid,
 }

@@ -9,6 +9,7 @@ use domain::{
     catalogue::TESSERA_AUDIENCE,
     decision::Facts,
     grants::{Grants, KnownScope, Rights, known_scopes},
+    held::HeldScope,
     ids::{TokenId, UserId, WorkspaceId},
     names::Slug,
     roles::{InstanceRole, WorkspaceRole},
@@ -23,6 +24,7 @@ use crate::{
         catalogues::StoredCatalogue,
         workspaces::{self, Standing},
     },
+    tokens::Held,
 };
 
 /// The right to name a workspace in a query. Made here alone, by authorising.
@@ -150,10 +152,9 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
         Actor::User(_) => of_user,
         // A token reaches its own workspace only, and there what both its scopes and its user may.
         Actor::Token(facts) => {
-            let audience =
-                facts.surroundings.audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE);
-            if audience && facts.surroundings.workspace_id == standing.workspace.id {
-                of_user.and(Permissions::of_scopes(&facts.surroundings.granted[..]))
+            if facts.surroundings.workspace_id == standing.workspace.id {
+                let own = facts.surroundings.granted_in(TESSERA_AUDIENCE);
+                of_user.and(Permissions::of_scopes(own))
             } else {
                 Permissions::NONE
             }
@@ -169,7 +170,11 @@ fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
         Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
             Grants::of(instance, standing.role, standing.grants.as_deref())
         }),
-        Actor::Token(facts) => Grants::exactly(&facts.surroundings.granted[..]),
+        Actor::Token(facts) => {
+            Grants::exactly(Held(&facts.surroundings.rights).pairs().map(|(audience, scope)| {
+                HeldScope { audience: audience.clone(), scope: scope.clone() }
+            }))
+        }
     }
 }
 

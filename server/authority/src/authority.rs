@@ -199,6 +199,7 @@ impl Authority {
     /// Brings the schema up to this build. Several servers may do so at once.
     pub async fn migrate(&self) -> Result<(), ServiceError> {
         MIGRATIONS.run(&self.inner.pool).await.map_err(migrate_error)?;
+        self.tokens().read_all().await?;
         let mut transaction = self.inner.begin().await?;
         let now = self.inner.clock.now();
         self.catalogues().seed(&mut transaction, now).await?;

@@ -59,6 +59,7 @@ pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};
 pub use sessions::{KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
+pub use store::unread::{Doubt, UnreadScope};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,
     TokenPatch, Tokens,

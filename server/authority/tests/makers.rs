@@ -34,7 +34,7 @@ async fn set_policy(world: &World, rules: PolicyRules) {
 async fn offer(world: &World, ctx: &OpContext, audiences: &[&str]) -> Vec<String> {
     let audiences: Vec<AudienceSlug> = audiences.iter().map(|slug| slug.parse().unwrap()).collect();
     let scopes = world.authority.tokens().offer(ctx, &slug("workspace-1"), &audiences).await;
-    scopes.unwrap().into_iter().map(Into::into).collect()
+    scopes.unwrap().scopes().into_iter().map(ToString::to_string).collect()
 }
 
 #[sqlx::test(migrations = false)]

@@ -16,6 +16,7 @@ use authority::{
 use domain::{
     access::TokenReach,
     decision::{DecisionCode, Demand},
+    held::HeldScope,
     ids::UserId,
     policy::PolicyRules,
     problem::ProblemCode,
@@ -367,9 +368,11 @@ async fn form_is_told_what_creating_would_refuse(pool: PgPool) {
                 ..draft(&[scope.name.as_ref()])
             };
             let refused = tokens.create(&member, &home, draft).await.is_err();
-            assert_eq!(withheld.contains(&scope.name), refused, "{}", scope.name);
+            let pair: HeldScope = format!("{}/{}", catalogue.audience, scope.name).parse().unwrap();
+            assert_eq!(withheld.contains(&pair), refused, "{pair}");
         }
     }
-    let offered = |name: &str| !withheld.contains(&name.parse().unwrap());
-    assert!(offered("rivers:write") && offered("rivers:read") && !offered("rivers:run"));
+    let offered = |pair: &str| !withheld.contains(&pair.parse().unwrap());
+    assert!(offered("default/rivers:write") && offered("default/rivers:read"));
+    assert!(!offered("default/rivers:run"));
 }

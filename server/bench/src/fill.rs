@@ -47,8 +47,8 @@ pub(crate) fn fill(tessera: &Tessera, workspace: &str, count: u32) -> Outcome<Ve
            FROM drawn d
            JOIN workspaces w ON w.slug = '{workspace}'
            JOIN users u ON u.email = '{PERSON}';
-         INSERT INTO token_audiences (token_id, audience_id)
-         SELECT d.id, a.id FROM drawn d JOIN audiences a ON a.slug = 'default';
+         INSERT INTO token_audiences (token_id, audience_id, scopes)
+         SELECT d.id, a.id, ARRAY['rivers:run'] FROM drawn d JOIN audiences a ON a.slug = 'default';
          INSERT INTO token_secrets (id, token_id, digest, pepper_version, hint, created_at)
          SELECT gen_random_uuid(), d.id, d.digest, 1, d.hint, now() FROM drawn d;
          COMMIT;

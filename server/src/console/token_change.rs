@@ -8,7 +8,7 @@ use domain::{ids::TokenId, token::Token};
 use super::{
     form::Form,
     post::{Done, Post},
-    token_create::{end, rate_limit},
+    token_create::{at_fields, end, grants, rate_limit},
 };
 use crate::http::extract::ApiPath;
 
@@ -21,7 +21,9 @@ pub(super) async fn edit(
         let id = found(&workspace, &token, &post).await?;
         let expected = post.form.one("version").parse().ok();
         let tokens = post.visit.request.authority.tokens();
-        let token = tokens.update(&post.visit.context(), id, expected, patch(&post.form)).await?;
+        let patch = patch(&post.form);
+        let token = tokens.update(&post.visit.context(), id, expected, patch).await;
+        let token = token.map_err(at_fields)?;
         Ok(back(&post, &token, &Notice::TokenSaved { name: token.name.clone() }))
     };
     let result = result.await;
@@ -97,6 +99,7 @@ pub(super) fn back(post: &Post, token: &Token, notice: &Notice) -> Done {
 
 /// What the form asks for. What it does not name stays.
 fn patch(form: &Form) -> TokenPatch {
+    let grants = grants(form);
     TokenPatch {
         name: Some(form.text("name")),
         description: Some(form.text("description")),
@@ -108,7 +111,8 @@ fn patch(form: &Form) -> TokenPatch {
             Some(Ok(Some(limit))) => Edit::Set(Ok(limit)),
             Some(Err(error)) => Edit::Set(Err(error)),
         },
-        scopes: Some(form.all("scope").map(str::to_owned).collect()),
+        scopes: grants.is_none().then(|| form.all("scope").map(str::to_owned).collect()),
+        grants,
         ..TokenPatch::default()
     }
 }

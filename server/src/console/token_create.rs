@@ -1,11 +1,15 @@
 //! Add Token. The answer shows the secret, once.
 
+use std::collections::BTreeMap;
+
 use app::posted::{Minted, Secret};
 use authority::{ServiceError, TokenDraft};
 use axum::response::Response;
 use domain::{
     expiry::{self, ExpiryChoice, ExpiryError},
+    held::split_pair,
     names::Slug,
+    problem::FieldError,
     rate_limit::{RateLimit, RateLimitError},
 };
 
@@ -23,6 +27,7 @@ pub(super) async fn token_create(ApiPath(workspace): ApiPath<String>, post: Post
 
 async fn attempt(workspace: &str, post: &Post) -> Result<Done, ServiceError> {
     let workspace: Slug = workspace.parse().map_err(|_| ServiceError::NotFound("workspace"))?;
+    check_apis(&post.form)?;
     let context = post.visit.context();
     let minted = post
         .visit
@@ -30,19 +35,25 @@ async fn attempt(workspace: &str, post: &Post) -> Result<Done, ServiceError> {
         .authority
         .tokens()
         .create(&context, &workspace, draft(&post.form))
-        .await?;
+        .await
+        .map_err(at_fields)?;
     let secret = Secret::new(minted.secret.expose());
     Ok(Done::Minted(Minted { token: minted.token, secret }))
 }
 
 /// What the form asks for. The service checks every value.
 fn draft(form: &Form) -> TokenDraft {
+    let (grants, audiences, scopes) = match grants(form) {
+        Some(grants) => (Some(grants), Vec::new(), Vec::new()),
+        None => (None, form.list("audience"), form.list("scope")),
+    };
     TokenDraft {
         name: form.text("name"),
         description: form.text("description"),
         user: Some(form.text("user")).filter(|user| !user.trim().is_empty()),
-        audiences: form.list("audience"),
-        scopes: form.list("scope"),
+        grants,
+        audiences,
+        scopes,
         expiry: end(form),
         not_before: None,
         ip_allow: form.list("ip_allow"),
@@ -50,6 +61,46 @@ fn draft(form: &Form) -> TokenDraft {
         creation_key: form.one("creation_key").parse().ok(),
         ..TokenDraft::default()
     }
+}
+
+/// What the boxes of the scope tree say: their values are pairs, as in `vault/tokens:write`. `None` when none is.
+/// An API whose scopes are not ticked is there all the same, and a scope by itself is one of no API.
+pub(super) fn grants(form: &Form) -> Option<BTreeMap<String, Vec<String>>> {
+    let scopes = form.list("scope");
+    if !scopes.iter().any(|scope| split_pair(scope).is_some()) {
+        return None;
+    }
+    let mut grants: BTreeMap<String, Vec<String>> =
+        form.list("audience").into_iter().map(|audience| (audience, Vec::new())).collect();
+    for pair in &scopes {
+        let (audience, scope) = split_pair(pair).unwrap_or(("", pair));
+        grants.entry(audience.to_owned()).or_default().push(scope.to_owned());
+    }
+    Some(grants)
+}
+
+/// Scopes that were ticked below an API that was not: without scripts, all boxes can be reached.
+fn check_apis(form: &Form) -> Result<(), ServiceError> {
+    let audiences = form.list("audience");
+    let errors: Vec<FieldError> = form
+        .list("scope")
+        .iter()
+        .filter(|scope| {
+            split_pair(scope)
+                .is_some_and(|(audience, _)| audiences.iter().all(|chosen| chosen != audience))
+        })
+        .map(|scope| FieldError::new("scopes", format!("has {scope}, whose API is not chosen")))
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
+}
+
+/// An error with the fields that the form has: pairs are its scopes.
+pub(super) fn at_fields(error: ServiceError) -> ServiceError {
+    let ServiceError::Invalid(mut errors) = error else { return error };
+    for error in errors.iter_mut().filter(|error| error.field == "grants") {
+        "scopes".clone_into(&mut error.field);
+    }
+    ServiceError::Invalid(errors)
 }
 
 /// A limit as it was typed; nothing is none.
@@ -86,13 +137,15 @@ mod tests {
     fn form_is_read_as_it_was_filled_in() {
         let draft = draft(&form(
             "creation_key=0193a5b0-0000-7000-8000-000000000000&name=ci&description=&user=\
-             &audience=default&audience=tessera&scope=rivers%3Aread&scope=rivers%3Arun\
+             &audience=default&audience=tessera&scope=default%2Frivers%3Aread&scope=default%2Frivers%3Arun\
              &expires=30d&expires_date=&ip_allow=10.0.0.0%2F8%2C192.0.2.1&rate_limit=+600%2F1m",
         ));
         assert_eq!(draft.name, "ci");
         assert_eq!(draft.user, None);
-        assert_eq!(draft.audiences, ["default", "tessera"]);
-        assert_eq!(draft.scopes, ["rivers:read", "rivers:run"]);
+        assert_eq!(
+            serde_json::json!(draft.grants),
+            serde_json::json!({"default": ["rivers:read", "rivers:run"], "tessera": []})
+        );
         assert_eq!(draft.expiry, Ok(ExpiryChoice::In(30 * 86_400)));
         assert_eq!(draft.ip_allow, ["10.0.0.0/8", "192.0.2.1"]);
         assert_eq!(draft.rate_limit, RateLimit::new(600, 60).map(Some));
@@ -108,6 +161,19 @@ mod tests {
         ));
         assert_eq!(end(&form("expires=date&expires_date=")), Err(ExpiryError::Form));
         assert_eq!(end(&form("")), Ok(ExpiryChoice::Default));
+    }
+
+    #[test]
+    fn names_of_scopes_by_themselves_are_the_flat_form() {
+        let draft = draft(&form("audience=default&scope=rivers%3Aread"));
+        assert_eq!((draft.grants, draft.audiences), (None, vec!["default".to_owned()]));
+        assert_eq!(draft.scopes, ["rivers:read"]);
+    }
+
+    #[test]
+    fn scope_of_an_api_that_is_not_ticked_is_refused() {
+        assert!(check_apis(&form("audience=default&scope=vault%2Fa")).is_err());
+        assert!(check_apis(&form("audience=default&audience=vault&scope=vault%2Fa")).is_ok());
     }
 
     proptest! {

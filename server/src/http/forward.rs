@@ -21,7 +21,9 @@ use axum::{
     routing,
 };
 use domain::{
+    catalogue::ScopeName,
     decision::{DecisionCode, Facts},
+    names::AudienceSlug,
     problem::{Problem, ProblemCode},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -93,7 +95,7 @@ pub(crate) struct ForwardQuery {
             ("X-Tessera-Workspace" = String, description = "The slug of its workspace"),
             ("X-Tessera-User" = String, description = "The user's e-mail address; anything but visible ASCII, and `%`, is percent-encoded UTF-8"),
             ("X-Tessera-User-Id" = String, description = "The user's id"),
-            ("X-Tessera-Scopes" = String, description = "The token's scopes and what they imply, separated by spaces; left out when longer than 2,048 bytes"),
+            ("X-Tessera-Scopes" = String, description = "The token's scopes in the audience that was named and what they imply, separated by spaces; those of all its audiences when none was named; left out when longer than 2,048 bytes"),
             ("X-Tessera-Stale" = Option<u32>, description = "Present when the answer is from memory although the database is away (setting `stale_grace`): for how many seconds it could not be made sure"),
             ("RateLimit-Policy" = Option<String>, description = "For a token with a rate limit: `\"token\"` with its limit `q` and its window `w` in seconds"),
             ("RateLimit" = Option<String>, description = "For a token with a rate limit: `\"token\"` with the uses that are left `r`, and the seconds `t` until all are"),
@@ -139,7 +141,7 @@ pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     let mut response = match (decision.code, &decision.facts) {
         (DecisionCode::Valid, Some(facts)) => {
             let mut response = Response::new(Body::empty());
-            *response.headers_mut() = allowed(facts);
+            *response.headers_mut() = allowed(facts, asked.demand.audience.as_ref());
             response
         }
         (code, _) => {
@@ -162,8 +164,30 @@ pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     response
 }
 
+/// The headers of an answer about one audience, kept with the facts.
+pub(crate) struct Allowed {
+    audience: Option<AudienceSlug>,
+    headers: HeaderMap,
+}
+
+impl Allowed {
+    /// The headers for these facts.
+    pub(crate) fn of(facts: &Facts, audience: Option<&AudienceSlug>) -> Self {
+        Self { audience: audience.cloned(), headers: allowed(facts, audience) }
+    }
+
+    /// The headers for this audience: those that are kept, if they are for it.
+    pub(crate) fn headers(&self, facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
+        if self.audience.as_ref() == audience {
+            self.headers.clone()
+        } else {
+            allowed(facts, audience)
+        }
+    }
+}
+
 /// The headers of an answer that lets a call pass.
-pub(crate) fn allowed(facts: &Facts) -> HeaderMap {
+fn allowed(facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(8);
     let headers = &mut map;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -172,12 +196,19 @@ pub(crate) fn allowed(facts: &Facts) -> HeaderMap {
     insert(headers, X_TESSERA_WORKSPACE, facts.surroundings.workspace.as_ref());
     insert(headers, X_TESSERA_USER, &visible(&facts.surroundings.user.email));
     insert(headers, X_TESSERA_USER_ID, &facts.surroundings.user.id.to_string());
-    let scopes: Vec<&str> = facts.surroundings.granted.iter().map(AsRef::as_ref).collect();
-    let scopes = scopes.join(" ");
+    // A scope of another API would be taken for one of the API that is called.
+    let scopes = match audience {
+        Some(audience) => words(facts.surroundings.granted_in(audience.as_ref())),
+        None => words(facts.surroundings.all_granted()),
+    };
     if scopes.len() <= SCOPES_MAX {
         insert(headers, X_TESSERA_SCOPES, &scopes);
     }
     map
+}
+
+fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> String {
+    scopes.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {

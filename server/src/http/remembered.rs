@@ -182,8 +182,9 @@ fn decide(state: &AppState, peer: Peer, parts: &Parts) -> Option<Answer> {
     let id = request_id(at.now);
     if answer.code == DecisionCode::Valid && answer.rate.is_none() {
         let mut response = http::Response::new(Either::Left(Full::default()));
-        let headers: &HeaderMap = answer.known.rendered(forward::allowed)?;
-        *response.headers_mut() = headers.clone();
+        let audience = asked.demand.audience.as_ref();
+        let allowed = answer.known.rendered(|facts| forward::Allowed::of(facts, audience))?;
+        *response.headers_mut() = allowed.headers(&answer.known, audience);
         response.headers_mut().insert(X_REQUEST_ID, id);
         return Some(response);
     }
@@ -315,8 +316,8 @@ fn valid(known: &Arc<Known>) -> Bytes {
 fn composed(known: &Arc<Known>) -> Option<Vec<u8>> {
     let common = known.surroundings.rendered.get_or(|| {
         let mut whole = json(&decision(DecisionCode::Valid, known, None));
-        // Found in no name that somebody chose: within a text, a quotation mark is never by itself.
-        let end = whole.windows(BEFORE_END.len()).position(|some| some == BEFORE_END);
+        // The last one: an audience may be called `expires_at`, too, and stands before it.
+        let end = whole.windows(BEFORE_END.len()).rposition(|some| some == BEFORE_END);
         whole.truncate(end.map_or(0, |at| at + BEFORE_END.len()));
         whole
     });

@@ -265,17 +265,19 @@ async fn create(
     let workspace = state.authority.workspaces().home(context).await?;
     let audiences = audiences(context);
     let tokens = state.authority.tokens();
-    let scopes = tokens.offer(context, &workspace, &audiences).await?;
-    if scopes.is_empty() {
+    let offered = tokens.offer(context, &workspace, &audiences).await?;
+    if offered.is_empty() {
         return Err(ServiceError::Forbidden("You may put no scope on tokens.").into());
     }
+    let grants = offered.iter().map(|(audience, scopes)| {
+        (audience.to_string(), scopes.iter().map(ToString::to_string).collect())
+    });
     let description = new.description.unwrap_or_default();
     let draft = TokenDraft {
         name: name::of(&description),
         number_name: true,
         description,
-        audiences: audiences.into_iter().map(Into::into).collect(),
-        scopes: scopes.into_iter().map(Into::into).collect(),
+        grants: Some(grants.collect()),
         expiry,
         disabled: new.enabled == Some(false),
         ..TokenDraft::default()
@@ -305,7 +307,7 @@ fn audiences(context: &OpContext) -> Vec<AudienceSlug> {
     let all = AUDIENCES.iter().filter_map(|slug| slug.parse::<AudienceSlug>().ok());
     match &context.actor {
         Actor::Token(facts) => {
-            all.filter(|slug| facts.surroundings.audiences.contains(slug)).collect()
+            all.filter(|slug| facts.surroundings.rights_in(slug.as_ref()).is_some()).collect()
         }
         _ => all.collect(),
     }

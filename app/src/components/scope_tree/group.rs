@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use domain::{
-    catalogue::{Catalogue, ScopeGroup},
+    catalogue::{Catalogue, Scope, ScopeGroup},
+    held::HeldScope,
     names::AudienceSlug,
 };
 use leptos::{
@@ -61,7 +62,9 @@ pub fn AudienceScopes(
         .enumerate()
         .map(|(at, group)| {
             let any_chosen = tree.chosen.with_untracked(|chosen| {
-                group.scopes.iter().any(|scope| chosen.contains(&scope.name))
+                group.scopes.iter().any(|scope| {
+                    catalogue.with_value(|catalogue| chosen.holds(&catalogue.audience, &scope.name))
+                })
             });
             let open = RwSignal::new(any_chosen || (index == 0 && at == 0));
             open_groups.update_value(|groups| groups.push(open));
@@ -93,8 +96,11 @@ fn Group(
     // The group's own box stands for what can be ticked.
     let offered = StoredValue::new({
         let mut offered = group.clone();
+        let audience = catalogue.with_value(|catalogue| catalogue.audience.clone());
+        let pair =
+            |scope: &Scope| HeldScope { audience: audience.clone(), scope: scope.name.clone() };
         tree.withheld
-            .with_value(|withheld| offered.scopes.retain(|scope| !withheld.contains(&scope.name)));
+            .with_value(|withheld| offered.scopes.retain(|scope| !withheld.contains(&pair(scope))));
         offered
     });
     let nothing_offered = offered.with_value(|group| group.scopes.is_empty());
@@ -141,7 +147,8 @@ fn Group(
         .enumerate()
         .map(|(at, scope)| {
             let id = format!("scope-{id}-{at}");
-            view! { <ScopeItem scope id group marking tree/> }
+            let audience = catalogue.with_value(|catalogue| catalogue.audience.clone());
+            view! { <ScopeItem scope audience id group marking tree/> }
         })
         .collect_view();
     view! {

@@ -1,6 +1,10 @@
 //! One scope of a tree.
 
-use domain::catalogue::{Risk, Scope, ScopeGroup};
+use domain::{
+    catalogue::{Risk, Scope, ScopeGroup},
+    held::HeldScope,
+    names::AudienceSlug,
+};
 use leptos::{
     ev::{Event, MouseEvent},
     prelude::*,
@@ -18,6 +22,8 @@ use crate::components::live::use_announcer;
 pub fn ScopeItem(
     /// What it is.
     scope: Scope,
+    /// Its audience.
+    audience: AudienceSlug,
     /// The id of its box.
     id: String,
     /// Its group.
@@ -30,11 +36,14 @@ pub fn ScopeItem(
     let text_id = format!("{id}-text");
     let note_id = format!("{id}-note");
     let name = scope.name.clone();
+    let pair = HeldScope { audience, scope: name.clone() };
     let brings = brings(&scope);
     let (risk_class, risk) = risk(scope.risk);
     let description = scope.description.to_string();
-    let withheld = tree.withheld.with_value(|withheld| withheld.contains(&name));
-    let ticked = tree.chosen.with_untracked(|chosen| chosen.contains(&name));
+    let withheld = tree.withheld.with_value(|withheld| withheld.contains(&pair));
+    let ticked = tree.chosen.with_untracked(|chosen| chosen.holds(&pair.audience, &name));
+    let value = pair.to_string();
+    let audience = StoredValue::new(pair.audience);
     let scope = StoredValue::new(scope);
     let mark = Memo::new({
         let name = name.clone();
@@ -45,7 +54,12 @@ pub fn ScopeItem(
         Memo::new(move |_| tree.live.get() && mark.with(|mark| matches!(mark, Mark::Included(_))));
     let checked = {
         let name = name.clone();
-        move || included.get() || tree.chosen.with(|chosen| chosen.contains(&name))
+        move || {
+            included.get()
+                || tree
+                    .chosen
+                    .with(|chosen| audience.with_value(|audience| chosen.holds(audience, &name)))
+        }
     };
     let hidden = move || {
         tree.filter.with(|filter| {
@@ -78,9 +92,9 @@ pub fn ScopeItem(
             let ticked = event_target_checked(&event);
             tree.chosen.update(|chosen| {
                 if ticked {
-                    chosen.insert(name.clone());
+                    chosen.insert(audience.get_value(), name.clone());
                 } else {
-                    chosen.remove(&name);
+                    audience.with_value(|audience| chosen.remove(audience, &name));
                 }
             });
         }
@@ -89,7 +103,7 @@ pub fn ScopeItem(
     view! {
         <li class="scope" class:is-implied=move || included.get() class:is-refused=withheld
             hidden=hidden>
-            <input class="checkbox" type="checkbox" id=id.clone() value=name.to_string()
+            <input class="checkbox" type="checkbox" id=id.clone() value=value
                 name=move || (!included.get()).then_some("scope")
                 disabled=withheld checked=ticked prop:checked=checked
                 aria-disabled=move || included.get().then_some("true")

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::catalogue::{Catalogue, Scope, ScopeGroup, ScopeName};
+use domain::{
+    catalogue::{Catalogue, Scope, ScopeGroup, ScopeName},
+    held::HeldScopes,
+};
 
-/// The scopes that somebody ticked.
-pub type Chosen = BTreeSet<ScopeName>;
+/// The scopes that somebody ticked, each of one audience.
+pub type Chosen = HeldScopes;
 
 /// What one box shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,17 +71,17 @@ impl std::fmt::Display for Count {
 /// The marks of one catalogue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marking {
-    kept: Chosen,
+    kept: BTreeSet<ScopeName>,
     included: BTreeMap<ScopeName, ScopeName>,
 }
 
 impl Marking {
     /// The marks that `chosen` gives. Names that the catalogue does not know are ignored.
     pub fn of(catalogue: &Catalogue, chosen: &Chosen) -> Self {
-        let mut kept: Chosen = catalogue
+        let mut kept: BTreeSet<ScopeName> = catalogue
             .scopes()
             .map(|scope| &scope.name)
-            .filter(|name| chosen.contains(*name))
+            .filter(|name| chosen.holds(&catalogue.audience, name))
             .cloned()
             .collect();
         // One after another, so that of scopes that imply each other in a circle one stays.
@@ -135,9 +138,9 @@ pub fn toggle_group(catalogue: &Catalogue, group: &ScopeGroup, chosen: &mut Chos
     let all = Marking::of(catalogue, chosen).count(group).tri() == Tri::All;
     for scope in &group.scopes {
         if all {
-            chosen.remove(&scope.name);
+            chosen.remove(&catalogue.audience, &scope.name);
         } else {
-            chosen.insert(scope.name.clone());
+            chosen.insert(catalogue.audience.clone(), scope.name.clone());
         }
     }
 }
@@ -219,7 +222,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn chosen(names: &[&str]) -> Chosen {
-        names.iter().map(|name| name.parse().unwrap()).collect()
+        let names = names.iter().map(|name| name.parse().unwrap());
+        [("default".parse().unwrap(), names)].into_iter().collect()
     }
 
     fn name(text: &str) -> ScopeName {
@@ -254,6 +258,13 @@ pub(crate) mod tests {
     fn unknown_scope_is_ignored() {
         let marking = Marking::of(&catalogue(), &chosen(&["boats:read"]));
         assert_eq!(marking, Marking::default());
+    }
+
+    #[test]
+    fn scope_of_another_audience_says_nothing_here() {
+        let pair = ("vault".parse().unwrap(), [name("rivers:read")]);
+        let marking = Marking::of(&catalogue(), &[pair].into_iter().collect());
+        assert_eq!(marking.mark(&name("rivers:read")), Mark::Off);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use domain::{
     catalogue::{Catalogue, Scope, ScopeGroup, ScopeName},
+    held::HeldScope,
+    names::AudienceSlug,
     token::Token,
 };
 use leptos::prelude::*;
@@ -20,7 +22,7 @@ pub fn ScopeList(
     /// The catalogues of its audiences.
     catalogues: Vec<Catalogue>,
 ) -> impl IntoView {
-    let chosen: Chosen = token.scopes.iter().cloned().collect();
+    let chosen = token.grants;
     let (mut granted, mut total) = (0, 0);
     for catalogue in &catalogues {
         let count = Marking::of(catalogue, &chosen).count_all(catalogue);
@@ -40,7 +42,7 @@ pub fn ScopeList(
     let retired = beside(
         "retired",
         "No longer known",
-        "No catalogue knows this scope any more: it grants nothing.",
+        "The catalogue does not know this scope any more: it grants nothing.",
         retired,
     );
     view! {
@@ -75,7 +77,7 @@ fn beside(
     id: &'static str,
     title: &'static str,
     text: &'static str,
-    names: Vec<ScopeName>,
+    names: Vec<HeldScope>,
 ) -> Option<impl IntoView> {
     if names.is_empty() {
         return None;
@@ -86,7 +88,8 @@ fn beside(
             view! {
                 <li class="scope is-granted">
                     {mark(true)}
-                    <span class="scope-name">{name.to_string()}</span>
+                    <span class="scope-name">{name.scope.to_string()}</span>" "
+                    <code>{name.audience.to_string()}</code>
                     <p class="scope-text">{text}</p>
                 </li>
             }
@@ -102,18 +105,34 @@ fn beside(
 }
 
 /// Scopes that the token holds as a part of a pattern.
-fn parts(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<ScopeName> {
-    let part = |name: &ScopeName| {
-        catalogues.iter().any(|catalogue| catalogue.declares(name))
-            && catalogues.iter().flat_map(Catalogue::scopes).all(|scope| scope.name != *name)
-    };
-    chosen.iter().filter(|name| part(name)).cloned().collect()
+fn parts(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<HeldScope> {
+    beside_the_tree(chosen, catalogues, |catalogue, name| {
+        catalogue.declares(name) && catalogue.scopes().all(|scope| scope.name != *name)
+    })
 }
 
-/// Scopes that the token holds and that no catalogue of its audiences knows.
-fn retired(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<ScopeName> {
-    let known = |name: &ScopeName| catalogues.iter().any(|catalogue| catalogue.declares(name));
-    chosen.iter().filter(|name| !known(name)).cloned().collect()
+/// Scopes that the token holds and that the catalogue of their audience does not know.
+fn retired(chosen: &Chosen, catalogues: &[Catalogue]) -> Vec<HeldScope> {
+    beside_the_tree(chosen, catalogues, |catalogue, name| !catalogue.declares(name))
+}
+
+/// The pairs of which their audience's catalogue says this.
+fn beside_the_tree(
+    chosen: &Chosen,
+    catalogues: &[Catalogue],
+    says: impl Fn(&Catalogue, &ScopeName) -> bool,
+) -> Vec<HeldScope> {
+    let fits = |(audience, name): &(&AudienceSlug, &ScopeName)| {
+        catalogues
+            .iter()
+            .filter(|catalogue| catalogue.audience == **audience)
+            .any(|own| says(own, name))
+    };
+    chosen
+        .pairs()
+        .filter(fits)
+        .map(|(audience, scope)| HeldScope { audience: audience.clone(), scope: scope.clone() })
+        .collect()
 }
 
 fn audience(
@@ -202,6 +221,6 @@ mod tests {
     #[test]
     fn scope_that_no_catalogue_knows_is_retired() {
         let retired = retired(&chosen(&["rivers:read", "boats:read"]), &[catalogue()]);
-        assert_eq!(retired, ["boats:read".parse().unwrap()]);
+        assert_eq!(retired, ["default/boats:read".parse().unwrap()]);
     }
 }

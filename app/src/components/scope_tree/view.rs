@@ -7,10 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{
-    catalogue::{Catalogue, ScopeName},
-    names::AudienceSlug,
-};
+use domain::{catalogue::Catalogue, held::HeldScope, names::AudienceSlug};
 use leptos::prelude::*;
 
 use super::{
@@ -30,7 +27,7 @@ pub struct Tree {
     /// What is shown of it.
     pub filter: RwSignal<Filter>,
     /// The scopes that the visitor may not put on tokens: they are shown, and cannot be ticked.
-    pub withheld: StoredValue<BTreeSet<ScopeName>>,
+    pub withheld: StoredValue<BTreeSet<HeldScope>>,
     /// Whether there are scripts.
     pub live: Signal<bool>,
 }
@@ -44,7 +41,7 @@ pub fn ScopeTree(
     /// Every audience that could be chosen.
     catalogues: StoredValue<Vec<Catalogue>>,
     /// The scopes that the visitor may not put on tokens.
-    withheld: BTreeSet<ScopeName>,
+    withheld: BTreeSet<HeldScope>,
     /// The audiences that are.
     audiences: Signal<BTreeSet<AudienceSlug>>,
     /// The scopes that are ticked.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use domain::{
     catalogue::{Catalogue, DEFAULT_AUDIENCE, ScopeName, TESSERA_AUDIENCE},
+    held::{HeldScope, read_flat},
     names::AudienceSlug,
 };
 
@@ -62,7 +63,7 @@ impl Draft {
             description: String::new(),
             user: form.visitor.user.id.to_string(),
             audiences: BTreeSet::new(),
-            chosen: Chosen::new(),
+            chosen: Chosen::default(),
             expiry: Choice {
                 value: preselected(&form.overview.policy, form.now),
                 date: String::new(),
@@ -71,9 +72,8 @@ impl Draft {
             rate_limit: String::new(),
             unknown: Vec::new(),
         };
-        let known: BTreeSet<&ScopeName> =
-            form.catalogues.iter().flat_map(Catalogue::scopes).map(|scope| &scope.name).collect();
-        let offered = |scope: &ScopeName| known.contains(scope) && !form.withheld.contains(scope);
+        // Names of scopes that do not say of which audience they are.
+        let mut flat = Vec::new();
         for (name, value) in pairs {
             match name {
                 "name" => value.clone_into(&mut draft.name),
@@ -90,20 +90,48 @@ impl Draft {
                         .filter(|audience| audience.as_ref() == value)
                         .cloned(),
                 ),
-                "scope" => match value.parse::<ScopeName>() {
-                    Ok(scope) if offered(&scope) => {
-                        draft.chosen.insert(scope);
+                "scope" => match (value.parse::<HeldScope>(), value.parse::<ScopeName>()) {
+                    (Ok(pair), _) if offers(form, &pair.audience, &pair.scope) => {
+                        draft.chosen.insert(pair.audience, pair.scope);
                     }
+                    (_, Ok(scope)) => flat.push(scope),
                     _ => draft.unknown.push(value.to_owned()),
                 },
                 _ => {}
             }
         }
+        draft.choose_flat(&flat, form);
         if source == Source::Link && draft.audiences.is_empty() {
             draft.audiences = fitting_audiences(&draft.chosen, form);
         }
         draft
     }
+}
+
+impl Draft {
+    /// Chooses scopes in each of the draft's audiences that offers them; in any audience when it has none.
+    fn choose_flat(&mut self, scopes: &[ScopeName], form: &TokenForm) {
+        let audiences: Vec<AudienceSlug> = form
+            .catalogues
+            .iter()
+            .map(|catalogue| &catalogue.audience)
+            .filter(|audience| self.audiences.is_empty() || self.audiences.contains(*audience))
+            .cloned()
+            .collect();
+        let read = read_flat(&audiences, scopes, |audience, scope| offers(form, audience, scope));
+        for (audience, scope) in read.held.pairs() {
+            self.chosen.insert(audience.clone(), scope.clone());
+        }
+        self.unknown.extend(read.undeclared.iter().map(ToString::to_string));
+    }
+}
+
+/// Whether the form has a box for this scope that can be ticked.
+fn offers(form: &TokenForm, audience: &AudienceSlug, scope: &ScopeName) -> bool {
+    let known = form.catalogues.iter().filter(|catalogue| catalogue.audience == *audience);
+    let pair = HeldScope { audience: audience.clone(), scope: scope.clone() };
+    known.flat_map(Catalogue::scopes).any(|known| known.name == *scope)
+        && !form.withheld.contains(&pair)
 }
 
 /// A user's id, told by id or e-mail address. Only those whom the form offers.
@@ -115,12 +143,12 @@ fn user(told: &str, form: &TokenForm) -> Option<String> {
         .map(|user| user.id.to_string())
 }
 
-/// The audiences that know the scopes; without scopes the one that a new instance starts with.
+/// The audiences of the scopes; without scopes the one that a new instance starts with.
 fn fitting_audiences(chosen: &Chosen, form: &TokenForm) -> BTreeSet<AudienceSlug> {
     let fitting: BTreeSet<_> = form
         .catalogues
         .iter()
-        .filter(|catalogue| catalogue.scopes().any(|scope| chosen.contains(&scope.name)))
+        .filter(|catalogue| chosen.of(&catalogue.audience).is_some())
         .map(|catalogue| catalogue.audience.clone())
         .collect();
     if !fitting.is_empty() {
@@ -182,11 +210,28 @@ mod tests {
     #[test]
     fn withheld_scope_is_not_chosen_by_a_link() {
         let mut form = form(Policy::default());
-        form.withheld = chosen(&["rivers:write"]);
+        form.withheld = ["default/rivers:write".parse().unwrap()].into();
         let pairs = [("scope", "rivers:write"), ("scope", "rivers:run")];
         let draft = Draft::read(pairs, Source::Link, &form);
         assert_eq!(draft.chosen, chosen(&["rivers:run"]));
         assert_eq!(draft.unknown, ["rivers:write"]);
+    }
+
+    #[test]
+    fn pair_is_chosen_in_its_audience_only() {
+        let mut form = form(Policy::default());
+        let mut vault = catalogue();
+        vault.audience = "vault".parse().unwrap();
+        form.catalogues.push(vault);
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            Draft::read(pairs.iter().copied(), Source::Link, &form).chosen
+        };
+        let pair = read(&[("scope", "vault/rivers:run")]);
+        assert_eq!(serde_json::json!(pair), serde_json::json!({"vault": ["rivers:run"]}));
+        let both = read(&[("scope", "rivers:run")]);
+        let everywhere = serde_json::json!({"default": ["rivers:run"], "vault": ["rivers:run"]});
+        assert_eq!(serde_json::json!(both), everywhere);
+        assert_eq!(read(&[("audience", "vault"), ("scope", "rivers:run")]), pair);
     }
 
     #[test]

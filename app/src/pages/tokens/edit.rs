@@ -125,17 +125,24 @@ fn ScopesLeft(token: Token) -> impl IntoView {
     let state = use_context::<FormState>();
     let error = Memo::new(move |_| state.and_then(|state| state.error("scopes")));
     let left = state.and_then(|state| state.all("scope"));
-    let boxes = token
-        .scopes
+    let several = token.audiences.len() > 1;
+    let audiences = token
+        .audiences
         .iter()
-        .map(|scope| {
-            let text = scope.to_string();
+        .map(|audience| view! { <input type="hidden" name="audience" value=audience.to_string()/> })
+        .collect_view();
+    let boxes = token
+        .grants
+        .pairs()
+        .map(|(audience, scope)| {
+            let text = format!("{audience}/{scope}");
+            let api = several.then(|| view! { " at "<code>{audience.to_string()}</code> });
             let checked = left.as_ref().is_none_or(|left| left.contains(&text));
             view! {
                 <label class="check-row">
-                    <input class="checkbox" type="checkbox" name="scope" value=text.clone()
+                    <input class="checkbox" type="checkbox" name="scope" value=text
                         checked=checked/>
-                    <code>{text}</code>
+                    <span><code>{scope.to_string()}</code>{api}</span>
                 </label>
             }
         })
@@ -147,6 +154,7 @@ fn ScopesLeft(token: Token) -> impl IntoView {
                 "Untick what it no longer needs. Scopes cannot be added: make another token for more."
             </p>
             {move || error.get().map(|text| view! { <p class="field-error">{text}</p> })}
+            {audiences}
             <div class="check-rows">{boxes}</div>
         </fieldset>
     }

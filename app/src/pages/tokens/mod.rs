@@ -60,7 +60,10 @@ pub(crate) mod tests {
     use time::macros::datetime;
     use uuid::Uuid;
 
-    use crate::{components::scope_tree::model::tests::catalogue, fns::tokens_form::TokenForm};
+    use crate::{
+        components::scope_tree::model::tests::{catalogue, chosen},
+        fns::tokens_form::TokenForm,
+    };
 
     fn user(number: u128, name: &str) -> UserSummary {
         UserSummary {
@@ -80,6 +83,7 @@ pub(crate) mod tests {
             description: Description::default(),
             user: user(1, "Ada"),
             created_by: Some(user(1, "Ada")),
+            grants: chosen(&["rivers:run"]),
             audiences: vec!["default".parse().unwrap()],
             scopes: vec!["rivers:run".parse().unwrap()],
             enabled: true,

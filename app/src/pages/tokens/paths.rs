@@ -92,8 +92,8 @@ impl Paths {
         for audience in &token.audiences {
             push("audience", audience.as_ref());
         }
-        for scope in &token.scopes {
-            push("scope", scope.as_ref());
+        for (audience, scope) in token.grants.pairs() {
+            push("scope", &format!("{audience}/{scope}"));
         }
         if !token.ip_allow.is_empty() {
             let ranges: Vec<_> = token.ip_allow.iter().map(ToString::to_string).collect();
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(path, "/workspaces/workspace-1/settings/tokens/new");
         let pairs: Vec<_> = pairs(query).collect();
         assert!(pairs.contains(&("name".into(), "ci & <b> (copy)".into())));
-        assert!(pairs.contains(&("scope".into(), "rivers:run".into())));
+        assert!(pairs.contains(&("scope".into(), "default/rivers:run".into())));
         assert!(pairs.contains(&("rate_limit".into(), "600/60s".into())));
         assert!(pairs.contains(&("user".into(), token.user.id.to_string())));
     }

@@ -18,6 +18,7 @@ use crate::{
         catalogues::{self as store, StoredAudience},
         scope_uses,
     },
+    tokens::read_before_change,
     verification::Subject,
 };
 
@@ -68,6 +69,8 @@ impl Open {
         now: OffsetDateTime,
     ) -> Result<i64, ServiceError> {
         let id = self.audience.id;
+        // What a 0.1 server wrote means what the catalogues say until now.
+        read_before_change(connection, now).await?;
         let gone = self
             .scopes
             .scopes()

@@ -33,6 +33,11 @@ impl StoredCatalogue {
     pub(crate) fn declares(&self, name: &ScopeName) -> bool {
         self.catalogue.declares(name) && !self.retired.contains(name)
     }
+
+    /// Returns whether the audience declares this scope, or did so before it was retired.
+    pub(crate) fn knows(&self, name: &ScopeName) -> bool {
+        self.catalogue.declares(name) || self.retired.iter().any(|retired| retired.covers(name))
+    }
 }
 
 /// A scope as it is stored; its place is the one that it has among others.

@@ -43,6 +43,8 @@ const WORLD: &str = "
         VALUES (sha256('k'), sha256('r'), now(), now() + interval '1 day');
     INSERT INTO replicas (id, name, version, started_at, renewed_at, applied)
         VALUES (gen_random_uuid(), 'a', '1', now(), now(), 0);
+    INSERT INTO unread_scopes (token_id, scope, reason, noted_at)
+        VALUES ('00000000-0000-0000-0000-000000000004', 'a:read', 'undeclared', now());
     INSERT INTO usage_hours (token_id, hour) VALUES ('00000000-0000-0000-0000-000000000004', now());
 ";
 
@@ -233,6 +235,9 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("idempotency_key_length", "UPDATE idempotency_keys SET key = 'short'"),
     ("idempotency_request_length", "UPDATE idempotency_keys SET request = 'short'"),
     ("idempotency_reply_whole", "UPDATE idempotency_keys SET status = 201"),
+    ("unread_scopes_pkey", "INSERT INTO unread_scopes SELECT * FROM unread_scopes"),
+    ("unread_scopes_token_id_fkey", "UPDATE unread_scopes SET token_id = gen_random_uuid()"),
+    ("unread_scopes_reason_known", "UPDATE unread_scopes SET reason = 'none'"),
     ("usage_hours_pkey", "INSERT INTO usage_hours SELECT * FROM usage_hours"),
     ("usage_hours_token_id_fkey", "UPDATE usage_hours SET token_id = gen_random_uuid()"),
     ("usage_allowed_sane", "UPDATE usage_hours SET allowed = -1"),

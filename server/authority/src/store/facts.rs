@@ -6,8 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
-    decision::{Facts, Rendered, SecretFacts, Surroundings, Verifies},
-    grants::{Grants, KnownScope},
+    decision::{AudienceRights, Facts, Rendered, SecretFacts, Surroundings, Verifies},
+    grants::{Grants, KnownScope, Rights},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::AudienceSlug,
     rate_limit::RateLimit,
@@ -15,12 +15,12 @@ use domain::{
     token::UserSummary,
 };
 use ipnet::IpNet;
+use serde::Deserialize;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::{
-    StoreError,
+    StoreError, members,
     secrets::{parse_all, rate_limit},
 };
 
@@ -46,7 +46,8 @@ pub(crate) struct Bare {
 pub(crate) struct SurroundingsKey {
     pub(crate) workspace: WorkspaceId,
     pub(crate) user: UserId,
-    audiences: Vec<Uuid>,
+    /// The audiences, each with the scopes of its row.
+    audiences: Vec<String>,
     scopes: Vec<String>,
 }
 
@@ -54,7 +55,7 @@ impl SurroundingsKey {
     fn new(
         workspace: WorkspaceId,
         user: UserId,
-        mut audiences: Vec<Uuid>,
+        mut audiences: Vec<String>,
         scopes: Vec<String>,
     ) -> Self {
         audiences.sort_unstable();
@@ -92,7 +93,7 @@ macro_rules! bare {
             key: SurroundingsKey::new(
                 WorkspaceId($row.workspace_id),
                 UserId($row.user_id),
-                $row.audience_ids,
+                $row.audience_rows,
                 $row.scopes,
             ),
             token_id: TokenId($row.id),
@@ -133,7 +134,8 @@ pub(crate) async fn bare(
                   s.id AS secret_id, s.current AS secret_current,
                   s.current AND s.first_used_at IS NULL AND t.rotated_at IS NOT NULL AS "secret_awaited!",
                   s.reused_at IS NOT NULL AS "secret_reused!",
-                  ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!"
+                  ARRAY(SELECT ta.audience_id || COALESCE(' ' || array_to_string(ta.scopes, ' '), '')
+                          FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_rows!"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
             -- Not ANY($1): how long the list is would make the planner plan anew for every one, which takes
@@ -168,38 +170,43 @@ pub(crate) async fn whole(
                   s.id AS secret_id, s.current AS secret_current,
                   s.current AND s.first_used_at IS NULL AND t.rotated_at IS NOT NULL AS "secret_awaited!",
                   s.reused_at IS NOT NULL AS "secret_reused!",
-                  ARRAY(SELECT ta.audience_id FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_ids!",
+                  ARRAY(SELECT ta.audience_id || COALESCE(' ' || array_to_string(ta.scopes, ' '), '')
+                          FROM token_audiences ta WHERE ta.token_id = t.id) AS "audience_rows!",
                   w.slug, u.email, u.name AS user_name,
                   u.enabled AND (u.instance_role IN ('owner', 'admin') OR m.user_id IS NOT NULL) AS "user_active!",
-                  u.instance_role, m.role AS "role?", m.grants AS "grants?",
+                  u.instance_role, m.role AS "role?", m.grants AS "grants?", m.audience_grants AS "audience_grants?",
                   CASE WHEN u.instance_role NOT IN ('owner', 'admin')
                             AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
-                       THEN (SELECT jsonb_agg(jsonb_build_object('name', k.name, 'risk', k.risk, 'implies', k.implies_all))
-                               FROM token_audiences ta JOIN scopes k ON k.audience_id = ta.audience_id
+                       THEN (SELECT jsonb_agg(jsonb_build_object('audience', a.slug, 'name', k.name, 'risk', k.risk,
+                                                                 'implies', k.implies_all))
+                               FROM token_audiences ta
+                               JOIN audiences a ON a.id = ta.audience_id
+                               JOIN scopes k ON k.audience_id = ta.audience_id
                               WHERE ta.token_id = t.id AND k.retired_at IS NULL)
                   END AS "known?: Json<Vec<KnownScope>>",
-                  ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
-                         WHERE ta.token_id = t.id) AS "audiences!",
-                  ARRAY(SELECT unnest(c.name || c.implies_all)
-                          FROM token_audiences ta
-                          JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
-                                       AND c.retired_at IS NULL
-                         WHERE ta.token_id = t.id) AS "granted!",
-                  -- Only for tokens that hold a URI: what it may be a part of.
-                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
-                       ARRAY(SELECT c.name
-                               FROM token_audiences ta
-                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name LIKE '%://%'
-                                            AND c.retired_at IS NULL
-                              WHERE ta.token_id = t.id)
-                  END AS "patterns?",
-                  CASE WHEN array_to_string(t.scopes, ' ') LIKE '%://%' THEN
-                       ARRAY(SELECT c.name
-                               FROM token_audiences ta
-                               JOIN scopes c ON c.audience_id = ta.audience_id AND c.name = ANY(t.scopes)
-                                            AND c.retired_at IS NOT NULL
-                              WHERE ta.token_id = t.id)
-                  END AS "retired?"
+                  (SELECT json_agg(json_build_object(
+                            'audience', a.slug,
+                            'scopes', h.held,
+                            'exact', ARRAY(SELECT unnest(c.name || c.implies_all) FROM scopes c
+                                            WHERE c.audience_id = ta.audience_id AND c.name = ANY(h.held)
+                                              AND c.retired_at IS NULL),
+                            -- Only for tokens that hold a URI: what it may be a part of.
+                            'patterns', CASE WHEN array_to_string(h.held, ' ') LIKE '%://%' THEN
+                                ARRAY(SELECT c.name FROM scopes c
+                                       WHERE c.audience_id = ta.audience_id AND c.name LIKE '%://%'
+                                         AND c.retired_at IS NULL)
+                                ELSE '{}' END,
+                            'retired', CASE WHEN array_to_string(h.held, ' ') LIKE '%://%' THEN
+                                ARRAY(SELECT c.name FROM scopes c
+                                       WHERE c.audience_id = ta.audience_id AND c.name = ANY(h.held)
+                                         AND c.retired_at IS NOT NULL)
+                                ELSE '{}' END))
+                     FROM token_audiences ta
+                     JOIN audiences a ON a.id = ta.audience_id
+                     CROSS JOIN LATERAL (SELECT CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                                                     ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id)
+                                                END AS held) h
+                    WHERE ta.token_id = t.id) AS "rights?: Json<Vec<RightsRow>>"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
@@ -214,29 +221,23 @@ pub(crate) async fn whole(
     for row in rows {
         let id = row.id;
         let corrupt = |column| StoreError::corrupt(column, id);
-        let scopes: Vec<ScopeName> =
-            parse_all(&row.scopes).ok_or_else(|| corrupt("tokens.scopes"))?;
-        let of_uris = [row.patterns, row.retired].map(Option::unwrap_or_default);
-        let granted =
-            granted(&scopes, &row.granted, &of_uris).ok_or_else(|| corrupt("scopes.name"))?;
         let (instance_role, role) =
             roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
-        let grants = row.grants.as_deref().map(|grants| parse_all(grants).ok_or(grants));
-        let grants: Option<Vec<_>> =
-            grants.transpose().map_err(|_| corrupt("memberships.grants"))?;
-        let rights = Grants::of(instance_role, role, grants.as_deref())
+        let grants =
+            members::parse_grants(row.grants.as_deref(), row.audience_grants.as_deref(), id)?;
+        let may_grant = Grants::of(instance_role, role, grants.as_deref())
             .rights(row.known.iter().flat_map(|known| &known.0));
-        let granted = rights.cut(granted);
-        let audiences = sorted(&row.audiences).ok_or_else(|| corrupt("audiences.slug"))?;
-        let verifies = verifies(instance_role, role, &audiences, &granted);
+        let rows = row.rights.map(|rights| rights.0).unwrap_or_default();
+        let mut rights: Vec<AudienceRights> =
+            rows.into_iter().map(|row| row.within(&may_grant)).collect();
+        rights.sort_unstable_by(|one, other| one.audience.cmp(&other.audience));
+        let verifies = verifies(instance_role, role, &rights);
         let surroundings = Surroundings {
             workspace_id: WorkspaceId(row.workspace_id),
             workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
             user: UserSummary { id: UserId(row.user_id), email: row.email, name: row.user_name },
             user_active: row.user_active,
-            audiences: audiences.into(),
-            scopes: scopes.into(),
-            granted: granted.into(),
+            rights: rights.into(),
             verifies,
             rendered: Rendered::default(),
         };
@@ -255,19 +256,42 @@ fn roles(
     Ok((instance, workspace))
 }
 
-/// Whose tokens a token with these scopes may be asked about, given the roles of its user.
+/// What a token holds in an audience, and what the audience's catalogue has of it.
+#[derive(Debug, Deserialize)]
+struct RightsRow {
+    audience: AudienceSlug,
+    scopes: Vec<ScopeName>,
+    exact: Vec<ScopeName>,
+    patterns: Vec<ScopeName>,
+    retired: Vec<ScopeName>,
+}
+
+impl RightsRow {
+    /// What the token may do: what the catalogue has of its scopes with what they imply, and the parts of
+    /// patterns, as far as its user may grant it.
+    fn within(self, may_grant: &Rights) -> AudienceRights {
+        let Self { audience, mut scopes, exact: mut granted, patterns, retired } = self;
+        scopes.sort_unstable();
+        granted.sort_unstable();
+        granted.dedup();
+        grant_parts(&mut granted, &scopes, &patterns, &retired);
+        let granted = may_grant.cut(&audience, granted).into();
+        AudienceRights { audience, scopes: scopes.into(), granted }
+    }
+}
+
+/// Whose tokens a token with these rights may be asked about, given the roles of its user.
 fn verifies(
     instance: InstanceRole,
     role: Option<WorkspaceRole>,
-    audiences: &[AudienceSlug],
-    granted: &[ScopeName],
+    rights: &[AudienceRights],
 ) -> Verifies {
+    let own = rights.iter().find(|rights| rights.audience.as_ref() == TESSERA_AUDIENCE);
+    let granted = own.map_or(&[][..], |rights| &rights.granted);
     // Managing one's own tokens has nothing to do with it.
     let permissions =
         Permissions::of_user(instance, role, false).and(Permissions::of_scopes(granted));
-    if !audiences.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE)
-        || !permissions.allows(Permission::Verify)
-    {
+    if !permissions.allows(Permission::Verify) {
         Verifies::Nobody
     } else if matches!(instance, InstanceRole::Owner | InstanceRole::Admin) {
         Verifies::Instance
@@ -276,37 +300,17 @@ fn verifies(
     }
 }
 
-/// What these scopes grant: what the catalogues have of them with what they imply, and the parts of
-/// patterns. `None` when a name cannot be read.
-fn granted(
-    held: &[ScopeName],
-    exact: &[String],
-    [patterns, retired]: &[Vec<String>; 2],
-) -> Option<Vec<ScopeName>> {
-    let mut granted: Vec<ScopeName> = sorted(exact)?;
-    grant_parts(&mut granted, held, &parse_all(patterns)?, retired);
-    Some(granted)
-}
-
-/// Names, each once; `None` when one cannot be read.
-fn sorted<T: std::str::FromStr + Ord>(names: &[String]) -> Option<Vec<T>> {
-    let mut names: Vec<T> = parse_all(names)?;
-    names.sort_unstable();
-    names.dedup();
-    Some(names)
-}
-
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
 /// itself, but retired, is no part of anything.
 fn grant_parts(
     granted: &mut Vec<ScopeName>,
     held: &[ScopeName],
     patterns: &[ScopeName],
-    retired: &[String],
+    retired: &[ScopeName],
 ) {
     for name in held.iter().filter(|name| name.is_uri()) {
         if !granted.contains(name)
-            && !retired.iter().any(|retired| retired == name.as_ref())
+            && !retired.contains(name)
             && patterns.iter().any(|pattern| pattern.covers(name))
         {
             granted.push(name.clone());

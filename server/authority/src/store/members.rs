@@ -14,15 +14,36 @@ use uuid::Uuid;
 use super::{StoreError, secrets::parse_all};
 use crate::access::Tenant;
 
-/// Reads the patterns of a membership's row.
+/// Reads the patterns of a membership's row: those of `audience_grants`, unless a 0.1 server, which knows
+/// nothing of that column, changed `grants` since.
 pub(super) fn parse_grants(
-    grants: Option<Vec<String>>,
+    grants: Option<&[String]>,
+    audience_grants: Option<&[String]>,
     row: Uuid,
 ) -> Result<Option<Vec<GrantPattern>>, StoreError> {
-    let parse = |texts: Vec<String>| {
-        parse_all(&texts).ok_or_else(|| StoreError::corrupt("memberships.grants", row))
+    let parse = |texts: &[String]| {
+        parse_all(texts).ok_or_else(|| StoreError::corrupt("memberships.grants", row))
     };
-    grants.map(parse).transpose()
+    let flat = grants.map(parse).transpose()?;
+    let Some(whole) = audience_grants.map(parse).transpose()? else { return Ok(flat) };
+    let without: Vec<_> = without_audience(&whole).cloned().collect();
+    Ok(if flat.as_ref() == Some(&without) { Some(whole) } else { flat })
+}
+
+/// The patterns that a 0.1 server can read. Those with an audience give nothing there.
+fn without_audience(patterns: &[GrantPattern]) -> impl Iterator<Item = &GrantPattern> {
+    patterns.iter().filter(|pattern| pattern.audience().is_none())
+}
+
+/// The columns `grants` and `audience_grants` of a membership.
+fn columns(grants: Option<&[GrantPattern]>) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    let Some(patterns) = grants else { return (None, None) };
+    let texts = |patterns: &mut dyn Iterator<Item = &GrantPattern>| {
+        patterns.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let flat = texts(&mut without_audience(patterns));
+    let whole = (flat.len() < patterns.len()).then(|| texts(&mut patterns.iter()));
+    (Some(flat), whole)
 }
 
 struct MemberRow {
@@ -33,6 +54,7 @@ struct MemberRow {
     enabled: bool,
     role: String,
     grants: Option<Vec<String>>,
+    audience_grants: Option<Vec<String>>,
     tokens: i64,
     created_at: OffsetDateTime,
     version: i64,
@@ -45,7 +67,7 @@ impl TryFrom<MemberRow> for Member {
         Ok(Self {
             kind: row.kind.parse().map_err(|_| StoreError::corrupt("users.kind", row.id))?,
             role: row.role.parse().map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
-            grants: parse_grants(row.grants, row.id)?,
+            grants: parse_grants(row.grants.as_deref(), row.audience_grants.as_deref(), row.id)?,
             user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
             enabled: row.enabled,
             tokens: row.tokens,
@@ -63,7 +85,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<Member>, StoreError> {
     sqlx::query_as!(
         MemberRow,
-        r#"SELECT u.id, u.email, u.name, u.kind, u.enabled, m.role, m.grants, m.created_at, m.version,
+        r#"SELECT u.id, u.email, u.name, u.kind, u.enabled, m.role, m.grants, m.audience_grants, m.created_at, m.version,
                   (SELECT count(*) FROM tokens t
                     WHERE t.user_id = u.id AND t.workspace_id = $1 AND t.deleted_at IS NULL) AS "tokens!"
              FROM memberships m JOIN users u ON u.id = m.user_id
@@ -87,14 +109,15 @@ pub(crate) async fn update(
     role: WorkspaceRole,
     grants: Option<&[GrantPattern]>,
 ) -> Result<bool, StoreError> {
-    let grants = texts(grants);
+    let (grants, audience_grants) = columns(grants);
     let outcome = sqlx::query!(
-        "UPDATE memberships SET role = $3, grants = $4, version = version + 1
+        "UPDATE memberships SET role = $3, grants = $4, audience_grants = $5, version = version + 1
           WHERE workspace_id = $1 AND user_id = $2",
         tenant.id().0,
         user.0,
         role.as_str(),
         grants.as_deref(),
+        audience_grants.as_deref(),
     )
     .execute(connection)
     .await?;
@@ -117,10 +140,6 @@ pub(crate) async fn delete(
     Ok(outcome.rows_affected() == 1)
 }
 
-fn texts(grants: Option<&[GrantPattern]>) -> Option<Vec<String>> {
-    grants.map(|grants| grants.iter().map(ToString::to_string).collect())
-}
-
 /// Makes a user a member. `memberships_pkey` refuses one who is a member already.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
@@ -130,14 +149,16 @@ pub(crate) async fn insert(
     grants: Option<&[GrantPattern]>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let grants = texts(grants);
+    let (grants, audience_grants) = columns(grants);
     sqlx::query!(
-        "INSERT INTO memberships (workspace_id, user_id, role, grants, created_at) VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO memberships (workspace_id, user_id, role, grants, created_at, audience_grants)
+         VALUES ($1, $2, $3, $4, $5, $6)",
         workspace.0,
         user.0,
         role.as_str(),
         grants.as_deref(),
         now,
+        audience_grants.as_deref(),
     )
     .execute(connection)
     .await?;

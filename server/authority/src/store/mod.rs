@@ -27,6 +27,7 @@ pub(crate) mod throttles;
 pub(crate) mod tokens;
 pub(crate) mod tokens_change;
 mod tokens_list;
+pub(crate) mod unread;
 pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod workspaces;

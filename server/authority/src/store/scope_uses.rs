@@ -11,7 +11,7 @@ use super::{StoreError, secrets::parse_all};
 /// Most tokens that are named.
 const NAMED_MAX: i64 = 50;
 
-/// What tokens of this audience that were not deleted hold: of these scopes, and of URIs (if wished)
+/// What tokens that were not deleted hold in this audience: of these scopes, and of URIs (if wished)
 /// everything.
 pub(crate) async fn held(
     connection: &mut PgConnection,
@@ -23,7 +23,8 @@ pub(crate) async fn held(
         r#"SELECT DISTINCT held AS "held!"
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
-             CROSS JOIN LATERAL unnest(t.scopes) AS held
+             CROSS JOIN LATERAL unnest(CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                                            ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END) AS held
             WHERE ta.audience_id = $1 AND (held = ANY($2) OR ($3 AND held LIKE '%://%'))
             ORDER BY 1"#,
         audience.0,
@@ -35,7 +36,7 @@ pub(crate) async fn held(
     parse_all(&held).ok_or_else(|| StoreError::corrupt("tokens.scopes", audience.0))
 }
 
-/// The tokens of this audience that hold any of these scopes and were not deleted.
+/// The tokens that hold any of these scopes in this audience and were not deleted.
 pub(crate) async fn holders(
     connection: &mut PgConnection,
     audience: AudienceId,
@@ -48,7 +49,9 @@ pub(crate) async fn holders(
         r#"SELECT count(*) AS "count!"
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
-            WHERE ta.audience_id = $1 AND t.scopes && $2"#,
+            WHERE ta.audience_id = $1 AND t.scopes && $2
+              AND CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                       ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END && $2"#,
         audience.0,
         scopes,
     )
@@ -61,6 +64,8 @@ pub(crate) async fn holders(
            JOIN workspaces w ON w.id = t.workspace_id
            JOIN users u ON u.id = t.user_id
           WHERE ta.audience_id = $1 AND t.scopes && $2
+            AND CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                     ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END && $2
           ORDER BY t.created_at DESC, t.id DESC LIMIT $3",
         audience.0,
         scopes,

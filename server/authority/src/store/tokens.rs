@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use domain::{
+    catalogue::ScopeName,
+    held::HeldScopes,
     ids::{AudienceId, TokenId, UserId},
     rate_limit::RateLimit,
     token::{Token, TokenState, UserSummary},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -43,7 +45,6 @@ pub(super) struct TokenRow {
     pub(super) workspace: String,
     pub(super) name: String,
     pub(super) description: String,
-    pub(super) scopes: Vec<String>,
     pub(super) enabled: bool,
     pub(super) not_before: Option<OffsetDateTime>,
     pub(super) expires_at: Option<OffsetDateTime>,
@@ -69,7 +70,7 @@ pub(super) struct TokenRow {
     pub(super) creator_id: Option<Uuid>,
     pub(super) creator_email: Option<String>,
     pub(super) creator_name: Option<String>,
-    pub(super) audiences: Vec<String>,
+    pub(super) grants: Option<Json<HeldScopes>>,
 }
 
 impl TokenRow {
@@ -84,6 +85,7 @@ impl TokenRow {
             .older_until
             .map(|end| self.expires_at.map_or(end, |token| token.min(end)))
             .filter(|end| *end > now);
+        let grants = self.grants.map(|grants| grants.0).unwrap_or_default();
         let created_by = self.creator_id.map(|id| UserSummary {
             id: id.into(),
             email: self.creator_email.unwrap_or_default(),
@@ -100,8 +102,9 @@ impl TokenRow {
                 name: self.user_name,
             },
             created_by,
-            audiences: parse_all(&self.audiences).ok_or_else(|| corrupt("audiences.slug"))?,
-            scopes: parse_all(&self.scopes).ok_or_else(|| corrupt("tokens.scopes"))?,
+            audiences: grants.audiences().cloned().collect(),
+            scopes: grants.scopes().into_iter().cloned().collect(),
+            grants,
             enabled: self.enabled,
             active: state == TokenState::Active,
             state,
@@ -169,21 +172,30 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Binds a token to its audiences.
+/// Binds a token to its audiences, with what it holds in each.
 pub(crate) async fn insert_audiences(
     connection: &mut PgConnection,
     token: TokenId,
-    audiences: &[AudienceId],
+    grants: &[(AudienceId, Vec<ScopeName>)],
 ) -> Result<(), StoreError> {
-    let audiences: Vec<Uuid> = audiences.iter().map(|audience| audience.0).collect();
+    let audiences: Vec<Uuid> = grants.iter().map(|(audience, _)| audience.0).collect();
+    let scopes: Vec<String> = grants.iter().map(|(_, scopes)| words(scopes)).collect();
     sqlx::query!(
-        "INSERT INTO token_audiences (token_id, audience_id) SELECT $1, unnest($2::uuid[])",
+        "INSERT INTO token_audiences (token_id, audience_id, scopes)
+         SELECT $1, audience_id, string_to_array(scopes, ' ')
+           FROM unnest($2::uuid[], $3::text[]) AS g (audience_id, scopes)",
         token.0,
         &audiences,
+        &scopes,
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Scopes as one text: none of them holds a space.
+pub(super) fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> String {
+    scopes.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
 }
 
 /// The token with this id, unless it was deleted.
@@ -195,14 +207,16 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Token>, StoreError> {
     sqlx::query_as!(
         TokenRow,
-        r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
+        r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                   t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                   t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
                   o.expires_at AS "older_until?", o.hint AS "older_hint?",
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                   c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
-                  ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
-                         WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!"
+                  (SELECT json_object_agg(a.slug, CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                                                       ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END)
+                     FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
+                    WHERE ta.token_id = t.id) AS "grants?: Json<HeldScopes>"
              FROM tokens t
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id

@@ -1,13 +1,14 @@
 //! Tokens: what changes a record. Every change increments its version.
 
 use domain::{
+    held::HeldScopes,
     ids::{TokenId, UserId},
     rate_limit::RateLimit,
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{StoreError, secrets::columns_of, touched_one};
+use super::{StoreError, secrets::columns_of, tokens::words, touched_one};
 use crate::access::Tenant;
 
 /// What can be changed of a token, all of it.
@@ -15,7 +16,8 @@ pub(crate) struct Values<'a> {
     pub(crate) user: UserId,
     pub(crate) name: &'a str,
     pub(crate) description: &'a str,
-    pub(crate) scopes: &'a [String],
+    /// The flat view of what it holds, for 0.1 servers; `None` when that does not change.
+    pub(crate) scopes: Option<&'a [String]>,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: &'a [String],
@@ -52,7 +54,7 @@ pub(crate) async fn update(
     let (rate_limit, rate_window_s) = columns_of(values.rate_limit);
     let outcome = sqlx::query!(
         "UPDATE tokens
-            SET user_id = $3, name = $4, description = $5, scopes = $6, not_before = $7, expires_at = $8,
+            SET user_id = $3, name = $4, description = $5, scopes = COALESCE($6, scopes), not_before = $7, expires_at = $8,
                 ip_allow = $9, tags = $10, updated_at = GREATEST(updated_at, $11), rate_limit = $12, rate_window_s = $13,
                 version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
@@ -73,6 +75,40 @@ pub(crate) async fn update(
     .execute(connection)
     .await?;
     touched_one(&outcome)
+}
+
+/// Sets what a token holds in each of its audiences. It is meant for no others from then on.
+pub(crate) async fn set_grants(
+    connection: &mut PgConnection,
+    id: TokenId,
+    grants: &HeldScopes,
+) -> Result<(), StoreError> {
+    let audiences: Vec<String> = grants.audiences().map(ToString::to_string).collect();
+    let scopes: Vec<String> = grants.iter().map(|(_, scopes)| words(scopes)).collect();
+    sqlx::query!(
+        "DELETE FROM token_audiences ta USING audiences a
+          WHERE ta.token_id = $1 AND a.id = ta.audience_id AND a.slug <> ALL($2)",
+        id.0,
+        &audiences,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let outcome = sqlx::query!(
+        "UPDATE token_audiences ta SET scopes = string_to_array(g.scopes, ' ')
+           FROM unnest($2::text[], $3::text[]) AS g (slug, scopes)
+           JOIN audiences a ON a.slug = g.slug
+          WHERE ta.token_id = $1 AND ta.audience_id = a.id",
+        id.0,
+        &audiences,
+        &scopes,
+    )
+    .execute(connection)
+    .await?;
+    if outcome.rows_affected() == audiences.len() as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::corrupt("token_audiences.audience_id", id))
+    }
 }
 
 /// Sets the switch.

@@ -6,12 +6,13 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
+    held::HeldScopes,
     ids::UserId,
     token::{Page, Token, TokenState},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -93,14 +94,16 @@ macro_rules! page {
     ($audience:literal, $begin:literal, $order:literal, $wanted:expr, $key:expr, $id:expr) => {
         sqlx::query_as!(
             TokenRow,
-            r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.scopes, t.enabled,
+            r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                       t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
                       t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
                       o.expires_at AS "older_until?", o.hint AS "older_hint?",
                       t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                       c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
-                      ARRAY(SELECT a.slug FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
-                             WHERE ta.token_id = t.id ORDER BY a.slug) AS "audiences!"
+                      (SELECT json_object_agg(a.slug, CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                                                           ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END)
+                         FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
+                        WHERE ta.token_id = t.id) AS "grants?: Json<HeldScopes>"
                  FROM tokens t
                  JOIN workspaces w ON w.id = t.workspace_id
                  JOIN users u ON u.id = t.user_id
@@ -123,7 +126,13 @@ macro_rules! page {
                   AND (NOT $9::boolean OR COALESCE(t.last_used_at, '-infinity'::timestamptz) = '-infinity'::timestamptz)
                   AND ($10::timestamptz IS NULL OR COALESCE(t.expires_at, 'infinity'::timestamptz) < $10)
                   AND ($11::uuid IS NULL OR t.user_id = $11)
-                  AND ($13::text IS NULL OR t.scopes @> ARRAY[$13])
+                  AND ($13::text IS NULL
+                       OR t.scopes @> ARRAY[$13]
+                          AND EXISTS (SELECT FROM token_audiences ta
+                                       WHERE ta.token_id = t.id AND ta.audience_id = COALESCE($12::uuid, ta.audience_id)
+                                         AND CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                                                  ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id)
+                                             END @> ARRAY[$13]))
                   AND ($14::uuid IS NULL OR t.user_id = $14)
                   AND ($15::uuid[] IS NULL OR t.id = ANY($15))"#
                 + $audience

@@ -43,6 +43,7 @@ struct StandingRow {
     version: i64,
     role: Option<String>,
     grants: Option<Vec<String>>,
+    audience_grants: Option<Vec<String>>,
     instance_role: Option<String>,
     instance_self_service: Option<bool>,
     workspace_self_service: Option<bool>,
@@ -60,7 +61,11 @@ impl TryFrom<StandingRow> for Standing {
             Policy::in_force(&level(row.instance_self_service), &level(row.workspace_self_service));
         Ok(Self {
             workspace: workspace(row.id, &row.slug, &row.name, row.created_at, row.version)?,
-            grants: members::parse_grants(row.grants, row.id)?,
+            grants: members::parse_grants(
+                row.grants.as_deref(),
+                row.audience_grants.as_deref(),
+                row.id,
+            )?,
             self_service: policy.self_service,
             token_user: row.token_user.map(UserId),
             role: role.map_err(|_| StoreError::corrupt("memberships.role", row.id))?,
@@ -95,6 +100,7 @@ pub(crate) async fn standing_by_slug(
     sqlx::query_as!(
         StandingRow,
         r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  m.audience_grants AS "audience_grants?",
                   u.instance_role AS "instance_role?", NULL::uuid AS "token_user?",
                   (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
                   (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service
@@ -120,6 +126,7 @@ pub(crate) async fn standing_by_token(
     sqlx::query_as!(
         StandingRow,
         r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  m.audience_grants AS "audience_grants?",
                   u.instance_role AS "instance_role?", t.user_id AS "token_user?",
                   (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
                   (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service
@@ -145,6 +152,7 @@ pub(crate) async fn standings(
     sqlx::query_as!(
         StandingRow,
         r#"SELECT w.id, w.slug, w.name, w.created_at, w.version, m.role AS "role?", m.grants AS "grants?",
+                  m.audience_grants AS "audience_grants?",
                   u.instance_role AS "instance_role?", NULL::uuid AS "token_user?",
                   (SELECT self_service FROM policies WHERE workspace_id IS NULL) AS instance_self_service,
                   (SELECT self_service FROM policies WHERE workspace_id = w.id) AS workspace_self_service

@@ -81,6 +81,7 @@ pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
         "name": token.name,
         "description": token.description,
         "user": token.user.email,
+        "grants": token.grants,
         "audiences": token.audiences,
         "scopes": token.scopes,
         "enabled": token.enabled,

@@ -68,12 +68,14 @@ async fn draft_of(
     let expiry = renewed_end(ExpiryChoice::Default, &before, &policy, ctx.now)
         .map(|end| end.map_or(ExpiryChoice::Never, ExpiryChoice::At));
     let not_before = origin.not_before.filter(|start| *start > ctx.now);
+    let grants = origin.grants.iter().map(|(audience, scopes)| {
+        (audience.to_string(), scopes.iter().map(ToString::to_string).collect())
+    });
     Ok(TokenDraft {
         name,
         description: origin.description.into(),
         user: Some(origin.user.id.to_string()),
-        audiences: origin.audiences.into_iter().map(Into::into).collect(),
-        scopes: origin.scopes.into_iter().map(Into::into).collect(),
+        grants: Some(grants.collect()),
         expiry,
         not_before: not_before.and_then(|start| start.format(&Rfc3339).ok()),
         ip_allow: origin.ip_allow.iter().map(ToString::to_string).collect(),

@@ -160,7 +160,7 @@ async fn insert(
     checked: &CheckedDraft,
     (id, user, hint): (TokenId, &UserSummary, &str),
 ) -> Result<(), ServiceError> {
-    let scopes: Vec<String> = checked.scopes.iter().map(ToString::to_string).collect();
+    let scopes = checked.scopes();
     let ip_allow: Vec<String> = checked.ip_allow.iter().map(ToString::to_string).collect();
     let token = NewToken {
         id,
@@ -187,7 +187,7 @@ async fn insert(
             error.into()
         }
     })?;
-    store::insert_audiences(connection, id, &checked.audiences).await?;
+    store::insert_audiences(connection, id, &checked.grants).await?;
     Ok(())
 }
 

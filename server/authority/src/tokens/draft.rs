@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::{DEFAULT_AUDIENCE, ScopeName},
+    catalogue::ScopeName,
     decision::Facts,
     expiry::{ExpiryChoice, ExpiryError},
     grants::Rights,
-    ids::AudienceId,
-    names::{AudienceSlug, Description, TokenName},
+    names::{Description, TokenName},
     policy::Policy,
     problem::FieldError,
     rate_limit::{RateLimit, RateLimitError},
@@ -19,7 +18,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    fields::{ip_allow, keep, not_before, quoted, rate_limit},
+    draft_grants::{CheckedGrants, Held},
+    fields::{ip_allow, keep, not_before, rate_limit},
     reach::may_be_recoverable,
 };
 use crate::store::catalogues::StoredCatalogue;
@@ -33,9 +33,11 @@ pub struct TokenDraft {
     pub description: String,
     /// E-mail address or id of the user that it acts as; the caller when there is none.
     pub user: Option<String>,
+    /// What it holds: scopes by audience. `None` when `audiences` and `scopes` say it.
+    pub grants: Option<BTreeMap<String, Vec<String>>>,
     /// The APIs that it is meant for; `default` when there is none.
     pub audiences: Vec<String>,
-    /// Its scopes, each known to one of its audiences.
+    /// Its scopes, each held in every one of these audiences that declares it.
     pub scopes: Vec<String>,
     /// When it ends, as [`domain::expiry::parse`] understood it.
     pub expiry: Result<ExpiryChoice, ExpiryError>,
@@ -82,6 +84,7 @@ impl Default for TokenDraft {
             name: String::new(),
             description: String::new(),
             user: None,
+            grants: None,
             audiences: Vec::new(),
             scopes: Vec::new(),
             expiry: Ok(ExpiryChoice::Default),
@@ -102,30 +105,13 @@ impl Default for TokenDraft {
 pub(crate) struct CheckedDraft {
     pub(crate) name: TokenName,
     pub(crate) description: Description,
-    pub(crate) audiences: Vec<AudienceId>,
-    pub(crate) scopes: Vec<ScopeName>,
+    pub(crate) grants: CheckedGrants,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
     pub(crate) ip_allow: Vec<IpNet>,
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) recoverable: bool,
     pub(crate) tags: Tags,
-}
-
-/// What a token that asks can hand on.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Held<'a> {
-    /// The APIs that it is meant for itself. Its scopes say nothing to others, even where one of
-    /// theirs has the same name.
-    pub(crate) audiences: &'a [AudienceSlug],
-    /// Its scopes with all that they imply.
-    pub(crate) scopes: &'a [ScopeName],
-}
-
-impl Held<'_> {
-    pub(crate) fn covers(&self, scope: &ScopeName) -> bool {
-        self.scopes.iter().any(|held| held.covers(scope))
-    }
 }
 
 /// What a draft is checked against.
@@ -143,14 +129,13 @@ impl TokenDraft {
     /// A token that may do what this one may do at present: for its audiences, with its scopes as far
     /// as they are granted now.
     pub fn like(facts: &Facts) -> Self {
-        let all = facts.surroundings.scopes.iter().all(|scope| facts.grants(scope));
-        // What is left of a scope may be what it implied.
-        let scopes = if all { &facts.surroundings.scopes } else { &facts.surroundings.granted };
-        Self {
-            audiences: facts.surroundings.audiences.iter().map(ToString::to_string).collect(),
-            scopes: scopes.iter().map(ToString::to_string).collect(),
-            ..Self::default()
-        }
+        let grants = facts.surroundings.rights.iter().map(|rights| {
+            let all = rights.scopes.iter().all(|scope| rights.grants(scope));
+            // What is left of a scope may be what it implied.
+            let scopes = if all { &rights.scopes } else { &rights.granted };
+            (rights.audience.to_string(), scopes.iter().map(ToString::to_string).collect())
+        });
+        Self { grants: Some(grants.collect()), ..Self::default() }
     }
 
     /// Checks everything but the user and the policy's patterns of names, and finds all mistakes, not
@@ -162,8 +147,7 @@ impl TokenDraft {
     ) -> Option<CheckedDraft> {
         let name = keep(self.name.parse::<TokenName>(), "name", errors);
         let description = keep(self.description.parse::<Description>(), "description", errors);
-        let chosen = self.check_audiences(rules, errors);
-        let scopes = self.check_scopes(&chosen, rules, errors);
+        let grants = self.check_grants(rules, errors);
         let expires_at = keep(
             self.expiry.clone().and_then(|choice| choice.resolve(rules.policy, rules.now)),
             "expires_at",
@@ -185,8 +169,7 @@ impl TokenDraft {
         Some(CheckedDraft {
             name: name?,
             description: description?,
-            audiences: chosen.iter().map(|stored| stored.id).collect(),
-            scopes,
+            grants,
             not_before,
             expires_at,
             ip_allow,
@@ -195,76 +178,24 @@ impl TokenDraft {
             tags: tags?,
         })
     }
+}
 
-    fn check_audiences<'a>(
-        &self,
-        rules: &Rules<'a>,
-        errors: &mut Vec<FieldError>,
-    ) -> Vec<&'a StoredCatalogue> {
-        let default = [DEFAULT_AUDIENCE.to_owned()];
-        let wanted = if self.audiences.is_empty() { &default[..] } else { &self.audiences };
-        let mut seen = BTreeSet::new();
-        let mut chosen = Vec::new();
-        for slug in wanted.iter().filter(|slug| seen.insert(slug.as_str())) {
-            match rules.catalogues.iter().find(|stored| stored.catalogue.audience.as_ref() == slug)
-            {
-                Some(stored) => {
-                    let own = &stored.catalogue.audience;
-                    if rules.grantable.is_some_and(|held| !held.audiences.contains(own)) {
-                        let message =
-                            format!("has {own}, which the token that asks is not meant for");
-                        errors.push(FieldError::new("audiences", message));
-                    }
-                    chosen.push(stored);
-                }
-                None => errors.push(FieldError::new(
-                    "audiences",
-                    format!("has {}, which is not an audience here", quoted(slug)),
-                )),
-            }
-        }
-        chosen
-    }
-
-    fn check_scopes(
-        &self,
-        chosen: &[&StoredCatalogue],
-        rules: &Rules<'_>,
-        errors: &mut Vec<FieldError>,
-    ) -> Vec<ScopeName> {
-        if self.scopes.is_empty() {
-            errors.push(FieldError::new("scopes", "must name at least one scope"));
-        }
-        let mut scopes = BTreeSet::new();
-        for text in self.scopes.iter().collect::<BTreeSet<_>>() {
-            match text.parse::<ScopeName>() {
-                Ok(name) if chosen.iter().any(|stored| stored.declares(&name)) => {
-                    if rules.grantable.is_some_and(|held| !held.covers(&name)) {
-                        let message =
-                            format!("has {name}, which the token that asks does not hold");
-                        errors.push(FieldError::new("scopes", message));
-                    } else if !rules.rights.covers(&name) {
-                        let message = format!("has {name}, which you may not put on tokens");
-                        errors.push(FieldError::new("scopes", message));
-                    }
-                    scopes.insert(name);
-                }
-                _ => {
-                    let message = format!(
-                        "has {}, which is not a scope of the chosen audiences",
-                        quoted(text)
-                    );
-                    errors.push(FieldError::new("scopes", message));
-                }
-            }
-        }
-        scopes.into_iter().collect()
+impl CheckedDraft {
+    /// Returns the names of its scopes in all audiences, each once.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let scopes: BTreeSet<&ScopeName> =
+            self.grants.iter().flat_map(|(_, scopes)| scopes).collect();
+        scopes.into_iter().map(ToString::to_string).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::catalogue::{Catalogue, Risk, Scope, ScopeGroup};
+    use domain::{
+        catalogue::{Catalogue, Risk, Scope, ScopeGroup},
+        decision::AudienceRights,
+        ids::AudienceId,
+    };
     use proptest::prelude::*;
     use time::macros::datetime;
 
@@ -272,6 +203,7 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
+    /// Also of the audience `vault`, which has a scope that is called as one of `tessera`.
     fn catalogues() -> Vec<StoredCatalogue> {
         let scope = |name: &str| Scope {
             name: name.parse().unwrap(),
@@ -279,37 +211,46 @@ mod tests {
             risk: Risk::Read,
             implies: vec![],
         };
-        vec![StoredCatalogue {
-            id: AudienceId(Uuid::nil()),
+        let stored = |id: u128, audience: &str, scopes: &[&str]| StoredCatalogue {
+            id: AudienceId(Uuid::from_u128(id)),
             catalogue: Catalogue {
-                audience: "default".parse().unwrap(),
+                audience: audience.parse().unwrap(),
                 name: "Default".parse().unwrap(),
                 description: Description::default(),
                 groups: vec![ScopeGroup {
                     name: "Rivers".parse().unwrap(),
                     description: Description::default(),
-                    scopes: vec![scope("rivers:read"), scope("rivers:run"), scope("table://my.**")],
+                    scopes: scopes.iter().map(|name| scope(name)).collect(),
                 }],
             },
             retired: vec!["table://my.old".parse().unwrap()],
-        }]
+        };
+        vec![
+            stored(0, "default", &["rivers:read", "rivers:run", "table://my.**"]),
+            stored(1, "tessera", &["tokens:write", "verify"]),
+            stored(2, "vault", &["tokens:write", "rivers:read"]),
+        ]
     }
 
     fn check(draft: &TokenDraft, held: Option<&[ScopeName]>) -> Result<CheckedDraft, Vec<String>> {
-        let own = ["default".parse().unwrap()];
-        check_for(draft, held.map(|scopes| (&own[..], scopes)))
+        check_for(draft, held.map(|scopes| ("default", scopes)))
     }
 
     fn check_for(
         draft: &TokenDraft,
-        held: Option<(&[AudienceSlug], &[ScopeName])>,
+        held: Option<(&str, &[ScopeName])>,
     ) -> Result<CheckedDraft, Vec<String>> {
         let policy = Policy::default();
         let catalogues = catalogues();
+        let rights = held.map(|(audience, scopes)| AudienceRights {
+            audience: audience.parse().unwrap(),
+            scopes: [].into(),
+            granted: scopes.into(),
+        });
         let rules = Rules {
             policy: &policy,
             catalogues: &catalogues,
-            grantable: held.map(|(audiences, scopes)| Held { audiences, scopes }),
+            grantable: rights.as_ref().map(|rights| Held(std::slice::from_ref(rights))),
             rights: &Rights::All,
             now: NOW,
         };
@@ -331,8 +272,10 @@ mod tests {
     #[test]
     fn draft_of_name_and_scope_is_enough() {
         let checked = check(&draft(), None).unwrap();
-        assert_eq!(checked.scopes, ["rivers:run".parse().unwrap()]);
-        assert_eq!(checked.audiences.len(), 1);
+        assert_eq!(
+            checked.grants,
+            [(AudienceId(Uuid::nil()), vec!["rivers:run".parse().unwrap()])]
+        );
         assert_eq!(checked.expires_at, Some(datetime!(2026-04-02 00:00 UTC)));
     }
 
@@ -382,19 +325,84 @@ mod tests {
     #[test]
     fn token_cannot_make_one_for_an_api_that_it_is_not_meant_for_itself() {
         let held = ["rivers:run".parse().unwrap()];
-        let ask = |audience: &str| {
-            check_for(&draft(), Some((&[audience.parse().unwrap()], &held))).map(drop)
-        };
+        let ask = |audience: &str| check_for(&draft(), Some((audience, &held))).map(drop);
         assert_eq!(ask("default"), Ok(()));
         let message = "audiences has default, which the token that asks is not meant for";
-        assert_eq!(ask("other"), Err(vec![message.to_owned()]));
+        let lacking = "scopes has rivers:run, which the token that asks does not hold";
+        assert_eq!(ask("other"), Err(vec![message.to_owned(), lacking.to_owned()]));
+    }
+
+    #[test]
+    fn flat_scope_is_held_in_every_named_audience_that_declares_it() {
+        let draft = TokenDraft {
+            audiences: vec!["vault".into(), "default".into()],
+            scopes: vec!["rivers:read".into(), "rivers:run".into(), "tokens:write".into()],
+            ..draft()
+        };
+        let scopes = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(
+            check(&draft, None).unwrap().grants,
+            [
+                (AudienceId(Uuid::from_u128(2)), scopes(&["rivers:read", "tokens:write"])),
+                (AudienceId(Uuid::nil()), scopes(&["rivers:read", "rivers:run"])),
+            ]
+        );
+    }
+
+    #[test]
+    fn flat_scope_that_tessera_and_another_audience_declare_is_refused() {
+        let audiences = vec!["tessera".into(), "vault".into()];
+        let scopes = vec!["verify".into(), "tokens:write".into()];
+        let flat = TokenDraft { audiences, scopes, ..draft() };
+        assert_eq!(
+            check(&flat, None).unwrap_err(),
+            [
+                "scopes has tokens:write, which tessera and vault declare: say in grants which is meant"
+            ]
+        );
+        let said =
+            TokenDraft { scopes: vec![], ..granting(&["tessera/verify", "vault/tokens:write"]) };
+        assert_eq!(check(&said, None).unwrap().grants.len(), 2);
+    }
+
+    fn granting(pairs: &[&str]) -> TokenDraft {
+        let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pair in pairs {
+            let (audience, scope) = pair.split_once('/').unwrap();
+            grants.entry(audience.into()).or_default().push(scope.into());
+        }
+        TokenDraft { grants: Some(grants), scopes: vec![], ..draft() }
+    }
+
+    #[test]
+    fn every_pair_is_checked_by_itself() {
+        for (pairs, expected) in [
+            (&["vault/verify"][..], "grants has \"verify\", which is not a scope of vault"),
+            (&["nowhere/a"], "grants has \"nowhere\", which is not an audience here"),
+            (&[], "grants must name at least one scope"),
+        ] {
+            assert_eq!(check(&granting(pairs), None).unwrap_err(), [expected]);
+        }
+        let held = ["tokens:write".parse().unwrap()];
+        let ask = |pair: &str| check_for(&granting(&[pair]), Some(("vault", &held))).map(drop);
+        assert_eq!(ask("vault/tokens:write"), Ok(()));
+        assert_eq!(
+            ask("tessera/tokens:write").unwrap_err(),
+            [
+                "grants has tessera, which the token that asks is not meant for",
+                "grants has tessera/tokens:write, which the token that asks does not hold",
+            ]
+        );
+        let both = TokenDraft { scopes: vec!["verify".into()], ..granting(&["tessera/verify"]) };
+        let message = "grants must stand by itself, without audiences and scopes";
+        assert_eq!(check(&both, None).unwrap_err(), [message]);
     }
 
     #[test]
     fn token_cannot_grant_more_of_a_pattern_than_it_holds() {
         let ask = |scope: &str, held: &str| {
             let draft = TokenDraft { scopes: vec![scope.into()], ..draft() };
-            check(&draft, Some(&[held.parse().unwrap()])).map(|checked| checked.scopes)
+            check(&draft, Some(&[held.parse().unwrap()])).map(|checked| checked.grants[0].1.clone())
         };
         let refused = |scope: &str| {
             vec![format!("scopes has {scope}, which the token that asks does not hold")]

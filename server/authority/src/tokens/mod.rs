@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod disable;
 mod draft;
+mod draft_grants;
 mod enable;
 mod end_grace;
 mod expire;
@@ -21,6 +22,8 @@ mod reveal;
 mod revoke;
 mod rotate;
 mod show;
+mod shrink;
+mod unread;
 mod update;
 mod usage;
 
@@ -28,7 +31,9 @@ pub(crate) use self::{
     change::snapshot,
     create::{check_names, check_room},
     draft::{CheckedDraft, Rules},
+    draft_grants::Held,
     reach::{grantable, holder, rights},
+    unread::read_before_change,
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};

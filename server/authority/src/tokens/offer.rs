@@ -6,13 +6,14 @@ use domain::{
     access::Permission,
     catalogue::ScopeName,
     grants::Rights,
+    held::{HeldScope, HeldScopes},
     names::{AudienceSlug, Slug},
 };
 use sqlx::PgConnection;
 
 use super::{
     Tokens,
-    draft::Held,
+    draft_grants::Held,
     reach::{grantable, rights},
 };
 use crate::{
@@ -40,8 +41,9 @@ impl<'a> Gifts<'a> {
         Ok(Self { held: grantable(ctx), rights: rights(ctx, &access, &catalogues), catalogues })
     }
 
-    fn have(&self, scope: &ScopeName) -> bool {
-        self.held.is_none_or(|held| held.covers(scope)) && self.rights.covers(scope)
+    fn have(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
+        self.held.is_none_or(|held| held.covers(audience, scope))
+            && self.rights.covers(audience, scope)
     }
 }
 
@@ -57,24 +59,35 @@ impl Tokens<'_> {
         ctx: &OpContext,
         workspace: &Slug,
         audiences: &[AudienceSlug],
-    ) -> Result<Vec<ScopeName>, ServiceError> {
+    ) -> Result<HeldScopes, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let gifts = Gifts::of(&mut connection, ctx, workspace).await?;
-        let held = gifts.held.map(|held| held.scopes).into_iter().flatten();
+        let held = gifts.held.into_iter().flat_map(Held::pairs);
+        let held = held.map(|(audience, scope)| (Some(audience), scope));
         let granted = match &gifts.rights {
             Rights::All => None,
             Rights::Of(scopes) => Some(scopes),
         };
-        let parts = held.chain(granted.into_iter().flatten());
-        let mut offered: BTreeSet<&ScopeName> = BTreeSet::new();
+        let granted = granted.into_iter().flatten();
+        let parts = held.chain(granted.map(|(audience, scope)| (audience.as_ref(), scope)));
+        let mut offered = HeldScopes::default();
         for stored in &gifts.catalogues {
-            if audiences.contains(&stored.catalogue.audience) {
-                offered.extend(stored.catalogue.scopes().map(|scope| &scope.name));
-                // A part of a pattern that the audience declares is no scope of its catalogue.
-                offered.extend(parts.clone().filter(|scope| stored.declares(scope)));
+            let audience = &stored.catalogue.audience;
+            if !audiences.contains(audience) {
+                continue;
+            }
+            offered.insert_audience(audience.clone());
+            let declared = stored.catalogue.scopes().map(|scope| &scope.name);
+            // A part of a pattern that the audience declares is no scope of its catalogue.
+            let parts = parts
+                .clone()
+                .filter(|(of, scope)| of.is_none_or(|of| of == audience) && stored.declares(scope))
+                .map(|(_, scope)| scope);
+            for scope in declared.chain(parts).filter(|scope| gifts.have(audience, scope)) {
+                offered.insert(audience.clone(), scope.clone());
             }
         }
-        Ok(offered.into_iter().filter(|scope| gifts.have(scope)).cloned().collect())
+        Ok(offered)
     }
 
     /// The scopes of all audiences that [`Self::create`] would refuse from this caller, for a form that
@@ -86,10 +99,16 @@ impl Tokens<'_> {
         &self,
         ctx: &OpContext,
         workspace: &Slug,
-    ) -> Result<BTreeSet<ScopeName>, ServiceError> {
+    ) -> Result<BTreeSet<HeldScope>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let gifts = Gifts::of(&mut connection, ctx, workspace).await?;
-        let scopes = gifts.catalogues.iter().flat_map(|stored| stored.catalogue.scopes());
-        Ok(scopes.map(|scope| &scope.name).filter(|scope| !gifts.have(scope)).cloned().collect())
+        let pairs = gifts.catalogues.iter().flat_map(|stored| {
+            let audience = &stored.catalogue.audience;
+            stored.catalogue.scopes().map(move |scope| (audience, &scope.name))
+        });
+        Ok(pairs
+            .filter(|(audience, scope)| !gifts.have(audience, scope))
+            .map(|(audience, scope)| HeldScope { audience: audience.clone(), scope: scope.clone() })
+            .collect())
     }
 }

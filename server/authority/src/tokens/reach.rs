@@ -11,7 +11,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::draft::Held;
+use super::draft_grants::Held;
 use crate::{
     OpContext, ServiceError,
     access::Access,
@@ -26,10 +26,7 @@ use crate::{
 /// What a token that asks may hand on; `None` for callers who are no token.
 pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     match &ctx.actor {
-        Actor::Token(facts) => Some(Held {
-            audiences: &facts.surroundings.audiences,
-            scopes: &facts.surroundings.granted,
-        }),
+        Actor::Token(facts) => Some(Held(&facts.surroundings.rights)),
         _ => None,
     }
 }
@@ -103,12 +100,12 @@ pub(super) async fn may_hold_secret(
         ));
     }
     if let Some(held) = grantable(ctx) {
-        if token.scopes.iter().any(|scope| !held.covers(scope)) {
+        if token.grants.pairs().any(|(audience, scope)| !held.covers(audience, scope)) {
             return Err(ServiceError::Forbidden(
                 "The token has scopes that the token that asks does not hold: its secret is not for that one.",
             ));
         }
-        if token.audiences.iter().any(|audience| !held.audiences.contains(audience)) {
+        if token.grants.audiences().any(|audience| !held.is_meant_for(audience)) {
             return Err(ServiceError::Forbidden(
                 "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one.",
             ));
@@ -132,7 +129,7 @@ pub(super) async fn may_grant_all(
 ) -> Result<bool, ServiceError> {
     let catalogues = catalogues::all(connection).await?;
     let rights = rights(ctx, access, &catalogues);
-    Ok(token.scopes.iter().all(|scope| rights.covers(scope)))
+    Ok(token.grants.pairs().all(|(audience, scope)| rights.covers(audience, scope)))
 }
 
 /// Whether a caller may hold tokens that act as this user.

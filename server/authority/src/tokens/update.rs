@@ -1,11 +1,11 @@
 //! Change a token's record.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::{
     access::Permission,
-    catalogue::ScopeName,
     expiry::{ExpiryChoice, ExpiryError},
+    held::HeldScopes,
     ids::TokenId,
     names::{Description, TokenName},
     policy::Policy,
@@ -22,8 +22,9 @@ use super::{
     change::{changed, locked},
     create::check_name,
     enable::switch,
-    fields::{ip_allow, keep, not_before, quoted, rate_limit},
+    fields::{ip_allow, keep, not_before, rate_limit},
     reach::{holder, may_grant_all},
+    shrink::{shrunk, shrunk_by_name},
 };
 use crate::{
     OpContext, ServiceError,
@@ -32,7 +33,7 @@ use crate::{
         catalogues::{self, StoredCatalogue},
         policies as levels, secrets_change,
         tokens_change::{self, Values},
-        workspaces,
+        unread, workspaces,
     },
     verification::Subject,
     workspaces::effective_policy,
@@ -59,8 +60,10 @@ pub struct TokenPatch {
     pub description: Option<String>,
     /// E-mail address or id of the user that it shall act as from now on.
     pub user: Option<String>,
-    /// Fewer scopes: each one of those that it has, or implied by one.
+    /// Fewer scopes, in all of its audiences: each one of those that it holds, or implied by one.
     pub scopes: Option<Vec<String>>,
+    /// Fewer scopes by audience. An audience that is left out is none of the token's any more.
+    pub grants: Option<BTreeMap<String, Vec<String>>>,
     /// When it ends, as [`domain::expiry::parse`] understood it.
     pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
     /// Not valid before this moment, RFC 3339.
@@ -123,8 +126,12 @@ impl Tokens<'_> {
             if names && after.name != before.name {
                 check_name(&mut transaction, &access, &after.name, Some(id)).await?;
             }
-            write(&mut transaction, ctx, &access, &after).await?;
+            let scopes = (after.grants != before.grants).then_some(&after.grants);
+            write(&mut transaction, ctx, &access, (&after, scopes)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
+        }
+        if patch.scopes.is_some() || patch.grants.is_some() {
+            unread::forget(&mut transaction, id).await?;
         }
         if let Some(enabled) = patch.enabled {
             // Under its own name in the audit log, whatever changes with it.
@@ -170,15 +177,18 @@ async fn write(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
-    token: &Token,
+    (token, grants): (&Token, Option<&HeldScopes>),
 ) -> Result<(), ServiceError> {
-    let scopes: Vec<String> = token.scopes.iter().map(ToString::to_string).collect();
+    let flat = |grants: &HeldScopes| -> Vec<String> {
+        grants.scopes().into_iter().map(ToString::to_string).collect()
+    };
+    let scopes = grants.map(flat);
     let ip_allow: Vec<String> = token.ip_allow.iter().map(ToString::to_string).collect();
     let values = Values {
         user: token.user.id,
         name: &token.name,
         description: token.description.as_ref(),
-        scopes: &scopes,
+        scopes: scopes.as_deref(),
         not_before: token.not_before,
         expires_at: token.expires_at,
         ip_allow: &ip_allow,
@@ -186,6 +196,9 @@ async fn write(
         tags: &serde_json::json!(token.tags),
     };
     tokens_change::update(connection, access.tenant(), token.id, &values, ctx.now).await?;
+    if let Some(grants) = grants {
+        tokens_change::set_grants(connection, token.id, grants).await?;
+    }
     if let Some(end) = token.expires_at {
         // A later change of the token's end must not revive what ends with it now.
         secrets_change::end_older(connection, token.id, end).await?;
@@ -207,8 +220,17 @@ impl TokenPatch {
         {
             after.description = description;
         }
-        if let Some(texts) = &self.scopes {
-            after.scopes = shrunk(before, texts, rules, errors);
+        match (&self.scopes, &self.grants) {
+            (Some(_), Some(_)) => {
+                errors.push(FieldError::new("grants", "must stand by itself, without scopes"));
+            }
+            (Some(texts), None) => {
+                after.set_grants(shrunk_by_name(before, texts, rules.catalogues, errors));
+            }
+            (None, Some(grants)) => {
+                after.set_grants(shrunk(before, grants, rules.catalogues, errors));
+            }
+            (None, None) => {}
         }
         if let Some(choice) = &self.expiry {
             let end = choice
@@ -247,39 +269,4 @@ impl TokenPatch {
 
 fn starts_late(token: &Token) -> bool {
     matches!((token.not_before, token.expires_at), (Some(start), Some(end)) if start >= end)
-}
-
-/// Scopes that a token grants already, by name or because one of its scopes implies them. A scope
-/// that its catalogue no longer has can be kept, which grants nothing.
-fn shrunk(
-    token: &Token,
-    texts: &[String],
-    rules: &Rules<'_>,
-    errors: &mut Vec<FieldError>,
-) -> Vec<ScopeName> {
-    if texts.is_empty() {
-        errors.push(FieldError::new("scopes", "must name at least one scope"));
-    }
-    let mut held: BTreeSet<&ScopeName> = token.scopes.iter().collect();
-    for stored in rules.catalogues {
-        if token.audiences.contains(&stored.catalogue.audience) {
-            held.extend(stored.catalogue.closure(&token.scopes));
-        }
-    }
-    let mut scopes = BTreeSet::new();
-    for text in texts.iter().collect::<BTreeSet<_>>() {
-        match held.iter().find(|scope| scope.as_ref() == text) {
-            Some(scope) => {
-                scopes.insert((*scope).clone());
-            }
-            None => errors.push(FieldError::new(
-                "scopes",
-                format!(
-                    "has {}, which the token does not grant: scopes can only shrink",
-                    quoted(text)
-                ),
-            )),
-        }
-    }
-    scopes.into_iter().collect()
 }

@@ -1,6 +1,8 @@
 //! Rows for other systems: records of tokens and of the audit log. Never a digest or a secret.
 
-use domain::token::Token;
+use std::collections::BTreeSet;
+
+use domain::{catalogue::ScopeName, held::HeldScopes, names::AudienceSlug, token::Token};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::{
     work::{Heavy, Kind},
 };
 
-const TOKEN_COLUMNS: [&str; 20] = [
+const TOKEN_COLUMNS: [&str; 21] = [
     "id",
     "num",
     "workspace",
@@ -33,6 +35,7 @@ const TOKEN_COLUMNS: [&str; 20] = [
     "created_at",
     "updated_at",
     "rate_limit",
+    "grants",
 ];
 
 const AUDIT_COLUMNS: [&str; 14] = [
@@ -169,6 +172,7 @@ fn token_cells(token: &Token) -> Vec<String> {
         moment(Some(token.created_at)),
         moment(Some(token.updated_at)),
         text(token.rate_limit),
+        grants(&token.grants),
     ]
 }
 
@@ -197,6 +201,17 @@ fn moment(moment: Option<OffsetDateTime>) -> String {
 
 fn words(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Pairs in one cell, as an import reads them.
+fn grants(held: &HeldScopes) -> String {
+    let of = |(audience, scopes): (&AudienceSlug, &BTreeSet<ScopeName>)| {
+        if scopes.is_empty() {
+            return format!("{audience}/");
+        }
+        scopes.iter().map(|scope| format!("{audience}/{scope}")).collect::<Vec<_>>().join(" ")
+    };
+    held.iter().map(of).collect::<Vec<_>>().join(" ")
 }
 
 fn text(value: Option<impl ToString>) -> String {

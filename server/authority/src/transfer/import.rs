@@ -196,7 +196,7 @@ impl Transfer<'_> {
         row: &Checked,
     ) -> Result<TokenId, ServiceError> {
         let id = TokenId(self.inner.uuid(ctx.now));
-        let scopes: Vec<String> = row.draft.scopes.iter().map(ToString::to_string).collect();
+        let scopes = row.draft.scopes();
         let token = NewToken {
             id,
             user: row.user.id,
@@ -215,7 +215,7 @@ impl Transfer<'_> {
             creation_key: None,
         };
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
-        store::insert_audiences(connection, id, &row.draft.audiences).await?;
+        store::insert_audiences(connection, id, &row.draft.grants).await?;
         let secret: Uuid = self.inner.uuid(ctx.now);
         let digest: Digest = self.inner.keys.digest_of_sha256(&row.sha256);
         imports::insert(connection, secret, id, &digest, ctx.now).await.map_err(|error| {
@@ -306,6 +306,7 @@ fn check(
     let draft = TokenDraft {
         name: row.name.clone(),
         description: row.description.clone(),
+        grants: row.grants.clone(),
         audiences: row.audiences.clone(),
         scopes: row.scopes.clone(),
         expiry: expiry::parse(row.expires_at.as_deref().unwrap_or_default()),

@@ -1,18 +1,20 @@
 //! The rows of a file to import.
 
+use std::collections::BTreeMap;
+
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD},
 };
-use domain::problem::FieldError;
+use domain::{held::split_pair, problem::FieldError};
 use serde::Deserialize;
 
 use super::{Format, csv, import::ROWS_MAX};
 use crate::work::Heavy;
 
 /// The columns, in the order in which they are told.
-const COLUMNS: [&str; 7] =
-    ["digest", "name", "owner", "scopes", "audiences", "expires_at", "description"];
+const COLUMNS: [&str; 8] =
+    ["digest", "name", "owner", "grants", "scopes", "audiences", "expires_at", "description"];
 
 /// A token as another system hands it over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,6 +24,8 @@ pub(super) struct Row {
     pub(super) name: String,
     #[serde(default)]
     pub(super) owner: Option<String>,
+    #[serde(default)]
+    pub(super) grants: Option<BTreeMap<String, Vec<String>>>,
     #[serde(default)]
     pub(super) scopes: Vec<String>,
     #[serde(default)]
@@ -131,12 +135,27 @@ impl Row {
             "digest" => self.digest = value,
             "name" => self.name = value,
             "owner" => self.owner = present(value),
+            "grants" => self.grants = present(value).map(|value| pairs(&value)),
             "scopes" => self.scopes = words(&value),
             "audiences" => self.audiences = words(&value),
             "expires_at" => self.expires_at = present(value),
             _ => self.description = value,
         }
     }
+}
+
+/// Pairs as a cell of CSV has them: `default/rivers:read tessera/verify`, an audience without scopes as
+/// `default/`. A word that is no pair names no audience that there is.
+fn pairs(value: &str) -> BTreeMap<String, Vec<String>> {
+    let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for word in value.split_whitespace() {
+        let (audience, scope) = split_pair(word).unwrap_or((word, ""));
+        let scopes = grants.entry(audience.to_owned()).or_default();
+        if !scope.is_empty() {
+            scopes.push(scope.to_owned());
+        }
+    }
+    grants
 }
 
 #[cfg(test)]
@@ -151,9 +170,12 @@ mod tests {
 
     #[test]
     fn both_formats_tell_the_same_row() {
-        let csv = "name,digest,scopes,owner,expires_at\r\nci,abc,rivers:run rivers:read,,never\r\n";
+        let csv = "name,digest,scopes,owner,expires_at,grants\r\n\
+                   ci,abc,rivers:run rivers:read,,never,\r\n\
+                   ci,abc,,,,b/table://x/y a/ b/x:y\r\n";
         let jsonl = r#"
             {"digest":"abc","name":"ci","scopes":["rivers:run","rivers:read"],"expires_at":"never"}
+            {"digest":"abc","name":"ci","grants":{"a":[],"b":["table://x/y","x:y"]}}
         "#;
         let rows = read(Format::Csv, csv.as_bytes()).unwrap();
         assert_eq!(rows, read(Format::Jsonl, jsonl.as_bytes()).unwrap());

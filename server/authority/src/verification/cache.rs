@@ -27,9 +27,8 @@ use std::{
 
 use domain::{
     catalogue::ScopeName,
-    decision::{Facts, Surroundings},
+    decision::{AudienceRights, Facts, Surroundings},
     ids::TokenId,
-    names::AudienceSlug,
 };
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
@@ -60,7 +59,7 @@ pub(crate) struct Cache {
     /// How often something was forgotten. Counted when it is gone.
     forgotten: AtomicU64,
     surroundings: sync::Cache<SurroundingsKey, Arc<Surroundings>>,
-    audiences: Shared<AudienceSlug>,
+    rights: Shared<AudienceRights>,
     scopes: Shared<ScopeName>,
     unknown: sync::Cache<Key, Duration>,
     log: Mutex<Log>,
@@ -130,7 +129,7 @@ impl Cache {
             known,
             forgotten: AtomicU64::new(0),
             surroundings: sync::Cache::new(capacity.min(SURROUNDINGS_MAX)),
-            audiences: Shared::new(),
+            rights: Shared::new(),
             scopes: Shared::new(),
             unknown: sync::Cache::new(UNKNOWN_MAX),
             log: Mutex::default(),
@@ -192,9 +191,13 @@ impl Cache {
         key: SurroundingsKey,
         mut surroundings: Surroundings,
     ) -> Arc<Surroundings> {
-        self.audiences.share(&mut surroundings.audiences);
-        self.scopes.share(&mut surroundings.scopes);
-        self.scopes.share(&mut surroundings.granted);
+        let mut rights = surroundings.rights.to_vec();
+        for rights in &mut rights {
+            self.scopes.share(&mut rights.scopes);
+            self.scopes.share(&mut rights.granted);
+        }
+        surroundings.rights = rights.into();
+        self.rights.share(&mut surroundings.rights);
         let log = self.log();
         let known = self.surroundings.get(&key);
         if let Some(known) = known.filter(|known| **known == surroundings) {

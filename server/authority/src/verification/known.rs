@@ -97,9 +97,7 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
             name: "A".into(),
         },
         user_active: true,
-        audiences: [].into(),
-        scopes: [].into(),
-        granted: [].into(),
+        rights: [].into(),
         verifies: Verifies::Nobody,
         rendered: Rendered::default(),
     };

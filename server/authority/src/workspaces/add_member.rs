@@ -12,12 +12,12 @@ use sqlx::PgConnection;
 
 use super::{
     Workspaces,
-    members::{check_within, one, parse_grants},
+    members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
-    store::{members as store, users},
+    store::{catalogues, members as store, users},
     verification::Subject,
 };
 
@@ -47,6 +47,7 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let grants = parse_grants(new.grants.as_deref())?;
+        check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         check_within(ctx, &access, new.role, grants.as_deref())?;
         let user = find(&mut transaction, &new.user).await?;
         let workspace = access.workspace.id;

@@ -6,12 +6,12 @@ use domain::{
 
 use super::{
     Workspaces,
-    members::{check_within, one, parse_grants},
+    members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, record},
-    store::{members as store, users, workspaces},
+    store::{catalogues, members as store, users, workspaces},
     verification::Subject,
 };
 
@@ -79,6 +79,9 @@ impl Workspaces<'_> {
             transaction.already_so(Subject::Membership(user));
             transaction.commit().await?;
             return Ok(before);
+        }
+        if grants != before.grants {
+            check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         }
         check_within(ctx, &access, role, grants.as_deref())?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;

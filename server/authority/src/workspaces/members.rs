@@ -2,6 +2,7 @@
 
 use domain::{
     access::{Permission, Permissions},
+    catalogue::TESSERA_AUDIENCE,
     grants::{GRANTS_MAX, GrantPattern, Grants},
     ids::UserId,
     names::Slug,
@@ -15,7 +16,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     context::Actor,
-    store::members as store,
+    store::{catalogues::StoredCatalogue, members as store},
 };
 
 impl Workspaces<'_> {
@@ -70,6 +71,35 @@ pub(super) fn parse_grants(
     patterns.sort();
     patterns.dedup();
     Ok(Some(patterns))
+}
+
+/// Refuses a pattern without an audience that means scopes of `tessera` and of another audience: which are
+/// meant would be a guess. `*` means all.
+pub(super) fn check_said(
+    grants: Option<&[GrantPattern]>,
+    catalogues: &[StoredCatalogue],
+) -> Result<(), ServiceError> {
+    let mut errors = Vec::new();
+    for (index, pattern) in grants.into_iter().flatten().enumerate() {
+        if pattern.audience().is_some() || pattern.is_all() {
+            continue;
+        }
+        let (own, others): (Vec<_>, Vec<_>) = catalogues
+            .iter()
+            .map(|stored| &stored.catalogue)
+            .filter(|catalogue| {
+                catalogue.scopes().any(|scope| pattern.covers(&catalogue.audience, &scope.name))
+            })
+            .map(|catalogue| catalogue.audience.as_ref())
+            .partition(|slug| *slug == TESSERA_AUDIENCE);
+        if let Some(other) = others.first().filter(|_| !own.is_empty()) {
+            let message = format!(
+                "means scopes of {TESSERA_AUDIENCE} and of {other}: write {TESSERA_AUDIENCE}/{pattern} or {other}/{pattern}"
+            );
+            errors.push(FieldError::new(format!("grants[{index}]"), message));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }
 
 /// Nobody gives more than they hold: neither a role that may do what they may not, nor scopes that

@@ -45,8 +45,8 @@ SELECT d.id, w.id, u.id,
   JOIN users u ON u.email = CASE WHEN rare THEN 'few' WHEN i % 20 = 5 THEN 'many' ELSE 'user-' || i % ({count} / 50 + 1) END
                             || '@{workspace}.example.com';
 
-INSERT INTO token_audiences (token_id, audience_id)
-SELECT d.id, a.id FROM drawn d
+INSERT INTO token_audiences (token_id, audience_id, scopes)
+SELECT d.id, a.id, t.scopes FROM drawn d JOIN tokens t ON t.id = d.id
   JOIN audiences a ON a.slug = CASE WHEN rare THEN 'billing' WHEN i % 20 = 3 THEN 'tessera' ELSE 'default' END;
 
 INSERT INTO token_secrets (id, token_id, digest, pepper_version, created_at)

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
 
-use authority::Authority;
+use authority::{Authority, Doubt, UnreadScope};
 
 use super::Finding;
 use crate::{
@@ -171,6 +171,7 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
             Err(error) => Finding::fail("keys in use", describe(&error)),
         });
         findings.extend(proxies(authority, config).await);
+        findings.extend(unread_scopes(authority).await);
     }
     let here = runtime::operator(authority).now;
     findings.push(match authority.database_time().await {
@@ -192,6 +193,34 @@ async fn proxies(authority: &Authority, config: &Config) -> Option<Finding> {
         Ok(proxies) => Some(Finding::warn(CHECK, proxy_hint::advice(&proxies))),
         Err(error) => Some(Finding::fail(CHECK, describe(&error))),
     }
+}
+
+/// Scopes of tokens of version 0.1 that could not be read as scopes of one audience, a line each.
+async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "scopes";
+    let found = match authority.tokens().unread_scopes(&runtime::operator(authority)).await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::fail(CHECK, describe(&error))],
+    };
+    if found.is_empty() {
+        return vec![Finding::ok(CHECK, "each is of one audience")];
+    }
+    let line = |unread: UnreadScope| {
+        let why = match unread.doubt {
+            Doubt::Ambiguous => {
+                "tessera and another of its audiences declare it: it does not count for tessera"
+            }
+            Doubt::Undeclared => "none of its audiences declares it: it does not count",
+        };
+        Finding::warn(
+            CHECK,
+            format!(
+                "{} of token {} ({}) in {}: {why}; make another token if it should, and change the scopes of this one to settle it",
+                unread.scope, unread.name, unread.token, unread.workspace
+            ),
+        )
+    };
+    found.into_iter().map(line).collect()
 }
 
 fn clock(ahead_s: i64) -> Finding {

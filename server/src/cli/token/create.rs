@@ -10,7 +10,7 @@ use super::{
         output::{self, remark},
         session::{self, Expect},
     },
-    moment, shown, slug, tag,
+    moment, pairs, shown, slug, tag,
 };
 use crate::config::Config;
 
@@ -26,11 +26,12 @@ pub(crate) struct Args {
     /// What it is for
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// An API that it is meant for; may be given more than once [default: default]
+    /// An API that it is meant for; may be given more than once [default: default, or those that --scope names]
     #[arg(long)]
     audience: Vec<String>,
-    /// A scope; may be given more than once
-    #[arg(long, required = true)]
+    /// A scope, of one API (default/rivers:read) or of each --audience that has it (rivers:read); may be
+    /// given more than once
+    #[arg(long, required = true, value_name = "[AUDIENCE/]SCOPE")]
     scope: Vec<String>,
     /// E-mail address of the user that it acts as [default: the workspace's first administrator]
     #[arg(long, value_name = "EMAIL")]
@@ -56,12 +57,17 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
+    let (grants, audiences, scopes) = match pairs(&arguments.audience, &arguments.scope)? {
+        Some(grants) => (Some(grants), Vec::new(), Vec::new()),
+        None => (None, arguments.audience, arguments.scope),
+    };
     let draft = TokenDraft {
         name: arguments.name,
         description: arguments.description,
         user: arguments.owner,
-        audiences: arguments.audience,
-        scopes: arguments.scope,
+        grants,
+        audiences,
+        scopes,
         expiry: expiry::parse(&arguments.expires_in),
         not_before: arguments.not_before,
         ip_allow: arguments.ip_allow,

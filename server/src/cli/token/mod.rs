@@ -15,8 +15,10 @@ mod show;
 mod update;
 mod usage;
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
-use domain::{ids::TokenId, token::Token};
+use domain::{held::split_pair, ids::TokenId, token::Token};
 
 use super::{
     Failure,
@@ -120,6 +122,29 @@ fn tag(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Scopes by audience, when each names its own, as in `vault/tokens:write`. `None` when none does. An audience
+/// of which no scope is named is there all the same.
+fn pairs(
+    audiences: &[String],
+    scopes: &[String],
+) -> Result<Option<BTreeMap<String, Vec<String>>>, Failure> {
+    let pairs: Vec<_> = scopes.iter().filter_map(|scope| split_pair(scope)).collect();
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    if pairs.len() < scopes.len() {
+        return Err(Failure::new(
+            "name the audience of every scope, as in default/rivers:read, or of none",
+        ));
+    }
+    let mut grants: BTreeMap<String, Vec<String>> =
+        audiences.iter().map(|audience| (audience.clone(), Vec::new())).collect();
+    for (audience, scope) in pairs {
+        grants.entry(audience.to_owned()).or_default().push(scope.to_owned());
+    }
+    Ok(Some(grants))
+}
+
 /// Reads a length of time, in seconds.
 fn seconds(text: &str) -> Result<i64, String> {
     const FORM: &str = "must be a length of time such as 30s, 15m, 12h or 7d";
@@ -150,6 +175,17 @@ mod tests {
         }
         assert_eq!(tag("team=a=b"), Ok(("team".into(), "a=b".into())));
         assert!(tag("team").is_err());
+    }
+
+    #[test]
+    fn scopes_name_their_audiences_all_or_none() {
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let read = |scopes: &[&str]| pairs(&texts(&["a"]), &texts(scopes));
+        assert_eq!(read(&["x:y", "table://a/b"]).unwrap(), None);
+        let grants = read(&["b/x:y", "b/table://a/b"]).unwrap().unwrap();
+        assert_eq!(grants["a"], [""; 0]);
+        assert_eq!(grants["b"], ["x:y", "table://a/b"]);
+        assert!(read(&["b/x:y", "x:y"]).is_err());
     }
 
     proptest! {

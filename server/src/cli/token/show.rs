@@ -39,6 +39,8 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         .older_hint
         .as_ref()
         .map(|hint| format!("{hint} until {}", moment(token.grace_until, "now")));
+    let pairs: Vec<String> =
+        token.grants.pairs().map(|(audience, scope)| format!("{audience}/{scope}")).collect();
     let tags: Vec<String> =
         token.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     vec![
@@ -52,7 +54,7 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ("Acts as", format!("{} <{}>", user.name, user.email)),
         ("Created by", created_by.unwrap_or_else(|| "command line".to_owned())),
         ("Audiences", or_dash(join(&token.audiences))),
-        ("Scopes", or_dash(join(&token.scopes))),
+        ("Scopes", or_dash(pairs.join(" "))),
         (
             "Used from",
             if token.ip_allow.is_empty() { "anywhere".to_owned() } else { join(&token.ip_allow) },

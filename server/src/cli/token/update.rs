@@ -8,7 +8,7 @@ use super::{
         Failure,
         session::{self, Expect},
     },
-    id, tag, told,
+    id, pairs, tag, told,
 };
 use crate::config::Config;
 
@@ -31,8 +31,9 @@ pub(crate) struct Args {
     /// E-mail address of the user that it acts as from now on
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
-    /// A scope that it keeps; all others go; may be given more than once
-    #[arg(long)]
+    /// A scope that it keeps, in one API (default/rivers:read) or wherever it holds it (rivers:read); all
+    /// others go; may be given more than once
+    #[arg(long, value_name = "[AUDIENCE/]SCOPE")]
     scope: Option<Vec<String>>,
     /// When it ends: 30d, 12h, 2027-08-18, never
     #[arg(long, value_name = "TIME")]
@@ -76,7 +77,7 @@ struct Cleared {
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let (id, json) = (arguments.id, arguments.json);
-    let patch = arguments.patch();
+    let patch = arguments.patch()?;
     let token = session::with(&config, Expect::Existing, async |session| {
         Ok(session.authority.tokens().update(&session.context(), id, None, patch).await?)
     })
@@ -85,7 +86,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
 }
 
 impl Args {
-    fn patch(self) -> TokenPatch {
+    fn patch(self) -> Result<TokenPatch, Failure> {
+        let grants = self.scope.as_deref().map(|scopes| pairs(&[], scopes)).transpose()?.flatten();
         let not_before = match self.not_before {
             Some(moment) => Edit::Set(moment),
             None if self.cleared.no_not_before => Edit::Remove,
@@ -96,11 +98,12 @@ impl Args {
             None if self.cleared.no_rate_limit => Edit::Remove,
             None => Edit::Keep,
         };
-        TokenPatch {
+        Ok(TokenPatch {
             name: self.name,
             description: self.description,
             user: self.owner,
-            scopes: self.scope,
+            scopes: if grants.is_some() { None } else { self.scope },
+            grants,
             expiry: self.expires_in.as_deref().map(expiry::parse),
             not_before,
             rate_limit,
@@ -110,6 +113,6 @@ impl Args {
                 .or_else(|| self.cleared.no_tags.then(Vec::new))
                 .map(|pairs| pairs.into_iter().collect()),
             enabled: None,
-        }
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! `POST /oauth2/introspect` (RFC 7662)
 
+use std::collections::BTreeMap;
+
 use authority::Surface;
 use axum::{
     Json,
@@ -18,7 +20,12 @@ use super::{
     credential::{caller, credential},
     form::{FormBody, TokenForm},
 };
-use crate::http::{AppState, caller::anonymous, problem::ApiError};
+use crate::http::{
+    AppState,
+    caller::anonymous,
+    problem::ApiError,
+    rest::schema::{granted, grants_schema},
+};
 
 /// What is known of a token that is active.
 #[derive(Serialize, ToSchema)]
@@ -32,13 +39,15 @@ use crate::http::{AppState, caller::anonymous, problem::ApiError};
     "iat": 1_787_054_400,
     "sub": "0198c2c4-7a00-7000-8000-000000000001",
     "aud": ["default"],
+    "grants": {"default": ["rivers:read", "rivers:write"]},
     "iss": "https://tessera.example.com",
     "jti": "0198c2c4-7a00-7000-8000-00000000002a"
 }))]
 pub(super) struct ActiveBody {
     /// Always true.
     active: bool,
-    /// Its scopes and all that they imply, separated by spaces.
+    /// The names of its scopes and of all that they imply, of all its APIs, separated by spaces. Of a token
+    /// with several APIs, `grants` says which of them each is for.
     scope: String,
     /// The token's id: a token is a client of its own.
     client_id: Uuid,
@@ -60,6 +69,9 @@ pub(super) struct ActiveBody {
     sub: Uuid,
     /// The APIs that it is meant for. An API must find itself here.
     aud: Vec<String>,
+    /// What it may do, for each API in `aud`.
+    #[schema(schema_with = grants_schema)]
+    grants: BTreeMap<String, Vec<String>>,
     /// This server's address.
     iss: String,
     /// The token's id.
@@ -111,7 +123,7 @@ impl FromRequestParts<AppState> for Introspector {
 /// Whether a token is active, by RFC 7662. Whatever is not active, and a token of a workspace that the
 /// caller may not ask about, is answered `{"active":false}` and no more. A token that is bound to
 /// addresses is not active here, for no address can be named; a token's rate limit is neither looked at
-/// nor drawn on. Check `aud` and `scope`: no question is asked about them. Needs the scope `verify` of
+/// nor drawn on. Check `aud` and `grants`: no question is asked about them. Needs the scope `verify` of
 /// the audience `tessera`.
 #[utoipa::path(
     post,
@@ -153,7 +165,8 @@ pub(super) async fn introspect(
 impl IntrospectionBody {
     fn active(facts: &Facts, public_url: &str) -> Self {
         let ends = [facts.expires_at, facts.secret.expires_at];
-        let scopes: Vec<&str> = facts.surroundings.granted.iter().map(AsRef::as_ref).collect();
+        let scopes = facts.surroundings.all_granted().into_iter();
+        let scopes: Vec<&str> = scopes.map(AsRef::as_ref).collect();
         Self::Active(Box::new(ActiveBody {
             active: true,
             scope: scopes.join(" "),
@@ -164,7 +177,8 @@ impl IntrospectionBody {
             iat: facts.secret.created_at.unix_timestamp(),
             nbf: facts.not_before.map(OffsetDateTime::unix_timestamp),
             sub: facts.surroundings.user.id.0,
-            aud: facts.surroundings.audiences.iter().map(ToString::to_string).collect(),
+            aud: facts.surroundings.audiences().map(ToString::to_string).collect(),
+            grants: granted(facts),
             iss: public_url.trim_end_matches('/').to_owned(),
             jti: facts.token_id.0,
         }))

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     errors::WriteErrors,
-    schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, tags_schema},
+    schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, grants_schema, tags_schema},
     tagged::Tagged,
 };
 use crate::http::{
@@ -36,8 +36,7 @@ use crate::http::{
 #[schema(example = json!({
     "name": "deploy-bot",
     "description": "Runs rivers after a deployment",
-    "audiences": ["default"],
-    "scopes": ["rivers:run"],
+    "grants": {"default": ["rivers:run"]},
     "expires_in_s": 7_776_000,
     "ip_allow": ["10.0.0.0/8"],
     "rate_limit": {"limit": 600, "window_s": 60},
@@ -54,14 +53,20 @@ pub(crate) struct NewToken {
     /// E-mail address or id of the user that it acts as; the caller when absent.
     #[serde(default)]
     user: Option<String>,
-    /// The APIs that it is meant for; `["default"]` when empty.
+    /// What it holds: for each API that it is meant for, scopes of its catalogue. Not together with
+    /// `audiences` and `scopes`.
+    #[serde(default)]
+    #[schema(schema_with = grants_schema)]
+    grants: Option<BTreeMap<String, Vec<String>>>,
+    /// In place of `grants`: the APIs that it is meant for; `["default"]` when empty.
     #[serde(default)]
     #[schema(value_type = Vec<AudienceText>)]
     audiences: Vec<String>,
-    /// Its scopes, from the catalogues of its audiences; at least one. A token that asks grants
-    /// only what it holds itself.
+    /// In place of `grants`: its scopes, at least one. Each is held in every one of `audiences` that
+    /// declares it; one that `tessera` and another of them declare is refused. A token that asks grants only
+    /// what it holds itself.
     #[serde(default)]
-    #[schema(value_type = Vec<ScopeText>, required = true, min_items = 1)]
+    #[schema(value_type = Vec<ScopeText>)]
     scopes: Vec<String>,
     /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. When neither
     /// this nor `expires_in_s` is given, policy decides.
@@ -152,6 +157,7 @@ impl NewToken {
             name: self.name,
             description: self.description,
             user: self.user,
+            grants: self.grants,
             audiences: self.audiences,
             scopes: self.scopes,
             not_before: self.not_before,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     errors::ChangeErrors,
-    schema::{RateLimitBody, ScopeText, TokenBody, tags_schema},
+    schema::{RateLimitBody, ScopeText, TokenBody, grants_schema, tags_schema},
     tagged::Tagged,
 };
 use crate::http::{
@@ -41,8 +41,12 @@ pub(crate) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     user: Option<String>,
-    /// Its scopes from now on: some of those that it has, or that these imply. To widen a token, make
-    /// another one.
+    /// What it holds from now on: for each API that it stays meant for, some of its scopes there, or of those
+    /// that these imply. To widen a token, make another one.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(schema_with = grants_schema)]
+    grants: Option<BTreeMap<String, Vec<String>>>,
+    /// In place of `grants`: the names of the scopes that it keeps, in whichever of its APIs it holds them.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<ScopeText>>, nullable = false, min_items = 1)]
     scopes: Option<Vec<String>>,
@@ -122,6 +126,7 @@ impl From<PatchBody> for TokenPatch {
             description: body.description,
             user: body.user,
             scopes: body.scopes,
+            grants: body.grants,
             // An empty text is no wish here: nothing is asked of policy's default.
             expiry: body.expires_at.map(|text| match text.trim() {
                 "" => Err(ExpiryError::Form),

@@ -29,10 +29,12 @@ pub(crate) use problem::ProblemBody;
 pub(crate) use roles::{InstanceRoleBody, UserKindBody, WorkspaceRoleBody};
 pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use session::{EndedBody, SessionBody, SessionPageBody};
-pub(crate) use token::{RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, tags_schema};
+pub(crate) use token::{
+    RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, grants_schema, tags_schema,
+};
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use user::{ChangedUserBody, UserPageBody, UserRecordBody};
-pub(crate) use verification::VerificationBody;
+pub(crate) use verification::{VerificationBody, granted};
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 
 fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {

@@ -1,8 +1,14 @@
 //! Tokens and the users that they act as.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use domain::{
+    catalogue::ScopeName,
+    held::HeldScopes,
+    names::AudienceSlug,
     rate_limit::{RateLimit, RateLimitError},
     tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX},
     token::{Page, Token, TokenState, UserSummary},
@@ -12,7 +18,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use utoipa::{
     ToSchema,
-    openapi::schema::{Object, ObjectBuilder, Type},
+    openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Type},
 };
 use uuid::Uuid;
 
@@ -109,9 +115,12 @@ pub(crate) struct TokenBody {
     user: UserBody,
     /// Who made it; null when it was made on the command line.
     created_by: Option<UserBody>,
-    /// The APIs that it is meant for.
+    /// What it holds: for each API that it is meant for, its scopes there, without what they imply.
+    #[schema(schema_with = grants_schema)]
+    grants: BTreeMap<String, Vec<String>>,
+    /// The APIs that it is meant for: a flat view of `grants`.
     audiences: Vec<String>,
-    /// Its scopes as they were granted, without what they imply.
+    /// The names of its scopes in all of these APIs: a flat view of `grants`.
     scopes: Vec<String>,
     /// The switch.
     enabled: bool,
@@ -164,6 +173,24 @@ pub(crate) struct TokenBody {
     version: i64,
 }
 
+fn grants(held: &HeldScopes) -> BTreeMap<String, Vec<String>> {
+    let of = |(audience, scopes): (&AudienceSlug, &BTreeSet<ScopeName>)| {
+        (audience.to_string(), texts(scopes.iter().cloned()))
+    };
+    held.iter().map(of).collect()
+}
+
+/// Scopes by audience, as JSON Schema says it.
+pub(crate) fn grants_schema() -> Object {
+    let scopes = ArrayBuilder::new().items(Object::with_type(Type::String));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("Scopes by audience"))
+        .additional_properties(Some(scopes))
+        .examples([json!({"default": ["rivers:run"]})])
+        .build()
+}
+
 impl From<Token> for TokenBody {
     fn from(token: Token) -> Self {
         Self {
@@ -174,6 +201,7 @@ impl From<Token> for TokenBody {
             description: token.description.into(),
             user: token.user.into(),
             created_by: token.created_by.map(Into::into),
+            grants: grants(&token.grants),
             audiences: texts(token.audiences),
             scopes: texts(token.scopes),
             enabled: token.enabled,
@@ -246,6 +274,7 @@ pub(crate) fn token_example() -> Value {
             "email": "ada@example.com",
             "name": "Ada"
         },
+        "grants": {"default": ["rivers:run"]},
         "audiences": ["default"],
         "scopes": ["rivers:run"],
         "enabled": true,

@@ -1,13 +1,15 @@
 //! Answers of a verification.
 
+use std::collections::BTreeMap;
+
 use authority::{Decision, RateState};
-use domain::decision::DecisionCode;
+use domain::decision::{AudienceRights, DecisionCode, Facts};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{UserBody, texts};
+use super::{UserBody, grants_schema, texts};
 
 /// A decision's stable code. Only `VALID` lets a call through.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -71,6 +73,7 @@ impl From<DecisionCode> for CodeBody {
         "email": "ada@example.com",
         "name": "Ada"
     },
+    "grants": {"default": ["rivers:run"]},
     "audiences": ["default"],
     "scopes": ["rivers:run"],
     "expires_at": "2027-08-18T12:00:00Z",
@@ -87,9 +90,13 @@ pub(crate) struct ValidBody {
     workspace: String,
     /// The user that it acts as.
     user: UserBody,
-    /// The APIs that it is meant for.
+    /// What it may do: for each API that it is meant for, its scopes there and all that they imply.
+    #[schema(schema_with = grants_schema)]
+    grants: BTreeMap<String, Vec<String>>,
+    /// The APIs that it is meant for: a flat view of `grants`.
     audiences: Vec<String>,
-    /// Its scopes and all that they imply.
+    /// The names of its scopes in all of these APIs: a flat view of `grants`. A name says nothing of which
+    /// API it is granted in.
     scopes: Vec<String>,
     /// Its end; null when it never expires.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -158,6 +165,14 @@ pub(crate) enum VerificationBody {
     Refused(RefusedBody),
 }
 
+/// What a token may do, by audience.
+pub(crate) fn granted(facts: &Facts) -> BTreeMap<String, Vec<String>> {
+    let of = |rights: &AudienceRights| {
+        (rights.audience.to_string(), texts(rights.granted.iter().cloned()))
+    };
+    facts.surroundings.rights.iter().map(of).collect()
+}
+
 impl VerificationBody {
     /// The answer to this decision. Facts are told only with a `VALID` one.
     pub(crate) fn of(decision: &Decision) -> Self {
@@ -171,8 +186,9 @@ impl VerificationBody {
                     token_id: facts.token_id.0,
                     workspace: facts.surroundings.workspace.to_string(),
                     user: facts.surroundings.user.clone().into(),
-                    audiences: texts(facts.surroundings.audiences.iter().cloned()),
-                    scopes: texts(facts.surroundings.granted.iter().cloned()),
+                    grants: granted(facts),
+                    audiences: texts(facts.surroundings.audiences().cloned()),
+                    scopes: texts(facts.surroundings.all_granted().into_iter().cloned()),
                     expires_at: facts.expires_at,
                     rate_limit: decision.rate.map(Into::into),
                     stale_s,

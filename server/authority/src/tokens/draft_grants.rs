@@ -1,0 +1,189 @@
+//! What a draft wants the token to hold: pairs of an audience and a scope, or audiences and scopes beside
+//! each other, which stand for every pair that is declared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    catalogue::{DEFAULT_AUDIENCE, ScopeName, TESSERA_AUDIENCE},
+    decision::AudienceRights,
+    held::HeldScope,
+    ids::AudienceId,
+    names::AudienceSlug,
+    problem::FieldError,
+};
+
+use super::{
+    draft::{Rules, TokenDraft},
+    fields::quoted,
+};
+use crate::store::catalogues::StoredCatalogue;
+
+/// What a token that asks can hand on: what it may do itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held<'a>(pub(crate) &'a [AudienceRights]);
+
+impl<'a> Held<'a> {
+    /// Returns whether the token that asks is meant for this audience.
+    pub(crate) fn is_meant_for(self, audience: &AudienceSlug) -> bool {
+        self.0.iter().any(|rights| rights.audience == *audience)
+    }
+
+    /// Returns whether the token that asks may do this itself.
+    pub(crate) fn covers(self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
+        self.0.iter().any(|rights| rights.audience == *audience && rights.grants(scope))
+    }
+
+    /// Returns all pairs that it may hand on.
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (&'a AudienceSlug, &'a ScopeName)> + Clone {
+        self.0
+            .iter()
+            .flat_map(|rights| rights.granted.iter().map(move |scope| (&rights.audience, scope)))
+    }
+}
+
+/// The scopes of a checked draft, in each of its audiences.
+pub(crate) type CheckedGrants = Vec<(AudienceId, Vec<ScopeName>)>;
+
+/// Adds an error once, however many pairs it is about.
+fn refuse(errors: &mut Vec<FieldError>, field: &str, message: String) {
+    let error = FieldError::new(field, message);
+    if !errors.contains(&error) {
+        errors.push(error);
+    }
+}
+
+impl TokenDraft {
+    pub(super) fn check_grants(
+        &self,
+        rules: &Rules<'_>,
+        errors: &mut Vec<FieldError>,
+    ) -> CheckedGrants {
+        let chosen = match &self.grants {
+            Some(grants) => self.check_pairs(grants, rules, errors),
+            None => self.check_flat(rules, errors),
+        };
+        let field = if self.grants.is_some() { "grants" } else { "scopes" };
+        for (stored, scopes) in &chosen {
+            let audience = &stored.catalogue.audience;
+            for scope in scopes {
+                // Of a flat list, the name says which is meant.
+                let name = if self.grants.is_some() {
+                    HeldScope { audience: audience.clone(), scope: scope.clone() }.to_string()
+                } else {
+                    scope.to_string()
+                };
+                if rules.grantable.is_some_and(|held| !held.covers(audience, scope)) {
+                    let message = format!("has {name}, which the token that asks does not hold");
+                    refuse(errors, field, message);
+                } else if !rules.rights.covers(audience, scope) {
+                    refuse(errors, field, format!("has {name}, which you may not put on tokens"));
+                }
+            }
+        }
+        let with_id = |(stored, scopes): (&StoredCatalogue, BTreeSet<ScopeName>)| {
+            (stored.id, scopes.into_iter().collect())
+        };
+        chosen.into_iter().map(with_id).collect()
+    }
+
+    fn check_pairs<'a>(
+        &self,
+        grants: &BTreeMap<String, Vec<String>>,
+        rules: &Rules<'a>,
+        errors: &mut Vec<FieldError>,
+    ) -> Vec<(&'a StoredCatalogue, BTreeSet<ScopeName>)> {
+        if !self.audiences.is_empty() || !self.scopes.is_empty() {
+            let message = "must stand by itself, without audiences and scopes".to_owned();
+            refuse(errors, "grants", message);
+        }
+        if grants.values().all(Vec::is_empty) {
+            refuse(errors, "grants", "must name at least one scope".to_owned());
+        }
+        let mut chosen = Vec::new();
+        for (slug, texts) in grants {
+            let Some(stored) = audience(slug, "grants", rules, errors) else { continue };
+            let mut scopes = BTreeSet::new();
+            for text in texts {
+                match text.parse::<ScopeName>() {
+                    Ok(name) if stored.declares(&name) => {
+                        scopes.insert(name);
+                    }
+                    _ => {
+                        let message =
+                            format!("has {}, which is not a scope of {slug}", quoted(text));
+                        refuse(errors, "grants", message);
+                    }
+                }
+            }
+            chosen.push((stored, scopes));
+        }
+        chosen
+    }
+
+    fn check_flat<'a>(
+        &self,
+        rules: &Rules<'a>,
+        errors: &mut Vec<FieldError>,
+    ) -> Vec<(&'a StoredCatalogue, BTreeSet<ScopeName>)> {
+        let default = [DEFAULT_AUDIENCE.to_owned()];
+        let wanted = if self.audiences.is_empty() { &default[..] } else { &self.audiences };
+        let mut seen = BTreeSet::new();
+        let mut chosen: Vec<_> = wanted
+            .iter()
+            .filter(|slug| seen.insert(slug.as_str()))
+            .filter_map(|slug| audience(slug, "audiences", rules, errors))
+            .map(|stored| (stored, BTreeSet::new()))
+            .collect();
+        if self.scopes.is_empty() {
+            refuse(errors, "scopes", "must name at least one scope".to_owned());
+        }
+        for text in self.scopes.iter().collect::<BTreeSet<_>>() {
+            let name = text.parse::<ScopeName>().ok();
+            let declared: Vec<&AudienceSlug> = chosen
+                .iter()
+                .map(|(stored, _)| *stored)
+                .filter(|stored| name.as_ref().is_some_and(|name| stored.declares(name)))
+                .map(|stored| &stored.catalogue.audience)
+                .collect();
+            let Some(name) = name.filter(|_| !declared.is_empty()) else {
+                let message =
+                    format!("has {}, which is not a scope of the chosen audiences", quoted(text));
+                refuse(errors, "scopes", message);
+                continue;
+            };
+            if declared.len() > 1 && declared.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE) {
+                let message = format!(
+                    "has {name}, which {} declare: say in grants which is meant",
+                    declared.iter().map(|slug| slug.as_ref()).collect::<Vec<&str>>().join(" and ")
+                );
+                refuse(errors, "scopes", message);
+                continue;
+            }
+            for (stored, scopes) in &mut chosen {
+                if stored.declares(&name) {
+                    scopes.insert(name.clone());
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// The audience of this name, if the caller may make tokens for it.
+fn audience<'a>(
+    slug: &str,
+    field: &str,
+    rules: &Rules<'a>,
+    errors: &mut Vec<FieldError>,
+) -> Option<&'a StoredCatalogue> {
+    let stored = rules.catalogues.iter().find(|stored| stored.catalogue.audience.as_ref() == slug);
+    let Some(stored) = stored else {
+        refuse(errors, field, format!("has {}, which is not an audience here", quoted(slug)));
+        return None;
+    };
+    let own = &stored.catalogue.audience;
+    if rules.grantable.is_some_and(|held| !held.is_meant_for(own)) {
+        refuse(errors, field, format!("has {own}, which the token that asks is not meant for"));
+    }
+    Some(stored)
+}

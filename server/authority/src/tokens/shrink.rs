@@ -1,0 +1,92 @@
+//! Take scopes away from a token. Nothing is added: what is left was granted before, by name or because a
+//! scope of the same audience implies it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    catalogue::ScopeName, held::HeldScopes, names::AudienceSlug, problem::FieldError, token::Token,
+};
+
+use super::fields::quoted;
+use crate::store::catalogues::StoredCatalogue;
+
+/// All that a token grants in each of its audiences. A scope that its catalogue no longer has can be kept,
+/// which grants nothing.
+fn granted<'a>(
+    token: &'a Token,
+    catalogues: &'a [StoredCatalogue],
+) -> BTreeMap<&'a AudienceSlug, BTreeSet<&'a ScopeName>> {
+    let of = |(audience, scopes): (&'a AudienceSlug, &'a BTreeSet<ScopeName>)| {
+        let mut granted: BTreeSet<&ScopeName> = scopes.iter().collect();
+        let own = catalogues.iter().filter(|stored| stored.catalogue.audience == *audience);
+        granted.extend(own.flat_map(|stored| stored.catalogue.closure(scopes)));
+        (audience, granted)
+    };
+    token.grants.iter().map(of).collect()
+}
+
+/// What is left when the token keeps these scopes of these audiences.
+pub(super) fn shrunk(
+    token: &Token,
+    wanted: &BTreeMap<String, Vec<String>>,
+    catalogues: &[StoredCatalogue],
+    errors: &mut Vec<FieldError>,
+) -> HeldScopes {
+    if wanted.values().all(Vec::is_empty) {
+        errors.push(FieldError::new("grants", "must name at least one scope"));
+    }
+    let granted = granted(token, catalogues);
+    let mut left = HeldScopes::default();
+    for (slug, texts) in wanted {
+        let own = granted.iter().find(|(audience, _)| audience.as_ref() == slug);
+        let Some((audience, granted)) = own else {
+            let message = format!("has {}, which the token is not meant for", quoted(slug));
+            errors.push(FieldError::new("grants", message));
+            continue;
+        };
+        left.insert_audience((*audience).clone());
+        for text in texts {
+            match granted.iter().find(|scope| scope.as_ref() == text) {
+                Some(scope) => left.insert((*audience).clone(), (*scope).clone()),
+                None => refuse(errors, "grants", &format!("{slug}/{text}")),
+            }
+        }
+    }
+    left
+}
+
+/// What is left when the token keeps scopes of these names, in whichever audiences it holds them.
+pub(super) fn shrunk_by_name(
+    token: &Token,
+    texts: &[String],
+    catalogues: &[StoredCatalogue],
+    errors: &mut Vec<FieldError>,
+) -> HeldScopes {
+    if texts.is_empty() {
+        errors.push(FieldError::new("scopes", "must name at least one scope"));
+    }
+    let granted = granted(token, catalogues);
+    let mut left = HeldScopes::default();
+    for audience in granted.keys() {
+        left.insert_audience((*audience).clone());
+    }
+    for text in texts.iter().collect::<BTreeSet<_>>() {
+        let mut is_granted = false;
+        for (audience, granted) in &granted {
+            if let Some(scope) = granted.iter().find(|scope| scope.as_ref() == text) {
+                left.insert((*audience).clone(), (*scope).clone());
+                is_granted = true;
+            }
+        }
+        if !is_granted {
+            refuse(errors, "scopes", text);
+        }
+    }
+    left
+}
+
+fn refuse(errors: &mut Vec<FieldError>, field: &str, text: &str) {
+    let message =
+        format!("has {}, which the token does not grant: scopes can only shrink", quoted(text));
+    errors.push(FieldError::new(field, message));
+}
