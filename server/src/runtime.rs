@@ -66,6 +66,7 @@ fn drill() -> Drill {
     Drill {
         without_lease: set("TESSERA_DRILL_WITHOUT_LEASE"),
         without_notify: set("TESSERA_DRILL_WITHOUT_NOTIFY"),
+        without_history: set("TESSERA_DRILL_WITHOUT_HISTORY"),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     keys::Keys,
     password::PasswordVault,
     policies::Patterns,
-    replicas::{Replica, Transaction},
+    replicas::{History, Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
     verification::{Cache, Follows, Loader, UnknownTokens, rate::TokenRates},
@@ -46,13 +46,15 @@ pub struct Settings {
     pub drill: Drill,
 }
 
-/// Mechanisms that can be switched off, by drills alone.
+/// Mechanisms that drills can switch off.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Drill {
     /// The lease counts as valid for ever.
     pub without_lease: bool,
     /// Notifications are not heard.
     pub without_notify: bool,
+    /// Nobody looks whether the database's history has changed.
+    pub without_history: bool,
 }
 
 impl Default for Settings {
@@ -90,6 +92,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Arc<Cache>,
     pub(crate) loader: Arc<Loader>,
     pub(crate) replica: Replica,
+    pub(crate) history: Arc<History>,
     pub(crate) counters: Counters,
     /// What takes long, off the threads that answer.
     pub(crate) work: Arc<Pool>,
@@ -137,7 +140,13 @@ impl Authority {
         let started_at = clock.now();
         let id = entropy::uuid(entropy.as_ref(), started_at);
         let replica = Replica::new(id, started_at, settings.drill.without_lease);
-        let loader = Loader::new(pool.clone(), Arc::clone(&cache), replica.back.subscribe());
+        let history = Arc::new(History::new());
+        let pool = closing_what_is_before(&pool, &history);
+        let loader = Loader::new(
+            pool.clone(),
+            (Arc::clone(&cache), Arc::clone(&history)),
+            replica.back.subscribe(),
+        );
         let counters = Counters::default();
         let inner = Inner {
             pool,
@@ -154,6 +163,7 @@ impl Authority {
             cache,
             loader,
             replica,
+            history,
             counters,
             work,
             patterns: Arc::default(),
@@ -316,6 +326,22 @@ impl Authority {
     pub fn audit(&self) -> AuditLog<'_> {
         AuditLog { inner: &self.inner }
     }
+}
+
+/// The same pool, which closes connections from before the last change of the database's history.
+fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> PgPool {
+    let (at_acquire, at_release) = (Arc::clone(history), Arc::clone(history));
+    pool.options()
+        .clone()
+        .before_acquire(move |_, connection| {
+            let is_current = !at_acquire.is_before(connection.age);
+            Box::pin(async move { Ok(is_current) })
+        })
+        .after_release(move |_, connection| {
+            let is_current = !at_release.is_before(connection.age);
+            Box::pin(async move { Ok(is_current) })
+        })
+        .connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
 fn migrate_error(error: sqlx::migrate::MigrateError) -> ServiceError {

@@ -20,6 +20,7 @@ mod catalogues;
 pub mod clock;
 pub mod context;
 mod counters;
+mod durability;
 pub mod entropy;
 mod error;
 mod idempotency;
@@ -51,6 +52,7 @@ pub use catalogues::{
 };
 pub use context::{Actor, OpContext, Surface};
 pub use counters::{Counters, Histogram, Snapshot};
+pub use durability::Risk;
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
 pub use observe::{Observation, PoolState};

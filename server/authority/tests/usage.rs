@@ -91,6 +91,68 @@ async fn uses_that_cannot_be_written_are_written_later(pool: PgPool) {
     assert!(token.last_used_at.is_some());
 }
 
+/// A failover can lose a token that a server knows.
+#[sqlx::test(migrations = false)]
+async fn use_of_a_token_that_is_gone_keeps_no_other_use_from_being_written(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ghost = world.token("default", &["rivers:read"]).await;
+    let living = world.token("default", &["rivers:read"]).await;
+    for minted in [&ghost, &living] {
+        world.present(minted.secret.expose(), "rivers:read", "curl").await;
+    }
+    for table in ["token_audiences", "token_secrets"] {
+        let sql = format!("DELETE FROM {table} WHERE token_id = $1");
+        let delete = sqlx::query(AssertSqlSafe(sql)).bind(ghost.token.id.0);
+        delete.execute(&world.pool).await.unwrap();
+    }
+    let delete = sqlx::query("DELETE FROM tokens WHERE id = $1").bind(ghost.token.id.0);
+    delete.execute(&world.pool).await.unwrap();
+    world.authority.flush_usage().await;
+    let ada = world.owner().await;
+    let usage = world.authority.tokens().usage(&ada, living.token.id, 1).await.unwrap();
+    assert_eq!((usage.allowed, usage.last.unwrap().at), (vec![1], support::START));
+    assert_eq!(world.authority.observe().usage_queue, 0, "the ghost's use waits for ever");
+}
+
+#[sqlx::test(migrations = false)]
+async fn use_that_the_database_refuses_keeps_no_other_use_from_being_written(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let (full, refused) = (
+        world.token("default", &["rivers:read"]).await,
+        world.token("default", &["rivers:read"]).await,
+    );
+    let living = world.token("default", &["rivers:read"]).await;
+    for minted in [&full, &refused, &living] {
+        world.present(minted.secret.expose(), "rivers:read", "curl").await;
+    }
+    world.authority.flush_usage().await;
+    world.pass(Duration::minutes(10));
+    // The count cannot grow any more.
+    sqlx::query("UPDATE usage_hours SET allowed = $2 WHERE token_id = $1")
+        .bind(full.token.id.0)
+        .bind(i64::MAX)
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    // As a value that only one of the columns refuses.
+    let id = refused.token.id;
+    let sql = format!("ALTER TABLE tokens ADD CHECK (id <> '{id}' OR last_used_agent = 'curl')");
+    sqlx::query(AssertSqlSafe(sql)).execute(&world.pool).await.unwrap();
+    for minted in [&full, &refused, &living] {
+        world.present(minted.secret.expose(), "rivers:read", "other").await;
+    }
+    world.authority.flush_usage().await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let usage = tokens.usage(&ada, living.token.id, 1).await.unwrap();
+    let later = support::START + Duration::minutes(10);
+    assert_eq!((usage.allowed, usage.last.unwrap().at), (vec![2], later));
+    assert_eq!(tokens.usage(&ada, full.token.id, 1).await.unwrap().last.unwrap().at, later);
+    let usage = tokens.usage(&ada, refused.token.id, 1).await.unwrap();
+    assert_eq!((usage.allowed, usage.last.unwrap().at), (vec![2], support::START));
+    assert_eq!(world.authority.observe().usage_queue, 0);
+}
+
 async fn names(world: &World, ctx: &OpContext, query: TokenQuery) -> Vec<String> {
     let home = slug("workspace-1");
     let page = world.authority.tokens().list(ctx, &home, &query).await.unwrap();

@@ -105,7 +105,10 @@ pub(super) async fn bring_up(
             Ok(authority.setup().issue_link(&operator).await?)
         };
         match attempt.await {
-            Ok(link) => return Ok(link),
+            Ok(link) => {
+                warn_of_risks(authority).await;
+                return Ok(link);
+            }
             Err(StartError::Service(error @ ServiceError::Unavailable(_))) => {
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");
                 if !told {
@@ -119,6 +122,18 @@ pub(super) async fn bring_up(
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Warns of what a failover of the database could lose.
+async fn warn_of_risks(authority: &Authority) {
+    match authority.failover_risks().await {
+        Ok(risks) => {
+            for risk in risks {
+                tracing::warn!("the database: {}", risk.describe());
+            }
+        }
+        Err(error) => error.log("start"),
     }
 }
 

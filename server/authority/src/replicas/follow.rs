@@ -9,14 +9,14 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::RENEW_EVERY;
+use super::{RENEW_EVERY, history::Break};
 use crate::{
     Authority,
     authority::Inner,
     store::{
-        StoreError,
+        StoreError, history,
         replicas::{self, Renewal},
-        revisions,
+        revisions::{self, RevisionKey},
     },
     verification::Subject,
 };
@@ -31,6 +31,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 const GONE: Duration = Duration::from_secs(15);
 /// Most revisions that are read at once.
 const BATCH: i64 = 1_000;
+/// How often a new connection shows whether the way to the database still leads to the same server.
+const CONFIRM_EVERY: Duration = Duration::from_secs(2);
+/// How often one renewal may find that the history has changed.
+const BREAKS_MAX: usize = 3;
 
 /// What a server calls itself.
 struct Own {
@@ -38,12 +42,30 @@ struct Own {
     version: &'static str,
 }
 
+/// The follower's connection, and where this server is in the history at its other end.
+struct Link {
+    connection: PgConnection,
+    /// `None` until the server is entered.
+    position: Option<Position>,
+}
+
+/// What a renewal must find again.
+struct Position {
+    /// How often the row of this server was renewed.
+    renewals: i64,
+    /// The last revision that was applied; `None` before the first one.
+    anchor: Option<RevisionKey>,
+    /// The epoch that operators raise.
+    epoch: i64,
+}
+
 impl Authority {
     /// Follows the other replicas, so that this one may answer from memory. Runs until dropped; a
     /// server spawns it once.
     pub async fn run_replica(self, name: String, version: &'static str) {
         let own = Own { name, version };
-        tokio::join!(self.follow(&own), self.listen());
+        let _followed = self.inner.replica.followed();
+        tokio::join!(self.follow(&own), self.listen(), self.confirm());
     }
 
     /// Leaves: nobody waits for this replica any more, and it answers nothing from memory.
@@ -58,47 +80,80 @@ impl Authority {
 
     async fn follow(&self, own: &Own) {
         // A connection of its own: a pool that is exhausted must not cost the lease.
-        let mut connection: Option<PgConnection> = None;
+        let mut link: Option<Link> = None;
         let (mut works, mut was_away) = (false, false);
         let mut next = Instant::now();
         loop {
             let renewing = tokio::select! {
                 () = sleep_until(next) => true,
                 () = self.inner.replica.hint.notified() => false,
+                () = self.inner.history.suspected() => {
+                    link = None;
+                    true
+                }
             };
+            // This process stood still, or the database was slow. Its connection may lead to a primary that
+            // was replaced meanwhile.
+            if renewing && !self.inner.has_lease() {
+                link = None;
+            }
             let began = Instant::now();
             let step = async {
-                let connection = match &mut connection {
-                    Some(connection) => connection,
+                let link = match &mut link {
+                    Some(link) => link,
                     none => {
                         let options = self.inner.pool.connect_options();
-                        let reached = in_time(reach(&options)).await?;
-                        if std::mem::take(&mut was_away) {
-                            self.inner.start_over();
-                        }
-                        none.insert(reached)
+                        let mut connection = in_time(reach(&options)).await?;
+                        in_time(self.inner.connected(&mut connection, was_away)).await?;
+                        was_away = false;
+                        none.insert(Link { connection, position: None })
                     }
                 };
                 // By itself: what is left of the time to connect may be too little for it.
                 if renewing {
-                    in_time(self.inner.renew(connection, own)).await
+                    in_time(self.inner.renew(link, own)).await.map(|()| true)
                 } else {
-                    in_time(self.inner.read_and_tell(connection)).await
+                    in_time(self.inner.read_and_tell(link)).await
                 }
             };
             let outcome = step.await;
             let worked = std::mem::replace(&mut works, outcome.is_ok());
             match outcome {
-                Ok(()) if renewing => next = began + RENEW_EVERY,
-                Ok(()) => {}
+                Ok(true) if renewing => next = began + RENEW_EVERY,
+                Ok(true) => {}
+                // The next renewal finds out what has changed.
+                Ok(false) => next = Instant::now(),
                 Err(error) => {
                     // One that can be reached and is slow is not taken for away again and again.
-                    was_away |= error.is_unavailable() && (worked || connection.is_none());
+                    was_away |= error.is_unavailable() && (worked || link.is_none());
                     // Half an exchange may still be under way on it.
-                    connection = None;
+                    link = None;
                     next = Instant::now() + AGAIN;
+                    self.inner.replica.attempt_failed();
                     tracing::debug!(%error, "the lease could not be renewed");
                 }
+            }
+        }
+    }
+
+    /// Connects now and then as a request would, to see whether the way to the database leads to another
+    /// server by now. A connection that stays open does not show it.
+    async fn confirm(&self) {
+        loop {
+            sleep(CONFIRM_EVERY).await;
+            let look = async {
+                let options = self.inner.pool.connect_options();
+                let mut connection = PgConnection::connect_with(&options).await?;
+                let mark = history::mark(&mut connection).await?;
+                connection.close().await?;
+                Ok(mark)
+            };
+            match in_time(look).await {
+                Ok(mark) => {
+                    self.inner.history.agrees(mark.as_ref());
+                }
+                // The follower finds out by itself whether the database is away.
+                Err(error) => tracing::debug!(%error, "no connection to confirm the server by"),
             }
         }
     }
@@ -159,9 +214,48 @@ async fn in_time<T>(
 }
 
 impl Inner {
-    /// The database was away and is there again. Connections from before are left: what is said on them may
-    /// come to nobody, and nobody tells.
-    fn start_over(&self) {
+    /// Forgets all that was kept when the follower has a new connection: what happened since the last
+    /// one is not known.
+    async fn connected(
+        &self,
+        connection: &mut PgConnection,
+        was_away: bool,
+    ) -> Result<(), StoreError> {
+        let mark = history::mark(connection).await?;
+        let is_same =
+            self.history.learn(mark.as_ref()) || mark.is_some() && mark == self.history.mark();
+        self.forget(Break::Connected, mark, is_same);
+        if is_same && was_away {
+            self.leave_connections();
+        }
+        Ok(())
+    }
+
+    /// Ends the lease and forgets everything, before anything is answered by another history. Of the same
+    /// server, connections from before may still be used.
+    fn forget(&self, why: Break, mark: Option<history::Mark>, is_same: bool) {
+        self.replica.lease.give_back();
+        if self.settings.drill.without_history {
+            return;
+        }
+        if !is_same {
+            tracing::warn!(
+                reason = why.describe(),
+                "the database's history may have changed: everything in memory is forgotten"
+            );
+            // Before the cache is cleared: what comes by a connection from before is not kept afterwards.
+            self.history.begin(mark);
+        }
+        self.replica.forget_others();
+        self.cache.clear();
+        self.usage.write_all_soon();
+        if !is_same {
+            self.leave_connections();
+        }
+    }
+
+    /// Leaves connections from before: they may lead to another server, or to nobody, and nobody tells.
+    fn leave_connections(&self) {
         while let Some(connection) = self.pool.try_acquire() {
             drop(connection.detach());
         }
@@ -170,52 +264,141 @@ impl Inner {
     }
 
     /// Renews the lease. The order is what the claim rests on: note the moment, count up the row, read
-    /// what is new and apply it, and only then have a lease, from the moment that was noted.
-    async fn renew(&self, connection: &mut PgConnection, own: &Own) -> Result<(), StoreError> {
+    /// what is new and apply it, make sure that the history is still the same, and only then have a lease,
+    /// from the moment that was noted.
+    async fn renew(&self, link: &mut Link, own: &Own) -> Result<(), StoreError> {
         let sent = self.clock.elapsed();
-        let renewal = self.renewal(own);
-        if !replicas::renew(connection, &renewal).await? {
-            // New, or taken for gone: then nobody has waited for what is kept here.
-            self.replica.lease.give_back();
-            let last = revisions::last(connection).await?;
-            self.cache.clear();
-            self.replica.applied.store(last, Ordering::Release);
-            replicas::insert(connection, &Renewal { applied: last, ..renewal }).await?;
+        for _ in 0..BREAKS_MAX {
+            let told = self.replica.applied();
+            let broken = match &mut link.position {
+                None => {
+                    link.position = Some(self.enter(&mut link.connection, own).await?);
+                    self.catch_up(link).await?
+                }
+                Some(position) => {
+                    let renewal = self.renewal(own);
+                    if replicas::renew(&mut link.connection, &renewal, position.renewals).await? {
+                        position.renewals += 1;
+                        self.catch_up(link).await?
+                    } else {
+                        Some(Break::Row)
+                    }
+                }
+            };
+            let Some(why) = broken else {
+                self.replica.renew_lease(sent);
+                if self.replica.applied() != told {
+                    self.tell_applied(&mut link.connection).await?;
+                }
+                return self.look_around(&mut link.connection).await;
+            };
+            let mark = history::mark(&mut link.connection).await?;
+            self.forget(why, mark, false);
+            link.position = None;
         }
-        let last = revisions::last(connection).await?;
-        if last < self.replica.applied() {
-            // An older state of the database was put back: what was applied since is not there any more,
-            // and its numbers will be given again.
-            self.cache.clear();
-            self.replica.applied.store(last, Ordering::Release);
-        }
-        self.read(connection).await?;
-        self.replica.lease.renew(sent);
-        if self.replica.applied() != renewal.applied {
-            replicas::note_applied(connection, self.replica.id, self.replica.applied()).await?;
-        }
-        self.look_around(connection).await
+        Err(StoreError::away("the history changes again and again"))
     }
 
-    /// Applies what is new and says so. Extends nothing.
-    async fn read_and_tell(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    /// Enters this server: nobody has waited for what is kept here.
+    async fn enter(
+        &self,
+        connection: &mut PgConnection,
+        own: &Own,
+    ) -> Result<Position, StoreError> {
+        self.replica.lease.give_back();
+        let epoch = history::epoch(connection).await?;
+        let anchor = revisions::head(connection).await?;
+        // After the head was read: what is loaded from now on has all that is not read again.
+        if !self.settings.drill.without_history {
+            self.cache.clear();
+        }
+        self.replica.applied.store(anchor.map_or(0, |(id, _)| id), Ordering::Release);
+        let renewals = replicas::enter(connection, &self.renewal(own)).await?;
+        self.report_lost(connection).await?;
+        Ok(Position { renewals, anchor, epoch })
+    }
+
+    /// Applies what is new, and returns why the history is not the one that is known, if it is not.
+    async fn catch_up(&self, link: &mut Link) -> Result<Option<Break>, StoreError> {
+        let Link { connection, position: Some(position) } = link else { return Ok(None) };
+        if !self.read(connection, position).await? {
+            return Ok(Some(Break::Revisions));
+        }
+        if history::epoch(connection).await? != position.epoch {
+            return Ok(Some(Break::Epoch));
+        }
+        // A pooler may lead one connection to another server.
+        if let Some(known) = self.history.mark()
+            && history::mark(connection).await?.is_some_and(|mark| mark != known)
+            && !self.settings.drill.without_history
+        {
+            return Ok(Some(Break::Server));
+        }
+        Ok(None)
+    }
+
+    /// Applies what is new and says so. Extends nothing. Returns `false` when the history has changed.
+    async fn read_and_tell(&self, link: &mut Link) -> Result<bool, StoreError> {
+        let Some(position) = &mut link.position else { return Ok(false) };
         let before = self.replica.applied();
-        self.read(connection).await?;
-        if self.replica.applied() != before {
-            replicas::note_applied(connection, self.replica.id, self.replica.applied()).await?;
+        if !self.read(&mut link.connection, position).await? {
+            self.replica.lease.give_back();
+            return Ok(false);
         }
-        Ok(())
+        if self.replica.applied() != before {
+            self.tell_applied(&mut link.connection).await?;
+        }
+        Ok(true)
     }
 
-    async fn read(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+    async fn tell_applied(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        replicas::note_applied(connection, self.replica.id, self.replica.applied()).await
+    }
+
+    /// Applies what is new. Returns `false` when the last revision that was applied is gone or another one.
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        position: &mut Position,
+    ) -> Result<bool, StoreError> {
         loop {
-            let rows = revisions::after(connection, self.replica.applied(), BATCH).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
+            let known = position.anchor;
+            let from = known.map_or(0, |(id, _)| id);
+            let rows = revisions::from(connection, from, BATCH).await?;
+            let rows = match (known, rows.as_slice()) {
+                (Some(known), [first, new @ ..]) if (first.id, first.nonce) == known => new,
+                (Some(_), _) if !self.settings.drill.without_history => return Ok(false),
+                (_, all) => all,
+            };
+            let Some(last) = rows.last() else { return Ok(true) };
             let subjects: Vec<Subject> =
                 rows.iter().map(|row| Subject::of(&row.kind, row.subject)).collect();
             self.cache.forget(&subjects);
             self.replica.applied.store(last.id, Ordering::Release);
+            position.anchor = Some((last.id, last.nonce));
         }
+    }
+
+    /// Logs the changes that this server has answered and that the database does not hold.
+    async fn report_lost(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let made = self.history.made();
+        let (ids, nonces): (Vec<_>, Vec<_>) = made.iter().map(|made| made.revision).unzip();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let missing = history::missing(connection, &ids, &nonces).await?;
+        let lost: Vec<_> =
+            made.into_iter().filter(|made| missing.contains(&made.revision.0)).collect();
+        for made in &lost {
+            tracing::error!(
+                revision = made.revision.0,
+                subjects = ?made.subjects,
+                "a change that this server made is not in the database any more: make it again"
+            );
+        }
+        let revisions: Vec<_> = lost.iter().map(|made| made.revision).collect();
+        self.history.forget_made(&revisions);
+        Ok(())
     }
 
     /// Notes how far the others have counted, and removes those that are gone.

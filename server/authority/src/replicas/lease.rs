@@ -1,4 +1,4 @@
-//! The right to answer from memory, for a while.
+//! The right to answer, for a while.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -1,31 +1,61 @@
 //! Servers that keep facts about tokens, and never answer by what was revoked.
 //!
 //! Every server ("replica") over one database keeps the facts that its verifications looked up. A change
-//! to what facts are made of leaves a row in `revisions`, in its own transaction, and the ids of these rows
-//! are in the order of their commits. A replica reads the rows after the last one that it has applied,
-//! forgets what they name, and says how far it is in its row of `replicas`.
+//! to these facts leaves a row in `revisions`, in its own transaction, and the ids of these rows are in the
+//! order of their commits. A replica reads the rows after the last one that it has applied, forgets the facts
+//! that they name, and notes in its row of `replicas` how far it is.
 //!
-//! The claim: once a change that narrows access is answered, no replica lets anything pass by what was
-//! before. It rests on leases:
+//! # Once a change that narrows access is answered, no replica lets anything pass by earlier facts
 //!
-//! - A replica answers from memory only while it has a lease. To renew it, it notes the moment (its own
-//!   monotonic clock), counts up its row, *then* reads the revisions that are new, applies them, and only
-//!   then has a lease, for [`LEASE`] less a margin from the moment that it noted.
+//! This rests on leases:
+//!
+//! - A replica answers only while it has a lease. To renew it, it notes the moment (its own monotonic clock),
+//!   counts up its row, *then* reads the new revisions, applies them, and only then has a lease, for
+//!   [`LEASE`] less a margin from the moment that it noted.
 //! - So any lease that is valid [`LEASE`] after a commit was renewed by reading revisions after that commit.
-//!   Whoever changes something could simply wait for that long.
-//! - It need not: it answers as soon as every other replica says that it has applied the revision
+//!   A change could simply wait for that long.
+//! - It need not: it is answered as soon as every other replica has noted that it has applied the revision
 //!   (`settle`). A replica whose row was not counted up for the time of a lease has none, and is not
 //!   waited for. No machine's clock is compared with another's.
 //! - `NOTIFY` makes replicas read at once. It is a hint: nothing is wrong when it is lost.
 //!
-//! A replica without a lease asks the database for every verification; without a database it refuses.
+//! # Memory never disagrees with the database
+//!
+//! The argument above needs that the database keeps what it has committed. A failover to an asynchronous
+//! standby or a restored backup takes commits back, and new commits get their numbers. So a replica proves
+//! with every renewal that the history is the one that it knows (`follow`):
+//!
+//! - Its row was renewed as often as it says itself: the renewal compares before it counts up.
+//! - The last revision that it has applied is still there, with the same nonce.
+//! - The same server process answers, on the same timeline (`store::history::Mark`); the epoch, which an
+//!   operator can raise, is the same; and the connection is the one of the last renewal.
+//!
+//! If one of these fails, the replica ends its lease and forgets everything before it answers again. It
+//! connects anew, and forgets everything, also when its lease has ended: a process that was stopped may hold
+//! a connection to a primary that was replaced and still runs. Every two seconds it connects a second time
+//! to see whether the way to the database leads to another server by now.
+//!
+//! What was read over a connection from before is neither kept nor answered ([`History::epoch`]). Each new
+//! connection for lookups must lead to the follower's server, and each transaction before it commits.
+//!
+//! A replica whose renewals fail answers nothing but 503, even if it can read: a renewal is a write, and
+//! only a write shows that a primary was not replaced. With synchronous replication a replaced primary
+//! commits nothing any more, so that no replica keeps a lease there. With asynchronous replication
+//! it does commit, and no replica can notice that from the inside: it must be fenced
+//! (docs/high-availability.md).
+//!
+//! A change that was committed when the history changes is answered only if its revision is in the history
+//! that the server then knows.
 
 mod follow;
+pub(crate) mod history;
 mod lease;
 mod list;
+mod regain;
 mod settle;
 mod transaction;
 
+pub(crate) use history::History;
 pub(crate) use lease::Lease;
 pub(crate) use transaction::Transaction;
 
@@ -33,7 +63,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -69,6 +99,10 @@ pub(crate) struct Replica {
     hint: Notify,
     /// The database is there again.
     pub(crate) back: watch::Sender<()>,
+    /// Whether somebody renews the lease.
+    is_followed: AtomicBool,
+    /// Attempts to renew the lease that have failed. Sent with every attempt.
+    attempts: watch::Sender<u64>,
     /// When the count of another replica's renewals was first seen to be what it is.
     seen: Mutex<HashMap<Uuid, Seen>>,
 }
@@ -88,12 +122,19 @@ impl Replica {
             applied: AtomicI64::new(0),
             hint: Notify::new(),
             back: watch::Sender::new(()),
+            is_followed: AtomicBool::new(false),
+            attempts: watch::Sender::new(0),
             seen: Mutex::default(),
         }
     }
 
     pub(crate) fn applied(&self) -> i64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// Forgets how far others have counted: in another history they may have counted further.
+    fn forget_others(&self) {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
     /// Notes how far others have counted.
@@ -139,6 +180,8 @@ mod tests {
         assert_eq!(replica.silent_for(other(2), at(13)), Duration::ZERO, "renewed since");
         replica.observe(&[other(2)], at(14));
         assert_eq!(replica.silent_for(other(2), at(15)), at(1));
+        replica.forget_others();
+        assert_eq!(replica.silent_for(other(2), at(16)), Duration::ZERO, "of another history");
         replica.observe(&[], at(16));
         assert_eq!(replica.silent_for(other(2), at(20)), Duration::ZERO, "came back");
     }

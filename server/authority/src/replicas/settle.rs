@@ -8,7 +8,10 @@ use super::LEASE;
 use crate::{
     ServiceError,
     authority::Inner,
-    store::{StoreError, replicas, revisions},
+    store::{
+        StoreError, history, replicas,
+        revisions::{self, RevisionKey},
+    },
     verification::Subject,
 };
 
@@ -19,8 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 const MOMENT: Duration = Duration::from_millis(250);
 
 impl Inner {
-    /// Returns when no other replica can answer by what was before this revision, which has been
-    /// committed and is applied here: at once when there is none, after a few milliseconds when they
+    /// Returns when no other replica can answer by earlier facts than this revision, which is
+    /// committed and applied here: at once when there is none, after a few milliseconds when they
     /// hear of it, after [`LEASE`] at the latest.
     pub(crate) async fn settle(&self, revision: i64) {
         let took = self.wait(revision, LEASE).await;
@@ -35,6 +38,7 @@ impl Inner {
 
     async fn wait(&self, revision: i64, longest: Duration) -> Duration {
         let committed = self.clock.elapsed();
+        let epoch = self.history.epoch();
         let mut pause = FIRST_LOOK;
         let mut told = false;
         loop {
@@ -42,7 +46,8 @@ impl Inner {
             // A database that is cut off without a word must not hold the answer for longer.
             let left = longest.saturating_sub(waited);
             match timeout(left, self.awaited(revision, &mut told)).await {
-                Ok(Ok(0)) => break,
+                // In another history the same number may be another revision.
+                Ok(Ok(0)) if self.history.epoch() == epoch => break,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "cannot see how far the replicas are"),
             }
@@ -54,6 +59,20 @@ impl Inner {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.clock.elapsed().saturating_sub(committed)
+    }
+
+    /// Makes sure that a revision that was committed before the history has changed is in the database that
+    /// this server reaches now.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not, or that cannot be found out.
+    pub(crate) async fn is_kept(&self, (id, nonce): RevisionKey) -> Result<(), ServiceError> {
+        self.lease().await?;
+        let mut connection = self.connection().await?;
+        if history::missing(&mut connection, &[id], &[nonce]).await?.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::away("the change was lost in a failover").into())
     }
 
     /// Returns when every change of this that was committed before holds everywhere.

@@ -8,11 +8,18 @@ use std::ops::{Deref, DerefMut};
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 
-use crate::{ServiceError, authority::Inner, store::revisions, verification::Subject};
+use crate::{
+    ServiceError,
+    authority::Inner,
+    store::{StoreError, history, revisions},
+    verification::Subject,
+};
 
 /// An open transaction. Dropped without [`Self::commit`] it is rolled back.
 pub(crate) struct Transaction<'a> {
     inner: &'a Inner,
+    /// The history that it began in.
+    epoch: u64,
     sql: sqlx::Transaction<'static, Postgres>,
     changed: Vec<Subject>,
     narrows: bool,
@@ -21,8 +28,10 @@ pub(crate) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, ServiceError> {
+        inner.lease().await?;
+        let epoch = inner.history.epoch();
         let sql = inner.pool.begin().await?;
-        Ok(Self { inner, sql, changed: Vec::new(), narrows: false, already_so: Vec::new() })
+        Ok(Self { inner, epoch, sql, changed: Vec::new(), narrows: false, already_so: Vec::new() })
     }
 
     /// Notes a change that may take something away from tokens: the commit returns when no replica
@@ -47,32 +56,61 @@ impl<'a> Transaction<'a> {
         self.already_so.push(subject);
     }
 
-    /// Commits, and waits as long as need be. A failure to find out how far the others are is none:
-    /// their leases end.
+    /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
+    /// are is not an error: their leases end.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database's history has changed meanwhile, and the change may be lost.
     pub(crate) async fn commit(mut self) -> Result<(), ServiceError> {
+        let inner = self.inner;
         if self.changed.is_empty() {
+            self.is_current().await?;
             self.sql.commit().await?;
+            if inner.history.epoch() != self.epoch {
+                return Err(failover().into());
+            }
             return match self.already_so.as_slice() {
                 [] => Ok(()),
-                subjects => self.inner.already_so(subjects).await,
+                subjects => inner.already_so(subjects).await,
             };
         }
-        let now: OffsetDateTime = self.inner.clock.now();
+        let now: OffsetDateTime = inner.clock.now();
         let (kinds, subjects): (Vec<_>, Vec<_>) =
             self.changed.iter().map(|subject| (subject.kind().to_owned(), subject.id())).unzip();
         let revision = revisions::insert(&mut self.sql, &kinds, &subjects, now).await?;
+        self.is_current().await?;
         let committed = self.sql.commit().await;
         // An answer that was lost may have been "committed".
-        self.inner.cache.forget(&self.changed);
-        self.inner.cache.forget(&self.already_so);
+        inner.cache.forget(&self.changed);
+        inner.cache.forget(&self.already_so);
         committed?;
-        // Revisions are applied in their order: whoever has this one has what made something so before.
+        inner.history.note_made(revision, self.changed);
+        // Revisions are applied in their order: a replica that has this one has the earlier ones.
         if self.narrows || !self.already_so.is_empty() {
-            self.inner.settle(revision).await;
+            inner.settle(revision.0).await;
         } else {
-            self.inner.tell(revision).await;
+            inner.tell(revision.0).await;
+        }
+        if inner.history.epoch() != self.epoch {
+            inner.is_kept(revision).await?;
         }
         Ok(())
+    }
+
+    /// Makes sure that this transaction runs where the follower is, and that its commit waits for as long as
+    /// replication takes.
+    async fn is_current(&mut self) -> Result<(), StoreError> {
+        let history = &self.inner.history;
+        if self.inner.is_followed() && history.mark().is_some() {
+            let found = history::mark(&mut self.sql).await?;
+            if !history.agrees(found.as_ref()) {
+                return Err(failover());
+            }
+        }
+        if history.epoch() != self.epoch {
+            return Err(failover());
+        }
+        history::let_commit_wait(&mut self.sql).await
     }
 
     /// Takes everything back.
@@ -93,4 +131,8 @@ impl DerefMut for Transaction<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.sql
     }
+}
+
+fn failover() -> StoreError {
+    StoreError::away("the database's history changed during the change")
 }

@@ -12,6 +12,7 @@ pub(crate) mod audit_chain;
 pub(crate) mod audit_walk;
 pub(crate) mod catalogues;
 pub(crate) mod facts;
+pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
@@ -86,6 +87,17 @@ impl StoreError {
     /// Whether the database was away, rather than at odds.
     pub(crate) const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
+    }
+
+    /// Whether a value was refused, which would be refused again: SQLSTATE classes 22 and 23.
+    pub(crate) fn is_of_data(&self) -> bool {
+        match self {
+            Self::Constraint(_) => true,
+            Self::Query(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+            }
+            _ => false,
+        }
     }
 
     /// The database was away, as somebody else found out.

@@ -29,16 +29,19 @@ pub(crate) struct Other {
     pub(crate) renewals: i64,
 }
 
-/// Renews a server's row; `false` when it has none any more.
+/// Renews a server's row if it was renewed so many times before. `false` when it was not, or is gone: then the
+/// database's history is not the one that this server knows.
 pub(crate) async fn renew(
     connection: &mut PgConnection,
     renewal: &Renewal<'_>,
+    renewals: i64,
 ) -> Result<bool, StoreError> {
     let renewed = sqlx::query!(
-        "UPDATE replicas SET renewed_at = $2, renewals = renewals + 1, applied = $3, revocations = $4,
-                revocation_p50_us = $5, revocation_p99_us = $6
-          WHERE id = $1",
+        "UPDATE replicas SET renewed_at = $3, renewals = renewals + 1, applied = $4, revocations = $5,
+                revocation_p50_us = $6, revocation_p99_us = $7
+          WHERE id = $1 AND renewals = $2",
         renewal.id,
+        renewals,
         renewal.now,
         renewal.applied,
         renewal.revocations,
@@ -50,15 +53,18 @@ pub(crate) async fn renew(
     Ok(renewed.rows_affected() == 1)
 }
 
-/// Enters a server.
-pub(crate) async fn insert(
+/// Enters a server, or enters it again; returns how many times its row was renewed.
+pub(crate) async fn enter(
     connection: &mut PgConnection,
     renewal: &Renewal<'_>,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO replicas (id, name, version, started_at, renewed_at, applied, revocations,
-                               revocation_p50_us, revocation_p99_us)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "INSERT INTO replicas AS r (id, name, version, started_at, renewed_at, applied, revocations,
+                                    revocation_p50_us, revocation_p99_us)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (id) DO UPDATE
+            SET renewed_at = excluded.renewed_at, renewals = r.renewals + 1, applied = excluded.applied
+         RETURNING renewals",
         renewal.id,
         renewal.name,
         renewal.version,
@@ -69,9 +75,8 @@ pub(crate) async fn insert(
         renewal.p50_us,
         renewal.p99_us,
     )
-    .execute(connection)
-    .await?;
-    Ok(())
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Notes what a server has applied.

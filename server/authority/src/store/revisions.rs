@@ -10,48 +10,63 @@ use super::StoreError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RevisionRow {
     pub(crate) id: i64,
+    /// Tells it from another one that has the same id in another history.
+    pub(crate) nonce: Uuid,
     pub(crate) kind: String,
     pub(crate) subject: Uuid,
 }
 
-/// Writes revisions; the id of the last one. The lock makes ids grow in the order of commits: call it
+/// A revision, wherever it is: its id, and the nonce that tells it from others of the same id.
+pub(crate) type RevisionKey = (i64, Uuid);
+
+/// Writes revisions; returns the last one. The lock makes ids grow in the order of commits: call it
 /// right before the commit, after all other locks.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     kinds: &[String],
     subjects: &[Uuid],
     now: OffsetDateTime,
-) -> Result<i64, StoreError> {
+) -> Result<RevisionKey, StoreError> {
     sqlx::query!("SELECT singleton FROM revision_head FOR UPDATE")
         .fetch_one(&mut *connection)
         .await?;
-    let ids = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         "INSERT INTO revisions (at, kind, subject_id)
          SELECT $1, kind, subject FROM UNNEST($2::text[], $3::uuid[]) AS changes (kind, subject)
-         RETURNING id",
+         RETURNING id, nonce",
         now,
         kinds,
         subjects,
     )
     .fetch_all(connection)
     .await?;
-    ids.into_iter().max().ok_or(StoreError::Query(sqlx::Error::RowNotFound))
+    let keys = rows.into_iter().map(|row| (row.id, row.nonce));
+    keys.max().ok_or(StoreError::Query(sqlx::Error::RowNotFound))
 }
 
-/// The revisions after this one, in their order.
-pub(crate) async fn after(
+/// Returns the revisions from this one on, in their order, itself included.
+pub(crate) async fn from(
     connection: &mut PgConnection,
     applied: i64,
     limit: i64,
 ) -> Result<Vec<RevisionRow>, StoreError> {
     Ok(sqlx::query_as!(
         RevisionRow,
-        "SELECT id, kind, subject_id AS subject FROM revisions WHERE id > $1 ORDER BY id LIMIT $2",
+        "SELECT id, nonce, kind, subject_id AS subject FROM revisions
+          WHERE id >= $1 ORDER BY id LIMIT $2",
         applied,
         limit,
     )
     .fetch_all(connection)
     .await?)
+}
+
+/// Returns the last one, with its nonce.
+pub(crate) async fn head(connection: &mut PgConnection) -> Result<Option<RevisionKey>, StoreError> {
+    let row = sqlx::query!("SELECT id, nonce FROM revisions ORDER BY id DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(|row| (row.id, row.nonce)))
 }
 
 /// The last one; 0 before the first.
@@ -61,8 +76,8 @@ pub(crate) async fn last(connection: &mut PgConnection) -> Result<i64, StoreErro
         .await?)
 }
 
-/// Removes those that were made before this moment and that every replica has applied. The last one
-/// stays, whatever its age.
+/// Removes those that were made before this moment and that every replica has left behind. The last one that
+/// a replica has applied stays, whatever its age: by it the replica knows the history again.
 pub(crate) async fn delete_before(
     connection: &mut PgConnection,
     before: OffsetDateTime,
@@ -70,7 +85,7 @@ pub(crate) async fn delete_before(
     sqlx::query!(
         "DELETE FROM revisions
           WHERE at < $1 AND id < (SELECT max(id) FROM revisions)
-            AND id <= COALESCE((SELECT min(applied) FROM replicas), id)",
+            AND id < COALESCE((SELECT min(applied) FROM replicas), (SELECT max(id) FROM revisions))",
         before,
     )
     .execute(connection)

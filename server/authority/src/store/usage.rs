@@ -8,22 +8,26 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::{access::Tenant, usage::Counts};
 
-/// Last uses of many tokens, column by column.
-#[derive(Debug, Default)]
-pub(crate) struct LastUses {
-    pub(crate) ids: Vec<Uuid>,
-    pub(crate) times: Vec<OffsetDateTime>,
+/// The last use of a token.
+#[derive(Debug)]
+pub(crate) struct LastUseRow {
+    pub(crate) id: Uuid,
+    pub(crate) at: OffsetDateTime,
     /// Empty when unknown.
-    pub(crate) addresses: Vec<String>,
+    pub(crate) address: String,
     /// Empty when unknown.
-    pub(crate) agents: Vec<String>,
+    pub(crate) agent: String,
 }
 
-/// Notes the last uses of many tokens at once; each row is written once a minute at most.
+/// Notes the last uses of many tokens at once, of those that exist; each row is written once a minute at most.
 pub(crate) async fn note_last(
     connection: &mut PgConnection,
-    uses: &LastUses,
+    uses: &[LastUseRow],
 ) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = uses.iter().map(|used| used.id).collect();
+    let times: Vec<OffsetDateTime> = uses.iter().map(|used| used.at).collect();
+    let addresses: Vec<String> = uses.iter().map(|used| used.address.clone()).collect();
+    let agents: Vec<String> = uses.iter().map(|used| used.agent.clone()).collect();
     sqlx::query!(
         "UPDATE tokens t
             SET last_used_at = used.at, last_used_ip = NULLIF(used.address, ''),
@@ -32,17 +36,18 @@ pub(crate) async fn note_last(
                 AS used (id, at, address, agent)
           WHERE t.id = used.id
             AND (t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute')",
-        &uses.ids,
-        &uses.times,
-        &uses.addresses,
-        &uses.agents,
+        &ids,
+        &times,
+        &addresses,
+        &agents,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Adds to the counts of many tokens and hours at once.
+/// Adds to the counts of many tokens and hours at once. Tokens that do not exist are left out: a failover
+/// may have lost them.
 pub(crate) async fn add(
     connection: &mut PgConnection,
     hours: &[((TokenId, OffsetDateTime), Counts)],
@@ -53,7 +58,11 @@ pub(crate) async fn add(
     let refused: Vec<i64> = hours.iter().map(|(_, counts)| counts.refused).collect();
     sqlx::query!(
         "INSERT INTO usage_hours AS u (token_id, hour, allowed, refused)
-         SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[])
+         SELECT used.token_id, used.hour, used.allowed, used.refused
+           FROM unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::bigint[])
+                AS used (token_id, hour, allowed, refused)
+           JOIN tokens t ON t.id = used.token_id
+          ORDER BY used.token_id, used.hour
          ON CONFLICT (token_id, hour) DO UPDATE
             SET allowed = u.allowed + excluded.allowed, refused = u.refused + excluded.refused",
         &ids,

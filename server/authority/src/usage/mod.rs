@@ -3,7 +3,8 @@
 //! What is known of a token is written every two minutes at most, beginning with its first use after a rest:
 //! so a token's use is seen at once, and one that is used all the time costs one row a minute: its own, and
 //! its count of the hour, both every other minute. What was gathered since is lost when the process is killed; nothing decides on it.
-//! A flush that fails is tried again with the next one.
+//! A flush that fails is tried again with the next one. A row that the database refuses is dropped, and the
+//! others are written: a token that a failover has lost must not keep those of all tokens from being written.
 //!
 //! A use is noted beside the facts that decided it (`uses`); every two seconds a flush gathers them by
 //! token (`recorder`) and writes what is due. Memory is bounded: of further tokens no use is noted.
@@ -14,16 +15,20 @@ mod uses;
 use std::collections::HashMap;
 
 use domain::ids::TokenId;
-use time::Duration;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
 
-use self::recorder::Gathered;
+use self::{recorder::Gathered, uses::LastUse};
 pub(crate) use self::{
     recorder::UsageRecorder,
     uses::{Counts, Noted, Use},
 };
 use crate::{
     Authority,
-    store::{self, usage::LastUses},
+    store::{
+        StoreError,
+        usage::{self, LastUseRow},
+    },
 };
 
 /// How long counts are kept.
@@ -45,28 +50,25 @@ impl Authority {
     }
 
     async fn write_usage(&self, all: bool) {
-        let (usage, now) = (&self.inner.usage, self.inner.clock.elapsed());
-        usage.gather(now, all).await;
+        let (recorder, now) = (&self.inner.usage, self.inner.clock.elapsed());
+        recorder.gather(now, all).await;
         loop {
-            let mut due = usage.take_due();
+            let mut due = recorder.take_due();
             if due.is_empty() {
                 return;
             }
             let tokens: Vec<TokenId> = due.keys().copied().collect();
             if let Err(error) = self.write_some(&mut due).await {
                 tracing::warn!(%error, "uses could not be written; they are kept for now");
-                usage.put_back(due);
+                recorder.put_back(due);
                 return;
             }
-            usage.written(tokens.into_iter(), now);
+            recorder.written(tokens.into_iter(), now);
         }
     }
 
     /// Writes and takes out what was written, so that it is not counted twice.
-    async fn write_some(
-        &self,
-        due: &mut HashMap<TokenId, Gathered>,
-    ) -> Result<(), store::StoreError> {
+    async fn write_some(&self, due: &mut HashMap<TokenId, Gathered>) -> Result<(), StoreError> {
         let mut connection = self.inner.pool.acquire().await?;
         // In one order everywhere: servers that write the same rows wait, and do not deadlock.
         let mut hours: Vec<_> = due
@@ -77,30 +79,72 @@ impl Authority {
             .collect();
         if !hours.is_empty() {
             hours.sort_unstable_by_key(|(key, _)| *key);
-            store::usage::add(&mut connection, &hours).await?;
+            add_hours(&mut connection, &hours).await?;
             for uses in due.values_mut() {
                 uses.hours.clear();
             }
         }
         let last = last_uses(due);
-        if !last.ids.is_empty() {
-            store::usage::note_last(&mut connection, &last).await?;
+        if !last.is_empty() {
+            note_last(&mut connection, &last).await?;
         }
         Ok(())
     }
 }
 
-fn last_uses(due: &HashMap<TokenId, Gathered>) -> LastUses {
-    let mut uses = LastUses::default();
-    for (token, gathered) in due {
-        let Some(last) = &gathered.last else { continue };
-        uses.ids.push(token.0);
-        uses.times.push(last.at);
-        uses.addresses.push(last.address.map(|address| address.to_string()).unwrap_or_default());
-        let agent = last.agent.as_deref().unwrap_or_default();
-        // PostgreSQL's text has no NUL.
-        let agent = agent.chars().filter(|character| *character != '\0').take(AGENT_MAX);
-        uses.agents.push(agent.collect());
+async fn add_hours(
+    connection: &mut PgConnection,
+    hours: &[((TokenId, OffsetDateTime), Counts)],
+) -> Result<(), StoreError> {
+    match usage::add(connection, hours).await {
+        Err(error) if error.is_of_data() => {}
+        done => return done,
     }
-    uses
+    for hour in hours {
+        let written = usage::add(connection, std::slice::from_ref(hour)).await;
+        refused(hour.0.0, written)?;
+    }
+    Ok(())
+}
+
+async fn note_last(connection: &mut PgConnection, uses: &[LastUseRow]) -> Result<(), StoreError> {
+    match usage::note_last(connection, uses).await {
+        Err(error) if error.is_of_data() => {}
+        done => return done,
+    }
+    for used in uses {
+        let written = usage::note_last(connection, std::slice::from_ref(used)).await;
+        refused(TokenId(used.id), written)?;
+    }
+    Ok(())
+}
+
+/// Drops a row that the database refuses: it would be refused for ever.
+fn refused(token: TokenId, written: Result<(), StoreError>) -> Result<(), StoreError> {
+    match written {
+        Err(error) if error.is_of_data() => {
+            tracing::warn!(%token, %error, "a use cannot be written; it is dropped");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn last_uses(due: &HashMap<TokenId, Gathered>) -> Vec<LastUseRow> {
+    let used = due.iter().filter_map(|(token, gathered)| Some((token, gathered.last.as_ref()?)));
+    let row = |(token, last): (&TokenId, &LastUse)| LastUseRow {
+        id: token.0,
+        at: last.at,
+        address: last.address.map(|address| address.to_string()).unwrap_or_default(),
+        // PostgreSQL's text has no NUL.
+        agent: last
+            .agent
+            .as_deref()
+            .unwrap_or_default()
+            .chars()
+            .filter(|character| *character != '\0')
+            .take(AGENT_MAX)
+            .collect(),
+    };
+    used.map(row).collect()
 }

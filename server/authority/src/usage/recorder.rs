@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ pub(crate) struct UsageRecorder {
     held: Mutex<Held>,
     /// Uses for which there was no room.
     dropped: AtomicU64,
+    /// The next flush writes everything.
+    all_soon: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -85,9 +87,15 @@ impl UsageRecorder {
         (u64::try_from(waiting).unwrap_or(u64::MAX), dropped)
     }
 
+    /// Has the next flush write the uses of all tokens, and forget which tokens there are.
+    pub(crate) fn write_all_soon(&self) {
+        self.all_soon.store(true, Ordering::Release);
+    }
+
     /// Gathers what is due: the uses of tokens of which nothing was written for a while, or those of
     /// all. In steps, so that whoever is verified beside it waits for none of it.
     pub(super) async fn gather(&self, now: Duration, all: bool) {
+        let all = self.all_soon.swap(false, Ordering::AcqRel) || all;
         let fresh = std::mem::take(&mut *self.fresh());
         for known in fresh.chunks(STEP) {
             for known in known {

@@ -27,7 +27,8 @@ use super::Cache;
 use crate::{
     ServiceError,
     keys::Digest,
-    store::{StoreError, facts},
+    replicas::History,
+    store::{StoreError, facts, history},
 };
 
 /// How long a verification waits for the database before it is refused.
@@ -52,6 +53,7 @@ pub(crate) struct Loader {
     /// What says where the database is, and whether it is used any more.
     pool: PgPool,
     cache: Arc<Cache>,
+    history: Arc<History>,
     state: Mutex<State>,
     /// Changes when the database is there again.
     back: watch::Receiver<()>,
@@ -65,7 +67,13 @@ struct State {
     queries: usize,
     /// When the last of them began.
     began: Option<Instant>,
-    idle: Vec<(Instant, PgConnection)>,
+    idle: Vec<(Instant, Link)>,
+}
+
+/// A connection, and the history that it was made in.
+struct Link {
+    connection: PgConnection,
+    epoch: u64,
 }
 
 impl State {
@@ -94,9 +102,13 @@ struct Place {
 }
 
 impl Loader {
-    pub(crate) fn new(pool: PgPool, cache: Arc<Cache>, back: watch::Receiver<()>) -> Arc<Self> {
+    pub(crate) fn new(
+        pool: PgPool,
+        (cache, history): (Arc<Cache>, Arc<History>),
+        back: watch::Receiver<()>,
+    ) -> Arc<Self> {
         let runtime = Handle::try_current().ok();
-        Arc::new(Self { pool, cache, state: Mutex::default(), back, runtime })
+        Arc::new(Self { pool, cache, history, state: Mutex::default(), back, runtime })
     }
 
     /// The facts about the token that one of these digests belongs to: as the database has them now or,
@@ -136,29 +148,43 @@ impl Loader {
     /// Closes the connections that rest; there will be no others.
     pub(crate) async fn close(&self) {
         let idle = std::mem::take(&mut self.state().idle);
-        for (_, connection) in idle {
+        for (_, link) in idle {
             // It is of no use any more, whatever it says.
-            let _ = connection.close().await;
+            let _ = link.connection.close().await;
         }
     }
 
-    fn idle(&self) -> Option<PgConnection> {
+    fn idle(&self) -> Option<Link> {
         let mut state = self.state();
-        state.idle.retain(|(since, _)| since.elapsed() < IDLE_MAX);
-        state.idle.pop().map(|(_, connection)| connection).filter(|_| !self.pool.is_closed())
+        let epoch = self.history.epoch();
+        state.idle.retain(|(since, link)| since.elapsed() < IDLE_MAX && link.epoch == epoch);
+        state.idle.pop().map(|(_, link)| link).filter(|_| !self.pool.is_closed())
     }
 
-    fn rest(&self, connection: PgConnection) {
-        if !self.pool.is_closed() {
-            self.state().idle.push((Instant::now(), connection));
+    fn rest(&self, link: Link) {
+        if !self.pool.is_closed() && self.is_current(&link) {
+            self.state().idle.push((Instant::now(), link));
         }
     }
 
-    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+    /// Whether the history is still the one that this connection was made in. A connection from before may
+    /// lead to a primary that was replaced.
+    fn is_current(&self, link: &Link) -> bool {
+        link.epoch == self.history.epoch()
+    }
+
+    async fn connect(&self) -> Result<Link, StoreError> {
         if self.pool.is_closed() {
-            return Err(sqlx::Error::PoolClosed);
+            return Err(sqlx::Error::PoolClosed.into());
         }
-        PgConnection::connect_with(&self.pool.connect_options()).await
+        let epoch = self.history.epoch();
+        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        if self.history.mark().is_some()
+            && !self.history.agrees(history::mark(&mut connection).await?.as_ref())
+        {
+            return Err(StoreError::away("another database server answers"));
+        }
+        Ok(Link { connection, epoch })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -230,16 +256,20 @@ impl Place {
     }
 
     async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
-        if let Some(mut connection) = self.loader.idle()
-            && let Ok(found) = query(&mut connection, &self.loader.cache, batch).await
+        if let Some(mut link) = self.loader.idle()
+            && let Ok(found) = query(&mut link.connection, &self.loader.cache, batch).await
+            && self.loader.is_current(&link)
         {
-            self.loader.rest(connection);
+            self.loader.rest(link);
             return Ok(found);
         }
         // There is none, or it was cut off meanwhile, or there is another reason, which a new one will have.
-        let mut connection = self.loader.connect().await?;
-        let found = query(&mut connection, &self.loader.cache, batch).await?;
-        self.loader.rest(connection);
+        let mut link = self.loader.connect().await?;
+        let found = query(&mut link.connection, &self.loader.cache, batch).await?;
+        if !self.loader.is_current(&link) {
+            return Err(StoreError::away("the database's history changed during the query"));
+        }
+        self.loader.rest(link);
         Ok(found)
     }
 }
@@ -294,6 +324,40 @@ mod tests {
 
     use super::*;
 
+    fn real(pool: PgPool) -> (Arc<Loader>, Arc<History>) {
+        let history = Arc::new(History::new());
+        let kept = (Arc::new(Cache::new(10)), Arc::clone(&history));
+        (Loader::new(pool, kept, watch::Sender::new(()).subscribe()), history)
+    }
+
+    async fn mark(pool: &PgPool) -> history::Mark {
+        let mut connection = pool.acquire().await.unwrap();
+        history::mark(&mut connection).await.unwrap().unwrap()
+    }
+
+    #[sqlx::test]
+    async fn connection_from_before_a_change_of_history_is_used_no_more(pool: PgPool) {
+        let (loader, history) = real(pool.clone());
+        loader.facts(Vec::new(), false).await.unwrap();
+        let Some(link) = loader.idle() else { panic!("the connection does not rest") };
+        history.begin(Some(mark(&pool).await));
+        assert!(!loader.is_current(&link));
+        loader.rest(link);
+        assert!(loader.idle().is_none());
+        loader.facts(Vec::new(), false).await.unwrap();
+        assert!(loader.idle().is_some());
+    }
+
+    #[sqlx::test]
+    async fn server_that_is_not_the_followers_is_not_asked_and_reported(pool: PgPool) {
+        let (loader, history) = real(pool.clone());
+        let other = history::Mark { timeline: "0000000F".into(), ..mark(&pool).await };
+        history.begin(Some(other));
+        let refused = loader.facts(Vec::new(), false).await;
+        assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
+        history.suspected().await;
+    }
+
     #[tokio::test]
     async fn who_waits_is_asked_for_anew_when_the_database_is_back() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -304,7 +368,11 @@ mod tests {
             .ssl_mode(PgSslMode::Disable);
         let pool = PgPoolOptions::new().connect_lazy_with(options);
         let back = watch::Sender::new(());
-        let loader = Loader::new(pool, Arc::new(Cache::new(10)), back.subscribe());
+        let loader = Loader::new(
+            pool,
+            (Arc::new(Cache::new(10)), Arc::new(History::new())),
+            back.subscribe(),
+        );
         let asking = tokio::spawn({
             let loader = Arc::clone(&loader);
             async move { loader.facts(Vec::new(), false).await }

@@ -42,19 +42,23 @@ impl Verification<'_> {
             return Ok(Err(Decision::without_facts(DecisionCode::Malformed)));
         };
         let (cache, key) = (&self.inner.cache, key(presented));
-        let now = self.inner.clock.elapsed();
-        let found = if self.inner.replica.lease.is_valid(now) {
-            if let Some(known) = cache.get(&key) {
-                self.inner.counters.cache_hit();
-                return Ok(Ok(known.into()));
+        if !self.inner.has_lease() {
+            if !self.inner.is_followed() {
+                return self.look_up_without_lease(presented, from, &key, otherwise).await;
             }
-            self.inner.counters.cache_miss();
-            // Of many who wait for one token, each would look it up when the one before has given up.
-            let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
-            found.map_err(|_| StoreError::away("no answer in time"))?
-        } else {
-            return self.look_up_without_lease(presented, from, &key, otherwise).await;
-        };
+            if let Err(error) = self.inner.lease().await {
+                return self.stale(&key).map(Ok).ok_or(error);
+            }
+        }
+        if let Some(known) = cache.get(&key) {
+            self.inner.counters.cache_hit();
+            return Ok(Ok(known.into()));
+        }
+        self.inner.counters.cache_miss();
+        let now = self.inner.clock.elapsed();
+        // Of many who wait for one token, each would look it up when the one before has given up.
+        let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
+        let found = found.map_err(|_| StoreError::away("no answer in time"))?;
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => Err(Decision::without_facts(otherwise)),
@@ -69,8 +73,7 @@ impl Verification<'_> {
         })
     }
 
-    /// Nobody waits for a replica without a lease: it asks the database, and keeps nothing. When that is
-    /// away it refuses, unless its operator has chosen otherwise for a while.
+    /// Asks the database, and keeps nothing, in a process whose lease nobody renews.
     async fn look_up_without_lease(
         &self,
         presented: &str,
@@ -78,20 +81,19 @@ impl Verification<'_> {
         key: &Key,
         otherwise: DecisionCode,
     ) -> Result<Result<Looked, Decision>, ServiceError> {
-        let now = self.inner.clock.elapsed();
         match self.load(presented, from, false).await {
             Ok(Some(facts)) => Ok(Ok(Arc::new(Known::new(facts)).into())),
             Ok(None) => Ok(Err(Decision::without_facts(otherwise))),
-            Err(error @ ServiceError::Unavailable(_)) => {
-                let over = self.inner.replica.lease.over_for(now);
-                let stale = over.filter(|over| *over < self.inner.settings.stale_grace);
-                match stale.and_then(|_| self.inner.cache.get(key)) {
-                    Some(known) => Ok(Ok(Looked { known, stale })),
-                    None => Err(error),
-                }
-            }
+            Err(error @ ServiceError::Unavailable(_)) => self.stale(key).map(Ok).ok_or(error),
             Err(error) => Err(error),
         }
+    }
+
+    /// The facts in memory although there is no lease, where the operator has chosen so for a while.
+    fn stale(&self, key: &Key) -> Option<Looked> {
+        let over = self.inner.replica.lease.over_for(self.inner.clock.elapsed());
+        let stale = over.filter(|over| *over < self.inner.settings.stale_grace);
+        stale.and_then(|_| self.inner.cache.get(key)).map(|known| Looked { known, stale })
     }
 
     /// The facts as the database has them now, if there is such a token.

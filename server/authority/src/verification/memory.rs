@@ -134,7 +134,7 @@ impl Verification<'_> {
     }
 
     fn has_lease(self) -> bool {
-        self.inner.replica.lease.is_valid(self.inner.clock.elapsed())
+        self.inner.has_lease()
     }
 
     fn remembered(

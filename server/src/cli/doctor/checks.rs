@@ -173,6 +173,7 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
         findings.extend(proxies(authority, config).await);
         findings.extend(unread_scopes(authority).await);
     }
+    findings.extend(failover(authority).await);
     let here = runtime::operator(authority).now;
     findings.push(match authority.database_time().await {
         Ok(there) => clock((there - here).whole_seconds()),
@@ -221,6 +222,17 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
         )
     };
     found.into_iter().map(line).collect()
+}
+
+async fn failover(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "failover";
+    match authority.failover_risks().await {
+        Ok(risks) if risks.is_empty() => {
+            vec![Finding::ok(CHECK, "the database loses nothing that was answered")]
+        }
+        Ok(risks) => risks.into_iter().map(|risk| Finding::warn(CHECK, risk.describe())).collect(),
+        Err(error) => vec![Finding::fail(CHECK, describe(&error))],
+    }
 }
 
 fn clock(ahead_s: i64) -> Finding {

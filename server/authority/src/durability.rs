@@ -1,0 +1,88 @@
+//! What a failover of this database could lose.
+
+use crate::{Authority, ServiceError, store::history};
+
+/// What an operator should know about failovers of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Risk {
+    /// `synchronous_commit` does not wait for the disk.
+    AnswersBeforeDisk,
+    /// `synchronous_commit` does not wait for the synchronous standbys.
+    AnswersBeforeStandby,
+    /// There are standbys, and none of them is synchronous.
+    AsynchronousStandbys,
+    /// The database does not say which server and timeline answers.
+    UnknownServer,
+}
+
+impl Risk {
+    /// What can happen, and what to do.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::AnswersBeforeDisk => {
+                "synchronous_commit is off: a crash of the database loses changes that were answered, revocations among them; set it to on"
+            }
+            Self::AnswersBeforeStandby => {
+                "synchronous_commit does not wait for the standbys in synchronous_standby_names: a failover loses changes that were answered, revocations among them; set it to on"
+            }
+            Self::AsynchronousStandbys => {
+                "its standbys are asynchronous: a failover can lose changes that were answered, revocations among them, and an old primary that still runs must be fenced; set synchronous_standby_names, or see docs/high-availability.md"
+            }
+            Self::UnknownServer => {
+                "it does not say which server and timeline answers: raise the epoch after a failover, see docs/high-availability.md"
+            }
+        }
+    }
+}
+
+impl Authority {
+    /// Returns what a failover of the database could lose.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away.
+    pub async fn failover_risks(&self) -> Result<Vec<Risk>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let mut risks = Vec::new();
+        if let Some(found) = history::replication(&mut connection).await? {
+            risks.extend(risk(
+                &found.synchronous_commit,
+                !found.synchronous_standbys.trim().is_empty(),
+                found.standbys > 0,
+            ));
+        }
+        if history::mark(&mut connection).await?.is_none() {
+            risks.push(Risk::UnknownServer);
+        }
+        Ok(risks)
+    }
+}
+
+fn risk(synchronous_commit: &str, names_standbys: bool, has_standbys: bool) -> Option<Risk> {
+    match synchronous_commit {
+        "off" => Some(Risk::AnswersBeforeDisk),
+        "local" | "remote_write" if names_standbys => Some(Risk::AnswersBeforeStandby),
+        _ if has_standbys && !names_standbys => Some(Risk::AsynchronousStandbys),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_can_lose_an_answered_change_are_named() {
+        for (commit, names, standbys, expected) in [
+            ("on", false, false, None),
+            ("on", true, true, None),
+            ("remote_apply", true, false, None),
+            ("on", false, true, Some(Risk::AsynchronousStandbys)),
+            ("local", false, false, None),
+            ("local", true, true, Some(Risk::AnswersBeforeStandby)),
+            ("remote_write", true, true, Some(Risk::AnswersBeforeStandby)),
+            ("off", true, true, Some(Risk::AnswersBeforeDisk)),
+        ] {
+            assert_eq!(risk(commit, names, standbys), expected, "{commit} {names} {standbys}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Waiting for a lease.
+//!
+//! A server that stood still, or has just started, gets its lease within milliseconds when all is well. Until
+//! then it cannot tell whether the database that it reaches was replaced by another one.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use tokio::time::timeout;
+
+use super::Replica;
+use crate::{ServiceError, authority::Inner, store::StoreError};
+
+/// How long a request waits for a lease.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// After so many attempts that fail a request waits no longer. The first may have begun long before.
+const ATTEMPTS: u64 = 2;
+
+/// Somebody renews the lease while this exists.
+pub(super) struct Followed<'a>(&'a Replica);
+
+impl Drop for Followed<'_> {
+    fn drop(&mut self) {
+        self.0.is_followed.store(false, Ordering::Release);
+    }
+}
+
+impl Replica {
+    /// Notes that somebody renews the lease.
+    pub(super) fn followed(&self) -> Followed<'_> {
+        self.is_followed.store(true, Ordering::Release);
+        Followed(self)
+    }
+
+    /// Renews the lease, counted from this moment.
+    pub(super) fn renew_lease(&self, sent: Duration) {
+        self.lease.renew(sent);
+        self.attempts.send_modify(|_| ());
+    }
+
+    /// Notes that the lease could not be renewed.
+    pub(super) fn attempt_failed(&self) {
+        self.attempts.send_modify(|failed| *failed = failed.wrapping_add(1));
+    }
+}
+
+impl Inner {
+    /// Whether this server has a lease. Read it after the request has arrived.
+    pub(crate) fn has_lease(&self) -> bool {
+        self.replica.lease.is_valid(self.clock.elapsed())
+    }
+
+    /// Whether somebody renews this process's lease. Commands have none, and a server that ends gives its
+    /// own back.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.replica.is_followed.load(Ordering::Acquire) && !self.settings.drill.without_history
+    }
+
+    /// Waits for a lease, unless nobody renews it.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none in time.
+    pub(crate) async fn lease(&self) -> Result<(), ServiceError> {
+        if !self.is_followed() || self.has_lease() {
+            return Ok(());
+        }
+        let mut attempts = self.replica.attempts.subscribe();
+        let before = *attempts.borrow_and_update();
+        let wait = async {
+            while !self.has_lease() {
+                let failed = attempts.borrow_and_update().wrapping_sub(before);
+                if failed >= ATTEMPTS || attempts.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        match timeout(PATIENCE, wait).await {
+            Ok(true) => Ok(()),
+            _ => Err(StoreError::away("the lease cannot be renewed").into()),
+        }
+    }
+}
