@@ -60,6 +60,7 @@ async fn race(options: PgConnectOptions, level: PolicyLevel) {
         assert_eq!(made.len(), 1, "round {round}");
         world.authority.tokens().delete(&ada, made[0], None).await.unwrap();
     }
+    world.authority.close().await;
     world.pool.close().await;
 }
 

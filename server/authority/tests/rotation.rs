@@ -330,6 +330,7 @@ async fn of_64_rotations_of_one_version_one_wins(_: PgPoolOptions, options: PgCo
         valid += i32::from(decide(&world, minted.secret.expose()).await == DecisionCode::Valid);
     }
     assert_eq!(valid, 1, "of all that were never used, the last one works");
+    world.authority.close().await;
     world.pool.close().await;
 }
 

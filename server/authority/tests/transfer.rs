@@ -106,8 +106,10 @@ async fn malformed_text_needs_no_query_until_there_are_imports(pool: PgPool) {
     world.import(&ada, &line("from elsewhere", "a", "")).await.unwrap();
     learned.migrate().await.unwrap();
     // No database from here on: what needs none still answers, what asks it does not.
+    for authority in [&ignorant, &learned, &world.authority] {
+        authority.close().await;
+    }
     second.close().await;
-    world.pool.close().await;
     let long = "x".repeat(2_000);
     for (authority, text, asks) in [
         (&ignorant, "no token", false),

@@ -61,7 +61,7 @@ async fn malformed_token_is_refused_without_a_query(pool: PgPool) {
     let world = World::founded(pool).await;
     let unknown = domain::token_text::compose("tsr", "abcdefghijklmnopqrstuvwxyz0123");
     // No database at all: what needs none still answers, what needs one does not.
-    world.pool.close().await;
+    world.authority.close().await;
     for text in ["", "XYZ", "tsr_abcdefghijklmnopqrstuvwxyz0123456789", "tsr_é"] {
         assert_eq!(world.decide(text, &Demand::default()).await, DecisionCode::Malformed);
     }
