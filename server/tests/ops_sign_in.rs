@@ -38,11 +38,11 @@ fn parallel_guesses_at_two_servers_are_checked_no_more_often_than_the_limit() {
         let guesses: Vec<_> = (0..GUESSES)
             .map(|number| {
                 let server = if number % 2 == 0 { &host } else { &guest };
-                let (guess, together) =
+                let (attempt, together) =
                     (login(server, &format!("guess {number} of many")), &together);
                 scope.spawn(move || {
                     together.wait();
-                    let answer = guess.send();
+                    let answer = attempt.send();
                     let wait = answer.header("retry-after").map(str::to_owned);
                     assert_eq!(wait.is_some(), answer.status == 429, "{}", answer.text());
                     answer.status

@@ -1,8 +1,9 @@
 //! The dialect of Kriten: `/api/v1/api_tokens`, and `/api/v1/login` for people.
 //!
 //! Kept as it is there: lists are bare arrays that `Content-Range` counts; fields that are not known are
-//! ignored, and `null` is as good as nothing; a body is JSON whatever type it was announced as; times
-//! are those of Go, whose zero stands for "never"; an end that has passed is accepted.
+//! ignored, and `null` is as good as nothing; a body is JSON whatever type it was announced as, except at
+//! the login (`login.rs`); times are those of Go, whose zero stands for "never"; an end that has passed
+//! is accepted.
 //!
 //! What Kriten does not know, and what stands for it:
 //! - A workspace is a Kriten. A token's calls are about its own workspace, a person's about the one

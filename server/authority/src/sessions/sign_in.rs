@@ -62,12 +62,19 @@ impl Sessions<'_> {
         }
         transaction.commit().await?;
         let stored = user.as_ref().and_then(|user| user.password_hash.clone());
+        let entropy = self.inner.entropy.as_ref();
+        let check = match self.inner.passwords.check(&sign_in.password, stored, entropy).await {
+            Ok(check) => check,
+            Err(error) => {
+                if matches!(error, ServiceError::Busy) {
+                    let mut transaction = self.inner.begin().await?;
+                    throttle.unchecked(&mut transaction, ctx.now).await?;
+                    transaction.commit().await?;
+                }
+                return Err(error);
+            }
+        };
         self.inner.counters.password_checked();
-        let check = self
-            .inner
-            .passwords
-            .check(&sign_in.password, stored, self.inner.entropy.as_ref())
-            .await?;
         let (Some(user), PasswordCheck::Right | PasswordCheck::RightButOld(_)) = (user, &check)
         else {
             refused(RefusalKind::SignIn);

@@ -119,6 +119,18 @@ impl Throttle {
         Ok(())
     }
 
+    /// Takes the attempt off the count: its password was never checked. Delays stay as they are.
+    pub(crate) async fn unchecked(
+        &self,
+        connection: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<(), ServiceError> {
+        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+            store::set(connection, key, &rule.take_back(found, now)).await?;
+        }
+        Ok(())
+    }
+
     async fn lock(
         &self,
         connection: &mut PgConnection,
@@ -137,16 +149,16 @@ impl Rule {
                 if found.open_at > now {
                     return Err(found.open_at - now);
                 }
-                let before = if found.forget_at > now { found.attempts } else { 0 };
-                let attempts = before.saturating_add(1);
+                let before = if found.forget_at > now { found.count } else { 0 };
+                let count = before.saturating_add(1);
                 // The last free attempt begins the first delay.
-                let delay_s = match attempts - free {
+                let delay_s = match count - free {
                     ..0 => 0,
                     // 2^20 times any delay is far beyond the longest.
                     over => longest_s.min(first_s << over.min(20)),
                 };
                 let open_at = now + Duration::seconds(delay_s);
-                Ok(Attempts { attempts, open_at, forget_at: open_at + FORGET })
+                Ok(Attempts { count, open_at, forget_at: open_at + FORGET })
             }
             Self::Steady { burst, every_s } => {
                 let every = Duration::seconds(every_s);
@@ -155,18 +167,26 @@ impl Rule {
                 if empty_at > full_at {
                     return Err(empty_at - full_at);
                 }
-                Ok(Attempts { attempts: 0, open_at: empty_at, forget_at: empty_at })
+                Ok(Attempts { count: 0, open_at: empty_at, forget_at: empty_at })
             }
+        }
+    }
+
+    /// The state without an attempt that was never made.
+    fn take_back(self, found: Attempts, now: OffsetDateTime) -> Attempts {
+        match self {
+            Self::Growing { .. } => Attempts { count: (found.count - 1).max(0), ..found },
+            Self::Steady { .. } => self.give_back(found, now),
         }
     }
 
     /// The state after an attempt turned out to be right.
     fn give_back(self, found: Attempts, now: OffsetDateTime) -> Attempts {
         match self {
-            Self::Growing { .. } => Attempts { attempts: 0, open_at: now, forget_at: now },
+            Self::Growing { .. } => Attempts { count: 0, open_at: now, forget_at: now },
             Self::Steady { every_s, .. } => {
                 let open_at = found.open_at - Duration::seconds(every_s);
-                Attempts { attempts: 0, open_at, forget_at: open_at }
+                Attempts { count: 0, open_at, forget_at: open_at }
             }
         }
     }
@@ -191,7 +211,7 @@ mod tests {
     use super::*;
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
-    const NEW: Attempts = Attempts { attempts: 0, open_at: NOW, forget_at: NOW };
+    const NEW: Attempts = Attempts { count: 0, open_at: NOW, forget_at: NOW };
 
     #[test]
     fn delay_grows_with_each_attempt_up_to_the_longest() {
@@ -206,16 +226,29 @@ mod tests {
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]);
         now += FORGET;
         state = PAIR.take(state, now).unwrap();
-        assert_eq!((state.attempts, state.open_at), (1, now), "forgotten");
+        assert_eq!((state.count, state.open_at), (1, now), "forgotten");
         let right = PAIR.give_back(PAIR.take(state, now).unwrap(), now);
-        assert_eq!(PAIR.take(right, now).unwrap().attempts, 1);
+        assert_eq!(PAIR.take(right, now).unwrap().count, 1);
     }
 
     #[test]
     fn attempts_of_many_years_do_not_overflow() {
-        let found = Attempts { attempts: i32::MAX, open_at: NOW, forget_at: NOW + FORGET };
+        let found = Attempts { count: i32::MAX, open_at: NOW, forget_at: NOW + FORGET };
         let taken = PAIR.take(found, NOW).unwrap();
         assert_eq!(taken.open_at - NOW, Duration::seconds(900));
+    }
+
+    #[test]
+    fn attempt_that_was_never_made_does_not_count_and_ends_no_delay() {
+        let mut state = NEW;
+        for _ in 0..30 {
+            state = PAIR.take_back(PAIR.take(state, NOW).unwrap(), NOW);
+        }
+        assert_eq!(state.count, 0);
+        for _ in 0..10 {
+            state = PAIR.take(state, NOW).unwrap();
+        }
+        assert!(PAIR.take(PAIR.take_back(state, NOW), NOW).is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attempts {
     /// Attempts in a row without a success.
-    pub(crate) attempts: i32,
+    pub(crate) count: i32,
     /// When a delay ends, or a bucket is empty.
     pub(crate) open_at: OffsetDateTime,
     /// When nothing of this matters any more.
@@ -35,7 +35,7 @@ pub(crate) async fn lock(
         .fetch_one(&mut *connection)
         .await?;
         locked.push(Attempts {
-            attempts: row.attempts,
+            count: row.attempts,
             open_at: row.open_at,
             forget_at: row.forget_at,
         });
@@ -52,7 +52,7 @@ pub(crate) async fn set(
     sqlx::query!(
         "UPDATE sign_in_attempts SET attempts = $2, open_at = $3, forget_at = $4 WHERE key = $1",
         &key[..],
-        attempts.attempts,
+        attempts.count,
         attempts.open_at,
         attempts.forget_at,
     )
