@@ -17,7 +17,7 @@ import path from "node:path";
 import { ROOT } from "./programs.ts";
 import { environment, type Person, Tessera } from "./tessera.ts";
 
-export const OWNER: Person = { name: "Administrator", email: "admin@example.com", password: "correct horse battery" };
+export const OWNER: Person = { name: "Administrator", email: "admin@example.com", password: "violet kettle drums outside" };
 
 /** Commands under a name that this runner does not know would be shown and never tried. */
 const MISNAMED = ["sh", "shell", "console", "shell-session", "zsh", "py", "python3"];

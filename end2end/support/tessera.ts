@@ -15,7 +15,7 @@ export interface Person {
   password: string;
 }
 
-export const ADMIN: Person = { name: "Ada Lovelace", email: "ada@example.com", password: "correct horse battery" };
+export const ADMIN: Person = { name: "Ada Lovelace", email: "ada@example.com", password: "violet kettle drums outside" };
 
 /** The environment without settings of Tessera that the caller's shell may have. */
 export function environment(): NodeJS.ProcessEnv {

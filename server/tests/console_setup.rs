@@ -9,7 +9,7 @@ use support::Server;
 const FORM: [(&str, &str); 5] = [
     ("name", "Ada"),
     ("email", "ada@example.com"),
-    ("password", "correct horse battery"),
+    ("password", "violet kettle drums outside"),
     ("organisation", "Acme"),
     ("workspace_name", "Workspace 1"),
 ];
@@ -24,7 +24,7 @@ fn setup_works_once_and_is_gone_afterwards() {
     assert!(welcome.contains("not set up yet"));
     let page = browser.get(&link).expect(200).text();
     assert_eq!(input_value(&page, "workspace_name").as_deref(), Some("Workspace 1"));
-    assert!(page.contains("At least 12 characters"));
+    assert!(page.contains("At least 15 characters"));
 
     let answer = browser.post(&link, &FORM).expect(303);
     assert_eq!(answer.header("location"), Some("/workspaces"));

@@ -18,7 +18,7 @@ fn owner(instance: &Instance, method: &str, path: &str) -> Request {
 }
 
 fn person(instance: &Instance, email: &str) -> Value {
-    let body = json!({"email": email, "password": "correct horse battery staple"});
+    let body = json!({"email": email, "password": "violet kettle drums outside"});
     owner(instance, "POST", "/api/v1/users").json(&body).send().expect(201).json()
 }
 

@@ -64,7 +64,7 @@ fn SetupForm(action: String) -> impl IntoView {
                     <PasswordField
                         name="password"
                         label="Password"
-                        help="At least 12 characters. A sentence is good."
+                        help="At least 15 characters. Several unrelated words are good."
                         autocomplete="new-password"
                     />
                 </fieldset>

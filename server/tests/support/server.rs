@@ -23,7 +23,7 @@ use super::{
 /// The administrator that [`Server::admin`] makes.
 pub const ADMIN_EMAIL: &str = "ada@example.com";
 /// Its password.
-pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
+pub const ADMIN_PASSWORD: &str = "violet kettle drums outside";
 
 /// A new folder that other users can pass through: as root, the database runs as another user.
 pub fn open_folder() -> TempDir {

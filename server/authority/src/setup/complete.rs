@@ -52,7 +52,10 @@ impl Setup<'_> {
         let name = parse::<DisplayName>("name", &form.name, &mut errors);
         let workspace = parse::<DisplayName>("workspace_name", &form.workspace_name, &mut errors);
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        if let Err(message) = check_strength(&form.password, address) {
+        if let Err(message) = check_strength(
+            &form.password,
+            &[address, &form.name, &form.organisation, &form.workspace_name],
+        ) {
             errors.push(FieldError::new("password", message));
         }
         let (Some(organisation), Some(email), Some(name), Some(workspace), true) =

@@ -44,8 +44,12 @@ impl Setup<'_> {
             .as_deref()
             .unwrap_or_else(|| admin.email.trim().split('@').next().unwrap_or_default());
         let name = parse::<DisplayName>("name", given, &mut errors);
+        let organisation = {
+            let mut connection = self.inner.connection().await?;
+            instance::name(&mut connection).await?.unwrap_or_default()
+        };
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        if let Err(message) = check_strength(&admin.password, address) {
+        if let Err(message) = check_strength(&admin.password, &[address, given, &organisation]) {
             errors.push(FieldError::new("password", message));
         }
         let (Some(email), Some(name), true) = (email, name, errors.is_empty()) else {

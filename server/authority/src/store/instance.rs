@@ -19,6 +19,11 @@ pub(crate) async fn exists(connection: &mut PgConnection) -> Result<bool, StoreE
         .await?)
 }
 
+/// The organisation's name, when the instance is set up.
+pub(crate) async fn name(connection: &mut PgConnection) -> Result<Option<String>, StoreError> {
+    Ok(sqlx::query_scalar!("SELECT name FROM instance").fetch_optional(connection).await?)
+}
+
 /// Makes the one row. Of two set-ups at a time, the constraint `instance_pkey` lets one through.
 pub(crate) async fn insert(
     connection: &mut PgConnection,

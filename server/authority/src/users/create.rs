@@ -15,7 +15,7 @@ use crate::{
     password::check_strength,
     secret::Password,
     setup::{email_taken, parse},
-    store::users as store,
+    store::{instance, users as store},
 };
 
 /// A user to make.
@@ -50,10 +50,14 @@ impl Users<'_> {
             .as_deref()
             .unwrap_or_else(|| new.email.trim().split('@').next().unwrap_or_default());
         let name = parse::<DisplayName>("name", given, &mut errors);
+        let organisation = {
+            let mut connection = self.inner.connection().await?;
+            instance::name(&mut connection).await?.unwrap_or_default()
+        };
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
         match (new.kind, &new.password) {
             (UserKind::Person, Some(password)) => {
-                if let Err(message) = check_strength(password, address) {
+                if let Err(message) = check_strength(password, &[address, given, &organisation]) {
                     errors.push(FieldError::new("password", message));
                 }
             }

@@ -24,7 +24,7 @@ use sqlx::PgPool;
 use time::{Duration, OffsetDateTime, macros::datetime};
 use uuid::Uuid;
 
-pub const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "violet kettle drums outside";
 pub const OWNER: &str = "ada@example.com";
 pub const START: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 

@@ -17,7 +17,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError}
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewUser, example = json!({
-    "email": "grace@example.com", "name": "Grace", "password": "correct horse battery staple"
+    "email": "grace@example.com", "name": "Grace", "password": "violet kettle drums outside"
 }))]
 pub(crate) struct NewUserBody {
     /// Whether it signs in; a person when absent.
@@ -33,9 +33,9 @@ pub(crate) struct NewUserBody {
     /// What it is on the whole instance; `member` when absent. Only owners make owners.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
-    /// A person's password: at least 12 characters. A service account has none.
+    /// A person's password: at least 15 characters, and not easy to guess. A service account has none.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = Password, min_length = 12)]
+    #[schema(value_type = Option<String>, format = Password, min_length = 15)]
     password: Option<String>,
 }
 

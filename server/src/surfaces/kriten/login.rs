@@ -22,7 +22,7 @@ const PROVIDER: &str = "local";
 /// Who logs in.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({
-    "username": "ada@example.com", "password": "correct horse battery staple", "provider": "local"
+    "username": "ada@example.com", "password": "violet kettle drums outside", "provider": "local"
 }))]
 pub(super) struct Credentials {
     /// The e-mail address.
