@@ -4,7 +4,11 @@
 mod rest_support;
 mod support;
 
-use std::{fmt::Write as _, io::Write as _, net::TcpStream};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    net::TcpStream,
+};
 
 use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, tokens_of};
 use serde_json::json;
@@ -25,17 +29,22 @@ fn one_thread() -> ServerBuilder {
 struct Pending(TcpStream);
 
 impl Pending {
-    fn send(server: &Server, request: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
+    fn send(
+        server: &Server,
+        request: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Self> {
         let mut head = format!("{request} HTTP/1.1\r\nhost: {}\r\n", server.address());
         for (name, value) in headers {
             let _ = write!(head, "{name}: {value}\r\n");
         }
         let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
-        let mut stream = TcpStream::connect(server.address()).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        Self(stream)
+        let mut stream = TcpStream::connect(server.address())?;
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self(stream))
     }
 
     fn is_answered(&self) -> bool {
@@ -75,7 +84,7 @@ fn requests_that_hold_their_thread_delay_no_verification() {
         ("GET /assets/nothing".to_owned(), &[]),
     ]
     .iter()
-    .map(|(request, headers)| Pending::send(server, request, headers, b""))
+    .map(|(request, headers)| Pending::send(server, request, headers, b"").unwrap())
     .collect();
     for _ in 0..MANY {
         forward(&instance, &instance.manager);
@@ -108,7 +117,7 @@ fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_si
     let bearer = format!("Bearer {}", instance.manager);
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/jsonl")];
     let imports: Vec<Pending> = (0..3)
-        .map(|_| Pending::send(&instance.server, &import, &headers, rows.as_bytes()))
+        .map(|_| Pending::send(&instance.server, &import, &headers, rows.as_bytes()).unwrap())
         .collect();
     for _ in 0..MANY {
         forward(&instance, &theirs);

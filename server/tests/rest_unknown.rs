@@ -58,8 +58,8 @@ fn until_refused(present: impl Fn(&str) -> Answer) -> Answer {
 #[track_caller]
 fn is_refusal(answer: &Answer, status: u16) {
     assert_eq!(answer.status, status, "{}", answer.text());
-    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=20).contains(&wait), "{wait}");
+    let wait = answer.header("retry-after").and_then(|text| text.parse::<u64>().ok());
+    assert!(wait.is_some_and(|wait| (1..=20).contains(&wait)), "{wait:?}");
 }
 
 #[test]

@@ -285,13 +285,13 @@ mod tests {
 
     /// Keeps the only thread of a lane busy until the sender is dropped.
     async fn occupy(pool: &Arc<Pool>, kind: Kind) -> mpsc::Sender<()> {
-        let (release, held) = mpsc::channel::<()>();
+        let (release, released) = mpsc::channel::<()>();
         let (begun, has_begun) = oneshot::channel();
-        let hold = Box::new(move |_: &Heavy| {
+        let job = Box::new(move |_: &Heavy| {
             let _ = begun.send(());
-            let _ = held.recv();
+            let _ = released.recv();
         });
-        pool.lanes[kind as usize].submit(Uuid::nil(), hold).unwrap();
+        pool.lanes[kind as usize].submit(Uuid::nil(), job).unwrap();
         has_begun.await.unwrap();
         release
     }

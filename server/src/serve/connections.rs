@@ -161,12 +161,11 @@ impl House {
                 let managing =
                     self.managing.as_ref().filter(|_| Managing::answers(request.uri().path()));
                 let router = self.router.clone();
-                remembered::routed(match managing {
-                    Some(managing) => managing.answer(router.oneshot(request)).await,
-                    None => {
-                        let Ok(response) = Box::pin(router.oneshot(request)).await;
-                        response
-                    }
+                remembered::routed(if let Some(managing) = managing {
+                    managing.answer(router.oneshot(request)).await
+                } else {
+                    let Ok(response) = Box::pin(router.oneshot(request)).await;
+                    response
                 })
             }
         }

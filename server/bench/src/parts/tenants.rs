@@ -39,7 +39,7 @@ const ROWS: usize = 1_000;
 /// Under the longest body that is taken.
 const BODY: usize = 60_000;
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const CLOSE: (&str, &str) = ("Connection", "close");
 
 /// A kind of slow request, by its name.
