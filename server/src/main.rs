@@ -11,6 +11,7 @@
 //! | [`http`], [`console`], [`assets`] | what it answers |
 //! | [`metrics`] | what it tells those who watch it |
 //! | [`surfaces`] | what it answers in the words of other products |
+//! | [`open_files`] | how many sockets there may be |
 //! | [`telemetry`] | the log |
 //!
 //! Invariants: only [`authority`] decides anything; nothing here reads the clock or random bytes but
@@ -23,6 +24,7 @@ mod console;
 mod data_folder;
 mod http;
 mod metrics;
+mod open_files;
 mod postgres;
 mod runtime;
 mod serve;

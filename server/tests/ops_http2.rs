@@ -72,7 +72,7 @@ fn curl_speaks_either_version_on_either_listener() {
 /// says that the stream broke, and never shows the answer.
 #[test]
 fn refusal_waits_for_the_end_of_what_it_refuses() {
-    let server = Server::start();
+    let server = Server::builder().argument("--allowed-hosts").argument("tessera.example").start();
     let evil = ("origin", "http://evil.example");
     let cookie = ("cookie", "tessera=x");
     for path in ["/sign-in", "/api/v1/self/password", "/api/v1/verify"] {
@@ -153,9 +153,16 @@ fn streams_that_are_opened_only_to_be_reset_end_the_connection() {
 #[test]
 fn request_in_progress_is_answered_while_draining_and_no_further_one_is_taken() {
     let mut server = Server::start();
+    server.admin();
+    let bearer = format!("Bearer {}", server.managing_token("workspace-1"));
     let mut idle = Connection::open(server.address());
     let mut busy = Connection::open(server.address());
-    let headers = [("content-type", "application/json"), ("content-length", "2")];
+    // The body of a stranger would not be waited for.
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("content-length", "2"),
+    ];
     let block = request("POST", "/api/v1/verify", &headers);
     busy.send(&frame(kind::HEADERS, END_HEADERS, 1, &block));
     busy.send(&frame(kind::DATA, 0, 1, b"{"));

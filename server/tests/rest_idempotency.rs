@@ -171,3 +171,41 @@ fn attempt_after_a_crash_makes_no_second_token() {
     problem(&instance.attempt(&manager, "k", &draft("once")), 409, "already_created");
     assert_eq!(instance.names(), ["once", "manager"]);
 }
+
+#[test]
+fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
+    let instance = Instance::start();
+    let old = instance.mint(WORKSPACE, &draft("worker"));
+    let rotate = |key: &str, body: &serde_json::Value| {
+        let by = By::Token(old.clone());
+        let request = instance.request(&by, "POST", "/api/v1/self/rotate");
+        request.header("idempotency-key", key).json(body).send()
+    };
+    let reuses = || {
+        let query = "SELECT count(*) FROM token_secrets WHERE reused_at IS NOT NULL";
+        Sql::on(&instance.server).number(query)
+    };
+    let first = rotate("k", &json!({})).expect(201);
+    let again = rotate("k", &json!({})).expect(201);
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(reuses(), 0);
+    let new = first.json()["secret"].as_str().unwrap().to_owned();
+    instance.request(&By::Token(new), "GET", "/api/v1/self").send().expect(200);
+    instance.sql("UPDATE idempotency_keys SET created_at = created_at - interval '10 minutes'");
+    assert_eq!(rotate("k", &json!({})).status, 401);
+    assert_eq!(reuses(), 1);
+    instance.sql("UPDATE idempotency_keys SET created_at = created_at + interval '10 minutes'");
+    assert_eq!(rotate("k", &json!({})).status, 201);
+    assert_eq!(rotate("other", &json!({})).status, 401);
+    assert_eq!(rotate("k", &json!({"grace_s": 0})).status, 401);
+}
+
+#[test]
+fn caller_without_the_right_leaves_no_key() {
+    let instance = Instance::start();
+    let weak = instance.mint(WORKSPACE, &draft("weak"));
+    let refused = instance.attempt(&By::Token(weak), "k", &draft("more"));
+    problem(&refused, 403, "insufficient_scope");
+    assert_eq!(Sql::on(&instance.server).number("SELECT count(*) FROM idempotency_keys"), 0);
+}

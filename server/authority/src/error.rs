@@ -57,6 +57,9 @@ pub enum ServiceError {
     /// Another request was sent under this idempotency key before.
     #[error("the idempotency key belongs to another request")]
     IdempotencyMismatch,
+    /// The caller holds as many idempotency keys as one may.
+    #[error("the caller holds too many idempotency keys; the first ends in {0} s")]
+    TooManyKeys(u64),
     /// Too many failed attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
@@ -103,6 +106,7 @@ impl ServiceError {
             Self::LastOwner => ProblemCode::LastOwner,
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
             Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
+            Self::TooManyKeys(_) => ProblemCode::RateLimited,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
             Self::TooManyUnknown(_) => ProblemCode::RateLimited,
             Self::Busy => ProblemCode::Busy,
@@ -117,7 +121,9 @@ impl ServiceError {
         match self {
             Self::Invalid(errors) => problem.errors.clone_from(errors),
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
-            Self::TooManyAttempts(seconds) | Self::TooManyUnknown(seconds) => {
+            Self::TooManyAttempts(seconds)
+            | Self::TooManyUnknown(seconds)
+            | Self::TooManyKeys(seconds) => {
                 problem.retry_after_s = Some(*seconds);
             }
             Self::Busy | Self::Unavailable(_) | Self::IdempotencyInFlight => {
@@ -179,6 +185,10 @@ impl ServiceError {
             Self::IdempotencyMismatch => {
                 "Another request was sent under this Idempotency-Key before. Use a new key for a new request.".into()
             }
+            Self::TooManyKeys(_) => format!(
+                "You hold {} values of Idempotency-Key, the most for one caller. Each is kept for 24 hours. Nothing was changed; send the request without the header, or later.",
+                crate::idempotency::KEYS_MAX
+            ),
             Self::TooManyAttempts(seconds) => {
                 format!("Too many failed attempts. Try again in {}.", in_words(*seconds))
             }

@@ -54,7 +54,7 @@ pub use context::{Actor, OpContext, Surface};
 pub use counters::{Counters, Histogram, Snapshot};
 pub use durability::Risk;
 pub use error::ServiceError;
-pub use idempotency::{Attempt, Claim, Idempotency, KeptReply};
+pub use idempotency::{Attempt, Claim, Idempotency, KeptReply, Purpose};
 pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use policies::{Policies, PolicyLevel};

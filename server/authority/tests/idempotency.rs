@@ -9,7 +9,7 @@
 
 mod support;
 
-use authority::{Attempt, Claim, KeptReply, OpContext, ServiceError};
+use authority::{Attempt, Claim, KeptReply, OpContext, Purpose, ServiceError};
 use sqlx::PgPool;
 use support::World;
 use time::Duration;
@@ -24,7 +24,9 @@ impl World {
         request: (&str, &str, &[u8]),
     ) -> Result<Claim, ServiceError> {
         let ctx = self.context(ctx.actor.clone());
-        self.authority.idempotency().claim(&ctx, key, request).await
+        let workspace = "workspace-1".parse().unwrap();
+        let purpose = Purpose::NewTokens(&workspace);
+        self.authority.idempotency().claim(&ctx, purpose, key, request).await
     }
 
     async fn first(&self, ctx: &OpContext, key: &str) -> Attempt {
@@ -179,4 +181,42 @@ async fn futures_of<T, F: Future<Output = T>>(count: usize, make: impl Fn() -> F
     })
     .await;
     done
+}
+
+#[sqlx::test(migrations = false)]
+async fn caller_who_may_not_do_it_claims_nothing(pool: PgPool) {
+    let world = World::founded(pool.clone()).await;
+    let viewer = world.person("vic", Some(("workspace-1", "viewer"))).await;
+    let stranger = world.person("sue", None).await;
+    let refused = world.claim(&viewer, "key", REQUEST).await;
+    assert!(matches!(refused, Err(ServiceError::Forbidden(_))), "{refused:?}");
+    let refused = world.claim(&stranger, "key", REQUEST).await;
+    assert!(matches!(refused, Err(ServiceError::NotFound("workspace"))), "{refused:?}");
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(&pool).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[sqlx::test(migrations = false)]
+async fn caller_holds_ten_thousand_keys_at_most(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let first = world.first(&ada, "key").await;
+    world.authority.idempotency().keep(&first, &reply()).await.unwrap();
+    world
+        .execute(
+            "INSERT INTO idempotency_keys (key, request, created_at, expires_at, caller)
+             SELECT sha256(n::text::bytea), request, created_at, expires_at, caller
+               FROM idempotency_keys, generate_series(1, 9999) AS n",
+        )
+        .await;
+    let refused = world.claim(&ada, "another", REQUEST).await;
+    let Err(ServiceError::TooManyKeys(wait)) = refused else { panic!("{refused:?}") };
+    assert!((1..=86_401).contains(&wait), "{wait}");
+    // Keys that are held go on, and nobody else is concerned.
+    assert!(matches!(world.claim(&ada, "key", REQUEST).await, Ok(Claim::Repeated(_))));
+    let bob = world.person("bob", Some(("workspace-1", "admin"))).await;
+    world.first(&bob, "another").await;
+    world.execute("DELETE FROM idempotency_keys WHERE key = sha256('1')").await;
+    world.first(&ada, "another").await;
 }

@@ -57,6 +57,16 @@ pub(super) struct ServerFlags {
     /// A network of proxies whose X-Forwarded-For is believed; may be given more than once
     #[arg(long = "trusted-proxies", value_name = "NETWORK")]
     trusted_proxies: Vec<String>,
+    /// A host name by which browsers may reach the server, beside that of --public-url; may be given more
+    /// than once
+    #[arg(long = "allowed-hosts", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
+    /// Connections at a time [default: as many as open files allow, at most 10000]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<String>,
+    /// Connections at a time from one address that is no trusted proxy [default: 1000]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections_per_address: Option<String>,
     /// Calls of the managing API a minute, for each caller; 0 for any number [default: 600]
     #[arg(long, value_name = "NUMBER")]
     api_rate_limit: Option<String>,
@@ -100,6 +110,8 @@ impl Flags {
             (Setting::ListenUnix, &server.listen_unix),
             (Setting::MetricsListen, &server.metrics_listen),
             (Setting::PublicUrl, &server.public_url),
+            (Setting::MaxConnections, &server.max_connections),
+            (Setting::MaxConnectionsPerAddress, &server.max_connections_per_address),
             (Setting::ApiRateLimit, &server.api_rate_limit),
             (Setting::Surfaces, &server.surfaces),
             (Setting::CachedTokens, &server.cached_tokens),
@@ -113,6 +125,9 @@ impl Flags {
             .into_iter()
             .filter_map(|(setting, value)| Some((setting, Raw::One(value.clone()?))))
             .collect();
+        if !server.allowed_hosts.is_empty() {
+            flags.push((Setting::AllowedHosts, Raw::Many(server.allowed_hosts.clone())));
+        }
         if !server.trusted_proxies.is_empty() {
             flags.push((Setting::TrustedProxies, Raw::Many(server.trusted_proxies.clone())));
         }

@@ -1,7 +1,7 @@
 //! `tessera serve`.
 
 use super::Failure;
-use crate::{config::Config, serve, telemetry};
+use crate::{config::Config, open_files, serve, telemetry};
 
 /// A page is rendered by recursion over the types of its views. Without optimisation the deepest
 /// one needs more than the usual 2 MiB; memory that is never touched costs nothing.
@@ -9,6 +9,7 @@ const WORKER_STACK: usize = 16 * 1024 * 1024;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log, config.log_format);
+    open_files::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_stack_size(WORKER_STACK)
         .enable_all()

@@ -61,6 +61,12 @@ pub(crate) struct Config {
     pub(crate) public_url: Url,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Host names by which browsers may reach the server, beside that of the public URL; in lower case.
+    pub(crate) allowed_hosts: Vec<String>,
+    /// Connections at a time; as many as open files allow when not given.
+    pub(crate) max_connections: Option<usize>,
+    /// Connections at a time from one address.
+    pub(crate) max_connections_per_address: usize,
     /// Tokens whose facts are kept in memory at most.
     pub(crate) cached_tokens: usize,
     /// Unknown tokens a second that are looked up for one address; 0 for any number.
@@ -108,6 +114,10 @@ impl Config {
                 .parse_optional(Setting::PublicUrl, values::public_url)?
                 .unwrap_or_else(|| default_public_url(listen)),
             trusted_proxies: layers.parse_list(Setting::TrustedProxies, values::network)?,
+            allowed_hosts: layers.parse_list(Setting::AllowedHosts, values::host_name)?,
+            max_connections: layers.parse_optional(Setting::MaxConnections, values::connections)?,
+            max_connections_per_address: layers
+                .parse(Setting::MaxConnectionsPerAddress, values::connections)?,
             api_rate_limit: layers.parse(Setting::ApiRateLimit, values::rate_limit)?,
             surfaces: {
                 let named = layers.parse_list(Setting::Surfaces, values::dialect)?;

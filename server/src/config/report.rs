@@ -47,6 +47,9 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
         Setting::Surfaces => {
             config.surfaces.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         }
+        Setting::AllowedHosts => config.allowed_hosts.join(", "),
+        Setting::MaxConnections => config.max_connections?.to_string(),
+        Setting::MaxConnectionsPerAddress => config.max_connections_per_address.to_string(),
         Setting::ApiRateLimit => config.api_rate_limit.to_string(),
         Setting::CachedTokens => config.cached_tokens.to_string(),
         Setting::UnknownTokenRate => config.unknown_token_rate.to_string(),

@@ -21,6 +21,12 @@ pub(crate) enum Setting {
     PublicUrl,
     /// Proxies that are believed.
     TrustedProxies,
+    /// Names of this server beside that of `public_url`.
+    AllowedHosts,
+    /// Connections at a time.
+    MaxConnections,
+    /// Connections at a time from one address.
+    MaxConnectionsPerAddress,
     /// Calls of the API a minute.
     ApiRateLimit,
     /// The dialects that are spoken.
@@ -56,12 +62,15 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Listen,
         Self::ListenUnix,
         Self::MetricsListen,
         Self::PublicUrl,
+        Self::AllowedHosts,
         Self::TrustedProxies,
+        Self::MaxConnections,
+        Self::MaxConnectionsPerAddress,
         Self::DataDir,
         Self::KeysFile,
         Self::DatabaseUrl,
@@ -111,6 +120,21 @@ impl Setting {
                 "trusted_proxies",
                 Some(""),
                 "networks of proxies whose X-Forwarded-For is believed",
+            ),
+            Self::AllowedHosts => row(
+                "allowed_hosts",
+                Some(""),
+                "host names by which browsers may reach the server, beside that of public_url",
+            ),
+            Self::MaxConnections => row(
+                "max_connections",
+                None,
+                "connections at a time (default: as many as open files allow, at most 10000)",
+            ),
+            Self::MaxConnectionsPerAddress => row(
+                "max_connections_per_address",
+                Some("1000"),
+                "connections at a time from one address, or one /64 of IPv6; trusted_proxies have no such limit",
             ),
             Self::ApiRateLimit => row(
                 "api_rate_limit",

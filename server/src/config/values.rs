@@ -156,6 +156,24 @@ pub(crate) fn cached_tokens(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+/// Reads a number of connections.
+pub(crate) fn connections(text: &str) -> Result<usize, &'static str> {
+    match text.trim().parse() {
+        Ok(number) if (1..=MAX_CACHED).contains(&number) => Ok(number),
+        _ => Err("must be a number from 1 to 10000000"),
+    }
+}
+
+/// Reads the name of a host, in lower case.
+pub(crate) fn host_name(text: &str) -> Result<String, &'static str> {
+    match url::Host::parse(text) {
+        Ok(host) => Ok(host.to_string().to_ascii_lowercase()),
+        Err(_) => {
+            Err("must be names of hosts, without scheme and port, such as tessera.example.com")
+        }
+    }
+}
+
 /// Reads a number of calls.
 pub(crate) fn rate_limit(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {

@@ -1,6 +1,7 @@
 //! Server functions over HTTP, for pages that are hydrated.
 
 use axum::{
+    body::Body,
     extract::Request,
     response::{IntoResponse, Response},
 };
@@ -8,14 +9,24 @@ use domain::problem::ProblemCode;
 use leptos::prelude::provide_context;
 
 use super::visit::Visit;
-use crate::http::problem::ApiError;
+use crate::http::{
+    body::{self, Readers},
+    problem::ApiError,
+};
 
 /// Calls a server function. They only read: see the crate `app`.
-pub(super) async fn call(visit: Visit, mut request: Request) -> Response {
+pub(super) async fn call(visit: Visit, request: Request) -> Response {
     let path = request.uri().path();
     if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
         return ApiError::new(ProblemCode::NotFound, "There is no such function.").into_response();
     }
+    let (parts, body) = request.into_parts();
+    let whole = Request::from_parts(parts.clone(), body);
+    let body = match body::read(whole, Readers::Anybody).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let mut request = Request::from_parts(parts, Body::from(body));
     // A browser that navigates here gets the answer, not a way back: that is for plain forms,
     // which the console has none of for server functions.
     request.headers_mut().remove(http::header::ACCEPT);

@@ -7,7 +7,6 @@ use app::{
 use authority::ServiceError;
 use axum::{
     Json,
-    body::Bytes,
     extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
@@ -15,7 +14,12 @@ use domain::problem::{Problem, ProblemCode};
 use http::{HeaderValue, StatusCode, header};
 
 use super::{cookies, form::Form, render, visit::Visit};
-use crate::http::{AppState, problem::ApiError, refusals::RefusedPage};
+use crate::http::{
+    AppState,
+    body::{self, Readers},
+    problem::ApiError,
+    refusals::RefusedPage,
+};
 
 /// A form that was posted.
 pub(super) struct Post {
@@ -45,8 +49,8 @@ impl FromRequest<AppState> for Post {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
-        // `http::body` has read it already; its limit has spoken.
-        let body = Bytes::from_request(Request::new(body), state)
+        // Signing in and setting up have their credential in the form.
+        let body = body::read(Request::from_parts(parts, body), Readers::Anybody)
             .await
             .map_err(IntoResponse::into_response)?;
         match Form::read(&visit.headers, &body) {

@@ -14,6 +14,7 @@ use super::render;
 use crate::http::{
     AppState,
     answer::RequestId,
+    body,
     client_ip::{client_ip, peer, untrusted_proxy},
     problem::ApiError,
     refusals::Asker,
@@ -91,6 +92,9 @@ impl FromRequestParts<AppState> for Visit {
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
                 let visitor = session.map(|session| session.visitor);
+                if visitor.is_some() {
+                    body::admit(&mut parts.extensions);
+                }
                 visit.request.session = Arc::new(RequestSession { visitor });
                 Asker::tell(&parts.extensions, &visit.context());
                 Ok(visit)

@@ -1,83 +1,238 @@
-//! Bodies: at most 64 KiB, 1 MiB where tokens are imported, and they must arrive in time.
+//! Bodies: how large they may be, how long they may take, and how many may be in flight.
+//!
+//! No layer collects a body. The extractor that needs one does, after the caller was authenticated:
+//! [`Readers::Known`] refuses everybody else before a byte is read. A body that a stranger may send, such as
+//! the form of a sign-in, has at most 16 KiB. Every byte that is held is counted ([`Bodies`]) until the last
+//! copy of it is dropped.
+//!
+//! [`receive`] lends each handler its request's body. What the handler left of it is thrown away: an answer
+//! before the request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it.
 
-use std::time::Duration;
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use authority::ServiceError;
 use axum::{
     body::{Body, Bytes},
-    extract::Request,
+    extract::{FromRequest, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use domain::problem::ProblemCode;
-use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Extensions, HeaderMap, header};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::timeout;
 
-use super::problem::ApiError;
+use super::{
+    AppState,
+    bodies::{Bodies, Kept},
+    client_ip::{client_ip, peer},
+    problem::ApiError,
+};
 
 /// Most bytes of a body. The longest list of scopes that the service takes fits well.
 pub(crate) const LIMIT: usize = 64 * 1024;
 /// Most bytes of a file of tokens to import.
 const IMPORT_LIMIT: usize = 1024 * 1024;
+/// Most bytes of a body whose sender is not known.
+pub(crate) const STRANGERS_LIMIT: usize = 16 * 1024;
 /// The longest that a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that a handler may take.
-const HANDLER: Duration = Duration::from_secs(30);
-/// What is read and thrown away of a body that is too large, so that its sender, who reads the
-/// answer only after sending everything, gets to see the answer instead of a reset connection.
+/// The longest that a handler may take, its body included.
+const HANDLER: Duration = Duration::from_secs(40);
+/// The most that is read and thrown away of a body that nobody wanted, so that its sender, who reads the
+/// answer only after sending everything, sees the answer instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
+/// The longest that this may delay the answer.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// The body as it was received, for whoever needs its bytes beside what they mean. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Received(pub(crate) Bytes);
+/// Whose bodies are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Only those of callers who were authenticated.
+    Known,
+    /// Everybody's: the credential is in the body, or none is needed.
+    Anybody,
+}
 
-/// Most bytes of a body that is sent to this path.
+/// The caller of this request was authenticated.
+#[derive(Clone, Copy, Debug)]
+struct Known;
+
+/// What a body is counted by.
+#[derive(Clone)]
+struct Intake {
+    bodies: Bodies,
+    address: Option<IpAddr>,
+}
+
+/// The body as it was received, once it was read, for handlers that need its bytes beside their meaning.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Received(Arc<OnceLock<Bytes>>);
+
+impl Received {
+    /// The bytes; none before they were read.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.0.get().cloned().unwrap_or_default()
+    }
+}
+
+/// The bytes of a known caller's body.
+pub(crate) struct KnownBody(pub(crate) Bytes);
+
+impl<S: Sync> FromRequest<S> for KnownBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        read(request, Readers::Known).await.map(Self)
+    }
+}
+
+/// Notes that the caller of this request was authenticated.
+pub(crate) fn admit(extensions: &mut Extensions) {
+    extensions.insert(Known);
+}
+
+/// Refuses a request whose caller was not authenticated.
+pub(crate) fn admitted(extensions: &Extensions) -> Result<(), ApiError> {
+    match extensions.get::<Known>() {
+        Some(Known) => Ok(()),
+        None => Err(ServiceError::Unauthenticated.into()),
+    }
+}
+
+/// Reads the body of a request.
+pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, ApiError> {
+    let (parts, body) = request.into_parts();
+    if readers == Readers::Known {
+        admitted(&parts.extensions)?;
+    }
+    let is_known = parts.extensions.get::<Known>().is_some();
+    let limit = if is_known { limit(parts.uri.path()) } else { STRANGERS_LIMIT };
+    let intake = parts.extensions.get::<Intake>().cloned();
+    let kept = match (intake, is_known) {
+        (None, _) => Kept::uncounted(),
+        (Some(intake), true) => intake.bodies.known(),
+        (Some(intake), false) => intake.bodies.stranger(intake.address),
+    };
+    let bytes = timeout(PATIENCE, collect(&parts.headers, body, limit, kept))
+        .await
+        .map_err(|_| late())??;
+    if let Some(received) = parts.extensions.get::<Received>() {
+        let _ = received.0.set(bytes.clone());
+    }
+    Ok(bytes)
+}
+
+/// Most bytes of a body that a known caller sends to this path.
 fn limit(path: &str) -> usize {
     if path.ends_with("/tokens/import") { IMPORT_LIMIT } else { LIMIT }
 }
 
-/// Reads the body before the handler runs: no handler ever waits for a slow sender, and none can
-/// forget the limit.
-pub(crate) async fn receive(request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let limit = limit(parts.uri.path());
-    match timeout(PATIENCE, read(&parts.headers, body, limit)).await {
-        Ok(Ok(bytes)) => {
-            parts.extensions.insert(Received(bytes.clone()));
-            let request = Request::from_parts(parts, Body::from(bytes));
-            match timeout(HANDLER, next.run(request)).await {
-                Ok(response) => response,
-                Err(_) => unavailable().into_response(),
-            }
-        }
-        Ok(Err(error)) => error.into_response(),
-        Err(_) => late().into_response(),
-    }
-}
-
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+async fn collect(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+    mut kept: Kept,
+) -> Result<Bytes, ApiError> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
-        // Who asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
-        if !headers.contains_key(header::EXPECT) {
-            drain(body).await;
-        }
         return Err(too_large(limit));
     }
-    let mut body = body;
-    match Limited::new(&mut body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            drain(body).await;
-            Err(too_large(limit))
+    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            ApiError::new(
+                ProblemCode::MalformedRequest,
+                "The request's body ended before it was complete.",
+            )
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if kept.len() + data.len() > limit {
+            return Err(too_large(limit));
         }
-        Err(_) => Err(ApiError::new(
-            ProblemCode::MalformedRequest,
-            "The request's body ended before it was complete.",
-        )),
+        kept.add(&data, announced)?;
+    }
+    Ok(kept.into_bytes())
+}
+
+/// Lends the handler the body, and throws away what it left. No handler takes longer than it may.
+pub(crate) async fn receive(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
+    parts.extensions.insert(Intake { bodies: state.bodies.clone(), address });
+    parts.extensions.insert(Received::default());
+    let home = Home::default();
+    // A client that asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
+    let asks = parts.headers.contains_key(header::EXPECT);
+    let lent = Lent { body, home: Arc::clone(&home), is_wanted: !asks };
+    let request = Request::from_parts(parts, Body::new(lent));
+    let response = match timeout(HANDLER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => unavailable().into_response(),
+    };
+    let left = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(left) = left {
+        let _ = timeout(DRAIN_TIME, drain(left)).await;
+    }
+    response
+}
+
+/// Where a body goes that was not read to its end.
+type Home = Arc<Mutex<Option<Body>>>;
+
+/// A body that goes home when its reader drops it.
+struct Lent {
+    body: Body,
+    home: Home,
+    /// Whether its sender sends it, or was asked for it.
+    is_wanted: bool,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.is_wanted = true;
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.is_wanted = false;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.is_wanted && !self.body.is_end_stream() {
+            let body = std::mem::take(&mut self.body);
+            *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        }
     }
 }
 
@@ -118,8 +273,16 @@ fn unavailable() -> ApiError {
 mod tests {
     use super::*;
 
-    async fn status(headers: HeaderMap, body: Vec<u8>) -> Result<usize, u16> {
-        read(&headers, Body::from(body), LIMIT)
+    fn request(path: &str, body: Body, is_known: bool) -> Request {
+        let mut request = Request::post(path).body(body).unwrap();
+        if is_known {
+            admit(request.extensions_mut());
+        }
+        request
+    }
+
+    async fn status(request: Request, readers: Readers) -> Result<usize, u16> {
+        read(request, readers)
             .await
             .map(|bytes| bytes.len())
             .map_err(|error| error.problem().status)
@@ -127,27 +290,53 @@ mod tests {
 
     #[tokio::test]
     async fn body_at_the_limit_passes_and_one_byte_more_does_not() {
-        assert_eq!(status(HeaderMap::new(), vec![b'x'; LIMIT]).await, Ok(LIMIT));
-        assert_eq!(status(HeaderMap::new(), vec![b'x'; LIMIT + 1]).await, Err(413));
+        for (path, is_known, limit) in [
+            ("/api/v1/workspaces/w/tokens", true, LIMIT),
+            ("/api/v1/workspaces/w/tokens/import", true, IMPORT_LIMIT),
+            ("/api/v1/workspaces/w/tokens/import", false, STRANGERS_LIMIT),
+            ("/sign-in", false, STRANGERS_LIMIT),
+        ] {
+            for (size, expected) in [(limit, Ok(limit)), (limit + 1, Err(413))] {
+                let request = request(path, vec![b'x'; size].into(), is_known);
+                assert_eq!(status(request, Readers::Anybody).await, expected, "{path} {is_known}");
+            }
+        }
     }
 
-    #[test]
-    fn only_imports_may_be_large() {
-        assert_eq!(limit("/api/v1/workspaces/w/tokens/import"), IMPORT_LIMIT);
-        assert_eq!(limit("/api/v1/workspaces/w/tokens"), LIMIT);
+    #[tokio::test]
+    async fn strangers_body_is_not_read_where_callers_must_be_known() {
+        let endless =
+            Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        assert_eq!(status(request("/", endless, false), Readers::Known).await, Err(401));
     }
 
     #[tokio::test]
     async fn announced_length_is_enough_to_refuse() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_LENGTH, "65537".parse().unwrap());
-        assert_eq!(status(headers, Vec::new()).await, Err(413));
+        let mut request = request("/", Body::empty(), true);
+        request.headers_mut().insert(header::CONTENT_LENGTH, "65537".parse().unwrap());
+        assert_eq!(status(request, Readers::Known).await, Err(413));
     }
 
     #[tokio::test(start_paused = true)]
     async fn body_that_never_ends_is_given_up() {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert!(timeout(PATIENCE, read(&HeaderMap::new(), endless, LIMIT)).await.is_err());
+        assert_eq!(status(request("/", endless, true), Readers::Known).await, Err(400));
+    }
+
+    #[tokio::test]
+    async fn body_comes_home_unless_it_was_read_or_never_asked_for() {
+        for (reads, asks, comes_home) in
+            [(false, false, true), (true, false, false), (false, true, false)]
+        {
+            let home = Home::default();
+            let body = Body::from("some");
+            let mut lent = Body::new(Lent { body, home: Arc::clone(&home), is_wanted: !asks });
+            if reads {
+                while lent.frame().await.is_some() {}
+            }
+            drop(lent);
+            assert_eq!(home.lock().unwrap().is_some(), comes_home, "{reads} {asks}");
+        }
     }
 }

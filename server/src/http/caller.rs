@@ -7,6 +7,7 @@ use http::{header, request::Parts};
 use super::{
     AppState,
     answer::RequestId,
+    body,
     client_ip::{client_ip, peer},
     credentials::presented,
     problem::ApiError,
@@ -43,6 +44,9 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
+        if context.authenticated().is_ok() {
+            body::admit(&mut parts.extensions);
+        }
         Ok(Self(context))
     }
 }

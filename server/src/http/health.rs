@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 
 use super::{AppState, problem::ApiError};
 
+/// Whether this is the path of a health check.
+pub(crate) fn is_check(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
 /// Both routes.
 pub(crate) fn router() -> Router<AppState> {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))

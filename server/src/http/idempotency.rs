@@ -4,17 +4,18 @@
 //!
 //! ```ignore
 //! let (authority, of) = (state.authority.clone(), context.clone());
-//! repeatable.once(&authority, &of, |operation| rotate(state, context, id, body, operation)).await
+//! repeatable.once(&authority, &of, Purpose::Token(id), |operation| rotate(state, id, operation)).await
 //! ```
 //!
-//! Without the header the work is done as ever. With it the first request does the work and the others
+//! The caller's right to do the work is looked at first, by its [`Purpose`]; the extractor of the body comes
+//! after [`Repeatable`]. Without the header the work is done as ever. With it the first request does the work and the others
 //! get its reply, with `Idempotency-Replayed: true`; while it goes on they get 409, and 422 when they
 //! ask for something else. Replies of 5xx are not kept: what went wrong may go right the next time. The
 //! work goes on when its caller hangs up, so that the caller who comes back finds the reply.
 
-use authority::{Attempt, Authority, Claim, KeptReply, OpContext};
+use authority::{Attempt, Authority, Claim, KeptReply, OpContext, Purpose, Surface};
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
@@ -25,7 +26,9 @@ use tracing::Instrument as _;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{body::Received, problem::ApiError};
+use super::{
+    AppState, body::Received, caller::anonymous, credentials::presented, problem::ApiError,
+};
 
 /// The header that names an attempt.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -54,7 +57,7 @@ struct Named {
     key: String,
     method: String,
     path: String,
-    body: Bytes,
+    body: Received,
 }
 
 impl<S: Sync> FromRequestParts<S> for Repeatable {
@@ -69,23 +72,51 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
                 "The header Idempotency-Key must be given once, with 1 to 255 visible characters of ASCII.",
             )
         })?;
-        let body = parts.extensions.get::<Received>().map(|received| received.0.clone());
         Ok(Self(Some(Named {
             key: key.to_owned(),
             method: parts.method.to_string(),
             path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            body: body.unwrap_or_default(),
+            body: parts.extensions.get::<Received>().cloned().unwrap_or_default(),
         })))
     }
 }
 
 impl Repeatable {
+    /// The reply to the rotation by which the presented secret was replaced, if this is the same request.
+    pub(crate) async fn lost_rotation(
+        &self,
+        state: &AppState,
+        parts: &mut Parts,
+    ) -> Result<Option<Response>, ApiError> {
+        let (Some(named), Ok(Some(presented))) = (&self.0, presented(&parts.headers)) else {
+            return Ok(None);
+        };
+        let presented = presented.to_owned();
+        let context = anonymous(parts, state, Surface::Rest).await;
+        let body = named.body.bytes();
+        let request = (named.method.as_str(), named.path.as_str(), body.as_ref());
+        let idempotency = state.authority.idempotency();
+        match idempotency.lost_rotation(&context, &presented, &named.key, request).await? {
+            None => Ok(None),
+            Some((actor, reply)) => {
+                state.rate_limit.count(&parts.extensions, &actor)?;
+                Ok(Some(replayed(reply)))
+            }
+        }
+    }
+
+    /// Whether the caller named the request.
+    pub(crate) const fn is_named(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Does the work, unless it was done before. What the work is handed names it: the same for every
     /// attempt, also for one after a server that died; none without the header.
     pub(crate) async fn once<F, R>(
         self,
         authority: &Authority,
         context: &OpContext,
+        purpose: Purpose<'_>,
         work: impl FnOnce(Option<Uuid>) -> F,
     ) -> Result<Response, ApiError>
     where
@@ -93,8 +124,9 @@ impl Repeatable {
         R: IntoResponse,
     {
         let Some(named) = self.0 else { return Ok(work(None).await?.into_response()) };
-        let request = (named.method.as_str(), named.path.as_str(), named.body.as_ref());
-        let claim = authority.idempotency().claim(context, &named.key, request).await?;
+        let body = named.body.bytes();
+        let request = (named.method.as_str(), named.path.as_str(), body.as_ref());
+        let claim = authority.idempotency().claim(context, purpose, &named.key, request).await?;
         let attempt = match claim {
             Claim::First(attempt) => attempt,
             Claim::Repeated(reply) => return Ok(replayed(reply)),

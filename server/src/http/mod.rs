@@ -6,7 +6,9 @@
 //! - `openapi`, `docs`: the description of these, and a page to try them.
 //! - `idempotency`: how a request may be repeated.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
-//! - `answer`, `headers`, `origin`, `body`, `log`, `rate`, `refusals`: layers.
+//! - `again`, `pages`: long answers, written page by page for a caller that is authenticated anew.
+//! - `body`, `bodies`: how bodies are read, and how much of them is held.
+//! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
 //! - `router`: what is mounted where, and behind which layers.
 //!
 //! Invariants:
@@ -18,7 +20,9 @@
 //! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in
 //! `rest/mod.rs`, its row in the authorisation table of `tests/rest_authorisation.rs`.
 
+pub(crate) mod again;
 pub(crate) mod answer;
+mod bodies;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod client_ip;
@@ -28,12 +32,14 @@ mod docs;
 pub(crate) mod extract;
 mod forward;
 pub(crate) mod headers;
-mod health;
+pub(crate) mod health;
+pub(crate) mod host;
 pub(crate) mod idempotency;
 pub(crate) mod log;
 mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod origin;
+pub(crate) mod pages;
 pub(crate) mod problem;
 pub(crate) mod proxy_hint;
 pub(crate) mod rate;
@@ -43,6 +49,7 @@ mod rest;
 pub(crate) mod router;
 pub(crate) mod state;
 
+pub(crate) use bodies::network;
 pub(crate) use forward::PATH as FORWARD_PATH;
 pub(crate) use router::router;
 pub(crate) use state::AppState;

@@ -63,30 +63,33 @@ fn is_host(origin: &str, host: Option<&str>) -> bool {
     matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
 }
 
-/// For the console: every unsafe request is checked.
+/// For the console: every request must be to a name of this server, and every unsafe one is checked.
 pub(crate) async fn check_console(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    if is_safe(request.method()) || state.origins.allow(request.headers()) {
+    if let Err(error) = state.hosts.check(&request) {
+        error.into_response()
+    } else if is_safe(request.method()) || state.origins.allow(request.headers()) {
         next.run(request).await
     } else {
         refuse()
     }
 }
 
-/// For the API: unsafe requests that carry a session's cookie are checked.
+/// For the API: the same for requests that carry a session's cookie.
 pub(crate) async fn check_api(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    if is_safe(request.method())
-        || !state.cookies.is_present(headers)
-        || state.origins.allow(headers)
-    {
+    if !state.cookies.is_present(headers) {
+        next.run(request).await
+    } else if let Err(error) = state.hosts.check(&request) {
+        error.into_response()
+    } else if is_safe(request.method()) || state.origins.allow(headers) {
         next.run(request).await
     } else {
         refuse()

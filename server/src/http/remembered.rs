@@ -40,6 +40,7 @@ use super::{
     client_ip::{FORWARDED_FOR, Peer, client_ip},
     credentials::{bearer, is_credential, presented},
     forward,
+    host::is_named,
     problem::Form,
     rest::{VERIFY_PATH, schema::VerificationBody},
 };
@@ -88,6 +89,9 @@ pub(crate) async fn answer(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Result<Answer, Request<Body>> {
+    if !is_named(Some(peer), request.uri(), request.headers()) {
+        return Err(request.map(Body::new));
+    }
     match request.uri().path() {
         VERIFY_PATH if request.method() == Method::POST => verify(state, peer, request).await,
         // Any method means the same there; only HEAD is answered otherwise.

@@ -7,17 +7,19 @@
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
 //! | `answer::finish`: request id, problems | ✓ | ✓ | ✓ | ✓ |
+//! | `host::check`: one host is named | ✓ | ✓ | ✓ but health | ✓ |
 //! | `headers::protect` | ✓ | ✓ | ✓ | |
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | | ✓ | | |
-//! | `body::receive`: size, time | ✓ | ✓ | ✓ | |
+//! | `body::receive`: lends the body, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //!
-//! What refuses does so within `body::receive`: an answer before the request's end costs HTTP/1.1 its
-//! connection, and some clients of HTTP/2 never show it.
+//! Layers that refuse are within `body::receive`, which throws unread bodies away: an answer before the
+//! request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it. No layer reads a
+//! body.
 //!
 //! `/auth/forward` gets no headers for browsers: gateways hand its refusals on under the names of
 //! other hosts, where Tessera's policies have no business. Session lookup is no layer at all:
@@ -32,8 +34,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, log, oauth, openapi, origin, problem,
-    rate, refusals, rest,
+    AppState, answer, body, docs, forward, headers, health, host, log, oauth, openapi, origin,
+    problem, rate, refusals, rest,
 };
 use crate::{assets, console, metrics, surfaces};
 
@@ -42,7 +44,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let api = managing(&state).merge(asking(&state)).with_state(state.clone());
     let console = console::router(state.clone())
         .layer(from_fn_with_state(state.clone(), origin::check_console))
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state((state.clone(), Surface::Console), refusals::record))
         .layer(log::layer());
     let browsers = console
@@ -55,7 +57,10 @@ pub(crate) fn router(state: AppState) -> Router {
     let gateways = forward::router()
         .with_state(state.clone())
         .layer(CatchPanicLayer::custom(answer::panicked));
-    browsers.merge(gateways).layer(from_fn_with_state(state, answer::finish))
+    browsers
+        .merge(gateways)
+        .layer(from_fn(host::check))
+        .layer(from_fn_with_state(state, answer::finish))
 }
 
 /// The API but for what services call on every request of theirs.
@@ -69,7 +74,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .route("/api/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), origin::check_api))
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::Rest), refusals::record))
         .layer(from_fn_with_state(state.clone(), metrics::count))
@@ -83,7 +88,7 @@ fn asking(state: &AppState) -> Router<AppState> {
         .merge(health::router())
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), origin::check_api))
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive))
 }
 
 #[cfg(test)]
@@ -107,7 +112,11 @@ mod tests {
 
     fn forward(token: &str) -> Request {
         let bearer = format!("Bearer {token}");
-        Request::get(forward::PATH).header("authorization", bearer).body(Body::empty()).unwrap()
+        Request::get(forward::PATH)
+            .header("host", "x")
+            .header("authorization", bearer)
+            .body(Body::empty())
+            .unwrap()
     }
 
     #[tokio::test]
@@ -125,8 +134,12 @@ mod tests {
     async fn without_a_database_nothing_passes_and_the_answer_says_when_to_try_again() {
         let router = router(AppState::without_database());
         let good = token_text::compose("tsr", &"0".repeat(30));
-        let ready = Request::get("/readyz").body(Body::empty()).unwrap();
-        let own = Request::get("/api/v1/self").header("token", &good).body(Body::empty()).unwrap();
+        let ready = Request::get("/readyz").header("host", "x").body(Body::empty()).unwrap();
+        let own = Request::get("/api/v1/self")
+            .header("host", "x")
+            .header("token", &good)
+            .body(Body::empty())
+            .unwrap();
         for request in [forward(&good), ready, own] {
             let response = ask(router.clone(), request).await;
             assert_eq!(response.status(), 503);

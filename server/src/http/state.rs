@@ -7,7 +7,9 @@ use axum::extract::FromRef;
 use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
-use super::{cookies::SessionCookies, origin::Origins, rate::RateLimit};
+use super::{
+    bodies::Bodies, cookies::SessionCookies, host::Hosts, origin::Origins, rate::RateLimit,
+};
 use crate::{config::Config, metrics::Traffic};
 
 /// What every request handler is given. Cloned per request: cheap.
@@ -25,8 +27,12 @@ pub(crate) struct AppState {
     pub(crate) cookies: SessionCookies,
     /// Where unsafe requests of browsers may come from.
     pub(crate) origins: Origins,
+    /// The names of this server.
+    pub(crate) hosts: Arc<Hosts>,
     /// How often one caller may call the API.
     pub(crate) rate_limit: RateLimit,
+    /// How much of bodies is held.
+    pub(crate) bodies: Bodies,
     /// What was answered.
     pub(crate) traffic: Arc<Traffic>,
 }
@@ -39,7 +45,9 @@ impl AppState {
             trusted_proxies: config.trusted_proxies.as_slice().into(),
             cookies: SessionCookies::for_public_url(&config.public_url),
             origins: Origins::of(&config.public_url),
+            hosts: Arc::new(Hosts::of(&config)),
             rate_limit: RateLimit::per_minute(config.api_rate_limit),
+            bodies: Bodies::default(),
             traffic: Arc::default(),
             authority,
             config,

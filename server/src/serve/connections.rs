@@ -1,16 +1,24 @@
 //! Accepts connections and serves HTTP on them: HTTP/1.1, or HTTP/2 when the client begins with it.
 //!
-//! axum's own `serve` has no limits against those who connect and say nothing; this loop gives every
-//! connection a time for each request's head and the server a number of connections, whichever
-//! listener they come from.
+//! axum's own `serve` has no limits against callers who connect and say nothing. This loop gives every
+//! connection a time for its first word and for each request's head, and a place ([`places`]): the network
+//! has so many, an address so many of them, and the Unix socket has its own. When all are taken, a few more
+//! are there for health checks.
+//!
+//! [`places`]: super::places
 //!
 //! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
 //! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
 
 use std::{io, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
-use http::Request;
+use axum::{
+    Router,
+    body::Body,
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::{
     rt::TokioExecutor,
@@ -19,14 +27,14 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 use tower::ServiceExt as _;
 
 use super::{
-    http1 as one, http2 as two,
+    http1 as one, http2 as two, life,
     managing::Managing,
+    places::{Limits, Place, Places},
     preface::{self, Version},
     signals::Drain,
     unix::UnixDoor,
@@ -34,6 +42,7 @@ use super::{
 use crate::http::{
     AppState,
     client_ip::Peer,
+    health,
     remembered::{self, Answer},
 };
 
@@ -42,8 +51,14 @@ use crate::http::{
 const HEAD: Duration = Duration::from_secs(75);
 /// How long requests in progress may go on after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Most connections at a time; further ones wait in the system's queue.
-const CONNECTIONS: usize = 10_000;
+/// How long a connection may take to say its first word.
+const FIRST: Duration = Duration::from_secs(10);
+/// Connections by the Unix socket. The network takes none of these places.
+const LOCAL: usize = 256;
+/// Places for health checks, when all others are taken.
+const RESERVE: usize = 16;
+/// A second, for [`life`].
+const TICK: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, which is mostly a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -67,27 +82,40 @@ pub(super) async fn serve(
     state: Option<AppState>,
     router: Router,
     managing: Option<Managing>,
+    limits: Limits,
     mut drain: Drain,
 ) {
     let graceful = GracefulShutdown::new();
+    let health = router.clone().layer(from_fn(only_health));
     let doorman = Doorman::new(House { state, router, managing }, drain.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
+    let local = Places::new(few(LOCAL));
+    let health = House { state: None, router: health, managing: None };
+    let reserve = (Doorman::new(health, drain.clone()), Places::new(few(RESERVE)));
+    let network = Places::new(limits);
+    let mut seconds = interval(TICK);
     loop {
-        let place = tokio::select! {
-            place = Arc::clone(&places).acquire_owned() => place.ok(),
-            () = drain.begun() => break,
-        };
         let accepted = tokio::select! {
             accepted = listeners.accept() => accepted,
+            _ = seconds.tick() => {
+                life::tick();
+                continue;
+            }
             () = drain.begun() => break,
         };
-        let (doorman, watcher) = (doorman.clone(), graceful.watcher());
+        let watcher = graceful.watcher();
         match accepted {
             Accepted::Tcp(stream, peer) => {
-                tokio::spawn(doorman.attend(stream, peer, watcher, place));
+                if let Some(place) = network.take(peer) {
+                    doorman.clone().admit(&network, stream, peer, watcher, place);
+                } else if let Some(place) = reserve.1.take(peer) {
+                    reserve.0.clone().admit(&reserve.1, stream, peer, watcher, place);
+                }
             }
             Accepted::Unix(stream) => {
-                tokio::spawn(doorman.attend(stream, Peer::Local, watcher, place));
+                if let Some(place) = local.take(Peer::Local) {
+                    doorman.clone().admit(&local, stream, Peer::Local, watcher, place);
+                }
             }
         }
     }
@@ -118,33 +146,52 @@ impl Doorman {
         Self { two: two::builder(), house: Arc::new(house), drain }
     }
 
+    /// Has a task serve a connection that has got a place.
+    fn admit<S>(self, places: &Places, stream: S, peer: Peer, watcher: Watcher, place: Place)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let number = place.number();
+        let task = tokio::spawn(self.attend(stream, peer, watcher, place));
+        places.served_by(number, task.abort_handle());
+    }
+
     /// Serves a connection to its end. A peer that goes away is not worth a word.
-    async fn attend<S>(
-        mut self,
-        stream: S,
-        peer: Peer,
-        _watcher: Watcher,
-        _place: Option<OwnedSemaphorePermit>,
-    ) where
+    async fn attend<S>(mut self, stream: S, peer: Peer, _watcher: Watcher, place: Place)
+    where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let looked = tokio::select! {
             // First: what has come already is answered, also while draining.
             biased;
-            looked = timeout(HEAD, preface::look(stream)) => looked,
+            looked = timeout(FIRST, preface::look(stream)) => looked,
             () = self.drain.begun() => return,
         };
         let Ok(Ok((version, stream))) = looked else { return };
         let house = self.house;
         let answer = move |request| Arc::clone(&house).answer(peer, request);
         match version {
-            Version::One => one::serve(stream, answer, self.drain, HEAD).await,
+            Version::One => one::serve(stream, answer, self.drain, HEAD, place.life()).await,
             // Boxed: connections of the other kind need not be as large.
             Version::Two => {
-                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD)).await;
+                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD, place.life()))
+                    .await;
             }
         }
     }
+}
+
+/// Answers health checks, and 503 to everything else: there is no place.
+async fn only_health(request: axum::extract::Request, next: Next) -> Response {
+    let mut response = if health::is_check(request.uri().path()) {
+        next.run(request).await
+    } else {
+        super::gate::unavailable(
+            "All connections that Tessera can serve are in use. Nothing was changed; try again.",
+        )
+    };
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 impl House {

@@ -66,12 +66,14 @@ fn page() -> Response {
 }
 
 fn problem() -> Response {
-    let mut problem = Problem::new(
-        ProblemCode::Unavailable,
-        "Tessera is starting and waits for its database. Nothing was changed; try again.",
-    );
+    unavailable("Tessera is starting and waits for its database. Nothing was changed; try again.")
+}
+
+/// A problem that is over in a moment, for this reason.
+pub(super) fn unavailable(detail: &str) -> Response {
+    let mut problem = Problem::new(ProblemCode::Unavailable, detail);
     problem.retry_after_s = Some(AGAIN_S);
-    let mut response = Json(problem).into_response();
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

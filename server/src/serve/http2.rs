@@ -7,10 +7,7 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -28,16 +25,17 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::signals::Drain;
+use super::{life::Life, signals::Drain};
 use crate::http::remembered::{Answer, AnswerBody};
 
 /// Streams at a time on one connection. A gateway opens a second connection beyond it.
 const STREAMS: u32 = 200;
 /// All headers of a request together, as RFC 9113 section 6.5.2 counts them.
 const HEADERS: u32 = 32 * 1024;
-/// What a peer may send before it is read: of one request, and on the whole connection.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// What a peer may send before it is read: of one request, and on the whole connection, however many
+/// streams it has. The protocol knows no smaller window for a connection.
+const STREAM_WINDOW: u32 = 16 * 1024;
+const CONNECTION_WINDOW: u32 = 64 * 1024;
 /// What is held back of one answer for a peer that reads slowly.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a peer may reset before they were looked at, and that it may make the server reset:
@@ -74,14 +72,14 @@ pub(super) async fn serve<S, F>(
     answer: impl Fn(Request<Incoming>) -> F,
     mut drain: Drain,
     rest: Duration,
+    life: Arc<Life>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
-    let activity = Arc::new(Activity::default());
-    let begun = Arc::clone(&activity);
+    let begun = Arc::clone(&life);
     let service = service_fn(move |request| {
-        let (answer, running) = (answer(as_http_1(request)), begun.begin());
+        let (answer, running) = (answer(as_http_1(request)), Running::begin(&begun));
         async move {
             let answer = answer.await;
             Ok::<_, Infallible>(answer.map(|body| Held { body, _running: running }))
@@ -92,7 +90,7 @@ pub(super) async fn serve<S, F>(
     let drained = tokio::select! {
         _ = connection.as_mut() => return,
         () = drain.begun() => true,
-        () = activity.rested(rest) => false,
+        () = rested(&life, rest) => false,
     };
     connection.as_mut().graceful_shutdown();
     if drained {
@@ -103,15 +101,17 @@ pub(super) async fn serve<S, F>(
     }
 }
 
-/// The request as HTTP/1.1 would have brought it: `:authority` is the host, whatever a `Host` beside it
-/// says (RFC 9113 section 8.3.1), and the address is a path.
+/// The request as HTTP/1.1 would have brought it: `:authority` is the host, and the address is a path. A
+/// `Host` beside it that differs stays (RFC 9113 section 8.3.1): a request that names two hosts is refused.
 fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
     let authority = request
         .uri()
         .authority()
         .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-    if let Some(host) = authority {
-        request.headers_mut().insert(header::HOST, host);
+    if let Some(host) = authority
+        && request.headers().get_all(header::HOST).iter().ne([&host])
+    {
+        request.headers_mut().append(header::HOST, host);
     }
     if let Some(path) = request.uri().path_and_query().cloned() {
         *request.uri_mut() = Uri::from(path);
@@ -119,41 +119,36 @@ fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// What happens on a connection.
-#[derive(Debug, Default)]
-struct Activity {
-    begun: AtomicU64,
-    running: AtomicUsize,
-}
-
 /// A request that is not answered to its end.
 #[derive(Debug)]
-struct Running(Arc<Activity>);
+struct Running(Arc<Life>);
 
-impl Activity {
-    fn begin(self: &Arc<Self>) -> Running {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(self))
+impl Running {
+    fn begin(life: &Arc<Life>) -> Self {
+        life.begin();
+        Self(Arc::clone(life))
     }
+}
 
-    /// Resolves when nothing has happened for `rest`, and before it was twice as long.
-    async fn rested(&self, rest: Duration) {
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            sleep(rest).await;
-            if self.running.load(Ordering::Relaxed) == 0
-                && self.begun.load(Ordering::Relaxed) == begun
-            {
-                return;
-            }
+/// Resolves when nothing has happened for `rest`, and before it was twice as long. The first request has
+/// a fifth of that time.
+async fn rested(life: &Life, rest: Duration) {
+    sleep(rest / 5).await;
+    if life.progress() == 0 {
+        return;
+    }
+    loop {
+        let begun = life.progress();
+        sleep(rest).await;
+        if !life.is_answering() && life.progress() == begun {
+            return;
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
@@ -190,14 +185,14 @@ mod tests {
 
     #[test]
     fn handlers_see_host_and_path_as_from_http_1() {
-        let request = Request::get("http://tessera.example:3000/a%20b?c=d")
-            .header("host", "other.example")
-            .body(())
-            .unwrap();
+        let request = Request::get("http://tessera.example:3000/a%20b?c=d").body(()).unwrap();
         let request = as_http_1(request);
         assert_eq!(request.uri(), "/a%20b?c=d");
         let hosts: Vec<_> = request.headers().get_all("host").iter().collect();
         assert_eq!(hosts, ["tessera.example:3000"]);
+        let request = Request::get("http://one.example/").header("host", "other.example");
+        let request = as_http_1(request.body(()).unwrap());
+        assert_eq!(request.headers().get_all("host").iter().count(), 2);
         let request = as_http_1(Request::get("/x").header("host", "kept").body(()).unwrap());
         assert_eq!(
             (request.uri().path(), &request.headers()["host"]),
@@ -208,14 +203,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connection_rests_only_when_nothing_runs_and_nothing_began() {
         let rest = Duration::from_secs(75);
-        let activity = Arc::new(Activity::default());
-        let running = activity.begin();
-        assert!(timeout(rest * 10, activity.rested(rest)).await.is_err(), "a request is running");
+        let life = Arc::new(Life::default());
+        assert!(timeout(rest / 4, rested(&life, rest)).await.is_ok(), "no request came");
+        let running = Running::begin(&life);
+        assert!(timeout(rest * 10, rested(&life, rest)).await.is_err(), "a request is running");
         drop(running);
-        let mut rested = pin!(activity.rested(rest));
+        let mut rested = pin!(rested(&life, rest));
         assert!(timeout(rest / 2, rested.as_mut()).await.is_err());
-        drop(activity.begin());
+        drop(Running::begin(&life));
         assert!(timeout(rest, rested.as_mut()).await.is_err(), "a request was there");
+        sleep(rest / 5).await;
         assert!(timeout(rest, rested).await.is_ok());
     }
 }

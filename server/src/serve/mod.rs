@@ -12,7 +12,9 @@ mod follower;
 mod gate;
 mod http1;
 mod http2;
+mod life;
 mod managing;
+mod places;
 mod preface;
 mod signals;
 mod startup;
@@ -35,6 +37,7 @@ use self::{
     follower::Follower,
     gate::Gate,
     managing::Managing,
+    places::Limits,
     signals::Drain,
     startup::Database,
     unix::{UnixDoor, UnixError},
@@ -44,10 +47,13 @@ use crate::{
     config::{Config, ConfigError},
     data_folder::{self, Lock, MissingKeys},
     http::{self, AppState},
-    metrics,
+    metrics, open_files,
     postgres::Embedded,
     runtime::{self, StartError},
 };
+
+/// Connections for those who read the metrics.
+const WATCHERS: usize = 64;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -125,11 +131,19 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     let state = AppState::new(authority.clone(), Arc::clone(&config));
     let watched = watch(metrics, &state, signals.drain())?;
     let router = gate.protect(http::router(state.clone()));
+    let limits = Limits {
+        all: config
+            .max_connections
+            .map_or_else(open_files::connections, |most| most.min(open_files::connections())),
+        of_address: config.max_connections_per_address,
+        proxies: config.trusted_proxies.as_slice().into(),
+    };
     let server = tokio::spawn(connections::serve(
         Listeners { tcp, unix },
         Some(state),
         router,
         Some(managing.clone()),
+        limits,
         signals.drain(),
     ));
 
@@ -189,6 +203,7 @@ fn watch(
                 None,
                 router,
                 None,
+                Limits { all: WATCHERS, of_address: WATCHERS, proxies: Arc::default() },
                 drain,
             )))
         }

@@ -15,7 +15,7 @@ use std::{
 use domain::problem::{Problem, ProblemCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::http1::Life;
+use super::life::Life;
 
 /// A connection on which every refusal has a reason.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use authority::{Actor, OpContext, Surface};
 use http::request::Parts;
 
 use crate::http::{
-    AppState,
+    AppState, body,
     caller::{anonymous, authenticate},
     credentials::presented,
     problem::ApiError,
@@ -26,5 +26,8 @@ pub(super) async fn by_token(
     };
     Asker::tell(&parts.extensions, &context);
     state.rate_limit.count(&parts.extensions, &context.actor)?;
+    if context.authenticated().is_ok() {
+        body::admit(&mut parts.extensions);
+    }
     Ok(context)
 }

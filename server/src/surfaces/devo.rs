@@ -15,6 +15,7 @@ use authority::{OpContext, Recoverable, ServiceError, Surface, TokenDraft, Token
 use axum::{
     Json,
     extract::{FromRequestParts, State},
+    response::Response,
 };
 use domain::{
     names::Slug,
@@ -34,7 +35,9 @@ use super::{
 };
 use crate::http::{
     AppState,
+    again::Again,
     extract::{ApiJson, ApiPath},
+    pages,
     problem::ApiError,
 };
 
@@ -143,18 +146,18 @@ async fn list_tokens(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(account): ApiPath<Slug>,
-) -> Result<Json<Vec<TokenBody>>, ApiError> {
-    let mut query =
-        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
-    let mut tokens = Vec::new();
-    loop {
-        let page = state.authority.tokens().list(&context, &account, &query).await?;
-        tokens.extend(page.items.into_iter().map(TokenBody::from));
-        query.cursor = page.next;
-        if query.cursor.is_none() {
-            return Ok(Json(tokens));
+    again: Again,
+) -> Result<Response, ApiError> {
+    let query = TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
+    let first = state.authority.tokens().list(&context, &account, &query).await?;
+    Ok(pages::list::<TokenBody, _>(first, move |cursor| {
+        let (state, context, account) = (state.clone(), context.clone(), account.clone());
+        let (again, query) = (again.clone(), TokenQuery { cursor: Some(cursor), ..query.clone() });
+        async move {
+            let context = again.renew(&state, &context).await?;
+            state.authority.tokens().list(&context, &account, &query).await
         }
-    }
+    }))
 }
 
 /// Show a token

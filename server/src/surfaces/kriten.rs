@@ -33,7 +33,7 @@ use domain::{
     ids::{TokenId, UserId},
     names::{AudienceSlug, Slug},
     problem::{Problem, ProblemCode},
-    token::Token,
+    token::{Page, Token},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -46,7 +46,7 @@ use self::{
     caller::Caller,
     shapes::{Change, Created, Deleted, Errors, New, Shown},
 };
-use crate::http::{AppState, extract::ApiPath, problem::ApiError};
+use crate::http::{AppState, again::Again, extract::ApiPath, pages, problem::ApiError};
 
 /// The audiences of a token that is made here.
 const AUDIENCES: [&str; 2] = ["default", "tessera"];
@@ -102,10 +102,11 @@ pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
 async fn list_api_tokens(
     State(state): State<AppState>,
     Caller(context): Caller,
+    again: Again,
 ) -> Result<Response, ApiError> {
     let workspace = state.authority.workspaces().home(&context).await?;
-    let owner = user(&context).map(|id| id.to_string());
-    Ok(listed(every_page(&state, &context, &workspace, Whose::One(owner)).await?))
+    let whose = Whose::One(user(&context));
+    Ok(listed(state, context, again, workspace, whose).await?)
 }
 
 /// List all tokens
@@ -126,16 +127,18 @@ async fn list_api_tokens(
 async fn list_all_api_tokens(
     State(state): State<AppState>,
     Caller(context): Caller,
+    again: Again,
 ) -> Result<Response, ApiError> {
-    let tokens = async {
+    let list = async {
         let workspace = state.authority.workspaces().home(&context).await?;
-        every_page(&state, &context, &workspace, Whose::Everybody).await
+        listed(state, context, again, workspace, Whose::Everybody).await
     };
-    match tokens.await {
+    match list.await {
         Err(ServiceError::Forbidden(_) | ServiceError::InsufficientScope(_)) => {
-            Ok(listed(Vec::new()))
+            let none: [Shown; 0] = [];
+            Ok(([(header::CONTENT_RANGE, HeaderValue::from(0))], Json(none)).into_response())
         }
-        tokens => Ok(listed(tokens?)),
+        list => Ok(list?),
     }
 }
 
@@ -323,40 +326,56 @@ fn user(context: &OpContext) -> Option<UserId> {
 }
 
 /// Whose tokens are listed.
+#[derive(Clone)]
 enum Whose {
-    One(Option<String>),
+    One(Option<UserId>),
     Everybody,
 }
 
-/// All pages of a list: it has no pages here.
-async fn every_page(
+/// All pages of a list, one after the other: it has no pages here.
+async fn listed(
+    state: AppState,
+    context: OpContext,
+    again: Again,
+    workspace: Slug,
+    whose: Whose,
+) -> Result<Response, ServiceError> {
+    let first = page(&state, &context, &workspace, &whose, None).await?;
+    let count = match (&first.next, &whose) {
+        (None, _) => i64::try_from(first.items.len()).unwrap_or(i64::MAX),
+        (Some(_), Whose::Everybody) => {
+            state.authority.tokens().count(&context, &workspace, None).await?
+        }
+        (Some(_), Whose::One(owner)) => {
+            state.authority.tokens().count(&context, &workspace, *owner).await?
+        }
+    };
+    let response = pages::list::<Shown, _>(first, move |cursor| {
+        let (state, context, workspace) = (state.clone(), context.clone(), workspace.clone());
+        let (again, whose) = (again.clone(), whose.clone());
+        async move {
+            let context = again.renew(&state, &context).await?;
+            page(&state, &context, &workspace, &whose, Some(cursor)).await
+        }
+    });
+    Ok(([(header::CONTENT_RANGE, HeaderValue::from(count))], response).into_response())
+}
+
+async fn page(
     state: &AppState,
     context: &OpContext,
     workspace: &Slug,
-    whose: Whose,
-) -> Result<Vec<Token>, ServiceError> {
+    whose: &Whose,
+    cursor: Option<String>,
+) -> Result<Page<Token>, ServiceError> {
     let tokens = state.authority.tokens();
     let mut query =
-        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, ..TokenQuery::default() };
-    let mut listed = Vec::new();
-    loop {
-        let page = match &whose {
-            Whose::Everybody => tokens.list_of_everybody(context, workspace, &query).await?,
-            Whose::One(owner) => {
-                query.owner.clone_from(owner);
-                tokens.list(context, workspace, &query).await?
-            }
-        };
-        listed.extend(page.items);
-        match page.next {
-            Some(next) => query.cursor = Some(next),
-            None => return Ok(listed),
+        TokenQuery { sort: TokenSort::Oldest, limit: LIMIT_MAX, cursor, ..TokenQuery::default() };
+    match whose {
+        Whose::Everybody => tokens.list_of_everybody(context, workspace, &query).await,
+        Whose::One(owner) => {
+            query.owner = owner.map(|id| id.to_string());
+            tokens.list(context, workspace, &query).await
         }
     }
-}
-
-fn listed(tokens: Vec<Token>) -> Response {
-    let count = HeaderValue::from(tokens.len());
-    let shown: Vec<Shown> = tokens.into_iter().map(Into::into).collect();
-    ([(header::CONTENT_RANGE, count)], Json(shown)).into_response()
 }

@@ -170,7 +170,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         let dialect = *dialect;
         router.merge(
             routes
-                .layer(from_fn(body::receive))
+                .layer(from_fn_with_state(state.clone(), body::receive))
                 .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(from_fn_with_state((state.clone(), dialect.surface()), refusals::record))
                 .layer(log::layer())

@@ -1,6 +1,7 @@
 //! Requests that may be repeated: the first one is carried out, the others get its reply.
 //!
-//! A caller names an attempt by a key of their own. The claim on it is a row of its own, committed
+//! A caller names an attempt by a key of their own. A caller who may not do what the request asks for claims
+//! nothing, and one who holds [`KEYS_MAX`] keys claims no further one. The claim on it is a row of its own, committed
 //! before the operation begins; the reply is stored after the operation's end, sealed, for it may hold
 //! a secret. Key and request are stored as MACs.
 //!
@@ -9,13 +10,15 @@
 //! same for both, so that an operation that keeps it (a token's `creation_key`) is not carried out
 //! twice.
 
+use domain::{access::Permission, ids::TokenId, names::Slug};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    OpContext, ServiceError,
+    OpContext, ServiceError, Verification, access,
     authority::Inner,
     context::Actor,
     keys::{Keys, Sealed, Unsealable},
@@ -26,6 +29,10 @@ use crate::{
 pub(crate) const KEPT: Duration = Duration::hours(24);
 /// How long an attempt may be in progress.
 const TAKE_OVER: Duration = Duration::minutes(1);
+/// Most keys that one caller holds at a time.
+pub(crate) const KEYS_MAX: i64 = 10_000;
+/// How long a secret that was replaced by a rotation finds the reply to it.
+const LOST_REPLY: Duration = Duration::minutes(10);
 /// Longest key, in bytes.
 const KEY_MAX: usize = 255;
 
@@ -33,6 +40,19 @@ const KEY_MAX: usize = 255;
 #[derive(Clone, Copy)]
 pub struct Idempotency<'a> {
     pub(crate) inner: &'a Inner,
+}
+
+/// What a request is about. The caller must have the right to do it before anything is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose<'a> {
+    /// To make tokens in this workspace.
+    NewTokens(&'a Slug),
+    /// To import tokens into this workspace.
+    Import(&'a Slug),
+    /// To change this token.
+    Token(TokenId),
+    /// To change the token that asks.
+    Own,
 }
 
 /// What an attempt may do.
@@ -87,39 +107,37 @@ impl Idempotency<'_> {
     /// Claims a key for a request of this caller.
     ///
     /// # Errors
-    /// `Unauthenticated`; `Invalid` for a key that is not 1 to 255 visible characters of ASCII;
+    /// Those of authorisation, by the request's purpose; `Invalid` for a key that is not 1 to 255 visible characters of ASCII;
     /// `IdempotencyInFlight` while the first attempt goes on; `IdempotencyMismatch` when it was for
-    /// another request.
+    /// another request; `TooManyKeys`.
     pub async fn claim(
         &self,
         ctx: &OpContext,
+        purpose: Purpose<'_>,
         key: &str,
         request: (&str, &str, &[u8]),
     ) -> Result<Claim, ServiceError> {
-        ctx.authenticated()?;
-        if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic())
-        {
-            let message = format!("must be 1 to {KEY_MAX} visible characters of ASCII");
-            return Err(ServiceError::invalid("Idempotency-Key", message));
-        }
-        let (kind, caller): (&[u8], _) = match &ctx.actor {
-            Actor::User(visitor) => (b"user", visitor.user.id.0),
-            Actor::Token(facts) => (b"token", facts.token_id.0),
-            Actor::Operator | Actor::Anonymous => (b"operator", Uuid::nil()),
-        };
+        let mut connection = self.inner.connection().await?;
+        authorise(&mut connection, ctx, purpose).await?;
+        check_form(key)?;
+        let (kind, id) = caller(&ctx.actor);
         let keys = &self.inner.keys;
-        let key = keys.blind("idempotency key", &[kind, caller.as_bytes(), key.as_bytes()]);
-        let (method, path, body) = request;
-        let request =
-            keys.blind("idempotency request", &[method.as_bytes(), path.as_bytes(), body]);
+        let key = self.blind_key(&ctx.actor, key);
+        let request = self.blind_request(request);
+        let secret = match (purpose, &ctx.actor) {
+            (Purpose::Own, Actor::Token(facts)) => Some(facts.secret.id),
+            _ => None,
+        };
         let claim = store::Claim {
             key: &key,
             request: &request,
             now: ctx.now,
             expires_at: ctx.now + KEPT,
             stale: ctx.now - TAKE_OVER,
+            caller: &keys.blind("idempotency caller", &[kind, id.as_bytes()]),
+            secret,
+            most: KEYS_MAX,
         };
-        let mut connection = self.inner.connection().await?;
         if let Some(expires_at) = store::claim(&mut connection, &claim).await? {
             let moment = expires_at.unix_timestamp_nanos().to_be_bytes();
             let name = keys.blind("idempotent operation", &[&key, &moment]);
@@ -135,9 +153,65 @@ impl Idempotency<'_> {
             Some(Found { reply: Some((status, sealed)), .. }) => {
                 Ok(Claim::Repeated(open(keys, &key, status, &sealed)?))
             }
-            // Or it was given up a moment ago: the next attempt will find out.
-            Some(Found { reply: None, .. }) | None => Err(ServiceError::IdempotencyInFlight),
+            Some(Found { reply: None, .. }) => Err(ServiceError::IdempotencyInFlight),
+            None => {
+                let caller = claim.caller;
+                match store::first_end(&mut connection, caller, ctx.now, KEYS_MAX).await? {
+                    Some(end) => {
+                        let wait = (end - ctx.now).whole_seconds().unsigned_abs();
+                        Err(ServiceError::TooManyKeys(wait + 1))
+                    }
+                    // It was given up a moment ago: the next attempt will find out.
+                    None => Err(ServiceError::IdempotencyInFlight),
+                }
+            }
         }
+    }
+
+    /// The reply to a rotation that a token asked for itself, for the secret that asked for it and was
+    /// replaced by it. The caller lost the reply and has no other secret. Presenting the secret for this is
+    /// no reuse. `None` for every other secret, key and request, and after ten minutes.
+    ///
+    /// # Errors
+    /// `IdempotencyInFlight` while the rotation goes on.
+    pub async fn lost_rotation(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+        key: &str,
+        request: (&str, &str, &[u8]),
+    ) -> Result<Option<(Actor, KeptReply)>, ServiceError> {
+        if check_form(key).is_err() {
+            return Ok(None);
+        }
+        let verification = Verification { inner: self.inner };
+        let Some(known) = verification.replaced(ctx, presented).await? else { return Ok(None) };
+        let secret = known.secret.id;
+        let actor = Actor::Token(known);
+        let key = self.blind_key(&actor, key);
+        let mut connection = self.inner.connection().await?;
+        let found = store::find(&mut connection, &key).await?.filter(|found| {
+            found.request == self.blind_request(request)
+                && found.secret == Some(secret)
+                && found.created_at + LOST_REPLY > ctx.now
+        });
+        match found {
+            None => Ok(None),
+            Some(Found { reply: None, .. }) => Err(ServiceError::IdempotencyInFlight),
+            Some(Found { reply: Some((status, sealed)), .. }) => {
+                Ok(Some((actor, open(&self.inner.keys, &key, status, &sealed)?)))
+            }
+        }
+    }
+
+    fn blind_key(&self, actor: &Actor, key: &str) -> [u8; 32] {
+        let (kind, id) = caller(actor);
+        self.inner.keys.blind("idempotency key", &[kind, id.as_bytes(), key.as_bytes()])
+    }
+
+    fn blind_request(&self, (method, path, body): (&str, &str, &[u8])) -> [u8; 32] {
+        let parts = [method.as_bytes(), path.as_bytes(), body];
+        self.inner.keys.blind("idempotency request", &parts)
     }
 
     /// Keeps the reply for those who repeat the request. An attempt that was taken over meanwhile
@@ -159,6 +233,46 @@ impl Idempotency<'_> {
         let stale = attempt.claimed_at - TAKE_OVER;
         store::release(&mut connection, &attempt.key, attempt.claimed_at, stale).await?;
         Ok(())
+    }
+}
+
+/// Refuses callers who may not do what the request asks for.
+async fn authorise(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    purpose: Purpose<'_>,
+) -> Result<(), ServiceError> {
+    let permission = Permission::TokensWrite;
+    match purpose {
+        Purpose::NewTokens(workspace) => {
+            access::authorise_tokens(connection, ctx, workspace, permission).await?;
+        }
+        Purpose::Import(workspace) => {
+            access::authorise(connection, ctx, workspace, permission).await?;
+        }
+        Purpose::Token(token) => {
+            access::authorise_token(connection, ctx, token, permission).await?;
+        }
+        Purpose::Own => {
+            access::authorise_self(connection, ctx).await?;
+        }
+    }
+    Ok(())
+}
+
+fn check_form(key: &str) -> Result<(), ServiceError> {
+    if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("must be 1 to {KEY_MAX} visible characters of ASCII");
+        return Err(ServiceError::invalid("Idempotency-Key", message));
+    }
+    Ok(())
+}
+
+fn caller(actor: &Actor) -> (&'static [u8], Uuid) {
+    match actor {
+        Actor::User(visitor) => (b"user", visitor.user.id.0),
+        Actor::Token(facts) => (b"token", facts.token_id.0),
+        Actor::Operator | Actor::Anonymous => (b"operator", Uuid::nil()),
     }
 }
 

@@ -234,6 +234,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("idempotency_keys_pkey", "INSERT INTO idempotency_keys SELECT * FROM idempotency_keys"),
     ("idempotency_key_length", "UPDATE idempotency_keys SET key = 'short'"),
     ("idempotency_request_length", "UPDATE idempotency_keys SET request = 'short'"),
+    ("idempotency_caller_length", "UPDATE idempotency_keys SET caller = 'short'"),
     ("idempotency_reply_whole", "UPDATE idempotency_keys SET status = 201"),
     ("unread_scopes_pkey", "INSERT INTO unread_scopes SELECT * FROM unread_scopes"),
     ("unread_scopes_token_id_fkey", "UPDATE unread_scopes SET token_id = gen_random_uuid()"),

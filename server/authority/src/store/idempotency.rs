@@ -2,6 +2,7 @@
 //!
 //! Keyed by who asks: no `Tenant`.
 
+use domain::ids::SecretId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -16,6 +17,12 @@ pub(crate) struct Claim<'a> {
     pub(crate) expires_at: OffsetDateTime,
     /// Attempts that began before are given up.
     pub(crate) stale: OffsetDateTime,
+    /// Who asks, as a MAC.
+    pub(crate) caller: &'a [u8; 32],
+    /// The secret that a token presents for its own rotation.
+    pub(crate) secret: Option<SecretId>,
+    /// Most keys of one caller.
+    pub(crate) most: i64,
 }
 
 /// What is kept under a key.
@@ -23,19 +30,28 @@ pub(crate) struct Found {
     pub(crate) request: Vec<u8>,
     /// Status and sealed reply; none while the first attempt goes on.
     pub(crate) reply: Option<(i16, Sealed)>,
+    /// When the first attempt began.
+    pub(crate) created_at: OffsetDateTime,
+    /// The secret that a token presented for its own rotation.
+    pub(crate) secret: Option<SecretId>,
 }
 
 /// Takes a key that nobody holds: unused, over, or held by an attempt for the same request that was
-/// given up. Answers when the key ends, which a key that is taken over keeps.
+/// given up. Returns when the key ends, which a key that is taken over keeps. Returns `None` for a key that
+/// is held, and for a new one of a caller who holds as many as one may.
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     claim: &Claim<'_>,
 ) -> Result<Option<OffsetDateTime>, StoreError> {
     Ok(sqlx::query_scalar!(
-        "INSERT INTO idempotency_keys AS k (key, request, created_at, expires_at)
-         VALUES ($1, $2, $3, $4)
+        "INSERT INTO idempotency_keys AS k (key, request, created_at, expires_at, caller, secret_id)
+         SELECT $1, $2, $3, $4, $6, $7
+          WHERE EXISTS (SELECT FROM idempotency_keys WHERE key = $1)
+             OR (SELECT count(*) FROM (SELECT FROM idempotency_keys
+                                        WHERE caller = $6 AND expires_at > $3 LIMIT $8) AS held) < $8
          ON CONFLICT (key) DO UPDATE
             SET request = excluded.request, status = NULL, reply = NULL, seal_key_version = NULL,
+                caller = excluded.caller, secret_id = excluded.secret_id,
                 created_at = excluded.created_at,
                 expires_at = CASE WHEN k.expires_at <= $3 THEN excluded.expires_at ELSE k.expires_at END
           WHERE k.expires_at <= $3
@@ -46,6 +62,9 @@ pub(crate) async fn claim(
         claim.now,
         claim.expires_at,
         claim.stale,
+        &claim.caller[..],
+        claim.secret.map(|secret| secret.0),
+        claim.most,
     )
     .fetch_optional(connection)
     .await?)
@@ -57,13 +76,16 @@ pub(crate) async fn find(
     key: &[u8; 32],
 ) -> Result<Option<Found>, StoreError> {
     let row = sqlx::query!(
-        "SELECT request, status, reply, seal_key_version FROM idempotency_keys WHERE key = $1",
+        "SELECT request, status, reply, seal_key_version, created_at, secret_id
+           FROM idempotency_keys WHERE key = $1",
         &key[..],
     )
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| Found {
         request: row.request,
+        created_at: row.created_at,
+        secret: row.secret_id.map(SecretId),
         reply: match (row.status, row.reply, row.seal_key_version) {
             (Some(status), Some(bytes), Some(key_version)) => {
                 Some((status, Sealed { bytes, key_version }))
@@ -71,6 +93,25 @@ pub(crate) async fn find(
             _ => None,
         },
     }))
+}
+
+/// When the first key of this caller ends, who holds `most` or more of them.
+pub(crate) async fn first_end(
+    connection: &mut PgConnection,
+    caller: &[u8; 32],
+    now: OffsetDateTime,
+    most: i64,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT min(expires_at) AS "end!" FROM idempotency_keys
+            WHERE caller = $1 AND expires_at > $2
+           HAVING count(*) >= $3"#,
+        &caller[..],
+        now,
+        most,
+    )
+    .fetch_optional(connection)
+    .await?)
 }
 
 /// Stores the reply of the attempt that claimed the key at this moment, unless another one took over.

@@ -48,7 +48,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use tokens_list::{list as list_tokens, pattern};
+pub(crate) use tokens_list::{count as count_tokens, list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");

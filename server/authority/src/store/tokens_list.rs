@@ -41,6 +41,24 @@ struct Cursor {
     id: Uuid,
 }
 
+/// Counts the tokens that are not deleted, of all users that are named.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    [own, user]: [Option<UserId>; 2],
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM tokens
+            WHERE workspace_id = $1 AND deleted_at IS NULL
+              AND ($2::uuid IS NULL OR user_id = $2) AND ($3::uuid IS NULL OR user_id = $3)"#,
+        tenant.id().0,
+        own.map(|id| id.0),
+        user.map(|id| id.0),
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
 /// The cursor was not made by this list, or for another order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadCursor;

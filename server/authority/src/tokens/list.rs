@@ -2,6 +2,7 @@
 
 use domain::{
     access::Permission,
+    ids::UserId,
     names::Slug,
     token::{Page, Token},
     token_query::TokenQuery,
@@ -36,6 +37,20 @@ impl Tokens<'_> {
             access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
                 .await?;
         page(&mut connection, ctx, &access, query).await
+    }
+
+    /// How many tokens [`Self::list`] lists of this user, or of everybody.
+    pub async fn count(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        user: Option<UserId>,
+    ) -> Result<i64, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensRead)
+                .await?;
+        Ok(store::count_tokens(&mut connection, access.tenant(), [access.own, user]).await?)
     }
 
     /// A page of all tokens of a workspace, for callers who see them all.

@@ -7,6 +7,7 @@
 //! used any more is told by `replicas`.
 //! The first use of a secret that replaced another and the reuse of a replaced one are written at once (`follow`).
 
+mod again;
 mod answer;
 mod authenticate;
 mod cache;

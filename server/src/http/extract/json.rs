@@ -1,35 +1,31 @@
 //! A JSON body.
 
-use axum::{
-    body::{Body, Bytes},
-    extract::{FromRequest, OptionalFromRequest, Request},
-};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use domain::problem::{FieldError, ProblemCode};
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use super::wording;
-use crate::http::problem::ApiError;
+use crate::http::{
+    body::{self, Readers},
+    problem::ApiError,
+};
 
 /// A JSON body of exactly this shape.
 ///
-/// Refusals: 415 for another content type, 400 for text that is no JSON, 422 for JSON of another
+/// Refusals: 401 for a caller who was not authenticated, before anything is read; 415 for another content type, 400 for text that is no JSON, 422 for JSON of another
 /// shape. The size is limited before: see `http::body`.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        body::admitted(request.extensions())?;
         if !is_json(request.headers()) {
-            return Err(ApiError::new(
-                ProblemCode::UnsupportedMediaType,
-                "The body must be JSON, sent with the header \"Content-Type: application/json\".",
-            ));
+            return Err(not_json());
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
-        })?;
+        let bytes = body::read(request, Readers::Known).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -38,17 +34,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Self::Rejection> {
-        let (parts, body) = request.into_parts();
-        let bytes = Bytes::from_request(Request::new(body), state).await.map_err(|_| {
-            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let is_json = is_json(request.headers());
+        let bytes = body::read(request, Readers::Known).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        let request = Request::from_parts(parts, Body::from(bytes));
-        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+        if !is_json {
+            return Err(not_json());
+        }
+        parse(&bytes).map(|value| Some(Self(value)))
     }
+}
+
+fn not_json() -> ApiError {
+    ApiError::new(
+        ProblemCode::UnsupportedMediaType,
+        "The body must be JSON, sent with the header \"Content-Type: application/json\".",
+    )
 }
 
 /// A body's value, whatever type was announced.

@@ -1,15 +1,15 @@
 //! A form with a token (RFC 7662 section 2.1, RFC 7009 section 2.1).
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
-};
+use axum::extract::{FromRequest, Request};
 use domain::problem::ProblemCode;
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use crate::http::problem::ApiError;
+use crate::http::{
+    body::{self, Readers},
+    problem::ApiError,
+};
 
 /// The token that a request is about.
 #[derive(ToSchema)]
@@ -33,16 +33,15 @@ pub(super) struct TokenForm(pub(super) String);
 impl<S: Send + Sync> FromRequest<S> for TokenForm {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
         if !is_form(request.headers()) {
             return Err(ApiError::new(
                 ProblemCode::UnsupportedMediaType,
                 "The body must be a form, sent with the header \"Content-Type: application/x-www-form-urlencoded\".",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
-        })?;
+        // Revocation needs no other credential than the token in the form.
+        let bytes = body::read(request, Readers::Anybody).await?;
         read(&bytes).map(Self)
     }
 }

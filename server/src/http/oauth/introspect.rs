@@ -21,7 +21,7 @@ use super::{
     form::{FormBody, TokenForm},
 };
 use crate::http::{
-    AppState,
+    AppState, body,
     caller::anonymous,
     problem::ApiError,
     rest::schema::{granted, grants_schema},
@@ -114,6 +114,7 @@ impl FromRequestParts<AppState> for Introspector {
             None => context,
         };
         context.authenticated().map_err(|error| ApiError::from(error).or_basic())?;
+        body::admit(&mut parts.extensions);
         Ok(Self(context))
     }
 }

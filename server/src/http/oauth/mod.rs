@@ -56,13 +56,13 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .route("/oauth2/", any(problem::not_found))
         .route("/oauth2/{*rest}", any(problem::not_found))
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::OAuth2), refusals::record))
         .layer(log::layer());
     asking
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(from_fn(body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive))
         .merge(managing)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
         .layer(from_fn(speak))

@@ -54,7 +54,7 @@ impl FromRequestParts<AppState> for Revoker {
             headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
         (status = 403, description = "The caller may see the token, but not end it", body = ErrorBody,
             headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
-        (status = 413, description = "The form has more than 65,536 bytes", body = ErrorBody),
+        (status = 413, description = "The form has more than 16,384 bytes", body = ErrorBody),
         (status = 415, description = "The body is no form", body = ErrorBody),
         (status = 429, description = "More calls than the caller may make for now, or too many unknown tokens from this address. The token was not revoked", body = ErrorBody,
             headers(("Retry-After" = u32, description = "Seconds"))),

@@ -1,5 +1,6 @@
 //! `POST /api/v1/tokens/{id}/clone`
 
+use authority::Purpose;
 use axum::{extract::State, response::Response};
 use domain::ids::TokenId;
 use http::{StatusCode, header};
@@ -66,5 +67,5 @@ pub(crate) async fn clone_token(
         let answer = Tagged::<MintedBody>::from(minted);
         Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer))
     };
-    repeatable.once(&authority, &of, work).await
+    repeatable.once(&authority, &of, Purpose::Token(id), work).await
 }

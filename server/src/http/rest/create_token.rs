@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authority::{OpContext, TokenDraft};
+use authority::{OpContext, Purpose, TokenDraft};
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -130,9 +130,11 @@ pub(crate) async fn create_token(
     ApiJson(body): ApiJson<NewToken>,
 ) -> Result<Response, ApiError> {
     let authority = state.authority.clone();
-    let of = context.clone();
+    let (of, to) = (context.clone(), workspace.clone());
     repeatable
-        .once(&authority, &of, |operation| create(state, context, workspace, body, operation))
+        .once(&authority, &of, Purpose::NewTokens(&to), |operation| {
+            create(state, context, workspace, body, operation)
+        })
         .await
 }
 

@@ -1,15 +1,11 @@
 //! Files that are written while they are read from the database, page by page.
 
 use authority::{Format, ServiceError};
-use axum::{
-    body::{Body, Bytes},
-    response::Response,
-};
+use axum::response::Response;
 use domain::problem::FieldError;
-use futures::stream;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::http::problem::ApiError;
+use crate::http::{pages, problem::ApiError};
 
 /// The format that the caller wants; none for JSON, page by page. The query wins over the header.
 pub(super) fn format(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Format>, ApiError> {
@@ -53,16 +49,7 @@ pub(super) fn file<F>(
 where
     F: Future<Output = Result<(String, Option<String>), ServiceError>> + Send + 'static,
 {
-    let first = (Some(beginning), next);
-    let pages = stream::try_unfold((first, page), async |((text, next), page)| {
-        if let Some(text) = text {
-            return Ok(Some((Bytes::from(text), ((None, next), page))));
-        }
-        let Some(cursor) = next else { return Ok(None) };
-        let (text, next) = page(cursor).await.inspect_err(|error| error.log("export"))?;
-        Ok::<_, ServiceError>(Some((Bytes::from(text), ((None, next), page))))
-    });
-    let mut response = Response::new(Body::from_stream(pages));
+    let mut response = Response::new(pages::body(beginning, next, "", page));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     // Slugs are visible ASCII without quotes.

@@ -13,6 +13,7 @@ use utoipa::IntoParams;
 use super::{errors::QueryErrors, export};
 use crate::http::{
     AppState,
+    again::Again,
     caller::Caller,
     extract::{ApiPath, ApiQuery},
     problem::ApiError,
@@ -30,7 +31,8 @@ pub(crate) struct ExportQuery {
 
 /// Export the tokens of a workspace
 ///
-/// The records of all its tokens but the deleted, the oldest first, as a file. It never has digests
+/// The caller is authenticated anew for each page of it: when the token is deleted or the session ends
+/// meanwhile, the transfer breaks off. The records of all its tokens but the deleted, the oldest first, as a file. It never has digests
 /// or secrets. Cells that a spreadsheet would take for a formula begin with an apostrophe. Needs the
 /// scope `tokens:read` of the audience `tessera`.
 #[utoipa::path(
@@ -54,6 +56,7 @@ pub(crate) async fn export_tokens(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
+    again: Again,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<Response, ApiError> {
@@ -66,8 +69,10 @@ pub(crate) async fn export_tokens(
     let name = format!("tokens-{workspace}");
     Ok(export::file(format, &name, beginning, first.next, move |cursor| {
         let (state, context, workspace) = (state.clone(), context.clone(), workspace.clone());
+        let again = again.clone();
         let query = TokenQuery { cursor: Some(cursor), ..query.clone() };
         async move {
+            let context = again.renew(&state, &context).await?;
             let page = state.authority.tokens().list(&context, &workspace, &query).await?;
             let transfer = state.authority.transfer();
             let lines = transfer.write_tokens(&context, format, page.items).await?;

@@ -1,6 +1,6 @@
 //! `POST /api/v1/workspaces/{ws}/tokens/import`
 
-use authority::{Format, OpContext};
+use authority::{Format, OpContext, Purpose};
 use axum::{Json, body::Bytes, extract::State, response::Response};
 use domain::{names::Slug, problem::ProblemCode};
 use http::{HeaderMap, StatusCode, header};
@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::{errors::WriteErrors, schema::ImportBody};
 use crate::http::{
     AppState,
+    body::KnownBody,
     caller::Caller,
     extract::{ApiPath, ApiQuery},
     idempotency::{IdempotencyKeyHeader, Repeatable},
@@ -63,12 +64,14 @@ pub(crate) async fn import_tokens(
     ApiQuery(query): ApiQuery<ImportQuery>,
     repeatable: Repeatable,
     headers: HeaderMap,
-    bytes: Bytes,
+    KnownBody(bytes): KnownBody,
 ) -> Result<Response, ApiError> {
     let format = format(&headers)?;
-    let (authority, of) = (state.authority.clone(), context.clone());
+    let (authority, of, to) = (state.authority.clone(), context.clone(), workspace.clone());
     repeatable
-        .once(&authority, &of, |_| import(state, context, workspace, format, bytes, query.dry_run))
+        .once(&authority, &of, Purpose::Import(&to), |_| {
+            import(state, context, workspace, format, bytes, query.dry_run)
+        })
         .await
 }
 

@@ -18,6 +18,7 @@ use utoipa::IntoParams;
 use super::{errors::QueryErrors, export, schema::AuditPageBody};
 use crate::http::{
     AppState,
+    again::Again,
     caller::Caller,
     extract::{ApiPath, ApiQuery, moment},
     problem::ApiError,
@@ -81,10 +82,11 @@ pub(crate) async fn list_workspace_audit(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
+    again: Again,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<LogQuery>,
 ) -> Result<Response, ApiError> {
-    answer(state, context, AuditScope::Workspace(workspace), &headers, query).await
+    answer(state, context, AuditScope::Workspace(workspace), again, &headers, query).await
 }
 
 /// Read the log of the instance
@@ -109,16 +111,18 @@ pub(crate) async fn list_workspace_audit(
 pub(crate) async fn list_audit(
     State(state): State<AppState>,
     Caller(context): Caller,
+    again: Again,
     headers: HeaderMap,
     ApiQuery(query): ApiQuery<LogQuery>,
 ) -> Result<Response, ApiError> {
-    answer(state, context, AuditScope::Instance, &headers, query).await
+    answer(state, context, AuditScope::Instance, again, &headers, query).await
 }
 
 async fn answer(
     state: AppState,
     context: OpContext,
     scope: AuditScope,
+    again: Again,
     headers: &HeaderMap,
     query: LogQuery,
 ) -> Result<Response, ApiError> {
@@ -139,9 +143,12 @@ async fn answer(
         AuditScope::Instance => "audit".to_owned(),
     };
     Ok(export::file(format, &name, beginning, first.next, move |cursor| {
-        let (authority, context, scope) = (state.authority.clone(), context.clone(), scope.clone());
+        let (state, context, scope) = (state.clone(), context.clone(), scope.clone());
+        let again = again.clone();
         let query = AuditQuery { cursor: Some(cursor), ..query.clone() };
         async move {
+            let context = again.renew(&state, &context).await?;
+            let authority = &state.authority;
             let page = authority.audit().list(&context, &scope, &query).await?;
             let lines = authority.transfer().write_audit(&context, format, page.items).await?;
             Ok((lines, page.next))

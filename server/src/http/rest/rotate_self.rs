@@ -1,21 +1,31 @@
 //! `POST /api/v1/self/rotate`
 
-use axum::{extract::State, response::Response};
+use authority::Purpose;
+use axum::{
+    extract::{FromRequestParts as _, OptionalFromRequest, Request, State},
+    response::Response,
+};
 use http::StatusCode;
 
 use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody, tagged::Tagged};
 use crate::http::{
     AppState,
+    body::{self, Readers},
     caller::Caller,
     extract::{ApiJson, IfMatch, IfMatchHeader},
     idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
 
+/// How the rotation shall go, if the caller says so.
+type Body = ApiJson<Option<RotationBody>>;
+
 /// Rotate the presented token
 ///
 /// Every valid token may do so; no scope is needed. The answer holds the new secret, once. An older
-/// secret in its grace may ask as long as the newer one was never used.
+/// secret in its grace may ask as long as the newer one was never used. Send an `Idempotency-Key` that
+/// nobody can guess: if the answer got lost, the same request with the secret that was replaced returns the
+/// same answer for ten minutes, and does not count as a reuse of that secret.
 #[utoipa::path(
     post,
     path = "/api/v1/self/rotate",
@@ -34,16 +44,28 @@ use crate::http::{
 )]
 pub(crate) async fn rotate_self(
     State(state): State<AppState>,
-    Caller(context): Caller,
-    IfMatch(expected): IfMatch,
-    repeatable: Repeatable,
-    body: Option<ApiJson<Option<RotationBody>>>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let (mut parts, mut body) = request.into_parts();
+    let repeatable = Repeatable::from_request_parts(&mut parts, &state).await?;
+    if repeatable.is_named() {
+        // The secret may be the one that was replaced: the body tells.
+        let whole = Request::from_parts(parts.clone(), body);
+        body = body::read(whole, Readers::Anybody).await?.into();
+        if let Some(reply) = repeatable.lost_rotation(&state, &mut parts).await? {
+            return Ok(reply);
+        }
+    }
+    let Caller(context) = Caller::from_request_parts(&mut parts, &state).await?;
+    let Ok(IfMatch(expected)) = IfMatch::from_request_parts(&mut parts, &state).await;
+    let request = Request::from_parts(parts, body);
+
+    let body = <Body as OptionalFromRequest<AppState>>::from_request(request, &state).await?;
     let draft = RotationBody::draft(body);
     let (authority, of) = (state.authority.clone(), context.clone());
     let work = async move |_| {
         let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;
         Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
     };
-    repeatable.once(&authority, &of, work).await
+    repeatable.once(&authority, &of, Purpose::Own, work).await
 }

@@ -1,6 +1,6 @@
 //! `POST /api/v1/tokens/{id}/rotate`
 
-use authority::RotationDraft;
+use authority::{Purpose, RotationDraft};
 use axum::{extract::State, response::Response};
 use domain::{expiry, ids::TokenId};
 use http::StatusCode;
@@ -73,7 +73,7 @@ pub(crate) async fn rotate_token(
         let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
         Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
     };
-    repeatable.once(&authority, &of, work).await
+    repeatable.once(&authority, &of, Purpose::Token(id), work).await
 }
 
 impl RotationBody {

@@ -1,13 +1,13 @@
 //! A body as Kriten reads it.
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request},
-};
-use domain::problem::ProblemCode;
+use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 
-use crate::http::{extract::parse_json, problem::ApiError};
+use crate::http::{
+    body::{self, Readers},
+    extract::parse_json,
+    problem::ApiError,
+};
 
 /// A body of JSON, whatever type it was announced as: curl's `--data` announces a form.
 pub(super) struct JsonBody<T>(pub(super) T);
@@ -15,10 +15,9 @@ pub(super) struct JsonBody<T>(pub(super) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| {
-            ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
-        })?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
+        // Logging in has its credential in the body; all other callers were authenticated before.
+        let bytes = body::read(request, Readers::Anybody).await?;
         parse_json(&bytes).map(Self)
     }
 }

@@ -6,7 +6,7 @@ use domain::{decision::DecisionCode, problem::ProblemCode};
 use http::request::Parts;
 
 use crate::http::{
-    AppState,
+    AppState, body,
     caller::anonymous,
     credentials::{Credential, CredentialError, presented_or_session},
     problem::ApiError,
@@ -35,6 +35,7 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
+        body::admit(&mut parts.extensions);
         Ok(Self(context))
     }
 }

@@ -1,10 +1,7 @@
 //! `PUT /api/v1/audiences/{slug}/catalogue`
 
 use authority::{LoadOptions, catalogue_file::FileError};
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, Request, State},
-};
+use axum::extract::{FromRequest, Request, State};
 use domain::{
     catalogue::Catalogue,
     names::AudienceSlug,
@@ -23,6 +20,7 @@ use super::{
 };
 use crate::http::{
     AppState,
+    body::{self, Readers},
     caller::Caller,
     extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
@@ -150,6 +148,7 @@ impl FromRequest<AppState> for CatalogueFile {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
+        body::admitted(request.extensions())?;
         let kind = request.headers().get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
@@ -158,8 +157,9 @@ impl FromRequest<AppState> for CatalogueFile {
                 Ok(Self(catalogue))
             }
             "application/toml" => {
-                let text = String::from_utf8(bytes(request, state).await?.to_vec())
-                    .map_err(|_| toml_error("it is not UTF-8"))?;
+                let bytes = body::read(request, Readers::Known).await?;
+                let text =
+                    String::from_utf8(bytes.to_vec()).map_err(|_| toml_error("it is not UTF-8"))?;
                 toml(state.authority.catalogues().read_toml(text).await?)
             }
             _ => Err(ApiError::new(
@@ -168,12 +168,6 @@ impl FromRequest<AppState> for CatalogueFile {
             )),
         }
     }
-}
-
-async fn bytes(request: Request, state: &AppState) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|_| {
-        ApiError::new(ProblemCode::MalformedRequest, "The request's body cannot be read.")
-    })
 }
 
 fn toml(read: Result<Catalogue, FileError>) -> Result<CatalogueFile, ApiError> {

@@ -1,0 +1,50 @@
+//! A credential that was accepted a moment ago, or that a rotation has just ended.
+
+use std::sync::Arc;
+
+use domain::decision::{DecisionCode, Demand, Facts};
+
+use super::{Presenter, Verification, known::Known};
+use crate::{Actor, OpContext, ServiceError};
+
+impl Verification<'_> {
+    /// Authenticates a caller anew amid a long answer. Takes nothing from the token's rate limit and
+    /// notes no use: the whole answer is one.
+    ///
+    /// # Errors
+    /// `Unauthenticated` when the token is no longer accepted.
+    pub async fn authenticate_again(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+    ) -> Result<Actor, ServiceError> {
+        let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
+        match self.look_up(presented, Presenter::at(ctx.client_ip)).await? {
+            Ok(looked) if looked.known.decide(&demand, ctx.now) == DecisionCode::Valid => {
+                Ok(Actor::Token(looked.known))
+            }
+            _ => Err(ServiceError::Unauthenticated),
+        }
+    }
+
+    /// Returns the token of a secret that was replaced and has ended, if nothing else speaks against the
+    /// token. Does not count as a reuse.
+    pub(crate) async fn replaced(
+        &self,
+        ctx: &OpContext,
+        presented: &str,
+    ) -> Result<Option<Arc<Known>>, ServiceError> {
+        let Ok(looked) = self.look_up(presented, Presenter::at(ctx.client_ip)).await? else {
+            return Ok(None);
+        };
+        let known = looked.known;
+        if !known.is_reuse(ctx.now) {
+            return Ok(None);
+        }
+        let mut facts = Facts::clone(&known);
+        facts.secret.expires_at = None;
+        facts.secret.ended = false;
+        let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
+        Ok((facts.decide(&demand, ctx.now) == DecisionCode::Valid).then_some(known))
+    }
+}

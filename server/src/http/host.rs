@@ -1,0 +1,196 @@
+//! The host that a request names.
+//!
+//! Every request names one host (RFC 9110 section 7.2), but for health checks. Where cookies count, it must be
+//! a name of this server: a page of another site, whose name was made to point here (DNS rebinding), is of
+//! one origin with whatever answers under that name.
+
+use std::net::IpAddr;
+
+use axum::{
+    extract::Request,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use domain::problem::ProblemCode;
+use http::{HeaderMap, Uri, header};
+
+use super::{
+    client_ip::{Peer, peer},
+    health,
+    problem::ApiError,
+};
+use crate::config::{Config, Setting, Source};
+
+/// The names of this server.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts {
+    names: Vec<String>,
+    /// Whether an IP address will do, and `localhost`: nobody said under which name people come.
+    is_open: bool,
+    public: String,
+}
+
+impl Hosts {
+    /// The names that are configured.
+    pub(crate) fn of(config: &Config) -> Self {
+        let public = config.public_url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let names = config.allowed_hosts.iter().cloned().chain([public]).collect();
+        let is_open = config.source(Setting::PublicUrl) == Source::Default;
+        Self { names, is_open, public: config.public_origin() }
+    }
+
+    /// Refuses a request to another name. Programs that use the Unix socket name whatever they like.
+    pub(crate) fn check(&self, request: &Request) -> Result<(), ApiError> {
+        if peer(request.extensions()) == Some(Peer::Local) {
+            return Ok(());
+        }
+        let host = one(request.headers()).and_then(name).unwrap_or_default();
+        if self.has(host) {
+            return Ok(());
+        }
+        let detail = format!(
+            "The host {host:?} is not a name of this server. Open {}, or have the name added to the setting allowed_hosts.",
+            self.public
+        );
+        Err(ApiError::new(ProblemCode::MalformedRequest, detail))
+    }
+
+    fn has(&self, host: &str) -> bool {
+        let literal = host.trim_start_matches('[').trim_end_matches(']');
+        self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
+            || self.is_open
+                && (host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok())
+    }
+}
+
+/// Whether a request names one host, in a form that a host can have.
+pub(crate) fn is_named(peer: Option<Peer>, uri: &Uri, headers: &HeaderMap) -> bool {
+    let Some(host) = one(headers) else { return false };
+    if peer == Some(Peer::Local) {
+        return true;
+    }
+    name(host).is_some()
+        && uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host))
+}
+
+/// Refuses requests that do not name one host.
+pub(crate) async fn check(request: Request, next: Next) -> Response {
+    let (uri, headers) = (request.uri(), request.headers());
+    if is_named(peer(request.extensions()), uri, headers) || health::is_check(uri.path()) {
+        return next.run(request).await;
+    }
+    let detail = match headers.get_all(header::HOST).iter().count() {
+        0 => "The request names no host. Send one header Host.",
+        1 => {
+            "The host that the request names cannot be one: Host must be a name or an address, with a port or without."
+        }
+        _ => "The request names several hosts. Send one header Host.",
+    };
+    ApiError::new(ProblemCode::MalformedRequest, detail).into_response()
+}
+
+/// The only header of this name.
+fn one(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(only), None) => only.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// The host of `host:port`; `None` when it is none.
+fn name(text: &str) -> Option<&str> {
+    let end = if text.starts_with('[') {
+        text.find(']')? + 1
+    } else {
+        text.find(':').unwrap_or(text.len())
+    };
+    let (host, port) = text.split_at(end);
+    let is_port =
+        |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|b| b.is_ascii_digit());
+    if !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
+        return None;
+    }
+    let is_host = match host.strip_prefix('[') {
+        Some(rest) => rest.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+            !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
+        }
+    };
+    is_host.then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NETWORK: Option<Peer> = Some(Peer::Network(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)));
+
+    fn named(peer: Option<Peer>, uri: &str, hosts: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, host.parse().unwrap());
+        }
+        is_named(peer, &uri.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn one_well_formed_host_is_named() {
+        for host in
+            ["a", "tessera.example", "tessera.example:3000", "127.0.0.1:1", "[::1]", "[::1]:3000"]
+        {
+            assert!(named(NETWORK, "/", &[host]), "{host}");
+        }
+        for host in [
+            "", ":", "a:", "a:b", "a:123456", "a b", "a/b", "a@b", "a,b", "a?", "[::1", "::1",
+            "[a]", "[::1]x", "[]", "é", "a\u{7f}",
+        ] {
+            let value = http::HeaderValue::from_bytes(host.as_bytes());
+            assert!(value.is_err() || !named(NETWORK, "/", &[host]), "{host}");
+        }
+        assert!(!named(NETWORK, "/", &[]));
+        assert!(!named(NETWORK, "/", &["a", "a"]));
+        assert!(named(NETWORK, "http://a:1/", &["A:1"]));
+        assert!(!named(NETWORK, "http://b/", &["a"]));
+    }
+
+    #[test]
+    fn unix_socket_takes_any_host_but_one() {
+        let local = Some(Peer::Local);
+        assert!(named(local, "/", &["what ever"]) && named(local, "/", &[""]));
+        assert!(!named(local, "/", &[]) && !named(local, "/", &["a", "b"]));
+    }
+
+    #[test]
+    fn names_of_this_server_are_those_that_were_configured() {
+        let hosts = |is_open| Hosts {
+            names: vec!["tessera.example".into(), "10.0.0.5".into()],
+            is_open,
+            public: String::new(),
+        };
+        for (host, closed, open) in [
+            ("tessera.example", true, true),
+            ("TESSERA.example", true, true),
+            ("10.0.0.5", true, true),
+            ("localhost", false, true),
+            ("127.0.0.1", false, true),
+            ("[::1]", false, true),
+            ("evil.example", false, false),
+            ("tessera.example.evil.example", false, false),
+            ("localhost.evil.example", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((hosts(false).has(host), hosts(true).has(host)), (closed, open), "{host}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_never_panics(text in any::<String>()) {
+            let _ = name(&text);
+        }
+    }
+}
