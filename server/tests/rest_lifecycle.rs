@@ -249,7 +249,7 @@ fn clone_is_another_token_of_the_same_kind() {
     let wider = instance.minted(WORKSPACE, &json!({"name": "w", "scopes": ["teams:read"]}));
     let request = instance.managing("POST", &path(&wider, "/clone"));
     let refused = problem(&request.json(&json!({"name": "x"})).send(), 422, "validation_failed");
-    assert!(fields(&refused)[0].starts_with("scopes: has teams:read"));
+    assert!(fields(&refused)[0].starts_with("grants: has default/teams:read"));
 }
 
 #[test]
