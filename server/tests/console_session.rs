@@ -92,7 +92,10 @@ fn signing_in_replaces_the_session_and_signing_out_ends_it() {
 
 #[test]
 fn session_of_an_https_instance_is_bound_to_its_host() {
-    let server = Server::builder().env("TESSERA_PUBLIC_URL", "https://tessera.example").start();
+    let server = Server::builder()
+        .env("TESSERA_PUBLIC_URL", "https://tessera.example")
+        .env("TESSERA_ALLOWED_HOSTS", "127.0.0.1")
+        .start();
     server.admin();
     let mut browser = Browser::new(&server);
     let form = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];

@@ -35,7 +35,7 @@ const ROUTES: [(&str, &str, u16); 9] = [
     ("/v1/users/api-tokens", "application/json", 401),
     ("/oauth2/introspect", "application/x-www-form-urlencoded", 401),
     ("/oauth2/revoke", "application/x-www-form-urlencoded", 413),
-    ("/api/v1/login", "application/json", 400),
+    ("/api/v1/login", "application/json", 413),
 ];
 
 fn resident(server: &Server) -> usize {

@@ -150,7 +150,6 @@ impl ApiError {
     }
 
     /// What is sent.
-    #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {
         &self.0.problem
     }

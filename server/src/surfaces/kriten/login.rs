@@ -64,7 +64,11 @@ pub(super) async fn login(
     body: Result<JsonBody<Credentials>, ApiError>,
 ) -> Result<Json<LoginToken>, ApiError> {
     check_sender(&parts.headers, &state)?;
-    let JsonBody(credentials) = body.map_err(|_| unusable("invalid login payload"))?;
+    let JsonBody(credentials) = body.map_err(|error| match error.problem().code {
+        // What could not be received is no payload of the wrong form.
+        ProblemCode::PayloadTooLarge | ProblemCode::Unavailable => error,
+        _ => unusable("invalid login payload"),
+    })?;
     let given = |text: Option<String>| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| unusable("invalid login payload"))
     };
