@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
-    config::Config,
+    config::{Config, DatabaseUrl},
     data_folder::{
         FolderError, Holder, KeysFile, KeysFileError, Lock, LockError, MissingKeys, Use,
     },
@@ -37,18 +37,46 @@ pub(crate) enum StartError {
     /// The embedded database.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// The database's URL.
+    #[error("database_url {0}")]
+    Url(#[from] store::UrlError),
+    /// The database does not let Tessera in, and waiting cannot change that.
+    #[error("the database {place} refuses this connection: {}", chain(.cause))]
+    Refused {
+        /// Host, port and name.
+        place: String,
+        /// Why.
+        cause: store::StoreError,
+    },
     /// The database, whichever.
     #[error("{}", describe(.0))]
     Service(#[from] ServiceError),
 }
 
+/// How the database is reached.
+#[derive(Debug)]
+pub(crate) struct Urls {
+    /// By the role that serves: it reads and writes rows.
+    pub(crate) serving: DatabaseUrl,
+    /// By the role that owns the tables, when that is another one: it makes migrations.
+    pub(crate) owner: Option<DatabaseUrl>,
+}
+
+impl Urls {
+    /// The configured database, if any.
+    pub(crate) fn configured(config: &Config) -> Option<Self> {
+        let serving = config.database_url.clone()?;
+        Some(Self { serving, owner: config.migration_database_url.clone() })
+    }
+}
+
 /// The core over this database with these keys. Nothing is asked of the database yet.
 pub(crate) fn authority(
     config: &Config,
-    url: &str,
+    urls: &Urls,
     keys: &KeysFile,
 ) -> Result<Authority, StartError> {
-    let pool = store::connect(url, config.database_max_connections)?;
+    let pool = store::connect(urls.serving.expose(), config.database_max_connections)?;
     let settings = Settings {
         session_idle: config.session_idle,
         session_absolute: config.session_absolute,
@@ -82,7 +110,12 @@ pub(crate) fn stall() -> Option<Duration> {
 /// Opens the keys file. Keys are made only where no database can hold tokens made with others.
 pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, StartError> {
     let keys = KeysFile::open(&config.keys_file, missing, &SystemEntropy)?;
-    if keys.is_exposed() {
+    if keys.is_exposed() && keys.make_private(&config.data_dir) {
+        tracing::warn!(
+            file = %config.keys_file.display(),
+            "other users could read the keys file; its mode is 600 again"
+        );
+    } else if keys.is_exposed() {
         tracing::warn!(
             file = %config.keys_file.display(),
             "other users can read the keys file: set its mode to 600"
@@ -100,9 +133,14 @@ pub(crate) fn missing_keys_of_embedded(data_dir: &Path) -> MissingKeys {
 /// were only proposed are written then.
 pub(crate) async fn settle(
     authority: &Authority,
+    urls: &Urls,
     keys: &KeysFile,
     config: &Config,
 ) -> Result<(), StartError> {
+    authority.check_database().await?;
+    if let Some(owner) = &urls.owner {
+        store::migrate_as_owner(owner.expose(), urls.serving.expose()).await?;
+    }
     authority.migrate().await?;
     match authority.check_keys().await {
         // Keys that were made a moment ago are never those of a database in use.

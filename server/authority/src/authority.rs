@@ -206,9 +206,12 @@ impl Authority {
         self.inner.uuid(self.inner.clock.now()).to_string()
     }
 
-    /// Brings the schema up to this build. Several servers may do so at once.
+    /// Brings the schema up to this build, and writes what every instance has. Several servers may do so
+    /// at once. A schema that is up to date is left alone, so that a role without DDL can serve.
     pub async fn migrate(&self) -> Result<(), ServiceError> {
-        MIGRATIONS.run(&self.inner.pool).await.map_err(migrate_error)?;
+        if self.pending_migrations().await? > 0 {
+            store::database::migrate(&self.inner.pool.connect_options()).await?;
+        }
         self.tokens().read_all().await?;
         let mut transaction = self.inner.begin().await?;
         let now = self.inner.clock.now();
@@ -216,6 +219,15 @@ impl Authority {
         audit::adopt(&mut transaction, &self.inner.keys).await?;
         transaction.commit().await?;
         self.learn_imports().await
+    }
+
+    /// Checks what no waiting can mend: the database's encoding, read-only defaults, another schema.
+    ///
+    /// # Errors
+    /// `Internal` with a [`store::DatabaseProblem`], whose text names the cure.
+    pub async fn check_database(&self) -> Result<(), ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        store::database::check(&mut connection).await
     }
 
     /// How many migrations of this build the database lacks.
@@ -342,11 +354,4 @@ fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> PgPool {
             Box::pin(async move { Ok(is_current) })
         })
         .connect_lazy_with(pool.connect_options().as_ref().clone())
-}
-
-fn migrate_error(error: sqlx::migrate::MigrateError) -> ServiceError {
-    match error {
-        sqlx::migrate::MigrateError::Execute(error) => error.into(),
-        other => ServiceError::internal(other),
-    }
 }

@@ -198,6 +198,9 @@ impl ServiceError {
             Self::Busy => {
                 "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()
             }
+            Self::Unavailable(StoreError::Busy(_)) => {
+                "The database was busy with other changes for too long. Nothing was changed; try again.".into()
+            }
             Self::Unavailable(_) => {
                 "Tessera cannot reach its database at the moment. Nothing was changed; try again.".into()
             }
@@ -211,7 +214,7 @@ impl ServiceError {
 impl From<StoreError> for ServiceError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => Self::Unavailable(error),
+            StoreError::Unavailable(_) | StoreError::Busy(_) => Self::Unavailable(error),
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     data_folder::{self, KeysFile, Lock, LockError, MissingKeys, Use},
     postgres::{self, Embedded, Running},
-    runtime::{self, StartError},
+    runtime::{self, StartError, Urls},
 };
 
 /// How long to wait for a server that is starting, or for another command.
@@ -38,17 +38,17 @@ pub(super) struct Session {
 impl Session {
     /// Connects.
     pub(super) async fn open(config: &Config, expect: Expect) -> Result<Self, Failure> {
-        let (url, own, missing) = match &config.database_url {
-            Some(url) => {
+        let (urls, own, missing) = match Urls::configured(config) {
+            Some(urls) => {
                 let missing = match expect {
                     Expect::Existing => MissingKeys::Refuse,
                     Expect::Nothing => MissingKeys::Propose,
                 };
-                (url.expose().to_owned(), None, missing)
+                (urls, None, missing)
             }
             None => embedded(config, expect).await?,
         };
-        let opened = connect(config, expect, &url, missing).await;
+        let opened = connect(config, expect, &urls, missing).await;
         match opened {
             Ok(authority) => Ok(Self { authority, own }),
             Err(failure) => {
@@ -92,13 +92,13 @@ async fn stop(own: Option<(Running, Lock)>) {
 async fn connect(
     config: &Config,
     expect: Expect,
-    url: &str,
+    urls: &Urls,
     missing: MissingKeys,
 ) -> Result<Authority, Failure> {
     let keys: KeysFile = runtime::keys(config, missing)?;
-    let authority = runtime::authority(config, url, &keys)?;
+    let authority = runtime::authority(config, urls, &keys)?;
     match expect {
-        Expect::Nothing => runtime::settle(&authority, &keys, config).await?,
+        Expect::Nothing => runtime::settle(&authority, urls, &keys, config).await?,
         Expect::Existing => {
             let pending = authority.pending_migrations().await?;
             if pending > 0 {
@@ -112,7 +112,7 @@ async fn connect(
     Ok(authority)
 }
 
-type Found = (String, Option<(Running, Lock)>, MissingKeys);
+type Found = (Urls, Option<(Running, Lock)>, MissingKeys);
 
 /// The embedded database: the running one, or one that is started here.
 async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
@@ -127,13 +127,13 @@ async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
         match Lock::take(&data_dir, Use::Command) {
             Ok(lock) => {
                 let missing = runtime::missing_keys_of_embedded(&data_dir);
-                let (url, running) = start(config, &data_dir, missing).await?;
-                return Ok((url, Some((running, lock)), missing));
+                let (urls, running) = start(config, &data_dir, missing).await?;
+                return Ok((urls, Some((running, lock)), missing));
             }
             Err(LockError::Held { holder: Some(holder), .. }) if holder.what == Use::Serve => {
                 // The server may stop while this is waiting for it: a short look, then the lock again.
-                if let Ok(url) = postgres::running_url(&data_dir, STEP).await {
-                    return Ok((url, None, MissingKeys::Refuse));
+                if let Ok(urls) = postgres::running_urls(&data_dir, STEP).await {
+                    return Ok((urls, None, MissingKeys::Refuse));
                 }
             }
             Err(LockError::Held { .. }) => {}
@@ -158,7 +158,7 @@ async fn start(
     config: &Config,
     data_dir: &std::path::Path,
     missing: MissingKeys,
-) -> Result<(String, Running), StartError> {
+) -> Result<(Urls, Running), StartError> {
     let embedded = Embedded::prepare(
         data_dir,
         config.postgres_bin_dir.as_deref(),
@@ -166,7 +166,7 @@ async fn start(
     )?;
     // Before the database: a first start that is cut off between the two leaves nothing in use.
     runtime::keys(config, missing)?;
-    let url = embedded.url();
+    let urls = embedded.urls();
     let running = embedded.start(output::remark).await?;
-    Ok((url, running))
+    Ok((urls, running))
 }

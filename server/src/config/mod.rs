@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The database to use instead of the embedded one.
     pub(crate) database_url: Option<DatabaseUrl>,
+    /// The same database by the role that owns its tables, for migrations.
+    pub(crate) migration_database_url: Option<DatabaseUrl>,
     /// Connections that the server keeps to its database at most.
     pub(crate) database_max_connections: u32,
     /// The file of the keys; absolute.
@@ -104,6 +106,8 @@ impl Config {
             },
             metrics_listen: layers.parse_optional(Setting::MetricsListen, values::listen)?,
             database_url: layers.parse_optional(Setting::DatabaseUrl, values::database_url)?,
+            migration_database_url: layers
+                .parse_optional(Setting::MigrationDatabaseUrl, values::database_url)?,
             database_max_connections: layers
                 .parse(Setting::DatabaseMaxConnections, values::max_connections)?,
             keys_file: match layers.given(Setting::KeysFile) {
@@ -137,6 +141,13 @@ impl Config {
             data_dir,
             layers,
         };
+        if config.migration_database_url.is_some() && config.database_url.is_none() {
+            return Err(config.layers.error(
+                Setting::MigrationDatabaseUrl,
+                "needs database_url beside it: the embedded database has roles of its own"
+                    .to_owned(),
+            ));
+        }
         if config.session_idle > config.session_absolute {
             return Err(config.layers.error(
                 Setting::SessionIdle,

@@ -37,6 +37,7 @@ fn value(config: &Config, setting: Setting) -> Option<String> {
         Setting::MetricsListen => config.metrics_listen?.to_string(),
         Setting::DataDir => config.data_dir.display().to_string(),
         Setting::DatabaseUrl => config.database_url.as_ref()?.redacted(),
+        Setting::MigrationDatabaseUrl => config.migration_database_url.as_ref()?.redacted(),
         Setting::DatabaseMaxConnections => config.database_max_connections.to_string(),
         Setting::KeysFile => config.keys_file.display().to_string(),
         Setting::PublicUrl => config.public_origin(),

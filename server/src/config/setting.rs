@@ -13,6 +13,8 @@ pub(crate) enum Setting {
     DataDir,
     /// The database's URL.
     DatabaseUrl,
+    /// The database's URL for the owner of its tables.
+    MigrationDatabaseUrl,
     /// How many connections to it at most.
     DatabaseMaxConnections,
     /// The file of the keys.
@@ -74,6 +76,7 @@ impl Setting {
         Self::DataDir,
         Self::KeysFile,
         Self::DatabaseUrl,
+        Self::MigrationDatabaseUrl,
         Self::DatabaseMaxConnections,
         Self::PostgresBinDir,
         Self::ApiRateLimit,
@@ -102,6 +105,14 @@ impl Setting {
             Self::DatabaseUrl => Row {
                 secret: true,
                 ..row("database_url", None, "PostgreSQL to use instead of the embedded one")
+            },
+            Self::MigrationDatabaseUrl => Row {
+                secret: true,
+                ..row(
+                    "migration_database_url",
+                    None,
+                    "the same database by the role that owns its tables, for migrations only",
+                )
             },
             Self::DatabaseMaxConnections => row(
                 "database_max_connections",

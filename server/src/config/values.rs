@@ -8,6 +8,7 @@ use std::{
     str::FromStr,
 };
 
+use authority::store::{UrlError, check_url};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::Duration;
@@ -61,6 +62,11 @@ impl fmt::Display for LogFormat {
 pub(crate) struct DatabaseUrl(SecretString);
 
 impl DatabaseUrl {
+    /// A URL that Tessera made itself.
+    pub(crate) fn own(url: String) -> Self {
+        Self(SecretString::from(url))
+    }
+
     /// The whole URL, with its password.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -73,11 +79,11 @@ impl DatabaseUrl {
             return "***".to_owned();
         }
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        if pairs.iter().any(|(key, _)| key == "password") {
+        if pairs.iter().any(|(key, _)| is_secret(key)) {
             let mut query = url.query_pairs_mut();
             query.clear();
             for (key, value) in &pairs {
-                query.append_pair(key, if key == "password" { "***" } else { value });
+                query.append_pair(key, if is_secret(key) { "***" } else { value });
             }
         }
         url.to_string()
@@ -93,6 +99,11 @@ impl DatabaseUrl {
     }
 }
 
+/// Reports whether a parameter of a database URL holds a secret.
+fn is_secret(key: &str) -> bool {
+    matches!(key, "password" | "sslpassword")
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "DatabaseUrl({})", self.redacted())
@@ -100,14 +111,9 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// Reads `postgres://user:password@host:port/name`. The error does not quote it.
-pub(crate) fn database_url(text: &str) -> Result<DatabaseUrl, &'static str> {
-    const FORM: &str = "must be a URL such as postgres://user:password@host:5432/tessera";
-    let url = Url::parse(text).map_err(|_| FORM)?;
-    if matches!(url.scheme(), "postgres" | "postgresql") {
-        Ok(DatabaseUrl(SecretString::from(text.to_owned())))
-    } else {
-        Err(FORM)
-    }
+pub(crate) fn database_url(text: &str) -> Result<DatabaseUrl, UrlError> {
+    check_url(text)?;
+    Ok(DatabaseUrl(SecretString::from(text.to_owned())))
 }
 
 /// Reads `127.0.0.1:3000`, `[::1]:3000` or `localhost:3000`.

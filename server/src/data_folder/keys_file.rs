@@ -6,7 +6,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -117,6 +117,13 @@ impl KeysFile {
     /// Whether others than its owner can read the file.
     pub(crate) const fn is_exposed(&self) -> bool {
         self.exposed
+    }
+
+    /// Takes the right to read the file from others, when it lies in Tessera's own data folder: a volume may
+    /// have given it to a group. Returns whether that worked.
+    pub(crate) fn make_private(&self, data_dir: &Path) -> bool {
+        self.path.parent() == Some(data_dir)
+            && fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)).is_ok()
     }
 
     /// Whether the keys are only proposed: [`KeysFile::keep`] writes them.

@@ -40,6 +40,41 @@ impl Account {
         })
     }
 
+    /// Refuses a user id without a name, which `initdb` looks up: containers often run under such an id.
+    pub(super) fn check_name(&self) -> Result<(), PostgresError> {
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        if self.switch || is_named(&users, self.uid) || nss_wrapper().is_some() {
+            return Ok(());
+        }
+        Err(PostgresError::NamelessUser { uid: self.uid, gid: self.gid })
+    }
+
+    /// Gives a command a name for a user id that has none, where nss_wrapper is installed.
+    /// Returns the folder that it made in `scratch`'s place for that; the caller removes it afterwards.
+    pub(super) fn name(
+        &self,
+        command: &mut Command,
+        scratch: &Path,
+    ) -> Result<Option<PathBuf>, PostgresError> {
+        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        if self.switch || is_named(&users, self.uid) {
+            return Ok(None);
+        }
+        let Some(library) = nss_wrapper() else { return Ok(None) };
+        fs::create_dir_all(scratch).map_err(PostgresError::io("make the folder", scratch))?;
+        let (passwd, group) = (scratch.join("nss_passwd"), scratch.join("nss_group"));
+        let line = format!("tessera:x:{}:{}:Tessera:/:/usr/sbin/nologin\n", self.uid, self.gid);
+        fs::write(&passwd, format!("{users}{line}"))
+            .map_err(PostgresError::io("write", &passwd))?;
+        let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+        fs::write(&group, groups).map_err(PostgresError::io("write", &group))?;
+        command
+            .env("LD_PRELOAD", library)
+            .env("NSS_WRAPPER_PASSWD", passwd)
+            .env("NSS_WRAPPER_GROUP", group);
+        Ok(Some(scratch.to_owned()))
+    }
+
     /// Makes a command run as this user. Supplementary groups are dropped with root's rights.
     pub(super) fn run(&self, command: &mut Command) {
         if self.switch {
@@ -103,6 +138,20 @@ pub(crate) fn obstacle(folder: &Path) -> Option<String> {
     ))
 }
 
+fn is_named(users: &str, uid: u32) -> bool {
+    users.lines().any(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))
+}
+
+/// The library that gives user ids a name, where it is installed.
+fn nss_wrapper() -> Option<PathBuf> {
+    const FOLDERS: &[&str] =
+        &["/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];
+    FOLDERS
+        .iter()
+        .map(|folder| Path::new(folder).join("libnss_wrapper.so"))
+        .find(|path| path.exists())
+}
+
 fn stand_in(users: &str) -> Option<Account> {
     ["postgres", "nobody"].into_iter().find_map(|wanted| {
         users.lines().find_map(|line| {
@@ -137,6 +186,13 @@ mod tests {
         );
         assert_eq!(stand_in("postgres:x:0:0::/:"), None);
         assert_eq!(stand_in(""), None);
+    }
+
+    #[test]
+    fn user_id_is_named_by_its_own_line_only() {
+        assert!(is_named(USERS, 65534) && is_named(USERS, 0));
+        assert!(!is_named(USERS, 54321));
+        assert!(!is_named("x:y:z\n:::\n", 0));
     }
 
     #[test]

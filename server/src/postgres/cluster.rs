@@ -6,7 +6,10 @@
 use std::{
     fs,
     io::Write as _,
-    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
+    os::unix::{
+        fs::{DirBuilderExt as _, OpenOptionsExt as _},
+        process::CommandExt as _,
+    },
     path::Path,
     process::{Command, Output, Stdio},
     sync::Arc,
@@ -117,7 +120,12 @@ fn initdb(
         .args(locale)
         .arg("--lc-messages=C")
         .stdin(Stdio::null());
-    command.output().map_err(PostgresError::io("run", &binaries.program("initdb")))
+    let names = account.name(&mut command, &draft.with_extension("names"))?;
+    let output = command.output().map_err(PostgresError::io("run", &binaries.program("initdb")));
+    if let Some(names) = names {
+        let _ = fs::remove_dir_all(names);
+    }
+    output
 }
 
 /// `CREATE DATABASE` in single-user mode: needs no server and no client.
@@ -146,14 +154,27 @@ fn create_database(
     if output.status.success() { Ok(()) } else { Err(failure("postgres", &output)) }
 }
 
-/// Only the socket, only the one role.
-fn write_access_rules(draft: &Path, account: &Account) -> Result<(), PostgresError> {
-    let path = draft.join("pg_hba.conf");
-    let rules = "# Written by Tessera. The folder of the socket is what keeps others out.\n\
-                 local  all          tessera  trust\n\
-                 local  replication  tessera  trust\n";
-    fs::write(&path, rules).map_err(PostgresError::io("write", &path))?;
-    account.own(&path)
+/// Lets in only the socket and only Tessera's roles. Written at every start, since databases of version 0.1
+/// know one role only.
+pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<(), PostgresError> {
+    const RULES: &str = "# Written by Tessera. The folder of the socket is what keeps others out.\n\
+                         local  all          tessera         trust\n\
+                         local  tessera      tessera_owner   trust\n\
+                         local  tessera      tessera_server  trust\n\
+                         local  replication  tessera         trust\n";
+    let path = cluster.join("pg_hba.conf");
+    // A new file under another name: root must not follow a link that PostgreSQL's user may have made.
+    let draft = cluster.join("pg_hba.conf.tessera");
+    let _ = fs::remove_file(&draft);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)
+        .map_err(PostgresError::io("write", &draft))?;
+    file.write_all(RULES.as_bytes()).map_err(PostgresError::io("write", &draft))?;
+    account.own(&draft)?;
+    fs::rename(&draft, &path).map_err(PostgresError::io("rename to its final name", &draft))
 }
 
 /// A program of PostgreSQL, as the right user, with nothing of the caller's environment that could

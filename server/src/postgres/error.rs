@@ -64,6 +64,18 @@ pub(crate) enum PostgresError {
          nobody to run it as; start Tessera as another user, or use TESSERA_DATABASE_URL"
     )]
     NoAccount,
+    /// A user id without a name.
+    #[error(
+        "the user id {uid} has no name in /etc/passwd, and PostgreSQL's initdb needs one; install \
+         libnss-wrapper (Debian) or nss_wrapper (Fedora), add a line (echo 'tessera:x:{uid}:{gid}::/:/sbin/nologin' \
+         >> /etc/passwd), or use a database of your own with TESSERA_DATABASE_URL"
+    )]
+    NamelessUser {
+        /// The user id.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
     /// Root, and the other user cannot get to the data folder.
     #[error(
         "PostgreSQL refuses to run as root and so runs as the user {user}, who may not pass through \
@@ -105,6 +117,9 @@ pub(crate) enum PostgresError {
         /// Its log.
         log: PathBuf,
     },
+    /// Its roles cannot be made.
+    #[error("the roles of the embedded database cannot be prepared: {0}")]
+    Roles(String),
     /// One that outlived its Tessera does not end.
     #[error(
         "PostgreSQL process {pid} of an earlier run does not stop; stop it with: kill -QUIT {pid}"

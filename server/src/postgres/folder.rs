@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -71,23 +71,46 @@ impl Folder {
             .map_err(PostgresError::io("look at", &self.socket))?;
         let root_left_it =
             account.uid != found.uid() && found.uid() == rustix::process::geteuid().as_raw();
-        if !found.is_dir() || found.mode() & 0o077 != 0 {
+        if !found.is_dir() || !(root_left_it || found.uid() == account.uid) {
             return Err(PostgresError::ForeignFolder(self.socket.clone()));
         }
+        make_private(&self.socket, found.mode())?;
         if root_left_it {
             // Made, but not handed over before the process ended.
             return account.own(&self.socket);
         }
-        if found.uid() == account.uid {
-            Ok(())
-        } else {
-            Err(PostgresError::ForeignFolder(self.socket.clone()))
+        Ok(())
+    }
+
+    /// Takes back the rights that a volume gave to others: Kubernetes' `fsGroup` lets the group write to
+    /// every file and folder, and PostgreSQL refuses to start then.
+    pub(super) fn repair(&self, account: &Account) -> Result<(), PostgresError> {
+        let found = fs::symlink_metadata(&self.cluster)
+            .map_err(PostgresError::io("look at", &self.cluster))?;
+        if found.is_dir() && found.uid() == account.uid {
+            make_private(&self.cluster, found.mode())?;
         }
+        Ok(())
     }
 
     fn strange(&self, reason: &str) -> PostgresError {
         PostgresError::NotACluster { folder: self.cluster.clone(), reason: reason.to_owned() }
     }
+}
+
+/// Lets only the owner into a folder of Tessera's own.
+fn make_private(folder: &Path, mode: u32) -> Result<(), PostgresError> {
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+        .map_err(PostgresError::io("make private", folder))?;
+    tracing::warn!(
+        folder = %folder.display(),
+        mode = format!("{:o}", mode & 0o7777),
+        "other users could enter this folder; its mode is 700 again"
+    );
+    Ok(())
 }
 
 /// In the data folder, or below /tmp when its path would be too long. Not below `XDG_RUNTIME_DIR`: that goes
@@ -110,7 +133,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use proptest::prelude::*;
     use tempfile::TempDir;
@@ -146,13 +169,32 @@ mod tests {
     }
 
     #[test]
-    fn open_folder_or_a_link_in_the_sockets_place_is_refused() {
+    fn modes_that_a_volume_opened_are_set_back() {
         let root = TempDir::new().unwrap();
         let (folder, account) = folder(root.path());
-        fs::create_dir(&folder.socket).unwrap();
-        fs::set_permissions(&folder.socket, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(folder.make(&account), Err(PostgresError::ForeignFolder(_))));
-        fs::remove_dir(&folder.socket).unwrap();
+        for path in [&folder.socket, &folder.cluster] {
+            fs::create_dir(path).unwrap();
+            account.own(path).unwrap();
+            // What fsGroup does: g+rwX on everything, and the set-group-id bit on folders.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o2770)).unwrap();
+        }
+        folder.make(&account).unwrap();
+        folder.repair(&account).unwrap();
+        for path in [&folder.socket, &folder.cluster] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn foreign_folder_or_a_link_in_the_sockets_place_is_refused() {
+        let root = TempDir::new().unwrap();
+        let (folder, account) = folder(root.path());
+        if rustix::process::geteuid().is_root() {
+            fs::create_dir(&folder.socket).unwrap();
+            std::os::unix::fs::chown(&folder.socket, Some(4_000_000), None).unwrap();
+            assert!(matches!(folder.make(&account), Err(PostgresError::ForeignFolder(_))));
+            fs::remove_dir(&folder.socket).unwrap();
+        }
         symlink(root.path(), &folder.socket).unwrap();
         assert!(matches!(folder.make(&account), Err(PostgresError::ForeignFolder(_))));
     }

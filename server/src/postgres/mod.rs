@@ -24,7 +24,13 @@ mod supervisor;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use authority::store;
 use tokio::time::sleep;
+
+use crate::{
+    config::DatabaseUrl,
+    runtime::{self, Urls},
+};
 
 pub(crate) use self::{
     account::obstacle, binaries::Binaries, error::PostgresError, supervisor::Running,
@@ -32,6 +38,14 @@ pub(crate) use self::{
 
 use self::{account::Account, cluster::Progress, folder::Folder, process::Process};
 
+/// The database, and the superuser that made it. Nothing but the preparation of roles uses that one; it
+/// has the database's name, so that `psql -h <run folder> -U tessera` just works.
+const DATABASE: &str = "tessera";
+const SUPERUSER: &str = "tessera";
+/// The role that owns the tables and makes migrations.
+const OWNER: &str = "tessera_owner";
+/// The role that serves: it reads and writes rows and nothing else.
+const SERVING: &str = "tessera_server";
 /// Connections beside the pool's: commands, and an administrator with psql.
 const SPARE_CONNECTIONS: u32 = 30;
 /// How long processes that an earlier PostgreSQL left behind may take to end.
@@ -59,6 +73,9 @@ impl Embedded {
         let account = Account::choose()?;
         account.check_way(data_dir)?;
         let folder = Folder::at(data_dir, &account);
+        if !folder.is_made() {
+            account.check_name()?;
+        }
         let binaries = Binaries::find(bin_dir, folder.version()?)?;
         Ok(Self {
             binaries,
@@ -78,9 +95,9 @@ impl Embedded {
         &self.binaries
     }
 
-    /// The URL that reaches it once it runs.
-    pub(crate) fn url(&self) -> String {
-        url(&self.folder.socket)
+    /// The URLs that reach it once it runs.
+    pub(crate) fn urls(&self) -> Urls {
+        urls(&self.folder.socket)
     }
 
     /// Makes the database if there is none, stops one that outlived its Tessera, and starts it.
@@ -95,8 +112,19 @@ impl Embedded {
             cluster::make(&self.binaries, &self.account, &self.folder, &progress).await?;
         }
         pidfile::stop_orphan(&self.folder, &progress).await?;
+        self.folder.repair(&self.account)?;
+        cluster::write_access_rules(&self.folder.cluster, &self.account)?;
         let process = self.start_process(&progress).await?;
+        self.prepare_roles().await?;
         Ok(Running::watch(self, process))
+    }
+
+    /// Makes the roles that serve and migrate, neither of which is a superuser.
+    async fn prepare_roles(&self) -> Result<(), PostgresError> {
+        let superuser = url(&self.folder.socket, SUPERUSER);
+        store::prepare_roles(&superuser, OWNER, SERVING)
+            .await
+            .map_err(|error| PostgresError::Roles(runtime::describe(&error)))
     }
 
     /// Processes of a postmaster that was killed a moment ago may still hold its memory: they notice
@@ -116,28 +144,35 @@ impl Embedded {
 }
 
 /// The URL of the database that another process runs in this data folder, once that is ready.
-pub(crate) async fn running_url(
+pub(crate) async fn running_urls(
     data_dir: &Path,
     patience: Duration,
-) -> Result<String, PostgresError> {
+) -> Result<Urls, PostgresError> {
     let cluster = folder::cluster_dir(data_dir);
     for _ in 0..(patience.as_millis() / POLL.as_millis()) {
         if let Some(found) = pidfile::read(&cluster)?
+            && found.is_of(&cluster)
             && found.is_ready()
             && found.accepts()
         {
-            return Ok(url(&found.socket));
+            return Ok(urls(&found.socket));
         }
         sleep(POLL).await;
     }
     Err(PostgresError::NotReady(data_dir.to_owned()))
 }
 
-/// The role and the database have the same name, so that `psql -h <run folder> -U tessera` just works.
+fn urls(socket: &Path) -> Urls {
+    Urls {
+        serving: DatabaseUrl::own(url(socket, SERVING)),
+        owner: Some(DatabaseUrl::own(url(socket, OWNER))),
+    }
+}
+
 /// No TLS and no password on this socket: the folder around it is the lock (see [`process`]).
-fn url(socket: &Path) -> String {
+fn url(socket: &Path, role: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("host", &socket.to_string_lossy());
     query.append_pair("sslmode", "disable");
-    format!("postgres://tessera@localhost:5432/tessera?{}", query.finish())
+    format!("postgres://{role}@localhost:5432/{DATABASE}?{}", query.finish())
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs, io,
-    os::unix::net::UnixStream,
+    os::unix::{fs::MetadataExt as _, net::UnixStream},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -63,17 +63,24 @@ impl PidFile {
         UnixStream::connect(self.socket.join(".s.PGSQL.5432")).is_ok()
     }
 
-    /// Whether the process is there and is this database's postmaster.
-    fn lives(&self) -> bool {
+    /// Reports whether the process exists and is the postmaster of the database in this folder. In a copy of
+    /// a running database's folder, the file names the postmaster of the original.
+    fn lives_in(&self, cluster: &Path) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
-        // EPERM means that it is there and somebody else's.
+        // EPERM means that it exists and belongs to another user.
         if matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)) {
             return false;
         }
-        // A postmaster works in its database's folder. Without /proc, its socket has to tell.
-        match fs::read_link(format!("/proc/{}/cwd", self.pid)) {
-            Ok(folder) => folder == self.cluster,
-            Err(_) => self.accepts(),
+        self.is_of(cluster)
+            && (fs::metadata(format!("/proc/{}/cwd", self.pid)).is_ok() || self.accepts())
+    }
+
+    /// Reports whether the file speaks of the database in this folder. A postmaster works in its database's
+    /// folder, however that is mounted; where that cannot be seen, the path that the file names decides.
+    pub(super) fn is_of(&self, cluster: &Path) -> bool {
+        match fs::metadata(format!("/proc/{}/cwd", self.pid)) {
+            Ok(found) => is_same(&found, cluster),
+            Err(_) => fs::metadata(&self.cluster).is_ok_and(|found| is_same(&found, cluster)),
         }
     }
 
@@ -84,9 +91,9 @@ impl PidFile {
         }
     }
 
-    async fn ends_within(&self, patience: Duration) -> bool {
+    async fn ends_within(&self, patience: Duration, cluster: &Path) -> bool {
         for _ in 0..(patience.as_millis() / POLL.as_millis()) {
-            if !self.lives() {
+            if !self.lives_in(cluster) {
                 return true;
             }
             sleep(POLL).await;
@@ -119,15 +126,19 @@ fn someone_works_in(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return true };
     entries.flatten().any(|entry| {
         let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<i32>().is_ok());
-        // What cannot be read is another user's, and so nobody of this database.
-        is_process && fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == folder)
+        // A folder that cannot be read is another user's, who does not run this database.
+        is_process && fs::metadata(entry.path().join("cwd")).is_ok_and(|cwd| is_same(&cwd, folder))
     })
+}
+
+fn is_same(found: &fs::Metadata, folder: &Path) -> bool {
+    fs::metadata(folder).is_ok_and(|other| (found.dev(), found.ino()) == (other.dev(), other.ino()))
 }
 
 /// Stops a postmaster that outlived its Tessera. The caller holds the lock: nobody needs it.
 pub(super) async fn stop_orphan(folder: &Folder, progress: &Progress) -> Result<(), PostgresError> {
     let found = match read(&folder.cluster)? {
-        Some(found) if found.lives() => found,
+        Some(found) if found.lives_in(&folder.cluster) => found,
         _ => return forget_misleading(folder),
     };
     progress(&format!(
@@ -136,11 +147,11 @@ pub(super) async fn stop_orphan(folder: &Folder, progress: &Progress) -> Result<
     ));
     tracing::warn!(pid = found.pid, "stopping the PostgreSQL that an earlier run left behind");
     found.signal(Signal::INT);
-    if found.ends_within(FAST).await {
+    if found.ends_within(FAST, &folder.cluster).await {
         return Ok(());
     }
     found.signal(Signal::QUIT);
-    if found.ends_within(IMMEDIATE).await {
+    if found.ends_within(IMMEDIATE, &folder.cluster).await {
         return Ok(());
     }
     Err(PostgresError::Stubborn { pid: found.pid })
@@ -169,7 +180,21 @@ mod tests {
     fn process_of_somebody_else_is_not_taken_for_the_postmaster() {
         let mut found = PidFile::parse(TEXT).unwrap();
         found.pid = std::process::id().try_into().unwrap();
-        assert!(!found.lives());
+        assert!(!found.lives_in(Path::new("/data/postgres")));
+    }
+
+    #[test]
+    fn copied_file_does_not_speak_of_the_copy() {
+        let root = tempfile::TempDir::new().unwrap();
+        let copy = root.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        let mut found = PidFile::parse(TEXT).unwrap();
+        // A live process that works elsewhere, as the postmaster of the original does.
+        found.pid = std::process::id().try_into().unwrap();
+        found.cluster = std::env::current_dir().unwrap();
+        assert!(found.is_of(&found.cluster.clone()));
+        assert!(!found.is_of(&copy));
+        assert!(!found.lives_in(&copy));
     }
 
     proptest! {

@@ -49,7 +49,7 @@ use crate::{
     http::{self, AppState},
     metrics, open_files,
     postgres::Embedded,
-    runtime::{self, StartError},
+    runtime::{self, StartError, Urls},
 };
 
 /// Connections for those who read the metrics.
@@ -106,7 +106,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
         // Nobody reads any more: no reason to stop serving.
         let _ = output::line(line);
     };
-    let (mut database, lock, missing) = tokio::select! {
+    let (mut database, urls, lock, missing) = tokio::select! {
         prepared = prepare(&config, tell) => prepared?,
         _ = signals.recv() => return Ok(()),
     };
@@ -122,7 +122,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     };
     let config = Arc::new(config.bound(address));
     let keys = runtime::keys(&config, missing)?;
-    let authority = runtime::authority(&config, &database.url(), &keys)?;
+    let authority = runtime::authority(&config, &urls, &keys)?;
     startup::announce(&config, address, unix.as_ref().map(UnixDoor::path));
 
     let mut follower = Follower::new(config.replica_name(), VERSION)?;
@@ -148,7 +148,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     ));
 
     let brought = tokio::select! {
-        brought = startup::bring_up(&mut database, &authority, &keys, &config) => Some(brought),
+        brought = startup::bring_up(&mut database, &authority, &urls, &keys, &config) => Some(brought),
         _ = signals.recv() => None,
     };
     let outcome = match brought {
@@ -221,9 +221,9 @@ fn watch(
 async fn prepare(
     config: &Config,
     tell: impl Fn(&str),
-) -> Result<(Database, Option<Lock>, MissingKeys), StartError> {
-    if let Some(url) = &config.database_url {
-        return Ok((Database::External(url.clone()), None, MissingKeys::Propose));
+) -> Result<(Database, Urls, Option<Lock>, MissingKeys), StartError> {
+    if let Some(urls) = Urls::configured(config) {
+        return Ok((Database::External, urls, None, MissingKeys::Propose));
     }
     let data_dir = data_folder::open(&config.data_dir)?;
     let lock = runtime::lock_for_server(&data_dir, tell).await?;
@@ -233,7 +233,8 @@ async fn prepare(
         config.database_max_connections,
     )?;
     let missing = runtime::missing_keys_of_embedded(&data_dir);
-    Ok((Database::Embedded(Box::new(embedded)), Some(lock), missing))
+    let urls = embedded.urls();
+    Ok((Database::Embedded(Box::new(embedded)), urls, Some(lock), missing))
 }
 
 /// Binds exactly this address. IPv6 wildcards take IPv4 too where the system does so by default.

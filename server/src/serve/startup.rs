@@ -11,7 +11,7 @@ use crate::{
     data_folder::KeysFile,
     http::proxy_hint,
     postgres::{Embedded, Running},
-    runtime::{self, StartError, describe},
+    runtime::{self, StartError, Urls, describe},
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The database of this server.
 pub(super) enum Database {
     /// Somebody else's.
-    External(DatabaseUrl),
+    External,
     /// Its own, not started yet.
     Embedded(Box<Embedded>),
     /// Its own.
@@ -28,21 +28,12 @@ pub(super) enum Database {
 }
 
 impl Database {
-    /// The URL that reaches it, once it runs.
-    pub(super) fn url(&self) -> String {
-        match self {
-            Self::External(url) => url.expose().to_owned(),
-            Self::Embedded(embedded) => embedded.url(),
-            Self::Running(_) => String::new(),
-        }
-    }
-
     /// Stops it if it is its own.
     pub(super) async fn stop(self, hurried: bool) {
         match self {
             Self::Running(running) if hurried => running.abandon().await,
             Self::Running(running) => running.stop().await,
-            Self::External(_) | Self::Embedded(_) => {}
+            Self::External | Self::Embedded(_) => {}
         }
     }
 }
@@ -76,6 +67,7 @@ pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Pat
 pub(super) async fn bring_up(
     database: &mut Database,
     authority: &Authority,
+    urls: &Urls,
     keys: &KeysFile,
     config: &Config,
 ) -> Result<Option<SetupSecret>, StartError> {
@@ -95,7 +87,7 @@ pub(super) async fn bring_up(
     let mut told = false;
     loop {
         let attempt = async {
-            runtime::settle(authority, keys, config).await?;
+            runtime::settle(authority, urls, keys, config).await?;
             let operator = runtime::operator(authority);
             if config.trusted_proxies.is_empty() {
                 for proxy in authority.sessions().untrusted_proxies(&operator).await? {
@@ -108,6 +100,12 @@ pub(super) async fn bring_up(
             Ok(link) => {
                 warn_of_risks(authority).await;
                 return Ok(link);
+            }
+            // A wrong password or an untrusted certificate stays what it is, however long one waits.
+            Err(StartError::Service(ServiceError::Unavailable(cause)))
+                if cause.is_misconfigured() =>
+            {
+                return Err(StartError::Refused { place, cause });
             }
             Err(StartError::Service(error @ ServiceError::Unavailable(_))) => {
                 tracing::error!(database = %place, cause = %describe(&error), "waiting for the database");

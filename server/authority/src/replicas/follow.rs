@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
-    Connection as _, PgConnection,
+    PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -14,7 +14,7 @@ use crate::{
     Authority,
     authority::Inner,
     store::{
-        StoreError, history,
+        self, StoreError, history,
         replicas::{self, Renewal},
         revisions::{self, RevisionKey},
     },
@@ -143,7 +143,7 @@ impl Authority {
             sleep(CONFIRM_EVERY).await;
             let look = async {
                 let options = self.inner.pool.connect_options();
-                let mut connection = PgConnection::connect_with(&options).await?;
+                let mut connection = store::open(&options).await?;
                 let mark = history::mark(&mut connection).await?;
                 connection.close().await?;
                 Ok(mark)
@@ -195,7 +195,7 @@ impl Authority {
 async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let mut attempts = FuturesUnordered::new();
     loop {
-        attempts.push(PgConnection::connect_with(options));
+        attempts.push(store::open(options));
         let next = Instant::now() + ANOTHER;
         while let Ok(Some(reached)) = timeout_at(next, attempts.next()).await {
             // One that is refused, such as by a server without room for more, says nothing of those before it.

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use crate::{
     ServiceError,
     authority::Inner,
-    store::{StoreError, history, revisions},
+    store::{BEGIN, StoreError, history, revisions},
     verification::Subject,
 };
 
@@ -30,7 +30,7 @@ impl<'a> Transaction<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, ServiceError> {
         inner.lease().await?;
         let epoch = inner.history.epoch();
-        let sql = inner.pool.begin().await?;
+        let sql = inner.pool.begin_with(BEGIN).await?;
         Ok(Self { inner, epoch, sql, changed: Vec::new(), narrows: false, already_so: Vec::new() })
     }
 

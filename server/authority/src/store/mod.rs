@@ -11,6 +11,8 @@ pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_walk;
 pub(crate) mod catalogues;
+mod connection;
+pub(crate) mod database;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod idempotency;
@@ -36,32 +38,30 @@ pub(crate) mod workspaces;
 #[cfg(test)]
 mod constraints;
 
-use std::{str::FromStr as _, time::Duration};
-
-use sqlx::{
-    PgConnection, PgPool,
-    migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{PgConnection, migrate::Migrator};
 use thiserror::Error;
 use time::OffsetDateTime;
 
 use crate::ServiceError;
 
+pub(crate) use connection::{BEGIN, open, open_for_migrations};
+pub use connection::{UrlError, check_url, connect};
+pub use database::{DatabaseProblem, migrate_as_owner, prepare_roles};
 pub(crate) use tokens_list::{count as count_tokens, list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// How long a request waits for a connection before it answers 503.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-
 /// What the database answers when it does not do as told.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// It cannot be reached, or is shutting down.
+    /// It cannot be reached, is shutting down, or does not let Tessera in.
     #[error("no connection")]
     Unavailable(#[source] sqlx::Error),
+    /// It gave up on the statement because of others: a lock or the statement took too long, or two
+    /// transactions were in each other's way. The same request may succeed a moment later.
+    #[error("the database was busy")]
+    Busy(#[source] sqlx::Error),
     /// A named constraint refused the write.
     #[error("the constraint {0} refused")]
     Constraint(String),
@@ -84,9 +84,26 @@ impl StoreError {
         matches!(self, Self::Constraint(name) if name == constraint)
     }
 
-    /// Whether the database was away, rather than at odds.
+    /// Reports whether the database gave no answer, as opposed to one that cannot be used.
     pub(crate) const fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Busy(_))
+    }
+
+    /// Reports whether waiting cannot help, because a person has to change something: the password, the
+    /// name of the database, a certificate.
+    pub fn is_misconfigured(&self) -> bool {
+        let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
+        match error {
+            sqlx::Error::Configuration(_) | sqlx::Error::Tls(_) => true,
+            // rustls reports a certificate that it does not trust as invalid data.
+            sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+            // SQLSTATE 28: the role or its password; 3D000: the database; 42501: its rights.
+            sqlx::Error::Database(database) => {
+                let code = database.code().unwrap_or_default();
+                code.starts_with("28") || code == "3D000" || code == "42501"
+            }
+            _ => false,
+        }
     }
 
     /// Whether a value was refused, which would be refused again: SQLSTATE classes 22 and 23.
@@ -123,24 +140,45 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
+            // The other end does not speak PostgreSQL's protocol, such as a proxy without a server.
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
+            | sqlx::Error::BeginFailed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Database(database) => {
-                // SQLSTATE classes: 08 connection, 53 resources, 57P shutdown and start-up,
-                // 25006 read-only (a standby).
-                let code = database.code().unwrap_or_default();
-                let away = code.starts_with("08")
-                    || code.starts_with("53")
-                    || code.starts_with("57P")
-                    || code == "25006";
-                match database.constraint() {
-                    _ if away => Self::Unavailable(error),
-                    Some(constraint) => Self::Constraint(constraint.to_owned()),
-                    None => Self::Query(error),
+                match (Answer::of(&database.code().unwrap_or_default()), database.constraint()) {
+                    (Answer::Away, _) => Self::Unavailable(error),
+                    (Answer::Busy, _) => Self::Busy(error),
+                    (Answer::Other, Some(constraint)) => Self::Constraint(constraint.to_owned()),
+                    (Answer::Other, None) => Self::Query(error),
                 }
             }
             _ => Self::Query(error),
+        }
+    }
+}
+
+/// What a SQLSTATE says about the database (PostgreSQL's documentation, appendix A).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Away,
+    Busy,
+    Other,
+}
+
+impl Answer {
+    fn of(code: &str) -> Self {
+        match code {
+            // Serialisation failure, deadlock, lock not available, statement cancelled.
+            "40001" | "40P01" | "55P03" | "57014" => Self::Busy,
+            // Read-only (a standby), no such database, transaction or session ended while it was idle.
+            "25006" | "3D000" | "25P03" | "25P04" => Self::Away,
+            // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
+            _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
+                Self::Away
+            }
+            _ => Self::Other,
         }
     }
 }
@@ -149,30 +187,6 @@ impl From<sqlx::Error> for ServiceError {
     fn from(error: sqlx::Error) -> Self {
         StoreError::from(error).into()
     }
-}
-
-/// A pool for this URL. Connects when first used: a database that is away now may come later.
-///
-/// # Errors
-/// `Internal` when the URL cannot be read.
-pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, ServiceError> {
-    let options = PgConnectOptions::from_str(url)
-        .map_err(|_| ServiceError::internal("the database URL cannot be read"))?
-        .application_name("tessera");
-    Ok(PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| {
-            // A server that was stopped amid a change must not hold its locks: nobody else could revoke.
-            // Not an option of the connection, which poolers refuse.
-            Box::pin(async move {
-                sqlx::raw_sql("SET idle_in_transaction_session_timeout = '5s'")
-                    .execute(connection)
-                    .await
-                    .map(drop)
-            })
-        })
-        .connect_lazy_with(options))
 }
 
 /// Versions of the migrations that the database has.
@@ -203,4 +217,34 @@ pub(crate) async fn database_version(connection: &mut PgConnection) -> Result<St
     Ok(sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
         .fetch_one(connection)
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_is_judged_by_its_sqlstate() {
+        for (code, answer) in [
+            ("40001", Answer::Busy),
+            ("40P01", Answer::Busy),
+            ("55P03", Answer::Busy),
+            ("57014", Answer::Busy),
+            ("28P01", Answer::Away),
+            ("57P01", Answer::Away),
+            ("53300", Answer::Away),
+            ("25006", Answer::Away),
+            ("23505", Answer::Other),
+            ("42P01", Answer::Other),
+            ("", Answer::Other),
+        ] {
+            assert_eq!(Answer::of(code), answer, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_speaks_no_postgresql_is_away() {
+        let error = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x00".into());
+        assert!(StoreError::from(error).is_unavailable());
+    }
 }

@@ -28,7 +28,7 @@ use crate::{
     ServiceError,
     keys::Digest,
     replicas::History,
-    store::{StoreError, facts, history},
+    store::{self, StoreError, facts, history},
 };
 
 /// How long a verification waits for the database before it is refused.
@@ -178,7 +178,7 @@ impl Loader {
             return Err(sqlx::Error::PoolClosed.into());
         }
         let epoch = self.history.epoch();
-        let mut connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        let mut connection = store::open(&self.pool.connect_options()).await?;
         if self.history.mark().is_some()
             && !self.history.agrees(history::mark(&mut connection).await?.as_ref())
         {

@@ -10,7 +10,7 @@ use crate::{
     data_folder::MissingKeys,
     http::proxy_hint,
     postgres::{self, Embedded},
-    runtime::{self, describe},
+    runtime::{self, Urls, describe},
 };
 
 /// Beyond this, tokens begin and end at other moments than people think.
@@ -27,8 +27,8 @@ pub(super) async fn all(config: &Config) -> Vec<Finding> {
         findings.push(binaries(config));
     }
     findings.push(keys(config));
-    match url(config).await {
-        Ok(url) => findings.extend(database(config, &url).await),
+    match urls(config).await {
+        Ok(urls) => findings.extend(database(config, &urls).await),
         Err(finding) => findings.push(finding),
     }
     findings
@@ -87,9 +87,13 @@ fn data_folder(config: &Config) -> Finding {
         }
         Err(error) => Finding::fail(CHECK, format!("{shown}: {error}")),
         Ok(found) if !found.is_dir() => Finding::fail(CHECK, format!("{shown} is not a folder")),
-        Ok(found) if found.mode() & 0o022 != 0 => {
+        Ok(found) if found.mode() & 0o002 != 0 => {
             Finding::fail(CHECK, format!("{shown} can be changed by others; set its mode to 711"))
         }
+        Ok(found) if found.mode() & 0o020 != 0 => Finding::warn(
+            CHECK,
+            format!("{shown} can be changed by its group {}; set its mode to 711", found.gid()),
+        ),
         Ok(_) => Finding::ok(CHECK, shown.to_string()),
     }
 }
@@ -127,22 +131,22 @@ fn keys(config: &Config) -> Finding {
     }
 }
 
-async fn url(config: &Config) -> Result<String, Finding> {
+async fn urls(config: &Config) -> Result<Urls, Finding> {
     const CHECK: &str = "database";
-    if let Some(url) = &config.database_url {
-        return Ok(url.expose().to_owned());
+    if let Some(urls) = Urls::configured(config) {
+        return Ok(urls);
     }
     if !Embedded::exists(&config.data_dir) {
         return Err(Finding::warn(CHECK, "not made yet; the first start makes it"));
     }
-    postgres::running_url(&config.data_dir, LOOK)
+    postgres::running_urls(&config.data_dir, LOOK)
         .await
         .map_err(|_| Finding::warn(CHECK, "does not run; tessera serve starts it"))
 }
 
-async fn database(config: &Config, url: &str) -> Vec<Finding> {
+async fn database(config: &Config, urls: &Urls) -> Vec<Finding> {
     let reached = match runtime::keys(config, MissingKeys::Propose)
-        .and_then(|keys| runtime::authority(config, url, &keys))
+        .and_then(|keys| runtime::authority(config, urls, &keys))
     {
         Ok(authority) => authority,
         Err(error) => return vec![Finding::fail("database", error.to_string())],
@@ -157,7 +161,10 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
         Ok(pending) => pending,
         Err(error) => return vec![Finding::fail("database", describe(&error))],
     };
-    let mut findings = vec![Finding::ok("database", "answers")];
+    let mut findings = vec![match authority.check_database().await {
+        Ok(()) => Finding::ok("database", "answers"),
+        Err(error) => Finding::fail("database", describe(&error)),
+    }];
     findings.push(match pending {
         0 => Finding::ok("migrations", "up to date"),
         pending => Finding::warn(

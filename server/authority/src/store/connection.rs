@@ -1,0 +1,392 @@
+//! Connections to the database: what a URL may say, and what every connection sets for itself.
+//!
+//! Invariants:
+//! - Isolation level, time zone, string syntax, timeouts and the search path are Tessera's own on every
+//!   connection, whatever the role or the database has as defaults.
+//! - A transaction sets them once more for itself, since a pooler in transaction mode gives each
+//!   transaction another connection.
+//! - A URL that asks for something that would not happen is refused with the reason.
+
+use std::{env, path::Path, str::FromStr as _, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
+};
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::StoreError;
+
+/// How long a request waits for a connection before it answers 503.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The settings of a connection, `SET` by `SET`.
+///
+/// The timeouts are backstops: requests have shorter limits of their own. A server that stops amid a
+/// change must not hold its locks, because nobody else could revoke.
+const SETTINGS: &[(&str, &str)] = &[
+    ("TimeZone", "'UTC'"),
+    ("standard_conforming_strings", "on"),
+    ("statement_timeout", "'60s'"),
+    ("lock_timeout", "'10s'"),
+    ("idle_in_transaction_session_timeout", "'5s'"),
+    // Tables are found in this schema only. Temporary ones come last, so that they hide nothing.
+    ("search_path", "public, pg_temp"),
+];
+
+/// Begins a transaction with the settings of [`SETTINGS`], in one round trip.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL TimeZone = 'UTC'; \
+    SET LOCAL standard_conforming_strings = on; \
+    SET LOCAL statement_timeout = '60s'; \
+    SET LOCAL lock_timeout = '10s'; \
+    SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+    SET LOCAL search_path = public, pg_temp";
+
+/// Parameters of libpq that change nothing here, so that a URL may hold them.
+const WITHOUT_EFFECT: &[&str] = &[
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "gssencmode",
+    "client_encoding",
+    "fallback_application_name",
+];
+
+/// Parameters that reach the driver.
+const KNOWN: &[&str] = &[
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "application_name",
+    "options",
+    "statement-cache-capacity",
+];
+
+/// Where systems keep the certificates of authorities that they trust.
+const SYSTEM_ROOTS: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/opt/homebrew/etc/ca-certificates/cert.pem",
+];
+
+/// Why a database URL cannot be used. No message quotes a secret.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum UrlError {
+    /// It is not a URL of PostgreSQL.
+    #[error("must be a URL such as postgres://user:password@host:5432/tessera")]
+    Form,
+    /// It names several hosts.
+    #[error(
+        "names several hosts, which Tessera does not support: name one address that leads to the primary, such as that of HAProxy or PgBouncer"
+    )]
+    SeveralHosts,
+    /// It has a parameter that has no effect or no meaning here.
+    #[error("has the parameter {0}, which Tessera does not support: {1}")]
+    Unsupported(String, &'static str),
+    /// A parameter has a value that it cannot have.
+    #[error("has an unusable value for {0}: {1}")]
+    Value(&'static str, &'static str),
+    /// A file that it names cannot be used.
+    #[error("names {path} as {parameter}, which {why}")]
+    File {
+        /// The parameter.
+        parameter: &'static str,
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Checks a database URL without connecting and without reading files.
+///
+/// # Errors
+/// Says what is wrong, without quoting the URL.
+pub fn check_url(text: &str) -> Result<(), UrlError> {
+    read(text).map(drop)
+}
+
+/// Opens a pool for this URL. Connects when first used: a database that is away now may come later.
+///
+/// # Errors
+/// Says what is wrong with the URL or a file that it names.
+pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, UrlError> {
+    let options = options(url)?;
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| Box::pin(configure(connection)))
+        .connect_lazy_with(options))
+}
+
+/// Opens one connection with Tessera's settings.
+pub(crate) async fn open(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    configure(&mut connection).await?;
+    Ok(connection)
+}
+
+/// Opens a connection for changes of the schema, which may take as long as they need.
+pub(crate) async fn open_for_migrations(
+    options: &PgConnectOptions,
+) -> Result<PgConnection, StoreError> {
+    let mut connection = open(options).await?;
+    sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0")
+        .execute(&mut connection)
+        .await?;
+    Ok(connection)
+}
+
+/// Sets on a new connection what Tessera relies on.
+async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    // `SET`, not options of the connection, which poolers refuse.
+    let mut sql = "SET default_transaction_isolation = 'read committed'".to_owned();
+    for (name, value) in SETTINGS {
+        sql.push_str(&format!("; SET {name} = {value}"));
+    }
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+/// Reads a URL into the driver's options and checks the files that it names.
+pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
+    let url = read(text)?;
+    let mut options = PgConnectOptions::from_str(url.as_str()).map_err(|_| UrlError::Form)?;
+    // The driver would look up an IPv6 address with its brackets as a name.
+    if let Some(Host::Ipv6(address)) = text_host(text)
+        && !url.query_pairs().any(|(key, _)| matches!(&*key, "host" | "hostaddr"))
+    {
+        options = options.host(&address.to_string());
+    }
+    for (key, value) in url.query_pairs() {
+        match &*key {
+            "sslrootcert" => {
+                let path = if value == "system" { system_roots()? } else { value.into_owned() };
+                check_certificates("sslrootcert", &path)?;
+                options = options.ssl_root_cert(path);
+            }
+            "sslcert" => check_certificates("sslcert", &value)?,
+            "sslkey" => check_file("sslkey", &value).map(drop)?,
+            _ => {}
+        }
+    }
+    if url.query_pairs().any(|(key, value)| key == "sslrootcert" && value == "system") {
+        options = options.ssl_mode(PgSslMode::VerifyFull);
+    }
+    Ok(options.application_name("tessera"))
+}
+
+fn text_host(text: &str) -> Option<Host<String>> {
+    // `postgres` is no special scheme, for which the url crate reads addresses; `http` is.
+    let (_, rest) = text.split_once("://")?;
+    Url::parse(&format!("http://{rest}")).ok()?.host().map(|host| host.to_owned())
+}
+
+/// Parses a URL and refuses what would have no effect. The result has only parameters of [`KNOWN`].
+fn read(text: &str) -> Result<Url, UrlError> {
+    let parsed = Url::parse(text);
+    if parsed.is_err() && names_several_hosts(text) {
+        return Err(UrlError::SeveralHosts);
+    }
+    let mut url = parsed.map_err(|_| UrlError::Form)?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(UrlError::Form);
+    }
+    if url.host_str().is_some_and(|host| host.contains(',') || host.contains("%2C")) {
+        return Err(UrlError::SeveralHosts);
+    }
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let system_roots = pairs.iter().any(|(key, value)| key == "sslrootcert" && value == "system");
+    let mut kept = Vec::new();
+    for (key, value) in pairs {
+        let key = match key.as_str() {
+            "ssl-mode" => "sslmode".to_owned(),
+            "ssl-root-cert" | "ssl-ca" => "sslrootcert".to_owned(),
+            "ssl-cert" => "sslcert".to_owned(),
+            "ssl-key" => "sslkey".to_owned(),
+            _ => key,
+        };
+        check_parameter(&key, &value, system_roots)?;
+        if KNOWN.contains(&key.as_str()) || is_option(&key) {
+            kept.push((key, value));
+        }
+    }
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+    Ok(url)
+}
+
+fn names_several_hosts(text: &str) -> bool {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.rsplit('@').next().is_some_and(|hosts| hosts.contains(','))
+}
+
+fn is_option(key: &str) -> bool {
+    key.starts_with("options[") && key.ends_with(']')
+}
+
+fn check_parameter(key: &str, value: &str, system_roots: bool) -> Result<(), UrlError> {
+    let unsupported = |why| Err(UrlError::Unsupported(key.chars().take(40).collect(), why));
+    match key {
+        "host" | "hostaddr" | "port" if value.contains(',') => Err(UrlError::SeveralHosts),
+        "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
+            Err(UrlError::Value("hostaddr", "an IP address is needed"))
+        }
+        "port" if value.parse::<u16>().is_err() => {
+            Err(UrlError::Value("port", "a number from 1 to 65535 is needed"))
+        }
+        "sslmode" => match value {
+            "verify-full" => Ok(()),
+            "disable" | "prefer" | "require" | "verify-ca" if system_roots => Err(UrlError::Value(
+                "sslmode",
+                "with sslrootcert=system it can only be verify-full",
+            )),
+            "disable" | "prefer" | "require" | "verify-ca" => Ok(()),
+            "allow" => Err(UrlError::Value("sslmode", "allow would never encrypt; use prefer")),
+            _ => Err(UrlError::Value(
+                "sslmode",
+                "it is one of disable, prefer, require, verify-ca, verify-full",
+            )),
+        },
+        "channel_binding" if value == "require" => {
+            unsupported("channel binding cannot be required; use sslmode=verify-full")
+        }
+        "channel_binding" => Ok(()),
+        "target_session_attrs" if matches!(value, "any" | "read-write" | "primary") => Ok(()),
+        "target_session_attrs" => unsupported("Tessera always needs the primary"),
+        "sslpassword" => unsupported("decrypt the client's key and name it with sslkey"),
+        "service" => unsupported("write host, port and database into the URL"),
+        "passfile" => unsupported("set the environment variable PGPASSFILE"),
+        _ if WITHOUT_EFFECT.contains(&key) || KNOWN.contains(&key) || is_option(key) => Ok(()),
+        _ => unsupported("remove it, or correct its name"),
+    }
+}
+
+fn system_roots() -> Result<String, UrlError> {
+    let named = env::var("SSL_CERT_FILE").ok().filter(|path| Path::new(path).is_file());
+    named
+        .or_else(|| {
+            SYSTEM_ROOTS.iter().find(|path| Path::new(path).is_file()).map(ToString::to_string)
+        })
+        .ok_or(UrlError::Value(
+            "sslrootcert",
+            "this system has no file of trusted authorities; install ca-certificates or name a file",
+        ))
+}
+
+fn check_certificates(parameter: &'static str, path: &str) -> Result<(), UrlError> {
+    let text = check_file(parameter, path)?;
+    if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(());
+    }
+    let why = "holds no certificate in PEM form".to_owned();
+    Err(UrlError::File { parameter, path: path.to_owned(), why })
+}
+
+fn check_file(parameter: &'static str, path: &str) -> Result<Vec<u8>, UrlError> {
+    std::fs::read(path).map_err(|error| UrlError::File {
+        parameter,
+        path: path.to_owned(),
+        why: format!("cannot be read: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        check_url(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn urls_of_every_usual_form_are_read() {
+        for (text, host, port) in [
+            ("postgres://u:p@db.example.com/tessera", "db.example.com", 5432),
+            ("postgresql://u@10.0.0.1:6432/d?sslmode=verify-full", "10.0.0.1", 6432),
+            ("postgres://u@[::1]:5433/d", "::1", 5433),
+            ("postgres://u@[2001:db8::7]/d?sslmode=require", "2001:db8::7", 5432),
+            ("postgres://u@ignored/d?host=db&port=7", "db", 7),
+            ("postgres://u@h/d?connect_timeout=10&target_session_attrs=read-write", "h", 5432),
+        ] {
+            let options = options(text).unwrap();
+            assert_eq!((options.get_host(), options.get_port()), (host, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_refused_with_a_way_out() {
+        for text in [
+            "postgres://u:p@a,b/d",
+            "postgres://u:p@a:5432,b:5432/d",
+            "postgres:///d?host=a,b",
+            "postgres://u@a/d?port=1,2",
+        ] {
+            assert!(refusal(text).contains("HAProxy"), "{text}: {}", refusal(text));
+        }
+    }
+
+    #[test]
+    fn parameters_that_would_have_no_effect_are_refused_without_their_value() {
+        for (text, reason) in [
+            ("postgres://h/d?sslmode=required", "sslmode"),
+            ("postgres://h/d?sslmode=allow", "prefer"),
+            ("postgres://h/d?channel_binding=require", "channel_binding"),
+            ("postgres://h/d?sslpassword=geheim", "sslkey"),
+            ("postgres://h/d?passwrod=geheim", "passwrod"),
+            ("postgres://h/d?target_session_attrs=standby", "primary"),
+            ("postgres://h/d?sslrootcert=system&sslmode=require", "verify-full"),
+            ("postgres://h/d?hostaddr=geheim", "IP address"),
+            ("mysql://h/d", "postgres://"),
+        ] {
+            let said = refusal(text);
+            assert!(said.contains(reason) && !said.contains("geheim"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn certificate_files_are_looked_at_before_the_first_connection() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("ca.pem");
+        let url = format!("postgres://h/d?sslmode=verify-full&sslrootcert={}", file.display());
+        assert!(options(&url).unwrap_err().to_string().contains("cannot be read"));
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(options(&url).unwrap_err().to_string().contains("PEM"));
+        std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert!(options(&url).is_ok());
+    }
+
+    #[test]
+    fn a_transaction_sets_all_that_a_connection_sets() {
+        for (name, value) in SETTINGS {
+            assert!(BEGIN.contains(&format!("SET LOCAL {name} = {value}")), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn checking_any_text_never_panics(text in "\\PC{0,80}") {
+            let _ = check_url(&text);
+            let _ = check_url(&format!("postgres://{text}"));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The database as a whole: whether Tessera can work in it, and its schema.
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgConnectOptions,
+};
+use thiserror::Error;
+
+use super::{MIGRATIONS, StoreError, applied_migrations, connection, open_for_migrations};
+use crate::ServiceError;
+
+/// Why Tessera cannot work in this database until somebody changes it. Each text names the cure.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DatabaseProblem {
+    /// Names may have characters that another encoding lacks.
+    #[error(
+        "the database's encoding is {0}, and Tessera needs UTF8; make another one with: CREATE DATABASE tessera ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
+    )]
+    Encoding(String),
+    /// The role or the database makes every transaction read-only.
+    #[error(
+        "default_transaction_read_only is on for this role or database; switch it off with: ALTER DATABASE … SET default_transaction_read_only = off (or ALTER ROLE …)"
+    )]
+    ReadOnly,
+    /// The tables are in a schema that Tessera does not look into.
+    #[error(
+        "Tessera's tables are in the schema {0}, and Tessera uses the schema public; move them with: ALTER TABLE {0}.… SET SCHEMA public"
+    )]
+    OtherSchema(String),
+    /// The role may not change the schema, which is older than this build.
+    #[error(
+        "{pending} migrations are pending, and this role may not make them: name the owner of the tables in migration_database_url, or let the role: GRANT CREATE ON SCHEMA public TO …"
+    )]
+    MayNotMigrate {
+        /// How many.
+        pending: usize,
+    },
+}
+
+impl From<DatabaseProblem> for ServiceError {
+    fn from(problem: DatabaseProblem) -> Self {
+        Self::internal(problem)
+    }
+}
+
+/// Looks for what no waiting can mend.
+pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), ServiceError> {
+    let found = sqlx::query!(
+        r#"SELECT current_setting('server_encoding') AS "encoding!",
+                  current_setting('default_transaction_read_only') = 'on' AS "read_only!",
+                  to_regclass('public._sqlx_migrations') IS NULL AS "fresh!",
+                  (SELECT n.nspname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE c.relname = 'token_secrets' AND c.relkind = 'r' AND n.nspname <> 'public'
+                   LIMIT 1) AS elsewhere"#
+    )
+    .fetch_one(connection)
+    .await?;
+    if found.encoding != "UTF8" {
+        return Err(DatabaseProblem::Encoding(found.encoding).into());
+    }
+    if found.read_only {
+        return Err(DatabaseProblem::ReadOnly.into());
+    }
+    match found.elsewhere {
+        Some(schema) if found.fresh => Err(DatabaseProblem::OtherSchema(schema).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the migrations that the database lacks.
+pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceError> {
+    let mut connection = open_for_migrations(options).await?;
+    // An encoding that is refused is found before anything is made in it.
+    check(&mut connection).await?;
+    let outcome = MIGRATIONS.run_direct(None, &mut connection, false).await;
+    let pending = pending(&mut connection).await;
+    let _ = connection.close().await;
+    outcome.map_err(|error| migrate_error(error, pending.unwrap_or_default()))
+}
+
+async fn pending(connection: &mut PgConnection) -> Result<usize, StoreError> {
+    let applied = applied_migrations(connection).await?;
+    Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
+}
+
+/// Runs the migrations as the owner of the tables, and lets the role of `serving` read and write rows. The
+/// owner's role has no other use, so that the server itself can't change its schema.
+///
+/// # Errors
+/// `Unavailable` without the database; `Internal` with a [`DatabaseProblem`], or when a URL can't be used.
+pub async fn migrate_as_owner(owner: &str, serving: &str) -> Result<(), ServiceError> {
+    let owner = connection::options(owner).map_err(ServiceError::internal)?;
+    let serving = connection::options(serving).map_err(ServiceError::internal)?;
+    let mut connection = open_for_migrations(&owner).await?;
+    if pending(&mut connection).await? > 0 {
+        migrate(&owner).await?;
+    }
+    let granted = grant(&mut connection, &owner, serving.get_username()).await;
+    let _ = connection.close().await;
+    Ok(granted?)
+}
+
+/// Grants what serving needs on what is there and on what later migrations make.
+async fn grant(
+    connection: &mut PgConnection,
+    owner: &PgConnectOptions,
+    role: &str,
+) -> Result<(), StoreError> {
+    if owner.get_username() == role {
+        return Ok(());
+    }
+    let role = sqlx::query_scalar!(r#"SELECT quote_ident($1) AS "name!""#, role)
+        .fetch_one(&mut *connection)
+        .await?;
+    let sql = format!(
+        "GRANT USAGE ON SCHEMA public TO {role}; \
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; \
+         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}; \
+         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {role}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}
+
+/// Prepares the embedded database for two roles that are no superusers: `owner`, which owns the tables and
+/// makes migrations, and `serving`. Moves the tables of version 0.1, which served as the superuser.
+///
+/// # Errors
+/// `Unavailable` without the database.
+pub async fn prepare_roles(
+    superuser: &str,
+    owner: &'static str,
+    serving: &'static str,
+) -> Result<(), ServiceError> {
+    let options = connection::options(superuser).map_err(ServiceError::internal)?;
+    let mut connection = open_for_migrations(&options).await?;
+    let sql = PREPARE_ROLES.replace("{owner}", owner).replace("{serving}", serving);
+    let prepared = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
+    let _ = connection.close().await;
+    prepared.map(drop).map_err(Into::into)
+}
+
+const PREPARE_ROLES: &str = "
+DO $$
+DECLARE object record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{owner}') THEN
+        CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{serving}') THEN
+        CREATE ROLE {serving} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
+    END IF;
+    EXECUTE format('ALTER DATABASE %I OWNER TO {owner}', current_database());
+    EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+    ALTER SCHEMA public OWNER TO {owner};
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+    -- Sequences of identity columns and indexes follow their tables.
+    FOR object IN
+        SELECT c.oid::regclass AS name FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+          AND c.relowner <> '{owner}'::regrole
+    LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO {owner}', object.name);
+    END LOOP;
+    FOR object IN
+        SELECT stxname AS name FROM pg_statistic_ext
+        WHERE stxnamespace = 'public'::regnamespace AND stxowner <> '{owner}'::regrole
+    LOOP
+        EXECUTE format('ALTER STATISTICS public.%I OWNER TO {owner}', object.name);
+    END LOOP;
+END
+$$";
+
+fn migrate_error(error: MigrateError, pending: usize) -> ServiceError {
+    let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {
+        return ServiceError::internal(error);
+    };
+    match StoreError::from(cause) {
+        StoreError::Query(sqlx::Error::Database(database))
+            if database.code().as_deref() == Some("42501") =>
+        {
+            DatabaseProblem::MayNotMigrate { pending }.into()
+        }
+        error => error.into(),
+    }
+}

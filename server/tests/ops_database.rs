@@ -1,0 +1,277 @@
+//! What surroundings do to a database: roles and defaults of other people's making, encodings, volumes
+//! that change modes, copies of a running folder.
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use serde_json::json;
+use support::{
+    Server, Tessera,
+    process::{is_root, lives, postmaster},
+    server::open_folder,
+};
+use tempfile::TempDir;
+
+/// A server with an administrator, whose embedded database others may use.
+fn host() -> (TempDir, PathBuf, Server) {
+    let folder = open_folder();
+    let data_dir = folder.path().join("host");
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.admin();
+    (folder, data_dir, server)
+}
+
+fn url(host: &Path, role: &str, database: &str) -> String {
+    format!("postgres://{role}@localhost/{database}?host={}", host.join("run").display())
+}
+
+/// Runs SQL as a role; returns the rows, or what psql says.
+fn psql(host: &Path, role: &str, database: &str, sql: &str) -> Result<String, String> {
+    let output = Command::new("psql")
+        .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"])
+        .args(["--dbname", &url(host, role, database), "--command", sql])
+        .output()
+        .expect("psql is installed");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+#[test]
+fn embedded_server_works_without_rights_on_its_schema() {
+    let (_folder, data_dir, server) = host();
+    server.managing_token("workspace-1");
+    let served_by = psql(
+        &data_dir,
+        "tessera",
+        "tessera",
+        "SELECT DISTINCT usename || ' ' || usesuper FROM pg_stat_activity JOIN pg_user USING (usename)
+         WHERE application_name = 'tessera'",
+    );
+    assert_eq!(served_by.unwrap(), "tessera_server false");
+    let owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'";
+    assert_eq!(psql(&data_dir, "tessera", "tessera", owners).unwrap(), "tessera_owner");
+    for sql in ["CREATE TABLE public.mine ()", "DROP TABLE tokens", "ALTER TABLE users ADD x int"] {
+        let refused = psql(&data_dir, "tessera_server", "tessera", sql).unwrap_err();
+        assert!(
+            refused.contains("permission denied") || refused.contains("must be owner"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn external_database_is_served_by_a_role_that_may_only_change_rows() {
+    let (folder, data_dir, _server) = host();
+    let sql = |sql: &str| psql(&data_dir, "tessera", "postgres", sql).unwrap();
+    sql("CREATE DATABASE apart ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner");
+    fs::write(
+        data_dir.join("postgres/pg_hba.conf"),
+        "local all tessera trust\nlocal all tessera_owner trust\nlocal all tessera_server trust\n",
+    )
+    .unwrap();
+    sql("SELECT pg_reload_conf()");
+    let keys = folder.path().join("keys.toml");
+    let serving = url(&data_dir, "tessera_server", "apart");
+    let guest = || {
+        Server::builder()
+            .env("TESSERA_DATABASE_URL", &serving)
+            .env("TESSERA_KEYS_FILE", &keys.to_string_lossy())
+    };
+    // Without the owner, the reason and the cure are one line.
+    let refused = Tessera::on(&folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
+        .env("TESSERA_DATABASE_URL", &serving)
+        .run();
+    assert_eq!(refused.status, 1, "{refused:?}");
+    assert!(refused.stderr.contains("migration_database_url"), "{refused:?}");
+
+    let owner = url(&data_dir, "tessera_owner", "apart");
+    let first = guest().env("TESSERA_MIGRATION_DATABASE_URL", &owner).start();
+    first.admin();
+    first.managing_token("workspace-1");
+    drop(first);
+    // A migrated database needs no owner any more.
+    let second = guest().start();
+    second.managing_token("workspace-1");
+    let refused = psql(&data_dir, "tessera_server", "apart", "CREATE TABLE public.mine ()");
+    assert!(refused.unwrap_err().contains("permission denied"));
+}
+
+#[test]
+fn defaults_of_role_and_database_change_nothing() {
+    let (_folder, data_dir, server) = host();
+    for default in [
+        "default_transaction_isolation = 'serializable'",
+        "search_path = 'nowhere'",
+        "lock_timeout = '1ms'",
+        "statement_timeout = '20ms'",
+        "TimeZone = 'Pacific/Chatham'",
+        "standard_conforming_strings = off",
+    ] {
+        let sql = format!("ALTER ROLE tessera_server SET {default}");
+        psql(&data_dir, "tessera", "tessera", &sql).unwrap();
+    }
+    drop(server);
+    let server = Server::builder().data_dir(&data_dir).start();
+    let manager = server.managing_token("workspace-1");
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let calls: Vec<_> = (0..32)
+            .map(|number| {
+                let (server, manager) = (&server, &manager);
+                scope.spawn(move || {
+                    server
+                        .request("POST", "/api/v1/workspaces/workspace-1/tokens")
+                        .bearer(manager)
+                        .json(&json!({
+                            "name": format!("t{number}"), "audiences": ["tessera"], "scopes": ["tokens:read"]
+                        }))
+                        .send()
+                        .status
+                })
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(statuses, vec![201; 32]);
+}
+
+#[test]
+fn lock_that_is_held_too_long_is_503_and_says_so() {
+    let (_folder, data_dir, server) = host();
+    let manager = server.managing_token("workspace-1");
+    // A statement of somebody else's that PostgreSQL cancels, as a time limit would.
+    let blocker = Command::new("psql")
+        .args(["--no-psqlrc", "--quiet", "--dbname", &url(&data_dir, "tessera", "tessera")])
+        .args([
+            "--command",
+            "BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(600)",
+        ])
+        .spawn()
+        .expect("psql is installed");
+    support::wait::until("the lock", || {
+        let sql = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted
+                   AND relation = 'tokens'::regclass";
+        (psql(&data_dir, "tessera", "tessera", sql).as_deref() == Ok("1")).then_some(())
+    });
+    thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            server
+                .request("POST", "/api/v1/workspaces/workspace-1/tokens")
+                .bearer(&manager)
+                .json(&json!({"name": "late", "audiences": ["tessera"], "scopes": ["tokens:read"]}))
+                .send()
+        });
+        support::wait::until("the cancelled statement", || {
+            let sql = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                       WHERE wait_event_type = 'Lock' AND usename = 'tessera_server'";
+            let _ = psql(&data_dir, "tessera", "tessera", sql);
+            call.is_finished().then_some(())
+        });
+        let answer = call.join().unwrap().expect(503);
+        assert!(answer.header("retry-after").is_some());
+    });
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%' AND pid <> pg_backend_pid()";
+    psql(&data_dir, "tessera", "tessera", sql).unwrap();
+    let _ = blocker.wait_with_output();
+}
+
+#[test]
+fn database_that_cannot_serve_ends_the_start_with_its_cure() {
+    let (folder, data_dir, _server) = host();
+    let sql = |sql: &str| psql(&data_dir, "tessera", "postgres", sql).unwrap();
+    sql("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+    sql("CREATE DATABASE frozen ENCODING 'UTF8' TEMPLATE template0");
+    sql("ALTER DATABASE frozen SET default_transaction_read_only = on");
+    for (role, database, said) in [
+        ("tessera", "latin", "CREATE DATABASE tessera ENCODING 'UTF8'"),
+        ("tessera", "frozen", "default_transaction_read_only"),
+        ("tessera", "missing", "does not exist"),
+        ("stranger", "tessera", "no pg_hba.conf entry"),
+    ] {
+        for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["doctor"]] {
+            let finished = Tessera::on(&folder.path().join("data"), arguments)
+                .env("TESSERA_DATABASE_URL", &url(&data_dir, role, database))
+                .run();
+            assert_eq!(finished.status, 1, "{database}: {finished:?}");
+            let printed = format!("{}{}", finished.stdout, finished.stderr);
+            assert!(printed.contains(said), "{database}: {finished:?}");
+        }
+    }
+}
+
+#[test]
+fn volume_that_gives_everything_to_a_group_does_not_hinder_a_start() {
+    let (_folder, data_dir, server) = host();
+    drop(server);
+    open_to_group(&data_dir);
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.managing_token("workspace-1");
+    for (path, mode) in [("postgres", 0o700), ("run", 0o700), ("keys.toml", 0o600)] {
+        let found = fs::metadata(data_dir.join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
+    }
+}
+
+/// Does what Kubernetes does for `fsGroup`: g+rwX, and the set-group-id bit on folders.
+fn open_to_group(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let found = entry.metadata().unwrap();
+        let path = entry.path();
+        if found.is_dir() {
+            open_to_group(&path);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o2770)).unwrap();
+        } else if found.is_file() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn copy_of_a_running_folder_leaves_the_original_alone() {
+    let (folder, data_dir, server) = host();
+    let original = postmaster(&data_dir).expect("a postmaster");
+    let copy = folder.path().join("copy");
+    copy_folder(&data_dir, &copy);
+    assert_eq!(postmaster(&copy), Some(original), "the copied file names the original's process");
+
+    // A command on the copy starts a database of its own, and changes nothing in the original.
+    Tessera::on(&copy, &["workspace", "create", "--name", "Only here"]).run().ok();
+    assert!(lives(original));
+    server.get("/readyz").expect(200);
+    assert!(!server.run(&["workspace", "list"]).ok().contains("only-here"));
+
+    let second = Server::builder().data_dir(&copy).start();
+    assert!(second.run(&["workspace", "list"]).ok().contains("only-here"));
+    assert!(lives(original));
+    server.get("/readyz").expect(200);
+}
+
+/// Copies files, modes and owners, as a snapshot of a volume does. Sockets are not copied.
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (path, found) = (entry.path(), entry.metadata().unwrap());
+        let target = to.join(entry.file_name());
+        if found.is_dir() {
+            copy_folder(&path, &target);
+        } else if found.is_file() && fs::copy(&path, &target).is_ok() {
+            keep_owner(&path, &target);
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    keep_owner(from, to);
+}
+
+fn keep_owner(from: &Path, to: &Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    if is_root() {
+        let found = fs::metadata(from).unwrap();
+        chown(to, Some(found.uid()), Some(found.gid())).unwrap();
+    }
+}
