@@ -155,11 +155,10 @@ pub(crate) async fn open_for_migrations(
 /// Sets on a new connection what Tessera relies on.
 async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     // `SET`, not options of the connection, which poolers refuse.
-    let mut sql = "SET default_transaction_isolation = 'read committed'".to_owned();
-    for (name, value) in SETTINGS {
-        sql.push_str(&format!("; SET {name} = {value}"));
-    }
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+    let own = [("default_transaction_isolation", "'read committed'")];
+    let sql: Vec<String> =
+        own.iter().chain(SETTINGS).map(|(name, value)| format!("SET {name} = {value}")).collect();
+    sqlx::raw_sql(AssertSqlSafe(sql.join("; "))).execute(connection).await.map(drop)
 }
 
 /// Reads a URL into the driver's options and checks the files that it names.
@@ -252,13 +251,11 @@ fn check_parameter(key: &str, value: &str, system_roots: bool) -> Result<(), Url
         "port" if value.parse::<u16>().is_err() => {
             Err(UrlError::Value("port", "a number from 1 to 65535 is needed"))
         }
+        "sslmode" if system_roots && value != "verify-full" => {
+            Err(UrlError::Value("sslmode", "with sslrootcert=system it can only be verify-full"))
+        }
         "sslmode" => match value {
-            "verify-full" => Ok(()),
-            "disable" | "prefer" | "require" | "verify-ca" if system_roots => Err(UrlError::Value(
-                "sslmode",
-                "with sslrootcert=system it can only be verify-full",
-            )),
-            "disable" | "prefer" | "require" | "verify-ca" => Ok(()),
+            "disable" | "prefer" | "require" | "verify-ca" | "verify-full" => Ok(()),
             "allow" => Err(UrlError::Value("sslmode", "allow would never encrypt; use prefer")),
             _ => Err(UrlError::Value(
                 "sslmode",
