@@ -64,7 +64,7 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
 
 impl Setting {
     /// Every setting, in the order in which they are shown.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Listen,
         Self::ListenUnix,
         Self::MetricsListen,
