@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
-    PgConnection,
+    Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
