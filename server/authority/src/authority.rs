@@ -122,6 +122,10 @@ impl Inner {
 
 impl Authority {
     /// Puts the core together. Nothing is asked of the database yet.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is replaced by a pool that closes connections from before a change of history"
+    )]
     pub fn new(
         pool: PgPool,
         keys: Keys,

@@ -90,7 +90,7 @@ impl Verification<'_> {
     }
 
     /// The facts in memory although there is no lease, where the operator has chosen so for a while.
-    fn stale(&self, key: &Key) -> Option<Looked> {
+    fn stale(self, key: &Key) -> Option<Looked> {
         let over = self.inner.replica.lease.over_for(self.inner.clock.elapsed());
         let stale = over.filter(|over| *over < self.inner.settings.stale_grace);
         stale.and_then(|_| self.inner.cache.get(key)).map(|known| Looked { known, stale })
