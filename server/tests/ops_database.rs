@@ -1,6 +1,13 @@
 //! What surroundings do to a database: roles and defaults of other people's making, encodings, volumes
 //! that change modes, copies of a running folder.
 
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
 mod support;
 
 use std::{

@@ -62,6 +62,10 @@ const fn row(name: &'static str, default: Option<&'static str>, about: &'static 
     Row { name, default, about, secret: false }
 }
 
+const fn secret_row(name: &'static str, about: &'static str) -> Row {
+    Row { name, default: None, about, secret: true }
+}
+
 impl Setting {
     /// Every setting, in the order in which they are shown.
     pub(crate) const ALL: [Self; 23] = [
@@ -102,18 +106,13 @@ impl Setting {
             Self::DataDir => {
                 row("data_dir", Some("data"), "folder of the embedded database and the keys")
             }
-            Self::DatabaseUrl => Row {
-                secret: true,
-                ..row("database_url", None, "PostgreSQL to use instead of the embedded one")
-            },
-            Self::MigrationDatabaseUrl => Row {
-                secret: true,
-                ..row(
-                    "migration_database_url",
-                    None,
-                    "the same database by the role that owns its tables, for migrations only",
-                )
-            },
+            Self::DatabaseUrl => {
+                secret_row("database_url", "PostgreSQL to use instead of the embedded one")
+            }
+            Self::MigrationDatabaseUrl => secret_row(
+                "migration_database_url",
+                "the same database by the role that owns its tables, for migrations only",
+            ),
             Self::DatabaseMaxConnections => row(
                 "database_max_connections",
                 Some("10"),

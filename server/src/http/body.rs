@@ -184,9 +184,9 @@ pub(crate) async fn receive(
         Ok(response) => response,
         Err(_) => unavailable().into_response(),
     };
-    let left = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(left) = left {
-        let _ = timeout(DRAIN_TIME, drain(left)).await;
+    let unread = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(unread) = unread {
+        let _ = timeout(DRAIN_TIME, drain(unread)).await;
     }
     response
 }

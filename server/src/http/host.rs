@@ -111,12 +111,11 @@ fn name(text: &str) -> Option<&str> {
     if !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
         return None;
     }
-    let is_host = match host.strip_prefix('[') {
-        Some(rest) => rest.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-            !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
-        }
+    let is_host = if let Some(rest) = host.strip_prefix('[') {
+        rest.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok()
+    } else {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !host.is_empty() && host.len() <= 255 && host.bytes().all(is_of_name)
     };
     is_host.then_some(host)
 }

@@ -49,7 +49,7 @@ impl Account {
         Err(PostgresError::NamelessUser { uid: self.uid, gid: self.gid })
     }
 
-    /// Gives a command a name for a user id that has none, where nss_wrapper is installed.
+    /// Gives a command a name for a user id that has none, where `nss_wrapper` is installed.
     /// Returns the folder that it made in `scratch`'s place for that; the caller removes it afterwards.
     pub(super) fn name(
         &self,

@@ -100,7 +100,8 @@ impl Folder {
 
 /// Lets only the owner into a folder of Tessera's own.
 fn make_private(folder: &Path, mode: u32) -> Result<(), PostgresError> {
-    if mode & 0o077 == 0 {
+    let is_open = mode & 0o077 != 0;
+    if !is_open {
         return Ok(());
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))

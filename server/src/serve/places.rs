@@ -182,7 +182,9 @@ mod tests {
     fn connections_that_are_being_answered_are_never_cut() {
         let places = places(2, 2);
         let busy = [1, 2].map(|host| places.take(peer(&format!("192.0.2.{host}"))).unwrap());
-        busy.iter().for_each(|place| place.life.begin());
+        for place in &busy {
+            place.life.begin();
+        }
         assert!(places.take(peer("192.0.2.3")).is_none());
         busy[0].life.end();
         assert!(places.take(peer("192.0.2.3")).is_some());
@@ -194,14 +196,14 @@ mod tests {
         let places = places(100, 2);
         let other = places.take(peer("192.0.2.9")).unwrap();
         let own = [(); 2].map(|()| places.take(peer("192.0.2.1")).unwrap());
-        let _third = places.take(peer("::ffff:192.0.2.1")).unwrap();
+        let third = places.take(peer("::ffff:192.0.2.1")).unwrap();
         assert!(has(&places, &other) && !has(&places, &own[0]) && has(&places, &own[1]));
         let proxied: Vec<_> = (0..5).map(|_| places.take(peer("10.9.1.1")).unwrap()).collect();
         assert!(proxied.iter().all(|place| has(&places, place)));
         let network: Vec<_> =
             (1..=3).map(|host| places.take(peer(&format!("2001:db8::{host}"))).unwrap()).collect();
         assert!(!has(&places, &network[0]));
-        drop((other, own, _third, proxied, network));
+        drop((other, own, third, proxied, network));
         assert!(places.taken().connections.is_empty() && places.taken().of.is_empty());
     }
 }

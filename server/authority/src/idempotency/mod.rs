@@ -204,12 +204,12 @@ impl Idempotency<'_> {
         }
     }
 
-    fn blind_key(&self, actor: &Actor, key: &str) -> [u8; 32] {
+    fn blind_key(self, actor: &Actor, key: &str) -> [u8; 32] {
         let (kind, id) = caller(actor);
         self.inner.keys.blind("idempotency key", &[kind, id.as_bytes(), key.as_bytes()])
     }
 
-    fn blind_request(&self, (method, path, body): (&str, &str, &[u8])) -> [u8; 32] {
+    fn blind_request(self, (method, path, body): (&str, &str, &[u8])) -> [u8; 32] {
         let parts = [method.as_bytes(), path.as_bytes(), body];
         self.inner.keys.blind("idempotency request", &parts)
     }

@@ -89,10 +89,10 @@ fn bits(text: &str, known: &HashSet<Vec<char>>) -> u32 {
     cheapest[0] = 0;
     for start in 0..typed.len() {
         let before = cheapest[start];
-        for end in start + 1..=typed.len() {
+        for (end, least) in cheapest.iter_mut().enumerate().skip(start + 1) {
             let cost = piece(&typed, &canonical, start, end, known);
             if let Some(cost) = cost {
-                cheapest[end] = cheapest[end].min(before.saturating_add(cost));
+                *least = (*least).min(before.saturating_add(cost));
             } else if end - start > LONGEST {
                 break;
             }

@@ -154,7 +154,7 @@ impl TokenDraft {
             if declared.len() > 1 && declared.iter().any(|slug| slug.as_ref() == TESSERA_AUDIENCE) {
                 let message = format!(
                     "has {name}, which {} declare: say in grants which is meant",
-                    declared.iter().map(|slug| slug.as_ref()).collect::<Vec<&str>>().join(" and ")
+                    declared.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" and ")
                 );
                 refuse(errors, "scopes", message);
                 continue;
