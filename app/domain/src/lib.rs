@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod bounds;
 pub mod catalogue;
 pub mod decision;
 pub mod expiry;

@@ -71,6 +71,17 @@ choice!(
     }
 );
 
+choice!(
+    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    OnParentEnd {
+        /// They stay as they are, unless the caller asks for the same.
+        #[default]
+        Keep = "keep",
+        /// The same.
+        End = "end",
+    }
+);
+
 /// The rules in force. `None` is "no rule".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -97,6 +108,10 @@ pub struct Policy {
     pub max_grace_s: Option<i64>,
     /// What happens when a replaced secret is presented after its end.
     pub on_reuse: OnReuse,
+    /// Whether a token may rotate itself.
+    pub self_rotate: bool,
+    /// What happens to the tokens that a token made when it is stopped.
+    pub on_parent_end: OnParentEnd,
 }
 
 /// What one level sets; `None` leaves a rule to the level above, or to the default.
@@ -125,6 +140,10 @@ pub struct PolicyRules {
     pub max_grace_s: Option<i64>,
     /// See [`Policy::on_reuse`].
     pub on_reuse: Option<OnReuse>,
+    /// See [`Policy::self_rotate`].
+    pub self_rotate: Option<bool>,
+    /// See [`Policy::on_parent_end`].
+    pub on_parent_end: Option<OnParentEnd>,
     /// The preset that these rules came from, for people. No rule.
     pub preset: Option<Preset>,
 }
@@ -144,6 +163,8 @@ impl Default for Policy {
             self_service: false,
             max_grace_s: None,
             on_reuse: OnReuse::Record,
+            self_rotate: true,
+            on_parent_end: OnParentEnd::Keep,
         }
     }
 }
@@ -200,6 +221,11 @@ impl Policy {
             max_grace_s: smaller(self.max_grace_s, rules.max_grace_s),
             // Disable is the greater one.
             on_reuse: rules.on_reuse.map_or(self.on_reuse, |below| below.max(self.on_reuse)),
+            self_rotate: self.self_rotate && rules.self_rotate.unwrap_or(true),
+            // End is the greater one.
+            on_parent_end: rules
+                .on_parent_end
+                .map_or(self.on_parent_end, |below| below.max(self.on_parent_end)),
         }
     }
 
@@ -234,28 +260,33 @@ pub(crate) mod tests {
         let flag = || option::of(any::<bool>());
         (
             (number(), number(), number(), number()),
-            (flag(), flag(), flag()),
+            (flag(), flag(), flag(), flag()),
             option::of(prop::sample::select(Reveal::ALL)),
             option::of(prop::sample::select(OnReuse::ALL)),
+            option::of(prop::sample::select(OnParentEnd::ALL)),
             option::of("[a-c]{1,2}"),
             option::of("[a-c]{1,2}"),
         )
-            .prop_map(|(numbers, flags, reveal, on_reuse, prefix, name_pattern)| {
-                PolicyRules {
-                    max_tokens: numbers.0,
-                    default_ttl_s: numbers.1,
-                    max_ttl_s: numbers.2,
-                    max_grace_s: numbers.3,
-                    allow_never: flags.0,
-                    unique_names: flags.1,
-                    self_service: flags.2,
-                    reveal,
-                    on_reuse,
-                    prefix,
-                    name_pattern,
-                    preset: None,
-                }
-            })
+            .prop_map(
+                |(numbers, flags, reveal, on_reuse, on_parent_end, prefix, name_pattern)| {
+                    PolicyRules {
+                        max_tokens: numbers.0,
+                        default_ttl_s: numbers.1,
+                        max_ttl_s: numbers.2,
+                        max_grace_s: numbers.3,
+                        allow_never: flags.0,
+                        unique_names: flags.1,
+                        self_service: flags.2,
+                        reveal,
+                        on_reuse,
+                        self_rotate: flags.3,
+                        on_parent_end,
+                        prefix,
+                        name_pattern,
+                        preset: None,
+                    }
+                },
+            )
     }
 
     /// Whether a limit is kept: where there is one above, there is one below that is no larger.
@@ -273,6 +304,8 @@ pub(crate) mod tests {
             self_service: Some(false),
             reveal: Some(Reveal::Once),
             on_reuse: Some(OnReuse::Disable),
+            self_rotate: Some(false),
+            on_parent_end: Some(OnParentEnd::End),
             max_grace_s: Some(60),
             name_pattern: Some("a.*".into()),
             ..PolicyRules::default()
@@ -287,6 +320,8 @@ pub(crate) mod tests {
             self_service: Some(true),
             reveal: Some(Reveal::RecoverableAllowed),
             on_reuse: Some(OnReuse::Record),
+            self_rotate: Some(true),
+            on_parent_end: Some(OnParentEnd::Keep),
             max_grace_s: Some(3_600),
             name_pattern: Some(".*b".into()),
             preset: None,
@@ -306,6 +341,8 @@ pub(crate) mod tests {
                 self_service: false,
                 max_grace_s: Some(60),
                 on_reuse: OnReuse::Disable,
+                self_rotate: false,
+                on_parent_end: OnParentEnd::End,
             }
         );
     }
@@ -349,6 +386,8 @@ pub(crate) mod tests {
                 prop_assert!(policy.permits_never() || !narrowed.permits_never());
                 prop_assert!(narrowed.unique_names || !policy.unique_names);
                 prop_assert!(narrowed.on_reuse >= policy.on_reuse);
+                prop_assert!(narrowed.on_parent_end >= policy.on_parent_end);
+                prop_assert!(policy.self_rotate || !narrowed.self_rotate);
                 prop_assert!(
                     policy.name_patterns.iter().all(|pattern| narrowed.name_patterns.contains(pattern))
                 );

@@ -67,6 +67,10 @@ rules! {
     MaxGraceS = "max_grace_s", max_grace_s, max_grace_s;
     /// See [`Policy::on_reuse`].
     OnReuse = "on_reuse", on_reuse, on_reuse;
+    /// See [`Policy::self_rotate`].
+    SelfRotate = "self_rotate", self_rotate, self_rotate;
+    /// See [`Policy::on_parent_end`].
+    OnParentEnd = "on_parent_end", on_parent_end, on_parent_end;
 }
 
 /// Where a rule in force comes from.

@@ -62,6 +62,8 @@ problem_codes! {
     PreconditionFailed = 412, "precondition_failed", "It was changed in the meantime";
     /// The token's secret was never kept.
     NotRecoverable = 409, "not_recoverable", "The secret cannot be shown again";
+    /// Policy shows secrets once, also those that were kept before.
+    RevealNotAllowed = 403, "reveal_not_allowed", "Policy does not allow secrets to be shown again";
     /// Something else still needs it.
     InUse = 409, "in_use", "It is in use";
     /// The instance would be left without an owner.
@@ -78,6 +80,8 @@ problem_codes! {
     UnsupportedMediaType = 415, "unsupported_media_type", "This content type is not supported";
     /// Well-formed, but a value cannot be used; `errors` says which.
     ValidationFailed = 422, "validation_failed", "Some values cannot be used";
+    /// Wider than the bounds of the token that asks; `errors` says what.
+    BoundExceeded = 422, "bound_exceeded", "It would exceed the bounds of the token that asks";
     /// Too many headers, or too long ones.
     HeadersTooLarge = 431, "headers_too_large", "The headers are too large";
     /// Too many attempts; `Retry-After` says for how long.

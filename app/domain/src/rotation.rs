@@ -34,6 +34,13 @@ pub struct Before {
     pub ends_at: Option<OffsetDateTime>,
 }
 
+impl Before {
+    /// The lifetime of the current secret; `None` when the token has no end or ended at once.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.ends_at.map(|end| end - self.made_at).filter(|lifetime| lifetime.is_positive())
+    }
+}
+
 /// What becomes of the secrets there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Succession {

@@ -90,6 +90,41 @@ impl std::str::FromStr for TokenState {
     }
 }
 
+/// In which standing somebody stopped a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// As an administrator over the token's owner: the owner cannot undo it.
+    Administrator,
+    /// As the user that the token acts as.
+    Owner,
+    /// By a rule of policy.
+    Policy,
+}
+
+impl Standing {
+    /// Every standing.
+    pub const ALL: [Self; 3] = [Self::Administrator, Self::Owner, Self::Policy];
+
+    /// The standing's name in the API and the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Administrator => "administrator",
+            Self::Owner => "owner",
+            Self::Policy => "policy",
+        }
+    }
+}
+
+/// Who stopped a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The user; `None` is the command line, or policy.
+    pub user: Option<UserSummary>,
+    /// The standing.
+    pub standing: Standing,
+}
+
 /// A token's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -107,6 +142,8 @@ pub struct Token {
     pub user: UserSummary,
     /// Who made it; `None` when it was made on the command line.
     pub created_by: Option<UserSummary>,
+    /// The token that made it; `None` when a person or the command line did.
+    pub parent: Option<TokenId>,
     /// What it holds in each API that it is meant for, without what that implies.
     pub grants: HeldScopes,
     /// The APIs that it is meant for: the audiences of `grants`.
@@ -115,13 +152,17 @@ pub struct Token {
     pub scopes: Vec<ScopeName>,
     /// The switch.
     pub enabled: bool,
+    /// Who disabled it, while it is disabled and that was recorded.
+    pub disabled_by: Option<Stop>,
+    /// Who ended it or set it an earlier end, if that was recorded.
+    pub ended_by: Option<Stop>,
     /// Whether it can be used now (state is `active`).
     pub active: bool,
     /// What the record says now.
     pub state: TokenState,
     /// Prefix and last four characters of its secret.
     pub hint: String,
-    /// Whether its secret is kept sealed, too, and can be shown again.
+    /// Whether its secret is kept sealed and can be shown again, which policy must allow at present.
     pub recoverable: bool,
     /// Not valid before this moment.
     #[serde(with = "time::serde::rfc3339::option")]

@@ -45,6 +45,12 @@ pub enum ServiceError {
     /// The token's secret was never kept.
     #[error("the secret is not recoverable")]
     NotRecoverable,
+    /// Policy shows secrets once, also those that were kept before.
+    #[error("policy does not allow secrets to be shown again")]
+    RevealNotAllowed,
+    /// Wider than the bounds of the token that asks.
+    #[error("beyond the bounds of the token that asks: {0:?}")]
+    BoundExceeded(Vec<FieldError>),
     /// Something else still needs it; the text says what.
     #[error("in use: {0}")]
     InUse(String),
@@ -102,6 +108,8 @@ impl ServiceError {
             Self::TokenLimitReached(_) => ProblemCode::TokenLimitReached,
             Self::PreconditionFailed => ProblemCode::PreconditionFailed,
             Self::NotRecoverable => ProblemCode::NotRecoverable,
+            Self::RevealNotAllowed => ProblemCode::RevealNotAllowed,
+            Self::BoundExceeded(_) => ProblemCode::BoundExceeded,
             Self::InUse(_) => ProblemCode::InUse,
             Self::LastOwner => ProblemCode::LastOwner,
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
@@ -118,7 +126,9 @@ impl ServiceError {
     pub fn problem(&self) -> Problem {
         let mut problem = Problem::new(self.code(), self.detail());
         match self {
-            Self::Invalid(errors) => problem.errors.clone_from(errors),
+            Self::Invalid(errors) | Self::BoundExceeded(errors) => {
+                problem.errors.clone_from(errors)
+            }
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds)
             | Self::TooManyUnknown(seconds)
@@ -157,7 +167,7 @@ impl ServiceError {
             Self::NotFound(what) => {
                 format!("There is no such {what}, or you may not see it.")
             }
-            Self::Invalid(errors) => match errors.as_slice() {
+            Self::Invalid(errors) | Self::BoundExceeded(errors) => match errors.as_slice() {
                 [error] => format!("{} {}.", error.field, error.message),
                 errors => format!("{} values cannot be used; errors lists them.", errors.len()),
             },
@@ -173,6 +183,9 @@ impl ServiceError {
             }
             Self::NotRecoverable => {
                 "The token was made without the option to show its secret again. Rotate it to get a new one.".into()
+            }
+            Self::RevealNotAllowed => {
+                "The policy of this workspace shows a secret once. Rotate the token to get a new one.".into()
             }
             Self::InUse(why) => why.clone(),
             Self::LastOwner => {

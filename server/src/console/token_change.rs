@@ -53,7 +53,9 @@ pub(super) async fn disable(
     let result = async {
         let id = found(&workspace, &token, &post).await?;
         let tokens = post.visit.request.authority.tokens();
-        let token = tokens.disable(&post.visit.context(), id, None).await?;
+        let children = post.form.one("children") == "true";
+        let context = post.visit.context();
+        let token = tokens.disable_with_children(&context, id, None, children).await?;
         Ok(back(&post, &token, &Notice::TokenDisabled { name: token.name.clone() }))
     };
     let result = result.await;

@@ -16,8 +16,9 @@ pub(super) async fn token_delete(
 ) -> Response {
     let result = async {
         let id = found(&workspace, &token, &post).await?;
-        let token =
-            post.visit.request.authority.tokens().delete(&post.visit.context(), id, None).await?;
+        let (tokens, context) = (post.visit.request.authority.tokens(), post.visit.context());
+        let children = post.form.one("children") == "true";
+        let token = tokens.delete_with_children(&context, id, None, children).await?;
         Ok(back(&post, &token, &Notice::TokenDeleted { name: token.name.clone() }))
     };
     let result = result.await;

@@ -30,6 +30,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    expiry::ExpiryChoice,
     ids::{TokenId, UserId},
     names::{AudienceSlug, Slug},
     problem::{Problem, ProblemCode},
@@ -71,7 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Its error.
 pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     let status = match problem.code {
-        ProblemCode::ValidationFailed => StatusCode::BAD_REQUEST,
+        ProblemCode::ValidationFailed | ProblemCode::BoundExceeded => StatusCode::BAD_REQUEST,
         _ => StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     };
     let text = match problem.code {
@@ -80,7 +81,9 @@ pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
         ProblemCode::Forbidden | ProblemCode::InsufficientScope => {
             "unauthorized - user cannot access resource".to_owned()
         }
-        ProblemCode::ValidationFailed => shapes::wrong_values(&problem.errors),
+        ProblemCode::ValidationFailed | ProblemCode::BoundExceeded => {
+            shapes::wrong_values(&problem.errors)
+        }
         _ => problem.detail.clone(),
     };
     (status, json!({"error": text}))
@@ -282,6 +285,8 @@ async fn create(
         number_name: true,
         description,
         grants: Some(grants.collect()),
+        // Never, where nothing is said: for a token that ends, as late as it may give.
+        cut_end: expiry == Ok(ExpiryChoice::Never),
         expiry,
         disabled: new.enabled == Some(false),
         ..TokenDraft::default()

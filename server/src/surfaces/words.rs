@@ -14,10 +14,12 @@ pub(super) fn renamed(error: ServiceError, names: &[(&str, &str)]) -> ApiError {
     };
     match error {
         ServiceError::Invalid(mut errors) => {
-            for error in &mut errors {
-                rename(&mut error.field);
-            }
+            errors.iter_mut().for_each(|error| rename(&mut error.field));
             ServiceError::Invalid(errors).into()
+        }
+        ServiceError::BoundExceeded(mut errors) => {
+            errors.iter_mut().for_each(|error| rename(&mut error.field));
+            ServiceError::BoundExceeded(errors).into()
         }
         ServiceError::AlreadyExists(mut error) => {
             rename(&mut error.field);

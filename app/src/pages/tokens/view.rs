@@ -1,6 +1,9 @@
 //! One token: what it is, what it may do, how it was used.
 
-use domain::{catalogue::Catalogue, token::Token};
+use domain::{
+    catalogue::Catalogue,
+    token::{Standing, Stop, Token},
+};
 use leptos::{either::Either, prelude::*};
 use time::OffsetDateTime;
 
@@ -89,6 +92,15 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
             </div>
         }
     });
+    let parent = token.parent.map(|parent| {
+        view! { <div><dt>"Made by token"</dt><dd><code>{parent.to_string()}</code></dd></div> }
+    });
+    let disabled = token.disabled_by.as_ref().map(|stop| {
+        view! { <div><dt>"Disabled by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
+    });
+    let ended = token.ended_by.as_ref().map(|stop| {
+        view! { <div><dt>"End set by"</dt><dd><bdi>{stopped_by(stop)}</bdi></dd></div> }
+    });
     let rotated = token.rotated_at.map(|at| {
         view! { <div><dt>"Rotated"</dt><dd><Moment at now/></dd></div> }
     });
@@ -120,8 +132,11 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
                 <dt>"Created"</dt>
                 <dd><Moment at=token.created_at now/>" by "<bdi>{creator}</bdi></dd>
             </div>
+            {parent}
+            {disabled}
             {start}
             <div><dt>"Expires"</dt><dd><MaybeMoment at=token.expires_at now/></dd></div>
+            {ended}
             <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
             {rotated}
             {older}
@@ -132,6 +147,18 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
             {tags}
             <div><dt>"Id"</dt><dd><code>{token.id.to_string()}</code></dd></div>
         </dl>
+    }
+}
+
+/// Who stopped a token, in words.
+fn stopped_by(stop: &Stop) -> String {
+    let name = stop.user.as_ref().map(|user| user.name.clone());
+    match stop.standing {
+        Standing::Administrator => {
+            format!("{}, as an administrator", name.unwrap_or_else(|| "command line".to_owned()))
+        }
+        Standing::Owner => name.unwrap_or_else(|| "its owner".to_owned()),
+        Standing::Policy => "policy".to_owned(),
     }
 }
 

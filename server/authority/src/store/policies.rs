@@ -41,6 +41,8 @@ struct PolicyRow {
     self_service: Option<bool>,
     max_grace_s: Option<i64>,
     on_reuse: Option<String>,
+    self_rotate: Option<bool>,
+    on_parent_end: Option<String>,
     preset: Option<String>,
     version: i64,
     updated_at: OffsetDateTime,
@@ -53,6 +55,7 @@ impl TryFrom<PolicyRow> for Level {
         let corrupt = |column| StoreError::corrupt(column, row.workspace_id.unwrap_or_default());
         let reveal = row.reveal.map(|text| text.parse()).transpose();
         let on_reuse = row.on_reuse.map(|text| text.parse()).transpose();
+        let on_parent_end = row.on_parent_end.map(|text| text.parse()).transpose();
         Ok(Self {
             rules: PolicyRules {
                 max_tokens: row.max_tokens,
@@ -66,6 +69,8 @@ impl TryFrom<PolicyRow> for Level {
                 self_service: row.self_service,
                 max_grace_s: row.max_grace_s,
                 on_reuse: on_reuse.map_err(|_| corrupt("policies.on_reuse"))?,
+                self_rotate: row.self_rotate,
+                on_parent_end: on_parent_end.map_err(|_| corrupt("policies.on_parent_end"))?,
                 // A label that this build does not know is no reason to fail.
                 preset: row.preset.and_then(|text| text.parse().ok()),
             },
@@ -83,7 +88,8 @@ pub(crate) async fn stored(
     let rows = sqlx::query_as!(
         PolicyRow,
         "SELECT workspace_id, max_tokens, default_ttl_s, max_ttl_s, allow_never, prefix, unique_names,
-                reveal, name_pattern, self_service, max_grace_s, on_reuse, preset, version, updated_at
+                reveal, name_pattern, self_service, max_grace_s, on_reuse, self_rotate, on_parent_end, preset,
+                version, updated_at
            FROM policies WHERE workspace_id = $1 OR workspace_id IS NULL",
         tenant.map(|tenant| tenant.id().0),
     )
@@ -117,7 +123,7 @@ pub(crate) async fn of_all_workspaces(
         PolicyRow,
         r#"SELECT w.id AS "workspace_id?", p.max_tokens, p.default_ttl_s, p.max_ttl_s, p.allow_never,
                   p.prefix, p.unique_names, p.reveal, p.name_pattern, p.self_service, p.max_grace_s,
-                  p.on_reuse, p.preset, COALESCE(p.version, 0) AS "version!",
+                  p.on_reuse, p.self_rotate, p.on_parent_end, p.preset, COALESCE(p.version, 0) AS "version!",
                   COALESCE(p.updated_at, w.updated_at) AS "updated_at!"
              FROM workspaces w LEFT JOIN policies p ON p.workspace_id = w.id
             ORDER BY w.id"#,
@@ -144,15 +150,17 @@ pub(crate) async fn replace(
     // No ON CONFLICT: the instance's row is unique by an index on an expression, the workspace's by a
     // constraint, and one statement can name one of them.
     let workspace = tenant.map(|tenant| tenant.id().0);
-    let (reveal, on_reuse, preset) = (
+    let (reveal, on_reuse, on_parent_end, preset) = (
         rules.reveal.map(domain::policy::Reveal::as_str),
         rules.on_reuse.map(domain::policy::OnReuse::as_str),
+        rules.on_parent_end.map(domain::policy::OnParentEnd::as_str),
         rules.preset.map(domain::preset::Preset::as_str),
     );
     let changed = sqlx::query!(
         "UPDATE policies SET max_tokens = $2, default_ttl_s = $3, max_ttl_s = $4, allow_never = $5,
                 prefix = $6, unique_names = $7, reveal = $8, name_pattern = $9, self_service = $10,
-                max_grace_s = $11, on_reuse = $12, preset = $13, updated_at = $14, version = version + 1
+                max_grace_s = $11, on_reuse = $12, preset = $13, updated_at = $14, self_rotate = $15,
+                on_parent_end = $16, version = version + 1
           WHERE workspace_id IS NOT DISTINCT FROM $1",
         workspace,
         rules.max_tokens,
@@ -168,6 +176,8 @@ pub(crate) async fn replace(
         on_reuse,
         preset,
         now,
+        rules.self_rotate,
+        on_parent_end,
     )
     .execute(&mut *connection)
     .await?;
@@ -177,8 +187,8 @@ pub(crate) async fn replace(
     sqlx::query!(
         "INSERT INTO policies (id, workspace_id, max_tokens, default_ttl_s, max_ttl_s, allow_never, prefix,
                                unique_names, reveal, name_pattern, self_service, max_grace_s, on_reuse,
-                               preset, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                               preset, updated_at, self_rotate, on_parent_end)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         id,
         workspace,
         rules.max_tokens,
@@ -194,6 +204,8 @@ pub(crate) async fn replace(
         on_reuse,
         preset,
         now,
+        rules.self_rotate,
+        on_parent_end,
     )
     .execute(connection)
     .await?;
@@ -297,6 +309,20 @@ pub(crate) async fn disables_on_reuse(
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM policies WHERE (workspace_id = $1 OR workspace_id IS NULL)
                                                  AND on_reuse = 'disable') AS "disables!""#,
+        tenant.id().0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Whether stopping a token stops those that it made: either level may want so.
+pub(crate) async fn ends_children(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM policies WHERE (workspace_id = $1 OR workspace_id IS NULL)
+                                                 AND on_parent_end = 'end') AS "ends!""#,
         tenant.id().0,
     )
     .fetch_one(connection)

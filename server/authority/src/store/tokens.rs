@@ -7,10 +7,10 @@ use domain::{
     held::HeldScopes,
     ids::{AudienceId, TokenId, UserId},
     rate_limit::RateLimit,
-    token::{Token, TokenState, UserSummary},
+    token::{Standing, Stop, Token, TokenState, UserSummary},
 };
 use sqlx::{PgConnection, types::Json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
@@ -36,6 +36,10 @@ pub(crate) struct NewToken<'a> {
     pub(crate) recoverable: bool,
     pub(crate) tags: &'a serde_json::Value,
     pub(crate) creation_key: Option<Uuid>,
+    /// The token that makes it.
+    pub(crate) parent: Option<TokenId>,
+    /// Who disables it from the beginning, and in which standing.
+    pub(crate) disabled: Option<(Option<UserId>, Standing)>,
 }
 
 /// A token's row with the names that go with it. Shared with the list.
@@ -67,6 +71,15 @@ pub(super) struct TokenRow {
     pub(super) user_id: Uuid,
     pub(super) user_email: String,
     pub(super) user_name: String,
+    pub(super) parent_id: Option<Uuid>,
+    pub(super) disabled_as: Option<String>,
+    pub(super) disabled_id: Option<Uuid>,
+    pub(super) disabled_email: Option<String>,
+    pub(super) disabled_name: Option<String>,
+    pub(super) ended_as: Option<String>,
+    pub(super) ended_id: Option<Uuid>,
+    pub(super) ended_email: Option<String>,
+    pub(super) ended_name: Option<String>,
     pub(super) creator_id: Option<Uuid>,
     pub(super) creator_email: Option<String>,
     pub(super) creator_name: Option<String>,
@@ -86,11 +99,9 @@ impl TokenRow {
             .map(|end| self.expires_at.map_or(end, |token| token.min(end)))
             .filter(|end| *end > now);
         let grants = self.grants.map(|grants| grants.0).unwrap_or_default();
-        let created_by = self.creator_id.map(|id| UserSummary {
-            id: id.into(),
-            email: self.creator_email.unwrap_or_default(),
-            name: self.creator_name.unwrap_or_default(),
-        });
+        let created_by = summary(self.creator_id, self.creator_email, self.creator_name);
+        let disabler = summary(self.disabled_id, self.disabled_email, self.disabled_name);
+        let ender = summary(self.ended_id, self.ended_email, self.ended_name);
         Ok(Token {
             id: self.id.into(),
             num: self.num,
@@ -102,10 +113,13 @@ impl TokenRow {
                 name: self.user_name,
             },
             created_by,
+            parent: self.parent_id.map(Into::into),
             audiences: grants.audiences().cloned().collect(),
             scopes: grants.scopes().into_iter().cloned().collect(),
             grants,
             enabled: self.enabled,
+            disabled_by: stop(self.disabled_as.as_deref(), disabler).filter(|_| !self.enabled),
+            ended_by: stop(self.ended_as.as_deref(), ender).filter(|_| self.expires_at.is_some()),
             active: state == TokenState::Active,
             state,
             hint: self.hint,
@@ -135,7 +149,20 @@ impl TokenRow {
     }
 }
 
-/// Inserts a token without its audiences and its secret.
+fn summary(id: Option<Uuid>, email: Option<String>, name: Option<String>) -> Option<UserSummary> {
+    Some(UserSummary {
+        id: id?.into(),
+        email: email.unwrap_or_default(),
+        name: name.unwrap_or_default(),
+    })
+}
+
+fn stop(standing: Option<&str>, user: Option<UserSummary>) -> Option<Stop> {
+    let standing = Standing::ALL.into_iter().find(|known| Some(known.as_str()) == standing)?;
+    Some(Stop { user, standing })
+}
+
+/// Inserts a token without its audiences and its secret. Its end gives it its lifetime.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -146,8 +173,8 @@ pub(crate) async fn insert(
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
                              expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
-                             rate_limit, rate_window_s)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18)",
+                             rate_limit, rate_window_s, parent_id, disabled_by, disabled_as, lifetime_us)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19, $20, $21, $22)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -166,10 +193,20 @@ pub(crate) async fn insert(
         now,
         rate_limit,
         rate_window_s,
+        token.parent.map(|parent| parent.0),
+        token.disabled.and_then(|(user, _)| user).map(|user| user.0),
+        token.disabled.map(|(_, standing)| standing.as_str()),
+        micros(token.expires_at.map(|end| end - now)),
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A lifetime as its column has it; one that is over is none.
+pub(super) fn micros(lifetime: Option<Duration>) -> Option<i64> {
+    let lifetime = i64::try_from(lifetime?.whole_microseconds()).ok()?;
+    (lifetime > 0).then_some(lifetime)
 }
 
 /// Binds a token to its audiences, with what it holds in each.
@@ -209,7 +246,13 @@ pub(crate) async fn by_id(
         TokenRow,
         r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                   t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
-                  t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
+                  t.last_used_agent, t.tags, t.rotated_at, t.reused_at, t.version, t.parent_id,
+                  -- Truly so: the secret is shown again only while a level allows that and none forbids it.
+                  t.recoverable AND (SELECT COALESCE(bool_and(p.reveal = 'recoverable_allowed'), false) FROM policies p
+                                      WHERE (p.workspace_id = t.workspace_id OR p.workspace_id IS NULL)
+                                        AND p.reveal IS NOT NULL) AS "recoverable!",
+                  t.disabled_as, db.id AS "disabled_id?", db.email AS "disabled_email?", db.name AS "disabled_name?",
+                  t.ended_as, eb.id AS "ended_id?", eb.email AS "ended_email?", eb.name AS "ended_name?",
                   o.expires_at AS "older_until?", o.hint AS "older_hint?",
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                   c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
@@ -221,6 +264,8 @@ pub(crate) async fn by_id(
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
              LEFT JOIN users c ON c.id = t.created_by
+             LEFT JOIN users db ON db.id = t.disabled_by
+             LEFT JOIN users eb ON eb.id = t.ended_by
              LEFT JOIN LATERAL (SELECT s.expires_at, s.hint FROM token_secrets s
                                  WHERE s.token_id = t.id AND NOT s.current
                                  ORDER BY s.expires_at DESC LIMIT 1) o ON true

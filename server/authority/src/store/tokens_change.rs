@@ -4,11 +4,17 @@ use domain::{
     held::HeldScopes,
     ids::{TokenId, UserId},
     rate_limit::RateLimit,
+    token::Standing,
 };
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::{StoreError, secrets::columns_of, tokens::words, touched_one};
+use super::{
+    StoreError,
+    secrets::columns_of,
+    tokens::{micros, words},
+    touched_one,
+};
 use crate::access::Tenant;
 
 /// What can be changed of a token, all of it.
@@ -111,25 +117,96 @@ pub(crate) async fn set_grants(
     }
 }
 
-/// Sets the switch.
+/// Who stops a token, and in which standing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoppedBy {
+    pub(crate) user: Option<UserId>,
+    pub(crate) standing: Standing,
+}
+
+/// Sets the switch: on, or off by somebody.
 pub(crate) async fn set_enabled(
     connection: &mut PgConnection,
     tenant: Tenant,
     id: TokenId,
-    enabled: bool,
+    off: Option<StoppedBy>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET enabled = $3, updated_at = GREATEST(updated_at, $4), version = version + 1
+        "UPDATE tokens SET enabled = $3, disabled_by = $5, disabled_as = $6,
+                updated_at = GREATEST(updated_at, $4), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
-        enabled,
+        off.is_none(),
         now,
+        off.and_then(|by| by.user).map(|user| user.0),
+        off.map(|by| by.standing.as_str()),
     )
     .execute(connection)
     .await?;
     touched_one(&outcome)
+}
+
+/// Notes the lifetime that a token was given, and who set it an earlier end, if somebody did.
+pub(crate) async fn set_lifetime(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    lifetime: Option<Duration>,
+    ended: Option<StoppedBy>,
+) -> Result<(), StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens SET lifetime_us = $3, ended_by = $4, ended_as = $5
+          WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        tenant.id().0,
+        id.0,
+        micros(lifetime),
+        ended.and_then(|by| by.user).map(|user| user.0),
+        ended.map(|by| by.standing.as_str()),
+    )
+    .execute(connection)
+    .await?;
+    touched_one(&outcome)
+}
+
+/// The lifetime that a token was given, if it was recorded.
+pub(crate) async fn lifetime(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<Option<Duration>, StoreError> {
+    let micros = sqlx::query_scalar!(
+        "SELECT lifetime_us FROM tokens WHERE workspace_id = $1 AND id = $2",
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(micros.flatten().map(Duration::microseconds))
+}
+
+/// The tokens that a token made, and those that they made, whoever they act as: each after the one that
+/// made it, deleted ones left out. A deleted token's own are among them.
+pub(crate) async fn descendants(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<Vec<TokenId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"WITH RECURSIVE made AS (
+               SELECT id, deleted_at, 1 AS depth FROM tokens WHERE workspace_id = $1 AND parent_id = $2
+               UNION ALL
+               SELECT t.id, t.deleted_at, m.depth + 1
+                 FROM made m JOIN tokens t ON t.parent_id = m.id AND t.workspace_id = $1
+           )
+           SELECT id AS "id!" FROM made WHERE deleted_at IS NULL ORDER BY depth, id"#,
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(TokenId).collect())
 }
 
 /// Ends a token. One that had not begun has no beginning then.
@@ -137,15 +214,40 @@ pub(crate) async fn expire(
     connection: &mut PgConnection,
     tenant: Tenant,
     id: TokenId,
+    by: StoppedBy,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
         "UPDATE tokens
             SET expires_at = $3, not_before = CASE WHEN not_before < $3 THEN not_before END,
-                updated_at = GREATEST(updated_at, $3), version = version + 1
+                updated_at = GREATEST(updated_at, $3), ended_by = $4, ended_as = $5, version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
+        now,
+        by.user.map(|user| user.0),
+        by.standing.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    touched_one(&outcome)
+}
+
+/// Notes who wants a token ended that has ended already.
+pub(crate) async fn set_ended_by(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    by: StoppedBy,
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens SET ended_by = $3, ended_as = $4, updated_at = GREATEST(updated_at, $5), version = version + 1
+          WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        tenant.id().0,
+        id.0,
+        by.user.map(|user| user.0),
+        by.standing.as_str(),
         now,
     )
     .execute(connection)
@@ -153,24 +255,25 @@ pub(crate) async fn expire(
     touched_one(&outcome)
 }
 
-/// Notes that a token has a new secret.
+/// Notes that a token has a new secret, and whether that one is kept.
 pub(crate) async fn rotate(
     connection: &mut PgConnection,
     tenant: Tenant,
     id: TokenId,
-    hint: &str,
+    (hint, recoverable): (&str, bool),
     expires_at: Option<OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
         "UPDATE tokens
-            SET hint = $3, expires_at = $4, rotated_at = $5, updated_at = GREATEST(updated_at, $5), version = version + 1
+            SET hint = $3, expires_at = $4, rotated_at = $5, recoverable = $6, updated_at = GREATEST(updated_at, $5), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
         hint,
         expires_at,
         now,
+        recoverable,
     )
     .execute(connection)
     .await?;

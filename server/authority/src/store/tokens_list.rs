@@ -114,7 +114,13 @@ macro_rules! page {
             TokenRow,
             r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                       t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
-                      t.last_used_agent, t.recoverable, t.tags, t.rotated_at, t.reused_at, t.version,
+                      t.last_used_agent, t.tags, t.rotated_at, t.reused_at, t.version, t.parent_id,
+                      -- Truly so: the secret is shown again only while a level allows that and none forbids it.
+                      t.recoverable AND (SELECT COALESCE(bool_and(p.reveal = 'recoverable_allowed'), false) FROM policies p
+                                          WHERE (p.workspace_id = t.workspace_id OR p.workspace_id IS NULL)
+                                            AND p.reveal IS NOT NULL) AS "recoverable!",
+                      t.disabled_as, db.id AS "disabled_id?", db.email AS "disabled_email?", db.name AS "disabled_name?",
+                      t.ended_as, eb.id AS "ended_id?", eb.email AS "ended_email?", eb.name AS "ended_name?",
                       o.expires_at AS "older_until?", o.hint AS "older_hint?",
                       t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                       c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
@@ -126,6 +132,8 @@ macro_rules! page {
                  JOIN workspaces w ON w.id = t.workspace_id
                  JOIN users u ON u.id = t.user_id
                  LEFT JOIN users c ON c.id = t.created_by
+                 LEFT JOIN users db ON db.id = t.disabled_by
+                 LEFT JOIN users eb ON eb.id = t.ended_by
                  LEFT JOIN LATERAL (SELECT s.expires_at, s.hint FROM token_secrets s
                                      WHERE s.token_id = t.id AND NOT s.current
                                      ORDER BY s.expires_at DESC LIMIT 1) o ON true

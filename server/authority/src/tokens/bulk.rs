@@ -92,7 +92,7 @@ impl BulkAction {
             Self::Enable => switch(transaction, ctx, access, (id, None), true).await,
             Self::Disable => switch(transaction, ctx, access, (id, None), false).await,
             Self::Expire => end(transaction, ctx, access, id, None).await,
-            Self::Delete => bury(transaction, ctx, access, id, None).await,
+            Self::Delete => bury(transaction, ctx, access, (id, None), false).await,
         }
         .map(drop)
     }

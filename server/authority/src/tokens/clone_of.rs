@@ -10,7 +10,7 @@ use domain::{
 use sqlx::PgConnection;
 use time::format_description::well_known::Rfc3339;
 
-use super::{MintedToken, TokenDraft, Tokens};
+use super::{MintedToken, TokenDraft, Tokens, containment::may_lift};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
@@ -24,7 +24,7 @@ impl Tokens<'_> {
     /// caller's own scopes do not allow any more is refused as in [`Self::create`].
     ///
     /// # Errors
-    /// As [`Self::create`]; `PreconditionFailed` when the other token is not in the version `expected`.
+    /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped; `PreconditionFailed` when the other token is not in the version `expected`.
     pub async fn clone_of(
         &self,
         ctx: &OpContext,
@@ -41,6 +41,7 @@ impl Tokens<'_> {
         if expected.is_some_and(|version| version != origin.version) {
             return Err(ServiceError::PreconditionFailed);
         }
+        may_lift(&access, &origin, ctx.now)?;
         let draft = draft_of(&mut transaction, ctx, &access, origin, name).await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
         transaction.commit().await?;
@@ -82,6 +83,8 @@ async fn draft_of(
         rate_limit: Ok(origin.rate_limit),
         recoverable: origin.recoverable.into(),
         tags: origin.tags.into(),
+        // Nobody asked for this end.
+        cut_end: true,
         ..TokenDraft::default()
     })
 }

@@ -18,14 +18,17 @@ use sqlx::PgConnection;
 use super::{
     MintedToken, TokenDraft, Tokens,
     change::snapshot,
+    containment::standing,
     draft::{CheckedDraft, Rules},
     reach::{grantable, holder, rights},
     reveal::seal,
+    widening::inherit,
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
+    context::Actor,
     secret::TokenSecret,
     store::{
         catalogues, policies,
@@ -89,6 +92,7 @@ impl Tokens<'_> {
         let (Some(user), Some(mut checked)) = (user, checked) else {
             return Err(ServiceError::Invalid(errors));
         };
+        inherit(ctx, draft, &mut checked).map_err(ServiceError::BoundExceeded)?;
         if let Some(key) = draft.creation_key
             && let Some(id) = store::by_creation_key(connection, access.tenant(), key).await?
         {
@@ -178,6 +182,8 @@ async fn insert(
         recoverable: checked.recoverable,
         tags: &serde_json::json!(checked.tags),
         creation_key: draft.creation_key,
+        parent: parent(ctx),
+        disabled: draft.disabled.then(|| (ctx.user_id(), standing(ctx, user.id))),
     };
     store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
         // The same form twice at the same moment: the other one has the token.
@@ -189,6 +195,14 @@ async fn insert(
     })?;
     store::insert_audiences(connection, id, &checked.grants).await?;
     Ok(())
+}
+
+/// The token that asks.
+pub(crate) fn parent(ctx: &OpContext) -> Option<TokenId> {
+    match &ctx.actor {
+        Actor::Token(facts) => Some(facts.token_id),
+        Actor::Anonymous | Actor::Operator | Actor::User(_) => None,
+    }
 }
 
 /// Counts under a row lock in the creating transaction: of many creations at the limit, just as many

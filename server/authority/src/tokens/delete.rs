@@ -5,6 +5,7 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 use super::{
     Tokens,
     change::{locked, snapshot},
+    children::{Children, How},
 };
 use crate::{
     OpContext, ServiceError,
@@ -28,7 +29,22 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let outcome = self.delete_now(ctx, id, expected).await;
+        self.delete_with_children(ctx, id, expected, false).await
+    }
+
+    /// The same; with `children` also for the tokens that it made, and those that they made, as far as the
+    /// caller reaches them. Policy may want so in any case.
+    ///
+    /// # Errors
+    /// As [`Self::delete`].
+    pub async fn delete_with_children(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+        children: bool,
+    ) -> Result<Token, ServiceError> {
+        let outcome = self.delete_now(ctx, id, expected, children).await;
         if matches!(outcome, Err(ServiceError::NotFound(_))) {
             // Whoever deleted it may still be waiting for other servers to hear of it.
             self.inner.already_so(&[Subject::Token(id)]).await?;
@@ -42,11 +58,12 @@ impl Tokens<'_> {
         ctx: &OpContext,
         id: TokenId,
         expected: Option<i64>,
+        children: bool,
     ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = bury(&mut transaction, ctx, &access, id, expected).await?;
+        let token = bury(&mut transaction, ctx, &access, (id, expected), children).await?;
         transaction.commit().await?;
         Ok(token)
     }
@@ -62,14 +79,28 @@ impl Tokens<'_> {
     ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
-        let token = bury(&mut transaction, ctx, &access, facts.token_id, expected).await?;
+        let token = bury(&mut transaction, ctx, &access, (facts.token_id, expected), false).await?;
         transaction.commit().await?;
         Ok(token)
     }
 }
 
-/// Makes a token a tombstone.
+/// Makes a token a tombstone, and those that it made where the caller or policy wants so.
 pub(super) async fn bury(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    (id, expected): (TokenId, Option<i64>),
+    children: bool,
+) -> Result<Token, ServiceError> {
+    let children = Children::of(transaction, access, id, children).await?;
+    let token = bury_one(transaction, ctx, access, id, expected).await?;
+    children.stop(transaction, ctx, How::Delete).await?;
+    Ok(token)
+}
+
+/// Makes a token a tombstone.
+pub(super) async fn bury_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,

@@ -2,7 +2,7 @@
 
 use domain::{access::Permission, ids::TokenId, token::Token};
 
-use super::{Tokens, enable::switch};
+use super::{Tokens, enable::switch_off};
 use crate::{OpContext, ServiceError, access};
 
 impl Tokens<'_> {
@@ -17,10 +17,25 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
+        self.disable_with_children(ctx, id, expected, false).await
+    }
+
+    /// The same; with `children` also for the tokens that it made, and those that they made, as far as the
+    /// caller reaches them. Policy may want so in any case.
+    ///
+    /// # Errors
+    /// As [`Self::disable`].
+    pub async fn disable_with_children(
+        &self,
+        ctx: &OpContext,
+        id: TokenId,
+        expected: Option<i64>,
+        children: bool,
+    ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let token = switch(&mut transaction, ctx, &access, (id, expected), false).await?;
+        let token = switch_off(&mut transaction, ctx, &access, (id, expected), children).await?;
         transaction.commit().await?;
         Ok(token)
     }

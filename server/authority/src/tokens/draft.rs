@@ -58,6 +58,9 @@ pub struct TokenDraft {
     /// Whether its name gets a number where policy wants names to be unique and it is in use: for
     /// makers who do not choose names.
     pub number_name: bool,
+    /// Whether a later end than the maker may give becomes the latest that it may: for makers who do
+    /// not choose ends.
+    pub cut_end: bool,
 }
 
 /// Whether a secret shall be kept, as its maker wants it.
@@ -96,6 +99,7 @@ impl Default for TokenDraft {
             creation_key: None,
             disabled: false,
             number_name: false,
+            cut_end: false,
         }
     }
 }

@@ -3,6 +3,9 @@
 use super::{
     Tokens,
     change::{changed, locked},
+    children::{Children, How},
+    containment::{may_lift, outranks, stopped_by},
+    widening::Grantor,
 };
 use crate::{
     OpContext, ServiceError,
@@ -17,7 +20,8 @@ impl Tokens<'_> {
     /// Switches a token on. One that is on stays as it is: nothing is changed nor written.
     ///
     /// # Errors
-    /// `PreconditionFailed` when the token is not in the version `expected`.
+    /// `Forbidden` when the token may do more than the caller, or an administrator stopped it and the
+    /// caller is not one; `BoundExceeded` when a token asks that is bound more tightly; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn enable(
         &self,
         ctx: &OpContext,
@@ -33,8 +37,37 @@ impl Tokens<'_> {
     }
 }
 
-/// Sets the switch, either way.
+/// Sets the switch, either way. Where policy wants so, the tokens that it made are switched off with it.
 pub(super) async fn switch(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    target: (TokenId, Option<i64>),
+    enabled: bool,
+) -> Result<Token, ServiceError> {
+    if enabled {
+        switch_one(transaction, ctx, access, target, true).await
+    } else {
+        switch_off(transaction, ctx, access, target, false).await
+    }
+}
+
+/// Switches a token off, and those that it made where the caller or policy wants so.
+pub(super) async fn switch_off(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    target: (TokenId, Option<i64>),
+    children: bool,
+) -> Result<Token, ServiceError> {
+    let children = Children::of(transaction, access, target.0, children).await?;
+    let token = switch_one(transaction, ctx, access, target, false).await?;
+    children.stop(transaction, ctx, How::Disable).await?;
+    Ok(token)
+}
+
+/// Sets the switch of one token.
+pub(super) async fn switch_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
@@ -42,11 +75,19 @@ pub(super) async fn switch(
     enabled: bool,
 ) -> Result<Token, ServiceError> {
     let before = locked(transaction, ctx, access, id, expected).await?;
-    if before.enabled == enabled {
+    let off = (!enabled).then(|| stopped_by(ctx, &before));
+    let outranks = off.is_some_and(|by| outranks(by, before.disabled_by.as_ref()));
+    if before.enabled == enabled && !outranks {
         transaction.already_so(Subject::Token(id));
         return Ok(before);
     }
-    tokens_change::set_enabled(transaction, access.tenant(), id, enabled, ctx.now).await?;
+    if enabled {
+        may_lift(access, &before, ctx.now)?;
+        let after = Token { enabled, ..before.clone() };
+        let grantor = Grantor::of(transaction, ctx, access).await?;
+        grantor.check(transaction, &after).await??;
+    }
+    tokens_change::set_enabled(transaction, access.tenant(), id, off, ctx.now).await?;
     let action = if enabled { "token.enable" } else { "token.disable" };
     changed(transaction, ctx, access, action, &before).await
 }

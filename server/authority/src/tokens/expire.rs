@@ -5,6 +5,8 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 use super::{
     Tokens,
     change::{changed, locked},
+    children::{Children, How},
+    containment::{outranks, stopped_by},
 };
 use crate::{
     OpContext, ServiceError,
@@ -35,8 +37,22 @@ impl Tokens<'_> {
     }
 }
 
-/// Ends a token.
+/// Ends a token, and those that it made where policy wants so.
 pub(super) async fn end(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    let children = Children::of(transaction, access, id, false).await?;
+    let token = end_one(transaction, ctx, access, id, expected).await?;
+    children.stop(transaction, ctx, How::Expire).await?;
+    Ok(token)
+}
+
+/// Ends one token.
+pub(super) async fn end_one(
     connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
@@ -44,11 +60,16 @@ pub(super) async fn end(
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
     let before = locked(connection, ctx, access, id, expected).await?;
+    let (tenant, by) = (access.tenant(), stopped_by(ctx, &before));
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
-        connection.already_so(Subject::Token(id));
-        return Ok(before);
+        if !outranks(by, before.ended_by.as_ref()) {
+            connection.already_so(Subject::Token(id));
+            return Ok(before);
+        }
+        tokens_change::set_ended_by(connection, tenant, id, by, ctx.now).await?;
+    } else {
+        tokens_change::expire(connection, tenant, id, by, ctx.now).await?;
+        secrets_change::end_older(connection, id, ctx.now).await?;
     }
-    tokens_change::expire(connection, access.tenant(), id, ctx.now).await?;
-    secrets_change::end_older(connection, id, ctx.now).await?;
     changed(connection, ctx, access, "token.expire", &before).await
 }

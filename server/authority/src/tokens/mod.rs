@@ -5,7 +5,9 @@
 
 mod bulk;
 pub(crate) mod change;
+mod children;
 mod clone_of;
+mod containment;
 mod create;
 mod delete;
 mod disable;
@@ -26,14 +28,17 @@ mod shrink;
 mod unread;
 mod update;
 mod usage;
+mod widening;
 
 pub(crate) use self::{
     change::snapshot,
-    create::{check_names, check_room},
+    children::Children,
+    create::{check_names, check_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
     reach::{grantable, holder, rights},
     unread::read_before_change,
+    widening::inherit,
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};

@@ -11,13 +11,16 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::draft_grants::Held;
+use super::{
+    draft_grants::Held,
+    widening::{Grantor, Shortfall},
+};
 use crate::{
     OpContext, ServiceError,
     access::Access,
     context::Actor,
     store::{
-        catalogues::{self, StoredCatalogue},
+        catalogues::StoredCatalogue,
         users::{self, User},
         workspaces,
     },
@@ -94,46 +97,30 @@ pub(super) async fn may_hold_secret(
     access: &Access,
     token: &Token,
 ) -> Result<(), ServiceError> {
-    if !may_grant_all(connection, ctx, access, token).await? {
-        return Err(ServiceError::Forbidden(
-            "The token has scopes that you may not put on tokens: its secret is not for you.",
-        ));
-    }
-    if let Some(held) = grantable(ctx) {
-        if token.grants.pairs().any(|(audience, scope)| !held.covers(audience, scope)) {
-            return Err(ServiceError::Forbidden(
-                "The token has scopes that the token that asks does not hold: its secret is not for that one.",
-            ));
+    let grantor = Grantor::of(connection, ctx, access).await?;
+    let shortfall = match grantor.check_unbound(connection, token).await? {
+        Ok(()) => return Ok(()),
+        Err(shortfall) => shortfall,
+    };
+    Err(ServiceError::Forbidden(match shortfall {
+        Shortfall::Scopes => {
+            "The token has scopes that you may not put on tokens: its secret is not for you."
         }
-        if token.grants.audiences().any(|audience| !held.is_meant_for(audience)) {
-            return Err(ServiceError::Forbidden(
-                "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one.",
-            ));
+        Shortfall::HeldScopes => {
+            "The token has scopes that the token that asks does not hold: its secret is not for that one."
         }
-    }
-    let user = users::by_id(connection, token.user.id).await?;
-    if user.is_none_or(|user| !may_act_as(ctx, &user)) {
-        return Err(ServiceError::Forbidden(
-            "The token acts as an administrator of the instance: its secret is for another one alone.",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a person may put all scopes of this token on a token of their own.
-pub(super) async fn may_grant_all(
-    connection: &mut PgConnection,
-    ctx: &OpContext,
-    access: &Access,
-    token: &Token,
-) -> Result<bool, ServiceError> {
-    let catalogues = catalogues::all(connection).await?;
-    let rights = rights(ctx, access, &catalogues);
-    Ok(token.grants.pairs().all(|(audience, scope)| rights.covers(audience, scope)))
+        Shortfall::Audiences => {
+            "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one."
+        }
+        Shortfall::Owner => {
+            "The token acts as an administrator of the instance: its secret is for another one alone."
+        }
+        Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
+    }))
 }
 
 /// Whether a caller may hold tokens that act as this user.
-fn may_act_as(ctx: &OpContext, user: &User) -> bool {
+pub(super) fn may_act_as(ctx: &OpContext, user: &User) -> bool {
     let own = ctx.user_id() == Some(user.summary.id);
     let equal = match &ctx.actor {
         Actor::Operator => true,

@@ -19,7 +19,8 @@ impl Tokens<'_> {
     /// The current secret of a recoverable token. Every time leaves an audit row.
     ///
     /// # Errors
-    /// `NotRecoverable` when the secret was never kept; `Forbidden` when the token may do more than
+    /// `NotRecoverable` when the secret was never kept; `RevealNotAllowed` when policy shows secrets once,
+    /// whatever it said when the token was made; `Forbidden` when the token may do more than
     /// the caller; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn reveal(
         &self,
@@ -34,8 +35,11 @@ impl Tokens<'_> {
         may_hold_secret(&mut transaction, ctx, &access, &token).await?;
         let (secret, sealed) = secrets_change::sealed(&mut transaction, id)
             .await?
-            .filter(|_| token.recoverable)
             .ok_or(ServiceError::NotRecoverable)?;
+        if !token.recoverable {
+            // Kept while policy allowed that.
+            return Err(ServiceError::RevealNotAllowed);
+        }
         let secret = open(self.inner, (access.workspace.id, id, secret), &sealed)
             .map_err(ServiceError::internal)?;
         let change = Change {

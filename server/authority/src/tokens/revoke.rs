@@ -41,7 +41,7 @@ impl Tokens<'_> {
             let ctx = OpContext { actor: Actor::Token(Arc::clone(&facts)), ..ctx.clone() };
             self.delete_self(&ctx, None).await
         } else {
-            self.delete_now(ctx, id, None).await
+            self.delete_now(ctx, id, None, false).await
         };
         match outcome {
             // Deleted a moment ago, or not for this caller to see.

@@ -2,6 +2,7 @@
 
 use domain::{
     access::Permission,
+    bounds::earlier,
     expiry::{ExpiryChoice, ExpiryError},
     ids::{SecretId, TokenId},
     policy::Policy,
@@ -14,11 +15,14 @@ use time::{Duration, OffsetDateTime};
 use super::{
     MintedToken, Tokens,
     change::{changed, locked},
+    containment::{by_administrator, may_lift, recorded},
     reach::may_hold_secret,
+    widening::bounds,
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    context::Actor,
     replicas::Transaction,
     secret::TokenSecret,
     store::{
@@ -66,16 +70,24 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        may_lift(&access, &before, ctx.now)?;
         may_hold_secret(&mut transaction, ctx, &access, &before).await?;
         let working = secrets::working(&mut transaction, id, ctx.now).await?;
+        let by = match &ctx.actor {
+            Actor::Token(facts) if facts.token_id == id => By::Itself,
+            Actor::Token(_) => By::AnotherToken,
+            _ if access.own.is_some() && by_administrator(before.ended_by.as_ref()) => By::Bound,
+            _ => By::Anybody,
+        };
         let minted =
-            self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
+            self.succeed(&mut transaction, ctx, &access, (&before, by), &working, &draft).await?;
         transaction.commit().await?;
         self.inner.cache.made();
         Ok(minted)
     }
 
-    /// The same for the token that asks: every token may rotate itself. Its older secret may do so
+    /// The same for the token that asks: every token may rotate itself, unless policy says otherwise. Its
+    /// end stays within the lifetime that it was given by somebody who may set it. Its older secret may do so
     /// only while the newer one was never used: else whoever found an old secret would take over.
     ///
     /// # Errors
@@ -91,8 +103,9 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
         may_succeed(&working, facts.secret.id)?;
-        let minted =
-            self.succeed(&mut transaction, ctx, &access, &before, &working, &draft).await?;
+        let minted = self
+            .succeed(&mut transaction, ctx, &access, (&before, By::Itself), &working, &draft)
+            .await?;
         transaction.commit().await?;
         self.inner.cache.made();
         Ok(minted)
@@ -103,11 +116,16 @@ impl Tokens<'_> {
         connection: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
-        token: &Token,
+        (token, by): (&Token, By),
         working: &[WorkingSecret],
         draft: &RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
         let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
+        if by == By::Itself && !policy.self_rotate {
+            return Err(ServiceError::Forbidden(
+                "The policy of this workspace does not let tokens rotate themselves.",
+            ));
+        }
         let current = working.iter().find(|secret| secret.current);
         let current = current.ok_or_else(|| {
             ServiceError::internal(format!("token {} has no current secret", token.id))
@@ -118,7 +136,14 @@ impl Tokens<'_> {
             older_works: working.iter().any(|secret| !secret.current),
             ends_at: token.expires_at,
         };
-        let (grace, ends_at) = draft.check(&before, token, &policy, ctx.now)?;
+        let noted = tokens_change::lifetime(connection, access.tenant(), token.id).await?;
+        let given = noted.or_else(|| before.lifetime());
+        let latest = match by {
+            By::Anybody => None,
+            By::Itself | By::Bound => latest(token, given, ctx.now),
+            By::AnotherToken => bounds(ctx).and_then(|bounds| bounds.expires_at),
+        };
+        let (grace, ends_at) = draft.check((&before, latest), token, &policy, ctx.now)?;
         match grace.succession(&before, max_grace(&policy), ctx.now) {
             Succession::HandOver { ends_at, until_first_use } => {
                 secrets::end_older(connection, token.id, ctx.now).await?;
@@ -135,8 +160,16 @@ impl Tokens<'_> {
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
         self.insert_secret(connection, ctx, access, (token.id, token.recoverable), &secret).await?;
         let hint = secret.hint();
-        tokens_change::rotate(connection, access.tenant(), token.id, &hint, ends_at, ctx.now)
+        // Where policy shows secrets once, the token is not recoverable: none is kept from here on.
+        let kept = (hint.as_str(), token.recoverable);
+        tokens_change::rotate(connection, access.tenant(), token.id, kept, ends_at, ctx.now)
             .await?;
+        let (lifetime, ended) = match by {
+            By::Itself | By::Bound => (given, recorded(token.ended_by.as_ref())),
+            By::AnotherToken | By::Anybody => (ends_at.map(|end| end - ctx.now), None),
+        };
+        let lifetime = ends_at.and(lifetime);
+        tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
         let token = changed(connection, ctx, access, "token.rotate", token).await?;
         Ok(MintedToken { token, secret })
     }
@@ -145,7 +178,7 @@ impl Tokens<'_> {
 impl RotationDraft {
     fn check(
         &self,
-        before: &Before,
+        (before, latest): (&Before, Option<OffsetDateTime>),
         token: &Token,
         policy: &Policy,
         now: OffsetDateTime,
@@ -155,7 +188,9 @@ impl RotationDraft {
             errors.push(FieldError::new("grace_s", "must be 0 or more seconds"));
         }
         let choice = self.expiry.clone().unwrap_or(Ok(ExpiryChoice::Default));
-        let ends_at = choice.and_then(|choice| renewed_end(choice, before, policy, now));
+        let ends_at = choice
+            .and_then(|choice| renewed_end(choice, before, policy, now))
+            .map(|end| earlier(end, latest));
         match &ends_at {
             Ok(Some(end)) if token.not_before.is_some_and(|start| start >= *end) => {
                 errors.push(FieldError::new("expires_at", "must be after the token begins"));
@@ -171,6 +206,26 @@ impl RotationDraft {
             _ => Err(ServiceError::Invalid(errors)),
         }
     }
+}
+
+/// Who rotates, as far as the token's end depends on that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// Somebody who may set its end.
+    Anybody,
+    /// The token: its end stays within the lifetime that it was given.
+    Itself,
+    /// A member, where an administrator set the end: likewise.
+    Bound,
+    /// A token that manages tokens: what it gives ends no later than it does.
+    AnotherToken,
+}
+
+/// The latest end of a token that keeps the lifetime that it was given; `None` is never, for tokens that
+/// had no end.
+fn latest(token: &Token, given: Option<Duration>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    let end = token.expires_at?;
+    Some(given.and_then(|given| now.checked_add(given)).unwrap_or(end))
 }
 
 /// The longest grace.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     access::Permission,
+    bounds::ends_later,
     expiry::{ExpiryChoice, ExpiryError},
     held::HeldScopes,
     ids::TokenId,
@@ -20,11 +21,14 @@ use time::OffsetDateTime;
 use super::{
     Tokens,
     change::{changed, locked},
+    children::Children,
+    containment::{by_administrator, may_lift, may_prolong, outranks, recorded, stopped_by},
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
-    reach::{holder, may_grant_all},
+    reach::holder,
     shrink::{shrunk, shrunk_by_name},
+    widening::{Grantor, Shortfall, widens},
 };
 use crate::{
     OpContext, ServiceError,
@@ -91,7 +95,9 @@ impl Tokens<'_> {
     /// Changes a token's record. A change to what is there already changes and writes nothing.
     ///
     /// # Errors
-    /// `Invalid` with the fields of [`TokenPatch`]; `AlreadyExists` when policy wants names to be
+    /// `Invalid` with the fields of [`TokenPatch`]; `Forbidden` when the token may do more afterwards than
+    /// before, and more than the caller may grant, or when an administrator stopped it and the caller is not
+    /// one; `BoundExceeded` likewise for the bounds of a token that asks; `AlreadyExists` when policy wants names to be
     /// unique; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn update(
         &self,
@@ -117,7 +123,12 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let is_new = patch.name.as_ref().is_some_and(|name| name.trim() != before.name);
         let errors = pattern.err().filter(|_| is_new).into_iter().collect();
-        let rules = (&before, &policy);
+        if patch.enabled == Some(false) {
+            // Locked before the first audit row is written.
+            Children::of(&mut transaction, &access, id, false).await?;
+        }
+        let made_at = made_at(&mut transaction, ctx, &before).await?;
+        let rules = (&before, &policy, made_at);
         let after = check(&mut transaction, ctx, &access, rules, &patch, errors).await?;
         let mut token = before.clone();
         if after == before {
@@ -128,6 +139,7 @@ impl Tokens<'_> {
             }
             let scopes = (after.grants != before.grants).then_some(&after.grants);
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
+            note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
         }
         if patch.scopes.is_some() || patch.grants.is_some() {
@@ -146,31 +158,84 @@ async fn check(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
-    (before, policy): (&Token, &Policy),
+    (before, policy, made_at): (&Token, &Policy, OffsetDateTime),
     patch: &TokenPatch,
     mut errors: Vec<FieldError>,
 ) -> Result<Token, ServiceError> {
     let catalogues = catalogues::all(connection).await?;
-    let working = secrets_change::working(connection, before.id, ctx.now).await?;
-    let made_at = working.iter().find(|secret| secret.current).map(|secret| secret.created_at);
-    let rules = Rules {
-        policy,
-        catalogues: &catalogues,
-        made_at: made_at.unwrap_or(before.created_at),
-        now: ctx.now,
-    };
+    let rules = Rules { policy, catalogues: &catalogues, made_at, now: ctx.now };
     let mut after = patch.apply(before, &rules, &mut errors);
     if let Some(text) = &patch.user
         && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
     {
-        // Whose token it becomes could otherwise come to hold more than its giver may give.
-        if user.id != before.user.id && !may_grant_all(connection, ctx, access, &after).await? {
-            let message = "cannot be changed: the token has scopes that you may not put on tokens";
-            errors.push(FieldError::new("user", message));
-        }
         after.user = user;
     }
-    if errors.is_empty() { Ok(after) } else { Err(ServiceError::Invalid(errors)) }
+    if !errors.is_empty() {
+        return Err(ServiceError::Invalid(errors));
+    }
+    may_widen(connection, ctx, access, (before, &after), patch.enabled).await?;
+    Ok(after)
+}
+
+/// Refuses a change that widens to callers who may not grant what the token can do afterwards.
+async fn may_widen(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (before, after): (&Token, &Token),
+    enabled: Option<bool>,
+) -> Result<(), ServiceError> {
+    let after = Token { enabled: enabled.unwrap_or(after.enabled), ..after.clone() };
+    if !widens(before, &after, ctx.now) {
+        return Ok(());
+    }
+    may_lift(access, before, ctx.now)?;
+    if ends_later(after.expires_at, before.expires_at) {
+        may_prolong(access, before)?;
+    }
+    let grantor = Grantor::of(connection, ctx, access).await?;
+    match grantor.check(connection, &after).await? {
+        Err(Shortfall::Scopes) if after.user.id != before.user.id => {
+            let message = "cannot be changed: the token has scopes that you may not put on tokens";
+            Err(ServiceError::invalid("user", message))
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// When the current secret was made: lifetimes count from there.
+async fn made_at(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    token: &Token,
+) -> Result<OffsetDateTime, ServiceError> {
+    let working = secrets_change::working(connection, token.id, ctx.now).await?;
+    let made_at = working.iter().find(|secret| secret.current).map(|secret| secret.created_at);
+    Ok(made_at.unwrap_or(token.created_at))
+}
+
+/// Notes the lifetime that another end gives, and who set an earlier one.
+async fn note_end(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (before, after, made_at): (&Token, &Token, OffsetDateTime),
+) -> Result<(), ServiceError> {
+    if before.expires_at == after.expires_at {
+        return Ok(());
+    }
+    let by = stopped_by(ctx, before);
+    let was = before.ended_by.as_ref();
+    let ended = if ends_later(after.expires_at, before.expires_at) {
+        None
+    } else if by_administrator(was) && !outranks(by, was) {
+        recorded(was)
+    } else {
+        Some(by)
+    };
+    let lifetime = after.expires_at.map(|end| end - made_at);
+    tokens_change::set_lifetime(connection, access.tenant(), after.id, lifetime, ended).await?;
+    Ok(())
 }
 
 async fn write(

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use domain::{catalogue::ScopeName, held::HeldScopes, names::AudienceSlug, token::Token};
+use domain::{
+    catalogue::ScopeName,
+    held::HeldScopes,
+    names::AudienceSlug,
+    token::{Stop, Token},
+};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -14,7 +19,7 @@ use crate::{
     work::{Heavy, Kind},
 };
 
-const TOKEN_COLUMNS: [&str; 21] = [
+const TOKEN_COLUMNS: [&str; 24] = [
     "id",
     "num",
     "workspace",
@@ -36,6 +41,9 @@ const TOKEN_COLUMNS: [&str; 21] = [
     "updated_at",
     "rate_limit",
     "grants",
+    "parent",
+    "disabled_by",
+    "ended_by",
 ];
 
 const AUDIT_COLUMNS: [&str; 14] = [
@@ -173,7 +181,19 @@ fn token_cells(token: &Token) -> Vec<String> {
         moment(Some(token.updated_at)),
         text(token.rate_limit),
         grants(&token.grants),
+        text(token.parent),
+        stop(token.disabled_by.as_ref()),
+        stop(token.ended_by.as_ref()),
     ]
+}
+
+/// The address of who stopped a token, or else the standing.
+fn stop(stop: Option<&Stop>) -> String {
+    let name = |stop: &Stop| match &stop.user {
+        Some(user) => user.email.clone(),
+        None => stop.standing.as_str().to_owned(),
+    };
+    stop.map(name).unwrap_or_default()
 }
 
 fn audit_cells(record: &AuditRecord) -> Vec<String> {

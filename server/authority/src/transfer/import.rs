@@ -35,7 +35,10 @@ use crate::{
         policies::{self, Levels},
         tokens::{self as store, NewToken},
     },
-    tokens::{CheckedDraft, Rules, check_names, check_room, grantable, holder, rights, snapshot},
+    tokens::{
+        CheckedDraft, Rules, check_names, check_room, grantable, holder, inherit, parent, rights,
+        snapshot,
+    },
     work::{Heavy, Kind},
     workspaces::effective_policy,
 };
@@ -197,6 +200,7 @@ impl Transfer<'_> {
     ) -> Result<TokenId, ServiceError> {
         let id = TokenId(self.inner.uuid(ctx.now));
         let scopes = row.draft.scopes();
+        let ip_allow: Vec<String> = row.draft.ip_allow.iter().map(ToString::to_string).collect();
         let token = NewToken {
             id,
             user: row.user.id,
@@ -205,14 +209,16 @@ impl Transfer<'_> {
             description: row.draft.description.as_ref(),
             scopes: &scopes,
             enabled: true,
-            not_before: None,
+            not_before: row.draft.not_before,
             expires_at: row.draft.expires_at,
-            ip_allow: &[],
-            rate_limit: None,
+            ip_allow: &ip_allow,
+            rate_limit: row.draft.rate_limit,
             hint: HINT,
             recoverable: false,
             tags: &serde_json::json!({}),
             creation_key: None,
+            parent: parent(ctx),
+            disabled: None,
         };
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
         store::insert_audiences(connection, id, &row.draft.grants).await?;
@@ -303,7 +309,7 @@ fn check(
         rights: &in_force.rights,
         now: ctx.now,
     };
-    let draft = TokenDraft {
+    let wanted = TokenDraft {
         name: row.name.clone(),
         description: row.description.clone(),
         grants: row.grants.clone(),
@@ -318,7 +324,12 @@ fn check(
     {
         mistakes.push(error);
     }
-    let draft = draft.check(&rules, &mut mistakes);
+    let mut draft = wanted.check(&rules, &mut mistakes);
+    if let Some(checked) = &mut draft
+        && let Err(beyond) = inherit(ctx, &wanted, checked)
+    {
+        mistakes.extend(beyond);
+    }
     ReadRow { sha256: row.sha256(), row, draft, mistakes }
 }
 

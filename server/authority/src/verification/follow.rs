@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     decision::{DecisionCode, Demand, Facts},
     ids::SecretId,
+    token::Standing,
 };
 use tokio::{
     sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit},
@@ -19,8 +20,14 @@ use crate::{
     access::{self, Access},
     audit::{Change, record},
     replicas::Transaction,
-    store::{StoreError, policies, secrets_change, tokens, tokens_change},
-    tokens::change::{changed, snapshot},
+    store::{
+        StoreError, policies, secrets_change, tokens,
+        tokens_change::{self, StoppedBy},
+    },
+    tokens::{
+        Children,
+        change::{changed, snapshot},
+    },
     verification::Subject,
 };
 
@@ -179,6 +186,7 @@ async fn record_reuse(
     demand: &Demand,
 ) -> Result<(), ServiceError> {
     let (tenant, id) = (access.tenant(), facts.token_id);
+    let children = Children::of(connection, access, id, false).await?;
     tokens_change::note_reuse(connection, tenant, id, ctx.now).await?;
     connection.narrows(Subject::Token(id));
     let token = tokens::by_id(connection, tenant, id, ctx.now)
@@ -196,8 +204,12 @@ async fn record_reuse(
     };
     record(connection, ctx, change).await?;
     if token.enabled && policies::disables_on_reuse(connection, tenant).await? {
-        tokens_change::set_enabled(connection, tenant, id, false, ctx.now).await?;
+        let by = StoppedBy { user: None, standing: Standing::Policy };
+        tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
         changed(connection, ctx, access, "token.disable", &token).await?;
+        // Policy stops them, not the one who happened to present the secret.
+        let nobody = OpContext { actor: Actor::Anonymous, ..ctx.clone() };
+        children.disable(connection, &nobody).await?;
     }
     Ok(())
 }

@@ -1,7 +1,12 @@
 //! Change a member's role or grants, or end the membership.
 
 use domain::{
-    access::Permission, ids::UserId, names::Slug, roles::WorkspaceRole, workspace::Member,
+    access::{Permission, Permissions},
+    grants::{GrantPattern, Grants},
+    ids::UserId,
+    names::Slug,
+    roles::{InstanceRole, WorkspaceRole},
+    workspace::Member,
 };
 
 use super::{
@@ -46,6 +51,15 @@ pub struct ChangedMember {
     pub stopped_tokens: i64,
 }
 
+/// Whether a member may do nothing afterwards that they may not do before. Whoever changes members may
+/// take away what they could not give.
+fn narrows(before: &Member, role: WorkspaceRole, grants: Option<&[GrantPattern]>) -> bool {
+    let may = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
+    let grant = |role, grants| Grants::of(InstanceRole::Member, Some(role), grants);
+    may(role).is_within(may(before.role))
+        && grant(role, grants).is_within(&grant(before.role, before.grants.as_deref()))
+}
+
 impl Workspaces<'_> {
     /// Changes a member; a change to what is there already writes nothing. Tokens that act as the member are bound by it from then on.
     ///
@@ -83,7 +97,9 @@ impl Workspaces<'_> {
         if grants != before.grants {
             check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         }
-        check_within(ctx, &access, role, grants.as_deref())?;
+        if !narrows(&before, role, grants.as_deref()) {
+            check_within(ctx, &access, role, grants.as_deref())?;
+        }
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
         transaction.narrows(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;

@@ -42,6 +42,11 @@ impl Assignment {
             Rule::AllowNever => rules.allow_never = value.map(flag).transpose()?,
             Rule::UniqueNames => rules.unique_names = value.map(flag).transpose()?,
             Rule::SelfService => rules.self_service = value.map(flag).transpose()?,
+            Rule::SelfRotate => rules.self_rotate = value.map(flag).transpose()?,
+            Rule::OnParentEnd => {
+                rules.on_parent_end =
+                    value.map(|text| text.parse().map_err(text_of)).transpose()?;
+            }
             Rule::Prefix => rules.prefix = value.map(str::to_owned),
             Rule::NamePattern => rules.name_pattern = value.map(str::to_owned),
             Rule::Reveal => {
@@ -101,6 +106,8 @@ pub(super) fn value_of(rule: Rule, policy: &Policy) -> String {
         Rule::NamePattern => policy.name_patterns.join(" and "),
         Rule::SelfService => policy.self_service.to_string(),
         Rule::OnReuse => policy.on_reuse.as_str().to_owned(),
+        Rule::SelfRotate => policy.self_rotate.to_string(),
+        Rule::OnParentEnd => policy.on_parent_end.as_str().to_owned(),
     }
 }
 

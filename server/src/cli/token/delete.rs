@@ -18,11 +18,16 @@ pub(crate) struct Args {
     /// Its id
     #[arg(value_parser = id)]
     id: TokenId,
+    /// Delete the tokens that it made, too, and those that they made
+    #[arg(long)]
+    children: bool,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let token = session::with(&config, Expect::Existing, async |session| {
-        Ok(session.authority.tokens().delete(&session.context(), arguments.id, None).await?)
+        let (tokens, context) = (session.authority.tokens(), session.context());
+        let Args { id, children } = arguments;
+        Ok(tokens.delete_with_children(&context, id, None, children).await?)
     })
     .await?;
     remark(&format!(

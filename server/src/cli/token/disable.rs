@@ -1,18 +1,35 @@
 //! `tessera token disable ID`.
 
+use domain::ids::TokenId;
+
 use super::{
     super::{
         Failure,
         session::{self, Expect},
     },
-    Change, told,
+    id, told,
 };
 use crate::config::Config;
 
-pub(super) async fn run(arguments: Change, config: Config) -> Result<(), Failure> {
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Its id
+    #[arg(value_parser = id)]
+    id: TokenId,
+    /// Disable the tokens that it made, too, and those that they made
+    #[arg(long)]
+    children: bool,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let token = session::with(&config, Expect::Existing, async |session| {
         let context = session.context();
-        Ok(session.authority.tokens().disable(&context, arguments.id, None).await?)
+        let tokens = session.authority.tokens();
+        Ok(tokens.disable_with_children(&context, arguments.id, None, arguments.children).await?)
     })
     .await?;
     told(&token, "is disabled: it is refused everywhere", arguments.json)

@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// Switch a token on
     Enable(Change),
     /// Switch a token off: it is refused everywhere until it is switched on again
-    Disable(Change),
+    Disable(disable::Args),
     /// End a token now; it stays listed
     Expire(Change),
     /// Give a token a new secret and print it, this once

@@ -1,6 +1,9 @@
 //! `tessera token show ID`.
 
-use domain::{ids::TokenId, token::Token};
+use domain::{
+    ids::TokenId,
+    token::{Stop, Token},
+};
 
 use super::{
     super::{
@@ -53,6 +56,9 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ("Hint", token.hint.clone()),
         ("Acts as", format!("{} <{}>", user.name, user.email)),
         ("Created by", created_by.unwrap_or_else(|| "command line".to_owned())),
+        ("Made by token", token.parent.map_or_else(|| "-".to_owned(), |parent| parent.to_string())),
+        ("Disabled by", stop(token.disabled_by.as_ref())),
+        ("Ended by", stop(token.ended_by.as_ref())),
         ("Audiences", or_dash(join(&token.audiences))),
         ("Scopes", or_dash(pairs.join(" "))),
         (
@@ -74,6 +80,16 @@ fn pairs(token: &Token) -> Vec<(&'static str, String)> {
         ("Created", moment(Some(token.created_at), "-")),
         ("Updated", moment(Some(token.updated_at), "-")),
     ]
+}
+
+fn stop(stop: Option<&Stop>) -> String {
+    match stop {
+        None => "-".to_owned(),
+        Some(Stop { user: Some(user), standing }) => {
+            format!("{} <{}>, as {}", user.name, user.email, standing.as_str())
+        }
+        Some(Stop { user: None, standing }) => standing.as_str().to_owned(),
+    }
 }
 
 fn join(items: &[impl ToString]) -> String {

@@ -4,11 +4,11 @@ use axum::extract::State;
 use domain::ids::TokenId;
 use http::StatusCode;
 
-use super::errors::SwitchErrors;
+use super::{children_query::ChildrenQuery, errors::ChangeErrors};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -24,15 +24,18 @@ use crate::http::{
     params(
         ("id" = Uuid, Path, description = "The token's id"),
         IfMatchHeader,
+        ChildrenQuery,
     ),
-    responses((status = 204, description = "The token is deleted"), SwitchErrors),
+    responses((status = 204, description = "The token is deleted"), ChangeErrors),
 )]
 pub(crate) async fn delete_token(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    ApiQuery(query): ApiQuery<ChildrenQuery>,
 ) -> Result<StatusCode, ApiError> {
-    state.authority.tokens().delete(&context, id, expected).await?;
+    let tokens = state.authority.tokens();
+    tokens.delete_with_children(&context, id, expected, query.children).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,11 +3,13 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
+use super::{
+    children_query::ChildrenQuery, errors::ChangeErrors, schema::TokenBody, tagged::Tagged,
+};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -23,11 +25,12 @@ use crate::http::{
     params(
         ("id" = Uuid, Path, description = "The token's id"),
         IfMatchHeader,
+        ChildrenQuery,
     ),
     responses(
         (status = 200, description = "The token as it is now", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
-        SwitchErrors,
+        ChangeErrors,
     ),
 )]
 pub(crate) async fn disable_token(
@@ -35,7 +38,9 @@ pub(crate) async fn disable_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    ApiQuery(query): ApiQuery<ChildrenQuery>,
 ) -> Result<Tagged<TokenBody>, ApiError> {
-    let token = state.authority.tokens().disable(&context, id, expected).await?;
+    let tokens = state.authority.tokens();
+    let token = tokens.disable_with_children(&context, id, expected, query.children).await?;
     Ok(token.into())
 }

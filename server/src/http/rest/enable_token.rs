@@ -3,7 +3,7 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
+use super::{errors::ChangeErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -26,7 +26,7 @@ use crate::http::{
     responses(
         (status = 200, description = "The token as it is now", body = TokenBody,
             headers(("ETag" = String, description = "Its version"))),
-        SwitchErrors,
+        ChangeErrors,
     ),
 )]
 pub(crate) async fn enable_token(

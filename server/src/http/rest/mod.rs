@@ -12,6 +12,7 @@ mod change_member;
 mod change_policy;
 mod change_user;
 mod change_workspace;
+mod children_query;
 mod clone_token;
 mod create_token;
 mod create_user;

@@ -30,15 +30,17 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
         | ProblemCode::UriTooLong
         | ProblemCode::HeadersTooLarge
         | ProblemCode::UnsupportedMediaType
+        | ProblemCode::BoundExceeded
         | ProblemCode::ValidationFailed => (3, StatusCode::BAD_REQUEST),
         // NOT_FOUND
         ProblemCode::NotFound => (5, StatusCode::NOT_FOUND),
         // ALREADY_EXISTS
         ProblemCode::AlreadyExists | ProblemCode::AlreadyCreated => (6, StatusCode::CONFLICT),
         // PERMISSION_DENIED
-        ProblemCode::Forbidden | ProblemCode::InsufficientScope | ProblemCode::CrossOrigin => {
-            (7, StatusCode::FORBIDDEN)
-        }
+        ProblemCode::Forbidden
+        | ProblemCode::InsufficientScope
+        | ProblemCode::RevealNotAllowed
+        | ProblemCode::CrossOrigin => (7, StatusCode::FORBIDDEN),
         // RESOURCE_EXHAUSTED
         ProblemCode::TokenLimitReached
         | ProblemCode::RateLimited

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    policy::{OnReuse, Policy, PolicyRules, Reveal},
+    policy::{OnParentEnd, OnReuse, Policy, PolicyRules, Reveal},
     policy_view::PolicyView,
     preset::Preset,
 };
@@ -31,6 +31,17 @@ pub(crate) enum OnReuseBody {
     Record,
     /// The token is disabled, too.
     Disable,
+}
+
+/// What happens to the tokens that a token made when it is disabled, ended or deleted.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = OnParentEnd)]
+pub(crate) enum OnParentEndBody {
+    /// They stay as they are, unless the caller asks for the same.
+    Keep,
+    /// The same.
+    End,
 }
 
 /// A policy in one step.
@@ -87,6 +98,10 @@ pub(crate) struct RulesBody {
     max_grace_s: Option<i64>,
     /// What happens when a replaced secret is presented after its end.
     on_reuse: Option<OnReuseBody>,
+    /// Whether a token may rotate itself.
+    self_rotate: Option<bool>,
+    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    on_parent_end: Option<OnParentEndBody>,
     /// The preset that these rules came from, for people. No rule.
     preset: Option<PresetText>,
 }
@@ -118,6 +133,10 @@ pub(crate) struct PolicyBody {
     max_grace_s: Option<i64>,
     /// What happens when a replaced secret is presented after its end.
     on_reuse: OnReuseBody,
+    /// Whether a token may rotate itself.
+    self_rotate: bool,
+    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    on_parent_end: OnParentEndBody,
 }
 
 /// A policy: what a level sets, what is in force, and where each rule comes from.
@@ -172,6 +191,8 @@ impl From<Policy> for PolicyBody {
             self_service: policy.self_service,
             max_grace_s: policy.max_grace_s,
             on_reuse: policy.on_reuse.into(),
+            self_rotate: policy.self_rotate,
+            on_parent_end: policy.on_parent_end.into(),
         }
     }
 }
@@ -190,6 +211,8 @@ impl From<PolicyRules> for RulesBody {
             self_service: rules.self_service,
             max_grace_s: rules.max_grace_s,
             on_reuse: rules.on_reuse.map(Into::into),
+            self_rotate: rules.self_rotate,
+            on_parent_end: rules.on_parent_end.map(Into::into),
             preset: rules.preset.map(Into::into),
         }
     }
@@ -209,6 +232,8 @@ impl From<RulesBody> for PolicyRules {
             self_service: rules.self_service,
             max_grace_s: rules.max_grace_s,
             on_reuse: rules.on_reuse.map(Into::into),
+            self_rotate: rules.self_rotate,
+            on_parent_end: rules.on_parent_end.map(Into::into),
             preset: rules.preset.map(Into::into),
         }
     }
@@ -232,4 +257,5 @@ macro_rules! same {
 
 same!(RevealBody, Reveal { Once, RecoverableAllowed });
 same!(OnReuseBody, OnReuse { Record, Disable });
+same!(OnParentEndBody, OnParentEnd { Keep, End });
 same!(PresetText, Preset { Standard, Rivery, Devo, Kriten, RobustIntelligence });

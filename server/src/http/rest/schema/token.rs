@@ -11,7 +11,7 @@ use domain::{
     names::AudienceSlug,
     rate_limit::{RateLimit, RateLimitError},
     tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX},
-    token::{Page, Token, TokenState, UserSummary},
+    token::{Page, Standing, Stop, Token, TokenState, UserSummary},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -97,6 +97,40 @@ impl From<TokenState> for StateBody {
     }
 }
 
+/// In which standing somebody stopped a token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Standing)]
+pub(crate) enum StandingBody {
+    /// As an administrator over the token's owner, who cannot undo it.
+    Administrator,
+    /// As the user that the token acts as.
+    Owner,
+    /// By a rule of policy.
+    Policy,
+}
+
+/// Who stopped a token.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Stop)]
+pub(crate) struct StopBody {
+    /// The user; null for the command line and for policy.
+    user: Option<UserBody>,
+    /// The standing.
+    standing: StandingBody,
+}
+
+impl From<Stop> for StopBody {
+    fn from(stop: Stop) -> Self {
+        let standing = match stop.standing {
+            Standing::Administrator => StandingBody::Administrator,
+            Standing::Owner => StandingBody::Owner,
+            Standing::Policy => StandingBody::Policy,
+        };
+        Self { user: stop.user.map(Into::into), standing }
+    }
+}
+
 /// A token's record. Never its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token, example = token_example)]
@@ -115,6 +149,8 @@ pub(crate) struct TokenBody {
     user: UserBody,
     /// Who made it; null when it was made on the command line.
     created_by: Option<UserBody>,
+    /// The id of the token that made it; null when a person or the command line did.
+    parent: Option<Uuid>,
     /// What it holds: for each API that it is meant for, its scopes there, without what they imply.
     #[schema(schema_with = grants_schema)]
     grants: BTreeMap<String, Vec<String>>,
@@ -124,13 +160,17 @@ pub(crate) struct TokenBody {
     scopes: Vec<String>,
     /// The switch.
     enabled: bool,
+    /// Who disabled it; null when it is enabled or that was not recorded.
+    disabled_by: Option<StopBody>,
+    /// Who ended it or set it an earlier end; null when nobody did or that was not recorded.
+    ended_by: Option<StopBody>,
     /// Whether it can be used now.
     active: bool,
     /// What the record says now.
     state: StateBody,
     /// Prefix and last four characters of its secret, to tell it from others.
     hint: String,
-    /// Whether its secret can be shown again.
+    /// Whether its secret can be shown again, which policy must allow at present.
     recoverable: bool,
     /// Not valid before this moment; null when it is valid from its creation.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -202,9 +242,12 @@ impl From<Token> for TokenBody {
             user: token.user.into(),
             created_by: token.created_by.map(Into::into),
             grants: grants(&token.grants),
+            parent: token.parent.map(|parent| parent.0),
             audiences: texts(token.audiences),
             scopes: texts(token.scopes),
             enabled: token.enabled,
+            disabled_by: token.disabled_by.map(Into::into),
+            ended_by: token.ended_by.map(Into::into),
             active: token.active,
             state: token.state.into(),
             hint: token.hint,
@@ -275,9 +318,12 @@ pub(crate) fn token_example() -> Value {
             "name": "Ada"
         },
         "grants": {"default": ["rivers:run"]},
+        "parent": null,
         "audiences": ["default"],
         "scopes": ["rivers:run"],
         "enabled": true,
+        "disabled_by": null,
+        "ended_by": null,
         "active": true,
         "state": "active",
         "hint": "tsr_…a1B2",

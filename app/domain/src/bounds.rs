@@ -1,0 +1,141 @@
+//! The bounds of a token: its end, its addresses, its rate. What a token makes stays within its own.
+
+use ipnet::IpNet;
+use time::OffsetDateTime;
+
+use crate::{problem::FieldError, rate_limit::RateLimit};
+
+/// How long, from where and how often a token may be used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its end; `None` is never.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Its addresses; empty is from anywhere.
+    pub ip_allow: Vec<IpNet>,
+    /// Its rate; `None` is any.
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl Bounds {
+    /// Whether these are no wider than the others.
+    pub fn is_within(&self, others: &Self) -> bool {
+        self.beyond(others).is_empty()
+    }
+
+    /// What is wider than the others allow, by field.
+    pub fn beyond(&self, others: &Self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if ends_later(self.expires_at, others.expires_at) {
+            let message = "must not be later than the end of the token that asks";
+            errors.push(FieldError::new("expires_at", message));
+        }
+        if !addresses_within(&self.ip_allow, &others.ip_allow) {
+            let message = "must be within the addresses of the token that asks";
+            errors.push(FieldError::new("ip_allow", message));
+        }
+        if !rate_within(self.rate_limit, others.rate_limit) {
+            let message = "must not be higher than the rate limit of the token that asks";
+            errors.push(FieldError::new("rate_limit", message));
+        }
+        errors
+    }
+}
+
+/// Whether one end is later than the other. `None` is never, the latest of all.
+pub fn ends_later(one: Option<OffsetDateTime>, other: Option<OffsetDateTime>) -> bool {
+    match (one, other) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(one), Some(other)) => one > other,
+    }
+}
+
+/// The earlier of two ends.
+pub fn earlier(
+    one: Option<OffsetDateTime>,
+    other: Option<OffsetDateTime>,
+) -> Option<OffsetDateTime> {
+    if ends_later(one, other) { other } else { one }
+}
+
+fn addresses_within(own: &[IpNet], others: &[IpNet]) -> bool {
+    if others.is_empty() {
+        return true;
+    }
+    // Two neighbouring networks together may hold one that neither holds.
+    let others = IpNet::aggregate(&others.to_vec());
+    !own.is_empty() && own.iter().all(|own| others.iter().any(|other| other.contains(own)))
+}
+
+/// Neither more uses at once nor more in the long run.
+fn rate_within(own: Option<RateLimit>, other: Option<RateLimit>) -> bool {
+    match (own, other) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(own), Some(other)) => {
+            own.limit() <= other.limit()
+                && u64::from(own.limit()) * u64::from(other.window_s())
+                    <= u64::from(other.limit()) * u64::from(own.window_s())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, macros::datetime};
+
+    use super::*;
+
+    const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
+
+    fn bounds(days: Option<i64>, ranges: &[&str], rate: Option<(i64, i64)>) -> Bounds {
+        Bounds {
+            expires_at: days.map(|days| NOW + Duration::days(days)),
+            ip_allow: ranges.iter().map(|range| range.parse().unwrap()).collect(),
+            rate_limit: rate.map(|(limit, window)| RateLimit::new(limit, window).unwrap()),
+        }
+    }
+
+    fn beyond(own: &Bounds, others: &Bounds) -> Vec<String> {
+        own.beyond(others).into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn every_wider_bound_is_named_and_no_bound_is_the_widest() {
+        let narrow = bounds(Some(1), &["10.0.0.0/8"], Some((5, 3_600)));
+        let free = Bounds::default();
+        assert_eq!(beyond(&free, &narrow), ["expires_at", "ip_allow", "rate_limit"]);
+        assert!(narrow.is_within(&free) && narrow.is_within(&narrow) && free.is_within(&free));
+    }
+
+    #[test]
+    fn addresses_are_within_a_union_of_ranges() {
+        let halves = bounds(None, &["10.0.0.0/9", "10.128.0.0/9", "2001:db8::/32"], None);
+        for (range, within) in [
+            ("10.0.0.0/8", true),
+            ("10.1.2.3/32", true),
+            ("2001:db8:1::/48", true),
+            ("11.0.0.0/8", false),
+            ("0.0.0.0/0", false),
+            ("::/0", false),
+        ] {
+            assert_eq!(bounds(None, &[range], None).is_within(&halves), within, "{range}");
+        }
+    }
+
+    #[test]
+    fn rate_is_compared_at_once_and_in_the_long_run() {
+        let other = bounds(None, &[], Some((60, 60)));
+        for (rate, within) in [
+            ((60, 60), true),
+            ((30, 30), true),
+            ((1, 1), true),
+            ((61, 61), false),
+            ((60, 59), false),
+            ((2, 1), false),
+            ((60, 3_600), true),
+        ] {
+            assert_eq!(bounds(None, &[], Some(rate)).is_within(&other), within, "{rate:?}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The one rule for edits that widen: the editor must be able to grant everything that the token can do
+//! afterwards. It holds for people and tokens alike, at every door. Edits that only narrow need nothing
+//! but the right to edit.
+//!
+//! What a token can do is its scopes for its audiences, as its owner, within its bounds.
+
+use domain::{
+    bounds::{Bounds, earlier},
+    decision::Facts,
+    expiry::ExpiryChoice,
+    grants::Rights,
+    problem::FieldError,
+    token::Token,
+};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{
+    draft::{CheckedDraft, TokenDraft},
+    draft_grants::Held,
+    reach::{grantable, may_act_as, rights},
+};
+use crate::{
+    OpContext, ServiceError,
+    access::Access,
+    context::Actor,
+    store::{catalogues, users},
+};
+
+/// Why an editor cannot grant what a token can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shortfall {
+    /// A person may not put all of its scopes on tokens.
+    Scopes,
+    /// The token that asks does not hold all of its scopes.
+    HeldScopes,
+    /// The token that asks is not meant for all of its audiences.
+    Audiences,
+    /// It acts as an administrator of the instance, and the editor is not one.
+    Owner,
+    /// It is bound less tightly than the token that asks.
+    Bounds(Vec<FieldError>),
+}
+
+impl From<Shortfall> for ServiceError {
+    fn from(shortfall: Shortfall) -> Self {
+        Self::Forbidden(match shortfall {
+            Shortfall::Scopes => "The token has scopes that you may not put on tokens.",
+            Shortfall::HeldScopes => "The token has scopes that the token that asks does not hold.",
+            Shortfall::Audiences => {
+                "The token is meant for APIs that the token that asks is not meant for."
+            }
+            Shortfall::Owner => {
+                "The token acts as an administrator of the instance: only another one may do this."
+            }
+            Shortfall::Bounds(errors) => return Self::BoundExceeded(errors),
+        })
+    }
+}
+
+/// What a caller can grant in a workspace.
+pub(super) struct Grantor<'a> {
+    ctx: &'a OpContext,
+    held: Option<Held<'a>>,
+    rights: Rights,
+}
+
+impl<'a> Grantor<'a> {
+    pub(super) async fn of(
+        connection: &mut PgConnection,
+        ctx: &'a OpContext,
+        access: &Access,
+    ) -> Result<Self, ServiceError> {
+        let catalogues = catalogues::all(connection).await?;
+        Ok(Self { ctx, held: grantable(ctx), rights: rights(ctx, access, &catalogues) })
+    }
+
+    /// Whether the caller could have made this token, its bounds included.
+    pub(super) async fn check(
+        &self,
+        connection: &mut PgConnection,
+        token: &Token,
+    ) -> Result<Result<(), Shortfall>, ServiceError> {
+        if let Err(shortfall) = self.check_unbound(connection, token).await? {
+            return Ok(Err(shortfall));
+        }
+        let beyond = bounds(self.ctx).map(|own| bounds_of(token).beyond(&own)).unwrap_or_default();
+        Ok(if beyond.is_empty() { Ok(()) } else { Err(Shortfall::Bounds(beyond)) })
+    }
+
+    /// The same without its bounds: whether the caller may hold its secret.
+    pub(super) async fn check_unbound(
+        &self,
+        connection: &mut PgConnection,
+        token: &Token,
+    ) -> Result<Result<(), Shortfall>, ServiceError> {
+        if token.grants.pairs().any(|(audience, scope)| !self.rights.covers(audience, scope)) {
+            return Ok(Err(Shortfall::Scopes));
+        }
+        if let Some(held) = self.held {
+            if token.grants.pairs().any(|(audience, scope)| !held.covers(audience, scope)) {
+                return Ok(Err(Shortfall::HeldScopes));
+            }
+            if token.grants.audiences().any(|audience| !held.is_meant_for(audience)) {
+                return Ok(Err(Shortfall::Audiences));
+            }
+        }
+        let user = users::by_id(connection, token.user.id).await?;
+        if user.is_none_or(|user| !may_act_as(self.ctx, &user)) {
+            return Ok(Err(Shortfall::Owner));
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Whether an edit lets a token do more than before: act as somebody else, be used again, longer, sooner,
+/// from more addresses or more often. Its audiences never change and its scopes only shrink.
+pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool {
+    let sooner = before
+        .not_before
+        .is_some_and(|start| start > now && after.not_before.is_none_or(|earlier| earlier < start));
+    before.user.id != after.user.id
+        || (after.enabled && !before.enabled)
+        || sooner
+        || !bounds_of(after).is_within(&bounds_of(before))
+}
+
+/// The bounds of the token that asks, which are upper limits for all that it makes and edits; `None` for
+/// callers who are not tokens.
+pub(super) fn bounds(ctx: &OpContext) -> Option<Bounds> {
+    match &ctx.actor {
+        Actor::Token(facts) => Some(bounds_of_facts(facts)),
+        Actor::Anonymous | Actor::Operator | Actor::User(_) => None,
+    }
+}
+
+fn bounds_of_facts(facts: &Facts) -> Bounds {
+    Bounds {
+        expires_at: facts.expires_at,
+        ip_allow: facts.ip_allow.clone(),
+        rate_limit: facts.rate_limit,
+    }
+}
+
+fn bounds_of(token: &Token) -> Bounds {
+    Bounds {
+        expires_at: token.expires_at,
+        ip_allow: token.ip_allow.clone(),
+        rate_limit: token.rate_limit,
+    }
+}
+
+/// Gives a new token the bounds of the token that makes it where the draft names none, and refuses
+/// wider ones. An end that is left out is the earlier of the default and the maker's.
+pub(crate) fn inherit(
+    ctx: &OpContext,
+    draft: &TokenDraft,
+    checked: &mut CheckedDraft,
+) -> Result<(), Vec<FieldError>> {
+    let Some(own) = bounds(ctx) else { return Ok(()) };
+    if draft.cut_end || matches!(draft.expiry, Ok(ExpiryChoice::Default)) {
+        checked.expires_at = earlier(checked.expires_at, own.expires_at);
+    }
+    if checked.ip_allow.is_empty() {
+        checked.ip_allow.clone_from(&own.ip_allow);
+    }
+    if checked.rate_limit.is_none() {
+        checked.rate_limit = own.rate_limit;
+    }
+    let wanted = Bounds {
+        expires_at: checked.expires_at,
+        ip_allow: checked.ip_allow.clone(),
+        rate_limit: checked.rate_limit,
+    };
+    let mut errors = wanted.beyond(&own);
+    if matches!((checked.not_before, checked.expires_at), (Some(start), Some(end)) if start >= end)
+    {
+        let message = "must be before the end of the token that asks";
+        errors.push(FieldError::new("not_before", message));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}

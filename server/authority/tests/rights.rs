@@ -1,0 +1,444 @@
+//! Rights that do not grow: edits that widen, bounds of tokens that tokens make, lifetimes of rotations,
+//! what an administrator stopped, and a policy that shows secrets once.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use authority::{
+    BulkAction, Edit, Format, GrantsChange, MemberChange, MintedToken, OpContext, PolicyLevel,
+    Recoverable, RotationDraft, ServiceError, TokenDraft, TokenPatch,
+};
+use domain::{
+    decision::{DecisionCode, Demand},
+    expiry,
+    ids::UserId,
+    policy::{OnParentEnd, PolicyRules, Reveal},
+    problem::ProblemCode,
+    rate_limit::RateLimit,
+    token::{Standing, Token},
+};
+use sqlx::PgPool;
+use support::{World, draft, slug};
+use time::Duration;
+
+const HOME: &str = "workspace-1";
+
+fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
+    outcome.unwrap_err().code()
+}
+
+fn fields<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> Vec<String> {
+    let problem = outcome.unwrap_err().problem();
+    assert_eq!(problem.code, ProblemCode::BoundExceeded);
+    problem.errors.into_iter().map(|error| error.field).collect()
+}
+
+fn id(ctx: &OpContext) -> UserId {
+    match &ctx.actor {
+        authority::Actor::User(visitor) => visitor.user.id,
+        _ => panic!("not a person"),
+    }
+}
+
+async fn set(world: &World, rules: PolicyRules) {
+    let level = PolicyLevel::Workspace(slug(HOME));
+    world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
+}
+
+fn patch(change: impl FnOnce(&mut TokenPatch)) -> TokenPatch {
+    let mut patch = TokenPatch::default();
+    change(&mut patch);
+    patch
+}
+
+fn prolong(text: &str) -> TokenPatch {
+    patch(|patch| patch.expiry = Some(expiry::parse(text)))
+}
+
+/// A draft that manages tokens, for an hour, from one address, five times an hour.
+fn narrow() -> TokenDraft {
+    TokenDraft {
+        audiences: vec!["tessera".into(), "default".into()],
+        expiry: expiry::parse("1h"),
+        ip_allow: vec!["192.0.2.0/24".into()],
+        rate_limit: RateLimit::new(500, 3_600).map(Some),
+        ..draft(&["tokens:write", "rivers:read"])
+    }
+}
+
+/// An administrator of the workspace who may put only these on tokens.
+async fn limited(world: &World, grants: &[&str]) -> OpContext {
+    let lim = world.person("limited", Some((HOME, "admin"))).await;
+    let grants = grants.iter().map(ToString::to_string).collect();
+    let change = MemberChange { role: None, grants: GrantsChange::Patterns(grants) };
+    let workspaces = world.authority.workspaces();
+    workspaces.change_member(&world.operator(), &slug(HOME), id(&lim), change, None).await.unwrap();
+    lim
+}
+
+#[sqlx::test(migrations = false)]
+async fn editor_who_cannot_grant_a_tokens_scopes_only_narrows_it(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let lim = limited(&world, &["rivers:read", "tokens:read", "tokens:write"]).await;
+    world.person("wadmin", Some((HOME, "admin"))).await;
+    let strong = TokenDraft {
+        user: Some("limited@example.com".into()),
+        ip_allow: vec!["192.0.2.0/24".into()],
+        rate_limit: RateLimit::new(5, 60).map(Some),
+        not_before: Some("2026-01-05T00:00:00Z".into()),
+        ..draft(&["users:write"])
+    };
+    let strong = world.mint(&ada, HOME, strong).await.token.id;
+    let manager =
+        TokenDraft { audiences: vec!["tessera".into()], ..draft(&["tokens:read", "tokens:write"]) };
+    let manager = world.mint(&lim, HOME, manager).await;
+    let manager = world.bearer(&manager).await;
+    let tokens = world.authority.tokens();
+    let wider = || {
+        [
+            patch(|patch| patch.user = Some("wadmin@example.com".into())),
+            prolong("never"),
+            patch(|patch| patch.ip_allow = Some(vec![])),
+            patch(|patch| patch.ip_allow = Some(vec!["192.0.0.0/16".into()])),
+            patch(|patch| patch.rate_limit = Edit::Remove),
+            patch(|patch| patch.rate_limit = Edit::Set(RateLimit::new(6, 60))),
+            patch(|patch| patch.not_before = Edit::Remove),
+            patch(|patch| patch.not_before = Edit::Set("2026-01-04T00:00:00Z".into())),
+        ]
+    };
+    for ctx in [&lim, &manager] {
+        for (index, patch) in wider().into_iter().enumerate() {
+            let refused = code(tokens.update(ctx, strong, None, patch).await);
+            let field = matches!((index, &ctx.actor), (0, authority::Actor::User(_)));
+            let wanted = if field { ProblemCode::ValidationFailed } else { ProblemCode::Forbidden };
+            assert_eq!(refused, wanted, "{index}");
+        }
+        let narrower = patch(|patch| {
+            patch.ip_allow = Some(vec!["192.0.2.7".into()]);
+            patch.rate_limit = Edit::Set(RateLimit::new(4, 60));
+            patch.expiry = Some(expiry::parse("30d"));
+            patch.name = Some("narrower".into());
+        });
+        tokens.update(ctx, strong, None, narrower).await.unwrap();
+        tokens.disable(ctx, strong, None).await.unwrap();
+        assert_eq!(code(tokens.enable(ctx, strong, None).await), ProblemCode::Forbidden);
+        let on = patch(|patch| patch.enabled = Some(true));
+        assert_eq!(code(tokens.update(ctx, strong, None, on).await), ProblemCode::Forbidden);
+        let many = tokens.bulk(ctx, &slug(HOME), BulkAction::Enable, &[strong]).await.unwrap();
+        assert!(many[0].outcome.is_err());
+        assert_eq!(
+            code(tokens.rotate(ctx, strong, None, RotationDraft::default()).await),
+            ProblemCode::Forbidden
+        );
+        assert!(tokens.clone_of(ctx, strong, None, "copy".into()).await.is_err());
+    }
+    let token = tokens.enable(&ada, strong, None).await.unwrap();
+    tokens.update(&ada, strong, None, prolong("never")).await.unwrap();
+    assert_eq!((token.enabled, token.disabled_by), (true, None));
+}
+
+#[sqlx::test(migrations = false)]
+async fn limited_editor_cannot_enable_a_token_that_acts_as_an_instance_administrator(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let token = world.token("default", &["rivers:read"]).await.token.id;
+    let tokens = world.authority.tokens();
+    tokens.disable(&admin, token, None).await.unwrap();
+    assert_eq!(code(tokens.enable(&admin, token, None).await), ProblemCode::Forbidden);
+    tokens.enable(&world.owner().await, token, None).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn member_can_be_narrowed_by_an_administrator_who_could_not_give_what_is_left(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let lim = limited(&world, &["rivers:*"]).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let workspaces = world.authority.workspaces();
+    let home = slug(HOME);
+    let change = |grants: &[&str]| {
+        let grants = GrantsChange::Patterns(grants.iter().map(ToString::to_string).collect());
+        let change = MemberChange { role: None, grants };
+        workspaces.change_member(&lim, &home, id(&member), change, None)
+    };
+    change(&["teams:read", "users:read"]).await.unwrap();
+    change(&["teams:read"]).await.unwrap();
+    assert_eq!(code(change(&["teams:*"]).await), ProblemCode::ValidationFailed);
+    change(&["rivers:read"]).await.unwrap();
+    assert_eq!(code(change(&["teams:read"]).await), ProblemCode::ValidationFailed);
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let parent = world.mint(&ada, HOME, narrow()).await;
+    let asks = world.bearer(&parent).await;
+    let tokens = world.authority.tokens();
+    let home = slug(HOME);
+    let free = TokenDraft {
+        expiry: expiry::parse("never"),
+        ip_allow: vec!["0.0.0.0/0".into()],
+        rate_limit: RateLimit::new(600, 60).map(Some),
+        ..draft(&["rivers:read"])
+    };
+    let refused = fields(tokens.create(&asks, &home, free).await);
+    assert_eq!(refused, ["expires_at", "ip_allow", "rate_limit"]);
+    let child = world.mint(&asks, HOME, draft(&["rivers:read"])).await.token;
+    let bounds = |token: &Token| (token.expires_at, token.ip_allow.clone(), token.rate_limit);
+    assert_eq!(bounds(&child), bounds(&parent.token), "what is left out is the parent's");
+    assert_eq!(child.parent, Some(parent.token.id));
+    let endless = TokenDraft {
+        name: "kri".into(),
+        expiry: expiry::parse("never"),
+        cut_end: true,
+        ..draft(&["rivers:read"])
+    };
+    let cut = world.mint(&asks, HOME, endless).await.token;
+    assert_eq!(cut.expires_at, parent.token.expires_at);
+    // Neither itself nor its child, nor a copy, nor what it imports.
+    for target in [parent.token.id, child.id] {
+        let wider = patch(|patch| {
+            patch.expiry = Some(expiry::parse("never"));
+            patch.ip_allow = Some(vec![]);
+            patch.rate_limit = Edit::Remove;
+        });
+        let refused = fields(tokens.update(&asks, target, None, wider).await);
+        assert_eq!(refused, ["expires_at", "ip_allow", "rate_limit"]);
+    }
+    let open = TokenDraft { name: "open".into(), ..draft(&["rivers:read"]) };
+    let open = world.mint(&ada, HOME, open).await.token;
+    let copy = tokens.clone_of(&asks, open.id, None, "copy".into()).await.unwrap().token;
+    assert_eq!(bounds(&copy), bounds(&parent.token));
+    tokens.disable(&asks, open.id, None).await.unwrap();
+    assert_eq!(fields(tokens.enable(&asks, open.id, None).await).len(), 3);
+    let rotated = tokens.rotate(&asks, open.id, None, RotationDraft::default()).await.unwrap();
+    assert_eq!(rotated.token.expires_at, parent.token.expires_at);
+    let row = format!(r#"{{"digest":"{}","name":"in","scopes":["rivers:read"]}}"#, "ab".repeat(32));
+    let transfer = world.authority.transfer();
+    let report = transfer.import(&asks, &home, Format::Jsonl, row.as_bytes(), false).await.unwrap();
+    let imported = tokens.show(&ada, report.tokens[0].id.unwrap()).await.unwrap();
+    assert_eq!((bounds(&imported), imported.parent), (bounds(&parent.token), child.parent));
+    // People and endless tokens are not bound.
+    let endless = TokenDraft { name: "endless".into(), expiry: expiry::parse("never"), ..narrow() };
+    let endless = TokenDraft { ip_allow: vec![], rate_limit: Ok(None), ..endless };
+    let endless = world.mint(&ada, HOME, endless).await;
+    let wish = TokenDraft {
+        name: "for ever".into(),
+        expiry: expiry::parse("never"),
+        ..draft(&["rivers:read"])
+    };
+    let made = world.mint(&world.bearer(&endless).await, HOME, wish).await.token;
+    assert_eq!(made.expires_at, None);
+}
+
+async fn family(world: &World) -> (MintedToken, MintedToken, MintedToken) {
+    let draft = |name: &str| TokenDraft { name: name.into(), ..narrow() };
+    let parent = world.mint(&world.owner().await, HOME, draft("parent")).await;
+    let child = world.mint(&world.bearer(&parent).await, HOME, draft("child")).await;
+    let grandchild = world.mint(&world.bearer(&child).await, HOME, draft("grandchild")).await;
+    (parent, child, grandchild)
+}
+
+async fn decision(world: &World, minted: &MintedToken) -> DecisionCode {
+    let demand = Demand { ip: Some("192.0.2.1".parse().unwrap()), ..Demand::default() };
+    world.decide(minted.secret.expose(), &demand).await
+}
+
+#[sqlx::test(migrations = false)]
+async fn children_are_stopped_with_their_parent_where_that_is_asked_for_or_policy(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let (parent, child, grandchild) = family(&world).await;
+    tokens.disable(&ada, parent.token.id, None).await.unwrap();
+    assert_eq!(decision(&world, &child).await, DecisionCode::Valid, "kept by default");
+    tokens.disable_with_children(&ada, parent.token.id, None, true).await.unwrap();
+    for token in [&child, &grandchild] {
+        assert_eq!(decision(&world, token).await, DecisionCode::Disabled);
+    }
+    tokens.delete_with_children(&ada, child.token.id, None, true).await.unwrap();
+    assert_eq!(decision(&world, &grandchild).await, DecisionCode::Revoked);
+    let end = PolicyRules { on_parent_end: Some(OnParentEnd::End), ..PolicyRules::default() };
+    set(&world, end).await;
+    let (parent, child, grandchild) = family(&world).await;
+    tokens.disable(&ada, parent.token.id, None).await.unwrap();
+    assert_eq!(decision(&world, &grandchild).await, DecisionCode::Disabled);
+    let (parent, ..) = (parent, child);
+    tokens.delete(&ada, parent.token.id, None).await.unwrap();
+    assert_eq!(decision(&world, &grandchild).await, DecisionCode::Revoked);
+    let (parent, _, grandchild) = family(&world).await;
+    tokens.delete_self(&world.bearer(&parent).await, None).await.unwrap();
+    assert_eq!(decision(&world, &grandchild).await, DecisionCode::Revoked);
+}
+
+#[sqlx::test(migrations = false)]
+async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let hour = TokenDraft { expiry: expiry::parse("1h"), ..draft(&["rivers:read"]) };
+    let minted = world.mint(&ada, HOME, hour).await;
+    let old_end = minted.token.expires_at.unwrap();
+    world.pass(Duration::minutes(30));
+    let wish = |text: &str| RotationDraft {
+        grace_s: Some(30 * 86_400),
+        expiry: Some(expiry::parse(text)),
+        ..RotationDraft::default()
+    };
+    let asks = world.bearer(&minted).await;
+    let once = tokens.rotate_self(&asks, None, wish("never")).await.unwrap();
+    assert_eq!(once.token.expires_at, Some(old_end + Duration::minutes(30)));
+    assert_eq!(once.token.grace_until, Some(old_end), "the old secret ends when it would have");
+    // A shorter end of its own choice is not the lifetime that it was given.
+    let asks = world.bearer(&once).await;
+    let soon = RotationDraft {
+        expiry: Some(Ok(expiry::ExpiryChoice::In(60))),
+        ..RotationDraft::default()
+    };
+    let short = tokens.rotate_self(&asks, None, soon).await.unwrap();
+    let asks = world.bearer(&short).await;
+    let long = tokens.rotate_self(&asks, None, wish("9d")).await.unwrap();
+    assert_eq!(long.token.expires_at, Some(old_end + Duration::minutes(30)));
+    // Somebody who may set it gives another one.
+    let id = long.token.id;
+    tokens.update(&world.owner().await, id, None, prolong("2h")).await.unwrap();
+    let asks = world.bearer(&long).await;
+    let longer = tokens.rotate_self(&asks, None, wish("never")).await.unwrap();
+    assert_eq!(longer.token.expires_at, Some(old_end + Duration::minutes(90)));
+    // One that was given no end keeps having none.
+    let endless = TokenDraft { expiry: expiry::parse("never"), ..draft(&["rivers:read"]) };
+    let endless = world.mint(&world.owner().await, HOME, endless).await;
+    let asks = world.bearer(&endless).await;
+    let endless = tokens.rotate_self(&asks, None, RotationDraft::default()).await.unwrap();
+    assert_eq!(endless.token.expires_at, None);
+}
+
+#[sqlx::test(migrations = false)]
+async fn policy_can_refuse_rotation_by_oneself(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let tokens = world.authority.tokens();
+    let minted = world.mint(&world.owner().await, HOME, narrow()).await;
+    set(&world, PolicyRules { self_rotate: Some(false), ..PolicyRules::default() }).await;
+    let asks = world.bearer(&minted).await;
+    let draft = RotationDraft::default;
+    assert_eq!(code(tokens.rotate_self(&asks, None, draft()).await), ProblemCode::Forbidden);
+    let by_id = tokens.rotate(&asks, minted.token.id, None, draft()).await;
+    assert_eq!(code(by_id), ProblemCode::Forbidden);
+    tokens.rotate(&world.owner().await, minted.token.id, None, draft()).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
+    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let tokens = world.authority.tokens();
+    let manager = TokenDraft {
+        name: "manager".into(),
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(&["tokens:write", "rivers:read"])
+    };
+    let manager = world.bearer(&world.mint(&member, HOME, manager).await).await;
+    let minted = world.mint(&member, HOME, draft(&["rivers:read"])).await;
+    let id = minted.token.id;
+    // What they stopped themselves they may undo.
+    tokens.disable(&member, id, None).await.unwrap();
+    tokens.enable(&member, id, None).await.unwrap();
+    let undone = async |ctx: &OpContext| {
+        let on = patch(|patch| patch.enabled = Some(true));
+        let bulk = tokens.bulk(ctx, &slug(HOME), BulkAction::Enable, &[id]).await.unwrap();
+        assert!(bulk[0].outcome.is_err() || tokens.show(ctx, id).await.unwrap().enabled);
+        [
+            code(tokens.update(ctx, id, None, on).await.and_then(|token| {
+                if token.active { Ok(token) } else { Err(ServiceError::Forbidden("no effect")) }
+            })),
+            code(tokens.update(ctx, id, None, prolong("never")).await),
+            code(tokens.rotate(ctx, id, None, RotationDraft::default()).await),
+            code(tokens.clone_of(ctx, id, None, "copy".into()).await),
+        ]
+    };
+    // One that they disabled themselves is the administrator's from then on, too.
+    for first in [false, true] {
+        if first {
+            tokens.disable(&member, id, None).await.unwrap();
+        }
+        let stopped = tokens.disable(&admin, id, None).await.unwrap();
+        let by = stopped.disabled_by.unwrap();
+        assert_eq!(by.standing, Standing::Administrator);
+        assert_eq!(by.user.unwrap().name, "wadmin");
+        tokens.disable(&member, id, None).await.unwrap();
+        for ctx in [&member, &manager] {
+            assert_eq!(code(tokens.enable(ctx, id, None).await), ProblemCode::Forbidden);
+            assert_eq!(undone(ctx).await, [ProblemCode::Forbidden; 4]);
+        }
+        tokens.enable(&admin, id, None).await.unwrap();
+    }
+    tokens.expire(&admin, id, None).await.unwrap();
+    world.pass(Duration::seconds(1));
+    let (admin, member) =
+        (world.signed_in("wadmin@example.com").await, world.signed_in("bmember@example.com").await);
+    assert_eq!(undone(&member).await, [ProblemCode::Forbidden; 4]);
+    assert_eq!(decision(&world, &minted).await, DecisionCode::Expired);
+    tokens.update(&admin, id, None, prolong("30d")).await.unwrap();
+    assert_eq!(decision(&world, &minted).await, DecisionCode::Valid);
+    // An earlier end that an administrator set is the administrator's.
+    tokens.update(&admin, id, None, prolong("1d")).await.unwrap();
+    let later = tokens.update(&member, id, None, prolong("2d")).await;
+    assert_eq!(code(later), ProblemCode::Forbidden);
+    let draft = RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
+    let rotated = tokens.rotate(&member, id, None, draft).await.unwrap().token;
+    assert!(rotated.expires_at.is_some_and(|end| end <= member.now + Duration::days(2)));
+    assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
+}
+
+#[sqlx::test(migrations = false)]
+async fn policy_of_showing_secrets_once_binds_tokens_that_were_made_before(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let reveal = |reveal| PolicyRules { reveal: Some(reveal), ..PolicyRules::default() };
+    set(&world, reveal(Reveal::RecoverableAllowed)).await;
+    let wish = |name: &str| TokenDraft {
+        name: name.into(),
+        recoverable: Recoverable::Yes,
+        ..draft(&["rivers:read"])
+    };
+    let kept = world.mint(&ada, HOME, wish("kept")).await.token;
+    let rotated = world.mint(&ada, HOME, wish("rotated")).await.token;
+    let shown = async |id| {
+        let query = domain::token_query::TokenQuery::default();
+        let page = tokens.list(&ada, &slug(HOME), &query).await.unwrap();
+        let listed = page.items.into_iter().find(|token| token.id == id).unwrap().recoverable;
+        assert_eq!(tokens.show(&ada, id).await.unwrap().recoverable, listed);
+        listed
+    };
+    assert!(shown(kept.id).await);
+    let instance = PolicyLevel::Instance;
+    let policies = world.authority.policies();
+    policies.change(&ada, &instance, reveal(Reveal::Once), None).await.unwrap();
+    for id in [kept.id, rotated.id] {
+        assert!(!shown(id).await);
+        let refused = tokens.reveal(&ada, id, None).await;
+        assert_eq!(code(refused), ProblemCode::RevealNotAllowed);
+    }
+    let draft = RotationDraft::default();
+    assert!(!tokens.rotate(&ada, rotated.id, None, draft).await.unwrap().token.recoverable);
+    assert_eq!(code(tokens.reveal(&ada, rotated.id, None).await), ProblemCode::NotRecoverable);
+    let sealed: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM token_secrets WHERE sealed IS NOT NULL")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(sealed, 1, "ignored where nothing was rotated");
+    policies.change(&ada, &instance, PolicyRules::default(), None).await.unwrap();
+    assert!(shown(kept.id).await && !shown(rotated.id).await);
+    tokens.reveal(&ada, kept.id, None).await.unwrap();
+}

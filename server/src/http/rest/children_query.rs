@@ -1,0 +1,15 @@
+//! `?children=true`: whether a change of a token is made to the tokens that it made, too.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// How far it reaches.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ChildrenQuery {
+    /// `true` to do the same with the tokens that it made, and with those that they made, as far as the
+    /// caller reaches them. Policy (`on_parent_end`) may want that in any case.
+    #[param(value_type = Option<bool>)]
+    pub(super) children: bool,
+}
