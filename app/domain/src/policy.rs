@@ -84,6 +84,7 @@ choice!(
 
 /// The rules in force. `None` is "no rule".
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
 pub struct Policy {
     /// Most tokens at a time, deleted ones not counted.
     pub max_tokens: Option<i64>,

@@ -127,7 +127,7 @@ impl ServiceError {
         let mut problem = Problem::new(self.code(), self.detail());
         match self {
             Self::Invalid(errors) | Self::BoundExceeded(errors) => {
-                problem.errors.clone_from(errors)
+                problem.errors.clone_from(errors);
             }
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds)

@@ -332,7 +332,7 @@ async fn nothing_changes_without_its_audit_row(pool: PgPool) {
     trials_of_sessions(&trials).await;
     trials_of_people(&trials).await;
     trials_of_policies(&trials).await;
-    trials_of_tokens(&trials).await;
+    Box::pin(trials_of_tokens(&trials)).await;
     trial_of_reuse(&trials).await;
     trials_of_catalogues(&trials).await;
     assert_eq!(trials.told.into_inner(), actions_of_the_source());

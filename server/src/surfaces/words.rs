@@ -14,11 +14,15 @@ pub(super) fn renamed(error: ServiceError, names: &[(&str, &str)]) -> ApiError {
     };
     match error {
         ServiceError::Invalid(mut errors) => {
-            errors.iter_mut().for_each(|error| rename(&mut error.field));
+            for error in &mut errors {
+                rename(&mut error.field);
+            }
             ServiceError::Invalid(errors).into()
         }
         ServiceError::BoundExceeded(mut errors) => {
-            errors.iter_mut().for_each(|error| rename(&mut error.field));
+            for error in &mut errors {
+                rename(&mut error.field);
+            }
             ServiceError::BoundExceeded(errors).into()
         }
         ServiceError::AlreadyExists(mut error) => {

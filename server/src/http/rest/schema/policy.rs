@@ -109,6 +109,7 @@ pub(crate) struct RulesBody {
 /// The rules in force for tokens.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Policy)]
+#[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
 pub(crate) struct PolicyBody {
     /// Most tokens at a time; null is no limit.
     max_tokens: Option<i64>,
