@@ -125,7 +125,9 @@ fn values_that_cannot_be_used_are_named() {
     let refused = owner(&instance, "POST", &members).json(&body).send();
     assert_eq!(
         fields(&problem(&refused, 422, "validation_failed")),
-        ["grants[0]: must be *, a beginning such as rivers:*, or a scope such as rivers:read"]
+        [
+            "grants[0]: must be *, a beginning such as rivers:*, or a scope such as rivers:read; an audience may stand before it, as in default/rivers:*"
+        ]
     );
 }
 

@@ -408,7 +408,7 @@ async fn token_gives_members_no_more_than_it_holds(pool: PgPool) {
         assert_eq!(errors[0].field, "grants");
     }
     workspaces
-        .add_member(&wide, &home, new(WorkspaceRole::Member, Some(&["rivers:read"])))
+        .add_member(&wide, &home, new(WorkspaceRole::Member, Some(&["default/rivers:read"])))
         .await
         .unwrap();
 }

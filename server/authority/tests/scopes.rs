@@ -187,7 +187,10 @@ async fn token_gets_none_for_an_api_that_it_is_not_meant_for(pool: PgPool) {
             tokens.reveal(&bearer, other, None).await,
             tokens.rotate(&bearer, other, None, RotationDraft::default()).await,
         ] {
-            assert!(refused(outcome).starts_with("The token is meant for APIs"));
+            assert!(
+                refused(outcome)
+                    .starts_with("The token has scopes that the token that asks does not hold")
+            );
         }
     }
 }

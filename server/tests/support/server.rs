@@ -252,7 +252,8 @@ impl Server {
     #[track_caller]
     pub fn token(&self, workspace: &str, name: &str, audience: &str, scopes: &[&str]) -> String {
         let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", name];
-        arguments.extend(["--audience", audience]);
+        // What a token makes or changes ends with it at the latest.
+        arguments.extend(["--audience", audience, "--expires-in", "never"]);
         for scope in scopes {
             arguments.extend(["--scope", scope]);
         }

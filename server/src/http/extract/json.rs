@@ -57,19 +57,19 @@ fn not_json() -> ApiError {
 /// A body's value, whatever type was announced.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
+    // serde would take an array for a structure, its items in the order of the fields.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        let read: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(bytes);
+        read.map_err(|error| refuse("", &error))?;
+        let error = FieldError::new("body", "must be an object, not an array");
+        return Err(ApiError::invalid(vec![error]));
+    }
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         refuse(&path, &error.into_inner())
     })?;
     reader.end().map_err(|error| refuse("", &error))?;
-    // serde would take an array for a structure, its items in the order of the fields.
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'[') => {
-            let error = FieldError::new("body", "must be an object, not an array");
-            Err(ApiError::invalid(vec![error]))
-        }
-        _ => Ok(value),
-    }
+    Ok(value)
 }
 
 fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
