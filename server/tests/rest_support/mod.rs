@@ -66,7 +66,11 @@ impl Instance {
         ));
         instance.manager = instance.mint(
             WORKSPACE,
-            &json!({"name": "manager", "audiences": ["tessera", "default"], "scopes": ALL_SCOPES}),
+            // What a token makes or changes ends with it at the latest.
+            &json!({
+                "name": "manager", "audiences": ["tessera", "default"], "scopes": ALL_SCOPES,
+                "expires_at": "never",
+            }),
         );
         instance
     }

@@ -146,8 +146,8 @@ impl Rule {
     fn take(self, found: Attempts, now: OffsetDateTime) -> Result<Attempts, Duration> {
         match self {
             Self::Growing { free, first_s, longest_s } => {
-                // Before the first delay, the moment may lie ahead only by another server's clock.
-                if found.count >= free && found.open_at > now {
+                // Without an attempt, the moment may lie ahead only by another server's clock.
+                if found.count > 0 && found.open_at > now {
                     return Err(found.open_at - now);
                 }
                 let before = if found.forget_at > now { found.count } else { 0 };
