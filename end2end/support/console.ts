@@ -77,7 +77,7 @@ export class Console {
   /** The tick box of a scope; its group is unfolded first where it is folded. */
   async scope(name: string): Promise<Locator> {
     const box = this.panel.getByRole("checkbox", { name, exact: true, includeHidden: true });
-    const group = this.panel.locator("details").filter({ has: this.page.locator(`[value="${name}"]`) });
+    const group = this.panel.locator("details").filter({ has: this.page.locator(`[value$="/${name}"]`) });
     if (!(await box.isVisible())) await group.locator("summary").click();
     await expect(box).toBeVisible();
     return box;
