@@ -136,6 +136,7 @@ test("what the token may not do stays closed, also beside a good session", async
   expect((await call("/api/v1/runners", { Token: reader }, "POST")).status).toBe(405);
   const login = await fetch(`${gateway.url}/api/v1/login`, {
     method: "POST",
+    headers: { "content-type": "application/json" },
     body: JSON.stringify({ username: ADMIN.email, password: ADMIN.password, provider: "local" }),
   });
   const { token } = (await login.json()) as { token: string };
