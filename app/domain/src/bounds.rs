@@ -22,7 +22,7 @@ impl Bounds {
         self.beyond(others).is_empty()
     }
 
-    /// What is wider than the others allow, by field.
+    /// Returns an error for each field that is wider than the other bounds allow.
     pub fn beyond(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if ends_later(self.expires_at, others.expires_at) {

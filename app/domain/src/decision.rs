@@ -160,7 +160,7 @@ pub struct Surroundings {
     pub user: UserSummary,
     /// Whether that user is enabled and still belongs to the workspace.
     pub user_active: bool,
-    /// What it may do in each API that it is meant for.
+    /// Its rights in each API that it is meant for.
     pub rights: Arc<[AudienceRights]>,
     /// Whose tokens it may be asked about.
     pub verifies: Verifies,
@@ -168,7 +168,7 @@ pub struct Surroundings {
     pub rendered: Rendered,
 }
 
-/// What a token holds in one audience.
+/// The scopes that a token holds in one audience.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AudienceRights {
     /// The audience.
@@ -596,7 +596,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is had by name is decided no otherwise, whatever was granted where.
+        /// A scope held by name is decided alike, whatever else was granted.
         #[test]
         fn what_is_had_by_name_is_valid(
             granted in prop::collection::vec(subsequence(NAMES.to_vec(), 0..NAMES.len()), 2),

@@ -1,4 +1,4 @@
-//! What a token holds: scopes, each of one audience.
+//! The scopes that a token holds, each of one audience.
 //!
 //! Two APIs may give one name to different permissions. A scope that is held is therefore always a pair of
 //! an audience and a scope, and what is granted in one audience says nothing in another.
@@ -136,7 +136,7 @@ impl<S: IntoIterator<Item = ScopeName>> FromIterator<(AudienceSlug, S)> for Held
     }
 }
 
-/// What a list of audiences and a list of scopes say together.
+/// The result of reading a list of audiences and a list of scopes together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Read {
     /// Each scope in every audience that declares it.

@@ -116,7 +116,7 @@ impl Standing {
     }
 }
 
-/// Who stopped a token.
+/// The person or token that stopped a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
     /// The user; `None` is the command line, or policy.
@@ -144,7 +144,7 @@ pub struct Token {
     pub created_by: Option<UserSummary>,
     /// The token that made it; `None` when a person or the command line did.
     pub parent: Option<TokenId>,
-    /// What it holds in each API that it is meant for, without what that implies.
+    /// The scopes that it holds in each API, without those they imply.
     pub grants: HeldScopes,
     /// The APIs that it is meant for: the audiences of `grants`.
     pub audiences: Vec<AudienceSlug>,

@@ -235,7 +235,10 @@ async fn failover(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "failover";
     match authority.failover_risks().await {
         Ok(risks) if risks.is_empty() => {
-            vec![Finding::ok(CHECK, "the database loses nothing that was answered")]
+            vec![Finding::ok(
+                CHECK,
+                "settings and connected standbys show no risk of losing answered changes",
+            )]
         }
         Ok(risks) => risks.into_iter().map(|risk| Finding::warn(CHECK, risk.describe())).collect(),
         Err(error) => vec![Finding::fail(CHECK, describe(&error))],
