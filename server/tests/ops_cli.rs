@@ -178,7 +178,7 @@ fn policy_and_presets_are_shown_before_they_are_set() {
     let set = ["policy", "set", "--workspace", "workspace-1"];
     let set = [&set[..], &["max_ttl_s=30d", "default_ttl_s=30d", "max_tokens="]].concat();
     let dry = server.cli(&set).argument("--dry-run").run().ok();
-    assert!(dry.contains("1 tokens would not fit") && dry.contains("too_long: 1"), "{dry}");
+    assert!(dry.contains("1 tokens would not fit") && dry.contains("no_end: 1"), "{dry}");
     server.run(&set).ok();
     let view = show(&["--workspace", "workspace-1"]);
     assert_eq!(

@@ -49,7 +49,8 @@ impl Devo {
 #[track_caller]
 fn input_token(instance: &Instance, workspace: &str, scopes: &[&str]) -> String {
     let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", "devo"];
-    arguments.extend(["--audience", "tessera"]);
+    // What a token makes ends with it at the latest.
+    arguments.extend(["--expires-in", "never", "--audience", "tessera"]);
     for audience in AUDIENCES {
         arguments.extend(["--audience", audience]);
     }
