@@ -39,6 +39,22 @@ impl Bounds {
         }
         errors
     }
+
+    /// Returns an error for each reason why a token with the other bounds must not hold the secret of one
+    /// with these: it could use the secret from elsewhere or more often than it may act itself. The ends do
+    /// not matter.
+    pub fn beyond_of_secret(&self, others: &Self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if !addresses_within(&self.ip_allow, &others.ip_allow) {
+            let message = "of the token goes beyond the addresses of the token that asks, which must not hold its secret";
+            errors.push(FieldError::new("ip_allow", message));
+        }
+        if !rate_within(self.rate_limit, others.rate_limit) {
+            let message = "of the token is higher than that of the token that asks, which must not hold its secret";
+            errors.push(FieldError::new("rate_limit", message));
+        }
+        errors
+    }
 }
 
 /// Whether one end is later than the other. `None` is never, the latest of all.
@@ -106,6 +122,12 @@ mod tests {
         let free = Bounds::default();
         assert_eq!(beyond(&free, &narrow), ["expires_at", "ip_allow", "rate_limit"]);
         assert!(narrow.is_within(&free) && narrow.is_within(&narrow) && free.is_within(&free));
+        let of_secret = |own: &Bounds| {
+            let errors = own.beyond_of_secret(&narrow);
+            errors.into_iter().map(|error| error.field).collect::<Vec<_>>()
+        };
+        assert_eq!(of_secret(&free), ["ip_allow", "rate_limit"], "the end does not matter");
+        assert_eq!(of_secret(&Bounds { expires_at: None, ..narrow.clone() }), [""; 0]);
     }
 
     #[test]

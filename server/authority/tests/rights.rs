@@ -218,8 +218,6 @@ async fn token_makes_nothing_beyond_its_own_bounds(pool: PgPool) {
     assert_eq!(bounds(&copy), bounds(&parent.token));
     tokens.disable(&asks, open.id, None).await.unwrap();
     assert_eq!(fields(tokens.enable(&asks, open.id, None).await).len(), 3);
-    let rotated = tokens.rotate(&asks, open.id, None, RotationDraft::default()).await.unwrap();
-    assert_eq!(rotated.token.expires_at, parent.token.expires_at);
     let row = format!(r#"{{"digest":"{}","name":"in","scopes":["rivers:read"]}}"#, "ab".repeat(32));
     let transfer = world.authority.transfer();
     let report = transfer.import(&asks, &home, Format::Jsonl, row.as_bytes(), false).await.unwrap();
@@ -264,6 +262,22 @@ async fn children_are_stopped_with_their_parent_where_that_is_asked_for_or_polic
         assert_eq!(decision(&world, token).await, DecisionCode::Disabled);
     }
     tokens.delete_with_children(&ada, child.token.id, None, true).await.unwrap();
+    assert_eq!(decision(&world, &grandchild).await, DecisionCode::Revoked);
+    let (one, child, grandchild) = family(&world).await;
+    let (two, other, _) = family(&world).await;
+    let ids = [one.token.id, two.token.id];
+    let many = async |action, children| {
+        let outcomes = tokens.bulk_with_children(&ada, &slug(HOME), action, &ids, children).await;
+        outcomes.map(|outcomes| outcomes.iter().all(|one| one.outcome.is_ok()))
+    };
+    assert!(many(BulkAction::Disable, false).await.unwrap());
+    assert_eq!(decision(&world, &child).await, DecisionCode::Valid);
+    assert!(many(BulkAction::Disable, true).await.unwrap());
+    for token in [&child, &grandchild, &other] {
+        assert_eq!(decision(&world, token).await, DecisionCode::Disabled);
+    }
+    assert_eq!(code(many(BulkAction::Enable, true).await), ProblemCode::ValidationFailed);
+    assert!(many(BulkAction::Delete, true).await.unwrap());
     assert_eq!(decision(&world, &grandchild).await, DecisionCode::Revoked);
     let end = PolicyRules { on_parent_end: Some(OnParentEnd::End), ..PolicyRules::default() };
     set(&world, end).await;
@@ -393,10 +407,146 @@ async fn member_cannot_undo_what_an_administrator_stopped(pool: PgPool) {
     tokens.update(&admin, id, None, prolong("1d")).await.unwrap();
     let later = tokens.update(&member, id, None, prolong("2d")).await;
     assert_eq!(code(later), ProblemCode::Forbidden);
-    let draft = RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
-    let rotated = tokens.rotate(&member, id, None, draft).await.unwrap().token;
-    assert!(rotated.expires_at.is_some_and(|end| end <= member.now + Duration::days(2)));
-    assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
+    let end = tokens.show(&admin, id).await.unwrap().expires_at;
+    let manager = world.context(manager.actor.clone());
+    let never = RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
+    for ctx in [&member, &manager] {
+        let rotated = tokens.rotate(ctx, id, None, never.clone()).await.unwrap().token;
+        assert_eq!(
+            rotated.expires_at, end,
+            "neither a rotation nor a token of theirs gives a later one"
+        );
+        assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
+    }
+    // Nor can they make the end their own by ending it earlier.
+    tokens.update(&member, id, None, prolong("1h")).await.unwrap();
+    tokens.expire(&member, id, None).await.unwrap();
+    world.pass(Duration::seconds(1));
+    let member = world.signed_in("bmember@example.com").await;
+    assert_eq!(undone(&member).await, [ProblemCode::Forbidden; 4]);
+    assert_eq!(undone(&manager).await, [ProblemCode::Forbidden; 4]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_keeps_the_end_that_an_administrator_set(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let tokens = world.authority.tokens();
+    let days = TokenDraft {
+        user: Some("bmember@example.com".into()),
+        expiry: expiry::parse("90d"),
+        ..draft(&["rivers:read"])
+    };
+    let minted = world.mint(&admin, HOME, days).await;
+    assert_eq!(minted.token.user.id, id(&member));
+    world.pass(Duration::days(30));
+    let admin = world.signed_in("wadmin@example.com").await;
+    let short = tokens.update(&admin, minted.token.id, None, prolong("1d")).await.unwrap();
+    let asks = world.bearer(&minted).await;
+    let rotated = tokens.rotate_self(&asks, None, RotationDraft::default()).await.unwrap();
+    assert_eq!(rotated.token.expires_at, short.expires_at);
+    // A request that was authenticated before the end does not revive it.
+    let asks = world.bearer(&rotated).await;
+    let again = tokens.update(&admin, minted.token.id, None, prolong("9d")).await.unwrap();
+    assert_eq!(again.ended_by, None);
+    tokens.expire(&world.operator(), minted.token.id, None).await.unwrap();
+    let late = tokens.rotate_self(&asks, None, RotationDraft::default()).await;
+    assert_eq!(code(late), ProblemCode::Unauthenticated);
+}
+
+#[sqlx::test(migrations = false)]
+async fn new_owner_cannot_undo_what_an_administrator_stopped_before(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
+    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let tokens = world.authority.tokens();
+    let own = world.mint(&admin, HOME, draft(&["rivers:read"])).await.token;
+    tokens.disable(&admin, own.id, None).await.unwrap();
+    let handed = patch(|patch| patch.user = Some("bmember@example.com".into()));
+    tokens.update(&admin, own.id, None, handed).await.unwrap();
+    assert_eq!(code(tokens.enable(&member, own.id, None).await), ProblemCode::Forbidden);
+    tokens.enable(&admin, own.id, None).await.unwrap();
+    tokens.disable(&member, own.id, None).await.unwrap();
+    tokens.enable(&member, own.id, None).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn bound_token_gets_no_secret_of_a_token_that_is_bound_less(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let recoverable = Some(Reveal::RecoverableAllowed);
+    set(&world, PolicyRules { reveal: recoverable, ..PolicyRules::default() }).await;
+    let asks = TokenDraft {
+        scopes: vec!["tokens:write".into(), "tokens:reveal".into(), "rivers:read".into()],
+        ..narrow()
+    };
+    let asks = world.mint(&ada, HOME, asks).await;
+    let end = asks.token.expires_at;
+    let asks = world.bearer(&asks).await;
+    let sibling = |name: &str| TokenDraft {
+        name: name.into(),
+        recoverable: Recoverable::Yes,
+        expiry: expiry::parse("9d"),
+        ip_allow: vec!["192.0.2.7".into()],
+        rate_limit: RateLimit::new(5, 3_600).map(Some),
+        ..draft(&["rivers:read"])
+    };
+    let free = TokenDraft { ip_allow: vec![], rate_limit: Ok(None), ..sibling("free") };
+    let far = TokenDraft { ip_allow: vec!["192.0.0.0/16".into()], ..sibling("far") };
+    let fast = TokenDraft { rate_limit: RateLimit::new(6, 1).map(Some), ..sibling("fast") };
+    for (wider, beyond) in
+        [(free, &["ip_allow", "rate_limit"][..]), (far, &["ip_allow"]), (fast, &["rate_limit"])]
+    {
+        let before = world.mint(&ada, HOME, wider).await.token;
+        let rotated = tokens.rotate(&asks, before.id, None, RotationDraft::default()).await;
+        assert_eq!(fields(rotated), beyond);
+        let revealed = tokens.reveal(&asks, before.id, None).await;
+        assert_eq!(revealed.as_ref().unwrap_err().problem().status, 422);
+        assert_eq!(fields(revealed), beyond);
+        assert_eq!(tokens.show(&ada, before.id).await.unwrap().version, before.version);
+    }
+    // One that is bound as tightly may end later: rotated, it ends no later than the one that asks.
+    let within = world.mint(&ada, HOME, sibling("within")).await;
+    let shown = tokens.reveal(&asks, within.token.id, None).await.unwrap();
+    assert_eq!(shown.secret.expose(), within.secret.expose());
+    let never = RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
+    let rotated = tokens.rotate(&asks, within.token.id, None, never).await.unwrap();
+    assert_eq!(rotated.token.expires_at, end);
+}
+
+#[sqlx::test(migrations = false)]
+async fn child_does_not_outlive_its_parent_by_rotating_itself(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let tokens = world.authority.tokens();
+    let (parent, child, _) = family(&world).await;
+    let end = parent.token.expires_at.unwrap();
+    let rotate = async |minted: &MintedToken| {
+        let asks = world.bearer(minted).await;
+        let never =
+            RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
+        tokens.rotate_self(&asks, None, never).await.unwrap()
+    };
+    world.pass(Duration::minutes(20));
+    let child = rotate(&child).await;
+    assert_eq!(child.token.expires_at, Some(end));
+    // Where the parent lives longer, its child does.
+    tokens.update(&world.owner().await, parent.token.id, None, prolong("9d")).await.unwrap();
+    let child = rotate(&child).await;
+    assert_eq!(child.token.expires_at, Some(end + Duration::minutes(20)));
+    // Once the parent is gone, the child keeps the end that it has.
+    tokens.delete(&world.owner().await, parent.token.id, None).await.unwrap();
+    world.pass(Duration::minutes(20));
+    let child = rotate(&child).await;
+    assert_eq!(child.token.expires_at, Some(end + Duration::minutes(20)));
+    // Unless a person gives it another one.
+    tokens.update(&world.owner().await, child.token.id, None, prolong("2d")).await.unwrap();
+    assert_eq!(
+        rotate(&child).await.token.expires_at,
+        Some(world.owner().await.now + Duration::days(2))
+    );
 }
 
 #[sqlx::test(migrations = false)]

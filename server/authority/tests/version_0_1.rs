@@ -13,7 +13,11 @@ mod support;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use authority::keys::Keys;
-use domain::decision::{DecisionCode, Demand};
+use domain::{
+    decision::{DecisionCode, Demand},
+    ids::TokenId,
+    token::Standing,
+};
 use serde_json::Value;
 use sqlx::{
     AssertSqlSafe, Column as _, Either, Executor as _, PgPool, SqlSafeStr as _, TypeInfo as _,
@@ -118,4 +122,56 @@ async fn audit_chains_of_0_1_are_whole_after_the_migration(pool: PgPool) {
     for chain in chains {
         assert!(chain.damage.is_empty(), "{chain:?}");
     }
+}
+
+/// What version 0.1 wrote in its audit log says who made and who stopped its tokens.
+#[sqlx::test(migrations = false)]
+async fn makers_and_stops_of_0_1_are_read_from_its_audit_log(pool: PgPool) {
+    restore(&pool).await;
+    // An operator disabled a token and Linus's token ended one, each after what the log has. Two tokens made
+    // one each, and the second was deleted since.
+    for script in [
+        "INSERT INTO audit_events (at, workspace_id, actor_kind, actor_name, action, subject_id, subject_name, surface, request_id, chain, seq, mac, key_version)
+         SELECT at + interval '1 s', workspace_id, 'operator', 'command line', action, subject_id, subject_name, 'cli', request_id, chain, seq + 1000, mac, key_version
+           FROM audit_events WHERE action = 'token.disable'",
+        "INSERT INTO audit_events (at, workspace_id, actor_kind, actor_id, actor_name, action, subject_id, subject_name, surface, request_id, chain, seq, mac, key_version)
+         SELECT a.at, a.workspace_id, 'token', t.id, t.name, a.action, a.subject_id, a.subject_name, 'rest', a.request_id, a.chain, a.seq + 1001, a.mac, a.key_version
+           FROM audit_events a, tokens t WHERE a.action = 'token.expire' AND t.name = 'of-linus'",
+        "INSERT INTO audit_events (at, workspace_id, actor_kind, actor_id, actor_name, action, subject_id, subject_name, surface, request_id, chain, seq, mac, key_version)
+         SELECT a.at, a.workspace_id, 'token', p.id, p.name, a.action, a.subject_id, a.subject_name, 'rest', a.request_id, a.chain, a.seq + 1002, a.mac, a.key_version
+           FROM audit_events a JOIN tokens t ON t.id = a.subject_id
+           JOIN tokens p ON p.name = CASE t.name WHEN 'plain' THEN 'manager' WHEN 'pattern' THEN 'deleted' END
+          WHERE a.action = 'token.create'",
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(script)).execute(&pool).await.unwrap();
+    }
+    let keys = Keys::from_toml(&read("keys.toml")).unwrap();
+    let world = World::restored(pool, keys, datetime!(2026-11-28 12:00 UTC)).await;
+    let id = async |name: &str| -> TokenId {
+        let id = sqlx::query_scalar("SELECT id FROM tokens WHERE name = $1").bind(name);
+        let id: uuid::Uuid = id.fetch_one(&world.pool).await.unwrap();
+        id.into()
+    };
+    let token = async |name: &str| {
+        let id = id(name).await;
+        world.authority.tokens().show(&world.operator(), id).await.unwrap()
+    };
+    let disabled = token("disabled").await.disabled_by.unwrap();
+    assert_eq!((disabled.user, disabled.standing), (None, Standing::Administrator));
+    let ended = token("expired").await.ended_by.unwrap();
+    assert_eq!(ended.standing, Standing::Administrator);
+    assert_eq!(ended.user.unwrap().id, token("of-linus").await.user.id);
+    for name in ["plain", "manager", "rotating"] {
+        let token = token(name).await;
+        assert_eq!((token.disabled_by, token.ended_by), (None, None), "{name}");
+    }
+    assert_eq!(token("plain").await.parent, Some(id("manager").await));
+    assert_eq!(token("pattern").await.parent, Some(id("deleted").await));
+    assert_eq!(token("manager").await.parent, None);
+    // They were made without bounds: their makers' ends do not bind them.
+    let bound: i64 = sqlx::query_scalar("SELECT count(*) FROM tokens WHERE within_parent")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(bound, 0);
 }

@@ -185,8 +185,8 @@ async fn show_token(
     if !token.recoverable || method == Method::HEAD {
         return Ok(Json(token.into()));
     }
-    let revealed = state.authority.tokens().reveal(&context, token.id, None).await?;
-    Ok(Json(TokenBody::with_value(revealed)))
+    let revealed = state.authority.tokens().reveal(&context, token.id, None).await;
+    Ok(Json(TokenBody::with_value(revealed.map_err(refused)?)))
 }
 
 /// Enable a token
@@ -207,7 +207,8 @@ async fn enable_token(
     ApiPath((account, number)): ApiPath<(Slug, i64)>,
 ) -> Result<Json<TokenBody>, ApiError> {
     let token = numbered(&state, &context, &account, number).await?;
-    Ok(Json(state.authority.tokens().enable(&context, token.id, None).await?.into()))
+    let enabled = state.authority.tokens().enable(&context, token.id, None).await;
+    Ok(Json(enabled.map_err(refused)?.into()))
 }
 
 /// Disable a token

@@ -173,8 +173,9 @@ pub(crate) async fn insert(
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
                              expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
-                             rate_limit, rate_window_s, parent_id, disabled_by, disabled_as, lifetime_us)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19, $20, $21, $22)",
+                             rate_limit, rate_window_s, parent_id, within_parent, disabled_by, disabled_as, lifetime_us)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19,
+                 $19::uuid IS NOT NULL, $20, $21, $22)",
         token.id.0,
         tenant.id().0,
         token.user.0,

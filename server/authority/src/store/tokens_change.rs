@@ -186,6 +186,25 @@ pub(crate) async fn lifetime(
     Ok(micros.flatten().map(Duration::microseconds))
 }
 
+/// Returns the end of the token that made this one, if that bounds it; the moment of its deletion where that
+/// is earlier. `None` where there is no such end.
+pub(crate) async fn end_of_parent(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    let end = sqlx::query_scalar!(
+        "SELECT LEAST(p.expires_at, p.deleted_at)
+           FROM tokens t JOIN tokens p ON p.id = t.parent_id AND p.workspace_id = t.workspace_id
+          WHERE t.workspace_id = $1 AND t.id = $2 AND t.within_parent",
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(end.flatten())
+}
+
 /// The tokens that a token made, and those that they made, whoever they act as: each after the one that
 /// made it, deleted ones left out. A deleted token's own are among them.
 pub(crate) async fn descendants(

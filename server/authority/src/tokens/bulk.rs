@@ -2,7 +2,12 @@
 
 use domain::{access::Permission, ids::TokenId, names::Slug};
 
-use super::{Tokens, delete::bury, enable::switch, expire::end};
+use super::{
+    Tokens,
+    delete::bury,
+    enable::{switch, switch_off},
+    expire::end,
+};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
@@ -48,13 +53,33 @@ impl Tokens<'_> {
         action: BulkAction,
         ids: &[TokenId],
     ) -> Result<Vec<BulkOutcome>, ServiceError> {
+        self.bulk_with_children(ctx, workspace, action, ids, false).await
+    }
+
+    /// The same; with `children` also for the tokens that each of them made, and those that they made, as far
+    /// as the caller reaches them. A child that is named, too, may be gone when its turn comes.
+    ///
+    /// # Errors
+    /// As [`Self::bulk`]; `Invalid` with the field `children` for actions other than disabling and deleting.
+    pub async fn bulk_with_children(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+        action: BulkAction,
+        ids: &[TokenId],
+        children: bool,
+    ) -> Result<Vec<BulkOutcome>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
         drop(connection);
         check(ids)?;
+        if children && !matches!(action, BulkAction::Disable | BulkAction::Delete) {
+            let message = "can only be true where tokens are disabled or deleted";
+            return Err(ServiceError::invalid("children", message));
+        }
         let mut outcomes = Vec::with_capacity(ids.len());
         for id in ids {
-            let outcome = self.one(ctx, workspace, action, *id).await;
+            let outcome = self.one(ctx, workspace, (action, children), *id).await;
             if let Err(error) = &outcome {
                 error.log(&ctx.request_id);
             }
@@ -67,14 +92,14 @@ impl Tokens<'_> {
         &self,
         ctx: &OpContext,
         workspace: &Slug,
-        action: BulkAction,
+        (action, children): (BulkAction, bool),
         id: TokenId,
     ) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
-        action.apply(&mut transaction, ctx, &access, id).await?;
+        action.apply(&mut transaction, ctx, &access, (id, children)).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -86,13 +111,13 @@ impl BulkAction {
         transaction: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
-        id: TokenId,
+        (id, children): (TokenId, bool),
     ) -> Result<(), ServiceError> {
         match self {
             Self::Enable => switch(transaction, ctx, access, (id, None), true).await,
-            Self::Disable => switch(transaction, ctx, access, (id, None), false).await,
+            Self::Disable => switch_off(transaction, ctx, access, (id, None), children).await,
             Self::Expire => end(transaction, ctx, access, id, None).await,
-            Self::Delete => bury(transaction, ctx, access, (id, None), false).await,
+            Self::Delete => bury(transaction, ctx, access, (id, None), children).await,
         }
         .map(drop)
     }

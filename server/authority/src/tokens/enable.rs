@@ -76,7 +76,7 @@ pub(super) async fn switch_one(
 ) -> Result<Token, ServiceError> {
     let before = locked(transaction, ctx, access, id, expected).await?;
     let off = (!enabled).then(|| stopped_by(ctx, &before));
-    let outranks = off.is_some_and(|by| outranks(by, before.disabled_by.as_ref()));
+    let outranks = off.is_some_and(|by| outranks(by, before.disabled_by.as_ref(), before.user.id));
     if before.enabled == enabled && !outranks {
         transaction.already_so(Subject::Token(id));
         return Ok(before);

@@ -6,7 +6,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::{Children, How},
-    containment::{outranks, stopped_by},
+    containment::{ender, outranks, stopped_by},
 };
 use crate::{
     OpContext, ServiceError,
@@ -62,13 +62,13 @@ pub(super) async fn end_one(
     let before = locked(connection, ctx, access, id, expected).await?;
     let (tenant, by) = (access.tenant(), stopped_by(ctx, &before));
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
-        if !outranks(by, before.ended_by.as_ref()) {
+        if !outranks(by, before.ended_by.as_ref(), before.user.id) {
             connection.already_so(Subject::Token(id));
             return Ok(before);
         }
         tokens_change::set_ended_by(connection, tenant, id, by, ctx.now).await?;
     } else {
-        tokens_change::expire(connection, tenant, id, by, ctx.now).await?;
+        tokens_change::expire(connection, tenant, id, ender(by, &before), ctx.now).await?;
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
     changed(connection, ctx, access, "token.expire", &before).await

@@ -89,8 +89,8 @@ pub(crate) async fn holder(
     Ok(Some(user.summary))
 }
 
-/// Refuses a caller who would come to hold the secret of a token that may do more than they do
-/// themselves: they could not have made it either.
+/// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
+/// for the addresses and the rate limit, too, or it would get rid of its own.
 pub(super) async fn may_hold_secret(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -98,7 +98,7 @@ pub(super) async fn may_hold_secret(
     token: &Token,
 ) -> Result<(), ServiceError> {
     let grantor = Grantor::of(connection, ctx, access).await?;
-    let shortfall = match grantor.check_unbound(connection, token).await? {
+    let shortfall = match grantor.check_secret(connection, token).await? {
         Ok(()) => return Ok(()),
         Err(shortfall) => shortfall,
     };
@@ -113,7 +113,7 @@ pub(super) async fn may_hold_secret(
             "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one."
         }
         Shortfall::Owner => {
-            "The token acts as an administrator of the instance: its secret is for another one alone."
+            "The token acts as an administrator of the instance: only another one may hold its secret."
         }
         Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
     }))

@@ -15,7 +15,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     MintedToken, Tokens,
     change::{changed, locked},
-    containment::{by_administrator, may_lift, recorded},
+    containment::{end_is_fixed, may_lift, recorded},
     reach::may_hold_secret,
     widening::bounds,
 };
@@ -58,7 +58,8 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` when the token may do more
-    /// than the caller; `PreconditionFailed` when the token is not in the version `expected`.
+    /// than the caller; `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
+    /// `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn rotate(
         &self,
         ctx: &OpContext,
@@ -76,8 +77,7 @@ impl Tokens<'_> {
         let by = match &ctx.actor {
             Actor::Token(facts) if facts.token_id == id => By::Itself,
             Actor::Token(_) => By::AnotherToken,
-            _ if access.own.is_some() && by_administrator(before.ended_by.as_ref()) => By::Bound,
-            _ => By::Anybody,
+            _ => By::Person,
         };
         let minted =
             self.succeed(&mut transaction, ctx, &access, (&before, by), &working, &draft).await?;
@@ -87,8 +87,10 @@ impl Tokens<'_> {
     }
 
     /// The same for the token that asks: every token may rotate itself, unless policy says otherwise. Its
-    /// end stays within the lifetime that it was given by somebody who may set it. Its older secret may do so
-    /// only while the newer one was never used: else whoever found an old secret would take over.
+    /// end stays within the lifetime that it was given by somebody who may set it. A token that another token
+    /// made gets no end after that one's, and an end that an administrator set earlier stays. The older
+    /// secret may rotate only while the newer one was never used: an old secret that somebody found must not
+    /// take the token over.
     ///
     /// # Errors
     /// As [`Self::rotate`].
@@ -120,6 +122,10 @@ impl Tokens<'_> {
         working: &[WorkingSecret],
         draft: &RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
+        if by == By::Itself && !token.active {
+            // Stopped since it was authenticated: it must not live again.
+            return Err(ServiceError::Unauthenticated);
+        }
         let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
         if by == By::Itself && !policy.self_rotate {
             return Err(ServiceError::Forbidden(
@@ -138,11 +144,17 @@ impl Tokens<'_> {
         };
         let noted = tokens_change::lifetime(connection, access.tenant(), token.id).await?;
         let given = noted.or_else(|| before.lifetime());
+        let fixed = end_is_fixed(token) && (by == By::Itself || access.own.is_some());
         let latest = match by {
-            By::Anybody => None,
-            By::Itself | By::Bound => latest(token, given, ctx.now),
+            By::Person => None,
+            By::Itself => {
+                let tenant = access.tenant();
+                let parent = tokens_change::end_of_parent(connection, tenant, token.id).await?;
+                latest(token, given, parent, ctx.now)
+            }
             By::AnotherToken => bounds(ctx).and_then(|bounds| bounds.expires_at),
         };
+        let latest = if fixed { earlier(latest, token.expires_at) } else { latest };
         let (grace, ends_at) = draft.check((&before, latest), token, &policy, ctx.now)?;
         match grace.succession(&before, max_grace(&policy), ctx.now) {
             Succession::HandOver { ends_at, until_first_use } => {
@@ -164,9 +176,10 @@ impl Tokens<'_> {
         let kept = (hint.as_str(), token.recoverable);
         tokens_change::rotate(connection, access.tenant(), token.id, kept, ends_at, ctx.now)
             .await?;
-        let (lifetime, ended) = match by {
-            By::Itself | By::Bound => (given, recorded(token.ended_by.as_ref())),
-            By::AnotherToken | By::Anybody => (ends_at.map(|end| end - ctx.now), None),
+        let (lifetime, ended) = if fixed || by == By::Itself {
+            (given, recorded(token.ended_by.as_ref()))
+        } else {
+            (ends_at.map(|end| end - ctx.now), None)
         };
         let lifetime = ends_at.and(lifetime);
         tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
@@ -212,20 +225,26 @@ impl RotationDraft {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     /// Somebody who may set its end.
-    Anybody,
-    /// The token: its end stays within the lifetime that it was given.
+    Person,
+    /// The token: its end stays within the lifetime that it was given, and a token that made it must not
+    /// have ended before.
     Itself,
-    /// A member, where an administrator set the end: likewise.
-    Bound,
     /// A token that manages tokens: what it gives ends no later than it does.
     AnotherToken,
 }
 
-/// The latest end of a token that keeps the lifetime that it was given; `None` is never, for tokens that
-/// had no end.
-fn latest(token: &Token, given: Option<Duration>, now: OffsetDateTime) -> Option<OffsetDateTime> {
+/// Returns the latest end of a token that rotates itself: after the lifetime that it was given, but not after
+/// the end of the token that made it, if that one has an end. The end that it has stays possible. `None` is
+/// never, for tokens that had no end.
+fn latest(
+    token: &Token,
+    given: Option<Duration>,
+    parent: Option<OffsetDateTime>,
+    now: OffsetDateTime,
+) -> Option<OffsetDateTime> {
     let end = token.expires_at?;
-    Some(given.and_then(|given| now.checked_add(given)).unwrap_or(end))
+    let renewed = given.and_then(|given| now.checked_add(given)).unwrap_or(end);
+    Some(parent.map_or(renewed, |parent| renewed.min(parent.max(end))))
 }
 
 /// The longest grace.

@@ -22,7 +22,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::Children,
-    containment::{by_administrator, may_lift, may_prolong, outranks, recorded, stopped_by},
+    containment::{ender, may_lift, may_prolong, stopped_by},
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
@@ -224,15 +224,8 @@ async fn note_end(
     if before.expires_at == after.expires_at {
         return Ok(());
     }
-    let by = stopped_by(ctx, before);
-    let was = before.ended_by.as_ref();
-    let ended = if ends_later(after.expires_at, before.expires_at) {
-        None
-    } else if by_administrator(was) && !outranks(by, was) {
-        recorded(was)
-    } else {
-        Some(by)
-    };
+    let later = ends_later(after.expires_at, before.expires_at);
+    let ended = (!later).then(|| ender(stopped_by(ctx, before), before));
     let lifetime = after.expires_at.map(|end| end - made_at);
     tokens_change::set_lifetime(connection, access.tenant(), after.id, lifetime, ended).await?;
     Ok(())

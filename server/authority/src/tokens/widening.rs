@@ -81,15 +81,34 @@ impl<'a> Grantor<'a> {
         connection: &mut PgConnection,
         token: &Token,
     ) -> Result<Result<(), Shortfall>, ServiceError> {
+        self.check_by(connection, token, Bounds::beyond).await
+    }
+
+    /// Checks whether the caller may hold the secret of this token. The same as [`Self::check`], except that
+    /// the token may end later than the caller.
+    pub(super) async fn check_secret(
+        &self,
+        connection: &mut PgConnection,
+        token: &Token,
+    ) -> Result<Result<(), Shortfall>, ServiceError> {
+        self.check_by(connection, token, Bounds::beyond_of_secret).await
+    }
+
+    async fn check_by(
+        &self,
+        connection: &mut PgConnection,
+        token: &Token,
+        beyond: fn(&Bounds, &Bounds) -> Vec<FieldError>,
+    ) -> Result<Result<(), Shortfall>, ServiceError> {
         if let Err(shortfall) = self.check_unbound(connection, token).await? {
             return Ok(Err(shortfall));
         }
-        let beyond = bounds(self.ctx).map(|own| bounds_of(token).beyond(&own)).unwrap_or_default();
+        let beyond = bounds(self.ctx).map(|own| beyond(&bounds_of(token), &own));
+        let beyond = beyond.unwrap_or_default();
         Ok(if beyond.is_empty() { Ok(()) } else { Err(Shortfall::Bounds(beyond)) })
     }
 
-    /// The same without its bounds: whether the caller may hold its secret.
-    pub(super) async fn check_unbound(
+    async fn check_unbound(
         &self,
         connection: &mut PgConnection,
         token: &Token,

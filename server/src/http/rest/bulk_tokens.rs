@@ -27,6 +27,10 @@ pub(crate) struct BulkBody {
     /// The tokens: 1 to 100, each once.
     #[schema(value_type = Vec<Uuid>, min_items = 1, max_items = 100)]
     ids: Vec<TokenId>,
+    /// `true` to do the same with the tokens that each of them made, and with those that they made, as far as
+    /// the caller reaches them; only for `disable` and `delete`.
+    #[serde(default)]
+    children: bool,
 }
 
 /// What can be done with many tokens at once.
@@ -93,7 +97,9 @@ pub(crate) async fn bulk_tokens(
     ApiJson(body): ApiJson<BulkBody>,
 ) -> Result<Json<BulkResultBody>, ApiError> {
     let tokens = state.authority.tokens();
-    let outcomes = tokens.bulk(&context, &workspace, body.action.into(), &body.ids).await?;
+    let (action, ids) = (body.action.into(), &body.ids);
+    let outcomes =
+        tokens.bulk_with_children(&context, &workspace, action, ids, body.children).await?;
     let items =
         outcomes.into_iter().map(|outcome| BulkItemBody::of(body.action, outcome)).collect();
     Ok(Json(BulkResultBody { items }))

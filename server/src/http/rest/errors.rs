@@ -77,7 +77,7 @@ impl IntoResponses for SwitchErrors {
 
 impl IntoResponses for RevealErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        references(&[400, 401, 403, 404, 409, 412, 429, 500, 503])
+        references(&[400, 401, 403, 404, 409, 412, 422, 429, 500, 503])
     }
 }
 

@@ -14,8 +14,10 @@ use crate::http::{
 /// Show a recoverable token's secret
 ///
 /// Every call leaves a row in the audit log. A token that was made without `recoverable` answers 409
-/// `not_recoverable`. Needs the scope `tokens:reveal` of the audience `tessera`, and every scope of the
-/// token whose secret is shown.
+/// `not_recoverable`. Where policy shows secrets once, it answers 403 `reveal_not_allowed`, whatever policy
+/// said when the token was made. Needs the scope `tokens:reveal` of the audience `tessera`, every scope of
+/// the token whose secret is shown, and no tighter addresses or rate limit than that token has: a token that
+/// is bound more tightly is answered 422 `bound_exceeded`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/reveal",

@@ -29,8 +29,10 @@ pub(crate) struct RotationBody {
     #[serde(default)]
     until_first_use: bool,
     /// The token's end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`; after as
-    /// long a life as it had when absent. What policy does not allow becomes the latest end that it
-    /// does allow.
+    /// long a life as it had when absent. An end that is later than the caller may give becomes the latest
+    /// one that they may give: by policy; for a token that rotates another one, its own end; for a token
+    /// that rotates itself, the lifetime that it was given and the end of the token that made it; where an
+    /// administrator set an earlier end, that end. The answer has the end that the token got.
     #[serde(default)]
     expires_at: Option<String>,
 }
@@ -40,8 +42,8 @@ pub(crate) struct RotationBody {
 /// The answer holds the new secret, once. Rotated again before the new secret was used, the token gets
 /// another one and the older secret keeps its grace: a call whose answer got lost can be repeated
 /// without cutting off whoever still holds the older secret. An expired token lives again, a disabled
-/// one stays disabled. Needs the scope `tokens:write` of the audience `tessera`, and every scope of the
-/// token that is rotated.
+/// one stays disabled. Needs the scope `tokens:write` of the audience `tessera`, every scope of the
+/// token that is rotated, and no tighter addresses or rate limit than that token has.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/rotate",
