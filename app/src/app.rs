@@ -19,6 +19,7 @@ use crate::{
         instance::InstancePage,
         not_found::NotFoundPage,
         overview::OverviewPage,
+        password::{PasswordPage, ResetPasswordPage},
         settings::SettingsPage,
         setup::SetupPage,
         sign_in::SignInPage,
@@ -43,6 +44,10 @@ pub fn App() -> impl IntoView {
             <Routes fallback=NotFoundPage>
                 <Route path=path!("/setup/:secret") view=SetupPage/>
                 <Route path=path!("/sign-in") view=SignInPage/>
+                <Route path=path!("/reset-password/:secret") view=ResetPasswordPage/>
+                <ParentRoute path=path!("/account") view=FramePage>
+                    <Route path=path!("password") view=PasswordPage/>
+                </ParentRoute>
                 <ParentRoute path=path!("/instance") view=FramePage>
                     <Route path=path!("") view=InstancePage/>
                 </ParentRoute>

@@ -16,6 +16,12 @@ pub enum Notice {
     SetUp,
     /// The session was ended.
     SignedOut,
+    /// One's own password was changed.
+    PasswordChanged,
+    /// A password was set by a link.
+    PasswordSet,
+    /// The password that signed in is below the rule for new ones.
+    PasswordIsWeak,
     /// A token was deleted.
     TokenDeleted {
         /// Its name.
@@ -49,6 +55,13 @@ impl Notice {
         match self {
             Self::SetUp => "Tessera is set up. You are signed in as its owner.".to_owned(),
             Self::SignedOut => "You are signed out.".to_owned(),
+            Self::PasswordChanged => {
+                "Your password is changed. Your other sessions have ended.".to_owned()
+            }
+            Self::PasswordSet => "Your password is set. Sign in with it.".to_owned(),
+            Self::PasswordIsWeak => {
+                "Your password is shorter or easier to guess than a new one may be. Change it in your account menu.".to_owned()
+            }
             Self::TokenDeleted { name } => {
                 format!("The token “{name}” is deleted. It can never be used again.")
             }

@@ -8,6 +8,7 @@ use authority::{
 };
 use axum::http::StatusCode;
 use domain::{
+    ids::SessionId,
     problem::{Problem, ProblemCode},
     session::Visitor,
 };
@@ -21,6 +22,10 @@ use crate::problem::ConsoleError;
 pub struct RequestSession {
     /// The person whose session the request carries.
     pub visitor: Option<Visitor>,
+    /// That session.
+    pub id: Option<SessionId>,
+    /// Whether the person must change their password before anything else.
+    pub must_change_password: bool,
 }
 
 /// The request behind the page: a context.
@@ -42,10 +47,17 @@ impl ConsoleRequest {
     /// The context of an operation on behalf of whoever is asking.
     pub fn context(&self) -> OpContext {
         let actor = match &self.session.visitor {
+            Some(visitor) if self.session.must_change_password => {
+                Actor::Restricted(visitor.clone())
+            }
             Some(visitor) => Actor::User(visitor.clone()),
             None => Actor::Anonymous,
         };
-        self.authority.context(actor, Surface::Console, self.request_id.clone(), self.client_ip)
+        let request_id = self.request_id.clone();
+        let mut context =
+            self.authority.context(actor, Surface::Console, request_id, self.client_ip);
+        context.session = self.session.id;
+        context
     }
 }
 
@@ -65,6 +77,8 @@ pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
         )));
     }
     let context = request.context();
+    // A person who must change their password first is refused here for every page alike.
+    context.authenticated().map_err(|error| failed(&request, &error))?;
     Ok((request, context))
 }
 

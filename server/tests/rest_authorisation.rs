@@ -56,7 +56,7 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 65] = [
+const TABLE: [Row; 68] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
@@ -119,6 +119,10 @@ const TABLE: [Row; 65] = [
     ("get",    "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("patch",  "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("delete", "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
+    ("post",   "/api/v1/users/{id}/password-reset",           201, "nnnnn|n", NO_SCOPE,        'n'),
+    ("get",    "/api/v1/account",                             200, "ooooo|o", NO_SCOPE,        'f'),
+    // These people have no password: 422 is for those who may change theirs.
+    ("post",   "/api/v1/account/password",                    422, "ooooo|o", NO_SCOPE,        'f'),
     ("get",    "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
     ("delete", "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
     ("get",    "/api/v1/sessions/{id}",                       200, "nnnnn|n", NO_SCOPE,        'f'),
@@ -152,6 +156,8 @@ enum Who {
     Nobody,
     /// A role on the instance, and the index of the role in the workspace.
     Person(&'static str, usize),
+    /// An owner of the instance whose password somebody else chose.
+    Restricted,
     /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance, a viewer or a
     /// member.
     Token(Vec<String>, Holder),
@@ -167,6 +173,9 @@ fn callers(instance: &Instance) -> Vec<Caller> {
             callers.push(Caller { name, by, who: Who::Person(role, index) });
         }
     }
+    let by = instance.person("restricted", "owner", Some("admin"));
+    instance.sql("UPDATE users SET must_change_password = true WHERE name = 'restricted'");
+    callers.push(Caller { name: "restricted".into(), by, who: Who::Restricted });
     let mut token = |name: &str, body: &Value, holder| {
         let by = By::Token(instance.mint(WORKSPACE, body));
         let scopes = body["scopes"].as_array().unwrap().iter();
@@ -217,7 +226,7 @@ fn expected(row: &Row, who: &Who, own: bool) -> u16 {
 fn of_revoking((_, path, ok, ..): &Row, who: &Who, usually: u16) -> u16 {
     match who {
         _ if *path != REVOKE => usually,
-        Who::Nobody | Who::Person(..) => *ok,
+        Who::Nobody | Who::Person(..) | Who::Restricted => *ok,
         Who::Token(..) if usually == 404 => *ok,
         Who::Token(..) => usually,
     }
@@ -236,6 +245,9 @@ fn usually_expected(row: &Row, who: &Who, own: bool) -> u16 {
     let (by_role, auditor) = people.split_once('|').unwrap();
     match who {
         Who::Nobody => 401,
+        Who::Restricted if people.contains('u') => 401,
+        Who::Restricted if path.starts_with("/api/v1/account") => *ok,
+        Who::Restricted => 403,
         Who::Person("owner" | "admin", _) => {
             if people.contains('u') {
                 401
@@ -285,6 +297,7 @@ struct Victims<'a> {
     /// Their secrets.
     secret: [String; 2],
     user: String,
+    person: String,
     member: String,
 }
 
@@ -299,8 +312,12 @@ impl<'a> Victims<'a> {
             token: Default::default(),
             secret: Default::default(),
             user: String::new(),
+            person: String::new(),
             member: String::new(),
         };
+        let body = json!({"email": "person@example.com"});
+        let made = victims.owner("POST", "/api/v1/users").json(&body).send().expect(201).json();
+        made["id"].as_str().unwrap().clone_into(&mut victims.person);
         victims.replace();
         victims
     }
@@ -372,7 +389,9 @@ impl<'a> Victims<'a> {
 
     fn path(&self, template: &str, own: bool) -> String {
         let side = usize::from(!own);
-        let id = if template.contains("/users/") {
+        let id = if template.ends_with("/password-reset") {
+            &self.person
+        } else if template.contains("/users/") {
             &self.user
         } else if template.contains("/sessions/") {
             SESSION
@@ -420,6 +439,10 @@ impl<'a> Victims<'a> {
             ("post", "users") => {
                 json!({"kind": "service", "email": format!("new-{number}@example.com")})
             }
+            ("post", "password") => json!({
+                "current_password": "violet kettle drums outside",
+                "new_password": "tr0mbone ladder mist",
+            }),
             ("post", "members") => json!({"user": self.user, "role": "member"}),
             ("post", "preset") => json!({"preset": "standard", "apply": true}),
             ("patch", "{ws}") => json!({"name": "Renamed"}),
@@ -476,7 +499,7 @@ fn changes((method, template, ..): &Row) -> bool {
 fn every_caller_may_do_exactly_what_the_table_says() {
     let instance = Instance::start();
     let callers = callers(&instance);
-    assert_eq!(callers.len(), 1 + 20 + scopes_of_tessera(&instance).len() + 2);
+    assert_eq!(callers.len(), 1 + 20 + 1 + scopes_of_tessera(&instance).len() + 2);
     let holders = [(WORKSPACE, "member-admin@example.com".into()), (OTHER, ADMIN_EMAIL.into())];
     let mut victims = Victims::new(&instance, holders);
     let (mut wrong, mut cells) = (Vec::new(), 0);

@@ -107,7 +107,10 @@ fn values_that_cannot_be_used_are_named() {
     let instance = Instance::start();
     let create = |body: &Value| owner(&instance, "POST", "/api/v1/users").json(body).send();
     for (body, expected) in [
-        (json!({"email": "a@x"}), "password: is missing"),
+        (
+            json!({"email": "a@x", "password": ""}),
+            "password: must have at least 15 characters; this has 0",
+        ),
         (json!({"email": "a@x", "kind": "robot"}), "kind: must be one of person or service"),
         (
             json!({"email": "a@x", "admin": true}),

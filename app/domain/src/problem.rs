@@ -44,6 +44,8 @@ problem_codes! {
     InvalidCredentials = 401, "invalid_credentials", "E-mail address or password is wrong";
     /// Known, but may not do this.
     Forbidden = 403, "forbidden", "You may not do this";
+    /// Somebody else chose the caller's password: they can only change it.
+    PasswordChangeRequired = 403, "password_change_required", "Change your password first";
     /// The presented token lacks a scope.
     InsufficientScope = 403, "insufficient_scope", "The token lacks a scope";
     /// An unsafe request that another site caused.

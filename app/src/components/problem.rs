@@ -20,6 +20,12 @@ pub fn ProblemPage(
             <a class="button button-primary" href="/workspaces">"Go to workspaces"</a>
         }
         .into_any(),
+        Action::Password => view! {
+            <a class="button button-primary" rel="external" href="/account/password">
+                "Change password"
+            </a>
+        }
+        .into_any(),
         Action::SignIn => view! {
             <a
                 class="button button-primary"
@@ -61,6 +67,7 @@ struct Told {
 enum Action {
     Workspaces,
     SignIn,
+    Password,
     Again,
 }
 
@@ -80,6 +87,9 @@ fn tell(problem: &Problem) -> Told {
             "Nothing was changed. Try again in a moment.",
             Action::Again,
         ),
+        ProblemCode::PasswordChangeRequired => {
+            (problem.title.as_str(), problem.detail.as_str(), Action::Password)
+        }
         ProblemCode::Forbidden => {
             (problem.detail.trim_end_matches('.'), FORBIDDEN, Action::Workspaces)
         }

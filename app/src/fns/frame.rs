@@ -37,6 +37,10 @@ pub async fn load_frame() -> Result<Frame, ConsoleError> {
             "Your session has ended. Sign in again.",
         ));
     };
+    // Their one page shows where they are and lets them sign out.
+    if request.session.must_change_password {
+        return Ok(Frame { visitor, workspaces: Vec::new() });
+    }
     let context = request.context();
     let workspaces = request
         .authority

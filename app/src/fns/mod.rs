@@ -4,6 +4,7 @@
 //! To add one: a file here with `#[server(prefix = "/console/fn", …)]`. Its first line asks
 //! `request::signed_in`.
 
+pub mod account;
 pub mod frame;
 pub mod instance;
 #[cfg_attr(feature = "ssr", expect(clippy::unused_async, reason = "server functions are async"))]

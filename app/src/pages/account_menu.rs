@@ -29,6 +29,10 @@ pub fn AccountMenu(
                     <span>{visitor.user.email}</span>
                 </p>
                 <ThemeForm/>
+                <a class="menu-item" href="/account/password" rel="external">
+                    <Icon glyph=Glyph::Lock/>
+                    <span>"Change password"</span>
+                </a>
                 <form method="post" action="/sign-out">
                     <button class="menu-item">
                         <Icon glyph=Glyph::SignOut/>

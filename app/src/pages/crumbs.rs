@@ -14,6 +14,9 @@ pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
     if path.trim_end_matches('/') == "/instance" {
         return vec![link("Workspaces", "/workspaces".to_owned()), here("Instance")];
     }
+    if path.trim_end_matches('/') == "/account/password" {
+        return vec![here("Password")];
+    }
     if parts.next() != Some("workspaces") {
         return vec![here("Not found")];
     }

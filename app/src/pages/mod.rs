@@ -12,6 +12,7 @@ pub mod instance;
 pub mod kept;
 pub mod not_found;
 pub mod overview;
+pub mod password;
 pub mod recent;
 pub mod settings;
 pub mod setup;

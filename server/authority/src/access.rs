@@ -75,20 +75,26 @@ impl OpContext {
     /// The user that the caller is or acts as.
     pub(crate) fn user_id(&self) -> Option<UserId> {
         match &self.actor {
-            Actor::User(visitor) => Some(visitor.user.id),
+            Actor::User(visitor) | Actor::Restricted(visitor) => Some(visitor.user.id),
             Actor::Token(facts) => Some(facts.surroundings.user.id),
             Actor::Anonymous | Actor::Operator => None,
         }
     }
 
-    /// Refuses callers that Tessera does not know.
+    /// Whether Tessera knows who calls, whatever they may do.
+    pub const fn is_known(&self) -> bool {
+        !matches!(self.actor, Actor::Anonymous)
+    }
+
+    /// Refuses callers that Tessera does not know, and people who must change their password first.
     ///
     /// # Errors
-    /// `Unauthenticated`.
+    /// `Unauthenticated`, `PasswordChangeRequired`.
     pub const fn authenticated(&self) -> Result<(), ServiceError> {
         match self.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
-            _ => Ok(()),
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
+            Actor::Operator | Actor::User(_) | Actor::Token(_) => Ok(()),
         }
     }
 
@@ -100,6 +106,7 @@ impl OpContext {
             Actor::User(_) | Actor::Token(_) => {
                 Err(ServiceError::Forbidden("Only administrators of the instance may do this."))
             }
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
         }
     }
@@ -109,7 +116,7 @@ impl OpContext {
         match &self.actor {
             Actor::Operator => true,
             Actor::User(visitor) => matches!(visitor.instance_role, InstanceRole::Owner),
-            Actor::Token(_) | Actor::Anonymous => false,
+            Actor::Token(_) | Actor::Restricted(_) | Actor::Anonymous => false,
         }
     }
 
@@ -118,7 +125,10 @@ impl OpContext {
         match self.actor {
             Actor::Operator => Ok(()),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
-            _ => Err(ServiceError::Forbidden("This is done on the server's command line alone.")),
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
+            Actor::User(_) | Actor::Token(_) => {
+                Err(ServiceError::Forbidden("This is done on the server's command line alone."))
+            }
         }
     }
 }
@@ -147,7 +157,7 @@ fn of_user(standing: &Standing) -> Permissions {
 /// What is left of a user's permissions for this kind of caller.
 fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permissions {
     match &ctx.actor {
-        Actor::Anonymous => Permissions::NONE,
+        Actor::Anonymous | Actor::Restricted(_) => Permissions::NONE,
         Actor::Operator => Permissions::ALL,
         Actor::User(_) => of_user,
         // A token reaches its own workspace only, and there what both its scopes and its user may.
@@ -165,7 +175,7 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
 /// The scopes that the caller may put on tokens of this workspace.
 fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
     match &ctx.actor {
-        Actor::Anonymous => Grants::Patterns(Vec::new()),
+        Actor::Anonymous | Actor::Restricted(_) => Grants::Patterns(Vec::new()),
         Actor::Operator => Grants::All,
         Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
             Grants::of(instance, standing.role, standing.grants.as_deref())

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, Idempotency, Policies, Replicas, ServiceError, Sessions, Setup, Tokens,
-    Transfer, Users, Verification, Workspaces,
+    AuditLog, Catalogues, Idempotency, Passwords, Policies, Replicas, ServiceError, Sessions,
+    Setup, Tokens, Transfer, Users, Verification, Workspaces,
     audit::{self, Refusals},
     clock::Clock,
     context::{Actor, OpContext, Surface},
@@ -286,6 +286,11 @@ impl Authority {
     /// Signing in and out.
     pub fn sessions(&self) -> Sessions<'_> {
         Sessions { inner: &self.inner }
+    }
+
+    /// Passwords of people.
+    pub fn passwords(&self) -> Passwords<'_> {
+        Passwords { inner: &self.inner }
     }
 
     /// Workspaces and their members.

@@ -38,12 +38,13 @@ impl Authority {
         }
     }
 
-    /// Removes sessions, counted attempts and kept replies that are over, and old counts.
+    /// Removes sessions, links, counted attempts and kept replies that are over, and old counts.
     pub async fn forget_ended(&self) -> Result<(), ServiceError> {
         let now = self.inner.clock.now();
         let idle_since = now - self.inner.settings.session_idle;
         let mut connection = self.inner.connection().await?;
         store::sessions::delete_ended(&mut connection, now, idle_since).await?;
+        store::passwords::delete_ended(&mut connection, now).await?;
         store::throttles::delete_ended(&mut connection, now).await?;
         store::throttles::forget_proxies(&mut connection, now - KNOWN_FOR).await?;
         store::idempotency::delete_ended(&mut connection, now).await?;

@@ -38,6 +38,8 @@ pub enum Actor {
     Operator,
     /// A person with a session.
     User(Visitor),
+    /// A person with a session who must change their password before anything else.
+    Restricted(Visitor),
     /// A token that manages tokens.
     Token(Arc<Known>),
 }
@@ -66,6 +68,11 @@ pub enum Surface {
 }
 
 impl Surface {
+    /// Whether people can change their password there.
+    pub(crate) const fn changes_passwords(self) -> bool {
+        matches!(self, Self::Console | Self::Rest)
+    }
+
     /// The name that audit rows carry.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -21,6 +21,9 @@ pub enum ServiceError {
     /// The caller sees it, but may not do this.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
+    /// Somebody else chose the caller's password: they can only change it.
+    #[error("the password must be changed first")]
+    PasswordChangeRequired,
     /// The presented token lacks this scope of the audience `tessera`.
     #[error("the token lacks the scope {0}")]
     InsufficientScope(&'static str),
@@ -100,6 +103,7 @@ impl ServiceError {
             Self::Unauthenticated => ProblemCode::Unauthenticated,
             Self::InvalidCredentials => ProblemCode::InvalidCredentials,
             Self::Forbidden(_) => ProblemCode::Forbidden,
+            Self::PasswordChangeRequired => ProblemCode::PasswordChangeRequired,
             Self::InsufficientScope(_) => ProblemCode::InsufficientScope,
             Self::NotFound(_) => ProblemCode::NotFound,
             Self::Invalid(_) => ProblemCode::ValidationFailed,
@@ -161,6 +165,9 @@ impl ServiceError {
             Self::Unauthenticated => "Sign in, or present a token that is valid.".into(),
             Self::InvalidCredentials => "The e-mail address or the password is wrong.".into(),
             Self::Forbidden(why) => (*why).into(),
+            Self::PasswordChangeRequired => {
+                "An administrator chose your password. Change it before you do anything else: in the console, or with POST /api/v1/account/password.".into()
+            }
             Self::InsufficientScope(scope) => {
                 format!("The token lacks the scope {scope} of the audience tessera, or its user lacks the right.")
             }

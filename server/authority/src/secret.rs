@@ -50,6 +50,10 @@ secret!(
     SetupSecret
 );
 secret!(
+    /// What a one-time link holds that sets a password: 256 random bits in base64url.
+    PasswordLinkSecret
+);
+secret!(
     /// A token's text. Leaves the server once, in the answer to its creation.
     TokenSecret
 );
@@ -71,6 +75,16 @@ impl SessionSecret {
 }
 
 impl SetupSecret {
+    pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
+        Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
+    }
+
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.expose()).into()
+    }
+}
+
+impl PasswordLinkSecret {
     pub(crate) fn generate(entropy: &dyn Entropy) -> Self {
         Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
     }

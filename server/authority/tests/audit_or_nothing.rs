@@ -16,9 +16,9 @@ use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 
 use authority::{
     AudienceChange, BulkAction, Format, GrantsChange, LoadOptions, MemberChange, NewAdmin,
-    NewAudience, NewMember, NewScope, NewUser, NewWorkspace, PolicyLevel, RotationDraft,
-    ScopeChange, ServiceError, SetupForm, SignIn, TokenDraft, TokenPatch, UserChange,
-    catalogue_file::parse_toml, secret::SessionSecret,
+    NewAudience, NewMember, NewScope, NewUser, NewWorkspace, PasswordChange, PolicyLevel,
+    RotationDraft, ScopeChange, ServiceError, SetupForm, SignIn, TokenDraft, TokenPatch,
+    UserChange, catalogue_file::parse_toml, secret::SessionSecret,
 };
 use domain::{
     decision::{DecisionCode, Demand},
@@ -171,6 +171,22 @@ async fn trials_of_people(trials: &Trials<'_>) {
     };
     let bob = trials.of_change("user.create", async || users.create(&ada, new()).await).await;
     let bob: UserId = bob.summary.id;
+    let passwords = world.authority.passwords();
+    let issue = async || passwords.issue_link(&ada, bob).await;
+    let link = trials.of_change("user.password_link", issue).await;
+    let chosen = password("tr0mbone ladder mist");
+    let anybody = world.anonymous();
+    let reset = async || passwords.redeem(&anybody, &link.secret, &chosen).await;
+    trials.of_change("user.password_reset", reset).await;
+    let own = || PasswordChange {
+        current: password(PASSWORD),
+        new: password("n7fjqx0vzkw2mhd"),
+        known_browser: None,
+    };
+    let change = async || passwords.change(&ada, own()).await;
+    trials.of_change("user.password_change", change).await;
+    // Ada signs in again below.
+    world.execute("UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'second@example.com') WHERE email = 'ada@example.com'").await;
     let member =
         || NewMember { user: "bob@example.com".into(), role: WorkspaceRole::Member, grants: None };
     let add = async || workspaces.add_member(&ada, &made, member()).await;

@@ -1,7 +1,7 @@
 //! The console's door: pages for GET, forms for POST, server functions for reading.
 //!
 //! - `page`: every GET, rendered by leptos.
-//! - `setup`, `sign_in`, `sign_out`, `theme`, `token_create`, `token_change`, `token_secret`,
+//! - `setup`, `sign_in`, `sign_out`, `theme`, `password`, `token_create`, `token_change`, `token_secret`,
 //!   `token_delete`: forms, each in the order read → call the service → say what was done.
 //! - `visit` (who asks), `form` (what was typed), `post` (both, and the answer: a page or JSON),
 //!   `render` (leptos), `cookies`.
@@ -18,6 +18,7 @@ mod cookies;
 mod form;
 mod functions;
 mod page;
+mod password;
 mod post;
 mod render;
 mod setup;
@@ -41,12 +42,17 @@ use crate::http::{AppState, problem};
 /// The path of a workspace's tokens.
 const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
 
+/// The path of the page to change one's own password.
+const PASSWORD: &str = "/account/password";
+
 /// All of the console. What no door has is answered here too, with a page that says so.
 pub(crate) fn router(state: AppState) -> Router {
     render::start();
     Router::new()
         .route("/", get(async || Redirect::to(app::next::HOME)))
         .route("/setup/{secret}", get(page::open).post(setup::setup))
+        .route("/reset-password/{secret}", get(page::still).post(password::reset))
+        .route(PASSWORD, get(page::password).post(password::change))
         .route("/sign-in", get(page::sign_in).post(sign_in::sign_in))
         .route("/sign-out", post(sign_out::sign_out))
         .route("/theme", post(theme::theme))

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use domain::problem::ProblemCode;
 use http::Uri;
 
-use super::{render, visit::Visit};
+use super::{PASSWORD, render, visit::Visit};
 use crate::http::problem::ApiError;
 
 /// A page for everybody.
@@ -15,9 +15,29 @@ pub(super) async fn open(visit: Visit) -> Response {
 
 /// A page for people who are signed in; others are led to sign in and come back.
 pub(super) async fn signed_in(visit: Visit) -> Response {
+    if visit.must_change_password() {
+        return Redirect::to(PASSWORD).into_response();
+    }
     if visit.is_signed_in() {
         return render::page(&visit).await;
     }
+    to_sign_in(&visit)
+}
+
+/// The page to change one's own password. It needs no scripts.
+pub(super) async fn password(visit: Visit) -> Response {
+    if visit.is_signed_in() {
+        return render::still_page(&visit).await;
+    }
+    to_sign_in(&visit)
+}
+
+/// A page for everybody that needs no scripts.
+pub(super) async fn still(visit: Visit) -> Response {
+    render::still_page(&visit).await
+}
+
+fn to_sign_in(visit: &Visit) -> Response {
     let path = visit.uri.path_and_query().map_or(next::HOME, |path| path.as_str());
     if path == next::HOME {
         return Redirect::to("/sign-in").into_response();

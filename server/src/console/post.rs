@@ -13,7 +13,7 @@ use axum::{
 use domain::problem::{Problem, ProblemCode};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{cookies, form::Form, render, visit::Visit};
+use super::{PASSWORD, cookies, form::Form, render, visit::Visit};
 use crate::http::{
     AppState,
     body::{self, Readers},
@@ -73,6 +73,9 @@ impl Post {
         match result {
             Ok(Done::Redirect { location, cookies }) => self.redirect(location, cookies),
             Ok(Done::Minted(minted)) => self.minted(minted).await,
+            Err(ServiceError::PasswordChangeRequired) if !self.visit.wants_json() => {
+                self.redirect(PASSWORD.to_owned(), Vec::new())
+            }
             Err(error) if self.visit.wants_json() => ApiError::from(error).into_response(),
             Err(error) => {
                 error.log(&self.visit.request.request_id);
@@ -84,7 +87,10 @@ impl Post {
     /// Says what became of a form that is part of other pages and has none of its own.
     pub(super) async fn answer_without_page(self, result: Result<Done, ServiceError>) -> Response {
         match result {
-            Err(error) if !self.visit.wants_json() => {
+            Err(error)
+                if !self.visit.wants_json()
+                    && !matches!(error, ServiceError::PasswordChangeRequired) =>
+            {
                 error.log(&self.visit.request.request_id);
                 let mut response = render::problem(&self.visit, error.problem()).await;
                 response.extensions_mut().insert(RefusedPage(error.code()));

@@ -58,6 +58,27 @@ pub(super) async fn page(visit: &Visit) -> Response {
     response
 }
 
+/// The page at the visit's path, without scripts that take it over.
+pub(super) async fn still_page(visit: &Visit) -> Response {
+    let notice = cookies::notice(&visit.headers);
+    let had_notice = notice.is_some();
+    let contexts = {
+        let contexts = contexts(visit, None);
+        move || {
+            contexts();
+            if let Some(notice) = notice.clone() {
+                provide_context(notice);
+            }
+        }
+    };
+    let mut response = still(visit, contexts, || app::shell(Document::Static).into_any()).await;
+    if had_notice {
+        let clear = cookies::clear_notice(visit.state.cookies.is_secure());
+        response.headers_mut().append(header::SET_COOKIE, clear);
+    }
+    response
+}
+
 /// The page at the visit's path as the answer to a post.
 pub(super) async fn answer(visit: &Visit, posted: Posted, status: StatusCode) -> Response {
     let posted = Arc::new(posted);

@@ -1,11 +1,14 @@
 //! Signing in: always a new session, whatever cookie came with the form.
 
-use app::next;
+use app::{next, notice::Notice};
 use authority::{ServiceError, SignIn, SignedIn, secret::Password};
 use axum::response::Response;
 use http::HeaderValue;
 
-use super::post::{Done, Post};
+use super::{
+    PASSWORD,
+    post::{Done, Post},
+};
 use crate::http::proxy_hint;
 
 /// Signs in and goes on to where somebody wanted to go.
@@ -29,8 +32,15 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
     if let Some(old) = visit.state.cookies.read(&visit.headers) {
         sessions.sign_out(&visit.context(), &old).await?;
     }
+    let mut cookies = begin(post, &signed_in)?;
+    if signed_in.must_change_password {
+        return Ok(Done::Redirect { location: PASSWORD.to_owned(), cookies });
+    }
+    if signed_in.password_is_weak {
+        cookies.push(post.notice(&Notice::PasswordIsWeak));
+    }
     let location = next::or_home(Some(form.one("next"))).to_owned();
-    Ok(Done::Redirect { location, cookies: begin(post, &signed_in)? })
+    Ok(Done::Redirect { location, cookies })
 }
 
 /// The `Set-Cookie` values that begin a session, and that keep the proof that this browser signed in.

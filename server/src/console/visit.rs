@@ -46,6 +46,11 @@ impl Visit {
         self.request.session.visitor.is_some()
     }
 
+    /// Whether the person must change their password before anything else.
+    pub(super) fn must_change_password(&self) -> bool {
+        self.request.session.must_change_password
+    }
+
     /// The browser's name of itself.
     pub(super) fn user_agent(&self) -> Option<String> {
         let value = self.headers.get(http::header::USER_AGENT)?;
@@ -91,11 +96,14 @@ impl FromRequestParts<AppState> for Visit {
         );
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
-                let visitor = session.map(|session| session.visitor);
-                if visitor.is_some() {
+                if let Some(session) = session {
                     body::admit(&mut parts.extensions);
+                    visit.request.session = Arc::new(RequestSession {
+                        visitor: Some(session.visitor),
+                        id: Some(session.id),
+                        must_change_password: session.must_change_password,
+                    });
                 }
-                visit.request.session = Arc::new(RequestSession { visitor });
                 Asker::tell(&parts.extensions, &visit.context());
                 Ok(visit)
             }

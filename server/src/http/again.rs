@@ -55,7 +55,7 @@ impl Again {
             }
             (Actor::User(_), _, Some(secret)) => {
                 let session = state.authority.sessions().resolve(&context, secret).await?;
-                Actor::User(session.ok_or(ServiceError::Unauthenticated)?.visitor)
+                session.ok_or(ServiceError::Unauthenticated)?.actor()
             }
             _ => return Err(ServiceError::Unauthenticated),
         };

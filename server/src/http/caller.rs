@@ -35,7 +35,7 @@ impl FromRequestParts<AppState> for Caller {
                         Actor::Anonymous,
                         |session| {
                             context.session = Some(session.id);
-                            Actor::User(session.visitor)
+                            session.actor()
                         },
                     )
                 }
@@ -44,7 +44,7 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
-        if context.authenticated().is_ok() {
+        if context.is_known() {
             body::admit(&mut parts.extensions);
         }
         Ok(Self(context))

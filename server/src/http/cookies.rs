@@ -1,11 +1,11 @@
 //! The session's cookie and that of a known browser: names, attributes, and how they are read.
 
 use authority::{
-    KNOWN_FOR,
+    ChangedPassword, KNOWN_FOR,
     secret::{KnownBrowser, SessionSecret},
 };
 use http::{HeaderMap, HeaderValue, header};
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 use url::Url;
 
 /// How the session's cookie is called and protected.
@@ -68,6 +68,17 @@ impl SessionCookies {
     pub(crate) fn set(self, secret: &SessionSecret, lifetime: Duration) -> Option<HeaderValue> {
         let seconds = lifetime.whole_seconds().max(0);
         sensitive(&self.cookie(self.name(), secret.expose(), seconds))
+    }
+
+    /// The `Set-Cookie` values after a change of the password: the session goes on with another secret.
+    pub(crate) fn after_change(
+        self,
+        changed: &ChangedPassword,
+        now: OffsetDateTime,
+    ) -> Vec<HeaderValue> {
+        let session = changed.session.as_ref();
+        let session = session.and_then(|(secret, end)| self.set(secret, *end - now));
+        session.into_iter().chain(self.keep_known_browser(&changed.known_browser)).collect()
     }
 
     /// The `Set-Cookie` value that ends a session.

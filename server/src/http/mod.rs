@@ -40,6 +40,7 @@ mod oauth;
 pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod pages;
+mod password_link;
 pub(crate) mod problem;
 pub(crate) mod proxy_hint;
 pub(crate) mod rate;
@@ -51,5 +52,6 @@ pub(crate) mod state;
 
 pub(crate) use bodies::network;
 pub(crate) use forward::PATH as FORWARD_PATH;
+pub(crate) use password_link::password_link;
 pub(crate) use router::router;
 pub(crate) use state::AppState;

@@ -35,6 +35,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
         (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
+        (name = "Account", description = "One's own account, for people who are signed in."),
         (name = "Sessions", description = "Where people are signed in."),
         (name = "Policies", description = "The rules for tokens, of the instance and of each workspace, and presets that set them in one step."),
         (name = "Audiences", description = "What tokens can be made for."),
@@ -177,6 +178,7 @@ mod tests {
         patch /api/v1/users/{id} "changeUser"
         patch /api/v1/workspaces/{ws} "changeWorkspace"
         patch /api/v1/workspaces/{ws}/members/{user} "changeMember"
+        post /api/v1/account/password "changePassword"
         post /api/v1/audiences "createAudience"
         post /api/v1/audiences/{slug}/scopes "addScope"
         post /api/v1/audiences/{slug}/scopes/{name}/retire "retireScope"
@@ -191,6 +193,7 @@ mod tests {
         post /api/v1/tokens/{id}/reveal "revealToken"
         post /api/v1/tokens/{id}/rotate "rotateToken"
         post /api/v1/users "createUser"
+        post /api/v1/users/{id}/password-reset "resetPassword"
         post /api/v1/verify "verify"
         post /api/v1/verify/batch "verifyMany"
         post /api/v1/workspaces "createWorkspace"

@@ -69,7 +69,7 @@ impl RateLimit {
             return Ok(());
         };
         let caller = match actor {
-            Actor::User(visitor) => visitor.user.id.0,
+            Actor::User(visitor) | Actor::Restricted(visitor) => visitor.user.id.0,
             Actor::Token(facts) => facts.token_id.0,
             Actor::Operator | Actor::Anonymous => return Ok(()),
         };

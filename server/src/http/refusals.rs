@@ -58,9 +58,10 @@ pub(crate) async fn record(
     let context = asker.0.lock().ok().and_then(|mut asker| asker.take());
     let (Some(context), Some(route)) = (context, route) else { return response };
     let kind = match code {
-        ProblemCode::Forbidden | ProblemCode::InsufficientScope | ProblemCode::CrossOrigin => {
-            RefusalKind::Access
-        }
+        ProblemCode::Forbidden
+        | ProblemCode::PasswordChangeRequired
+        | ProblemCode::InsufficientScope
+        | ProblemCode::CrossOrigin => RefusalKind::Access,
         // What may not be seen is not found; what is not there looks alike.
         ProblemCode::NotFound
             if by_service && !is_safe && !matches!(context.actor, Actor::Anonymous) =>

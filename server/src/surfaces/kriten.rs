@@ -326,7 +326,7 @@ fn user(context: &OpContext) -> Option<UserId> {
     match &context.actor {
         Actor::User(visitor) => Some(visitor.user.id),
         Actor::Token(facts) => Some(facts.surroundings.user.id),
-        Actor::Anonymous | Actor::Operator => None,
+        Actor::Anonymous | Actor::Operator | Actor::Restricted(_) => None,
     }
 }
 

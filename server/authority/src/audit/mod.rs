@@ -76,6 +76,7 @@ fn reads_instance(ctx: &OpContext) -> Result<(), ServiceError> {
         Actor::Token(_) => {
             Err(ServiceError::Forbidden("A token reads the log of its own workspace alone."))
         }
+        Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
         Actor::Anonymous => Err(ServiceError::Unauthenticated),
     }
 }

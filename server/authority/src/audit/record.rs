@@ -39,7 +39,9 @@ pub(crate) async fn record(
     let (actor_kind, actor_id, actor_name) = match &ctx.actor {
         Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
         Actor::Operator => ("operator", None, "command line".to_owned()),
-        Actor::User(visitor) => ("user", Some(visitor.user.id.0), visitor.user.name.clone()),
+        Actor::User(visitor) | Actor::Restricted(visitor) => {
+            ("user", Some(visitor.user.id.0), visitor.user.name.clone())
+        }
         Actor::Token(facts) => (
             "token",
             Some(facts.token_id.0),

@@ -288,7 +288,7 @@ fn summary(
 fn workspace(ctx: &OpContext) -> Option<WorkspaceId> {
     match &ctx.actor {
         Actor::Token(facts) => Some(facts.surroundings.workspace_id),
-        Actor::Anonymous | Actor::Operator | Actor::User(_) => None,
+        Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
     }
 }
 
@@ -296,7 +296,7 @@ fn workspace(ctx: &OpContext) -> Option<WorkspaceId> {
 fn caller(ctx: &OpContext) -> String {
     match &ctx.actor {
         Actor::Token(facts) => facts.token_id.to_string(),
-        Actor::User(visitor) => {
+        Actor::User(visitor) | Actor::Restricted(visitor) => {
             let UserId(id) = visitor.user.id;
             id.to_string()
         }

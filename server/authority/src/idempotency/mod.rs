@@ -270,7 +270,7 @@ fn check_form(key: &str) -> Result<(), ServiceError> {
 
 fn caller(actor: &Actor) -> (&'static [u8], Uuid) {
     match actor {
-        Actor::User(visitor) => (b"user", visitor.user.id.0),
+        Actor::User(visitor) | Actor::Restricted(visitor) => (b"user", visitor.user.id.0),
         Actor::Token(facts) => (b"token", facts.token_id.0),
         Actor::Operator | Actor::Anonymous => (b"operator", Uuid::nil()),
     }

@@ -1,18 +1,22 @@
 //! Passwords: argon2id (RFC 9106) with the parameters that OWASP's cheat sheet names as minimum.
+//!
+//! A password is hashed in Unicode's normal form C (NIST SP 800-63B-4 section 3.1.1.2), because keyboards
+//! compose the same letters differently. Hashes from before that still verify: [`PasswordVault::check`]
+//! tries the text as typed, too.
 
 use std::sync::Arc;
 
 mod rule;
 mod words;
 
-use rule::PASSWORD_MAX_BYTES;
 pub use rule::PASSWORD_MIN;
-pub(crate) use rule::check_strength;
+use rule::{PASSWORD_MAX_BYTES, check_strength};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
+use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::{
@@ -26,8 +30,8 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Hashes and checks passwords, a few at a time, off the asynchronous threads. All wait in one queue:
-/// how long somebody waits must not say whether an account exists.
+/// Judges, hashes and checks passwords, a few at a time, off the asynchronous threads. All wait in one
+/// queue: how long somebody waits must not say whether an account exists.
 pub(crate) struct PasswordVault {
     work: Arc<Pool>,
     /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
@@ -39,7 +43,8 @@ pub(crate) struct PasswordVault {
 pub(crate) enum PasswordCheck {
     Wrong,
     Right,
-    /// Right, and the stored hash has weaker parameters than today's: store this one.
+    /// Right, but the stored hash has weaker parameters than today's, or is of a text that is not
+    /// normalised: store this one.
     RightButOld(String),
 }
 
@@ -51,6 +56,22 @@ impl PasswordVault {
         Self { work, decoy }
     }
 
+    /// Says what is wrong with a password that somebody chooses, as the end of a sentence that begins with
+    /// its name. `context` has what an attacker knows: the person's address and name, the organisation.
+    pub(crate) async fn judge(
+        &self,
+        password: &Password,
+        context: &[&str],
+    ) -> Result<Result<(), String>, ServiceError> {
+        let password = normalised(password);
+        let context: Vec<String> = context.iter().map(|text| (*text).to_owned()).collect();
+        let run = move |heavy: &Heavy| {
+            let context: Vec<&str> = context.iter().map(String::as_str).collect();
+            check_strength(&password, &context, heavy)
+        };
+        self.work.run(Kind::Password, Uuid::nil(), run).await
+    }
+
     /// A PHC string to store.
     pub(crate) async fn hash(
         &self,
@@ -58,7 +79,7 @@ impl PasswordVault {
         entropy: &dyn Entropy,
     ) -> Result<String, ServiceError> {
         let salt: [u8; 16] = entropy::bytes(entropy);
-        let password = password.clone();
+        let password = normalised(password);
         let run = move |_: &Heavy| hash_now(password.expose().as_bytes(), &salt);
         self.work.run(Kind::Password, Uuid::nil(), run).await?
     }
@@ -73,22 +94,32 @@ impl PasswordVault {
     ) -> Result<PasswordCheck, ServiceError> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        let password = password.clone();
+        let (typed, password) = (password.clone(), normalised(password));
         let salt: [u8; 16] = entropy::bytes(entropy);
         let run = move |_: &Heavy| {
-            let bytes = password.expose().as_bytes();
-            let right = bytes.len() <= PASSWORD_MAX_BYTES
-                && Argon2::default().verify_password(bytes, stored.as_str()).is_ok();
+            let (typed, text) = (typed.expose(), password.expose());
+            let fits = |text: &str| {
+                text.len() <= PASSWORD_MAX_BYTES
+                    && Argon2::default().verify_password(text.as_bytes(), stored.as_str()).is_ok()
+            };
+            let normal = fits(text);
+            // How much work this is depends on what was typed, and not on the account.
+            let right = normal || (typed != text && fits(typed));
             if !(right && known) {
                 Ok(PasswordCheck::Wrong)
-            } else if is_current(&stored) {
+            } else if normal && is_current(&stored) {
                 Ok(PasswordCheck::Right)
             } else {
-                hash_now(bytes, &salt).map(PasswordCheck::RightButOld)
+                hash_now(text.as_bytes(), &salt).map(PasswordCheck::RightButOld)
             }
         };
         self.work.run(Kind::Password, Uuid::nil(), run).await?
     }
+}
+
+/// The password in Unicode's normal form C.
+fn normalised(password: &Password) -> Password {
+    Password::new(password.expose().nfc().collect())
 }
 
 fn hasher() -> Result<Argon2<'static>, ServiceError> {
@@ -126,6 +157,24 @@ mod tests {
         let wrong = Password::new("correct horse batterz".into());
         assert_eq!(check(&wrong, Some(stored)).await, PasswordCheck::Wrong);
         assert_eq!(check(&password, None).await, PasswordCheck::Wrong);
+    }
+
+    #[tokio::test]
+    async fn letters_that_are_composed_differently_are_the_same_password() {
+        let vault = PasswordVault::new(&SystemEntropy, Arc::default());
+        let composed = Password::new("caf\u{e9} ladder mist drums".into());
+        let decomposed = Password::new("cafe\u{301} ladder mist drums".into());
+        let check = async |password: &Password, stored: &str| {
+            vault.check(password, Some(stored.to_owned()), &SystemEntropy).await.unwrap()
+        };
+        let stored = vault.hash(&decomposed, &SystemEntropy).await.unwrap();
+        assert_eq!(check(&composed, &stored).await, PasswordCheck::Right);
+        assert_eq!(check(&decomposed, &stored).await, PasswordCheck::Right);
+        // A hash of version 0.1 is of the text as it was typed then.
+        let before = hash_now(decomposed.expose().as_bytes(), b"0123456789abcdef").unwrap();
+        let outcome = check(&decomposed, &before).await;
+        let PasswordCheck::RightButOld(newer) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(check(&composed, &newer).await, PasswordCheck::Right);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@
 use std::{collections::HashSet, sync::LazyLock};
 
 use super::words::{COMMON, SHORT, WALKS};
-use crate::secret::Password;
+use crate::{secret::Password, work::Heavy};
 
 /// Fewest characters of a password. There is no second factor (NIST SP 800-63B-4 section 3.1.1.2).
 pub const PASSWORD_MIN: usize = 15;
@@ -31,7 +31,11 @@ fn words(text: &str) -> HashSet<Vec<char>> {
 
 /// Says what is wrong with a password that somebody chooses. `context` has what an attacker knows: the
 /// person's address and name, the organisation, the workspace.
-pub(crate) fn check_strength(password: &Password, context: &[&str]) -> Result<(), String> {
+pub(super) fn check_strength(
+    password: &Password,
+    context: &[&str],
+    _: &Heavy,
+) -> Result<(), String> {
     let text = password.expose();
     let length = text.chars().count();
     if length < PASSWORD_MIN {
@@ -173,7 +177,7 @@ mod tests {
     fn check(text: &str) -> Result<(), String> {
         let context =
             ["grace.hopper@example.com", "Grace Hopper", "Wayne Enterprises", "blue-team"];
-        check_strength(&Password::new(text.into()), &context)
+        check_strength(&Password::new(text.into()), &context, &Heavy::test())
     }
 
     #[test]
@@ -225,7 +229,7 @@ mod tests {
             assert!(check(text).is_err(), "{text}");
         }
         let stranger = Password::new("gracehopperlovelace".into());
-        assert_eq!(check_strength(&stranger, &["bob@example.net"]), Ok(()));
+        assert_eq!(check_strength(&stranger, &["bob@example.net"], &Heavy::test()), Ok(()));
     }
 
     #[test]
@@ -246,7 +250,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_password_is_judged_without_panic(text in any::<String>(), word in any::<String>()) {
-            let _ = check_strength(&Password::new(text), &[&word]);
+            let _ = check_strength(&Password::new(text), &[&word], &Heavy::test());
         }
     }
 }

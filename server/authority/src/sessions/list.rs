@@ -32,6 +32,7 @@ impl Reach {
     pub(super) fn of(ctx: &OpContext) -> Result<Self, ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Token(_) => {
                 Err(ServiceError::Forbidden("Only people who are signed in manage sessions."))
             }

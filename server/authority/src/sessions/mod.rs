@@ -15,7 +15,8 @@ mod throttle;
 pub(crate) use known_browser::Account;
 pub use known_browser::KNOWN_FOR;
 pub use resolve::Resolved;
-pub(crate) use throttle::network;
+pub(crate) use sign_in::proven;
+pub(crate) use throttle::{Throttle, network};
 
 use domain::{ids::SessionId, session::Visitor};
 use sqlx::PgConnection;
@@ -59,6 +60,10 @@ pub struct SignedIn {
     pub visitor: Visitor,
     /// Its absolute end.
     pub expires_at: OffsetDateTime,
+    /// Whether the person must change their password before anything else.
+    pub must_change_password: bool,
+    /// Whether the password is below the rule for new ones.
+    pub password_is_weak: bool,
     /// The browser's proof that it signed in, for a cookie of [`KNOWN_FOR`]. None where the way in does
     /// not give one.
     pub known_browser: Option<KnownBrowser>,
@@ -90,6 +95,13 @@ impl Inner {
             user_agent: &user_agent,
         };
         store::insert(connection, &session, ctx.now).await?;
-        Ok(SignedIn { secret, visitor, expires_at, known_browser: None })
+        Ok(SignedIn {
+            secret,
+            visitor,
+            expires_at,
+            must_change_password: false,
+            password_is_weak: false,
+            known_browser: None,
+        })
     }
 }

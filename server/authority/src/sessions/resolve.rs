@@ -4,7 +4,7 @@ use domain::{ids::SessionId, session::Visitor};
 use time::Duration;
 
 use super::Sessions;
-use crate::{OpContext, ServiceError, secret::SessionSecret, store::sessions as store};
+use crate::{Actor, OpContext, ServiceError, secret::SessionSecret, store::sessions as store};
 
 /// A session's last use is kept to the minute: a page of many requests writes once.
 const TOUCH_EVERY: Duration = Duration::minutes(1);
@@ -16,6 +16,19 @@ pub struct Resolved {
     pub id: SessionId,
     /// Its person.
     pub visitor: Visitor,
+    /// Whether they must change their password before anything else.
+    pub must_change_password: bool,
+}
+
+impl Resolved {
+    /// Who asks by this session.
+    pub fn actor(self) -> Actor {
+        if self.must_change_password {
+            Actor::Restricted(self.visitor)
+        } else {
+            Actor::User(self.visitor)
+        }
+    }
 }
 
 impl Sessions<'_> {
@@ -35,6 +48,10 @@ impl Sessions<'_> {
         if session.last_seen_at + TOUCH_EVERY <= ctx.now {
             store::touch(&mut connection, &digest, ctx.now).await?;
         }
-        Ok(Some(Resolved { id: session.id, visitor: session.visitor }))
+        Ok(Some(Resolved {
+            id: session.id,
+            visitor: session.visitor,
+            must_change_password: session.must_change_password,
+        }))
     }
 }

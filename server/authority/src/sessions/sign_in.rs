@@ -12,8 +12,9 @@ use crate::{
     audit::{Change, Refusal, RefusalKind, record},
     context::Actor,
     password::PasswordCheck,
+    secret::Password,
     store::{
-        throttles,
+        instance, passwords, throttles,
         users::{self, User},
     },
 };
@@ -26,7 +27,8 @@ impl Sessions<'_> {
     /// same work.
     ///
     /// # Errors
-    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, with the time to wait.
+    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, with the time to wait;
+    /// `PasswordChangeRequired` where the password must be changed first and cannot be changed there.
     pub async fn sign_in(
         &self,
         ctx: &OpContext,
@@ -80,15 +82,28 @@ impl Sessions<'_> {
             refused(RefusalKind::SignIn);
             return Err(ServiceError::InvalidCredentials);
         };
+        let is_weak = self.is_weak(&user, &sign_in.password).await?;
         let mut transaction = self.inner.begin().await?;
+        // The password may have been changed while it was checked, and all sessions ended.
+        if !users::lock_checked(&mut transaction, &user).await? {
+            return Err(ServiceError::InvalidCredentials);
+        }
         let mut stronger = None;
         if let PasswordCheck::RightButOld(hash) = &check {
             users::replace_password_hash(&mut transaction, user.summary.id, hash).await?;
             stronger = Some(hash.as_str());
         }
+        if is_weak != user.password_is_weak {
+            passwords::mark_weak(&mut transaction, user.summary.id, is_weak).await?;
+        }
         throttle.succeeded(&mut transaction, ctx.now).await?;
+        if user.must_change_password && !ctx.surface.changes_passwords() {
+            transaction.commit().await?;
+            return Err(ServiceError::PasswordChangeRequired);
+        }
         let proof =
             self.inner.know(known, recognised.as_ref(), &proven(Some(&user), stronger), ctx.now);
+        let must_change_password = user.must_change_password;
         let visitor = Visitor { user: user.summary, instance_role: user.instance_role };
         let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };
         let change = Change {
@@ -105,7 +120,27 @@ impl Sessions<'_> {
             .open_session(&mut transaction, &ctx, visitor.clone(), sign_in.user_agent.as_deref())
             .await?;
         transaction.commit().await?;
-        Ok(SignedIn { known_browser: Some(proof), ..signed_in })
+        Ok(SignedIn {
+            must_change_password,
+            password_is_weak: is_weak,
+            known_browser: Some(proof),
+            ..signed_in
+        })
+    }
+
+    /// Whether a right password is below the rule for new ones. Where there is too much to do, it is what
+    /// it was.
+    async fn is_weak(&self, user: &User, password: &Password) -> Result<bool, ServiceError> {
+        let organisation = {
+            let mut connection = self.inner.connection().await?;
+            instance::name(&mut connection).await?.unwrap_or_default()
+        };
+        let context = [&*user.summary.email, &user.summary.name, &organisation];
+        match self.inner.passwords.judge(password, &context).await {
+            Ok(judged) => Ok(judged.is_err()),
+            Err(ServiceError::Busy) => Ok(user.password_is_weak),
+            Err(error) => Err(error),
+        }
     }
 
     /// The enabled user of this address; `None` for a text that is not an address, too.
@@ -139,8 +174,8 @@ impl Sessions<'_> {
     }
 }
 
-/// What a browser's proof is about. Of nobody, it is about nothing.
-fn proven<'a>(user: Option<&'a User>, newer_hash: Option<&'a str>) -> Account<'a> {
+/// What a browser's proof is about; for an unknown account it is about nothing.
+pub(crate) fn proven<'a>(user: Option<&'a User>, newer_hash: Option<&'a str>) -> Account<'a> {
     let stored = user.and_then(|user| user.password_hash.as_deref());
     Account {
         user: user.map_or(UserId(Uuid::nil()), |user| user.summary.id),

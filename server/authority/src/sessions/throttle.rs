@@ -9,6 +9,7 @@
 //! | an account from one address | [`PAIR`]: some free attempts, then a delay that grows with each |
 //! | an address, with all accounts | [`ADDRESS`]: a bucket that refills steadily |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
+//! | an address, with one-time links that do not work | [`ADDRESS`], counted apart |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
 //! - Nobody locks an account: what others do to its buckets slows it down by one refill at most where
@@ -39,6 +40,9 @@ const BROWSER: Rule = Rule::Growing { free: 5, first_s: 5, longest_s: 900 };
 const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
 /// An account, from anywhere: 50 at once, then one a minute.
 const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
+/// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
+/// other, and servers' clocks differ.
+const OVERTAKING: Duration = Duration::minutes(1);
 /// Attempts are forgotten this long after the last delay.
 const FORGET: Duration = Duration::hours(12);
 
@@ -81,6 +85,13 @@ impl Throttle {
             (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR),
         ];
         Self { counters }
+    }
+
+    /// The counter of somebody who opens a one-time link: an address may try as many wrong ones as it may
+    /// guess passwords.
+    pub(crate) fn of_links(inner: &Inner, ctx: &OpContext) -> Self {
+        let key = inner.keys.blind("link from address", &[network(ctx.client_ip).as_bytes()]);
+        Self { counters: vec![(key, ADDRESS)] }
     }
 
     /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.
@@ -146,7 +157,6 @@ impl Rule {
     fn take(self, found: Attempts, now: OffsetDateTime) -> Result<Attempts, Duration> {
         match self {
             Self::Growing { free, first_s, longest_s } => {
-                // Without an attempt, the moment may lie ahead only by another server's clock.
                 if found.count > 0 && found.open_at > now {
                     return Err(found.open_at - now);
                 }
@@ -158,8 +168,9 @@ impl Rule {
                     // 2^20 times any delay is far beyond the longest.
                     over => longest_s.min(first_s << over.min(20)),
                 };
-                let open_at = now + Duration::seconds(delay_s);
-                Ok(Attempts { count, open_at, forget_at: open_at + FORGET })
+                let end = now + Duration::seconds(delay_s);
+                let open_at = if delay_s == 0 { now - OVERTAKING } else { end };
+                Ok(Attempts { count, open_at, forget_at: end + FORGET })
             }
             Self::Steady { burst, every_s } => {
                 let every = Duration::seconds(every_s);
@@ -227,7 +238,7 @@ mod tests {
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]);
         now += FORGET;
         state = PAIR.take(state, now).unwrap();
-        assert_eq!((state.count, state.open_at), (1, now), "forgotten");
+        assert_eq!(state.count, 1, "forgotten");
         let right = PAIR.give_back(PAIR.take(state, now).unwrap(), now);
         assert_eq!(PAIR.take(right, now).unwrap().count, 1);
     }
@@ -237,6 +248,12 @@ mod tests {
         let found = Attempts { count: i32::MAX, open_at: NOW, forget_at: NOW + FORGET };
         let taken = PAIR.take(found, NOW).unwrap();
         assert_eq!(taken.open_at - NOW, Duration::seconds(900));
+    }
+
+    #[test]
+    fn attempt_that_was_overtaken_is_no_attempt_too_many() {
+        let later = PAIR.take(NEW, NOW + Duration::seconds(2)).unwrap();
+        assert_eq!(PAIR.take(later, NOW).unwrap().count, 2);
     }
 
     #[test]

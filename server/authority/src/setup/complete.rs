@@ -11,7 +11,6 @@ use super::{Founding, Setup, link};
 use crate::{
     OpContext, ServiceError, SignedIn,
     context::Actor,
-    password::check_strength,
     secret::{Password, SetupSecret},
     sessions::Account,
 };
@@ -52,10 +51,8 @@ impl Setup<'_> {
         let name = parse::<DisplayName>("name", &form.name, &mut errors);
         let workspace = parse::<DisplayName>("workspace_name", &form.workspace_name, &mut errors);
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        if let Err(message) = check_strength(
-            &form.password,
-            &[address, &form.name, &form.organisation, &form.workspace_name],
-        ) {
+        let context = [address, &form.name, &form.organisation, &form.workspace_name];
+        if let Err(message) = self.inner.passwords.judge(&form.password, &context).await? {
             errors.push(FieldError::new("password", message));
         }
         let (Some(organisation), Some(email), Some(name), Some(workspace), true) =

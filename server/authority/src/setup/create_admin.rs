@@ -12,7 +12,6 @@ use super::{Founding, Setup, complete::parse, email_taken};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    password::check_strength,
     secret::Password,
     store::{instance, users},
 };
@@ -49,7 +48,8 @@ impl Setup<'_> {
             instance::name(&mut connection).await?.unwrap_or_default()
         };
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        if let Err(message) = check_strength(&admin.password, &[address, given, &organisation]) {
+        let context = [address, given, &organisation];
+        if let Err(message) = self.inner.passwords.judge(&admin.password, &context).await? {
             errors.push(FieldError::new("password", message));
         }
         let (Some(email), Some(name), true) = (email, name, errors.is_empty()) else {
@@ -69,6 +69,8 @@ impl Setup<'_> {
                 email: &email,
                 name: name.as_ref(),
                 password_hash: Some(&hash),
+                // Who may run this command may do everything: they set up their own account.
+                must_change_password: false,
                 instance_role: InstanceRole::Admin,
             };
             users::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;

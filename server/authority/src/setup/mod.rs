@@ -82,6 +82,7 @@ impl Setup<'_> {
             email: founding.email,
             name: founding.name.as_ref(),
             password_hash: Some(founding.password_hash),
+            must_change_password: false,
             instance_role: InstanceRole::Owner,
         };
         users::insert(connection, &user, ctx.now).await.map_err(email_taken)?;

@@ -33,6 +33,8 @@ const WORLD: &str = "
         VALUES (sha256('c'), '00000000-0000-0000-0000-000000000001', now(), now(), now() + interval '1 hour');
     INSERT INTO sign_in_throttles (key, failures, window_ends_at) VALUES ('k', 1, now());
     INSERT INTO sign_in_attempts (key, attempts, open_at, forget_at) VALUES (sha256('k'), 1, now(), now());
+    INSERT INTO password_links (user_id, digest, expires_at)
+        VALUES ('00000000-0000-0000-0000-000000000001', sha256('l'), now());
     INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now());
     INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
         VALUES (now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r');
@@ -211,6 +213,14 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ),
     ("sign_in_attempts_key_length", "UPDATE sign_in_attempts SET key = 'k'"),
     ("sign_in_attempts_sane", "UPDATE sign_in_attempts SET attempts = -1"),
+    ("password_links_pkey", "INSERT INTO password_links SELECT * FROM password_links"),
+    ("password_links_user_id_fkey", "UPDATE password_links SET user_id = gen_random_uuid()"),
+    ("password_links_issued_by_fkey", "UPDATE password_links SET issued_by = gen_random_uuid()"),
+    ("password_links_digest_length", "UPDATE password_links SET digest = 'short'"),
+    (
+        "password_links_digest_unique",
+        "INSERT INTO password_links SELECT '00000000-0000-0000-0000-00000000000b', digest, NULL, expires_at FROM password_links",
+    ),
     (
         "untrusted_proxies_pkey",
         "INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now())",

@@ -19,6 +19,7 @@ pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod members;
+pub(crate) mod passwords;
 pub(crate) mod policies;
 pub(crate) mod replicas;
 pub(crate) mod revisions;

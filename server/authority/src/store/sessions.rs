@@ -26,6 +26,8 @@ pub(crate) struct NewSession<'a> {
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
     pub(crate) visitor: Visitor,
+    /// Whether its person must change their password before anything else.
+    pub(crate) must_change_password: bool,
     pub(crate) last_seen_at: OffsetDateTime,
 }
 
@@ -60,7 +62,7 @@ pub(crate) async fn live(
     idle_since: OffsetDateTime,
 ) -> Result<Option<LiveSession>, StoreError> {
     let row = sqlx::query!(
-        "SELECT u.id, u.email, u.name, u.instance_role, s.last_seen_at,
+        "SELECT u.id, u.email, u.name, u.instance_role, u.must_change_password, s.last_seen_at,
                 s.id AS session_id
            FROM sessions s JOIN users u ON u.id = s.user_id
           WHERE s.digest = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.enabled",
@@ -79,6 +81,7 @@ pub(crate) async fn live(
         Ok(LiveSession {
             id: SessionId(row.session_id),
             visitor: Visitor { user, instance_role },
+            must_change_password: row.must_change_password,
             last_seen_at: row.last_seen_at,
         })
     })
@@ -95,6 +98,23 @@ pub(crate) async fn touch(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Gives a session of this user another secret. Returns its end; none when it is over.
+pub(crate) async fn replace_secret(
+    connection: &mut PgConnection,
+    id: SessionId,
+    user: UserId,
+    digest: &[u8; 32],
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "UPDATE sessions SET digest = $3 WHERE id = $1 AND user_id = $2 RETURNING expires_at",
+        id.0,
+        user.0,
+        &digest[..],
+    )
+    .fetch_optional(connection)
+    .await?)
 }
 
 /// Ends a session. `None` when there was none.

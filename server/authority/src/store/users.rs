@@ -20,6 +20,10 @@ pub(crate) struct User {
     pub(crate) instance_role: InstanceRole,
     pub(crate) enabled: bool,
     pub(crate) password_hash: Option<String>,
+    /// Somebody else chose the password: its owner can only change it.
+    pub(crate) must_change_password: bool,
+    /// The last sign-in found the password below the rule.
+    pub(crate) password_is_weak: bool,
     /// Grows when sessions of the user are ended.
     pub(crate) browser_generation: i64,
 }
@@ -31,6 +35,8 @@ struct UserRow {
     instance_role: String,
     enabled: bool,
     password_hash: Option<String>,
+    must_change_password: bool,
+    password_is_weak: bool,
     browser_generation: i64,
 }
 
@@ -47,6 +53,8 @@ impl TryFrom<UserRow> for User {
             instance_role,
             enabled: row.enabled,
             password_hash: row.password_hash,
+            must_change_password: row.must_change_password,
+            password_is_weak: row.password_is_weak,
             browser_generation: row.browser_generation,
         })
     }
@@ -59,6 +67,8 @@ pub(crate) struct NewUser<'a> {
     pub(crate) email: &'a Email,
     pub(crate) name: &'a str,
     pub(crate) password_hash: Option<&'a str>,
+    /// Whether its owner must change the password, because somebody else chose it.
+    pub(crate) must_change_password: bool,
     pub(crate) instance_role: InstanceRole,
 }
 
@@ -69,8 +79,9 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+        "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at,
+                            must_change_password)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
         user.id.0,
         user.kind.as_str(),
         user.email.as_ref(),
@@ -78,6 +89,7 @@ pub(crate) async fn insert(
         user.password_hash,
         user.instance_role.as_str(),
         now,
+        user.must_change_password,
     )
     .execute(connection)
     .await?;
@@ -91,7 +103,8 @@ pub(crate) async fn by_email(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash, browser_generation FROM users
+        "SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
+                password_is_weak, browser_generation FROM users
           WHERE email = $1 AND deleted_at IS NULL",
         email.as_ref(),
     )
@@ -108,7 +121,8 @@ pub(crate) async fn by_id(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash, browser_generation FROM users
+        "SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
+                password_is_weak, browser_generation FROM users
           WHERE id = $1 AND deleted_at IS NULL",
         id.0,
     )
@@ -126,7 +140,7 @@ pub(crate) async fn first_administrator(
     sqlx::query_as!(
         UserRow,
         "SELECT u.id, u.email, u.name, u.instance_role, u.enabled, u.password_hash,
-                u.browser_generation
+                u.must_change_password, u.password_is_weak, u.browser_generation
            FROM users u LEFT JOIN memberships m ON m.user_id = u.id AND m.workspace_id = $1
           WHERE u.enabled AND u.kind = 'person'
             AND (m.role = 'admin' OR u.instance_role IN ('owner', 'admin'))
@@ -138,6 +152,25 @@ pub(crate) async fn first_administrator(
     .await?
     .map(User::try_from)
     .transpose()
+}
+
+/// Locks the row of a user whose password was checked. Returns whether that password is still the user's.
+/// Stronger parameters for the same password change the hash only; another password ends all sessions, too.
+pub(crate) async fn lock_checked(
+    connection: &mut PgConnection,
+    user: &User,
+) -> Result<bool, StoreError> {
+    let found = sqlx::query!(
+        "SELECT password_hash, browser_generation FROM users
+          WHERE id = $1 AND enabled AND deleted_at IS NULL FOR NO KEY UPDATE",
+        user.summary.id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_some_and(|found| {
+        found.password_hash == user.password_hash
+            || found.browser_generation == user.browser_generation
+    }))
 }
 
 /// Stores a hash of stronger parameters for the same password.

@@ -201,7 +201,7 @@ async fn insert(
 pub(crate) fn parent(ctx: &OpContext) -> Option<TokenId> {
     match &ctx.actor {
         Actor::Token(facts) => Some(facts.token_id),
-        Actor::Anonymous | Actor::Operator | Actor::User(_) => None,
+        Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn may_act_as(ctx: &OpContext, user: &User) -> bool {
     let equal = match &ctx.actor {
         Actor::Operator => true,
         Actor::User(visitor) => visitor.is_instance_admin(),
-        Actor::Token(_) | Actor::Anonymous => false,
+        Actor::Token(_) | Actor::Restricted(_) | Actor::Anonymous => false,
     };
     own || equal || !manages_instance(user)
 }

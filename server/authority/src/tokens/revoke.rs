@@ -35,7 +35,7 @@ impl Tokens<'_> {
         let holder = match &ctx.actor {
             Actor::Anonymous => true,
             Actor::Token(own) => own.token_id == id,
-            Actor::User(_) | Actor::Operator => false,
+            Actor::User(_) | Actor::Restricted(_) | Actor::Operator => false,
         };
         let outcome = if holder {
             let ctx = OpContext { actor: Actor::Token(Arc::clone(&facts)), ..ctx.clone() };

@@ -149,7 +149,7 @@ pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool
 pub(super) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
-        Actor::Anonymous | Actor::Operator | Actor::User(_) => None,
+        Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
     }
 }
 

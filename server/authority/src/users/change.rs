@@ -6,7 +6,7 @@ use super::{Users, check_kind, check_last_owner, check_owner, locked, manages_on
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{sessions, users as store, workspaces},
+    store::{passwords, sessions, users as store, workspaces},
     verification::Subject,
 };
 
@@ -71,6 +71,7 @@ impl Users<'_> {
             return Err(ServiceError::NotFound("user"));
         }
         if !enabled {
+            passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
         }
         let still_acting = store::acting_tokens(&mut transaction, id).await?;

@@ -1,4 +1,4 @@
-//! Make a person with a password, or a service account.
+//! Make a person or a service account.
 
 use domain::{
     ids::UserId,
@@ -10,9 +10,10 @@ use domain::{
 
 use super::{Users, check_kind, check_owner, snapshot};
 use crate::{
-    OpContext, ServiceError,
+    OpContext, PasswordLink, ServiceError,
     audit::{Change, record},
-    password::check_strength,
+    passwords,
+    replicas::Transaction,
     secret::Password,
     setup::{email_taken, parse},
     store::{instance, users as store},
@@ -33,14 +34,61 @@ pub struct NewUser {
     pub password: Option<Password>,
 }
 
+/// Whether a person gets a password now or chooses one by a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Password,
+    Link,
+}
+
+/// A user whose fields are checked.
+struct Checked {
+    kind: UserKind,
+    email: Email,
+    name: DisplayName,
+    instance_role: InstanceRole,
+    password_hash: Option<String>,
+}
+
 impl Users<'_> {
-    /// Makes a user. It belongs to no workspace yet.
+    /// Makes a user. It belongs to no workspace yet. A person must change the password that they are given
+    /// here when they first sign in.
     ///
     /// # Errors
     /// `Invalid` with the fields `email`, `name`, `password`, `instance_role`; `AlreadyExists` when
     /// the address is in use, also by a user who was removed; `Forbidden` when an owner is wanted by
-    /// somebody who is none.
+    /// somebody who is not one.
     pub async fn create(&self, ctx: &OpContext, new: NewUser) -> Result<User, ServiceError> {
+        let checked = self.checked(ctx, new, By::Password).await?;
+        let mut transaction = self.inner.begin().await?;
+        let user = self.insert(&mut transaction, ctx, &checked).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// Makes a person without a password, and the one-time link with which they choose one.
+    ///
+    /// # Errors
+    /// As [`Users::create`]; `password` must not be given, and a service account has no link.
+    pub async fn create_with_link(
+        &self,
+        ctx: &OpContext,
+        new: NewUser,
+    ) -> Result<(User, PasswordLink), ServiceError> {
+        let checked = self.checked(ctx, new, By::Link).await?;
+        let mut transaction = self.inner.begin().await?;
+        let user = self.insert(&mut transaction, ctx, &checked).await?;
+        let link = passwords::issue(self.inner, &mut transaction, ctx, &user).await?;
+        transaction.commit().await?;
+        Ok((user, link))
+    }
+
+    async fn checked(
+        &self,
+        ctx: &OpContext,
+        new: NewUser,
+        by: By,
+    ) -> Result<Checked, ServiceError> {
         ctx.manages_instance()?;
         check_owner(ctx, &[new.instance_role])?;
         let mut errors = Vec::new();
@@ -55,42 +103,60 @@ impl Users<'_> {
             instance::name(&mut connection).await?.unwrap_or_default()
         };
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        match (new.kind, &new.password) {
-            (UserKind::Person, Some(password)) => {
-                if let Err(message) = check_strength(password, &[address, given, &organisation]) {
-                    errors.push(FieldError::new("password", message));
+        let mut refuse = |message: &str| errors.push(FieldError::new("password", message));
+        match (new.kind, &new.password, by) {
+            (UserKind::Person, Some(password), By::Password) => {
+                let context = [address, given, &organisation];
+                if let Err(message) = self.inner.passwords.judge(password, &context).await? {
+                    refuse(&message);
                 }
             }
-            (UserKind::Person, None) => errors.push(FieldError::new("password", "is missing")),
-            (UserKind::Service, Some(_)) => {
-                let message = "must not be given: a service account never signs in";
-                errors.push(FieldError::new("password", message));
+            (UserKind::Person, None, By::Password) => refuse("is missing"),
+            (UserKind::Person, Some(_), By::Link) => {
+                refuse("must not be given: the person chooses it by the link");
             }
-            (UserKind::Service, None) => {}
+            (UserKind::Service, Some(_), _) => {
+                refuse("must not be given: a service account never signs in");
+            }
+            (UserKind::Service, None, By::Link) => {
+                errors.push(FieldError::new(
+                    "kind",
+                    "must be person: a service account never signs in",
+                ));
+            }
+            (UserKind::Person, None, By::Link) | (UserKind::Service, None, By::Password) => {}
         }
         let (Some(email), Some(name), true) = (email, name, errors.is_empty()) else {
             return Err(ServiceError::Invalid(errors));
         };
         check_kind(new.kind, new.instance_role)?;
-        let hash = match &new.password {
+        let password_hash = match &new.password {
             Some(password) => {
                 Some(self.inner.passwords.hash(password, self.inner.entropy.as_ref()).await?)
             }
             None => None,
         };
+        Ok(Checked { kind: new.kind, email, name, instance_role: new.instance_role, password_hash })
+    }
+
+    async fn insert(
+        &self,
+        transaction: &mut Transaction<'_>,
+        ctx: &OpContext,
+        checked: &Checked,
+    ) -> Result<User, ServiceError> {
         let id = UserId(self.inner.uuid(ctx.now));
         let user = store::NewUser {
             id,
-            kind: new.kind,
-            email: &email,
-            name: name.as_ref(),
-            password_hash: hash.as_deref(),
-            instance_role: new.instance_role,
+            kind: checked.kind,
+            email: &checked.email,
+            name: checked.name.as_ref(),
+            password_hash: checked.password_hash.as_deref(),
+            must_change_password: checked.password_hash.is_some(),
+            instance_role: checked.instance_role,
         };
-        let mut transaction = self.inner.begin().await?;
-        store::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;
-        let user =
-            store::record(&mut transaction, id).await?.ok_or(ServiceError::NotFound("user"))?;
+        store::insert(transaction, &user, ctx.now).await.map_err(email_taken)?;
+        let user = store::record(transaction, id).await?.ok_or(ServiceError::NotFound("user"))?;
         let change = Change {
             workspace: None,
             action: "user.create",
@@ -99,8 +165,7 @@ impl Users<'_> {
             before: None,
             after: Some(snapshot(&user)),
         };
-        record(&mut transaction, ctx, change).await?;
-        transaction.commit().await?;
+        record(transaction, ctx, change).await?;
         Ok(user)
     }
 }

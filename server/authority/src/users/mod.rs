@@ -28,8 +28,8 @@ pub struct Users<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// Lets those through who manage users. To others a user that they name is not there.
-fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
+/// Lets callers through who manage users. For all others the named user does not exist.
+pub(crate) fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
     match ctx.manages_instance() {
         Err(ServiceError::Forbidden(_)) => Err(ServiceError::NotFound("user")),
         other => other,
@@ -37,14 +37,14 @@ fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
 }
 
 /// Only owners make and change owners.
-fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
+pub(crate) fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
     if roles.contains(&InstanceRole::Owner) && !ctx.owns_instance() {
         return Err(ServiceError::Forbidden("Only owners of the instance make or change owners."));
     }
     Ok(())
 }
 
-/// Who never signs in cannot own the instance.
+/// Refuses service accounts as owners of the instance.
 fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
     if kind == UserKind::Service && role == InstanceRole::Owner {
         let message = "must not be owner: a service account never signs in";
@@ -67,7 +67,10 @@ async fn check_last_owner(
     Ok(())
 }
 
-async fn locked(connection: &mut PgConnection, id: UserId) -> Result<User, ServiceError> {
+pub(crate) async fn locked(
+    connection: &mut PgConnection,
+    id: UserId,
+) -> Result<User, ServiceError> {
     store::lock(connection, id).await?;
     store::record(connection, id).await?.ok_or(ServiceError::NotFound("user"))
 }

@@ -6,7 +6,7 @@ use super::{ChangedUser, Users, check_last_owner, check_owner, locked, manages_o
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{sessions, users as store, workspaces},
+    store::{passwords, sessions, users as store, workspaces},
     verification::Subject,
 };
 
@@ -43,6 +43,7 @@ impl Users<'_> {
         if !store::remove(&mut transaction, id, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
         }
+        passwords::delete_link(&mut transaction, id).await?;
         sessions::delete_of_user(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
         let change = Change {

@@ -70,7 +70,9 @@ impl Presenter {
             (Actor::Operator, _) => Self::Operator,
             (_, Some(_)) => Self::at(address),
             (Actor::Token(facts), None) => Self::Verifier(facts.token_id.0),
-            (Actor::User(visitor), None) => Self::Verifier(visitor.user.id.0),
+            (Actor::User(visitor) | Actor::Restricted(visitor), None) => {
+                Self::Verifier(visitor.user.id.0)
+            }
             (Actor::Anonymous, None) => Self::at(ctx.client_ip),
         }
     }

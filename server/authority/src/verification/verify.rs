@@ -50,6 +50,7 @@ impl Verification<'_> {
     pub(super) async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Operator => Ok(()),
             // What an authorisation would find is among the facts: no query for what is asked all the time.
             Actor::Token(facts) if facts.surroundings.verifies != Verifies::Nobody => Ok(()),

@@ -21,6 +21,7 @@ impl Workspaces<'_> {
     /// `Forbidden` for persons who see none; `NotFound` for the command line, which is in none.
     pub async fn home(&self, ctx: &OpContext) -> Result<Slug, ServiceError> {
         match &ctx.actor {
+            Actor::Restricted(_) => return Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => return Err(ServiceError::Unauthenticated),
             Actor::Operator => return Err(ServiceError::NotFound("workspace")),
             Actor::Token(facts) => return Ok(facts.surroundings.workspace.clone()),

@@ -1,16 +1,20 @@
-//! `tessera user create`: prints the new user's id.
+//! `tessera user create`: prints the new user's id, or with `--link` the link alone.
 
 use std::path::PathBuf;
 
 use authority::NewUser;
-use domain::roles::{InstanceRole, UserKind};
+use domain::{
+    roles::{InstanceRole, UserKind},
+    user::User,
+};
+use serde::Serialize;
 
 use super::super::{
     Failure, admin,
     output::{self, remark},
     session::{self, Expect},
 };
-use crate::config::Config;
+use crate::{config::Config, http::password_link};
 
 /// Arguments. The password is none of them: other users can see a command line.
 #[derive(Debug, clap::Args)]
@@ -27,7 +31,11 @@ pub(crate) struct Args {
     /// Make a service account, which never signs in
     #[arg(long, conflicts_with = "password_file")]
     service: bool,
-    /// A file with the password on its first line [default: standard input, or asked for]
+    /// Let the person choose the password by a one-time link, and print the link
+    #[arg(long, conflicts_with_all = ["password_file", "service"])]
+    link: bool,
+    /// A file with the password on its first line [default: standard input, or asked for]; the person must
+    /// change it at the first sign-in
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Print JSON
@@ -35,9 +43,20 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// What was made, as JSON.
+#[derive(Serialize)]
+struct Created<'a> {
+    #[serde(flatten)]
+    user: &'a User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_link: Option<&'a str>,
+}
+
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let (kind, password) = if arguments.service {
         (UserKind::Service, None)
+    } else if arguments.link {
+        (UserKind::Person, None)
     } else {
         (UserKind::Person, Some(admin::password(arguments.password_file.as_deref())?))
     };
@@ -49,13 +68,25 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             instance_role: arguments.role,
             password,
         };
-        let user = session.authority.users().create(&session.context(), new).await?;
-        if arguments.json {
-            output::json(&user)?;
+        let (users, context) = (session.authority.users(), session.context());
+        let (user, link) = if arguments.link {
+            let (user, link) = users.create_with_link(&context, new).await?;
+            (user, Some(password_link(&link, &config)))
         } else {
-            output::line(&user.summary.id.to_string())?;
+            (users.create(&context, new).await?, None)
+        };
+        let created = Created { user: &user, password_link: link.as_deref() };
+        match &link {
+            _ if arguments.json => output::json(&created)?,
+            Some(link) => output::line(link)?,
+            None => output::line(&user.summary.id.to_string())?,
         }
         remark(&format!("Created {} <{}>.", user.summary.name, user.summary.email));
+        match (user.kind, &link) {
+            (UserKind::Service, _) => {}
+            (_, Some(_)) => remark("The link lets them choose a password, once, within 24 hours."),
+            (_, None) => remark("They must change the password when they first sign in."),
+        }
         Ok(())
     })
     .await

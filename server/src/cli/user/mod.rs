@@ -3,6 +3,7 @@
 mod create;
 mod list;
 mod remove;
+mod reset_password;
 mod switch;
 
 use clap::Subcommand;
@@ -21,6 +22,8 @@ pub(super) enum Command {
     Disable(switch::Args),
     /// Enable a user again
     Enable(switch::Args),
+    /// Print a one-time link with which a person sets a new password
+    ResetPassword(reset_password::Args),
     /// Remove a user for good
     Remove(remove::Args),
 }
@@ -31,6 +34,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
         Command::List(arguments) => list::run(arguments, config).await,
         Command::Disable(arguments) => switch::run(arguments, false, config).await,
         Command::Enable(arguments) => switch::run(arguments, true, config).await,
+        Command::ResetPassword(arguments) => reset_password::run(arguments, config).await,
         Command::Remove(arguments) => remove::run(arguments, config).await,
     }
 }

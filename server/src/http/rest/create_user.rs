@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 
 use super::{
     errors::WriteErrors,
-    schema::{InstanceRoleBody, UserKindBody, UserRecordBody},
+    schema::{CreatedUserBody, InstanceRoleBody, PasswordLinkBody, UserKindBody},
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// A user to make: a person with a password, or a service account without one.
+/// A user to make: a person, with a password or without one, or a service account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewUser, example = json!({
-    "email": "grace@example.com", "name": "Grace", "password": "violet kettle drums outside"
+    "email": "grace@example.com", "name": "Grace"
 }))]
 pub(crate) struct NewUserBody {
     /// Whether it signs in; a person when absent.
@@ -33,7 +33,9 @@ pub(crate) struct NewUserBody {
     /// What it is on the whole instance; `member` when absent. Only owners make owners.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
-    /// A person's password: at least 15 characters, and not easy to guess. A service account has none.
+    /// A person's password: at least 15 characters, and not easy to guess. The person must change it at the
+    /// first sign-in. Better leave it out: then the answer has a link with which the person chooses one. A
+    /// service account has none.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, min_length = 15)]
     password: Option<String>,
@@ -41,7 +43,8 @@ pub(crate) struct NewUserBody {
 
 /// Create a user
 ///
-/// It belongs to no workspace yet. For administrators of the instance who are signed in.
+/// It belongs to no workspace yet. A person without a password gets `password_link`: hand it to them. For
+/// administrators of the instance who are signed in.
 #[utoipa::path(
     post,
     path = "/api/v1/users",
@@ -49,7 +52,7 @@ pub(crate) struct NewUserBody {
     tag = "Users",
     request_body = NewUserBody,
     responses(
-        (status = 201, description = "The user was made", body = UserRecordBody,
+        (status = 201, description = "The user was made", body = CreatedUserBody,
             headers(("Location" = String, description = "The user's path"))),
         WriteErrors,
     ),
@@ -58,7 +61,7 @@ pub(crate) async fn create_user(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiJson(body): ApiJson<NewUserBody>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<UserRecordBody>), ApiError> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<CreatedUserBody>), ApiError> {
     let new = NewUser {
         kind: body.kind.map_or(UserKind::Person, Into::into),
         email: body.email,
@@ -66,7 +69,14 @@ pub(crate) async fn create_user(
         instance_role: body.instance_role.map_or(InstanceRole::Member, Into::into),
         password: body.password.map(Password::new),
     };
-    let user = UserRecordBody::from(state.authority.users().create(&context, new).await?);
-    let location = format!("/api/v1/users/{}", user.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(user)))
+    let users = state.authority.users();
+    let (user, link) = if new.kind == UserKind::Person && new.password.is_none() {
+        let (user, link) = users.create_with_link(&context, new).await?;
+        (user, Some(PasswordLinkBody::of(&link, &state.config)))
+    } else {
+        (users.create(&context, new).await?, None)
+    };
+    let body = CreatedUserBody { user: user.into(), password_link: link };
+    let location = format!("/api/v1/users/{}", body.user.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(body)))
 }

@@ -9,6 +9,7 @@ mod apply_preset;
 mod audiences;
 mod bulk_tokens;
 mod change_member;
+mod change_password;
 mod change_policy;
 mod change_user;
 mod change_workspace;
@@ -38,10 +39,12 @@ mod list_workspaces;
 mod preview_policy;
 mod remove_member;
 mod remove_user;
+mod reset_password;
 mod reveal_token;
 mod rotate_self;
 mod rotate_token;
 pub(crate) mod schema;
+mod show_account;
 mod show_instance;
 mod show_member;
 mod show_policy;
@@ -95,11 +98,14 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .merge(audiences::router())
 }
 
-/// Users of the instance, their sessions, and members of workspaces.
+/// Users of the instance, one's own account, sessions, and members of workspaces.
 fn people() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users::list_users, create_user::create_user))
         .routes(routes!(show_user::show_user, change_user::change_user, remove_user::remove_user))
+        .routes(routes!(reset_password::reset_password))
+        .routes(routes!(show_account::show_account))
+        .routes(routes!(change_password::change_password))
         .routes(routes!(list_sessions::list_sessions, end_sessions::end_sessions))
         .routes(routes!(show_session::show_session, end_session::end_session))
         .routes(routes!(list_members::list_members, add_member::add_member))

@@ -43,7 +43,7 @@ impl FromRequestParts<AppState> for Caller {
 async fn session(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
     let secret = SessionSecret::new(text.to_owned());
     match state.authority.sessions().resolve(context, &secret).await? {
-        Some(session) => Ok(Actor::User(session.visitor)),
+        Some(session) => Ok(session.actor()),
         // An imported token may have any form.
         None => token(state, context, text).await,
     }

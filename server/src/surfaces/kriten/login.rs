@@ -1,6 +1,6 @@
 //! `POST /api/v1/login`
 
-use authority::{SignIn, Surface, secret::Password};
+use authority::{ServiceError, SignIn, Surface, secret::Password};
 use axum::{Json, extract::State};
 use domain::problem::ProblemCode;
 use http::{HeaderMap, header, request::Parts};
@@ -82,7 +82,17 @@ pub(super) async fn login(
     // Cookies are not looked at here.
     let sign_in = SignIn { email, password, user_agent, known_browser: None };
     let sessions = state.authority.sessions();
-    let signed_in = sessions.sign_in(&context, sign_in).await?;
+    let signed_in = sessions.sign_in(&context, sign_in).await.map_err(|error| match error {
+        // Kriten's clients have no way to change it.
+        ServiceError::PasswordChangeRequired => ApiError::new(
+            ProblemCode::PasswordChangeRequired,
+            format!(
+                "change your password first: sign in at {}/sign-in",
+                state.config.public_origin()
+            ),
+        ),
+        error => error.into(),
+    })?;
     let proxy = untrusted_proxy(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
     proxy_hint::note(sessions, &context, proxy).await;
     Ok(Json(LoginToken { token: signed_in.secret.expose().to_owned() }))

@@ -38,6 +38,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
         ProblemCode::AlreadyExists | ProblemCode::AlreadyCreated => (6, StatusCode::CONFLICT),
         // PERMISSION_DENIED
         ProblemCode::Forbidden
+        | ProblemCode::PasswordChangeRequired
         | ProblemCode::InsufficientScope
         | ProblemCode::RevealNotAllowed
         | ProblemCode::CrossOrigin => (7, StatusCode::FORBIDDEN),

@@ -3,6 +3,7 @@
 //! Each type is made from the authority's own by `From`, so that a change there cannot change the
 //! API by accident. Times are RFC 3339 in UTC.
 
+mod account;
 mod audience;
 mod instance;
 mod member;
@@ -19,6 +20,7 @@ mod user;
 mod verification;
 mod workspace;
 
+pub(crate) use account::{AccountBody, PasswordLinkBody};
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
 pub(crate) use instance::InstanceBody;
 pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
@@ -33,7 +35,7 @@ pub(crate) use token::{
     RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, grants_schema, tags_schema,
 };
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
-pub(crate) use user::{ChangedUserBody, UserPageBody, UserRecordBody};
+pub(crate) use user::{ChangedUserBody, CreatedUserBody, UserPageBody, UserRecordBody};
 pub(crate) use verification::{VerificationBody, granted};
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 

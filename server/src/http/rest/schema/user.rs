@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{InstanceRoleBody, UserKindBody};
+use super::{InstanceRoleBody, PasswordLinkBody, UserKindBody};
 
 /// A person or a service account.
 #[derive(Serialize, ToSchema)]
@@ -51,6 +51,17 @@ impl From<User> for UserRecordBody {
             updated_at: user.updated_at,
         }
     }
+}
+
+/// A user that was made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedUser)]
+pub(crate) struct CreatedUserBody {
+    #[serde(flatten)]
+    pub(in crate::http::rest) user: UserRecordBody,
+    /// The link with which a person without a password chooses one; it is shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::http::rest) password_link: Option<PasswordLinkBody>,
 }
 
 /// One page of users.

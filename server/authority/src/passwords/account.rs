@@ -1,0 +1,38 @@
+//! Show one's own account.
+
+use domain::{roles::InstanceRole, token::UserSummary};
+
+use super::{Passwords, person};
+use crate::{OpContext, ServiceError, store::users};
+
+/// What somebody is told of their own account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Id, address and name.
+    pub user: UserSummary,
+    /// What they are on the whole instance.
+    pub instance_role: InstanceRole,
+    /// Whether they must change the password before anything else: somebody else chose it.
+    pub must_change_password: bool,
+    /// Whether the password is below the rule for new ones, as the last sign-in found.
+    pub password_is_weak: bool,
+}
+
+impl Passwords<'_> {
+    /// Returns the account of the person who asks.
+    ///
+    /// # Errors
+    /// `Forbidden` for tokens and the command line, which have no account.
+    pub async fn account(&self, ctx: &OpContext) -> Result<Account, ServiceError> {
+        let visitor = person(ctx)?;
+        let mut connection = self.inner.connection().await?;
+        let user = users::by_id(&mut connection, visitor.user.id).await?;
+        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        Ok(Account {
+            user: user.summary,
+            instance_role: user.instance_role,
+            must_change_password: user.must_change_password,
+            password_is_weak: user.password_is_weak,
+        })
+    }
+}

@@ -1,0 +1,141 @@
+//! Change one's own password, with the old one.
+
+use serde_json::json;
+use time::OffsetDateTime;
+
+use super::{Passwords, person};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, Refusal, RefusalKind, record},
+    password::PasswordCheck,
+    secret::{KnownBrowser, Password, SessionSecret},
+    sessions::{Account, Throttle, proven},
+    store::{passwords as store, sessions, users},
+};
+
+/// What somebody types who changes their password.
+#[derive(Debug)]
+pub struct PasswordChange {
+    /// The password until now.
+    pub current: Password,
+    /// The password from now on.
+    pub new: Password,
+    /// The browser's proof that it signed in before.
+    pub known_browser: Option<KnownBrowser>,
+}
+
+/// A password was changed.
+#[derive(Debug)]
+pub struct ChangedPassword {
+    /// The new secret of the session that asked, for its cookie, and the session's end. The old secret is
+    /// refused from now on. None when no session asked, or when it has ended meanwhile.
+    pub session: Option<(SessionSecret, OffsetDateTime)>,
+    /// The browser's new proof that it signed in.
+    pub known_browser: KnownBrowser,
+    /// How many other sessions were ended.
+    pub ended: u64,
+}
+
+impl Passwords<'_> {
+    /// Changes the password of the person who asks. All their other sessions end; the one that asks goes on
+    /// with another secret.
+    ///
+    /// A wrong old password counts as a failed sign-in.
+    ///
+    /// # Errors
+    /// `Invalid` with the fields `current_password`, `new_password`; `TooManyAttempts` after too many wrong
+    /// ones; `PreconditionFailed` when the password was changed meanwhile.
+    pub async fn change(
+        &self,
+        ctx: &OpContext,
+        change: PasswordChange,
+    ) -> Result<ChangedPassword, ServiceError> {
+        let id = person(ctx)?.user.id;
+        let user = {
+            let mut connection = self.inner.connection().await?;
+            users::by_id(&mut connection, id).await?
+        };
+        let user = user.filter(|user| user.enabled).ok_or(ServiceError::Unauthenticated)?;
+        // Before an attempt is counted: the caller may mend this as often as they like.
+        self.judge(&user.summary, &change.new).await?;
+        if change.new.expose() == change.current.expose() {
+            let message = "must not be the password that you have";
+            return Err(ServiceError::invalid("new_password", message));
+        }
+        let known = change.known_browser.as_ref();
+        let recognised = self.inner.recognise(known, &proven(Some(&user), None), ctx.now);
+        let browser = recognised.as_ref().map(|recognised| (id, recognised.id));
+        let throttle = Throttle::new(self.inner, ctx, &user.summary.email, browser);
+        let refused = |kind| {
+            let refusal = Refusal {
+                kind,
+                subject: user.summary.email.clone(),
+                subject_id: Some(id.0),
+                detail: json!({"known_browser": browser.is_some(), "password_change": true}),
+            };
+            self.inner.refusals.note(ctx, refusal);
+        };
+        // Committed before the hashing, as at every sign-in.
+        let mut transaction = self.inner.begin().await?;
+        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                self.inner.counters.sign_in_throttled();
+                refused(RefusalKind::SignInThrottled);
+            }
+            return Err(error);
+        }
+        transaction.commit().await?;
+        let entropy = self.inner.entropy.as_ref();
+        let stored = user.password_hash.clone();
+        let check = match self.inner.passwords.check(&change.current, stored, entropy).await {
+            Ok(check) => check,
+            Err(error) => {
+                if matches!(error, ServiceError::Busy) {
+                    let mut transaction = self.inner.begin().await?;
+                    throttle.unchecked(&mut transaction, ctx.now).await?;
+                    transaction.commit().await?;
+                }
+                return Err(error);
+            }
+        };
+        self.inner.counters.password_checked();
+        if check == PasswordCheck::Wrong {
+            refused(RefusalKind::SignIn);
+            return Err(ServiceError::invalid("current_password", "is wrong"));
+        }
+        let hash = self.inner.passwords.hash(&change.new, entropy).await?;
+        let mut transaction = self.inner.begin().await?;
+        // The password that was checked must still be the one that is replaced.
+        if !users::lock_checked(&mut transaction, &user).await? {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        store::set(&mut transaction, id, &hash).await?;
+        store::delete_link(&mut transaction, id).await?;
+        let session = match ctx.session {
+            Some(session) => {
+                let secret = SessionSecret::generate(entropy);
+                let digest = secret.digest();
+                sessions::replace_secret(&mut transaction, session, id, &digest)
+                    .await?
+                    .map(|end| (secret, end))
+            }
+            None => None,
+        };
+        let ended = sessions::end_others(&mut transaction, id, ctx.session).await?;
+        throttle.succeeded(&mut transaction, ctx.now).await?;
+        let audited = Change {
+            workspace: None,
+            action: "user.password_change",
+            subject_id: Some(id.0),
+            subject_name: &user.summary.email,
+            before: None,
+            after: Some(json!({"ended_sessions": ended})),
+        };
+        record(&mut transaction, ctx, audited).await?;
+        transaction.commit().await?;
+        let account =
+            Account { user: id, password_hash: &hash, generation: user.browser_generation + 1 };
+        let known_browser = self.inner.know(known, recognised.as_ref(), &account, ctx.now);
+        Ok(ChangedPassword { session, known_browser, ended })
+    }
+}

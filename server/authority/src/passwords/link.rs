@@ -1,0 +1,86 @@
+//! The one-time link that sets a password: 256 random bits, 24 hours, gone once used.
+
+use domain::{ids::UserId, roles::UserKind, token::UserSummary, user::User};
+use serde_json::json;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+
+use super::Passwords;
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    authority::Inner,
+    secret::PasswordLinkSecret,
+    store::passwords as store,
+    users::{check_owner, locked, manages_one},
+};
+
+const LIFETIME: Duration = Duration::hours(24);
+
+/// A link that sets a password, once.
+#[derive(Debug)]
+pub struct PasswordLink {
+    /// Whose password it sets.
+    pub user: UserSummary,
+    /// What the link holds. Leaves the server once.
+    pub secret: PasswordLinkSecret,
+    /// Its end.
+    pub expires_at: OffsetDateTime,
+}
+
+impl Passwords<'_> {
+    /// Makes a link with which a person sets a new password. It replaces an older one. Nothing else changes
+    /// before it is used: the present password and the sessions go on.
+    ///
+    /// # Errors
+    /// `NotFound` for callers who manage no users; `Forbidden` for an owner's password when the caller is not
+    /// an owner, and for one's own; `Invalid` with the field `user` for a service account or a disabled user.
+    pub async fn issue_link(
+        &self,
+        ctx: &OpContext,
+        user: UserId,
+    ) -> Result<PasswordLink, ServiceError> {
+        manages_one(ctx)?;
+        let mut transaction = self.inner.begin().await?;
+        let user = locked(&mut transaction, user).await?;
+        if ctx.user_id() == Some(user.summary.id) {
+            return Err(ServiceError::Forbidden(
+                "Change your own password with the one that you have.",
+            ));
+        }
+        let link = issue(self.inner, &mut transaction, ctx, &user).await?;
+        transaction.commit().await?;
+        Ok(link)
+    }
+}
+
+/// Makes a link within the transaction of a caller who manages users.
+pub(crate) async fn issue(
+    inner: &Inner,
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    user: &User,
+) -> Result<PasswordLink, ServiceError> {
+    if user.kind == UserKind::Service {
+        let message = "is a service account, which has no password";
+        return Err(ServiceError::invalid("user", message));
+    }
+    check_owner(ctx, &[user.instance_role])?;
+    if !user.enabled {
+        return Err(ServiceError::invalid("user", "is disabled; enable it first"));
+    }
+    let secret = PasswordLinkSecret::generate(inner.entropy.as_ref());
+    let expires_at = ctx.now + LIFETIME;
+    let id = user.summary.id;
+    store::replace_link(connection, id, &secret.digest(), ctx.user_id(), expires_at).await?;
+    let change = Change {
+        workspace: None,
+        action: "user.password_link",
+        subject_id: Some(id.0),
+        subject_name: &user.summary.email,
+        before: None,
+        after: Some(json!({"expires_at": expires_at.unix_timestamp()})),
+    };
+    record(connection, ctx, change).await?;
+    Ok(PasswordLink { user: user.summary.clone(), secret, expires_at })
+}

@@ -1,0 +1,54 @@
+//! Passwords of people: changing one's own, one-time links that set a new one, and what somebody is told of
+//! their account.
+//!
+//! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
+//! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and
+//!   makes an outstanding link worthless.
+//! - A password that somebody else chose (`users().create`) must be changed: until then its owner is an
+//!   [`Actor::Restricted`](crate::Actor), who can only read this account, change the password and sign out.
+
+mod account;
+mod change;
+mod link;
+mod redeem;
+
+pub use account::Account;
+pub use change::{ChangedPassword, PasswordChange};
+pub use link::PasswordLink;
+pub(crate) use link::issue;
+
+use domain::{session::Visitor, token::UserSummary};
+
+use crate::{
+    OpContext, ServiceError, authority::Inner, context::Actor, secret::Password, store::instance,
+};
+
+/// Passwords of people.
+#[derive(Clone, Copy)]
+pub struct Passwords<'a> {
+    pub(crate) inner: &'a Inner,
+}
+
+/// The person who asks. Only people have an account of their own.
+fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
+    match &ctx.actor {
+        Actor::User(visitor) | Actor::Restricted(visitor) => Ok(visitor),
+        Actor::Anonymous => Err(ServiceError::Unauthenticated),
+        Actor::Token(_) | Actor::Operator => {
+            Err(ServiceError::Forbidden("Only people who are signed in have an account."))
+        }
+    }
+}
+
+impl Passwords<'_> {
+    /// Checks a new password by the rule.
+    async fn judge(&self, user: &UserSummary, new: &Password) -> Result<(), ServiceError> {
+        let organisation = {
+            let mut connection = self.inner.connection().await?;
+            instance::name(&mut connection).await?.unwrap_or_default()
+        };
+        let context = [&*user.email, &user.name, &organisation];
+        let judged = self.inner.passwords.judge(new, &context).await?;
+        judged.map_err(|message| ServiceError::invalid("new_password", message))
+    }
+}

@@ -1,0 +1,90 @@
+//! Set a password by a one-time link.
+
+use domain::token::UserSummary;
+use serde_json::json;
+
+use super::Passwords;
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, Refusal, RefusalKind, record},
+    secret::{Password, PasswordLinkSecret},
+    sessions::Throttle,
+    store::{passwords as store, sessions, users},
+};
+
+/// How a link is called in the log of refusals.
+const SUBJECT: &str = "a link that sets a password";
+
+impl Passwords<'_> {
+    /// Returns the person whose password this link sets.
+    ///
+    /// # Errors
+    /// `NotFound` when the link is wrong, over, used or replaced, when its person is disabled, or when the
+    /// administrator who made it could not make it any more; `TooManyAttempts` after too many wrong ones.
+    pub async fn check_link(
+        &self,
+        ctx: &OpContext,
+        secret: &PasswordLinkSecret,
+    ) -> Result<UserSummary, ServiceError> {
+        let throttle = Throttle::of_links(self.inner, ctx);
+        let refused = |kind| {
+            let refusal =
+                Refusal { kind, subject: SUBJECT.into(), subject_id: None, detail: json!({}) };
+            self.inner.refusals.note(ctx, refusal);
+        };
+        let mut transaction = self.inner.begin().await?;
+        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                refused(RefusalKind::SignInThrottled);
+            }
+            return Err(error);
+        }
+        let user = store::of_link(&mut transaction, &secret.digest(), ctx.now).await?;
+        if user.is_some() {
+            throttle.succeeded(&mut transaction, ctx.now).await?;
+        }
+        transaction.commit().await?;
+        user.ok_or_else(|| {
+            refused(RefusalKind::Credential);
+            gone()
+        })
+    }
+
+    /// Sets the password of the person whose link this is. The link is used up, and every session of the
+    /// person ends. Signs nobody in.
+    ///
+    /// # Errors
+    /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`.
+    pub async fn redeem(
+        &self,
+        ctx: &OpContext,
+        secret: &PasswordLinkSecret,
+        new: &Password,
+    ) -> Result<UserSummary, ServiceError> {
+        let user = self.check_link(ctx, secret).await?;
+        self.judge(&user, new).await?;
+        let hash = self.inner.passwords.hash(new, self.inner.entropy.as_ref()).await?;
+        let mut transaction = self.inner.begin().await?;
+        users::lock(&mut transaction, user.id).await?;
+        // Again, now that it counts: the link may have been used while the password was hashed.
+        store::of_link(&mut transaction, &secret.digest(), ctx.now).await?.ok_or_else(gone)?;
+        store::delete_link(&mut transaction, user.id).await?;
+        store::set(&mut transaction, user.id, &hash).await?;
+        let ended = sessions::end_others(&mut transaction, user.id, None).await?;
+        let change = Change {
+            workspace: None,
+            action: "user.password_reset",
+            subject_id: Some(user.id.0),
+            subject_name: &user.email,
+            before: None,
+            after: Some(json!({"ended_sessions": ended})),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+}
+
+fn gone() -> ServiceError {
+    ServiceError::NotFound("link")
+}

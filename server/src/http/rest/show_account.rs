@@ -1,0 +1,23 @@
+//! `GET /api/v1/account`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::AccountBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// Show your account
+///
+/// For people who are signed in; a token has no account.
+#[utoipa::path(
+    get,
+    path = "/api/v1/account",
+    operation_id = "showAccount",
+    tag = "Account",
+    responses((status = 200, description = "The account", body = AccountBody), SelfErrors),
+)]
+pub(crate) async fn show_account(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<AccountBody>, ApiError> {
+    Ok(Json(state.authority.passwords().account(&context).await?.into()))
+}

@@ -1,0 +1,212 @@
+//! Passwords over REST, the command line, Kriten's login and the links.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod console_support;
+mod rest_support;
+mod support;
+
+use console_support::{Browser, assert_static, input_value, set_cookies};
+use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem};
+use serde_json::{Value, json};
+use support::{
+    Answer, Server,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+    wait::until,
+};
+
+const NEW: &str = "tr0mbone ladder mist";
+const GRACE: &str = "grace@example.com";
+
+fn owner(instance: &Instance, method: &str, path: &str) -> support::Request {
+    instance.request(&By::Session(OWNER.to_owned()), method, path)
+}
+
+fn change(instance: &Instance, by: &By, current: &str, new: &str) -> Answer {
+    let body = json!({"current_password": current, "new_password": new});
+    instance.request(by, "POST", "/api/v1/account/password").json(&body).send()
+}
+
+/// Makes a person with this password, or with none.
+#[track_caller]
+fn made(instance: &Instance, email: &str, password: Option<&str>) -> Value {
+    let mut body = json!({"email": email});
+    if let Some(password) = password {
+        body["password"] = password.into();
+    }
+    owner(instance, "POST", "/api/v1/users").json(&body).send().expect(201).json()
+}
+
+/// The path of a link, and the secret in it.
+fn path_of(server: &Server, url: &str) -> (String, String) {
+    let path = url.strip_prefix(&server.url()).expect("a link to this server").to_owned();
+    let secret = path.strip_prefix("/reset-password/").expect("a path of its own").to_owned();
+    (path, secret)
+}
+
+#[test]
+fn password_is_changed_with_the_old_one_and_the_session_gets_another_cookie() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let mut browser = Browser::signed_in(server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    let mut elsewhere = Browser::signed_in(server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    let own = By::Session(browser.cookie("tessera").unwrap().to_owned());
+    let account = instance.request(&own, "GET", "/api/v1/account").send().expect(200).json();
+    assert_eq!(
+        (&account["email"], &account["must_change_password"], &account["password_is_weak"]),
+        (&json!(ADMIN_EMAIL), &json!(false), &json!(false))
+    );
+    let wrong =
+        problem(&change(&instance, &own, "not the password", NEW), 422, "validation_failed");
+    assert_eq!(fields(&wrong), ["current_password: is wrong"]);
+    let weak = change(&instance, &own, ADMIN_PASSWORD, "password12345678");
+    let weak = problem(&weak, 422, "validation_failed");
+    assert!(fields(&weak)[0].starts_with("new_password: is too easy to guess"), "{weak}");
+    let token = By::Token(instance.manager.clone());
+    problem(&change(&instance, &token, ADMIN_PASSWORD, NEW), 403, "forbidden");
+    problem(&change(&instance, &By::Nobody, ADMIN_PASSWORD, NEW), 401, "unauthenticated");
+
+    let changed = change(&instance, &own, ADMIN_PASSWORD, NEW).expect(204);
+    let cookies = set_cookies(&changed);
+    let session = cookies.iter().find_map(|cookie| cookie.strip_prefix("tessera="));
+    let session = session.unwrap().split(';').next().unwrap().to_owned();
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("tessera-known=")), "{cookies:?}");
+    let account = |by: &By| instance.request(by, "GET", "/api/v1/account").send().status;
+    assert_eq!(account(&own), 401, "the old cookie");
+    assert_eq!(account(&By::Session(session)), 200);
+    elsewhere.get("/workspaces").expect(303);
+    browser.post("/sign-in", &[("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)]).expect(401);
+    Browser::signed_in(server, ADMIN_EMAIL, NEW).get("/workspaces").expect(200);
+}
+
+#[test]
+fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let created = made(&instance, GRACE, None);
+    let id = created["id"].as_str().unwrap();
+    let (first, _) = path_of(server, created["password_link"]["url"].as_str().unwrap());
+    assert!(created["password_link"]["expires_at"].is_string());
+    let issue = |id: &str| {
+        let path = format!("/api/v1/users/{id}/password-reset");
+        owner(&instance, "POST", &path).send()
+    };
+    let issued = issue(id).expect(201);
+    assert_eq!(issued.header("cache-control"), Some("no-store"));
+    let (path, secret) = path_of(server, issued.json()["url"].as_str().unwrap());
+    let me = owner(&instance, "GET", "/api/v1/account").send().expect(200).json();
+    problem(&issue(me["id"].as_str().unwrap()), 403, "forbidden");
+    let bot = json!({"kind": "service", "email": "bot@example.com"});
+    let bot = owner(&instance, "POST", "/api/v1/users").json(&bot).send().expect(201).json();
+    assert!(bot.get("password_link").is_none());
+    let refused = problem(&issue(bot["id"].as_str().unwrap()), 422, "validation_failed");
+    assert_eq!(fields(&refused), ["user: is a service account, which has no password"]);
+
+    let mut browser = Browser::new(server);
+    let replaced = browser.get(&first).expect(404);
+    assert!(replaced.text().contains("This link does not work"), "{}", replaced.text());
+    let page = browser.get(&path).expect(200);
+    assert!(page.text().contains(GRACE) && page.text().contains("Choose your password"));
+    assert_static(&page);
+    let refused = browser.post(&path, &[("new_password", "too short")]).expect(422);
+    assert!(refused.text().contains("must have at least 15 characters"), "{}", refused.text());
+    assert_eq!(input_value(&refused.text(), "new_password"), None);
+    let set = browser.post(&path, &[("new_password", NEW)]).expect(303);
+    assert_eq!(set.header("location"), Some("/sign-in"));
+    assert_eq!(browser.cookie("tessera"), None, "it signs nobody in");
+    assert!(browser.get("/sign-in").text().contains("Your password is set. Sign in with it."));
+    browser.get(&path).expect(404);
+    browser.post(&path, &[("new_password", "n7fjqx0vzkw2mhd")]).expect(404);
+    let form = [("email", GRACE), ("password", NEW)];
+    let location = browser.post("/sign-in", &form).expect(303);
+    assert_eq!(location.header("location"), Some("/workspaces"));
+    until("the log to have the request", || {
+        server.stderr().contains("/reset-password/{secret}").then_some(())
+    });
+    assert!(!server.stderr().contains(&secret), "{}", server.stderr());
+}
+
+#[test]
+fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
+    assert!(created.get("password_link").is_none());
+    let body = json!({"user": GRACE, "role": "admin"});
+    let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
+    owner(&instance, "POST", &members).json(&body).send().expect(201);
+    let mut browser = Browser::new(server);
+    let form = [("email", GRACE), ("password", ADMIN_PASSWORD), ("next", "/instance")];
+    let signed_in = browser.post("/sign-in", &form).expect(303);
+    assert_eq!(signed_in.header("location"), Some("/account/password"));
+    let tokens = format!("/workspaces/{WORKSPACE}/settings/tokens");
+    for page in ["/workspaces", &tokens, "/instance"] {
+        assert_eq!(browser.get(page).expect(303).header("location"), Some("/account/password"));
+    }
+    let token = "01980000-0000-7000-8000-000000000001";
+    let posted = browser.post(&format!("{tokens}/{token}/enable"), &[]).expect(303);
+    assert_eq!(posted.header("location"), Some("/account/password"));
+    let page = browser.get("/account/password").expect(200);
+    assert_static(&page);
+    assert!(page.text().contains("An administrator chose your password."), "{}", page.text());
+
+    let own = By::Session(browser.cookie("tessera").unwrap().to_owned());
+    let list = |by: &By| instance.request(by, "GET", "/api/v1/workspaces").send();
+    problem(&list(&own), 403, "password_change_required");
+    let mint = instance.request(&own, "POST", &rest_support::tokens_of(WORKSPACE));
+    problem(&mint.json(&draft("t")).send(), 403, "password_change_required");
+    let read = browser.post("/console/fn/frame", &[]);
+    assert_ne!(read.status, 500);
+    let login = json!({"username": GRACE, "password": ADMIN_PASSWORD, "provider": "local"});
+    let refused = server.request("POST", "/api/v1/login").json(&login).send().expect(403).json();
+    let said = refused["error"].as_str().unwrap();
+    assert!(said.contains(&format!("{}/sign-in", server.url())), "{said}");
+
+    let form = [("current_password", "wrong"), ("new_password", NEW)];
+    let wrong = browser.post("/account/password", &form).expect(422);
+    assert!(wrong.text().contains("Current password is wrong"), "{}", wrong.text());
+    assert!(!wrong.text().contains(NEW), "a password never comes back");
+    let form = [("current_password", ADMIN_PASSWORD), ("new_password", NEW)];
+    let changed = browser.post("/account/password", &form).expect(303);
+    assert_eq!(changed.header("location"), Some("/workspaces"));
+    let next = browser.get("/workspaces").expect(200).text();
+    assert!(next.contains("Your password is changed."), "{next}");
+    list(&By::Session(browser.cookie("tessera").unwrap().to_owned())).expect(200);
+    let login = json!({"username": GRACE, "password": NEW, "provider": "local"});
+    server.request("POST", "/api/v1/login").json(&login).send().expect(200);
+}
+
+#[test]
+fn command_line_prints_links_alone() {
+    let server = Server::start();
+    server.admin();
+    // Links are made for the public address: a command has to know it, as the server does.
+    let run =
+        |arguments: &[&str]| server.cli(arguments).env("TESSERA_PUBLIC_URL", &server.url()).run();
+    let link = run(&["user", "create", "--email", GRACE, "--link"]).ok();
+    let (path, _) = path_of(&server, link.trim());
+    let mut browser = Browser::new(&server);
+    browser.post(&path, &[("new_password", NEW)]).expect(303);
+    Browser::signed_in(&server, GRACE, NEW).get("/workspaces").expect(200);
+    let printed = run(&["user", "reset-password", GRACE]);
+    assert!(printed.stderr.contains("grace <grace@example.com>"), "{}", printed.stderr);
+    let (path, _) = path_of(&server, printed.ok().trim());
+    browser.get(&path).expect(200);
+    let json = run(&["user", "reset-password", ADMIN_EMAIL, "--json"]).ok();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    path_of(&server, json["url"].as_str().unwrap());
+    browser.get(&path).expect(200);
+    server.run(&["user", "create", "--email", "bot@example.com", "--service"]).ok();
+    let refused = server.run(&["user", "reset-password", "bot@example.com"]).refused(1);
+    assert!(refused.contains("service account"), "{refused}");
+    let given = server
+        .cli(&["user", "create", "--email", "eve@example.com"])
+        .input("violet kettle drums outside")
+        .run();
+    assert!(given.stderr.contains("must change the password"), "{}", given.stderr);
+    given.ok();
+}
