@@ -9,8 +9,9 @@
 mod rest_support;
 mod support;
 
-use rest_support::{By, Instance, OWNER, WORKSPACE, problem, tokens_of};
+use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, problem, tokens_of};
 use serde_json::{Value, json};
+use support::server::ADMIN_EMAIL;
 
 /// An instance with an API whose scope is called as one of Tessera's.
 fn with_vault() -> Instance {
@@ -157,4 +158,125 @@ fn command_line_takes_pairs() {
     let path = format!("/api/v1/tokens/{id}");
     let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
     assert_eq!(token["grants"], json!({"vault": ["tokens:write"]}));
+}
+
+#[test]
+fn exported_pairs_can_be_imported() {
+    let instance = with_vault();
+    let grants =
+        json!({"default": ["rivers:run"], "vault": ["rivers:read", "tokens:write"], "tessera": []});
+    instance.minted(WORKSPACE, &json!({"name": "old", "grants": grants}));
+    let path = format!("/api/v1/workspaces/{WORKSPACE}/tokens/export?format=csv");
+    let exported = instance.request(&owner(), "GET", &path).send().expect(200).text();
+    let place = exported.lines().next().unwrap().split(',').position(|name| name == "grants");
+    let row = exported.lines().find(|line| line.contains(",old,")).unwrap();
+    let cell = row.split(',').nth(place.unwrap()).unwrap();
+    let csv = format!("digest,name,grants\n{},new,{cell}\n", "b".repeat(64));
+    let path = format!("{}/import", tokens_of(OTHER));
+    let import = instance.request(&owner(), "POST", &path).header("content-type", "text/csv");
+    let id = import.body(csv).send().expect(201).json()["tokens"][0]["id"].clone();
+    let path = format!("/api/v1/tokens/{}", id.as_str().unwrap());
+    let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
+    assert_eq!(token["grants"], grants);
+}
+
+/// A scope of one API gives nothing in another by a dialect, either.
+#[test]
+fn dialects_hand_on_pairs() {
+    let instance = with_vault();
+    let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens");
+    let of = |id: &Value| {
+        let path = format!("/api/v1/tokens/{}", id.as_str().unwrap());
+        instance.request(&owner(), "GET", &path).send().expect(200).json()["grants"].clone()
+    };
+    // Who holds the scope of the vault manages no tokens of Tessera, by whichever name.
+    let vault = json!({"vault": ["tokens:write", "rivers:read"], "tessera": ["verify"]});
+    let vault = by(&instance.minted(WORKSPACE, &json!({"name": "vault", "grants": vault})));
+    let By::Token(key) = &vault else { unreachable!() };
+    let new = json!({
+        "name": "d", "user": ADMIN_EMAIL, "audience": "vault", "scopes": "tokens:write",
+    });
+    instance.request(&vault, "POST", &devo).json(&new).send().expect(403);
+    let kriten = instance.server.request("POST", "/api/v1/api_tokens").header("Token", key);
+    kriten.json(&json!({})).send().expect(403);
+    let robust = instance.server.request("POST", "/v1/users/api-tokens");
+    robust.header("rime-api-key", key).json(&json!({"name": "r"})).send().expect(403);
+
+    // Who holds Tessera's hands on what they hold where they hold it.
+    let grants = json!({
+        "vault": ["rivers:read"], "default": ["rivers:run"], "tessera": ["tokens:write"],
+    });
+    let asks = by(&instance.minted(WORKSPACE, &json!({"name": "asks", "grants": grants})));
+    let By::Token(key) = &asks else { unreachable!() };
+    for (audience, scopes, status) in [
+        ("vault", "tokens:write", 400),
+        ("default", "rivers:read", 400),
+        ("vault tessera", "tokens:write", 400),
+        ("vault default", "rivers:read", 400),
+        ("vault", "rivers:read", 200),
+    ] {
+        let new = json!({
+            "name": "d", "user": ADMIN_EMAIL, "audience": audience, "scopes": scopes,
+        });
+        let answer = instance.request(&asks, "POST", &devo).json(&new).send().expect(status);
+        if status == 200 {
+            let secret = answer.json()["token"].clone();
+            let known = instance.verify(&json!({"token": secret}));
+            assert_eq!(known["grants"], json!({"vault": ["rivers:read"]}));
+        }
+    }
+    let robust = instance.server.request("POST", "/v1/users/api-tokens");
+    let made = robust.header("rime-api-key", key).json(&json!({"name": "r"})).send();
+    let full = json!({
+        "vault": ["rivers:read"], "default": ["rivers:run"], "tessera": ["tokens:write"],
+    });
+    assert_eq!(of(&made.expect(200).json()["id"]["uuid"]), full);
+    let kriten = instance.server.request("POST", "/api/v1/api_tokens").header("Token", key);
+    let made = kriten.json(&json!({})).send().expect(200).json();
+    let two = json!({"default": ["rivers:run"], "tessera": ["tokens:read", "tokens:write"]});
+    assert_eq!(of(&made["id"]), two);
+}
+
+#[test]
+fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
+    let instance = with_vault();
+    let grants = json!({"vault": ["rivers:read"], "tessera": ["verify"]});
+    let minted = instance.minted(WORKSPACE, &json!({"name": "old", "grants": grants}));
+    let id = minted["token"]["id"].as_str().unwrap();
+    let lines = || {
+        let text = instance.server.run(&["doctor"]).stdout;
+        let about = |line: &&str| line.split_whitespace().nth(1) == Some("scopes");
+        text.lines().filter(about).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines().len(), 1);
+    assert!(lines()[0].starts_with("ok") && lines()[0].contains("each is of one audience"));
+    // As a 0.1 server writes it.
+    instance.sql(&format!(
+        "UPDATE tokens SET scopes = '{{gone:scope,tokens:write,verify}}' WHERE id = '{id}';
+         UPDATE token_audiences SET scopes = NULL WHERE token_id = '{id}';"
+    ));
+    // A change of a catalogue reads what is not read yet.
+    let scope = json!({"name": "keys:read", "description": "See keys", "group": "Keys"});
+    let path = "/api/v1/audiences/vault/scopes";
+    instance.request(&owner(), "POST", path).json(&scope).send().expect(201);
+    let told = lines();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for (scope, why) in [
+        ("gone:scope", "none of its audiences declares it: it does not count"),
+        (
+            "tokens:write",
+            "tessera and another of its audiences declare it: it does not count for tessera",
+        ),
+    ] {
+        let line = format!("{scope} of token old ({id}) in {WORKSPACE}: {why};");
+        let line = told.iter().find(|told| told.contains(&line));
+        assert!(line.is_some_and(|line| line.starts_with("warn")), "{told:?}");
+    }
+    let path = format!("/api/v1/tokens/{id}");
+    let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
+    assert_eq!(token["grants"], json!({"tessera": ["verify"], "vault": ["tokens:write"]}));
+    // Sending what it has settles it.
+    let settle = json!({"grants": token["grants"]});
+    instance.request(&owner(), "PATCH", &path).json(&settle).send().expect(200);
+    assert!(lines()[0].starts_with("ok"), "{:?}", lines());
 }
