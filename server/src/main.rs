@@ -33,6 +33,11 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+/// Gives memory back to the system soon after a burst of requests, which glibc's allocator does not
+/// (`BENCHMARKS.md` has the measurement).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main()
 }

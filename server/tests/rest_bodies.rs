@@ -20,7 +20,8 @@ use std::{
 use rest_support::{By, Instance, WORKSPACE, tokens_of};
 use support::{
     Server,
-    http2::{Connection, END_HEADERS, frame, kind, request},
+    http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request, request_at},
+    wait::until,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -63,14 +64,18 @@ fn status_before_the_body(server: &Server, path: &str, more: &str) -> u16 {
 #[test]
 fn stranger_is_refused_before_the_body_comes() {
     let server = Server::start();
-    for (path, kind, status) in ROUTES {
-        let more = format!("content-type: {kind}\r\n");
-        assert_eq!(status_before_the_body(&server, path, &more), status, "{path}");
-    }
-    let form = "content-type: application/x-www-form-urlencoded\r\n";
-    for path in ["/sign-in", "/setup/x", "/theme", "/sign-out"] {
-        assert_eq!(status_before_the_body(&server, path, form), 413, "{path}");
-    }
+    let forms = ["/sign-in", "/setup/x", "/theme", "/sign-out"]
+        .map(|path| (path, "application/x-www-form-urlencoded", 413));
+    // The server waits a little for the body of each: all wait at once.
+    thread::scope(|scope| {
+        for (path, kind, status) in ROUTES.into_iter().chain(forms) {
+            let server = &server;
+            scope.spawn(move || {
+                let more = format!("content-type: {kind}\r\n");
+                assert_eq!(status_before_the_body(server, path, &more), status, "{path}");
+            });
+        }
+    });
     // A client that asked first gets the answer instead of a go-ahead.
     let more = "content-type: application/json\r\nexpect: 100-continue\r\n";
     assert_eq!(status_before_the_body(&server, "/api/v1/verify", more), 401);
@@ -136,4 +141,47 @@ fn crowd_of_strangers_takes_no_memory_and_no_time_of_known_callers() {
         peak = peak.max(resident(&instance.server));
     });
     assert!(peak - before <= 64 * MIB, "{} MiB more", (peak - before) / MIB);
+}
+
+#[test]
+fn answers_that_strangers_do_not_read_take_no_memory_for_long() {
+    const CONNECTIONS: usize = 8;
+    const STREAMS: u32 = 150;
+    const PAGES: [&str; 4] = ["/sign-in", "/setup/x", "/nowhere", "/tokens"];
+    let instance = Instance::start();
+    let address = instance.server.address();
+    for page in PAGES {
+        instance.server.request("GET", page).send();
+    }
+    instance.managing("GET", "/api/v1/self").send().expect(200);
+    let before = resident(&instance.server);
+    let mut peak = before;
+    let mut crowd = Vec::new();
+    for number in 0..CONNECTIONS {
+        let mut connection = Connection::open(address);
+        let block =
+            request_at(address, "GET", PAGES[number % PAGES.len()], &[("accept", "text/html")]);
+        for stream in 0..STREAMS {
+            let flags = END_HEADERS | END_STREAM;
+            connection.send(&frame(kind::HEADERS, flags, stream * 2 + 1, &block));
+        }
+        // The first answer has begun, and nobody reads on.
+        connection.wait_for(kind::HEADERS);
+        crowd.push(connection);
+        peak = peak.max(resident(&instance.server));
+    }
+    // The address has no place left.
+    until("a refusal", || {
+        let crowded = instance.server.request("GET", "/sign-in").send();
+        (crowded.status == 503 && crowded.header("retry-after") == Some("1")).then_some(())
+    });
+    // Callers with a credential are answered beside them.
+    instance.managing("GET", "/api/v1/self").send().expect(200);
+    peak = peak.max(resident(&instance.server));
+    assert!(peak - before <= 64 * MIB, "{} MiB more", (peak - before) / MIB);
+    drop(crowd);
+    let returned = before + 48 * MIB;
+    until("memory is given back", || (resident(&instance.server) <= returned).then_some(()));
+    let page = instance.server.request("GET", "/sign-in").header("accept", "text/html").send();
+    page.expect(200);
 }

@@ -97,7 +97,8 @@ impl FromRequestParts<AppState> for Visit {
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
                 if let Some(session) = session {
-                    body::admit(&mut parts.extensions);
+                    let caller = session.actor();
+                    body::admit(&mut parts.extensions, &caller);
                     visit.request.session = Arc::new(RequestSession {
                         visitor: Some(session.visitor),
                         id: Some(session.id),

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use authority::ServiceError;
+use authority::{Actor, ServiceError};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request, State},
@@ -28,12 +28,14 @@ use http::{Extensions, HeaderMap, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     AppState,
     bodies::{Bodies, Kept},
     client_ip::{client_ip, peer},
     problem::ApiError,
+    strangers,
 };
 
 /// Most bytes of a body. The longest list of scopes that the service takes fits well.
@@ -61,9 +63,9 @@ pub(crate) enum Readers {
     Anybody,
 }
 
-/// The caller of this request was authenticated.
+/// The caller of this request was authenticated, and its body counts for this workspace or person.
 #[derive(Clone, Copy, Debug)]
-struct Known;
+struct Known(Uuid);
 
 /// What a body is counted by.
 #[derive(Clone)]
@@ -94,15 +96,22 @@ impl<S: Sync> FromRequest<S> for KnownBody {
     }
 }
 
-/// Notes that the caller of this request was authenticated.
-pub(crate) fn admit(extensions: &mut Extensions) {
-    extensions.insert(Known);
+/// Notes who calls, unless it is nobody.
+pub(crate) fn admit(extensions: &mut Extensions, caller: &Actor) {
+    let holder = match caller {
+        Actor::Anonymous => return,
+        Actor::Operator => Uuid::nil(),
+        Actor::User(visitor) | Actor::Restricted(visitor) => visitor.user.id.0,
+        Actor::Token(facts) => facts.surroundings.workspace_id.0,
+    };
+    extensions.insert(Known(holder));
+    strangers::release(extensions);
 }
 
 /// Refuses a request whose caller was not authenticated.
 pub(crate) fn admitted(extensions: &Extensions) -> Result<(), ApiError> {
     match extensions.get::<Known>() {
-        Some(Known) => Ok(()),
+        Some(Known(_)) => Ok(()),
         None => Err(ServiceError::Unauthenticated.into()),
     }
 }
@@ -113,13 +122,14 @@ pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, Ap
     if readers == Readers::Known {
         admitted(&parts.extensions)?;
     }
-    let is_known = parts.extensions.get::<Known>().is_some();
-    let limit = if is_known { limit(parts.uri.path()) } else { STRANGERS_LIMIT };
+    strangers::enter(&parts.extensions)?;
+    let known = parts.extensions.get::<Known>().copied();
+    let limit = if known.is_some() { limit(parts.uri.path()) } else { STRANGERS_LIMIT };
     let intake = parts.extensions.get::<Intake>().cloned();
-    let kept = match (intake, is_known) {
+    let kept = match (intake, known) {
         (None, _) => Kept::uncounted(),
-        (Some(intake), true) => intake.bodies.known(),
-        (Some(intake), false) => intake.bodies.stranger(intake.address),
+        (Some(intake), Some(Known(holder))) => intake.bodies.known(holder),
+        (Some(intake), None) => intake.bodies.stranger(intake.address),
     };
     let bytes = timeout(PATIENCE, collect(&parts.headers, body, limit, kept))
         .await
@@ -176,6 +186,7 @@ pub(crate) async fn receive(
     parts.extensions.insert(Intake { bodies: state.bodies.clone(), address });
     parts.extensions.insert(Received::default());
     let home = Home::default();
+    let guest = strangers::guest(&parts.extensions);
     // A client that asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
     let asks = parts.headers.contains_key(header::EXPECT);
     let lent = Lent { body, home: Arc::clone(&home), is_wanted: !asks };
@@ -185,7 +196,10 @@ pub(crate) async fn receive(
         Err(_) => unavailable().into_response(),
     };
     let unread = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(unread) = unread {
+    // A stranger for whom there is no place does not see the answer if it goes on sending.
+    if let Some(unread) = unread
+        && guest.is_none_or(|guest| guest.enter().is_ok())
+    {
         let _ = timeout(DRAIN_TIME, drain(unread)).await;
     }
     response
@@ -276,7 +290,7 @@ mod tests {
     fn request(path: &str, body: Body, is_known: bool) -> Request {
         let mut request = Request::post(path).body(body).unwrap();
         if is_known {
-            admit(request.extensions_mut());
+            admit(request.extensions_mut(), &Actor::Operator);
         }
         request
     }

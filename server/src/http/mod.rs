@@ -8,6 +8,7 @@
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
 //! - `again`, `pages`: long answers, written page by page for a caller that is authenticated anew.
 //! - `body`, `bodies`: how bodies are read, and how much of them is held.
+//! - `strangers`: how many requests of unknown callers are answered at a time.
 //! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
 //! - `router`: what is mounted where, and behind which layers.
 //!
@@ -49,6 +50,7 @@ pub(crate) mod remembered;
 mod rest;
 pub(crate) mod router;
 pub(crate) mod state;
+pub(crate) mod strangers;
 
 pub(crate) use bodies::network;
 pub(crate) use forward::PATH as FORWARD_PATH;

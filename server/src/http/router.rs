@@ -12,6 +12,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
+//! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | | ✓ | | |
 //! | `body::receive`: lends the body, time | ✓ | ✓ | ✓ | |
@@ -35,7 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     AppState, answer, body, docs, forward, headers, health, host, log, oauth, openapi, origin,
-    problem, rate, refusals, rest,
+    problem, rate, refusals, rest, strangers,
 };
 use crate::{assets, console, metrics, surfaces};
 
@@ -46,6 +47,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), origin::check_console))
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state((state.clone(), Surface::Console), refusals::record))
+        .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(log::layer());
     let browsers = console
         .merge(api)
@@ -77,6 +79,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::Rest), refusals::record))
+        .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())
 }

@@ -9,6 +9,7 @@ use leptos::config::LeptosOptions;
 
 use super::{
     bodies::Bodies, cookies::SessionCookies, host::Hosts, origin::Origins, rate::RateLimit,
+    strangers::Strangers,
 };
 use crate::{config::Config, metrics::Traffic};
 
@@ -33,6 +34,8 @@ pub(crate) struct AppState {
     pub(crate) rate_limit: RateLimit,
     /// How much of bodies is held.
     pub(crate) bodies: Bodies,
+    /// How many requests of strangers are answered.
+    pub(crate) strangers: Strangers,
     /// What was answered.
     pub(crate) traffic: Arc<Traffic>,
 }
@@ -48,6 +51,7 @@ impl AppState {
             hosts: Arc::new(Hosts::of(&config)),
             rate_limit: RateLimit::per_minute(config.api_rate_limit),
             bodies: Bodies::default(),
+            strangers: Strangers::default(),
             traffic: Arc::default(),
             authority,
             config,

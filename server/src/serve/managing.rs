@@ -24,7 +24,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::http::{self, problem::ApiError};
+use crate::http::{self, problem::ApiError, strangers};
 
 /// How far below those that verify the threads run.
 const NICE: i32 = 5;
@@ -102,7 +102,7 @@ impl Managing {
                 thread::sleep(stall);
             }
             let Ok(response) = answer.await;
-            whole(response)
+            strangers::keep(whole(response))
         });
         let _client = Client(task.abort_handle());
         match task.await {

@@ -40,7 +40,7 @@ use crate::http::{
     answer::{self, RequestId},
     body, log, openapi,
     problem::{self, Envelope},
-    rate, refusals,
+    rate, refusals, strangers,
 };
 
 /// A product whose API is spoken.
@@ -173,6 +173,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
                 .layer(from_fn_with_state(state.clone(), body::receive))
                 .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(from_fn_with_state((state.clone(), dialect.surface()), refusals::record))
+                .layer(from_fn_with_state(state.clone(), strangers::count))
                 .layer(log::layer())
                 .layer(CatchPanicLayer::custom(answer::panicked))
                 .layer(from_fn(move |request, next| speak(dialect, request, next))),

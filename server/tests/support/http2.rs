@@ -97,9 +97,14 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// The headers of a request, without compression but for the names of RFC 7541's static table.
 pub fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    request_at("tessera.example", method, path, more)
+}
+
+/// The headers of a request to this host.
+pub fn request_at(host: &str, method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     // :scheme http
     let mut block = vec![0x86];
-    for (name, value) in [(1, "tessera.example"), (2, method), (4, path)] {
+    for (name, value) in [(1, host), (2, method), (4, path)] {
         block.push(name);
         literal(&mut block, value);
     }

@@ -30,7 +30,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     AppState, answer, body, log,
     problem::{self, Envelope},
-    rate, refusals,
+    rate, refusals, strangers,
 };
 
 /// The operations, for the document.
@@ -59,6 +59,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::OAuth2), refusals::record))
+        .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(log::layer());
     asking
         .method_not_allowed_fallback(problem::method_not_allowed)
