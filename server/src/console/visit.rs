@@ -97,8 +97,7 @@ impl FromRequestParts<AppState> for Visit {
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
                 if let Some(session) = session {
-                    let caller = session.actor();
-                    body::admit(&mut parts.extensions, &caller);
+                    body::admit(&mut parts.extensions, &Actor::User(session.visitor.clone()));
                     visit.request.session = Arc::new(RequestSession {
                         visitor: Some(session.visitor),
                         id: Some(session.id),
