@@ -56,7 +56,7 @@ const ANY: &[&str] = &["*"];
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
-const TABLE: [Row; 68] = [
+const TABLE: [Row; 73] = [
     //                                                             none verifier viewer member admin | auditor
     ("get",    "/api/v1/audiences",                           200, "ooooo|o", ANY,             'f'),
     ("get",    "/api/v1/self",                                200, "uuuuu|u", ANY,             'f'),
@@ -102,10 +102,17 @@ const TABLE: [Row; 68] = [
     ("post",   "/api/v1/audiences/{slug}/scopes/{name}/retire",   200, "fffff|f", NO_SCOPE,    'f'),
     ("post",   "/api/v1/audiences/{slug}/scopes/{name}/unretire", 200, "fffff|f", NO_SCOPE,    'f'),
     ("get",    "/api/v1/workspaces/{ws}/members",             200, "nfofo|f", READING_MEMBERS, 'f'),
+    // But see `of_inviting`.
     ("post",   "/api/v1/workspaces/{ws}/members",             201, "nfffo|f", WRITING_MEMBERS, 'f'),
     ("get",    "/api/v1/workspaces/{ws}/members/{user}",      200, "nfofo|f", READING_MEMBERS, 'f'),
     ("patch",  "/api/v1/workspaces/{ws}/members/{user}",      200, "nfffo|f", WRITING_MEMBERS, 'f'),
     ("delete", "/api/v1/workspaces/{ws}/members/{user}",      200, "nfffo|f", WRITING_MEMBERS, 'f'),
+    ("get",    "/api/v1/workspaces/{ws}/invitations",         200, "nfffo|f", WRITING_MEMBERS, 'f'),
+    ("delete", "/api/v1/workspaces/{ws}/invitations/{id}",    204, "nfffo|f", WRITING_MEMBERS, 'f'),
+    // A person's own ones: `Victims::invitations` addresses one to each caller.
+    ("get",    "/api/v1/invitations",                         200, "ooooo|o", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/invitations/{id}/accept",             200, "ooooo|o", NO_SCOPE,        'f'),
+    ("post",   "/api/v1/invitations/{id}/decline",            204, "ooooo|o", NO_SCOPE,        'f'),
     ("get",    "/api/v1/workspaces/{ws}/policy",              200, "noooo|o", SEEING,          'f'),
     ("put",    "/api/v1/workspaces/{ws}/policy",              200, "nfffo|f", POLICY,          'f'),
     ("post",   "/api/v1/workspaces/{ws}/policy/preview",      200, "nfffo|f", POLICY,          'f'),
@@ -135,6 +142,12 @@ const TABLE: [Row; 68] = [
 /// Its form names a token: whoever sends one holds it.
 const REVOKE: &str = "/oauth2/revoke";
 const SESSION: &str = "01980000-0000-7000-8000-000000000001";
+/// Invitations to the callers' own workspace, to the other one, and to the caller.
+const INVITATIONS: [&str; 3] = [
+    "01980000-0000-7000-8000-000000000002",
+    "01980000-0000-7000-8000-000000000003",
+    "01980000-0000-7000-8000-000000000004",
+];
 const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
 const WORKSPACE_ROLES: [&str; 5] = ["none", "verifier", "viewer", "member", "admin"];
 
@@ -218,7 +231,16 @@ fn is_of_workspace(path: &str) -> bool {
 
 /// What a cell must answer.
 fn expected(row: &Row, who: &Who, own: bool) -> u16 {
-    of_revoking(row, who, usually_expected(row, who, own))
+    of_revoking(row, who, of_inviting(row, who, usually_expected(row, who, own)))
+}
+
+/// Administrators of the instance add members at once; others invite.
+fn of_inviting((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
+    let invites = !matches!(who, Who::Person("owner" | "admin", _));
+    if usually == 201 && *method == "post" && path.ends_with("/members") && invites {
+        return 202;
+    }
+    usually
 }
 
 /// Whoever presents a token may end it, and sessions count for nothing there. Another token is told
@@ -352,6 +374,10 @@ impl<'a> Victims<'a> {
         self.instance.request(&By::Session(OWNER.to_owned()), method, path)
     }
 
+    fn new_email(&self) -> String {
+        format!("user-{}@example.com", self.number)
+    }
+
     fn service_account(&self, name: &str) -> String {
         let email = format!("{name}-{}@example.com", self.number);
         let body = json!({"kind": "service", "email": email});
@@ -387,12 +413,39 @@ impl<'a> Victims<'a> {
         ));
     }
 
+    /// An invitation of somebody to each of the workspaces, and one of the caller to a workspace that they
+    /// are not in.
+    fn invitations(&self, caller: &Caller) {
+        let email = match &caller.who {
+            Who::Person(..) => format!("{}@example.com", caller.name),
+            _ => "somebody@example.com".to_owned(),
+        };
+        let [own, other, addressed] = INVITATIONS;
+        self.instance.sql(&format!(
+            "INSERT INTO workspaces (id, slug, name, created_at, updated_at)
+             VALUES (gen_random_uuid(), 'inviting', 'Inviting', now(), now()) ON CONFLICT DO NOTHING;
+             DELETE FROM memberships WHERE workspace_id IN (SELECT id FROM workspaces WHERE slug = 'inviting');
+             DELETE FROM invitations;
+             INSERT INTO invitations (id, workspace_id, email, role, invited_by, created_at, expires_at)
+             SELECT i.id::uuid, w.id, i.email, 'member', u.id, now(), now() + interval '1 hour'
+               FROM (VALUES ('{own}', '{WORKSPACE}', 'somebody@example.com'),
+                            ('{other}', '{OTHER}', 'somebody@example.com'),
+                            ('{addressed}', 'inviting', '{email}')) i (id, slug, email)
+               JOIN workspaces w ON w.slug = i.slug, users u
+              WHERE u.email = '{ADMIN_EMAIL}';",
+        ));
+    }
+
     fn path(&self, template: &str, own: bool) -> String {
         let side = usize::from(!own);
         let id = if template.ends_with("/password-reset") {
             &self.person
         } else if template.contains("/users/") {
             &self.user
+        } else if template.contains("{ws}/invitations/") {
+            INVITATIONS[side]
+        } else if template.contains("/invitations/") {
+            INVITATIONS[2]
         } else if template.contains("/sessions/") {
             SESSION
         } else {
@@ -443,7 +496,7 @@ impl<'a> Victims<'a> {
                 "current_password": "violet kettle drums outside",
                 "new_password": "tr0mbone ladder mist",
             }),
-            ("post", "members") => json!({"user": self.user, "role": "member"}),
+            ("post", "members") => json!({"user": self.new_email(), "role": "member"}),
             ("post", "preset") => json!({"preset": "standard", "apply": true}),
             ("patch", "{ws}") => json!({"name": "Renamed"}),
             ("put" | "patch", _) | ("post", "preview") => json!({}),
@@ -463,6 +516,9 @@ impl<'a> Victims<'a> {
         }
         if template.contains("/sessions/") {
             self.session();
+        }
+        if template.contains("/invitations") {
+            self.invitations(caller);
         }
         let path = self.path(template, own);
         let request = self.instance.request(&caller.by, &method.to_uppercase(), &path);

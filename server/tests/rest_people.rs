@@ -157,6 +157,66 @@ fn null_grants_are_not_absent_grants() {
 }
 
 #[test]
+fn workspace_administrator_invites_and_person_answers() {
+    let instance = Instance::start();
+    let lead = instance.person("lead", "member", Some("admin"));
+    let grace = instance.person("grace", "member", None);
+    let ada = By::Session(OWNER.to_owned());
+    let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
+    let invitations = format!("/api/v1/workspaces/{WORKSPACE}/invitations");
+    let invite = |user: &str| {
+        let body = json!({"user": user, "role": "member", "grants": ["rivers:*"]});
+        instance.request(&lead, "POST", &members).json(&body).send()
+    };
+    let invited = invite("Grace@example.com").expect(202).json();
+    let id = invited["id"].as_str().unwrap().to_owned();
+    let unknown = invite("nobody@example.com").expect(202).json();
+    for (key, value) in invited.as_object().unwrap() {
+        if !["id", "email", "created_at", "expires_at"].contains(&key.as_str()) {
+            assert_eq!(&unknown[key], value, "{key} tells who is a user");
+        }
+    }
+    let users = owner(&instance, "GET", "/api/v1/users?q=grace").send().expect(200).json();
+    assert_eq!(
+        fields(&problem(
+            &invite(users["items"][0]["id"].as_str().unwrap()),
+            422,
+            "validation_failed"
+        )),
+        ["user: must be an e-mail address: only administrators of the instance add users by id"]
+    );
+    let list = instance.request(&lead, "GET", &invitations).send().expect(200).json();
+    assert_eq!(list["items"], json!([unknown, invited]));
+
+    let own = instance.request(&grace, "GET", "/api/v1/invitations").send().expect(200).json();
+    assert_eq!(own, json!({"items": [invited], "next": null}));
+    let accept = format!("/api/v1/invitations/{id}/accept");
+    problem(&instance.request(&ada, "POST", &accept).send(), 404, "not_found");
+    let mut named = draft("hers");
+    named["user"] = json!("grace@example.com");
+    let make = || instance.request(&lead, "POST", &tokens_of(WORKSPACE)).json(&named).send();
+    problem(&make(), 422, "validation_failed");
+    assert_eq!(instance.request(&grace, "POST", &accept).send().expect(200).json(), invited);
+    make().expect(201);
+    problem(&instance.request(&grace, "POST", &accept).send(), 404, "not_found");
+    problem(&invite("grace@example.com"), 409, "already_exists");
+
+    // The command line sees and revokes what is left.
+    let listed = instance.server.run(&["invitation", "list", "--workspace", WORKSPACE, "--json"]);
+    let listed: Value = serde_json::from_str(&listed.ok()).unwrap();
+    assert_eq!(listed[0]["email"], "nobody@example.com");
+    let id = unknown["id"].as_str().unwrap();
+    instance.server.run(&["invitation", "revoke", id, "--workspace", WORKSPACE]).ok();
+    let again = instance.request(&lead, "DELETE", &format!("{invitations}/{id}")).send();
+    problem(&again, 404, "not_found");
+    let renewed = invite("nobody@example.com").expect(202).json();
+    let path = format!("{invitations}/{}", renewed["id"].as_str().unwrap());
+    instance.request(&lead, "DELETE", &path).send().expect(204);
+    let list = instance.request(&lead, "GET", &invitations).send().expect(200).json();
+    assert_eq!(list["items"], json!([]));
+}
+
+#[test]
 fn workspace_is_made_and_renamed() {
     let instance = Instance::start();
     let body = json!({"name": "New Rivers"});

@@ -59,3 +59,7 @@ id!(
     /// One of a token's secrets: its row, not its text.
     SecretId
 );
+id!(
+    /// An invitation to a workspace.
+    InvitationId
+);

@@ -60,6 +60,8 @@ problem_codes! {
     AlreadyCreated = 409, "already_created", "This token was created already";
     /// Policy allows no further token.
     TokenLimitReached = 409, "token_limit_reached", "The limit of tokens is reached";
+    /// The workspace has as many open invitations as one may have.
+    InvitationLimitReached = 409, "invitation_limit_reached", "The limit of open invitations is reached";
     /// Another change came in between: what the caller saw is not what is there.
     PreconditionFailed = 412, "precondition_failed", "It was changed in the meantime";
     /// The token's secret was never kept.

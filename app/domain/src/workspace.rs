@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::{
     access::TokenReach,
     grants::GrantPattern,
-    ids::WorkspaceId,
+    ids::{InvitationId, WorkspaceId},
     names::{DisplayName, Slug},
     policy::Policy,
     roles::{UserKind, WorkspaceRole},
@@ -114,4 +114,29 @@ pub struct Member {
     pub created_at: OffsetDateTime,
     /// Grows with every change.
     pub version: i64,
+}
+
+/// An invitation to a workspace that is open: the person did not answer yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// Its id. A newer invitation of the same address has a new one.
+    pub id: InvitationId,
+    /// The workspace.
+    pub workspace: Slug,
+    /// The workspace's name for people.
+    pub workspace_name: DisplayName,
+    /// The address that is invited.
+    pub email: String,
+    /// The role that the person gets.
+    pub role: WorkspaceRole,
+    /// Patterns of the scopes that the person may put on tokens; `None` is what the role gives.
+    pub grants: Option<Vec<GrantPattern>>,
+    /// The person who invites.
+    pub invited_by: UserSummary,
+    /// When it was sent.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires_at: OffsetDateTime,
 }

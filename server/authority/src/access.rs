@@ -10,10 +10,11 @@ use domain::{
     decision::Facts,
     grants::{Grants, KnownScope, Rights, known_scopes},
     held::HeldScope,
-    ids::{TokenId, UserId, WorkspaceId},
+    ids::{InvitationId, TokenId, UserId, WorkspaceId},
     names::Slug,
     roles::{InstanceRole, WorkspaceRole},
-    workspace::Workspace,
+    session::Visitor,
+    workspace::{Invitation, Workspace},
 };
 use sqlx::PgConnection;
 
@@ -22,9 +23,11 @@ use crate::{
     context::{Actor, OpContext},
     store::{
         catalogues::StoredCatalogue,
+        invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
     },
     tokens::Held,
+    workspaces::members::excess,
 };
 
 /// The right to name a workspace in a query. Made here alone, by authorising.
@@ -95,6 +98,18 @@ impl OpContext {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Operator | Actor::User(_) | Actor::Token(_) => Ok(()),
+        }
+    }
+
+    /// Lets a person through who is signed in, and returns them.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `Forbidden` for a token and the command line.
+    pub(crate) fn person(&self) -> Result<&Visitor, ServiceError> {
+        match &self.actor {
+            Actor::User(visitor) => Ok(visitor),
+            Actor::Anonymous => Err(ServiceError::Unauthenticated),
+            _ => Err(ServiceError::Forbidden("Only a person who is signed in may do this.")),
         }
     }
 
@@ -241,6 +256,34 @@ pub(crate) async fn authorise_token(
     let access = admit(ctx, standing, permissions, permission, "token")?;
     let only_own = !all.allows(permission);
     Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
+}
+
+/// Authorises the person whom an open invitation is addressed to. One that is not theirs, or whose inviter
+/// may not give as much any more, does not exist for them.
+pub(crate) async fn authorise_addressee(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    id: InvitationId,
+) -> Result<(Tenant, UserId, Invitation), ServiceError> {
+    let visitor = ctx.person()?;
+    invitations::addressed_to(connection, &visitor.user.email, Some(id), ctx.now)
+        .await?
+        .into_iter()
+        .find(still_stands)
+        .map(|found| (Tenant(found.workspace), visitor.user.id, found.invitation))
+        .ok_or(ServiceError::NotFound("invitation"))
+}
+
+/// Reports whether the inviter could still send this invitation.
+pub(crate) fn still_stands(addressed: &Addressed) -> bool {
+    let (Inviter { role, grants, token_accepted, .. }, invitation) =
+        (&addressed.inviter, &addressed.invitation);
+    let Some(instance) = addressed.inviter.instance_role else { return false };
+    // Self-service counts for nothing in what is given to members.
+    let held = Permissions::of_user(instance, *role, false);
+    let held_grants = Grants::of(instance, *role, grants.as_deref());
+    let excess = excess(held, &held_grants, invitation.role, invitation.grants.as_deref());
+    *token_accepted && held.allows(Permission::MembersWrite) && !excess.role && !excess.grants
 }
 
 /// Authorises what every token may do with itself. No scope is asked for.

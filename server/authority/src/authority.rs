@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
-    AuditLog, Catalogues, Idempotency, Passwords, Policies, Replicas, ServiceError, Sessions,
-    Setup, Tokens, Transfer, Users, Verification, Workspaces,
+    AuditLog, Catalogues, Idempotency, Invitations, Passwords, Policies, Replicas, ServiceError,
+    Sessions, Setup, Tokens, Transfer, Users, Verification, Workspaces,
     audit::{self, Refusals},
     clock::Clock,
     context::{Actor, OpContext, Surface},
@@ -296,6 +296,11 @@ impl Authority {
     /// Workspaces and their members.
     pub fn workspaces(&self) -> Workspaces<'_> {
         Workspaces { inner: &self.inner }
+    }
+
+    /// Invitations to workspaces.
+    pub fn invitations(&self) -> Invitations<'_> {
+        Invitations { inner: &self.inner }
     }
 
     /// Policies and presets.

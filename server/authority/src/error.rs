@@ -42,6 +42,12 @@ pub enum ServiceError {
     /// Policy allows no further token.
     #[error("the limit of {0} tokens is reached")]
     TokenLimitReached(i64),
+    /// The workspace has as many open invitations as it may have.
+    #[error("the limit of {0} open invitations is reached")]
+    InvitationLimitReached(i64),
+    /// The caller sent as many invitations within an hour as one may.
+    #[error("too many invitations; again in {0} s")]
+    TooManyInvitations(u64),
     /// What the caller saw is not what is there any more.
     #[error("changed in the meantime")]
     PreconditionFailed,
@@ -110,6 +116,7 @@ impl ServiceError {
             Self::AlreadyExists(_) => ProblemCode::AlreadyExists,
             Self::AlreadyCreated(_) => ProblemCode::AlreadyCreated,
             Self::TokenLimitReached(_) => ProblemCode::TokenLimitReached,
+            Self::InvitationLimitReached(_) => ProblemCode::InvitationLimitReached,
             Self::PreconditionFailed => ProblemCode::PreconditionFailed,
             Self::NotRecoverable => ProblemCode::NotRecoverable,
             Self::RevealNotAllowed => ProblemCode::RevealNotAllowed,
@@ -119,7 +126,9 @@ impl ServiceError {
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
             Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
-            Self::TooManyKeys(_) | Self::TooManyUnknown(_) => ProblemCode::RateLimited,
+            Self::TooManyKeys(_) | Self::TooManyUnknown(_) | Self::TooManyInvitations(_) => {
+                ProblemCode::RateLimited
+            }
             Self::Busy => ProblemCode::Busy,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
@@ -136,6 +145,7 @@ impl ServiceError {
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds)
             | Self::TooManyUnknown(seconds)
+            | Self::TooManyInvitations(seconds)
             | Self::TooManyKeys(seconds) => {
                 problem.retry_after_s = Some(*seconds);
             }
@@ -184,6 +194,14 @@ impl ServiceError {
             ),
             Self::TokenLimitReached(limit) => format!(
                 "The limit of {limit} tokens is reached. Delete tokens that are no longer used, or have the limit raised."
+            ),
+            Self::InvitationLimitReached(limit) => format!(
+                "The limit of {limit} open invitations is reached. Revoke some of them, or wait until they expire."
+            ),
+            Self::TooManyInvitations(seconds) => format!(
+                "You sent {} invitations within an hour, the most for one person. Try again in {}.",
+                crate::invitations::INVITATIONS_PER_HOUR,
+                in_words(*seconds)
             ),
             Self::PreconditionFailed => {
                 "It was changed since you read it. Read it again, then decide anew.".into()

@@ -24,6 +24,7 @@ mod durability;
 pub mod entropy;
 mod error;
 mod idempotency;
+mod invitations;
 pub mod keys;
 mod observe;
 mod password;
@@ -56,6 +57,7 @@ pub use counters::{Counters, Histogram, Snapshot};
 pub use durability::Risk;
 pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply, Purpose};
+pub use invitations::{INVITATIONS_PER_HOUR, Invitations, OPEN_INVITATIONS_MAX};
 pub use observe::{Observation, PoolState};
 pub use password::PASSWORD_MIN;
 pub use passwords::{Account, ChangedPassword, PasswordChange, PasswordLink, Passwords};
@@ -76,5 +78,5 @@ pub use verification::{
 };
 pub use work::lower_priority;
 pub use workspaces::{
-    ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
+    Added, ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
 };

@@ -15,7 +15,7 @@ mod support;
 use std::{cell::RefCell, collections::BTreeSet, fs, path::Path};
 
 use authority::{
-    AudienceChange, BulkAction, Format, GrantsChange, LoadOptions, MemberChange, NewAdmin,
+    Added, AudienceChange, BulkAction, Format, GrantsChange, LoadOptions, MemberChange, NewAdmin,
     NewAudience, NewMember, NewScope, NewUser, NewWorkspace, PasswordChange, PolicyLevel,
     RotationDraft, ScopeChange, ServiceError, SetupForm, SignIn, TokenDraft, TokenPatch,
     UserChange, catalogue_file::parse_toml, secret::SessionSecret,
@@ -199,10 +199,36 @@ async fn trials_of_people(trials: &Trials<'_>) {
     trials.of_change("member.change", change).await;
     let remove = async || workspaces.remove_member(&ada, &made, bob, None).await;
     trials.of_change("member.remove", remove).await;
+    trials_of_invitations(trials).await;
     let stopped = || UserChange { enabled: Some(false), ..UserChange::default() };
     let change = async || users.change(&ada, bob, stopped(), None).await;
     trials.of_change("user.change", change).await;
     trials.of_change("user.remove", async || users.remove(&ada, bob, None).await).await;
+}
+
+async fn trials_of_invitations(trials: &Trials<'_>) {
+    let world = trials.world;
+    let home = slug("workspace-1");
+    let lead = world.person("lead", Some(("workspace-1", "admin"))).await;
+    let bob = world.signed_in("bob@example.com").await;
+    let workspaces = world.authority.workspaces();
+    let invite = async || {
+        let (user, role) = ("bob@example.com".into(), WorkspaceRole::Member);
+        match workspaces.add_member(&lead, &home, NewMember { user, role, grants: None }).await? {
+            Added::Invited(invitation) => Ok(invitation.id),
+            Added::Member(_) => panic!("added"),
+        }
+    };
+    let invitations = world.authority.invitations();
+    let id = trials.of_change("invitation.create", &invite).await;
+    let revoke = async || invitations.revoke(&lead, &home, id).await;
+    trials.of_change("invitation.revoke", revoke).await;
+    let id = invite().await.unwrap();
+    let decline = async || invitations.decline(&bob, id).await;
+    trials.of_change("invitation.decline", decline).await;
+    let id = invite().await.unwrap();
+    let accept = async || invitations.accept(&bob, id).await;
+    trials.of_change("invitation.accept", accept).await;
 }
 
 async fn trials_of_policies(trials: &Trials<'_>) {
@@ -363,10 +389,11 @@ async fn nothing_changes_without_its_audit_row(pool: PgPool) {
 
 /// Every text of the source that is an action.
 fn actions_of_the_source() -> BTreeSet<String> {
-    const NOUNS: [&str; 10] = [
+    const NOUNS: [&str; 11] = [
         "audience",
         "catalogue",
         "instance",
+        "invitation",
         "member",
         "policy",
         "scope",

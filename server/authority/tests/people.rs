@@ -10,8 +10,8 @@
 mod support;
 
 use authority::{
-    GrantsChange, MemberChange, NewMember, NewUser, OpContext, ServiceError, SignIn, TokenDraft,
-    UserChange,
+    Added, GrantsChange, MemberChange, NewMember, NewUser, OpContext, ServiceError, SignIn,
+    TokenDraft, UserChange,
 };
 use domain::{
     decision::{DecisionCode, Demand},
@@ -312,14 +312,16 @@ async fn member_is_added_changed_and_removed(pool: PgPool) {
         role: WorkspaceRole::Member,
         grants: Some(vec!["rivers:*".into(), "rivers:*".into()]),
     };
-    let member = workspaces.add_member(&admin, &home, new("Grace@example.com")).await.unwrap();
+    let ada = world.owner().await;
+    let added = workspaces.add_member(&ada, &home, new("Grace@example.com")).await.unwrap();
+    let Added::Member(member) = added else { panic!("invited") };
     assert_eq!(member.grants.as_ref().map(Vec::len), Some(1));
     assert_eq!(
         code(workspaces.add_member(&admin, &home, new("grace@example.com")).await),
         ProblemCode::AlreadyExists
     );
     assert_eq!(
-        code(workspaces.add_member(&admin, &home, new("nobody@example.com")).await),
+        code(workspaces.add_member(&ada, &home, new("nobody@example.com")).await),
         ProblemCode::ValidationFailed
     );
     let bad = NewMember { grants: Some(vec!["riv*".into()]), ..new(support::OWNER) };

@@ -18,6 +18,7 @@ mod doctor;
 mod failure;
 mod flags;
 mod instance;
+mod invitation;
 mod member;
 mod migrate;
 mod openapi;
@@ -78,6 +79,9 @@ enum Command {
     /// Add, list, change and remove members of workspaces
     #[command(subcommand)]
     Member(member::Command),
+    /// List and revoke invitations to workspaces
+    #[command(subcommand)]
+    Invitation(invitation::Command),
     /// Create, list, disable, enable and remove people and service accounts
     #[command(subcommand)]
     User(user::Command),
@@ -126,6 +130,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audience(command) => asking(flags, |config| audience::run(command, config)),
         Command::Instance(command) => asking(flags, |config| instance::run(command, config)),
         Command::Member(command) => asking(flags, |config| member::run(command, config)),
+        Command::Invitation(command) => asking(flags, |config| invitation::run(command, config)),
         Command::User(command) => asking(flags, |config| user::run(command, config)),
         Command::Session(command) => asking(flags, |config| sessions::run(command, config)),
         Command::Policy(command) => asking(flags, |config| policy::run(command, config)),

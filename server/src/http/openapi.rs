@@ -34,6 +34,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
         (name = "OAuth", description = "The same for what speaks OAuth: introspection (RFC 7662) and revocation (RFC 7009). Requests are forms, errors are those of RFC 6749 section 5.2."),
         (name = "Workspaces", description = "Where tokens live."),
         (name = "Members", description = "Who belongs to a workspace, and which scopes they may put on tokens."),
+        (name = "Invitations", description = "What workspaces invite you to. For people who are signed in: a token never accepts."),
         (name = "Users", description = "People and service accounts of the instance. Its administrators manage them, signed in or on the command line: a token reaches its own workspace only."),
         (name = "Account", description = "One's own account, for people who are signed in."),
         (name = "Sessions", description = "Where people are signed in."),
@@ -149,12 +150,14 @@ mod tests {
         delete /api/v1/tokens/{id} "deleteToken"
         delete /api/v1/tokens/{id}/grace "endGrace"
         delete /api/v1/users/{id} "removeUser"
+        delete /api/v1/workspaces/{ws}/invitations/{id} "revokeInvitation"
         delete /api/v1/workspaces/{ws}/members/{user} "removeMember"
         get /api/v1/audiences "listAudiences"
         get /api/v1/audiences/{slug} "showAudience"
         get /api/v1/audiences/{slug}/scopes "listScopes"
         get /api/v1/audit "listAudit"
         get /api/v1/instance "showInstance"
+        get /api/v1/invitations "listOwnInvitations"
         get /api/v1/policy "showInstancePolicy"
         get /api/v1/self "showSelf"
         get /api/v1/sessions "listSessions"
@@ -166,6 +169,7 @@ mod tests {
         get /api/v1/workspaces "listWorkspaces"
         get /api/v1/workspaces/{ws} "showWorkspace"
         get /api/v1/workspaces/{ws}/audit "listWorkspaceAudit"
+        get /api/v1/workspaces/{ws}/invitations "listInvitations"
         get /api/v1/workspaces/{ws}/members "listMembers"
         get /api/v1/workspaces/{ws}/members/{user} "showMember"
         get /api/v1/workspaces/{ws}/policy "showPolicy"
@@ -183,6 +187,8 @@ mod tests {
         post /api/v1/audiences/{slug}/scopes "addScope"
         post /api/v1/audiences/{slug}/scopes/{name}/retire "retireScope"
         post /api/v1/audiences/{slug}/scopes/{name}/unretire "unretireScope"
+        post /api/v1/invitations/{id}/accept "acceptInvitation"
+        post /api/v1/invitations/{id}/decline "declineInvitation"
         post /api/v1/policy/preset "applyInstancePreset"
         post /api/v1/policy/preview "previewInstancePolicy"
         post /api/v1/self/rotate "rotateSelf"

@@ -48,6 +48,9 @@ const WORLD: &str = "
     INSERT INTO unread_scopes (token_id, scope, reason, noted_at)
         VALUES ('00000000-0000-0000-0000-000000000004', 'a:read', 'undeclared', now());
     INSERT INTO usage_hours (token_id, hour) VALUES ('00000000-0000-0000-0000-000000000004', now());
+    INSERT INTO invitations (id, workspace_id, email, role, invited_by, created_at, expires_at)
+        VALUES ('00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-000000000002', 'b@x', 'member',
+                '00000000-0000-0000-0000-000000000001', now(), now());
 ";
 
 /// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
@@ -99,6 +102,17 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("memberships_workspace_id_fkey", "UPDATE memberships SET workspace_id = gen_random_uuid()"),
     ("memberships_user_id_fkey", "UPDATE memberships SET user_id = gen_random_uuid()"),
     ("memberships_role_known", "UPDATE memberships SET role = 'king'"),
+    ("invitations_pkey", "INSERT INTO invitations SELECT * FROM invitations"),
+    ("invitations_workspace_id_fkey", "UPDATE invitations SET workspace_id = gen_random_uuid()"),
+    ("invitations_invited_by_fkey", "UPDATE invitations SET invited_by = gen_random_uuid()"),
+    ("invitations_token_id_fkey", "UPDATE invitations SET token_id = gen_random_uuid()"),
+    ("invitations_email_present", "UPDATE invitations SET email = ''"),
+    ("invitations_role_known", "UPDATE invitations SET role = 'king'"),
+    (
+        "invitations_one_open",
+        "INSERT INTO invitations (id, workspace_id, email, role, invited_by, created_at, expires_at)
+         SELECT gen_random_uuid(), workspace_id, email, role, invited_by, now(), now() FROM invitations",
+    ),
     ("policies_pkey", "UPDATE policies SET id = '00000000-0000-0000-0000-000000000007'"),
     (
         "policies_workspace_id_fkey",

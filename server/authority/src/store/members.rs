@@ -3,6 +3,7 @@
 use domain::{
     grants::GrantPattern,
     ids::{UserId, WorkspaceId},
+    names::Email,
     roles::WorkspaceRole,
     token::UserSummary,
     workspace::Member,
@@ -99,6 +100,25 @@ pub(crate) async fn list(
     .into_iter()
     .map(Member::try_from)
     .collect()
+}
+
+/// Reports whether a user with this address is a member. It takes one query whoever has the address, so
+/// that the time of an answer does not tell who is a user of the instance.
+pub(crate) async fn has_address(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    email: &Email,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM memberships m JOIN users u ON u.id = m.user_id
+                WHERE m.workspace_id = $1 AND u.email = $2 AND u.deleted_at IS NULL
+           ) AS "exists!""#,
+        tenant.id().0,
+        email.as_ref(),
+    )
+    .fetch_one(connection)
+    .await?)
 }
 
 /// Changes a member's role and grants.

@@ -18,6 +18,7 @@ pub(crate) mod history;
 pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
+pub(crate) mod invitations;
 pub(crate) mod members;
 pub(crate) mod passwords;
 pub(crate) mod policies;

@@ -1,12 +1,13 @@
-//! Add a member.
+//! Add a member, or invite a person to become one.
 
 use domain::{
     access::Permission,
-    ids::UserId,
+    grants::GrantPattern,
+    ids::{InvitationId, UserId},
     names::{Email, Slug},
     problem::FieldError,
     roles::WorkspaceRole,
-    workspace::Member,
+    workspace::{Invitation, Member},
 };
 use sqlx::PgConnection;
 
@@ -15,16 +16,18 @@ use super::{
     members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
-    OpContext, ServiceError, access,
+    OpContext, ServiceError,
+    access::{self, Access},
     audit::{Change, record},
-    store::{catalogues, members as store, users},
+    invitations::invite,
+    store::{catalogues, invitations, members as store, users, workspaces},
     verification::Subject,
 };
 
 /// A member to add.
 #[derive(Clone, Debug)]
 pub struct NewMember {
-    /// E-mail address or id of a user of the instance.
+    /// E-mail address or id of a user of the instance; the address to invite.
     pub user: String,
     /// The role.
     pub role: WorkspaceRole,
@@ -32,48 +35,79 @@ pub struct NewMember {
     pub grants: Option<Vec<String>>,
 }
 
+/// What came of adding a member.
+#[derive(Clone, Debug)]
+pub enum Added {
+    /// The user is a member.
+    Member(Member),
+    /// The person can accept an invitation.
+    Invited(Invitation),
+}
+
 impl Workspaces<'_> {
-    /// Makes a user of the instance a member.
+    /// Makes a user of the instance a member, on the word of an administrator of the instance; anybody
+    /// else who manages members invites a person by e-mail. A token invites too, whoever it acts as:
+    /// otherwise a workspace's token of an administrator of the instance could add anybody.
     ///
     /// # Errors
-    /// `Invalid` with the fields `user`, `role`, `grants`; `AlreadyExists` for a member.
+    /// `Invalid` with the fields `user`, `role`, `grants`; `AlreadyExists` for a member;
+    /// `InvitationLimitReached`; `TooManyInvitations`.
     pub async fn add_member(
         &self,
         ctx: &OpContext,
         slug: &Slug,
         new: NewMember,
-    ) -> Result<Member, ServiceError> {
+    ) -> Result<Added, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let grants = parse_grants(new.grants.as_deref())?;
         check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         check_within(ctx, &access, new.role, grants.as_deref())?;
-        let user = find(&mut transaction, &new.user).await?;
-        let workspace = access.workspace.id;
-        store::insert(&mut transaction, workspace, user, new.role, grants.as_deref(), ctx.now)
-            .await
-            .map_err(|error| {
-                if error.violates("memberships_pkey") {
-                    ServiceError::AlreadyExists(FieldError::new("user", "is a member already"))
-                } else {
-                    error.into()
-                }
-            })?;
-        transaction.widens(Subject::Membership(user));
-        let member = one(&mut transaction, &access, user).await?;
-        let change = Change {
-            workspace: Some(workspace),
-            action: "member.add",
-            subject_id: Some(user.0),
-            subject_name: &member.user.email,
-            before: None,
-            after: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
+        let wanted = (&*new.user, new.role, grants.as_deref());
+        let added = if ctx.manages_instance().is_ok() {
+            let member = add(&mut transaction, ctx, &access, wanted).await?;
+            transaction.widens(Subject::Membership(member.user.id));
+            Added::Member(member)
+        } else {
+            let id = InvitationId(self.inner.uuid(ctx.now));
+            Added::Invited(invite(&mut transaction, ctx, &access, id, wanted).await?)
         };
-        record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(member)
+        Ok(added)
     }
+}
+
+async fn add(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (user, role, grants): (&str, WorkspaceRole, Option<&[GrantPattern]>),
+) -> Result<Member, ServiceError> {
+    let tenant = access.tenant();
+    workspaces::lock(connection, tenant).await?;
+    let user = find(connection, user).await?;
+    users::lock(connection, user).await?;
+    store::insert(connection, tenant.id(), user, role, grants, ctx.now).await.map_err(|error| {
+        if error.violates("memberships_pkey") {
+            ServiceError::AlreadyExists(FieldError::new("user", "is a member already"))
+        } else {
+            error.into()
+        }
+    })?;
+    let member = one(connection, access, user).await?;
+    // A member has nothing to accept.
+    invitations::close(connection, tenant, &member.user.email, ctx.now).await?;
+    let change = Change {
+        workspace: Some(tenant.id()),
+        action: "member.add",
+        subject_id: Some(user.0),
+        subject_name: &member.user.email,
+        before: None,
+        after: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
+    };
+    record(connection, ctx, change).await?;
+    Ok(member)
 }
 
 async fn find(connection: &mut PgConnection, text: &str) -> Result<UserId, ServiceError> {

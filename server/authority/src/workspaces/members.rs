@@ -102,6 +102,28 @@ pub(super) fn check_said(
     if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }
 
+/// Which parts of a membership go beyond what somebody holds.
+pub(crate) struct Excess {
+    pub(crate) role: bool,
+    pub(crate) grants: bool,
+}
+
+/// Compares a membership with the permissions and grants of the one who gives it.
+pub(crate) fn excess(
+    mut held: Permissions,
+    held_grants: &Grants,
+    role: WorkspaceRole,
+    grants: Option<&[GrantPattern]>,
+) -> Excess {
+    // As if members managed their own tokens: policy may say so tomorrow.
+    let given = Permissions::of_user(InstanceRole::Member, Some(role), true);
+    if held.allows(Permission::TokensWrite) {
+        held = held.or(Permissions::of(&[Permission::OwnTokens]));
+    }
+    let given_grants = Grants::of(InstanceRole::Member, Some(role), grants);
+    Excess { role: !given.is_within(held), grants: !given_grants.is_within(held_grants) }
+}
+
 /// Nobody gives more than they hold: neither a role that may do what they may not, nor scopes that
 /// they may not put on tokens themselves.
 pub(super) fn check_within(
@@ -110,20 +132,14 @@ pub(super) fn check_within(
     role: WorkspaceRole,
     grants: Option<&[GrantPattern]>,
 ) -> Result<(), ServiceError> {
-    // As if members managed their own tokens: policy may say so tomorrow.
-    let given = Permissions::of_user(InstanceRole::Member, Some(role), true);
-    let mut held = access.permissions;
-    if held.allows(Permission::TokensWrite) {
-        held = held.or(Permissions::of(&[Permission::OwnTokens]));
-    }
+    let excess = excess(access.permissions, &access.grants, role, grants);
     let by_token = matches!(ctx.actor, Actor::Token(_));
     let mut errors = Vec::new();
-    if !given.is_within(held) {
+    if excess.role {
         let message = format!("must not be {role}: it may do more than the one who asks");
         errors.push(FieldError::new("role", message));
     }
-    let given = Grants::of(InstanceRole::Member, Some(role), grants);
-    if !given.is_within(&access.grants) {
+    if excess.grants {
         let message = match (grants, by_token) {
             (None, true) => {
                 "must be given: without them the role grants more scopes than the token that asks holds"

@@ -5,11 +5,11 @@ mod change_member;
 mod create;
 mod home;
 mod list;
-mod members;
+pub(crate) mod members;
 mod rename;
 mod show;
 
-pub use add_member::NewMember;
+pub use add_member::{Added, NewMember};
 pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
 

@@ -1,6 +1,6 @@
 //! `tessera member add USER`.
 
-use authority::NewMember;
+use authority::{Added, NewMember};
 use domain::{names::Slug, roles::WorkspaceRole};
 
 use super::{
@@ -42,17 +42,25 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             grants: (!arguments.grant.is_empty()).then_some(arguments.grant),
         };
         let workspaces = session.authority.workspaces();
-        let member = workspaces.add_member(&session.context(), &arguments.workspace, new).await?;
-        if arguments.json {
-            output::json(&member)?;
+        let added = workspaces.add_member(&session.context(), &arguments.workspace, new).await?;
+        match added {
+            Added::Member(member) => {
+                if arguments.json {
+                    output::json(&member)?;
+                }
+                remark(&format!(
+                    "Added {} to {} as {}; grants: {}.",
+                    member.user.email,
+                    arguments.workspace,
+                    member.role,
+                    grants(member.grants.as_deref())
+                ));
+            }
+            // The command line manages the instance, which adds members at once.
+            Added::Invited(invitation) => {
+                remark(&format!("Invited {} to {}.", invitation.email, arguments.workspace));
+            }
         }
-        remark(&format!(
-            "Added {} to {} as {}; grants: {}.",
-            member.user.email,
-            arguments.workspace,
-            member.role,
-            grants(&member)
-        ));
         Ok(())
     })
     .await

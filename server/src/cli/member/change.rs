@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             "{} is {} of {workspace}; grants: {}.",
             member.user.email,
             member.role,
-            grants(&member)
+            grants(member.grants.as_deref())
         ));
         Ok(())
     })

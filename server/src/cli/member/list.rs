@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
                 member.user.email.clone(),
                 member.user.name.clone(),
                 member.role.to_string(),
-                grants(member),
+                grants(member.grants.as_deref()),
                 if member.enabled { "yes" } else { "no" }.to_owned(),
                 member.tokens.to_string(),
             ]

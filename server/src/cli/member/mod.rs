@@ -6,7 +6,7 @@ mod list;
 mod remove;
 
 use clap::Subcommand;
-use domain::{names::Slug, workspace::Member};
+use domain::{grants::GrantPattern, names::Slug, workspace::Member};
 
 use super::{Failure, session::Session};
 use crate::config::Config;
@@ -44,8 +44,8 @@ async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member,
 }
 
 /// Grants for people.
-fn grants(member: &Member) -> String {
-    match &member.grants {
+pub(super) fn grants(grants: Option<&[GrantPattern]>) -> String {
+    match grants {
         None => "by role".to_owned(),
         Some(patterns) if patterns.is_empty() => "none".to_owned(),
         Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),

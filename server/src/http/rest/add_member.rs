@@ -1,15 +1,19 @@
 //! `POST /api/v1/workspaces/{ws}/members`
 
-use authority::NewMember;
-use axum::{Json, extract::State};
+use authority::{Added, NewMember};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
 use domain::names::Slug;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
     errors::WriteErrors,
-    schema::{MemberBody, WorkspaceRoleBody},
+    schema::{InvitationBody, MemberBody, WorkspaceRoleBody},
 };
 use crate::http::{
     AppState,
@@ -25,7 +29,8 @@ use crate::http::{
     "user": "grace@example.com", "role": "member", "grants": ["rivers:*"]
 }))]
 pub(crate) struct NewMemberBody {
-    /// E-mail address or id of a user of the instance.
+    /// E-mail address of the person. Administrators of the instance may also name a user by id, and a
+    /// service account.
     user: String,
     /// The role.
     role: WorkspaceRoleBody,
@@ -36,7 +41,12 @@ pub(crate) struct NewMemberBody {
     grants: Option<Vec<String>>,
 }
 
-/// Add a member
+/// Add a member, or invite one
+///
+/// An administrator of the instance who is signed in adds a user at once (201). Anybody else invites a
+/// person by e-mail (202): the person accepts, or the invitation expires after seven days. The answer does
+/// not depend on whether a user of the instance has the address. Inviting an address again replaces the
+/// invitation. A workspace has at most 100 open invitations, and one inviter sends at most 50 an hour.
 ///
 /// Nobody gives more than they hold: neither a role that may do what they may not, nor grants beyond
 /// their own. Needs the scope `members:write` of the audience `tessera`.
@@ -50,6 +60,7 @@ pub(crate) struct NewMemberBody {
     responses(
         (status = 201, description = "The member was added", body = MemberBody,
             headers(("Location" = String, description = "The member's path"))),
+        (status = 202, description = "The person is invited", body = InvitationBody),
         WriteErrors,
     ),
 )]
@@ -58,9 +69,16 @@ pub(crate) async fn add_member(
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
     ApiJson(body): ApiJson<NewMemberBody>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<MemberBody>), ApiError> {
+) -> Result<Response, ApiError> {
     let new = NewMember { user: body.user, role: body.role.into(), grants: body.grants };
-    let member = state.authority.workspaces().add_member(&context, &workspace, new).await?;
-    let location = format!("/api/v1/workspaces/{workspace}/members/{}", member.user.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(member.into())))
+    Ok(match state.authority.workspaces().add_member(&context, &workspace, new).await? {
+        Added::Member(member) => {
+            let location = format!("/api/v1/workspaces/{workspace}/members/{}", member.user.id);
+            let body = Json(MemberBody::from(member));
+            (StatusCode::CREATED, [(header::LOCATION, location)], body).into_response()
+        }
+        Added::Invited(invitation) => {
+            (StatusCode::ACCEPTED, Json(InvitationBody::from(invitation))).into_response()
+        }
+    })
 }

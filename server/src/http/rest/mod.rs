@@ -4,6 +4,7 @@
 //! manage tokens, `asking` for what services call on every request of theirs, which passes no log
 //! and looks up a session only when no token is presented.
 
+mod accept_invitation;
 mod add_member;
 mod apply_preset;
 mod audiences;
@@ -18,6 +19,7 @@ mod clone_token;
 mod create_token;
 mod create_user;
 mod create_workspace;
+mod decline_invitation;
 mod delete_self;
 mod delete_token;
 mod disable_token;
@@ -31,7 +33,9 @@ mod export;
 mod export_tokens;
 mod import_tokens;
 mod list_audit;
+mod list_invitations;
 mod list_members;
+mod list_own_invitations;
 mod list_sessions;
 mod list_tokens;
 mod list_users;
@@ -41,6 +45,7 @@ mod remove_member;
 mod remove_user;
 mod reset_password;
 mod reveal_token;
+mod revoke_invitation;
 mod rotate_self;
 mod rotate_token;
 pub(crate) mod schema;
@@ -98,7 +103,7 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .merge(audiences::router())
 }
 
-/// Users of the instance, one's own account, sessions, and members of workspaces.
+/// Users of the instance, one's own account, sessions, members of workspaces, and invitations.
 fn people() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users::list_users, create_user::create_user))
@@ -114,6 +119,11 @@ fn people() -> OpenApiRouter<AppState> {
             change_member::change_member,
             remove_member::remove_member
         ))
+        .routes(routes!(list_invitations::list_invitations))
+        .routes(routes!(revoke_invitation::revoke_invitation))
+        .routes(routes!(list_own_invitations::list_own_invitations))
+        .routes(routes!(accept_invitation::accept_invitation))
+        .routes(routes!(decline_invitation::decline_invitation))
 }
 
 /// The rules for tokens.

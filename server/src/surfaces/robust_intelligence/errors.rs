@@ -44,6 +44,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
         | ProblemCode::CrossOrigin => (7, StatusCode::FORBIDDEN),
         // RESOURCE_EXHAUSTED
         ProblemCode::TokenLimitReached
+        | ProblemCode::InvitationLimitReached
         | ProblemCode::RateLimited
         | ProblemCode::TooManyAttempts => (8, StatusCode::TOO_MANY_REQUESTS),
         // FAILED_PRECONDITION

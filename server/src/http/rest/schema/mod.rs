@@ -6,6 +6,7 @@
 mod account;
 mod audience;
 mod instance;
+mod invitation;
 mod member;
 mod minted;
 mod policy;
@@ -23,6 +24,7 @@ mod workspace;
 pub(crate) use account::{AccountBody, PasswordLinkBody};
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
 pub(crate) use instance::InstanceBody;
+pub(crate) use invitation::{InvitationBody, InvitationListBody};
 pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
 pub(crate) use minted::MintedBody;
 pub(crate) use policy::{PolicyBody, PolicyViewBody, PresetText, RulesBody};

@@ -1,0 +1,62 @@
+//! Accept an invitation.
+
+use domain::{ids::InvitationId, problem::FieldError, workspace::Invitation};
+
+use super::Invitations;
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    store::{invitations as store, members, users, workspaces},
+    verification::Subject,
+};
+
+impl Invitations<'_> {
+    /// Makes the person who is signed in a member of the workspace that invites them.
+    ///
+    /// # Errors
+    /// `NotFound` for an invitation that is not theirs or not open any more; `AlreadyExists` for a member.
+    pub async fn accept(
+        &self,
+        ctx: &OpContext,
+        id: InvitationId,
+    ) -> Result<Invitation, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
+        workspaces::lock(&mut transaction, tenant).await?;
+        users::lock(&mut transaction, user).await?;
+        // Members change under the lock of the workspace: what the inviter may give is read under it.
+        let (_, _, invitation) = access::authorise_addressee(&mut transaction, ctx, id).await?;
+        let found = users::by_id(&mut transaction, user).await?;
+        if !found.is_some_and(|user| user.enabled) {
+            return Err(ServiceError::Unauthenticated);
+        }
+        if !store::accept(&mut transaction, tenant, id, ctx.now).await? {
+            return Err(ServiceError::NotFound("invitation"));
+        }
+        let (role, grants) = (invitation.role, invitation.grants.as_deref());
+        members::insert(&mut transaction, tenant.id(), user, role, grants, ctx.now).await.map_err(
+            |error| {
+                if error.violates("memberships_pkey") {
+                    let message = "is for a workspace that you are a member of already";
+                    ServiceError::AlreadyExists(FieldError::new("invitation", message))
+                } else {
+                    error.into()
+                }
+            },
+        )?;
+        transaction.widens(Subject::Membership(user));
+        let change = Change {
+            workspace: Some(tenant.id()),
+            action: "invitation.accept",
+            subject_id: Some(user.0),
+            subject_name: &invitation.email,
+            before: None,
+            after: Some(serde_json::json!({
+                "role": role, "grants": invitation.grants, "invited_by": invitation.invited_by.email,
+            })),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(invitation)
+    }
+}

@@ -1,0 +1,39 @@
+//! Decline an invitation.
+
+use domain::ids::InvitationId;
+
+use super::Invitations;
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    store::invitations as store,
+};
+
+impl Invitations<'_> {
+    /// Declines an invitation of the person who is signed in. The workspace sees it as open until it
+    /// expires, and the audit row is in the instance's log: an address that nobody has never declines.
+    ///
+    /// # Errors
+    /// `NotFound` for an invitation that is not theirs or not open any more.
+    pub async fn decline(&self, ctx: &OpContext, id: InvitationId) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let (tenant, _, invitation) =
+            access::authorise_addressee(&mut transaction, ctx, id).await?;
+        if !store::decline(&mut transaction, tenant, id, ctx.now).await? {
+            return Err(ServiceError::NotFound("invitation"));
+        }
+        let change = Change {
+            workspace: None,
+            action: "invitation.decline",
+            subject_id: Some(id.0),
+            subject_name: &invitation.email,
+            before: Some(serde_json::json!({
+                "workspace": invitation.workspace, "role": invitation.role,
+            })),
+            after: None,
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

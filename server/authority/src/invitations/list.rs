@@ -1,0 +1,37 @@
+//! The invitations of a workspace, and those of a person.
+
+use domain::{access::Permission, names::Slug, workspace::Invitation};
+
+use super::Invitations;
+use crate::{OpContext, ServiceError, access, store::invitations as store};
+
+impl Invitations<'_> {
+    /// Returns the invitations of a workspace that have not ended, the newest first. Declined ones are
+    /// among them: an address that nobody has never declines.
+    pub async fn of_workspace(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+    ) -> Result<Vec<Invitation>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, slug, Permission::MembersWrite).await?;
+        Ok(store::of_workspace(&mut connection, access.tenant(), None, ctx.now).await?)
+    }
+
+    /// Returns the open invitations of the person who is signed in, the newest first.
+    ///
+    /// # Errors
+    /// `Forbidden` for callers who are not a person.
+    pub async fn own(&self, ctx: &OpContext) -> Result<Vec<Invitation>, ServiceError> {
+        let visitor = ctx.person()?;
+        let mut connection = self.inner.connection().await?;
+        let addressed =
+            store::addressed_to(&mut connection, &visitor.user.email, None, ctx.now).await?;
+        Ok(addressed
+            .into_iter()
+            .filter(access::still_stands)
+            .map(|addressed| addressed.invitation)
+            .collect())
+    }
+}

@@ -1,0 +1,34 @@
+//! Invitations to workspaces: how a person becomes a member on the word of a workspace's administrator.
+//!
+//! Invariants:
+//! - Only the addressee accepts or declines, signed in; a token never does.
+//! - What a workspace sees of an invitation is the same whether or not a user of the instance has the
+//!   address, until the person accepts. Declining is recorded in the instance's log only.
+//! - Accepting checks the inviter again: they must still be allowed to give the role and the grants.
+//! - An invitation never changes. Inviting an address again closes the old one and makes a new one, so
+//!   that a person accepts what they saw.
+
+mod accept;
+mod decline;
+mod invite;
+mod list;
+mod revoke;
+
+pub(crate) use invite::invite;
+
+use time::Duration;
+
+use crate::authority::Inner;
+
+/// How long an invitation is open.
+pub(crate) const LIFETIME: Duration = Duration::days(7);
+/// Most open invitations of one workspace.
+pub const OPEN_INVITATIONS_MAX: i64 = 100;
+/// Most invitations of one inviter within an hour, in all workspaces.
+pub const INVITATIONS_PER_HOUR: i64 = 50;
+
+/// Invitations to workspaces.
+#[derive(Clone, Copy)]
+pub struct Invitations<'a> {
+    pub(crate) inner: &'a Inner,
+}

@@ -1,0 +1,46 @@
+//! Revoke an invitation.
+
+use domain::{access::Permission, ids::InvitationId, names::Slug};
+
+use super::Invitations;
+use crate::{
+    OpContext, ServiceError, access,
+    audit::{Change, record},
+    store::invitations as store,
+};
+
+impl Invitations<'_> {
+    /// Revokes an invitation of a workspace: nobody can accept it any more.
+    ///
+    /// # Errors
+    /// `NotFound` for an invitation of another workspace, or one that was accepted or has ended.
+    pub async fn revoke(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        id: InvitationId,
+    ) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let access =
+            access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
+        let tenant = access.tenant();
+        let found = store::of_workspace(&mut transaction, tenant, Some(id), ctx.now).await?;
+        let invitation = found.into_iter().next().ok_or(ServiceError::NotFound("invitation"))?;
+        if !store::revoke(&mut transaction, tenant, id, ctx.now).await? {
+            return Err(ServiceError::NotFound("invitation"));
+        }
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "invitation.revoke",
+            subject_id: Some(id.0),
+            subject_name: &invitation.email,
+            before: Some(serde_json::json!({
+                "role": invitation.role, "grants": invitation.grants,
+            })),
+            after: None,
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

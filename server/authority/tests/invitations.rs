@@ -1,0 +1,415 @@
+//! Invitations: a workspace's administrator makes nobody a member unasked, and learns of nobody whether
+//! they are a user of the instance.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+mod support;
+
+use authority::{
+    Actor, Added, GrantsChange, INVITATIONS_PER_HOUR, MemberChange, NewMember, NewUser,
+    OPEN_INVITATIONS_MAX, OpContext, ServiceError, TokenDraft, UserChange,
+};
+use domain::{
+    ids::{InvitationId, UserId},
+    problem::ProblemCode,
+    roles::{InstanceRole, UserKind, WorkspaceRole},
+    workspace::Invitation,
+};
+use sqlx::PgPool;
+use support::{START, World, draft, rounds, slug};
+use time::Duration;
+
+const HOME: &str = "workspace-1";
+const GRACE: &str = "grace@example.com";
+
+fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
+    outcome.unwrap_err().code()
+}
+
+fn id(ctx: &OpContext) -> UserId {
+    match &ctx.actor {
+        Actor::User(visitor) => visitor.user.id,
+        _ => panic!("not a person"),
+    }
+}
+
+fn member(user: &str) -> NewMember {
+    NewMember { user: user.into(), role: WorkspaceRole::Member, grants: None }
+}
+
+/// A workspace with an administrator, Lea, and a person who is in no workspace, Grace.
+struct Scene {
+    world: World,
+    lea: OpContext,
+    grace: OpContext,
+}
+
+impl Scene {
+    async fn new(pool: PgPool) -> Self {
+        let world = World::founded(pool).await;
+        let lea = world.person("lea", Some((HOME, "admin"))).await;
+        let grace = world.person("grace", None).await;
+        Self { world, lea, grace }
+    }
+
+    async fn add(&self, by: &OpContext, new: NewMember) -> Result<Added, ServiceError> {
+        self.world.authority.workspaces().add_member(by, &slug(HOME), new).await
+    }
+
+    async fn invite(&self, by: &OpContext, new: NewMember) -> Invitation {
+        match self.add(by, new).await.unwrap() {
+            Added::Invited(invitation) => invitation,
+            Added::Member(member) => panic!("{} was added unasked", member.user.email),
+        }
+    }
+
+    async fn accept(&self, by: &OpContext, id: InvitationId) -> Result<Invitation, ServiceError> {
+        self.world.authority.invitations().accept(by, id).await
+    }
+
+    async fn own(&self, by: &OpContext) -> Vec<InvitationId> {
+        let own = self.world.authority.invitations().own(by).await.unwrap();
+        own.into_iter().map(|invitation| invitation.id).collect()
+    }
+
+    async fn listed(&self) -> Vec<InvitationId> {
+        let invitations = self.world.authority.invitations();
+        let listed = invitations.of_workspace(&self.lea, &slug(HOME)).await.unwrap();
+        listed.into_iter().map(|invitation| invitation.id).collect()
+    }
+
+    async fn revoke(&self, id: InvitationId) -> Result<(), ServiceError> {
+        self.world.authority.invitations().revoke(&self.lea, &slug(HOME), id).await
+    }
+
+    async fn is_member(&self, email: &str) -> bool {
+        let workspaces = self.world.authority.workspaces();
+        let members = workspaces.members(&self.world.operator(), &slug(HOME)).await.unwrap();
+        members.iter().any(|member| member.user.email == email)
+    }
+
+    /// Whether Lea gets a token that appears as this user, by each way there is to name one.
+    async fn gets_token_of(&self, email: &str) -> bool {
+        let tokens = self.world.authority.tokens();
+        let wanted = TokenDraft { user: Some(email.into()), ..draft(&["rivers:read"]) };
+        let made = tokens.create(&self.lea, &slug(HOME), wanted).await.is_ok();
+        let own = self.world.mint(&self.lea, HOME, draft(&["rivers:read"])).await.token.id;
+        let patch =
+            authority::TokenPatch { user: Some(email.into()), ..authority::TokenPatch::default() };
+        assert_eq!(tokens.update(&self.lea, own, None, patch).await.is_ok(), made);
+        let row = format!(
+            r#"{{"digest":"{}","name":"old","scopes":["rivers:run"],"owner":"{email}"}}"#,
+            uuid::Uuid::from_u128(own.0.as_u128()).simple().to_string().repeat(2),
+        );
+        let transfer = self.world.authority.transfer();
+        let (format, bytes) = (authority::Format::Jsonl, row.as_bytes());
+        let imported = transfer.import(&self.lea, &slug(HOME), format, bytes, false).await;
+        assert_eq!(imported.is_ok(), made, "{imported:?}");
+        made
+    }
+
+    async fn actions(&self, sql: &'static str) -> Vec<String> {
+        sqlx::query_scalar(sql).fetch_all(&self.world.pool).await.unwrap()
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn person_is_member_and_named_on_tokens_only_after_accepting(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let invitation = scene.invite(&scene.lea, member(" Grace@Example.com ")).await;
+    assert_eq!((&*invitation.email, invitation.role), (GRACE, WorkspaceRole::Member));
+    assert_eq!(invitation.expires_at, START + Duration::days(7));
+    assert!(!scene.is_member(GRACE).await);
+    assert!(!scene.gets_token_of(GRACE).await);
+    assert_eq!(scene.own(&scene.grace).await, [invitation.id]);
+    assert_eq!(scene.listed().await, [invitation.id]);
+
+    let accepted = scene.accept(&scene.grace, invitation.id).await.unwrap();
+    assert_eq!(accepted, invitation);
+    assert!(scene.is_member(GRACE).await);
+    assert!(scene.gets_token_of(GRACE).await);
+    assert_eq!((scene.own(&scene.grace).await, scene.listed().await), (vec![], vec![]));
+    assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
+    assert_eq!(code(scene.revoke(invitation.id).await), ProblemCode::NotFound);
+    assert_eq!(code(scene.add(&scene.lea, member(GRACE)).await), ProblemCode::AlreadyExists);
+    let actions = scene
+        .actions(
+            "SELECT action || ' by ' || actor_name || ' of ' || subject_name FROM audit_events
+              WHERE workspace_id IS NOT NULL AND action LIKE 'invitation.%' ORDER BY id",
+        )
+        .await;
+    assert_eq!(
+        actions,
+        [
+            "invitation.create by lea of grace@example.com",
+            "invitation.accept by grace of grace@example.com"
+        ]
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn workspace_does_not_learn_who_is_a_user(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let ada = scene.world.owner().await;
+    let bot = NewUser {
+        kind: UserKind::Service,
+        email: "bot@example.com".into(),
+        name: None,
+        instance_role: InstanceRole::Member,
+        password: None,
+    };
+    scene.world.authority.users().create(&ada, bot).await.unwrap();
+    let gone = scene.world.person("gone", None).await;
+    scene.world.authority.users().remove(&ada, id(&gone), None).await.unwrap();
+    let mut answers = Vec::new();
+    for user in [GRACE, "bot@example.com", "gone@example.com", "nobody@example.com"] {
+        let invitation = scene.invite(&scene.lea, member(user)).await;
+        let text = format!("{invitation:?}");
+        answers.push(text.replace(&invitation.id.to_string(), "id").replace(user, "address"));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    // Ids would tell, whether or not there is such a user.
+    for user in [id(&scene.grace).to_string(), UserId(uuid::Uuid::from_u128(7)).to_string()] {
+        let Err(ServiceError::Invalid(errors)) = scene.add(&scene.lea, member(&user)).await else {
+            panic!("{user} was accepted");
+        };
+        assert!(errors[0].message.starts_with("must be an e-mail address"), "{errors:?}");
+    }
+    // Nobody can tell a person who declined from an address that nobody has.
+    let before = scene.listed().await;
+    let [own] = scene.own(&scene.grace).await[..] else { panic!("not one") };
+    scene.world.authority.invitations().decline(&scene.grace, own).await.unwrap();
+    assert_eq!(scene.listed().await, before);
+    assert!(scene.own(&scene.grace).await.is_empty());
+    assert_eq!(code(scene.accept(&scene.grace, own).await), ProblemCode::NotFound);
+    let decline = "SELECT COALESCE(workspace_id::text, 'instance') FROM audit_events
+                    WHERE action = 'invitation.decline'";
+    assert_eq!(scene.actions(decline).await, ["instance"]);
+    // Who administers the instance is not to be found out by asking for a token in their name either.
+    let message = async |user: &str| {
+        let wanted = TokenDraft { user: Some(user.into()), ..draft(&["rivers:read"]) };
+        let tokens = scene.world.authority.tokens();
+        match tokens.create(&scene.lea, &slug(HOME), wanted).await {
+            Err(ServiceError::Invalid(errors)) => errors[0].message.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    scene.world.execute("DELETE FROM memberships WHERE user_id IN (SELECT id FROM users WHERE email = 'ada@example.com')").await;
+    assert_eq!(message(support::OWNER).await, message("nobody@example.com").await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn only_addressee_answers_signed_in(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
+    // A token of Grace's in another workspace.
+    world.workspace("hers").await;
+    world.join(GRACE, "hers", "admin").await;
+    let scopes = TokenDraft { audiences: vec!["tessera".into()], ..draft(&["members:write"]) };
+    let token = world.bearer(&world.mint(&scene.grace, "hers", scopes).await).await;
+    let invitations = world.authority.invitations();
+    for (ctx, expected) in [
+        (&scene.lea, ProblemCode::NotFound),
+        (&world.owner().await, ProblemCode::NotFound),
+        (&token, ProblemCode::Forbidden),
+        (&world.operator(), ProblemCode::Forbidden),
+        (&world.anonymous(), ProblemCode::Unauthenticated),
+    ] {
+        assert_eq!(code(invitations.accept(ctx, invitation).await), expected);
+        assert_eq!(code(invitations.decline(ctx, invitation).await), expected);
+    }
+    assert_eq!(code(invitations.own(&token).await), ProblemCode::Forbidden);
+    assert!(scene.own(&scene.lea).await.is_empty());
+    // Workspaces do not reach each other's.
+    let other = invitations.revoke(&scene.grace, &slug("hers"), invitation).await;
+    assert_eq!(code(other), ProblemCode::NotFound);
+    let hidden = invitations.of_workspace(&scene.grace, &slug(HOME)).await;
+    assert_eq!(code(hidden), ProblemCode::NotFound);
+    let viewer = world.person("viewer", Some((HOME, "viewer"))).await;
+    assert_eq!(code(invitations.of_workspace(&viewer, &slug(HOME)).await), ProblemCode::Forbidden);
+    assert_eq!(scene.own(&scene.grace).await, [invitation]);
+    assert!(!scene.is_member(GRACE).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn invitation_stands_while_its_inviter_may_give_as_much(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let ada = world.owner().await;
+    let (lea, home) = (id(&scene.lea), slug(HOME));
+    let workspaces = world.authority.workspaces();
+    let wide = NewMember {
+        grants: Some(vec!["rivers:*".into(), "connections:read".into()]),
+        ..member(GRACE)
+    };
+    let invitation = scene.invite(&scene.lea, wide).await.id;
+    let stands = async |expected: bool, why: &str| {
+        assert_eq!(!scene.own(&scene.grace).await.is_empty(), expected, "{why}");
+        if !expected {
+            let outcome = scene.accept(&scene.grace, invitation).await;
+            assert_eq!(code(outcome), ProblemCode::NotFound, "{why}");
+        }
+    };
+    let role = |role, grants| MemberChange { role: Some(role), grants };
+    let set = async |change| {
+        workspaces.change_member(&ada, &home, lea, change, None).await.unwrap();
+    };
+    stands(true, "at first").await;
+    set(role(WorkspaceRole::Viewer, GrantsChange::Keep)).await;
+    stands(false, "the inviter is no administrator any more").await;
+    let narrow = GrantsChange::Patterns(vec!["rivers:*".into()]);
+    set(role(WorkspaceRole::Admin, narrow)).await;
+    stands(false, "the inviter may not give connections:read any more").await;
+    set(role(WorkspaceRole::Admin, GrantsChange::ByRole)).await;
+    stands(true, "the inviter may again").await;
+    let enabled = |on| UserChange { enabled: Some(on), ..UserChange::default() };
+    let users = world.authority.users();
+    users.change(&ada, lea, enabled(false), None).await.unwrap();
+    stands(false, "the inviter is disabled").await;
+    users.change(&ada, lea, enabled(true), None).await.unwrap();
+    workspaces.remove_member(&ada, &home, lea, None).await.unwrap();
+    stands(false, "the inviter is gone from the workspace").await;
+    world.join("lea@example.com", HOME, "admin").await;
+    scene.accept(&scene.grace, invitation).await.unwrap();
+    let grace = workspaces.member(&ada, &home, id(&scene.grace)).await.unwrap();
+    assert_eq!(grace.grants.map(|grants| grants.len()), Some(2));
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    // Ada owns the instance: a token of hers is held by somebody in the workspace.
+    let ada = world.owner().await;
+    let minted = async || {
+        let expiry = Ok(domain::expiry::ExpiryChoice::In(3_600));
+        let wanted = TokenDraft {
+            audiences: vec!["tessera".into(), "default".into()],
+            expiry,
+            ..draft(&["members:write", "tokens:write", "rivers:read"])
+        };
+        world.mint(&ada, HOME, wanted).await
+    };
+    let invited = async |token: &authority::MintedToken| {
+        let bearer = world.bearer(token).await;
+        let new = NewMember { grants: Some(vec!["default/rivers:read".into()]), ..member(GRACE) };
+        scene.invite(&bearer, new).await
+    };
+    let token = minted().await;
+    let invitation = invited(&token).await;
+    assert_eq!(invitation.expires_at, START + Duration::hours(1));
+    assert_eq!(invitation.invited_by.email, support::OWNER);
+    let tokens = world.authority.tokens();
+    tokens.disable(&ada, token.token.id, None).await.unwrap();
+    assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
+    tokens.enable(&ada, token.token.id, None).await.unwrap();
+    assert_eq!(scene.own(&scene.grace).await, [invitation.id]);
+    tokens.delete(&ada, token.token.id, None).await.unwrap();
+    assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
+    let token = minted().await;
+    let invitation = invited(&token).await;
+    tokens.expire(&ada, token.token.id, None).await.unwrap();
+    assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
+    let invitation = invited(&minted().await).await;
+    scene.accept(&scene.grace, invitation.id).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn newer_invitation_replaces_and_old_ones_end(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let first = scene.invite(&scene.lea, member(GRACE)).await.id;
+    let admin = NewMember { role: WorkspaceRole::Admin, ..member(GRACE) };
+    let second = scene.invite(&scene.lea, admin).await.id;
+    assert_eq!((scene.listed().await, scene.own(&scene.grace).await), (vec![second], vec![second]));
+    // Grace accepts what she saw, or nothing.
+    assert_eq!(code(scene.accept(&scene.grace, first).await), ProblemCode::NotFound);
+    assert_eq!(code(scene.revoke(first).await), ProblemCode::NotFound);
+    scene.revoke(second).await.unwrap();
+    assert_eq!(code(scene.accept(&scene.grace, second).await), ProblemCode::NotFound);
+    let third = scene.invite(&scene.lea, member(GRACE)).await.id;
+    scene.world.pass(Duration::days(7));
+    let later = |ctx: &OpContext| scene.world.context(ctx.actor.clone());
+    let (lea, grace) = (later(&scene.lea), later(&scene.grace));
+    assert!(scene.own(&grace).await.is_empty());
+    assert_eq!(code(scene.accept(&grace, third).await), ProblemCode::NotFound);
+    let fourth = scene.invite(&lea, member(GRACE)).await.id;
+    // An administrator of the instance adds at once; nothing is left to accept.
+    let ada = scene.world.owner().await;
+    assert!(matches!(scene.add(&ada, member(GRACE)).await.unwrap(), Added::Member(_)));
+    assert_eq!(code(scene.accept(&grace, fourth).await), ProblemCode::NotFound);
+    assert_eq!(scene.own(&grace).await, []);
+}
+
+#[sqlx::test(migrations = false)]
+async fn invitations_are_bounded(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let address = |number: i64| member(&format!("person-{number}@example.com"));
+    for number in 0..INVITATIONS_PER_HOUR {
+        let invitation = scene.invite(&scene.lea, address(number)).await;
+        if number == 0 {
+            // What was revoked counts as well.
+            scene.revoke(invitation.id).await.unwrap();
+        }
+    }
+    let refused = scene.add(&scene.lea, address(200)).await.unwrap_err().problem();
+    assert_eq!((refused.code, refused.retry_after_s), (ProblemCode::RateLimited, Some(3_601)));
+    assert_eq!(
+        refused.detail,
+        "You sent 50 invitations within an hour, the most for one person. Try again in 61 minutes."
+    );
+    scene.world.pass(Duration::hours(1));
+    let lea = scene.world.context(scene.lea.actor.clone());
+    let other = scene.world.person("mia", Some((HOME, "admin"))).await;
+    scene.invite(&lea, address(0)).await;
+    for number in INVITATIONS_PER_HOUR..OPEN_INVITATIONS_MAX {
+        scene.invite(&other, address(number)).await;
+    }
+    let refused = scene.add(&lea, address(200)).await;
+    assert_eq!(code(refused), ProblemCode::InvitationLimitReached);
+    // Renewing one needs no further place.
+    scene.invite(&lea, address(7)).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn races_leave_one_membership_and_one_answer(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let ada = scene.world.owner().await;
+    for round in 0..rounds(6) {
+        scene.world.execute("DELETE FROM invitations").await;
+        let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
+        let accept = || scene.accept(&scene.grace, invitation);
+        match round % 3 {
+            0 => {
+                let (one, two, three) = tokio::join!(accept(), accept(), accept());
+                let outcomes = [one, two, three];
+                let done = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+                assert_eq!(done, 1, "{outcomes:?}");
+                for outcome in outcomes.into_iter().filter(Result::is_err) {
+                    assert_eq!(code(outcome), ProblemCode::NotFound);
+                }
+            }
+            1 => {
+                let (accepted, revoked) = tokio::join!(accept(), scene.revoke(invitation));
+                assert_ne!(accepted.is_ok(), revoked.is_ok(), "{accepted:?} {revoked:?}");
+                assert_eq!(scene.is_member(GRACE).await, accepted.is_ok());
+            }
+            _ => {
+                let (accepted, added) = tokio::join!(accept(), scene.add(&ada, member(GRACE)));
+                assert_ne!(accepted.is_ok(), added.is_ok(), "{accepted:?} {added:?}");
+                assert!(scene.is_member(GRACE).await);
+            }
+        }
+        let workspaces = scene.world.authority.workspaces();
+        let grace = id(&scene.grace);
+        match workspaces.remove_member(&ada, &slug(HOME), grace, None).await {
+            Ok(_) => {}
+            Err(error) => assert_eq!((error.code(), round % 3), (ProblemCode::NotFound, 1)),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /api/v1/workspaces/{ws}/invitations`
+
+use axum::{Json, extract::State};
+use domain::names::Slug;
+
+use super::{errors::ReadErrors, schema::InvitationListBody};
+use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
+
+/// List the invitations of a workspace
+///
+/// Those that were not accepted and have not expired, the newest first. An invitation that the person
+/// declined stays in the list until it expires. Needs the scope `members:write` of the audience `tessera`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workspaces/{ws}/invitations",
+    operation_id = "listInvitations",
+    tag = "Members",
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1")),
+    responses((status = 200, description = "The invitations", body = InvitationListBody), ReadErrors),
+)]
+pub(crate) async fn list_invitations(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+    ApiPath(workspace): ApiPath<Slug>,
+) -> Result<Json<InvitationListBody>, ApiError> {
+    let invitations = state.authority.invitations().of_workspace(&context, &workspace).await?;
+    Ok(Json(invitations.into()))
+}

@@ -1,0 +1,24 @@
+//! `GET /api/v1/invitations`
+
+use axum::{Json, extract::State};
+
+use super::{errors::SelfErrors, schema::InvitationListBody};
+use crate::http::{AppState, caller::Caller, problem::ApiError};
+
+/// List your invitations
+///
+/// Invitations to the address of the person who is signed in that can be accepted, the newest first. A
+/// token has none.
+#[utoipa::path(
+    get,
+    path = "/api/v1/invitations",
+    operation_id = "listOwnInvitations",
+    tag = "Invitations",
+    responses((status = 200, description = "The invitations", body = InvitationListBody), SelfErrors),
+)]
+pub(crate) async fn list_own_invitations(
+    State(state): State<AppState>,
+    Caller(context): Caller,
+) -> Result<Json<InvitationListBody>, ApiError> {
+    Ok(Json(state.authority.invitations().own(&context).await?.into()))
+}

@@ -1,0 +1,71 @@
+//! Invitations to workspaces.
+
+use domain::workspace::Invitation;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{UserBody, WorkspaceRoleBody, texts};
+
+/// An invitation to a workspace that the person did not accept yet.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Invitation)]
+pub(crate) struct InvitationBody {
+    /// Its id. Inviting the address again makes a new invitation and closes this one.
+    id: Uuid,
+    /// The workspace's slug.
+    #[schema(example = "workspace-1")]
+    workspace: String,
+    /// The workspace's name.
+    #[schema(example = "Workspace 1")]
+    workspace_name: String,
+    /// The address that is invited. A user of the instance may have it or not.
+    #[schema(example = "grace@example.com")]
+    email: String,
+    /// The role that the person gets.
+    role: WorkspaceRoleBody,
+    /// Patterns of the scopes that the person may put on tokens. Null is what the role gives.
+    #[schema(example = json!(["rivers:*"]))]
+    grants: Option<Vec<String>>,
+    /// The person who invites.
+    invited_by: UserBody,
+    /// When it was sent.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// When it expires: after seven days, or with the token that sent it.
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+impl From<Invitation> for InvitationBody {
+    fn from(invitation: Invitation) -> Self {
+        Self {
+            id: invitation.id.0,
+            workspace: invitation.workspace.to_string(),
+            workspace_name: invitation.workspace_name.to_string(),
+            email: invitation.email,
+            role: invitation.role.into(),
+            grants: invitation.grants.map(texts),
+            invited_by: invitation.invited_by.into(),
+            created_at: invitation.created_at,
+            expires_at: invitation.expires_at,
+        }
+    }
+}
+
+/// Invitations.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InvitationList)]
+pub(crate) struct InvitationListBody {
+    /// All of them, the newest first.
+    items: Vec<InvitationBody>,
+    /// Always null: the list has one page.
+    next: Option<String>,
+}
+
+impl From<Vec<Invitation>> for InvitationListBody {
+    fn from(invitations: Vec<Invitation>) -> Self {
+        Self { items: invitations.into_iter().map(Into::into).collect(), next: None }
+    }
+}
