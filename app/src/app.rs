@@ -17,6 +17,7 @@ use crate::{
         auth::PageTop,
         frame::FramePage,
         instance::InstancePage,
+        invitations::InvitationsPage,
         not_found::NotFoundPage,
         overview::OverviewPage,
         password::{PasswordPage, ResetPasswordPage},
@@ -50,6 +51,9 @@ pub fn App() -> impl IntoView {
                 </ParentRoute>
                 <ParentRoute path=path!("/instance") view=FramePage>
                     <Route path=path!("") view=InstancePage/>
+                </ParentRoute>
+                <ParentRoute path=path!("/invitations") view=FramePage>
+                    <Route path=path!("") view=InvitationsPage/>
                 </ParentRoute>
                 <ParentRoute path=path!("/workspaces") view=FramePage>
                     <Route path=path!("") view=WorkspacesPage/>

@@ -42,6 +42,25 @@ pub enum Notice {
         /// Its name.
         name: String,
     },
+    /// A person is invited to the workspace.
+    Invited {
+        /// Their address.
+        email: String,
+    },
+    /// A user is a member of the workspace.
+    MemberAdded {
+        /// Their address.
+        email: String,
+    },
+    /// An invitation was revoked.
+    InvitationRevoked,
+    /// The visitor is a member of a workspace.
+    InvitationAccepted {
+        /// The workspace's name.
+        workspace: String,
+    },
+    /// The visitor declined an invitation.
+    InvitationDeclined,
     /// The older secret of a token was ended.
     GraceEnded {
         /// Its name.
@@ -70,6 +89,19 @@ impl Notice {
                 format!("The token “{name}” is disabled. It is refused until it is enabled again.")
             }
             Self::TokenSaved { name } => format!("The token “{name}” is saved."),
+            Self::Invited { email } => {
+                format!(
+                    "{email} is invited. The person accepts after signing in with this address."
+                )
+            }
+            Self::MemberAdded { email } => format!("{email} is a member now."),
+            Self::InvitationRevoked => {
+                "The invitation is revoked. Nobody can accept it any more.".to_owned()
+            }
+            Self::InvitationAccepted { workspace } => {
+                format!("You are a member of “{workspace}” now.")
+            }
+            Self::InvitationDeclined => "The invitation is declined.".to_owned(),
             Self::GraceEnded { name } => {
                 format!("The older secret of “{name}” has ended. Only the newer one works.")
             }

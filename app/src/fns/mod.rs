@@ -7,6 +7,7 @@
 pub mod account;
 pub mod frame;
 pub mod instance;
+pub mod invitations;
 #[cfg_attr(feature = "ssr", expect(clippy::unused_async, reason = "server functions are async"))]
 pub mod notice;
 pub mod overview;

@@ -11,8 +11,13 @@ pub fn workspace_of(path: &str) -> Option<String> {
 /// The way to a path.
 pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
     let mut parts = segments(path);
-    if path.trim_end_matches('/') == "/instance" {
-        return vec![link("Workspaces", "/workspaces".to_owned()), here("Instance")];
+    let outside = match path.trim_end_matches('/') {
+        "/instance" => Some("Instance"),
+        "/invitations" => Some("Invitations"),
+        _ => None,
+    };
+    if let Some(name) = outside {
+        return vec![link("Workspaces", "/workspaces".to_owned()), here(name)];
     }
     if path.trim_end_matches('/') == "/account/password" {
         return vec![here("Password")];
@@ -102,6 +107,7 @@ mod tests {
             ),
             ("/workspaces/w/nowhere", "Workspaces > w > Not found"),
             ("/instance", "Workspaces > Instance"),
+            ("/invitations", "Workspaces > Invitations"),
             ("/nowhere", "Not found"),
             ("/", "Not found"),
         ] {

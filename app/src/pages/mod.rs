@@ -8,8 +8,10 @@ pub mod failed;
 pub mod first_steps;
 pub mod frame;
 pub mod instance;
+pub mod invitations;
 #[cfg(feature = "ssr")]
 pub mod kept;
+pub mod members;
 pub mod not_found;
 pub mod overview;
 pub mod password;

@@ -5,8 +5,13 @@ use leptos::{either::Either, prelude::*};
 
 use super::sidebar::initials;
 use crate::{
-    components::{empty::Empty, heading::PageHead, loaded::Loaded},
-    fns::workspaces::load_workspaces,
+    components::{
+        empty::Empty,
+        heading::PageHead,
+        icon::{Glyph, Icon},
+        loaded::Loaded,
+    },
+    fns::workspaces::{Home, load_workspaces},
 };
 
 /// The workspaces that the visitor sees.
@@ -16,7 +21,26 @@ pub fn WorkspacesPage() -> impl IntoView {
     let lead = "Each workspace has its own members, rules and tokens.".into_any();
     view! {
         <PageHead title="Workspaces" lead/>
-        <Loaded resource=workspaces view=cards/>
+        <Loaded resource=workspaces view=home/>
+    }
+}
+
+fn home(home: Home) -> impl IntoView {
+    let invited = (home.invitations > 0).then(|| {
+        let text = match home.invitations {
+            1 => "You have an invitation to a workspace.".to_owned(),
+            count => format!("You have invitations to {count} workspaces."),
+        };
+        view! {
+            <p class="notice notice-info">
+                <Icon glyph=Glyph::Info/>
+                <span>{text}" "<a href="/invitations">"Invitations"</a></span>
+            </p>
+        }
+    });
+    view! {
+        {invited}
+        {cards(home.workspaces)}
     }
 }
 
@@ -24,7 +48,7 @@ fn cards(cards: Vec<WorkspaceCard>) -> impl IntoView {
     if cards.is_empty() {
         return Either::Left(view! {
             <Empty title="You are in no workspace yet">
-                <p>"Ask an administrator of this instance to add you to one."</p>
+                <p>"Ask an administrator of a workspace to invite you."</p>
             </Empty>
         });
     }

@@ -104,12 +104,15 @@ impl OpContext {
     /// Lets a person through who is signed in, and returns them.
     ///
     /// # Errors
-    /// `Unauthenticated`; `Forbidden` for a token and the command line.
+    /// `Unauthenticated`; `PasswordChangeRequired`; `Forbidden` for a token and the command line.
     pub(crate) fn person(&self) -> Result<&Visitor, ServiceError> {
         match &self.actor {
             Actor::User(visitor) => Ok(visitor),
+            Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
-            _ => Err(ServiceError::Forbidden("Only a person who is signed in may do this.")),
+            Actor::Operator | Actor::Token(_) => {
+                Err(ServiceError::Forbidden("Only a person who is signed in may do this."))
+            }
         }
     }
 

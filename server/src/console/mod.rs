@@ -1,8 +1,8 @@
 //! The console's door: pages for GET, forms for POST, server functions for reading.
 //!
 //! - `page`: every GET, rendered by leptos.
-//! - `setup`, `sign_in`, `sign_out`, `theme`, `password`, `token_create`, `token_change`, `token_secret`,
-//!   `token_delete`: forms, each in the order read → call the service → say what was done.
+//! - `setup`, `sign_in`, `sign_out`, `theme`, `password`, `invitations`, `token_create`, `token_change`,
+//!   `token_secret`, `token_delete`: forms, each in the order read → call the service → say what was done.
 //! - `visit` (who asks), `form` (what was typed), `post` (both, and the answer: a page or JSON),
 //!   `render` (leptos), `cookies`.
 //! - `functions`: server functions.
@@ -17,6 +17,7 @@
 mod cookies;
 mod form;
 mod functions;
+mod invitations;
 mod page;
 mod password;
 mod post;
@@ -39,6 +40,8 @@ use axum::{
 
 use crate::http::{AppState, problem};
 
+/// The path of a workspace's settings.
+const SETTINGS: &str = "/workspaces/{workspace}/settings";
 /// The path of a workspace's tokens.
 const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
 
@@ -59,7 +62,11 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/instance", get(page::signed_in))
         .route("/workspaces", get(page::signed_in))
         .route("/workspaces/{workspace}", get(page::signed_in))
-        .route("/workspaces/{workspace}/settings", get(page::signed_in))
+        .route(SETTINGS, get(page::signed_in).post(invitations::invite))
+        .route(&format!("{SETTINGS}/invitations/{{invitation}}/revoke"), post(invitations::revoke))
+        .route("/invitations", get(page::signed_in))
+        .route("/invitations/{invitation}/accept", post(invitations::accept))
+        .route("/invitations/{invitation}/decline", post(invitations::decline))
         .route(TOKENS, get(page::signed_in))
         .route(&format!("{TOKENS}/new"), get(page::signed_in).post(token_create::token_create))
         .route(&format!("{TOKENS}/{{token}}"), get(page::signed_in))
