@@ -15,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use support::{Request, Server, ServerBuilder, server::open_folder};
+use support::{
+    Request, Server, ServerBuilder,
+    http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
+    server::open_folder,
+};
 
 fn limited(all: &str, of_address: &str) -> ServerBuilder {
     Server::builder()
@@ -104,6 +108,23 @@ fn address_whose_connections_are_all_busy_gets_no_further_one() {
     // The places for health checks are there for it, too.
     assert_eq!(ask(&mut connect(&server), "/healthz"), Some(200));
     assert_eq!(ask(&mut connect(&server), "/api/v1/self"), Some(503));
+}
+
+#[test]
+fn peers_that_take_no_answer_make_room() {
+    const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    let server = limited("2", "100").start();
+    let mut crowd = Vec::new();
+    for path in ["/auth/forward", "/sign-in"] {
+        let mut connection = Connection::open(server.address());
+        connection.send(&frame(kind::SETTINGS, 0, 0, &NO_WINDOW));
+        let block = request_at(server.address(), "GET", path, &[]);
+        connection.send(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, &block));
+        // The answer has begun; its body has to wait for a window.
+        connection.wait_for(kind::HEADERS);
+        crowd.push(connection);
+    }
+    assert_eq!(ask(&mut connect(&server), "/api/v1/self"), Some(401));
 }
 
 #[test]

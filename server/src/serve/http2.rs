@@ -82,7 +82,8 @@ pub(super) async fn serve<S, F>(
         let (answer, running) = (answer(as_http_1(request)), Running::begin(&begun));
         async move {
             let answer = answer.await;
-            Ok::<_, Infallible>(answer.map(|body| Held { body, _running: running }))
+            let life = running.over();
+            Ok::<_, Infallible>(answer.map(|body| Sent { body, life }))
         }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -119,7 +120,8 @@ fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// A request that is not answered to its end.
+/// A request whose answer is being made. While the answer is sent, only what the peer takes keeps the
+/// connection: a peer that takes nothing rests.
 #[derive(Debug)]
 struct Running(Arc<Life>);
 
@@ -127,6 +129,11 @@ impl Running {
     fn begin(life: &Arc<Life>) -> Self {
         life.begin();
         Self(Arc::clone(life))
+    }
+
+    /// The answer is made.
+    fn over(self) -> Arc<Life> {
+        Arc::clone(&self.0)
     }
 }
 
@@ -152,14 +159,15 @@ impl Drop for Running {
     }
 }
 
-/// A body that keeps its request running until it is sent.
+/// A body of which every piece that is sent shows that the peer takes it: hyper asks for the next one when
+/// the peer's window has room.
 #[derive(Debug)]
-struct Held {
+struct Sent {
     body: AnswerBody,
-    _running: Running,
+    life: Arc<Life>,
 }
 
-impl HttpBody for Held {
+impl HttpBody for Sent {
     type Data = <AnswerBody as HttpBody>::Data;
     type Error = <AnswerBody as HttpBody>::Error;
 
@@ -167,7 +175,11 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(Some(_))) {
+            self.life.wrote();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
