@@ -53,7 +53,8 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
     let lead = "Your other sessions end with the old password. This one goes on.".into_any();
     view! {
         <PageHead title="Password" lead/>
-        <div class="password-form">
+        // The outer box is as wide as the heading, so that the form begins where it does.
+        <div><div class="password-form">
             {warning}
             <EnhancedForm action=ACTION fields=FIELDS button="Change password">
                 <Username email=account.email/>
@@ -70,7 +71,7 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
                 />
                 <SubmitButton>"Change password"</SubmitButton>
             </EnhancedForm>
-        </div>
+        </div></div>
     }
 }
 
