@@ -17,7 +17,7 @@ use crate::{
         auth::PageTop,
         frame::FramePage,
         instance::InstancePage,
-        invitations::InvitationsPage,
+        invitations::{InvitationsPage, MembersPage},
         not_found::NotFoundPage,
         overview::OverviewPage,
         password::{PasswordPage, ResetPasswordPage},
@@ -59,6 +59,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("") view=WorkspacesPage/>
                     <Route path=path!(":workspace") view=OverviewPage/>
                     <Route path=path!(":workspace/settings") view=SettingsPage/>
+                    <Route path=path!(":workspace/settings/members") view=MembersPage/>
                     <ParentRoute path=path!(":workspace/settings/tokens") view=TokensPage>
                         <Route path=path!("") view=|| ()/>
                         <Route path=path!("new") view=TokenCreatePage/>

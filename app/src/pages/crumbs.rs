@@ -38,6 +38,9 @@ pub fn of(path: &str, frame: Option<&Frame>) -> Vec<Crumb> {
     match rest.as_slice() {
         [] => crumbs.push(here(&name)),
         ["settings"] => crumbs.extend([link(&name, home), here("Settings")]),
+        ["settings", "members"] => {
+            crumbs.extend([link(&name, home), link("Settings", settings), here("Members")]);
+        }
         ["settings", "tokens"] => {
             crumbs.extend([link(&name, home), link("Settings", settings), here("API Tokens")]);
         }
@@ -96,6 +99,7 @@ mod tests {
             ("/workspaces/", "Workspaces"),
             ("/workspaces/child%40parent", "Workspaces > child@parent"),
             ("/workspaces/w/settings", "Workspaces > w > Settings"),
+            ("/workspaces/w/settings/members", "Workspaces > w > Settings > Members"),
             ("/workspaces/w/settings/tokens", "Workspaces > w > Settings > API Tokens"),
             (
                 "/workspaces/w/settings/tokens/new",

@@ -11,7 +11,6 @@ pub mod instance;
 pub mod invitations;
 #[cfg(feature = "ssr")]
 pub mod kept;
-pub mod members;
 pub mod not_found;
 pub mod overview;
 pub mod password;

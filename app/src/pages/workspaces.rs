@@ -34,7 +34,7 @@ fn home(home: Home) -> impl IntoView {
         view! {
             <p class="notice notice-info">
                 <Icon glyph=Glyph::Info/>
-                <span>{text}" "<a href="/invitations">"Invitations"</a></span>
+                <span>{text}" "<a href="/invitations" rel="external">"Invitations"</a></span>
             </p>
         }
     });

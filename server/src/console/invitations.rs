@@ -24,7 +24,7 @@ pub(super) async fn invite(ApiPath(workspace): ApiPath<String>, post: Post) -> R
             Added::Member(member) => Notice::MemberAdded { email: member.user.email },
             Added::Invited(invitation) => Notice::Invited { email: invitation.email },
         };
-        Ok(to(&post, settings(&workspace), &notice))
+        Ok(to(&post, members(&workspace), &notice))
     };
     let result = result.await;
     post.answer(result).await
@@ -39,7 +39,7 @@ pub(super) async fn revoke(
         let (slug, id) = (slug(&workspace)?, id(&invitation)?);
         let invitations = post.visit.request.authority.invitations();
         invitations.revoke(&post.visit.context(), &slug, id).await?;
-        Ok(to(&post, settings(&workspace), &Notice::InvitationRevoked))
+        Ok(to(&post, members(&workspace), &Notice::InvitationRevoked))
     };
     let result = result.await;
     post.answer_without_page(result).await
@@ -69,8 +69,8 @@ pub(super) async fn decline(ApiPath(invitation): ApiPath<String>, post: Post) ->
     post.answer_without_page(result).await
 }
 
-fn settings(workspace: &str) -> String {
-    format!("/workspaces/{}/settings", escape(workspace))
+fn members(workspace: &str) -> String {
+    format!("/workspaces/{}/settings/members", escape(workspace))
 }
 
 /// Goes to another page, which says what was done.

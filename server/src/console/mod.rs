@@ -40,8 +40,8 @@ use axum::{
 
 use crate::http::{AppState, problem};
 
-/// The path of a workspace's settings.
-const SETTINGS: &str = "/workspaces/{workspace}/settings";
+/// The path of a workspace's members and its invitations.
+const MEMBERS: &str = "/workspaces/{workspace}/settings/members";
 /// The path of a workspace's tokens.
 const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
 
@@ -62,9 +62,10 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/instance", get(page::signed_in))
         .route("/workspaces", get(page::signed_in))
         .route("/workspaces/{workspace}", get(page::signed_in))
-        .route(SETTINGS, get(page::signed_in).post(invitations::invite))
-        .route(&format!("{SETTINGS}/invitations/{{invitation}}/revoke"), post(invitations::revoke))
-        .route("/invitations", get(page::signed_in))
+        .route("/workspaces/{workspace}/settings", get(page::signed_in))
+        .route(MEMBERS, get(page::still_signed_in).post(invitations::invite))
+        .route(&format!("{MEMBERS}/{{invitation}}/revoke"), post(invitations::revoke))
+        .route("/invitations", get(page::still_signed_in))
         .route("/invitations/{invitation}/accept", post(invitations::accept))
         .route("/invitations/{invitation}/decline", post(invitations::decline))
         .route(TOKENS, get(page::signed_in))

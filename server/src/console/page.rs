@@ -24,6 +24,14 @@ pub(super) async fn signed_in(visit: Visit) -> Response {
     to_sign_in(&visit)
 }
 
+/// A page for people who are signed in that needs no scripts.
+pub(super) async fn still_signed_in(visit: Visit) -> Response {
+    if visit.must_change_password() {
+        return Redirect::to(PASSWORD).into_response();
+    }
+    password(visit).await
+}
+
 /// The page to change one's own password. It needs no scripts.
 pub(super) async fn password(visit: Visit) -> Response {
     if visit.is_signed_in() {

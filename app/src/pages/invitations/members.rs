@@ -1,4 +1,4 @@
-//! The members of a workspace and its invitations, on its settings page.
+//! The members of a workspace and its invitations.
 
 use domain::{
     roles::{UserKind, WorkspaceRole},
@@ -7,10 +7,11 @@ use domain::{
 use leptos::{either::Either, prelude::*};
 use time::OffsetDateTime;
 
-use super::workspaces::role_name;
 use crate::{
-    components::moment::Moment,
+    components::{heading::PageHead, loaded::Loaded, moment::Moment},
+    fns::invitations::{MembersView, load_members},
     forms::{Control, EnhancedForm, Field, FieldFrame, FieldName, SubmitButton},
+    pages::{overview::use_workspace_slug, workspaces::role_name},
 };
 
 /// The fields of the form that invites.
@@ -20,9 +21,37 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("grants", "Scopes"),
 ];
 
+/// The members of a workspace and its invitations, for those who manage them.
+#[component]
+pub fn MembersPage() -> impl IntoView {
+    let slug = use_workspace_slug();
+    let members = Resource::new(move || slug.get(), load_members);
+    let view = |view: MembersView| view! { <Everybody view/> };
+    view! { <Loaded resource=members view/> }
+}
+
+#[component]
+fn Everybody(view: MembersView) -> impl IntoView {
+    let MembersView { workspace, members, invitations, adds_at_once, now } = view;
+    let name = workspace.name.to_string();
+    let page = format!("/workspaces/{}/settings/members", workspace.slug);
+    let lead = view! {
+        {name.clone()}
+        " "
+        <code>{workspace.slug.to_string()}</code>
+    }
+    .into_any();
+    view! {
+        <PageHead title="Members" lead/>
+        <Invite page=page.clone() adds_at_once/>
+        <Invitations invitations page now/>
+        <Members members workspace=name/>
+    }
+}
+
 /// Who belongs to a workspace.
 #[component]
-pub fn Members(
+fn Members(
     /// The members.
     members: Vec<Member>,
     /// The workspace's name.
@@ -70,52 +99,72 @@ pub fn Members(
     }
 }
 
-/// The invitations of a workspace, with the form that invites.
+/// The form that invites a person, or adds a user at once.
 #[component]
-pub fn Invitations(
-    /// Those that were not accepted and have not expired.
-    invitations: Vec<Invitation>,
-    /// The path of the workspace's settings, which the form posts to.
-    settings: String,
+fn Invite(
+    /// The path of the page, which the form posts to.
+    page: String,
     /// Whether the visitor adds users at once, instead of inviting them.
     adds_at_once: bool,
-    /// The server's clock.
-    now: OffsetDateTime,
 ) -> impl IntoView {
     let (title, note) = if adds_at_once {
-        ("Add a member", "You manage the instance: a user who exists becomes a member at once.")
+        (
+            "Add a member",
+            "You manage the instance: a user who exists becomes a member at once, without an invitation.",
+        )
     } else {
         (
             "Invite a person",
-            "Tessera sends no e-mail. Tell the person to sign in with this address and accept within seven days.",
+            "Tessera sends no e-mail. Ask the person to sign in with this address and accept within seven days.",
         )
     };
-    let list = (!invitations.is_empty()).then(|| {
-        let rows = invitations
-            .into_iter()
-            .map(|invitation| row(invitation, &settings, now))
-            .collect_view()
-            .into_any();
-        table("Open invitations".to_owned(), &["E-mail", "Role", "Invited by", "Expires", ""], rows)
-    });
     view! {
         <section class="pane" aria-labelledby="invite-title">
             <header class="pane-head">
                 <h2 id="invite-title">{title}</h2>
             </header>
             <div class="pane-body">
-                <EnhancedForm action=settings.clone() class="form invite-form" fields=FIELDS button=title>
-                    <Field name="user" label="E-mail address" kind="email" help=note.to_owned()
+                <EnhancedForm action=page class="form invite-form" fields=FIELDS button=title>
+                    <Field name="user" label="E-mail address" kind="email" help=note
                         autocomplete="off" required=true/>
                     <RoleField/>
-                    <Field name="grants" label="Scopes that they may put on tokens" optional=true
-                        help="Patterns such as rivers:*, separated by spaces. Empty is what the role gives.".to_owned()/>
+                    <Field name="grants" label="Scopes for their tokens" optional=true
+                        help="Patterns such as rivers:*, separated by spaces. Leave it empty for what the role gives."/>
                     <div class="form-actions"><SubmitButton>{title}</SubmitButton></div>
                 </EnhancedForm>
             </div>
-            {list}
         </section>
     }
+}
+
+/// The invitations that were not accepted and have not expired.
+#[component]
+fn Invitations(
+    /// The invitations.
+    invitations: Vec<Invitation>,
+    /// The path of the page.
+    page: String,
+    /// The server's clock.
+    now: OffsetDateTime,
+) -> impl IntoView {
+    let count = invitations.len();
+    (count > 0).then(|| {
+        let rows = invitations
+            .into_iter()
+            .map(|invitation| row(invitation, &page, now))
+            .collect_view()
+            .into_any();
+        let columns = ["E-mail", "Role", "Scopes", "Invited by", "Expires", ""];
+        view! {
+            <section class="pane" aria-labelledby="invitations-title">
+                <header class="pane-head">
+                    <h2 id="invitations-title">"Open invitations"</h2>
+                    <span class="pane-note">{count}</span>
+                </header>
+                {table("Open invitations".to_owned(), &columns, rows)}
+            </section>
+        }
+    })
 }
 
 #[component]
@@ -144,13 +193,19 @@ fn RoleField() -> impl IntoView {
     }
 }
 
-fn row(invitation: Invitation, settings: &str, now: OffsetDateTime) -> impl IntoView + use<> {
-    let action = format!("{settings}/invitations/{}/revoke", invitation.id);
+fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView + use<> {
+    let action = format!("{page}/{}/revoke", invitation.id);
+    let grants = match &invitation.grants {
+        None => "By role".to_owned(),
+        Some(patterns) if patterns.is_empty() => "None".to_owned(),
+        Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
     let about = format!(" the invitation of {}", invitation.email);
     view! {
         <tr>
             <th scope="row">{invitation.email}</th>
             <td data-label="Role">{role_name(Some(invitation.role))}</td>
+            <td data-label="Scopes">{grants}</td>
             <td data-label="Invited by">{invitation.invited_by.name}</td>
             <td data-label="Expires"><Moment at=invitation.expires_at now/></td>
             <td>

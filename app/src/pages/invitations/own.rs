@@ -1,0 +1,70 @@
+//! The invitations of the person who is signed in.
+
+use domain::workspace::Invitation;
+use leptos::{either::Either, prelude::*};
+use time::OffsetDateTime;
+
+use crate::{
+    components::{empty::Empty, heading::PageHead, loaded::Loaded, moment::Moment},
+    fns::invitations::{OwnInvitations, load_invitations},
+    pages::{sidebar::initials, workspaces::role_name},
+};
+
+/// The invitations of the person who is signed in.
+#[component]
+pub fn InvitationsPage() -> impl IntoView {
+    let invitations = Resource::new(|| (), |()| load_invitations());
+    let lead = "Workspaces that you can join. Nothing is made in your name before you accept.";
+    view! {
+        <PageHead title="Invitations" lead=lead.into_any()/>
+        <Loaded resource=invitations view=list/>
+    }
+}
+
+fn list(own: OwnInvitations) -> impl IntoView {
+    let OwnInvitations { invitations, now } = own;
+    if invitations.is_empty() {
+        return Either::Left(view! {
+            <Empty title="No invitation is open">
+                <p>
+                    "An invitation expires after seven days. Ask an administrator of the workspace to invite you again."
+                </p>
+                <p><a class="button" href="/workspaces">"Go to workspaces"</a></p>
+            </Empty>
+        });
+    }
+    let cards = invitations.into_iter().map(|invitation| card(invitation, now)).collect_view();
+    Either::Right(view! { <ul class="cards">{cards}</ul> })
+}
+
+fn card(invitation: Invitation, now: OffsetDateTime) -> impl IntoView {
+    let name = invitation.workspace_name.to_string();
+    let answer = |what: &str| format!("/invitations/{}/{what}", invitation.id);
+    let button = |action: String, class: &'static str, label: &'static str| {
+        let about = format!(" the invitation to {name}");
+        view! {
+            <form method="post" action=action>
+                <button class=class>{label}<span class="visually-hidden">{about}</span></button>
+            </form>
+        }
+    };
+    let accept = button(answer("accept"), "button button-primary", "Accept");
+    let decline = button(answer("decline"), "button", "Decline");
+    view! {
+        <li class="card">
+            <div class="card-head">
+                <span class="ws-tile ws-tile-large" aria-hidden="true">{initials(&name)}</span>
+                <div>
+                    <h2 class="card-title">{name.clone()}</h2>
+                    <code class="card-slug">{invitation.workspace.to_string()}</code>
+                </div>
+                <span class="chip">{role_name(Some(invitation.role))}</span>
+            </div>
+            <p class="card-text">
+                <bdi>{invitation.invited_by.name}</bdi>" ("{invitation.invited_by.email}") invites you. Expires "
+                <Moment at=invitation.expires_at now/>"."
+            </p>
+            <div class="card-actions">{accept}{decline}</div>
+        </li>
+    }
+}
