@@ -21,6 +21,9 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("grants", "Scopes"),
 ];
 
+/// The name of the column with buttons. Only screen readers need it.
+const ACTIONS: &str = "Actions";
+
 /// The members of a workspace and its invitations, for those who manage them.
 #[component]
 pub fn MembersPage() -> impl IntoView {
@@ -154,7 +157,7 @@ fn Invitations(
             .map(|invitation| row(invitation, &page, now))
             .collect_view()
             .into_any();
-        let columns = ["E-mail", "Role", "Scopes", "Invited by", "Expires", ""];
+        let columns = ["E-mail", "Role", "Scopes", "Invited by", "Expires", ACTIONS];
         view! {
             <section class="pane" aria-labelledby="invitations-title">
                 <header class="pane-head">
@@ -222,9 +225,12 @@ fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView
 fn table(caption: String, columns: &[&'static str], rows: AnyView) -> impl IntoView + use<> {
     let columns = columns
         .iter()
-        .map(|column| match *column {
-            "" => Either::Left(view! { <td></td> }),
-            column => Either::Right(view! { <th scope="col">{column}</th> }),
+        .map(|column| {
+            let name = match *column {
+                ACTIONS => Either::Left(view! { <span class="visually-hidden">{ACTIONS}</span> }),
+                column => Either::Right(column),
+            };
+            view! { <th scope="col">{name}</th> }
         })
         .collect_view();
     view! {
