@@ -280,3 +280,19 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
     instance.request(&owner(), "PATCH", &path).json(&settle).send().expect(200);
     assert!(lines()[0].starts_with("ok"), "{:?}", lines());
 }
+
+#[test]
+fn doctor_names_grants_that_mean_tessera_and_another_audience() {
+    let instance = with_vault();
+    instance.person("mem", "member", Some("member"));
+    let line = || {
+        let text = instance.server.run(&["doctor"]).stdout;
+        let about = |line: &&str| line.split_whitespace().nth(1) == Some("grants");
+        text.lines().find(about).unwrap().to_owned()
+    };
+    assert!(line().starts_with("ok"), "{}", line());
+    instance.sql("UPDATE memberships SET grants = '{rivers:read,tokens:*}' WHERE role = 'member'");
+    let told =
+        format!("tokens:* of mem@example.com in {WORKSPACE} means scopes of tessera and of vault");
+    assert!(line().starts_with("warn") && line().contains(&told), "{}", line());
+}

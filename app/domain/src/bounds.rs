@@ -1,6 +1,7 @@
 //! The bounds of a token: its end, its addresses, its rate. What a token makes stays within its own.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{problem::FieldError, rate_limit::RateLimit};
@@ -54,6 +55,47 @@ impl Bounds {
             errors.push(FieldError::new("rate_limit", message));
         }
         errors
+    }
+}
+
+/// The bounds that an administrator set on a token of somebody else: its owner does not go beyond them. The end
+/// is not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedBounds {
+    /// Addresses; empty is not set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ip_allow: Vec<IpNet>,
+    /// A rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// A beginning.
+    #[serde(
+        default,
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub not_before: Option<OffsetDateTime>,
+}
+
+impl FixedBounds {
+    /// Returns whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns whether these addresses are within those that were set.
+    pub fn allow_addresses(&self, addresses: &[IpNet]) -> bool {
+        addresses_within(addresses, &self.ip_allow)
+    }
+
+    /// Returns whether this rate is within the one that was set.
+    pub fn allow_rate(&self, rate: Option<RateLimit>) -> bool {
+        rate_within(rate, self.rate_limit)
+    }
+
+    /// Returns whether a token may begin then. A beginning that has passed bounds nothing.
+    pub fn allow_beginning(&self, start: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
+        self.not_before.is_none_or(|set| set <= now || start.is_some_and(|start| start >= set))
     }
 }
 

@@ -2,7 +2,8 @@
 //! scopes while it acts as that member.
 //!
 //! A pattern may name the audience that it is for, as in `vault/tokens:*`. A pattern that names none is for
-//! every audience, Tessera's own included.
+//! every audience that has such scopes, Tessera's own included. It does not grow into others: when a catalogue
+//! begins to have such scopes, the audiences of before are written into the patterns that are stored.
 
 use std::collections::BTreeSet;
 
@@ -40,6 +41,32 @@ impl GrantPattern {
     /// Returns whether the pattern means every scope of every audience.
     pub fn is_all(&self) -> bool {
         self.0 == "*"
+    }
+
+    /// Returns the same pattern for one audience. For patterns that name none.
+    #[must_use]
+    pub fn of_audience(&self, audience: &AudienceSlug) -> Self {
+        Self(format!("{audience}/{}", self.0))
+    }
+
+    /// Returns whether the pattern means some of these scopes of an audience, or a part of one. For patterns that
+    /// name no audience.
+    pub fn means_some<'a>(&self, mut scopes: impl Iterator<Item = &'a ScopeName>) -> bool {
+        let own = if self.beginning().is_none() { self.scope() } else { None };
+        scopes.any(|scope| {
+            self.covers_name(scope) || own.as_ref().is_some_and(|own| holds(scope, own))
+        })
+    }
+
+    /// Returns whether the pattern could mean a part of these scopes: two URIs of a scheme may have parts in
+    /// common.
+    pub fn may_mean_some<'a>(
+        &self,
+        mut scopes: impl Iterator<Item = &'a ScopeName> + Clone,
+    ) -> bool {
+        let own = self.scope().filter(ScopeName::is_uri);
+        self.means_some(scopes.clone())
+            || own.is_some_and(|own| scopes.any(|scope| scope.scheme() == own.scheme()))
     }
 
     fn covers_name(&self, scope: &ScopeName) -> bool {

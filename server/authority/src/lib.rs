@@ -78,5 +78,6 @@ pub use verification::{
 };
 pub use work::lower_priority;
 pub use workspaces::{
-    Added, ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace, Workspaces,
+    Added, AmbiguousGrant, ChangedMember, GrantsChange, MemberChange, NewMember, NewWorkspace,
+    Workspaces,
 };

@@ -12,8 +12,8 @@ mod support;
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use authority::{
-    Doubt, GrantsChange, LoadOptions, MemberChange, MintedToken, OpContext, ServiceError,
-    TokenDraft, TokenPatch, catalogue_file::parse_toml, keys::Keys,
+    Actor, Added, Doubt, GrantsChange, LoadOptions, MemberChange, MintedToken, NewMember,
+    OpContext, ServiceError, TokenDraft, TokenPatch, catalogue_file::parse_toml, keys::Keys,
 };
 use domain::{decision::DecisionCode, problem::ProblemCode, token::Token, token_query::TokenQuery};
 use serde_json::{Value, json};
@@ -388,4 +388,91 @@ async fn member_grants_name_an_audience_where_a_name_is_two(pool: PgPool) {
         .unwrap();
     assert!(!may(&world, &minted, "vault", "tokens:write").await);
     assert!(make("vault/rivers:read").await.is_ok());
+}
+
+#[sqlx::test(migrations = false)]
+async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audiences(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let home = slug("workspace-1");
+    let member = world.person("madmin", Some(("workspace-1", "admin"))).await;
+    let Actor::User(visitor) = &member.actor else { unreachable!() };
+    let workspaces = world.authority.workspaces();
+    let give = async |grants: &[&str]| {
+        let grants = GrantsChange::Patterns(grants.iter().map(ToString::to_string).collect());
+        let change = MemberChange { role: None, grants };
+        let changed =
+            workspaces.change_member(&world.operator(), &home, visitor.user.id, change, None).await;
+        changed.unwrap();
+    };
+    let held = async || {
+        let member = workspaces.member(&world.operator(), &home, visitor.user.id).await.unwrap();
+        json!(member.grants)
+    };
+    let ask = async |pair: &str| {
+        let asked = world.authority.tokens().create(&member, &home, granting(&[pair])).await;
+        asked.map(drop)
+    };
+    let flat = ["boats:read", "rivers:*", "teams:read", "tokens:write", "users:*"];
+    give(&flat).await;
+    let (wadmin, guest) = (
+        world.person("wadmin", Some(("workspace-1", "admin"))).await,
+        world.person("guest", None).await,
+    );
+    let invited = NewMember {
+        user: "guest@example.com".into(),
+        role: domain::roles::WorkspaceRole::Member,
+        grants: Some(vec!["tokens:write".into(), "users:*".into()]),
+    };
+    let Added::Invited(invitation) = workspaces.add_member(&wadmin, &home, invited).await.unwrap()
+    else {
+        panic!("not invited")
+    };
+    load(&world, VAULT).await;
+    assert_eq!(
+        held().await,
+        json!(["boats:read", "default/rivers:*", "teams:read", "tessera/tokens:write", "users:*"]),
+        "what the catalogue concerns"
+    );
+    for pair in ["vault/tokens:write", "vault/tokens:list", "vault/rivers:read"] {
+        assert_eq!(code(ask(pair).await), ProblemCode::ValidationFailed, "{pair}");
+    }
+    for pair in ["tessera/tokens:write", "default/rivers:read", "default/teams:read"] {
+        ask(pair).await.unwrap();
+    }
+    let accepted = world.authority.invitations().accept(&guest, invitation.id).await.unwrap();
+    assert_eq!(json!(accepted.grants), json!(["tessera/tokens:write", "users:*"]));
+    // A scope that its audience loses does not become another one's.
+    let (default, teams) = ("default".parse().unwrap(), "teams:read".parse().unwrap());
+    let catalogues = world.authority.catalogues();
+    let operator = world.operator();
+    catalogues.retire_scope(&operator, &default, &teams, false, None).await.unwrap();
+    assert_eq!(held().await[2], "default/teams:read");
+    load(&world, &VAULT.replace("rivers:read", "teams:read")).await;
+    assert_eq!(code(ask("vault/teams:read").await), ProblemCode::ValidationFailed);
+    catalogues.unretire_scope(&operator, &default, &teams, None).await.unwrap();
+    ask("default/teams:read").await.unwrap();
+    // The first audience that has a granted scope is meant; a second one is not.
+    load(&world, &VAULT.replace("rivers:read", "boats:read")).await;
+    ask("vault/boats:read").await.unwrap();
+    let other = VAULT.replace("\"vault\"", "\"other\"").replace("rivers:read", "boats:read");
+    let other = other.replace("table://", "level://");
+    load(&world, &other).await;
+    assert_eq!(code(ask("other/boats:read").await), ProblemCode::ValidationFailed);
+    ask("vault/boats:read").await.unwrap();
+    // An exact URI may be a part of another one.
+    let vault = VAULT.replace("rivers:read", "boats:read");
+    load(&world, &vault.replace("table://vault.**", "table://**")).await;
+    give(&["table://vault.eu.*"]).await;
+    ask("vault/table://vault.eu.x").await.unwrap();
+    load(&world, &other.replace("level://vault.**", "table://*.eu.*")).await;
+    assert_eq!(held().await, json!(["vault/table://vault.eu.*"]));
+    assert_eq!(code(ask("other/table://vault.eu.x").await), ProblemCode::ValidationFailed);
+    let pinned: Vec<Value> = sqlx::query_scalar(
+        "SELECT after->'grants_pinned' FROM audit_events WHERE after ? 'grants_pinned' ORDER BY id",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(pinned[0][0]["user"], "madmin@example.com");
+    assert_eq!(pinned[0][1]["invitation"], invitation.id.to_string());
 }

@@ -592,3 +592,182 @@ async fn policy_of_showing_secrets_once_binds_tokens_that_were_made_before(pool:
     assert!(shown(kept.id).await && !shown(rotated.id).await);
     tokens.reveal(&ada, kept.id, None).await.unwrap();
 }
+
+#[sqlx::test(migrations = false)]
+async fn member_cannot_rotate_away_the_end_that_an_administrator_set(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
+    world.person("wadmin", Some((HOME, "admin"))).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let tokens = world.authority.tokens();
+    let manager = TokenDraft {
+        name: "manager".into(),
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(&["tokens:write", "rivers:read"])
+    };
+    let manager = world.mint(&member, HOME, manager).await;
+    let (one, two) = (
+        world.mint(&member, HOME, draft(&["rivers:read"])).await,
+        world.mint(&member, HOME, draft(&["rivers:read"])).await,
+    );
+    world.pass(Duration::days(60));
+    let admin = world.signed_in("wadmin@example.com").await;
+    let member = world.signed_in("bmember@example.com").await;
+    let manager = world.bearer(&manager).await;
+    let end = |seconds| patch(|patch| patch.expiry = Some(Ok(expiry::ExpiryChoice::In(seconds))));
+    let soon = tokens.update(&admin, one.token.id, None, end(60)).await.unwrap().expires_at;
+    let hour = tokens.update(&admin, two.token.id, None, end(3_600)).await.unwrap().expires_at;
+    let later = || RotationDraft { expiry: Some(expiry::parse("50d")), ..RotationDraft::default() };
+    for ctx in [&manager, &member] {
+        for draft in [later(), RotationDraft::default()] {
+            let rotated = tokens.rotate(ctx, one.token.id, None, draft).await.unwrap().token;
+            assert_eq!(rotated.expires_at, soon);
+            assert_eq!(rotated.ended_by.unwrap().standing, Standing::Administrator);
+        }
+    }
+    let itself = world.bearer(&two).await;
+    let rotated = tokens.rotate_self(&itself, None, RotationDraft::default()).await.unwrap();
+    assert_eq!(rotated.token.expires_at, hour);
+    let itself = world.bearer(&rotated).await;
+    let rotated = tokens.rotate_self(&itself, None, later()).await.unwrap().token;
+    assert_eq!(rotated.expires_at, hour);
+    // A copy ends then, too.
+    let copy = tokens.clone_of(&member, two.token.id, None, "copy".into()).await.unwrap().token;
+    assert_eq!(copy.expires_at, hour);
+    let longer = tokens.update(&member, copy.id, None, prolong("50d")).await;
+    assert_eq!(code(longer), ProblemCode::Forbidden);
+}
+
+#[sqlx::test(migrations = false)]
+async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
+    let world = World::founded(pool).await;
+    set(&world, PolicyRules { self_service: Some(true), ..PolicyRules::default() }).await;
+    let admin = world.person("wadmin", Some((HOME, "admin"))).await;
+    let member = world.person("bmember", Some((HOME, "member"))).await;
+    let tokens = world.authority.tokens();
+    let manager = TokenDraft {
+        name: "manager".into(),
+        audiences: vec!["tessera".into(), "default".into()],
+        expiry: expiry::parse("never"),
+        ..draft(&["tokens:write", "rivers:read"])
+    };
+    let manager = world.bearer(&world.mint(&member, HOME, manager).await).await;
+    let start = "2026-01-20T00:00:00Z";
+    let bind = || {
+        patch(|patch| {
+            patch.ip_allow = Some(vec!["10.0.0.0/8".into()]);
+            patch.rate_limit = Edit::Set(RateLimit::new(5, 60));
+            patch.not_before = Edit::Set(start.into());
+        })
+    };
+    let addresses = |range: &str| {
+        let ranges = if range.is_empty() { vec![] } else { vec![range.to_owned()] };
+        patch(|patch| patch.ip_allow = Some(ranges))
+    };
+    let rate = |limit| patch(|patch| patch.rate_limit = Edit::Set(RateLimit::new(limit, 60)));
+    let refused = async |id| {
+        for ctx in [&member, &manager] {
+            for wider in [
+                addresses(""),
+                addresses("10.0.0.0/7"),
+                patch(|patch| patch.rate_limit = Edit::Remove),
+                rate(6),
+                patch(|patch| patch.not_before = Edit::Remove),
+                patch(|patch| patch.not_before = Edit::Set("2026-01-19T00:00:00Z".into())),
+            ] {
+                assert_eq!(code(tokens.update(ctx, id, None, wider).await), ProblemCode::Forbidden);
+            }
+        }
+    };
+    let bound = world.mint(&member, HOME, draft(&["rivers:read"])).await.token.id;
+    tokens.update(&admin, bound, None, bind()).await.unwrap();
+    refused(bound).await;
+    // What they narrow themselves they may widen again, as far as the administrator's bounds go.
+    for own in [addresses("10.1.0.0/16"), addresses("10.0.0.0/8"), rate(4), rate(5)] {
+        tokens.update(&member, bound, None, own).await.unwrap();
+    }
+    refused(bound).await;
+    // A copy keeps them, and so does a token that gets another owner, or that an administrator makes.
+    let copy = tokens.clone_of(&member, bound, None, "copy".into()).await.unwrap().token.id;
+    refused(copy).await;
+    let own = world.mint(&admin, HOME, draft(&["rivers:read"])).await.token.id;
+    tokens.update(&admin, own, None, bind()).await.unwrap();
+    let handed = patch(|patch| patch.user = Some("bmember@example.com".into()));
+    tokens.update(&admin, own, None, handed).await.unwrap();
+    refused(own).await;
+    let given = TokenDraft {
+        user: Some("bmember@example.com".into()),
+        ip_allow: vec!["10.0.0.0/8".into()],
+        rate_limit: RateLimit::new(5, 60).map(Some),
+        not_before: Some(start.into()),
+        ..draft(&["rivers:read"])
+    };
+    refused(world.mint(&admin, HOME, given).await.token.id).await;
+    // A token that ends before it begins has no beginning: it must not get another end instead.
+    tokens.expire(&member, copy, None).await.unwrap();
+    world.pass(Duration::seconds(1));
+    let member = world.signed_in("bmember@example.com").await;
+    let rotated = tokens.rotate(&member, copy, None, RotationDraft::default()).await;
+    assert_eq!(code(rotated), ProblemCode::Forbidden);
+    assert_eq!(
+        code(tokens.update(&member, copy, None, prolong("30d")).await),
+        ProblemCode::Forbidden
+    );
+    let again = tokens.clone_of(&member, copy, None, "again".into()).await;
+    assert_eq!(code(again), ProblemCode::Forbidden);
+    // An administrator widens, and then the member may.
+    let free = patch(|patch| {
+        patch.ip_allow = Some(vec![]);
+        patch.rate_limit = Edit::Set(RateLimit::new(9, 60));
+        patch.not_before = Edit::Remove;
+    });
+    tokens.update(&admin, bound, None, free).await.unwrap();
+    for own in [addresses("10.1.0.0/16"), addresses(""), rate(1), rate(9)] {
+        tokens.update(&member, bound, None, own).await.unwrap();
+    }
+    assert_eq!(code(tokens.update(&member, bound, None, rate(10)).await), ProblemCode::Forbidden);
+    let mine = world.mint(&member, HOME, draft(&["rivers:read"])).await.token.id;
+    tokens.update(&member, mine, None, bind()).await.unwrap();
+    for own in [addresses(""), patch(|patch| patch.not_before = Edit::Remove)] {
+        tokens.update(&member, mine, None, own).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_that_must_not_rotate_itself_is_not_rotated_by_what_it_made(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let tokens = world.authority.tokens();
+    let (parent, child, grandchild) = family(&world).await;
+    let rotate = async |by: &MintedToken, token: &MintedToken| {
+        let draft = RotationDraft::default();
+        tokens.rotate(&world.bearer(by).await, token.token.id, None, draft).await
+    };
+    let parent = rotate(&child, &parent).await.unwrap();
+    set(&world, PolicyRules { self_rotate: Some(false), ..PolicyRules::default() }).await;
+    for by in [&child, &grandchild] {
+        assert_eq!(code(rotate(by, &parent).await), ProblemCode::Forbidden);
+    }
+    assert_eq!(code(rotate(&grandchild, &child).await), ProblemCode::Forbidden);
+    rotate(&parent, &grandchild).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn only_owners_of_the_instance_make_tokens_that_act_as_owners(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.person("iadmin", None).await;
+    world.execute("UPDATE users SET instance_role = 'admin' WHERE name = 'iadmin'").await;
+    let admin = world.signed_in("iadmin@example.com").await;
+    let tokens = world.authority.tokens();
+    let owners = world.token("default", &["rivers:read"]).await.token.id;
+    let wish = |user: &str| TokenDraft { user: Some(user.into()), ..draft(&["rivers:read"]) };
+    let made = tokens.create(&admin, &slug(HOME), wish(support::OWNER)).await;
+    assert_eq!(code(made), ProblemCode::ValidationFailed);
+    let rotated = tokens.rotate(&admin, owners, None, RotationDraft::default()).await;
+    assert_eq!(code(rotated), ProblemCode::Forbidden);
+    tokens.disable(&admin, owners, None).await.unwrap();
+    let own = tokens.create(&admin, &slug(HOME), wish("iadmin@example.com")).await.unwrap();
+    // Owners make tokens for everybody.
+    let ada = world.owner().await;
+    tokens.enable(&ada, owners, None).await.unwrap();
+    tokens.rotate(&ada, own.token.id, None, RotationDraft::default()).await.unwrap();
+}

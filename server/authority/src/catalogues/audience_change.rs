@@ -47,7 +47,7 @@ impl Catalogues<'_> {
             return Err(ServiceError::Invalid(errors));
         }
         let mut transaction = self.inner.begin().await?;
-        let Open { mut audience, scopes } = Open::of(&mut transaction, slug, expected).await?;
+        let Open { mut audience, scopes, .. } = Open::of(&mut transaction, slug, expected).await?;
         let before = show::snapshot(&audience);
         audience.name = name.unwrap_or(audience.name);
         audience.description = description.unwrap_or(audience.description);

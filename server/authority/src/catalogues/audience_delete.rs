@@ -24,7 +24,7 @@ impl Catalogues<'_> {
     ) -> Result<(), ServiceError> {
         ctx.manages_instance()?;
         let mut transaction = self.inner.begin().await?;
-        let Open { audience, scopes } = Open::of(&mut transaction, slug, expected).await?;
+        let Open { audience, scopes, .. } = Open::of(&mut transaction, slug, expected).await?;
         let in_use = |what: String| {
             ServiceError::InUse(format!("The audience {slug} cannot be deleted: {what}."))
         };

@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Open {
     pub(super) audience: StoredAudience,
     pub(super) scopes: Arrangement,
+    /// The grants into which saving wrote the audiences that they mean, for the audit log.
+    pub(super) pinned: Vec<serde_json::Value>,
 }
 
 impl Open {
@@ -58,7 +60,7 @@ impl Open {
     ) -> Result<Option<Self>, ServiceError> {
         let Some(audience) = store::lock_audience(connection, slug).await? else { return Ok(None) };
         let scopes = Arrangement::of(store::scopes(connection, audience.id).await?);
-        Ok(Some(Self { audience, scopes }))
+        Ok(Some(Self { audience, scopes, pinned: Vec::new() }))
     }
 
     /// Writes the audience as it is here, with `after` for its scopes. Answers the new version.
@@ -71,6 +73,7 @@ impl Open {
         let id = self.audience.id;
         // What a 0.1 server wrote means what the catalogues say until now.
         read_before_change(connection, now).await?;
+        self.pinned = self.pin_grants(connection, &after).await?;
         let gone = self
             .scopes
             .scopes()
@@ -152,13 +155,18 @@ impl Open {
             let entry = arrangement.entry(name).ok()?;
             serde_json::to_value(entry).ok()
         };
+        let mut after = snapshot(&self.scopes);
+        if !self.pinned.is_empty() {
+            after.get_or_insert_with(|| serde_json::json!({}))["grants_pinned"] =
+                self.pinned.clone().into();
+        }
         let change = Change {
             workspace: None,
             action,
             subject_id: Some(self.audience.id.0),
             subject_name: &format!("{} {name}", self.audience.slug),
             before: snapshot(before),
-            after: snapshot(&self.scopes),
+            after,
         };
         record(connection, ctx, change).await
     }

@@ -53,23 +53,27 @@ impl Catalogues<'_> {
         }
         let mut transaction = self.inner.begin().await?;
         let open = find(&mut transaction, &catalogue.audience, options.expected).await?;
-        let (id, changes) =
+        let (open, changes) =
             self.replace(&mut transaction, open, &catalogue, options, ctx.now).await?;
         if options.dry_run {
             transaction.rollback().await?;
             return Ok(changes);
         }
+        let mut after = serde_json::json!({
+            "added": changes.added, "changed": changes.changed,
+            "retired": changes.retired, "removed": changes.removed,
+            "tokens_concerned": changes.uses.count,
+        });
+        if !open.pinned.is_empty() {
+            after["grants_pinned"] = open.pinned.into();
+        }
         let change = Change {
             workspace: None,
             action: "catalogue.load",
-            subject_id: Some(id.0),
+            subject_id: Some(open.audience.id.0),
             subject_name: catalogue.audience.as_ref(),
             before: None,
-            after: Some(serde_json::json!({
-                "added": changes.added, "changed": changes.changed,
-                "retired": changes.retired, "removed": changes.removed,
-                "tokens_concerned": changes.uses.count,
-            })),
+            after: Some(after),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
@@ -84,7 +88,7 @@ impl Catalogues<'_> {
         catalogue: &Catalogue,
         options: LoadOptions,
         now: OffsetDateTime,
-    ) -> Result<(AudienceId, CatalogueChanges), ServiceError> {
+    ) -> Result<(Open, CatalogueChanges), ServiceError> {
         let version = open.as_ref().map_or(0, |open| open.audience.version);
         let new = open.is_none();
         let mut open = match open {
@@ -119,7 +123,7 @@ impl Catalogues<'_> {
         if !options.dry_run {
             changes.version = open.audience.version;
         }
-        Ok((open.audience.id, changes))
+        Ok((open, changes))
     }
 
     async fn make(
@@ -138,7 +142,8 @@ impl Catalogues<'_> {
             updated_at: now,
         };
         if store::insert_audience(connection, &audience).await? {
-            return Ok(Open { audience, scopes: Arrangement::default() });
+            let scopes = Arrangement::default();
+            return Ok(Open { audience, scopes, pinned: Vec::new() });
         }
         // Another server made it at this moment.
         Open::any(connection, &catalogue.audience).await?.ok_or(ServiceError::PreconditionFailed)

@@ -12,6 +12,7 @@ mod change;
 pub mod file;
 mod load;
 pub mod openapi;
+mod pins;
 mod scope_add;
 mod scope_change;
 mod scope_delete;

@@ -21,6 +21,7 @@ impl Invitations<'_> {
         id: InvitationId,
     ) -> Result<Invitation, ServiceError> {
         let mut transaction = self.inner.begin().await?;
+        members::hold_meaning(&mut transaction).await?;
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;
         users::lock(&mut transaction, user).await?;

@@ -345,3 +345,37 @@ pub(crate) async fn revoke(
     .await?;
     Ok(outcome.rows_affected() == 1)
 }
+
+/// Locks the invitations with grants that may still be accepted.
+pub(crate) async fn with_grants(
+    connection: &mut PgConnection,
+) -> Result<Vec<(InvitationId, Vec<GrantPattern>)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, grants AS "grants!" FROM invitations
+            WHERE grants <> '{}' AND accepted_at IS NULL AND declined_at IS NULL AND revoked_at IS NULL
+            ORDER BY id FOR NO KEY UPDATE"#
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = rows.into_iter().map(|row| {
+        let grants = parse_all(&row.grants);
+        Ok((
+            row.id.into(),
+            grants.ok_or_else(|| StoreError::corrupt("invitations.grants", row.id))?,
+        ))
+    });
+    read.collect()
+}
+
+/// Writes the grants of an invitation in another form.
+pub(crate) async fn set_grants(
+    connection: &mut PgConnection,
+    id: InvitationId,
+    grants: &[GrantPattern],
+) -> Result<(), StoreError> {
+    let grants: Vec<String> = grants.iter().map(ToString::to_string).collect();
+    sqlx::query!("UPDATE invitations SET grants = $2 WHERE id = $1", id.0, &grants)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -121,6 +121,83 @@ pub(crate) async fn has_address(
     .await?)
 }
 
+/// The key of the lock that keeps catalogues and grants together.
+const GRANTS_LOCK: i64 = 0x7465_7373_6772_616e;
+
+/// Keeps catalogues from changing what grants mean until the transaction ends. It comes before the lock of the
+/// workspace, and before the catalogues or the grants are read that are to be written.
+pub(crate) async fn hold_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, GRANTS_LOCK)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// Waits for those who write grants, and keeps others from it until the transaction ends.
+pub(crate) async fn lock_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock($1)"#, GRANTS_LOCK)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// A membership with patterns that name no audience.
+pub(crate) struct FlatGrants {
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) slug: String,
+    pub(crate) user: UserId,
+    pub(crate) email: String,
+    pub(crate) grants: Vec<GrantPattern>,
+}
+
+/// Locks the memberships with patterns that name no audience.
+pub(crate) async fn flat_grants(
+    connection: &mut PgConnection,
+) -> Result<Vec<FlatGrants>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT m.workspace_id, w.slug, m.user_id, u.email, m.grants, m.audience_grants
+           FROM memberships m JOIN workspaces w ON w.id = m.workspace_id JOIN users u ON u.id = m.user_id
+          WHERE m.grants <> '{}'
+          ORDER BY m.workspace_id, m.user_id
+            FOR NO KEY UPDATE OF m"
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = rows.into_iter().map(|row| {
+        let grants =
+            parse_grants(row.grants.as_deref(), row.audience_grants.as_deref(), row.user_id)?;
+        Ok(FlatGrants {
+            workspace: row.workspace_id.into(),
+            slug: row.slug,
+            user: row.user_id.into(),
+            email: row.email,
+            grants: grants.unwrap_or_default(),
+        })
+    });
+    read.collect()
+}
+
+/// Writes the grants of a membership in another form.
+pub(crate) async fn set_grants(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    user: UserId,
+    grants: &[GrantPattern],
+) -> Result<(), StoreError> {
+    let (grants, audience_grants) = columns(Some(grants));
+    sqlx::query!(
+        "UPDATE memberships SET grants = $3, audience_grants = $4, version = version + 1
+          WHERE workspace_id = $1 AND user_id = $2",
+        workspace.0,
+        user.0,
+        grants.as_deref(),
+        audience_grants.as_deref(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Changes a member's role and grants.
 pub(crate) async fn update(
     connection: &mut PgConnection,

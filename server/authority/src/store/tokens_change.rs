@@ -1,12 +1,13 @@
 //! Tokens: what changes a record. Every change increments its version.
 
 use domain::{
+    bounds::FixedBounds,
     held::HeldScopes,
     ids::{TokenId, UserId},
     rate_limit::RateLimit,
     token::Standing,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -184,6 +185,40 @@ pub(crate) async fn lifetime(
     .fetch_optional(connection)
     .await?;
     Ok(micros.flatten().map(Duration::microseconds))
+}
+
+/// Returns the bounds that an administrator set on a token.
+pub(crate) async fn fixed_bounds(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<FixedBounds, StoreError> {
+    let bounds = sqlx::query_scalar!(
+        r#"SELECT fixed_bounds AS "bounds: Json<FixedBounds>" FROM tokens WHERE workspace_id = $1 AND id = $2"#,
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(bounds.flatten().map(|bounds| bounds.0).unwrap_or_default())
+}
+
+/// Notes the bounds that an administrator set on a token.
+pub(crate) async fn set_fixed_bounds(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    bounds: &FixedBounds,
+) -> Result<(), StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens SET fixed_bounds = $3 WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        tenant.id().0,
+        id.0,
+        (!bounds.is_empty()).then(|| Json(bounds)) as Option<Json<&FixedBounds>>,
+    )
+    .execute(connection)
+    .await?;
+    touched_one(&outcome)
 }
 
 /// Returns the end of the token that made this one, if that bounds it; the moment of its deletion where that

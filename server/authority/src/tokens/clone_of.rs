@@ -10,7 +10,10 @@ use domain::{
 use sqlx::PgConnection;
 use time::format_description::well_known::Rfc3339;
 
-use super::{MintedToken, TokenDraft, Tokens, containment::may_lift};
+use super::{
+    MintedToken, TokenDraft, Tokens,
+    containment::{copy_bounds, end_is_fixed, may_lift, may_unbind},
+};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
@@ -21,7 +24,8 @@ use crate::{
 impl Tokens<'_> {
     /// Creates a token with the values of another one, under a name of its own. It lives as long as
     /// the other one did from its secret's beginning, within policy; whatever else policy or the
-    /// caller's own scopes do not allow any more is refused as in [`Self::create`].
+    /// caller's own scopes do not allow any more is refused as in [`Self::create`]. The copy that a member
+    /// makes of their own token keeps the end and the bounds that an administrator set.
     ///
     /// # Errors
     /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped; `PreconditionFailed` when the other token is not in the version `expected`.
@@ -42,8 +46,16 @@ impl Tokens<'_> {
             return Err(ServiceError::PreconditionFailed);
         }
         may_lift(&access, &origin, ctx.now)?;
-        let draft = draft_of(&mut transaction, ctx, &access, origin, name).await?;
-        let minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
+        may_unbind(&mut transaction, &access, (&origin, &origin), ctx.now).await?;
+        let mut draft = draft_of(&mut transaction, ctx, &access, origin.clone(), name).await?;
+        if access.own.is_some()
+            && end_is_fixed(&origin)
+            && let Some(end) = origin.expires_at
+        {
+            draft.expiry = Ok(ExpiryChoice::At(end));
+        }
+        let mut minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
+        copy_bounds(&mut transaction, &access, &origin, &mut minted.token).await?;
         transaction.commit().await?;
         self.inner.cache.made();
         Ok(minted)

@@ -1,14 +1,20 @@
-//! Who stopped a token, and who may undo that: a member who manages their own tokens cannot undo what an
-//! administrator did.
+//! Who stopped a token or bound it, and who may undo that: a member who manages their own tokens cannot undo
+//! what an administrator did.
 
 use domain::{
+    bounds::FixedBounds,
     ids::UserId,
     token::{Standing, Stop, Token},
 };
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::draft::CheckedDraft;
 use crate::{
-    OpContext, ServiceError, access::Access, context::Actor, store::tokens_change::StoppedBy,
+    OpContext, ServiceError,
+    access::Access,
+    context::Actor,
+    store::tokens_change::{self, StoppedBy},
 };
 
 /// The caller, in the standing that they have towards a token's owner.
@@ -94,6 +100,106 @@ pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), Service
         return Err(ServiceError::Forbidden(
             "An administrator set the end of this token: only an administrator may set a later one.",
         ));
+    }
+    Ok(())
+}
+
+/// Refuses a member who would undo the bounds that an administrator set on one of their tokens. Bounds that
+/// stay as they are pass, except a beginning: a token that ended before it began has lost it.
+pub(super) async fn may_unbind(
+    connection: &mut PgConnection,
+    access: &Access,
+    (before, after): (&Token, &Token),
+    now: OffsetDateTime,
+) -> Result<(), ServiceError> {
+    if access.own.is_none() {
+        return Ok(());
+    }
+    let fixed = tokens_change::fixed_bounds(connection, access.tenant(), before.id).await?;
+    if after.ip_allow != before.ip_allow && !fixed.allow_addresses(&after.ip_allow) {
+        return Err(ServiceError::Forbidden(
+            "An administrator set the addresses of this token: only an administrator may allow others.",
+        ));
+    }
+    if after.rate_limit != before.rate_limit && !fixed.allow_rate(after.rate_limit) {
+        return Err(ServiceError::Forbidden(
+            "An administrator set the rate limit of this token: only an administrator may raise it.",
+        ));
+    }
+    if !fixed.allow_beginning(after.not_before, now) {
+        return Err(ServiceError::Forbidden(
+            "An administrator set when this token begins: only an administrator may set an earlier moment.",
+        ));
+    }
+    Ok(())
+}
+
+/// Notes the bounds that an administrator sets on a token of somebody else: those that change, and all of a
+/// token that gets another owner.
+pub(super) async fn note_bounds(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (before, after): (&Token, &Token),
+) -> Result<(), ServiceError> {
+    if standing(ctx, after.user.id) != Standing::Administrator {
+        return Ok(());
+    }
+    let tenant = access.tenant();
+    let was = tokens_change::fixed_bounds(connection, tenant, after.id).await?;
+    let handed = before.user.id != after.user.id;
+    let mut fixed = was.clone();
+    if handed || before.ip_allow != after.ip_allow {
+        fixed.ip_allow.clone_from(&after.ip_allow);
+    }
+    if handed || before.rate_limit != after.rate_limit {
+        fixed.rate_limit = after.rate_limit;
+    }
+    if handed || before.not_before != after.not_before {
+        fixed.not_before = after.not_before;
+    }
+    if fixed != was {
+        tokens_change::set_fixed_bounds(connection, tenant, after.id, &fixed).await?;
+    }
+    Ok(())
+}
+
+/// Returns the bounds of a new token that only an administrator may widen: those that an administrator gives
+/// a token of somebody else.
+pub(crate) fn fixed_by_maker(
+    ctx: &OpContext,
+    owner: UserId,
+    draft: &CheckedDraft,
+) -> Option<FixedBounds> {
+    let fixed = FixedBounds {
+        ip_allow: draft.ip_allow.clone(),
+        rate_limit: draft.rate_limit,
+        not_before: draft.not_before,
+    };
+    let administrator = standing(ctx, owner) == Standing::Administrator;
+    (administrator && !fixed.is_empty()).then_some(fixed)
+}
+
+/// Gives the copy that a member makes of their token what an administrator set on that one.
+pub(super) async fn copy_bounds(
+    connection: &mut PgConnection,
+    access: &Access,
+    origin: &Token,
+    copy: &mut Token,
+) -> Result<(), ServiceError> {
+    if access.own.is_none() {
+        return Ok(());
+    }
+    let tenant = access.tenant();
+    let fixed = tokens_change::fixed_bounds(connection, tenant, origin.id).await?;
+    if !fixed.is_empty() {
+        tokens_change::set_fixed_bounds(connection, tenant, copy.id, &fixed).await?;
+    }
+    if end_is_fixed(origin) {
+        let ended = recorded(origin.ended_by.as_ref());
+        let lifetime = copy.expires_at.map(|end| end - copy.created_at);
+        tokens_change::set_lifetime(connection, tenant, copy.id, lifetime, ended).await?;
+        copy.ended_by.clone_from(&origin.ended_by);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use super::{
     MintedToken, TokenDraft, Tokens,
     change::snapshot,
-    containment::standing,
+    containment::{fixed_by_maker, standing},
     draft::{CheckedDraft, Rules},
     reach::{grantable, holder, rights},
     reveal::seal,
@@ -34,7 +34,7 @@ use crate::{
         catalogues, policies,
         secrets::{self, NewSecret},
         tokens::{self as store, NewToken},
-        workspaces,
+        tokens_change, workspaces,
     },
     workspaces::effective_policy,
 };
@@ -194,6 +194,9 @@ async fn insert(
         }
     })?;
     store::insert_audiences(connection, id, &checked.grants).await?;
+    if let Some(fixed) = fixed_by_maker(ctx, user.id, checked) {
+        tokens_change::set_fixed_bounds(connection, access.tenant(), id, &fixed).await?;
+    }
     Ok(())
 }
 

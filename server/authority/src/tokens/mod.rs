@@ -33,6 +33,7 @@ mod widening;
 pub(crate) use self::{
     change::snapshot,
     children::Children,
+    containment::fixed_by_maker,
     create::{check_names, check_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,

@@ -10,12 +10,13 @@ use domain::{
     rotation::{Before, Grace, Succession, renewed_end},
     token::Token,
 };
+use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
 use super::{
     MintedToken, Tokens,
     change::{changed, locked},
-    containment::{end_is_fixed, may_lift, recorded},
+    containment::{end_is_fixed, may_lift, may_unbind, recorded},
     reach::may_hold_secret,
     widening::bounds,
 };
@@ -72,6 +73,7 @@ impl Tokens<'_> {
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         may_lift(&access, &before, ctx.now)?;
+        may_unbind(&mut transaction, &access, (&before, &before), ctx.now).await?;
         may_hold_secret(&mut transaction, ctx, &access, &before).await?;
         let working = secrets::working(&mut transaction, id, ctx.now).await?;
         let by = match &ctx.actor {
@@ -131,6 +133,9 @@ impl Tokens<'_> {
             return Err(ServiceError::Forbidden(
                 "The policy of this workspace does not let tokens rotate themselves.",
             ));
+        }
+        if by == By::AnotherToken && !policy.self_rotate {
+            refuse_descendant(connection, ctx, access, token.id).await?;
         }
         let current = working.iter().find(|secret| secret.current);
         let current = current.ok_or_else(|| {
@@ -245,6 +250,23 @@ fn latest(
     let end = token.expires_at?;
     let renewed = given.and_then(|given| now.checked_add(given)).unwrap_or(end);
     Some(parent.map_or(renewed, |parent| renewed.min(parent.max(end))))
+}
+
+/// Refuses a token that this one made, or that one of those made: it would rotate for it.
+async fn refuse_descendant(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    token: TokenId,
+) -> Result<(), ServiceError> {
+    let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
+    let made = tokens_change::descendants(connection, access.tenant(), token).await?;
+    if made.contains(&facts.token_id) {
+        return Err(ServiceError::Forbidden(
+            "The policy of this workspace does not let tokens rotate themselves, nor the tokens that made them.",
+        ));
+    }
+    Ok(())
 }
 
 /// The longest grace.

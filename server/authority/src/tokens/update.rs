@@ -22,7 +22,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::Children,
-    containment::{ender, may_lift, may_prolong, stopped_by},
+    containment::{ender, may_lift, may_prolong, may_unbind, note_bounds, stopped_by},
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
@@ -96,7 +96,7 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields of [`TokenPatch`]; `Forbidden` when the token may do more afterwards than
-    /// before, and more than the caller may grant, or when an administrator stopped it and the caller is not
+    /// before, and more than the caller may grant, or when an administrator stopped or bound it and the caller is not
     /// one; `BoundExceeded` likewise for the bounds of a token that asks; `AlreadyExists` when policy wants names to be
     /// unique; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn update(
@@ -140,6 +140,7 @@ impl Tokens<'_> {
             let scopes = (after.grants != before.grants).then_some(&after.grants);
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
             note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
+            note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
         }
         if patch.scopes.is_some() || patch.grants.is_some() {
@@ -190,6 +191,7 @@ async fn may_widen(
         return Ok(());
     }
     may_lift(access, before, ctx.now)?;
+    may_unbind(connection, access, (before, &after), ctx.now).await?;
     if ends_later(after.expires_at, before.expires_at) {
         may_prolong(access, before)?;
     }

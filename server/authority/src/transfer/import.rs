@@ -34,10 +34,11 @@ use crate::{
         imports,
         policies::{self, Levels},
         tokens::{self as store, NewToken},
+        tokens_change,
     },
     tokens::{
-        CheckedDraft, Rules, check_names, check_room, grantable, holder, inherit, parent, rights,
-        snapshot,
+        CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, holder, inherit,
+        parent, rights, snapshot,
     },
     work::{Heavy, Kind},
     workspaces::effective_policy,
@@ -222,6 +223,9 @@ impl Transfer<'_> {
         };
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
         store::insert_audiences(connection, id, &row.draft.grants).await?;
+        if let Some(fixed) = fixed_by_maker(ctx, row.user.id, &row.draft) {
+            tokens_change::set_fixed_bounds(connection, access.tenant(), id, &fixed).await?;
+        }
         let secret: Uuid = self.inner.uuid(ctx.now);
         let digest: Digest = self.inner.keys.digest_of_sha256(&row.sha256);
         imports::insert(connection, secret, id, &digest, ctx.now).await.map_err(|error| {

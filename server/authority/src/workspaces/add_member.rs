@@ -62,6 +62,7 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let grants = parse_grants(new.grants.as_deref())?;
+        store::hold_meaning(&mut transaction).await?;
         check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         check_within(ctx, &access, new.role, grants.as_deref())?;
         let wanted = (&*new.user, new.role, grants.as_deref());

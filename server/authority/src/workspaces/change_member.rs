@@ -81,6 +81,8 @@ impl Workspaces<'_> {
             GrantsChange::ByRole => Some(None),
             GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
         };
+        // Catalogues stay as they are until the grants are written that are checked against them.
+        store::hold_meaning(&mut transaction).await?;
         // One change of members at a time: what is checked is what is there.
         workspaces::lock(&mut transaction, access.tenant()).await?;
         let before = one(&mut transaction, &access, user).await?;

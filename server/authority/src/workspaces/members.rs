@@ -16,7 +16,10 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     context::Actor,
-    store::{catalogues::StoredCatalogue, members as store},
+    store::{
+        catalogues::{self, StoredCatalogue},
+        members as store,
+    },
 };
 
 impl Workspaces<'_> {
@@ -81,18 +84,7 @@ pub(super) fn check_said(
 ) -> Result<(), ServiceError> {
     let mut errors = Vec::new();
     for (index, pattern) in grants.into_iter().flatten().enumerate() {
-        if pattern.audience().is_some() || pattern.is_all() {
-            continue;
-        }
-        let (own, others): (Vec<_>, Vec<_>) = catalogues
-            .iter()
-            .map(|stored| &stored.catalogue)
-            .filter(|catalogue| {
-                catalogue.scopes().any(|scope| pattern.covers(&catalogue.audience, &scope.name))
-            })
-            .map(|catalogue| catalogue.audience.as_ref())
-            .partition(|slug| *slug == TESSERA_AUDIENCE);
-        if let Some(other) = others.first().filter(|_| !own.is_empty()) {
+        if let Some(other) = also_of_another(pattern, catalogues) {
             let message = format!(
                 "means scopes of {TESSERA_AUDIENCE} and of {other}: write {TESSERA_AUDIENCE}/{pattern} or {other}/{pattern}"
             );
@@ -100,6 +92,67 @@ pub(super) fn check_said(
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
+}
+
+/// Returns an audience whose scopes a pattern without an audience means beside those of `tessera`.
+fn also_of_another<'a>(
+    pattern: &GrantPattern,
+    catalogues: &'a [StoredCatalogue],
+) -> Option<&'a str> {
+    if pattern.audience().is_some() || pattern.is_all() {
+        return None;
+    }
+    let (own, others): (Vec<_>, Vec<_>) = catalogues
+        .iter()
+        .map(|stored| &stored.catalogue)
+        .filter(|catalogue| {
+            catalogue.scopes().any(|scope| pattern.covers(&catalogue.audience, &scope.name))
+        })
+        .map(|catalogue| catalogue.audience.as_ref())
+        .partition(|slug| *slug == TESSERA_AUDIENCE);
+    others.first().copied().filter(|_| !own.is_empty())
+}
+
+/// A grant of a member that means scopes of `tessera` and of another audience: version 0.1 could not say which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmbiguousGrant {
+    /// The workspace.
+    pub workspace: String,
+    /// The member's address.
+    pub user: String,
+    /// The pattern.
+    pub pattern: GrantPattern,
+    /// The other audience.
+    pub audience: String,
+}
+
+impl Workspaces<'_> {
+    /// Returns the grants that mean scopes of `tessera` and of another audience.
+    ///
+    /// # Errors
+    /// `Forbidden` for all but those who manage the instance.
+    pub async fn ambiguous_grants(
+        &self,
+        ctx: &OpContext,
+    ) -> Result<Vec<AmbiguousGrant>, ServiceError> {
+        ctx.manages_instance()?;
+        let mut connection = self.inner.connection().await?;
+        let catalogues = catalogues::all(&mut connection).await?;
+        let mut found = Vec::new();
+        for member in store::flat_grants(&mut connection).await? {
+            for pattern in &member.grants {
+                if let Some(audience) = also_of_another(pattern, &catalogues) {
+                    found.push(AmbiguousGrant {
+                        workspace: member.slug.clone(),
+                        user: member.email.clone(),
+                        pattern: pattern.clone(),
+                        audience: audience.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Which parts of a membership go beyond what somebody holds.

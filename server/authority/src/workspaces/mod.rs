@@ -12,6 +12,7 @@ mod show;
 pub use add_member::{Added, NewMember};
 pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
+pub use members::AmbiguousGrant;
 
 use domain::policy::Policy;
 

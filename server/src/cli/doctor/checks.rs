@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
 
-use authority::{Authority, Doubt, UnreadScope};
+use authority::{AmbiguousGrant, Authority, Doubt, UnreadScope};
 
 use super::Finding;
 use crate::{
@@ -179,6 +179,7 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
         });
         findings.extend(proxies(authority, config).await);
         findings.extend(unread_scopes(authority).await);
+        findings.extend(ambiguous_grants(authority).await);
     }
     findings.extend(failover(authority).await);
     let here = runtime::operator(authority).now;
@@ -229,6 +230,27 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
         )
     };
     found.into_iter().map(line).collect()
+}
+
+/// Grants of members that mean scopes of `tessera` and of another audience, a line each.
+async fn ambiguous_grants(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "grants";
+    match authority.workspaces().ambiguous_grants(&runtime::operator(authority)).await {
+        Ok(found) if found.is_empty() => {
+            vec![Finding::ok(CHECK, "none means tessera and another audience")]
+        }
+        Ok(found) => {
+            let line = |grant: AmbiguousGrant| {
+                let AmbiguousGrant { workspace, user, pattern, audience } = grant;
+                let detail = format!(
+                    "{pattern} of {user} in {workspace} means scopes of tessera and of {audience}: write tessera/{pattern}, {audience}/{pattern} or both"
+                );
+                Finding::warn(CHECK, detail)
+            };
+            found.into_iter().map(line).collect()
+        }
+        Err(error) => vec![Finding::fail(CHECK, describe(&error))],
+    }
 }
 
 async fn failover(authority: &Authority) -> Vec<Finding> {

@@ -1,0 +1,104 @@
+//! Grants that name no audience mean the audiences that have such scopes. They do not grow into others: when an
+//! audience begins to have scopes that such a grant means, or has none of them any more, the audiences of before
+//! are written into the grant first. `*` means every scope there is or will be.
+
+use domain::{catalogue::ScopeName, grants::GrantPattern, names::AudienceSlug};
+use serde_json::{Value, json};
+
+use super::{arrangement::Arrangement, change::Open};
+use crate::{
+    ServiceError,
+    replicas::Transaction,
+    store::{
+        catalogues::{self, StoredCatalogue},
+        invitations, members,
+    },
+    verification::Subject,
+};
+
+/// Most memberships that an audit row names.
+const NAMED_MAX: usize = 100;
+
+/// A change of an audience, as far as it may change what grants mean.
+struct Pins<'a> {
+    audience: &'a AudienceSlug,
+    catalogues: Vec<StoredCatalogue>,
+    after: Vec<&'a ScopeName>,
+}
+
+impl Open {
+    /// Writes the audiences of before into the grants that the audience with the scopes of `after` would
+    /// change. Returns what the audit log says of it.
+    pub(super) async fn pin_grants(
+        &self,
+        connection: &mut Transaction<'_>,
+        after: &Arrangement,
+    ) -> Result<Vec<Value>, ServiceError> {
+        members::lock_meaning(connection).await?;
+        let active = after.scopes().iter().filter(|stored| stored.retired_at.is_none());
+        let pins = Pins {
+            audience: &self.audience.slug,
+            catalogues: catalogues::all(connection).await?,
+            after: active.map(|stored| &stored.scope.name).collect(),
+        };
+        let mut pinned = Vec::new();
+        for member in members::flat_grants(connection).await? {
+            let Some(grants) = pins.of(&member.grants) else { continue };
+            members::set_grants(connection, member.workspace, member.user, &grants).await?;
+            connection.narrows(Subject::Membership(member.user));
+            pinned
+                .push(json!({ "workspace": member.slug, "user": member.email, "grants": grants }));
+        }
+        for (id, grants) in invitations::with_grants(connection).await? {
+            let Some(grants) = pins.of(&grants) else { continue };
+            invitations::set_grants(connection, id, &grants).await?;
+            pinned.push(json!({ "invitation": id, "grants": grants }));
+        }
+        let more = pinned.len().saturating_sub(NAMED_MAX);
+        pinned.truncate(NAMED_MAX);
+        if more > 0 {
+            pinned.push(json!({ "more": more }));
+        }
+        Ok(pinned)
+    }
+}
+
+impl Pins<'_> {
+    /// Returns the grants with the audiences that they mean; `None` when they mean the same afterwards anyway.
+    fn of(&self, grants: &[GrantPattern]) -> Option<Vec<GrantPattern>> {
+        let mut changes = false;
+        let mut written = Vec::new();
+        for pattern in grants {
+            if let Some(pairs) = self.of_pattern(pattern) {
+                changes = true;
+                written.extend(pairs);
+            } else {
+                written.push(pattern.clone());
+            }
+        }
+        written.sort();
+        written.dedup();
+        changes.then_some(written)
+    }
+
+    fn of_pattern(&self, pattern: &GrantPattern) -> Option<Vec<GrantPattern>> {
+        if pattern.audience().is_some() || pattern.is_all() {
+            return None;
+        }
+        let meant: Vec<&AudienceSlug> = self
+            .catalogues
+            .iter()
+            .map(|stored| &stored.catalogue)
+            .filter(|catalogue| pattern.means_some(catalogue.scopes().map(|scope| &scope.name)))
+            .map(|catalogue| &catalogue.audience)
+            .collect();
+        let after = self.after.iter().copied();
+        let changes = if meant.contains(&self.audience) {
+            !pattern.means_some(after)
+        } else {
+            // A grant of scopes that no audience has waits for the first one.
+            !meant.is_empty() && pattern.may_mean_some(after)
+        };
+        changes.then(|| meant.into_iter().map(|audience| pattern.of_audience(audience)).collect())
+    }
+}
