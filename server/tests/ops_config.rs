@@ -81,6 +81,31 @@ fn broken_database_url_is_refused_without_being_quoted() {
 }
 
 #[test]
+fn password_that_is_not_encoded_is_never_shown() {
+    let folder = open_folder();
+    for (number, url) in [
+        "postgres://u:12/Geheim@127.0.0.1:1/d",
+        "postgres://u:12#Geheim@127.0.0.1:1/d",
+        "postgres://u:12?Geheim@127.0.0.1:1/d",
+        "postgres://u:?Geheim@127.0.0.1:1/d",
+        "postgres://u:12?host=Geheim@127.0.0.1:1/d",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let data_dir = folder.path().join(number.to_string());
+        for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
+            for variable in ["TESSERA_DATABASE_URL", "TESSERA_MIGRATION_DATABASE_URL"] {
+                let run = Tessera::on(&data_dir, arguments).env(variable, url).run();
+                let said = format!("{}{}", run.stdout, run.stderr);
+                assert!(run.status != 0 && said.contains("percent-encode"), "{url}: {said}");
+                assert!(!said.contains("Geheim"), "{url}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn port_in_use_is_one_plain_line_and_leaves_nothing_running() {
     let folder = open_folder();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -82,6 +82,15 @@ fn cookies_count_only_under_a_name_of_this_server() {
     let refused = problem(&ask("/api/v1/sessions", "evil.example"), 400, "malformed_request");
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("evil.example") && detail.contains("allowed_hosts"), "{detail}");
+    // Nor do forms that take a credential count under another name, before there is any cookie.
+    for path in ["/setup", "/sign-in", "/reset-password/x", "/account/password"] {
+        for method in ["GET", "POST"] {
+            let request = instance.server.request(method, path);
+            let evil =
+                request.header("host", "evil.example").header("origin", "http://evil.example");
+            assert_eq!(evil.send().status, 400, "{method} {path}");
+        }
+    }
     // A token is no cookie.
     let by = By::Token(instance.manager.clone());
     instance.request(&by, "GET", "/api/v1/self").header("host", "evil.example").send().expect(200);

@@ -49,6 +49,27 @@ fn deletions(instance: &Instance) -> i64 {
 }
 
 #[test]
+fn browsers_revoke_from_a_page_of_this_server_only() {
+    let instance = Instance::start();
+    let minted = instance.minted(WORKSPACE, &draft("subject"));
+    let token = text(&minted["secret"]);
+    let ask = |headers: &[(&str, &str)]| {
+        let request = instance.server.request("POST", PATH).form(&[("token", token)]);
+        headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    for sender in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+        error(&ask(&[sender]), 403, "invalid_request");
+    }
+    // A page whose own name was made to point here is of one origin with this server (DNS rebinding).
+    for sender in [("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")] {
+        error(&ask(&[("host", "evil.example"), sender]), 400, "invalid_request");
+    }
+    assert_eq!(code(&instance, token), "VALID");
+    done(&ask(&[("origin", &instance.server.url())]));
+    assert_eq!(code(&instance, token), "REVOKED");
+}
+
+#[test]
 fn holder_ends_the_token_without_any_other_credential() {
     let instance = Instance::start();
     let ways: [&dyn Fn(&str) -> Answer; 3] = [

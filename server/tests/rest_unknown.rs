@@ -3,7 +3,11 @@
 mod rest_support;
 mod support;
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use domain::token_text;
 use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
@@ -113,6 +117,43 @@ fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
     // The verifier's own budget is used up, at every door.
     assert!((0..5).any(|_| introspect(&unknown()).status == 429));
     assert_eq!(forward(&instance, &unknown(), "192.0.2.30").status, 401);
+}
+
+#[test]
+fn verifier_that_names_another_address_each_time_is_bounded_itself() {
+    let arguments = ["--api-rate-limit=0", "--unknown-token-rate=1"];
+    let server =
+        arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
+    let instance = Instance::of(server.start());
+    let question = |number: usize| {
+        let token = token_text::compose("tsr", &format!("{number:030}"));
+        let ip = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
+        json!({"token": token, "ip": ip.to_string()})
+    };
+    // Those in batches keep the budget of fifty addresses used up; fewer than all of them pass.
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for batch in (0..1_000).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                let items: Vec<Value> = (0..100).map(|item| question(batch * 100 + item)).collect();
+                let body = json!({"items": items});
+                instance.managing("POST", "/api/v1/verify/batch").json(&body).send().expect(200);
+            }
+        });
+        let refused = (1_000_000..1_010_000).find_map(|number| {
+            let request = instance.managing("POST", "/api/v1/verify").json(&question(number));
+            let answer = request.send();
+            (answer.status != 200).then_some(answer)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        is_refusal(&refused.expect("a refusal"), 429);
+    });
+    // Others ask about the same addresses.
+    let other = instance
+        .mint(WORKSPACE, &json!({"name": "other", "audiences": ["tessera"], "scopes": ["verify"]}));
+    let request = instance.server.request("POST", "/api/v1/verify").bearer(&other);
+    let answer = request.json(&question(2_000_000)).send().expect(200).json();
+    assert_eq!(answer["code"], "NOT_FOUND");
 }
 
 #[test]

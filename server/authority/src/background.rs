@@ -47,6 +47,7 @@ impl Authority {
         store::passwords::delete_ended(&mut connection, now).await?;
         store::throttles::delete_ended(&mut connection, now).await?;
         store::throttles::forget_proxies(&mut connection, now - KNOWN_FOR).await?;
+        store::throttles::forget_networks(&mut connection, now - KNOWN_FOR).await?;
         store::idempotency::delete_ended(&mut connection, now).await?;
         store::usage::delete_before(&mut connection, now - usage::KEPT).await?;
         store::revisions::delete_before(&mut connection, now - REVISIONS_KEPT).await?;

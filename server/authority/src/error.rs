@@ -78,7 +78,7 @@ pub enum ServiceError {
     /// Too many failed attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
-    /// Too many texts that are not tokens came from this address.
+    /// Too many texts that are not tokens came from this address, or from this verifier.
     #[error("too many unknown tokens; again in {0} s")]
     TooManyUnknown(u64),
     /// Others are before this work, for too long.
@@ -230,7 +230,7 @@ impl ServiceError {
                 format!("Too many failed attempts. Try again in {}.", in_words(*seconds))
             }
             Self::TooManyUnknown(seconds) => {
-                format!("Too many unknown tokens came from this address. Try again in {seconds} s.")
+                format!("Too many unknown tokens were presented. Try again in {seconds} s.")
             }
             Self::Busy => {
                 "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()

@@ -215,7 +215,8 @@ async fn browser_that_signed_in_keeps_attempts_that_others_cannot_use_up(pool: P
     // It is about this account, for 30 days, and not for whoever makes one up.
     world.person("grace", None).await;
     exhaust_account(&world, "grace@example.com").await;
-    let other = browser.clone().with(&again);
+    // From an address that no account knows.
+    let other = Guesser::at("203.0.113.20").with(&again);
     assert!(other.tries(&world, "grace@example.com", PASSWORD).await.is_err());
     let mut forged = other.clone();
     let text = other.known.as_ref().unwrap().expose().to_owned();
@@ -238,8 +239,10 @@ async fn browser_is_known_for_each_of_its_accounts(pool: PgPool) {
     browser = browser.clone().with(&browser.tries(&world, OWNER, PASSWORD).await.unwrap());
     let grace = "grace@example.com";
     browser = browser.clone().with(&browser.tries(&world, grace, PASSWORD).await.unwrap());
-    for email in [OWNER, grace, OWNER] {
+    for (number, email) in [OWNER, grace, OWNER].into_iter().enumerate() {
         exhaust_account(&world, email).await;
+        // From an address that no account knows.
+        browser.address = Some(format!("203.0.113.{number}").parse().unwrap());
         browser = browser.clone().with(&browser.tries(&world, email, PASSWORD).await.unwrap());
     }
     assert_eq!(browser.known.unwrap().expose().split('.').count(), 2);
@@ -259,7 +262,7 @@ async fn new_password_and_the_end_of_sessions_make_browsers_unknown(pool: PgPool
     world.authority.users().create(&world.operator(), grace).await.unwrap();
     for end in ["password", "one session", "all sessions"] {
         let signed_in = home.tries(&world, OWNER, PASSWORD).await.unwrap();
-        let browser = home.clone().with(&signed_in);
+        let browser = Guesser::at("203.0.113.9").with(&signed_in);
         let sessions = world.authority.sessions();
         let found = sessions.resolve(&world.anonymous(), &signed_in.secret).await.unwrap().unwrap();
         match end {
@@ -296,4 +299,104 @@ async fn attempts_that_no_longer_matter_are_forgotten(pool: PgPool) {
     world.pass(Duration::hours(12));
     world.authority.forget_ended().await.unwrap();
     assert_eq!(rows().await, 0);
+}
+
+/// Uses up the bucket that an attempt has just found full, and that refills every so many seconds, as `burst`
+/// attempts would.
+async fn use_up(world: &World, burst: i64, every_s: i64) {
+    let now = world.anonymous().now;
+    let sql = "UPDATE sign_in_attempts SET open_at = $1, forget_at = $1 WHERE open_at = $2";
+    let update = sqlx::query(sql).bind(now + Duration::seconds(burst * every_s));
+    let found = update.bind(now + Duration::seconds(every_s)).execute(&world.pool).await.unwrap();
+    assert_eq!(found.rows_affected(), 1);
+}
+
+/// The same as [`exhaust_account`] with one password to check.
+async fn use_up_account(world: &World, email: &str) {
+    assert!(Guesser::at("198.51.100.1").tries(world, email, WRONG).await.is_err());
+    use_up(world, 50, 60).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn attack_from_many_addresses_leaves_attempts_to_networks_that_signed_in(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.person("grace", None).await;
+    // Clients without cookies, such as those of Kriten's API.
+    let home = Guesser::at("2001:db8:1:2::1");
+    home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    use_up_account(&world, OWNER).await;
+    // A network is known to the accounts that signed in from it.
+    use_up_account(&world, "grace@example.com").await;
+    assert!(home.tries(&world, "grace@example.com", PASSWORD).await.is_err());
+    for minute in 0..3 {
+        world.pass(Duration::minutes(1));
+        // The attacker comes first for each refill.
+        let attacker = Guesser::at(&format!("203.0.113.{minute}"));
+        let guess = attacker.tries(&world, OWNER, WRONG).await;
+        assert!(matches!(guess, Err(ServiceError::InvalidCredentials)), "{guess:?}");
+        let stranger = Guesser::at("192.0.2.77").tries(&world, OWNER, PASSWORD).await;
+        assert!(matches!(stranger, Err(ServiceError::TooManyAttempts(_))), "{stranger:?}");
+        // Any address of the /64, by any client.
+        let neighbour = Guesser::at(&format!("2001:db8:1:2:ffff::{minute}"));
+        neighbour.tries(&world, OWNER, PASSWORD).await.unwrap();
+    }
+    // Guesses from there are few.
+    assert_eq!(home.exhausts(&world, OWNER).await, (10, 5));
+    // It stays known for 30 days, and no longer.
+    world.pass(Duration::days(30) - Duration::minutes(1));
+    use_up_account(&world, OWNER).await;
+    assert!(Guesser::at("192.0.2.77").tries(&world, OWNER, PASSWORD).await.is_err());
+    home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    world.pass(Duration::days(30));
+    use_up_account(&world, OWNER).await;
+    let late = home.tries(&world, OWNER, PASSWORD).await;
+    assert!(matches!(late, Err(ServiceError::TooManyAttempts(_))), "{late:?}");
+}
+
+#[sqlx::test(migrations = false)]
+async fn account_knows_its_last_twenty_networks_for_thirty_days(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let rows = async || -> i64 {
+        let count = sqlx::query_scalar("SELECT count(*) FROM sign_in_networks");
+        count.fetch_one(&world.pool).await.unwrap()
+    };
+    for number in 1..=21 {
+        world.pass(Duration::minutes(1));
+        let place = Guesser::at(&format!("192.0.2.{number}"));
+        place.tries(&world, OWNER, PASSWORD).await.unwrap();
+    }
+    // Attempts that fail make nothing known.
+    use_up_account(&world, OWNER).await;
+    assert_eq!(rows().await, 20);
+    assert!(Guesser::at("192.0.2.1").tries(&world, OWNER, PASSWORD).await.is_err());
+    Guesser::at("192.0.2.2").tries(&world, OWNER, PASSWORD).await.unwrap();
+    Guesser::at("192.0.2.21").tries(&world, OWNER, PASSWORD).await.unwrap();
+    world.authority.forget_ended().await.unwrap();
+    assert_eq!(rows().await, 20);
+    world.pass(Duration::days(30));
+    world.authority.forget_ended().await.unwrap();
+    assert_eq!(rows().await, 0);
+}
+
+#[sqlx::test(migrations = false)]
+async fn networks_of_one_site_are_slowed_down_together_and_known_ones_are_not(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let home = Guesser::at("2001:db8:1:ffff::1");
+    home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    let guess = async |network: u16| {
+        let guesser = Guesser::at(&format!("2001:db8:1:{network:x}::1"));
+        let email = format!("nobody{network}@example.com");
+        guesser.tries(&world, &email, WRONG).await.map(drop).unwrap_err()
+    };
+    assert!(matches!(guess(1).await, ServiceError::InvalidCredentials));
+    use_up(&world, 300 - 1, 2).await;
+    assert!(matches!(guess(2).await, ServiceError::InvalidCredentials));
+    let stopped = guess(3).await;
+    assert!(matches!(stopped, ServiceError::TooManyAttempts(2)), "{stopped:?}");
+    let neighbour = Guesser::at("2001:db8:1:77::1");
+    assert!(neighbour.tries(&world, OWNER, PASSWORD).await.is_err());
+    home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    Guesser::at("2001:db8:2:77::1").tries(&world, OWNER, PASSWORD).await.unwrap();
+    world.pass(Duration::seconds(2));
+    neighbour.tries(&world, OWNER, PASSWORD).await.unwrap();
 }

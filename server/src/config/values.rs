@@ -8,7 +8,7 @@ use std::{
     str::FromStr,
 };
 
-use authority::store::{UrlError, check_url};
+use authority::store::{UrlError, check_url, is_password, shows_value};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::Duration;
@@ -72,24 +72,34 @@ impl DatabaseUrl {
         self.0.expose_secret()
     }
 
-    /// The URL without anything secret: what logs and people may see.
+    /// Reports whether the URL holds a password.
+    pub(crate) fn has_password(&self) -> bool {
+        Url::parse(self.expose()).is_ok_and(|url| {
+            url.password().is_some() || url.query_pairs().any(|(key, _)| is_password(&key))
+        })
+    }
+
+    /// Returns the URL without anything secret: what logs and people may see. Of parameters it shows only the
+    /// values that are known to be harmless: `options` can hold anything.
     pub(crate) fn redacted(&self) -> String {
         let Ok(mut url) = Url::parse(self.expose()) else { return "***".to_owned() };
         if url.password().is_some() && url.set_password(Some("***")).is_err() {
             return "***".to_owned();
         }
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-        if pairs.iter().any(|(key, _)| is_secret(key)) {
+        if pairs.iter().any(|(key, _)| !shows_value(key)) {
             let mut query = url.query_pairs_mut();
             query.clear();
             for (key, value) in &pairs {
-                query.append_pair(key, if is_secret(key) { "***" } else { value });
+                // `options[name]` holds its part in the name.
+                let name = key.split('[').next().unwrap_or_default();
+                query.append_pair(name, if shows_value(key) { value } else { "***" });
             }
         }
         url.to_string()
     }
 
-    /// Host, port and database, for a message.
+    /// Returns host, port and database, for a message.
     pub(crate) fn place(&self) -> String {
         let Ok(url) = Url::parse(self.expose()) else { return "the database".to_owned() };
         let socket =
@@ -97,11 +107,6 @@ impl DatabaseUrl {
         let host = socket.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
         format!("{host}:{}{}", url.port().unwrap_or(5432), url.path())
     }
-}
-
-/// Reports whether a parameter of a database URL holds a secret.
-fn is_secret(key: &str) -> bool {
-    matches!(key, "password" | "sslpassword")
 }
 
 impl fmt::Debug for DatabaseUrl {
@@ -330,6 +335,11 @@ mod tests {
         assert_eq!(url.redacted(), "postgres://u:***@h:5/d?password=***&sslmode=require");
         let socket = database_url("postgres:///d?host=/run/postgresql").unwrap();
         assert_eq!(socket.place(), "/run/postgresql:5432/d");
+        let options =
+            database_url("postgres://u@h/d?options=-c%20a.b%3Dgeheim&options[c.geheim]=geheim")
+                .unwrap();
+        assert_eq!(options.redacted(), "postgres://u@h/d?options=***&options=***");
+        assert!(url.has_password() && !options.has_password() && !socket.has_password());
         assert!(database_url("mysql://h/d").is_err());
         assert!(database_url("geheim").is_err());
     }
@@ -399,6 +409,26 @@ mod tests {
         fn duration_survives_its_text(seconds in 1..=LONGEST_S) {
             let length = Duration::seconds(seconds);
             prop_assert_eq!(duration(&duration_text(length)), Ok(length));
+        }
+
+        /// As people write it: without percent-encoding.
+        #[test]
+        fn password_shows_nowhere_however_it_is_written(
+            before in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}", after in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}",
+            query in r"(\?sslmode=disable|\?host=%2Frun|\?options=x|)",
+        ) {
+            for url in [
+                format!("postgres://u:{before}Geheim{after}@127.0.0.1:1/d{query}"),
+                format!("postgres://u:{before}Geheim{after}@/d?host=/run"),
+                format!("postgres:u:{before}Geheim{after}@127.0.0.1/d{query}"),
+                format!("postgres:/u:{before}Geheim{after}@127.0.0.1/d{query}"),
+            ] {
+                let shown = match database_url(&url) {
+                    Err(error) => format!("{error} {error:?}"),
+                    Ok(url) => format!("{} {} {url:?}", url.redacted(), url.place()),
+                };
+                prop_assert!(!shown.to_lowercase().contains("geheim"), "{url:?}: {shown}");
+            }
         }
 
         #[test]

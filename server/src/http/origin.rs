@@ -7,7 +7,12 @@
 //! exempt: no other site can make a browser add that header without asking this server first
 //! (CORS), which never agrees.
 //!
-//! A request that has neither header comes from no browser of these years; it is refused too. A
+//! Some routes take a credential from the body, without a cookie. Programs call them without any of these
+//! headers. A request that has one comes from a browser, and must be to a name of this server and from a page of
+//! this server ([`check_sender`]): otherwise a page of another site could guess credentials from its visitors'
+//! addresses, and one whose own name was made to point here (DNS rebinding) could read the answers, too.
+//!
+//! A request to the console that has neither header comes from no browser of these years; it is refused too. A
 //! program that posts to the console sends `Origin`, or better, uses the API with a token.
 
 use axum::{
@@ -16,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::problem::ProblemCode;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, header, request::Parts};
 use url::Url;
 
 use super::{AppState, problem::ApiError};
@@ -46,18 +51,25 @@ impl Origins {
     }
 }
 
-impl Origins {
-    /// Refuses what a browser sends for a page of another site. For routes that programs call without a
-    /// credential in a header: those send neither `Sec-Fetch-Site` nor `Origin`.
-    pub(crate) fn refuse_other_sites(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let by_browser =
-            headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
-        if by_browser && !self.allow(headers) { Err(refusal()) } else { Ok(()) }
+/// Refuses what a browser sends for a page of another site, or under a name that is not this server's. For
+/// routes that take a credential from the body.
+pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiError> {
+    let headers = &parts.headers;
+    if !is_of_browser(headers) {
+        return Ok(());
     }
+    state.hosts.check(&parts.extensions, headers)?;
+    if state.origins.allow(headers) { Ok(()) } else { Err(refusal()) }
 }
 
-/// Whether the origin is the host that the request was sent to. A stranger's page has another
-/// host; one that points its own host name here has none of this server's cookies.
+/// Whether a browser sent this, as far as a request shows it. Browsers send `Origin` with every POST of a page.
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN)
+        || headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"))
+}
+
+/// Whether the origin is the host that the request was sent to. A stranger's page has another host. One that
+/// points its own host name here has the same: callers check the host, too ([`super::host::Hosts::check`]).
 fn is_host(origin: &str, host: Option<&str>) -> bool {
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
@@ -69,7 +81,7 @@ pub(crate) async fn check_console(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(error) = state.hosts.check(&request) {
+    if let Err(error) = state.hosts.check(request.extensions(), request.headers()) {
         error.into_response()
     } else if is_safe(request.method()) || state.origins.allow(request.headers()) {
         next.run(request).await
@@ -87,7 +99,7 @@ pub(crate) async fn check_api(
     let headers = request.headers();
     if !state.cookies.is_present(headers) {
         next.run(request).await
-    } else if let Err(error) = state.hosts.check(&request) {
+    } else if let Err(error) = state.hosts.check(request.extensions(), headers) {
         error.into_response()
     } else if is_safe(request.method()) || state.origins.allow(headers) {
         next.run(request).await
@@ -145,6 +157,20 @@ mod tests {
         }
         assert!(!allowed(&[]));
         assert!(!allowed(&[("host", "tessera.example")]));
+    }
+
+    #[test]
+    fn browser_is_known_by_any_of_its_headers() {
+        let sent = |name: &'static str| {
+            is_of_browser(&HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                http::HeaderValue::from_static("x"),
+            )]))
+        };
+        for name in ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"] {
+            assert!(sent(name), "{name}");
+        }
+        assert!(!sent("user-agent") && !sent("referer"));
     }
 
     proptest! {

@@ -64,8 +64,7 @@ impl Passwords<'_> {
         }
         let known = change.known_browser.as_ref();
         let recognised = self.inner.recognise(known, &proven(Some(&user), None), ctx.now);
-        let browser = recognised.as_ref().map(|recognised| (id, recognised.id));
-        let throttle = Throttle::new(self.inner, ctx, &user.summary.email, browser);
+        let browser = recognised.as_ref().map(|recognised| recognised.id);
         let refused = |kind| {
             let refusal = Refusal {
                 kind,
@@ -77,6 +76,15 @@ impl Passwords<'_> {
         };
         // Committed before the hashing, as at every sign-in.
         let mut transaction = self.inner.begin().await?;
+        let throttle = Throttle::of_account(
+            &mut transaction,
+            self.inner,
+            ctx,
+            &user.summary.email,
+            Some(id),
+            browser,
+        )
+        .await?;
         if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
                 self.inner.counters.sign_in_throttled();

@@ -39,15 +39,13 @@ impl Sessions<'_> {
         // What is asked of the cookie does not depend on whether there is such an account.
         let recognised = self.inner.recognise(known, &proven(user.as_ref(), None), ctx.now);
         let recognised = recognised.filter(|_| user.is_some());
-        let browser = user.as_ref().zip(recognised.as_ref());
-        let browser = browser.map(|(user, recognised)| (user.summary.id, recognised.id));
-        let throttle = Throttle::new(self.inner, ctx, &sign_in.email, browser);
-        let account = user.as_ref().map(|user| user.summary.id.0);
+        let browser = recognised.as_ref().map(|recognised| recognised.id);
+        let account = user.as_ref().map(|user| user.summary.id);
         let refused = |kind| {
             let refusal = Refusal {
                 kind,
                 subject: sign_in.email.clone(),
-                subject_id: account,
+                subject_id: account.map(|id| id.0),
                 detail: json!({"known_browser": browser.is_some()}),
             };
             self.inner.refusals.note(ctx, refusal);
@@ -55,6 +53,15 @@ impl Sessions<'_> {
         // Committed before the hashing: guesses that arrive at the same time count as well, and no
         // connection waits for a core.
         let mut transaction = self.inner.begin().await?;
+        let throttle = Throttle::of_account(
+            &mut transaction,
+            self.inner,
+            ctx,
+            &sign_in.email,
+            account,
+            browser,
+        )
+        .await?;
         if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
                 self.inner.counters.sign_in_throttled();

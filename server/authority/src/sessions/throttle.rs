@@ -8,24 +8,31 @@
 //! |---|---|
 //! | an account from one address | [`PAIR`]: some free attempts, then a delay that grows with each |
 //! | an address, with all accounts | [`ADDRESS`]: a bucket that refills steadily |
+//! | a /48 network of IPv6, with all accounts | [`SITE`]: a larger bucket |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
-//! | an address, with one-time links that do not work | [`ADDRESS`], counted apart |
+//! | an address or a /48 network, with one-time links that do not work | [`ADDRESS`], [`SITE`], counted apart |
+//! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
-//! - Nobody locks an account: what others do to its buckets slows it down by one refill at most where
-//!   they stop, and never concerns a browser that is known ([`super::known_browser`]).
+//! - Nobody locks an account. Somebody with many addresses can take every refill of [`ACCOUNT`] for as long as
+//!   they go on, and then the account cannot be signed in to from new places. So that bucket, and that of the
+//!   /48, do not concern the addresses from which the account signed in within [`KNOWN_FOR`], whatever the
+//!   client is, nor browsers that prove that they did ([`super::known_browser`]).
+//! - The latest [`NETWORKS_MAX`] such addresses of an account are kept. A new password does not end them: its
+//!   owner needs them most while somebody guesses, and they allow few guesses.
 //! - Accounts that do not exist are counted alike, so that being stopped shows nobody that one exists.
-//! - An IPv6 address counts as its /64 network, which is what one customer gets. Callers without a known
-//!   address share a bucket of their own.
-//! - Rows are locked in one order (address, account, pair), so that no two attempts wait for each other.
+//! - An IPv6 address counts as its /64 network, which is what one customer gets, and many get a whole /48.
+//!   Callers without a known address share a bucket of their own.
+//! - Rows are locked in one order (/48, address, account, pair), so that no two attempts wait for each other.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use domain::{ids::UserId, names::Email};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
-use super::known_browser::BrowserId;
+use super::{KNOWN_FOR, known_browser::BrowserId};
 use crate::{
     OpContext, ServiceError,
     authority::Inner,
@@ -38,11 +45,15 @@ const PAIR: Rule = Rule::Growing { free: 10, first_s: 5, longest_s: 900 };
 const BROWSER: Rule = Rule::Growing { free: 5, first_s: 5, longest_s: 900 };
 /// An address: 100 at once, then one every 6 s. An office behind one address may err a little more.
 const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
+/// A /48 network of IPv6, which has 65,536 addresses of the kind above: 300 at once, then one every 2 s.
+const SITE: Rule = Rule::Steady { burst: 300, every_s: 2 };
 /// An account, from anywhere: 50 at once, then one a minute.
 const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
 /// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
 /// other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
+/// Networks of an account that are kept as known.
+const NETWORKS_MAX: i64 = 20;
 /// Attempts are forgotten this long after the last delay.
 const FORGET: Duration = Duration::hours(12);
 
@@ -58,40 +69,54 @@ enum Rule {
 /// Attempts that were counted; given back by [`Throttle::succeeded`].
 pub(crate) struct Throttle {
     counters: Vec<([u8; 32], Rule)>,
+    /// The network that a success makes known to this account.
+    network: Option<(UserId, [u8; 32])>,
 }
 
 impl Throttle {
-    /// The counters of an attempt on an account, which is an e-mail address as typed, from the
-    /// caller's address or from a known browser of that account.
-    pub(crate) fn new(
+    /// Returns the counters of an attempt on an account, which is an e-mail address as typed: those of the
+    /// caller's address, or of a browser that `user` is known to use. `user` is `None` when there is no such
+    /// account.
+    pub(crate) async fn of_account(
+        connection: &mut PgConnection,
         inner: &Inner,
         ctx: &OpContext,
         email: &str,
-        known: Option<(UserId, BrowserId)>,
-    ) -> Self {
+        user: Option<UserId>,
+        browser: Option<BrowserId>,
+    ) -> Result<Self, ServiceError> {
         let key = |purpose, parts: &[&[u8]]| inner.keys.blind(purpose, parts);
-        if let Some((user, browser)) = known {
-            let key = key("sign-in browser", &[user.0.as_bytes(), &browser]);
-            return Self { counters: vec![(key, BROWSER)] };
-        }
+        let network = network(ctx.client_ip);
+        // The same is asked of the database when there is no such account.
+        let id = user.unwrap_or(UserId(Uuid::nil()));
+        let known = key("sign-in known network", &[id.0.as_bytes(), network.as_bytes()]);
+        let is_known = store::is_known(connection, id, &known, ctx.now - KNOWN_FOR).await?;
         // Every way of writing an address counts for the account that it leads to.
         let account = email
             .parse::<Email>()
             .map_or_else(|_| email.trim().to_lowercase(), |email| email.to_string());
-        let network = network(ctx.client_ip);
-        let counters = vec![
-            (key("sign-in from address", &[network.as_bytes()]), ADDRESS),
-            (key("sign-in to account", &[account.as_bytes()]), ACCOUNT),
-            (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR),
-        ];
-        Self { counters }
+        let address = (key("sign-in from address", &[network.as_bytes()]), ADDRESS);
+        let pair = (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR);
+        let counters = if let Some(browser) = browser {
+            vec![(key("sign-in browser", &[id.0.as_bytes(), &browser]), BROWSER)]
+        } else if is_known {
+            vec![address, pair]
+        } else {
+            let site = site(ctx.client_ip)
+                .map(|site| (key("sign-in from site", &[site.as_bytes()]), SITE));
+            let account = (key("sign-in to account", &[account.as_bytes()]), ACCOUNT);
+            site.into_iter().chain([address, account, pair]).collect()
+        };
+        Ok(Self { counters, network: user.map(|user| (user, known)) })
     }
 
-    /// The counter of somebody who opens a one-time link: an address may try as many wrong ones as it may
-    /// guess passwords.
+    /// Returns the counters of somebody who opens a one-time link: an address may try as many wrong ones as it
+    /// may guess passwords.
     pub(crate) fn of_links(inner: &Inner, ctx: &OpContext) -> Self {
-        let key = inner.keys.blind("link from address", &[network(ctx.client_ip).as_bytes()]);
-        Self { counters: vec![(key, ADDRESS)] }
+        let key = |purpose, text: &str| inner.keys.blind(purpose, &[text.as_bytes()]);
+        let site = site(ctx.client_ip).map(|site| (key("link from site", &site), SITE));
+        let address = (key("link from address", &network(ctx.client_ip)), ADDRESS);
+        Self { counters: site.into_iter().chain([address]).collect(), network: None }
     }
 
     /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.
@@ -115,8 +140,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// Gives the attempt back: the password was right. The account's attempts from this address are
-    /// forgotten altogether. Those of the address and of the account as a whole are not: otherwise
+    /// Gives the attempt back: the password was right, and the account knows this network from now on. The
+    /// caller has locked the person's row. The account's attempts from this address are forgotten altogether. Those of the address and of the account as a whole are not: otherwise
     /// one's own account would be a way to guess at others, and the owner's sign-in would help a
     /// guesser on.
     pub(crate) async fn succeeded(
@@ -126,6 +151,9 @@ impl Throttle {
     ) -> Result<(), ServiceError> {
         for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
             store::set(connection, key, &rule.give_back(found, now)).await?;
+        }
+        if let Some((user, network)) = &self.network {
+            store::know(connection, *user, network, now, NETWORKS_MAX).await?;
         }
         Ok(())
     }
@@ -204,16 +232,26 @@ impl Rule {
     }
 }
 
-/// What counts as one place to guess from.
+/// Returns what counts as one place to guess from.
 pub(crate) fn network(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "unknown".to_owned(),
         Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => {
-            let network = address.to_bits() >> 64 << 64;
-            format!("{}/64", Ipv6Addr::from_bits(network))
-        }
+        Some(IpAddr::V6(address)) => prefix(address, 64),
     }
+}
+
+/// Returns the /48 network of an IPv6 address.
+fn site(address: Option<IpAddr>) -> Option<String> {
+    match address?.to_canonical() {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(prefix(address, 48)),
+    }
+}
+
+fn prefix(address: Ipv6Addr, length: u32) -> String {
+    let others = 128 - length;
+    format!("{}/{length}", Ipv6Addr::from_bits(address.to_bits() >> others << others))
 }
 
 #[cfg(test)]
@@ -293,14 +331,16 @@ mod tests {
     #[test]
     fn network_of_an_address_is_what_one_customer_has() {
         for (address, expected) in [
-            ("192.0.2.1", "192.0.2.1"),
-            ("::ffff:192.0.2.1", "192.0.2.1"),
-            ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-            ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
-            ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+            ("192.0.2.1", ("192.0.2.1", None)),
+            ("::ffff:192.0.2.1", ("192.0.2.1", None)),
+            ("2001:db8:1:2::1", ("2001:db8:1:2::/64", Some("2001:db8:1::/48"))),
+            ("2001:db8:1:2:ffff:ffff:ffff:ffff", ("2001:db8:1:2::/64", Some("2001:db8:1::/48"))),
+            ("2001:db8:1:3::1", ("2001:db8:1:3::/64", Some("2001:db8:1::/48"))),
+            ("2001:db8:2:3::1", ("2001:db8:2:3::/64", Some("2001:db8:2::/48"))),
         ] {
-            assert_eq!(network(Some(address.parse().unwrap())), expected);
+            let address = Some(address.parse().unwrap());
+            assert_eq!((&*network(address), site(address).as_deref()), expected);
         }
-        assert_eq!(network(None), "unknown");
+        assert_eq!((network(None), site(None)), ("unknown".to_owned(), None));
     }
 }

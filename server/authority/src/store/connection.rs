@@ -16,7 +16,10 @@ use sqlx::{
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::StoreError;
+use super::{
+    StoreError,
+    database_url::{check_text, is_password, quoted},
+};
 
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -90,6 +93,14 @@ pub enum UrlError {
     /// It is not a URL of PostgreSQL.
     #[error("must be a URL such as postgres://user:password@host:5432/tessera")]
     Form,
+    /// A part of it is not percent-encoded, probably the password.
+    #[error(
+        "has a # or a line break, or an @ after the host: percent-encode the user name and the password (@ as %40, / as %2F, ? as %3F, # as %23)"
+    )]
+    Unescaped,
+    /// It has a parameter twice.
+    #[error("has the parameter {0} more than once: keep one of them")]
+    Repeated(String),
     /// It names several hosts.
     #[error(
         "names several hosts, which Tessera does not support: name one address that leads to the primary, such as that of HAProxy or PgBouncer"
@@ -197,6 +208,7 @@ fn text_host(text: &str) -> Option<Host<String>> {
 
 /// Parses a URL and refuses what would have no effect. The result has only parameters of [`KNOWN`].
 fn read(text: &str) -> Result<Url, UrlError> {
+    check_text(text)?;
     let parsed = Url::parse(text);
     if parsed.is_err() && names_several_hosts(text) {
         return Err(UrlError::SeveralHosts);
@@ -210,7 +222,9 @@ fn read(text: &str) -> Result<Url, UrlError> {
     }
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let system_roots = pairs.iter().any(|(key, value)| key == "sslrootcert" && value == "system");
+    let has_password = pairs.iter().any(|(key, _)| is_password(key));
     let mut kept = Vec::new();
+    let mut seen = Vec::new();
     for (key, value) in pairs {
         let key = match key.as_str() {
             "ssl-mode" => "sslmode".to_owned(),
@@ -219,7 +233,12 @@ fn read(text: &str) -> Result<Url, UrlError> {
             "ssl-key" => "sslkey".to_owned(),
             _ => key,
         };
-        check_parameter(&key, &value, system_roots)?;
+        if seen.contains(&key) {
+            let is_known = KNOWN.contains(&key.as_str());
+            return Err(UrlError::Repeated(if is_known { key } else { quoted(&key, true) }));
+        }
+        check_parameter(&key, &value, system_roots, has_password)?;
+        seen.push(key.clone());
         if KNOWN.contains(&key.as_str()) || is_option(&key) {
             kept.push((key, value));
         }
@@ -241,8 +260,13 @@ fn is_option(key: &str) -> bool {
     key.starts_with("options[") && key.ends_with(']')
 }
 
-fn check_parameter(key: &str, value: &str, system_roots: bool) -> Result<(), UrlError> {
-    let unsupported = |why| Err(UrlError::Unsupported(key.chars().take(40).collect(), why));
+fn check_parameter(
+    key: &str,
+    value: &str,
+    system_roots: bool,
+    has_password: bool,
+) -> Result<(), UrlError> {
+    let unsupported = |why| Err(UrlError::Unsupported(key.to_owned(), why));
     match key {
         "host" | "hostaddr" | "port" if value.contains(',') => Err(UrlError::SeveralHosts),
         "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
@@ -272,7 +296,9 @@ fn check_parameter(key: &str, value: &str, system_roots: bool) -> Result<(), Url
         "service" => unsupported("write host, port and database into the URL"),
         "passfile" => unsupported("set the environment variable PGPASSFILE"),
         _ if WITHOUT_EFFECT.contains(&key) || KNOWN.contains(&key) || is_option(key) => Ok(()),
-        _ => unsupported("remove it, or correct its name"),
+        _ => {
+            Err(UrlError::Unsupported(quoted(key, has_password), "remove it, or correct its name"))
+        }
     }
 }
 
@@ -358,6 +384,22 @@ mod tests {
             let said = refusal(text);
             assert!(said.contains(reason) && !said.contains("geheim"), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn parameters_that_contradict_each_other_are_refused() {
+        for (text, name) in [
+            ("postgres://h/d?sslmode=verify-full&sslmode=disable", "sslmode"),
+            ("postgres://h/d?sslmode=verify-full&ssl-mode=disable", "sslmode"),
+            ("postgres://h/d?host=a&host=b", "host"),
+            ("postgres://h/d?password=geheim&password=geheim", "password"),
+            ("postgres://h/d?options[geheim]=1&options[geheim]=2", "***"),
+        ] {
+            let said = refusal(text);
+            assert!(said.contains(&format!("parameter {name} more than once")), "{text}: {said}");
+            assert!(!said.contains("geheim"), "{said}");
+        }
+        assert_eq!(check_url("postgres://h/d?options[a_b]=1&options[a_c]=2"), Ok(()));
     }
 
     #[test]

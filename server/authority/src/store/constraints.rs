@@ -36,6 +36,8 @@ const WORLD: &str = "
     INSERT INTO password_links (user_id, digest, expires_at)
         VALUES ('00000000-0000-0000-0000-000000000001', sha256('l'), now());
     INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now());
+    INSERT INTO sign_in_networks (user_id, network, seen_at)
+        VALUES ('00000000-0000-0000-0000-000000000001', sha256('n'), now());
     INSERT INTO audit_events (at, actor_kind, actor_name, action, subject_name, surface, request_id)
         VALUES (now(), 'operator', 'command line', 'token.create', 'ci', 'cli', 'r');
     INSERT INTO revisions (at, kind, subject_id) VALUES (now(), 'token', gen_random_uuid());
@@ -239,6 +241,9 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "untrusted_proxies_pkey",
         "INSERT INTO untrusted_proxies (address, seen_at) VALUES ('10.0.0.5', now())",
     ),
+    ("sign_in_networks_pkey", "INSERT INTO sign_in_networks SELECT * FROM sign_in_networks"),
+    ("sign_in_networks_user_id_fkey", "UPDATE sign_in_networks SET user_id = gen_random_uuid()"),
+    ("sign_in_networks_network_length", "UPDATE sign_in_networks SET network = 'short'"),
     ("untrusted_proxies_address_length", "UPDATE untrusted_proxies SET address = ''"),
     ("audit_actor_known", "UPDATE audit_events SET actor_kind = 'ghost'"),
     ("audit_actor_has_id", "UPDATE audit_events SET actor_kind = 'user'"),

@@ -13,6 +13,7 @@ pub(crate) mod audit_walk;
 pub(crate) mod catalogues;
 mod connection;
 pub(crate) mod database;
+mod database_url;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod idempotency;
@@ -49,6 +50,7 @@ use crate::ServiceError;
 pub(crate) use connection::{BEGIN, open, open_for_migrations};
 pub use connection::{UrlError, check_url, connect};
 pub use database::{DatabaseProblem, migrate_as_owner, prepare_roles};
+pub use database_url::{is_password, shows_value};
 pub(crate) use tokens_list::{count as count_tokens, list as list_tokens, pattern};
 
 /// The migrations of this build, in order.

@@ -1,5 +1,7 @@
-//! Attempts to sign in: the rows that `sessions::throttle` reads and writes under their locks.
+//! Attempts to sign in, which `sessions::throttle` reads and writes under their locks; the networks that people
+//! signed in from; and proxies that are not trusted.
 
+use domain::ids::UserId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -70,6 +72,69 @@ pub(crate) async fn delete_ended(
         .execute(&mut *connection)
         .await?;
     sqlx::query!("DELETE FROM sign_in_throttles WHERE window_ends_at <= $1", now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Reports whether this person signed in from this network since then.
+pub(crate) async fn is_known(
+    connection: &mut PgConnection,
+    user: UserId,
+    network: &[u8; 32],
+    since: OffsetDateTime,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT EXISTS (
+             SELECT FROM sign_in_networks WHERE user_id = $1 AND network = $2 AND seen_at > $3
+         ) AS \"known!\"",
+        user.0,
+        &network[..],
+        since,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Notes that this person signed in from this network, and keeps the latest `limit` networks of theirs. The
+/// caller has locked the person's row.
+pub(crate) async fn know(
+    connection: &mut PgConnection,
+    user: UserId,
+    network: &[u8; 32],
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO sign_in_networks (user_id, network, seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = EXCLUDED.seen_at",
+        user.0,
+        &network[..],
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM sign_in_networks
+          WHERE user_id = $1
+            AND network IN (SELECT network FROM sign_in_networks
+                             WHERE user_id = $1 AND network <> $2
+                             ORDER BY seen_at DESC OFFSET $3)",
+        user.0,
+        &network[..],
+        limit - 1,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Forgets networks from which nobody signed in since then.
+pub(crate) async fn forget_networks(
+    connection: &mut PgConnection,
+    since: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM sign_in_networks WHERE seen_at <= $1", since)
         .execute(connection)
         .await?;
     Ok(())

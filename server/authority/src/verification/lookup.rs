@@ -108,7 +108,7 @@ impl Verification<'_> {
         }
         // What is in memory is no guess.
         let is_known = self.inner.cache.get(&key(presented)).is_some();
-        let from = if is_known { Presenter::Operator } else { from };
+        let from = if is_known { Presenter::OPERATOR } else { from };
         Ok(self.load(presented, from, false).await?.map(|facts| Arc::new(Known::new(facts))))
     }
 

@@ -66,7 +66,7 @@ impl Verification<'_> {
     }
 
     /// Looks up a presented text that is not in memory, for a caller at this address who asks about
-    /// somebody at the address `asked`; whether it is there now. `false` when it was there before, or
+    /// somebody at the address `asked`. Returns whether it is there now. `false` when it was there before, or
     /// there is no lease: then something else is the matter.
     pub async fn learn(
         &self,
@@ -75,10 +75,7 @@ impl Verification<'_> {
         ip: Option<IpAddr>,
         asked: Option<IpAddr>,
     ) -> bool {
-        let from = match asked {
-            Some(_) => Presenter::at(asked),
-            None => Presenter::Verifier(caller.known.token_id.0),
-        };
+        let from = Presenter::verified_by(caller.known.token_id.0, asked);
         may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()

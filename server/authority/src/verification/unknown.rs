@@ -5,13 +5,17 @@
 //! Texts that are in memory, known or unknown, do not come here, and tokens that are found do not count,
 //! however many there are.
 //!
-//! One moment is kept for each address: when its budget will be whole again (the generic cell rate
+//! An address is not all that a text counts against. The /48 network of an IPv6 address has a larger budget of
+//! its own, because many customers get one. And a verifier names whatever address it likes, so the texts that it
+//! asks about count against the verifier, too, whose budget is [`VERIFIER`] times that of an address.
+//!
+//! One moment is kept for each of them: when its budget will be whole again (the generic cell rate
 //! algorithm, as in `rate`). Beyond the budget, a reserved share of lookups goes on, so that a valid token
 //! that is not in memory still gets its answer. Texts with the form and checksum of Tessera's own tokens,
 //! which nobody can guess, have a share to themselves.
 //!
-//! Memory is bounded: a fixed number of addresses, of which only those are forgotten whose budget is
-//! whole. Where there is no room, further addresses share one budget, so that nobody gets a new budget by
+//! Memory is bounded: a fixed number of budgets, of which only those are forgotten that are whole. Where there
+//! is no room, further addresses share one budget, so that nobody gets a new budget by
 //! crowding the old one out.
 
 use std::{
@@ -40,57 +44,106 @@ const SHARE: u32 = 10;
 /// How often a full part is looked through for addresses to forget.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Who presented a text, as far as it counts against somebody.
+/// The budget of a /48 network of IPv6, as a multiple of that of an address.
+const SITE: u32 = 10;
+/// The budget of a verifier that names addresses, as a multiple of that of an address.
+const VERIFIER: u32 = 50;
+/// Most budgets that one text counts against.
+const COUNTED_MAX: usize = 3;
+
+/// Whom a text counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Presenter([Option<Counted>; COUNTED_MAX]);
+
+/// Who has a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Presenter {
+enum Counted {
     /// An IPv4 address, or the /64 of an IPv6 address, as a number.
     Address(u128),
-    /// A caller who asks about others' tokens and names no address.
+    /// The /48 of an IPv6 address, as a number.
+    Site(u128),
+    /// A caller who asks about others' tokens and names their addresses.
     Verifier(Uuid),
+    /// A caller who asks about others' tokens and names no address.
+    Itself(Uuid),
     /// An address that is not known.
     Nobody,
-    /// The operator, who reads the database anyway.
-    Operator,
+}
+
+impl Counted {
+    /// Returns how many times the budget of an address this is.
+    fn multiple(self) -> u32 {
+        match self {
+            Self::Address(_) | Self::Itself(_) | Self::Nobody => 1,
+            Self::Site(_) => SITE,
+            Self::Verifier(_) => VERIFIER,
+        }
+    }
 }
 
 impl Presenter {
-    /// Whoever presents a token of their own from this address.
+    /// The operator, who reads the database anyway.
+    pub(crate) const OPERATOR: Self = Self([None; COUNTED_MAX]);
+
+    /// Returns the presenter of a token of their own, at this address.
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
-        match address.map(|address| address.to_canonical()) {
-            Some(IpAddr::V4(address)) => Self::Address(address.to_ipv6_mapped().to_bits()),
-            // One subscriber has all of a /64.
-            Some(IpAddr::V6(address)) => Self::Address(address.to_bits() & !u128::from(u64::MAX)),
-            None => Self::Nobody,
+        Self::named_by(None, address)
+    }
+
+    /// Returns whom a caller asks about: the address that it names, else the caller itself.
+    pub(crate) fn asked_by(ctx: &OpContext, address: Option<IpAddr>) -> Self {
+        match &ctx.actor {
+            Actor::Operator => Self::OPERATOR,
+            Actor::Token(facts) => Self::verified_by(facts.token_id.0, address),
+            Actor::User(visitor) | Actor::Restricted(visitor) => {
+                Self::verified_by(visitor.user.id.0, address)
+            }
+            Actor::Anonymous => Self::at(address.or(ctx.client_ip)),
         }
     }
 
-    /// Whoever a caller asks about: the address that it names, else the caller itself.
-    pub(crate) fn asked_by(ctx: &OpContext, address: Option<IpAddr>) -> Self {
-        match (&ctx.actor, address) {
-            (Actor::Operator, _) => Self::Operator,
-            (_, Some(_)) => Self::at(address),
-            (Actor::Token(facts), None) => Self::Verifier(facts.token_id.0),
-            (Actor::User(visitor) | Actor::Restricted(visitor), None) => {
-                Self::Verifier(visitor.user.id.0)
-            }
-            (Actor::Anonymous, None) => Self::at(ctx.client_ip),
+    /// Returns whom a verifier asks about: the address that it names, else the verifier itself.
+    pub(super) fn verified_by(verifier: Uuid, address: Option<IpAddr>) -> Self {
+        match address {
+            Some(_) => Self::named_by(Some(Counted::Verifier(verifier)), address),
+            None => Self([Some(Counted::Itself(verifier)), None, None]),
         }
+    }
+
+    /// The widest comes first: where it refuses, nothing is kept for the others.
+    fn named_by(verifier: Option<Counted>, address: Option<IpAddr>) -> Self {
+        let (site, address) = match address.map(|address| address.to_canonical()) {
+            Some(IpAddr::V4(address)) => {
+                (None, Counted::Address(address.to_ipv6_mapped().to_bits()))
+            }
+            // One subscriber has all of a /64.
+            Some(IpAddr::V6(address)) => {
+                let bits = address.to_bits();
+                (Some(Counted::Site(bits >> 80 << 80)), Counted::Address(bits >> 64 << 64))
+            }
+            None => (None, Counted::Nobody),
+        };
+        Self([verifier, site, Some(address)])
     }
 }
 
-/// What a lookup took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a lookup took from the budgets of its [`Presenter`], in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Taken {
+pub(super) struct Taken([Part; COUNTED_MAX]);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
     /// A part of the budget.
     Budget,
     /// The turn of the reserved share.
     Share,
     /// Nothing: there is no bound.
+    #[default]
     Nothing,
 }
 
-/// The budgets of all addresses that presented unknown texts of late.
+/// The budgets of all that unknown texts counted against of late.
 pub(crate) struct UnknownTokens {
     /// `None` for any number.
     rate: Option<Rate>,
@@ -102,17 +155,17 @@ pub(crate) struct UnknownTokens {
 /// Times of the server's own clock, which never goes back.
 #[derive(Clone, Copy)]
 struct Rate {
-    /// What an unknown text takes.
+    /// What an unknown text takes from the budget of an address.
     each: Duration,
     /// What may be taken at once.
     window: Duration,
-    /// Between two lookups of the reserved share.
+    /// Between two lookups of an address's reserved share.
     share: Duration,
 }
 
 #[derive(Default)]
 struct Shard {
-    held: HashMap<Presenter, Budget>,
+    held: HashMap<Counted, Budget>,
     /// For those who find no room.
     others: Budget,
     look_at: Duration,
@@ -145,47 +198,35 @@ impl UnknownTokens {
     /// that nobody gains by asking for many at once, or by going away.
     ///
     /// # Errors
-    /// `TooManyUnknown` beyond the budget and the share.
+    /// `TooManyUnknown` beyond one of the budgets and its share.
     pub(super) fn take(
         &self,
         who: Presenter,
         has_form: bool,
         now: Duration,
     ) -> Result<Taken, ServiceError> {
-        let Some(rate) = self.rate.filter(|_| who != Presenter::Operator) else {
-            return Ok(Taken::Nothing);
-        };
-        let mut shard = self.shard(who);
-        let budget = shard.budget(who, now);
-        let owed = budget.whole_at.max(now) + rate.each;
-        let room_at = owed.saturating_sub(rate.window);
-        if room_at <= now {
-            budget.whole_at = owed;
-            return Ok(Taken::Budget);
+        let mut taken = Taken::default();
+        let Some(rate) = self.rate else { return Ok(taken) };
+        for (part, counted) in taken.0.iter_mut().zip(who.0) {
+            let Some(counted) = counted else { continue };
+            match self.shard(counted).take(counted, rate.times(counted), has_form, now) {
+                Ok(took) => *part = took,
+                Err(wait) => {
+                    self.give_back(who, taken, now);
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    return Err(ServiceError::TooManyUnknown(wait.as_secs() + 1));
+                }
+            }
         }
-        let next = &mut budget.share_at[usize::from(has_form)];
-        if *next <= now {
-            *next = now + rate.share;
-            return Ok(Taken::Share);
-        }
-        drop(shard);
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(ServiceError::TooManyUnknown(room_at.saturating_sub(now).as_secs() + 1))
+        Ok(taken)
     }
 
     /// Gives back what was taken for a text that is a token, or about which nothing was found out.
     pub(super) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
-        let (Some(rate), Taken::Budget) = (self.rate, taken) else { return };
-        let mut shard = self.shard(who);
-        match shard.held.get_mut(&who) {
-            Some(budget) => {
-                budget.whole_at = budget.whole_at.saturating_sub(rate.each);
-                if budget.whole_at <= now {
-                    shard.held.remove(&who);
-                }
-            }
-            None => {
-                shard.others.whole_at = shard.others.whole_at.saturating_sub(rate.each);
+        let Some(rate) = self.rate else { return };
+        for (part, counted) in taken.0.into_iter().zip(who.0) {
+            if let (Part::Budget, Some(counted)) = (part, counted) {
+                self.shard(counted).give_back(counted, rate.times(counted), now);
             }
         }
     }
@@ -195,15 +236,58 @@ impl UnknownTokens {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn shard(&self, who: Presenter) -> MutexGuard<'_, Shard> {
+    fn shard(&self, who: Counted) -> MutexGuard<'_, Shard> {
         let place = usize::try_from(self.hasher.hash_one(who) % SHARDS as u64).unwrap_or(0);
         self.shards[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Rate {
+    /// Returns the rate for somebody whose budget is a multiple of that of an address.
+    fn times(self, who: Counted) -> Self {
+        let multiple = who.multiple();
+        Self { each: self.each / multiple, share: self.share / multiple, ..self }
+    }
+}
+
 impl Shard {
-    /// The budget that holds for somebody.
-    fn budget(&mut self, who: Presenter, now: Duration) -> &mut Budget {
+    /// Takes a part of somebody's budget, or of the share; `Err` with the time until there is room.
+    fn take(
+        &mut self,
+        who: Counted,
+        rate: Rate,
+        has_form: bool,
+        now: Duration,
+    ) -> Result<Part, Duration> {
+        let budget = self.budget(who, now);
+        let owed = budget.whole_at.max(now) + rate.each;
+        let room_at = owed.saturating_sub(rate.window);
+        if room_at <= now {
+            budget.whole_at = owed;
+            return Ok(Part::Budget);
+        }
+        let next = &mut budget.share_at[usize::from(has_form)];
+        if *next <= now {
+            *next = now + rate.share;
+            return Ok(Part::Share);
+        }
+        Err(room_at.saturating_sub(now))
+    }
+
+    fn give_back(&mut self, who: Counted, rate: Rate, now: Duration) {
+        match self.held.get_mut(&who) {
+            Some(budget) => {
+                budget.whole_at = budget.whole_at.saturating_sub(rate.each);
+                if budget.whole_at <= now {
+                    self.held.remove(&who);
+                }
+            }
+            None => self.others.whole_at = self.others.whole_at.saturating_sub(rate.each),
+        }
+    }
+
+    /// Returns the budget that holds for somebody.
+    fn budget(&mut self, who: Counted, now: Duration) -> &mut Budget {
         if self.held.len() >= HELD_MAX && !self.held.contains_key(&who) {
             if now >= self.look_at {
                 self.look_at = now + LOOK_EVERY;
@@ -227,6 +311,11 @@ mod tests {
 
     fn at(text: &str) -> Presenter {
         Presenter::at(Some(text.parse().unwrap()))
+    }
+
+    /// An IPv4 address.
+    fn address(number: u32) -> Presenter {
+        Presenter::at(Some(IpAddr::from(number.to_be_bytes())))
     }
 
     /// Presents unknown texts until one is refused; how many were looked up.
@@ -257,7 +346,7 @@ mod tests {
         let gateway = at("192.0.2.1");
         for _ in 0..100_000 {
             let taken = unknown.take(gateway, true, START).unwrap();
-            assert_eq!(taken, Taken::Budget);
+            assert_eq!(taken, Taken([Part::Nothing, Part::Nothing, Part::Budget]));
             unknown.give_back(gateway, taken, START);
         }
         assert!(unknown.shards.iter().all(|shard| shard.lock().unwrap().held.is_empty()));
@@ -274,12 +363,52 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_one_site_share_a_larger_budget() {
+        let unknown = UnknownTokens::new(1);
+        let guess = |site: u16, number: u32| {
+            let who = at(&format!("2001:db8:{site:x}:{number:x}::1"));
+            unknown.take(who, false, START).is_ok()
+        };
+        // The budget of ten addresses, and one of the share.
+        assert_eq!((0..1_000).filter(|number| guess(1, *number)).count(), 101);
+        assert!(guess(2, 1));
+    }
+
+    #[test]
+    fn verifier_that_invents_addresses_has_a_budget_of_its_own() {
+        let unknown = UnknownTokens::new(1);
+        let verifier = |id: u128, address: &str| {
+            Presenter::verified_by(Uuid::from_u128(id), Some(address.parse().unwrap()))
+        };
+        let invented = |id: u128, number: u32| {
+            verifier(id, &std::net::Ipv4Addr::from_bits(number).to_string())
+        };
+        let guess =
+            |id: u128, number: u32| unknown.take(invented(id, number), false, START).is_ok();
+        // The budget of fifty addresses, and one of the share.
+        assert_eq!((0..10_000).filter(|number| guess(1, *number)).count(), 501);
+        assert!(guess(2, 20_000), "another verifier");
+        // Other addresses were not charged for what the verifier was refused.
+        assert_eq!(exhaust(&unknown, at("0.0.39.15"), START), 11);
+        // Tokens that are found give back what they took from both.
+        for number in 30_000..40_000 {
+            let who = invented(3, number);
+            let taken = unknown.take(who, true, START).unwrap();
+            unknown.give_back(who, taken, START);
+        }
+        // An address that is known to guess stays bounded, whoever names it.
+        exhaust(&unknown, at("192.0.2.1"), START);
+        assert!(unknown.take(verifier(3, "192.0.2.1"), false, START).is_err());
+        assert!(unknown.take(verifier(3, "192.0.2.2"), false, START).is_ok());
+    }
+
+    #[test]
     fn no_limit_and_the_operator_are_never_refused() {
         for (unknown, who) in
-            [(UnknownTokens::new(0), at("192.0.2.1")), (UnknownTokens::new(1), Presenter::Operator)]
+            [(UnknownTokens::new(0), at("192.0.2.1")), (UnknownTokens::new(1), Presenter::OPERATOR)]
         {
             for _ in 0..1_000 {
-                assert_eq!(unknown.take(who, false, START).unwrap(), Taken::Nothing);
+                assert_eq!(unknown.take(who, false, START).unwrap(), Taken::default());
             }
         }
     }
@@ -290,7 +419,7 @@ mod tests {
         let guesser = at("192.0.2.1");
         exhaust(&unknown, guesser, START);
         for number in 0..200_000_u32 {
-            let _ = unknown.take(Presenter::Address(u128::from(number) << 64), false, START);
+            let _ = unknown.take(address(number), false, START);
         }
         let held = |unknown: &UnknownTokens| -> usize {
             unknown.shards.iter().map(|shard| shard.lock().unwrap().held.len()).sum()
@@ -298,13 +427,13 @@ mod tests {
         assert_eq!(held(&unknown), SHARDS * HELD_MAX);
         assert!(unknown.take(guesser, false, START).is_err());
         // Those for whom there was no room are bounded together.
-        let late = Presenter::Address(u128::from(u32::MAX) << 64);
+        let late = address(u32::MAX);
         exhaust(&unknown, late, START);
         assert!(unknown.take(late, false, START).is_err());
         // When budgets are whole again, there is room.
         let rested = START + Duration::from_secs(200);
         for number in 1_000_000..1_001_000_u32 {
-            let _ = unknown.take(Presenter::Address(u128::from(number) << 64), false, rested);
+            let _ = unknown.take(address(number), false, rested);
         }
         assert!(held(&unknown) < SHARDS * HELD_MAX);
     }

@@ -6,7 +6,10 @@ use authority::{AmbiguousGrant, Authority, Doubt, UnreadScope};
 
 use super::Finding;
 use crate::{
-    config::{Config, Setting, values::is_loopback},
+    config::{
+        Config, Setting,
+        values::{DatabaseUrl, is_loopback},
+    },
     data_folder::MissingKeys,
     http::proxy_hint,
     postgres::{self, Embedded},
@@ -65,7 +68,7 @@ fn secret_files(config: &Config) -> Option<Finding> {
     let file = config.file()?;
     let holds_password =
         matches!(config.source(Setting::DatabaseUrl), crate::config::Source::File(_))
-            && config.database_url.as_ref().is_some_and(|url| url.redacted() != url.expose());
+            && config.database_url.as_ref().is_some_and(DatabaseUrl::has_password);
     let mode = fs::metadata(file).ok()?.mode();
     (holds_password && mode & 0o077 != 0).then(|| {
         Finding::warn(

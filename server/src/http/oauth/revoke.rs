@@ -12,7 +12,9 @@ use super::{
     credential::{caller, credential},
     form::{FormBody, TokenForm},
 };
-use crate::http::{AppState, caller::anonymous, problem::ApiError, refusals::Asker};
+use crate::http::{
+    AppState, caller::anonymous, origin::check_sender, problem::ApiError, refusals::Asker,
+};
 
 /// A request's credential, and what its caller is known by before it is looked at.
 pub(super) struct Revoker {
@@ -29,6 +31,7 @@ impl FromRequestParts<AppState> for Revoker {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let context = anonymous(parts, state, Surface::OAuth2).await;
+        check_sender(state, parts)?;
         let credential = credential(&parts.headers).map_err(ApiError::or_basic)?;
         Ok(Self { context, credential, extensions: parts.extensions.clone() })
     }
@@ -49,10 +52,10 @@ impl FromRequestParts<AppState> for Revoker {
     request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It will not be accepted again, or never was"),
-        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
+        (status = 400, description = "The form has no token or two of them, or the request holds two different credentials, or a browser sent it to a name that is not the server's", body = ErrorBody),
         (status = 401, description = "The credential is not accepted", body = ErrorBody,
             headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
-        (status = 403, description = "The caller may see the token, but not end it", body = ErrorBody,
+        (status = 403, description = "The caller may see the token, but not end it; or a browser sent the request for a page of another site", body = ErrorBody,
             headers(("WWW-Authenticate" = Option<String>, description = "With `error=\"insufficient_scope\"` (RFC 6750)"))),
         (status = 413, description = "The form has more than 16,384 bytes", body = ErrorBody),
         (status = 415, description = "The body is no form", body = ErrorBody),

@@ -12,6 +12,7 @@ use crate::http::{
     AppState,
     caller::anonymous,
     client_ip::{peer, untrusted_proxy},
+    origin::check_sender,
     problem::ApiError,
     proxy_hint,
 };
@@ -63,7 +64,8 @@ pub(super) async fn login(
     mut parts: Parts,
     body: Result<JsonBody<Credentials>, ApiError>,
 ) -> Result<Json<LoginToken>, ApiError> {
-    check_sender(&parts.headers, &state)?;
+    check_sender(&state, &parts)?;
+    check_kind(&parts.headers)?;
     let JsonBody(credentials) = body.map_err(|error| match error.problem().code {
         // What could not be received is no payload of the wrong form.
         ProblemCode::PayloadTooLarge | ProblemCode::Unavailable => error,
@@ -79,7 +81,7 @@ pub(super) async fn login(
     }
     let context = anonymous(&mut parts, &state, Surface::Kriten).await;
     let user_agent = context.user_agent.as_deref().map(str::to_owned);
-    // Cookies are not looked at here.
+    // Cookies are not looked at here; the networks that a person signed in from are known all the same.
     let sign_in = SignIn { email, password, user_agent, known_browser: None };
     let sessions = state.authority.sessions();
     let signed_in = sessions.sign_in(&context, sign_in).await.map_err(|error| match error {
@@ -98,11 +100,9 @@ pub(super) async fn login(
     Ok(Json(LoginToken { token: signed_in.secret.expose().to_owned() }))
 }
 
-/// Refuses what a page of another site can make a browser send. Such a page can post a text or a form
-/// without asking, and so guess passwords from its visitors' addresses. Programs send neither `Origin` nor
-/// `Sec-Fetch-Site`; they announce JSON, or a form, as curl's `--data` does, or nothing.
-fn check_sender(headers: &HeaderMap, state: &AppState) -> Result<(), ApiError> {
-    state.origins.refuse_other_sites(headers)?;
+/// Refuses the types of bodies that a page of another site can make a browser send without asking. Programs
+/// announce JSON, or a form, as curl's `--data` does, or nothing.
+fn check_kind(headers: &HeaderMap) -> Result<(), ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| {
         let kind = kind.to_str().unwrap_or_default();
         kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()

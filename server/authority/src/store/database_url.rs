@@ -1,0 +1,114 @@
+//! What of a database URL is safe to read and to show.
+//!
+//! A password that is not percent-encoded can end up in any part of a URL: `postgres://u:12/secret@h/d` has the
+//! host `u` and the path `/secret@h/d`. Such a URL would neither work nor be redacted, so [`check_text`] refuses
+//! it before anything is parsed or shown.
+
+use super::UrlError;
+
+/// Parameters that hold a password.
+const PASSWORDS: &[&str] = &["password", "sslpassword"];
+
+/// Parameters whose values may be shown.
+const SHOWN: &[&str] = &[
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "application_name",
+    "target_session_attrs",
+    "channel_binding",
+];
+
+/// Longest name of a parameter that an error quotes.
+const NAME_MAX: usize = 40;
+
+/// Reports whether a parameter of a database URL holds a password.
+#[must_use]
+pub fn is_password(parameter: &str) -> bool {
+    PASSWORDS.contains(&parameter)
+}
+
+/// Reports whether people and logs may see the value of this parameter of a database URL.
+#[must_use]
+pub fn shows_value(parameter: &str) -> bool {
+    SHOWN.contains(&parameter)
+}
+
+/// Refuses a URL that a password without percent-encoding may have torn apart.
+pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
+    let text = text.trim_matches(|letter: char| letter <= ' ');
+    let (scheme, rest) = text.split_once("://").ok_or(UrlError::Form)?;
+    if !["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return Err(UrlError::Form);
+    }
+    // The parser drops these without a word.
+    let is_dropped = |letter| matches!(letter, '\t' | '\n' | '\r');
+    let after_host = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
+    if rest.contains('#') || after_host.contains('@') || rest.contains(is_dropped) {
+        return Err(UrlError::Unescaped);
+    }
+    Ok(())
+}
+
+/// Returns a parameter's name as errors quote it. A name that no parameter has may be a part of a password, above
+/// all behind a parameter that holds one.
+pub(super) fn quoted(name: &str, has_password: bool) -> String {
+    let is_name = |name: &str| {
+        (1..=NAME_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    if is_name(name) && !has_password { name.to_owned() } else { "***".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_that_a_password_tears_apart_is_refused() {
+        for text in [
+            "postgres://u:12/Geheim@127.0.0.1:1/d",
+            "postgres://u:12#Geheim@127.0.0.1:1/d",
+            "postgres://u:12?Geheim@127.0.0.1:1/d",
+            "postgres://u:?Geheim@127.0.0.1:1/d",
+            "postgres://u:12?host=Geheim@127.0.0.1:1/d",
+            "postgres://u:p@h/d#Geheim",
+            "postgres://u:Ge\theim@h/d",
+            "postgres://u:Ge\nheim@h/d",
+        ] {
+            assert_eq!(check_text(text), Err(UrlError::Unescaped), "{text}");
+        }
+        for text in
+            ["postgres:u:Geheim@h/d", "postgres:/u:Geheim@h/d", "postgres:/\t/u:p@h", "Geheim", ""]
+        {
+            assert_eq!(check_text(text), Err(UrlError::Form), "{text}");
+        }
+        for text in [
+            "postgres://u:p@ss\\w,o:rd@h/d\n",
+            "POSTGRESQL://u:%2F%3F%23%40@h/d?application_name=a%40b",
+            "postgres:///d?host=/run/postgresql",
+        ] {
+            assert_eq!(check_text(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_looks_like_a_name_is_quoted_and_nothing_beside_a_password() {
+        assert_eq!(quoted("passwrod", false), "passwrod");
+        for name in ["", "Geheim", "geheim1", "a@b", "a b", &"a".repeat(41)] {
+            assert_eq!(quoted(name, false), "***", "{name}");
+        }
+        assert_eq!(quoted("geheim", true), "***");
+    }
+}
