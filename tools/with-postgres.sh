@@ -80,6 +80,8 @@ start() (
 )
 start
 
+# For those who make clusters of their own.
+export POSTGRES_BINARIES=$binaries POSTGRES_OWNER=$owner
 export DATABASE_URL="postgres://tessera@localhost/postgres?host=$home"
 status=0
 "$@" || status=$?

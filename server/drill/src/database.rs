@@ -1,7 +1,10 @@
 //! PostgreSQL, as far as the drill itself needs it: statements without parameters over the Unix socket
 //! (protocol 3.0, the simple query; PostgreSQL's documentation, "Message Flow").
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -35,6 +38,11 @@ impl Database {
         Ok(Self { folder: folder.to_owned(), user: user.to_owned() })
     }
 
+    /// A server whose socket is in this folder, by the drill's own user.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self { folder: folder.display().to_string(), user: "tessera".to_owned() }
+    }
+
     /// The path of its socket.
     pub(crate) fn socket(&self) -> PathBuf {
         PathBuf::from(&self.folder).join(".s.PGSQL.5432")
@@ -48,6 +56,12 @@ impl Database {
     /// The URL of one of its databases, through a proxy that listens there.
     pub(crate) fn url_by(&self, proxy: SocketAddr, database: &str) -> String {
         format!("postgres://{}@{proxy}/{database}?sslmode=disable", self.user)
+    }
+
+    /// Runs a query; gives the first column of its first row.
+    pub(crate) async fn one(&self, database: &str, query: &str) -> Outcome<String> {
+        let rows = self.run(database, query).await?;
+        Ok(rows.into_iter().next().ok_or("no row")?)
     }
 
     /// Runs a statement; gives the first column of its rows.

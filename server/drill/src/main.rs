@@ -4,6 +4,8 @@
 //! without a pause; writers make tokens and revoke them; the replicas are stopped, cut off, delayed, deafened
 //! and killed at random. Every answer is judged by the pure rules of `history`.
 //!
+//! `drill failover` is another drill, of the database (`failover`).
+//!
 //! To add a fault: a variant in `faults`. To add a way of revoking: one in `writer` or `people`, with the
 //! condition that it ends.
 //!
@@ -13,6 +15,7 @@
 mod arguments;
 mod change;
 mod database;
+mod failover;
 mod faults;
 mod history;
 mod http;
@@ -78,17 +81,31 @@ fn main() -> ExitCode {
 }
 
 fn start() -> Outcome<bool> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "failover") {
+        words.remove(0);
+        return block_on(async |folder| {
+            tokio::select! {
+                result = failover::run(words, folder) => result,
+                () = interrupted() => Err("interrupted".into()),
+            }
+        });
+    }
     if words.iter().any(|word| word == "--help") {
         say(arguments::USAGE);
         return Ok(true);
     }
     let arguments = Arguments::read(words.into_iter())?;
+    block_on(async |folder| run(arguments, folder).await)
+}
+
+/// Runs everything on one thread, beside a folder for it.
+fn block_on(part: impl AsyncFnOnce(&Folder) -> Outcome<bool>) -> Outcome<bool> {
     // Removed last, when no replica is left that could write there.
     let folder = Folder(std::env::temp_dir().join(format!("tessera-drill-{}", std::process::id())));
     fs::create_dir_all(&folder.0)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, run(arguments, &folder))
+    LocalSet::new().block_on(&runtime, part(&folder))
 }
 
 async fn run(arguments: Arguments, folder: &Folder) -> Outcome<bool> {

@@ -37,6 +37,7 @@ pub(crate) enum Way {
 pub(crate) struct Proxy {
     address: SocketAddr,
     way: watch::Sender<Way>,
+    socket: Rc<RefCell<PathBuf>>,
     backends: Rc<Backends>,
 }
 
@@ -54,8 +55,9 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (way, watched) = watch::channel(Way::Open);
         let backends = Rc::new(Backends::default());
-        spawn_local(accept(listener, socket, watched, Rc::clone(&backends)));
-        Ok(Self { address, way, backends })
+        let socket = Rc::new(RefCell::new(socket));
+        spawn_local(accept(listener, Rc::clone(&socket), watched, Rc::clone(&backends)));
+        Ok(Self { address, way, socket, backends })
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -67,6 +69,11 @@ impl Proxy {
         self.way.send_replace(way);
     }
 
+    /// Leads new connections to another database. Those that are open stay where they are.
+    pub(crate) fn lead_to(&self, socket: PathBuf) {
+        self.socket.replace(socket);
+    }
+
     /// The process ids of PostgreSQL's side, separated by commas.
     pub(crate) fn backends(&self) -> String {
         let open = self.backends.open.borrow();
@@ -76,7 +83,7 @@ impl Proxy {
 
 async fn accept(
     listener: TcpListener,
-    socket: PathBuf,
+    socket: Rc<RefCell<PathBuf>>,
     way: watch::Receiver<Way>,
     backends: Rc<Backends>,
 ) {
@@ -91,7 +98,7 @@ async fn accept(
         if now == Way::Cut {
             continue;
         }
-        let (socket, way, backends) = (socket.clone(), way.clone(), Rc::clone(&backends));
+        let (socket, way, backends) = (socket.borrow().clone(), way.clone(), Rc::clone(&backends));
         spawn_local(async move {
             let _ = serve(client, &socket, way, &backends).await;
         });

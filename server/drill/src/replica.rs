@@ -176,16 +176,21 @@ impl Replica {
         }
     }
 
+    /// All that it logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// The end of what it logged.
     pub(crate) fn log_end(&self) -> String {
-        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().rev().take(8).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     /// The first errors that it logged.
     pub(crate) fn logged_errors(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let text = self.log();
         text.lines().filter(|line| line.contains("ERROR")).take(6).map(str::to_owned).collect()
     }
 

@@ -29,7 +29,7 @@ use crate::{
 
 const NAMES: [&str; 3] = ["A", "B", "C"];
 const EMAIL: &str = "drill@example.com";
-const PASSWORD: &str = "a password for a drill";
+const PASSWORD: &str = "violet kettle drums outside";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder that goes away with its owner.
@@ -141,7 +141,8 @@ async fn call(world: &World, (path, body): (&str, &str)) -> Outcome<http::Answer
     Err(format!("POST {path}: {last}").into())
 }
 
-fn administrator(cli: &Cli) -> Outcome<()> {
+/// Makes the administrator.
+pub(crate) fn administrator(cli: &Cli) -> Outcome<()> {
     let mut command = tessera(cli, &["admin", "create", "--email", EMAIL]);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -150,7 +151,7 @@ fn administrator(cli: &Cli) -> Outcome<()> {
 }
 
 /// The header with a new token that may do this.
-fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
+pub(crate) fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     let mut command =
         tessera(cli, &["token", "create", "--workspace", "workspace-1", "--name", "drill"]);
     command.args(["--audience", "tessera", "--audience", "default", "--expires-in", "30d"]);
@@ -166,7 +167,8 @@ fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     Ok(format!("authorization: Bearer {}\r\n", String::from_utf8(output.stdout)?.trim()))
 }
 
-fn tessera(cli: &Cli, arguments: &[&str]) -> std::process::Command {
+/// A command of the binary, on the drill's database.
+pub(crate) fn tessera(cli: &Cli, arguments: &[&str]) -> std::process::Command {
     let mut command = replica::command(&cli.binary);
     command
         .args(arguments)

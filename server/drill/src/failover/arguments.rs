@@ -1,0 +1,80 @@
+//! The command line of `drill failover`.
+
+use std::path::PathBuf;
+
+use crate::Outcome;
+
+pub(crate) const USAGE: &str = "\
+usage: drill failover [OPTIONS]     run by tools/drill.sh, which names PostgreSQL's programs
+
+  --binary FILE        the server [target/release/tessera]
+  --only WORD          only scenarios whose name contains this word; may be repeated
+  --folder FOLDER      for the logs of a failure [target/drill]
+  --control-history    servers do not check the history: must find violations (debug build)
+  --control-lease      servers take their lease as valid for ever: must find violations (debug build)
+";
+
+/// What the command line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) binary: PathBuf,
+    pub(crate) only: Vec<String>,
+    pub(crate) folder: PathBuf,
+    pub(crate) control: Control,
+}
+
+/// The mechanism that the servers lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    None,
+    /// They do not notice that the history has changed.
+    History,
+    /// Their leases do not end.
+    Lease,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
+        let mut arguments = Self {
+            binary: "target/release/tessera".into(),
+            only: Vec::new(),
+            folder: "target/drill".into(),
+            control: Control::None,
+        };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--control-history" => arguments.control = Control::History,
+                "--control-lease" => arguments.control = Control::Lease,
+                "--binary" => arguments.binary = value()?.into(),
+                "--folder" => arguments.folder = value()?.into(),
+                "--only" => arguments.only.push(value()?),
+                _ => return Err(format!("{word}: no such option").into()),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// Whether this scenario is to be run.
+    pub(crate) fn wants(&self, scenario: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| scenario.contains(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_mistakes_are_named() {
+        let read = |line: &str| Arguments::read(line.split_whitespace().map(str::to_owned));
+        let arguments = read("--binary x --only paused --control-history").unwrap();
+        assert_eq!((arguments.control, arguments.binary.to_str()), (Control::History, Some("x")));
+        assert!(arguments.wants("server paused") && !arguments.wants("synchronous standby"));
+        assert!(read("").unwrap().wants("anything"));
+        for line in ["--only", "--seed 1", "x"] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

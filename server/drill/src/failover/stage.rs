@@ -1,0 +1,514 @@
+//! The stage: the cluster that is the primary, two servers with a proxy each, and those who ask without a pause.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use super::{
+    arguments::{Arguments, Control},
+    cluster::{Cluster, PATIENCE, Programs},
+    ledger::{Accept, Ledger, SERVERS},
+    made::{Token, Truth, truth},
+};
+use crate::{
+    Outcome,
+    history::Moment,
+    http::{self, Connection},
+    proxy::{Proxy, Way},
+    random::Random,
+    replica::{Recipe, Replica},
+    setup,
+    world::{Cli, nanoseconds},
+};
+
+/// The lease of a server.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// Connections that ask each server.
+const ASKERS: usize = 3;
+/// So many of the newest tokens are asked about.
+const ASKED: usize = 60;
+/// The pause of an asker.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How long a server may take to answer by the new history; less where it never will.
+const CONVERGES: Duration = Duration::from_secs(40);
+const CONVERGES_NOT: Duration = Duration::from_secs(6);
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    began: Instant,
+    folder: PathBuf,
+    number: Cell<usize>,
+    control: Control,
+    pub(crate) servers: [Replica; SERVERS],
+    pub(crate) cli: Cli,
+    pub(crate) manager: String,
+    verifier: String,
+    primary: RefCell<Rc<Cluster>>,
+    pub(crate) ledger: RefCell<Ledger>,
+    pub(crate) tokens: RefCell<Vec<Token>>,
+    /// The first token of this scenario.
+    first: Cell<usize>,
+    /// A token that nobody asks about yet.
+    hidden: Cell<Option<usize>>,
+    /// A token that only the new history accepts, and when each server has said so.
+    sign: Cell<Option<usize>>,
+    signs: [Cell<Option<Moment>>; SERVERS],
+    accepts: RefCell<Vec<Accept>>,
+    counts: RefCell<BTreeMap<String, u64>>,
+    violations: RefCell<Vec<String>>,
+    notes: RefCell<Vec<String>>,
+}
+
+/// A promotion, and what the new primary held before anybody could write to it.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    /// Before it.
+    pub(crate) promoted: Moment,
+    /// After it.
+    pub(crate) done: Moment,
+    pub(crate) truth: Truth,
+}
+
+/// What a scenario has found.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) text: String,
+    pub(crate) violations: Vec<String>,
+}
+
+/// What a server says about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Valid,
+    Refused,
+    /// 503, or no answer.
+    Nothing,
+}
+
+impl Stage {
+    /// Starts a primary and both servers, and those who ask.
+    pub(crate) async fn new(
+        arguments: &Arguments,
+        folder: &Path,
+    ) -> Outcome<(Rc<Self>, JoinSet<()>)> {
+        let programs = Programs::from_environment()?;
+        let primary = Cluster::create(&programs, folder.join("p0")).await?;
+        primary.start().await?;
+        primary.database.run("postgres", "CREATE DATABASE drill").await?;
+        let environment = match arguments.control {
+            Control::None => Vec::new(),
+            Control::History => vec![("TESSERA_DRILL_WITHOUT_HISTORY", "1")],
+            Control::Lease => vec![("TESSERA_DRILL_WITHOUT_LEASE", "1")],
+        };
+        let (binary, keys) = (arguments.binary.clone(), folder.join("keys.toml"));
+        let recipe = Recipe { binary: binary.clone(), keys: keys.clone(), environment };
+        let database_url = primary.database.url("drill");
+        let cli = Cli { binary, database_url, keys, folder: folder.join("cli") };
+        setup::administrator(&cli)?;
+        let server = async |name| {
+            let proxy = Proxy::start(Ipv4Addr::LOCALHOST, primary.database.socket()).await?;
+            let url = primary.database.url_by(proxy.address(), "drill");
+            let server = Replica::new(name, (proxy, None), recipe.clone(), url, folder);
+            server.start().await?;
+            Outcome::Ok(server)
+        };
+        let servers = [server("S0").await?, server("S1").await?];
+        let stage = Rc::new(Self {
+            began: Instant::now(),
+            folder: folder.to_owned(),
+            number: Cell::new(1),
+            control: arguments.control,
+            servers,
+            manager: setup::bearer(&cli, &["tokens:read", "tokens:write", "rivers:run"])?,
+            verifier: setup::bearer(&cli, &["verify"])?,
+            cli,
+            primary: RefCell::new(Rc::new(primary)),
+            ledger: RefCell::default(),
+            tokens: RefCell::default(),
+            first: Cell::new(0),
+            hidden: Cell::new(None),
+            sign: Cell::new(None),
+            signs: Default::default(),
+            accepts: RefCell::default(),
+            counts: RefCell::default(),
+            violations: RefCell::default(),
+            notes: RefCell::default(),
+        });
+        let mut askers = JoinSet::new();
+        for server in 0..SERVERS {
+            for seed in 0..ASKERS {
+                let (stage, random) =
+                    (Rc::clone(&stage), Random::new((server * ASKERS + seed) as u64));
+                askers.spawn_local(ask_without_end(stage, server, random));
+            }
+        }
+        Ok((stage, askers))
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        nanoseconds(self.began.elapsed())
+    }
+
+    /// A number that was not given before.
+    pub(crate) fn next(&self) -> usize {
+        self.number.replace(self.number.get() + 1)
+    }
+
+    /// The present primary.
+    pub(crate) fn primary(&self) -> Rc<Cluster> {
+        Rc::clone(&self.primary.borrow())
+    }
+
+    /// A folder for another cluster.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.join(format!("p{}", self.next()))
+    }
+
+    /// Begins a scenario: only tokens that are made from now on count.
+    pub(crate) fn begin(&self) {
+        self.first.set(self.tokens.borrow().len());
+        self.sign.set(None);
+        self.signs.iter().for_each(|sign| sign.set(None));
+    }
+
+    /// A new standby that streams from the primary and has all that it has.
+    pub(crate) async fn standby(&self) -> Outcome<Cluster> {
+        let primary = self.primary();
+        let standby = primary.copy(self.home(), true).await?;
+        standby.start().await?;
+        primary
+            .wait_for(
+                "postgres",
+                "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'",
+                "1",
+            )
+            .await?;
+        standby.caught_up(&primary).await?;
+        Ok(standby)
+    }
+
+    /// Kills the primary and cuts every connection to it.
+    pub(crate) async fn crash(&self) -> Outcome<Moment> {
+        self.primary().kill()?;
+        self.cut().await;
+        Ok(self.now())
+    }
+
+    /// Cuts every connection to the database.
+    pub(crate) async fn cut(&self) {
+        for server in &self.servers {
+            server.proxy.set(Way::Cut);
+        }
+        // A way that was open again at once would not be seen as cut.
+        sleep(Duration::from_millis(30)).await;
+    }
+
+    /// Promotes a standby and reads what it holds.
+    pub(crate) async fn promote(&self, standby: &Cluster) -> Outcome<Switch> {
+        let promoted = self.now();
+        standby.promote().await?;
+        Ok(Switch { promoted, done: self.now(), truth: truth(standby).await? })
+    }
+
+    /// Leads new connections of a server to a cluster, and cuts those that are open if asked to.
+    pub(crate) async fn lead(&self, server: usize, cluster: &Cluster, cut: bool) {
+        let proxy = &self.servers[server].proxy;
+        proxy.lead_to(cluster.database.socket());
+        if cut {
+            proxy.set(Way::Cut);
+            sleep(Duration::from_millis(30)).await;
+        }
+        proxy.set(Way::Open);
+    }
+
+    /// Makes a cluster the primary, to which both servers are led.
+    pub(crate) async fn lead_all(&self, cluster: Cluster) -> Rc<Cluster> {
+        for server in 0..SERVERS {
+            self.lead(server, &cluster, true).await;
+        }
+        self.become_primary(cluster)
+    }
+
+    /// Makes a cluster the primary. The one before is stopped when nobody holds it any more.
+    pub(crate) fn become_primary(&self, cluster: Cluster) -> Rc<Cluster> {
+        let cluster = Rc::new(cluster);
+        self.primary.replace(Rc::clone(&cluster));
+        cluster
+    }
+
+    /// Lets nobody ask about this token.
+    pub(crate) fn hide(&self, token: Option<usize>) {
+        self.hidden.set(token);
+    }
+
+    /// Notes that nobody promised to keep this token.
+    pub(crate) fn exempt(&self, token: usize) {
+        self.tokens.borrow_mut()[token].is_exempt = true;
+    }
+
+    /// Asks a server until this is what it says.
+    pub(crate) async fn until(&self, server: usize, token: usize, wanted: Said) -> Outcome<()> {
+        let deadline = Instant::now() + CONVERGES;
+        let mut connection = None;
+        while self.ask(server, token, &mut connection).await != wanted {
+            if Instant::now() > deadline {
+                return Err(format!("S{server} does not say {wanted:?} about a token").into());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes this token as the sign of the new history: only there it is accepted.
+    pub(crate) fn watch(&self, sign: usize) {
+        self.sign.set(Some(sign));
+    }
+
+    /// Waits until a server has answered by the new history.
+    pub(crate) async fn sign_of(&self, server: usize) -> Outcome<()> {
+        let deadline = Instant::now() + self.patience();
+        while self.signs[server].get().is_none() {
+            if Instant::now() > deadline {
+                return Err(format!("S{server} never answered by the new history").into());
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    const fn patience(&self) -> Duration {
+        match self.control {
+            Control::None => CONVERGES,
+            _ => CONVERGES_NOT,
+        }
+    }
+
+    /// Asks a server about a token.
+    pub(crate) async fn ask(
+        &self,
+        server: usize,
+        token: usize,
+        connection: &mut Option<Connection>,
+    ) -> Said {
+        let begin = self.now();
+        let body =
+            serde_json::json!({ "token": self.tokens.borrow()[token].text, "audience": "default" });
+        let request = http::request("POST", "/api/v1/verify", &self.verifier, &body.to_string());
+        let said = self.exchange(server, &request, connection).await;
+        let end = self.now();
+        if said == Said::Valid {
+            self.accepts.borrow_mut().push(Accept { token, server, begin, end });
+            if self.sign.get() == Some(token) && self.signs[server].get().is_none() {
+                self.signs[server].set(Some(end));
+            }
+        }
+        said
+    }
+
+    async fn exchange(&self, server: usize, request: &[u8], kept: &mut Option<Connection>) -> Said {
+        let Some(address) = self.servers[server].address() else { return Said::Nothing };
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => match Connection::open(address).await {
+                Ok(connection) => connection,
+                Err(_) => return Said::Nothing,
+            },
+        };
+        let Ok(reply) = connection.ask(request, PATIENCE).await else { return Said::Nothing };
+        self.note_status(reply.status, || String::from_utf8_lossy(reply.body).into_owned());
+        let said = match (reply.status, http::code(reply.body)) {
+            (200, Some("VALID")) => Said::Valid,
+            (200, Some(_)) => Said::Refused,
+            _ => Said::Nothing,
+        };
+        if reply.kept {
+            *kept = Some(connection);
+        }
+        said
+    }
+
+    /// Counts a status. An internal error is never right.
+    pub(crate) fn note_status(&self, status: u16, body: impl FnOnce() -> String) {
+        *self.counts.borrow_mut().entry(format!("answered {status}")).or_default() += 1;
+        if status >= 500 && status != 503 {
+            self.violations.borrow_mut().push(format!("answered {status}: {}", body()));
+        }
+    }
+
+    /// Notes a figure for the report.
+    pub(crate) fn note(&self, text: String) {
+        self.notes.borrow_mut().push(text);
+    }
+
+    /// Notes that something is wrong.
+    pub(crate) fn wrong(&self, text: String) {
+        self.violations.borrow_mut().push(text);
+    }
+
+    /// Waits until both servers say about these tokens what the database holds.
+    pub(crate) async fn converge(&self, truth: &Truth) -> Outcome<()> {
+        let deadline = Instant::now() + self.patience();
+        for server in 0..SERVERS {
+            let mut connection = None;
+            for token in self.first.get()..self.tokens.borrow().len() {
+                let id = self.tokens.borrow()[token].id.clone();
+                let wanted =
+                    if truth.get(&id) == Some(&true) { Said::Valid } else { Said::Refused };
+                loop {
+                    let said = self.ask(server, token, &mut connection).await;
+                    if said == wanted {
+                        break;
+                    }
+                    if Instant::now() > deadline {
+                        let text = format!(
+                            "S{server} says {said:?} about {id}, where the database says {wanted:?}"
+                        );
+                        // One is enough: the others would wait as long.
+                        return if self.control == Control::None {
+                            Err(text.into())
+                        } else {
+                            Ok(())
+                        };
+                    }
+                    sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a scenario: waits until both servers answer by the database, and judges every VALID. `left` is when
+    /// each server must have left the old history at the latest.
+    pub(crate) async fn settle(
+        &self,
+        switch: &Switch,
+        left: [Moment; SERVERS],
+        all_kept: bool,
+    ) -> Outcome<()> {
+        let primary = self.primary();
+        let now = truth(&primary).await?;
+        let converged = self.converge(&now).await;
+        let mut at = left;
+        for (server, at) in at.iter_mut().enumerate() {
+            *at = self.signs[server].get().unwrap_or(*at).min(*at);
+        }
+        let mut lost = Vec::new();
+        {
+            let tokens = self.tokens.borrow();
+            let mut ledger = self.ledger.borrow_mut();
+            for (index, token) in tokens.iter().enumerate().skip(self.first.get()) {
+                let accepts = switch.truth.get(&token.id) == Some(&true);
+                if token.made < switch.promoted || token.is_exempt {
+                    ledger.failed_over(index, accepts, (switch.promoted, at));
+                    if token.answered() < switch.promoted && accepts != token.is_accepted() {
+                        lost.push(token.id.clone());
+                    }
+                }
+                let is_promised = all_kept || token.answered() > switch.done && !token.is_exempt;
+                if is_promised && (now.get(&token.id) == Some(&true)) != token.is_accepted() {
+                    self.wrong(format!("a change of {} was answered and is lost", token.id));
+                }
+            }
+        }
+        self.note(format!("{} answered changes were lost", lost.len()));
+        if self.control != Control::History {
+            self.are_logged(&lost).await;
+        }
+        self.judge(switch.promoted);
+        converged
+    }
+
+    /// Looks for each lost change in the servers' logs.
+    async fn are_logged(&self, lost: &[String]) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let logs: String = self.logs().into_iter().map(|(_, log)| log).collect();
+            let lines: Vec<&str> =
+                logs.lines().filter(|line| line.contains("make it again")).collect();
+            let missing =
+                lost.iter().find(|id| !lines.iter().any(|line| line.contains(id.as_str())));
+            match missing {
+                None => return,
+                Some(id) if Instant::now() > deadline => {
+                    return self.wrong(format!("no server logged that a change of {id} is lost"));
+                }
+                Some(_) => sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn judge(&self, promoted: Moment) {
+        let accepts = self.accepts.take();
+        let ledger = self.ledger.borrow();
+        for server in 0..SERVERS {
+            let after = |accept: &&Accept| accept.server == server && accept.begin > promoted;
+            if let Some(first) = accepts.iter().filter(after).map(|accept| accept.end).min() {
+                let after = Duration::from_nanos(first.saturating_sub(promoted));
+                self.note(format!(
+                    "S{server} accepted again {} ms after the promotion began",
+                    after.as_millis()
+                ));
+            }
+        }
+        let mut wrong = 0;
+        for accept in &accepts {
+            let Some(why) = ledger.judge(accept) else { continue };
+            wrong += 1;
+            let id = self.tokens.borrow()[accept.token].id.clone();
+            let since = (accept.begin.saturating_sub(promoted)) / 1_000_000;
+            self.wrong(format!(
+                "S{} accepted {id} {since} ms after the promotion began, although {why}",
+                accept.server
+            ));
+        }
+        self.note(format!("{} accepts judged, {wrong} of them wrong", accepts.len()));
+    }
+
+    /// What has been found since the last report.
+    pub(crate) fn report(&self) -> Report {
+        let mut text = String::new();
+        for note in self.notes.take() {
+            let _ = writeln!(text, "  {note}");
+        }
+        for (what, count) in self.counts.take() {
+            let _ = writeln!(text, "  {count:>8} {what}");
+        }
+        self.accepts.take();
+        Report { text: text.trim_end().to_owned(), violations: self.violations.take() }
+    }
+
+    /// The servers' logs.
+    pub(crate) fn logs(&self) -> Vec<(&'static str, String)> {
+        self.servers.iter().map(|server| (server.name, server.log())).collect()
+    }
+
+    fn choose(&self, random: &mut Random) -> Option<usize> {
+        let length = self.tokens.borrow().len();
+        let first = self.first.get().max(length.saturating_sub(ASKED));
+        let chosen = (length > first).then(|| first + random.below(length - first));
+        chosen.filter(|token| self.hidden.get() != Some(*token))
+    }
+}
+
+async fn ask_without_end(stage: Rc<Stage>, server: usize, mut random: Random) {
+    let mut connection = None;
+    loop {
+        let said = match stage.choose(&mut random) {
+            Some(token) => stage.ask(server, token, &mut connection).await,
+            None => Said::Nothing,
+        };
+        sleep(if said == Said::Nothing { PAUSE * 20 } else { PAUSE }).await;
+    }
+}
