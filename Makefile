@@ -12,7 +12,7 @@ export SQLX_OFFLINE := true
 # Both sides need the compiler's flags of .cargo/config.toml, which these would replace.
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
-.PHONY: help run build dev test fuzz-api drill-races drill-revocation bench bench-peers fmt lint sqlx clean
+.PHONY: help run build dev test fuzz-api drill-races drill-revocation drill-failover bench bench-peers fmt lint sqlx clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ drill-races: ## Run each race of 64 a thousand times: caps, rotations, repeated 
 drill-revocation: build ## A million verifications of revoked tokens while servers are stopped, cut off and killed
 	@tools/setup.sh postgres
 	@tools/drill.sh long
+
+drill-failover: ## Fail over the database in every way behind running servers: nobody answers by what is gone (4 minutes)
+	@tools/setup.sh build
+	@tools/setup.sh postgres
+	@tools/drill.sh failover
 
 bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh

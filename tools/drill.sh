@@ -6,6 +6,9 @@
 #                               revoke's answer, then the negative controls with the debug server; as root, each
 #                               server in a network of its own, whose cable is unplugged now and then
 #     tools/drill.sh controls   the negative controls alone
+#     tools/drill.sh failover   `make drill-failover`: the database fails over in every way, with the debug server (about
+#                               three minutes), then the negative controls
+#     tools/drill.sh failover-short   two of its scenarios and a negative control, in less than a minute
 #
 # More arguments go to the drill: tools/drill.sh short --seed 7
 set -euo pipefail
@@ -47,6 +50,12 @@ controls() {
     drill "${debug[@]}" --without-notify --after-revoke 2000 --seconds 40 "$@"
 }
 
+# Arguments follow those of the mode; each control must find violations.
+failover() {
+    build
+    drill target/debug/drill failover --binary target/debug/tessera "$@"
+}
+
 case $mode in
 short)
     build
@@ -62,8 +71,20 @@ long)
 controls)
     controls "$@"
     ;;
+failover)
+    failover "$@"
+    echo "Control: servers that do not check the history"
+    failover --control-history --only "lacks commits" --only dump
+    echo "Control: leases without an end"
+    failover --control-lease --only "runs, synchronous"
+    ;;
+failover-short)
+    failover --only "lacks commits" --only paused "$@"
+    echo "Control: servers that do not check the history"
+    failover --control-history --only "lacks commits"
+    ;;
 *)
-    echo "usage: tools/drill.sh short | long | controls" >&2
+    echo "usage: tools/drill.sh short | long | controls | failover | failover-short" >&2
     exit 2
     ;;
 esac

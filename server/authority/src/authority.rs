@@ -225,11 +225,13 @@ impl Authority {
         self.learn_imports().await
     }
 
-    /// Checks what no waiting can mend: the database's encoding, read-only defaults, another schema.
+    /// Checks what no waiting can mend: a pooler's mode, the database's encoding, read-only defaults, another schema.
     ///
     /// # Errors
     /// `Internal` with a [`store::DatabaseProblem`], whose text names the cure.
     pub async fn check_database(&self) -> Result<(), ServiceError> {
+        // First: behind such a pooler other checks may fail with less to say.
+        store::database::check_pooler(&self.inner.pool.connect_options()).await?;
         let mut connection = self.inner.connection().await?;
         store::database::check(&mut connection).await
     }

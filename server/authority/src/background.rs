@@ -9,6 +9,8 @@ use crate::{Authority, KNOWN_FOR, ServiceError, store, usage};
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Flushes between two clean-ups: ten minutes.
 const CLEAN_EVERY: u32 = 300;
+/// How many names are folded at a time.
+const NAMES: i64 = 500;
 /// How long revisions are kept that every replica has applied: for people who look into them.
 const REVISIONS_KEPT: time::Duration = time::Duration::DAY;
 
@@ -16,7 +18,7 @@ impl Authority {
     /// Runs until dropped. A server spawns it once.
     pub async fn run_background(self) {
         // Apart: a row of the log may have to wait for the end of a chain, uses may not.
-        tokio::join!(self.run_upkeep(), self.run_refusals());
+        tokio::join!(self.run_upkeep(), self.run_refusals(), self.run_names());
     }
 
     async fn run_upkeep(&self) {
@@ -35,6 +37,32 @@ impl Authority {
                 error.log("background");
             }
             ticks = ticks.wrapping_add(1);
+        }
+    }
+
+    /// Folds names that servers of 0.1 wrote, at the start and now and then: they may still run.
+    async fn run_names(&self) {
+        let mut interval = tokio::time::interval(FLUSH_EVERY * CLEAN_EVERY);
+        loop {
+            interval.tick().await;
+            if let Err(error) = self.fold_names().await {
+                error.log("background");
+            }
+        }
+    }
+
+    /// Folds all names that have no key yet, some in each transaction.
+    ///
+    /// # Errors
+    /// `Unavailable` without the database.
+    pub async fn fold_names(&self) -> Result<(), ServiceError> {
+        loop {
+            let mut transaction = self.inner.begin().await?;
+            let found = store::names::fold_some(&mut transaction, NAMES).await?;
+            transaction.commit().await?;
+            if found == 0 {
+                return Ok(());
+            }
         }
     }
 

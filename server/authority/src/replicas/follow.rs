@@ -9,7 +9,10 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::{RENEW_EVERY, history::Break};
+use super::{
+    RENEW_EVERY,
+    history::{Break, Made},
+};
 use crate::{
     Authority,
     authority::Inner,
@@ -382,22 +385,27 @@ impl Inner {
     /// Logs the changes that this server has answered and that the database does not hold.
     async fn report_lost(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let made = self.history.made();
-        let (ids, nonces): (Vec<_>, Vec<_>) = made.iter().map(|made| made.revision).unzip();
-        if ids.is_empty() {
+        if made.is_empty() {
             return Ok(());
         }
+        let (ids, nonces): (Vec<_>, Vec<_>) = made.iter().filter_map(|made| made.revision).unzip();
         let missing = history::missing(connection, &ids, &nonces).await?;
-        let lost: Vec<_> =
-            made.into_iter().filter(|made| missing.contains(&made.revision.0)).collect();
+        let new = made.iter().filter(|made| made.revision.is_none());
+        let tokens: Vec<_> = new.flat_map(|made| &made.subjects).map(Subject::id).collect();
+        let missing_tokens = history::missing_tokens(connection, &tokens).await?;
+        let is_lost = |made: &Made| match made.revision {
+            Some((id, _)) => missing.contains(&id),
+            None => made.subjects.iter().any(|token| missing_tokens.contains(&token.id())),
+        };
+        let lost: Vec<Made> = made.into_iter().filter(is_lost).collect();
         for made in &lost {
             tracing::error!(
-                revision = made.revision.0,
+                revision = made.revision.map(|(id, _)| id),
                 subjects = ?made.subjects,
                 "a change that this server made is not in the database any more: make it again"
             );
         }
-        let revisions: Vec<_> = lost.iter().map(|made| made.revision).collect();
-        self.history.forget_made(&revisions);
+        self.history.forget_made(&lost);
         Ok(())
     }
 

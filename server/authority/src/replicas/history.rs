@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use domain::ids::TokenId;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -76,9 +77,10 @@ struct State {
 }
 
 /// A change that was made here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Made {
-    pub(super) revision: RevisionKey,
+    /// `None` of new tokens, which leave no revision.
+    pub(super) revision: Option<RevisionKey>,
     pub(super) subjects: Vec<Subject>,
     at: Instant,
 }
@@ -144,6 +146,17 @@ impl History {
 
     /// Notes a change that was committed here.
     pub(super) fn note_made(&self, revision: RevisionKey, subjects: Vec<Subject>) {
+        self.note(Some(revision), subjects);
+    }
+
+    /// Notes tokens that were made here. They are one change.
+    pub(super) fn note_tokens(&self, tokens: Vec<TokenId>) {
+        if !tokens.is_empty() {
+            self.note(None, tokens.into_iter().map(Subject::Token).collect());
+        }
+    }
+
+    fn note(&self, revision: Option<RevisionKey>, subjects: Vec<Subject>) {
         let mut state = self.state();
         if state.made.len() >= MADE_MAX {
             state.made.pop_front();
@@ -159,8 +172,8 @@ impl History {
     }
 
     /// Forgets these changes: they are not in the database.
-    pub(super) fn forget_made(&self, revisions: &[RevisionKey]) {
-        self.state().made.retain(|made| !revisions.contains(&made.revision));
+    pub(super) fn forget_made(&self, lost: &[Made]) {
+        self.state().made.retain(|made| !lost.contains(made));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -208,8 +221,8 @@ mod tests {
             history.note_made((id, uuid::Uuid::nil()), Vec::new());
         }
         let made = history.made();
-        assert_eq!((made.len(), made[0].revision.0), (MADE_MAX, 44));
-        history.forget_made(&[(44, uuid::Uuid::nil())]);
+        assert_eq!((made.len(), made[0].revision.unwrap().0), (MADE_MAX, 44));
+        history.forget_made(&made[..1]);
         assert_eq!(history.made().len(), MADE_MAX - 1);
     }
 }

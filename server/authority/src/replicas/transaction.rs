@@ -5,6 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 
+use domain::ids::TokenId;
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 
@@ -24,6 +25,8 @@ pub(crate) struct Transaction<'a> {
     changed: Vec<Subject>,
     narrows: bool,
     already_so: Vec<Subject>,
+    /// Tokens that it makes.
+    made: Vec<TokenId>,
 }
 
 impl<'a> Transaction<'a> {
@@ -31,7 +34,15 @@ impl<'a> Transaction<'a> {
         inner.lease().await?;
         let epoch = inner.history.epoch();
         let sql = inner.pool.begin_with(BEGIN).await?;
-        Ok(Self { inner, epoch, sql, changed: Vec::new(), narrows: false, already_so: Vec::new() })
+        Ok(Self {
+            inner,
+            epoch,
+            sql,
+            changed: Vec::new(),
+            narrows: false,
+            already_so: Vec::new(),
+            made: Vec::new(),
+        })
     }
 
     /// Notes a change that may take something away from tokens: the commit returns when no replica
@@ -56,6 +67,12 @@ impl<'a> Transaction<'a> {
         self.already_so.push(subject);
     }
 
+    /// Notes a token that is made. It changes nothing that anybody keeps; it is remembered only so that a failover
+    /// that loses it is reported.
+    pub(crate) fn makes(&mut self, token: TokenId) {
+        self.made.push(token);
+    }
+
     /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
     /// are is not an error: their leases end.
     ///
@@ -66,6 +83,7 @@ impl<'a> Transaction<'a> {
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;
+            inner.history.note_tokens(self.made);
             if inner.history.epoch() != self.epoch {
                 return Err(failover().into());
             }
@@ -85,6 +103,7 @@ impl<'a> Transaction<'a> {
         inner.cache.forget(&self.already_so);
         committed?;
         inner.history.note_made(revision, self.changed);
+        inner.history.note_tokens(self.made);
         // Revisions are applied in their order: a replica that has this one has the earlier ones.
         if self.narrows || !self.already_so.is_empty() {
             inner.settle(revision.0).await;

@@ -3,8 +3,7 @@
 //! Invariants:
 //! - Isolation level, time zone, string syntax, timeouts and the search path are Tessera's own on every
 //!   connection, whatever the role or the database has as defaults.
-//! - A transaction sets them once more for itself, since a pooler in transaction mode gives each
-//!   transaction another connection.
+//! - A transaction sets them once more for itself, so that nothing that a pooler does to a connection changes it.
 //! - A URL that asks for something that would not happen is refused with the reason.
 
 use std::{env, path::Path, str::FromStr as _, time::Duration};
@@ -197,7 +196,8 @@ pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     if url.query_pairs().any(|(key, value)| key == "sslrootcert" && value == "system") {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    Ok(options.application_name("tessera"))
+    // Poolers refuse parameters of the start that they do not know, and nothing here depends on this one.
+    Ok(options.application_name("tessera").extra_float_digits(None))
 }
 
 fn text_host(text: &str) -> Option<Host<String>> {

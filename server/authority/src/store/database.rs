@@ -1,7 +1,8 @@
 //! The database as a whole: whether Tessera can work in it, and its schema.
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgConnectOptions,
+    AssertSqlSafe, Connection as _, PgConnection, Row as _, migrate::MigrateError,
+    postgres::PgConnectOptions,
 };
 use thiserror::Error;
 
@@ -26,6 +27,11 @@ pub enum DatabaseProblem {
         "Tessera's tables are in the schema {0}, and Tessera uses the schema public; move them with: ALTER TABLE {0}.… SET SCHEMA public"
     )]
     OtherSchema(String),
+    /// A pooler gives each transaction, or each statement, another connection.
+    #[error(
+        "a pooler gives each transaction another connection, and Tessera needs connections of its own: set pool_mode = session for this database, or connect to PostgreSQL itself"
+    )]
+    Pooler,
     /// The role may not change the schema, which is older than this build.
     #[error(
         "{pending} migrations are pending, and this role may not make them: name the owner of the tables in migration_database_url, or let the role: GRANT CREATE ON SCHEMA public TO …"
@@ -63,6 +69,43 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), ServiceEr
     match found.elsewhere {
         Some(schema) if found.fresh => Err(DatabaseProblem::OtherSchema(schema).into()),
         _ => Ok(()),
+    }
+}
+
+/// How often two connections are compared.
+const COMPARED: usize = 3;
+
+/// Looks for a pooler that does not leave a connection to its client. Prepared statements, locks and
+/// notifications belong to connections.
+pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), ServiceError> {
+    let mut one = connection::open(options).await?;
+    let mut two = connection::open(options).await?;
+    for _ in 0..COMPARED {
+        // The one gets what the other has left, or another connection than before.
+        sqlx::raw_sql("BEGIN").execute(&mut one).await.map_err(of_pooler)?;
+        let before = backend(&mut two).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut one).await?;
+        if backend(&mut two).await? != before {
+            return Err(DatabaseProblem::Pooler.into());
+        }
+    }
+    let _ = one.close().await;
+    let _ = two.close().await;
+    Ok(())
+}
+
+/// The process at the other end. Asked without a prepared statement, which a pooler may lose.
+async fn backend(connection: &mut PgConnection) -> Result<i32, StoreError> {
+    Ok(sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
+}
+
+/// With a connection for each statement there are no transactions.
+fn of_pooler(error: sqlx::Error) -> ServiceError {
+    match &error {
+        sqlx::Error::Database(database) if database.message().contains("pooling mode") => {
+            DatabaseProblem::Pooler.into()
+        }
+        _ => error.into(),
     }
 }
 

@@ -72,6 +72,20 @@ pub(crate) async fn missing(
     .await?)
 }
 
+/// Returns which of these tokens the database does not hold.
+pub(crate) async fn missing_tokens(
+    connection: &mut PgConnection,
+    tokens: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT made.id AS "id!" FROM unnest($1::uuid[]) AS made (id)
+            WHERE NOT EXISTS (SELECT FROM tokens t WHERE t.id = made.id)"#,
+        tokens,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
 /// How the database keeps what it has answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Replication {

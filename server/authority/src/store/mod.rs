@@ -21,6 +21,7 @@ pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod invitations;
 pub(crate) mod members;
+pub(crate) mod names;
 pub(crate) mod passwords;
 pub(crate) mod policies;
 pub(crate) mod replicas;
@@ -82,6 +83,15 @@ pub enum StoreError {
     Query(#[source] sqlx::Error),
 }
 
+/// What PgBouncer says when its configuration refuses a client.
+const POOLER_REFUSALS: &[&str] = &[
+    "unsupported startup parameter",
+    "no such database",
+    "no such user",
+    "auth failed",
+    "authentication failed",
+];
+
 impl StoreError {
     /// Whether this constraint refused.
     pub(crate) fn violates(&self, constraint: &str) -> bool {
@@ -104,7 +114,13 @@ impl StoreError {
             // SQLSTATE 28: the role or its password; 3D000: the database; 42501: its rights.
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
-                code.starts_with("28") || code == "3D000" || code == "42501"
+                // PgBouncer has one code for everything.
+                let of_pooler =
+                    || POOLER_REFUSALS.iter().any(|text| database.message().contains(text));
+                code.starts_with("28")
+                    || code == "3D000"
+                    || code == "42501"
+                    || code == "08P01" && of_pooler()
             }
             _ => false,
         }
@@ -176,8 +192,9 @@ impl Answer {
         match code {
             // Serialisation failure, deadlock, lock not available, statement cancelled.
             "40001" | "40P01" | "55P03" | "57014" => Self::Busy,
-            // Read-only (a standby), no such database, transaction or session ended while it was idle.
-            "25006" | "3D000" | "25P03" | "25P04" => Self::Away,
+            // Read-only (a standby), no such database, transaction or session ended while it was idle; a prepared
+            // statement is not there or belongs to somebody else, because a pooler has changed connections.
+            "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" => Self::Away,
             // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
             _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
@@ -238,6 +255,8 @@ mod tests {
             ("57P01", Answer::Away),
             ("53300", Answer::Away),
             ("25006", Answer::Away),
+            ("26000", Answer::Away),
+            ("42P05", Answer::Away),
             ("23505", Answer::Other),
             ("42P01", Answer::Other),
             ("", Answer::Other),

@@ -260,7 +260,7 @@ pub(crate) async fn tokens_to_fit(
     let rows = sqlx::query!(
         r#"SELECT t.id, t.workspace_id, w.slug, t.name, u.email, t.created_at, t.expires_at, t.recoverable,
                   $2 AND EXISTS (SELECT FROM tokens o
-                                  WHERE o.workspace_id = t.workspace_id AND lower(o.name) = lower(t.name)
+                                  WHERE o.workspace_id = t.workspace_id AND o.name_key = t.name_key
                                     AND o.id <> t.id AND o.deleted_at IS NULL) AS "name_repeats!"
              FROM tokens t JOIN workspaces w ON w.id = t.workspace_id JOIN users u ON u.id = t.user_id
             WHERE t.deleted_at IS NULL AND ($1::uuid IS NULL OR t.workspace_id = $1)

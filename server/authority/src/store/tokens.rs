@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    StoreError,
+    StoreError, names,
     secrets::{columns_of, parse_all, rate_limit},
 };
 use crate::access::Tenant;
@@ -173,9 +173,10 @@ pub(crate) async fn insert(
     sqlx::query!(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
                              expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
-                             rate_limit, rate_window_s, parent_id, within_parent, disabled_by, disabled_as, lifetime_us)
+                             rate_limit, rate_window_s, parent_id, within_parent, disabled_by, disabled_as, lifetime_us,
+                             name_key)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19,
-                 $19::uuid IS NOT NULL, $20, $21, $22)",
+                 $19::uuid IS NOT NULL, $20, $21, $22, $23)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -198,6 +199,7 @@ pub(crate) async fn insert(
         token.disabled.and_then(|(user, _)| user).map(|user| user.0),
         token.disabled.map(|(_, standing)| standing.as_str()),
         micros(token.expires_at.map(|end| end - now)),
+        names::fold(token.name),
     )
     .execute(connection)
     .await?;
@@ -336,13 +338,5 @@ pub(crate) async fn name_is_taken(
     name: &str,
     except: Option<TokenId>,
 ) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM tokens WHERE workspace_id = $1 AND lower(name) = lower($2)
-                                               AND deleted_at IS NULL AND ($3::uuid IS NULL OR id <> $3)) AS "taken!""#,
-        tenant.id().0,
-        name,
-        except.map(|token| token.0),
-    )
-    .fetch_one(connection)
-    .await?)
+    Ok(!names::taken(connection, tenant, &[name], except).await?.is_empty())
 }

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, types::Json};
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    StoreError,
+    StoreError, names,
     secrets::columns_of,
     tokens::{micros, words},
     touched_one,
@@ -63,7 +63,7 @@ pub(crate) async fn update(
         "UPDATE tokens
             SET user_id = $3, name = $4, description = $5, scopes = COALESCE($6, scopes), not_before = $7, expires_at = $8,
                 ip_allow = $9, tags = $10, updated_at = GREATEST(updated_at, $11), rate_limit = $12, rate_window_s = $13,
-                version = version + 1
+                name_key = $14, version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
@@ -78,6 +78,7 @@ pub(crate) async fn update(
         now,
         rate_limit,
         rate_window_s,
+        names::fold(values.name),
     )
     .execute(connection)
     .await?;

@@ -56,6 +56,7 @@ impl Tokens<'_> {
         }
         let mut minted = self.mint(&mut transaction, ctx, &access, &draft, Some(id)).await?;
         copy_bounds(&mut transaction, &access, &origin, &mut minted.token).await?;
+        transaction.makes(minted.token.id);
         transaction.commit().await?;
         self.inner.cache.made();
         Ok(minted)

@@ -3,8 +3,6 @@
 //! Authorise → policy → scopes within the creator's → random secret → digest → one transaction of
 //! {cap under a row lock, token, secret, audit row} → commit → the secret, once.
 
-use std::collections::HashSet;
-
 use domain::{
     access::Permission,
     ids::{SecretId, TokenId},
@@ -31,7 +29,7 @@ use crate::{
     context::Actor,
     secret::TokenSecret,
     store::{
-        catalogues, policies,
+        catalogues, names, policies,
         secrets::{self, NewSecret},
         tokens::{self as store, NewToken},
         tokens_change, workspaces,
@@ -56,6 +54,7 @@ impl Tokens<'_> {
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
         let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
+        transaction.makes(minted.token.id);
         transaction.commit().await?;
         self.inner.cache.made();
         Ok(minted)
@@ -248,16 +247,10 @@ pub(crate) async fn check_names(
     names: &[&str],
 ) -> Result<Vec<usize>, ServiceError> {
     workspaces::lock(connection, access.tenant()).await?;
-    let mut seen = HashSet::new();
-    let mut taken = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        if !seen.insert(name.to_lowercase())
-            || store::name_is_taken(connection, access.tenant(), name, None).await?
-        {
-            taken.push(place);
-        }
-    }
-    Ok(taken)
+    // A name that stands here twice is in use from its first place on.
+    let mut used = names::taken(connection, access.tenant(), names, None).await?;
+    let keys = names.iter().map(|name| names::fold(name)).enumerate();
+    Ok(keys.filter_map(|(place, key)| (!used.insert(key)).then_some(place)).collect())
 }
 
 /// The highest number that a name gets. Beyond it the token's own id tells it from the others: however

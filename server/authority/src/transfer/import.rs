@@ -135,6 +135,7 @@ impl Transfer<'_> {
         // The rows of the log come last: they lock the chain's end.
         let mut tokens = Vec::with_capacity(ids.len());
         for (index, id) in ids.into_iter().enumerate() {
+            transaction.makes(id);
             let token = store::by_id(&mut transaction, access.tenant(), id, ctx.now)
                 .await?
                 .ok_or(ServiceError::NotFound("token"))?;

@@ -453,14 +453,17 @@ impl Stage {
         let accepts = self.accepts.take();
         let ledger = self.ledger.borrow();
         for server in 0..SERVERS {
-            let after = |accept: &&Accept| accept.server == server && accept.begin > promoted;
-            if let Some(first) = accepts.iter().filter(after).map(|accept| accept.end).min() {
-                let after = Duration::from_nanos(first.saturating_sub(promoted));
-                self.note(format!(
-                    "S{server} accepted again {} ms after the promotion began",
-                    after.as_millis()
-                ));
-            }
+            let ends: Vec<Moment> = accepts
+                .iter()
+                .filter(|accept| accept.server == server)
+                .map(|accept| accept.end)
+                .collect();
+            let pauses = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+            let longest = Duration::from_nanos(pauses.max().unwrap_or_default());
+            self.note(format!(
+                "S{server} accepted nothing for {} ms at the longest",
+                longest.as_millis()
+            ));
         }
         let mut wrong = 0;
         for accept in &accepts {
