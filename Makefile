@@ -49,7 +49,7 @@ drill-revocation: build ## A million verifications of revoked tokens while serve
 	@tools/setup.sh postgres
 	@tools/drill.sh long
 
-drill-failover: ## Fail over the database in every way behind running servers: nobody answers by what is gone (4 minutes)
+drill-failover: ## Fail over the database in every way behind running servers: nobody answers by what is gone (3 minutes)
 	@tools/setup.sh build
 	@tools/setup.sh postgres
 	@tools/drill.sh failover

@@ -7,7 +7,7 @@
 #                               server in a network of its own, whose cable is unplugged now and then
 #     tools/drill.sh controls   the negative controls alone
 #     tools/drill.sh failover   `make drill-failover`: the database fails over in every way, with the debug server (about
-#                               three minutes), then the negative controls
+#                               two minutes), then the negative controls
 #     tools/drill.sh failover-short   two of its scenarios and a negative control, in less than a minute
 #
 # More arguments go to the drill: tools/drill.sh short --seed 7

@@ -288,6 +288,11 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether the servers lack a mechanism, so that violations are wanted.
+    pub(crate) fn is_control(&self) -> bool {
+        self.control != Control::None
+    }
+
     const fn patience(&self) -> Duration {
         match self.control {
             Control::None => CONVERGES,
