@@ -51,8 +51,9 @@ drill-revocation: build ## A million verifications of revoked tokens while serve
 
 drill-failover: ## Fail over the database in every way behind running servers: nobody answers by what is gone (3 minutes)
 	@tools/setup.sh build
-	@tools/setup.sh postgres
+	@tools/setup.sh poolers
 	@tools/drill.sh failover
+	@TESSERA_TEST_POOLERS=1 tools/with-postgres.sh cargo test --package server --test ops_poolers
 
 bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh

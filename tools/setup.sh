@@ -5,6 +5,7 @@
 #     tools/setup.sh postgres   to run:            PostgreSQL's server programs
 #     tools/setup.sh bench      to measure:        PostgreSQL with psql and pgbench, valgrind, and the gateways
 #     tools/setup.sh peers      to compare:        Node and Python, and the peers of server/bench/peers
+#     tools/setup.sh poolers    to try:            HAProxy and PgBouncer, for `make drill-failover`
 #     tools/setup.sh test       to test:           these, Chromium, curl, Node, Python with requests, and the
 #                                                  gateways nginx, Caddy, Traefik and Envoy, with APIs
 #
@@ -69,6 +70,11 @@ need_test_programs() {
     has_nginx || missing "nginx" "nginx" "nginx" "nginx"
     has curl || missing "curl" "curl" "curl" "curl"
     has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
+}
+
+need_poolers() {
+    { has haproxy || [ -x /usr/sbin/haproxy ]; } || missing "HAProxy" "haproxy" "haproxy" "haproxy"
+    { has pgbouncer || [ -x /usr/sbin/pgbouncer ]; } || missing "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer"
 }
 
 # What `make bench` needs beside a server: without valgrind or a gateway it leaves out a part.
@@ -189,6 +195,11 @@ postgres)
     need_postgres
     install_missing
     ;;
+poolers)
+    need_postgres
+    need_poolers
+    install_missing
+    ;;
 bench)
     need_postgres
     need_bench_programs
@@ -217,7 +228,7 @@ test)
     need_node_packages
     ;;
 *)
-    echo "usage: tools/setup.sh build | postgres | bench | peers | test" >&2
+    echo "usage: tools/setup.sh build | postgres | poolers | bench | peers | test" >&2
     exit 2
     ;;
 esac

@@ -42,7 +42,9 @@ impl Authority {
 
     /// Folds names that servers of 0.1 wrote, at the start and now and then: they may still run.
     async fn run_names(&self) {
-        let mut interval = tokio::time::interval(FLUSH_EVERY * CLEAN_EVERY);
+        // Not at once: a server that starts has no lease yet.
+        let first = tokio::time::Instant::now() + FLUSH_EVERY;
+        let mut interval = tokio::time::interval_at(first, FLUSH_EVERY * CLEAN_EVERY);
         loop {
             interval.tick().await;
             if let Err(error) = self.fold_names().await {
