@@ -185,8 +185,10 @@ async fn trials_of_people(trials: &Trials<'_>) {
     };
     let change = async || passwords.change(&ada, own()).await;
     trials.of_change("user.password_change", change).await;
-    // Ada signs in again below.
-    world.execute("UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE email = 'second@example.com') WHERE email = 'ada@example.com'").await;
+    // Both sign in again below.
+    let reset = "UPDATE users SET password_hash = second.password_hash FROM users second
+                 WHERE second.email = 'second@example.com' AND users.email IN ('ada@example.com', 'bob@example.com')";
+    world.execute(reset).await;
     let member =
         || NewMember { user: "bob@example.com".into(), role: WorkspaceRole::Member, grants: None };
     let add = async || workspaces.add_member(&ada, &made, member()).await;
