@@ -53,7 +53,7 @@ drill-failover: ## Fail over the database in every way behind running servers: n
 	@tools/setup.sh build
 	@tools/setup.sh poolers
 	@tools/drill.sh failover
-	@TESSERA_TEST_POOLERS=1 tools/with-postgres.sh cargo test --package server --test ops_poolers
+	@tools/with-postgres.sh cargo test --package server --test ops_poolers -- --ignored
 
 bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh

@@ -91,7 +91,7 @@ fn at_fields(error: ServiceError) -> ServiceError {
     let ServiceError::Invalid(mut errors) = error else { return error };
     for error in &mut errors {
         if error.field.starts_with("grants[") {
-            error.field = "grants".to_owned();
+            "grants".clone_into(&mut error.field);
         }
     }
     ServiceError::Invalid(errors)

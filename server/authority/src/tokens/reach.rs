@@ -70,7 +70,7 @@ pub(crate) async fn holder(
     let member = workspaces::role(connection, access.tenant(), user.summary.id).await?.is_some();
     // Who administers the instance is not for others to find out.
     let may_act_as = may_act_as(ctx, &user);
-    if !member && !(manages_instance(&user) && may_act_as) {
+    if !(member || manages_instance(&user) && may_act_as) {
         errors.push(FieldError::new(
             "user",
             "must be the e-mail address or id of a member of this workspace",

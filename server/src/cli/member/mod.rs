@@ -47,7 +47,7 @@ async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member,
 pub(super) fn grants(grants: Option<&[GrantPattern]>) -> String {
     match grants {
         None => "by role".to_owned(),
-        Some(patterns) if patterns.is_empty() => "none".to_owned(),
+        Some([]) => "none".to_owned(),
         Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     }
 }
