@@ -367,7 +367,8 @@ impl Stage {
         let deadline = Instant::now() + self.patience();
         for server in 0..SERVERS {
             let mut connection = None;
-            for token in self.first.get()..self.tokens.borrow().len() {
+            let all = self.tokens.borrow().len();
+            for token in self.first.get()..all {
                 let id = self.tokens.borrow()[token].id.clone();
                 let wanted =
                     if truth.get(&id) == Some(&true) { Said::Valid } else { Said::Refused };
