@@ -139,7 +139,7 @@ fn server_function_needs_a_session_and_a_page_of_this_server() {
     };
     let origin = server.url();
     let answer = call(&browser, "workspaces", "{}").header("origin", &origin).send().expect(200);
-    assert_eq!(answer.json()[0]["workspace"]["slug"], "workspace-1");
+    assert_eq!(answer.json()["workspaces"][0]["workspace"]["slug"], "workspace-1");
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     call(&browser, "workspaces", "{}").send().expect(403);
     let foreign = call(&browser, "workspaces", "{}").header("origin", "https://evil.example");

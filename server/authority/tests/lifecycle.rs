@@ -313,7 +313,7 @@ async fn token_is_handed_over_to_whom_it_could_have_been_made_for(pool: PgPool) 
     // An administrator of the workspace alone does not make it act as the instance's owner.
     let admin = world.person("administrator", Some((HOME, "admin"))).await;
     let owner = tokens.update(&admin, id, None, to(support::OWNER)).await;
-    assert!(faults(owner)[0].starts_with("user is an owner of the instance"));
+    assert!(faults(owner)[0].starts_with("user is an administrator of the instance"));
     tokens.update(&admin, id, None, to("administrator@example.com")).await.unwrap();
 }
 

@@ -750,24 +750,3 @@ async fn token_that_must_not_rotate_itself_is_not_rotated_by_what_it_made(pool: 
     assert_eq!(code(rotate(&grandchild, &child).await), ProblemCode::Forbidden);
     rotate(&parent, &grandchild).await.unwrap();
 }
-
-#[sqlx::test(migrations = false)]
-async fn only_owners_of_the_instance_make_tokens_that_act_as_owners(pool: PgPool) {
-    let world = World::founded(pool).await;
-    world.person("iadmin", None).await;
-    world.execute("UPDATE users SET instance_role = 'admin' WHERE name = 'iadmin'").await;
-    let admin = world.signed_in("iadmin@example.com").await;
-    let tokens = world.authority.tokens();
-    let owners = world.token("default", &["rivers:read"]).await.token.id;
-    let wish = |user: &str| TokenDraft { user: Some(user.into()), ..draft(&["rivers:read"]) };
-    let made = tokens.create(&admin, &slug(HOME), wish(support::OWNER)).await;
-    assert_eq!(code(made), ProblemCode::ValidationFailed);
-    let rotated = tokens.rotate(&admin, owners, None, RotationDraft::default()).await;
-    assert_eq!(code(rotated), ProblemCode::Forbidden);
-    tokens.disable(&admin, owners, None).await.unwrap();
-    let own = tokens.create(&admin, &slug(HOME), wish("iadmin@example.com")).await.unwrap();
-    // Owners make tokens for everybody.
-    let ada = world.owner().await;
-    tokens.enable(&ada, owners, None).await.unwrap();
-    tokens.rotate(&ada, own.token.id, None, RotationDraft::default()).await.unwrap();
-}

@@ -84,11 +84,7 @@ pub(crate) async fn holder(
     if !may_act_as {
         errors.push(FieldError::new(
             "user",
-            if is_owner(&user) {
-                "is an owner of the instance: only another owner may do this"
-            } else {
-                "is an administrator of the instance: only another one may do this"
-            },
+            "is an administrator of the instance: only another one may do this",
         ));
         return Ok(None);
     }
@@ -119,28 +115,21 @@ pub(super) async fn may_hold_secret(
             "The token is meant for APIs that the token that asks is not meant for: its secret is not for that one."
         }
         Shortfall::Owner => {
-            "The token acts as an owner or administrator of the instance: only somebody with that role may hold its secret."
+            "The token acts as an administrator of the instance: only another one may hold its secret."
         }
         Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
     }))
 }
 
-/// Returns whether a caller may hold tokens that act as this user. Only owners of the instance hold those of
-/// other owners.
+/// Whether a caller may hold tokens that act as this user.
 pub(super) fn may_act_as(ctx: &OpContext, user: &User) -> bool {
     let own = ctx.user_id() == Some(user.summary.id);
     let equal = match &ctx.actor {
         Actor::Operator => true,
-        Actor::User(visitor) => {
-            visitor.is_instance_admin() && (ctx.owns_instance() || !is_owner(user))
-        }
+        Actor::User(visitor) => visitor.is_instance_admin(),
         Actor::Token(_) | Actor::Restricted(_) | Actor::Anonymous => false,
     };
     own || equal || !manages_instance(user)
-}
-
-const fn is_owner(user: &User) -> bool {
-    matches!(user.instance_role, InstanceRole::Owner)
 }
 
 const fn manages_instance(user: &User) -> bool {

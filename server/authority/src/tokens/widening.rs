@@ -36,7 +36,7 @@ pub(super) enum Shortfall {
     HeldScopes,
     /// The token that asks is not meant for all of its audiences.
     Audiences,
-    /// It acts as an owner or administrator of the instance, and the editor is not one.
+    /// It acts as an administrator of the instance, and the editor is not one.
     Owner,
     /// It is bound less tightly than the token that asks.
     Bounds(Vec<FieldError>),
@@ -51,7 +51,7 @@ impl From<Shortfall> for ServiceError {
                 "The token is meant for APIs that the token that asks is not meant for."
             }
             Shortfall::Owner => {
-                "The token acts as an owner or administrator of the instance: only somebody with that role may do this."
+                "The token acts as an administrator of the instance: only another one may do this."
             }
             Shortfall::Bounds(errors) => return Self::BoundExceeded(errors),
         })
