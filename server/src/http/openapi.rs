@@ -152,6 +152,7 @@ mod tests {
         delete /api/v1/users/{id} "removeUser"
         delete /api/v1/workspaces/{ws}/invitations/{id} "revokeInvitation"
         delete /api/v1/workspaces/{ws}/members/{user} "removeMember"
+        get /api/v1/account "showAccount"
         get /api/v1/audiences "listAudiences"
         get /api/v1/audiences/{slug} "showAudience"
         get /api/v1/audiences/{slug}/scopes "listScopes"
