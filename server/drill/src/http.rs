@@ -120,7 +120,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> Ve
     let length = body.len();
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: drill\r\n{headers}{kind}content-length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{kind}content-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
