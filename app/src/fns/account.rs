@@ -1,4 +1,4 @@
-//! What the pages about passwords show.
+//! Data for the pages about passwords.
 
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What the pages about invitations show.
+//! Data for the pages about invitations.
 
 use domain::workspace::{Invitation, Member, Workspace};
 use leptos::prelude::*;

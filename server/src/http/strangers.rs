@@ -4,8 +4,8 @@
 //! memory of all of them. So a stranger's request needs a place while its body is awaited ([`enter`]), and
 //! from the moment its answer is ready until the connection took the last byte of it ([`keep`]). An answer
 //! that is not taken within [`PATIENCE`] is dropped, and its stream is reset. Without a place the answer is a
-//! 503 without a body, which takes no memory on a connection that nobody reads. Callers who were authenticated (`body::admit`) need no place: strangers take nothing from them.
-//! Routes that gateways ask for each request of theirs are left out; their answers are small.
+//! 503 without a body, which takes no memory on a connection that nobody reads. Callers who were authenticated
+//! (`body::admit`) need no place: strangers take nothing from them. Routes that gateways ask for each request of theirs are left out; their answers are small.
 
 use std::{
     collections::HashMap,

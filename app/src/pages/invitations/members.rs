@@ -52,7 +52,7 @@ fn Everybody(view: MembersView) -> impl IntoView {
     }
 }
 
-/// Who belongs to a workspace.
+/// The list of a workspace's members.
 #[component]
 fn Members(
     /// The members.

@@ -5,12 +5,12 @@ use domain::{roles::InstanceRole, token::UserSummary};
 use super::{Passwords, person};
 use crate::{OpContext, ServiceError, store::users};
 
-/// What somebody is told of their own account.
+/// A person's own account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// Id, address and name.
     pub user: UserSummary,
-    /// What they are on the whole instance.
+    /// The role on the whole instance.
     pub instance_role: InstanceRole,
     /// Whether they must change the password before anything else: somebody else chose it.
     pub must_change_password: bool,

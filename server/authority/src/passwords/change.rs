@@ -13,7 +13,7 @@ use crate::{
     store::{passwords as store, sessions, users},
 };
 
-/// What somebody types who changes their password.
+/// A request to change one's own password.
 #[derive(Debug)]
 pub struct PasswordChange {
     /// The password until now.
@@ -74,7 +74,6 @@ impl Passwords<'_> {
             };
             self.inner.refusals.note(ctx, refusal);
         };
-        // Committed before the hashing, as at every sign-in.
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
             &mut transaction,
@@ -85,28 +84,15 @@ impl Passwords<'_> {
             browser,
         )
         .await?;
-        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+        let stored = user.password_hash.clone();
+        let entropy = self.inner.entropy.as_ref();
+        let checked =
+            self.inner.attempt(ctx, (transaction, &throttle), (&change.current, stored)).await;
+        let check = checked.inspect_err(|error| {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
-                self.inner.counters.sign_in_throttled();
                 refused(RefusalKind::SignInThrottled);
             }
-            return Err(error);
-        }
-        transaction.commit().await?;
-        let entropy = self.inner.entropy.as_ref();
-        let stored = user.password_hash.clone();
-        let check = match self.inner.passwords.check(&change.current, stored, entropy).await {
-            Ok(check) => check,
-            Err(error) => {
-                if matches!(error, ServiceError::Busy) {
-                    let mut transaction = self.inner.begin().await?;
-                    throttle.unchecked(&mut transaction, ctx.now).await?;
-                    transaction.commit().await?;
-                }
-                return Err(error);
-            }
-        };
-        self.inner.counters.password_checked();
+        })?;
         if check == PasswordCheck::Wrong {
             refused(RefusalKind::SignIn);
             return Err(ServiceError::invalid("current_password", "is wrong"));

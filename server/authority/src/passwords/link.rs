@@ -20,9 +20,9 @@ const LIFETIME: Duration = Duration::hours(24);
 /// A link that sets a password, once.
 #[derive(Debug)]
 pub struct PasswordLink {
-    /// Whose password it sets.
+    /// The person whose password it sets.
     pub user: UserSummary,
-    /// What the link holds. Leaves the server once.
+    /// The secret part of the link. It leaves the server once.
     pub secret: PasswordLinkSecret,
     /// Its end.
     pub expires_at: OffsetDateTime,

@@ -1,5 +1,5 @@
-//! Passwords of people: changing one's own, one-time links that set a new one, and what somebody is told of
-//! their account.
+//! Passwords of people: changing one's own, one-time links that set a new one, and the state of one's own
+//! account.
 //!
 //! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
 //! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and

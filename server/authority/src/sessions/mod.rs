@@ -4,6 +4,7 @@
 //! is idle too long, at its absolute end, at sign-out, and when its user is disabled. Signing in
 //! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
 
+mod attempt;
 mod end;
 mod known_browser;
 mod list;

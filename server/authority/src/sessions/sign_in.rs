@@ -50,8 +50,6 @@ impl Sessions<'_> {
             };
             self.inner.refusals.note(ctx, refusal);
         };
-        // Committed before the hashing: guesses that arrive at the same time count as well, and no
-        // connection waits for a core.
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
             &mut transaction,
@@ -62,28 +60,14 @@ impl Sessions<'_> {
             browser,
         )
         .await?;
-        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+        let stored = user.as_ref().and_then(|user| user.password_hash.clone());
+        let checked =
+            self.inner.attempt(ctx, (transaction, &throttle), (&sign_in.password, stored)).await;
+        let check = checked.inspect_err(|error| {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
-                self.inner.counters.sign_in_throttled();
                 refused(RefusalKind::SignInThrottled);
             }
-            return Err(error);
-        }
-        transaction.commit().await?;
-        let stored = user.as_ref().and_then(|user| user.password_hash.clone());
-        let entropy = self.inner.entropy.as_ref();
-        let check = match self.inner.passwords.check(&sign_in.password, stored, entropy).await {
-            Ok(check) => check,
-            Err(error) => {
-                if matches!(error, ServiceError::Busy) {
-                    let mut transaction = self.inner.begin().await?;
-                    throttle.unchecked(&mut transaction, ctx.now).await?;
-                    transaction.commit().await?;
-                }
-                return Err(error);
-            }
-        };
-        self.inner.counters.password_checked();
+        })?;
         let (Some(user), PasswordCheck::Right | PasswordCheck::RightButOld(_)) = (user, &check)
         else {
             refused(RefusalKind::SignIn);
