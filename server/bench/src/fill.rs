@@ -1,6 +1,10 @@
 //! Tokens whose secrets are known, by the hundred thousand: written by SQL as Tessera would write them.
 
-use std::{cell::Cell, fmt::Write as _};
+use std::{
+    cell::Cell,
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::token_text::{ALPHABET, RANDOM_LENGTH, compose, hint};
@@ -13,11 +17,16 @@ use crate::{
     tessera::{PERSON, Tessera},
 };
 
+/// Keeps two calls of one run from drawing the same secrets.
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
 /// Makes so many tokens of one workspace, audience and scope, and gives their secrets.
 pub(crate) fn fill(tessera: &Tessera, workspace: &str, count: u32) -> Outcome<Vec<String>> {
     let database = tessera.database()?;
     let key = STANDARD.decode(tessera.pepper()?)?;
-    let state = Cell::new(u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let seed = u64::from(std::process::id()) | call << 32;
+    let state = Cell::new(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut secrets = Vec::new();
     let mut script = String::from(
         "BEGIN;

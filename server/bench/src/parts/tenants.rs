@@ -120,7 +120,7 @@ fn ask(url: &str, request: &[u8]) -> io::Result<u64> {
 /// Every kind of work that takes long.
 fn kinds(tessera: &Tessera, settings: Settings) -> Outcome<Vec<Kind>> {
     tessera.workspace("slow")?;
-    let scopes = "tokens:read tokens:write policy:read policy:write rivers:run";
+    let scopes = "tokens:read tokens:write policy:write audit:read rivers:run";
     let manager = tessera.token("slow", "tessera default", scopes)?;
     fill(tessera, "slow", settings.count(TOKENS))?;
     tessera.policy("slow", &format!("name_pattern={PATTERN}"))?;
@@ -160,6 +160,7 @@ fn kinds(tessera: &Tessera, settings: Settings) -> Outcome<Vec<Kind>> {
         ("preview", request("POST", "policy/preview", json, &preview)?),
         ("export", request("GET", "tokens/export?format=csv", json, "")?),
         ("list", request("GET", "tokens?limit=200", json, "")?),
+        ("audit", request("GET", "audit?limit=200", json, "")?),
         ("create", request("POST", "tokens", json, &draft.to_string())?),
         ("sign-in", sign_in.first().to_vec()),
     ])
