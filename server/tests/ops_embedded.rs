@@ -8,6 +8,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
+    path::Path,
     process::Command,
 };
 
@@ -15,7 +16,7 @@ use rustix::process::Signal;
 use support::{
     Server, Tessera,
     process::{is_root, kill, lives, owner, postmaster},
-    server::open_folder,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD, open_folder},
     wait::until,
 };
 
@@ -277,4 +278,44 @@ fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
     let line = Tessera::on(&data_dir, &["serve", "--listen", "127.0.0.1:0"]).run().refused(1);
     assert!(line.contains("--data-dir /var/lib/tessera"), "{line}");
     assert!(line.contains(&folder.path().to_string_lossy().into_owned()), "{line}");
+}
+
+/// As OpenShift does. `initdb` looks the name up.
+#[test]
+fn user_id_without_a_name_starts_with_nss_wrapper_and_is_refused_with_the_cure_without_it() {
+    const UID: u32 = 1_234_567;
+    let folder = open_folder();
+    // Where this user can run it.
+    let program = folder.path().join("tessera");
+    fs::copy(env!("CARGO_BIN_EXE_tessera"), &program).expect("room for it");
+    let data_dir = folder.path().join("data");
+    fs::create_dir(&data_dir).expect("ours");
+    if is_root() {
+        chown(&data_dir, Some(UID), Some(UID)).expect("root may");
+    }
+    let run = |arguments: &[&str], input: &str| {
+        Tessera::on(&data_dir, arguments).nameless(UID, &program).input(input).run()
+    };
+    let admin = ["admin", "create", "--email", ADMIN_EMAIL, "--name", "Ada"];
+
+    let wrapped =
+        ["/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
+            .iter()
+            .any(|folder| Path::new(folder).join("libnss_wrapper.so").exists());
+    if wrapped {
+        run(&admin, ADMIN_PASSWORD).ok();
+        assert!(run(&["workspace", "list"], "").ok().contains("workspace-1"));
+        return;
+    }
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &admin] {
+        let finished = run(arguments, ADMIN_PASSWORD);
+        assert_eq!(finished.status, 1, "{finished:?}");
+        for cure in ["libnss-wrapper", "1234567", "/etc/passwd", "TESSERA_DATABASE_URL"] {
+            assert!(finished.stderr.contains(cure), "{finished:?}");
+        }
+    }
+    let doctor = run(&["doctor"], "");
+    let line = doctor.stdout.lines().find(|line| line.contains("PostgreSQL")).unwrap_or_default();
+    assert!(line.starts_with("fail") && line.contains("libnss-wrapper"), "{doctor:?}");
+    assert!(!data_dir.join("postgres").exists());
 }

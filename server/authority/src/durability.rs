@@ -1,10 +1,14 @@
-//! What a failover of this database could lose.
+//! What a crash or a failover of this database could lose.
 
 use crate::{Authority, ServiceError, store::history};
 
-/// What an operator should know about failovers of the database.
+/// What an operator should know about crashes and failovers of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Risk {
+    /// `fsync` is off.
+    NeverOnDisk,
+    /// `full_page_writes` is off.
+    TornPages,
     /// `synchronous_commit` does not wait for the disk.
     AnswersBeforeDisk,
     /// `synchronous_commit` does not wait for the synchronous standbys.
@@ -19,6 +23,12 @@ impl Risk {
     /// What can happen, and what to do.
     pub const fn describe(self) -> &'static str {
         match self {
+            Self::NeverOnDisk => {
+                "fsync is off: a crash of its machine can destroy it, or lose changes that were answered, revocations among them; set it to on"
+            }
+            Self::TornPages => {
+                "full_page_writes is off: a crash of its machine can leave pages that are half written, unless the file system writes a page as a whole; set it to on"
+            }
             Self::AnswersBeforeDisk => {
                 "synchronous_commit is off: a crash of the database loses changes that were answered, revocations among them; set it to on"
             }
@@ -36,7 +46,7 @@ impl Risk {
 }
 
 impl Authority {
-    /// Returns what a failover of the database could lose.
+    /// Returns what a crash or a failover of the database could lose.
     ///
     /// # Errors
     /// `Unavailable` when the database is away.
@@ -44,6 +54,8 @@ impl Authority {
         let mut connection = self.inner.connection().await?;
         let mut risks = Vec::new();
         if let Some(found) = history::replication(&mut connection).await? {
+            risks.extend((!found.fsync).then_some(Risk::NeverOnDisk));
+            risks.extend((!found.full_page_writes).then_some(Risk::TornPages));
             risks.extend(risk(
                 &found.synchronous_commit,
                 !found.synchronous_standbys.trim().is_empty(),

@@ -120,12 +120,25 @@ fn initdb(
         .args(locale)
         .arg("--lc-messages=C")
         .stdin(Stdio::null());
-    let names = account.name(&mut command, &draft.with_extension("names"))?;
-    let output = command.output().map_err(PostgresError::io("run", &binaries.program("initdb")));
+    let program = binaries.program("initdb");
+    named(account, &mut command, draft, |command| {
+        command.output().map_err(PostgresError::io("run", &program))
+    })
+}
+
+/// Runs a command that looks up the name of its user id, and gives it one where the id has none.
+fn named<T>(
+    account: &Account,
+    command: &mut Command,
+    draft: &Path,
+    run: impl FnOnce(&mut Command) -> Result<T, PostgresError>,
+) -> Result<T, PostgresError> {
+    let names = account.name(command, &draft.with_extension("names"))?;
+    let outcome = run(command);
     if let Some(names) = names {
         let _ = fs::remove_dir_all(names);
     }
-    output
+    outcome
 }
 
 /// `CREATE DATABASE` in single-user mode: needs no server and no client.
@@ -136,21 +149,22 @@ fn create_database(
 ) -> Result<(), PostgresError> {
     let program = binaries.program("postgres");
     let mut command = command(binaries, "postgres", account);
-    let mut child = command
+    command
         .args(["--single", "-D"])
         .arg(draft)
         .args(["-c", "log_min_messages=warning", "-c", "exit_on_error=on", "postgres"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(PostgresError::io("run", &program))?;
-    if let Some(mut input) = child.stdin.take() {
-        input
-            .write_all(b"CREATE DATABASE tessera;\n")
-            .map_err(PostgresError::io("write to", &program))?;
-    }
-    let output = child.wait_with_output().map_err(PostgresError::io("run", &program))?;
+        .stderr(Stdio::piped());
+    let output = named(account, &mut command, draft, |command| {
+        let mut child = command.spawn().map_err(PostgresError::io("run", &program))?;
+        if let Some(mut input) = child.stdin.take() {
+            input
+                .write_all(b"CREATE DATABASE tessera;\n")
+                .map_err(PostgresError::io("write to", &program))?;
+        }
+        child.wait_with_output().map_err(PostgresError::io("run", &program))
+    })?;
     if output.status.success() { Ok(()) } else { Err(failure("postgres", &output)) }
 }
 

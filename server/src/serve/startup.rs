@@ -123,7 +123,7 @@ pub(super) async fn bring_up(
     }
 }
 
-/// Warns of what a failover of the database could lose.
+/// Warns of what a crash or a failover of the database could lose.
 async fn warn_of_risks(authority: &Authority) {
     match authority.failover_risks().await {
         Ok(risks) => {

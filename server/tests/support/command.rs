@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Command, Stdio},
     thread::{self, JoinHandle},
@@ -9,7 +10,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::wait::{PATIENCE, poll};
+use super::{
+    process::is_root,
+    wait::{PATIENCE, poll},
+};
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -56,6 +60,30 @@ impl Tessera {
     /// The binary on this data folder.
     pub fn on(data_dir: &Path, arguments: &[&str]) -> Self {
         Self::new(arguments).env("TESSERA_DATA_DIR", &data_dir.to_string_lossy())
+    }
+
+    /// Runs it as a user id that has no name, as some container platforms do. Needs root, or Linux's `unshare`.
+    #[must_use]
+    pub fn nameless(mut self, uid: u32, program: &Path) -> Self {
+        let mut command = if is_root() {
+            let mut command = Command::new(program);
+            command.uid(uid).gid(uid);
+            command
+        } else {
+            let mut command = Command::new("unshare");
+            command.args(["--user", &format!("--map-user={uid}"), &format!("--map-group={uid}")]);
+            command.arg(program);
+            command
+        };
+        command.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        self.command = command;
+        self
     }
 
     /// Adds an argument.

@@ -18,6 +18,7 @@
     reason = "each test program uses its own part of it"
 )]
 
+pub mod cluster;
 pub mod command;
 pub mod http;
 pub mod http2;
@@ -25,6 +26,7 @@ pub mod process;
 pub mod server;
 pub mod wait;
 
+pub use cluster::Cluster;
 pub use command::{Finished, Tessera};
 pub use http::{Answer, Request};
 pub use server::{Server, ServerBuilder};

@@ -89,6 +89,10 @@ pub(crate) async fn missing_tokens(
 /// How the database keeps what it has answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Replication {
+    /// What was committed reaches the disk.
+    pub(crate) fsync: bool,
+    /// A crash amid the write of a page can be repaired.
+    pub(crate) full_page_writes: bool,
     pub(crate) synchronous_commit: String,
     pub(crate) synchronous_standbys: String,
     /// Standbys that are connected.
@@ -101,7 +105,9 @@ pub(crate) async fn replication(
 ) -> Result<Option<Replication>, StoreError> {
     let row = sqlx::query_as!(
         Replication,
-        r#"SELECT current_setting('synchronous_commit') AS "synchronous_commit!",
+        r#"SELECT current_setting('fsync')::bool AS "fsync!",
+                  current_setting('full_page_writes')::bool AS "full_page_writes!",
+                  current_setting('synchronous_commit') AS "synchronous_commit!",
                   current_setting('synchronous_standby_names') AS "synchronous_standbys!",
                   (SELECT count(*) FROM pg_stat_replication) AS "standbys!""#,
     )
