@@ -98,32 +98,103 @@ fn requests_that_hold_their_thread_delay_no_verification() {
     assert!(answered < pending.len() / 2, "{answered} of {} were first", pending.len());
 }
 
-#[test]
-fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_sign_in() {
-    let instance = Instance::of(one_thread().start());
-    let owner = By::Session(OWNER.to_owned());
-    let rules = json!({"name_pattern": "(?:.{0,60}){4}"});
-    let policy = format!("/api/v1/workspaces/{WORKSPACE}/policy");
-    instance.request(&owner, "PUT", &policy).json(&rules).send().expect(200);
-    let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
+/// A pattern that takes about as long to match a name as any that a policy can have.
+const SLOW: &str = "(?:.{0,60}){4}";
 
+/// Makes verifications of another tenant's token and a sign-in; returns how many of these requests were
+/// answered before.
+fn answered_before_others(instance: &Instance, theirs: &str, pending: &[Pending]) -> usize {
+    for _ in 0..MANY {
+        forward(instance, theirs);
+    }
+    let answered = pending.iter().filter(|request| request.is_answered()).count();
+    assert!(answered < pending.len(), "verifications waited for {answered} requests");
+    let sign_in = instance.server.request("POST", "/sign-in");
+    let sign_in = sign_in.header("origin", &instance.server.url());
+    sign_in.form(&[("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)]).send().expect(303);
+    pending.iter().filter(|request| request.is_answered()).count()
+}
+
+/// Rows of an import with names of the greatest length.
+fn rows(count: usize) -> String {
     let mut rows = String::new();
-    for row in 0..1_000 {
+    for row in 0..count {
         let name = format!("{row:0>128}");
         let line = json!({"digest": format!("{row:064x}"), "name": name, "scopes": ["rivers:run"]});
         let _ = writeln!(rows, "{line}");
     }
+    rows
+}
+
+#[test]
+fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_sign_in() {
+    let instance = Instance::of(one_thread().start());
+    let owner = By::Session(OWNER.to_owned());
+    let rules = json!({"name_pattern": SLOW});
+    let policy = format!("/api/v1/workspaces/{WORKSPACE}/policy");
+    instance.request(&owner, "PUT", &policy).json(&rules).send().expect(200);
+    let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
+
+    let rows = rows(1_000);
     let import = format!("POST {}/import?dry_run=true", tokens_of(WORKSPACE));
     let bearer = format!("Bearer {}", instance.manager);
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/jsonl")];
     let imports: Vec<Pending> = (0..3)
         .map(|_| Pending::send(&instance.server, &import, &headers, rows.as_bytes()).unwrap())
         .collect();
-    for _ in 0..MANY {
+    assert_eq!(answered_before_others(&instance, &theirs, &imports), 0);
+}
+
+#[test]
+fn preview_of_a_policy_delays_neither_verifications_nor_others_sign_in() {
+    let instance = Instance::of(one_thread().start());
+    let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
+    let import = instance.managing("POST", &format!("{}/import", tokens_of(WORKSPACE)));
+    import.header("content-type", "application/jsonl").body(rows(1_000)).send().expect(201);
+
+    let preview = format!("POST /api/v1/workspaces/{WORKSPACE}/policy/preview");
+    let cookie = format!("tessera={OWNER}");
+    let origin = instance.server.url();
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("origin", origin.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let rules = json!({"name_pattern": SLOW}).to_string();
+    // As many as one tenant may have waiting, and more than there are connections to the database.
+    let previews: Vec<Pending> = (0..16)
+        .map(|_| Pending::send(&instance.server, &preview, &headers, rules.as_bytes()).unwrap())
+        .collect();
+    let answered = answered_before_others(&instance, &theirs, &previews);
+    assert!(answered < previews.len(), "a sign-in waited for {answered} previews");
+}
+
+#[test]
+fn catalogues_that_are_read_delay_no_verification() {
+    let instance = Instance::of(one_thread().start());
+    let theirs = instance.mint(OTHER, &json!({"name": "other tenant", "scopes": ["rivers:run"]}));
+    let mut catalogue =
+        "audience = \"large\"\nname = \"Large\"\n[[groups]]\nname = \"All\"\n".to_owned();
+    // A body may have 64 KiB.
+    for scope in 0..1_000 {
+        let _ =
+            writeln!(catalogue, "[[groups.scopes]]\nname = \"s{scope}:read\"\ndescription = \"d\"");
+    }
+
+    let load = "PUT /api/v1/audiences/large/catalogue?dry_run=true";
+    let cookie = format!("tessera={OWNER}");
+    let origin = instance.server.url();
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("origin", origin.as_str()),
+        ("content-type", "application/toml"),
+    ];
+    let loads: Vec<Pending> = (0..8)
+        .map(|_| Pending::send(&instance.server, load, &headers, catalogue.as_bytes()).unwrap())
+        .collect();
+    for _ in 0..5 {
         forward(&instance, &theirs);
     }
-    let sign_in = instance.server.request("POST", "/sign-in");
-    let sign_in = sign_in.header("origin", &instance.server.url());
-    sign_in.form(&[("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)]).send().expect(303);
-    assert!(imports.iter().all(|import| !import.is_answered()), "an import was first");
+    let answered = loads.iter().filter(|load| load.is_answered()).count();
+    assert!(answered < loads.len() / 2, "{answered} of {} were first", loads.len());
 }

@@ -13,10 +13,7 @@ use std::fs;
 
 use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
 use serde_json::{Value, json};
-use support::{
-    Answer,
-    http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request},
-};
+use support::Answer;
 
 /// SHA-256 of "test".
 const TEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -218,51 +215,4 @@ fn command_line_verifies_exports_and_imports() {
     assert_eq!(verified.status, 1);
     assert!(verified.stderr.contains("tessera: workspace-1: chain "), "{}", verified.stderr);
     assert!(verified.stderr.contains(" was changed"), "{}", verified.stderr);
-}
-
-#[test]
-fn export_breaks_off_when_its_callers_token_is_deleted() {
-    const WINDOW_UPDATE: u8 = 8;
-    let instance = Instance::start();
-    for part in 0..2 {
-        let rows: String = (0..900)
-            .map(|number| {
-                let digest = format!("{:064x}", part * 1_000 + number + 1);
-                let scopes = ["rivers:run"];
-                let description = "d".repeat(600);
-                json!({"digest": digest, "name": "n", "scopes": scopes, "description": description})
-            })
-            .map(|row| row.to_string() + "\n")
-            .collect();
-        instance.import("", "application/jsonl", &rows).expect(201);
-    }
-    for (path, scope) in [
-        (format!("{}/export", tokens_of(WORKSPACE)), "tokens:read"),
-        ("/ws/accounts/workspace-1/credentials/tokens".to_owned(), "tokens:read"),
-        ("/api/v1/api_tokens/all".to_owned(), "tokens:read"),
-    ] {
-        let draft = json!({"name": "reader", "audiences": ["tessera"], "scopes": [scope]});
-        let reader = instance.minted(WORKSPACE, &draft);
-        let bearer = format!("Bearer {}", reader["secret"].as_str().unwrap());
-        let mut connection = Connection::open(instance.server.address());
-        let block = request("GET", &path, &[("authorization", &bearer)]);
-        connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, 1, &block));
-        // The window of 64 KiB holds the rest back.
-        connection.wait_for(kind::DATA);
-        let id = reader["token"]["id"].as_str().unwrap();
-        instance.owner("DELETE", &format!("/api/v1/tokens/{id}")).send().expect(204);
-        for stream in [0, 1] {
-            connection.send(&frame(WINDOW_UPDATE, 0, stream, &(1_u32 << 30).to_be_bytes()));
-        }
-        loop {
-            let frame = connection.next().unwrap_or_else(|| panic!("{path}: the connection ended"));
-            assert!(
-                frame.kind != kind::DATA || frame.flags & END_STREAM == 0,
-                "{path}: a clean end"
-            );
-            if frame.kind == kind::RST_STREAM {
-                break;
-            }
-        }
-    }
 }

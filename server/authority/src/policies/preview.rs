@@ -11,7 +11,6 @@ use domain::{
     policy::{Policy, PolicyRules, Reveal},
     policy_view::{Fit, Misfit, MisfitToken, PREVIEW_TOKENS, PolicyPreview, Rule},
 };
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Opened, Patterns, Policies, PolicyLevel, open, tenant};
@@ -52,14 +51,16 @@ impl Policies<'_> {
     ) -> Result<PolicyPreview, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let opened = open(&mut connection, ctx, level, Permission::PolicyWrite).await?;
-        self.check(ctx, &opened, rules).await?;
         let mut preview = compare(&opened, rules);
         if let Some(limit) = rules.max_tokens {
             let count = tokens::count(&mut connection, opened.tenant()).await?;
             preview.above_cap = (count - limit).max(0);
         }
-        let policies = self.policies_after(&mut connection, ctx, &opened, rules).await?;
-        self.fit(&mut connection, ctx, &opened, policies, &mut preview).await?;
+        // Given back: no connection waits for a processor, here and below.
+        drop(connection);
+        self.check(ctx, &opened, rules).await?;
+        let policies = self.policies_after(ctx, &opened, rules).await?;
+        self.fit(ctx, &opened, policies, &mut preview).await?;
         let sees = opened
             .access
             .as_ref()
@@ -96,7 +97,6 @@ impl Policies<'_> {
     /// The policy that would be in force in each workspace that the level binds.
     async fn policies_after(
         &self,
-        connection: &mut PgConnection,
         ctx: &OpContext,
         opened: &Opened,
         rules: &PolicyRules,
@@ -105,7 +105,7 @@ impl Policies<'_> {
             Some(access) => {
                 vec![(access.workspace.id, opened.instance.rules.clone(), rules.clone())]
             }
-            None => store::of_all_workspaces(connection)
+            None => store::of_all_workspaces(&mut *self.inner.connection().await?)
                 .await?
                 .into_iter()
                 .map(|(id, own)| (id, rules.clone(), own))
@@ -124,7 +124,6 @@ impl Policies<'_> {
     /// Looks at every token that has not ended and may not fit, some thousands at a time.
     async fn fit(
         &self,
-        connection: &mut PgConnection,
         ctx: &OpContext,
         opened: &Opened,
         policies: Arc<InForce>,
@@ -134,9 +133,17 @@ impl Policies<'_> {
         let search = search(&policies);
         let mut after = TokenId(Uuid::nil());
         loop {
-            let rows =
-                store::tokens_to_fit(connection, opened.tenant(), search, after, BATCH, ctx.now)
-                    .await?;
+            let mut connection = self.inner.connection().await?;
+            let rows = store::tokens_to_fit(
+                &mut connection,
+                opened.tenant(),
+                search,
+                after,
+                BATCH,
+                ctx.now,
+            )
+            .await?;
+            drop(connection);
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.id;
             let mut rows = rows.into_iter();
