@@ -67,6 +67,24 @@ pub fn AuthCard(
     }
 }
 
+/// The page of a link that was used, replaced, is over, or never was.
+#[component]
+pub fn DeadLink(
+    /// How long such links work, and how to get another.
+    why: &'static str,
+) -> impl IntoView {
+    view! {
+        <AuthCard title="This link does not work">
+            <p>{why}</p>
+            <p>
+                <a class="button button-primary button-block" href="/sign-in" rel="external">
+                    "Go to sign in"
+                </a>
+            </p>
+        </AuthCard>
+    }
+}
+
 #[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;

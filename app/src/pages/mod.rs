@@ -11,6 +11,7 @@ pub mod instance;
 pub mod invitations;
 #[cfg(feature = "ssr")]
 pub mod kept;
+pub mod member_list;
 pub mod not_found;
 pub mod overview;
 pub mod password;

@@ -3,12 +3,10 @@
 use domain::{
     access::TokenReach,
     policy::{DAY_S, Policy},
-    roles::UserKind,
-    workspace::Member,
 };
 use leptos::prelude::*;
 
-use super::{overview::use_workspace_slug, workspaces::role_name};
+use super::{member_list::MemberList, overview::use_workspace_slug};
 use crate::{
     components::{
         heading::PageHead,
@@ -76,7 +74,7 @@ fn Settings(settings: WorkspaceSettings) -> impl IntoView {
         {members.map(|members| {
             let manage = (reach == TokenReach::All)
                 .then(|| format!("/workspaces/{slug}/settings/members"));
-            view! { <Members members workspace=name manage/> }
+            view! { <MemberList members workspace=name manage/> }
         })}
     }
 }
@@ -125,71 +123,6 @@ fn lifetime(seconds: i64) -> String {
     };
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {unit}{plural}")
-}
-
-#[component]
-fn Members(
-    members: Vec<Member>,
-    workspace: String,
-    /// The page to invite people, for those who may.
-    manage: Option<String>,
-) -> impl IntoView {
-    let count = members.len();
-    let rows: Vec<_> = members
-        .into_iter()
-        .map(|member| {
-            let kind = match member.kind {
-                UserKind::Person => "Person",
-                UserKind::Service => "Service account",
-            };
-            view! {
-                <tr>
-                    <th scope="row">{member.user.name}</th>
-                    <td data-label="E-mail">{member.user.email}</td>
-                    <td data-label="Kind">{kind}</td>
-                    <td data-label="Role">{role_name(Some(member.role))}</td>
-                </tr>
-            }
-        })
-        .collect();
-    let list = if rows.is_empty() {
-        view! {
-            <p class="pane-body muted">
-                "Nobody belongs to this workspace yet. Administrators of this instance manage its tokens."
-            </p>
-        }
-        .into_any()
-    } else {
-        view! {
-            <div class="table-wrap">
-                <table class="table">
-                    <caption class="visually-hidden">{format!("Members of {workspace}")}</caption>
-                    <thead>
-                        <tr>
-                            <th scope="col">"Name"</th>
-                            <th scope="col">"E-mail"</th>
-                            <th scope="col">"Kind"</th>
-                            <th scope="col">"Role"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
-    };
-    view! {
-        <section class="pane" aria-labelledby="members-title">
-            <header class="pane-head">
-                <h2 id="members-title">"Members"</h2>
-                <span class="pane-note">{count}</span>
-            </header>
-            {list}
-            {manage.map(|href| view! {
-                <p class="pane-body"><a href=href rel="external">"Invite people"</a></p>
-            })}
-        </section>
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use domain::problem::ProblemCode;
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_router::hooks::use_params_map;
 
-use super::auth::AuthCard;
+use super::auth::{AuthCard, DeadLink};
 use crate::{
     components::problem::ProblemPage,
     fns::setup::setup_link,
@@ -19,6 +19,9 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("workspace_name", "First workspace"),
 ];
 
+/// What the page of a link that works no more says.
+const DEAD: &str = "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link.";
+
 /// The form of the one-time link, as long as the link works.
 #[component]
 pub fn SetupPage() -> impl IntoView {
@@ -31,7 +34,7 @@ pub fn SetupPage() -> impl IntoView {
                 match link.await.map_err(|error| error.0) {
                     Ok(()) => EitherOf3::A(view! { <SetupForm action=action.get_value()/> }),
                     Err(problem) if problem.code == ProblemCode::NotFound => {
-                        EitherOf3::B(view! { <Gone/> })
+                        EitherOf3::B(view! { <DeadLink why=DEAD/> })
                     }
                     Err(problem) => EitherOf3::C(view! {
                         <main class="main" id="main" tabindex="-1">
@@ -89,23 +92,6 @@ fn SetupForm(action: String) -> impl IntoView {
                     "Set up Tessera"
                 </SubmitButton>
             </EnhancedForm>
-        </AuthCard>
-    }
-}
-
-/// The link was used, replaced or never was.
-#[component]
-fn Gone() -> impl IntoView {
-    view! {
-        <AuthCard title="This link does not work">
-            <p>
-                "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link."
-            </p>
-            <p>
-                <a class="button button-primary button-block" href="/sign-in" rel="external">
-                    "Go to sign in"
-                </a>
-            </p>
         </AuthCard>
     }
 }

@@ -1,17 +1,14 @@
 //! The members of a workspace and its invitations.
 
-use domain::{
-    roles::{UserKind, WorkspaceRole},
-    workspace::{Invitation, Member},
-};
-use leptos::{either::Either, prelude::*};
+use domain::{roles::WorkspaceRole, workspace::Invitation};
+use leptos::prelude::*;
 use time::OffsetDateTime;
 
 use crate::{
     components::{heading::PageHead, loaded::Loaded, moment::Moment},
     fns::invitations::{MembersView, load_members},
     forms::{Control, EnhancedForm, Field, FieldFrame, FieldName, SubmitButton},
-    pages::{overview::use_workspace_slug, workspaces::role_name},
+    pages::{member_list::MemberList, overview::use_workspace_slug, workspaces::role_name},
 };
 
 /// The fields of the form that invites.
@@ -20,9 +17,6 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("role", "Role"),
     FieldName::new("grants", "Scopes"),
 ];
-
-/// The name of the column with buttons. Only screen readers need it.
-const ACTIONS: &str = "Actions";
 
 /// The members of a workspace and its invitations, for those who manage them.
 #[component]
@@ -48,57 +42,7 @@ fn Everybody(view: MembersView) -> impl IntoView {
         <PageHead title="Members" lead/>
         <Invite page=page.clone() adds_at_once/>
         <Invitations invitations page now/>
-        <Members members workspace=name/>
-    }
-}
-
-/// The list of a workspace's members.
-#[component]
-fn Members(
-    /// The members.
-    members: Vec<Member>,
-    /// The workspace's name.
-    workspace: String,
-) -> impl IntoView {
-    let count = members.len();
-    let rows: Vec<_> = members
-        .into_iter()
-        .map(|member| {
-            let kind = match member.kind {
-                UserKind::Person => "Person",
-                UserKind::Service => "Service account",
-            };
-            view! {
-                <tr>
-                    <th scope="row">{member.user.name}</th>
-                    <td data-label="E-mail">{member.user.email}</td>
-                    <td data-label="Kind">{kind}</td>
-                    <td data-label="Role">{role_name(Some(member.role))}</td>
-                </tr>
-            }
-        })
-        .collect();
-    let list = if rows.is_empty() {
-        Either::Left(view! {
-            <p class="pane-body muted">
-                "Nobody belongs to this workspace yet. Administrators of this instance manage its tokens."
-            </p>
-        })
-    } else {
-        Either::Right(table(
-            format!("Members of {workspace}"),
-            &["Name", "E-mail", "Kind", "Role"],
-            rows.into_any(),
-        ))
-    };
-    view! {
-        <section class="pane" aria-labelledby="members-title">
-            <header class="pane-head">
-                <h2 id="members-title">"Members"</h2>
-                <span class="pane-note">{count}</span>
-            </header>
-            {list}
-        </section>
+        <MemberList members workspace=name manage=None/>
     }
 }
 
@@ -152,19 +96,30 @@ fn Invitations(
 ) -> impl IntoView {
     let count = invitations.len();
     (count > 0).then(|| {
-        let rows = invitations
-            .into_iter()
-            .map(|invitation| row(invitation, &page, now))
-            .collect_view()
-            .into_any();
-        let columns = ["E-mail", "Role", "Scopes", "Invited by", "Expires", ACTIONS];
+        let rows =
+            invitations.into_iter().map(|invitation| row(invitation, &page, now)).collect_view();
         view! {
             <section class="pane" aria-labelledby="invitations-title">
                 <header class="pane-head">
                     <h2 id="invitations-title">"Open invitations"</h2>
                     <span class="pane-note">{count}</span>
                 </header>
-                {table("Open invitations".to_owned(), &columns, rows)}
+                <div class="table-wrap">
+                    <table class="table">
+                        <caption class="visually-hidden">"Open invitations"</caption>
+                        <thead>
+                            <tr>
+                                <th scope="col">"E-mail"</th>
+                                <th scope="col">"Role"</th>
+                                <th scope="col">"Scopes"</th>
+                                <th scope="col">"Invited by"</th>
+                                <th scope="col">"Expires"</th>
+                                <th scope="col"><span class="visually-hidden">"Actions"</span></th>
+                            </tr>
+                        </thead>
+                        <tbody>{rows}</tbody>
+                    </table>
+                </div>
             </section>
         }
     })
@@ -211,7 +166,7 @@ fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView
             <td data-label="Scopes">{grants}</td>
             <td data-label="Invited by">{invitation.invited_by.name}</td>
             <td data-label="Expires"><Moment at=invitation.expires_at now/></td>
-            <td>
+            <td class="row-actions">
                 <form method="post" action=action>
                     <button class="button button-small">
                         "Revoke"<span class="visually-hidden">{about}</span>
@@ -219,29 +174,5 @@ fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView
                 </form>
             </td>
         </tr>
-    }
-}
-
-fn table(caption: String, columns: &[&'static str], rows: AnyView) -> impl IntoView + use<> {
-    let columns = columns
-        .iter()
-        .map(|column| {
-            let name = match *column {
-                ACTIONS => Either::Left(view! { <span class="visually-hidden">{ACTIONS}</span> }),
-                column => Either::Right(column),
-            };
-            view! { <th scope="col">{name}</th> }
-        })
-        .collect_view();
-    view! {
-        <div class="table-wrap">
-            <table class="table">
-                <caption class="visually-hidden">{caption}</caption>
-                <thead>
-                    <tr>{columns}</tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     fns::account::{OwnAccount, load_account, password_link},
     forms::{EnhancedForm, FieldName, PasswordField, SubmitButton},
-    pages::auth::AuthCard,
+    pages::auth::{AuthCard, DeadLink},
 };
 
 const ACTION: &str = "/account/password";
@@ -22,6 +22,9 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("new_password", "New password"),
 ];
 const RULE: &str = "At least 15 characters. Several unrelated words are good.";
+
+/// What the page of a link that works no more says.
+const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";
 
 /// Change one's own password.
 #[component]
@@ -95,7 +98,7 @@ pub fn ResetPasswordPage() -> impl IntoView {
                         EitherOf3::A(view! { <ResetForm action=action.get_value() email/> })
                     }
                     Err(problem) if problem.code == ProblemCode::NotFound => {
-                        EitherOf3::B(view! { <Gone/> })
+                        EitherOf3::B(view! { <DeadLink why=DEAD/> })
                     }
                     Err(problem) => EitherOf3::C(view! {
                         <main class="main" id="main" tabindex="-1">
@@ -123,23 +126,6 @@ fn ResetForm(action: String, email: String) -> impl IntoView {
                 />
                 <SubmitButton class="button button-primary button-block">"Set password"</SubmitButton>
             </EnhancedForm>
-        </AuthCard>
-    }
-}
-
-/// The link was used, replaced, is over, or never was.
-#[component]
-fn Gone() -> impl IntoView {
-    view! {
-        <AuthCard title="This link does not work">
-            <p>
-                "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one."
-            </p>
-            <p>
-                <a class="button button-primary button-block" href="/sign-in" rel="external">
-                    "Go to sign in"
-                </a>
-            </p>
         </AuthCard>
     }
 }
