@@ -45,7 +45,8 @@ pub struct Replica {
 pub enum ReplicaState {
     /// It has a lease.
     Live,
-    /// It has not renewed its lease in time: it asks the database on each verification, or is stopping.
+    /// It has not renewed its lease in time: it refuses verifications unless `stale_grace` is set, or is
+    /// stopping.
     Late,
     /// It has not been heard of for long.
     Gone,

@@ -144,9 +144,9 @@ fn servers(state: &InstanceState) -> impl IntoView + use<> {
             </header>
             {list}
             <p class="pane-body muted">
-                "A server with a lease answers from memory; a late one asks the database each time. Revoking is \
-                 how long changes made there took until no server answered by what was before: half of them, \
-                 and 99 of 100, took as long at most."
+                "A server with a lease answers from memory; a late one refuses verifications until it has a \
+                 lease again, unless stale_grace is set. Revoking is the time from a change made there until \
+                 no server accepts what it took: at most this long for half of the changes, and for 99 of 100."
             </p>
         </section>
     }

@@ -117,7 +117,7 @@ fn lease(text: &mut Text, seen: &Observation) {
     text.one(
         "tessera_lease_valid",
         Kind::Gauge,
-        "Whether this server may answer from its cache (1), or asks the database each time (0).",
+        "1 while this server has a lease and may answer verifications; 0: it answers 503, or from memory within stale_grace.",
         u8::from(seen.lease_valid),
     );
     let help = "Time from the commit of a change that narrows access until every server had applied it, \
