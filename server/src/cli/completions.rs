@@ -8,7 +8,7 @@ use super::{Cli, Failure, output};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The shell; its output goes to where that shell looks for completions
+    /// The shell; save the output where that shell looks for completions
     shell: Shell,
 }
 

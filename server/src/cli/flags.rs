@@ -45,7 +45,7 @@ pub(super) struct ServerFlags {
     /// A Unix socket to listen on as well, for programs on this machine
     #[arg(long, value_name = "PATH")]
     listen_unix: Option<String>,
-    /// The address of GET /metrics, for Prometheus; whoever reaches it reads it [default: none]
+    /// The address of GET /metrics, for Prometheus, without authentication [default: none]
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics_listen: Option<String>,
     #[arg(
@@ -70,28 +70,29 @@ pub(super) struct ServerFlags {
     /// Calls of the managing API a minute, for each caller; 0 for any number [default: 600]
     #[arg(long, value_name = "NUMBER")]
     api_rate_limit: Option<String>,
-    /// Products whose API is spoken beside Tessera's own: of devo, kriten and robust-intelligence,
-    /// or none [default: all]
+    /// APIs of other products to serve beside Tessera's own: devo, kriten and robust-intelligence, or
+    /// none [default: all]
     #[arg(long, value_name = "PRODUCT,…")]
     surfaces: Option<String>,
-    /// Tokens whose facts are kept in memory at most [default: 100000]
+    /// The most tokens whose facts are kept in memory [default: 100000]
     #[arg(long, value_name = "NUMBER")]
     cached_tokens: Option<String>,
     /// Unknown tokens a second that are looked up for one address, and ten times as many at once; 0 for
     /// any number [default: 100]
     #[arg(long, value_name = "NUMBER")]
     unknown_token_rate: Option<String>,
-    /// How much longer than a lease verifications are answered from memory when the database is away;
-    /// what was revoked elsewhere may pass then [default: 0s]
+    /// How much longer than its lease (2 s) the server answers verifications from memory when the
+    /// database is away; revoked tokens may pass then [default: 0s]
     #[arg(long, value_name = "TIME")]
     stale_grace: Option<String>,
-    /// A session unused for so long is over [default: 2h]
+    /// How long a session may be unused before it ends [default: 2h]
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
-    /// A session is over after so long [default: 12h]
+    /// How long a session lasts at most [default: 12h]
     #[arg(long, value_name = "TIME")]
     session_absolute: Option<String>,
-    /// Connections to the database at most [default: 10]
+    /// The most connections to the database for requests; up to 6 others are opened beside them
+    /// [default: 10]
     #[arg(long, value_name = "NUMBER")]
     database_max_connections: Option<String>,
 }

@@ -157,15 +157,15 @@ impl Setting {
                 "products whose API is spoken beside Tessera's own, or none",
             ),
             Self::SessionIdle => {
-                row("session_idle", Some("2h"), "a session unused for so long is over")
+                row("session_idle", Some("2h"), "how long a session may be unused before it ends")
             }
             Self::SessionAbsolute => {
-                row("session_absolute", Some("12h"), "a session is over after so long")
+                row("session_absolute", Some("12h"), "how long a session lasts at most")
             }
             Self::CachedTokens => row(
                 "cached_tokens",
                 Some("100000"),
-                "tokens whose facts are kept in memory at most",
+                "the most tokens whose facts are kept in memory",
             ),
             Self::UnknownTokenRate => row(
                 "unknown_token_rate",
@@ -175,7 +175,7 @@ impl Setting {
             Self::StaleGrace => row(
                 "stale_grace",
                 Some("0s"),
-                "how much longer than a lease verifications answer from memory when the database is away; what was revoked may pass then",
+                "how much longer than its lease (2 s) the server answers verifications from memory when the database is away; revoked tokens may pass then",
             ),
             Self::PostgresBinDir => row(
                 "postgres_bin_dir",

@@ -15,7 +15,7 @@ use crate::config::Config;
 pub(crate) struct Args {
     #[command(flatten)]
     rows: Rows,
-    /// Changes at most, 1 to 1000
+    /// The most changes to list, 1 to 1000
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     /// Print JSON

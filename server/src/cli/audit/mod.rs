@@ -17,7 +17,7 @@ use crate::config::Config;
 pub(super) enum Command {
     /// List changes, the latest first
     List(list::Args),
-    /// Look whether somebody has changed the log behind Tessera's back
+    /// Check whether somebody has changed the log behind Tessera's back
     Verify(verify::Args),
     /// Print the log as CSV or JSON lines
     Export(export::Args),

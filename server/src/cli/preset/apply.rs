@@ -16,10 +16,10 @@ use crate::config::Config;
 pub(crate) struct Args {
     #[arg(help = "The preset: standard, rivery, devo, kriten or robust_intelligence")]
     name: Preset,
-    /// The workspace that it is for [default: the instance, for all of them]
+    /// The workspace [default: the instance, which means all workspaces]
     #[arg(long, value_parser = super::super::slug)]
     workspace: Option<Slug>,
-    /// Apply it without being asked
+    /// Apply it without asking for confirmation
     #[arg(long)]
     yes: bool,
     /// Print JSON

@@ -15,7 +15,7 @@ use crate::config::Config;
 /// How a catalogue is loaded; the same for every source.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Loading {
-    /// Only tell what would change, and which tokens would have less
+    /// Only show what would change, and which tokens would lose scopes
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Retire missing scopes that tokens hold, instead of refusing the catalogue

@@ -24,9 +24,9 @@ pub(super) enum Command {
     List(list::Args),
     /// Add a scope
     Add(add::Args),
-    /// Grant a scope to nobody any more, after a look at who uses it (--dry-run)
+    /// Retire a scope: nobody holds it any more; --dry-run shows who uses it
     Retire(retire::Args),
-    /// Take a retired scope into use again
+    /// Make a retired scope available again
     Unretire(retire::BackArgs),
     /// Delete a scope that no token holds
     Delete(delete::Args),

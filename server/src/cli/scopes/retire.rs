@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Its audience
     #[arg(long)]
     audience: AudienceSlug,
-    /// Only tell which tokens would have less
+    /// Only show which tokens would lose the scope
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

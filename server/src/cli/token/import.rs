@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// How rows are written: csv or jsonl [default: what the file's name ends with]
     #[arg(long)]
     format: Option<Format>,
-    /// Tell what would be done, and do nothing
+    /// Show what would be imported, and import nothing
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

@@ -20,13 +20,13 @@ pub(crate) struct Args {
     /// Its id
     #[arg(value_parser = id)]
     id: TokenId,
-    /// For how long the secret that is replaced still works: 30s, 15m, 12h, 7d [default: not at all]
+    /// How long the replaced secret still works: 30s, 15m, 12h, 7d [default: not at all]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     grace: Option<i64>,
     /// The secret that is replaced works until the new one is first used, no longer than --grace
     #[arg(long)]
     until_first_use: bool,
-    /// When it ends: 30d, 12h, 2027-08-18, never [default: after as long a life as it had]
+    /// When it ends: 30d, 12h, 2027-08-18, never [default: the same lifetime as before]
     #[arg(long, value_name = "TIME")]
     expires_in: Option<String>,
     /// Print the record and the secret as JSON

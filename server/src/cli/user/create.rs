@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Its name [default: the part of the address before the @]
     #[arg(long)]
     name: Option<String>,
-    /// What it is on the whole instance: owner, admin, auditor or member
+    /// Its role on the whole instance: owner, admin, auditor or member
     #[arg(long, default_value = "member")]
     role: InstanceRole,
     /// Make a service account, which never signs in

@@ -18,7 +18,7 @@ pub(super) enum Command {
     Create(create::Args),
     /// List users
     List(list::Args),
-    /// Disable a user: signed out, and its tokens stop at once
+    /// Disable a user: end its sessions and stop its tokens at once
     Disable(switch::Args),
     /// Enable a user again
     Enable(switch::Args),
