@@ -79,7 +79,7 @@ impl Notice {
             }
             Self::PasswordSet => "Your password is set. Sign in with it.".to_owned(),
             Self::PasswordIsWeak => {
-                "Your password is shorter or easier to guess than a new one may be. Change it in your account menu.".to_owned()
+                "Your password is too short or too easy to guess for a new one. Change it in your account menu.".to_owned()
             }
             Self::TokenDeleted { name } => {
                 format!("The token “{name}” is deleted. It can never be used again.")

@@ -73,7 +73,7 @@ test("a person accepts and is a member, and not before", async ({ console, page,
   await expect(page.getByText(/You are a member of/)).toBeVisible();
   expect(new URL(page.url()).pathname).toBe(`/workspaces/${workspace}`);
   await page.goto("/invitations");
-  await expect(page.getByRole("main")).toContainText("No invitation is open");
+  await expect(page.getByRole("main")).toContainText("No open invitations");
 
   await become(place, lead);
   await page.goto(members(workspace));
@@ -98,7 +98,7 @@ test("a workspace does not see that a person declined, and can revoke", async ({
   await page.goto("/invitations");
   await page.getByRole("button", { name: /^Decline/ }).click();
   await expect(page.getByText("The invitation is declined.")).toBeVisible();
-  await expect(page.getByRole("main")).toContainText("No invitation is open");
+  await expect(page.getByRole("main")).toContainText("No open invitations");
   expect((await page.goto(members(workspace)))!.status()).toBe(404);
 
   await become(place, lead);

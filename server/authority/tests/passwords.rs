@@ -158,7 +158,7 @@ async fn wrong_old_password_is_a_failed_sign_in_and_a_bad_new_one_is_not(pool: P
         }
     }
     let same = fault(change(&world, &ctx, PASSWORD, PASSWORD).await);
-    assert_eq!(same, "new_password must not be the password that you have");
+    assert_eq!(same, "new_password must not be your current password");
     for _ in 0..10 {
         let said = fault(change(&world, &ctx, "wrong password", NEW).await);
         assert_eq!(said, "current_password is wrong");

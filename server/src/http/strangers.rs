@@ -1,11 +1,13 @@
-//! How many requests of strangers are answered at a time, in the whole process and for one address.
+//! Limits the requests of strangers (callers without a valid credential) in progress, in the whole process and
+//! for one address.
 //!
 //! A peer that opens many streams, and neither completes its requests nor reads the answers, would keep the
 //! memory of all of them. So a stranger's request needs a place while its body is awaited ([`enter`]), and
 //! from the moment its answer is ready until the connection took the last byte of it ([`keep`]). An answer
 //! that is not taken within [`PATIENCE`] is dropped, and its stream is reset. Without a place the answer is a
 //! 503 without a body, which takes no memory on a connection that nobody reads. Callers who were authenticated
-//! (`body::admit`) need no place: strangers take nothing from them. Routes that gateways ask for each request of theirs are left out; their answers are small.
+//! (`body::admit`) need no place: strangers take nothing from them. The routes that gateways ask are left out,
+//! because their answers are small.
 
 use std::{
     collections::HashMap,
@@ -45,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds after which a stranger may try again.
 const AGAIN_S: u64 = 1;
 
-/// The places.
+/// The places for requests of strangers.
 #[derive(Clone, Debug)]
 pub(crate) struct Strangers(Arc<Inner>);
 
@@ -99,7 +101,7 @@ impl Strangers {
         Self(Arc::new(Inner { all, of_address, taken: Mutex::default() }))
     }
 
-    /// A place for a request from this address; an unknown one has no part of its own.
+    /// Returns a place for a request from this address. Unknown addresses share only the limit of all.
     fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
         let address = address.map(network);
         let mut taken = self.taken();
@@ -138,7 +140,7 @@ impl Drop for Place {
     }
 }
 
-/// Notes for each request that it needs a place unless its caller becomes known.
+/// Marks each request as one that needs a place, until its caller is known.
 pub(crate) async fn count(
     State(state): State<AppState>,
     mut request: Request,
@@ -273,7 +275,7 @@ fn lock(content: &Mutex<Option<(Body, Place)>>) -> MutexGuard<'_, Option<(Body, 
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::Busy,
-        "Tessera answers too many requests without a valid credential at the moment. Try again.",
+        "Too many requests without a valid credential are in progress. Try again.",
     );
     problem.retry_after_s = Some(AGAIN_S);
     problem.into()

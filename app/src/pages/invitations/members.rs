@@ -57,7 +57,7 @@ fn Invite(
     let (title, note) = if adds_at_once {
         (
             "Add a member",
-            "You manage the instance: a user who exists becomes a member at once, without an invitation.",
+            "You manage the instance: an existing user becomes a member at once, without an invitation.",
         )
     } else {
         (
@@ -76,7 +76,7 @@ fn Invite(
                         autocomplete="off" required=true/>
                     <RoleField/>
                     <Field name="grants" label="Scopes for their tokens" optional=true
-                        help="Patterns such as rivers:*, separated by spaces. Leave it empty for what the role gives."/>
+                        help="Patterns such as rivers:*, separated by spaces. Leave this empty to use the role's scopes."/>
                     <div class="form-actions"><SubmitButton>{title}</SubmitButton></div>
                 </EnhancedForm>
             </div>

@@ -14,7 +14,8 @@ use crate::{
 #[component]
 pub fn InvitationsPage() -> impl IntoView {
     let invitations = Resource::new(|| (), |()| load_invitations());
-    let lead = "Workspaces that you can join. Nothing is made in your name before you accept.";
+    let lead =
+        "Workspaces that you can join. Nobody can make tokens in your name before you accept.";
     view! {
         <PageHead title="Invitations" lead=lead.into_any()/>
         <Loaded resource=invitations view=list/>
@@ -25,7 +26,7 @@ fn list(own: OwnInvitations) -> impl IntoView {
     let OwnInvitations { invitations, now } = own;
     if invitations.is_empty() {
         return Either::Left(view! {
-            <Empty title="No invitation is open">
+            <Empty title="No open invitations">
                 <p>
                     "An invitation expires after seven days. Ask an administrator of the workspace to invite you again."
                 </p>

@@ -21,9 +21,9 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("current_password", "Current password"),
     FieldName::new("new_password", "New password"),
 ];
-const RULE: &str = "At least 15 characters. Several unrelated words are good.";
+const RULE: &str = "At least 15 characters, such as several unrelated words.";
 
-/// What the page of a link that works no more says.
+/// Shown for a link that does not work any more.
 const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";
 
 /// Change one's own password.
@@ -38,10 +38,10 @@ pub fn PasswordPage() -> impl IntoView {
 fn ChangeForm(account: OwnAccount) -> impl IntoView {
     let warning = match &account {
         OwnAccount { must_change_password: true, .. } => {
-            Some("An administrator chose your password. Choose your own to go on.")
+            Some("An administrator chose your password. Choose a new one to continue.")
         }
         OwnAccount { password_is_weak: true, .. } => Some(
-            "Your password is shorter or easier to guess than a new one may be. It still works; please choose a better one.",
+            "Your password is too short or too easy to guess for a new one. It still works; please choose a better one.",
         ),
         _ => None,
     };
@@ -53,7 +53,7 @@ fn ChangeForm(account: OwnAccount) -> impl IntoView {
             </div>
         }
     });
-    let lead = "Your other sessions end with the old password. This one goes on.".into_any();
+    let lead = "When you change it, your other sessions end. You stay signed in here.".into_any();
     view! {
         <PageHead title="Password" lead/>
         // The outer box is as wide as the heading, so that the form begins where it does.
@@ -113,7 +113,7 @@ pub fn ResetPasswordPage() -> impl IntoView {
 
 #[component]
 fn ResetForm(action: String, email: String) -> impl IntoView {
-    let lead = view! { "For "<strong>{email.clone()}</strong>". Then sign in with it." }.into_any();
+    let lead = view! { "For "<strong>{email.clone()}</strong>". Afterwards, sign in with the new password." }.into_any();
     view! {
         <AuthCard title="Choose your password" lead>
             <EnhancedForm action fields=FIELDS button="Set password">

@@ -38,7 +38,7 @@ impl Invitations<'_> {
         members::insert(&mut transaction, tenant.id(), user, role, grants, ctx.now).await.map_err(
             |error| {
                 if error.violates("memberships_pkey") {
-                    let message = "is for a workspace that you are a member of already";
+                    let message = "is for a workspace that you are already a member of";
                     ServiceError::AlreadyExists(FieldError::new("invitation", message))
                 } else {
                     error.into()

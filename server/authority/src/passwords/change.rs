@@ -1,4 +1,4 @@
-//! Change one's own password, with the old one.
+//! Change the caller's own password, with the old one.
 
 use serde_json::json;
 use time::OffsetDateTime;
@@ -28,7 +28,7 @@ pub struct PasswordChange {
 #[derive(Debug)]
 pub struct ChangedPassword {
     /// The new secret of the session that asked, for its cookie, and the session's end. The old secret is
-    /// refused from now on. None when no session asked, or when it has ended meanwhile.
+    /// refused from now on. `None` when no session asked, or when it has ended meanwhile.
     pub session: Option<(SessionSecret, OffsetDateTime)>,
     /// The browser's new proof that it signed in.
     pub known_browser: KnownBrowser,
@@ -56,10 +56,10 @@ impl Passwords<'_> {
             users::by_id(&mut connection, id).await?
         };
         let user = user.filter(|user| user.enabled).ok_or(ServiceError::Unauthenticated)?;
-        // Before an attempt is counted: the caller may mend this as often as they like.
+        // Before an attempt is counted: a bad new password may be corrected any number of times.
         self.judge(&user.summary, &change.new).await?;
         if change.new.expose() == change.current.expose() {
-            let message = "must not be the password that you have";
+            let message = "must not be your current password";
             return Err(ServiceError::invalid("new_password", message));
         }
         let known = change.known_browser.as_ref();

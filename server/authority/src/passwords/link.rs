@@ -29,8 +29,8 @@ pub struct PasswordLink {
 }
 
 impl Passwords<'_> {
-    /// Makes a link with which a person sets a new password. It replaces an older one. Nothing else changes
-    /// before it is used: the present password and the sessions go on.
+    /// Makes a link with which a person sets a new password. It replaces an older link. Until it is used,
+    /// nothing else changes: the present password and the sessions go on.
     ///
     /// # Errors
     /// `NotFound` for callers who manage no users; `Forbidden` for an owner's password when the caller is not
@@ -45,7 +45,7 @@ impl Passwords<'_> {
         let user = locked(&mut transaction, user).await?;
         if ctx.user_id() == Some(user.summary.id) {
             return Err(ServiceError::Forbidden(
-                "Change your own password with the one that you have.",
+                "Change your own password with your current password: in the console, or with POST /api/v1/account/password.",
             ));
         }
         let link = issue(self.inner, &mut transaction, ctx, &user).await?;
