@@ -11,7 +11,8 @@ use crate::{
 
 impl Invitations<'_> {
     /// Declines an invitation of the person who is signed in. The workspace sees it as open until it
-    /// expires, and the audit row is in the instance's log: an address that nobody has never declines.
+    /// expires, and the audit row is in the instance's log. Otherwise a declined invitation would show the
+    /// workspace that a user has this address.
     ///
     /// # Errors
     /// `NotFound` for an invitation that is not theirs or not open any more.

@@ -84,7 +84,7 @@ pub(crate) async fn invite(
     Ok(invitation)
 }
 
-/// The address to invite. An id would tell whether the instance has such a user.
+/// Returns the address to invite. An id is refused: it would show whether the instance has such a user.
 fn address(text: &str) -> Result<Email, ServiceError> {
     if text.trim().parse::<UserId>().is_ok() {
         let message =

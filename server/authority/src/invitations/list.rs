@@ -7,7 +7,7 @@ use crate::{OpContext, ServiceError, access, store::invitations as store};
 
 impl Invitations<'_> {
     /// Returns the invitations of a workspace that have not ended, the newest first. Declined ones are
-    /// among them: an address that nobody has never declines.
+    /// among them: leaving them out would show that a user has this address.
     pub async fn of_workspace(
         &self,
         ctx: &OpContext,

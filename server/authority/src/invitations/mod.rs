@@ -1,9 +1,9 @@
-//! Invitations to workspaces: how a person becomes a member on the word of a workspace's administrator.
+//! Invitations to workspaces: an administrator of a workspace invites a person, who accepts or declines.
 //!
 //! Invariants:
 //! - Only the addressee accepts or declines, signed in; a token never does.
-//! - What a workspace sees of an invitation is the same whether or not a user of the instance has the
-//!   address, until the person accepts. Declining is recorded in the instance's log only.
+//! - Until the person accepts, a workspace sees the same whether or not a user of the instance has the
+//!   address. Declining is recorded in the instance's log only.
 //! - Accepting checks the inviter again: they must still be allowed to give the role and the grants.
 //! - An invitation never changes. Inviting an address again closes the old one and makes a new one, so
 //!   that a person accepts what they saw.

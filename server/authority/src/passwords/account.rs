@@ -1,4 +1,4 @@
-//! Show one's own account.
+//! Show the caller's own account.
 
 use domain::{roles::InstanceRole, token::UserSummary};
 

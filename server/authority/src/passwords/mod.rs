@@ -1,5 +1,5 @@
-//! Passwords of people: changing one's own, one-time links that set a new one, and the state of one's own
-//! account.
+//! Passwords of people: changing the caller's own, one-time links that set a new one, and the state of the
+//! caller's account.
 //!
 //! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
 //! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and
@@ -29,7 +29,7 @@ pub struct Passwords<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// The person who asks. Only people have an account of their own.
+/// Returns the person who asks. Only people have an account of their own.
 fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
     match &ctx.actor {
         Actor::User(visitor) | Actor::Restricted(visitor) => Ok(visitor),

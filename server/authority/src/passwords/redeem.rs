@@ -12,15 +12,15 @@ use crate::{
     store::{passwords as store, sessions, users},
 };
 
-/// How a link is called in the log of refusals.
+/// The name of a link in the log of refusals.
 const SUBJECT: &str = "a link that sets a password";
 
 impl Passwords<'_> {
     /// Returns the person whose password this link sets.
     ///
     /// # Errors
-    /// `NotFound` when the link is wrong, over, used or replaced, when its person is disabled, or when the
-    /// administrator who made it could not make it any more; `TooManyAttempts` after too many wrong ones.
+    /// `NotFound` when the link is wrong, expired, used or replaced, when its person is disabled, or when the
+    /// administrator who made it may not make it any more; `TooManyAttempts` after too many wrong ones.
     pub async fn check_link(
         &self,
         ctx: &OpContext,

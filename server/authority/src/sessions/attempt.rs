@@ -1,4 +1,4 @@
-//! One attempt at a password, of whoever signs in or changes their password.
+//! One attempt at a password: at sign-in, or to change the password.
 
 use super::throttle::Throttle;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
 
 impl Inner {
     /// Counts an attempt, then checks the password. The count is committed before the hashing: guesses that
-    /// arrive at the same time count as well, and no connection waits for a core. An attempt that there was no
-    /// time to check is taken back.
+    /// arrive at the same time count as well, and no connection waits for a core. An attempt that was refused as
+    /// `Busy` is taken back.
     ///
     /// # Errors
     /// `TooManyAttempts`, with nothing checked; `Busy`.

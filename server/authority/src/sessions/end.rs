@@ -23,8 +23,8 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends every session of a user, by default the caller's own, but for the one that asks. How many
-    /// there were.
+    /// Ends every session of a user, by default the caller's own, except the one that asks. Returns how many
+    /// it ended.
     ///
     /// # Errors
     /// `Invalid` with the field `user` when the command line names none; `NotFound` for a user whose

@@ -1,9 +1,9 @@
 //! Browsers that signed in to an account before.
 //!
-//! Others can use up what an account and an address may be tried, so a browser that signed in to the
-//! account within the last 30 days has attempts of its own. It proves that by a cookie: for each of the
-//! few accounts that it signed in to last, when that was, a random id, and a MAC under a key of the keys
-//! file. The cookie is not a credential: whoever has it may guess a few times, and nothing else.
+//! Others can use up the attempts of an account and of an address, so a browser that signed in to the
+//! account within the last 30 days has attempts of its own. A cookie proves the sign-in. For each of the last
+//! few accounts it holds the time of the sign-in, a random id, and a MAC under a key of the keys file. The
+//! cookie is not a credential: its holder may guess a few times, and nothing else.
 //!
 //! The MAC covers the account, its password's hash, and a number that grows when sessions are ended: a
 //! new password and the end of sessions make every such cookie worthless.
@@ -17,7 +17,7 @@ use crate::{authority::Inner, entropy, secret::KnownBrowser};
 
 /// How long a browser stays known after it signed in.
 pub const KNOWN_FOR: Duration = Duration::days(30);
-/// Accounts of one browser; of more, those that were longest unused are forgotten.
+/// Most accounts of one browser. The accounts that were longest unused are forgotten.
 const ACCOUNTS_MAX: usize = 4;
 
 const ID_LENGTH: usize = 16;
@@ -27,7 +27,7 @@ const LENGTH: usize = TIME_LENGTH + ID_LENGTH + 32;
 /// What tells one browser from another.
 pub(crate) type BrowserId = [u8; ID_LENGTH];
 
-/// What a proof is about: an account as it is now.
+/// The account that a proof is about, as it is now.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
     pub(crate) user: UserId,
@@ -43,7 +43,7 @@ pub(crate) struct Recognised {
 }
 
 impl Inner {
-    /// The browser that this cookie proves to have signed in to the account, if it does.
+    /// Returns the browser if its cookie proves that it signed in to the account.
     pub(crate) fn recognise(
         &self,
         cookie: Option<&KnownBrowser>,
@@ -63,8 +63,8 @@ impl Inner {
         })
     }
 
-    /// The cookie of a browser that has just signed in to the account. It goes on proving what it
-    /// proved for other accounts.
+    /// Returns the new cookie of a browser that has just signed in to the account. It keeps the proofs for
+    /// other accounts.
     pub(crate) fn know(
         &self,
         cookie: Option<&KnownBrowser>,
@@ -103,7 +103,7 @@ impl Inner {
     }
 }
 
-/// The proofs of a cookie; of a longer one, the first few.
+/// Returns the proofs of a cookie, at most the first few.
 fn entries(cookie: Option<&KnownBrowser>) -> impl Iterator<Item = &str> {
     cookie.map(KnownBrowser::expose).unwrap_or_default().split('.').take(2 * ACCOUNTS_MAX)
 }

@@ -1,4 +1,4 @@
-//! Which sessions there are.
+//! List sessions.
 
 use domain::{
     ids::{SessionId, UserId},
@@ -27,8 +27,8 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// People reach their own sessions; administrators of the instance reach all. No token does:
-    /// whoever took one must not learn where its person is signed in.
+    /// People reach their own sessions; administrators of the instance reach all. Tokens reach none: a stolen
+    /// token must not show where its person is signed in.
     pub(super) fn of(ctx: &OpContext) -> Result<Self, ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
@@ -59,7 +59,7 @@ impl Reach {
             .ok_or(ServiceError::NotFound("user"))
     }
 
-    /// The user whose sessions alone are within reach.
+    /// Returns the only user whose sessions are within reach; `None` means all users.
     const fn only(&self) -> Option<UserId> {
         match self {
             Self::All => None,

@@ -65,8 +65,8 @@ pub struct SignedIn {
     pub must_change_password: bool,
     /// Whether the password is below the rule for new ones.
     pub password_is_weak: bool,
-    /// The browser's proof that it signed in, for a cookie of [`KNOWN_FOR`]. None where the way in does
-    /// not give one.
+    /// The browser's proof that it signed in, for a cookie of [`KNOWN_FOR`]. `None` for clients that keep no
+    /// cookie.
     pub known_browser: Option<KnownBrowser>,
 }
 

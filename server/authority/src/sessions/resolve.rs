@@ -1,4 +1,4 @@
-//! Whose session a cookie is.
+//! Find the session of a cookie.
 
 use domain::{ids::SessionId, session::Visitor};
 use time::Duration;
@@ -32,7 +32,7 @@ impl Resolved {
 }
 
 impl Sessions<'_> {
-    /// The session and its person; `None` when it is unknown or over. Notes its use.
+    /// Returns the session and its person, and notes its use; `None` for a session that is unknown or over.
     pub async fn resolve(
         &self,
         ctx: &OpContext,

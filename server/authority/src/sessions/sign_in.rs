@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Proxies that are named at a time.
+/// Most proxies that a warning names.
 const PROXIES_MAX: i64 = 3;
 
 impl Sessions<'_> {
@@ -28,7 +28,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `InvalidCredentials`; `TooManyAttempts` after too many failures, with the time to wait;
-    /// `PasswordChangeRequired` where the password must be changed first and cannot be changed there.
+    /// `PasswordChangeRequired` when the password must be changed first and the surface cannot change it.
     pub async fn sign_in(
         &self,
         ctx: &OpContext,
@@ -119,8 +119,8 @@ impl Sessions<'_> {
         })
     }
 
-    /// Whether a right password is below the rule for new ones. Where there is too much to do, it is what
-    /// it was.
+    /// Reports whether a right password breaks the rule for new ones. Under too much load it returns the last
+    /// result.
     async fn is_weak(&self, user: &User, password: &Password) -> Result<bool, ServiceError> {
         let organisation = {
             let mut connection = self.inner.connection().await?;
@@ -165,7 +165,7 @@ impl Sessions<'_> {
     }
 }
 
-/// What a browser's proof is about; for an unknown account it is about nothing.
+/// Returns the account that a browser's proof is about; an unknown user gives one that no proof matches.
 pub(crate) fn proven<'a>(user: Option<&'a User>, newer_hash: Option<&'a str>) -> Account<'a> {
     let stored = user.and_then(|user| user.password_hash.as_deref());
     Account {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Sessions<'_> {
-    /// Ends a session. One that is not there is ended already.
+    /// Ends a session. Succeeds also for a session that does not exist any more.
     pub async fn sign_out(
         &self,
         ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! How often somebody may guess a password.
+//! Limits how often a password may be guessed.
 //!
 //! An attempt is counted, in a committed transaction, *before* the password is hashed, and given back
 //! when the password was right. So however many guesses arrive at a time, at however many servers, no
@@ -14,13 +14,13 @@
 //! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
-//! - Nobody locks an account. Somebody with many addresses can take every refill of [`ACCOUNT`] for as long as
+//! - Nobody locks an account. A guesser with many addresses can take every refill of [`ACCOUNT`] for as long as
 //!   they go on, and then the account cannot be signed in to from new places. So that bucket, and that of the
-//!   /48, do not concern the addresses from which the account signed in within [`KNOWN_FOR`], whatever the
-//!   client is, nor browsers that prove that they did ([`super::known_browser`]).
-//! - The latest [`NETWORKS_MAX`] such addresses of an account are kept. A new password does not end them: its
-//!   owner needs them most while somebody guesses, and they allow few guesses.
-//! - Accounts that do not exist are counted alike, so that being stopped shows nobody that one exists.
+//!   /48, do not apply to the addresses from which the account signed in within [`KNOWN_FOR`], with any client,
+//!   nor to browsers that prove that they did ([`super::known_browser`]).
+//! - The latest [`NETWORKS_MAX`] such addresses of an account are kept. A new password does not end them: the
+//!   owner needs them most during an attack, and they allow few guesses.
+//! - Accounts that do not exist are counted alike, so that a refusal does not show whether an account exists.
 //! - An IPv6 address counts as its /64 network, which is what one customer gets, and many get a whole /48.
 //!   Callers without a known address share a bucket of their own.
 //! - Rows are locked in one order (/48, address, account, pair), so that no two attempts wait for each other.
@@ -141,9 +141,11 @@ impl Throttle {
     }
 
     /// Gives the attempt back: the password was right, and the account knows this network from now on. The
-    /// caller has locked the person's row. The account's attempts from this address are forgotten altogether. Those of the address and of the account as a whole are not: otherwise
-    /// one's own account would be a way to guess at others, and the owner's sign-in would help a
-    /// guesser on.
+    /// caller has locked the person's row.
+    ///
+    /// The account's attempts from this address are all forgotten. Earlier attempts of the address and of the
+    /// account as a whole stay: otherwise a guesser could use their own account, or wait for the owner's
+    /// sign-in, to get new attempts.
     pub(crate) async fn succeeded(
         &self,
         connection: &mut PgConnection,

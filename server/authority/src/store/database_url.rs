@@ -1,4 +1,4 @@
-//! What of a database URL is safe to read and to show.
+//! Which parts of a database URL may be read and shown.
 //!
 //! A password that is not percent-encoded can end up in any part of a URL: `postgres://u:12/secret@h/d` has the
 //! host `u` and the path `/secret@h/d`. Such a URL would neither work nor be redacted, so [`check_text`] refuses
@@ -45,7 +45,7 @@ pub fn shows_value(parameter: &str) -> bool {
     SHOWN.contains(&parameter)
 }
 
-/// Refuses a URL that a password without percent-encoding may have torn apart.
+/// Refuses a URL whose parts a password without percent-encoding may have moved.
 pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
     let text = text.trim_matches(|letter: char| letter <= ' ');
     let (scheme, rest) = text.split_once("://").ok_or(UrlError::Form)?;
@@ -61,8 +61,8 @@ pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
     Ok(())
 }
 
-/// Returns a parameter's name as errors quote it. A name that no parameter has may be a part of a password, above
-/// all behind a parameter that holds one.
+/// Returns a parameter's name as errors quote it. An unknown name may be a part of a password, above all after a
+/// parameter that holds one.
 pub(super) fn quoted(name: &str, has_password: bool) -> String {
     let is_name = |name: &str| {
         (1..=NAME_MAX).contains(&name.len())
