@@ -1,8 +1,8 @@
 //! Authorisation: the first act of every service method.
 //!
 //! A caller's power in a workspace is looked up anew for every operation, so that a role that was
-//! taken away is gone at once. What may not be seen is not found (404); what may be seen but not
-//! done is forbidden (403).
+//! taken away is gone at once. A record that the caller may not see is not found (404); an operation on a
+//! record that they may see is forbidden (403).
 
 use domain::{
     access::{Permission, Permissions, TokenReach},
@@ -30,7 +30,7 @@ use crate::{
     workspaces::members::excess,
 };
 
-/// The right to name a workspace in a query. Made here alone, by authorising.
+/// The right to name a workspace in a query. Only authorising, in this module, makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(WorkspaceId);
 
@@ -55,7 +55,7 @@ pub(crate) struct Access {
     pub(crate) reach: TokenReach,
     /// The scopes that the caller may put on tokens.
     pub(crate) grants: Grants,
-    /// The user whose tokens alone the caller reaches, and to whom they stay; `None` is all tokens of
+    /// The only user whose tokens the caller reaches and may not hand to others; `None` is all tokens of
     /// the workspace.
     pub(crate) own: Option<UserId>,
 }
@@ -65,8 +65,8 @@ impl Access {
         Tenant(self.workspace.id)
     }
 
-    /// The scopes of these catalogues that the caller may put on tokens. Nobody may come to hold the
-    /// secret of a token that has others: they could not have made it either.
+    /// The scopes of these catalogues that the caller may put on tokens. The caller may not get the secret of
+    /// a token with other scopes: they could not have made it either.
     pub(crate) fn rights(&self, catalogues: &[StoredCatalogue]) -> Rights {
         let known: Vec<KnownScope> =
             catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
@@ -84,7 +84,7 @@ impl OpContext {
         }
     }
 
-    /// Whether Tessera knows who calls, whatever they may do.
+    /// Whether Tessera knows the caller. It says nothing about their rights.
     pub const fn is_known(&self) -> bool {
         !matches!(self.actor, Actor::Anonymous)
     }
@@ -129,7 +129,7 @@ impl OpContext {
         }
     }
 
-    /// Whether the caller may do with the instance whatever its owners may.
+    /// Whether the caller has all rights of the instance's owners.
     pub(crate) const fn owns_instance(&self) -> bool {
         match &self.actor {
             Actor::Operator => true,
@@ -138,14 +138,14 @@ impl OpContext {
         }
     }
 
-    /// Lets the command line through alone.
+    /// Lets only the command line through.
     pub(crate) const fn is_operator(&self) -> Result<(), ServiceError> {
         match self.actor {
             Actor::Operator => Ok(()),
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::User(_) | Actor::Token(_) => {
-                Err(ServiceError::Forbidden("This is done on the server's command line alone."))
+                Err(ServiceError::Forbidden("Only the server's command line may do this."))
             }
         }
     }
@@ -161,7 +161,7 @@ fn own_permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing).on_own_tokens())
 }
 
-/// Whether the caller may make tokens there, be it for themselves alone.
+/// Whether the caller may make tokens there, at least for themselves.
 pub(crate) fn makes_tokens(ctx: &OpContext, standing: &Standing) -> bool {
     own_permissions(ctx, standing).allows(Permission::TokensWrite)
 }
@@ -342,7 +342,7 @@ fn admit(
     if !permissions.allows(permission) {
         return Err(match ctx.actor {
             Actor::Token(_) => lacking(permission),
-            // Who may not see tokens does not learn that there is this one.
+            // A caller who may not see tokens does not learn that this one exists.
             _ if what == "token" && !permissions.allows(Permission::TokensRead) => {
                 ServiceError::NotFound(what)
             }

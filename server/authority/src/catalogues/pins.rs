@@ -1,6 +1,6 @@
-//! Grants that name no audience mean the audiences that have such scopes. They do not grow into others: when an
-//! audience begins to have scopes that such a grant means, or has none of them any more, the audiences of before
-//! are written into the grant first. `*` means every scope there is or will be.
+//! A grant without an audience means the audiences that have such scopes. It does not grow into others: when an
+//! audience gets scopes that such a grant means, or loses all of them, the audiences that it meant before are
+//! written into the grant first. `*` means every scope there is or will be.
 
 use domain::{catalogue::ScopeName, grants::GrantPattern, names::AudienceSlug};
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! The tokens that a token made. Stopping a token stops them, too, where the caller or policy wants so.
-//! Any other change of a token leaves them as they are.
+//! The tokens that a token made. Stopping a token stops them, too, if the caller or policy asks for it.
+//! Other changes of a token leave them as they are.
 
 use domain::ids::TokenId;
 

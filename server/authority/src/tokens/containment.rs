@@ -1,5 +1,5 @@
-//! Who stopped a token or bound it, and who may undo that: a member who manages their own tokens cannot undo
-//! what an administrator did.
+//! Records who stopped or bound a token, and decides who may undo it: a member who manages their own tokens
+//! cannot undo what an administrator did.
 
 use domain::{
     bounds::FixedBounds,
@@ -47,7 +47,7 @@ pub(super) fn end_is_fixed(token: &Token) -> bool {
     by_administrator(token.ended_by.as_ref(), token.user.id)
 }
 
-/// What is recorded, to be written again.
+/// The recorded values, to be written again.
 pub(super) fn recorded(stop: Option<&Stop>) -> Option<StoppedBy> {
     stop.map(|stop| StoppedBy {
         user: stop.user.as_ref().map(|user| user.id),
@@ -55,8 +55,8 @@ pub(super) fn recorded(stop: Option<&Stop>) -> Option<StoppedBy> {
     })
 }
 
-/// Whether a stop by the caller must be recorded in place of the one that is there: a member would
-/// otherwise undo what an administrator wanted stopped, too.
+/// Whether a stop by the caller replaces the recorded one. An administrator's stop replaces a member's: the
+/// member could undo their own.
 pub(super) fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
     by.standing == Standing::Administrator && !by_administrator(recorded, owner)
 }
@@ -93,8 +93,8 @@ pub(super) fn may_lift(
     Ok(())
 }
 
-/// Refuses a later end to a caller who reaches only their own tokens, where an administrator set the end
-/// that is there.
+/// Refuses a later end to a caller who reaches only their own tokens, if an administrator set the present
+/// end.
 pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), ServiceError> {
     if access.own.is_some() && end_is_fixed(before) {
         return Err(ServiceError::Forbidden(
@@ -180,7 +180,7 @@ pub(crate) fn fixed_by_maker(
     (administrator && !fixed.is_empty()).then_some(fixed)
 }
 
-/// Gives the copy that a member makes of their token what an administrator set on that one.
+/// Gives a member's copy of their token the bounds that an administrator set on the original.
 pub(super) async fn copy_bounds(
     connection: &mut PgConnection,
     access: &Access,

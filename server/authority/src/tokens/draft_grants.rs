@@ -1,5 +1,5 @@
-//! What a draft wants the token to hold: pairs of an audience and a scope, or audiences and scopes beside
-//! each other, which stand for every pair that is declared.
+//! The scopes that a draft asks for: pairs of an audience and a scope, or a list of audiences and a list of
+//! scopes, which stand for every pair that is declared.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a caller may give away: nobody grants more than they hold.
+//! Limits what a caller may put on tokens: nobody grants more than they hold.
 
 use domain::{
     grants::Rights,
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// What a token that asks may hand on; `None` for callers who are no token.
+/// What a token that asks may hand on; `None` for callers who are not tokens.
 pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     match &ctx.actor {
         Actor::Token(facts) => Some(Held(&facts.surroundings.rights)),
@@ -68,7 +68,7 @@ pub(crate) async fn holder(
         return Ok(None);
     };
     let member = workspaces::role(connection, access.tenant(), user.summary.id).await?.is_some();
-    // Who administers the instance is not for others to find out.
+    // Other callers must not find out who administers the instance.
     let may_act_as = may_act_as(ctx, &user);
     if !(member || manages_instance(&user) && may_act_as) {
         errors.push(FieldError::new(

@@ -1,6 +1,6 @@
 //! The one rule for edits that widen: the editor must be able to grant everything that the token can do
-//! afterwards. It holds for people and tokens alike, at every door. Edits that only narrow need nothing
-//! but the right to edit.
+//! afterwards. It holds for people and tokens alike, in the console and in every API. Edits that only narrow
+//! need only the right to edit.
 //!
 //! What a token can do is its scopes for its audiences, as its owner, within its bounds.
 
@@ -169,8 +169,8 @@ fn bounds_of(token: &Token) -> Bounds {
     }
 }
 
-/// Gives a new token the bounds of the token that makes it where the draft names none, and refuses
-/// wider ones. An end that is left out is the earlier of the default and the maker's.
+/// Gives a new token those bounds of the token that makes it that the draft leaves out, and refuses wider
+/// ones. An end that is left out is the earlier of the default and the maker's.
 pub(crate) fn inherit(
     ctx: &OpContext,
     draft: &TokenDraft,

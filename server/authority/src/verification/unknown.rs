@@ -1,22 +1,21 @@
-//! How many texts that are not tokens may be looked up for one address.
+//! Limits how many texts that are not tokens are looked up for one address.
 //!
 //! A secret that another system made may have little entropy: nobody may guess at the speed of the
 //! database. Each text that is looked up counts against the address that presented it, until it is found.
 //! Texts that are in memory, known or unknown, do not come here, and tokens that are found do not count,
 //! however many there are.
 //!
-//! An address is not all that a text counts against. The /48 network of an IPv6 address has a larger budget of
-//! its own, because many customers get one. And a verifier names whatever address it likes, so the texts that it
-//! asks about count against the verifier, too, whose budget is [`VERIFIER`] times that of an address.
+//! A text counts against more than its address. The /48 network of an IPv6 address has a larger budget of its
+//! own, because many customers get one. A verifier can name any address, so the texts that it asks about count
+//! against the verifier, too, whose budget is [`VERIFIER`] times that of an address.
 //!
 //! One moment is kept for each of them: when its budget will be whole again (the generic cell rate
 //! algorithm, as in `rate`). Beyond the budget, a reserved share of lookups goes on, so that a valid token
 //! that is not in memory still gets its answer. Texts with the form and checksum of Tessera's own tokens,
 //! which nobody can guess, have a share to themselves.
 //!
-//! Memory is bounded: a fixed number of budgets, of which only those are forgotten that are whole. Where there
-//! is no room, further addresses share one budget, so that nobody gets a new budget by
-//! crowding the old one out.
+//! Memory is bounded: there is a fixed number of budgets, and only whole budgets are forgotten. Without room,
+//! further addresses share one budget, so that nobody gets a new budget by crowding the old one out.
 
 use std::{
     collections::HashMap,
@@ -110,7 +109,7 @@ impl Presenter {
         }
     }
 
-    /// The widest comes first: where it refuses, nothing is kept for the others.
+    /// The widest comes first: if it refuses, no budget is kept for the others.
     fn named_by(verifier: Option<Counted>, address: Option<IpAddr>) -> Self {
         let (site, address) = match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => {
