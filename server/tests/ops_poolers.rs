@@ -120,9 +120,9 @@ fn live(guest: &Server, manager: &str) {
             .request("POST", "/api/v1/workspaces/workspace-1/tokens")
             .bearer(manager)
             .json(&json!({"name": format!("t{round}"), "audiences": ["tessera"], "scopes": ["tokens:read"]}))
-            .send()
-            .expect(201)
-            .json();
+            .send();
+        assert_eq!(made.status, 201, "round {round}: {}", guest.stderr());
+        let made = made.json();
         let text = made["secret"].as_str().unwrap();
         guest.request("GET", "/api/v1/self").bearer(text).send().expect(200);
         let id = made["token"]["id"].as_str().unwrap();
@@ -209,5 +209,9 @@ fn database_behind_haproxy_is_away_while_it_is_down_and_back_afterwards() {
     is_away(&guest, &manager);
     let _host = house.open();
     until("the database to be back", || (guest.get("/readyz").status == 200).then_some(()));
+    // A change that runs while the server notices the new connection is answered 503.
+    until("the new connection to be noticed", || {
+        guest.stderr().contains("the database's history may have changed").then_some(())
+    });
     live(&guest, &manager);
 }
