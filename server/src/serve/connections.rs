@@ -18,6 +18,7 @@ use axum::{
     middleware::{Next, from_fn},
     response::Response,
 };
+use domain::problem::ProblemCode;
 use http::{HeaderValue, Request, header};
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::{
@@ -186,7 +187,8 @@ async fn only_health(request: axum::extract::Request, next: Next) -> Response {
     let mut response = if health::is_check(request.uri().path()) {
         next.run(request).await
     } else {
-        super::gate::unavailable(
+        super::gate::try_later(
+            ProblemCode::Busy,
             "All connections that Tessera can serve are in use. Nothing was changed; try again.",
         )
     };

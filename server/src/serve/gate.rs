@@ -66,17 +66,18 @@ fn page() -> Response {
 }
 
 fn problem() -> Response {
-    unavailable("Tessera is starting and waits for its database. Nothing was changed; try again.")
+    let detail = "Tessera is starting and waits for its database. Nothing was changed; try again.";
+    try_later(ProblemCode::Unavailable, detail)
 }
 
-/// A problem that is over in a moment, for this reason.
-pub(super) fn unavailable(detail: &str) -> Response {
-    let mut problem = Problem::new(ProblemCode::Unavailable, detail);
+/// Returns the 503 of a state that is over in a moment, with `Retry-After`.
+pub(super) fn try_later(code: ProblemCode, detail: &str) -> Response {
+    let mut problem = Problem::new(code, detail);
     problem.retry_after_s = Some(AGAIN_S);
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, Json(problem)).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::RETRY_AFTER, AGAIN_S.into());
     response
 }
 
@@ -92,6 +93,13 @@ mod tests {
         let request =
             Request::get(path).header(header::ACCEPT, accept).body(Body::empty()).unwrap();
         gate.protect(router).oneshot(request).await.unwrap()
+    }
+
+    #[test]
+    fn refusal_for_lack_of_connections_says_when_to_try_again() {
+        let refusal = try_later(ProblemCode::Busy, "All connections are in use.");
+        assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refusal.headers()[header::RETRY_AFTER], "2");
     }
 
     #[tokio::test]
