@@ -1,12 +1,15 @@
 //! What the server gives a page that it renders, and a server function that it runs.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use authority::{
     Authority,
     context::{Actor, OpContext, Surface},
 };
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use domain::{
     ids::SessionId,
     problem::{Problem, ProblemCode},
@@ -15,7 +18,7 @@ use domain::{
 use leptos::prelude::{expect_context, use_context};
 use leptos_axum::ResponseOptions;
 
-use crate::problem::ConsoleError;
+use crate::{posted::Posted, problem::ConsoleError};
 
 /// Who is asking.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,23 @@ pub struct RequestSession {
     pub id: Option<SessionId>,
     /// Whether the person must change their password before anything else.
     pub must_change_password: bool,
+}
+
+/// Why a service refused what a page or a server function needed: the door leaves it in the audit log. The first
+/// refusal counts.
+#[derive(Clone, Debug, Default)]
+pub struct PageRefusal(Arc<OnceLock<ProblemCode>>);
+
+impl PageRefusal {
+    /// Notes the code of a refusal.
+    pub fn note(&self, code: ProblemCode) {
+        let _ = self.0.set(code);
+    }
+
+    /// Returns the code of the first refusal.
+    pub fn code(&self) -> Option<ProblemCode> {
+        self.0.get().copied()
+    }
 }
 
 /// The request behind the page: a context.
@@ -41,6 +61,8 @@ pub struct ConsoleRequest {
     pub client_ip: Option<IpAddr>,
     /// The address under which people reach this instance, without a slash at its end.
     pub public_url: Arc<str>,
+    /// Why it was refused, if it was.
+    pub refusal: PageRefusal,
 }
 
 impl ConsoleRequest {
@@ -83,10 +105,29 @@ pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
 }
 
 /// Turns a problem into a server function's error, and gives the answer its status: that of the
-/// page during server rendering, that of the function's own answer otherwise.
+/// page during server rendering, that of the function's own answer otherwise. One that says when to try again has
+/// `Retry-After`.
 pub fn tell(problem: Problem) -> ConsoleError {
     set_status(problem.status);
+    if let (Some(options), Some(seconds)) =
+        (use_context::<ResponseOptions>(), problem.retry_after_s)
+    {
+        options.insert_header(header::RETRY_AFTER, seconds.into());
+    }
     ConsoleError(problem)
+}
+
+/// The problem of the post that this page answers, if it says that the link in the page's path does not work. The
+/// link is not tried a second time.
+///
+/// # Errors
+/// That problem.
+pub fn link_was_not_refused() -> Result<(), ConsoleError> {
+    let problem = use_context::<Arc<Posted>>().and_then(|posted| posted.problem.clone());
+    let stops = |problem: &Problem| {
+        matches!(problem.code, ProblemCode::NotFound | ProblemCode::TooManyAttempts)
+    };
+    problem.filter(stops).map_or(Ok(()), |problem| Err(ConsoleError(problem)))
 }
 
 /// Gives the page its status.
@@ -98,10 +139,11 @@ pub fn set_status(status: u16) {
     }
 }
 
-/// Turns a service's error into a server function's: logs its cause, keeps what the caller may
-/// know.
+/// Turns a service's error into a server function's: logs its cause, notes it for the audit log, and keeps what
+/// the caller may know.
 pub fn failed(request: &ConsoleRequest, error: &authority::ServiceError) -> ConsoleError {
     error.log(&request.request_id);
+    request.refusal.note(error.code());
     let mut problem = error.problem();
     problem.request_id = Some(request.request_id.clone());
     tell(problem)

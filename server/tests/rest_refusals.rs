@@ -14,7 +14,7 @@ use console_support::Browser;
 use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
 use serde_json::{Value, json};
 use support::{
-    Server,
+    Answer, Server,
     server::{ADMIN_EMAIL, ADMIN_PASSWORD},
     wait::until,
 };
@@ -138,6 +138,103 @@ fn failed_sign_ins_and_forms_of_the_console_are_recorded() {
     let mut ada = Browser::signed_in(&instance.server, ADMIN_EMAIL, ADMIN_PASSWORD);
     ada.get(&format!("/workspaces/{WORKSPACE}")).expect(200);
     assert!(!instance.server.run(&["audit", "export"]).ok().contains("hunter2"));
+}
+
+#[test]
+fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    instance.person("mia", "member", Some("viewer"));
+    let mut mia = Browser::new(server).with_cookie("tessera", "session-mia");
+    // What is not there, and reads of what may not be seen, are no rows.
+    mia.get("/nowhere").expect(404);
+    mia.get("/workspaces/other").expect(404);
+    mia.get(&format!("/workspaces/{WORKSPACE}")).expect(200);
+    mia.get("/instance").expect(404);
+    mia.get(&format!("/workspaces/{WORKSPACE}/settings/members")).expect(403);
+    let function = |name: &str, body: &str| {
+        let request = mia.request("POST", &format!("/console/fn/{name}"));
+        let request = request.header("content-type", "application/json").body(body);
+        request.header("origin", &server.url()).send().status
+    };
+    assert_eq!(function("members", &format!(r#"{{"workspace":"{WORKSPACE}"}}"#)), 403);
+    assert_eq!(function("instance", "{}"), 404);
+    assert_eq!(function("overview", r#"{"workspace":"other"}"#), 404);
+    // A post about what may not be seen, a person who must change the password, and a name that is not ours.
+    mia.post("/workspaces/other/settings/members", &[("email", "a@b.example")]).expect(404);
+    instance.sql("UPDATE users SET must_change_password = true WHERE name = 'mia'");
+    mia.get("/workspaces").expect(303);
+    let form = [("email", "a@b.example"), ("role", "viewer")];
+    mia.post(&format!("/workspaces/{WORKSPACE}/settings/members"), &form).expect(303);
+    mia.get("/account/password").expect(200);
+    let rebound = server.request("GET", "/sign-in").header("host", "evil.example");
+    rebound.header("accept", "text/html").send().expect(400);
+
+    let refused = rows(&instance, "access.refused", 8);
+    let members = "/workspaces/{workspace}/settings/members";
+    let mut expected = vec![
+        ("GET /instance".to_owned(), "forbidden", "mia"),
+        (format!("GET {members}"), "forbidden", "mia"),
+        ("POST /console/fn/members".to_owned(), "forbidden", "mia"),
+        ("POST /console/fn/instance".to_owned(), "forbidden", "mia"),
+        (format!("POST {members}"), "not_found", "mia"),
+        ("GET /workspaces".to_owned(), "password_change_required", "mia"),
+        (format!("POST {members}"), "password_change_required", "mia"),
+        ("GET /sign-in".to_owned(), "malformed_request", "nobody"),
+    ];
+    expected.reverse();
+    let found: Vec<_> = refused
+        .iter()
+        .map(|row| {
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            (text(&row["subject_name"]), text(&row["after"]["code"]), text(&row["actor_name"]))
+        })
+        .collect();
+    let expected: Vec<_> = expected
+        .into_iter()
+        .map(|(subject, code, actor)| (subject, code.to_owned(), actor.to_owned()))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn link_that_does_not_work_leaves_one_row_for_each_page_and_each_form() {
+    let instance = Instance::start();
+    let mut browser = Browser::new(&instance.server);
+    let set_up = [("organisation", "Evil"), ("email", "e@x.example"), ("password", "x")];
+    browser.post("/setup/wrong", &set_up).expect(404);
+    browser.get("/setup/wrong").expect(404);
+    browser.post("/reset-password/wrong", &[("new_password", "x")]).expect(404);
+    let links = rows(&instance, "access.credential_refused", 3);
+    assert_eq!(
+        subjects(&links),
+        [
+            "a link that sets a password",
+            "a link that sets the instance up",
+            "a link that sets the instance up"
+        ]
+    );
+}
+
+#[test]
+fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
+    let server = Server::start();
+    server.admin();
+    let mut browser = Browser::new(&server);
+    let form = [("new_password", "x")];
+    // 100 may be tried. If a form counted twice, they would end after 50.
+    for _ in 0..75 {
+        browser.post("/reset-password/wrong", &form).expect(404);
+    }
+    // One more is let through from time to time.
+    let mut until_refused = |send: &mut dyn FnMut(&mut Browser) -> Answer| {
+        let refused = (0..500).map(|_| send(&mut browser)).find(|answer| answer.status == 429);
+        let refused = refused.expect("tries are limited");
+        let seconds: u64 = refused.header("retry-after").expect("a time").parse().unwrap();
+        assert!((1..=6).contains(&seconds), "{seconds}");
+    };
+    until_refused(&mut |browser| browser.get("/reset-password/wrong"));
+    until_refused(&mut |browser| browser.post("/reset-password/wrong", &form));
 }
 
 #[test]

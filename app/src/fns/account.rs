@@ -40,6 +40,7 @@ pub async fn password_link(secret: String) -> Result<String, ConsoleError> {
 
     use crate::request;
 
+    request::link_was_not_refused()?;
     let request = request::request();
     let context = request.context();
     let secret = PasswordLinkSecret::new(secret);

@@ -27,7 +27,8 @@ pub async fn load_instance() -> Result<InstanceState, ConsoleError> {
     let (request, context) = request::signed_in()?;
     match request.authority.replicas().list(&context).await {
         Ok(view) => Ok(InstanceState { view, public_url: request.public_url.to_string() }),
-        Err(ServiceError::Forbidden(_)) => {
+        Err(error @ ServiceError::Forbidden(_)) => {
+            request.refusal.note(error.code());
             Err(request::tell(Problem::new(ProblemCode::NotFound, "There is no such page.")))
         }
         Err(error) => Err(request::failed(&request, &error)),

@@ -27,6 +27,7 @@ pub async fn setup_link(secret: String) -> Result<(), ConsoleError> {
 
     use crate::request;
 
+    request::link_was_not_refused()?;
     let request = request::request();
     let context = request.context();
     request

@@ -101,7 +101,9 @@ fn tell(action: &str) -> Told {
             (Glyph::Warning, "presented a token that is not accepted:", Object::Other)
         }
         "access.throttled" => (Glyph::Warning, "made too many calls:", Object::Other),
-        "access.left_out" => (Glyph::Info, "left out of the log:", Object::Other),
+        "access.left_out" => {
+            (Glyph::Info, "was refused more often than the log shows:", Object::Other)
+        }
         "instance.set_up" => (Glyph::Settings, "set up", Object::Other),
         "user.create" => (Glyph::User, "created the user", Object::Other),
         _ => (Glyph::Info, action, Object::Other),

@@ -107,6 +107,91 @@ async fn flood_leaves_a_bounded_number_of_rows_and_one_with_the_count_of_the_oth
     assert_eq!(rows(&world, "access.left_out").await.len(), 1);
 }
 
+/// A refusal of a route.
+fn of_route(route: &str) -> Refusal {
+    Refusal { subject: route.into(), ..refusal(RefusalKind::Access) }
+}
+
+#[sqlx::test(migrations = false)]
+async fn strangers_take_no_room_from_callers_that_are_known(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let member = world.person("mia", None).await;
+    // The log cannot be written meanwhile: strangers do not fill the queue of the others either.
+    for kind in [RefusalKind::Access, RefusalKind::Credential, RefusalKind::Throttled] {
+        for number in 0..300 {
+            let ctx = from(&world, &format!("10.1.{}.{}", number / 250, number % 250));
+            world.authority.note_refusal(&ctx, refusal(kind));
+        }
+    }
+    for _ in 0..25 {
+        world.authority.note_refusal(&member, of_route("POST /api/v1/users"));
+    }
+    world.authority.note_refusal(&member, of_route("DELETE /api/v1/tokens/{id}"));
+    let refused = rows(&world, "access.refused").await;
+    let of_member = refused.iter().filter(|row| row.actor_kind == "user").count();
+    assert_eq!((refused.len(), of_member), (120, 20));
+
+    // What was left out of a known caller says who it was and what they tried.
+    world.pass(Duration::minutes(1));
+    let left_out = rows(&world, "access.left_out").await;
+    let own: Vec<_> = left_out.iter().filter(|row| row.actor_kind == "user").collect();
+    assert_eq!((left_out.len(), own.len()), (2, 1), "{left_out:?}");
+    let Actor::User(visitor) = &member.actor else { panic!() };
+    assert_eq!(own[0].actor_id, Some(visitor.user.id.0));
+    assert_eq!(own[0].subject_name, "6 refusals");
+    let detail = own[0].after.as_ref().unwrap();
+    assert_eq!(detail["left_out"], json!({"access.refused": 6}));
+    assert_eq!(detail["routes"], json!({"POST /api/v1/users": 5, "DELETE /api/v1/tokens/{id}": 1}));
+}
+
+#[sqlx::test(migrations = false)]
+async fn rows_about_what_was_left_out_are_bounded_too(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let people: Vec<OpContext> = {
+        let mut people = Vec::new();
+        for number in 0..25 {
+            people.push(world.person(&"m".repeat(number + 1), None).await);
+        }
+        people
+    };
+    for person in &people {
+        for number in 0..40 {
+            let route = format!("GET /route/{number}");
+            world.authority.note_refusal(person, of_route(&route));
+        }
+    }
+    assert_eq!(rows(&world, "access.refused").await.len(), 100);
+    world.pass(Duration::minutes(1));
+    let left_out = rows(&world, "access.left_out").await;
+    assert_eq!(left_out.len(), 21, "20 callers, and all others in one row");
+    let mut total = 0;
+    for row in &left_out {
+        let detail = row.after.as_ref().unwrap();
+        total += detail["left_out"]["access.refused"].as_u64().unwrap();
+        assert!(detail["routes"].as_object().is_none_or(|routes| routes.len() <= 11), "{detail}");
+    }
+    assert_eq!(total, 25 * 40 - 100);
+}
+
+#[sqlx::test(migrations = false)]
+async fn person_gets_no_more_rows_by_making_tokens(pool: PgPool) {
+    let world = World::founded(pool).await;
+    for _ in 0..5 {
+        let minted = world.token("tessera", &["tokens:read"]).await;
+        let bearer = world.bearer(&minted).await;
+        for _ in 0..20 {
+            world.authority.note_refusal(&bearer, refusal(RefusalKind::Access));
+        }
+    }
+    world.authority.write_refusals().await.unwrap();
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE action = 'access.refused'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(count, 40);
+}
+
 #[sqlx::test(migrations = false)]
 async fn guesses_at_one_account_from_everywhere_share_the_room_of_that_account(pool: PgPool) {
     let world = World::founded(pool).await;

@@ -12,6 +12,7 @@ use super::visit::Visit;
 use crate::http::{
     body::{self, Readers},
     problem::ApiError,
+    refusals::Refused,
 };
 
 /// Calls a server function. They only read: see the crate `app`.
@@ -20,6 +21,7 @@ pub(super) async fn call(visit: Visit, request: Request) -> Response {
     if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
         return ApiError::new(ProblemCode::NotFound, "There is no such function.").into_response();
     }
+    let (path, refusal) = (path.to_owned(), visit.request.refusal.clone());
     let (parts, body) = request.into_parts();
     let whole = Request::from_parts(parts.clone(), body);
     let body = match body::read(whole, Readers::Anybody).await {
@@ -31,5 +33,10 @@ pub(super) async fn call(visit: Visit, request: Request) -> Response {
     // which the console has none of for server functions.
     request.headers_mut().remove(http::header::ACCEPT);
     let contexts = move || provide_context(visit.request.clone());
-    leptos_axum::handle_server_fns_with_context(contexts, request).await.into_response()
+    let mut response =
+        leptos_axum::handle_server_fns_with_context(contexts, request).await.into_response();
+    if let Some(code) = refusal.code().filter(|_| response.status().is_client_error()) {
+        Refused::function(code, &path).mark(&mut response);
+    }
+    response
 }

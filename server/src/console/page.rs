@@ -6,7 +6,7 @@ use domain::problem::ProblemCode;
 use http::Uri;
 
 use super::{PASSWORD, render, visit::Visit};
-use crate::http::problem::ApiError;
+use crate::http::{problem::ApiError, refusals::Refused};
 
 /// A page for everybody.
 pub(super) async fn open(visit: Visit) -> Response {
@@ -16,7 +16,7 @@ pub(super) async fn open(visit: Visit) -> Response {
 /// A page for people who are signed in; others are led to sign in and come back.
 pub(super) async fn signed_in(visit: Visit) -> Response {
     if visit.must_change_password() {
-        return Redirect::to(PASSWORD).into_response();
+        return to_password();
     }
     if visit.is_signed_in() {
         return render::page(&visit).await;
@@ -27,7 +27,7 @@ pub(super) async fn signed_in(visit: Visit) -> Response {
 /// A page for people who are signed in that needs no scripts.
 pub(super) async fn still_signed_in(visit: Visit) -> Response {
     if visit.must_change_password() {
-        return Redirect::to(PASSWORD).into_response();
+        return to_password();
     }
     password(visit).await
 }
@@ -43,6 +43,13 @@ pub(super) async fn password(visit: Visit) -> Response {
 /// A page for everybody that needs no scripts.
 pub(super) async fn still(visit: Visit) -> Response {
     render::still_page(&visit).await
+}
+
+/// Leads people who must change their password first to where they can.
+fn to_password() -> Response {
+    let mut response = Redirect::to(PASSWORD).into_response();
+    Refused::page(ProblemCode::PasswordChangeRequired).mark(&mut response);
+    response
 }
 
 fn to_sign_in(visit: &Visit) -> Response {

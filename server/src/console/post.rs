@@ -18,7 +18,7 @@ use crate::http::{
     AppState,
     body::{self, Readers},
     problem::ApiError,
-    refusals::RefusedPage,
+    refusals::Refused,
 };
 
 /// A form that was posted.
@@ -74,7 +74,9 @@ impl Post {
             Ok(Done::Redirect { location, cookies }) => self.redirect(location, cookies),
             Ok(Done::Minted(minted)) => self.minted(minted).await,
             Err(ServiceError::PasswordChangeRequired) if !self.visit.wants_json() => {
-                self.redirect(PASSWORD.to_owned(), Vec::new())
+                let mut response = self.redirect(PASSWORD.to_owned(), Vec::new());
+                Refused::page(ProblemCode::PasswordChangeRequired).mark(&mut response);
+                response
             }
             Err(error) if self.visit.wants_json() => ApiError::from(error).into_response(),
             Err(error) => {
@@ -93,7 +95,7 @@ impl Post {
             {
                 error.log(&self.visit.request.request_id);
                 let mut response = render::problem(&self.visit, error.problem()).await;
-                response.extensions_mut().insert(RefusedPage(error.code()));
+                Refused::page(error.code()).mark(&mut response);
                 response
             }
             result => self.answer(result).await,
@@ -133,7 +135,7 @@ impl Post {
         } else {
             render::answer(&self.visit, posted, status).await
         };
-        response.extensions_mut().insert(RefusedPage(code));
+        Refused::page(code).mark(&mut response);
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -19,7 +19,10 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 
 use super::{cookies, visit::Visit};
-use crate::{assets, http::headers::console_csp};
+use crate::{
+    assets,
+    http::{headers::console_csp, refusals::Refused},
+};
 
 type Html = Pin<Box<dyn Stream<Item = String> + Send>>;
 
@@ -55,6 +58,7 @@ pub(super) async fn page(visit: &Visit) -> Response {
         let clear = cookies::clear_notice(visit.state.cookies.is_secure());
         response.headers_mut().append(header::SET_COOKIE, clear);
     }
+    mark(visit, &mut response);
     response
 }
 
@@ -123,19 +127,30 @@ pub(super) fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// Marks a page that a service refused, for the audit log.
+fn mark(visit: &Visit, response: &mut Response) {
+    let refused = visit.request.refusal.code().filter(|_| response.status().is_client_error());
+    if let Some(code) = refused {
+        Refused::page(code).mark(response);
+    }
+}
+
 /// A page without the data that hydration needs.
 async fn still(
     visit: &Visit,
     contexts: impl Fn() + Clone + Send + 'static,
     view: impl FnOnce() -> AnyView + Send + 'static,
 ) -> Response {
-    leptos_axum::handle_response_inner(contexts, view, request(visit), |view, _, _| {
-        Box::pin(async move {
-            let html: String = view.to_html_stream_in_order().collect().await;
-            Box::pin(once(async move { html })) as Html
+    let mut response =
+        leptos_axum::handle_response_inner(contexts, view, request(visit), |view, _, _| {
+            Box::pin(async move {
+                let html: String = view.to_html_stream_in_order().collect().await;
+                Box::pin(once(async move { html })) as Html
+            })
         })
-    })
-    .await
+        .await;
+    mark(visit, &mut response);
+    response
 }
 
 /// What leptos is told of the request: its address, and nothing of its body or its credentials.

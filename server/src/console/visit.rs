@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use app::request::{ConsoleRequest, RequestSession};
+use app::request::{ConsoleRequest, PageRefusal, RequestSession};
 use authority::{Actor, OpContext, Surface};
 use axum::{
     extract::FromRequestParts,
@@ -81,6 +81,7 @@ impl FromRequestParts<AppState> for Visit {
                 request_id: id.as_str().to_owned(),
                 client_ip: address,
                 public_url: state.config.public_url.as_str().trim_end_matches('/').into(),
+                refusal: PageRefusal::default(),
             },
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),

@@ -56,7 +56,7 @@ impl Hosts {
             "The host {host:?} is not a name of this server. Open {}, or have the name added to the setting allowed_hosts.",
             self.public
         );
-        Err(ApiError::new(ProblemCode::MalformedRequest, detail))
+        Err(ApiError::new(ProblemCode::MalformedRequest, detail).of_host())
     }
 
     fn has(&self, host: &str) -> bool {

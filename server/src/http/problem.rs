@@ -24,6 +24,8 @@ struct Parts {
     problem: Problem,
     challenge: Option<Challenge>,
     cause: Option<Arc<ServiceError>>,
+    /// Whether the request was to a name that is not this server's.
+    of_host: bool,
 }
 
 /// How an error is written.
@@ -133,6 +135,17 @@ impl ApiError {
         self
     }
 
+    /// The same for a request to a name that is not this server's.
+    pub(crate) fn of_host(mut self) -> Self {
+        self.0.of_host = true;
+        self
+    }
+
+    /// Whether the request was to a name that is not this server's.
+    pub(crate) fn is_of_host(&self) -> bool {
+        self.0.of_host
+    }
+
     /// The same problem under another status, for whoever cannot be told its own.
     pub(crate) fn under(mut self, status: StatusCode) -> Self {
         self.0.problem.status = status.as_u16();
@@ -233,7 +246,7 @@ impl Challenge {
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
         let challenge = Challenge::of(problem.code);
-        Self(Box::new(Parts { problem, challenge, cause: None }))
+        Self(Box::new(Parts { problem, challenge, cause: None, of_host: false }))
     }
 }
 

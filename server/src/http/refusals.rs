@@ -22,9 +22,30 @@ use super::{AppState, caller::anonymous, problem::ApiError};
 #[derive(Clone, Default)]
 pub(crate) struct Asker(Arc<Mutex<Option<OpContext>>>);
 
-/// Put into the extensions of an answer that is a page: why the request was refused.
-#[derive(Clone, Copy)]
-pub(crate) struct RefusedPage(pub(crate) ProblemCode);
+/// Put into the extensions of an answer that is not an [`ApiError`]: why a service refused.
+#[derive(Clone)]
+pub(crate) struct Refused {
+    code: ProblemCode,
+    /// The server function that was called. They only read, though they are posts.
+    function: Option<String>,
+}
+
+impl Refused {
+    /// A page or a form was refused.
+    pub(crate) const fn page(code: ProblemCode) -> Self {
+        Self { code, function: None }
+    }
+
+    /// The server function at this path was refused.
+    pub(crate) fn function(code: ProblemCode, path: &str) -> Self {
+        Self { code, function: Some(path.to_owned()) }
+    }
+
+    /// Marks an answer.
+    pub(crate) fn mark(self, response: &mut Response) {
+        response.extensions_mut().insert(self);
+    }
+}
 
 impl Asker {
     /// Leaves who asks for the layer, if this request passed it.
@@ -46,40 +67,32 @@ pub(crate) async fn record(
     let (mut parts, body) = request.into_parts();
     let asker = Asker::default();
     parts.extensions.insert(asker.clone());
-    let is_safe = parts.method.is_safe();
-    if !is_safe {
-        // What a layer refuses has no handler that would say who asked.
-        anonymous(&mut parts, &state, surface).await;
-    }
+    // What a layer refuses has no handler that would say who asked.
+    anonymous(&mut parts, &state, surface).await;
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let response = next.run(Request::from_parts(parts, body)).await;
-    let Some((code, by_service)) = refusal(&response) else { return response };
+    let Some(Found { code, kind, function }) = found(&response) else { return response };
     let context = asker.0.lock().ok().and_then(|mut asker| asker.take());
     let (Some(context), Some(route)) = (context, route) else { return response };
-    let kind = match code {
-        ProblemCode::Forbidden
-        | ProblemCode::PasswordChangeRequired
-        | ProblemCode::InsufficientScope
-        | ProblemCode::CrossOrigin => RefusalKind::Access,
+    let is_read = method.is_safe() || function.is_some();
+    let kind = match kind {
+        Kind::Is(kind) => kind,
         // What may not be seen is not found; what is not there looks alike.
-        ProblemCode::NotFound
-            if by_service && !is_safe && !matches!(context.actor, Actor::Anonymous) =>
-        {
+        Kind::Hidden if !is_read && !matches!(context.actor, Actor::Anonymous) => {
             RefusalKind::Access
         }
-        ProblemCode::InvalidToken => RefusalKind::Credential,
-        ProblemCode::RateLimited => RefusalKind::Throttled,
-        _ => return response,
+        Kind::Hidden => return response,
     };
     let mut detail = json!({"status": response.status().as_u16(), "code": code.as_str()});
     if let Some(workspace) = workspace(route.as_str(), &uri) {
         detail["workspace"] = workspace.to_string().into();
     }
+    // The template and never the path, which may hold a secret. A function's path is a template.
+    let at = function.as_deref().unwrap_or(route.as_str());
     let refusal = Refusal {
         kind,
-        // The template, never the path: a path may hold a secret.
-        subject: format!("{method} {}", route.as_str()),
+        subject: format!("{method} {at}"),
         subject_id: uri.path().split('/').find_map(|part| Uuid::try_parse(part).ok()),
         detail,
     };
@@ -87,11 +100,42 @@ pub(crate) async fn record(
     response
 }
 
-/// The code of an answer that refuses, and whether a service refused.
-fn refusal(response: &Response) -> Option<(ProblemCode, bool)> {
+/// A refusal, as an answer shows it.
+struct Found {
+    code: ProblemCode,
+    kind: Kind,
+    function: Option<String>,
+}
+
+enum Kind {
+    Is(RefusalKind),
+    /// Not found by a service, which may hide it.
+    Hidden,
+}
+
+/// Returns the refusal that an answer is: of a service, or of a layer.
+fn found(response: &Response) -> Option<Found> {
     let extensions = response.extensions();
-    let page = extensions.get::<RefusedPage>().map(|page| (page.0, true));
-    page.or_else(|| extensions.get::<ApiError>().map(|error| (error.code(), error.by_service())))
+    let error = extensions.get::<ApiError>();
+    let (code, by_service, function) = match (extensions.get::<Refused>(), error) {
+        (Some(refused), _) => (refused.code, true, refused.function.clone()),
+        (None, error) => {
+            let error = error?;
+            (error.code(), error.by_service(), None)
+        }
+    };
+    let kind = match code {
+        ProblemCode::Forbidden
+        | ProblemCode::PasswordChangeRequired
+        | ProblemCode::InsufficientScope
+        | ProblemCode::CrossOrigin => Kind::Is(RefusalKind::Access),
+        _ if error.is_some_and(ApiError::is_of_host) => Kind::Is(RefusalKind::Access),
+        ProblemCode::NotFound if by_service => Kind::Hidden,
+        ProblemCode::InvalidToken => Kind::Is(RefusalKind::Credential),
+        ProblemCode::RateLimited => Kind::Is(RefusalKind::Throttled),
+        _ => return None,
+    };
+    Some(Found { code, kind, function })
 }
 
 /// The workspace that the path names.

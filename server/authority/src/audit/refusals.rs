@@ -4,16 +4,18 @@
 //! and is written a moment later by a background task: what refuses never waits for the end of a chain.
 //! A server that is killed loses the rows of the last two seconds.
 //!
-//! Strangers cause refusals as often as they like, so the rows are bounded: for each caller and each
-//! account, and for each kind over all. What is left out is counted, and a row with the counts follows.
+//! Anybody can cause refusals, so the rows are bounded. Callers that Tessera knows and strangers have separate
+//! room, so that no stranger can hide what an insider tries. Within each, there is a bound for each kind and for
+//! each caller; among strangers also for each account that somebody tries to sign in to. Refusals beyond that are
+//! counted, and rows with the counts follow: one for each known caller, with the routes, and one for the rest.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::Mutex,
     time::Duration as Interval,
 };
 
-use domain::ids::{UserId, WorkspaceId};
+use domain::ids::WorkspaceId;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -32,10 +34,16 @@ const WRITE_EVERY: Interval = Interval::from_secs(2);
 const SUMMARY_AFTER: Duration = Duration::minutes(1);
 /// Rows of one caller, and about one account: 20 at once, then one a minute.
 const PER_CALLER: Rate = Rate { burst: 20, every: Duration::minutes(1) };
-/// Rows of one kind: 100 at once, then one every ten seconds.
+/// Rows of a person with all the tokens that act for them: 40 at once, then two a minute.
+const PER_PERSON: Rate = Rate { burst: 40, every: Duration::seconds(30) };
+/// Rows of one kind, of strangers: 100 at once, then one every ten seconds. Known callers have as many again.
 const PER_KIND: Rate = Rate { burst: 100, every: Duration::seconds(10) };
-/// Rows that wait at most, as while the database is away.
+/// Rows of strangers that wait at most, as while the database is away. Those of known callers have as many again.
 const WAITING_MAX: usize = 500;
+/// Known callers that have a row of their own about what was left out, each time.
+const LEFT_OUT_CALLERS_MAX: usize = 20;
+/// Routes that such a row names.
+const LEFT_OUT_ROUTES_MAX: usize = 10;
 /// Rows of one transaction: as long as it lasts, changes wait for the end of the chain.
 const STEP: usize = 20;
 /// Most characters of what a caller gave.
@@ -92,11 +100,35 @@ pub(crate) struct Refusals(Mutex<State>);
 
 #[derive(Default)]
 struct State {
+    known: Room,
+    strangers: Room,
+    left_out: LeftOut,
+}
+
+/// The rows of one group of callers.
+#[derive(Default)]
+struct Room {
     waiting: VecDeque<Waiting>,
     kinds: HashMap<RefusalKind, Budget>,
     callers: HashMap<(RefusalKind, String), Budget>,
-    left_out: HashMap<RefusalKind, u64>,
-    left_out_since: Option<OffsetDateTime>,
+}
+
+/// What was left out of the log since the last rows about that.
+#[derive(Default)]
+struct LeftOut {
+    since: Option<OffsetDateTime>,
+    /// What known callers were refused.
+    callers: HashMap<String, OfCaller>,
+    /// What strangers were refused, and known callers beyond [`LEFT_OUT_CALLERS_MAX`].
+    others: HashMap<RefusalKind, u64>,
+}
+
+/// What was left out of one known caller.
+struct OfCaller {
+    /// The context of their last refusal.
+    ctx: OpContext,
+    kinds: HashMap<RefusalKind, u64>,
+    routes: BTreeMap<String, u64>,
 }
 
 struct Waiting {
@@ -126,60 +158,108 @@ impl Refusals {
     /// Keeps a refusal for the log, or counts it among those that are left out.
     pub(crate) fn note(&self, ctx: &OpContext, mut refusal: Refusal) {
         refusal.subject = given(&refusal.subject);
-        let (kind, now) = (refusal.kind, ctx.now);
-        let mut keys = vec![caller(ctx)];
-        if matches!(kind, RefusalKind::SignIn | RefusalKind::SignInThrottled) {
-            keys.push(format!("account {}", refusal.subject.to_lowercase()));
-        }
         let Ok(mut state) = self.0.lock() else { return };
         let state = &mut *state;
-        let empty = Budget(now);
-        let overall = *state.kinds.get(&kind).unwrap_or(&empty);
-        let own = keys.into_iter().map(|key| {
-            let key = (kind, key);
-            let used = *state.callers.get(&key).unwrap_or(&empty);
-            Some((key, used.after_one_more(PER_CALLER, now)?))
-        });
-        let own: Option<Vec<_>> = own.collect();
-        match (overall.after_one_more(PER_KIND, now), own) {
-            (Some(overall), Some(own)) if state.waiting.len() < WAITING_MAX => {
-                state.kinds.insert(kind, overall);
-                // As many as there are rows: what is left out leaves nothing behind here.
-                state.callers.extend(own);
-                state.waiting.push_back(Waiting { ctx: ctx.clone(), refusal });
-            }
-            _ => state.leave_out(kind, now),
+        let row = Waiting { ctx: ctx.clone(), refusal };
+        if let Err(row) = state.room(ctx).take(row) {
+            state.left_out.add(row);
         }
     }
 
-    /// Takes rows to be written, and the row about what was left out when it is due.
+    /// Takes rows to be written, and the rows about what was left out when they are due.
     fn take(&self, inner: &Inner, now: OffsetDateTime, closing: bool) -> Vec<Waiting> {
         let Ok(mut state) = self.0.lock() else { return Vec::new() };
-        state.callers.retain(|_, budget| budget.0 > now);
-        let due = |since: &OffsetDateTime| closing || *since + SUMMARY_AFTER <= now;
-        if let Some(since) = state.left_out_since.filter(due) {
-            state.left_out_since = None;
-            let counts = std::mem::take(&mut state.left_out);
-            let row = summary(inner, &counts, since, now);
-            state.waiting.push_back(row);
+        let State { known, strangers, left_out } = &mut *state;
+        for room in [&mut *known, &mut *strangers] {
+            room.callers.retain(|_, budget| budget.0 > now);
         }
-        let count = state.waiting.len().min(STEP);
-        state.waiting.drain(..count).collect()
+        if left_out.since.is_some_and(|since| closing || since + SUMMARY_AFTER <= now) {
+            known.waiting.extend(std::mem::take(left_out).rows(inner, now));
+        }
+        let mut rows = Vec::new();
+        for room in [known, strangers] {
+            let count = room.waiting.len().min(STEP - rows.len());
+            rows.extend(room.waiting.drain(..count));
+        }
+        rows
     }
 
     /// Puts rows back that could not be written.
     fn put_back(&self, rows: Vec<Waiting>) {
         let Ok(mut state) = self.0.lock() else { return };
         for row in rows.into_iter().rev() {
-            state.waiting.push_front(row);
+            state.room(&row.ctx).waiting.push_front(row);
         }
     }
 }
 
 impl State {
-    fn leave_out(&mut self, kind: RefusalKind, now: OffsetDateTime) {
-        *self.left_out.entry(kind).or_default() += 1;
-        self.left_out_since.get_or_insert(now);
+    fn room(&mut self, ctx: &OpContext) -> &mut Room {
+        if is_known(ctx) { &mut self.known } else { &mut self.strangers }
+    }
+}
+
+impl Room {
+    /// Takes a row if there is room for it, and returns it otherwise.
+    fn take(&mut self, row: Waiting) -> Result<(), Waiting> {
+        let (kind, now) = (row.refusal.kind, row.ctx.now);
+        let empty = Budget(now);
+        let overall = self.kinds.get(&kind).unwrap_or(&empty).after_one_more(PER_KIND, now);
+        let own = keys(&row).into_iter().map(|(key, rate)| {
+            let key = (kind, key);
+            let used = *self.callers.get(&key).unwrap_or(&empty);
+            Some((key, used.after_one_more(rate, now)?))
+        });
+        let own: Option<Vec<_>> = own.collect();
+        let (Some(overall), Some(own)) = (overall, own) else { return Err(row) };
+        if self.waiting.len() >= WAITING_MAX {
+            return Err(row);
+        }
+        self.kinds.insert(kind, overall);
+        // As many as there are rows: what is left out leaves nothing behind here.
+        self.callers.extend(own);
+        self.waiting.push_back(row);
+        Ok(())
+    }
+}
+
+impl LeftOut {
+    fn add(&mut self, Waiting { ctx, refusal }: Waiting) {
+        self.since.get_or_insert(ctx.now);
+        let (key, callers) = (caller(&ctx), self.callers.len());
+        let kinds = match self.callers.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut().add(ctx, refusal.subject),
+            Entry::Vacant(entry) if is_known(&ctx) && callers < LEFT_OUT_CALLERS_MAX => {
+                let (kinds, routes) = (HashMap::new(), BTreeMap::new());
+                let of_caller = OfCaller { ctx: ctx.clone(), kinds, routes };
+                entry.insert(of_caller).add(ctx, refusal.subject)
+            }
+            Entry::Vacant(_) => &mut self.others,
+        };
+        *kinds.entry(refusal.kind).or_default() += 1;
+    }
+
+    fn rows(self, inner: &Inner, now: OffsetDateTime) -> Vec<Waiting> {
+        let since = self.since.unwrap_or(now);
+        let of_callers = self.callers.into_values().map(|OfCaller { ctx, kinds, routes }| {
+            let mut row = summary(OpContext { now, ..ctx }, &kinds, since);
+            row.refusal.detail["routes"] = json!(routes);
+            row
+        });
+        let mut rows: Vec<_> = of_callers.collect();
+        if !self.others.is_empty() {
+            rows.push(summary(server(inner, now), &self.others, since));
+        }
+        rows
+    }
+}
+
+impl OfCaller {
+    fn add(&mut self, ctx: OpContext, route: String) -> &mut HashMap<RefusalKind, u64> {
+        self.ctx = ctx;
+        let more = self.routes.len() >= LEFT_OUT_ROUTES_MAX && !self.routes.contains_key(&route);
+        *self.routes.entry(if more { "others".into() } else { route }).or_default() += 1;
+        &mut self.kinds
     }
 }
 
@@ -254,18 +334,29 @@ impl Authority {
 /// The field of the row about what was left out.
 const LEFT_OUT: &str = "left_out";
 
-fn summary(
-    inner: &Inner,
-    counts: &HashMap<RefusalKind, u64>,
-    since: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Waiting {
+/// The row that says how many refusals were left out.
+fn summary(ctx: OpContext, counts: &HashMap<RefusalKind, u64>, since: OffsetDateTime) -> Waiting {
     let total: u64 = counts.values().sum();
     let counts: serde_json::Map<String, Value> = RefusalKind::ALL
         .into_iter()
         .filter_map(|kind| Some((kind.action().to_owned(), json!(counts.get(&kind)?))))
         .collect();
-    let ctx = OpContext {
+    let refusal = Refusal {
+        kind: RefusalKind::Access,
+        subject: format!("{total} refusals"),
+        subject_id: None,
+        detail: json!({
+            LEFT_OUT: counts,
+            "since": since.unix_timestamp(),
+            "until": ctx.now.unix_timestamp(),
+        }),
+    };
+    Waiting { ctx, refusal }
+}
+
+/// The context of the server itself.
+fn server(inner: &Inner, now: OffsetDateTime) -> OpContext {
+    OpContext {
         actor: Actor::Anonymous,
         surface: Surface::Server,
         request_id: "none".into(),
@@ -274,14 +365,7 @@ fn summary(
         user_agent: None,
         now,
         keys: std::sync::Arc::clone(&inner.keys),
-    };
-    let refusal = Refusal {
-        kind: RefusalKind::Access,
-        subject: format!("{total} refusals"),
-        subject_id: None,
-        detail: json!({LEFT_OUT: counts, "since": since.unix_timestamp(), "until": now.unix_timestamp()}),
-    };
-    Waiting { ctx, refusal }
+    }
 }
 
 /// The workspace in whose log a refusal belongs: a token's. People's are the instance's.
@@ -292,14 +376,35 @@ fn workspace(ctx: &OpContext) -> Option<WorkspaceId> {
     }
 }
 
+/// Whether Tessera knows who asks.
+fn is_known(ctx: &OpContext) -> bool {
+    !matches!(ctx.actor, Actor::Anonymous)
+}
+
+/// The budgets that a row counts against, besides that of its kind.
+fn keys(row: &Waiting) -> Vec<(String, Rate)> {
+    let mut keys = vec![(caller(&row.ctx), PER_CALLER)];
+    match &row.ctx.actor {
+        Actor::Token(facts) => keys.push((format!("person {}", facts.user_id()), PER_PERSON)),
+        Actor::User(visitor) | Actor::Restricted(visitor) => {
+            keys.push((format!("person {}", visitor.user.id), PER_PERSON));
+        }
+        // Others' guesses at an account use up nothing of its owner's.
+        Actor::Anonymous
+            if matches!(row.refusal.kind, RefusalKind::SignIn | RefusalKind::SignInThrottled) =>
+        {
+            keys.push((format!("account {}", row.refusal.subject.to_lowercase()), PER_CALLER));
+        }
+        Actor::Anonymous | Actor::Operator => {}
+    }
+    keys
+}
+
 /// What one caller is known by.
 fn caller(ctx: &OpContext) -> String {
     match &ctx.actor {
         Actor::Token(facts) => facts.token_id.to_string(),
-        Actor::User(visitor) | Actor::Restricted(visitor) => {
-            let UserId(id) = visitor.user.id;
-            id.to_string()
-        }
+        Actor::User(visitor) | Actor::Restricted(visitor) => visitor.user.id.to_string(),
         Actor::Anonymous | Actor::Operator => network(ctx.client_ip),
     }
 }

@@ -1,12 +1,20 @@
 //! The one-time link: 256 random bits, 24 hours, gone once used.
 
+use serde_json::json;
 use subtle::ConstantTimeEq as _;
 use time::Duration;
 
 use super::Setup;
-use crate::{OpContext, ServiceError, secret::SetupSecret, store::instance};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Refusal, RefusalKind},
+    secret::SetupSecret,
+    store::instance,
+};
 
 const LIFETIME: Duration = Duration::hours(24);
+/// The name of a link in the log of refusals.
+pub(super) const SUBJECT: &str = "a link that sets the instance up";
 
 impl Setup<'_> {
     /// A new link in place of an older one; `None` when the instance is set up.
@@ -23,7 +31,7 @@ impl Setup<'_> {
         Ok(Some(secret))
     }
 
-    /// Whether this link leads anywhere.
+    /// Checks that this link works. A link that does not leaves a row in the audit log.
     ///
     /// # Errors
     /// `NotFound` when it is wrong, too old, replaced, or the instance is set up.
@@ -33,7 +41,15 @@ impl Setup<'_> {
         secret: &SetupSecret,
     ) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
-        check(&mut connection, ctx, secret).await
+        let checked = check(&mut connection, ctx, secret).await;
+        checked.inspect_err(|error| {
+            if matches!(error, ServiceError::NotFound(_)) {
+                let kind = RefusalKind::Credential;
+                let refusal =
+                    Refusal { kind, subject: SUBJECT.into(), subject_id: None, detail: json!({}) };
+                self.inner.refusals.note(ctx, refusal);
+            }
+        })
     }
 }
 
