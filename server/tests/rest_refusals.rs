@@ -161,10 +161,10 @@ fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
     assert_eq!(function("instance", "{}"), 404);
     assert_eq!(function("overview", r#"{"workspace":"other"}"#), 404);
     // A post about what may not be seen, a person who must change the password, and a name that is not ours.
-    mia.post("/workspaces/other/settings/members", &[("email", "a@b.example")]).expect(404);
+    let form = [("user", "a@b.example"), ("role", "viewer")];
+    mia.post("/workspaces/other/settings/members", &form).expect(404);
     instance.sql("UPDATE users SET must_change_password = true WHERE name = 'mia'");
     mia.get("/workspaces").expect(303);
-    let form = [("email", "a@b.example"), ("role", "viewer")];
     mia.post(&format!("/workspaces/{WORKSPACE}/settings/members"), &form).expect(303);
     mia.get("/account/password").expect(200);
     let rebound = server.request("GET", "/sign-in").header("host", "evil.example");

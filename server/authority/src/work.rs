@@ -29,6 +29,8 @@ use crate::ServiceError;
 
 /// Jobs that wait in one lane, at most.
 const WAITING_MAX: usize = 64;
+/// Jobs with passwords that wait: so many that a few people and addresses cannot fill the lane.
+const PASSWORDS_MAX: usize = 512;
 /// Jobs of one tenant that wait in one lane, at most.
 const WAITING_OF_ONE: usize = 16;
 /// How long a job may wait for a thread. Shorter than the database lets a transaction rest.
@@ -43,6 +45,8 @@ const STACK: usize = 4 * 1024 * 1024;
 pub(crate) enum Kind {
     /// Hashing and checking passwords.
     Password,
+    /// Judging new passwords.
+    NewPassword,
     /// Compiling patterns of names, and matching the name of one token.
     Name,
     /// Reading and checking rows to import.
@@ -56,16 +60,17 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
 
     const fn limits(self) -> Limits {
-        let (threads, of_one, nice) = match self {
-            // Each takes 19 MiB, and somebody waits at a form for it. There are no tenants yet.
-            Self::Password => (2, WAITING_MAX, 5),
-            Self::Name => (2, WAITING_OF_ONE, 10),
-            Self::Import | Self::Export | Self::Document | Self::Preview => (1, WAITING_OF_ONE, 15),
+        let (threads, waiting, nice) = match self {
+            // Each takes 19 MiB, and somebody waits at a form for it.
+            Self::Password => (2, PASSWORDS_MAX, 5),
+            Self::NewPassword => (1, PASSWORDS_MAX, 10),
+            Self::Name => (2, WAITING_MAX, 10),
+            Self::Import | Self::Export | Self::Document | Self::Preview => (1, WAITING_MAX, 15),
         };
-        Limits { threads, of_one, nice }
+        Limits { threads, waiting, nice }
     }
 }
 
@@ -73,8 +78,8 @@ impl Kind {
 struct Limits {
     /// The most threads.
     threads: usize,
-    /// Jobs of one tenant that may wait.
-    of_one: usize,
+    /// Jobs that may wait.
+    waiting: usize,
     /// How far below the usual priority the threads run.
     nice: i32,
 }
@@ -148,6 +153,7 @@ impl Default for Pool {
             // In the order of the variants.
             lanes: [
                 lane(Kind::Password),
+                lane(Kind::NewPassword),
                 lane(Kind::Name),
                 lane(Kind::Import),
                 lane(Kind::Export),
@@ -193,7 +199,7 @@ impl Lane {
         let mut state = self.state();
         let place = state.tenants.iter().position(|(other, _)| *other == tenant);
         let own = place.map_or(0, |place| state.tenants[place].1.len());
-        if state.waiting >= WAITING_MAX || own >= self.limits.of_one {
+        if state.waiting >= self.limits.waiting || own >= WAITING_OF_ONE {
             return Err(ServiceError::Busy);
         }
         match place {

@@ -374,33 +374,56 @@ async fn person_without_a_password_gets_a_link(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn guesses_at_links_are_bounded_for_each_address(pool: PgPool) {
+async fn guesses_at_links_are_bounded_for_each_address_and_stop_no_link_that_works(pool: PgPool) {
     let world = World::founded(pool).await;
     let grace = given(&world, GRACE, InstanceRole::Member).await;
     let link = link(&world, &world.operator(), grace).await;
     let passwords = world.authority.passwords();
     let ctx = world.anonymous();
-    for number in 0..200 {
+    let guess = async |ctx: &OpContext, number: usize| {
         let guess = PasswordLinkSecret::new(format!("guess {number}"));
-        match passwords.check_link(&ctx, &guess).await {
-            Err(ServiceError::NotFound(_)) => assert!(number < 100, "{number}"),
-            Err(ServiceError::TooManyAttempts(_)) => {
-                assert_eq!(number, 100);
-                break;
-            }
-            other => panic!("{other:?}"),
-        }
-        if number < 99 {
-            // The right link costs nothing.
-            passwords.check_link(&ctx, &link.secret).await.unwrap();
-        }
+        code(passwords.check_link(ctx, &guess).await)
+    };
+    for number in 0..100 {
+        // The right link costs nothing.
+        passwords.check_link(&ctx, &link.secret).await.unwrap();
+        assert_eq!(guess(&ctx, number).await, ProblemCode::NotFound, "{number}");
     }
-    let stopped = passwords.redeem(&ctx, &link.secret, &password(NEW)).await;
-    assert_eq!(code(stopped), ProblemCode::TooManyAttempts);
+    assert_eq!(guess(&ctx, 100).await, ProblemCode::TooManyAttempts);
     let elsewhere = Some("192.0.2.2".parse().unwrap());
     let elsewhere =
         world.authority.context(Actor::Anonymous, Surface::Console, "r".into(), elsewhere);
-    passwords.redeem(&elsewhere, &link.secret, &password(NEW)).await.unwrap();
+    assert_eq!(guess(&elsewhere, 100).await, ProblemCode::NotFound);
+    // A link works, also at an address from which somebody guesses.
+    passwords.check_link(&ctx, &link.secret).await.unwrap();
+    passwords.redeem(&ctx, &link.secret, &password(NEW)).await.unwrap();
+    assert_eq!(code(passwords.check_link(&ctx, &link.secret).await), ProblemCode::TooManyAttempts);
+}
+
+#[sqlx::test(migrations = false)]
+async fn new_passwords_are_judged_so_often_for_a_person_and_others_go_on(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let grace = given(&world, GRACE, InstanceRole::Member).await;
+    let link = link(&world, &world.operator(), grace).await;
+    let session = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    let ctx = by(&world, &session.secret).await.unwrap();
+    for _ in 0..60 {
+        let said = fault(change(&world, &ctx, PASSWORD, "too short").await);
+        assert!(said.starts_with("new_password must have at least 15"), "{said}");
+    }
+    let stopped = change(&world, &ctx, PASSWORD, NEW).await;
+    assert_eq!(code(stopped), ProblemCode::TooManyAttempts);
+    // Neither signing in nor the holder of another person's link waits for that.
+    sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    for _ in 0..60 {
+        let judged = redeem(&world, &link.secret, "too short").await;
+        assert_eq!(code(judged), ProblemCode::ValidationFailed);
+    }
+    assert_eq!(code(redeem(&world, &link.secret, NEW).await), ProblemCode::TooManyAttempts);
+    world.pass(Duration::seconds(5));
+    redeem(&world, &link.secret, NEW).await.unwrap();
+    let ctx = by(&world, &session.secret).await.unwrap();
+    change(&world, &ctx, PASSWORD, NEW).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]

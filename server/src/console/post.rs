@@ -135,7 +135,10 @@ impl Post {
         } else {
             render::answer(&self.visit, posted, status).await
         };
-        Refused::page(code).mark(&mut response);
+        // A page that was refused itself has its own status, and the mark that goes with it.
+        if response.extensions().get::<Refused>().is_none() {
+            Refused::page(code).mark(&mut response);
+        }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

@@ -16,13 +16,16 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version,
     password_hash::phc::PasswordHash,
 };
+use domain::ids::UserId;
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::{
-    ServiceError,
+    OpContext, ServiceError,
+    context::Actor,
     entropy::{self, Entropy},
     secret::Password,
+    sessions::network,
     work::{Heavy, Kind, Pool},
 };
 
@@ -30,8 +33,41 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Judges, hashes and checks passwords, a few at a time, off the asynchronous threads. All wait in one
-/// queue: how long somebody waits must not say whether an account exists.
+/// Whose turn in the queue a password takes: people that are signed in, tokens and links have turns of their own
+/// person, strangers those of their address. So one of them can make only itself wait. A stranger's turn never
+/// depends on the account that they name: how long somebody waits must not say whether it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tenant(Uuid);
+
+impl Tenant {
+    /// Returns the tenant that asks.
+    pub(crate) fn of(ctx: &OpContext) -> Self {
+        match &ctx.actor {
+            Actor::User(visitor) | Actor::Restricted(visitor) => Self::person(visitor.user.id),
+            Actor::Token(facts) => Self::person(facts.user_id()),
+            Actor::Operator => Self(Uuid::nil()),
+            Actor::Anonymous => {
+                let network = network(ctx.client_ip);
+                let mac = ctx.keys.blind("password work", &[network.as_bytes()]);
+                let mut id = [0; 16];
+                id.copy_from_slice(&mac[..16]);
+                Self(Uuid::from_bytes(id))
+            }
+        }
+    }
+
+    /// Returns the tenant of a person whose link somebody holds.
+    pub(crate) const fn person(user: UserId) -> Self {
+        Self(user.0)
+    }
+
+    /// Returns what its counters are known by.
+    pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+/// Judges, hashes and checks passwords, a few at a time, off the asynchronous threads. Tenants take turns.
 pub(crate) struct PasswordVault {
     work: Arc<Pool>,
     /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
@@ -60,6 +96,7 @@ impl PasswordVault {
     /// its name. `context` has what an attacker knows: the person's address and name, the organisation.
     pub(crate) async fn judge(
         &self,
+        tenant: Tenant,
         password: &Password,
         context: &[&str],
     ) -> Result<Result<(), String>, ServiceError> {
@@ -69,25 +106,27 @@ impl PasswordVault {
             let context: Vec<&str> = context.iter().map(String::as_str).collect();
             check_strength(&password, &context, heavy)
         };
-        self.work.run(Kind::Password, Uuid::nil(), run).await
+        self.work.run(Kind::NewPassword, tenant.0, run).await
     }
 
     /// A PHC string to store.
     pub(crate) async fn hash(
         &self,
+        tenant: Tenant,
         password: &Password,
         entropy: &dyn Entropy,
     ) -> Result<String, ServiceError> {
         let salt: [u8; 16] = entropy::bytes(entropy);
         let password = normalised(password);
         let run = move |_: &Heavy| hash_now(password.expose().as_bytes(), &salt);
-        self.work.run(Kind::Password, Uuid::nil(), run).await?
+        self.work.run(Kind::Password, tenant.0, run).await?
     }
 
     /// Checks a password. `None` for an account that does not exist or has no password: the same
     /// work is done, and the answer is wrong.
     pub(crate) async fn check(
         &self,
+        tenant: Tenant,
         password: &Password,
         stored: Option<String>,
         entropy: &dyn Entropy,
@@ -113,7 +152,7 @@ impl PasswordVault {
                 hash_now(text.as_bytes(), &salt).map(PasswordCheck::RightButOld)
             }
         };
-        self.work.run(Kind::Password, Uuid::nil(), run).await?
+        self.work.run(Kind::Password, tenant.0, run).await?
     }
 }
 
@@ -144,14 +183,66 @@ mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
 
+    const ONE: Tenant = Tenant(Uuid::from_u128(1));
+    const OTHER: Tenant = Tenant(Uuid::from_u128(2));
+
+    #[tokio::test]
+    async fn one_tenant_fills_its_own_share_of_the_queues_and_others_go_on() {
+        let work = Arc::new(Pool::default());
+        let vault = Arc::new(PasswordVault::new(&SystemEntropy, Arc::clone(&work)));
+        let password = Password::new("correct horse battery".into());
+        for (kind, threads) in [(Kind::Password, 2), (Kind::NewPassword, 1)] {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let released = Arc::new(std::sync::Mutex::new(released));
+            let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
+            let block = || {
+                let (work, released) = (Arc::clone(&work), Arc::clone(&released));
+                let begun = begun.clone();
+                tokio::spawn(async move {
+                    let wait = move |_: &Heavy| {
+                        let _ = begun.send(());
+                        let _ = released.lock().unwrap().recv();
+                    };
+                    work.run(kind, ONE.0, wait).await
+                })
+            };
+            let mut own: Vec<_> = (0..threads).map(|_| block()).collect();
+            for _ in 0..threads {
+                has_begun.recv().await.unwrap();
+            }
+            // All threads are busy: this fills the share of the queue.
+            own.extend((0..16).map(|_| block()));
+            let ask = |tenant: Tenant| {
+                let (vault, password) = (Arc::clone(&vault), password.clone());
+                tokio::spawn(async move {
+                    if kind == Kind::NewPassword {
+                        vault.judge(tenant, &password, &[]).await.map(drop)
+                    } else {
+                        vault.check(tenant, &password, None, &SystemEntropy).await.map(drop)
+                    }
+                })
+            };
+            let (refused, other) = (ask(ONE), ask(OTHER));
+            tokio::task::yield_now().await;
+            assert!(refused.is_finished(), "{kind:?}: it waits");
+            let refused = refused.await.unwrap();
+            assert!(matches!(refused, Err(ServiceError::Busy)), "{kind:?}: {refused:?}");
+            drop(release);
+            other.await.unwrap().unwrap();
+            for job in own {
+                job.await.unwrap().unwrap();
+            }
+        }
+    }
+
     #[tokio::test]
     async fn right_password_is_right_and_wrong_or_unknown_is_wrong() {
         let vault = PasswordVault::new(&SystemEntropy, Arc::default());
         let password = Password::new("correct horse battery".into());
-        let stored = vault.hash(&password, &SystemEntropy).await.unwrap();
+        let stored = vault.hash(ONE, &password, &SystemEntropy).await.unwrap();
         assert!(is_current(&stored));
         let check = async |password: &Password, stored: Option<String>| {
-            vault.check(password, stored, &SystemEntropy).await.unwrap()
+            vault.check(ONE, password, stored, &SystemEntropy).await.unwrap()
         };
         assert_eq!(check(&password, Some(stored.clone())).await, PasswordCheck::Right);
         let wrong = Password::new("correct horse batterz".into());
@@ -165,9 +256,9 @@ mod tests {
         let composed = Password::new("caf\u{e9} ladder mist drums".into());
         let decomposed = Password::new("cafe\u{301} ladder mist drums".into());
         let check = async |password: &Password, stored: &str| {
-            vault.check(password, Some(stored.to_owned()), &SystemEntropy).await.unwrap()
+            vault.check(ONE, password, Some(stored.to_owned()), &SystemEntropy).await.unwrap()
         };
-        let stored = vault.hash(&decomposed, &SystemEntropy).await.unwrap();
+        let stored = vault.hash(ONE, &decomposed, &SystemEntropy).await.unwrap();
         assert_eq!(check(&composed, &stored).await, PasswordCheck::Right);
         assert_eq!(check(&decomposed, &stored).await, PasswordCheck::Right);
         // A hash of version 0.1 is of the text as it was typed then.
@@ -185,7 +276,8 @@ mod tests {
                 .hash_password_with_salt(b"correct horse battery", b"0123456789abcdef")
                 .unwrap();
         let password = Password::new("correct horse battery".into());
-        let outcome = vault.check(&password, Some(weak.to_string()), &SystemEntropy).await.unwrap();
+        let outcome =
+            vault.check(ONE, &password, Some(weak.to_string()), &SystemEntropy).await.unwrap();
         let PasswordCheck::RightButOld(stronger) = outcome else { panic!("{outcome:?}") };
         assert!(is_current(&stronger));
     }

@@ -7,7 +7,7 @@ use super::{Passwords, person};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
-    password::PasswordCheck,
+    password::{PasswordCheck, Tenant},
     secret::{KnownBrowser, Password, SessionSecret},
     sessions::{Account, Throttle, proven},
     store::{passwords as store, sessions, users},
@@ -56,8 +56,8 @@ impl Passwords<'_> {
             users::by_id(&mut connection, id).await?
         };
         let user = user.filter(|user| user.enabled).ok_or(ServiceError::Unauthenticated)?;
-        // Before an attempt is counted: a bad new password may be corrected any number of times.
-        self.judge(&user.summary, &change.new).await?;
+        // This has a count of its own and uses up no attempt at the old password.
+        self.judge(ctx, &user.summary, &change.new).await?;
         if change.new.expose() == change.current.expose() {
             let message = "must not be your current password";
             return Err(ServiceError::invalid("new_password", message));
@@ -97,7 +97,7 @@ impl Passwords<'_> {
             refused(RefusalKind::SignIn);
             return Err(ServiceError::invalid("current_password", "is wrong"));
         }
-        let hash = self.inner.passwords.hash(&change.new, entropy).await?;
+        let hash = self.inner.passwords.hash(Tenant::person(id), &change.new, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         // The password that was checked must still be the one that is replaced.
         if !users::lock_checked(&mut transaction, &user).await? {

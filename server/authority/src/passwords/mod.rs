@@ -20,7 +20,8 @@ pub(crate) use link::issue;
 use domain::{session::Visitor, token::UserSummary};
 
 use crate::{
-    OpContext, ServiceError, authority::Inner, context::Actor, secret::Password, store::instance,
+    OpContext, ServiceError, authority::Inner, context::Actor, password::Tenant, secret::Password,
+    store::instance,
 };
 
 /// Passwords of people.
@@ -41,14 +42,21 @@ fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
 }
 
 impl Passwords<'_> {
-    /// Checks a new password by the rule.
-    async fn judge(&self, user: &UserSummary, new: &Password) -> Result<(), ServiceError> {
+    /// Counts a new password of a person, then judges it by the rule.
+    async fn judge(
+        &self,
+        ctx: &OpContext,
+        user: &UserSummary,
+        new: &Password,
+    ) -> Result<(), ServiceError> {
+        let tenant = Tenant::person(user.id);
+        self.inner.count_judged(ctx, tenant, &user.email).await?;
         let organisation = {
             let mut connection = self.inner.connection().await?;
             instance::name(&mut connection).await?.unwrap_or_default()
         };
         let context = [&*user.email, &user.name, &organisation];
-        let judged = self.inner.passwords.judge(new, &context).await?;
+        let judged = self.inner.passwords.judge(tenant, new, &context).await?;
         judged.map_err(|message| ServiceError::invalid("new_password", message))
     }
 }

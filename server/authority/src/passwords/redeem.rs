@@ -7,6 +7,7 @@ use super::Passwords;
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
+    password::Tenant,
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
     store::{passwords as store, sessions, users},
@@ -16,38 +17,36 @@ use crate::{
 const SUBJECT: &str = "a link that sets a password";
 
 impl Passwords<'_> {
-    /// Returns the person whose password this link sets.
+    /// Returns the person whose password this link sets. Only links that do not work are counted: whatever others
+    /// at the same address try, one that works is never refused. Nobody guesses 256 bits.
     ///
     /// # Errors
     /// `NotFound` when the link is wrong, expired, used or replaced, when its person is disabled, or when the
-    /// administrator who made it may not make it any more; `TooManyAttempts` after too many wrong ones.
+    /// administrator who made it may not make it any more; `TooManyAttempts` after too many such links.
     pub async fn check_link(
         &self,
         ctx: &OpContext,
         secret: &PasswordLinkSecret,
     ) -> Result<UserSummary, ServiceError> {
-        let throttle = Throttle::of_links(self.inner, ctx);
+        let mut transaction = self.inner.begin().await?;
+        if let Some(user) = store::of_link(&mut transaction, &secret.digest(), ctx.now).await? {
+            return Ok(user);
+        }
         let refused = |kind| {
             let refusal =
                 Refusal { kind, subject: SUBJECT.into(), subject_id: None, detail: json!({}) };
             self.inner.refusals.note(ctx, refusal);
         };
-        let mut transaction = self.inner.begin().await?;
+        let throttle = Throttle::of_links(self.inner, ctx);
         if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
                 refused(RefusalKind::SignInThrottled);
             }
             return Err(error);
         }
-        let user = store::of_link(&mut transaction, &secret.digest(), ctx.now).await?;
-        if user.is_some() {
-            throttle.succeeded(&mut transaction, ctx.now).await?;
-        }
         transaction.commit().await?;
-        user.ok_or_else(|| {
-            refused(RefusalKind::Credential);
-            gone()
-        })
+        refused(RefusalKind::Credential);
+        Err(gone())
     }
 
     /// Sets the password of the person whose link this is. The link is used up, and every session of the
@@ -62,8 +61,9 @@ impl Passwords<'_> {
         new: &Password,
     ) -> Result<UserSummary, ServiceError> {
         let user = self.check_link(ctx, secret).await?;
-        self.judge(&user, new).await?;
-        let hash = self.inner.passwords.hash(new, self.inner.entropy.as_ref()).await?;
+        self.judge(ctx, &user, new).await?;
+        let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
+        let hash = self.inner.passwords.hash(tenant, new, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         users::lock(&mut transaction, user.id).await?;
         // Again, now that it counts: the link may have been used while the password was hashed.

@@ -1,8 +1,14 @@
 //! One attempt at a password: at sign-in, or to change the password.
 
+use serde_json::json;
+
 use super::throttle::Throttle;
 use crate::{
-    OpContext, ServiceError, authority::Inner, password::PasswordCheck, replicas::Transaction,
+    OpContext, ServiceError,
+    audit::{Refusal, RefusalKind},
+    authority::Inner,
+    password::{PasswordCheck, Tenant},
+    replicas::Transaction,
     secret::Password,
 };
 
@@ -26,7 +32,8 @@ impl Inner {
             return Err(error);
         }
         transaction.commit().await?;
-        match self.passwords.check(password, stored, self.entropy.as_ref()).await {
+        let tenant = Tenant::of(ctx);
+        match self.passwords.check(tenant, password, stored, self.entropy.as_ref()).await {
             Ok(check) => {
                 self.counters.password_checked();
                 Ok(check)
@@ -40,5 +47,29 @@ impl Inner {
                 Err(error)
             }
         }
+    }
+
+    /// Counts a new password that is about to be judged, for a person or an address. What was counted stays,
+    /// whatever the judgement says: the work is the same.
+    ///
+    /// # Errors
+    /// `TooManyAttempts`.
+    pub(crate) async fn count_judged(
+        &self,
+        ctx: &OpContext,
+        tenant: Tenant,
+        subject: &str,
+    ) -> Result<(), ServiceError> {
+        let mut transaction = self.begin().await?;
+        if let Err(error) = Throttle::of_judged(self, tenant).take(&mut transaction, ctx.now).await
+        {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                let detail = json!({"new_password": true});
+                let (kind, subject) = (RefusalKind::SignInThrottled, subject.to_owned());
+                self.refusals.note(ctx, Refusal { kind, subject, subject_id: None, detail });
+            }
+            return Err(error);
+        }
+        transaction.commit().await
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
     context::Actor,
-    password::PasswordCheck,
+    password::{PasswordCheck, Tenant},
     secret::Password,
     store::{
         instance, passwords, throttles,
@@ -127,7 +127,8 @@ impl Sessions<'_> {
             instance::name(&mut connection).await?.unwrap_or_default()
         };
         let context = [&*user.summary.email, &user.summary.name, &organisation];
-        match self.inner.passwords.judge(password, &context).await {
+        let tenant = Tenant::person(user.summary.id);
+        match self.inner.passwords.judge(tenant, password, &context).await {
             Ok(judged) => Ok(judged.is_err()),
             Err(ServiceError::Busy) => Ok(user.password_is_weak),
             Err(error) => Err(error),

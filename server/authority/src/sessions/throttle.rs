@@ -11,6 +11,7 @@
 //! | a /48 network of IPv6, with all accounts | [`SITE`]: a larger bucket |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
 //! | an address or a /48 network, with one-time links that do not work | [`ADDRESS`], [`SITE`], counted apart |
+//! | a person or an address, with new passwords that are judged | [`JUDGED`] |
 //! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
@@ -36,6 +37,7 @@ use super::{KNOWN_FOR, known_browser::BrowserId};
 use crate::{
     OpContext, ServiceError,
     authority::Inner,
+    password::Tenant,
     store::throttles::{self as store, Attempts},
 };
 
@@ -49,6 +51,8 @@ const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
 const SITE: Rule = Rule::Steady { burst: 300, every_s: 2 };
 /// An account, from anywhere: 50 at once, then one a minute.
 const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
+/// New passwords that are judged for a person, or for an address: 60 at once, then one every 5 s.
+const JUDGED: Rule = Rule::Steady { burst: 60, every_s: 5 };
 /// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
 /// other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
@@ -117,6 +121,12 @@ impl Throttle {
         let site = site(ctx.client_ip).map(|site| (key("link from site", &site), SITE));
         let address = (key("link from address", &network(ctx.client_ip)), ADDRESS);
         Self { counters: site.into_iter().chain([address]).collect(), network: None }
+    }
+
+    /// Returns the counter of new passwords that are judged.
+    pub(crate) fn of_judged(inner: &Inner, tenant: Tenant) -> Self {
+        let key = inner.keys.blind("judged passwords", &[tenant.as_bytes()]);
+        Self { counters: vec![(key, JUDGED)], network: None }
     }
 
     /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.

@@ -11,6 +11,7 @@ use super::{Founding, Setup, link};
 use crate::{
     OpContext, ServiceError, SignedIn,
     context::Actor,
+    password::Tenant,
     secret::{Password, SetupSecret},
     sessions::Account,
 };
@@ -52,7 +53,9 @@ impl Setup<'_> {
         let workspace = parse::<DisplayName>("workspace_name", &form.workspace_name, &mut errors);
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let context = [address, &form.name, &form.organisation, &form.workspace_name];
-        if let Err(message) = self.inner.passwords.judge(&form.password, &context).await? {
+        let tenant = Tenant::of(ctx);
+        self.inner.count_judged(ctx, tenant, link::SUBJECT).await?;
+        if let Err(message) = self.inner.passwords.judge(tenant, &form.password, &context).await? {
             errors.push(FieldError::new("password", message));
         }
         let (Some(organisation), Some(email), Some(name), Some(workspace), true) =
@@ -60,7 +63,8 @@ impl Setup<'_> {
         else {
             return Err(ServiceError::Invalid(errors));
         };
-        let hash = self.inner.passwords.hash(&form.password, self.inner.entropy.as_ref()).await?;
+        let (vault, entropy) = (&self.inner.passwords, self.inner.entropy.as_ref());
+        let hash = vault.hash(tenant, &form.password, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         // Again, now that it counts: the link may have been used while the password was hashed.
         link::check(&mut transaction, ctx, secret).await?;

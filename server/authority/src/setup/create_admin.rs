@@ -12,6 +12,7 @@ use super::{Founding, Setup, complete::parse, email_taken};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    password::Tenant,
     secret::Password,
     store::{instance, users},
 };
@@ -49,13 +50,16 @@ impl Setup<'_> {
         };
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let context = [address, given, &organisation];
-        if let Err(message) = self.inner.passwords.judge(&admin.password, &context).await? {
+        if let Err(message) =
+            self.inner.passwords.judge(Tenant::of(ctx), &admin.password, &context).await?
+        {
             errors.push(FieldError::new("password", message));
         }
         let (Some(email), Some(name), true) = (email, name, errors.is_empty()) else {
             return Err(ServiceError::Invalid(errors));
         };
-        let hash = self.inner.passwords.hash(&admin.password, self.inner.entropy.as_ref()).await?;
+        let (vault, entropy) = (&self.inner.passwords, self.inner.entropy.as_ref());
+        let hash = vault.hash(Tenant::of(ctx), &admin.password, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         let user = if instance::exists(&mut transaction).await? {
             let summary = UserSummary {

@@ -12,6 +12,7 @@ use super::{Users, check_kind, check_owner, snapshot};
 use crate::{
     OpContext, PasswordLink, ServiceError,
     audit::{Change, record},
+    password::Tenant,
     passwords,
     replicas::Transaction,
     secret::Password,
@@ -107,7 +108,9 @@ impl Users<'_> {
         match (new.kind, &new.password, by) {
             (UserKind::Person, Some(password), By::Password) => {
                 let context = [address, given, &organisation];
-                if let Err(message) = self.inner.passwords.judge(password, &context).await? {
+                if let Err(message) =
+                    self.inner.passwords.judge(Tenant::of(ctx), password, &context).await?
+                {
                     refuse(&message);
                 }
             }
@@ -132,7 +135,8 @@ impl Users<'_> {
         check_kind(new.kind, new.instance_role)?;
         let password_hash = match &new.password {
             Some(password) => {
-                Some(self.inner.passwords.hash(password, self.inner.entropy.as_ref()).await?)
+                let (vault, entropy) = (&self.inner.passwords, self.inner.entropy.as_ref());
+                Some(vault.hash(Tenant::of(ctx), password, entropy).await?)
             }
             None => None,
         };
