@@ -110,6 +110,31 @@ fn address_whose_connections_are_all_busy_gets_no_further_one() {
     assert_eq!(ask(&mut connect(&server), "/api/v1/self"), Some(503));
 }
 
+/// A request of a stranger whose body never comes. The go-ahead shows that the body is awaited.
+fn waiting(server: &Server, path: &str) -> TcpStream {
+    let mut stream = connect(server);
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: {}\r\nsec-fetch-site: same-origin\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: 90\r\nexpect: 100-continue\r\n\r\n",
+        server.address()
+    )
+    .unwrap();
+    let mut bytes = [0; 25];
+    stream.read_exact(&mut bytes).unwrap();
+    assert!(bytes.starts_with(b"HTTP/1.1 100"), "{path}: {bytes:?}");
+    stream
+}
+
+#[test]
+fn strangers_whose_bodies_never_come_make_room() {
+    let server = limited("3", "100").start();
+    server.admin();
+    let crowd = ["/sign-in", "/sign-in", "/oauth2/revoke"];
+    let _crowd = crowd.map(|path| waiting(&server, path));
+    assert_eq!(ask(&mut connect(&server), "/api/v1/self"), Some(401));
+}
+
 #[test]
 fn peers_that_take_no_answer_make_room() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];

@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 use super::{
     AppState,
+    awaited::Awaited,
     bodies::{Bodies, Kept},
     client_ip::{client_ip, peer},
     problem::ApiError,
@@ -131,6 +132,8 @@ pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, Ap
         (Some(intake), Some(Known(holder))) => intake.bodies.known(holder),
         (Some(intake), None) => intake.bodies.stranger(intake.address),
     };
+    let _waiting =
+        Awaited::of(&parts.extensions).filter(|_| known.is_none()).map(|awaited| awaited.begin());
     let bytes = timeout(PATIENCE, collect(&parts.headers, body, limit, kept))
         .await
         .map_err(|_| late())??;
@@ -187,6 +190,7 @@ pub(crate) async fn receive(
     parts.extensions.insert(Received::default());
     let home = Home::default();
     let guest = strangers::guest(&parts.extensions);
+    let awaited = Awaited::of(&parts.extensions);
     // A client that asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
     let asks = parts.headers.contains_key(header::EXPECT);
     let lent = Lent { body, home: Arc::clone(&home), is_wanted: !asks };
@@ -200,6 +204,7 @@ pub(crate) async fn receive(
     if let Some(unread) = unread
         && guest.is_none_or(|guest| guest.enter().is_ok())
     {
+        let _waiting = awaited.map(|awaited| awaited.begin());
         let _ = timeout(DRAIN_TIME, drain(unread)).await;
     }
     response
@@ -322,6 +327,23 @@ mod tests {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(status(request("/", endless, false), Readers::Known).await, Err(401));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_strangers_request_waits_for_its_peer() {
+        for is_known in [false, true] {
+            let endless =
+                Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+            let mut request = request("/", endless, is_known);
+            let awaited = Awaited::default();
+            request.extensions_mut().insert(awaited.clone());
+            let reading = tokio::spawn(read(request, Readers::Anybody));
+            tokio::task::yield_now().await;
+            assert_eq!(awaited.count(), usize::from(!is_known));
+            reading.abort();
+            let _ = reading.await;
+            assert_eq!(awaited.count(), 0);
+        }
     }
 
     #[tokio::test]

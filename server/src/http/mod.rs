@@ -23,6 +23,7 @@
 
 pub(crate) mod again;
 pub(crate) mod answer;
+pub(crate) mod awaited;
 mod bodies;
 pub(crate) mod body;
 pub(crate) mod caller;

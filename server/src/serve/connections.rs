@@ -42,6 +42,7 @@ use super::{
 };
 use crate::http::{
     AppState,
+    awaited::Awaited,
     client_ip::Peer,
     health,
     remembered::{self, Answer},
@@ -169,14 +170,14 @@ impl Doorman {
             () = self.drain.begun() => return,
         };
         let Ok(Ok((version, stream))) = looked else { return };
-        let house = self.house;
-        let answer = move |request| Arc::clone(&house).answer(peer, request);
+        let life = place.life();
+        let visit = Arc::new(Visit { house: self.house, peer, awaited: life.awaited() });
+        let answer = move |request| Arc::clone(&visit).answer(request);
         match version {
-            Version::One => one::serve(stream, answer, self.drain, HEAD, place.life()).await,
+            Version::One => one::serve(stream, answer, self.drain, HEAD, life).await,
             // Boxed: connections of the other kind need not be as large.
             Version::Two => {
-                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD, place.life()))
-                    .await;
+                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD, life)).await;
             }
         }
     }
@@ -196,20 +197,29 @@ async fn only_health(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
-impl House {
+/// A connection, as what answers sees it.
+struct Visit {
+    house: Arc<House>,
+    peer: Peer,
+    awaited: Awaited,
+}
+
+impl Visit {
     /// From memory, or by the router, whose way is boxed: the other need not be as large.
-    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Answer {
-        let answered = match &self.state {
-            Some(state) => remembered::answer(state, peer, request).await,
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let answered = match &self.house.state {
+            Some(state) => remembered::answer(state, self.peer, request).await,
             None => Err(request.map(Body::new)),
         };
         match answered {
             Ok(answer) => answer,
             Err(mut request) => {
-                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(self.peer);
+                request.extensions_mut().insert(self.awaited.clone());
+                let house = &self.house;
                 let managing =
-                    self.managing.as_ref().filter(|_| Managing::answers(request.uri().path()));
-                let router = self.router.clone();
+                    house.managing.as_ref().filter(|_| Managing::answers(request.uri().path()));
+                let router = house.router.clone();
                 remembered::routed(if let Some(managing) = managing {
                     managing.answer(router.oneshot(request)).await
                 } else {

@@ -18,7 +18,7 @@ use super::{life::Life, signals::Drain, told::Told};
 use crate::http::remembered::Answer;
 
 /// What is held of a request's head, and of an answer before it is sent.
-const BUFFER: usize = 80 * 1024;
+const BUFFER: usize = 48 * 1024;
 /// How often it is looked at within the time that a connection may rest.
 const LOOKS: u32 = 5;
 

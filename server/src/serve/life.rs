@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::http::awaited::Awaited;
+
 /// Ticks of about a second. Only their order matters: a request must not ask the clock for this.
 static TICKS: AtomicU32 = AtomicU32::new(1);
 
@@ -13,6 +15,8 @@ pub(super) struct Life {
     progress: AtomicU64,
     /// Requests that are being answered.
     running: AtomicUsize,
+    /// Those of them that only wait for the peer.
+    awaited: Awaited,
     /// The tick of the last thing that happened; 0 while there was no request.
     last: AtomicU32,
 }
@@ -45,9 +49,14 @@ impl Life {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Whether a request is being answered.
+    /// Counts the requests that only wait for the peer.
+    pub(super) fn awaited(&self) -> Awaited {
+        self.awaited.clone()
+    }
+
+    /// Whether a request is being answered, and does not only wait for the peer.
     pub(super) fn is_answering(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > 0
+        self.running.load(Ordering::Relaxed) > self.awaited.count()
     }
 
     /// Since when nothing has happened; `None` while a request is being answered. Connections without a

@@ -2,7 +2,7 @@
 //!
 //! When there is no place, the connection that has been idle for longest makes room, one without a request
 //! before all others; if the caller's own address has too many, one of that address. Connections that are
-//! being answered are never cut. If all of them are, there is no place.
+//! being answered are never cut, unless they only wait for a stranger's body. If all of them are, there is no place.
 
 use std::{
     collections::{BTreeMap, HashMap},
