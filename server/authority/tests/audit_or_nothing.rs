@@ -202,10 +202,28 @@ async fn trials_of_people(trials: &Trials<'_>) {
     let remove = async || workspaces.remove_member(&ada, &made, bob, None).await;
     trials.of_change("member.remove", remove).await;
     trials_of_invitations(trials).await;
+    trial_of_a_password_without_a_maker(trials).await;
     let stopped = || UserChange { enabled: Some(false), ..UserChange::default() };
     let change = async || users.change(&ada, bob, stopped(), None).await;
     trials.of_change("user.change", change).await;
     trials.of_change("user.remove", async || users.remove(&ada, bob, None).await).await;
+}
+
+async fn trial_of_a_password_without_a_maker(trials: &Trials<'_>) {
+    let world = trials.world;
+    let users = world.authority.users();
+    let (ada, second) = (world.owner().await, world.signed_in("second@example.com").await);
+    let new = NewUser {
+        kind: UserKind::Person,
+        email: "carl@example.com".into(),
+        name: Some("Carl".into()),
+        instance_role: InstanceRole::Member,
+        password: Some(password(PASSWORD)),
+    };
+    let carl = users.create(&second, new).await.unwrap().summary.id;
+    let owner = || UserChange { instance_role: Some(InstanceRole::Owner), ..UserChange::default() };
+    let change = async || users.change(&ada, carl, owner(), None).await;
+    trials.of_change("user.password_end", change).await;
 }
 
 async fn trials_of_invitations(trials: &Trials<'_>) {

@@ -326,11 +326,25 @@ async fn link_is_made_by_those_who_may_set_the_password(pool: PgPool) {
     users.change(&ada, grace, role(InstanceRole::Owner), None).await.unwrap();
     assert!(!works(&world, &of_adam.secret).await, "it would set an owner's password");
     users.change(&ada, grace, role(InstanceRole::Member), None).await.unwrap();
-    assert!(works(&world, &of_adam.secret).await);
+    assert!(!works(&world, &of_adam.secret).await, "it does not come back");
+    let of_adam = link(&world, &adam, grace).await;
     let adam_id = ada_id_of(&adam);
     users.change(&ada, adam_id, role(InstanceRole::Member), None).await.unwrap();
     assert!(!works(&world, &of_adam.secret).await);
     users.change(&ada, adam_id, role(InstanceRole::Admin), None).await.unwrap();
+    assert!(!works(&world, &of_adam.secret).await, "it does not come back");
+    // Servers of version 0.1 do not remove links: what a link may do is asked whenever it is used.
+    let of_adam = link(&world, &adam, grace).await;
+    world
+        .execute("UPDATE users SET instance_role = 'member' WHERE email = 'adam@example.com'")
+        .await;
+    assert!(!works(&world, &of_adam.secret).await);
+    world
+        .execute("UPDATE users SET instance_role = 'admin' WHERE email = 'adam@example.com'")
+        .await;
+    assert!(works(&world, &of_adam.secret).await);
+    // A change that leaves the maker's right leaves the link.
+    users.change(&ada, adam_id, role(InstanceRole::Owner), None).await.unwrap();
     assert!(works(&world, &of_adam.secret).await);
 
     let disabled = UserChange { enabled: Some(false), ..UserChange::default() };
@@ -351,6 +365,132 @@ fn ada_id(ctx: &OpContext) -> Option<UserId> {
 
 fn ada_id_of(ctx: &OpContext) -> UserId {
     ada_id(ctx).expect("a person")
+}
+
+/// A person whose password Adam, an administrator, chose, with their session.
+async fn given_by_adam(world: &World) -> (OpContext, UserId, SignedIn) {
+    given(world, "adam@example.com", InstanceRole::Admin).await;
+    let adam = world.signed_in("adam@example.com").await;
+    let grace = new_user(GRACE, InstanceRole::Member);
+    let grace = world.authority.users().create(&adam, grace).await.unwrap().summary.id;
+    let session = sign_in(world, GRACE, PASSWORD).await.unwrap();
+    assert!(session.must_change_password);
+    (adam, grace, session)
+}
+
+#[sqlx::test(migrations = false)]
+async fn password_of_an_administrator_ends_with_their_right_to_set_it(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let (adam, grace, session) = given_by_adam(&world).await;
+    let users = world.authority.users();
+    let role = |role| UserChange { instance_role: Some(role), ..UserChange::default() };
+    users.change(&ada, grace, role(InstanceRole::Owner), None).await.unwrap();
+    assert!(by(&world, &session.secret).await.is_none(), "Adam would be an owner");
+    assert_eq!(code(sign_in(&world, GRACE, PASSWORD).await), ProblemCode::InvalidCredentials);
+    assert!(actions(&world).await.iter().any(|action| action == "user.password_end"));
+    // Neither comes back with the role.
+    users.change(&ada, grace, role(InstanceRole::Member), None).await.unwrap();
+    assert!(by(&world, &session.secret).await.is_none());
+    assert_eq!(code(sign_in(&world, GRACE, PASSWORD).await), ProblemCode::InvalidCredentials);
+    // A link is the way out.
+    let way_out = link(&world, &ada, grace).await;
+    redeem(&world, &way_out.secret, NEW).await.unwrap();
+    users.change(&ada, grace, role(InstanceRole::Owner), None).await.unwrap();
+    assert!(!sign_in(&world, GRACE, NEW).await.unwrap().must_change_password, "her own");
+
+    // The same when the maker loses the right: demoted, disabled, removed.
+    let adam_id = ada_id_of(&adam);
+    let disabled = || UserChange { enabled: Some(false), ..UserChange::default() };
+    for (email, what) in
+        [("d@example.com", "demoted"), ("e@example.com", "disabled"), ("f@example.com", "removed")]
+    {
+        users.create(&adam, new_user(email, InstanceRole::Member)).await.unwrap();
+        let session = sign_in(&world, email, PASSWORD).await.unwrap();
+        match what {
+            "demoted" => {
+                users.change(&ada, adam_id, role(InstanceRole::Member), None).await.unwrap();
+                users.change(&ada, adam_id, role(InstanceRole::Admin), None).await.unwrap();
+            }
+            "disabled" => {
+                users.change(&ada, adam_id, disabled(), None).await.unwrap();
+                let enabled = UserChange { enabled: Some(true), ..UserChange::default() };
+                users.change(&ada, adam_id, enabled, None).await.unwrap();
+            }
+            _ => drop(users.remove(&ada, adam_id, None).await.unwrap()),
+        }
+        assert!(by(&world, &session.secret).await.is_none(), "{what}");
+        assert_eq!(
+            code(sign_in(&world, email, PASSWORD).await),
+            ProblemCode::InvalidCredentials,
+            "{what}"
+        );
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn right_to_set_a_password_is_asked_at_sign_in_and_at_every_request(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let (_, _, session) = given_by_adam(&world).await;
+    let before = by(&world, &session.secret).await.unwrap();
+    // Servers of version 0.1 end no passwords when they change a role.
+    for (sql, back) in [
+        (
+            "UPDATE users SET instance_role = 'owner' WHERE email = 'grace@example.com'",
+            "UPDATE users SET instance_role = 'member' WHERE email = 'grace@example.com'",
+        ),
+        (
+            "UPDATE users SET instance_role = 'member' WHERE email = 'adam@example.com'",
+            "UPDATE users SET instance_role = 'admin' WHERE email = 'adam@example.com'",
+        ),
+        (
+            "UPDATE users SET enabled = false WHERE email = 'adam@example.com'",
+            "UPDATE users SET enabled = true WHERE email = 'adam@example.com'",
+        ),
+    ] {
+        world.execute(sql).await;
+        assert!(by(&world, &session.secret).await.is_none(), "{sql}");
+        assert_eq!(code(sign_in(&world, GRACE, PASSWORD).await), ProblemCode::InvalidCredentials);
+        // A request that was let in a moment ago.
+        assert_eq!(
+            code(change(&world, &before, PASSWORD, NEW).await),
+            ProblemCode::Unauthenticated
+        );
+        world.execute(back).await;
+        assert!(by(&world, &session.secret).await.is_some(), "{back}");
+    }
+    world.authority.write_refusals().await.unwrap();
+    let reasons: Vec<String> = sqlx::query_scalar(
+        "SELECT after->>'reason' FROM audit_events WHERE action = 'session.sign_in_failed'",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(reasons, ["the administrator who chose this password may not set it any more"; 3]);
+    change(&world, &before, PASSWORD, NEW).await.unwrap();
+    world.execute("UPDATE users SET enabled = false WHERE email = 'adam@example.com'").await;
+    assert!(!sign_in(&world, GRACE, NEW).await.unwrap().must_change_password, "her own");
+}
+
+#[sqlx::test(migrations = false)]
+async fn new_password_is_not_the_present_one_however_it_is_composed(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let (composed, decomposed) =
+        ("caf\u{e9} ladder mist drums violet", "cafe\u{301} ladder mist drums violet");
+    let new =
+        NewUser { password: Some(password(composed)), ..new_user(GRACE, InstanceRole::Member) };
+    let grace = world.authority.users().create(&world.operator(), new).await.unwrap().summary.id;
+    let session = sign_in(&world, GRACE, composed).await.unwrap();
+    let ctx = by(&world, &session.secret).await.unwrap();
+    let same = "new_password must not be your current password";
+    for new in [composed, decomposed] {
+        assert_eq!(fault(change(&world, &ctx, composed, new).await), same);
+        let link = link(&world, &world.operator(), grace).await;
+        assert_eq!(fault(redeem(&world, &link.secret, new).await), same);
+        assert!(works(&world, &link.secret).await, "the link is not used up");
+    }
+    assert!(sign_in(&world, GRACE, composed).await.unwrap().must_change_password);
+    change(&world, &ctx, decomposed, NEW).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]

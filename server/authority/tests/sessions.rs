@@ -82,6 +82,39 @@ async fn people_see_and_end_their_own_sessions_and_administrators_all(pool: PgPo
 }
 
 #[sqlx::test(migrations = false)]
+async fn only_owners_end_the_sessions_of_an_owner(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let sessions = world.authority.sessions();
+    for name in ["adam", "bo"] {
+        world.person(name, None).await;
+        world
+            .execute("UPDATE users SET instance_role = 'admin' WHERE name IN ('adam', 'bo')")
+            .await;
+    }
+    let adam = world.signed_in("adam@example.com").await;
+    let owner = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    let of_owner = SessionQuery { user: Some(OWNER.into()), ..SessionQuery::default() };
+    let id = sessions.list(&adam, &of_owner).await.unwrap().items[0].id;
+    let known = "SELECT browser_generation FROM users WHERE email = 'ada@example.com'";
+    let before: i64 = sqlx::query_scalar(known).fetch_one(&world.pool).await.unwrap();
+    for refused in
+        [sessions.end(&adam, id).await, sessions.end_all(&adam, Some(OWNER)).await.map(drop)]
+    {
+        assert!(matches!(refused, Err(ServiceError::Forbidden(_))), "{refused:?}");
+    }
+    assert!(lives(&world, &owner).await);
+    let after: i64 = sqlx::query_scalar(known).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(before, after, "browsers stay known");
+    // Everybody else's, and their own.
+    let bo = sign_in(&world, "bo@example.com", PASSWORD).await.unwrap();
+    sessions.end_all(&adam, Some("bo@example.com")).await.unwrap();
+    assert!(!lives(&world, &bo).await);
+    sessions.end_all(&adam, None).await.unwrap();
+    sessions.end_all(&world.operator(), Some(OWNER)).await.unwrap();
+    assert!(!lives(&world, &owner).await, "the command line ends all");
+}
+
+#[sqlx::test(migrations = false)]
 async fn unknown_user_wrong_password_and_disabled_user_answer_alike(pool: PgPool) {
     let world = World::founded(pool).await;
     let mut answers = Vec::new();

@@ -156,6 +156,11 @@ impl PasswordVault {
     }
 }
 
+/// Reports whether two texts are the same password, whatever keyboards composed them.
+pub(crate) fn is_same(one: &Password, other: &Password) -> bool {
+    normalised(one).expose() == normalised(other).expose()
+}
+
 /// The password in Unicode's normal form C.
 fn normalised(password: &Password) -> Password {
     Password::new(password.expose().nfc().collect())

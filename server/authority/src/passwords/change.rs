@@ -3,11 +3,11 @@
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Passwords, person};
+use super::{Passwords, person, unchanged};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
-    password::{PasswordCheck, Tenant},
+    password::{PasswordCheck, Tenant, is_same},
     secret::{KnownBrowser, Password, SessionSecret},
     sessions::{Account, Throttle, proven},
     store::{passwords as store, sessions, users},
@@ -55,12 +55,13 @@ impl Passwords<'_> {
             let mut connection = self.inner.connection().await?;
             users::by_id(&mut connection, id).await?
         };
-        let user = user.filter(|user| user.enabled).ok_or(ServiceError::Unauthenticated)?;
+        let user = user.filter(|user| user.enabled && user.password_counts);
+        let user = user.ok_or(ServiceError::Unauthenticated)?;
         // This has a count of its own and uses up no attempt at the old password.
         self.judge(ctx, &user.summary, &change.new).await?;
-        if change.new.expose() == change.current.expose() {
-            let message = "must not be your current password";
-            return Err(ServiceError::invalid("new_password", message));
+        // Once the current password is right, this compares with the stored one, too.
+        if is_same(&change.new, &change.current) {
+            return Err(unchanged());
         }
         let known = change.known_browser.as_ref();
         let recognised = self.inner.recognise(known, &proven(Some(&user), None), ctx.now);

@@ -6,6 +6,8 @@
 //!   makes an outstanding link worthless.
 //! - A password that somebody else chose (`users().create`) must be changed: until then its owner is an
 //!   [`Actor::Restricted`](crate::Actor), who can only read this account, change the password and sign out.
+//! - Such a password and a link count only as long as their maker may set the person's password
+//!   (`may_set_password` in the database). Sign-in and every request of a session ask again.
 
 mod account;
 mod change;
@@ -39,6 +41,11 @@ fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
             Err(ServiceError::Forbidden("Only people who are signed in have an account."))
         }
     }
+}
+
+/// The error of a new password that is the present one.
+fn unchanged() -> ServiceError {
+    ServiceError::invalid("new_password", "must not be your current password")
 }
 
 impl Passwords<'_> {

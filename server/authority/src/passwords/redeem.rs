@@ -3,11 +3,11 @@
 use domain::token::UserSummary;
 use serde_json::json;
 
-use super::Passwords;
+use super::{Passwords, unchanged};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
-    password::Tenant,
+    password::{PasswordCheck, Tenant},
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
     store::{passwords as store, sessions, users},
@@ -49,6 +49,18 @@ impl Passwords<'_> {
         Err(gone())
     }
 
+    /// Refuses the password that the person has: an administrator may have chosen it.
+    async fn check_new(&self, user: &UserSummary, new: &Password) -> Result<(), ServiceError> {
+        let stored = {
+            let mut connection = self.inner.connection().await?;
+            users::by_id(&mut connection, user.id).await?.and_then(|user| user.password_hash)
+        };
+        let Some(stored) = stored else { return Ok(()) };
+        let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
+        let check = self.inner.passwords.check(tenant, new, Some(stored), entropy).await?;
+        if check == PasswordCheck::Wrong { Ok(()) } else { Err(unchanged()) }
+    }
+
     /// Sets the password of the person whose link this is. The link is used up, and every session of the
     /// person ends. Signs nobody in.
     ///
@@ -62,6 +74,7 @@ impl Passwords<'_> {
     ) -> Result<UserSummary, ServiceError> {
         let user = self.check_link(ctx, secret).await?;
         self.judge(ctx, &user, new).await?;
+        self.check_new(&user, new).await?;
         let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
         let hash = self.inner.passwords.hash(tenant, new, entropy).await?;
         let mut transaction = self.inner.begin().await?;

@@ -1,20 +1,28 @@
 //! End sessions: one, or all of a user's.
 
-use domain::ids::{SessionId, UserId};
+use domain::{
+    ids::{SessionId, UserId},
+    roles::InstanceRole,
+};
 use sqlx::PgConnection;
 
 use super::{Sessions, list::Reach};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::sessions as store,
+    store::{sessions as store, users},
 };
 
 impl Sessions<'_> {
     /// Ends a session: its cookie is refused from now on.
+    ///
+    /// # Errors
+    /// `NotFound` for a session that the caller does not reach; `Forbidden` for an owner's when the caller is
+    /// not an owner.
     pub async fn end(&self, ctx: &OpContext, id: SessionId) -> Result<(), ServiceError> {
         let session = self.show(ctx, id).await?;
         let mut transaction = self.inner.begin().await?;
+        check_target(&mut transaction, ctx, session.user.id).await?;
         if !store::end(&mut transaction, id).await? {
             return Err(ServiceError::NotFound("session"));
         }
@@ -28,7 +36,7 @@ impl Sessions<'_> {
     ///
     /// # Errors
     /// `Invalid` with the field `user` when the command line names none; `NotFound` for a user whose
-    /// sessions the caller does not reach.
+    /// sessions the caller does not reach; `Forbidden` for an owner's when the caller is not an owner.
     pub async fn end_all(&self, ctx: &OpContext, user: Option<&str>) -> Result<u64, ServiceError> {
         let reach = Reach::of(ctx)?;
         let text = match (user, ctx.user_id()) {
@@ -38,6 +46,7 @@ impl Sessions<'_> {
         };
         let mut transaction = self.inner.begin().await?;
         let user = reach.user(&mut transaction, &text).await?;
+        check_target(&mut transaction, ctx, user).await?;
         let ended = store::end_others(&mut transaction, user, ctx.session).await?;
         if ended > 0 {
             note(&mut transaction, ctx, user, &text, ended).await?;
@@ -45,6 +54,25 @@ impl Sessions<'_> {
         transaction.commit().await?;
         Ok(ended)
     }
+}
+
+/// Refuses to end the sessions of an owner to everybody but themselves and other owners. An administrator could lock
+/// them out.
+async fn check_target(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    user: UserId,
+) -> Result<(), ServiceError> {
+    if ctx.user_id() == Some(user) || ctx.owns_instance() {
+        return Ok(());
+    }
+    let target = users::by_id(connection, user).await?;
+    if target.is_some_and(|target| target.instance_role == InstanceRole::Owner) {
+        return Err(ServiceError::Forbidden(
+            "Only owners of the instance end the sessions of an owner.",
+        ));
+    }
+    Ok(())
 }
 
 async fn note(

@@ -19,6 +19,8 @@ use crate::{
     },
 };
 
+/// Why a right password was refused, in the audit log.
+const NO_MAKER: &str = "the administrator who chose this password may not set it any more";
 /// Most proxies that a warning names.
 const PROXIES_MAX: i64 = 3;
 
@@ -41,15 +43,11 @@ impl Sessions<'_> {
         let recognised = recognised.filter(|_| user.is_some());
         let browser = recognised.as_ref().map(|recognised| recognised.id);
         let account = user.as_ref().map(|user| user.summary.id);
-        let refused = |kind| {
-            let refusal = Refusal {
-                kind,
-                subject: sign_in.email.clone(),
-                subject_id: account.map(|id| id.0),
-                detail: json!({"known_browser": browser.is_some()}),
-            };
-            self.inner.refusals.note(ctx, refusal);
+        let noted = |kind, detail| {
+            let (subject, subject_id) = (sign_in.email.clone(), account.map(|id| id.0));
+            self.inner.refusals.note(ctx, Refusal { kind, subject, subject_id, detail });
         };
+        let refused = |kind| noted(kind, json!({"known_browser": browser.is_some()}));
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
             &mut transaction,
@@ -73,6 +71,12 @@ impl Sessions<'_> {
             refused(RefusalKind::SignIn);
             return Err(ServiceError::InvalidCredentials);
         };
+        if !user.password_counts {
+            // The answer is that of a wrong password, after the same work.
+            let detail = json!({"known_browser": browser.is_some(), "reason": NO_MAKER});
+            noted(RefusalKind::SignIn, detail);
+            return Err(ServiceError::InvalidCredentials);
+        }
         let is_weak = self.is_weak(&user, &sign_in.password).await?;
         let mut transaction = self.inner.begin().await?;
         // The password may have been changed while it was checked, and all sessions ended.

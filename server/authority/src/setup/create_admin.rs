@@ -75,6 +75,7 @@ impl Setup<'_> {
                 password_hash: Some(&hash),
                 // Who may run this command may do everything: they set up their own account.
                 must_change_password: false,
+                password_set_by: None,
                 instance_role: InstanceRole::Admin,
             };
             users::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;

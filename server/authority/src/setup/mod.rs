@@ -83,6 +83,7 @@ impl Setup<'_> {
             name: founding.name.as_ref(),
             password_hash: Some(founding.password_hash),
             must_change_password: false,
+            password_set_by: None,
             instance_role: InstanceRole::Owner,
         };
         users::insert(connection, &user, ctx.now).await.map_err(email_taken)?;

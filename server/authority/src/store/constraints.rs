@@ -232,6 +232,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("password_links_pkey", "INSERT INTO password_links SELECT * FROM password_links"),
     ("password_links_user_id_fkey", "UPDATE password_links SET user_id = gen_random_uuid()"),
     ("password_links_issued_by_fkey", "UPDATE password_links SET issued_by = gen_random_uuid()"),
+    ("users_password_set_by_fkey", "UPDATE users SET password_set_by = gen_random_uuid()"),
     ("password_links_digest_length", "UPDATE password_links SET digest = 'short'"),
     (
         "password_links_digest_unique",

@@ -14,7 +14,8 @@ pub(crate) async fn set(
     password_hash: &str,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE users SET password_hash = $2, must_change_password = false, password_is_weak = false
+        "UPDATE users SET password_hash = $2, must_change_password = false, password_set_by = NULL,
+                password_is_weak = false
           WHERE id = $1",
         user.0,
         password_hash,
@@ -58,13 +59,19 @@ pub(crate) async fn replace_link(
     Ok(())
 }
 
-struct LinkRow {
+struct PersonRow {
     id: Uuid,
     email: String,
     name: String,
 }
 
-/// The user whose password a link sets. None when it is over, when the user is disabled, or when the
+impl From<PersonRow> for UserSummary {
+    fn from(row: PersonRow) -> Self {
+        Self { id: row.id.into(), email: row.email, name: row.name }
+    }
+}
+
+/// Returns the user whose password a link sets. None when it is over, when the user is disabled, or when the
 /// administrator who made it may not make it any more.
 pub(crate) async fn of_link(
     connection: &mut PgConnection,
@@ -72,22 +79,46 @@ pub(crate) async fn of_link(
     now: OffsetDateTime,
 ) -> Result<Option<UserSummary>, StoreError> {
     let row = sqlx::query_as!(
-        LinkRow,
+        PersonRow,
         "SELECT u.id, u.email, u.name
            FROM password_links l
            JOIN users u ON u.id = l.user_id
-           LEFT JOIN users i ON i.id = l.issued_by
           WHERE l.digest = $1 AND l.expires_at > $2
             AND u.enabled AND u.kind = 'person' AND u.deleted_at IS NULL
-            AND (l.issued_by IS NULL
-                 OR i.enabled AND (i.instance_role = 'owner'
-                                   OR i.instance_role = 'admin' AND u.instance_role <> 'owner'))",
+            AND may_set_password(l.issued_by, u.instance_role)",
         &digest[..],
         now,
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| UserSummary { id: row.id.into(), email: row.email, name: row.name }))
+    Ok(row.map(Into::into))
+}
+
+/// Removes the links of this user and by this user whose maker may not make them any more: a role that is given
+/// back must not revive them. Removes passwords that must be changed likewise, and returns whose they were.
+pub(crate) async fn end_unmade(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<UserSummary>, StoreError> {
+    sqlx::query!(
+        "DELETE FROM password_links l USING users u
+          WHERE u.id = l.user_id AND (l.user_id = $1 OR l.issued_by = $1)
+            AND NOT may_set_password(l.issued_by, u.instance_role)",
+        user.0,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let rows = sqlx::query_as!(
+        PersonRow,
+        "UPDATE users SET password_hash = NULL
+          WHERE (id = $1 OR password_set_by = $1) AND must_change_password AND password_hash IS NOT NULL
+            AND NOT may_set_password(password_set_by, instance_role)
+          RETURNING id, email, name",
+        user.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Removes a user's link.

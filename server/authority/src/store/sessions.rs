@@ -53,8 +53,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The session of this digest, if it is neither over nor idle since `idle_since`, and its user is
-/// enabled.
+/// Returns the session of this digest if it is neither over nor idle since `idle_since`, its user is
+/// enabled, and a password that somebody else chose still counts.
 pub(crate) async fn live(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -65,7 +65,8 @@ pub(crate) async fn live(
         "SELECT u.id, u.email, u.name, u.instance_role, u.must_change_password, s.last_seen_at,
                 s.id AS session_id
            FROM sessions s JOIN users u ON u.id = s.user_id
-          WHERE s.digest = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.enabled",
+          WHERE s.digest = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND u.enabled
+            AND (NOT u.must_change_password OR may_set_password(u.password_set_by, u.instance_role))",
         &digest[..],
         now,
         idle_since,

@@ -22,6 +22,8 @@ pub(crate) struct User {
     pub(crate) password_hash: Option<String>,
     /// Somebody else chose the password: its owner can only change it.
     pub(crate) must_change_password: bool,
+    /// The person chose the password, or its maker may still set it. Otherwise it opens nothing.
+    pub(crate) password_counts: bool,
     /// The last sign-in found the password below the rule.
     pub(crate) password_is_weak: bool,
     /// Grows when sessions of the user are ended.
@@ -36,6 +38,7 @@ struct UserRow {
     enabled: bool,
     password_hash: Option<String>,
     must_change_password: bool,
+    password_counts: bool,
     password_is_weak: bool,
     browser_generation: i64,
 }
@@ -54,6 +57,7 @@ impl TryFrom<UserRow> for User {
             enabled: row.enabled,
             password_hash: row.password_hash,
             must_change_password: row.must_change_password,
+            password_counts: row.password_counts,
             password_is_weak: row.password_is_weak,
             browser_generation: row.browser_generation,
         })
@@ -69,6 +73,8 @@ pub(crate) struct NewUser<'a> {
     pub(crate) password_hash: Option<&'a str>,
     /// Whether its owner must change the password, because somebody else chose it.
     pub(crate) must_change_password: bool,
+    /// The administrator who chose a password that must be changed.
+    pub(crate) password_set_by: Option<UserId>,
     pub(crate) instance_role: InstanceRole,
 }
 
@@ -80,8 +86,8 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at,
-                            must_change_password)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+                            must_change_password, password_set_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
         user.id.0,
         user.kind.as_str(),
         user.email.as_ref(),
@@ -90,6 +96,7 @@ pub(crate) async fn insert(
         user.instance_role.as_str(),
         now,
         user.must_change_password,
+        user.password_set_by.map(|maker| maker.0),
     )
     .execute(connection)
     .await?;
@@ -103,9 +110,11 @@ pub(crate) async fn by_email(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
-                password_is_weak, browser_generation FROM users
-          WHERE email = $1 AND deleted_at IS NULL",
+        r#"SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
+                  (NOT must_change_password OR may_set_password(password_set_by, instance_role))
+                      AS "password_counts!",
+                  password_is_weak, browser_generation FROM users
+            WHERE email = $1 AND deleted_at IS NULL"#,
         email.as_ref(),
     )
     .fetch_optional(connection)
@@ -121,9 +130,11 @@ pub(crate) async fn by_id(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
-                password_is_weak, browser_generation FROM users
-          WHERE id = $1 AND deleted_at IS NULL",
+        r#"SELECT id, email, name, instance_role, enabled, password_hash, must_change_password,
+                  (NOT must_change_password OR may_set_password(password_set_by, instance_role))
+                      AS "password_counts!",
+                  password_is_weak, browser_generation FROM users
+            WHERE id = $1 AND deleted_at IS NULL"#,
         id.0,
     )
     .fetch_optional(connection)
@@ -139,13 +150,15 @@ pub(crate) async fn first_administrator(
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
-        "SELECT u.id, u.email, u.name, u.instance_role, u.enabled, u.password_hash,
-                u.must_change_password, u.password_is_weak, u.browser_generation
-           FROM users u LEFT JOIN memberships m ON m.user_id = u.id AND m.workspace_id = $1
-          WHERE u.enabled AND u.kind = 'person'
-            AND (m.role = 'admin' OR u.instance_role IN ('owner', 'admin'))
-          ORDER BY (m.role = 'admin') DESC NULLS LAST, u.created_at, u.id
-          LIMIT 1",
+        r#"SELECT u.id, u.email, u.name, u.instance_role, u.enabled, u.password_hash, u.must_change_password,
+                  (NOT u.must_change_password OR may_set_password(u.password_set_by, u.instance_role))
+                      AS "password_counts!",
+                  u.password_is_weak, u.browser_generation
+             FROM users u LEFT JOIN memberships m ON m.user_id = u.id AND m.workspace_id = $1
+            WHERE u.enabled AND u.kind = 'person'
+              AND (m.role = 'admin' OR u.instance_role IN ('owner', 'admin'))
+            ORDER BY (m.role = 'admin') DESC NULLS LAST, u.created_at, u.id
+            LIMIT 1"#,
         workspace.0,
     )
     .fetch_optional(connection)
@@ -154,15 +167,18 @@ pub(crate) async fn first_administrator(
     .transpose()
 }
 
-/// Locks the row of a user whose password was checked. Returns whether that password is still the user's.
-/// Stronger parameters for the same password change the hash only; another password ends all sessions, too.
+/// Locks the row of a user whose password was checked. Returns whether that password is still the user's, and
+/// still counts. Stronger parameters for the same password change the hash only; another password ends all
+/// sessions, too.
 pub(crate) async fn lock_checked(
     connection: &mut PgConnection,
     user: &User,
 ) -> Result<bool, StoreError> {
     let found = sqlx::query!(
         "SELECT password_hash, browser_generation FROM users
-          WHERE id = $1 AND enabled AND deleted_at IS NULL FOR NO KEY UPDATE",
+          WHERE id = $1 AND enabled AND deleted_at IS NULL
+            AND (NOT must_change_password OR may_set_password(password_set_by, instance_role))
+            FOR NO KEY UPDATE",
         user.summary.id.0,
     )
     .fetch_optional(connection)

@@ -2,7 +2,9 @@
 
 use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 
-use super::{Users, check_kind, check_last_owner, check_owner, locked, manages_one, snapshot};
+use super::{
+    Users, check_kind, check_last_owner, check_owner, end_unmade, locked, manages_one, snapshot,
+};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
@@ -32,7 +34,9 @@ pub struct ChangedUser {
 }
 
 impl Users<'_> {
-    /// Changes a user; a change to what is there already writes nothing. Who is disabled is signed out, and the user's tokens are refused at once.
+    /// Changes a user. A change to what is there already writes nothing. Disabling a user signs them out and stops
+    /// their tokens at once. A change of the role or the switch ends links, and passwords that must be changed, whose
+    /// maker may not set the person's password any more.
     ///
     /// # Errors
     /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` when an owner is concerned and
@@ -74,6 +78,7 @@ impl Users<'_> {
             passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
         }
+        end_unmade(&mut transaction, ctx, id).await?;
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
         let after = locked(&mut transaction, id).await?;

@@ -157,6 +157,7 @@ impl Users<'_> {
             name: checked.name.as_ref(),
             password_hash: checked.password_hash.as_deref(),
             must_change_password: checked.password_hash.is_some(),
+            password_set_by: checked.password_hash.as_ref().and(ctx.user_id()),
             instance_role: checked.instance_role,
         };
         store::insert(transaction, &user, ctx.now).await.map_err(email_taken)?;

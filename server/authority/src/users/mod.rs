@@ -20,7 +20,12 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{OpContext, ServiceError, authority::Inner, store::users as store};
+use crate::{
+    OpContext, ServiceError,
+    audit::{Change, record},
+    authority::Inner,
+    store::{passwords, sessions, users as store},
+};
 
 /// The users of the instance.
 #[derive(Clone, Copy)]
@@ -63,6 +68,28 @@ async fn check_last_owner(
     let is_owner = user.instance_role == InstanceRole::Owner && user.enabled;
     if is_owner && !stays_owner && store::other_owners(connection, user.summary.id).await? == 0 {
         return Err(ServiceError::LastOwner);
+    }
+    Ok(())
+}
+
+/// Ends what this change leaves without a maker: links, and passwords that must be changed, with their sessions. The
+/// person needs a new link. The caller holds the instance's lock, so roles do not change meanwhile.
+async fn end_unmade(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    user: UserId,
+) -> Result<(), ServiceError> {
+    for person in passwords::end_unmade(connection, user).await? {
+        let ended = sessions::end_others(connection, person.id, None).await?;
+        let change = Change {
+            workspace: None,
+            action: "user.password_end",
+            subject_id: Some(person.id.0),
+            subject_name: &person.email,
+            before: None,
+            after: Some(serde_json::json!({"ended_sessions": ended})),
+        };
+        record(connection, ctx, change).await?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use domain::ids::UserId;
 
-use super::{ChangedUser, Users, check_last_owner, check_owner, locked, manages_one, snapshot};
+use super::{
+    ChangedUser, Users, check_last_owner, check_owner, end_unmade, locked, manages_one, snapshot,
+};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
@@ -26,7 +28,7 @@ impl Users<'_> {
         let mut transaction = self.inner.begin().await?;
         workspaces::lock_instance(&mut transaction).await?;
         let user = match locked(&mut transaction, id).await {
-            // Whoever removed it may still be waiting for other servers to hear of it.
+            // Another caller removed it and may still be waiting for other servers to hear of it.
             Err(ServiceError::NotFound(what)) => {
                 transaction.already_so(Subject::User(id));
                 transaction.commit().await?;
@@ -45,6 +47,7 @@ impl Users<'_> {
         }
         passwords::delete_link(&mut transaction, id).await?;
         sessions::delete_of_user(&mut transaction, id).await?;
+        end_unmade(&mut transaction, ctx, id).await?;
         transaction.narrows(Subject::User(id));
         let change = Change {
             workspace: None,
