@@ -7,7 +7,7 @@
 use domain::{
     access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
-    decision::Facts,
+    decision::{DecisionCode, Demand, Facts},
     grants::{Grants, KnownScope, Rights, known_scopes},
     held::HeldScope,
     ids::{InvitationId, TokenId, UserId, WorkspaceId},
@@ -23,6 +23,7 @@ use crate::{
     context::{Actor, OpContext},
     store::{
         catalogues::StoredCatalogue,
+        facts,
         invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
     },
@@ -181,13 +182,28 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
         // A token reaches its own workspace only, and there what both its scopes and its user may.
         Actor::Token(facts) => {
             if facts.surroundings.workspace_id == standing.workspace.id {
-                let own = facts.surroundings.granted_in(TESSERA_AUDIENCE);
-                of_user.and(Permissions::of_scopes(own))
+                permissions_of_token(facts, of_user)
             } else {
                 Permissions::NONE
             }
         }
     }
+}
+
+/// Returns what a token may do in its workspace, given what its user may.
+fn permissions_of_token(facts: &Facts, of_user: Permissions) -> Permissions {
+    of_user.and(Permissions::of_scopes(facts.surroundings.granted_in(TESSERA_AUDIENCE)))
+}
+
+/// Returns the scopes that a token may put on tokens of its workspace.
+fn grants_of_token(facts: &Facts) -> Grants {
+    let held = Held(&facts.surroundings.rights);
+    Grants::exactly(
+        held.pairs().map(|(audience, scope)| HeldScope {
+            audience: audience.clone(),
+            scope: scope.clone(),
+        }),
+    )
 }
 
 /// The scopes that the caller may put on tokens of this workspace.
@@ -198,11 +214,7 @@ fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
         Actor::User(_) => standing.instance_role.map_or(Grants::Patterns(Vec::new()), |instance| {
             Grants::of(instance, standing.role, standing.grants.as_deref())
         }),
-        Actor::Token(facts) => {
-            Grants::exactly(Held(&facts.surroundings.rights).pairs().map(|(audience, scope)| {
-                HeldScope { audience: audience.clone(), scope: scope.clone() }
-            }))
-        }
+        Actor::Token(facts) => grants_of_token(facts),
     }
 }
 
@@ -269,24 +281,55 @@ pub(crate) async fn authorise_addressee(
     id: InvitationId,
 ) -> Result<(Tenant, UserId, Invitation), ServiceError> {
     let visitor = ctx.person()?;
-    invitations::addressed_to(connection, &visitor.user.email, Some(id), ctx.now)
-        .await?
-        .into_iter()
-        .find(still_stands)
+    let addressed =
+        invitations::addressed_to(connection, &visitor.user.email, Some(id), ctx.now).await?;
+    let found = standing(connection, ctx, addressed).await?.pop();
+    found
         .map(|found| (Tenant(found.workspace), visitor.user.id, found.invitation))
         .ok_or(ServiceError::NotFound("invitation"))
 }
 
-/// Reports whether the inviter could still send this invitation.
-pub(crate) fn still_stands(addressed: &Addressed) -> bool {
-    let (Inviter { role, grants, token_accepted, .. }, invitation) =
-        (&addressed.inviter, &addressed.invitation);
-    let Some(instance) = addressed.inviter.instance_role else { return false };
+/// Returns those invitations that their inviter could still send.
+pub(crate) async fn standing(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    addressed: Vec<Addressed>,
+) -> Result<Vec<Addressed>, ServiceError> {
+    let mut standing = Vec::with_capacity(addressed.len());
+    for one in addressed {
+        if still_stands(connection, ctx, &one).await? {
+            standing.push(one);
+        }
+    }
+    Ok(standing)
+}
+
+/// Reports whether the inviter could still send this invitation. A token could if a request of it would be let in and
+/// its present scopes suffice. What it sent as another user, or with a secret from before, it does not stand for.
+async fn still_stands(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    addressed: &Addressed,
+) -> Result<bool, ServiceError> {
+    let Addressed { inviter, invitation, .. } = addressed;
+    let Inviter { role, grants, token, .. } = inviter;
+    let Some(instance) = inviter.instance_role else { return Ok(false) };
     // Self-service counts for nothing in what is given to members.
-    let held = Permissions::of_user(instance, *role, false);
-    let held_grants = Grants::of(instance, *role, grants.as_deref());
+    let of_user = Permissions::of_user(instance, *role, false);
+    let (held, held_grants) = match token {
+        None => (of_user, Grants::of(instance, *role, grants.as_deref())),
+        Some(token) => {
+            let facts = facts::of_token(connection, *token).await?.filter(|facts| {
+                facts.decide(&Demand::default(), ctx.now) == DecisionCode::Valid
+                    && facts.user_id() == invitation.invited_by.id
+                    && facts.secret.created_at <= invitation.created_at
+            });
+            let Some(facts) = facts else { return Ok(false) };
+            (permissions_of_token(&facts, of_user), grants_of_token(&facts))
+        }
+    };
     let excess = excess(held, &held_grants, invitation.role, invitation.grants.as_deref());
-    *token_accepted && held.allows(Permission::MembersWrite) && !excess.role && !excess.grants
+    Ok(held.allows(Permission::MembersWrite) && !excess.role && !excess.grants)
 }
 
 /// Authorises what every token may do with itself. No scope is asked for.

@@ -12,7 +12,8 @@ mod support;
 
 use authority::{
     Actor, Added, GrantsChange, INVITATIONS_PER_HOUR, MemberChange, NewMember, NewUser,
-    OPEN_INVITATIONS_MAX, OpContext, ServiceError, TokenDraft, UserChange,
+    OPEN_INVITATIONS_MAX, OpContext, RotationDraft, ServiceError, TokenDraft, TokenPatch,
+    UserChange,
 };
 use domain::{
     ids::{InvitationId, UserId},
@@ -318,6 +319,50 @@ async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: 
     assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
     let invitation = invited(&minted().await).await;
     scene.accept(&scene.grace, invitation.id).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn invitation_of_a_token_stands_while_the_token_may_send_it(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let invited = async || {
+        let wanted = TokenDraft {
+            audiences: vec!["tessera".into(), "default".into()],
+            ..draft(&["members:write", "tokens:write", "rivers:read"])
+        };
+        let token = world.mint(&ada, HOME, wanted).await;
+        let new = NewMember { grants: Some(vec!["default/rivers:read".into()]), ..member(GRACE) };
+        let invitation = scene.invite(&world.bearer(&token).await, new).await;
+        assert_eq!(scene.own(&scene.grace).await, [invitation.id]);
+        (token.token.id, invitation.id)
+    };
+    let falls = async |invitation, why: &str| {
+        assert!(scene.own(&scene.grace).await.is_empty(), "{why}");
+        let outcome = scene.accept(&scene.grace, invitation).await;
+        assert_eq!(code(outcome), ProblemCode::NotFound, "{why}");
+    };
+    for (own, rivers, why) in [
+        (&["tokens:write"][..], &["rivers:read"][..], "the token may not invite any more"),
+        (&["members:write"], &["rivers:read"], "the role may do more than the token"),
+        (&["members:write", "tokens:write"], &[], "the grants go beyond the token's"),
+    ] {
+        let (token, invitation) = invited().await;
+        let scopes = own.iter().chain(rivers).map(|scope| (*scope).to_owned()).collect();
+        let fewer = TokenPatch { scopes: Some(scopes), ..TokenPatch::default() };
+        tokens.update(&ada, token, None, fewer).await.unwrap();
+        falls(invitation, why).await;
+    }
+    let (token, invitation) = invited().await;
+    let other = TokenPatch { user: Some("lea@example.com".into()), ..TokenPatch::default() };
+    tokens.update(&ada, token, None, other).await.unwrap();
+    falls(invitation, "the token acts as another user").await;
+    let (token, invitation) = invited().await;
+    world.pass(Duration::seconds(1));
+    let ada = world.owner().await;
+    tokens.rotate(&ada, token, None, RotationDraft::default()).await.unwrap();
+    falls(invitation, "the token has another secret").await;
 }
 
 #[sqlx::test(migrations = false)]

@@ -28,10 +28,7 @@ impl Invitations<'_> {
         let mut connection = self.inner.connection().await?;
         let addressed =
             store::addressed_to(&mut connection, &visitor.user.email, None, ctx.now).await?;
-        Ok(addressed
-            .into_iter()
-            .filter(access::still_stands)
-            .map(|addressed| addressed.invitation)
-            .collect())
+        let standing = access::standing(&mut connection, ctx, addressed).await?;
+        Ok(standing.into_iter().map(|addressed| addressed.invitation).collect())
     }
 }

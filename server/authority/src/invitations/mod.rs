@@ -4,7 +4,8 @@
 //! - Only the addressee accepts or declines, signed in; a token never does.
 //! - Until the person accepts, a workspace sees the same whether or not a user of the instance has the
 //!   address. Declining is recorded in the instance's log only.
-//! - Accepting checks the inviter again: they must still be allowed to give the role and the grants.
+//! - Accepting checks the inviter again: they must still be allowed to give the role and the grants. A token
+//!   that invited must still be accepted, with the same secret and user, and hold enough scopes.
 //! - An invitation never changes. Inviting an address again closes the old one and makes a new one, so
 //!   that a person accepts what they saw.
 

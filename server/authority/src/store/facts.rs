@@ -246,6 +246,22 @@ pub(crate) async fn whole(
     Ok(found)
 }
 
+/// Returns the facts of a token as a verification of its current secret reads them; `None` when it has no secret.
+pub(crate) async fn of_token(
+    connection: &mut PgConnection,
+    token: TokenId,
+) -> Result<Option<Facts>, StoreError> {
+    let digest = sqlx::query_scalar!(
+        "SELECT digest FROM token_secrets WHERE token_id = $1 AND current",
+        token.0,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(digest) = digest else { return Ok(None) };
+    let mut found = whole(connection, std::slice::from_ref(&digest)).await?;
+    Ok(found.remove(&digest).map(|(bare, surroundings)| bare.with(Arc::new(surroundings))))
+}
+
 /// What a user is; the column's name when one cannot be read.
 fn roles(
     instance: &str,

@@ -41,8 +41,8 @@ pub(crate) struct Inviter {
     pub(crate) instance_role: Option<InstanceRole>,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) grants: Option<Vec<GrantPattern>>,
-    /// Whether the token that asked is still accepted; true when it was a person.
-    pub(crate) token_accepted: bool,
+    /// The token that asked; `None` when it was a person.
+    pub(crate) token: Option<TokenId>,
 }
 
 struct InvitationRow {
@@ -228,11 +228,7 @@ pub(crate) async fn addressed_to(
                   CASE WHEN u.enabled THEN u.instance_role END AS instance_role,
                   m.role AS "inviter_role?", m.grants AS "inviter_grants?",
                   m.audience_grants AS "inviter_audience_grants?",
-                  (i.token_id IS NULL OR EXISTS (
-                      SELECT FROM tokens t
-                       WHERE t.id = i.token_id AND t.deleted_at IS NULL AND t.enabled
-                         AND (t.expires_at IS NULL OR t.expires_at > $3)
-                  )) AS "token_accepted!"
+                  i.token_id
              FROM invitations i
              JOIN workspaces w ON w.id = i.workspace_id
              JOIN users u ON u.id = i.invited_by
@@ -263,7 +259,7 @@ pub(crate) async fn addressed_to(
                 row.inviter_audience_grants.as_deref(),
                 row.inviter_id,
             )?,
-            token_accepted: row.token_accepted,
+            token: row.token_id.map(TokenId),
         };
         let invitation = InvitationRow {
             id: row.id,
