@@ -473,6 +473,42 @@ async fn new_owner_cannot_undo_what_an_administrator_stopped_before(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
+async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let recoverable = Some(Reveal::RecoverableAllowed);
+    set(&world, PolicyRules { reveal: recoverable, ..PolicyRules::default() }).await;
+    let lea = world.person("lea", Some((HOME, "admin"))).await;
+    let kept = || TokenDraft { recoverable: Recoverable::Yes, ..draft(&["rivers:read"]) };
+    let to = |email: &str| patch(|patch| patch.user = Some(email.into()));
+
+    let of_ada = world.mint(&ada, HOME, kept()).await.token.id;
+    assert_eq!(code(tokens.reveal(&lea, of_ada, None).await), ProblemCode::Forbidden);
+    let taken = tokens.update(&lea, of_ada, None, to("lea@example.com")).await.unwrap();
+    assert!(!taken.recoverable);
+    assert_eq!(code(tokens.reveal(&lea, of_ada, None).await), ProblemCode::NotRecoverable);
+    tokens.update(&ada, of_ada, None, to(support::OWNER)).await.unwrap();
+    assert_eq!(code(tokens.reveal(&ada, of_ada, None).await), ProblemCode::NotRecoverable);
+
+    // A token that may not show secrets leaves none to others either.
+    let asks = TokenDraft {
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(&["tokens:write", "rivers:read"])
+    };
+    let asks = world.bearer(&world.mint(&ada, HOME, asks).await).await;
+    let of_ada = world.mint(&ada, HOME, kept()).await.token.id;
+    tokens.update(&asks, of_ada, None, to("lea@example.com")).await.unwrap();
+    assert_eq!(code(tokens.reveal(&lea, of_ada, None).await), ProblemCode::NotRecoverable);
+
+    // A caller who may see it anyway hands it over whole.
+    let of_ada = world.mint(&ada, HOME, kept()).await;
+    tokens.update(&ada, of_ada.token.id, None, to("lea@example.com")).await.unwrap();
+    let shown = tokens.reveal(&lea, of_ada.token.id, None).await.unwrap();
+    assert_eq!(shown.secret.expose(), of_ada.secret.expose());
+}
+
+#[sqlx::test(migrations = false)]
 async fn bound_token_gets_no_secret_of_a_token_that_is_bound_less(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;

@@ -113,6 +113,18 @@ pub(crate) async fn forget_sealed(
     Ok(())
 }
 
+/// Removes the sealed text of a token's secret: it cannot be shown again.
+pub(crate) async fn keep_no_more(
+    connection: &mut PgConnection,
+    token: TokenId,
+) -> Result<(), StoreError> {
+    forget_sealed(connection, token).await?;
+    sqlx::query!("UPDATE tokens SET recoverable = false WHERE id = $1 AND recoverable", token.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Whether an older secret that ends with the first use of this one works still; `None` when there is no
 /// such one, or this one was used.
 pub(crate) async fn ends_on_first_use(

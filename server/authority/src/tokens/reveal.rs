@@ -3,11 +3,14 @@
 use domain::{
     access::Permission,
     ids::{SecretId, TokenId, WorkspaceId},
+    token::Token,
 };
+use sqlx::PgConnection;
 
-use super::{MintedToken, Tokens, change::locked, reach::may_hold_secret};
+use super::{MintedToken, Tokens, change::locked, reach::may_hold_secret, widening::Grantor};
 use crate::{
-    OpContext, ServiceError, access,
+    OpContext, ServiceError,
+    access::{self, Access},
     audit::{Change, record},
     authority::Inner,
     keys::{Sealed, Unsealable},
@@ -54,6 +57,18 @@ impl Tokens<'_> {
         transaction.commit().await?;
         Ok(MintedToken { token, secret })
     }
+}
+
+/// Reports whether the caller may be shown the secret of this token, if policy has it kept.
+pub(super) async fn may_reveal(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    token: &Token,
+) -> Result<bool, ServiceError> {
+    let grantor = Grantor::of(connection, ctx, access).await?;
+    let may_hold = grantor.check_secret(connection, token).await?.is_ok();
+    Ok(may_hold && access.permissions.allows(Permission::TokensReveal))
 }
 
 /// Where a sealed secret belongs. In any other place it does not open.

@@ -27,6 +27,7 @@ use super::{
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
     reach::holder,
+    reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
     widening::{Grantor, Shortfall, widens},
 };
@@ -139,6 +140,12 @@ impl Tokens<'_> {
             }
             let scopes = (after.grants != before.grants).then_some(&after.grants);
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
+            if after.user.id != before.user.id
+                && !may_reveal(&mut transaction, ctx, &access, &before).await?
+            {
+                // The secret in use is not for the caller, and would be as soon as the token is another's.
+                secrets_change::keep_no_more(&mut transaction, id).await?;
+            }
             note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
