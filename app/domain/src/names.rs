@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::parsed::parsed_string;
 
@@ -58,7 +59,7 @@ parsed_string!(Description, NameError, parse_description);
 pub struct DisplayName(String);
 parsed_string!(DisplayName, NameError, parse_display_name);
 
-/// An e-mail address, in lower case.
+/// An e-mail address, in lower case and in Unicode's normal form C: two spellings that look the same are one.
 ///
 /// Checked for its outline only (one `@`, a dot-atom or anything printable before it, a host name
 /// after it): whether it exists is known to the mail system alone.
@@ -114,6 +115,9 @@ fn parse_line(text: &str, max: usize) -> Result<String, NameError> {
     }
     check_length(text, max)?;
     check_characters(text, |_| false)?;
+    if text.chars().all(|character| character.is_whitespace() || is_invisible(character)) {
+        return Err(NameError::Form("must have a character that can be seen"));
+    }
     Ok(text.to_owned())
 }
 
@@ -127,12 +131,16 @@ fn parse_description(text: &str) -> Result<String, NameError> {
 
 fn parse_email(text: &str) -> Result<String, NameError> {
     const FORM: NameError = NameError::Form("must be an e-mail address such as ada@example.com");
-    let text = text.trim().to_lowercase();
+    let text: String = text.trim().nfc().collect();
+    let text: String = text.to_lowercase().nfc().collect();
     if text.is_empty() {
         return Err(NameError::Empty);
     }
     check_length(&text, EMAIL_MAX)?;
     check_characters(&text, |_| false)?;
+    if let Some(character) = text.chars().find(|character| is_invisible(*character)) {
+        return Err(NameError::Character(character.into()));
+    }
     let (local, host) = text.rsplit_once('@').ok_or(FORM)?;
     let local_fits = !local.is_empty()
         && local.len() <= 64
@@ -202,6 +210,32 @@ fn check_characters(text: &str, also: impl Fn(char) -> bool) -> Result<(), NameE
     }
 }
 
+/// Reports whether a character shows nothing by itself: it joins or separates others, or is a blank that is not
+/// white space. Names need some of them, between others.
+const fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{202A}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -248,6 +282,25 @@ mod tests {
             assert!(bad.parse::<Email>().is_err(), "{bad}");
         }
         assert!("root@localhost".parse::<Email>().is_ok());
+    }
+
+    #[test]
+    fn addresses_that_look_the_same_are_the_same() {
+        let composed: Email = "zo\u{e9}@example.com".parse().unwrap();
+        assert_eq!("ZOE\u{301}@example.com".parse::<Email>().unwrap(), composed);
+        for hidden in ['\u{200B}', '\u{200D}', '\u{AD}', '\u{2060}', '\u{FE0F}', '\u{E0041}'] {
+            let refused = format!("zo\u{e9}{hidden}@example.com").parse::<Email>();
+            assert_eq!(refused, Err(NameError::Character(hidden.into())));
+        }
+    }
+
+    #[test]
+    fn name_needs_a_character_that_can_be_seen() {
+        for hidden in ["\u{200B}", "\u{2800}", "\u{3164} \u{AD}", "\u{200D}\u{FE0F}"] {
+            assert!(matches!(hidden.parse::<DisplayName>(), Err(NameError::Form(_))), "{hidden:?}");
+            assert!(matches!(hidden.parse::<TokenName>(), Err(NameError::Form(_))), "{hidden:?}");
+        }
+        assert!("👩\u{200D}💻".parse::<DisplayName>().is_ok());
     }
 
     proptest! {

@@ -494,6 +494,17 @@ async fn new_password_is_not_the_present_one_however_it_is_composed(pool: PgPool
 }
 
 #[sqlx::test(migrations = false)]
+async fn address_is_one_however_it_is_composed(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let (composed, decomposed) = ("zo\u{e9}@example.com", "Zoe\u{301}@example.com");
+    given(&world, composed, InstanceRole::Member).await;
+    let users = world.authority.users();
+    let again = users.create(&world.operator(), new_user(decomposed, InstanceRole::Member)).await;
+    assert_eq!(code(again), ProblemCode::AlreadyExists);
+    sign_in(&world, decomposed, PASSWORD).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
 async fn person_without_a_password_gets_a_link(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
