@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+mod fold;
+mod guess;
 mod rule;
 mod words;
 

@@ -1,13 +1,16 @@
 //! Which passwords may be chosen (NIST SP 800-63B-4 section 3.1.1.2): at least 15 characters, no rule
 //! about kinds of characters, and nothing that is easy to guess.
 //!
-//! A password is cut into the pieces that are cheapest to guess: common words, words about the person
-//! and the place, repetitions, sequences, walks along the keyboard, years, and single characters. Each
-//! piece costs about as many bits as an attacker needs who knows these habits.
+//! A password is cut into the pieces that are cheapest to guess ([`super::guess`]): common words, words about
+//! the person and the place, repetitions, sequences, walks along the keyboard, years, and single characters. Case,
+//! accents and characters that stand for letters make no difference ([`super::fold`]), nor do separators.
 
-use std::{collections::HashSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
-use super::words::{COMMON, SHORT, WALKS};
+use super::{
+    fold::{plain, word},
+    guess::bits,
+};
 use crate::{secret::Password, work::Heavy};
 
 /// Fewest characters of a password. There is no second factor (NIST SP 800-63B-4 section 3.1.1.2).
@@ -19,15 +22,6 @@ pub(super) const PASSWORD_MAX_BYTES: usize = 1_024;
 const ENOUGH: u32 = 40;
 /// Characters that are looked at. Longer passwords are judged by their beginning.
 const LOOKED_AT: usize = 128;
-/// Longest word of the list.
-const LONGEST: usize = 64;
-
-static COMMON_WORDS: LazyLock<HashSet<Vec<char>>> = LazyLock::new(|| words(COMMON));
-static SHORT_WORDS: LazyLock<HashSet<Vec<char>>> = LazyLock::new(|| words(SHORT));
-
-fn words(text: &str) -> HashSet<Vec<char>> {
-    text.split_whitespace().map(canonical).collect()
-}
 
 /// Says what is wrong with a password that somebody chooses. `context` has what an attacker knows: the
 /// person's address and name, the organisation, the workspace.
@@ -44,9 +38,7 @@ pub(super) fn check_strength(
     if text.len() > PASSWORD_MAX_BYTES {
         return Err(format!("must have at most {PASSWORD_MAX_BYTES} bytes"));
     }
-    let known = context_words(context);
-    let whole = canonical(&text.chars().filter(|c| c.is_alphanumeric()).collect::<String>());
-    if COMMON_WORDS.contains(&whole) || bits(text, &known) < ENOUGH {
+    if bits(&looked_at(text), &context_words(context)) < ENOUGH {
         return Err("is too easy to guess: it is made of common words, repetitions, sequences or \
                     details about you. Use several unrelated words, or a password manager"
             .into());
@@ -54,118 +46,23 @@ pub(super) fn check_strength(
     Ok(())
 }
 
-/// The words that an attacker tries first for this person.
-fn context_words(context: &[&str]) -> HashSet<Vec<char>> {
+/// Returns the characters that are judged. Never more than [`LOOKED_AT`], whatever a character is made of.
+fn looked_at(text: &str) -> Vec<char> {
+    plain(text).take(LOOKED_AT).collect()
+}
+
+/// Returns the words that an attacker tries first for this person.
+fn context_words(context: &[&str]) -> Vec<Vec<char>> {
     let whole = context.iter().map(|text| text.split('@').next().unwrap_or_default());
     let parts =
         context.iter().flat_map(|text| text.split(|character: char| !character.is_alphanumeric()));
-    whole
-        .chain(parts)
-        .chain(["tessera"])
-        .map(|word| canonical(&word.chars().filter(|c| !c.is_whitespace()).collect::<String>()))
-        .filter(|word| word.len() >= 3)
-        .collect()
-}
-
-/// A text without regard to case and to digits and symbols that stand for letters.
-fn canonical(text: &str) -> Vec<char> {
-    text.chars()
-        .flat_map(char::to_lowercase)
-        .map(|character| match character {
-            '0' => 'o',
-            '1' | '!' | '|' | 'l' => 'i',
-            '3' => 'e',
-            '4' | '@' => 'a',
-            '5' | '$' => 's',
-            '7' | '+' => 't',
-            '8' => 'b',
-            '9' => 'g',
-            other => other,
-        })
-        .collect()
-}
-
-/// About how many bits an attacker needs who knows people's habits.
-fn bits(text: &str, known: &HashSet<Vec<char>>) -> u32 {
-    let typed: Vec<char> = text.chars().take(LOOKED_AT).flat_map(char::to_lowercase).collect();
-    let canonical = canonical(&typed.iter().collect::<String>());
-    let mut cheapest = vec![u32::MAX; typed.len() + 1];
-    cheapest[0] = 0;
-    for start in 0..typed.len() {
-        let before = cheapest[start];
-        for (end, least) in cheapest.iter_mut().enumerate().skip(start + 1) {
-            let cost = piece(&typed, &canonical, start, end, known);
-            if let Some(cost) = cost {
-                *least = (*least).min(before.saturating_add(cost));
-            } else if end - start > LONGEST {
-                break;
-            }
-        }
-    }
-    cheapest[typed.len()]
-}
-
-/// The bits of one piece; `None` when it is no piece.
-fn piece(
-    typed: &[char],
-    canonical: &[char],
-    start: usize,
-    end: usize,
-    known: &HashSet<Vec<char>>,
-) -> Option<u32> {
-    let (piece, read) = (&typed[start..end], &canonical[start..end]);
-    if let [character] = piece {
-        return Some(single(*character, start.checked_sub(1).map(|at| typed[at])));
-    }
-    if known.contains(read) {
-        return Some(3);
-    }
-    // A run that goes on does not get harder.
-    if piece.len() >= 3 && (is_sequence(piece) || is_walk(piece)) {
-        return Some(6);
-    }
-    if piece.len() > LONGEST {
-        return None;
-    }
-    let repeated =
-        piece.len() >= 3 && canonical[..start].windows(read.len()).any(|earlier| earlier == read);
-    match () {
-        () if repeated => Some(2),
-        () if SHORT_WORDS.contains(read) => Some(5),
-        () if is_year(piece) => Some(6),
-        () if COMMON_WORDS.contains(read) => Some(10),
-        () => None,
-    }
-}
-
-/// The bits of a character that belongs to nothing longer.
-fn single(character: char, before: Option<char>) -> u32 {
-    match character {
-        _ if before == Some(character) => 1,
-        ' ' | '-' | '_' | '.' | ',' => 1,
-        '0'..='9' => 3,
-        _ => 4,
-    }
-}
-
-/// Whether all steps between neighbours are the same, and none or one: `aaa`, `abc`, `321`.
-fn is_sequence(piece: &[char]) -> bool {
-    let step = |pair: &[char]| i64::from(u32::from(pair[1])) - i64::from(u32::from(pair[0]));
-    let first = step(piece);
-    first.abs() <= 1 && piece.windows(2).all(|pair| step(pair) == first)
-}
-
-/// Whether these are neighbouring keys.
-fn is_walk(piece: &[char]) -> bool {
-    let forth: String = piece.iter().collect();
-    let back: String = piece.iter().rev().collect();
-    WALKS.iter().any(|walk| walk.contains(&forth) || walk.contains(&back))
-}
-
-fn is_year(piece: &[char]) -> bool {
-    piece.len() == 4
-        && matches!(piece[..2], ['1', '9'] | ['2', '0'])
-        && piece.iter().all(char::is_ascii_digit)
+    let words = whole.chain(parts).chain(["tessera"]);
+    let words = words.flat_map(|text| {
+        let spaceless: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+        let joined: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+        [word(&spaceless), word(&joined)]
+    });
+    words.filter(|word| word.len() >= 3).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -211,6 +108,33 @@ mod tests {
             "abababababababababab",
             "Summer2026Summer2026",
             "monkey.dragon.123",
+            "q1w2e3r4t5y6u7i8o9p0",
+            "a1b2c3d4e5f6g7h8",
+            "1a2s3d4f5g6h7j8k",
+            "1qa2ws3ed4rf5tg6yh",
+            "112233445566778899",
+            "p.a.s.s.w.o.r.d.1.2.3",
+            "p a s s w o r d - t e s s e r a",
+            "contraseña123456",
+            "Contrasen\u{303}a123456",
+            "Administrateur2026",
+            "Администратор2026",
+            "пароль-пароль-1",
+            "パスワードパスワードパスワード",
+            "рassword-рassword-1",
+            "ｐａｓｓｗｏｒｄ１２３４５６７８",
+            "averystrongpassword",
+            "batteryhorsestaplecorrect",
+            "staple correct battery horse!",
+            "lordoftherings12",
+            "harrypotter12345",
+            "supercalifragilistic",
+            "йцукенгшщзхъйцукен",
+            "фывапролджэячсмить",
+            "314159265358979",
+            "3.14159265358979",
+            "271828182845904",
+            "api-token-authority",
         ] {
             assert!(check(text).is_err_and(|error| error.contains("easy to guess")), "{text}");
         }
@@ -225,6 +149,8 @@ mod tests {
             "WayneEnterprises1",
             "blue-team-password",
             "gr4c3-h0pp3r-2026",
+            "gràce höpper 2026",
+            "g.r.a.c.e.h.o.p.p.e.r.1",
         ] {
             assert!(check(text).is_err(), "{text}");
         }
@@ -241,16 +167,39 @@ mod tests {
             "tr0mbone ladder mist",
             "пароль лошадь скрепка",
             "すみれ色のやかんと太鼓とはしごと霧",
+            "क्षितिज बैंगनी केतली ढोल",
+            "café ladder mist drums violet",
+            "q7w1e9 r4zt5 mh8",
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
         assert_eq!(check(&"jzq4 wev8 mnt6 ".repeat(20)), Ok(()), "300 characters are accepted");
     }
 
+    #[test]
+    fn no_more_characters_are_judged_than_a_bound() {
+        for text in ["İ".repeat(512), "ﷺ".repeat(300), "\u{301}".repeat(512), "ß".repeat(512)] {
+            assert!(looked_at(&text).len() <= LOOKED_AT);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_password_is_judged_without_panic(text in any::<String>(), word in any::<String>()) {
+            prop_assert!(looked_at(&text).len() <= LOOKED_AT);
             let _ = check_strength(&Password::new(text), &[&word], &Heavy::test());
+        }
+
+        #[test]
+        fn accents_case_and_separators_make_nothing_harder(
+            text in "[a-z0-9]{8,30}",
+            accents in proptest::collection::vec(prop::sample::select(vec!["", "\u{301}", "-", ". "]), 30),
+        ) {
+            let pieces = text.chars().zip(accents);
+            let dressed: String =
+                pieces.map(|(letter, accent)| format!("{}{accent}", letter.to_uppercase())).collect();
+            let plain = bits(&looked_at(&text), &[]);
+            prop_assert!(bits(&looked_at(&dressed), &[]) <= plain + 2, "{text} {dressed}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Words that people put into passwords. Collected for Tessera; spellings with digits and symbols
-//! (`p4ssw0rd`) and endings are handled by [`super::rule`].
+//! (`p4ssw0rd`) and endings are handled by [`super::fold`] and [`super::guess`].
 
 /// Words, separated by white space, in lower case.
 pub(super) const COMMON: &str = "
@@ -37,9 +37,48 @@ hacker matrix cyber internet mustang corvette ferrari porsche mercedes harley ya
 guitar music metallica nirvana beatles slipknot blink eminem rockstar dance disco party vegas
 please thankyou goodbye morning evening tonight tomorrow yesterday today always never maybe
 fuckyou fuckoff fuck bitch asshole bullshit sexy naked hottie butthead
-correcthorsebatterystaple correcthorsebattery correcthorse batterystaple thequickbrownfox
-quickbrownfox jumpsoverthelazydog lazydog tobeornottobe maytheforcebewithyou opensesame
+thequickbrownfox quickbrownfox jumpsoverthelazydog lazydog tobeornottobe maytheforcebewithyou opensesame
 abracadabra hocuspocus loremipsum dolorsitamet onceuponatime twinkletwinkle
+strong verystrong authority authentication authorization credential credentials api apikey bearer
+passwords passwort passwörter kennwort losung losungswort schlüssel schluessel parole mdp secretcode
+contraseña contraseñas clave clavesecreta palabraclave palavrapasse palavrachave senha parola parolachiave
+parolad'ordine parolasegreta wachtwoord hasło heslo geslo zaporka lozinka lösenord adgangskode kodeord passord
+salasana jelszó şifre sifrem kennwoord пароль пароли логин секрет parol κωδικός συνθηματικό סיסמה كلمةالسر
+كلمةالمرور パスワード パスワート ひみつ 密码 密碼 暗証番号 비밀번호 암호 รหัสผ่าน mậtkhẩu matkhau katasandi mima pasuwado
+administrateur administrador administradora amministratore verwalter systemverwalter verwaltung beheerder
+administratör järjestelmänvalvoja ylläpitäjä rendszergazda správce správca yönetici skrbnik upravitelj
+администратор админ адміністратор суперпользователь διαχειριστής מנהל مدير 管理员 管理員 管理者 관리자 benutzer
+benutzername utilisateur usuario utente gebruiker käyttäjä użytkownik пользователь привет приветмир любовь
+любимая солнышко наташа яхочу янезнаю россия москва україна київ bemvindo benvenuto benvenuti welkom
+välkommen velkommen tervetuloa witamy vítejte hoşgeldiniz добропожаловать geheimnis topsecret streggeheim
+teamoporsiempre teamomucho tequiero jetaime jetadore tiamo mahal ilovemyself iloveme iloveu imissyou
+lordoftherings gameofthrones harrypotter hermione hermionegranger dumbledore hogwarts gryffindor voldemort
+frodobaggins gandalf youshallnotpass legolas aragorn mordor darthvader lukeskywalker skywalker chewbacca
+iamyourfather maytheforce winteriscoming valarmorghulis hodor sherlock sherlockholmes jamesbond indianajones
+backtothefuture jurassicpark thematrix thereisnospoon followthewhiterabbit ironman iamironman captainamerica
+wolverine deadpool avengers iamgroot toinfinityandbeyond hakunamatata letitgo mickeymouse donaldduck
+winniethepooh spongebob scoobydoo simpsons homersimpson southpark breakingbad strangerthings supercali
+supercalifragilistic supercalifragilisticexpialidocious antidisestablishmentarianism bohemianrhapsody
+stairwaytoheaven hotelcalifornia smellsliketeenspirit wonderwall letitbe heyjude yellowsubmarine
+wearethechampions wewillrockyou nevergonnagiveyouup rickastley imagine ledzeppelin pinkfloyd rollingstones
+acdc ironmaiden linkinpark greenday rammstein romeoandjuliet tobeornot shakespeare allthatglitters
+rosesarered violetsareblue maryhadalittlelamb humptydumpty itsybitsyspider oldmacdonald happybirthday
+merrychristmas happynewyear carpediem memento mementomori cogitoergosum veniredivici venividivici
+justdoit livelaughlove keepcalm keepcalmandcarryon dontpanic hitchhiker solongandthanksforallthefish
+livelongandprosper beammeupscotty allyourbasearebelongtous tothemoon bitcoin blockchain cryptocurrency
+ethereum donottell donttellanyone pleaseletmein openthedoor letmeinplease nopassword mypassword newpassword
+oldpassword yourpassword passwordispassword thepassword forgot forgotten iforgot iforgotmypassword
+rememberme remember longpassword longenough fifteencharacters fifteen characters trustnoone incorrect
+qwertz azerty asdf zxcv qazwsx abcabc abc xyz foobar foobaz foobarbaz helloagain hallowelt bonjourlemonde
+holamundo ciaomondo schatz schatzi liebling mausi hasi fcbayern borussia schalke realmadrid manutd
+manchesterunited chelseafc forzainter forzajuve forzamilan galatasaray fenerbahce besiktas ajax feyenoord
+boca riverplate flamengo corinthians palmeiras hunter princesa princesse prinzessin estrella mariposa soleil
+chocolat doudou marseille loulou kiki tigger snoopy garfield
+";
+
+/// Words of phrases that everybody knows, in any order.
+pub(super) const PHRASE: &str = "
+correct battery staple horse quick brown fox jumps lazy dog lorem ipsum dolor amet twinkle little star
 ";
 
 /// Short words that hold others together.
@@ -50,7 +89,7 @@ best last first now here team work home life time day year man girl boy
 ";
 
 /// Rows of keyboards, to find walks along them in either direction.
-pub(super) const WALKS: [&str; 13] = [
+pub(super) const WALKS: [&str; 27] = [
     "1234567890",
     "qwertyuiop",
     "asdfghjkl",
@@ -64,4 +103,25 @@ pub(super) const WALKS: [&str; 13] = [
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
     "1q2w3e4r5t6y7u8i9o0p",
     "!@#$%^&*()",
+    "!\"§$%&/()=",
+    "qwertyuiop[]",
+    "asdfghjkl;'",
+    "zxcvbnm,./",
+    "1234567890-=",
+    "йцукенгшщзхъ",
+    "фывапролджэ",
+    "ячсмитьбю",
+    "йфяцычувскамепинртгоьшлбщдюзжхэъ",
+    "йцукенгшщзхї",
+    "фівапролджє",
+    "ςερτυθιοπ",
+    "ασδφγηξκλ",
+    "ζχψωβνμ",
+];
+
+/// Digits that people know by heart.
+pub(super) const DIGITS: [&str; 3] = [
+    "3141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067",
+    "2718281828459045235360287471352662497757247093699959574966967627724076630353547594571382178525166427",
+    "1618033988749894848204586834365638117720309179805762862135448622705260462818902449707207204189391137",
 ];
