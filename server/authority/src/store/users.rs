@@ -15,6 +15,10 @@ use super::StoreError;
 
 /// A user as a service needs it.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, each of which may hold without the others"
+)]
 pub(crate) struct User {
     pub(crate) summary: UserSummary,
     pub(crate) instance_role: InstanceRole,
@@ -30,6 +34,10 @@ pub(crate) struct User {
     pub(crate) browser_generation: i64,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts, each of which may hold without the others"
+)]
 struct UserRow {
     id: Uuid,
     email: String,
