@@ -231,7 +231,17 @@ fn is_of_workspace(path: &str) -> bool {
 
 /// What a cell must answer.
 fn expected(row: &Row, who: &Who, own: bool) -> u16 {
-    of_revoking(row, who, of_inviting(row, who, usually_expected(row, who, own)))
+    of_revoking(
+        row,
+        who,
+        of_inviting(row, who, of_ending(row, who, usually_expected(row, who, own))),
+    )
+}
+
+/// The session of the table is an owner's: only owners end it.
+fn of_ending((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
+    let ends = *method == "delete" && *path == "/api/v1/sessions/{id}";
+    if ends && matches!(who, Who::Person("admin", _)) { 403 } else { usually }
 }
 
 /// Administrators of the instance add members at once; others invite.

@@ -5,10 +5,8 @@ use unicode_normalization::UnicodeNormalization as _;
 /// Returns a text in lower case without accents. Characters that look the same are taken apart first (normal form
 /// KD), so full-width letters and ligatures are read as usual letters.
 pub(super) fn plain(text: &str) -> impl Iterator<Item = char> {
-    text.nfkd().filter(|character| !is_accent(*character)).flat_map(char::to_lowercase).filter(
-        // Lower case has an accent where upper case has none: `İ`.
-        |character| !is_accent(*character),
-    )
+    // In this order: lower case has an accent where upper case has none, as `İ`.
+    text.nfkd().flat_map(char::to_lowercase).filter(|character| !is_accent(*character))
 }
 
 /// Whether this is a mark on a Latin, Greek or Cyrillic letter. Vowel signs of other scripts are letters.

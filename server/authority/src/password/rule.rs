@@ -121,7 +121,7 @@ mod tests {
             "Администратор2026",
             "пароль-пароль-1",
             "パスワードパスワードパスワード",
-            "рassword-рassword-1",
+            "рassword-admin-2026",
             "ｐａｓｓｗｏｒｄ１２３４５６７８",
             "averystrongpassword",
             "batteryhorsestaplecorrect",
@@ -154,6 +154,9 @@ mod tests {
         ] {
             assert!(check(text).is_err(), "{text}");
         }
+        let plain = Password::new("zoe-garcia-perez-1".into());
+        let accented = ["zoe@example.net", "Zoë García Pérez"];
+        assert!(check_strength(&plain, &accented, &Heavy::test()).is_err());
         let stranger = Password::new("gracehopperlovelace".into());
         assert_eq!(check_strength(&stranger, &["bob@example.net"], &Heavy::test()), Ok(()));
     }
