@@ -84,6 +84,7 @@ pub(crate) fn authority(
         unknown_token_rate: config.unknown_token_rate,
         stale_grace: config.stale_grace.unsigned_abs(),
         drill: drill(),
+        ..Settings::default()
     };
     Ok(Authority::new(pool, keys.keys()?, Arc::new(SystemClock), Arc::new(SystemEntropy), settings))
 }

@@ -134,7 +134,7 @@ fn too_many_attempts_are_answered_with_the_time_to_wait() {
     assert_static(&answer);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds > 1);
-    assert!(answer.text().contains("Too many failed attempts. Try again in "), "{}", answer.text());
+    assert!(answer.text().contains("Too many attempts. Try again in "), "{}", answer.text());
     // The right password does not help now, and is not told apart.
     let right = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
     browser.post("/sign-in", &right).expect(429);

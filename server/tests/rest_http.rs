@@ -6,11 +6,16 @@
     reason = "a test that panics has failed"
 )]
 
+mod console_support;
 mod rest_support;
 mod support;
 
+use console_support::Browser;
 use rest_support::{Instance, WORKSPACE, draft, problem, tokens_of};
-use support::Server;
+use support::{
+    Server,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+};
 
 #[test]
 fn unknown_paths_of_the_api_are_problems() {
@@ -168,6 +173,39 @@ fn health_and_readiness_are_told() {
     let server = Server::start();
     assert_eq!(server.get("/healthz").expect(200).json()["status"], "ok");
     assert_eq!(server.get("/readyz").expect(200).json()["status"], "ready");
+}
+
+#[test]
+fn posts_to_the_console_count_together_with_calls_of_the_api() {
+    let server = support::Server::builder().argument("--api-rate-limit").argument("3").start();
+    server.admin();
+    let mut browser = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    let origin = server.url();
+    let function = |browser: &Browser| {
+        let request = browser.request("POST", "/console/fn/workspaces").body("{}");
+        request.header("content-type", "application/json").header("origin", &origin).send()
+    };
+    let own = |browser: &Browser| {
+        server
+            .request("GET", "/api/v1/account")
+            .header("cookie", &format!("tessera={}", browser.cookie("tessera").unwrap()))
+            .send()
+    };
+    browser.get("/workspaces").expect(200);
+    browser.post("/theme", &[("theme", "dark")]).expect(303);
+    function(&browser).expect(200);
+    let last = own(&browser).expect(200);
+    assert!(last.header("ratelimit").unwrap().starts_with("\"caller\";r=0;t="), "{last:?}");
+    let page = browser.post("/theme", &[("theme", "light")]).expect(429);
+    assert!(page.text().contains("You may make 3 calls a minute."), "{}", page.text());
+    for refused in [page, function(&browser), own(&browser)] {
+        assert_eq!(refused.status, 429);
+        assert!(refused.header("retry-after").is_some());
+    }
+    // Reading goes on, and others are not concerned.
+    browser.get("/workspaces").expect(200);
+    let nobody = [("email", "nobody@example.com"), ("password", "x")];
+    Browser::new(&server).post("/sign-in", &nobody).expect(401);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use domain::ids::UserId;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -23,7 +24,10 @@ use crate::{
     replicas::{History, Replica, Transaction},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
-    verification::{Cache, Follows, Loader, UnknownTokens, rate::TokenRates},
+    verification::{
+        Cache, Follows, Loader, UnknownTokens,
+        rate::{Rates, TokenRates},
+    },
     work::Pool,
 };
 
@@ -39,6 +43,9 @@ pub struct Settings {
     /// How many unknown tokens a second are looked up for one address, and ten times as many at once; 0
     /// for any number.
     pub unknown_token_rate: u32,
+    /// How many right sign-ins a person may make from one address at once; one a second follows. Each server counts
+    /// for itself.
+    pub right_sign_ins: u32,
     /// For how long verifications may still be answered from memory when the database is away and the
     /// lease is over: then what was revoked elsewhere may pass.
     pub stale_grace: std::time::Duration,
@@ -64,6 +71,7 @@ impl Default for Settings {
             session_absolute: Duration::hours(12),
             cached_tokens: 100_000,
             unknown_token_rate: 100,
+            right_sign_ins: 100,
             stale_grace: std::time::Duration::ZERO,
             drill: Drill::default(),
         }
@@ -85,6 +93,8 @@ pub(crate) struct Inner {
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
     pub(crate) rates: TokenRates,
+    /// Right sign-ins of a person from a network.
+    pub(crate) right_sign_ins: Rates<(UserId, String)>,
     pub(crate) unknown: UnknownTokens,
     pub(crate) follows: Follows,
     /// Whether any token came from another system: see [`crate::transfer`].
@@ -137,6 +147,7 @@ impl Authority {
         let passwords = PasswordVault::new(entropy.as_ref(), Arc::clone(&work));
         let usage = UsageRecorder::default();
         let rates = TokenRates::default();
+        let right_sign_ins = Rates::default();
         let unknown = UnknownTokens::new(settings.unknown_token_rate);
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
@@ -161,6 +172,7 @@ impl Authority {
             passwords,
             usage,
             rates,
+            right_sign_ins,
             unknown,
             follows: Follows::default(),
             imports,

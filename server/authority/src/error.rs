@@ -75,7 +75,7 @@ pub enum ServiceError {
     /// The caller holds as many idempotency keys as one may.
     #[error("the caller holds too many idempotency keys; the first ends in {0} s")]
     TooManyKeys(u64),
-    /// Too many failed attempts.
+    /// Too many attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
     /// Too many texts that are not tokens came from this address, or from this verifier.
@@ -227,7 +227,7 @@ impl ServiceError {
                 crate::idempotency::KEYS_MAX
             ),
             Self::TooManyAttempts(seconds) => {
-                format!("Too many failed attempts. Try again in {}.", in_words(*seconds))
+                format!("Too many attempts. Try again in {}.", in_words(*seconds))
             }
             Self::TooManyUnknown(seconds) => {
                 format!("Too many unknown tokens were presented. Try again in {seconds} s.")

@@ -63,7 +63,7 @@ pub use password::PASSWORD_MIN;
 pub use passwords::{Account, ChangedPassword, PasswordChange, PasswordLink, Passwords};
 pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};
-pub use sessions::{KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
+pub use sessions::{COOKIE_SEPARATOR, KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use store::unread::{Doubt, UnreadScope};
 pub use tokens::{

@@ -9,8 +9,9 @@
 
 mod support;
 
-use authority::{Actor, ServiceError, SignIn, SignedIn};
+use authority::{Actor, AuditQuery, AuditScope, ServiceError, SignIn, SignedIn};
 use domain::session::SessionQuery;
+use serde_json::json;
 use sqlx::PgPool;
 use support::{OWNER, PASSWORD, World, password};
 use time::Duration;
@@ -40,6 +41,43 @@ async fn right_password_opens_a_session_until_sign_out(pool: PgPool) {
     world.authority.sessions().sign_out(&world.anonymous(), &session.secret).await.unwrap();
     assert!(!lives(&world, &session).await);
     assert!(lives(&world, &second).await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn person_has_a_bounded_number_of_sessions_and_the_longest_unused_ends(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let unused = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    world.pass(Duration::minutes(2));
+    sqlx::query(
+        "INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at)
+         SELECT sha256(number::text::bytea), id, $1, $1, $1 + interval '1 hour'
+           FROM users, generate_series(1, 98) AS number WHERE email = $2",
+    )
+    .bind(world.anonymous().now - Duration::minutes(1))
+    .bind(OWNER)
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let count = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM sessions").fetch_one(&world.pool).await.unwrap()
+    };
+    let hundredth = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    assert_eq!((count().await, lives(&world, &hundredth).await), (100, true));
+    // It was opened first and used last.
+    assert!(lives(&world, &unused).await);
+    let next = sign_in(&world, OWNER, PASSWORD).await.unwrap();
+    assert_eq!(count().await, 100);
+    for session in [&unused, &hundredth, &next] {
+        assert!(lives(&world, session).await);
+    }
+    let query =
+        AuditQuery { action: Some("session.end".into()), limit: 50, ..AuditQuery::default() };
+    let audit = world.authority.audit();
+    let rows = audit.list(&world.operator(), &AuditScope::Instance, &query).await.unwrap().items;
+    assert_eq!(rows.len(), 1);
+    assert_eq!((&*rows[0].actor_kind, &*rows[0].subject_name), ("user", OWNER));
+    assert_eq!(rows[0].before, Some(json!({"sessions": 1})));
+    assert_eq!(rows[0].after, Some(json!({"reason": "too many sessions", "limit": 100})));
 }
 
 #[sqlx::test(migrations = false)]

@@ -145,6 +145,28 @@ async fn parallel_right_passwords_all_sign_in_and_use_nothing_up(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
+async fn right_sign_ins_are_bounded_for_a_person_at_an_address_and_are_no_failures(pool: PgPool) {
+    let world =
+        World::with_settings(pool, Settings { right_sign_ins: 2, ..Settings::default() }).await;
+    let home = Guesser::at("192.0.2.7");
+    for _ in 0..2 {
+        home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    }
+    for _ in 0..12 {
+        let stopped = home.tries(&world, OWNER, PASSWORD).await;
+        assert!(matches!(stopped, Err(ServiceError::TooManyAttempts(1))), "{stopped:?}");
+    }
+    // Neither the person elsewhere nor others here are stopped.
+    Guesser::at("198.51.100.9").tries(&world, OWNER, PASSWORD).await.unwrap();
+    world.person("grace", None).await;
+    home.tries(&world, "grace@example.com", PASSWORD).await.unwrap();
+    world.pass(Duration::seconds(1));
+    home.tries(&world, OWNER, PASSWORD).await.unwrap();
+    // What was right used up nothing of what may be wrong.
+    assert_eq!(home.exhausts(&world, OWNER).await.0, 10);
+}
+
+#[sqlx::test(migrations = false)]
 async fn guesses_from_one_address_delay_that_address_and_nobody_else(pool: PgPool) {
     let world = World::founded(pool).await;
     // Accounts that do not exist behave alike, and so does a text that is not an address at all.

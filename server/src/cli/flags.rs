@@ -67,7 +67,7 @@ pub(super) struct ServerFlags {
     /// Connections at a time from one address that is no trusted proxy [default: 1000]
     #[arg(long, value_name = "NUMBER")]
     max_connections_per_address: Option<String>,
-    /// Calls of the managing API a minute, for each caller; 0 for any number [default: 600]
+    /// Calls of the managing API and posts to the console a minute, for each caller; 0 for any number [default: 600]
     #[arg(long, value_name = "NUMBER")]
     api_rate_limit: Option<String>,
     /// APIs of other products to serve beside Tessera's own: devo, kriten and robust-intelligence, or

@@ -149,7 +149,7 @@ impl Setting {
             Self::ApiRateLimit => row(
                 "api_rate_limit",
                 Some("600"),
-                "calls of the managing API a minute, for each caller; 0 for any number",
+                "calls of the managing API and posts to the console a minute, for each caller; 0 for any number",
             ),
             Self::Surfaces => row(
                 "surfaces",

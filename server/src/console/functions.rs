@@ -21,6 +21,9 @@ pub(super) async fn call(visit: Visit, request: Request) -> Response {
     if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
         return ApiError::new(ProblemCode::NotFound, "There is no such function.").into_response();
     }
+    if let Err(refused) = visit.count(request.extensions()).await {
+        return refused;
+    }
     let (path, refusal) = (path.to_owned(), visit.request.refusal.clone());
     let (parts, body) = request.into_parts();
     let whole = Request::from_parts(parts.clone(), body);

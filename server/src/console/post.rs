@@ -49,6 +49,7 @@ impl FromRequest<AppState> for Post {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
+        visit.count(&parts.extensions).await?;
         // Signing in and setting up have their credential in the form.
         let body = body::read(Request::from_parts(parts, body), Readers::Anybody)
             .await

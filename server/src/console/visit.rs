@@ -8,7 +8,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, Uri, request::Parts};
+use http::{Extensions, HeaderMap, Uri, request::Parts};
 
 use super::render;
 use crate::http::{
@@ -17,7 +17,7 @@ use crate::http::{
     body,
     client_ip::{client_ip, peer, untrusted_proxy},
     problem::ApiError,
-    refusals::Asker,
+    refusals::{Asker, Refused},
 };
 
 /// A request of a browser.
@@ -55,6 +55,21 @@ impl Visit {
     pub(super) fn user_agent(&self) -> Option<String> {
         let value = self.headers.get(http::header::USER_AGENT)?;
         value.to_str().ok().map(str::to_owned)
+    }
+
+    /// Counts a post of somebody who is signed in, together with their calls of the API.
+    ///
+    /// # Errors
+    /// The answer that says that there were too many.
+    pub(super) async fn count(&self, extensions: &Extensions) -> Result<(), Response> {
+        let counted = self.state.rate_limit.count(extensions, &self.context().actor);
+        let Err(error) = counted else { return Ok(()) };
+        if self.wants_json() {
+            return Err(error.into_response());
+        }
+        let mut response = render::problem(self, error.problem().clone()).await;
+        Refused::page(error.code()).mark(&mut response);
+        Err(response)
     }
 
     /// Whether the answer is for a script: it asks for JSON and would not take a page.

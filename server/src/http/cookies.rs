@@ -1,7 +1,7 @@
 //! The session's cookie and that of a known browser: names, attributes, and how they are read.
 
 use authority::{
-    ChangedPassword, KNOWN_FOR,
+    COOKIE_SEPARATOR, ChangedPassword, KNOWN_FOR,
     secret::{KnownBrowser, SessionSecret},
 };
 use http::{HeaderMap, HeaderValue, header};
@@ -48,9 +48,9 @@ impl SessionCookies {
 
     /// The proof that this browser signed in before.
     pub(crate) fn known_browser(self, headers: &HeaderMap) -> Option<KnownBrowser> {
-        // A wrong value that somebody planted beside the right one changes nothing: each is checked.
+        // A wrong cookie that somebody planted beside the right one changes nothing: each has room of its own.
         let all: Vec<&str> = values(headers, self.known_name()).collect();
-        (!all.is_empty()).then(|| KnownBrowser::new(all.join(".")))
+        (!all.is_empty()).then(|| KnownBrowser::new(all.join(COOKIE_SEPARATOR)))
     }
 
     /// The `Set-Cookie` value that keeps a proof that this browser signed in.
@@ -154,7 +154,7 @@ mod tests {
         assert!(value.is_sensitive());
         let plain = cookies("http://127.0.0.1:3000");
         let headers = headers(&["tessera-known=planted", "tessera-known=abc; tessera=x"]);
-        assert_eq!(plain.known_browser(&headers).unwrap().expose(), "planted.abc");
+        assert_eq!(plain.known_browser(&headers).unwrap().expose(), "planted abc");
         assert!(plain.known_browser(&HeaderMap::new()).is_none());
     }
 

@@ -30,12 +30,15 @@ use super::{AppState, problem::ApiError};
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     public: String,
+    /// Whether people reach this server by https: then no page of it has another scheme.
+    is_secure: bool,
 }
 
 impl Origins {
     /// The origin of the public address, besides whatever host the browser itself was sent to.
     pub(crate) fn of(public_url: &Url) -> Self {
-        Self { public: public_url.origin().ascii_serialization() }
+        let is_secure = public_url.scheme() == "https";
+        Self { public: public_url.origin().ascii_serialization(), is_secure }
     }
 
     /// Whether this request comes from a page of this server.
@@ -45,9 +48,19 @@ impl Origins {
             // `none`: the person's own doing, such as a reload of the answer to a form.
             Some(site) => matches!(site, "same-origin" | "none"),
             None => text(header::ORIGIN.as_str()).is_some_and(|origin| {
-                origin == self.public || is_host(origin, text(header::HOST.as_str()))
+                origin == self.public || self.is_host(origin, text(header::HOST.as_str()))
             }),
         }
+    }
+}
+
+impl Origins {
+    /// Whether the origin is the host that the request was sent to. A stranger's page has another host. One that
+    /// points its own host name here has the same: callers check the host, too ([`super::host::Hosts::check`]).
+    fn is_host(&self, origin: &str, host: Option<&str>) -> bool {
+        let plain = origin.strip_prefix("http://").filter(|_| !self.is_secure);
+        let authority = plain.or_else(|| origin.strip_prefix("https://"));
+        matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
     }
 }
 
@@ -66,13 +79,6 @@ pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiErr
 /// `Sec-Fetch-Mode` alone shows nothing: Node's `fetch` sends it, too.
 fn is_of_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
-}
-
-/// Whether the origin is the host that the request was sent to. A stranger's page has another host. One that
-/// points its own host name here has the same: callers check the host, too ([`super::host::Hosts::check`]).
-fn is_host(origin: &str, host: Option<&str>) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    matches!((authority, host), (Some(authority), Some(host)) if authority.eq_ignore_ascii_case(host))
 }
 
 /// For the console: every request must be to a name of this server, and every unsafe one is checked.
@@ -131,11 +137,15 @@ mod tests {
     use super::*;
 
     fn allowed(pairs: &[(&'static str, &str)]) -> bool {
+        allowed_at("https://tessera.example", pairs)
+    }
+
+    fn allowed_at(public_url: &str, pairs: &[(&'static str, &str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        Origins::of(&"https://tessera.example".parse().unwrap()).allow(&headers)
+        Origins::of(&public_url.parse().unwrap()).allow(&headers)
     }
 
     #[test]
@@ -151,7 +161,12 @@ mod tests {
     #[test]
     fn without_that_the_origin_decides() {
         assert!(allowed(&[("origin", "https://tessera.example")]));
-        assert!(allowed(&[("origin", "http://10.0.0.5:3000"), ("host", "10.0.0.5:3000")]));
+        let plain = [("origin", "http://10.0.0.5:3000"), ("host", "10.0.0.5:3000")];
+        assert!(allowed_at("http://127.0.0.1:3000", &plain));
+        assert!(allowed(&[("origin", "https://10.0.0.5:3000"), ("host", "10.0.0.5:3000")]));
+        // Somebody on the way to a server of https can make pages of http.
+        assert!(!allowed(&plain));
+        assert!(!allowed(&[("origin", "http://tessera.example"), ("host", "tessera.example")]));
         for origin in ["null", "https://evil.example", "https://tessera.example.evil.example", ""] {
             assert!(!allowed(&[("origin", origin), ("host", "tessera.example")]), "{origin}");
         }

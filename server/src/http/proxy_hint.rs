@@ -22,14 +22,14 @@ pub(crate) async fn note(sessions: Sessions<'_>, context: &OpContext, peer: Opti
 pub(crate) fn warn(proxy: &str) {
     tracing::warn!(
         proxy,
-        "sign-ins arrive through a proxy that is not trusted, so everybody behind it shares one limit of attempts: set trusted_proxies to its address"
+        "a sign-in named another address in X-Forwarded-For. If this address is your proxy, set trusted_proxies to it; otherwise everybody behind it shares one limit of attempts. If it is not, change nothing: clients can send that header themselves"
     );
 }
 
 /// The hint for people.
 pub(crate) fn advice(proxies: &[String]) -> String {
     format!(
-        "sign-ins arrive through {}, which trusted_proxies does not name: everybody behind it shares one limit of attempts; set trusted_proxies to its address",
+        "sign-ins arrive through {}, which trusted_proxies does not name. If that address is your proxy, set trusted_proxies to it; otherwise everybody behind it shares one limit of attempts. If it is not, change nothing: clients can send X-Forwarded-For themselves",
         proxies.join(", ")
     )
 }

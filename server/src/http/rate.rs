@@ -1,4 +1,5 @@
-//! How often one caller may call the managing part of the API.
+//! How often one caller may call the managing part of the API, and post forms and call server functions at the
+//! console, which is one budget.
 //!
 //! Every answer says what is left: `RateLimit-Policy` and `RateLimit`
 //! (draft-ietf-httpapi-ratelimit-headers-10). Beyond it is 429 with `Retry-After`. A caller is a user or
@@ -115,6 +116,19 @@ pub(crate) async fn count(
     let left = meter.0.get().copied();
     tell(response.headers_mut(), "caller", (inner.per_minute.get(), WINDOW_S), left);
     response
+}
+
+/// Has posts to the console counted, forms and server functions alike. Pages are not.
+pub(crate) async fn count_posts(
+    state: axum::extract::State<super::AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        next.run(request).await
+    } else {
+        count(state, request, next).await
+    }
 }
 
 /// Says what a limit of this name is, and how many calls are left for how many seconds.

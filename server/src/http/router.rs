@@ -14,7 +14,7 @@
 //! | `metrics::count` | | ✓ | | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
-//! | `rate::count` | | ✓ | | |
+//! | `rate::count` | posts | ✓ | | |
 //! | `body::receive`: lends the body, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //!
@@ -46,6 +46,7 @@ pub(crate) fn router(state: AppState) -> Router {
     let console = console::router(state.clone())
         .layer(from_fn_with_state(state.clone(), origin::check_console))
         .layer(from_fn_with_state(state.clone(), body::receive))
+        .layer(from_fn_with_state(state.clone(), rate::count_posts))
         .layer(from_fn_with_state((state.clone(), Surface::Console), refusals::record))
         .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(log::layer());

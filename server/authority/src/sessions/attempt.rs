@@ -1,8 +1,9 @@
 //! One attempt at a password: at sign-in, or to change the password.
 
+use domain::{ids::UserId, rate_limit::RateLimit};
 use serde_json::json;
 
-use super::throttle::Throttle;
+use super::throttle::{Throttle, network};
 use crate::{
     OpContext, ServiceError,
     audit::{Refusal, RefusalKind},
@@ -40,13 +41,41 @@ impl Inner {
             }
             Err(error) => {
                 if matches!(error, ServiceError::Busy) {
-                    let mut transaction = self.begin().await?;
-                    throttle.unchecked(&mut transaction, ctx.now).await?;
-                    transaction.commit().await?;
+                    self.take_back(ctx, throttle).await?;
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Counts a right sign-in of a person from the caller's address, in memory: nobody else uses that up. Beyond the
+    /// limit the attempt is taken back, because it was not a wrong one.
+    ///
+    /// # Errors
+    /// `TooManyAttempts`.
+    pub(crate) async fn count_right(
+        &self,
+        ctx: &OpContext,
+        user: UserId,
+        throttle: &Throttle,
+    ) -> Result<(), ServiceError> {
+        let number = self.settings.right_sign_ins.into();
+        let limit = RateLimit::new(number, number).map_err(ServiceError::internal)?;
+        let key = (user, network(ctx.client_ip));
+        let state = self.right_sign_ins.take(key, limit, ctx.now);
+        if state.allowed {
+            return Ok(());
+        }
+        self.counters.sign_in_throttled();
+        self.take_back(ctx, throttle).await?;
+        Err(ServiceError::TooManyAttempts(state.retry_after_s.into()))
+    }
+
+    /// Takes an attempt off the count.
+    async fn take_back(&self, ctx: &OpContext, throttle: &Throttle) -> Result<(), ServiceError> {
+        let mut transaction = self.begin().await?;
+        throttle.unchecked(&mut transaction, ctx.now).await?;
+        transaction.commit().await
     }
 
     /// Counts a new password that is about to be judged, for a person or an address. What was counted stays,

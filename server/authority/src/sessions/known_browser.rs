@@ -24,6 +24,13 @@ const ID_LENGTH: usize = 16;
 const TIME_LENGTH: usize = 8;
 const LENGTH: usize = TIME_LENGTH + ID_LENGTH + 32;
 
+/// The length of a proof as text: base64url without padding.
+const TEXT_LENGTH: usize = (LENGTH * 4).div_ceil(3);
+/// What may be proofs in all cookies of a request. Each costs a MAC.
+const ENTRIES_MAX: usize = 128;
+/// What [`KnownBrowser`] has between two cookies. No cookie's value has a space.
+pub const COOKIE_SEPARATOR: &str = " ";
+
 /// What tells one browser from another.
 pub(crate) type BrowserId = [u8; ID_LENGTH];
 
@@ -103,7 +110,33 @@ impl Inner {
     }
 }
 
-/// Returns the proofs of a cookie, at most the first few.
+/// Returns what may be proofs: of each cookie, the first few of the right length. A browser sends several cookies of
+/// this name when another site, or another server at this host, planted some: they hide none of the right one.
 fn entries(cookie: Option<&KnownBrowser>) -> impl Iterator<Item = &str> {
-    cookie.map(KnownBrowser::expose).unwrap_or_default().split('.').take(2 * ACCOUNTS_MAX)
+    let cookies = cookie.map(KnownBrowser::expose).unwrap_or_default().split(COOKIE_SEPARATOR);
+    cookies
+        .flat_map(|cookie| {
+            cookie.split('.').filter(|entry| entry.len() == TEXT_LENGTH).take(2 * ACCOUNTS_MAX)
+        })
+        .take(ENTRIES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planted_cookie_hides_no_proof() {
+        let (real, planted) = ("r".repeat(TEXT_LENGTH), "p".repeat(TEXT_LENGTH));
+        for before in [vec!["a"; 8].join("."), vec![&*planted; 8].join("."), vec!["."; 50].join("")]
+        {
+            let cookie = KnownBrowser::new([&*before, &real].join(COOKIE_SEPARATOR));
+            assert!(entries(Some(&cookie)).any(|entry| entry == real), "{before}");
+        }
+        let long = KnownBrowser::new(vec![&*planted; 100].join("."));
+        assert_eq!(entries(Some(&long)).count(), 2 * ACCOUNTS_MAX);
+        let many = KnownBrowser::new(vec![&*planted; 1_000].join(COOKIE_SEPARATOR));
+        assert_eq!(entries(Some(&many)).count(), ENTRIES_MAX);
+        assert_eq!(entries(None).count(), 0);
+    }
 }

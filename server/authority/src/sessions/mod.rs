@@ -1,7 +1,7 @@
 //! Sessions of people.
 //!
 //! A session's secret is 256 random bits in a cookie; the database has its SHA-256. It ends when it
-//! is idle too long, at its absolute end, at sign-out, and when its user is disabled. Signing in
+//! is idle too long, at its absolute end, at sign-out, when its user is disabled, and when they have too many. Signing in
 //! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
 
 mod attempt;
@@ -14,22 +14,26 @@ mod sign_out;
 mod throttle;
 
 pub(crate) use known_browser::Account;
-pub use known_browser::KNOWN_FOR;
+pub use known_browser::{COOKIE_SEPARATOR, KNOWN_FOR};
 pub use resolve::Resolved;
 pub(crate) use sign_in::proven;
 pub(crate) use throttle::{Throttle, network};
 
 use domain::{ids::SessionId, session::Visitor};
+use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::{
     OpContext, ServiceError,
+    audit::{Change, record},
     authority::Inner,
     secret::{KnownBrowser, Password, SessionSecret},
     store::sessions::{self as store, NewSession},
 };
 
+/// Sessions of one person. A further one ends the one that was unused for longest.
+const SESSIONS_MAX: i64 = 100;
 /// Longest user agent that is kept, in characters.
 const USER_AGENT_MAX: usize = 256;
 
@@ -95,7 +99,19 @@ impl Inner {
             client_ip: ctx.client_ip,
             user_agent: &user_agent,
         };
+        let ended = store::end_beyond(connection, visitor.user.id, SESSIONS_MAX - 1).await?;
         store::insert(connection, &session, ctx.now).await?;
+        if ended > 0 {
+            let change = Change {
+                workspace: None,
+                action: "session.end",
+                subject_id: Some(visitor.user.id.0),
+                subject_name: &visitor.user.email,
+                before: Some(json!({"sessions": ended})),
+                after: Some(json!({"reason": "too many sessions", "limit": SESSIONS_MAX})),
+            };
+            record(connection, ctx, change).await?;
+        }
         Ok(SignedIn {
             secret,
             visitor,

@@ -29,7 +29,8 @@ impl Sessions<'_> {
     /// same work.
     ///
     /// # Errors
-    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, with the time to wait;
+    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, or too many right sign-ins of the person
+    /// from one address, with the time to wait;
     /// `PasswordChangeRequired` when the password must be changed first and the surface cannot change it.
     pub async fn sign_in(
         &self,
@@ -77,6 +78,12 @@ impl Sessions<'_> {
             noted(RefusalKind::SignIn, detail);
             return Err(ServiceError::InvalidCredentials);
         }
+        let counted = self.inner.count_right(ctx, user.summary.id, &throttle).await;
+        counted.inspect_err(|error| {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                refused(RefusalKind::SignInThrottled);
+            }
+        })?;
         let is_weak = self.is_weak(&user, &sign_in.password).await?;
         let mut transaction = self.inner.begin().await?;
         // The password may have been changed while it was checked, and all sessions ended.

@@ -230,6 +230,25 @@ pub(crate) async fn end_others(
     Ok(done.rows_affected())
 }
 
+/// Ends the sessions of a user beyond so many, those first that were unused for longest. The caller has locked the
+/// user. Returns how many.
+pub(crate) async fn end_beyond(
+    connection: &mut PgConnection,
+    user: UserId,
+    kept: i64,
+) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "DELETE FROM sessions
+          WHERE id IN (SELECT id FROM sessions WHERE user_id = $1
+                        ORDER BY last_seen_at DESC, created_at DESC, id DESC OFFSET $2)",
+        user.0,
+        kept,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Removes sessions that are over or idle since `idle_since`.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,

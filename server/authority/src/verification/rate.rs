@@ -10,7 +10,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, Hash, RandomState},
     sync::{Mutex, PoisonError},
 };
 
@@ -43,48 +43,51 @@ pub struct RateState {
 }
 
 /// The limits of all tokens that were used of late.
+pub(crate) type TokenRates = Rates<TokenId>;
+
+/// The limits of everything that was used of late, by key.
 #[derive(Debug)]
-pub(crate) struct TokenRates {
-    shards: [Mutex<Shard>; SHARDS],
+pub(crate) struct Rates<K> {
+    shards: [Mutex<Shard<K>>; SHARDS],
     hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct Shard {
-    /// Each token's limit, and when it is whole again, in nanoseconds since 1970.
-    held: HashMap<TokenId, (RateLimit, i128)>,
+struct Shard<K> {
+    /// Each key's limit, and when it is whole again, in nanoseconds since 1970.
+    held: HashMap<K, (RateLimit, i128)>,
     /// With so many, those that are whole are forgotten.
     look_at: usize,
 }
 
-impl Default for TokenRates {
+impl<K> Default for Rates<K> {
     fn default() -> Self {
         let shard = |_| Mutex::new(Shard { held: HashMap::new(), look_at: HELD_MIN });
         Self { shards: std::array::from_fn(shard), hasher: RandomState::new() }
     }
 }
 
-impl TokenRates {
-    /// Takes one use of the token's limit, if there is one left.
-    pub(crate) fn take(&self, token: TokenId, limit: RateLimit, now: OffsetDateTime) -> RateState {
+impl<K: Eq + Hash> Rates<K> {
+    /// Takes one use of the key's limit, if there is one left.
+    pub(crate) fn take(&self, key: K, limit: RateLimit, now: OffsetDateTime) -> RateState {
         // Ids are in the order of their making: their own bits would crowd into a few parts.
-        let place = usize::try_from(self.hasher.hash_one(token) % SHARDS as u64).unwrap_or(0);
+        let place = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
         let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
-        shard.take(token, limit, now.unix_timestamp_nanos())
+        shard.take(key, limit, now.unix_timestamp_nanos())
     }
 }
 
-impl Shard {
-    fn take(&mut self, token: TokenId, rate: RateLimit, now: i128) -> RateState {
+impl<K: Eq + Hash> Shard<K> {
+    fn take(&mut self, key: K, rate: RateLimit, now: i128) -> RateState {
         let uses = i128::from(rate.limit());
         // Rounded up: never more than the limit in a window.
         let each = (i128::from(rate.window_s()) * NANOS + uses - 1) / uses;
         let window = each * uses;
-        if self.held.len() >= self.look_at && !self.held.contains_key(&token) {
+        if self.held.len() >= self.look_at && !self.held.contains_key(&key) {
             self.held.retain(|_, (_, whole_at)| *whole_at > now);
             self.look_at = HELD_MIN.max(2 * self.held.len());
         }
-        let (known, whole_at) = self.held.entry(token).or_insert((rate, now));
+        let (known, whole_at) = self.held.entry(key).or_insert((rate, now));
         // A limit that was changed is another one, and whole.
         if *known != rate {
             (*known, *whole_at) = (rate, now);

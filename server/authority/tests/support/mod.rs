@@ -54,13 +54,17 @@ impl World {
     }
 
     async fn empty_with_keys(pool: PgPool, keys: Keys) -> Self {
+        Self::empty_with(pool, keys, Settings::default()).await
+    }
+
+    async fn empty_with(pool: PgPool, keys: Keys, settings: Settings) -> Self {
         let clock = TestClock(Arc::new(Mutex::new(START)));
         let authority = Authority::new(
             pool.clone(),
             keys,
             Arc::new(clock.clone()),
             Arc::new(SystemEntropy),
-            Settings::default(),
+            settings,
         );
         authority.migrate().await.unwrap();
         Self { authority, pool, clock }
@@ -73,7 +77,16 @@ impl World {
 
     /// The same with keys that others have, too.
     pub async fn with_keys(pool: PgPool, keys: Keys) -> Self {
-        let world = Self::empty_with_keys(pool, keys).await;
+        Self::empty_with_keys(pool, keys).await.found().await
+    }
+
+    /// The same on a server with these settings.
+    pub async fn with_settings(pool: PgPool, settings: Settings) -> Self {
+        Self::empty_with(pool, Keys::generate(&SystemEntropy), settings).await.found().await
+    }
+
+    async fn found(self) -> Self {
+        let world = self;
         let admin = NewAdmin {
             email: OWNER.into(),
             name: Some("Ada".into()),

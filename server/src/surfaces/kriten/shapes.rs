@@ -181,7 +181,7 @@ impl IntoResponses for Errors {
             (403, "unauthorized - user cannot access resource"),
             (404, "There is no such token, or the caller may not see it"),
             (413, "The body is too large"),
-            (429, "Too many calls, or too many failed attempts to log in"),
+            (429, "Too many calls, or too many attempts to log in"),
             (500, "A fault of Tessera's own"),
             (503, "Tessera cannot reach its database"),
         ]
