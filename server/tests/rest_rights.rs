@@ -12,6 +12,7 @@ mod support;
 use rest_support::{By, Instance, OWNER, Sql, WORKSPACE, fields, problem, tokens_of};
 use serde_json::{Value, json};
 use support::{Answer, server::ADMIN_EMAIL};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 const KRITEN: &str = "/api/v1/api_tokens";
 const ROBUST: &str = "/v1/users/api-tokens";
@@ -378,6 +379,88 @@ fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
     call(&instance, &owner(), "POST", &rest(mine, "/enable"), &Value::Null).expect(200);
     call(&instance, &owner(), "PATCH", &rest(mine, ""), &json!({"expires_at": "30d"})).expect(200);
     assert_eq!(shown(&instance, mine)["state"], "active");
+}
+
+#[test]
+fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
+    let instance = Instance::start();
+    let (member, bearer, mine) = member(&instance);
+    // A day before its end: long after this test.
+    let end = shown(&instance, &mine)["expires_at"].as_str().unwrap().to_owned();
+    let start = OffsetDateTime::parse(&end, &Rfc3339).unwrap() - time::Duration::days(1);
+    let bounds = json!({
+        "ip_allow": ["127.0.0.0/8"],
+        "rate_limit": {"limit": 1000, "window_s": 60},
+        "not_before": start.format(&Rfc3339).unwrap(),
+    });
+    call(&instance, &owner(), "PATCH", &rest(&mine, ""), &bounds).expect(200);
+    let bound = shown(&instance, &mine);
+
+    let manager = json!({
+        "name": "manager", "audiences": ["tessera", "default"], "scopes": ["tokens:write", "rivers:read"],
+    });
+    let manager = call(&instance, &member, "POST", &tokens_of(WORKSPACE), &manager);
+    let manager = by(&manager.expect(201).json());
+    let stays = |minted: &Value| {
+        for asks in [&member, &manager] {
+            for wider in [
+                json!({"ip_allow": []}),
+                json!({"ip_allow": ["0.0.0.0/0"]}),
+                json!({"rate_limit": null}),
+                json!({"rate_limit": {"limit": 1001, "window_s": 60}}),
+                json!({"not_before": null}),
+                json!({"not_before": "2026-01-01T00:00:00Z"}),
+            ] {
+                let answer = call(&instance, asks, "PATCH", &rest(minted, ""), &wider);
+                problem(&answer, 403, "forbidden");
+            }
+        }
+        let now = shown(&instance, minted);
+        for field in ["ip_allow", "rate_limit", "not_before"] {
+            assert_eq!(now[field], bound[field], "{field}");
+        }
+    };
+    stays(&mine);
+    // A copy and a new secret keep the bounds.
+    let clone = json!({"name": "copy"});
+    let copy = call(&instance, &member, "POST", &rest(&mine, "/clone"), &clone).expect(201).json();
+    stays(&copy);
+    call(&instance, &member, "POST", &rest(&mine, "/rotate"), &json!({})).expect(201);
+    stays(&mine);
+
+    // A token that ends before it begins loses its beginning. No door gives it another end.
+    let ids = json!([mine["token"]["id"], copy["token"]["id"]]);
+    for action in ["expire", "disable", "enable"] {
+        let many = json!({"action": action, "ids": ids});
+        call(&instance, &member, "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many)
+            .expect(200);
+    }
+    for minted in [&mine, &copy] {
+        assert_eq!(shown(&instance, minted)["state"], "expired");
+        for (method, operation, body) in [
+            ("PATCH", "", json!({"expires_at": "89d"})),
+            ("POST", "/rotate", json!({})),
+            ("POST", "/clone", json!({"name": "again"})),
+        ] {
+            let answer = call(&instance, &member, method, &rest(minted, operation), &body);
+            problem(&answer, 403, "forbidden");
+        }
+        for change in [json!({"enabled": true, "expires": NEVER}), json!({"expires": NEVER})] {
+            let patch = instance.server.request("PATCH", &kriten(minted)).json(&change);
+            patch.bearer(&bearer).send().expect(403);
+        }
+        let By::Token(manager) = &manager else { unreachable!() };
+        instance.server.request("PUT", &devo(minted, "/enable")).bearer(manager).send();
+        for (operation, form) in [
+            ("edit", vec![("name", "mine"), ("scope", "rivers:read"), ("expires", "30d")]),
+            ("rotate", vec![("grace", "0")]),
+        ] {
+            let request = instance.request(&member, "POST", &console(minted, operation));
+            let request = request.header("sec-fetch-site", "same-origin").form(&form);
+            assert!(matches!(request.send().status, 303 | 403), "{operation}");
+        }
+        assert_eq!(shown(&instance, minted)["state"], "expired");
+    }
 }
 
 #[test]

@@ -1,0 +1,111 @@
+//! Settings that every connection and every transaction has, whatever the role, the database or a pooler sets.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod support;
+
+use std::sync::Arc;
+
+use authority::{
+    Authority, Settings, TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store,
+};
+use secrecy::ExposeSecret as _;
+use sqlx::{AssertSqlSafe, PgPool};
+use support::{World, draft, slug};
+
+/// Each setting, a default that would do harm, and what Tessera sets.
+const OWN: [(&str, &str, &str); 8] = [
+    ("default_transaction_isolation", "'serializable'", "read committed"),
+    ("TimeZone", "'Pacific/Chatham'", "UTC"),
+    ("standard_conforming_strings", "off", "on"),
+    ("statement_timeout", "'20ms'", "1min"),
+    ("lock_timeout", "'1ms'", "10s"),
+    ("idle_in_transaction_session_timeout", "'1h'", "5s"),
+    ("search_path", "nowhere, public", "public, pg_temp"),
+    // Only transactions set this one.
+    ("default_transaction_read_only", "on", "on"),
+];
+
+/// The URL of a test's database.
+fn url(pool: &PgPool) -> String {
+    let options = pool.connect_options();
+    let server = std::env::var("DATABASE_URL").unwrap();
+    server.replacen("/postgres?", &format!("/{}?", options.get_database().unwrap()), 1)
+}
+
+async fn execute(pool: &PgPool, sql: String) {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn connection_sets_what_role_and_database_have_otherwise(pool: PgPool) {
+    let database = pool.connect_options().get_database().unwrap().to_owned();
+    for (name, default, _) in OWN {
+        execute(&pool, format!("ALTER DATABASE \"{database}\" SET {name} = {default}")).await;
+    }
+    let own = store::connect(&url(&pool), 1).unwrap();
+    for (name, _, expected) in OWN {
+        let shown: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(name)
+            .fetch_one(&own)
+            .await
+            .unwrap();
+        assert_eq!(shown, expected, "{name}");
+    }
+    own.close().await;
+}
+
+/// As behind a pooler, which resets a connection or lends one that somebody else has changed.
+#[sqlx::test(migrations = false)]
+async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
+    let keys = Keys::generate(&SystemEntropy);
+    let text = keys.to_toml().expose_secret().to_owned();
+    drop(World::with_keys(pool.clone(), keys).await);
+    // What a transaction that makes a token sees.
+    execute(
+        &pool,
+        "CREATE TABLE seen (name text, value text);
+         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             INSERT INTO public.seen SELECT name, setting FROM pg_catalog.pg_settings;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER look BEFORE INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION look()"
+            .to_owned(),
+    )
+    .await;
+
+    let own = store::connect(&url(&pool), 1).unwrap();
+    let authority = Authority::new(
+        own.clone(),
+        Keys::from_toml(&text).unwrap(),
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+        Settings::default(),
+    );
+    let spoilt: Vec<String> =
+        OWN.iter().map(|(name, value, _)| format!("SET {name} = {value}")).collect();
+    execute(&own, spoilt.join("; ")).await;
+    let operator =
+        authority.context(authority::Actor::Operator, authority::Surface::Cli, "test".into(), None);
+    let draft = TokenDraft { user: Some(support::OWNER.into()), ..draft(&["rivers:read"]) };
+    authority.tokens().create(&operator, &slug("workspace-1"), draft).await.unwrap();
+
+    for (name, expected) in [
+        ("transaction_isolation", "read committed"),
+        ("transaction_read_only", "off"),
+        ("TimeZone", "UTC"),
+        ("standard_conforming_strings", "on"),
+        ("statement_timeout", "60000"),
+        ("lock_timeout", "10000"),
+        ("idle_in_transaction_session_timeout", "5000"),
+        ("search_path", "public, pg_temp"),
+    ] {
+        let value: String = sqlx::query_scalar("SELECT value FROM seen WHERE name = $1")
+            .bind(name)
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(value, expected, "{name}");
+    }
+    own.close().await;
+}
