@@ -147,9 +147,22 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
     for page in ["/workspaces", &tokens, "/instance"] {
         assert_eq!(browser.get(page).expect(303).header("location"), Some("/account/password"));
     }
-    let token = "01980000-0000-7000-8000-000000000001";
-    let posted = browser.post(&format!("{tokens}/{token}/enable"), &[]).expect(303);
-    assert_eq!(posted.header("location"), Some("/account/password"));
+    // Complete or not: a form that is refused would be on a page that is closed to them.
+    let token = format!("{tokens}/01980000-0000-7000-8000-000000000001");
+    let members = format!("/workspaces/{WORKSPACE}/settings/members");
+    for form in [
+        format!("{token}/enable"),
+        format!("{token}/edit"),
+        format!("{token}/rotate"),
+        format!("{tokens}/new"),
+        format!("{members}/01980000-0000-7000-8000-000000000001/revoke"),
+        members,
+    ] {
+        for fields in [&[][..], &[("expires", "x"), ("grace", "x"), ("role", "x")]] {
+            let posted = browser.post(&form, fields).expect(303);
+            assert_eq!(posted.header("location"), Some("/account/password"), "{form}");
+        }
+    }
     let page = browser.get("/account/password").expect(200);
     assert_static(&page);
     assert!(page.text().contains("An administrator chose your password."), "{}", page.text());

@@ -17,8 +17,8 @@ const OWN: [(&str, &str, &str); 8] = [
     ("default_transaction_isolation", "'serializable'", "read committed"),
     ("TimeZone", "'Pacific/Chatham'", "UTC"),
     ("standard_conforming_strings", "off", "on"),
-    ("statement_timeout", "'20ms'", "1min"),
-    ("lock_timeout", "'1ms'", "10s"),
+    ("statement_timeout", "'7s'", "1min"),
+    ("lock_timeout", "'7s'", "10s"),
     ("idle_in_transaction_session_timeout", "'1h'", "5s"),
     ("search_path", "nowhere, public", "public, pg_temp"),
     // Only transactions set this one.
@@ -54,43 +54,55 @@ async fn connection_sets_what_role_and_database_have_otherwise(pool: PgPool) {
     own.close().await;
 }
 
-/// As behind a pooler, which resets a connection or lends one that somebody else has changed.
+/// As behind a pooler, which lends a connection that somebody else has changed.
 #[sqlx::test(migrations = false)]
 async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
     let keys = Keys::generate(&SystemEntropy);
     let text = keys.to_toml().expose_secret().to_owned();
     drop(World::with_keys(pool.clone(), keys).await);
-    // What a transaction that makes a token sees.
-    execute(
-        &pool,
-        "CREATE TABLE seen (name text, value text);
-         CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
-         BEGIN
-             INSERT INTO public.seen SELECT name, setting FROM pg_catalog.pg_settings;
-             RETURN NEW;
-         END $$;
-         CREATE TRIGGER look BEFORE INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION look()"
-            .to_owned(),
-    )
-    .await;
-
     let own = store::connect(&url(&pool), 1).unwrap();
     let authority = Authority::new(
-        own.clone(),
+        own,
         Keys::from_toml(&text).unwrap(),
         Arc::new(SystemClock),
         Arc::new(SystemEntropy),
         Settings::default(),
     );
-    let spoilt: Vec<String> =
-        OWN.iter().map(|(name, value, _)| format!("SET {name} = {value}")).collect();
-    execute(&own, spoilt.join("; ")).await;
-    let operator =
-        authority.context(authority::Actor::Operator, authority::Surface::Cli, "test".into(), None);
-    let draft = TokenDraft { user: Some(support::OWNER.into()), ..draft(&["rivers:read"]) };
-    authority.tokens().create(&operator, &slug("workspace-1"), draft).await.unwrap();
+    let create = async || {
+        let (actor, surface) = (authority::Actor::Operator, authority::Surface::Cli);
+        let operator = authority.context(actor, surface, "test".into(), None);
+        let draft = TokenDraft { user: Some(support::OWNER.into()), ..draft(&["rivers:read"]) };
+        authority.tokens().create(&operator, &slug("workspace-1"), draft).await.unwrap();
+    };
 
+    // The first transaction that makes a token spoils its connection, the second one is looked at.
+    let spoil: Vec<String> = OWN
+        .iter()
+        .map(|(name, value, _)| {
+            let value = value.trim_matches('\'');
+            format!("PERFORM set_config('{name}', '{value}', false);")
+        })
+        .collect();
+    execute(
+        &pool,
+        format!(
+            "CREATE TABLE seen (name text, setting text);
+             CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 DELETE FROM public.seen;
+                 INSERT INTO public.seen SELECT name, setting FROM pg_catalog.pg_settings;
+                 {}
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER look BEFORE INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION look()",
+            spoil.join(" ")
+        ),
+    )
+    .await;
+    create().await;
+    create().await;
     for (name, expected) in [
+        ("default_transaction_read_only", "on"),
         ("transaction_isolation", "read committed"),
         ("transaction_read_only", "off"),
         ("TimeZone", "UTC"),
@@ -100,12 +112,11 @@ async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {
         ("idle_in_transaction_session_timeout", "5000"),
         ("search_path", "public, pg_temp"),
     ] {
-        let value: String = sqlx::query_scalar("SELECT value FROM seen WHERE name = $1")
+        let value: String = sqlx::query_scalar("SELECT setting FROM seen WHERE name = $1")
             .bind(name)
             .fetch_one(&pool)
             .await
             .unwrap();
         assert_eq!(value, expected, "{name}");
     }
-    own.close().await;
 }

@@ -68,6 +68,9 @@ async fn unique_names_are_folded_in_a_turkish_database(pool: PgPool) {
     // A longer name would be cut to the one that it comes from.
     let name = format!("turkish_{}", &own[own.len() - 40..]);
     let mut connection = pool.acquire().await.unwrap();
+    // A run that failed has left it.
+    let drop = format!("DROP DATABASE IF EXISTS \"{name}\"");
+    sqlx::raw_sql(AssertSqlSafe(drop.clone())).execute(&mut *connection).await.unwrap();
     let create = format!(
         "CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C' LOCALE_PROVIDER icu ICU_LOCALE 'tr'"
     );
@@ -87,6 +90,5 @@ async fn unique_names_are_folded_in_a_turkish_database(pool: PgPool) {
     first.close().await.unwrap();
     names_are_compared_without_regard_to_case(turkish.clone()).await;
     turkish.close().await;
-    let drop = format!("DROP DATABASE \"{name}\"");
     sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await.unwrap();
 }

@@ -74,7 +74,7 @@ impl Post {
         match result {
             Ok(Done::Redirect { location, cookies }) => self.redirect(location, cookies),
             Ok(Done::Minted(minted)) => self.minted(minted).await,
-            Err(ServiceError::PasswordChangeRequired) if !self.visit.wants_json() => {
+            Err(error) if !self.visit.wants_json() && self.leads_to_password(&error) => {
                 let mut response = self.redirect(PASSWORD.to_owned(), Vec::new());
                 Refused::page(ProblemCode::PasswordChangeRequired).mark(&mut response);
                 response
@@ -90,10 +90,7 @@ impl Post {
     /// Says what became of a form that is part of other pages and has none of its own.
     pub(super) async fn answer_without_page(self, result: Result<Done, ServiceError>) -> Response {
         match result {
-            Err(error)
-                if !self.visit.wants_json()
-                    && !matches!(error, ServiceError::PasswordChangeRequired) =>
-            {
+            Err(error) if !self.visit.wants_json() && !self.leads_to_password(&error) => {
                 error.log(&self.visit.request.request_id);
                 let mut response = render::problem(&self.visit, error.problem()).await;
                 Refused::page(error.code()).mark(&mut response);
@@ -101,6 +98,15 @@ impl Post {
             }
             result => self.answer(result).await,
         }
+    }
+
+    /// Whether the person must change their password before anything else. A form that is refused for another
+    /// reason could not be shown to them again.
+    fn leads_to_password(&self, error: &ServiceError) -> bool {
+        let path = self.visit.uri.path();
+        let needs_rights = ["/workspaces/", "/invitations/"].iter().any(|of| path.starts_with(of));
+        matches!(error, ServiceError::PasswordChangeRequired)
+            || needs_rights && self.visit.must_change_password()
     }
 
     fn redirect(&self, location: String, cookies: Vec<HeaderValue>) -> Response {
