@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Instant,
 };
 
 use domain::token_text;
@@ -154,6 +155,31 @@ fn verifier_that_names_another_address_each_time_is_bounded_itself() {
     let request = instance.server.request("POST", "/api/v1/verify").bearer(&other);
     let answer = request.json(&question(2_000_000)).send().expect(200).json();
     assert_eq!(answer["code"], "NOT_FOUND");
+}
+
+#[test]
+fn minting_verifiers_renews_no_budget_for_unknown_tokens() {
+    let arguments = ["--api-rate-limit=0", "--unknown-token-rate=1"];
+    let server =
+        arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
+    let instance = Instance::of(server.start());
+    let began = Instant::now();
+    let looked_up: u64 = (0..8_u32)
+        .map(|index| {
+            let wish = json!({"name": format!("v{index}"), "grants": {"tessera": ["verify"]}});
+            let verifier = By::Token(instance.mint(WORKSPACE, &wish));
+            let address = |item| std::net::Ipv4Addr::from_bits(index * 100 + item).to_string();
+            let items: Vec<Value> =
+                (0..100).map(|item| json!({"token": unknown(), "ip": address(item)})).collect();
+            let request = instance.request(&verifier, "POST", "/api/v1/verify/batch");
+            let answers = request.json(&json!({"items": items})).send().expect(200).json();
+            let items = answers["items"].as_array().unwrap();
+            items.iter().filter(|item| item["code"] == "NOT_FOUND").map(|_| 1).sum::<u64>()
+        })
+        .sum();
+    // The budget of the workspace, and what came in meanwhile, its share included.
+    assert!(looked_up >= 50, "{looked_up}");
+    assert!(looked_up <= 52 + 56 * (began.elapsed().as_secs() + 1), "{looked_up}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Verification<'_> {
         ip: Option<IpAddr>,
         asked: Option<IpAddr>,
     ) -> bool {
-        let from = Presenter::verified_by(caller.known.token_id.0, asked);
+        let from = Presenter::verified_by(&caller.known, asked);
         may_call(&caller.known, ip, self.inner.clock.now())
             && self.has_lease()
             && self.inner.cache.get(&key(presented)).is_none()

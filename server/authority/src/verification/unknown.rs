@@ -7,7 +7,8 @@
 //!
 //! A text counts against more than its address. The /48 network of an IPv6 address has a larger budget of its
 //! own, because many customers get one. A verifier can name any address, so the texts that it asks about count
-//! against the verifier, too, whose budget is [`VERIFIER`] times that of an address.
+//! against the workspace of its token, too: more verifiers have no more. The rate of a workspace is [`VERIFIER`]
+//! times that of an address. A verifier that names no address also has the budget of one.
 //!
 //! One moment is kept for each of them: when its budget will be whole again (the generic cell rate
 //! algorithm, as in `rate`). Beyond the budget, a reserved share of lookups goes on, so that a valid token
@@ -28,6 +29,7 @@ use std::{
     time::Duration,
 };
 
+use domain::decision::Facts;
 use uuid::Uuid;
 
 use crate::{OpContext, ServiceError, context::Actor};
@@ -38,6 +40,8 @@ const SHARDS: usize = 64;
 const HELD_MAX: usize = 1_024;
 /// Unknown texts that may come at once, in seconds of the rate.
 const BURST_S: u32 = 10;
+/// The same for a workspace's verifiers: few of many callers present unknown texts at the same moment.
+const VERIFIER_BURST_S: u32 = 1;
 /// Lookups beyond the budget that go on: one in so many of the rate, for each kind of text.
 const SHARE: u32 = 10;
 /// How often a full part is looked through for addresses to forget.
@@ -45,7 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The budget of a /48 network of IPv6, as a multiple of that of an address.
 const SITE: u32 = 10;
-/// The budget of a verifier that names addresses, as a multiple of that of an address.
+/// The rate of a workspace's verifiers, as a multiple of that of an address.
 const VERIFIER: u32 = 50;
 /// Most budgets that one text counts against.
 const COUNTED_MAX: usize = 3;
@@ -61,8 +65,8 @@ enum Counted {
     Address(u128),
     /// The /48 of an IPv6 address, as a number.
     Site(u128),
-    /// A caller who asks about others' tokens and names their addresses.
-    Verifier(Uuid),
+    /// All callers of a workspace who ask about others' tokens; a person who asks by themselves.
+    Verifiers(Uuid),
     /// A caller who asks about others' tokens and names no address.
     Itself(Uuid),
     /// An address that is not known.
@@ -75,7 +79,15 @@ impl Counted {
         match self {
             Self::Address(_) | Self::Itself(_) | Self::Nobody => 1,
             Self::Site(_) => SITE,
-            Self::Verifier(_) => VERIFIER,
+            Self::Verifiers(_) => VERIFIER,
+        }
+    }
+
+    /// Returns how many seconds of the rate may be taken at once.
+    fn burst_s(self) -> u32 {
+        match self {
+            Self::Verifiers(_) => VERIFIER_BURST_S,
+            Self::Address(_) | Self::Site(_) | Self::Itself(_) | Self::Nobody => BURST_S,
         }
     }
 }
@@ -93,24 +105,31 @@ impl Presenter {
     pub(crate) fn asked_by(ctx: &OpContext, address: Option<IpAddr>) -> Self {
         match &ctx.actor {
             Actor::Operator => Self::OPERATOR,
-            Actor::Token(facts) => Self::verified_by(facts.token_id.0, address),
+            Actor::Token(facts) => Self::verified_by(facts, address),
             Actor::User(visitor) | Actor::Restricted(visitor) => {
-                Self::verified_by(visitor.user.id.0, address)
+                let id = visitor.user.id.0;
+                Self::asked_of((id, id), address)
             }
             Actor::Anonymous => Self::at(address.or(ctx.client_ip)),
         }
     }
 
     /// Returns whom a verifier asks about: the address that it names, else the verifier itself.
-    pub(super) fn verified_by(verifier: Uuid, address: Option<IpAddr>) -> Self {
+    pub(super) fn verified_by(verifier: &Facts, address: Option<IpAddr>) -> Self {
+        let workspace = verifier.surroundings.workspace_id.0;
+        Self::asked_of((workspace, verifier.token_id.0), address)
+    }
+
+    fn asked_of((all, itself): (Uuid, Uuid), address: Option<IpAddr>) -> Self {
+        let all = Some(Counted::Verifiers(all));
         match address {
-            Some(_) => Self::named_by(Some(Counted::Verifier(verifier)), address),
-            None => Self([Some(Counted::Itself(verifier)), None, None]),
+            Some(_) => Self::named_by(all, address),
+            None => Self([all, Some(Counted::Itself(itself)), None]),
         }
     }
 
     /// The widest comes first: if it refuses, no budget is kept for the others.
-    fn named_by(verifier: Option<Counted>, address: Option<IpAddr>) -> Self {
+    fn named_by(verifiers: Option<Counted>, address: Option<IpAddr>) -> Self {
         let (site, address) = match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => {
                 (None, Counted::Address(address.to_ipv6_mapped().to_bits()))
@@ -122,7 +141,7 @@ impl Presenter {
             }
             None => (None, Counted::Nobody),
         };
-        Self([verifier, site, Some(address)])
+        Self([verifiers, site, Some(address)])
     }
 }
 
@@ -156,8 +175,8 @@ pub(crate) struct UnknownTokens {
 struct Rate {
     /// What an unknown text takes from the budget of an address.
     each: Duration,
-    /// What may be taken at once.
-    window: Duration,
+    /// A second's worth of the rate; what may be taken at once is a multiple of it.
+    second: Duration,
     /// Between two lookups of an address's reserved share.
     share: Duration,
 }
@@ -183,7 +202,7 @@ impl UnknownTokens {
     pub(crate) fn new(per_second: u32) -> Self {
         let rate = (per_second > 0).then(|| {
             let each = Duration::from_secs(1) / per_second;
-            Rate { each, window: each * per_second * BURST_S, share: each * SHARE }
+            Rate { each, second: each * per_second, share: each * SHARE }
         });
         Self {
             rate,
@@ -260,7 +279,7 @@ impl Shard {
     ) -> Result<Part, Duration> {
         let budget = self.budget(who, now);
         let owed = budget.whole_at.max(now) + rate.each;
-        let room_at = owed.saturating_sub(rate.window);
+        let room_at = owed.saturating_sub(rate.second * who.burst_s());
         if room_at <= now {
             budget.whole_at = owed;
             return Ok(Part::Budget);
@@ -310,6 +329,15 @@ mod tests {
 
     fn at(text: &str) -> Presenter {
         Presenter::at(Some(text.parse().unwrap()))
+    }
+
+    /// What is known of a verifier's token.
+    fn of_workspace(workspace: u128, token: u128) -> Facts {
+        let mut facts = crate::verification::known::facts(token, 7);
+        let mut surroundings = (*facts.surroundings).clone();
+        surroundings.workspace_id = domain::ids::WorkspaceId(Uuid::from_u128(workspace));
+        facts.surroundings = surroundings.into();
+        facts
     }
 
     /// An IPv4 address.
@@ -377,16 +405,16 @@ mod tests {
     fn verifier_that_invents_addresses_has_a_budget_of_its_own() {
         let unknown = UnknownTokens::new(1);
         let verifier = |id: u128, address: &str| {
-            Presenter::verified_by(Uuid::from_u128(id), Some(address.parse().unwrap()))
+            Presenter::verified_by(&of_workspace(id, id), Some(address.parse().unwrap()))
         };
         let invented = |id: u128, number: u32| {
             verifier(id, &std::net::Ipv4Addr::from_bits(number).to_string())
         };
         let guess =
             |id: u128, number: u32| unknown.take(invented(id, number), false, START).is_ok();
-        // The budget of fifty addresses, and one of the share.
-        assert_eq!((0..10_000).filter(|number| guess(1, *number)).count(), 501);
-        assert!(guess(2, 20_000), "another verifier");
+        // A second of the rate of fifty addresses, and one of the share.
+        assert_eq!((0..10_000).filter(|number| guess(1, *number)).count(), 51);
+        assert!(guess(2, 20_000), "a verifier of another workspace");
         // Other addresses were not charged for what the verifier was refused.
         assert_eq!(exhaust(&unknown, at("0.0.39.15"), START), 11);
         // Tokens that are found give back what they took from both.
@@ -399,6 +427,29 @@ mod tests {
         exhaust(&unknown, at("192.0.2.1"), START);
         assert!(unknown.take(verifier(3, "192.0.2.1"), false, START).is_err());
         assert!(unknown.take(verifier(3, "192.0.2.2"), false, START).is_ok());
+    }
+
+    #[test]
+    fn further_verifiers_of_a_workspace_get_no_further_budget() {
+        let unknown = UnknownTokens::new(1);
+        let guesses = |workspace: u128, token: u128, named: bool| {
+            let verifier = of_workspace(workspace, token);
+            let presented = |number: u32| {
+                let address = named.then(|| IpAddr::from(number.to_be_bytes()));
+                unknown.take(Presenter::verified_by(&verifier, address), false, START).is_ok()
+            };
+            (0..1_000).filter(|number| presented(*number)).count()
+        };
+        // One that names no address has the budget of an address, and one of the share.
+        assert_eq!(guesses(1, 1, false), 11);
+        assert_eq!(guesses(1, 2, false), 11);
+        // Together they have what is left of the workspace's budget, and one of its share.
+        assert_eq!(guesses(1, 3, true), 51 - 22);
+        for token in 4..10 {
+            assert_eq!(guesses(1, token, true), 0);
+            assert_eq!(guesses(1, token, false), 0);
+        }
+        assert_eq!(guesses(2, 11, true), 51);
     }
 
     #[test]
