@@ -571,4 +571,10 @@ fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
     let (parent, child) = family("ended");
     call(&instance, &owner(), "POST", &rest(&parent, "/expire"), &Value::Null).expect(200);
     assert_eq!(code(&instance, &child), "EXPIRED");
+    let (parent, child) = family("ended by Kriten");
+    assert_eq!(code(&instance, &child), "VALID");
+    let past = json!({"expires": "2020-01-01T00:00:00Z"});
+    let manager = By::Token(instance.manager.clone());
+    call(&instance, &manager, "PATCH", &kriten(&parent), &past).expect(200);
+    assert_eq!(code(&instance, &child), "EXPIRED");
 }

@@ -293,6 +293,64 @@ async fn children_are_stopped_with_their_parent_where_that_is_asked_for_or_polic
 }
 
 #[sqlx::test(migrations = false)]
+async fn every_earlier_end_of_a_parent_is_one_of_its_children_where_policy_says_so(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let tokens = world.authority.tokens();
+    let show = async |minted: &MintedToken| {
+        tokens.show(&world.owner().await, minted.token.id).await.unwrap().expires_at
+    };
+    let end_at = |end| patch(|patch| patch.expiry = Some(Ok(expiry::ExpiryChoice::Exactly(end))));
+    let (past, soon) = (ada.now - Duration::days(400), ada.now + Duration::minutes(5));
+    let (parent, child, _) = family(&world).await;
+    tokens.update(&ada, parent.token.id, None, end_at(past)).await.unwrap();
+    assert_eq!(decision(&world, &child).await, DecisionCode::Valid, "kept by default");
+
+    let end = PolicyRules { on_parent_end: Some(OnParentEnd::End), ..PolicyRules::default() };
+    set(&world, end).await;
+    let (parent, child, grandchild) = family(&world).await;
+    for token in [&child, &grandchild] {
+        assert_eq!(decision(&world, token).await, DecisionCode::Valid);
+    }
+    tokens.update(&ada, parent.token.id, None, end_at(past)).await.unwrap();
+    for token in [&child, &grandchild] {
+        assert_eq!(decision(&world, token).await, DecisionCode::Expired);
+    }
+
+    let by_itself = async |parent: &MintedToken| {
+        let soon = RotationDraft {
+            expiry: Some(Ok(expiry::ExpiryChoice::At(soon))),
+            ..RotationDraft::default()
+        };
+        tokens.rotate_self(&world.bearer(parent).await, None, soon).await.unwrap();
+    };
+    let by_person = async |parent: &MintedToken| {
+        let soon = RotationDraft {
+            expiry: Some(Ok(expiry::ExpiryChoice::At(soon))),
+            ..RotationDraft::default()
+        };
+        tokens.rotate(&ada, parent.token.id, None, soon).await.unwrap();
+    };
+    let (edited, kept, first) = family(&world).await;
+    tokens.update(&ada, edited.token.id, None, end_at(soon)).await.unwrap();
+    let (itself, second, _) = family(&world).await;
+    by_itself(&itself).await;
+    let (rotated, third, _) = family(&world).await;
+    by_person(&rotated).await;
+    for token in [&kept, &first, &second, &third] {
+        assert_eq!(show(token).await, Some(soon), "{}", token.token.name);
+        assert_eq!(decision(&world, token).await, DecisionCode::Valid);
+    }
+    // A later end of the parent is none of its children's.
+    tokens.update(&ada, edited.token.id, None, prolong("1h")).await.unwrap();
+    assert_eq!(show(&kept).await, Some(soon));
+    world.pass(Duration::minutes(5));
+    for token in [&kept, &first, &second, &third] {
+        assert_eq!(decision(&world, token).await, DecisionCode::Expired);
+    }
+}
+
+#[sqlx::test(migrations = false)]
 async fn rotation_by_itself_keeps_the_lifetime_that_a_token_was_given(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;

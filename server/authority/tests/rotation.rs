@@ -483,6 +483,92 @@ async fn token_rotates_itself_and_an_old_secret_takes_nothing_over(pool: PgPool)
 }
 
 #[sqlx::test(migrations = false)]
+async fn replaced_secret_whose_newer_one_is_used_rotates_through_no_door(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world
+        .execute(
+            "INSERT INTO policies (id, reveal, updated_at)
+             VALUES (gen_random_uuid(), 'recoverable_allowed', now())",
+        )
+        .await;
+    let tokens = world.authority.tokens();
+    let wish = TokenDraft {
+        audiences: vec!["tessera".into()],
+        recoverable: true.into(),
+        ..draft(&["tokens:write", "tokens:reveal"])
+    };
+    let minted = world.mint(&world.owner().await, HOME, wish).await;
+    let id = minted.token.id;
+    tokens.rotate(&world.bearer(&minted).await, id, None, grace(600)).await.unwrap();
+    // The reply got lost, and nobody has used the newer secret.
+    let older = world.bearer(&minted).await;
+    let newer = tokens.rotate(&older, id, None, grace(600)).await.unwrap();
+    let bearer = world.bearer(&newer).await;
+    assert_eq!(code(tokens.rotate(&older, id, None, grace(600)).await), ProblemCode::Forbidden);
+    assert_eq!(code(tokens.rotate_self(&older, None, grace(600)).await), ProblemCode::Forbidden);
+    assert_eq!(code(tokens.reveal(&older, id, None).await), ProblemCode::Forbidden);
+    // Other calls go on, and the newer secret does all of that.
+    assert_eq!(tokens.show(&older, id).await.unwrap().id, id);
+    let shown = tokens.reveal(&bearer, id, None).await.unwrap();
+    assert_eq!(shown.secret.expose(), newer.secret.expose());
+    tokens.rotate(&bearer, id, None, now()).await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn secret_in_its_grace_gives_nothing_that_outlasts_it(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let tokens = world.authority.tokens();
+    let minted = world.token("tessera", &["tokens:write", "tokens:read"]).await;
+    let id = minted.token.id;
+    let (token, newer) = rotate(&world, id, grace(3_600)).await;
+    decide(&world, &newer).await;
+    let end = token.grace_until;
+    let older = world.bearer(&minted).await;
+    let wish = |name: &str| TokenDraft {
+        name: name.into(),
+        audiences: vec!["tessera".into()],
+        ..draft(&["tokens:read"])
+    };
+    let child = world.mint(&older, HOME, wish("child")).await;
+    assert_eq!(child.token.expires_at, end, "that of the secret, not of the token");
+    let longer = TokenDraft { expiry: expiry::parse("2h"), ..wish("longer") };
+    let Err(ServiceError::BoundExceeded(errors)) = tokens.create(&older, &slug(HOME), longer).await
+    else {
+        panic!("a child that outlasts the secret")
+    };
+    let [error] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!(error.field, "expires_at");
+    assert!(error.message.contains("end of the secret"), "{error:?}");
+    let copy = tokens.clone_of(&older, id, None, "copy".into()).await.unwrap();
+    assert_eq!(copy.token.expires_at, end);
+    let sibling = world.token("tessera", &["tokens:read"]).await.token;
+    let sibling = tokens.rotate(&older, sibling.id, None, now()).await.unwrap();
+    assert_eq!(sibling.token.expires_at, end);
+    let longer = TokenPatch { expiry: Some(expiry::parse("200d")), ..TokenPatch::default() };
+    let outcome = tokens.update(&older, id, None, longer).await;
+    assert_eq!(code(outcome), ProblemCode::BoundExceeded);
+    // None of them renews itself beyond that.
+    world.pass(Duration::minutes(50));
+    for given in [&child, &copy, &sibling] {
+        let bearer = world.bearer(given).await;
+        let wish =
+            RotationDraft { expiry: Some(expiry::parse("never")), ..RotationDraft::default() };
+        let renewed = tokens.rotate_self(&bearer, None, wish).await.unwrap();
+        assert_eq!(renewed.token.expires_at, end, "{}", given.token.name);
+        assert_eq!(decide(&world, renewed.secret.expose()).await, DecisionCode::Valid);
+    }
+    // The newer secret gives what its token may give.
+    let bearer = world
+        .authority
+        .verification()
+        .authenticate(&world.anonymous(), &newer)
+        .await
+        .map(|actor| world.context(actor))
+        .unwrap();
+    assert!(world.mint(&bearer, HOME, wish("later")).await.token.expires_at > end);
+}
+
+#[sqlx::test(migrations = false)]
 async fn rotation_without_its_audit_row_does_not_happen(pool: PgPool) {
     let world = World::founded(pool).await;
     let minted = world.token("default", &["rivers:read"]).await;

@@ -30,6 +30,8 @@ pub(crate) struct NewToken<'a> {
     pub(crate) enabled: bool,
     pub(crate) not_before: Option<OffsetDateTime>,
     pub(crate) expires_at: Option<OffsetDateTime>,
+    /// The lifetime that it is given: how long each rotation by itself renews it.
+    pub(crate) lifetime: Option<Duration>,
     pub(crate) ip_allow: &'a [String],
     pub(crate) rate_limit: Option<RateLimit>,
     pub(crate) hint: &'a str,
@@ -162,7 +164,7 @@ fn stop(standing: Option<&str>, user: Option<UserSummary>) -> Option<Stop> {
     Some(Stop { user, standing })
 }
 
-/// Inserts a token without its audiences and its secret. Its end gives it its lifetime.
+/// Inserts a token without its audiences and its secret.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -198,7 +200,7 @@ pub(crate) async fn insert(
         token.parent.map(|parent| parent.0),
         token.disabled.and_then(|(user, _)| user).map(|user| user.0),
         token.disabled.map(|(_, standing)| standing.as_str()),
-        micros(token.expires_at.map(|end| end - now)),
+        micros(token.lifetime),
         names::fold(token.name),
     )
     .execute(connection)

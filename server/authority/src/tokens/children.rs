@@ -1,7 +1,9 @@
-//! The tokens that a token made. Stopping a token stops them, too, if the caller or policy asks for it.
-//! Other changes of a token leave them as they are.
+//! The tokens that a token made. Stopping a token stops them, too, if the caller or policy asks for it. Where
+//! policy asks for it, they end no later than their parent when that gets an earlier end. Other changes of a
+//! token leave them as they are.
 
 use domain::ids::TokenId;
+use time::OffsetDateTime;
 
 use crate::{
     OpContext, ServiceError,
@@ -15,6 +17,8 @@ use crate::{
 pub(super) enum How {
     Disable,
     Expire,
+    /// It ends then, unless it ends before.
+    EndBy(OffsetDateTime),
     Delete,
 }
 
@@ -65,6 +69,9 @@ impl Children {
                 }
                 How::Expire => {
                     super::expire::end_one(transaction, ctx, &self.access, *id, None).await
+                }
+                How::EndBy(end) => {
+                    super::expire::end_one_by(transaction, ctx, &self.access, *id, end).await
                 }
                 How::Delete => {
                     super::delete::bury_one(transaction, ctx, &self.access, *id, None).await

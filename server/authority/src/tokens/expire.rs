@@ -1,12 +1,14 @@
 //! End a token now.
 
-use domain::{access::Permission, ids::TokenId, token::Token};
+use domain::{access::Permission, bounds::ends_later, ids::TokenId, token::Token};
+use time::OffsetDateTime;
 
 use super::{
     Tokens,
     change::{changed, locked},
     children::{Children, How},
     containment::{ender, outranks, stopped_by},
+    update::write,
 };
 use crate::{
     OpContext, ServiceError,
@@ -72,4 +74,32 @@ pub(super) async fn end_one(
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
     changed(connection, ctx, access, "token.expire", &before).await
+}
+
+/// Gives one token this end, if it would end later. It keeps its lifetime: its parent's end bounds it.
+pub(super) async fn end_one_by(
+    connection: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    end: OffsetDateTime,
+) -> Result<Token, ServiceError> {
+    let before = locked(connection, ctx, access, id, None).await?;
+    if !ends_later(before.expires_at, Some(end)) {
+        return Ok(before);
+    }
+    if end <= ctx.now {
+        return end_one(connection, ctx, access, id, None).await;
+    }
+    let tenant = access.tenant();
+    let after = Token {
+        expires_at: Some(end),
+        not_before: before.not_before.filter(|start| *start < end),
+        ..before.clone()
+    };
+    write(connection, ctx, access, (&after, None)).await?;
+    let lifetime = tokens_change::lifetime(connection, tenant, id).await?;
+    let ended = ender(stopped_by(ctx, &before), &before);
+    tokens_change::set_lifetime(connection, tenant, id, lifetime, Some(ended)).await?;
+    changed(connection, ctx, access, "token.update", &before).await
 }

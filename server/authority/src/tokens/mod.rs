@@ -17,6 +17,7 @@ mod enable;
 mod end_grace;
 mod expire;
 mod fields;
+mod grace;
 mod list;
 mod offer;
 mod reach;
@@ -37,7 +38,8 @@ pub(crate) use self::{
     create::{check_names, check_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
-    reach::{grantable, holder, rights},
+    grace::{refuse_superseded, renewable},
+    reach::{grantable, holder, may_hold_secret, rights},
     unread::read_before_change,
     widening::inherit,
 };

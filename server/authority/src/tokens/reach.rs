@@ -93,7 +93,7 @@ pub(crate) async fn holder(
 
 /// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
 /// for the addresses and the rate limit, too, or it would get rid of its own.
-pub(super) async fn may_hold_secret(
+pub(crate) async fn may_hold_secret(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,

@@ -7,12 +7,16 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use super::{MintedToken, Tokens, change::locked, reach::may_hold_secret, widening::Grantor};
+use super::{
+    MintedToken, Tokens, change::locked, grace::refuse_superseded, reach::may_hold_secret,
+    widening::Grantor,
+};
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
     authority::Inner,
+    context::Actor,
     keys::{Sealed, Unsealable},
     secret::TokenSecret,
     store::secrets_change,
@@ -24,7 +28,7 @@ impl Tokens<'_> {
     /// # Errors
     /// `NotRecoverable` when the secret was never kept; `RevealNotAllowed` when policy shows secrets once,
     /// whatever it said when the token was made; `Forbidden` when the token may do more than
-    /// the caller; `PreconditionFailed` when the token is not in the version `expected`.
+    /// the caller, or the caller presents a secret of this token whose newer one was used; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn reveal(
         &self,
         ctx: &OpContext,
@@ -36,6 +40,12 @@ impl Tokens<'_> {
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
         let token = locked(&mut transaction, ctx, &access, id, expected).await?;
         may_hold_secret(&mut transaction, ctx, &access, &token).await?;
+        if let Actor::Token(facts) = &ctx.actor
+            && facts.token_id == id
+        {
+            let working = secrets_change::working(&mut transaction, id, ctx.now).await?;
+            refuse_superseded(&working, facts.secret.id)?;
+        }
         let (secret, sealed) = secrets_change::sealed(&mut transaction, id)
             .await?
             .ok_or(ServiceError::NotRecoverable)?;

@@ -2,9 +2,9 @@
 
 use domain::{
     access::Permission,
-    bounds::earlier,
+    bounds::{earlier, ends_later},
     expiry::{ExpiryChoice, ExpiryError},
-    ids::{SecretId, TokenId},
+    ids::TokenId,
     policy::Policy,
     problem::FieldError,
     rotation::{Before, Grace, Succession, renewed_end},
@@ -16,7 +16,9 @@ use time::{Duration, OffsetDateTime};
 use super::{
     MintedToken, Tokens,
     change::{changed, locked},
+    children::{Children, How},
     containment::{end_is_fixed, may_lift, may_unbind, recorded},
+    grace::{refuse_superseded, renewable},
     reach::may_hold_secret,
     widening::bounds,
 };
@@ -59,7 +61,7 @@ impl Tokens<'_> {
     ///
     /// # Errors
     /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` when the token may do more
-    /// than the caller; `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
+    /// than the caller, or rotates itself with a secret whose newer one was used; `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
     /// `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn rotate(
         &self,
@@ -106,7 +108,6 @@ impl Tokens<'_> {
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
-        may_succeed(&working, facts.secret.id)?;
         let minted = self
             .succeed(&mut transaction, ctx, &access, (&before, By::Itself), &working, &draft)
             .await?;
@@ -127,6 +128,9 @@ impl Tokens<'_> {
         if by == By::Itself && !token.active {
             // Stopped since it was authenticated: it must not live again.
             return Err(ServiceError::Unauthenticated);
+        }
+        if let (By::Itself, Actor::Token(facts)) = (by, &ctx.actor) {
+            refuse_superseded(working, facts.secret.id)?;
         }
         let policy = effective_policy(&policies::levels(connection, access.tenant()).await?);
         if by == By::Itself && !policy.self_rotate {
@@ -161,6 +165,13 @@ impl Tokens<'_> {
         };
         let latest = if fixed { earlier(latest, token.expires_at) } else { latest };
         let (grace, ends_at) = draft.check((&before, latest), token, &policy, ctx.now)?;
+        let children = match ends_at {
+            Some(end) if ends_later(token.expires_at, ends_at) => {
+                let children = Children::of(connection, access, token.id, false).await?;
+                Some((children, How::EndBy(end)))
+            }
+            _ => None,
+        };
         match grace.succession(&before, max_grace(&policy), ctx.now) {
             Succession::HandOver { ends_at, until_first_use } => {
                 secrets::end_older(connection, token.id, ctx.now).await?;
@@ -184,11 +195,14 @@ impl Tokens<'_> {
         let (lifetime, ended) = if fixed || by == By::Itself {
             (given, recorded(token.ended_by.as_ref()))
         } else {
-            (ends_at.map(|end| end - ctx.now), None)
+            (renewable(ctx, ends_at.map(|end| end - ctx.now)), None)
         };
         let lifetime = ends_at.and(lifetime);
         tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
         let token = changed(connection, ctx, access, "token.rotate", token).await?;
+        if let Some((children, how)) = children {
+            children.stop(connection, ctx, how).await?;
+        }
         Ok(MintedToken { token, secret })
     }
 }
@@ -248,7 +262,7 @@ fn latest(
     now: OffsetDateTime,
 ) -> Option<OffsetDateTime> {
     let end = token.expires_at?;
-    let renewed = given.and_then(|given| now.checked_add(given)).unwrap_or(end);
+    let renewed = given.and_then(|given| now.checked_add(given)).unwrap_or(end).max(end);
     Some(parent.map_or(renewed, |parent| renewed.min(parent.max(end))))
 }
 
@@ -272,16 +286,4 @@ async fn refuse_descendant(
 /// The longest grace.
 fn max_grace(policy: &Policy) -> Duration {
     policy.max_grace_s.map_or(LONGEST_GRACE, Duration::seconds).min(LONGEST_GRACE)
-}
-
-fn may_succeed(working: &[WorkingSecret], presented: SecretId) -> Result<(), ServiceError> {
-    let newer_used = working.iter().any(|secret| secret.current && secret.used);
-    match working.iter().find(|secret| secret.id == presented) {
-        Some(secret) if secret.current || !newer_used => Ok(()),
-        Some(_) => Err(ServiceError::Forbidden(
-            "A newer secret of this token is in use: present that one to rotate it.",
-        )),
-        // Ended between the look at the credential and the lock.
-        None => Err(ServiceError::Unauthenticated),
-    }
 }

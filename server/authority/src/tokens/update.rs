@@ -21,11 +21,12 @@ use time::OffsetDateTime;
 use super::{
     Tokens,
     change::{changed, locked},
-    children::Children,
+    children::{Children, How},
     containment::{ender, may_lift, may_prolong, may_unbind, note_bounds, stopped_by},
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
+    grace::renewable,
     reach::holder,
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
@@ -93,7 +94,8 @@ struct Rules<'a> {
 }
 
 impl Tokens<'_> {
-    /// Changes a token's record. A change to what is there already changes and writes nothing.
+    /// Changes a token's record. A change to what is there already changes and writes nothing. Where policy
+    /// wants so, an earlier end is the latest one for the tokens that it made.
     ///
     /// # Errors
     /// `Invalid` with the fields of [`TokenPatch`]; `Forbidden` when the token may do more afterwards than
@@ -124,10 +126,12 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let is_new = patch.name.as_ref().is_some_and(|name| name.trim() != before.name);
         let errors = pattern.err().filter(|_| is_new).into_iter().collect();
-        if patch.enabled == Some(false) {
+        let children = if patch.enabled == Some(false) || patch.expiry.is_some() {
             // Locked before the first audit row is written.
-            Children::of(&mut transaction, &access, id, false).await?;
-        }
+            Some(Children::of(&mut transaction, &access, id, false).await?)
+        } else {
+            None
+        };
         let made_at = made_at(&mut transaction, ctx, &before).await?;
         let rules = (&before, &policy, made_at);
         let after = check(&mut transaction, ctx, &access, rules, &patch, errors).await?;
@@ -149,6 +153,11 @@ impl Tokens<'_> {
             note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
+            if let (Some(children), Some(end)) = (&children, after.expires_at)
+                && ends_later(before.expires_at, after.expires_at)
+            {
+                children.stop(&mut transaction, ctx, How::EndBy(end)).await?;
+            }
         }
         if patch.scopes.is_some() || patch.grants.is_some() {
             unread::forget(&mut transaction, id).await?;
@@ -235,12 +244,12 @@ async fn note_end(
     }
     let later = ends_later(after.expires_at, before.expires_at);
     let ended = (!later).then(|| ender(stopped_by(ctx, before), before));
-    let lifetime = after.expires_at.map(|end| end - made_at);
+    let lifetime = renewable(ctx, after.expires_at.map(|end| end - made_at));
     tokens_change::set_lifetime(connection, access.tenant(), after.id, lifetime, ended).await?;
     Ok(())
 }
 
-async fn write(
+pub(super) async fn write(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,

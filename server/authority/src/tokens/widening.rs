@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use super::{
     draft::{CheckedDraft, TokenDraft},
     draft_grants::Held,
+    grace::name_bound,
     reach::{grantable, may_act_as, rights},
 };
 use crate::{
@@ -104,7 +105,8 @@ impl<'a> Grantor<'a> {
             return Ok(Err(shortfall));
         }
         let beyond = bounds(self.ctx).map(|own| beyond(&bounds_of(token), &own));
-        let beyond = beyond.unwrap_or_default();
+        let mut beyond = beyond.unwrap_or_default();
+        name_bound(self.ctx, &mut beyond);
         Ok(if beyond.is_empty() { Ok(()) } else { Err(Shortfall::Bounds(beyond)) })
     }
 
@@ -145,7 +147,7 @@ pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool
 }
 
 /// The bounds of the token that asks, which are upper limits for all that it makes and edits; `None` for
-/// callers who are not tokens.
+/// callers who are not tokens. A secret that was replaced gives nothing beyond its own end.
 pub(super) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
@@ -155,7 +157,7 @@ pub(super) fn bounds(ctx: &OpContext) -> Option<Bounds> {
 
 fn bounds_of_facts(facts: &Facts) -> Bounds {
     Bounds {
-        expires_at: facts.expires_at,
+        expires_at: earlier(facts.expires_at, facts.secret.expires_at),
         ip_allow: facts.ip_allow.clone(),
         rate_limit: facts.rate_limit,
     }
@@ -192,6 +194,7 @@ pub(crate) fn inherit(
         rate_limit: checked.rate_limit,
     };
     let mut errors = wanted.beyond(&own);
+    name_bound(ctx, &mut errors);
     if matches!((checked.not_before, checked.expires_at), (Some(start), Some(end)) if start >= end)
     {
         let message = "must be before the end of the token that asks";

@@ -38,7 +38,7 @@ use crate::{
     },
     tokens::{
         CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, holder, inherit,
-        parent, rights, snapshot,
+        parent, renewable, rights, snapshot,
     },
     work::{Heavy, Kind},
     workspaces::effective_policy,
@@ -213,6 +213,7 @@ impl Transfer<'_> {
             enabled: true,
             not_before: row.draft.not_before,
             expires_at: row.draft.expires_at,
+            lifetime: renewable(ctx, row.draft.expires_at.map(|end| end - ctx.now)),
             ip_allow: &ip_allow,
             rate_limit: row.draft.rate_limit,
             hint: HINT,

@@ -1,0 +1,51 @@
+//! Limits a secret that a rotation replaced and that still works for a while. Calls with it go on, but it
+//! gives nothing that outlasts it: neither to tokens that it makes, nor to tokens that it changes, nor to itself.
+
+use domain::{ids::SecretId, problem::FieldError};
+use time::{Duration, OffsetDateTime};
+
+use crate::{OpContext, ServiceError, context::Actor, store::secrets_change::WorkingSecret};
+
+/// Refuses a replaced secret whose newer one was used: an old secret that somebody found must not come to
+/// hold the newer one or its successor.
+pub(crate) fn refuse_superseded(
+    working: &[WorkingSecret],
+    presented: SecretId,
+) -> Result<(), ServiceError> {
+    let newer_used = working.iter().any(|secret| secret.current && secret.used);
+    match working.iter().find(|secret| secret.id == presented) {
+        Some(secret) if secret.current || !newer_used => Ok(()),
+        Some(_) => Err(ServiceError::Forbidden(
+            "A newer secret of this token is in use: present that one instead.",
+        )),
+        // Ended between the look at the credential and the lock.
+        None => Err(ServiceError::Unauthenticated),
+    }
+}
+
+/// Returns the end of the secret that asks, if a newer one replaces it.
+pub(super) fn end_of_secret(ctx: &OpContext) -> Option<OffsetDateTime> {
+    match &ctx.actor {
+        Actor::Token(facts) => facts.secret.expires_at,
+        Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
+    }
+}
+
+/// Returns the lifetime to record for an end that the caller gives. A token whose end comes from a secret in
+/// its grace must not renew itself beyond that end, so it gets the shortest lifetime that can be recorded.
+pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<Duration> {
+    match end_of_secret(ctx) {
+        Some(_) => lifetime.map(|_| Duration::MICROSECOND),
+        None => lifetime,
+    }
+}
+
+/// Names the bound that an end exceeds: that of the secret, where the secret ends before its token.
+pub(super) fn name_bound(ctx: &OpContext, errors: &mut [FieldError]) {
+    if end_of_secret(ctx).is_some() {
+        for error in errors.iter_mut().filter(|error| error.field == "expires_at") {
+            "must not be later than the end of the secret that asks, which was replaced"
+                .clone_into(&mut error.message);
+        }
+    }
+}
