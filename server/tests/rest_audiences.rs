@@ -159,6 +159,11 @@ fn catalogue_is_looked_at_and_loaded_as_toml_or_json() {
         fields(&broken)[0].contains("line 2") && fields(&broken)[0].contains("colour"),
         "{broken}"
     );
+    // The text of a caller who may not load it is not read.
+    let manager = By::Token(instance.manager.clone());
+    let request = instance.request(&manager, "PUT", "/api/v1/audiences/apiv2/catalogue");
+    let unread = request.header("content-type", "application/toml").body("colour = 1").send();
+    problem(&unread, 403, "forbidden");
     let elsewhere = QUERIES.replace("apiv2", "other");
     let refused =
         problem(&load(&instance, "", "application/toml", &elsewhere), 422, "validation_failed");

@@ -202,6 +202,41 @@ fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
 }
 
 #[test]
+fn repeated_answer_with_a_secret_is_audited_and_shown_for_ten_minutes() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    let origin = instance.minted(WORKSPACE, &draft("origin"));
+    let of = |operation: &str| {
+        format!("/api/v1/tokens/{}/{operation}", origin["token"]["id"].as_str().unwrap())
+    };
+    let itself = By::Token(instance.mint(WORKSPACE, &draft("itself")));
+    let calls = [
+        (&manager, tokens_of(WORKSPACE), draft("made")),
+        (&manager, of("clone"), json!({"name": "copy"})),
+        (&manager, of("rotate"), json!({})),
+        (&itself, "/api/v1/self/rotate".to_owned(), json!({"grace_s": 3_600})),
+    ];
+    let send = |(by, path, body): &(&By, String, serde_json::Value)| {
+        let request = instance.request(by, "POST", path).header("idempotency-key", path);
+        request.json(body).send()
+    };
+    let made = calls.each_ref().map(|call| send(call).expect(201));
+    for (call, first) in calls.iter().zip(&made) {
+        let again = send(call).expect(201);
+        assert_eq!(again.body, first.body, "{}", call.1);
+        let shown = format!(
+            "SELECT count(*) FROM audit_events WHERE action = 'token.reveal' AND subject_id = '{}'",
+            first.json()["token"]["id"].as_str().unwrap()
+        );
+        assert_eq!(Sql::on(&instance.server).number(&shown), 1, "{}", call.1);
+    }
+    instance.sql("UPDATE idempotency_keys SET created_at = created_at - interval '10 minutes'");
+    for call in &calls {
+        problem(&send(call), 403, "reveal_not_allowed");
+    }
+}
+
+#[test]
 fn caller_without_the_right_leaves_no_key() {
     let instance = Instance::start();
     let weak = instance.mint(WORKSPACE, &draft("weak"));

@@ -9,9 +9,10 @@
 
 mod support;
 
-use authority::{Attempt, Claim, KeptReply, OpContext, Purpose, ServiceError};
+use authority::{Attempt, Claim, KeptReply, OpContext, Purpose, ServiceError, TokenPatch};
+use domain::ids::TokenId;
 use sqlx::PgPool;
-use support::World;
+use support::{World, draft};
 use time::Duration;
 
 const REQUEST: (&str, &str, &[u8]) = ("POST", "/api/v1/workspaces/w/tokens", b"{\"name\":\"ci\"}");
@@ -42,12 +43,19 @@ fn reply() -> KeptReply {
         status: 201,
         headers: vec![("location".into(), b"/api/v1/tokens/x".to_vec())],
         body: b"{\"secret\":\"tsr_visible\"}".to_vec(),
+        secret_of: None,
     }
 }
 
 #[sqlx::test(migrations = false)]
 async fn first_reply_is_the_reply_of_every_repetition_for_a_day(pool: PgPool) {
     let world = World::founded(pool).await;
+    world
+        .execute(
+            "INSERT INTO policies (id, reveal, updated_at)
+             VALUES (gen_random_uuid(), 'recoverable_allowed', now())",
+        )
+        .await;
     let ada = world.owner().await;
     let attempt = world.first(&ada, "key").await;
     let again = world.claim(&ada, "key", REQUEST).await;
@@ -219,4 +227,74 @@ async fn caller_holds_ten_thousand_keys_at_most(pool: PgPool) {
     world.first(&bob, "another").await;
     world.execute("DELETE FROM idempotency_keys WHERE key = sha256('1')").await;
     world.first(&ada, "another").await;
+}
+
+fn with_secret_of(token: TokenId) -> KeptReply {
+    KeptReply { secret_of: Some(token), ..reply() }
+}
+
+/// How often the audit log has a secret of this token shown again.
+async fn shown_again(world: &World, token: TokenId) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM audit_events WHERE action = 'token.reveal' AND subject_id = $1",
+    )
+    .bind(token.0)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap()
+}
+
+#[sqlx::test(migrations = false)]
+async fn secret_that_is_shown_once_is_in_a_repeated_reply_for_ten_minutes(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let token = world.token("default", &["rivers:read"]).await.token.id;
+    let idempotency = world.authority.idempotency();
+    let attempt = world.first(&ada, "made").await;
+    idempotency.keep(&attempt, &with_secret_of(token)).await.unwrap();
+    let refusal = KeptReply { status: 422, ..reply() };
+    idempotency.keep(&world.first(&ada, "refused").await, &refusal).await.unwrap();
+    // A server of version 0.1 does not note whose secret a reply holds.
+    idempotency.keep(&world.first(&ada, "former").await, &reply()).await.unwrap();
+    assert_eq!(shown_again(&world, token).await, 0);
+    for pause in [0, 599] {
+        world.pass(Duration::seconds(pause));
+        let Claim::Repeated(kept) = world.claim(&ada, "made", REQUEST).await.unwrap() else {
+            panic!("not done before")
+        };
+        assert_eq!(kept, with_secret_of(token));
+        assert!(matches!(world.claim(&ada, "former", REQUEST).await, Ok(Claim::Repeated(_))));
+    }
+    assert_eq!(shown_again(&world, token).await, 2);
+    world.pass(Duration::seconds(1));
+    for key in ["made", "former"] {
+        let late = world.claim(&ada, key, REQUEST).await;
+        assert!(matches!(late, Err(ServiceError::RevealNotAllowed)), "{key}: {late:?}");
+    }
+    assert_eq!(shown_again(&world, token).await, 2);
+    // What holds no secret is repeated for a day.
+    world.pass(Duration::hours(23));
+    assert!(matches!(world.claim(&ada, "refused", REQUEST).await, Ok(Claim::Repeated(_))));
+}
+
+#[sqlx::test(migrations = false)]
+async fn caller_who_could_not_hold_the_secret_any_more_gets_no_repeated_reply(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let wish = |scopes: &[&str]| authority::TokenDraft {
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(scopes)
+    };
+    let maker = world.mint(&ada, "workspace-1", wish(&["tokens:write", "rivers:read"])).await;
+    let asks = world.bearer(&maker).await;
+    let made = world.mint(&asks, "workspace-1", draft(&["rivers:read"])).await.token.id;
+    let attempt = world.first(&asks, "key").await;
+    world.authority.idempotency().keep(&attempt, &with_secret_of(made)).await.unwrap();
+    assert!(matches!(world.claim(&asks, "key", REQUEST).await, Ok(Claim::Repeated(_))));
+    let less = TokenPatch { scopes: Some(vec!["tokens:write".into()]), ..TokenPatch::default() };
+    world.authority.tokens().update(&ada, maker.token.id, None, less).await.unwrap();
+    let asks = world.bearer(&maker).await;
+    let refused = world.claim(&asks, "key", REQUEST).await;
+    assert!(matches!(refused, Err(ServiceError::Forbidden(_))), "{refused:?}");
+    assert_eq!(shown_again(&world, made).await, 1);
 }

@@ -19,7 +19,10 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use domain::problem::{Problem, ProblemCode};
+use domain::{
+    ids::TokenId,
+    problem::{Problem, ProblemCode},
+};
 use http::{HeaderName, HeaderValue, StatusCode, request::Parts};
 use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
@@ -49,6 +52,10 @@ pub(crate) struct IdempotencyKeyHeader {
     )]
     idempotency_key: Option<String>,
 }
+
+/// Says of a response whose secret it holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SecretOf(pub(crate) TokenId);
 
 /// A request that its caller may repeat, if they named it.
 pub(crate) struct Repeatable(Option<Named>);
@@ -170,7 +177,8 @@ async fn keep(
             .iter()
             .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
             .collect();
-        let reply = KeptReply { status: status.as_u16(), headers, body: body.to_vec() };
+        let secret_of = parts.extensions.get().map(|SecretOf(token)| *token);
+        let reply = KeptReply { status: status.as_u16(), headers, body: body.to_vec(), secret_of };
         idempotency.keep(&attempt, &reply).await
     };
     if let Err(error) = outcome {

@@ -31,7 +31,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    ServiceError,
+    OpContext, ServiceError,
     authority::Inner,
     replicas::Transaction,
     work::{Heavy, Kind},
@@ -48,14 +48,16 @@ pub struct Catalogues<'a> {
 }
 
 impl Catalogues<'_> {
-    /// Reads and checks a catalogue in TOML, off the threads that answer.
+    /// Reads and checks a catalogue in TOML, off the threads that answer, for callers who may load it.
     ///
     /// # Errors
-    /// `Busy`; the inner result says what is wrong with the text.
+    /// `Forbidden`; `Busy`; the inner result says what is wrong with the text.
     pub async fn read_toml(
         &self,
+        ctx: &OpContext,
         text: String,
     ) -> Result<Result<Catalogue, file::FileError>, ServiceError> {
+        ctx.manages_instance()?;
         let read = move |_: &Heavy| file::parse_toml(&text);
         // Only administrators of the instance load catalogues: there are no tenants.
         self.inner.work.run(Kind::Document, Uuid::nil(), read).await

@@ -9,6 +9,10 @@
 //! takes it over. Whether the operation was carried out is unknown then; [`Attempt::operation`] is the
 //! same for both, so that an operation that keeps it (a token's `creation_key`) is not carried out
 //! twice.
+//!
+//! A reply that holds a token's secret shows that secret again: see `repeat`.
+
+mod repeat;
 
 use domain::{access::Permission, ids::TokenId, names::Slug};
 use serde::{Deserialize, Serialize};
@@ -18,7 +22,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    OpContext, ServiceError, Verification, access,
+    OpContext, ServiceError, Verification,
+    access::{self, Access},
     authority::Inner,
     context::Actor,
     keys::{Keys, Sealed, Unsealable},
@@ -31,7 +36,8 @@ pub(crate) const KEPT: Duration = Duration::hours(24);
 const TAKE_OVER: Duration = Duration::minutes(1);
 /// Most keys that one caller holds at a time.
 pub(crate) const KEYS_MAX: i64 = 10_000;
-/// How long a secret that was replaced by a rotation finds the reply to it.
+/// How long a secret that was replaced by a rotation finds the reply to it, and how long a reply shows a secret
+/// again where policy shows secrets once.
 const LOST_REPLY: Duration = Duration::minutes(10);
 /// Longest key, in bytes.
 const KEY_MAX: usize = 255;
@@ -82,6 +88,8 @@ pub struct KeptReply {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The token whose secret the body holds.
+    pub secret_of: Option<TokenId>,
 }
 
 impl std::fmt::Debug for KeptReply {
@@ -94,6 +102,9 @@ impl std::fmt::Debug for KeptReply {
 struct Envelope {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
+    /// Servers of version 0.1 know nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret_of: Option<TokenId>,
 }
 
 impl Attempt {
@@ -109,7 +120,8 @@ impl Idempotency<'_> {
     /// # Errors
     /// Those of authorisation, by the request's purpose; `Invalid` for a key that is not 1 to 255 visible characters of ASCII;
     /// `IdempotencyInFlight` while the first attempt goes on; `IdempotencyMismatch` when it was for
-    /// another request; `TooManyKeys`.
+    /// another request; `TooManyKeys`. For a reply that holds a secret: `RevealNotAllowed` where policy shows secrets
+    /// once and ten minutes are over, and the errors of revealing that secret.
     pub async fn claim(
         &self,
         ctx: &OpContext,
@@ -150,8 +162,12 @@ impl Idempotency<'_> {
             Some(Found { request: first, .. }) if first != request => {
                 Err(ServiceError::IdempotencyMismatch)
             }
-            Some(Found { reply: Some((status, sealed)), .. }) => {
-                Ok(Claim::Repeated(open(keys, &key, status, &sealed)?))
+            Some(Found { reply: Some((status, sealed)), created_at, .. }) => {
+                // Given back: the repetition takes one for itself.
+                drop(connection);
+                let reply = open(keys, &key, status, &sealed)?;
+                self.may_repeat(ctx, purpose, &reply, created_at).await?;
+                Ok(Claim::Repeated(reply))
             }
             Some(Found { reply: None, .. }) => Err(ServiceError::IdempotencyInFlight),
             None => {
@@ -199,7 +215,11 @@ impl Idempotency<'_> {
             None => Ok(None),
             Some(Found { reply: None, .. }) => Err(ServiceError::IdempotencyInFlight),
             Some(Found { reply: Some((status, sealed)), .. }) => {
-                Ok(Some((actor, open(&self.inner.keys, &key, status, &sealed)?)))
+                drop(connection);
+                let reply = open(&self.inner.keys, &key, status, &sealed)?;
+                self.note_lost_rotation(&OpContext { actor: actor.clone(), ..ctx.clone() }, &reply)
+                    .await?;
+                Ok(Some((actor, reply)))
             }
         }
     }
@@ -217,7 +237,11 @@ impl Idempotency<'_> {
     /// Keeps the reply for those who repeat the request. An attempt that was taken over meanwhile
     /// keeps nothing.
     pub async fn keep(&self, attempt: &Attempt, reply: &KeptReply) -> Result<(), ServiceError> {
-        let envelope = Envelope { headers: reply.headers.clone(), body: reply.body.clone() };
+        let envelope = Envelope {
+            headers: reply.headers.clone(),
+            body: reply.body.clone(),
+            secret_of: reply.secret_of,
+        };
         let text = Zeroizing::new(serde_json::to_vec(&envelope).map_err(ServiceError::internal)?);
         let (keys, entropy) = (&self.inner.keys, self.inner.entropy.as_ref());
         let sealed = keys.seal(entropy, &binding(&attempt.key), &text).map_err(unusable)?;
@@ -241,23 +265,18 @@ async fn authorise(
     connection: &mut PgConnection,
     ctx: &OpContext,
     purpose: Purpose<'_>,
-) -> Result<(), ServiceError> {
+) -> Result<Access, ServiceError> {
     let permission = Permission::TokensWrite;
     match purpose {
         Purpose::NewTokens(workspace) => {
-            access::authorise_tokens(connection, ctx, workspace, permission).await?;
+            access::authorise_tokens(connection, ctx, workspace, permission).await
         }
         Purpose::Import(workspace) => {
-            access::authorise(connection, ctx, workspace, permission).await?;
+            access::authorise(connection, ctx, workspace, permission).await
         }
-        Purpose::Token(token) => {
-            access::authorise_token(connection, ctx, token, permission).await?;
-        }
-        Purpose::Own => {
-            access::authorise_self(connection, ctx).await?;
-        }
+        Purpose::Token(token) => access::authorise_token(connection, ctx, token, permission).await,
+        Purpose::Own => Ok(access::authorise_self(connection, ctx).await?.0),
     }
-    Ok(())
 }
 
 fn check_form(key: &str) -> Result<(), ServiceError> {
@@ -285,7 +304,8 @@ fn open(
     let text = keys.unseal(sealed, &binding(key)).map_err(unusable)?;
     let envelope: Envelope = serde_json::from_slice(&text).map_err(ServiceError::internal)?;
     let status = u16::try_from(status).map_err(ServiceError::internal)?;
-    Ok(KeptReply { status, headers: envelope.headers, body: envelope.body })
+    let Envelope { headers, body, secret_of } = envelope;
+    Ok(KeptReply { status, headers, body, secret_of })
 }
 
 fn unusable(error: Unsealable) -> ServiceError {

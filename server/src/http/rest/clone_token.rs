@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::ChangeErrors, schema::MintedBody, tagged::Tagged};
+use super::{errors::ChangeErrors, schema::MintedBody, tagged::Minted};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -64,8 +64,7 @@ pub(crate) async fn clone_token(
     let work = async move |_| {
         let minted = state.authority.tokens().clone_of(&context, id, expected, body.name).await?;
         let location = format!("/api/v1/tokens/{}", minted.token.id);
-        let answer = Tagged::<MintedBody>::from(minted);
-        Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer))
+        Ok((StatusCode::CREATED, [(header::LOCATION, location)], Minted(minted)))
     };
     repeatable.once(&authority, &of, Purpose::Token(id), work).await
 }

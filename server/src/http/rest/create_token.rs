@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     errors::WriteErrors,
     schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, grants_schema, tags_schema},
-    tagged::Tagged,
+    tagged::Minted,
 };
 use crate::http::{
     AppState,
@@ -100,8 +100,9 @@ pub(crate) struct NewToken {
 /// Create a token
 ///
 /// The answer holds the token's secret, once. A request with an `Idempotency-Key` may be repeated
-/// within 24 hours when its answer got lost: it makes no second token and answers the same again. Needs
-/// the scope `tokens:write` of the audience `tessera`.
+/// within 24 hours when its answer got lost: it makes no second token and answers the same again, to callers who
+/// may still hold the secret. Where policy shows secrets once, the secret is shown again for ten minutes only,
+/// then the answer is 403 `reveal_not_allowed`. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens",
@@ -148,8 +149,7 @@ async fn create(
     let draft = body.draft(operation)?;
     let minted = state.authority.tokens().create(&context, &workspace, draft).await?;
     let location = format!("/api/v1/tokens/{}", minted.token.id);
-    let answer = Tagged::<MintedBody>::from(minted);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer))
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Minted(minted)))
 }
 
 impl NewToken {

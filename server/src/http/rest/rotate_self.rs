@@ -7,7 +7,7 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody, tagged::Tagged};
+use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody, tagged::Minted};
 use crate::http::{
     AppState,
     body::{self, Readers},
@@ -65,7 +65,7 @@ pub(crate) async fn rotate_self(
     let (authority, of) = (state.authority.clone(), context.clone());
     let work = async move |_| {
         let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;
-        Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
+        Ok((StatusCode::CREATED, Minted(minted)))
     };
     repeatable.once(&authority, &of, Purpose::Own, work).await
 }

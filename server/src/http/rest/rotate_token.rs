@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::ChangeErrors, schema::MintedBody, tagged::Tagged};
+use super::{errors::ChangeErrors, schema::MintedBody, tagged::Minted};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -73,7 +73,7 @@ pub(crate) async fn rotate_token(
     let (authority, of) = (state.authority.clone(), context.clone());
     let work = async move |_| {
         let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
-        Ok((StatusCode::CREATED, Tagged::<MintedBody>::from(minted)))
+        Ok((StatusCode::CREATED, Minted(minted)))
     };
     repeatable.once(&authority, &of, Purpose::Token(id), work).await
 }

@@ -10,6 +10,7 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 
 use super::schema::{MintedBody, TokenBody};
+use crate::http::idempotency::SecretOf;
 
 /// A record with its version as `ETag`. `no-store`: it may hold a secret, and is somebody's own.
 pub(crate) struct Tagged<T> {
@@ -37,6 +38,18 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
             headers.insert(header::ETAG, tag);
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// A token that was made or rotated, with its secret.
+pub(crate) struct Minted(pub(crate) MintedToken);
+
+impl IntoResponse for Minted {
+    fn into_response(self) -> Response {
+        let secret_of = SecretOf(self.0.token.id);
+        let mut response = Tagged::<MintedBody>::from(self.0).into_response();
+        response.extensions_mut().insert(secret_of);
         response
     }
 }

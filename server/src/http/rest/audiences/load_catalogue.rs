@@ -1,6 +1,6 @@
 //! `PUT /api/v1/audiences/{slug}/catalogue`
 
-use authority::{LoadOptions, catalogue_file::FileError};
+use authority::{LoadOptions, OpContext, catalogue_file::FileError};
 use axum::extract::{FromRequest, Request, State};
 use domain::{
     catalogue::Catalogue,
@@ -130,8 +130,9 @@ pub(crate) async fn load_catalogue(
     ApiPath(slug): ApiPath<AudienceSlug>,
     ApiQuery(LoadQuery { dry_run, retire }): ApiQuery<LoadQuery>,
     IfMatch(expected): IfMatch,
-    CatalogueFile(catalogue): CatalogueFile,
+    file: CatalogueFile,
 ) -> Result<Tagged<ChangesBody>, ApiError> {
+    let catalogue = file.read(&state, &context).await?;
     if catalogue.audience != slug {
         let message = format!("must be {slug}, as in the path");
         return Err(ApiError::invalid(vec![FieldError::new("audience", message)]));
@@ -141,8 +142,11 @@ pub(crate) async fn load_catalogue(
     Ok(Tagged { version: changes.version, body: changes.into() })
 }
 
-/// A body of either form.
-pub(crate) struct CatalogueFile(Catalogue);
+/// A body of either form. TOML takes longer to read: only for callers who may load a catalogue.
+pub(crate) enum CatalogueFile {
+    Json(Catalogue),
+    Toml(String),
+}
 
 impl FromRequest<AppState> for CatalogueFile {
     type Rejection = ApiError;
@@ -154,13 +158,13 @@ impl FromRequest<AppState> for CatalogueFile {
         match kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
             "application/json" => {
                 let ApiJson(catalogue) = ApiJson::from_request(request, state).await?;
-                Ok(Self(catalogue))
+                Ok(Self::Json(catalogue))
             }
             "application/toml" => {
                 let bytes = body::read(request, Readers::Known).await?;
                 let text =
                     String::from_utf8(bytes.to_vec()).map_err(|_| toml_error("it is not UTF-8"))?;
-                toml(state.authority.catalogues().read_toml(text).await?)
+                Ok(Self::Toml(text))
             }
             _ => Err(ApiError::new(
                 ProblemCode::UnsupportedMediaType,
@@ -170,8 +174,17 @@ impl FromRequest<AppState> for CatalogueFile {
     }
 }
 
-fn toml(read: Result<Catalogue, FileError>) -> Result<CatalogueFile, ApiError> {
-    read.map(CatalogueFile).map_err(|error| {
+impl CatalogueFile {
+    async fn read(self, state: &AppState, context: &OpContext) -> Result<Catalogue, ApiError> {
+        match self {
+            Self::Json(catalogue) => Ok(catalogue),
+            Self::Toml(text) => toml(state.authority.catalogues().read_toml(context, text).await?),
+        }
+    }
+}
+
+fn toml(read: Result<Catalogue, FileError>) -> Result<Catalogue, ApiError> {
+    read.map_err(|error| {
         // The place and the reason; the lines between them show the text itself.
         let error = error.to_string();
         let mut lines = error.lines().filter(|line| !line.is_empty());

@@ -1,0 +1,121 @@
+//! Replies that hold a token's secret. Repeating one shows the secret again: the caller must still be able to hold
+//! it, every time leaves an audit row, and where policy shows secrets once, only a reply that got lost a moment
+//! ago is repeated.
+
+use domain::{access::Permission, ids::TokenId, policy::Reveal, token::Token};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Idempotency, KeptReply, LOST_REPLY, Purpose, authorise};
+use crate::{
+    OpContext, ServiceError,
+    access::{self, Access},
+    audit::{Change, record},
+    context::Actor,
+    store::{policies, secrets_change, tokens},
+    tokens::{may_hold_secret, refuse_superseded},
+    workspaces::effective_policy,
+};
+
+impl Idempotency<'_> {
+    /// Lets a caller have a kept reply again.
+    pub(super) async fn may_repeat(
+        self,
+        ctx: &OpContext,
+        purpose: Purpose<'_>,
+        reply: &KeptReply,
+        began: OffsetDateTime,
+    ) -> Result<(), ServiceError> {
+        if !holds_secret(purpose, reply) {
+            return Ok(());
+        }
+        let mut transaction = self.inner.begin().await?;
+        let access = authorise(&mut transaction, ctx, purpose).await?;
+        let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
+        if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {
+            return Err(ServiceError::RevealNotAllowed);
+        }
+        let token = match reply.secret_of {
+            Some(id) => Some(still_held(&mut transaction, ctx, purpose, (&access, id)).await?),
+            None => None,
+        };
+        note(&mut transaction, ctx, &access, token.as_ref()).await?;
+        transaction.commit().await
+    }
+
+    /// Notes that the secret that a rotation replaced was given the reply to that rotation.
+    pub(super) async fn note_lost_rotation(
+        self,
+        ctx: &OpContext,
+        reply: &KeptReply,
+    ) -> Result<(), ServiceError> {
+        if !holds_secret(Purpose::Own, reply) {
+            return Ok(());
+        }
+        let mut transaction = self.inner.begin().await?;
+        let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
+        let token = find(&mut transaction, ctx, &access, facts.token_id).await?;
+        note(&mut transaction, ctx, &access, Some(&token)).await?;
+        transaction.commit().await
+    }
+}
+
+/// Returns whether a reply holds a secret. Servers of version 0.1 did not note whose.
+fn holds_secret(purpose: Purpose<'_>, reply: &KeptReply) -> bool {
+    let made = (200..300).contains(&reply.status) && !matches!(purpose, Purpose::Import(_));
+    made || reply.secret_of.is_some()
+}
+
+/// Returns the token whose secret the caller would get, if they may still hold it.
+async fn still_held(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    purpose: Purpose<'_>,
+    (access, id): (&Access, TokenId),
+) -> Result<Token, ServiceError> {
+    let token = if matches!(purpose, Purpose::Own) {
+        find(connection, ctx, access, id).await?
+    } else {
+        let access = access::authorise_token(connection, ctx, id, Permission::TokensWrite).await?;
+        let token = find(connection, ctx, &access, id).await?;
+        may_hold_secret(connection, ctx, &access, &token).await?;
+        token
+    };
+    if let Actor::Token(facts) = &ctx.actor
+        && facts.token_id == id
+    {
+        let working = secrets_change::working(connection, id, ctx.now).await?;
+        refuse_superseded(&working, facts.secret.id)?;
+    }
+    Ok(token)
+}
+
+async fn find(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+) -> Result<Token, ServiceError> {
+    tokens::by_id(connection, access.tenant(), id, ctx.now)
+        .await?
+        .ok_or(ServiceError::NotFound("token"))
+}
+
+async fn note(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    token: Option<&Token>,
+) -> Result<(), ServiceError> {
+    let change = Change {
+        workspace: Some(access.workspace.id),
+        action: "token.reveal",
+        subject_id: token.map(|token| token.id.0),
+        subject_name: token.map_or("", |token| token.name.as_str()),
+        before: None,
+        after: Some(serde_json::json!({
+            "hint": token.map(|token| &token.hint), "repeated_reply": true,
+        })),
+    };
+    record(connection, ctx, change).await
+}
