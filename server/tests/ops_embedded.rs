@@ -280,7 +280,7 @@ fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
     assert!(line.contains(&folder.path().to_string_lossy().into_owned()), "{line}");
 }
 
-/// As OpenShift does. `initdb` looks the name up.
+/// As `OpenShift` does. `initdb` looks the name up.
 #[test]
 fn user_id_without_a_name_starts_with_nss_wrapper_and_is_refused_with_the_cure_without_it() {
     const UID: u32 = 1_234_567;

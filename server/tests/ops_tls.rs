@@ -1,5 +1,7 @@
 //! TLS to the database: which certificates are trusted, and what happens to a server that meets another one.
 
+#![allow(clippy::allow_attributes, clippy::expect_used, reason = "a test that panics has failed")]
+
 mod support;
 
 use std::{
@@ -139,7 +141,7 @@ fn only_the_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
 #[test]
 fn authority_that_the_system_does_not_know_is_refused_with_the_reason() {
     let mut cluster = Cluster::new();
-    let own = Ca::new(&cluster.folder().to_owned(), "own");
+    let own = Ca::new(cluster.folder(), "own");
     own.start(&mut cluster);
     let refused = start(&cluster, &cluster.tls_url("localhost", "sslrootcert=system"), None);
     is_refused(&refused, "UnknownIssuer");

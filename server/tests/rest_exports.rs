@@ -98,7 +98,7 @@ fn transfer_breaks_off_when_its_callers_token_is_deleted_or_narrowed() {
                 match change {
                     "DELETE" => drop(by_owner.send().expect(204)),
                     "PATCH" => {
-                        drop(by_owner.json(&json!({"scopes": ["verify"]})).send().expect(200))
+                        drop(by_owner.json(&json!({"scopes": ["verify"]})).send().expect(200));
                     }
                     _ => {}
                 }
@@ -119,7 +119,7 @@ fn transfer_breaks_off_when_its_callers_session_or_membership_ends() {
             let cookie = format!("tessera=session-{name}");
             let whole = arrives_whole(&instance, path, ("cookie", &cookie), || match change {
                 "sign out" => {
-                    drop(instance.request(&by, "POST", "/sign-out").form(&[]).send().expect(303))
+                    drop(instance.request(&by, "POST", "/sign-out").form(&[]).send().expect(303));
                 }
                 "leave" => instance.sql(&format!(
                     "DELETE FROM memberships USING users
