@@ -69,6 +69,7 @@ need_test_programs() {
         "chromium" "chromium" "chromium"
     has_nginx || missing "nginx" "nginx" "nginx" "nginx"
     has curl || missing "curl" "curl" "curl" "curl"
+    has openssl || missing "openssl, which makes the tests' certificates" "openssl" "openssl" "openssl@3"
     has_venv || missing "Python with venv" "python3 python3-venv" "python3" "python"
 }
 
