@@ -126,6 +126,7 @@ fn query_that_is_not_understood_lets_nobody_pass() {
         "scope=*",
         "audience=default&audience=x",
         "x=1",
+        &format!("scope={}", vec!["rivers:run"; 65].join("+")),
     ] {
         let answer = ask(&instance, &token, &format!("/auth/forward?{query}"));
         problem(&answer, 400, "malformed_request");

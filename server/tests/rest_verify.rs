@@ -375,6 +375,11 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
         send(&json!({"items": {"token": token}})),
         ["items: must be an array, not an object"]
     );
+    let many = json!({"token": token, "scopes": vec!["rivers:run"; 65]});
+    let too_many = "scopes: must have at most 64 scopes; these are 65";
+    assert_eq!(send(&json!({"items": [good, many]})), [format!("items[1].{too_many}")]);
+    let alone = instance.managing("POST", "/api/v1/verify").json(&many).send();
+    assert_eq!(rest_support::fields(&problem(&alone, 422, "validation_failed")), [too_many]);
     let faults = send(&json!({"items": [
         good, {"token": "x", "ip": "x"}, good, {"token": "x", "scopes": ["B b"], "audience": ""},
     ]}));

@@ -15,8 +15,19 @@ use crate::{
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
     rate_limit::RateLimit,
+    scope_pattern::Steps,
     token::UserSummary,
 };
+
+/// Most scopes that one question may name.
+pub const DEMANDED_MAX: usize = 64;
+
+/// Most steps that a decision may take to compare scopes: less than a millisecond. What is not found to be
+/// granted by then is refused.
+pub const STEPS_MAX: u32 = 100_000;
+
+/// With more names than these it pays to look for one by halves.
+const FEW: usize = 16;
 
 /// A decision's stable code. Only `VALID` lets a call through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -176,7 +187,7 @@ pub struct AudienceRights {
     /// The scopes as they were given to the token.
     pub scopes: Arc<[ScopeName]>,
     /// The scopes and all that they imply, as far as the audience's catalogue knows them now: exact names
-    /// and URI patterns.
+    /// and URI patterns. Where they are sorted, names are found faster.
     pub granted: Arc<[ScopeName]>,
 }
 
@@ -184,7 +195,23 @@ impl AudienceRights {
     /// Returns whether this scope is granted: an exact name by itself, a URI or a pattern by one pattern
     /// that covers all of it.
     pub fn grants(&self, scope: &ScopeName) -> bool {
-        self.granted.iter().any(|granted| granted.covers(scope))
+        self.grants_within(scope, &mut Steps::new(STEPS_MAX))
+    }
+
+    /// The same as [`Self::grants`] for many scopes that share their steps; `false` also when these do not
+    /// suffice.
+    pub fn grants_within(&self, scope: &ScopeName, steps: &mut Steps) -> bool {
+        self.granted.binary_search(scope).is_ok()
+            || self.granted.iter().any(|granted| granted.covers_within(scope, steps))
+    }
+
+    /// Returns whether a scope of this name is granted. `false` proves nothing where they are not sorted.
+    fn has(&self, name: &str) -> bool {
+        if self.granted.len() <= FEW {
+            self.granted.iter().any(|known| known.as_ref() == name)
+        } else {
+            self.granted.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
+        }
     }
 }
 
@@ -273,28 +300,34 @@ impl Facts {
 
     /// Returns whether this scope is granted in this audience or, when none is named, in any.
     pub fn grants(&self, audience: Option<&AudienceSlug>, scope: &ScopeName) -> bool {
+        self.grants_within(audience, scope, &mut Steps::new(STEPS_MAX))
+    }
+
+    fn grants_within(
+        &self,
+        audience: Option<&AudienceSlug>,
+        scope: &ScopeName,
+        steps: &mut Steps,
+    ) -> bool {
         let rights = &self.surroundings.rights;
         rights
             .iter()
             .filter(|rights| audience.is_none_or(|asked| rights.audience == *asked))
-            .any(|rights| rights.grants(scope))
+            .any(|rights| rights.grants_within(scope, steps))
     }
 
     /// Returns whether these scopes are granted in this audience, or in any when none is named, each by its
     /// own name. No name that was granted differs from the text that it is parsed from, so the texts need
     /// not be parsed. `false` proves nothing: another name may cover a scope.
     pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
-        let named = |rights: &AudienceRights, asked: &str| {
-            rights.granted.iter().any(|known| known.as_ref() == asked)
-        };
         match audience {
             Some(audience) => {
                 let rights = self.surroundings.rights_in(audience);
-                rights.is_some_and(|rights| scopes.iter().all(|asked| named(rights, asked)))
+                rights.is_some_and(|rights| scopes.iter().all(|asked| rights.has(asked)))
             }
             None => scopes
                 .iter()
-                .all(|asked| self.surroundings.rights.iter().any(|rights| named(rights, asked))),
+                .all(|asked| self.surroundings.rights.iter().any(|rights| rights.has(asked))),
         }
     }
 
@@ -330,7 +363,8 @@ impl Facts {
         {
             return DecisionCode::AudienceMismatch;
         }
-        if demand.scopes.iter().any(|scope| !self.grants(audience, scope)) {
+        let mut steps = Steps::new(STEPS_MAX);
+        if demand.scopes.iter().any(|scope| !self.grants_within(audience, scope, &mut steps)) {
             return DecisionCode::InsufficientScope;
         }
         DecisionCode::Valid
@@ -593,6 +627,58 @@ mod tests {
         let token = Facts { expires_at: Some(NOW), ended: true, ..older };
         assert_eq!(token.decide(&Demand::default(), before), DecisionCode::Expired);
         assert!(token.has_ended(before) && !token.is_reuse(before));
+    }
+
+    fn wide(granted: impl IntoIterator<Item = String>) -> Facts {
+        let mut granted: Vec<ScopeName> =
+            granted.into_iter().map(|name| name.parse().unwrap()).collect();
+        granted.sort_unstable();
+        let rights = AudienceRights { granted: granted.into(), ..rights("default", &[]) };
+        let surroundings = Surroundings { rights: [rights].into(), ..surroundings() };
+        Facts { surroundings: surroundings.into(), ..facts() }
+    }
+
+    /// A token with as many scopes as it may hold has all of them, however many are asked for at once.
+    #[test]
+    fn every_scope_of_the_widest_token_is_found() {
+        use crate::held::HELD_MAX;
+        let names =
+            |number: usize| [format!("rivers:r{number}"), format!("table://my.app{number}.**")];
+        let facts = wide((0..HELD_MAX / 2).flat_map(names));
+        let scopes = |from: usize, to: fn(usize) -> String| Demand {
+            scopes: (from..from + DEMANDED_MAX).map(|number| to(number).parse().unwrap()).collect(),
+            ..demand("default", "x")
+        };
+        for from in (0..HELD_MAX / 2 - DEMANDED_MAX).step_by(DEMANDED_MAX) {
+            for to in [
+                |number| format!("rivers:r{number}"),
+                |number| format!("table://my.app{number}.**"),
+                |number| format!("table://my.app{number}.test"),
+            ] {
+                let demand = scopes(from, to);
+                assert_eq!(facts.decide(&demand, NOW), DecisionCode::Valid, "{demand:?}");
+                let texts: Vec<&str> = demand.scopes.iter().map(AsRef::as_ref).collect();
+                let by_name = !texts[0].ends_with(".test");
+                assert_eq!(facts.has_by_name(Some("default"), &texts), by_name);
+                assert_eq!(facts.has_by_name(None, &texts), by_name);
+            }
+        }
+    }
+
+    /// Each of these scopes is granted by the last of many patterns, which all have to be walked through.
+    #[test]
+    fn question_that_takes_too_many_steps_is_refused() {
+        let beginning = |number: usize| format!("table://*{}x{number:04}*", "a".repeat(200));
+        let facts = wide((0..1_000).map(beginning).chain(["table://~**".to_owned()]));
+        let asking = |count: usize| Demand {
+            scopes: (0..count)
+                .map(|number| format!("table://~{}{number}", "a".repeat(400)).parse().unwrap())
+                .collect(),
+            ..demand("default", "x")
+        };
+        assert_eq!(facts.decide(&asking(DEMANDED_MAX), NOW), DecisionCode::InsufficientScope);
+        let few = wide(["table://*aax*".to_owned(), "table://~**".to_owned()]);
+        assert_eq!(few.decide(&asking(DEMANDED_MAX / 8), NOW), DecisionCode::Valid);
     }
 
     proptest! {

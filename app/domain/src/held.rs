@@ -16,6 +16,15 @@ use crate::{
     names::{AudienceSlug, NameError},
 };
 
+/// Most scopes that a token may hold, those of all audiences together: as many as a catalogue that is read from
+/// an OpenAPI document may have. Older tokens may hold more.
+pub const HELD_MAX: usize = 1_000;
+
+/// Says why this many scopes are too many.
+pub fn too_many(count: usize) -> String {
+    format!("must have at most {HELD_MAX} scopes; these are {count}")
+}
+
 /// One scope of one audience, written `audience/scope` where a pair is one text: `default/rivers:read`,
 /// `apiv2/table://my.app.**`. A scope by itself never reads as a pair, for no audience's name holds a colon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,6 +88,11 @@ impl HeldScopes {
     /// The scopes of all audiences, each name once: the flat view.
     pub fn scopes(&self) -> BTreeSet<&ScopeName> {
         self.0.values().flatten().collect()
+    }
+
+    /// Returns how many pairs there are.
+    pub fn len(&self) -> usize {
+        self.0.values().map(BTreeSet::len).sum()
     }
 
     /// The audiences, each with its scopes.

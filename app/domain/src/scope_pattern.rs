@@ -12,7 +12,8 @@
 //! Both questions are answered by walking through all positions of a pattern at once, in a set of
 //! bits: nothing is tried twice and nothing is allocated. A text costs at most its length times the
 //! pattern's. Whether one pattern covers another could in theory need exponentially many sets; after
-//! `STATES_MAX` the answer is "no", which refuses and never grants.
+//! `STATES_MAX` the answer is "no", which refuses and never grants. [`Steps`] bounds the work of several
+//! comparisons together, and gives the same answer when it is spent.
 
 use std::ops::ControlFlow;
 
@@ -24,14 +25,48 @@ const WORDS: usize = POSITIONS.div_ceil(64);
 /// Most sets that one question may need. Patterns that people write need a handful.
 const STATES_MAX: usize = 200;
 
+/// Most steps of one comparison that shares its steps with no other.
+const COVERS_STEPS: u32 = 50_000;
+
+/// The work that several comparisons may take together. A step is a position of a pattern that is looked at,
+/// or something that takes as long: a few nanoseconds. When the steps are spent, nothing is covered any more.
+#[derive(Debug)]
+pub struct Steps(u32);
+
+impl Steps {
+    /// Allows this many steps.
+    pub const fn new(max: u32) -> Self {
+        Self(max)
+    }
+
+    /// Returns how many are left.
+    pub const fn left(&self) -> u32 {
+        self.0
+    }
+
+    /// Takes this many and returns whether there were as many.
+    pub(crate) fn take(&mut self, steps: usize) -> bool {
+        let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
+        self.0 = left.unwrap_or_default();
+        left.is_some()
+    }
+}
+
 /// Whether the pattern stands for this text.
 ///
 /// A pattern of more than [`URI_MAX`] bytes stands for nothing.
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let Some((pattern, text)) = without_common_start(pattern, text) else { return false };
-    let pattern = Pattern(pattern);
+    let mut steps = Steps::new(u32::MAX);
+    without_common_ends(pattern, text, &mut steps)
+        .is_some_and(|(pattern, text)| matches_rest(Pattern(pattern), text, &mut steps))
+}
+
+fn matches_rest(pattern: Pattern<'_>, text: &[u8], steps: &mut Steps) -> bool {
     let mut reached = pattern.start();
     for byte in text {
+        if !steps.take(reached.cost()) {
+            return false;
+        }
         reached = pattern.step(&reached, Symbol::Byte(*byte));
         if reached.is_empty() {
             return false;
@@ -45,24 +80,32 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 /// Exact for the patterns that people write; for patterns made to be hard it may answer `false`
 /// where `true` would be right, never the other way round.
 pub fn covers(held: &str, required: &str) -> bool {
-    if !required.bytes().any(is_wildcard) {
-        return matches(held, required);
-    }
+    covers_within(held, required, &mut Steps::new(COVERS_STEPS))
+}
+
+/// The same as [`covers`]; `false` also when the steps do not suffice.
+pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
     // However hard it is: it covers itself.
     if held == required {
-        return held.len() <= URI_MAX;
+        return held.len() <= URI_MAX && steps.take(1 + held.len() / AT_ONCE);
     }
-    let Some((held, required)) = without_common_start(held, required) else { return false };
+    let Some((held, required)) = without_common_ends(held, required, steps) else { return false };
     let held = Pattern(held);
-    let mut walk = Walk::new(held, required);
+    if !required.iter().copied().any(is_wildcard) {
+        return matches_rest(held, required, steps);
+    }
+    let mut walk = Walk::new(held, required, steps);
     // Sets are worked off in the order in which they were found.
     let mut next = 0;
-    if walk.go(0, held.start()).is_break() {
+    if !walk.steps.take(STATES_MAX / AT_ONCE) || walk.go(0, held.start()).is_break() {
         return false;
     }
     while next < walk.count {
         let (at, reached) = walk.found[next];
         next += 1;
+        if !walk.steps.take(2 * reached.cost()) {
+            return false;
+        }
         // The wildcard ends here, or takes one more character. `held` takes a character that it
         // does not name (`Other`) only where it takes every one of its kind: no need to try others.
         let (behind, spans) = Pattern(required).stars(at);
@@ -76,20 +119,37 @@ pub fn covers(held: &str, required: &str) -> bool {
     true
 }
 
-/// What is left of both behind the first wildcard of `held`; `None` when they differ before it:
-/// then some text of `required` differs there, too.
-fn without_common_start<'a>(held: &'a str, required: &'a str) -> Option<(&'a [u8], &'a [u8])> {
+/// Bytes that are compared in the time of a step.
+const AT_ONCE: usize = 8;
+
+/// What is left of both behind the first wildcard of `held`. `None` when they differ before its first wildcard
+/// or behind its last one: then some text of `required` differs there, too.
+fn without_common_ends<'a>(
+    held: &'a str,
+    required: &'a str,
+    steps: &mut Steps,
+) -> Option<(&'a [u8], &'a [u8])> {
     let (held, required) = (held.as_bytes(), required.as_bytes());
-    if held.len() > URI_MAX {
+    if held.len() > URI_MAX || steps.left() == 0 {
         return None;
     }
-    let first = held.iter().position(|byte| is_wildcard(*byte)).unwrap_or(held.len());
-    let rest = required.strip_prefix(&held[..first])?;
-    // Without a wildcard it stands for itself alone.
-    if first == held.len() && !rest.is_empty() {
+    let alike = held.iter().zip(required);
+    let alike = alike.take_while(|(own, other)| own == other && !is_wildcard(**own)).count();
+    if !steps.take(1 + alike / AT_ONCE) {
         return None;
     }
-    Some((&held[first..], rest))
+    let (held, required) = (&held[alike..], &required[alike..]);
+    let Some(first) = held.first() else {
+        // Without a wildcard it stands for itself alone.
+        return required.is_empty().then_some((held, required));
+    };
+    if !is_wildcard(*first) {
+        return None;
+    }
+    let end = held.iter().rev().take_while(|byte| !is_wildcard(**byte)).count();
+    let fits = steps.take((end + required.len()) / AT_ONCE)
+        && required.ends_with(&held[held.len() - end..]);
+    fits.then_some((held, required))
 }
 
 const fn is_wildcard(byte: u8) -> bool {
@@ -131,6 +191,11 @@ impl Positions {
 
     fn is_within(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(own, other)| own & !other == 0)
+    }
+
+    /// Returns how many steps it takes to go on from here.
+    fn cost(&self) -> usize {
+        2 + self.0.iter().map(|word| word.count_ones() as usize).sum::<usize>()
     }
 
     /// Removes the positions before this one.
@@ -179,6 +244,8 @@ impl Pattern<'_> {
         let mut positions = Positions::NONE;
         let mut from = 0;
         for position in reached.iter() {
+            #[cfg(test)]
+            LOOKED_AT.set(LOOKED_AT.get() + 1);
             // The position that the token here leads to, if it takes this character.
             let next = match self.0.get(position) {
                 Some(b'*') if self.stars(position).1 || !dot => position,
@@ -214,18 +281,19 @@ struct Walk<'a> {
     /// Stars of `required`, with the positions of `held` that some text leads to before them.
     found: [(usize, Positions); STATES_MAX],
     count: usize,
+    steps: &'a mut Steps,
 }
 
 impl<'a> Walk<'a> {
-    fn new(held: Pattern<'a>, required: &'a [u8]) -> Self {
-        Self { held, required, found: [(0, Positions::NONE); STATES_MAX], count: 0 }
+    fn new(held: Pattern<'a>, required: &'a [u8], steps: &'a mut Steps) -> Self {
+        Self { held, required, found: [(0, Positions::NONE); STATES_MAX], count: 0, steps }
     }
 
     /// Goes on to the next star of `required`. Breaks when there is such a text, or when the
     /// question is too hard.
     fn go(&mut self, mut at: usize, mut reached: Positions) -> ControlFlow<()> {
         loop {
-            if reached.is_empty() {
+            if reached.is_empty() || !self.steps.take(reached.cost()) {
                 return ControlFlow::Break(());
             }
             let symbol = match self.required.get(at) {
@@ -242,6 +310,9 @@ impl<'a> Walk<'a> {
 
     /// Keeps what is to be looked at, unless something harder is.
     fn find(&mut self, at: usize, reached: Positions) -> ControlFlow<()> {
+        if !self.steps.take(self.count / 4) {
+            return ControlFlow::Break(());
+        }
         let known = self.found[..self.count]
             .iter()
             .any(|(other, fewer)| *other == at && fewer.is_within(&reached));
@@ -253,6 +324,17 @@ impl<'a> Walk<'a> {
         self.count += 1;
         ControlFlow::Continue(())
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many positions the comparisons of this thread have looked at.
+    static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+#[cfg(test)]
+fn looked_at() -> u64 {
+    LOOKED_AT.get()
 }
 
 #[cfg(test)]

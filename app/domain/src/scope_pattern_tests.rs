@@ -217,6 +217,21 @@ proptest! {
         }
     }
 
+    /// However hard the patterns are, a comparison looks at no position without taking a step, and does not
+    /// find more with fewer steps.
+    #[test]
+    fn work_of_a_comparison_is_counted(held in patterns(60), required in patterns(60)) {
+        let (before, mut steps) = (looked_at(), Steps::new(COVERS_STEPS));
+        let covered = covers_within(&held, &required, &mut steps);
+        let taken = COVERS_STEPS - steps.left();
+        let looked = looked_at() - before;
+        prop_assert!(looked <= u64::from(taken), "{looked} > {taken}: {held} ⊇ {required}");
+        prop_assert_eq!(covers(&held, &required), covered);
+        for fewer in [0, taken / 2, taken - 1] {
+            prop_assert!(!covers_within(&held, &required, &mut Steps::new(fewer)));
+        }
+    }
+
     #[test]
     fn any_texts_never_panic(held in any::<String>(), required in any::<String>()) {
         let _ = matches(&held, &required);

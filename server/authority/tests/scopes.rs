@@ -10,14 +10,17 @@
 mod support;
 
 use authority::{
-    AudienceChange, LoadOptions, MintedToken, NewAudience, NewScope, OpContext, Recoverable,
-    RotationDraft, ScopeChange, ServiceError, TokenDraft, catalogue_file::parse_toml,
+    AudienceChange, Format, LoadOptions, MintedToken, NewAudience, NewScope, OpContext,
+    Recoverable, RotationDraft, ScopeChange, ServiceError, TokenDraft, TokenPatch,
+    catalogue_file::parse_toml,
 };
 use domain::{
     catalogue::{Risk, ScopeName},
     decision::DecisionCode,
     names::AudienceSlug,
+    problem::FieldError,
 };
+use serde_json::json;
 use sqlx::PgPool;
 use support::{World, demand, draft, slug};
 
@@ -112,6 +115,82 @@ async fn token_holds_any_part_of_a_declared_pattern_and_is_granted_just_that(poo
             .await;
         assert!(matches!(outcome, Err(ServiceError::Invalid(_))), "{unknown}");
     }
+}
+
+/// So many parts of one pattern.
+fn parts(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("table://my.n{number:04}")).collect()
+}
+
+async fn hold(world: &World, minted: &MintedToken, scopes: &[String]) {
+    for sql in [
+        "UPDATE tokens SET scopes = $2 WHERE id = $1",
+        "UPDATE token_audiences SET scopes = $2 WHERE token_id = $1",
+    ] {
+        sqlx::query(sql).bind(minted.token.id.0).bind(scopes).execute(&world.pool).await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_holds_only_so_many_scopes_whichever_way_it_is_made(pool: PgPool) {
+    let world = with_tables(pool).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let with = |count: usize| {
+        let scopes = parts(count);
+        let flat = TokenDraft { scopes: scopes.clone(), ..wish(&[]) };
+        let grants = [("apiv2".to_owned(), scopes)].into();
+        let pairs =
+            TokenDraft { grants: Some(grants), audiences: vec![], scopes: vec![], ..flat.clone() };
+        [("scopes", flat), ("grants", pairs)]
+    };
+    let tokens = world.authority.tokens();
+    for (field, draft) in with(1_001) {
+        let Err(ServiceError::Invalid(errors)) = tokens.create(&ada, &home, draft).await else {
+            panic!("{field}")
+        };
+        let message = "must have at most 1000 scopes; these are 1001";
+        assert_eq!(errors, [FieldError::new(field, message)]);
+    }
+    let row = json!({
+        "digest": "a".repeat(64), "name": "imported", "grants": {"apiv2": parts(1_001)},
+    });
+    let transfer = world.authority.transfer();
+    let outcome =
+        transfer.import(&ada, &home, Format::Jsonl, row.to_string().as_bytes(), true).await;
+    let Err(ServiceError::Invalid(errors)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(errors[0].field, "rows[1].grants");
+    // As many as there may be work, each of them.
+    let [_, (_, draft)] = with(1_000);
+    let minted = world.mint(&ada, "workspace-1", draft).await;
+    for part in ["table://my.n0000", "table://my.n0999"] {
+        let decision = world.decide(minted.secret.expose(), &demand("apiv2", &[part])).await;
+        assert_eq!(decision, DecisionCode::Valid, "{part}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_that_holds_more_scopes_than_it_may_works_and_shrinks_and_is_not_copied(
+    pool: PgPool,
+) {
+    let world = with_tables(pool).await;
+    let ada = world.owner().await;
+    let minted = world.token("apiv2", &["table://my.x"]).await;
+    hold(&world, &minted, &parts(3_000)).await;
+    let last = demand("apiv2", &["table://my.n2999", "table://my.n0000"]);
+    assert_eq!(world.decide(minted.secret.expose(), &last).await, DecisionCode::Valid);
+    let tokens = world.authority.tokens();
+    let id = minted.token.id;
+    let copied = tokens.clone_of(&ada, id, None, "copy".into()).await;
+    assert!(matches!(copied, Err(ServiceError::Invalid(_))), "{copied:?}");
+    for (count, fits) in [(3_001, false), (2_000, true), (2_001, false)] {
+        let patch = TokenPatch { scopes: Some(parts(count)), ..TokenPatch::default() };
+        let outcome = tokens.update(&ada, id, None, patch).await;
+        assert_eq!(outcome.is_ok(), fits, "{count}: {:?}", outcome.err());
+    }
+    assert_eq!(world.decide(minted.secret.expose(), &last).await, DecisionCode::InsufficientScope);
+    let kept = demand("apiv2", &["table://my.n1999"]);
+    assert_eq!(world.decide(minted.secret.expose(), &kept).await, DecisionCode::Valid);
 }
 
 #[sqlx::test(migrations = false)]

@@ -66,8 +66,8 @@ pub(crate) struct ForwardQuery {
     /// The API that is called. Not checked when absent: always name it.
     #[param(value_type = Option<super::rest::schema::AudienceText>, example = "default")]
     audience: Option<String>,
-    /// A scope that the call needs; may be repeated, or hold several separated by spaces.
-    #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, example = json!(["rivers:run"]))]
+    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At most 64.
+    #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, max_items = 64, example = json!(["rivers:run"]))]
     scope: Vec<String>,
     /// The only workspace whose tokens are welcome.
     #[param(max_length = 127, pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$")]

@@ -22,7 +22,7 @@ use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
-    decision::{DecisionCode, Demand, Facts},
+    decision::{DEMANDED_MAX, DecisionCode, Demand, Facts},
     names::{AudienceSlug, Slug},
 };
 use futures::FutureExt as _;
@@ -239,7 +239,9 @@ fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
 
 /// A question as it should be written: serde would take a list of its parts, too.
 fn read(body: &[u8]) -> Option<Question<'_>> {
-    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
+    let question: Question<'_> =
+        body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())??;
+    (question.scopes.len() <= DEMANDED_MAX).then_some(question)
 }
 
 /// A body that comes in one piece, as small ones do, and soon; else what came of it. Who is slow is waited

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{names::NameError, parsed::parsed_string, scope_pattern};
+use crate::{
+    names::NameError,
+    parsed::parsed_string,
+    scope_pattern::{self, Steps},
+};
 
 /// Longest exact name, in bytes.
 pub const SCOPE_MAX: usize = 128;
@@ -29,8 +33,8 @@ parsed_string!(ScopeName, NameError, parse);
 impl ScopeName {
     /// Whether it is a URI or a pattern of URIs, and no exact name.
     pub fn is_uri(&self) -> bool {
-        // No exact name holds a slash.
-        self.0.contains("://")
+        // A scheme has no colon, and no exact name has a slash.
+        self.0.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//"))
     }
 
     /// The scheme and `://`, with which every URI begins that it stands for.
@@ -46,6 +50,16 @@ impl ScopeName {
             (true, true) => scope_pattern::covers(&self.0, &required.0),
             (false, false) => self.0 == required.0,
             _ => false,
+        }
+    }
+
+    /// The same as [`Self::covers`] for many comparisons that share their steps; `false` also when these do
+    /// not suffice.
+    pub fn covers_within(&self, required: &Self, steps: &mut Steps) -> bool {
+        if required.is_uri() {
+            scope_pattern::covers_within(&self.0, &required.0, steps)
+        } else {
+            steps.take(1) && self.0 == required.0
         }
     }
 }

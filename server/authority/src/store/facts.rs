@@ -1,7 +1,10 @@
 //! What a verification reads, by digest: what a token says of itself, or that and what all the rest of the
 //! database says of it. Both are one statement, tombstones included.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use domain::{
     access::{Permission, Permissions},
@@ -12,6 +15,7 @@ use domain::{
     names::AudienceSlug,
     rate_limit::RateLimit,
     roles::{InstanceRole, WorkspaceRole},
+    scope_pattern::Steps,
     token::UserSummary,
 };
 use ipnet::IpNet;
@@ -291,6 +295,7 @@ impl RightsRow {
         granted.sort_unstable();
         granted.dedup();
         grant_parts(&mut granted, &scopes, &patterns, &retired);
+        granted.sort_unstable();
         let granted = may_grant.cut(&audience, granted).into();
         AudienceRights { audience, scopes: scopes.into(), granted }
     }
@@ -316,22 +321,30 @@ fn verifies(
     }
 }
 
+/// Most steps to find out which of a token's scopes are parts of an audience's patterns: some milliseconds.
+const PARTS_STEPS: u32 = 1_000_000;
+
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
-/// itself, but retired, is no part of anything.
+/// itself, but retired, is no part of anything. What is granted already is sorted.
 fn grant_parts(
     granted: &mut Vec<ScopeName>,
     held: &[ScopeName],
     patterns: &[ScopeName],
     retired: &[ScopeName],
 ) {
-    for name in held.iter().filter(|name| name.is_uri()) {
-        if !granted.contains(name)
-            && !retired.contains(name)
-            && patterns.iter().any(|pattern| pattern.covers(name))
-        {
-            granted.push(name.clone());
-        }
-    }
+    let retired: HashSet<&ScopeName> = retired.iter().collect();
+    let mut steps = Steps::new(PARTS_STEPS);
+    let mut parts: Vec<ScopeName> = held
+        .iter()
+        .filter(|name| {
+            name.is_uri()
+                && granted.binary_search(name).is_err()
+                && !retired.contains(name)
+                && patterns.iter().any(|pattern| pattern.covers_within(name, &mut steps))
+        })
+        .cloned()
+        .collect();
+    granted.append(&mut parts);
 }
 
 #[cfg(test)]

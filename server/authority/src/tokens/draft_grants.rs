@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     catalogue::{DEFAULT_AUDIENCE, ScopeName, TESSERA_AUDIENCE},
     decision::AudienceRights,
-    held::HeldScope,
+    held::{HELD_MAX, HeldScope, too_many},
     ids::AudienceId,
     names::AudienceSlug,
     problem::FieldError,
+    scope_pattern::Steps,
 };
 
 use super::{
@@ -33,6 +34,13 @@ impl<'a> Held<'a> {
         self.0.iter().any(|rights| rights.audience == *audience && rights.grants(scope))
     }
 
+    /// The same as [`Self::covers`] for many scopes that share their steps; `false` also when these do not
+    /// suffice.
+    fn covers_within(self, audience: &AudienceSlug, scope: &ScopeName, steps: &mut Steps) -> bool {
+        let mut own = self.0.iter().filter(|rights| rights.audience == *audience);
+        own.any(|rights| rights.grants_within(scope, steps))
+    }
+
     /// Returns all pairs that it may hand on.
     pub(crate) fn pairs(self) -> impl Iterator<Item = (&'a AudienceSlug, &'a ScopeName)> + Clone {
         self.0
@@ -43,6 +51,9 @@ impl<'a> Held<'a> {
 
 /// The scopes of a checked draft, in each of its audiences.
 pub(crate) type CheckedGrants = Vec<(AudienceId, Vec<ScopeName>)>;
+
+/// Most steps to compare a draft's scopes with those that the token that asks holds: some milliseconds.
+const STEPS_MAX: u32 = 1_000_000;
 
 /// Adds an error once, however many pairs it is about.
 fn refuse(errors: &mut Vec<FieldError>, field: &str, message: String) {
@@ -58,11 +69,26 @@ impl TokenDraft {
         rules: &Rules<'_>,
         errors: &mut Vec<FieldError>,
     ) -> CheckedGrants {
+        let field = if self.grants.is_some() { "grants" } else { "scopes" };
+        let named = match &self.grants {
+            Some(grants) => grants.values().map(Vec::len).sum(),
+            None => self.scopes.len(),
+        };
+        if named > HELD_MAX || self.audiences.len() > HELD_MAX {
+            refuse(errors, field, too_many(named.max(self.audiences.len())));
+            return Vec::new();
+        }
         let chosen = match &self.grants {
             Some(grants) => self.check_pairs(grants, rules, errors),
             None => self.check_flat(rules, errors),
         };
-        let field = if self.grants.is_some() { "grants" } else { "scopes" };
+        // A flat scope is held in several audiences.
+        let held = chosen.iter().map(|(_, scopes)| scopes.len()).sum();
+        if held > HELD_MAX {
+            refuse(errors, field, too_many(held));
+            return Vec::new();
+        }
+        let mut steps = Steps::new(STEPS_MAX);
         for (stored, scopes) in &chosen {
             let audience = &stored.catalogue.audience;
             for scope in scopes {
@@ -72,7 +98,10 @@ impl TokenDraft {
                 } else {
                     scope.to_string()
                 };
-                if rules.grantable.is_some_and(|held| !held.covers(audience, scope)) {
+                if rules
+                    .grantable
+                    .is_some_and(|held| !held.covers_within(audience, scope, &mut steps))
+                {
                     let message = format!("has {name}, which the token that asks does not hold");
                     refuse(errors, field, message);
                 } else if !rules.rights.covers(audience, scope) {

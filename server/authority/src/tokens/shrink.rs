@@ -4,7 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    catalogue::ScopeName, held::HeldScopes, names::AudienceSlug, problem::FieldError, token::Token,
+    catalogue::ScopeName,
+    held::{HELD_MAX, HeldScopes, too_many},
+    names::AudienceSlug,
+    problem::FieldError,
+    token::Token,
 };
 
 use super::fields::quoted;
@@ -25,6 +29,15 @@ fn granted<'a>(
     token.grants.iter().map(of).collect()
 }
 
+/// Whether these are more scopes than a token may hold. One that holds more may keep as many.
+fn are_too_many(token: &Token, count: usize, field: &str, errors: &mut Vec<FieldError>) -> bool {
+    let are = count > HELD_MAX.max(token.grants.len());
+    if are {
+        errors.push(FieldError::new(field, too_many(count)));
+    }
+    are
+}
+
 /// What is left when the token keeps these scopes of these audiences.
 pub(super) fn shrunk(
     token: &Token,
@@ -34,6 +47,9 @@ pub(super) fn shrunk(
 ) -> HeldScopes {
     if wanted.values().all(Vec::is_empty) {
         errors.push(FieldError::new("grants", "must name at least one scope"));
+    }
+    if are_too_many(token, wanted.values().map(Vec::len).sum(), "grants", errors) {
+        return HeldScopes::default();
     }
     let granted = granted(token, catalogues);
     let mut left = HeldScopes::default();
@@ -65,6 +81,9 @@ pub(super) fn shrunk_by_name(
     if texts.is_empty() {
         errors.push(FieldError::new("scopes", "must name at least one scope"));
     }
+    if are_too_many(token, texts.len(), "scopes", errors) {
+        return HeldScopes::default();
+    }
     let granted = granted(token, catalogues);
     let mut left = HeldScopes::default();
     for audience in granted.keys() {
@@ -82,6 +101,8 @@ pub(super) fn shrunk_by_name(
             refuse(errors, "scopes", text);
         }
     }
+    // One that is implied in several audiences is held in each.
+    are_too_many(token, left.len(), "scopes", errors);
     left
 }
 

@@ -13,6 +13,8 @@ use crate::{OpContext, ServiceError};
 
 /// Most questions at once.
 pub const QUESTIONS_MAX: usize = 100;
+/// With more scopes a question may take long enough that others should not wait for the next one, too.
+const FEW_SCOPES: usize = 4;
 
 impl Verification<'_> {
     /// The same as [`Self::verify`] for up to [`QUESTIONS_MAX`] presented texts, each with what its
@@ -58,6 +60,10 @@ impl Verification<'_> {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(place) => *place.insert(self.may_verify_token(ctx, facts).await?),
             };
+            if demand.scopes.len() > FEW_SCOPES {
+                // Others that are to be answered on this thread come in between.
+                tokio::task::yield_now().await;
+            }
             decisions.push(if allowed {
                 self.answer(ctx, looked, demand, None).await?
             } else {

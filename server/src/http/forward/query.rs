@@ -1,6 +1,9 @@
 //! What a gateway asks, as the query of `/auth/forward` says it.
 
-use domain::{decision::Demand, problem::ProblemCode};
+use domain::{
+    decision::{DEMANDED_MAX, Demand},
+    problem::ProblemCode,
+};
 use http::StatusCode;
 use url::form_urlencoded;
 
@@ -37,6 +40,14 @@ pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
             "scope" => {
                 let before = demand.scopes.len();
                 for scope in value.split_ascii_whitespace() {
+                    if demand.scopes.len() == DEMANDED_MAX {
+                        return Err(ApiError::new(
+                            ProblemCode::MalformedRequest,
+                            format!(
+                                "The gateway asks for more than {DEMANDED_MAX} scopes at once."
+                            ),
+                        ));
+                    }
                     demand.scopes.push(scope.parse().map_err(|error| refuse(&format!("{error}")))?);
                 }
                 if demand.scopes.len() == before {
@@ -109,6 +120,15 @@ mod tests {
             let error = asked(query).unwrap_err();
             assert_eq!(error.problem().status, 400, "{query}");
         }
+    }
+
+    #[test]
+    fn only_so_many_scopes_are_asked_for_at_once() {
+        let query = |count: usize| format!("scope=a&scope={}", vec!["table://b"; count].join("+"));
+        assert_eq!(scopes(&query(DEMANDED_MAX - 1)).len(), DEMANDED_MAX);
+        let problem = asked(&query(DEMANDED_MAX)).unwrap_err().problem().clone();
+        assert_eq!(problem.status, 400);
+        assert!(problem.detail.contains("more than 64 scopes"), "{}", problem.detail);
     }
 
     proptest! {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     errors::WriteErrors,
-    schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, grants_schema, tags_schema},
+    schema::{AudienceText, MintedBody, RateLimitBody, ScopeText, new_grants_schema, tags_schema},
     tagged::Minted,
 };
 use crate::http::{
@@ -53,10 +53,10 @@ pub(crate) struct NewToken {
     /// E-mail address or id of the user that it acts as; the caller when absent.
     #[serde(default)]
     user: Option<String>,
-    /// What it holds: for each API that it is meant for, scopes of its catalogue. Not together with
-    /// `audiences` and `scopes`.
+    /// What it holds: for each API that it is meant for, scopes of its catalogue; at most 1,000 in all. Not
+    /// together with `audiences` and `scopes`.
     #[serde(default)]
-    #[schema(schema_with = grants_schema)]
+    #[schema(schema_with = new_grants_schema)]
     grants: Option<BTreeMap<String, Vec<String>>>,
     /// In place of `grants`: the APIs that it is meant for; `["default"]` when empty.
     #[serde(default)]
@@ -66,7 +66,7 @@ pub(crate) struct NewToken {
     /// declares it; one that `tessera` and another of them declare is refused. A token that asks grants only
     /// what it holds itself.
     #[serde(default)]
-    #[schema(value_type = Vec<ScopeText>)]
+    #[schema(value_type = Vec<ScopeText>, max_items = 1_000)]
     scopes: Vec<String>,
     /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. When neither
     /// this nor `expires_in_s` is given, policy decides.

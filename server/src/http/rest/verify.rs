@@ -3,7 +3,10 @@
 use std::{fmt::Display, net::IpAddr, str::FromStr};
 
 use axum::{Json, extract::State};
-use domain::{decision::Demand, problem::FieldError};
+use domain::{
+    decision::{DEMANDED_MAX, Demand},
+    problem::FieldError,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -29,9 +32,9 @@ pub(crate) struct Question {
     #[serde(default)]
     #[schema(pattern = "^[a-z0-9][a-z0-9._-]*$", max_length = 63)]
     audience: Option<String>,
-    /// Every scope that the call needs. Not checked when absent or empty.
+    /// Every scope that the call needs, at most 64. Not checked when absent or empty.
     #[serde(default)]
-    #[schema(value_type = Vec<ScopeText>)]
+    #[schema(value_type = Vec<ScopeText>, max_items = 64)]
     scopes: Vec<String>,
     /// The address of whoever presented the token. A token that is bound to addresses is refused
     /// when this is absent.
@@ -78,6 +81,12 @@ impl Question {
     /// not in the demand: there is no answer to it.
     pub(super) fn demand(&self, place: &str, errors: &mut Vec<FieldError>) -> Demand {
         let field = |name: &str| format!("{place}{name}");
+        if self.scopes.len() > DEMANDED_MAX {
+            let count = self.scopes.len();
+            let message = format!("must have at most {DEMANDED_MAX} scopes; these are {count}");
+            errors.push(FieldError::new(field("scopes"), message));
+            return Demand::default();
+        }
         Demand {
             audience: parse(errors, &field("audience"), self.audience.as_deref()),
             workspace: parse(errors, &field("workspace"), self.workspace.as_deref()),
@@ -132,6 +141,19 @@ mod tests {
         question.demand("", &mut errors);
         let fields: Vec<_> = errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(fields, ["audience", "workspace", "scopes[1]", "ip"]);
+    }
+
+    #[test]
+    fn only_so_many_scopes_are_asked_for_at_once() {
+        let asking = |count: usize| {
+            let mut errors = Vec::new();
+            let question = question(serde_json::json!({"token": "x", "scopes": vec!["a"; count]}));
+            let demand = question.demand("items[7].", &mut errors);
+            (demand.scopes.len(), errors)
+        };
+        assert_eq!(asking(DEMANDED_MAX), (DEMANDED_MAX, vec![]));
+        let error = FieldError::new("items[7].scopes", "must have at most 64 scopes; these are 65");
+        assert_eq!(asking(DEMANDED_MAX + 1), (0, vec![error]));
     }
 
     #[test]

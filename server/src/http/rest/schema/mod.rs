@@ -34,7 +34,8 @@ pub(crate) use roles::{InstanceRoleBody, UserKindBody, WorkspaceRoleBody};
 pub(crate) use scope::{ChangesBody, RetiredBody, ScopeEntryBody, ScopeListBody};
 pub(crate) use session::{EndedBody, SessionBody, SessionPageBody};
 pub(crate) use token::{
-    RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, grants_schema, tags_schema,
+    RateLimitBody, StateBody, TokenBody, TokenPageBody, UserBody, grants_schema, new_grants_schema,
+    tags_schema,
 };
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use user::{ChangedUserBody, CreatedUserBody, UserPageBody, UserRecordBody};

@@ -7,7 +7,7 @@ use std::{
 
 use domain::{
     catalogue::ScopeName,
-    held::HeldScopes,
+    held::{HELD_MAX, HeldScopes},
     names::AudienceSlug,
     rate_limit::{RateLimit, RateLimitError},
     tags::{TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX},
@@ -222,7 +222,16 @@ fn grants(held: &HeldScopes) -> BTreeMap<String, Vec<String>> {
 
 /// Scopes by audience, as JSON Schema says it.
 pub(crate) fn grants_schema() -> Object {
+    grants_of(ArrayBuilder::new().items(Object::with_type(Type::String)))
+}
+
+/// The same for a new token, which holds only so many.
+pub(crate) fn new_grants_schema() -> Object {
     let scopes = ArrayBuilder::new().items(Object::with_type(Type::String));
+    grants_of(scopes.max_items(Some(HELD_MAX)))
+}
+
+fn grants_of(scopes: ArrayBuilder) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some("Scopes by audience"))
