@@ -161,7 +161,7 @@ impl Refusals {
         let Ok(mut state) = self.0.lock() else { return };
         let state = &mut *state;
         let row = Waiting { ctx: ctx.clone(), refusal };
-        if let Err(row) = state.room(ctx).take(row) {
+        if let Some(row) = state.room(ctx).take(row) {
             state.left_out.add(row);
         }
     }
@@ -200,8 +200,8 @@ impl State {
 }
 
 impl Room {
-    /// Takes a row if there is room for it, and returns it otherwise.
-    fn take(&mut self, row: Waiting) -> Result<(), Waiting> {
+    /// Takes a row if there is room for it, and gives it back otherwise.
+    fn take(&mut self, row: Waiting) -> Option<Waiting> {
         let (kind, now) = (row.refusal.kind, row.ctx.now);
         let empty = Budget(now);
         let overall = self.kinds.get(&kind).unwrap_or(&empty).after_one_more(PER_KIND, now);
@@ -211,15 +211,15 @@ impl Room {
             Some((key, used.after_one_more(rate, now)?))
         });
         let own: Option<Vec<_>> = own.collect();
-        let (Some(overall), Some(own)) = (overall, own) else { return Err(row) };
+        let (Some(overall), Some(own)) = (overall, own) else { return Some(row) };
         if self.waiting.len() >= WAITING_MAX {
-            return Err(row);
+            return Some(row);
         }
         self.kinds.insert(kind, overall);
         // As many as there are rows: what is left out leaves nothing behind here.
         self.callers.extend(own);
         self.waiting.push_back(row);
-        Ok(())
+        None
     }
 }
 

@@ -128,8 +128,7 @@ mod tests {
     #[test]
     fn planted_cookie_hides_no_proof() {
         let (real, planted) = ("r".repeat(TEXT_LENGTH), "p".repeat(TEXT_LENGTH));
-        for before in [vec!["a"; 8].join("."), vec![&*planted; 8].join("."), vec!["."; 50].join("")]
-        {
+        for before in [["a"; 8].join("."), [&*planted; 8].join("."), ".".repeat(50)] {
             let cookie = KnownBrowser::new([&*before, &real].join(COOKIE_SEPARATOR));
             assert!(entries(Some(&cookie)).any(|entry| entry == real), "{before}");
         }
