@@ -7,7 +7,6 @@ use std::{
     cell::Cell,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::Instant,
 };
 
 use domain::token_text;
@@ -163,7 +162,7 @@ fn minting_verifiers_renews_no_budget_for_unknown_tokens() {
     let server =
         arguments.iter().fold(Server::builder(), |server, argument| server.argument(argument));
     let instance = Instance::of(server.start());
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let looked_up: u64 = (0..8_u32)
         .map(|index| {
             let wish = json!({"name": format!("v{index}"), "grants": {"tessera": ["verify"]}});
