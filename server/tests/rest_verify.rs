@@ -375,6 +375,11 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
         send(&json!({"items": {"token": token}})),
         ["items: must be an array, not an object"]
     );
+    // Who may not ask has nothing read.
+    let other = By::Token(instance.mint(WORKSPACE, &draft("may not ask")));
+    let bad = json!({"items": [{"token": "x", "scopes": ["B b"]}]});
+    let refused = instance.request(&other, "POST", "/api/v1/verify/batch").json(&bad).send();
+    problem(&refused, 403, "insufficient_scope");
     let many = json!({"token": token, "scopes": vec!["rivers:run"; 65]});
     let too_many = "scopes: must have at most 64 scopes; these are 65";
     assert_eq!(send(&json!({"items": [good, many]})), [format!("items[1].{too_many}")]);

@@ -100,6 +100,9 @@ problem_codes! {
     Unavailable = 503, "unavailable", "Tessera cannot reach its database";
 }
 
+/// Most errors that an answer lists.
+pub const ERRORS_MAX: usize = 100;
+
 /// What is wrong with one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
@@ -113,6 +116,20 @@ impl FieldError {
     /// An error of `field`.
     pub fn new(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self { field: field.into(), message: message.to_string() }
+    }
+
+    /// Returns the first [`ERRORS_MAX`] errors and, in place of the others, how many these are.
+    pub fn few(errors: &[Self]) -> Vec<Self> {
+        let mut few: Vec<Self> = errors.iter().take(ERRORS_MAX).cloned().collect();
+        match &errors[few.len()..] {
+            [] => {}
+            // It may be such a note itself.
+            [one] => few.push(one.clone()),
+            others => {
+                few.push(Self::new("errors", format!("are cut off: {} more", others.len())));
+            }
+        }
+        few
     }
 }
 
@@ -173,6 +190,17 @@ impl std::error::Error for Problem {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answer_lists_only_so_many_errors_and_says_how_many_there_are() {
+        let errors = |count: usize| vec![FieldError::new("a", "is wrong"); count];
+        for count in [0, 1, ERRORS_MAX, ERRORS_MAX + 1] {
+            assert_eq!(FieldError::few(&errors(count)), errors(count));
+        }
+        let few = FieldError::few(&errors(20_000));
+        assert_eq!(few.len(), ERRORS_MAX + 1);
+        assert_eq!(few[ERRORS_MAX], FieldError::new("errors", "are cut off: 19900 more"));
+    }
 
     #[test]
     fn serialised_code_is_the_documented_one() {

@@ -140,7 +140,7 @@ impl ServiceError {
         let mut problem = Problem::new(self.code(), self.detail());
         match self {
             Self::Invalid(errors) | Self::BoundExceeded(errors) => {
-                problem.errors.clone_from(errors);
+                problem.errors = FieldError::few(errors);
             }
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds)

@@ -12,12 +12,14 @@ mod support;
 use std::sync::Arc;
 
 use authority::{
-    Authority, Format, ImportReport, OpContext, ROWS_MAX, ServiceError, Settings, TokenDraft,
-    clock::SystemClock, entropy::SystemEntropy, keys::Keys,
+    AuditQuery, AuditScope, Authority, EXPORT_PAGE, Format, ImportReport, OpContext, PolicyLevel,
+    ROWS_MAX, ServiceError, Settings, TokenDraft, clock::SystemClock, entropy::SystemEntropy,
+    keys::Keys,
 };
 use domain::{
     decision::{DecisionCode, Demand},
     names::Slug,
+    policy::PolicyRules,
     token_query::TokenQuery,
 };
 use sha2::{Digest as _, Sha256};
@@ -243,6 +245,75 @@ async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
     let report = world.import(&ada, &text).await.unwrap();
     assert_eq!(report.tokens.len(), ROWS_MAX);
     assert_eq!(world.decide("s999", &Demand::default()).await, DecisionCode::Valid);
+}
+
+/// Somebody who only tries keeps nobody from making tokens.
+#[sqlx::test(migrations = false)]
+async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let cap = PolicyRules { max_tokens: Some(1), ..PolicyRules::default() };
+    world.authority.policies().change(&ada, &PolicyLevel::Instance, cap, None).await.unwrap();
+    let mut other = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT singleton FROM instance FOR NO KEY UPDATE")
+        .fetch_one(&mut *other)
+        .await
+        .unwrap();
+    let home = slug("workspace-1");
+    let attempt = async |text: &str| {
+        let transfer = world.authority.transfer();
+        transfer.import(&ada, &home, Format::Jsonl, text.as_bytes(), true).await
+    };
+    assert!(attempt(&line("a", "a", "")).await.is_ok());
+    let two = [line("a", "a", ""), line("b", "b", "")].concat();
+    let refused = attempt(&two).await;
+    assert!(matches!(refused, Err(ServiceError::TokenLimitReached(1))), "{refused:?}");
+}
+
+/// Pages of large rows end early; going on from `next` gives every row once.
+#[sqlx::test(migrations = false)]
+async fn page_of_large_rows_is_short_and_all_pages_are_complete(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let count = 40;
+    for number in 0..count {
+        let tags = (0..32).map(|key| (format!("k{key}"), "😀".repeat(256))).collect();
+        let large = TokenDraft { name: format!("n{number}"), tags, ..draft(&["rivers:read"]) };
+        world.mint(&ada, "workspace-1", large).await;
+    }
+    let mut names = std::collections::BTreeSet::new();
+    let (mut query, mut pages) = (TokenQuery { limit: 200, ..TokenQuery::default() }, 0);
+    loop {
+        let page = world.authority.tokens().list(&ada, &home, &query).await.unwrap();
+        pages += 1;
+        assert!((1..count).contains(&page.items.len()), "{}", page.items.len());
+        names.extend(page.items.into_iter().map(|token| token.name));
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!((pages, names.len()), (2, count));
+    let mut ids = Vec::new();
+    let mut rows = AuditQuery { limit: EXPORT_PAGE, ..AuditQuery::default() };
+    let scope = AuditScope::Workspace(home);
+    loop {
+        let page = world.authority.audit().list(&ada, &scope, &rows).await.unwrap();
+        assert!(page.items.len() < count, "{}", page.items.len());
+        ids.extend(page.items.into_iter().map(|row| row.id));
+        rows.cursor = page.next;
+        if rows.cursor.is_none() {
+            break;
+        }
+    }
+    let rows: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM audit_events WHERE workspace_id IS NOT NULL")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(i64::try_from(ids.len()).unwrap(), rows);
+    assert!(ids.is_sorted_by(|newer, older| newer > older));
 }
 
 #[sqlx::test(migrations = false)]

@@ -115,11 +115,7 @@ impl AuditLog<'_> {
             }
         };
         let filter = query.filter()?;
-        // One more than asked for tells whether there is a next page.
-        let rows = i64::from(query.limit) + 1;
-        let mut items = store::list(&mut transaction, tenant, &filter, rows).await?;
-        let more = items.len() > usize::from(query.limit);
-        items.truncate(usize::from(query.limit));
+        let (items, more) = store::list(&mut transaction, tenant, &filter, query.limit).await?;
         let next = items.last().filter(|_| more).map(|last| last.id.to_string());
         Ok(AuditPage { items, next })
     }

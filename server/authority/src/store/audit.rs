@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, page};
 use crate::{access::Tenant, audit::AuditRecord};
 
 /// The latest rows of a workspace, newest first.
@@ -43,16 +43,19 @@ pub(crate) struct Filter {
 }
 
 /// Rows of a workspace, newest first; of everything for `None`, which is for who may read the log of
-/// the whole instance.
+/// the whole instance. Returns whether there are more.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
     filter: &Filter,
-    limit: i64,
-) -> Result<Vec<AuditRecord>, StoreError> {
+    limit: u16,
+) -> Result<(Vec<AuditRecord>, bool), StoreError> {
     // For this transaction: a plan that was made without knowing the filters reads far too much.
     sqlx::query!("SET LOCAL plan_cache_mode = force_custom_plan").execute(&mut *connection).await?;
-    Ok(sqlx::query_as!(
+    let size = |row: &AuditRecord| {
+        500 + [&row.before, &row.after].into_iter().flatten().map(page::size).sum::<usize>()
+    };
+    let rows = sqlx::query_as!(
         AuditRecord,
         r#"SELECT e.id, e.at, w.slug AS "workspace?", e.actor_kind, e.actor_id, e.actor_name, e.action,
                   e.subject_id, e.subject_name, e.surface, e.client_ip, e.request_id, e.before, e.after
@@ -76,8 +79,9 @@ pub(crate) async fn list(
         filter.since,
         filter.until,
         filter.before,
-        limit,
+        // One more than asked for tells whether there is a next page.
+        i64::from(limit) + 1,
     )
-    .fetch_all(connection)
-    .await?)
+    .fetch(connection);
+    Ok(page::read(rows, usize::from(limit), size).await?)
 }

@@ -151,6 +151,16 @@ pub(crate) async fn open(options: &PgConnectOptions) -> Result<PgConnection, sql
     Ok(connection)
 }
 
+/// Opens a connection for verifications. A query that takes longer than they wait ends by itself: it would
+/// keep the database busy for an answer that nobody reads.
+pub(crate) async fn open_for_verifications(
+    options: &PgConnectOptions,
+) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = open(options).await?;
+    sqlx::raw_sql("SET statement_timeout = '2s'").execute(&mut connection).await?;
+    Ok(connection)
+}
+
 /// Opens a connection for changes of the schema, which may take as long as they need.
 pub(crate) async fn open_for_migrations(
     options: &PgConnectOptions,

@@ -207,7 +207,12 @@ pub(crate) async fn whole(
                                 ELSE '{}' END))
                      FROM token_audiences ta
                      JOIN audiences a ON a.id = ta.audience_id
-                     CROSS JOIN LATERAL (SELECT CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                     CROSS JOIN LATERAL (SELECT CASE WHEN ta.scopes IS NOT NULL
+                            -- <@ compares each with each.
+                            AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
+                                     THEN ta.scopes <@ t.scopes
+                                     ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
+                       THEN ta.scopes
                                                      ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id)
                                                 END AS held) h
                     WHERE ta.token_id = t.id) AS "rights?: Json<Vec<RightsRow>>"

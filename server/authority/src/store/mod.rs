@@ -22,6 +22,7 @@ pub(crate) mod instance;
 pub(crate) mod invitations;
 pub(crate) mod members;
 pub(crate) mod names;
+pub(crate) mod page;
 pub(crate) mod passwords;
 pub(crate) mod policies;
 pub(crate) mod replicas;
@@ -48,7 +49,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use connection::{BEGIN, open, open_for_migrations};
+pub(crate) use connection::{BEGIN, open, open_for_migrations, open_for_verifications};
 pub use connection::{UrlError, check_url, connect};
 pub use database::{DatabaseProblem, migrate_as_owner, prepare_roles};
 pub use database_url::{is_password, shows_value};

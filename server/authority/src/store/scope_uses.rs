@@ -23,7 +23,12 @@ pub(crate) async fn held(
         r#"SELECT DISTINCT held AS "held!"
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
-             CROSS JOIN LATERAL unnest(CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+             CROSS JOIN LATERAL unnest(CASE WHEN ta.scopes IS NOT NULL
+                            -- <@ compares each with each.
+                            AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
+                                     THEN ta.scopes <@ t.scopes
+                                     ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
+                       THEN ta.scopes
                                             ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END) AS held
             WHERE ta.audience_id = $1 AND (held = ANY($2) OR ($3 AND held LIKE '%://%'))
             ORDER BY 1"#,
@@ -50,7 +55,12 @@ pub(crate) async fn holders(
              FROM token_audiences ta
              JOIN tokens t ON t.id = ta.token_id AND t.deleted_at IS NULL
             WHERE ta.audience_id = $1 AND t.scopes && $2
-              AND CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+              AND CASE WHEN ta.scopes IS NOT NULL
+                            -- <@ compares each with each.
+                            AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
+                                     THEN ta.scopes <@ t.scopes
+                                     ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
+                       THEN ta.scopes
                        ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END && $2"#,
         audience.0,
         scopes,
@@ -64,7 +74,12 @@ pub(crate) async fn holders(
            JOIN workspaces w ON w.id = t.workspace_id
            JOIN users u ON u.id = t.user_id
           WHERE ta.audience_id = $1 AND t.scopes && $2
-            AND CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+            AND CASE WHEN ta.scopes IS NOT NULL
+                            -- <@ compares each with each.
+                            AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
+                                     THEN ta.scopes <@ t.scopes
+                                     ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
+                       THEN ta.scopes
                      ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END && $2
           ORDER BY t.created_at DESC, t.id DESC LIMIT $3",
         audience.0,

@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{
-    StoreError, names,
+    StoreError, names, page,
     secrets::{columns_of, parse_all, rate_limit},
 };
 use crate::access::Tenant;
@@ -89,6 +89,13 @@ pub(super) struct TokenRow {
 }
 
 impl TokenRow {
+    /// Returns about how many bytes it has in an answer, which names each scope twice.
+    pub(super) fn size(&self) -> usize {
+        let scopes = self.grants.iter().flat_map(|grants| grants.0.pairs());
+        let scopes: usize = scopes.map(|(_, scope)| 2 * (3 + scope.as_ref().len())).sum();
+        1_000 + self.name.len() + self.description.len() + page::size(&self.tags) + scopes
+    }
+
     /// The domain's token; its state is derived for `now`.
     pub(super) fn at(self, now: OffsetDateTime) -> Result<Token, StoreError> {
         let corrupt = |column| StoreError::corrupt(column, self.id);
@@ -261,7 +268,12 @@ pub(crate) async fn by_id(
                   o.expires_at AS "older_until?", o.hint AS "older_hint?",
                   t.created_at, t.updated_at, u.id AS user_id, u.email AS user_email, u.name AS user_name,
                   c.id AS "creator_id?", c.email AS "creator_email?", c.name AS "creator_name?",
-                  (SELECT json_object_agg(a.slug, CASE WHEN ta.scopes <@ t.scopes THEN ta.scopes
+                  (SELECT json_object_agg(a.slug, CASE WHEN ta.scopes IS NOT NULL
+                            -- <@ compares each with each.
+                            AND CASE WHEN cardinality(ta.scopes)::bigint * cardinality(t.scopes) <= 10000
+                                     THEN ta.scopes <@ t.scopes
+                                     ELSE NOT EXISTS (SELECT unnest(ta.scopes) EXCEPT SELECT unnest(t.scopes)) END
+                       THEN ta.scopes
                                                        ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id) END)
                      FROM token_audiences ta JOIN audiences a ON a.id = ta.audience_id
                     WHERE ta.token_id = t.id) AS "grants?: Json<HeldScopes>"

@@ -226,18 +226,32 @@ pub(crate) async fn check_room(
     levels: &policies::Levels,
     tokens: usize,
 ) -> Result<(), ServiceError> {
-    let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
-    if let Some(limit) = levels.instance.max_tokens {
+    if levels.instance.max_tokens.is_some() {
         workspaces::lock_instance(connection).await?;
-        if store::count(connection, None).await?.saturating_add(tokens) > limit {
-            return Err(ServiceError::TokenLimitReached(limit));
-        }
     }
-    if let Some(limit) = levels.workspace.max_tokens {
+    if levels.workspace.max_tokens.is_some() {
         workspaces::lock(connection, access.tenant()).await?;
-        if store::count(connection, Some(access.tenant())).await?.saturating_add(tokens) > limit {
-            return Err(ServiceError::TokenLimitReached(limit));
-        }
+    }
+    has_room(connection, access, levels, tokens).await
+}
+
+/// The same without locks, for tokens that are not to stay.
+pub(crate) async fn has_room(
+    connection: &mut PgConnection,
+    access: &Access,
+    levels: &policies::Levels,
+    tokens: usize,
+) -> Result<(), ServiceError> {
+    let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+    if let Some(limit) = levels.instance.max_tokens
+        && store::count(connection, None).await?.saturating_add(tokens) > limit
+    {
+        return Err(ServiceError::TokenLimitReached(limit));
+    }
+    if let Some(limit) = levels.workspace.max_tokens
+        && store::count(connection, Some(access.tenant())).await?.saturating_add(tokens) > limit
+    {
+        return Err(ServiceError::TokenLimitReached(limit));
     }
     Ok(())
 }

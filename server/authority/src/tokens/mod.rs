@@ -35,7 +35,7 @@ pub(crate) use self::{
     change::snapshot,
     children::Children,
     containment::fixed_by_maker,
-    create::{check_names, check_room, parent},
+    create::{check_names, check_room, has_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
     grace::{refuse_superseded, renewable},

@@ -37,8 +37,8 @@ use crate::{
         tokens_change,
     },
     tokens::{
-        CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, holder, inherit,
-        parent, renewable, rights, snapshot,
+        CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, has_room, holder,
+        inherit, parent, renewable, rights, snapshot,
     },
     work::{Heavy, Kind},
     workspaces::effective_policy,
@@ -117,7 +117,12 @@ impl Transfer<'_> {
         let mut errors = Vec::new();
         let checked = find_owners(&mut transaction, ctx, &access, &rows, &mut errors).await?;
         let rows: Vec<&Row> = rows.iter().map(|row| &row.row).collect();
-        check_room(&mut transaction, &access, levels, checked.len()).await?;
+        if dry_run {
+            // Without a lock that all who make tokens would wait for.
+            has_room(&mut transaction, &access, levels, checked.len()).await?;
+        } else {
+            check_room(&mut transaction, &access, levels, checked.len()).await?;
+        }
         if policy.unique_names {
             let names: Vec<&str> = rows.iter().map(|row| row.name.trim()).collect();
             for place in check_names(&mut transaction, &access, &names).await? {

@@ -178,7 +178,7 @@ impl Loader {
             return Err(sqlx::Error::PoolClosed.into());
         }
         let epoch = self.history.epoch();
-        let mut connection = store::open(&self.pool.connect_options()).await?;
+        let mut connection = store::open_for_verifications(&self.pool.connect_options()).await?;
         if self.history.mark().is_some()
             && !self.history.agrees(history::mark(&mut connection).await?.as_ref())
         {
@@ -346,6 +346,17 @@ mod tests {
         assert!(loader.idle().is_none());
         loader.facts(Vec::new(), false).await.unwrap();
         assert!(loader.idle().is_some());
+    }
+
+    #[sqlx::test]
+    async fn query_of_a_verification_ends_by_itself(pool: PgPool) {
+        let (loader, _) = real(pool);
+        let mut link = loader.connect().await.unwrap();
+        let limit: String = sqlx::query_scalar("SHOW statement_timeout")
+            .fetch_one(&mut link.connection)
+            .await
+            .unwrap();
+        assert_eq!(limit, "2s");
     }
 
     #[sqlx::test]

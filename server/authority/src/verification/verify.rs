@@ -46,8 +46,11 @@ impl Verification<'_> {
         self.answer(ctx, looked, demand, None).await
     }
 
-    /// Refuses callers who may verify nowhere, before anything is looked up for them.
-    pub(super) async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
+    /// Refuses callers who may verify nowhere, before anything is read or looked up for them.
+    ///
+    /// # Errors
+    /// `Unauthenticated`; `Forbidden` or `InsufficientScope`.
+    pub async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),

@@ -2,7 +2,10 @@
 
 use authority::QUESTIONS_MAX;
 use axum::{Json, extract::State};
-use domain::{decision::Demand, problem::FieldError};
+use domain::{
+    decision::Demand,
+    problem::{ERRORS_MAX, FieldError},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -52,6 +55,8 @@ pub(crate) async fn verify_many(
     Caller(context): Caller,
     ApiJson(body): ApiJson<Questions>,
 ) -> Result<Json<AnswersBody>, ApiError> {
+    // Nobody else has so many questions read.
+    state.authority.verification().may_verify(&context).await?;
     let questions = body.read()?;
     let decisions = state.authority.verification().verify_many(&context, &questions).await?;
     Ok(Json(AnswersBody { items: decisions.iter().map(VerificationBody::of).collect() }))
@@ -64,15 +69,14 @@ impl Questions {
             return Err(ApiError::invalid(vec![FieldError::new("items", message)]));
         }
         let mut errors = Vec::new();
-        let questions = self
-            .items
-            .into_iter()
-            .enumerate()
-            .map(|(index, Object(question))| {
-                let demand = question.demand(&format!("items[{index}]."), &mut errors);
-                (question.token, demand)
-            })
-            .collect();
+        let mut questions = Vec::with_capacity(self.items.len());
+        for (index, Object(question)) in self.items.into_iter().enumerate() {
+            let demand = question.demand(&format!("items[{index}]."), &mut errors);
+            questions.push((question.token, demand));
+            if errors.len() > ERRORS_MAX {
+                break;
+            }
+        }
         if errors.is_empty() { Ok(questions) } else { Err(ApiError::invalid(errors)) }
     }
 }
@@ -87,6 +91,15 @@ mod tests {
         let questions: Questions = serde_json::from_value(json!({"items": items})).unwrap();
         let error = questions.read().unwrap_err();
         error.problem().errors.iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn reading_stops_at_so_many_mistakes() {
+        let question = json!({"token": "x", "scopes": vec![""; 60]});
+        let fields = faults(&json!(vec![question; 100]));
+        assert_eq!(fields.len(), ERRORS_MAX + 1);
+        assert_eq!(fields[ERRORS_MAX], "errors");
+        assert_eq!(fields[60], "items[1].scopes[0]");
     }
 
     #[test]
