@@ -130,7 +130,7 @@ async fn token_is_lost_with(pool: PgPool, sign: &str) {
 
 #[sqlx::test(migrations = false)]
 async fn renewals_that_are_lost_show_that_a_token_may_be_lost(pool: PgPool) {
-    token_is_lost_with(pool, RENEWALS).await;
+    Box::pin(token_is_lost_with(pool, RENEWALS)).await;
 }
 
 /// Its id is given again, and further ones: the last revision is not before the one that was applied.
@@ -140,7 +140,7 @@ async fn revision_that_is_another_one_shows_that_a_token_may_be_lost(pool: PgPoo
         "UPDATE revisions SET nonce = gen_random_uuid() WHERE id = (SELECT max(id) FROM revisions);
                 INSERT INTO revisions (at, kind, subject_id)
                 SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5)";
-    token_is_lost_with(pool, sign).await;
+    Box::pin(token_is_lost_with(pool, sign)).await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -148,24 +148,24 @@ async fn revision_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
     let sign = "DELETE FROM revisions WHERE id = (SELECT max(id) FROM revisions);
                 INSERT INTO revisions (at, kind, subject_id)
                 SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5)";
-    token_is_lost_with(pool, sign).await;
+    Box::pin(token_is_lost_with(pool, sign)).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn raised_epoch_shows_that_a_token_may_be_lost(pool: PgPool) {
-    token_is_lost_with(pool, "UPDATE revision_head SET epoch = epoch + 1").await;
+    Box::pin(token_is_lost_with(pool, "UPDATE revision_head SET epoch = epoch + 1")).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn row_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
-    token_is_lost_with(pool, "DELETE FROM replicas").await;
+    Box::pin(token_is_lost_with(pool, "DELETE FROM replicas")).await;
 }
 
 #[sqlx::test(migrations = false)]
 async fn broken_connection_shows_that_a_token_may_be_lost(pool: PgPool) {
     let sign = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    token_is_lost_with(pool, sign).await;
+    Box::pin(token_is_lost_with(pool, sign)).await;
 }
 
 /// The "enable" is lost, and the token is disabled in the database.
