@@ -50,7 +50,8 @@ impl Model {
     }
 
     fn verify(&self) -> u32 {
-        if let Some(known) = *self.kept.lock().unwrap() {
+        let known = *self.kept.lock().unwrap();
+        if let Some(known) = known {
             return known;
         }
         let began = *self.generation.lock().unwrap();

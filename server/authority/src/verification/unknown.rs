@@ -227,7 +227,10 @@ impl UnknownTokens {
         let Some(rate) = self.rate else { return Ok(taken) };
         for (part, counted) in taken.0.iter_mut().zip(who.0) {
             let Some(counted) = counted else { continue };
-            match self.shard(counted).take(counted, rate.times(counted), has_form, now) {
+            // Not in the `match` itself: the lock would last until its end, and what is given back there may
+            // need the same one.
+            let took = self.shard(counted).take(counted, rate.times(counted), has_form, now);
+            match took {
                 Ok(took) => *part = took,
                 Err(wait) => {
                     self.give_back(who, taken, now);
@@ -387,6 +390,23 @@ mod tests {
         assert!(unknown.take(at("2001:db8:0:1::1"), false, START).is_ok());
         exhaust(&unknown, at("192.0.2.1"), START);
         assert!(unknown.take(at("::ffff:192.0.2.1"), false, START).is_err());
+    }
+
+    /// Some of so many have both of their budgets behind one lock.
+    #[test]
+    fn refusal_gives_back_whatever_lock_the_budgets_have() {
+        let (is_over, over) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let unknown = UnknownTokens::new(1);
+            for subscriber in 0..2_000_u32 {
+                let [high, low] = [subscriber >> 8, subscriber & 0xff];
+                let who = at(&format!("2001:db8:{high:x}{low:02x}::1"));
+                exhaust(&unknown, who, START);
+                assert!(unknown.take(who, false, START).is_err());
+            }
+            is_over.send(()).unwrap();
+        });
+        over.recv_timeout(Duration::from_mins(2)).expect("no refusal waits for itself");
     }
 
     #[test]
