@@ -18,7 +18,7 @@ use crate::{
 
 /// Measured unless `BENCH_BINARY` names another one.
 const TESSERA: &str = "target/release/tessera";
-pub(crate) const PASSWORD: &str = "a password for a benchmark";
+pub(crate) const PASSWORD: &str = "violet kettle drums outside";
 /// Who owns the tokens of `fill`.
 pub(crate) const PERSON: &str = "bench@example.com";
 
