@@ -122,8 +122,8 @@ pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
 /// Bytes that are compared in the time of a step.
 const AT_ONCE: usize = 8;
 
-/// What is left of both behind the first wildcard of `held`. `None` when they differ before its first wildcard
-/// or behind its last one: then some text of `required` differs there, too.
+/// Returns the rest of both patterns after their common beginning and end. `None` if they differ before the first
+/// wildcard of `held` or after its last one: then some text of `required` differs there, too.
 fn without_common_ends<'a>(
     held: &'a str,
     required: &'a str,

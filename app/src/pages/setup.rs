@@ -19,7 +19,7 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("workspace_name", "First workspace"),
 ];
 
-/// What the page of a link that works no more says.
+/// The text of the page for a link that no longer works.
 const DEAD: &str = "A set-up link works once and for 24 hours. If Tessera is set up already, sign in; if not, a new start of the server prints a new link.";
 
 /// The form of the one-time link, as long as the link works.

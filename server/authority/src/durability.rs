@@ -1,8 +1,8 @@
-//! What a crash or a failover of this database could lose.
+//! Finds out how a crash or a failover of this database could lose answered changes.
 
 use crate::{Authority, ServiceError, store::history};
 
-/// What an operator should know about crashes and failovers of the database.
+/// A reason why a crash or a failover of the database could lose answered changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Risk {
     /// `fsync` is off.

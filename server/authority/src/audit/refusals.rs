@@ -113,17 +113,17 @@ struct Room {
     callers: HashMap<(RefusalKind, String), Budget>,
 }
 
-/// What was left out of the log since the last rows about that.
+/// Counts the refusals that were left out of the log since the last rows about them.
 #[derive(Default)]
 struct LeftOut {
     since: Option<OffsetDateTime>,
-    /// What known callers were refused.
+    /// The refusals of known callers.
     callers: HashMap<String, OfCaller>,
-    /// What strangers were refused, and known callers beyond [`LEFT_OUT_CALLERS_MAX`].
+    /// The refusals of strangers, and of known callers beyond [`LEFT_OUT_CALLERS_MAX`].
     others: HashMap<RefusalKind, u64>,
 }
 
-/// What was left out of one known caller.
+/// The refusals of one known caller that were left out.
 struct OfCaller {
     /// The context of their last refusal.
     ctx: OpContext,

@@ -35,9 +35,9 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// Whose turn in the queue a password takes: people that are signed in, tokens and links have turns of their own
-/// person, strangers those of their address. So one of them can make only itself wait. A stranger's turn never
-/// depends on the account that they name: how long somebody waits must not say whether it exists.
+/// The holder of a place in the queue for passwords. Callers who are signed in, tokens and links count for their
+/// person, strangers for their address: each of them can make only itself wait. A stranger never counts for the
+/// account that they name, because the time of waiting must not say whether it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(Uuid);
 

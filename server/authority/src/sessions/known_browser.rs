@@ -26,9 +26,9 @@ const LENGTH: usize = TIME_LENGTH + ID_LENGTH + 32;
 
 /// The length of a proof as text: base64url without padding.
 const TEXT_LENGTH: usize = (LENGTH * 4).div_ceil(3);
-/// What may be proofs in all cookies of a request. Each costs a MAC.
+/// Most entries that are tried as proofs in all cookies of a request. Each costs a MAC.
 const ENTRIES_MAX: usize = 128;
-/// What [`KnownBrowser`] has between two cookies. No cookie's value has a space.
+/// Separates two cookies in a [`KnownBrowser`]. No cookie's value has a space.
 pub const COOKIE_SEPARATOR: &str = " ";
 
 /// What tells one browser from another.

@@ -89,9 +89,9 @@ pub(crate) async fn missing_tokens(
 /// How the database keeps what it has answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Replication {
-    /// What was committed reaches the disk.
+    /// Whether commits reach the disk.
     pub(crate) fsync: bool,
-    /// A crash amid the write of a page can be repaired.
+    /// Whether a page that a crash left half written can be repaired.
     pub(crate) full_page_writes: bool,
     pub(crate) synchronous_commit: String,
     pub(crate) synchronous_standbys: String,
