@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::ids::UserId;
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ use crate::{
     password::PasswordVault,
     policies::Patterns,
     replicas::{History, Replica, Transaction},
+    shares::{Shared, Shares},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
     verification::{
@@ -86,6 +87,7 @@ pub struct Authority {
 
 pub(crate) struct Inner {
     pub(crate) pool: PgPool,
+    pub(crate) shares: Shares,
     pub(crate) keys: Arc<Keys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -117,8 +119,9 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Inner {
-    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, ServiceError> {
-        Ok(self.pool.acquire().await?)
+    pub(crate) async fn connection(&self) -> Result<Shared, ServiceError> {
+        let share = self.shares.take().await?;
+        Ok(Shared::new(self.pool.acquire().await?, share))
     }
 
     pub(crate) async fn begin(&self) -> Result<Transaction<'_>, ServiceError> {
@@ -164,6 +167,7 @@ impl Authority {
         );
         let counters = Counters::default();
         let inner = Inner {
+            shares: Shares::new(pool.options().get_max_connections()),
             pool,
             keys,
             clock,

@@ -34,6 +34,7 @@ mod replicas;
 pub mod secret;
 mod sessions;
 mod setup;
+mod shares;
 pub mod store;
 mod tokens;
 mod transfer;
@@ -65,6 +66,7 @@ pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};
 pub use sessions::{COOKIE_SEPARATOR, KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
+pub use shares::Holder;
 pub use store::unread::{Doubt, UnreadScope};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,

@@ -35,6 +35,7 @@ use super::{
     awaited::Awaited,
     bodies::{Bodies, Kept},
     client_ip::{client_ip, peer},
+    holders,
     problem::ApiError,
     strangers,
 };
@@ -106,6 +107,7 @@ pub(crate) fn admit(extensions: &mut Extensions, caller: &Actor) {
         Actor::Token(facts) => facts.surroundings.workspace_id.0,
     };
     extensions.insert(Known(holder));
+    holders::identify(extensions, holder);
     strangers::release(extensions);
 }
 

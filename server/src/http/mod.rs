@@ -35,6 +35,7 @@ pub(crate) mod extract;
 mod forward;
 pub(crate) mod headers;
 pub(crate) mod health;
+pub(crate) mod holders;
 pub(crate) mod host;
 pub(crate) mod idempotency;
 pub(crate) mod log;

@@ -1,6 +1,6 @@
 //! Answers that are written page by page while they are read from the database.
 
-use authority::ServiceError;
+use authority::{Holder, ServiceError};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -28,6 +28,9 @@ where
         Close,
         End,
     }
+    // The pages count for the caller of the first one.
+    let holder = Holder::current();
+    let page = move |cursor| holder.clone().scope(page(cursor));
     let pages =
         stream::try_unfold((Part::Text(beginning, next), page), async move |(part, page)| {
             let (text, next) = match part {

@@ -12,6 +12,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
+//! | `holders::hold`: shares, large answers | ✓ | ✓ | | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | posts | ✓ | | |
@@ -35,8 +36,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    AppState, answer, body, docs, forward, headers, health, host, log, oauth, openapi, origin,
-    problem, rate, refusals, rest, strangers,
+    AppState, answer, body, docs, forward, headers, health, holders, host, log, oauth, openapi,
+    origin, problem, rate, refusals, rest, strangers,
 };
 use crate::{assets, console, metrics, surfaces};
 
@@ -48,6 +49,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count_posts))
         .layer(from_fn_with_state((state.clone(), Surface::Console), refusals::record))
+        .layer(from_fn_with_state(state.clone(), holders::hold))
         .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(log::layer());
     let browsers = console
@@ -80,6 +82,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::Rest), refusals::record))
+        .layer(from_fn_with_state(state.clone(), holders::hold))
         .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(from_fn_with_state(state.clone(), metrics::count))
         .layer(log::layer())

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
 use super::{
-    bodies::Bodies, cookies::SessionCookies, host::Hosts, origin::Origins, rate::RateLimit,
-    strangers::Strangers,
+    bodies::Bodies, cookies::SessionCookies, holders::Answers, host::Hosts, origin::Origins,
+    rate::RateLimit, strangers::Strangers,
 };
 use crate::{config::Config, metrics::Traffic};
 
@@ -36,6 +36,8 @@ pub(crate) struct AppState {
     pub(crate) bodies: Bodies,
     /// How many requests of strangers are answered.
     pub(crate) strangers: Strangers,
+    /// The large answers that known callers have not taken yet.
+    pub(crate) answers: Answers,
     /// What was answered.
     pub(crate) traffic: Arc<Traffic>,
 }
@@ -52,6 +54,7 @@ impl AppState {
             rate_limit: RateLimit::per_minute(config.api_rate_limit),
             bodies: Bodies::default(),
             strangers: Strangers::default(),
+            answers: Answers::default(),
             traffic: Arc::default(),
             authority,
             config,

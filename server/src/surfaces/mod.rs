@@ -38,7 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::http::{
     AppState,
     answer::{self, RequestId},
-    body, log, openapi,
+    body, holders, log, openapi,
     problem::{self, Envelope},
     rate, refusals, strangers,
 };
@@ -173,6 +173,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
                 .layer(from_fn_with_state(state.clone(), body::receive))
                 .layer(from_fn_with_state(state.clone(), rate::count))
                 .layer(from_fn_with_state((state.clone(), dialect.surface()), refusals::record))
+                .layer(from_fn_with_state(state.clone(), holders::hold))
                 .layer(from_fn_with_state(state.clone(), strangers::count))
                 .layer(log::layer())
                 .layer(CatchPanicLayer::custom(answer::panicked))

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use crate::{
     ServiceError,
     authority::Inner,
+    shares::Share,
     store::{BEGIN, StoreError, history, revisions},
     verification::Subject,
 };
@@ -19,6 +20,7 @@ use crate::{
 /// An open transaction. Dropped without [`Self::commit`] it is rolled back.
 pub(crate) struct Transaction<'a> {
     inner: &'a Inner,
+    share: Share,
     /// The history that it began in.
     epoch: u64,
     sql: sqlx::Transaction<'static, Postgres>,
@@ -33,9 +35,11 @@ impl<'a> Transaction<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, ServiceError> {
         inner.lease().await?;
         let epoch = inner.history.epoch();
+        let share = inner.shares.take().await?;
         let sql = inner.pool.begin_with(BEGIN).await?;
         Ok(Self {
             inner,
+            share,
             epoch,
             sql,
             changed: Vec::new(),
@@ -83,6 +87,7 @@ impl<'a> Transaction<'a> {
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;
+            drop(self.share);
             inner.history.note_tokens(self.made);
             if inner.history.epoch() != self.epoch {
                 return Err(failover().into());
@@ -98,6 +103,8 @@ impl<'a> Transaction<'a> {
         let revision = revisions::insert(&mut self.sql, &kinds, &subjects, now).await?;
         self.is_current().await?;
         let committed = self.sql.commit().await;
+        // Nobody waits for others with a connection.
+        drop(self.share);
         // An answer that was lost may have been "committed".
         inner.cache.forget(&self.changed);
         inner.cache.forget(&self.already_so);

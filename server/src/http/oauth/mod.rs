@@ -28,7 +28,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    AppState, answer, body, log,
+    AppState, answer, body, holders, log,
     problem::{self, Envelope},
     rate, refusals, strangers,
 };
@@ -59,6 +59,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .layer(from_fn_with_state(state.clone(), body::receive))
         .layer(from_fn_with_state(state.clone(), rate::count))
         .layer(from_fn_with_state((state.clone(), Surface::OAuth2), refusals::record))
+        .layer(from_fn_with_state(state.clone(), holders::hold))
         .layer(from_fn_with_state(state.clone(), strangers::count))
         .layer(log::layer());
     asking
