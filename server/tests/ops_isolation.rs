@@ -1,5 +1,6 @@
-//! No tenant's requests delay verifications, or keep others from signing in. Asserted by the order of
-//! answers, on a server with one thread for verifications and one for everything else.
+//! No tenant's requests delay verifications, or keep others from signing in, from the database or from memory.
+//! Delays are asserted by the order of answers, on a server with one thread for verifications and one for
+//! everything else.
 
 mod rest_support;
 mod support;
@@ -10,11 +11,13 @@ use std::{
     net::TcpStream,
 };
 
-use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, tokens_of};
+use rest_support::{By, Instance, OTHER, OWNER, Sql, WORKSPACE, tokens_of};
 use serde_json::json;
 use support::{
     Server, ServerBuilder,
+    http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
     server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+    wait::until,
 };
 
 /// Verifications that are made beside a slow request. More than a server could answer by chance before
@@ -200,4 +203,77 @@ fn catalogues_that_are_read_delay_no_verification() {
     }
     let answered = loads.iter().filter(|load| load.is_answered()).count();
     assert!(answered < loads.len() / 2, "{answered} of {} were first", loads.len());
+}
+
+/// Statements on Tessera's connections that wait for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+
+#[test]
+fn lists_of_one_tenant_leave_connections_to_others() {
+    let server = Server::builder().argument("--database-max-connections").argument("8").start();
+    let instance = Instance::of(server);
+    let rights = json!({"name": "theirs", "audiences": ["tessera"], "scopes": ["audit:read"]});
+    let theirs = instance.mint(OTHER, &rights);
+    let audit = format!("/api/v1/workspaces/{OTHER}/audit");
+    let ask = || instance.server.request("GET", &audit).bearer(&theirs).send().expect(200);
+    ask();
+
+    let mut hold = Sql::on(&instance.server);
+    hold.run("BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE");
+    let bearer = format!("Bearer {}", instance.manager);
+    let list = format!("GET {}", tokens_of(WORKSPACE));
+    let pending: Vec<Pending> = (0..32)
+        .map(|_| {
+            Pending::send(&instance.server, &list, &[("authorization", &bearer)], b"").unwrap()
+        })
+        .collect();
+    let mut look = Sql::on(&instance.server);
+    until("half of the connections", || (look.number(WAITING) >= 4).then_some(()));
+    (0..MANY).for_each(|_| drop(ask()));
+    assert!(look.number(WAITING) <= 4);
+    hold.run("COMMIT");
+    until("the lists", || pending.iter().all(Pending::is_answered).then_some(()));
+}
+
+#[test]
+fn large_answers_that_a_tenant_does_not_read_are_bounded() {
+    /// `:status: 429`: its name by its number in the static table, its three digits in 17 bits (RFC 7541
+    /// section 6.2.1 and appendix B).
+    const TOO_MANY: [u8; 5] = [0x48, 0x83, 0x68, 0x4F, 0xFF];
+    /// `:status: 200` in the static table.
+    const OK: u8 = 0x88;
+    const HELD: usize = 32;
+    let instance = Instance::of(Server::builder().start());
+    let mut rows = String::new();
+    for number in 0..200 {
+        let digest = format!("{number:064x}");
+        let row = json!({"digest": digest, "name": "n", "scopes": ["rivers:run"], "description": "d".repeat(600)});
+        let _ = writeln!(rows, "{row}");
+    }
+    let import = instance.managing("POST", &format!("{}/import", tokens_of(WORKSPACE)));
+    import.header("content-type", "application/jsonl").body(rows).send().expect(201);
+
+    let bearer = format!("Bearer {}", instance.manager);
+    let address = instance.server.address();
+    let ask = |connection: &mut Connection, stream: u32, path: &str| {
+        let block = request_at(address, "GET", path, &[("authorization", &bearer)]);
+        connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, stream, &block));
+        connection.wait_for(kind::HEADERS).payload
+    };
+    let long = format!("{}?limit=200", tokens_of(WORKSPACE));
+    // The connection's window holds a part of an answer; heads come all the same.
+    let mut unread = Connection::open(address);
+    for number in 0..HELD {
+        let stream = u32::try_from(2 * number + 1).unwrap();
+        assert_eq!(ask(&mut unread, stream, &long)[0], OK, "answer {number}");
+    }
+    let other_one = &mut Connection::open(address);
+    assert_eq!(ask(other_one, 1, &long)[..5], TOO_MANY);
+    assert_eq!(ask(other_one, 3, "/api/v1/self")[0], OK);
+    drop(unread);
+    let mut stream = 3;
+    until("a place", || {
+        stream += 2;
+        (ask(other_one, stream, &long)[0] == OK).then_some(())
+    });
 }

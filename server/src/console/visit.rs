@@ -113,7 +113,10 @@ impl FromRequestParts<AppState> for Visit {
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
                 if let Some(session) = session {
-                    body::admit(&mut parts.extensions, &Actor::User(session.visitor.clone()));
+                    let visitor = Actor::User(session.visitor.clone());
+                    if let Err(error) = body::admit(&mut parts.extensions, &visitor) {
+                        return Err(error.into_response());
+                    }
                     visit.request.session = Arc::new(RequestSession {
                         visitor: Some(session.visitor),
                         id: Some(session.id),

@@ -98,17 +98,17 @@ impl<S: Sync> FromRequest<S> for KnownBody {
     }
 }
 
-/// Notes who calls, unless it is nobody.
-pub(crate) fn admit(extensions: &mut Extensions, caller: &Actor) {
-    let holder = match caller {
-        Actor::Anonymous => return,
-        Actor::Operator => Uuid::nil(),
-        Actor::User(visitor) | Actor::Restricted(visitor) => visitor.user.id.0,
-        Actor::Token(facts) => facts.surroundings.workspace_id.0,
+/// Notes who calls, unless it is nobody. Refuses who has too many answers that wait to be read.
+pub(crate) fn admit(extensions: &mut Extensions, caller: &Actor) -> Result<(), ApiError> {
+    let (holder, caller) = match caller {
+        Actor::Anonymous => return Ok(()),
+        Actor::Operator => (Uuid::nil(), Uuid::nil()),
+        Actor::User(visitor) | Actor::Restricted(visitor) => (visitor.user.id.0, visitor.user.id.0),
+        Actor::Token(facts) => (facts.surroundings.workspace_id.0, facts.token_id.0),
     };
     extensions.insert(Known(holder));
-    holders::identify(extensions, holder);
     strangers::release(extensions);
+    holders::identify(extensions, holder, caller)
 }
 
 /// Refuses a request whose caller was not authenticated.
@@ -297,7 +297,7 @@ mod tests {
     fn request(path: &str, body: Body, is_known: bool) -> Request {
         let mut request = Request::post(path).body(body).unwrap();
         if is_known {
-            admit(request.extensions_mut(), &Actor::Operator);
+            admit(request.extensions_mut(), &Actor::Operator).unwrap();
         }
         request
     }

@@ -1,19 +1,20 @@
 //! What one known caller may keep of the server: its requests' share of the database ([`authority::Holder`]),
 //! and answers that it does not take.
 //!
-//! A large answer of a caller has a place until the connection took all of it. Without a place, a request that
-//! changes nothing is refused with 429: its answer is dropped. An answer of which nothing is taken for
-//! [`PATIENCE`] is dropped, too, and its stream is reset.
+//! A large answer has a place until the connection took all of it. When its holder has no place left, the
+//! answer to a request that changes nothing is dropped, and 429 is answered instead. The answer to a change is
+//! sent in any case: a change is refused before it is made when too many answers to its caller's changes wait.
+//! An answer of which nothing is taken for [`PATIENCE`] is dropped, too, and its stream is reset.
 
 use std::{
     collections::HashMap,
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,42 +37,56 @@ use super::{AppState, problem::ApiError};
 const OF_HOLDER: usize = 32;
 /// A smaller answer needs no place.
 const LARGE: u64 = 64 * 1024;
+/// The most of an answer that is handed on at a time. HTTP/2 keeps it, and gives the place back with the last one.
+const PIECE: usize = 16 * 1024;
 /// The longest that an answer waits until its caller takes some more of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The large answers that were not taken yet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Arc<Mutex<HashMap<Uuid, usize>>>);
+pub(crate) struct Answers(Arc<Mutex<HashMap<For, usize>>>);
+
+/// Who has the places of an answer: the holder in general, or one caller for its changes, so that a token whose
+/// answers wait keeps nobody else of its workspace from revoking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum For {
+    Holder(Uuid),
+    Changes(Uuid),
+}
 
 /// A place, given back when dropped.
 struct Place {
     answers: Answers,
-    holder: Uuid,
+    of: For,
 }
 
 impl Answers {
-    fn of(&self) -> MutexGuard<'_, HashMap<Uuid, usize>> {
+    fn of(&self) -> MutexGuard<'_, HashMap<For, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place; `None` when all are taken, unless it is `forced`.
-    fn enter(&self, holder: Uuid, forced: bool) -> Option<Place> {
-        let mut of = self.of();
-        let count = of.entry(holder).or_default();
-        if *count >= OF_HOLDER && !forced {
+    fn has_room(&self, of: For) -> bool {
+        self.of().get(&of).is_none_or(|count| *count < OF_HOLDER)
+    }
+
+    /// Takes a place. A change has one in any case.
+    fn enter(&self, of: For) -> Option<Place> {
+        let mut counts = self.of();
+        let count = counts.entry(of).or_default();
+        if *count >= OF_HOLDER && matches!(of, For::Holder(_)) {
             return None;
         }
         *count += 1;
-        drop(of);
-        Some(Place { answers: self.clone(), holder })
+        drop(counts);
+        Some(Place { answers: self.clone(), of })
     }
 
-    /// Gives a large answer its place. The answer to a change is sent in any case.
-    fn keep(&self, holder: Uuid, changes: bool, response: Response) -> Response {
+    /// Gives a large answer its place.
+    fn keep(&self, of: For, response: Response) -> Response {
         if response.body().size_hint().exact().is_some_and(|bytes| bytes < LARGE) {
             return response;
         }
-        match self.enter(holder, changes) {
+        match self.enter(of) {
             Some(place) => response.map(|body| Body::new(Patient::new(body, place))),
             None => full().into_response(),
         }
@@ -80,50 +95,120 @@ impl Answers {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut of = self.answers.of();
-        if let Some(count) = of.get_mut(&self.holder) {
+        let mut counts = self.answers.of();
+        if let Some(count) = counts.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {
-                of.remove(&self.holder);
+                counts.remove(&self.of);
             }
         }
     }
 }
 
-/// Answers a request for its holder, who becomes known on the way.
-pub(crate) async fn hold(
-    State(state): State<AppState>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let holder = Holder::default();
-    let changes = !request.method().is_safe();
-    request.extensions_mut().insert(holder.clone());
-    let response = holder.clone().scope(next.run(request)).await;
-    match holder.id() {
-        Some(id) => state.answers.keep(id, changes, response),
-        None => response,
+/// A request whose holder becomes known on the way.
+#[derive(Clone)]
+struct Held {
+    holder: Holder,
+    changes: bool,
+    answers: Answers,
+    of: Arc<OnceLock<For>>,
+}
+
+impl Held {
+    fn new(answers: Answers, changes: bool) -> Self {
+        Self { holder: Holder::default(), changes, answers, of: Arc::default() }
+    }
+
+    async fn answer(self, mut request: Request, next: Next) -> Response {
+        request.extensions_mut().insert(self.clone());
+        let response = self.holder.clone().scope(next.run(request)).await;
+        match self.of.get() {
+            Some(of) => self.answers.keep(*of, response),
+            None => response,
+        }
     }
 }
 
-/// Notes whose request this is.
-pub(super) fn identify(extensions: &Extensions, id: Uuid) {
-    if let Some(holder) = extensions.get::<Holder>() {
-        holder.identify(id);
+/// Answers a request for its holder.
+pub(crate) async fn hold(
+    State(AppState { answers, .. }): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let changes = !request.method().is_safe();
+    Held::new(answers, changes).answer(request, next).await
+}
+
+/// Answers a question, which changes nothing whatever its method is.
+pub(crate) async fn hold_question(
+    State(AppState { answers, .. }): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    Held::new(answers, false).answer(request, next).await
+}
+
+/// Notes whose request this is, and who calls. Refuses a change while too many answers to this caller's changes
+/// wait.
+pub(super) fn identify(extensions: &Extensions, id: Uuid, caller: Uuid) -> Result<(), ApiError> {
+    let Some(held) = extensions.get::<Held>() else { return Ok(()) };
+    held.holder.identify(id);
+    let of = if held.changes { For::Changes(caller) } else { For::Holder(id) };
+    if held.changes && !held.answers.has_room(of) {
+        return Err(full());
     }
+    let _ = held.of.set(of);
+    Ok(())
 }
 
 /// An answer of which its caller has to take something from time to time.
 struct Patient {
-    content: Arc<Mutex<Option<(Body, Place)>>>,
+    content: Arc<Mutex<Option<Content>>>,
     taken: Arc<AtomicU64>,
     /// Ends the wait when dropped.
     _sent: oneshot::Sender<()>,
 }
 
+/// What is left of an answer.
+struct Content {
+    read: Bytes,
+    body: Body,
+    _place: Place,
+}
+
+impl Content {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while self.read.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.read = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.read.split_to(self.read.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.len() as u64;
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint.set_lower(hint.lower() + read);
+        hint
+    }
+}
+
 impl Patient {
     fn new(body: Body, place: Place) -> Self {
-        let content = Arc::new(Mutex::new(Some((body, place))));
+        let content = Content { read: Bytes::new(), body, _place: place };
+        let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
         let (sent, mut was_sent) = oneshot::channel();
         let (waiting, asked) = (Arc::clone(&content), Arc::clone(&taken));
@@ -156,7 +241,7 @@ impl HttpBody for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.taken.fetch_add(1, Ordering::Relaxed);
         match &mut *lock(&self.content) {
-            Some((body, _)) => Pin::new(body).poll_frame(context),
+            Some(content) => content.poll_frame(context),
             None => {
                 Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
             }
@@ -164,11 +249,12 @@ impl HttpBody for Patient {
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.content).as_ref().is_some_and(|(body, _)| body.is_end_stream())
+        let content = lock(&self.content);
+        content.as_ref().is_some_and(|it| it.read.is_empty() && it.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        lock(&self.content).as_ref().map_or_else(SizeHint::default, |(body, _)| body.size_hint())
+        lock(&self.content).as_ref().map_or_else(SizeHint::default, Content::size_hint)
     }
 }
 
@@ -179,14 +265,16 @@ impl Drop for Patient {
     }
 }
 
-fn lock(content: &Mutex<Option<(Body, Place)>>) -> MutexGuard<'_, Option<(Body, Place)>> {
+fn lock(content: &Mutex<Option<Content>>) -> MutexGuard<'_, Option<Content>> {
     content.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::RateLimited,
-        format!("{OF_HOLDER} large answers for you wait to be read. Read them, then try again."),
+        format!(
+            "{OF_HOLDER} or more large answers for you wait to be read. Read them, then try again."
+        ),
     );
     problem.retry_after_s = Some(1);
     problem.into()
@@ -199,6 +287,7 @@ mod tests {
     use super::*;
 
     const ONE: Uuid = Uuid::from_u128(1);
+    const TWO: Uuid = Uuid::from_u128(2);
 
     fn large() -> Response {
         Response::new(Body::from(vec![b'x'; 64 * 1024]))
@@ -207,26 +296,64 @@ mod tests {
     #[tokio::test]
     async fn large_answer_has_a_place_until_it_was_read() {
         let answers = Answers::default();
+        let keep = |of, response| answers.keep(of, response);
         let mut unread: Vec<Response> =
-            (0..OF_HOLDER).map(|_| answers.keep(ONE, false, large())).collect();
-        let refused = answers.keep(ONE, false, large());
+            (0..OF_HOLDER).map(|_| keep(For::Holder(ONE), large())).collect();
+        let refused = keep(For::Holder(ONE), large());
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()["retry-after"], "1");
         // Small answers, answers to changes, and those to others go out.
-        assert_eq!(answers.keep(ONE, false, Response::new(Body::from("small"))).status(), 200);
-        assert_eq!(answers.keep(ONE, true, large()).status(), 200);
-        assert_eq!(answers.keep(Uuid::from_u128(2), false, large()).status(), 200);
+        let small = Response::new(Body::from("small"));
+        assert_eq!(keep(For::Holder(ONE), small).status(), 200);
+        assert_eq!(keep(For::Changes(ONE), large()).status(), 200);
+        assert_eq!(keep(For::Holder(TWO), large()).status(), 200);
         let body = unread.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body.len(), 64 * 1024);
-        assert_eq!(answers.keep(ONE, false, large()).status(), 200);
+        assert_eq!(keep(For::Holder(ONE), large()).status(), 200);
         drop(unread);
         assert!(answers.of().is_empty());
+    }
+
+    #[tokio::test]
+    async fn large_answer_goes_out_in_pieces_and_whole() {
+        let answers = Answers::default();
+        let bytes: Vec<u8> = (0..5 * PIECE + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let mut response = answers.keep(For::Holder(ONE), Response::new(Body::from(bytes.clone())));
+        let mut arrived = Vec::new();
+        while let Some(frame) = response.body_mut().frame().await {
+            let piece = frame.unwrap().into_data().unwrap();
+            assert!(piece.len() <= PIECE);
+            arrived.extend_from_slice(&piece);
+            let left = (bytes.len() - arrived.len()) as u64;
+            assert_eq!(response.body().size_hint().exact(), Some(left));
+            assert_eq!(response.body().is_end_stream(), left == 0);
+        }
+        assert!(arrived == bytes);
+    }
+
+    #[test]
+    fn change_is_refused_before_it_is_made_while_too_many_answers_wait() {
+        let answers = Answers::default();
+        let ask = |changes, caller| {
+            let mut extensions = Extensions::new();
+            extensions.insert(Held::new(answers.clone(), changes));
+            identify(&extensions, ONE, caller)
+        };
+        let unread: Vec<_> = (0..OF_HOLDER).map(|_| answers.enter(For::Changes(ONE))).collect();
+        // The answer to a change that was begun before is sent.
+        assert!(answers.enter(For::Changes(ONE)).is_some());
+        let refused = ask(true, ONE).unwrap_err();
+        assert_eq!(refused.problem().code, ProblemCode::RateLimited);
+        ask(false, ONE).unwrap();
+        ask(true, TWO).unwrap();
+        drop(unread);
+        ask(true, ONE).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn answer_of_which_nothing_is_taken_is_dropped() {
         let answers = Answers::default();
-        let mut response = answers.keep(ONE, false, large());
+        let mut response = answers.keep(For::Holder(ONE), large());
         sleep(PATIENCE + Duration::from_secs(1)).await;
         assert!(answers.of().is_empty());
         assert!(response.body_mut().frame().await.unwrap().is_err());
@@ -237,7 +364,7 @@ mod tests {
         use std::convert::Infallible;
         let answers = Answers::default();
         let pieces = futures::stream::repeat(Ok::<_, Infallible>("piece"));
-        let mut response = answers.keep(ONE, false, Response::new(Body::from_stream(pieces)));
+        let mut response = answers.keep(For::Holder(ONE), Response::new(Body::from_stream(pieces)));
         for _ in 0..10 {
             sleep(PATIENCE / 2).await;
             assert!(response.body_mut().frame().await.unwrap().is_ok());

@@ -13,7 +13,7 @@
 //! ask for something else. Replies of 5xx are not kept: what went wrong may go right the next time. The
 //! work goes on when its caller hangs up, so that the caller who comes back finds the reply.
 
-use authority::{Attempt, Authority, Claim, KeptReply, OpContext, Purpose, Surface};
+use authority::{Attempt, Authority, Claim, Holder, KeptReply, OpContext, Purpose, Surface};
 use axum::{
     body::Body,
     extract::FromRequestParts,
@@ -143,7 +143,7 @@ impl Repeatable {
         let work = work(Some(attempt.operation()));
         let done =
             async move { keep(&authority, &request_id, attempt, work.await.into_response()).await };
-        match tokio::spawn(done.in_current_span()).await {
+        match tokio::spawn(Holder::current().scope(done.in_current_span())).await {
             Ok(response) => Ok(response),
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

@@ -12,7 +12,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
-//! | `holders::hold`: shares, large answers | ✓ | ✓ | | |
+//! | `holders::hold…`: shares, large answers | ✓ | ✓ | ✓ | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | posts | ✓ | | |
@@ -96,6 +96,7 @@ fn asking(state: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), origin::check_api))
         .layer(from_fn_with_state(state.clone(), body::receive))
+        .layer(from_fn_with_state(state.clone(), holders::hold_question))
 }
 
 #[cfg(test)]

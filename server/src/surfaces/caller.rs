@@ -26,6 +26,6 @@ pub(super) async fn by_token(
     };
     Asker::tell(&parts.extensions, &context);
     state.rate_limit.count(&parts.extensions, &context.actor)?;
-    body::admit(&mut parts.extensions, &context.actor);
+    body::admit(&mut parts.extensions, &context.actor)?;
     Ok(context)
 }

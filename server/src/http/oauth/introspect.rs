@@ -114,7 +114,7 @@ impl FromRequestParts<AppState> for Introspector {
             None => context,
         };
         context.authenticated().map_err(|error| ApiError::from(error).or_basic())?;
-        body::admit(&mut parts.extensions, &context.actor);
+        body::admit(&mut parts.extensions, &context.actor)?;
         Ok(Self(context))
     }
 }

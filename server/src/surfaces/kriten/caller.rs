@@ -35,7 +35,7 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
-        body::admit(&mut parts.extensions, &context.actor);
+        body::admit(&mut parts.extensions, &context.actor)?;
         Ok(Self(context))
     }
 }
