@@ -395,3 +395,40 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
     // Nothing was taken from a limit meanwhile.
     assert_eq!(instance.verify(&good)["code"], "VALID");
 }
+
+#[test]
+fn answers_to_many_questions_have_only_so_many_bytes_together() {
+    let instance = Instance::start();
+    let catalogue = json!({
+        "audience": "tables", "name": "Tables", "groups": [{"name": "Tables", "scopes": [
+            {"name": "table://**", "description": "Query tables"},
+        ]}],
+    });
+    let owner = By::Session(rest_support::OWNER.to_owned());
+    let path = "/api/v1/audiences/tables/catalogue";
+    instance.request(&owner, "PUT", path).json(&catalogue).send().expect(200);
+    let scopes: Vec<String> =
+        (0..120).map(|number| format!("table://{}{number:03}", "n".repeat(501))).collect();
+    let wide = json!({
+        "name": "wide", "grants": {"tables": scopes}, "rate_limit": {"limit": 8, "window_s": 86_400},
+    });
+    let minted = instance.request(&owner, "POST", &rest_support::tokens_of(WORKSPACE));
+    let wide = minted.json(&wide).send().expect(201).json();
+    let ask = |count: usize| {
+        let body = json!({"items": vec![json!({"token": secret(&wide)}); count]});
+        instance.managing("POST", "/api/v1/verify/batch").json(&body).send()
+    };
+    let refused = rest_support::fields(&problem(&ask(9), 422, "validation_failed"));
+    assert!(refused[0].starts_with("items: must be fewer"), "{refused:?}");
+    // Nothing was taken from the limit.
+    let answer = ask(8).expect(200);
+    assert!((900_000..=1_048_576).contains(&answer.text().len()), "{}", answer.text().len());
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let body = answer.json();
+    for item in body["items"].as_array().unwrap() {
+        assert_eq!(item["code"], "VALID");
+        assert_eq!(item["grants"]["tables"], json!(scopes));
+        assert_eq!(item["scopes"], json!(scopes));
+    }
+    assert_eq!(body["items"][7]["rate_limit"]["remaining"], 0);
+}

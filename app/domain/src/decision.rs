@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -25,6 +28,9 @@ pub const DEMANDED_MAX: usize = 64;
 /// Most steps that a decision may take to compare scopes: less than a millisecond. What is not found to be
 /// granted by then is refused.
 pub const STEPS_MAX: u32 = 100_000;
+
+/// The bytes of an answer about a token beside the texts that it names, at most.
+const ANSWER_FRAME: usize = 512;
 
 /// With more names than these it pays to look for one by halves.
 const FEW: usize = 16;
@@ -177,6 +183,8 @@ pub struct Surroundings {
     pub verifies: Verifies,
     /// What a door made of all this.
     pub rendered: Rendered,
+    /// The memory that all this takes, where that is counted.
+    pub counted: Counted,
 }
 
 /// The scopes that a token holds in one audience.
@@ -201,7 +209,8 @@ impl AudienceRights {
     /// The same as [`Self::grants`] for many scopes that share their steps; `false` also when these do not
     /// suffice.
     pub fn grants_within(&self, scope: &ScopeName, steps: &mut Steps) -> bool {
-        self.granted.binary_search(scope).is_ok()
+        // A search takes about as long as a step.
+        steps.take(1) && self.granted.binary_search(scope).is_ok()
             || self.granted.iter().any(|granted| granted.covers_within(scope, steps))
     }
 
@@ -229,6 +238,20 @@ impl Surroundings {
     /// Returns the scopes that are granted in this audience; none when the token is not meant for it.
     pub fn granted_in(&self, audience: &str) -> &[ScopeName] {
         self.rights_in(audience).map_or(&[], |rights| &rights.granted)
+    }
+
+    /// Returns a bound for the bytes of an answer that names all that is granted, in each audience and once
+    /// more flat.
+    pub fn answer_max(&self) -> usize {
+        let quoted = |text: &str| text.len() + r#""","#.len();
+        let granted = |rights: &AudienceRights| {
+            let scopes = rights.granted.iter().map(|scope| quoted(scope.as_ref()));
+            quoted(rights.audience.as_ref()) + "[]:".len() + scopes.sum::<usize>()
+        };
+        // In a name, quotation marks and backslashes take two bytes.
+        let texts =
+            self.workspace.as_ref().len() + self.user.email.len() * 2 + self.user.name.len() * 2;
+        ANSWER_FRAME + texts + 2 * self.rights.iter().map(granted).sum::<usize>()
     }
 
     /// Returns the names of all scopes that are granted in any audience, each once.
@@ -262,6 +285,46 @@ impl PartialEq for Rendered {
 }
 
 impl Eq for Rendered {}
+
+/// Bytes that count in a sum until this is dropped; no part of what the thing says that holds it.
+#[derive(Debug, Default)]
+pub struct Counted(Option<(Arc<AtomicUsize>, usize)>);
+
+impl Counted {
+    /// Adds bytes to a sum.
+    pub fn new(sum: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Self(Some((Arc::clone(sum), bytes)))
+    }
+
+    /// Returns how many bytes count; 0 where they are not counted.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some((sum, bytes)) = &self.0 {
+            sum.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Clone for Counted {
+    /// Nothing: whoever keeps a copy counts it.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Counted {}
 
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
@@ -333,6 +396,16 @@ impl Facts {
 
     /// Decides. The order is part of the API: the first check that fails names the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
+        self.decide_within(demand, now, &mut Steps::new(STEPS_MAX))
+    }
+
+    /// The same as [`Self::decide`], with these steps to compare scopes. Those that are left say how long it took.
+    pub fn decide_within(
+        &self,
+        demand: &Demand,
+        now: OffsetDateTime,
+        steps: &mut Steps,
+    ) -> DecisionCode {
         if demand
             .workspace
             .as_ref()
@@ -363,8 +436,7 @@ impl Facts {
         {
             return DecisionCode::AudienceMismatch;
         }
-        let mut steps = Steps::new(STEPS_MAX);
-        if demand.scopes.iter().any(|scope| !self.grants_within(audience, scope, &mut steps)) {
+        if demand.scopes.iter().any(|scope| !self.grants_within(audience, scope, steps)) {
             return DecisionCode::InsufficientScope;
         }
         DecisionCode::Valid
@@ -446,6 +518,7 @@ mod tests {
             rights: [rights("default", &["rivers:write", "rivers:read"])].into(),
             verifies: Verifies::Nobody,
             rendered: Rendered::default(),
+            counted: Counted::default(),
         }
     }
 

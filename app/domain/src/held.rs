@@ -20,9 +20,41 @@ use crate::{
 /// an OpenAPI document may have. Older tokens may hold more.
 pub const HELD_MAX: usize = 1_000;
 
-/// Says why this many scopes are too many.
-pub fn too_many(count: usize) -> String {
-    format!("must have at most {HELD_MAX} scopes; these are {count}")
+/// Most bytes of the names of the scopes that a token may hold. A scope that is held in two audiences counts
+/// twice. Verifications answer with these names. Older tokens may hold more.
+pub const HELD_BYTES_MAX: usize = 64 * 1024;
+
+/// How many scopes are held, and how many bytes their names have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The scopes, in each audience by itself.
+    pub scopes: usize,
+    /// The bytes of their names.
+    pub bytes: usize,
+}
+
+impl Extent {
+    /// Measures these scopes.
+    pub fn of<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Self {
+        scopes.into_iter().fold(Self::default(), |sum, scope| Self {
+            scopes: sum.scopes + 1,
+            bytes: sum.bytes + scope.as_ref().len(),
+        })
+    }
+
+    /// Says why this is more than a token may hold. A token that holds more already may keep as much.
+    pub fn excess(self, held: Self) -> Option<String> {
+        if self.scopes > HELD_MAX.max(held.scopes) {
+            Some(format!("must have at most {HELD_MAX} scopes; these are {}", self.scopes))
+        } else if self.bytes > HELD_BYTES_MAX.max(held.bytes) {
+            Some(format!(
+                "must have scopes whose names have at most {HELD_BYTES_MAX} bytes together; these have {}",
+                self.bytes
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 /// One scope of one audience, written `audience/scope` where a pair is one text: `default/rivers:read`,
@@ -93,6 +125,11 @@ impl HeldScopes {
     /// Returns how many pairs there are.
     pub fn len(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
+    }
+
+    /// Measures all pairs.
+    pub fn extent(&self) -> Extent {
+        Extent::of(self.0.values().flatten())
     }
 
     /// The audiences, each with its scopes.
@@ -259,6 +296,27 @@ mod tests {
         assert_eq!(json, serde_json::json!({"tessera": ["verify"], "vault": ["tokens:write"]}));
         assert_eq!(read.ambiguous, parse(&["tokens:write"]));
         assert_eq!(read.undeclared, parse(&["a:read"]));
+    }
+
+    #[test]
+    fn as_much_as_fits_is_no_excess_and_older_tokens_keep_what_they_hold() {
+        let extent = |scopes, bytes| Extent { scopes, bytes };
+        let none = Extent::default();
+        assert_eq!(extent(HELD_MAX, HELD_BYTES_MAX).excess(none), None);
+        let many = extent(HELD_MAX + 1, 1).excess(none).unwrap();
+        assert_eq!(many, "must have at most 1000 scopes; these are 1001");
+        let long = extent(2, HELD_BYTES_MAX + 1).excess(none).unwrap();
+        assert!(long.contains("at most 65536 bytes together; these have 65537"), "{long}");
+        let older = extent(2_000, 100_000);
+        assert_eq!(older.excess(older), None);
+        assert!(extent(2_001, 1).excess(older).is_some());
+        assert!(extent(1, 100_001).excess(older).is_some());
+    }
+
+    #[test]
+    fn scope_of_two_audiences_counts_twice() {
+        let held: HeldScopes = serde_json::from_str(r#"{"a":["x:y","z"],"b":["x:y"]}"#).unwrap();
+        assert_eq!(held.extent(), Extent { scopes: 3, bytes: 7 });
     }
 
     proptest! {

@@ -27,6 +27,7 @@ mod idempotency;
 mod invitations;
 pub mod keys;
 mod observe;
+mod pace;
 mod password;
 mod passwords;
 mod policies;
@@ -60,6 +61,7 @@ pub use error::ServiceError;
 pub use idempotency::{Attempt, Claim, Idempotency, KeptReply, Purpose};
 pub use invitations::{INVITATIONS_PER_HOUR, Invitations, OPEN_INVITATIONS_MAX};
 pub use observe::{Observation, PoolState};
+pub use pace::Pace;
 pub use password::PASSWORD_MIN;
 pub use passwords::{Account, ChangedPassword, PasswordChange, PasswordLink, Passwords};
 pub use policies::{Policies, PolicyLevel};
@@ -75,8 +77,8 @@ pub use tokens::{
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{
-    Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection, Remembered,
-    Verification,
+    ANSWERS_MAX, Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection,
+    Remembered, Verification,
 };
 pub use work::lower_priority;
 pub use workspaces::{

@@ -201,14 +201,25 @@ fn allowed(facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
         Some(audience) => words(facts.surroundings.granted_in(audience.as_ref())),
         None => words(facts.surroundings.all_granted()),
     };
-    if scopes.len() <= SCOPES_MAX {
+    if let Some(scopes) = scopes {
         insert(headers, X_TESSERA_SCOPES, &scopes);
     }
     map
 }
 
-fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> String {
-    scopes.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ")
+/// The names, separated by spaces; `None` when they are longer than a header may be.
+fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Option<String> {
+    let mut words = String::new();
+    for scope in scopes {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(scope.as_ref());
+        if words.len() > SCOPES_MAX {
+            return None;
+        }
+    }
+    Some(words)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {

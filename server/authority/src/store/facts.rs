@@ -9,7 +9,7 @@ use std::{
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
-    decision::{AudienceRights, Facts, Rendered, SecretFacts, Surroundings, Verifies},
+    decision::{AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Verifies},
     grants::{Grants, KnownScope, Rights},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::AudienceSlug,
@@ -64,6 +64,11 @@ impl SurroundingsKey {
     ) -> Self {
         audiences.sort_unstable();
         Self { workspace, user, audiences, scopes }
+    }
+
+    /// The texts that it holds.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.audiences.iter().chain(&self.scopes).map(String::as_str)
     }
 }
 
@@ -249,6 +254,7 @@ pub(crate) async fn whole(
             rights: rights.into(),
             verifies,
             rendered: Rendered::default(),
+            counted: Counted::default(),
         };
         found.insert(row.digest, (bare!(row), surroundings));
     }

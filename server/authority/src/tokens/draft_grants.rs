@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     catalogue::{DEFAULT_AUDIENCE, ScopeName, TESSERA_AUDIENCE},
     decision::AudienceRights,
-    held::{HELD_MAX, HeldScope, too_many},
+    held::{Extent, HeldScope},
     ids::AudienceId,
     names::AudienceSlug,
     problem::FieldError,
@@ -74,8 +74,10 @@ impl TokenDraft {
             Some(grants) => grants.values().map(Vec::len).sum(),
             None => self.scopes.len(),
         };
-        if named > HELD_MAX || self.audiences.len() > HELD_MAX {
-            refuse(errors, field, too_many(named.max(self.audiences.len())));
+        // Before they are compared with anything.
+        let named = Extent { scopes: named.max(self.audiences.len()), bytes: 0 };
+        if let Some(excess) = named.excess(Extent::default()) {
+            refuse(errors, field, excess);
             return Vec::new();
         }
         let chosen = match &self.grants {
@@ -83,9 +85,9 @@ impl TokenDraft {
             None => self.check_flat(rules, errors),
         };
         // A flat scope is held in several audiences.
-        let held = chosen.iter().map(|(_, scopes)| scopes.len()).sum();
-        if held > HELD_MAX {
-            refuse(errors, field, too_many(held));
+        let held = Extent::of(chosen.iter().flat_map(|(_, scopes)| scopes));
+        if let Some(excess) = held.excess(Extent::default()) {
+            refuse(errors, field, excess);
             return Vec::new();
         }
         let mut steps = Steps::new(STEPS_MAX);

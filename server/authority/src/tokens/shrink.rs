@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::ScopeName,
-    held::{HELD_MAX, HeldScopes, too_many},
+    held::{Extent, HeldScopes},
     names::AudienceSlug,
     problem::FieldError,
     token::Token,
@@ -29,13 +29,17 @@ fn granted<'a>(
     token.grants.iter().map(of).collect()
 }
 
-/// Whether these are more scopes than a token may hold. One that holds more may keep as many.
-fn are_too_many(token: &Token, count: usize, field: &str, errors: &mut Vec<FieldError>) -> bool {
-    let are = count > HELD_MAX.max(token.grants.len());
-    if are {
-        errors.push(FieldError::new(field, too_many(count)));
-    }
-    are
+/// Checks that this is no more than a token may hold, or than this one holds already.
+fn fits(token: &Token, wanted: Extent, field: &str, errors: &mut Vec<FieldError>) -> bool {
+    let excess = wanted.excess(token.grants.extent());
+    let fits = excess.is_none();
+    errors.extend(excess.map(|excess| FieldError::new(field, excess)));
+    fits
+}
+
+/// How many scopes are named, before they are compared with anything.
+const fn named(scopes: usize) -> Extent {
+    Extent { scopes, bytes: 0 }
 }
 
 /// What is left when the token keeps these scopes of these audiences.
@@ -48,7 +52,7 @@ pub(super) fn shrunk(
     if wanted.values().all(Vec::is_empty) {
         errors.push(FieldError::new("grants", "must name at least one scope"));
     }
-    if are_too_many(token, wanted.values().map(Vec::len).sum(), "grants", errors) {
+    if !fits(token, named(wanted.values().map(Vec::len).sum()), "grants", errors) {
         return HeldScopes::default();
     }
     let granted = granted(token, catalogues);
@@ -68,6 +72,8 @@ pub(super) fn shrunk(
             }
         }
     }
+    // What a scope implies may have a longer name.
+    fits(token, left.extent(), "grants", errors);
     left
 }
 
@@ -81,7 +87,7 @@ pub(super) fn shrunk_by_name(
     if texts.is_empty() {
         errors.push(FieldError::new("scopes", "must name at least one scope"));
     }
-    if are_too_many(token, texts.len(), "scopes", errors) {
+    if !fits(token, named(texts.len()), "scopes", errors) {
         return HeldScopes::default();
     }
     let granted = granted(token, catalogues);
@@ -102,7 +108,7 @@ pub(super) fn shrunk_by_name(
         }
     }
     // One that is implied in several audiences is held in each.
-    are_too_many(token, left.len(), "scopes", errors);
+    fits(token, left.extent(), "scopes", errors);
     left
 }
 

@@ -65,6 +65,11 @@ impl UsageRecorder {
                 drop(noted);
                 self.held().put(known.token_id, earlier.into(), &self.dropped);
             }
+            // Until the next flush, it would keep what the cache has no room for.
+            _ if known.is_heavy() => {
+                drop(noted);
+                self.held().put(known.token_id, Uses::of(used).into(), &self.dropped);
+            }
             none => {
                 let mut fresh = self.fresh();
                 if fresh.len() < FRESH_MAX {
@@ -291,6 +296,26 @@ mod tests {
         assert_eq!(rest[&kept.token_id].count(), 119);
         assert!(rest[&kept.token_id].last.is_some());
         assert_eq!(recorder.state(), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn heavy_token_is_counted_and_not_held() {
+        let recorder = UsageRecorder::default();
+        let sum = Arc::default();
+        let mut facts = known::facts(1, 7);
+        let mut surroundings = domain::decision::Surroundings::clone(&facts.surroundings);
+        surroundings.counted = domain::decision::Counted::new(&sum, 100_000);
+        facts.surroundings = surroundings.into();
+        let token = Arc::new(Known::new(facts));
+        for second in 0..3 {
+            recorder.note(&token, used(DecisionCode::Valid, AT));
+            recorder.note(&token, used(DecisionCode::Expired, AT));
+            assert_eq!(Arc::strong_count(&token), 1);
+            let due = flush(&recorder, second, true).await;
+            assert_eq!(due[&token.token_id].hours, [(HOUR, Counts { allowed: 1, refused: 1 })]);
+        }
+        drop(token);
+        assert_eq!(sum.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]

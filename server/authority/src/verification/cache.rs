@@ -11,13 +11,12 @@
 //!   that is not in memory needs its own row alone.
 //! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
 //!   number, never that of what was kept under the same key since.
-//! - Memory is bounded: what was not asked for in a while makes room.
+//! - Memory is bounded, in number and in bytes (`room`): what was not asked for in a while makes room.
 //! - That a digest is unknown is kept for [`UNKNOWN_FOR`] at most, and for no longer than until the
 //!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -33,7 +32,11 @@ use domain::{
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 use uuid::Uuid;
 
-use super::{known::Known, subject::Subject};
+use super::{
+    known::Known,
+    room::{self, Heavy, KeptSurroundings, Look, Room, Shared},
+    subject::Subject,
+};
 use crate::store::facts::{Bare, SurroundingsKey};
 
 /// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
@@ -43,10 +46,6 @@ pub(crate) type Key = [u8; 32];
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 /// Most digests that are remembered to be unknown.
 const UNKNOWN_MAX: usize = 10_000;
-/// Most lists of one kind that are shared.
-const SHARED_MAX: usize = 1_000;
-/// Most surroundings, and no more than tokens.
-const SURROUNDINGS_MAX: usize = 10_000;
 /// How many changes a load may run beside and still tell whether they concern it.
 const RECENT: usize = 256;
 
@@ -58,7 +57,8 @@ pub(crate) struct Cache {
     known: Kept,
     /// How often something was forgotten. Counted when it is gone.
     forgotten: AtomicU64,
-    surroundings: sync::Cache<SurroundingsKey, Arc<Surroundings>>,
+    surroundings: KeptSurroundings,
+    room: Room,
     rights: Shared<AudienceRights>,
     scopes: Shared<ScopeName>,
     unknown: sync::Cache<Key, Duration>,
@@ -66,14 +66,12 @@ pub(crate) struct Cache {
     index: Arc<Index>,
 }
 
-/// Lists of which many tokens have the same: one copy for all of them takes less room, and is near.
-struct Shared<T>(sync::Cache<Arc<[T]>, Arc<[T]>>);
-
 /// The changes of late, in their order.
 #[derive(Default)]
 struct Log {
     generation: u64,
     recent: VecDeque<Subject>,
+    heavy: Heavy,
 }
 
 /// Which keys the facts of a token are kept under, one for each of its secrets, and as what number.
@@ -104,6 +102,10 @@ pub(crate) enum Found<'a> {
 impl Cache {
     /// A cache for this many tokens.
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::within(capacity, Room::default())
+    }
+
+    fn within(capacity: usize, room: Room) -> Self {
         let index = Arc::new(Index::default());
         let options = quick_cache::OptionsBuilder::new()
             .estimated_items_capacity(capacity)
@@ -128,7 +130,8 @@ impl Cache {
         Self {
             known,
             forgotten: AtomicU64::new(0),
-            surroundings: sync::Cache::new(capacity.min(SURROUNDINGS_MAX)),
+            surroundings: room::surroundings(capacity),
+            room,
             rights: Shared::new(),
             scopes: Shared::new(),
             unknown: sync::Cache::new(UNKNOWN_MAX),
@@ -203,6 +206,7 @@ impl Cache {
         if let Some(known) = known.filter(|known| **known == surroundings) {
             return known;
         }
+        self.room.take(&mut surroundings);
         let surroundings = Arc::new(surroundings);
         if log.has_left(generation, |subject| subject.concerns_place(key.workspace, key.user)) {
             self.surroundings.insert(key, Arc::clone(&surroundings));
@@ -238,6 +242,7 @@ impl Cache {
                 Subject::Workspace(None) | Subject::Catalogue(_) | Subject::Unknown => {
                     self.known.clear();
                     self.index.clear();
+                    log.heavy.clear();
                 }
             }
         }
@@ -270,6 +275,21 @@ impl Cache {
         self.unknown.clear();
     }
 
+    /// Has tokens with heavy surroundings leave while these take too much room.
+    fn make_room(&self, heavy: &mut Heavy) {
+        heavy.look(|key, serial| match self.known.peek(key) {
+            Some(known) if known.serial() == serial => {
+                if !self.room.is_over() {
+                    return Look::Stays;
+                }
+                self.index.remove(&known);
+                self.known.remove(key);
+                Look::Left
+            }
+            _ => Look::Gone,
+        });
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -281,11 +301,14 @@ impl Vacancy<'_> {
     pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
         let known = Arc::new(Known::new(facts));
         // Held until the place is taken, so that what is forgotten from now on finds it.
-        let log = self.cache.log();
+        let mut log = self.cache.log();
         if log.has_left(self.generation, |subject| subject.concerns(&known)) {
             self.cache.index.put(&known, self.key);
             if self.guard.insert(Arc::clone(&known)).is_err() {
                 self.cache.index.remove(&known);
+            } else if known.is_heavy() {
+                log.heavy.add(self.key, known.serial());
+                self.cache.make_room(&mut log.heavy);
             }
         }
         drop(log);
@@ -300,19 +323,6 @@ impl Vacancy<'_> {
         }
         drop(log);
         drop(self.guard);
-    }
-}
-
-impl<T: Eq + Hash> Shared<T> {
-    fn new() -> Self {
-        Self(sync::Cache::new(SHARED_MAX))
-    }
-
-    fn share(&self, list: &mut Arc<[T]>) {
-        match self.0.get(&list[..]) {
-            Some(known) => *list = known,
-            None => self.0.insert(Arc::clone(list), Arc::clone(list)),
-        }
     }
 }
 
@@ -535,6 +545,82 @@ mod tests {
             cache.forget(&[token(number + 1)]);
         }
         assert_eq!((cache.len(), cache.index.keys().len()), (0, 0));
+    }
+
+    /// Facts with scopes of so many bytes, which no other token has.
+    fn heavy_facts(token: u32, bytes: usize) -> Facts {
+        let mut facts = facts(u128::from(token) + 1, 7);
+        let name = |number| format!("a://{token}.{number}.{}", "s".repeat(400));
+        let granted: Arc<[ScopeName]> =
+            (0..bytes / 400).map(|number| name(number).parse().unwrap()).collect();
+        let mut surroundings = Surroundings::clone(&facts.surroundings);
+        let audience = "tables".parse().unwrap();
+        surroundings.rights =
+            [AudienceRights { audience, scopes: Arc::clone(&granted), granted }].into();
+        facts.surroundings = surroundings.into();
+        facts
+    }
+
+    /// Keeps facts as a load does.
+    async fn load(cache: &Cache, number: u32, facts: Facts) -> Arc<Known> {
+        let vacancy = vacancy(cache, &key(number)).await;
+        let (bare, surroundings) = apart(facts);
+        let surroundings = cache.keep(cache.generation(), bare.key.clone(), surroundings);
+        vacancy.fill(bare.with(surroundings))
+    }
+
+    #[tokio::test]
+    async fn heavy_surroundings_have_only_so_many_bytes_together() {
+        let max = 2_000_000;
+        let cache = Cache::within(10_000, Room::of(max));
+        for number in 0..1_000 {
+            load(&cache, number, heavy_facts(number, 0)).await;
+        }
+        assert_eq!(cache.room.bytes(), 0);
+        // A change of a user takes the surroundings that are kept by themselves along.
+        let user = Subject::User(UserId(Uuid::from_u128(8)));
+        for number in 1_000..2_000 {
+            let known = load(&cache, number, heavy_facts(number, 20_000)).await;
+            assert!(known.is_heavy() && known.surroundings.answer_max() > 40_000);
+            cache.surroundings.clear();
+            cache.forget(&[user]);
+            drop(known);
+            assert!(cache.room.bytes() <= max + 200_000, "{}", cache.room.bytes());
+        }
+        assert!(cache.room.bytes() > max / 2);
+        assert!((1_010..1_100).contains(&cache.len()), "{}", cache.len());
+        assert!((0..1_000).all(|number| cache.get(&key(number)).is_some()), "light ones stay");
+        assert!(cache.get(&key(1_999)).is_some(), "the newest stays");
+        let listed = cache.index.keys().values().map(Vec::len).sum::<usize>();
+        assert_eq!(listed, cache.len());
+        assert!(cache.log().heavy.len() <= 200);
+        cache.clear();
+        assert_eq!((cache.room.bytes(), cache.log().heavy.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn tokens_that_share_heavy_surroundings_need_their_room_once() {
+        let cache = Cache::within(10_000, Room::of(200_000));
+        let common = heavy_facts(0, 20_000);
+        for number in 0..500 {
+            let token_id = TokenId(Uuid::from_u128(u128::from(number) + 1));
+            load(&cache, number, Facts { token_id, ..common.clone() }).await;
+        }
+        assert_eq!(cache.len(), 500);
+    }
+
+    #[test]
+    fn surroundings_by_themselves_are_bounded_in_bytes() {
+        let cache = Cache::new(10_000);
+        for number in 0..3_000 {
+            let (bare, surroundings) = apart(heavy_facts(number, 20_000));
+            let mut key = bare.key.clone();
+            key.user = UserId(Uuid::from_u128(u128::from(number)));
+            cache.keep(cache.generation(), key, surroundings);
+        }
+        let kept = cache.surroundings.len();
+        assert!((300..1_500).contains(&kept), "{kept}");
+        assert!(cache.room.bytes() <= 64 * 1024 * 1024 + 2 * 16 * 1024 * 1024);
     }
 
     /// Everybody at once: whoever asks after a change was answered gets what is after it.

@@ -46,6 +46,11 @@ impl Known {
         self.serial
     }
 
+    /// Whether it refers to so many bytes that nothing should hold it longer than needed.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.facts.surroundings.counted.bytes() > 0
+    }
+
     /// Whether what a decision by these facts leaves behind was written.
     pub(super) fn is_followed(&self) -> bool {
         self.followed.load(Ordering::Acquire)
@@ -82,7 +87,7 @@ pub(crate) fn of(token: u128) -> std::sync::Arc<Known> {
 #[cfg(test)]
 pub(crate) fn facts(token: u128, user: u128) -> Facts {
     use domain::{
-        decision::{Rendered, SecretFacts, Surroundings, Verifies},
+        decision::{Counted, Rendered, SecretFacts, Surroundings, Verifies},
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };
@@ -100,6 +105,7 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
         rights: [].into(),
         verifies: Verifies::Nobody,
         rendered: Rendered::default(),
+        counted: Counted::default(),
     };
     Facts {
         token_id: TokenId(Uuid::from_u128(token)),

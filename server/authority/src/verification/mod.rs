@@ -19,6 +19,7 @@ mod load;
 mod lookup;
 mod memory;
 pub(crate) mod rate;
+mod room;
 mod subject;
 mod unknown;
 mod verify;
@@ -33,7 +34,7 @@ pub use memory::{Asked, Presented, Recalled, Remembered};
 pub use rate::RateState;
 pub(crate) use subject::Subject;
 pub(crate) use unknown::{Presenter, UnknownTokens};
-pub use verify_many::QUESTIONS_MAX;
+pub use verify_many::{ANSWERS_MAX, QUESTIONS_MAX};
 
 use std::{sync::Arc, time::Duration};
 

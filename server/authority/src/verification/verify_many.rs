@@ -3,18 +3,20 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use domain::{
-    decision::{DecisionCode, Demand},
+    decision::{DecisionCode, Demand, STEPS_MAX},
     ids::WorkspaceId,
+    scope_pattern::Steps,
 };
 use futures::future::join_all;
 
-use super::{Decision, Presenter, Verification};
-use crate::{OpContext, ServiceError};
+use super::{Decision, Presenter, Verification, lookup::Looked};
+use crate::{OpContext, Pace, ServiceError};
 
 /// Most questions at once.
 pub const QUESTIONS_MAX: usize = 100;
-/// With more scopes a question may take long enough that others should not wait for the next one, too.
-const FEW_SCOPES: usize = 4;
+/// Most bytes of the answers to several questions. One answer may be larger: a token of an earlier version may
+/// hold any number of scopes, and a scope may imply many.
+pub const ANSWERS_MAX: usize = 1024 * 1024;
 
 impl Verification<'_> {
     /// The same as [`Self::verify`] for up to [`QUESTIONS_MAX`] presented texts, each with what its
@@ -23,7 +25,8 @@ impl Verification<'_> {
     /// before it.
     ///
     /// # Errors
-    /// As [`Self::verify`]: then no question was answered.
+    /// As [`Self::verify`], and `Invalid` when the answers would be larger than [`ANSWERS_MAX`]: then no question
+    /// was answered, and none counts as a use.
     pub async fn verify_many(
         &self,
         ctx: &OpContext,
@@ -37,8 +40,10 @@ impl Verification<'_> {
                 .map(|(text, demand)| self.look_up(text, Presenter::asked_by(ctx, demand.ip))),
         );
         let found = found.await;
+        let mut pace = Pace::default();
         let mut allowed: HashMap<WorkspaceId, bool> = HashMap::new();
-        let mut decisions = Vec::with_capacity(questions.len());
+        let mut judged = Vec::with_capacity(questions.len());
+        let mut bytes = 0;
         for ((_, demand), found) in questions.iter().zip(found) {
             // The others are answered all the same.
             let found = match found {
@@ -50,7 +55,7 @@ impl Verification<'_> {
             let looked = match found {
                 Ok(looked) => looked,
                 Err(decision) => {
-                    decisions.push(decision);
+                    judged.push(Err(decision));
                     continue;
                 }
             };
@@ -60,19 +65,51 @@ impl Verification<'_> {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(place) => *place.insert(self.may_verify_token(ctx, facts).await?),
             };
-            if demand.scopes.len() > FEW_SCOPES {
-                // Others that are to be answered on this thread come in between.
-                tokio::task::yield_now().await;
+            if !allowed {
+                judged.push(Err(Decision::without_facts(DecisionCode::NotFound)));
+                continue;
             }
-            decisions.push(if allowed {
-                self.answer(ctx, looked, demand, None).await?
-            } else {
-                Decision::without_facts(DecisionCode::NotFound)
-            });
+            let mut steps = Steps::new(STEPS_MAX);
+            let code = facts.decide_within(demand, ctx.now, &mut steps);
+            pace.spend((STEPS_MAX - steps.left()) as usize).await;
+            if code == DecisionCode::Valid {
+                let answer = facts.surroundings.answer_max();
+                bytes += answer;
+                pace.spend_bytes(answer).await;
+            }
+            judged.push(Ok((looked, code)));
+        }
+        if bytes > ANSWERS_MAX && questions.len() > 1 {
+            let message = format!(
+                "must be fewer: these tokens have so many scopes that the answers could have more than {ANSWERS_MAX} bytes; ask fewer questions at once"
+            );
+            return Err(ServiceError::invalid("items", message));
+        }
+        let mut decisions = Vec::with_capacity(questions.len());
+        for ((_, demand), judged) in questions.iter().zip(judged) {
+            let decision = match judged {
+                Ok((looked, code)) => self.count(ctx, looked, demand, code).await?,
+                Err(decision) => decision,
+            };
+            decisions.push(decision);
         }
         for decision in &decisions {
             self.inner.counters.decided(decision.code);
         }
         Ok(decisions)
+    }
+
+    /// Takes a question that was decided from the token's rate limit, and notes the use.
+    async fn count(
+        &self,
+        ctx: &OpContext,
+        looked: Looked,
+        demand: &Demand,
+        code: DecisionCode,
+    ) -> Result<Decision, ServiceError> {
+        let Looked { known, stale } = looked;
+        let (code, rate) = self.limit(&known, code, ctx.now);
+        self.note(ctx, &known, demand, code, None).await?;
+        Ok(Decision { code, facts: Some(known), rate, stale })
     }
 }

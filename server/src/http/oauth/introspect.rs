@@ -24,7 +24,7 @@ use crate::http::{
     AppState, body,
     caller::anonymous,
     problem::ApiError,
-    rest::schema::{granted, grants_schema},
+    rest::schema::{granted, grants_schema, names},
 };
 
 /// What is known of a token that is active.
@@ -43,7 +43,7 @@ use crate::http::{
     "iss": "https://tessera.example.com",
     "jti": "0198c2c4-7a00-7000-8000-00000000002a"
 }))]
-pub(super) struct ActiveBody {
+pub(super) struct ActiveBody<'a> {
     /// Always true.
     active: bool,
     /// The names of its scopes and of all that they imply, of all its APIs, separated by spaces. Of a token
@@ -52,7 +52,7 @@ pub(super) struct ActiveBody {
     /// The token's id: a token is a client of its own.
     client_id: Uuid,
     /// The e-mail address of the user that it acts as.
-    username: String,
+    username: &'a str,
     /// Always `Bearer`.
     token_type: &'static str,
     /// When it ends, in seconds since 1970; absent when it never does.
@@ -68,12 +68,12 @@ pub(super) struct ActiveBody {
     /// The id of the user that it acts as.
     sub: Uuid,
     /// The APIs that it is meant for. An API must find itself here.
-    aud: Vec<String>,
+    aud: Vec<&'a str>,
     /// What it may do, for each API in `aud`.
     #[schema(schema_with = grants_schema)]
-    grants: BTreeMap<String, Vec<String>>,
+    grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// This server's address.
-    iss: String,
+    iss: &'a str,
     /// The token's id.
     jti: Uuid,
 }
@@ -91,9 +91,9 @@ pub(super) struct InactiveBody {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Introspection)]
-pub(super) enum IntrospectionBody {
+pub(super) enum IntrospectionBody<'a> {
     /// The token is active.
-    Active(Box<ActiveBody>),
+    Active(Box<ActiveBody<'a>>),
     /// It is not, or the caller may not ask about it.
     Inactive(InactiveBody),
 }
@@ -134,7 +134,7 @@ impl FromRequestParts<AppState> for Introspector {
     security(("bearer" = []), ("token" = []), ("rime-api-key" = []), ("basic" = [])),
     request_body(content = FormBody, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "What is known of it", body = IntrospectionBody),
+        (status = 200, description = "What is known of it", body = IntrospectionBody<'static>),
         (status = 400, description = "The form has no token or two of them, or the request holds two different credentials", body = ErrorBody),
         (status = 401, description = "No credential, or one that is not accepted", body = ErrorBody,
             headers(("WWW-Authenticate" = String, description = "`Bearer` (RFC 6750) and `Basic` (RFC 7617)"))),
@@ -156,31 +156,29 @@ pub(super) async fn introspect(
 ) -> Result<Response, ApiError> {
     let verification = state.authority.verification();
     let facts = verification.introspect(&context, &token).await.map_err(ApiError::from)?;
-    let body = match facts {
-        Some(facts) => IntrospectionBody::active(&facts, state.config.public_url.as_str()),
+    let body = match &facts {
+        Some(facts) => IntrospectionBody::active(facts, state.config.public_url.as_str()),
         None => IntrospectionBody::Inactive(InactiveBody { active: false }),
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
-impl IntrospectionBody {
-    fn active(facts: &Facts, public_url: &str) -> Self {
+impl<'a> IntrospectionBody<'a> {
+    fn active(facts: &'a Facts, public_url: &'a str) -> Self {
         let ends = [facts.expires_at, facts.secret.expires_at];
-        let scopes = facts.surroundings.all_granted().into_iter();
-        let scopes: Vec<&str> = scopes.map(AsRef::as_ref).collect();
         Self::Active(Box::new(ActiveBody {
             active: true,
-            scope: scopes.join(" "),
+            scope: names(facts.surroundings.all_granted()).join(" "),
             client_id: facts.token_id.0,
-            username: facts.surroundings.user.email.clone(),
+            username: &facts.surroundings.user.email,
             token_type: "Bearer",
             exp: ends.into_iter().flatten().min().map(OffsetDateTime::unix_timestamp),
             iat: facts.secret.created_at.unix_timestamp(),
             nbf: facts.not_before.map(OffsetDateTime::unix_timestamp),
             sub: facts.surroundings.user.id.0,
-            aud: facts.surroundings.audiences().map(ToString::to_string).collect(),
+            aud: names(facts.surroundings.audiences()),
             grants: granted(facts),
-            iss: public_url.trim_end_matches('/').to_owned(),
+            iss: public_url.trim_end_matches('/'),
             jti: facts.token_id.0,
         }))
     }

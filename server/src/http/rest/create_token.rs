@@ -53,8 +53,8 @@ pub(crate) struct NewToken {
     /// E-mail address or id of the user that it acts as; the caller when absent.
     #[serde(default)]
     user: Option<String>,
-    /// What it holds: for each API that it is meant for, scopes of its catalogue; at most 1,000 in all. Not
-    /// together with `audiences` and `scopes`.
+    /// What it holds: for each API that it is meant for, scopes of its catalogue; at most 1,000 in all, whose
+    /// names have at most 65,536 bytes together. Not together with `audiences` and `scopes`.
     #[serde(default)]
     #[schema(schema_with = new_grants_schema)]
     grants: Option<BTreeMap<String, Vec<String>>>,
@@ -63,8 +63,8 @@ pub(crate) struct NewToken {
     #[schema(value_type = Vec<AudienceText>)]
     audiences: Vec<String>,
     /// In place of `grants`: its scopes, at least one. Each is held in every one of `audiences` that
-    /// declares it; one that `tessera` and another of them declare is refused. A token that asks grants only
-    /// what it holds itself.
+    /// declares it, and counts there; one that `tessera` and another of them declare is refused. A token that
+    /// asks grants only what it holds itself.
     #[serde(default)]
     #[schema(value_type = Vec<ScopeText>, max_items = 1_000)]
     scopes: Vec<String>,

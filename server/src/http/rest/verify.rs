@@ -2,7 +2,11 @@
 
 use std::{fmt::Display, net::IpAddr, str::FromStr};
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use domain::{
     decision::{DEMANDED_MAX, Demand},
     problem::FieldError,
@@ -59,13 +63,13 @@ pub(crate) struct Question {
     operation_id = "verify",
     tag = "Verification",
     request_body = Question,
-    responses((status = 200, description = "The decision", body = VerificationBody), AskErrors),
+    responses((status = 200, description = "The decision", body = VerificationBody<'static>), AskErrors),
 )]
 pub(crate) async fn verify(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiJson(question): ApiJson<Question>,
-) -> Result<Json<VerificationBody>, ApiError> {
+) -> Result<Response, ApiError> {
     let mut errors = Vec::new();
     let demand = question.demand("", &mut errors);
     if !errors.is_empty() {
@@ -73,7 +77,7 @@ pub(crate) async fn verify(
     }
     let verification = state.authority.verification();
     let decision = verification.verify(&context, &question.token, &demand).await?;
-    Ok(Json(VerificationBody::of(&decision)))
+    Ok(Json(VerificationBody::of(&decision)).into_response())
 }
 
 impl Question {

@@ -1,15 +1,23 @@
 //! `POST /api/v1/verify/batch`
 
-use authority::QUESTIONS_MAX;
-use axum::{Json, extract::State};
+use authority::{QUESTIONS_MAX, ServiceError};
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use domain::{
     decision::Demand,
     problem::{ERRORS_MAX, FieldError},
 };
-use serde::{Deserialize, Serialize};
+use http::header;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::AskErrors, schema::VerificationBody, verify::Question};
+use super::{
+    errors::AskErrors,
+    schema::{AnswersBody, write_answers},
+    verify::Question,
+};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -30,18 +38,11 @@ pub(crate) struct Questions {
     items: Vec<Object<Question>>,
 }
 
-/// Answers.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Verifications)]
-pub(crate) struct AnswersBody {
-    /// One for each question, in the same order.
-    items: Vec<VerificationBody>,
-}
-
 /// Ask many questions at once
 ///
 /// Up to 100 questions, each answered as `POST /api/v1/verify` would, in the same order. When a question
-/// cannot be read none is answered. Needs the scope `verify` of the audience `tessera`.
+/// cannot be read none is answered. Neither is any, and none counts as a use, when the answers could have more
+/// than 1,048,576 bytes, because the tokens have very many scopes: ask fewer questions then. Needs the scope `verify` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/verify/batch",
@@ -54,12 +55,13 @@ pub(crate) async fn verify_many(
     State(state): State<AppState>,
     Caller(context): Caller,
     ApiJson(body): ApiJson<Questions>,
-) -> Result<Json<AnswersBody>, ApiError> {
+) -> Result<Response, ApiError> {
     // Nobody else has so many questions read.
     state.authority.verification().may_verify(&context).await?;
     let questions = body.read()?;
     let decisions = state.authority.verification().verify_many(&context, &questions).await?;
-    Ok(Json(AnswersBody { items: decisions.iter().map(VerificationBody::of).collect() }))
+    let body = write_answers(&decisions).await.map_err(ServiceError::internal)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl Questions {

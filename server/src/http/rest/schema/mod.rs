@@ -39,7 +39,7 @@ pub(crate) use token::{
 };
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
 pub(crate) use user::{ChangedUserBody, CreatedUserBody, UserPageBody, UserRecordBody};
-pub(crate) use verification::{VerificationBody, granted};
+pub(crate) use verification::{AnswersBody, VerificationBody, granted, names, write_answers};
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 
 fn texts<T: Into<String>>(values: impl IntoIterator<Item = T>) -> Vec<String> {

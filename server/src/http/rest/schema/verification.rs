@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use authority::{Decision, RateState};
-use domain::decision::{AudienceRights, DecisionCode, Facts};
+use authority::{Decision, Pace, RateState};
+use domain::decision::{DecisionCode, Facts};
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{UserBody, grants_schema, texts};
+use super::{UserBody, grants_schema};
 
 /// A decision's stable code. Only `VALID` lets a call through.
 #[derive(Clone, Copy, Serialize, ToSchema)]
@@ -79,7 +79,7 @@ impl From<DecisionCode> for CodeBody {
     "expires_at": "2027-08-18T12:00:00Z",
     "rate_limit": {"limit": 600, "window_s": 60, "remaining": 599, "reset_s": 1}
 }))]
-pub(crate) struct ValidBody {
+pub(crate) struct ValidBody<'a> {
     /// Always true.
     valid: bool,
     /// Always `VALID`.
@@ -87,17 +87,17 @@ pub(crate) struct ValidBody {
     /// The token.
     token_id: Uuid,
     /// The slug of its workspace.
-    workspace: String,
+    workspace: &'a str,
     /// The user that it acts as.
     user: UserBody,
     /// What it may do: for each API that it is meant for, its scopes there and all that they imply.
     #[schema(schema_with = grants_schema)]
-    grants: BTreeMap<String, Vec<String>>,
+    grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// The APIs that it is meant for: a flat view of `grants`.
-    audiences: Vec<String>,
+    audiences: Vec<&'a str>,
     /// The names of its scopes in all of these APIs: a flat view of `grants`. A name says nothing of which
     /// API it is granted in.
-    scopes: Vec<String>,
+    scopes: Vec<&'a str>,
     /// Its end; null when it never expires.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
@@ -158,41 +158,77 @@ pub(crate) struct RefusedBody {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Verification)]
-pub(crate) enum VerificationBody {
+pub(crate) enum VerificationBody<'a> {
     /// The token may do this.
-    Valid(Box<ValidBody>),
+    Valid(Box<ValidBody<'a>>),
     /// It may not.
     Refused(RefusedBody),
 }
 
-/// What a token may do, by audience.
-pub(crate) fn granted(facts: &Facts) -> BTreeMap<String, Vec<String>> {
-    let of = |rights: &AudienceRights| {
-        (rights.audience.to_string(), texts(rights.granted.iter().cloned()))
-    };
-    facts.surroundings.rights.iter().map(of).collect()
+/// Answers to several questions.
+#[derive(ToSchema)]
+#[schema(as = Verifications)]
+#[expect(dead_code, reason = "describes the answers, which are written one by one")]
+pub(crate) struct AnswersBody {
+    /// One for each question, in the same order.
+    items: Vec<VerificationBody<'static>>,
 }
 
-impl VerificationBody {
+/// Writes the answers to several questions, one by one: a worker's other tasks run in between.
+pub(crate) async fn write_answers(decisions: &[Decision]) -> serde_json::Result<Vec<u8>> {
+    let (mut body, mut pace) = (Vec::from(br#"{"items":["#), Pace::default());
+    for (index, decision) in decisions.iter().enumerate() {
+        let before = body.len();
+        if index > 0 {
+            body.push(b',');
+        }
+        serde_json::to_writer(&mut body, &VerificationBody::of(decision))?;
+        pace.spend_bytes(body.len() - before).await;
+    }
+    body.extend_from_slice(b"]}");
+    Ok(body)
+}
+
+/// What a token may do, by audience.
+pub(crate) fn granted(facts: &Facts) -> BTreeMap<&str, Vec<&str>> {
+    let rights = facts.surroundings.rights.iter();
+    rights.map(|rights| (rights.audience.as_ref(), names(rights.granted.iter()))).collect()
+}
+
+/// The texts of names, which are not copied.
+pub(crate) fn names<'a, T: AsRef<str> + 'a>(
+    names: impl IntoIterator<Item = &'a T>,
+) -> Vec<&'a str> {
+    names.into_iter().map(AsRef::as_ref).collect()
+}
+
+impl<'a> ValidBody<'a> {
+    fn of(facts: &'a Facts, rate: Option<RateState>, stale_s: Option<u64>) -> Self {
+        let surroundings = &facts.surroundings;
+        Self {
+            valid: true,
+            code: CodeBody::Valid,
+            token_id: facts.token_id.0,
+            workspace: surroundings.workspace.as_ref(),
+            user: surroundings.user.clone().into(),
+            grants: granted(facts),
+            audiences: names(surroundings.audiences()),
+            scopes: names(surroundings.all_granted()),
+            expires_at: facts.expires_at,
+            rate_limit: rate.map(Into::into),
+            stale_s,
+        }
+    }
+}
+
+impl<'a> VerificationBody<'a> {
     /// The answer to this decision. Facts are told only with a `VALID` one.
-    pub(crate) fn of(decision: &Decision) -> Self {
+    pub(crate) fn of(decision: &'a Decision) -> Self {
         let code = decision.code.into();
         let stale_s = decision.stale.map(|stale| stale.as_secs());
         match &decision.facts {
             Some(facts) if decision.code == DecisionCode::Valid => {
-                Self::Valid(Box::new(ValidBody {
-                    valid: true,
-                    code,
-                    token_id: facts.token_id.0,
-                    workspace: facts.surroundings.workspace.to_string(),
-                    user: facts.surroundings.user.clone().into(),
-                    grants: granted(facts),
-                    audiences: texts(facts.surroundings.audiences().cloned()),
-                    scopes: texts(facts.surroundings.all_granted().into_iter().cloned()),
-                    expires_at: facts.expires_at,
-                    rate_limit: decision.rate.map(Into::into),
-                    stale_s,
-                }))
+                Self::Valid(Box::new(ValidBody::of(facts, decision.rate, stale_s)))
             }
             _ => Self::Refused(RefusedBody {
                 valid: false,
@@ -201,6 +237,85 @@ impl VerificationBody {
                 retry_after_s: decision.rate.map(|rate| rate.retry_after_s),
                 stale_s,
             }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        decision::{AudienceRights, Counted, Rendered, SecretFacts, Surroundings, Verifies},
+        ids::{SecretId, TokenId, UserId, WorkspaceId},
+        token::UserSummary,
+    };
+    use time::macros::datetime;
+
+    use super::*;
+
+    const MOMENT: OffsetDateTime = datetime!(2026-01-02 03:04:05.678901 UTC);
+
+    fn facts(audiences: usize, scopes: usize, user: &str) -> Facts {
+        let rights = |audience: usize| AudienceRights {
+            audience: format!("{}{audience}", "a".repeat(60)).parse().unwrap(),
+            scopes: [].into(),
+            granted: (0..scopes)
+                .map(|number| format!("a://{audience}.{number:03}{}", "s".repeat(500)))
+                .map(|name| name.parse().unwrap())
+                .collect(),
+        };
+        let id = Uuid::max();
+        let user = UserSummary { id: UserId(id), email: user.into(), name: user.into() };
+        let surroundings = Surroundings {
+            workspace_id: WorkspaceId(id),
+            workspace: "w".repeat(60).parse().unwrap(),
+            user,
+            user_active: true,
+            rights: (0..audiences).map(rights).collect(),
+            verifies: Verifies::Nobody,
+            rendered: Rendered::default(),
+            counted: Counted::default(),
+        };
+        let secret = SecretFacts {
+            id: SecretId(id),
+            current: true,
+            awaited: false,
+            reused: false,
+            created_at: MOMENT,
+            expires_at: None,
+            ended: false,
+        };
+        Facts {
+            token_id: TokenId(id),
+            name: "ci".into(),
+            surroundings: surroundings.into(),
+            enabled: true,
+            deleted: false,
+            not_before: None,
+            expires_at: Some(MOMENT),
+            ended: false,
+            secret,
+            ip_allow: vec![],
+            rate_limit: None,
+        }
+    }
+
+    /// A batch is refused by the bound before anything is written.
+    #[test]
+    fn answer_has_no_more_bytes_than_its_bound_says() {
+        let rate = RateState {
+            allowed: true,
+            limit: u32::MAX,
+            window_s: u32::MAX,
+            remaining: u32::MAX,
+            reset_s: u32::MAX,
+            retry_after_s: u32::MAX,
+        };
+        for facts in [facts(0, 0, ""), facts(9, 0, r#""\"#), facts(1, 128, "é"), facts(7, 20, "x")]
+        {
+            let body = ValidBody::of(&facts, Some(rate), Some(u64::MAX));
+            let bytes = serde_json::to_vec(&body).unwrap().len();
+            let bound = facts.surroundings.answer_max();
+            assert!((bytes..bytes + 600).contains(&bound), "{bytes} {bound}");
         }
     }
 }

@@ -1,0 +1,240 @@
+//! How many bytes the cache keeps, beside how many things.
+//!
+//! A token may hold scopes with long names, and its answer names each of them twice. What is kept of a token
+//! beside its own row is light or heavy ([`HEAVY`]). Light things are bounded by their number. Heavy ones count
+//! in one sum for as long as anything refers to them; [`Heavy`] says which tokens refer to them, so that some of
+//! these tokens make room when the sum is too large.
+
+use std::{
+    collections::VecDeque,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use domain::{
+    catalogue::ScopeName,
+    decision::{AudienceRights, Counted, Surroundings},
+};
+use quick_cache::{Weighter, sync};
+
+use super::cache::Key;
+use crate::store::facts::SurroundingsKey;
+
+/// Surroundings of more bytes are heavy.
+const HEAVY: usize = 4 * 1024;
+/// Most bytes of all heavy surroundings together.
+const HEAVY_MAX: usize = 256 * 1024 * 1024;
+/// Most bytes of the surroundings that are kept by themselves, without a token that refers to them.
+const SURROUNDINGS_BYTES: u64 = 64 * 1024 * 1024;
+/// Most surroundings that are kept by themselves, and no more than tokens.
+const SURROUNDINGS_MAX: usize = 10_000;
+/// Most lists of one kind that are shared.
+const SHARED_MAX: usize = 1_000;
+/// Most bytes of these lists.
+const SHARED_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes that a text takes beside its own.
+const TEXT: usize = 40;
+/// Tokens with heavy surroundings that are looked at when room is needed, for each one that is added.
+const LOOKS: usize = 64;
+
+/// The bytes of the heavy surroundings that are in memory.
+#[derive(Debug)]
+pub(super) struct Room {
+    sum: Arc<AtomicUsize>,
+    max: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::of(HEAVY_MAX)
+    }
+}
+
+impl Room {
+    pub(super) fn of(max: usize) -> Self {
+        Self { sum: Arc::default(), max }
+    }
+
+    /// Counts surroundings until they are dropped, if they are heavy.
+    pub(super) fn take(&self, surroundings: &mut Surroundings) {
+        let bytes = weigh(surroundings);
+        if bytes > HEAVY {
+            surroundings.counted = Counted::new(&self.sum, bytes);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.sum.load(Ordering::Relaxed) > self.max
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.sum.load(Ordering::Relaxed)
+    }
+}
+
+/// Which tokens with heavy surroundings are kept: under which key, and as what number. Some of them may have
+/// gone since.
+#[derive(Default)]
+pub(super) struct Heavy(VecDeque<(Key, u64)>);
+
+/// What becomes of a token with heavy surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It is not kept any more.
+    Gone,
+    /// It stays.
+    Stays,
+    /// It has made room.
+    Left,
+}
+
+impl Heavy {
+    pub(super) fn add(&mut self, key: Key, serial: u64) {
+        self.0.push_back((key, serial));
+    }
+
+    /// Looks at some tokens in turn, beginning with the one that was not looked at for the longest time: at two
+    /// that stay, so that those that have gone are not listed for ever, or at [`LOOKS`] while room is needed.
+    pub(super) fn look(&mut self, mut look: impl FnMut(&Key, u64) -> Look) {
+        let mut staying = 0;
+        for _ in 0..LOOKS {
+            let Some((key, serial)) = self.0.pop_front() else { return };
+            if look(&key, serial) == Look::Stays {
+                self.0.push_back((key, serial));
+                staying += 1;
+                if staying == 2 {
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Roughly the bytes of memory that these take, with the answer that is made of them.
+fn weigh(surroundings: &Surroundings) -> usize {
+    surroundings.rights.iter().map(Weighs::bytes).sum::<usize>() + surroundings.answer_max()
+}
+
+/// Things whose memory is bounded.
+pub(super) trait Weighs {
+    fn bytes(&self) -> usize;
+}
+
+impl Weighs for ScopeName {
+    fn bytes(&self) -> usize {
+        self.as_ref().len() + TEXT
+    }
+}
+
+impl Weighs for AudienceRights {
+    fn bytes(&self) -> usize {
+        let scopes = self.scopes.iter().chain(self.granted.iter());
+        self.audience.as_ref().len() + 2 * TEXT + scopes.map(Weighs::bytes).sum::<usize>()
+    }
+}
+
+/// Weighs what is kept by its bytes. Nothing is lighter than its part of the room, which bounds the number, too.
+#[derive(Clone, Copy)]
+pub(super) struct ByBytes {
+    least: u64,
+}
+
+impl ByBytes {
+    const fn new(room: u64, number: usize) -> Self {
+        Self { least: room / number as u64 }
+    }
+
+    fn weigh(self, bytes: usize) -> u64 {
+        u64::try_from(bytes).unwrap_or(u64::MAX).max(self.least)
+    }
+}
+
+impl Weighter<SurroundingsKey, Arc<Surroundings>> for ByBytes {
+    fn weight(&self, key: &SurroundingsKey, surroundings: &Arc<Surroundings>) -> u64 {
+        self.weigh(key.texts().map(|text| text.len() + TEXT).sum::<usize>() + weigh(surroundings))
+    }
+}
+
+impl<T: Weighs> Weighter<Arc<[T]>, Arc<[T]>> for ByBytes {
+    fn weight(&self, list: &Arc<[T]>, _: &Arc<[T]>) -> u64 {
+        self.weigh(list.iter().map(Weighs::bytes).sum())
+    }
+}
+
+/// Surroundings that are kept by themselves.
+pub(super) type KeptSurroundings = sync::Cache<SurroundingsKey, Arc<Surroundings>, ByBytes>;
+
+/// Room for the surroundings of so many tokens.
+pub(super) fn surroundings(tokens: usize) -> KeptSurroundings {
+    let number = tokens.clamp(1, SURROUNDINGS_MAX);
+    let weighter = ByBytes::new(SURROUNDINGS_BYTES, number);
+    sync::Cache::with_weighter(number, SURROUNDINGS_BYTES, weighter)
+}
+
+/// Lists of which many tokens have the same: one copy for all of them takes less room, and is near.
+pub(super) struct Shared<T>(sync::Cache<Arc<[T]>, Arc<[T]>, ByBytes>);
+
+impl<T: Eq + Hash + Weighs> Shared<T> {
+    pub(super) fn new() -> Self {
+        let weighter = ByBytes::new(SHARED_BYTES, SHARED_MAX);
+        Self(sync::Cache::with_weighter(SHARED_MAX, SHARED_BYTES, weighter))
+    }
+
+    pub(super) fn share(&self, list: &mut Arc<[T]>) {
+        match self.0.get(&list[..]) {
+            Some(known) => *list = known,
+            None => self.0.insert(Arc::clone(list), Arc::clone(list)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(number: usize, scopes: usize) -> Arc<[ScopeName]> {
+        let name = |scope| format!("a://{number}.{scope}.{}", "s".repeat(400));
+        (0..scopes).map(|scope| name(scope).parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn shared_lists_are_bounded_in_number_and_bytes() {
+        for (scopes, at_least) in [(1, 900), (128, 100)] {
+            let shared = Shared::new();
+            for number in 0..2_000 {
+                shared.share(&mut list(number, scopes));
+            }
+            assert!(shared.0.len() >= at_least && shared.0.len() <= SHARED_MAX);
+            assert!(shared.0.weight() <= SHARED_BYTES);
+            let bytes: usize =
+                shared.0.iter().flat_map(|(list, _)| list.to_vec()).map(|name| name.bytes()).sum();
+            assert!(bytes as u64 <= SHARED_BYTES, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn tokens_that_have_gone_are_not_listed_for_ever() {
+        let mut heavy = Heavy::default();
+        for number in 0..10_000 {
+            heavy.add([0; 32], number);
+            // The last hundred stay.
+            heavy.look(|_, serial| if serial + 100 > number { Look::Stays } else { Look::Gone });
+        }
+        assert!(heavy.len() <= 300, "{}", heavy.len());
+        heavy.look(|_, _| Look::Left);
+        assert!(heavy.len() <= 300 - LOOKS);
+    }
+}
