@@ -2,10 +2,13 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 
-/** An API that records what reaches it, byte for byte, and answers each call with 200. */
+/** An API that records what reaches it, byte for byte, and answers each call with 200. It agrees to every change of
+ * protocol: it answers 101, and sends back what it gets then. */
 export class Recorder {
   /** The heads that arrived: request line and headers, in latin1. */
   readonly heads: string[] = [];
+  /** The bytes that arrived after a change of protocol. */
+  readonly piped: string[] = [];
 
   private constructor(private readonly server: Server) {
     server.on("connection", (socket) => {
@@ -15,8 +18,18 @@ export class Recorder {
         text += more;
         const end = text.indexOf("\r\n\r\n");
         if (end < 0) return;
-        this.heads.push(text.slice(0, end));
+        const head = text.slice(0, end);
+        this.heads.push(head);
         socket.removeAllListeners("data").resume();
+        const protocol = /^upgrade: *(.*)$/im.exec(head)?.[1];
+        if (protocol) {
+          socket.on("data", (bytes: string) => {
+            this.piped.push(bytes);
+            socket.write(bytes, "latin1");
+          });
+          socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`);
+          return;
+        }
         socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
       });
     });
@@ -46,6 +59,7 @@ export class Recorder {
 function isWhole(text: string): boolean {
   const end = text.indexOf("\r\n\r\n");
   if (end < 0) return false;
+  if (text.startsWith("HTTP/1.1 101 ")) return true;
   const length = /^content-length: *(\d+)/im.exec(text.slice(0, end))?.[1];
   return length === undefined ? text.endsWith("\r\n0\r\n\r\n") : text.length >= end + 4 + Number(length);
 }
@@ -63,6 +77,29 @@ export async function exchange(url: string, bytes: string): Promise<string> {
   socket.on("error", () => {});
   const late = setTimeout(() => socket.destroy(), 20_000);
   socket.write(bytes, "latin1");
+  await once(socket, "close");
+  clearTimeout(late);
+  return answer;
+}
+
+/** Sends a head, and `more` once the answer to it is there. Returns the answer, and what came until `wanted` was
+ * there or the server closed. */
+export async function converse(url: string, head: string, more: string, wanted: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname).setEncoding("latin1");
+  let answer = "";
+  let hasSentAll = false;
+  socket.on("data", (text: string) => {
+    answer += text;
+    if (!hasSentAll && isWhole(answer)) {
+      hasSentAll = true;
+      socket.write(more, "latin1");
+    }
+    if (hasSentAll && answer.endsWith(wanted)) socket.destroy();
+  });
+  socket.on("error", () => {});
+  const late = setTimeout(() => socket.destroy(), 20_000);
+  socket.write(head, "latin1");
   await once(socket, "close");
   clearTimeout(late);
   return answer;
