@@ -91,6 +91,17 @@ fn signing_in_replaces_the_session_and_signing_out_ends_it() {
 }
 
 #[test]
+fn planted_cookie_of_other_bytes_signs_nobody_out() {
+    let server = server();
+    let session = Browser::signed_in(&server, ADMIN_EMAIL, ADMIN_PASSWORD);
+    let session = session.cookie("tessera").unwrap();
+    for line in [format!("x=é; tessera={session}"), format!("tessera={session}; tessera=é")] {
+        server.request("GET", "/api/v1/account").header("cookie", &line).send().expect(200);
+        server.request("GET", "/workspaces").header("cookie", &line).send().expect(200);
+    }
+}
+
+#[test]
 fn session_of_an_https_instance_is_bound_to_its_host() {
     let server = Server::builder()
         .env("TESSERA_PUBLIC_URL", "https://tessera.example")

@@ -78,6 +78,48 @@ fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_serve
 }
 
 #[test]
+fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
+    let (_folder, socket) = place();
+    let mut server =
+        builder(&socket).argument("--public-url").argument("https://tessera.example").start();
+    server.wait_for_line("Listening on unix:");
+    server.admin();
+    let post = |path: &str, host: &str| {
+        let request = Request::new(&format!("unix:{}", socket.display()), "POST", path);
+        let request = request.header("host", host);
+        if path == "/api/v1/login" {
+            request.json(&serde_json::json!({"username": "x", "password": "a wrong password"}))
+        } else {
+            request.form(&[("email", "x@example.com"), ("password", "a wrong password")])
+        }
+    };
+    for path in ["/sign-in", "/api/v1/login", "/oauth2/revoke"] {
+        let evil = post(path, "evil.example").header("origin", "https://evil.example");
+        let refused = evil.header("x-forwarded-for", "203.0.113.9").send().expect(400);
+        assert!(refused.text().contains("not a name of this server"), "{}", refused.text());
+        // A proxy that leaves out what shows it changes nothing: a browser's header is enough.
+        post(path, "evil.example").header("origin", "https://evil.example").send().expect(400);
+        let good = post(path, "tessera.example").header("origin", "https://tessera.example");
+        let checked = good.header("x-forwarded-for", "203.0.113.9").send();
+        assert!(!checked.text().contains("not a name of this server"), "{}", checked.text());
+        if path != "/oauth2/revoke" {
+            checked.expect(401);
+        }
+    }
+    let get = |host: &str| ask(&socket, "/api/v1/account").header("host", host);
+    let session = "__Host-tessera=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    get("evil.example").header("cookie", session).send().expect(400);
+    get("tessera.example").header("cookie", session).send().expect(401);
+    // A proxy's question about a token names any host.
+    let question =
+        ask(&socket, FORWARD).header("host", "tessera").header("x-forwarded-for", "203.0.113.9");
+    question.send().expect(401);
+    // A program's own request may name any.
+    get("what ever").send().expect(401);
+    get("what ever").header("x-forwarded-for", "203.0.113.9").send().expect(400);
+}
+
+#[test]
 fn socket_of_a_killed_server_is_replaced_and_one_in_use_is_refused() {
     let (folder, socket) = place();
     let data_dir = folder.path().join("data");

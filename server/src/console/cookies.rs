@@ -5,22 +5,18 @@ use app::{
     notice::{self, Notice},
     theme::{self, Theme},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
+
+use crate::http::cookies::pairs;
 
 /// A year, in seconds: the theme is nobody's secret.
 const YEAR_S: u32 = 31_536_000;
 /// As long as a redirect may take, in seconds.
 const NOTICE_S: u32 = 60;
 
-/// The first value of a cookie.
+/// Returns the first value of a cookie.
 fn read<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == wanted).then_some(value))
+    pairs(headers).find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
 /// The theme that the browser was told to keep.
@@ -57,17 +53,20 @@ fn cookie(name: &str, value: &str, seconds: u32, is_secure: bool) -> HeaderValue
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     fn headers(line: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, line.parse().unwrap());
+        headers.insert(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
         headers
     }
 
     #[test]
     fn theme_that_is_none_is_the_systems() {
         assert_eq!(theme(&headers("a=b; theme=dark")), Theme::Dark);
+        assert_eq!(theme(&headers("a=é; theme=dark")), Theme::Dark);
         assert_eq!(theme(&headers("theme=\"><script>")), Theme::System);
         assert_eq!(theme(&HeaderMap::new()), Theme::System);
     }

@@ -102,16 +102,22 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The values of the cookies of this name.
+/// Returns the values of the cookies of this name.
 fn values<'a>(headers: &'a HeaderMap, wanted: &'static str) -> impl Iterator<Item = &'a str> {
+    pairs(headers)
+        .filter(move |(name, value)| *name == wanted && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// Returns the names and values of all cookies of ASCII. Each is read by itself: a sibling host may plant a cookie of
+/// other bytes, and browsers send it in the same line.
+pub(crate) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(move |(name, value)| *name == wanted && !value.is_empty())
-        .map(|(_, value)| value)
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter(|pair| pair.is_ascii())
+        .filter_map(|pair| std::str::from_utf8(pair).ok()?.trim().split_once('='))
 }
 
 #[cfg(test)]
@@ -174,6 +180,23 @@ mod tests {
         assert!(cookies.read(&planted).is_none());
         assert!(cookies.is_present(&planted));
         assert!(cookies.read(&headers(&["tessera=", "xtessera=a"])).is_none());
+    }
+
+    #[test]
+    fn cookie_beside_one_of_other_bytes_is_read() {
+        let cookies = cookies("https://t.example");
+        for planted in [&b"x=\xe9"[..], b"x=\xc3\xa9", b"\xff", b"__Host-tessera=\xff", b"=\x80="] {
+            for line in [
+                [planted, b"; __Host-tessera=abc; __Host-tessera-known=def"].concat(),
+                [b"__Host-tessera=abc; __Host-tessera-known=def; ", planted].concat(),
+            ] {
+                let mut headers = HeaderMap::new();
+                headers.append(header::COOKIE, HeaderValue::from_bytes(&line).unwrap());
+                assert!(cookies.is_present(&headers));
+                assert_eq!(cookies.read(&headers).unwrap().expose(), "abc", "{line:?}");
+                assert_eq!(cookies.known_browser(&headers).unwrap().expose(), "def", "{line:?}");
+            }
+        }
     }
 
     proptest! {

@@ -1,8 +1,11 @@
 //! The host that a request names.
 //!
-//! Every request names one host (RFC 9110 section 7.2), but for health checks. Where cookies count, and where a
-//! browser sends a credential in a body, it must be a name of this server: a page of another site, whose name was made to point here (DNS rebinding), is of
-//! one origin with whatever answers under that name.
+//! Every request except a health check names one host (RFC 9110 section 7.2). Where cookies count, and where a
+//! browser sends a credential in a body, it must be a name of this server. Otherwise a page whose name was made to
+//! point here (DNS rebinding) would be of one origin with what answers under that name.
+//!
+//! Programs of this machine that use the Unix socket for themselves name any host. The requests that they pass on for
+//! others, as a proxy does, follow the rule.
 
 use std::net::IpAddr;
 
@@ -12,10 +15,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::problem::ProblemCode;
-use http::{Extensions, HeaderMap, Uri, header};
+use http::{Extensions, HeaderMap, HeaderName, Uri, header};
 
 use super::{
-    client_ip::{Peer, peer},
+    client_ip::{FORWARDED_FOR, Peer, peer},
     health,
     problem::ApiError,
 };
@@ -39,13 +42,13 @@ impl Hosts {
         Self { names, is_open, public: config.public_origin() }
     }
 
-    /// Refuses a request to another name. Programs that use the Unix socket name whatever they like.
+    /// Refuses a request to another name, unless a program of this machine sent it for itself.
     pub(crate) fn check(
         &self,
         extensions: &Extensions,
         headers: &HeaderMap,
     ) -> Result<(), ApiError> {
-        if peer(extensions) == Some(Peer::Local) {
+        if is_own(peer(extensions), headers) {
             return Ok(());
         }
         let host = one(headers).and_then(name).unwrap_or_default();
@@ -70,11 +73,25 @@ impl Hosts {
 /// Whether a request names one host, in a form that a host can have.
 pub(crate) fn is_named(peer: Option<Peer>, uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(host) = one(headers) else { return false };
-    if peer == Some(Peer::Local) {
-        return true;
-    }
-    name(host).is_some()
-        && uri.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host))
+    let is_same = |authority: &str| authority.eq_ignore_ascii_case(host);
+    name(host).is_some() && uri.authority().is_none_or(|authority| is_same(authority.as_str()))
+        || is_own(peer, headers)
+}
+
+/// Returns whether a program of this machine sent this request by the Unix socket for itself: no header comes from a
+/// browser, and none is a proxy's.
+fn is_own(peer: Option<Peer>, headers: &HeaderMap) -> bool {
+    const OTHERS: [HeaderName; 8] = [
+        header::ORIGIN,
+        header::COOKIE,
+        header::VIA,
+        header::FORWARDED,
+        FORWARDED_FOR,
+        HeaderName::from_static("x-forwarded-host"),
+        HeaderName::from_static("x-forwarded-proto"),
+        HeaderName::from_static("sec-fetch-site"),
+    ];
+    peer == Some(Peer::Local) && !OTHERS.iter().any(|name| headers.contains_key(name))
 }
 
 /// Refuses requests that do not name one host.
@@ -165,6 +182,25 @@ mod tests {
         let local = Some(Peer::Local);
         assert!(named(local, "/", &["what ever"]) && named(local, "/", &[""]));
         assert!(!named(local, "/", &[]) && !named(local, "/", &["a", "b"]));
+    }
+
+    #[test]
+    fn unix_socket_is_held_to_the_rule_for_what_it_passes_on() {
+        let local = Some(Peer::Local);
+        let sent = |name: &'static str| {
+            let value = http::HeaderValue::from_static("x");
+            HeaderMap::from_iter([(HeaderName::from_static(name), value)])
+        };
+        for name in
+            ["x-forwarded-for", "x-forwarded-proto", "via", "origin", "cookie", "sec-fetch-site"]
+        {
+            assert!(!is_own(local, &sent(name)), "{name}");
+        }
+        // Node's fetch sends the second for a program.
+        for name in ["user-agent", "sec-fetch-mode", "authorization"] {
+            assert!(is_own(local, &sent(name)), "{name}");
+            assert!(!is_own(NETWORK, &sent(name)), "{name}");
+        }
     }
 
     #[test]
