@@ -160,17 +160,117 @@ async fn rows_about_what_was_left_out_are_bounded_too(pool: PgPool) {
             world.authority.note_refusal(person, of_route(&route));
         }
     }
-    assert_eq!(rows(&world, "access.refused").await.len(), 100);
+    // Each has a share of 10. The first ten use up what all have together besides.
+    let written = 25 * 10 + 100;
+    assert_eq!(rows(&world, "access.refused").await.len(), written);
     world.pass(Duration::minutes(1));
     let left_out = rows(&world, "access.left_out").await;
-    assert_eq!(left_out.len(), 21, "20 callers, and all others in one row");
+    assert_eq!(left_out.len(), 21, "20 people, and all others in one row");
     let mut total = 0;
     for row in &left_out {
         let detail = row.after.as_ref().unwrap();
         total += detail["left_out"]["access.refused"].as_u64().unwrap();
         assert!(detail["routes"].as_object().is_none_or(|routes| routes.len() <= 11), "{detail}");
     }
-    assert_eq!(total, 25 * 40 - 100);
+    assert_eq!(total, (25 * 40 - written) as u64);
+    // The last row names those who have none.
+    let rest: Vec<_> =
+        left_out.iter().filter_map(|row| row.after.as_ref()?.get("people")).collect();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].as_object().unwrap().len(), 5);
+}
+
+/// The rows of a person or a token.
+fn of<'a>(rows: &'a [AuditRecord], ctx: &OpContext) -> Vec<&'a AuditRecord> {
+    let id = match &ctx.actor {
+        Actor::User(visitor) => visitor.user.id.0,
+        Actor::Token(facts) => facts.token_id.0,
+        _ => panic!("nobody who has rows"),
+    };
+    rows.iter().filter(|row| row.actor_id == Some(id)).collect()
+}
+
+#[sqlx::test(migrations = false)]
+async fn tenant_takes_no_room_from_another_and_none_from_people(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.workspace("second").await;
+    // An administrator makes 28 tokens that act as four members.
+    let tokens = {
+        let mut tokens = Vec::new();
+        for member in ["m", "mm", "mmm", "mmmm"] {
+            let ctx = world.person(member, Some(("workspace-1", "admin"))).await;
+            for _ in 0..7 {
+                let read = authority::TokenDraft {
+                    audiences: vec!["tessera".into()],
+                    ..support::draft(&["tokens:read"])
+                };
+                let minted = world.mint(&ctx, "workspace-1", read).await;
+                tokens.push(world.bearer(&minted).await);
+            }
+        }
+        tokens
+    };
+    for token in tokens.iter().cycle().take(28 * 30) {
+        world.authority.note_refusal(token, of_route("GET /api/v1/workspaces/{ws}/tokens"));
+    }
+    let admin = world.person("admin", Some(("second", "admin"))).await;
+    let auditor = world.person("auditor", Some(("second", "viewer"))).await;
+    let other = {
+        let read = authority::TokenDraft {
+            audiences: vec!["tessera".into()],
+            ..support::draft(&["tokens:read"])
+        };
+        world.bearer(&world.mint(&world.owner().await, "second", read).await).await
+    };
+    for caller in [&admin, &auditor, &other] {
+        for _ in 0..5 {
+            world.authority.note_refusal(caller, of_route("POST /api/v1/users"));
+        }
+    }
+    let refused = rows(&world, "access.refused").await;
+    assert_eq!((of(&refused, &admin).len(), of(&refused, &auditor).len()), (5, 5));
+    let log = async |workspace: &str, action: &str| {
+        let query = AuditQuery { action: Some(action.into()), limit: 500, ..AuditQuery::default() };
+        let scope = AuditScope::Workspace(slug(workspace));
+        world.authority.audit().list(&world.operator(), &scope, &query).await.unwrap().items
+    };
+    assert_eq!(of(&log("second", "access.refused").await, &other).len(), 5);
+    assert_eq!(log("workspace-1", "access.refused").await.len(), 4 * 10 + 100);
+
+    // What was left out of tokens is one row for each person, in the workspace's log.
+    world.pass(Duration::minutes(1));
+    world.authority.write_refusals().await.unwrap();
+    let left_out = log("workspace-1", "access.left_out").await;
+    assert_eq!(left_out.len(), 4);
+    let mut total = 0;
+    for row in &left_out {
+        let detail = row.after.as_ref().unwrap();
+        total += detail["left_out"]["access.refused"].as_u64().unwrap();
+        assert_eq!(detail["tokens"].as_object().unwrap().len(), 7, "{detail}");
+    }
+    assert_eq!(total, 28 * 30 - 140);
+    assert_eq!(rows(&world, "access.left_out").await.len(), 4, "nobody else lost a row");
+}
+
+#[sqlx::test(migrations = false)]
+async fn many_people_hide_nothing_that_another_tries(pool: PgPool) {
+    let world = World::founded(pool).await;
+    for number in 0..25 {
+        let person = world.person(&"m".repeat(number + 1), None).await;
+        for _ in 0..40 {
+            world.authority.note_refusal(&person, of_route("GET /api/v1/users"));
+        }
+    }
+    let last = world.person("x", None).await;
+    for _ in 0..12 {
+        world.authority.note_refusal(&last, of_route("POST /api/v1/users"));
+    }
+    assert_eq!(of(&rows(&world, "access.refused").await, &last).len(), 10);
+    world.pass(Duration::minutes(1));
+    // Those with the fewest come first.
+    let left_out = rows(&world, "access.left_out").await;
+    assert_eq!(of(&left_out, &last).len(), 1);
+    assert_eq!(of(&left_out, &last)[0].subject_name, "2 refusals");
 }
 
 #[sqlx::test(migrations = false)]

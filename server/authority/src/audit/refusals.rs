@@ -4,18 +4,19 @@
 //! and is written a moment later by a background task: what refuses never waits for the end of a chain.
 //! A server that is killed loses the rows of the last two seconds.
 //!
-//! Anybody can cause refusals, so the rows are bounded. Callers that Tessera knows and strangers have separate
-//! room, so that no stranger can hide what an insider tries. Within each, there is a bound for each kind and for
-//! each caller; among strangers also for each account that somebody tries to sign in to. Refusals beyond that are
-//! counted, and rows with the counts follow: one for each known caller, with the routes, and one for the rest.
+//! Anybody can cause refusals, so the rows are bounded. Each workspace's tokens, all people and all strangers have
+//! separate room, so that neither a stranger nor another tenant can hide what an insider tries. Within each room there
+//! is a bound for each kind and for each caller; among strangers also for each account that somebody tries to sign in
+//! to. Every person has a share of their own besides, which the others in the room cannot use up. Refusals beyond that
+//! are counted, and rows with the counts follow: one for each person, with the routes, and one for the rest.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Mutex,
     time::Duration as Interval,
 };
 
-use domain::ids::WorkspaceId;
+use domain::ids::{UserId, WorkspaceId};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -36,13 +37,19 @@ const SUMMARY_AFTER: Duration = Duration::minutes(1);
 const PER_CALLER: Rate = Rate { burst: 20, every: Duration::minutes(1) };
 /// Rows of a person with all the tokens that act for them: 40 at once, then two a minute.
 const PER_PERSON: Rate = Rate { burst: 40, every: Duration::seconds(30) };
-/// Rows of one kind, of strangers: 100 at once, then one every ten seconds. Known callers have as many again.
+/// Rows of one kind in one room: 100 at once, then one every ten seconds.
 const PER_KIND: Rate = Rate { burst: 100, every: Duration::seconds(10) };
-/// Rows of strangers that wait at most, as while the database is away. Those of known callers have as many again.
+/// Rows of one kind that a person has in a room even when [`PER_KIND`] is used up.
+const SHARE: Rate = Rate { burst: 10, every: Duration::minutes(5) };
+/// Rows of one room that wait at most, as while the database is away.
 const WAITING_MAX: usize = 500;
-/// Known callers that have a row of their own about what was left out, each time.
-const LEFT_OUT_CALLERS_MAX: usize = 20;
-/// Routes that such a row names.
+/// People of one room that have a row of their own about what was left out, each time.
+const LEFT_OUT_ROWS_MAX: usize = 20;
+/// People of one room whose counts are kept apart.
+const LEFT_OUT_PEOPLE_MAX: usize = 1_000;
+/// Further people that the row about the rest names.
+const LEFT_OUT_NAMED_MAX: usize = 100;
+/// Routes, and tokens, that a row about a person names.
 const LEFT_OUT_ROUTES_MAX: usize = 10;
 /// Rows of one transaction: as long as it lasts, changes wait for the end of the chain.
 const STEP: usize = 20;
@@ -99,10 +106,16 @@ pub struct Refusal {
 pub(crate) struct Refusals(Mutex<State>);
 
 #[derive(Default)]
-struct State {
-    known: Room,
-    strangers: Room,
-    left_out: LeftOut,
+struct State(HashMap<Tenancy, Room>);
+
+/// Callers who share a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tenancy {
+    Strangers,
+    /// People who are signed in. Their refusals are in the instance's log.
+    People,
+    /// The tokens of a workspace. Their refusals are in its log.
+    Tokens(WorkspaceId),
 }
 
 /// The rows of one group of callers.
@@ -111,27 +124,31 @@ struct Room {
     waiting: VecDeque<Waiting>,
     kinds: HashMap<RefusalKind, Budget>,
     callers: HashMap<(RefusalKind, String), Budget>,
+    left_out: LeftOut,
 }
 
-/// Counts the refusals that were left out of the log since the last rows about them.
+/// Counts the refusals of a room that were left out of the log since the last rows about them.
 #[derive(Default)]
 struct LeftOut {
     since: Option<OffsetDateTime>,
-    /// The refusals of known callers.
-    callers: HashMap<String, OfCaller>,
-    /// The refusals of strangers, and of known callers beyond [`LEFT_OUT_CALLERS_MAX`].
-    others: HashMap<RefusalKind, u64>,
+    people: HashMap<UserId, OfPerson>,
+    /// The refusals of strangers, and of people beyond [`LEFT_OUT_PEOPLE_MAX`].
+    others: Counts,
 }
 
-/// The refusals of one known caller that were left out.
-struct OfCaller {
-    /// The context of their last refusal.
+type Counts = HashMap<RefusalKind, u64>;
+
+/// The refusals of one person that were left out, with those of the tokens that act for them.
+struct OfPerson {
+    /// The context of the last one.
     ctx: OpContext,
-    kinds: HashMap<RefusalKind, u64>,
+    kinds: Counts,
     routes: BTreeMap<String, u64>,
+    tokens: BTreeMap<String, u64>,
 }
 
 struct Waiting {
+    tenancy: Tenancy,
     ctx: OpContext,
     refusal: Refusal,
 }
@@ -154,32 +171,54 @@ impl Budget {
     }
 }
 
+impl Tenancy {
+    fn of(ctx: &OpContext) -> Self {
+        match &ctx.actor {
+            Actor::Token(facts) => Self::Tokens(facts.surroundings.workspace_id),
+            Actor::User(_) | Actor::Restricted(_) | Actor::Operator => Self::People,
+            Actor::Anonymous => Self::Strangers,
+        }
+    }
+
+    /// Returns the workspace whose log has the rows. `None` is the instance's.
+    const fn workspace(self) -> Option<WorkspaceId> {
+        match self {
+            Self::Tokens(workspace) => Some(workspace),
+            Self::Strangers | Self::People => None,
+        }
+    }
+}
+
 impl Refusals {
     /// Keeps a refusal for the log, or counts it among those that are left out.
     pub(crate) fn note(&self, ctx: &OpContext, mut refusal: Refusal) {
         refusal.subject = given(&refusal.subject);
         let Ok(mut state) = self.0.lock() else { return };
-        let state = &mut *state;
-        let row = Waiting { ctx: ctx.clone(), refusal };
-        if let Some(row) = state.room(ctx).take(row) {
-            state.left_out.add(row);
+        let row = Waiting { tenancy: Tenancy::of(ctx), ctx: ctx.clone(), refusal };
+        let room = state.room(row.tenancy);
+        if let Some(row) = room.take(row) {
+            room.left_out.add(row);
         }
     }
 
     /// Takes rows to be written, and the rows about what was left out when they are due.
     fn take(&self, inner: &Inner, now: OffsetDateTime, closing: bool) -> Vec<Waiting> {
         let Ok(mut state) = self.0.lock() else { return Vec::new() };
-        let State { known, strangers, left_out } = &mut *state;
-        for room in [&mut *known, &mut *strangers] {
+        let rooms = &mut state.0;
+        for (tenancy, room) in rooms.iter_mut() {
             room.callers.retain(|_, budget| budget.0 > now);
+            room.kinds.retain(|_, budget| budget.0 > now);
+            if room.left_out.since.is_some_and(|since| closing || since + SUMMARY_AFTER <= now) {
+                let left_out = std::mem::take(&mut room.left_out);
+                room.waiting.extend(left_out.rows(inner, *tenancy, now));
+            }
         }
-        if left_out.since.is_some_and(|since| closing || since + SUMMARY_AFTER <= now) {
-            known.waiting.extend(std::mem::take(left_out).rows(inner, now));
-        }
+        rooms.retain(|_, room| !room.is_unused());
         let mut rows = Vec::new();
-        for room in [known, strangers] {
-            let count = room.waiting.len().min(STEP - rows.len());
-            rows.extend(room.waiting.drain(..count));
+        // Rooms take turns.
+        while rows.len() < STEP && rooms.values().any(|room| !room.waiting.is_empty()) {
+            let next = rooms.values_mut().filter_map(|room| room.waiting.pop_front());
+            rows.extend(next.take(STEP - rows.len()));
         }
         rows
     }
@@ -188,79 +227,123 @@ impl Refusals {
     fn put_back(&self, rows: Vec<Waiting>) {
         let Ok(mut state) = self.0.lock() else { return };
         for row in rows.into_iter().rev() {
-            state.room(&row.ctx).waiting.push_front(row);
+            state.room(row.tenancy).waiting.push_front(row);
         }
     }
 }
 
 impl State {
-    fn room(&mut self, ctx: &OpContext) -> &mut Room {
-        if is_known(ctx) { &mut self.known } else { &mut self.strangers }
+    fn room(&mut self, tenancy: Tenancy) -> &mut Room {
+        self.0.entry(tenancy).or_default()
     }
 }
 
 impl Room {
     /// Takes a row if there is room for it, and gives it back otherwise.
     fn take(&mut self, row: Waiting) -> Option<Waiting> {
-        let (kind, now) = (row.refusal.kind, row.ctx.now);
-        let empty = Budget(now);
-        let overall = self.kinds.get(&kind).unwrap_or(&empty).after_one_more(PER_KIND, now);
-        let own = keys(&row).into_iter().map(|(key, rate)| {
-            let key = (kind, key);
-            let used = *self.callers.get(&key).unwrap_or(&empty);
-            Some((key, used.after_one_more(rate, now)?))
-        });
-        let own: Option<Vec<_>> = own.collect();
-        let (Some(overall), Some(own)) = (overall, own) else { return Some(row) };
         if self.waiting.len() >= WAITING_MAX {
             return Some(row);
         }
-        self.kinds.insert(kind, overall);
+        let (kind, now) = (row.refusal.kind, row.ctx.now);
+        let empty = Budget(now);
+        let used = |key: String, rate: Rate| {
+            let key = (kind, key);
+            let used = *self.callers.get(&key).unwrap_or(&empty);
+            Some((key, used.after_one_more(rate, now)?))
+        };
+        let own: Option<Vec<_>> =
+            keys(&row).into_iter().map(|(key, rate)| used(key, rate)).collect();
+        let Some(mut own) = own else { return Some(row) };
+        let share = person(&row.ctx).and_then(|person| used(format!("share {person}"), SHARE));
+        if let Some(share) = share {
+            own.push(share);
+        } else {
+            let overall = self.kinds.get(&kind).unwrap_or(&empty).after_one_more(PER_KIND, now);
+            let Some(overall) = overall else { return Some(row) };
+            self.kinds.insert(kind, overall);
+        }
         // As many as there are rows: what is left out leaves nothing behind here.
         self.callers.extend(own);
         self.waiting.push_back(row);
         None
     }
+
+    fn is_unused(&self) -> bool {
+        self.waiting.is_empty()
+            && self.kinds.is_empty()
+            && self.callers.is_empty()
+            && self.left_out.since.is_none()
+    }
 }
 
 impl LeftOut {
-    fn add(&mut self, Waiting { ctx, refusal }: Waiting) {
+    fn add(&mut self, Waiting { ctx, refusal, .. }: Waiting) {
         self.since.get_or_insert(ctx.now);
-        let (key, callers) = (caller(&ctx), self.callers.len());
-        let kinds = match self.callers.entry(key) {
-            Entry::Occupied(entry) => entry.into_mut().add(ctx, refusal.subject),
-            Entry::Vacant(entry) if is_known(&ctx) && callers < LEFT_OUT_CALLERS_MAX => {
-                let (kinds, routes) = (HashMap::new(), BTreeMap::new());
-                let of_caller = OfCaller { ctx: ctx.clone(), kinds, routes };
-                entry.insert(of_caller).add(ctx, refusal.subject)
+        let has_room = self.people.len() < LEFT_OUT_PEOPLE_MAX;
+        let of_person = match person(&ctx) {
+            Some(person) if has_room => {
+                let (kinds, routes, tokens) = (Counts::new(), BTreeMap::new(), BTreeMap::new());
+                let new = OfPerson { ctx: ctx.clone(), kinds, routes, tokens };
+                Some(self.people.entry(person).or_insert(new))
             }
-            Entry::Vacant(_) => &mut self.others,
+            Some(person) => self.people.get_mut(&person),
+            None => None,
+        };
+        let kinds = match of_person {
+            Some(of_person) => {
+                if matches!(ctx.actor, Actor::Token(_)) {
+                    count(&mut of_person.tokens, caller(&ctx));
+                }
+                count(&mut of_person.routes, refusal.subject);
+                of_person.ctx = ctx;
+                &mut of_person.kinds
+            }
+            None => &mut self.others,
         };
         *kinds.entry(refusal.kind).or_default() += 1;
     }
 
-    fn rows(self, inner: &Inner, now: OffsetDateTime) -> Vec<Waiting> {
+    /// Makes the rows. People with the fewest refusals come first: somebody who causes many cannot hide the others.
+    fn rows(self, inner: &Inner, tenancy: Tenancy, now: OffsetDateTime) -> Vec<Waiting> {
         let since = self.since.unwrap_or(now);
-        let of_callers = self.callers.into_values().map(|OfCaller { ctx, kinds, routes }| {
-            let mut row = summary(OpContext { now, ..ctx }, &kinds, since);
+        let total = |of_person: &OfPerson| of_person.kinds.values().sum::<u64>();
+        let mut people: Vec<_> = self.people.into_iter().collect();
+        people.sort_by_key(|(person, of_person)| (total(of_person), person.0));
+        let rest = people.split_off(people.len().min(LEFT_OUT_ROWS_MAX));
+        let of_people = people.into_iter().map(|(_, OfPerson { ctx, kinds, routes, tokens })| {
+            let mut row = summary(tenancy, OpContext { now, ..ctx }, &kinds, since);
             row.refusal.detail["routes"] = json!(routes);
+            if !tokens.is_empty() {
+                row.refusal.detail["tokens"] = json!(tokens);
+            }
             row
         });
-        let mut rows: Vec<_> = of_callers.collect();
-        if !self.others.is_empty() {
-            rows.push(summary(server(inner, now), &self.others, since));
+        let mut rows: Vec<_> = of_people.collect();
+        let mut others = self.others;
+        let mut named = BTreeMap::new();
+        for (person, of_person) in rest {
+            if named.len() < LEFT_OUT_NAMED_MAX {
+                named.insert(person.to_string(), total(&of_person));
+            }
+            for (kind, number) in of_person.kinds {
+                *others.entry(kind).or_default() += number;
+            }
+        }
+        if !others.is_empty() {
+            let mut row = summary(tenancy, server(inner, now), &others, since);
+            if !named.is_empty() {
+                row.refusal.detail["people"] = json!(named);
+            }
+            rows.push(row);
         }
         rows
     }
 }
 
-impl OfCaller {
-    fn add(&mut self, ctx: OpContext, route: String) -> &mut HashMap<RefusalKind, u64> {
-        self.ctx = ctx;
-        let more = self.routes.len() >= LEFT_OUT_ROUTES_MAX && !self.routes.contains_key(&route);
-        *self.routes.entry(if more { "others".into() } else { route }).or_default() += 1;
-        &mut self.kinds
-    }
+/// Counts one more of `what`, by name as long as there are few names.
+fn count(counts: &mut BTreeMap<String, u64>, what: String) {
+    let is_more = counts.len() >= LEFT_OUT_ROUTES_MAX && !counts.contains_key(&what);
+    *counts.entry(if is_more { "others".into() } else { what }).or_default() += 1;
 }
 
 impl Authority {
@@ -310,11 +393,11 @@ impl Authority {
     /// Writes rows in one transaction: the instance's chain first, then workspaces in order of their ids.
     async fn write_step(&self, rows: &[Waiting]) -> Result<(), ServiceError> {
         let mut sorted: Vec<_> = rows.iter().collect();
-        sorted.sort_by_key(|row| workspace(&row.ctx).map(|workspace| workspace.0));
+        sorted.sort_by_key(|row| row.tenancy.workspace().map(|workspace| workspace.0));
         let mut transaction = self.inner.begin().await?;
-        for Waiting { ctx, refusal } in sorted {
+        for Waiting { tenancy, ctx, refusal } in sorted {
             let change = Change {
-                workspace: workspace(ctx),
+                workspace: tenancy.workspace(),
                 action: if refusal.detail.get(LEFT_OUT).is_some() {
                     "access.left_out"
                 } else {
@@ -334,8 +417,8 @@ impl Authority {
 /// The field of the row about what was left out.
 const LEFT_OUT: &str = "left_out";
 
-/// The row that says how many refusals were left out.
-fn summary(ctx: OpContext, counts: &HashMap<RefusalKind, u64>, since: OffsetDateTime) -> Waiting {
+/// Makes a row that says how many refusals were left out.
+fn summary(tenancy: Tenancy, ctx: OpContext, counts: &Counts, since: OffsetDateTime) -> Waiting {
     let total: u64 = counts.values().sum();
     let counts: serde_json::Map<String, Value> = RefusalKind::ALL
         .into_iter()
@@ -351,7 +434,7 @@ fn summary(ctx: OpContext, counts: &HashMap<RefusalKind, u64>, since: OffsetDate
             "until": ctx.now.unix_timestamp(),
         }),
     };
-    Waiting { ctx, refusal }
+    Waiting { tenancy, ctx, refusal }
 }
 
 /// The context of the server itself.
@@ -368,34 +451,25 @@ fn server(inner: &Inner, now: OffsetDateTime) -> OpContext {
     }
 }
 
-/// The workspace in whose log a refusal belongs: a token's. People's are the instance's.
-fn workspace(ctx: &OpContext) -> Option<WorkspaceId> {
+/// Returns the person who asks, or for whom a token acts.
+fn person(ctx: &OpContext) -> Option<UserId> {
     match &ctx.actor {
-        Actor::Token(facts) => Some(facts.surroundings.workspace_id),
-        Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,
+        Actor::Token(facts) => Some(facts.user_id()),
+        Actor::User(visitor) | Actor::Restricted(visitor) => Some(visitor.user.id),
+        Actor::Anonymous | Actor::Operator => None,
     }
 }
 
-/// Whether Tessera knows who asks.
-fn is_known(ctx: &OpContext) -> bool {
-    !matches!(ctx.actor, Actor::Anonymous)
-}
-
-/// The budgets that a row counts against, besides that of its kind.
+/// Returns the budgets that a row counts against, besides that of its kind.
 fn keys(row: &Waiting) -> Vec<(String, Rate)> {
     let mut keys = vec![(caller(&row.ctx), PER_CALLER)];
-    match &row.ctx.actor {
-        Actor::Token(facts) => keys.push((format!("person {}", facts.user_id()), PER_PERSON)),
-        Actor::User(visitor) | Actor::Restricted(visitor) => {
-            keys.push((format!("person {}", visitor.user.id), PER_PERSON));
-        }
-        // Others' guesses at an account use up nothing of its owner's.
-        Actor::Anonymous
-            if matches!(row.refusal.kind, RefusalKind::SignIn | RefusalKind::SignInThrottled) =>
-        {
-            keys.push((format!("account {}", row.refusal.subject.to_lowercase()), PER_CALLER));
-        }
-        Actor::Anonymous | Actor::Operator => {}
+    if let Some(person) = person(&row.ctx) {
+        keys.push((format!("person {person}"), PER_PERSON));
+    }
+    let is_sign_in = matches!(row.refusal.kind, RefusalKind::SignIn | RefusalKind::SignInThrottled);
+    // Others' guesses at an account use up nothing of its owner's.
+    if is_sign_in && row.tenancy == Tenancy::Strangers {
+        keys.push((format!("account {}", row.refusal.subject.to_lowercase()), PER_CALLER));
     }
     keys
 }
