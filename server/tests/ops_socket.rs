@@ -88,7 +88,7 @@ fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
         let request = Request::new(&format!("unix:{}", socket.display()), "POST", path);
         let request = request.header("host", host);
         if path == "/api/v1/login" {
-            request.json(&serde_json::json!({"username": "x", "password": "a wrong password"}))
+            request.json(&serde_json::json!({"username": "x", "password": "a wrong password", "provider": "local"}))
         } else {
             request.form(&[("email", "x@example.com"), ("password", "a wrong password")])
         }

@@ -393,7 +393,9 @@ impl Authority {
     /// Writes rows in one transaction: the instance's chain first, then workspaces in order of their ids.
     async fn write_step(&self, rows: &[Waiting]) -> Result<(), ServiceError> {
         let mut sorted: Vec<_> = rows.iter().collect();
-        sorted.sort_by_key(|row| row.tenancy.workspace().map(|workspace| workspace.0));
+        // In a log in the order in which they happened.
+        sorted
+            .sort_by_key(|row| (row.tenancy.workspace().map(|workspace| workspace.0), row.ctx.now));
         let mut transaction = self.inner.begin().await?;
         for Waiting { tenancy, ctx, refusal } in sorted {
             let change = Change {
