@@ -13,7 +13,7 @@ const test = testWithOwnInstance(Tessera.startWithAdmin);
 test.use({ signedIn: false });
 
 const GIVEN = "violet kettle drums outside";
-const CHOSEN = "tr0mbone ladder mist";
+const CHOSEN = "tr0mbone ladder mist drums";
 
 const current = (page: Page) => page.getByLabel("Current password", { exact: true });
 const chosen = (page: Page) => page.getByLabel("New password", { exact: true });

@@ -82,6 +82,7 @@ pub(crate) fn authority(
         session_absolute: config.session_absolute,
         cached_tokens: config.cached_tokens,
         unknown_token_rate: config.unknown_token_rate,
+        public_host: config.public_url.host_str().unwrap_or_default().to_owned(),
         stale_grace: config.stale_grace.unsigned_abs(),
         drill: drill(),
         ..Settings::default()

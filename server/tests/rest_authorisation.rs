@@ -504,7 +504,7 @@ impl<'a> Victims<'a> {
             }
             ("post", "password") => json!({
                 "current_password": "violet kettle drums outside",
-                "new_password": "tr0mbone ladder mist",
+                "new_password": "tr0mbone ladder mist drums",
             }),
             ("post", "members") => json!({"user": self.new_email(), "role": "member"}),
             ("post", "preset") => json!({"preset": "standard", "apply": true}),

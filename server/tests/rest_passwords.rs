@@ -19,7 +19,7 @@ use support::{
     wait::until,
 };
 
-const NEW: &str = "tr0mbone ladder mist";
+const NEW: &str = "tr0mbone ladder mist drums";
 const GRACE: &str = "grace@example.com";
 
 fn owner(instance: &Instance, method: &str, path: &str) -> support::Request {

@@ -67,7 +67,7 @@ fn SetupForm(action: String) -> impl IntoView {
                     <PasswordField
                         name="password"
                         label="Password"
-                        help="At least 15 characters. Several unrelated words are good."
+                        help="At least 15 characters. Four or more unrelated words are good."
                         autocomplete="new-password"
                     />
                 </fieldset>

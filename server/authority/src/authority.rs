@@ -47,6 +47,9 @@ pub struct Settings {
     /// How many right sign-ins a person may make from one address at once; one a second follows. Each server counts
     /// for itself.
     pub right_sign_ins: u32,
+    /// The host of the address by which people reach the server; empty when nobody said. It is easy to guess in a
+    /// password.
+    pub public_host: String,
     /// For how long verifications may still be answered from memory when the database is away and the
     /// lease is over: then what was revoked elsewhere may pass.
     pub stale_grace: std::time::Duration,
@@ -73,6 +76,7 @@ impl Default for Settings {
             cached_tokens: 100_000,
             unknown_token_rate: 100,
             right_sign_ins: 100,
+            public_host: String::new(),
             stale_grace: std::time::Duration::ZERO,
             drill: Drill::default(),
         }
@@ -147,7 +151,8 @@ impl Authority {
         settings: Settings,
     ) -> Self {
         let work = Arc::new(Pool::default());
-        let passwords = PasswordVault::new(entropy.as_ref(), Arc::clone(&work));
+        let passwords = PasswordVault::new(entropy.as_ref(), Arc::clone(&work))
+            .with_host(settings.public_host.clone());
         let usage = UsageRecorder::default();
         let rates = TokenRates::default();
         let right_sign_ins = Rates::default();

@@ -174,7 +174,7 @@ async fn trials_of_people(trials: &Trials<'_>) {
     let passwords = world.authority.passwords();
     let issue = async || passwords.issue_link(&ada, bob).await;
     let link = trials.of_change("user.password_link", issue).await;
-    let chosen = password("tr0mbone ladder mist");
+    let chosen = password("tr0mbone ladder mist drums");
     let anybody = world.anonymous();
     let reset = async || passwords.redeem(&anybody, &link.secret, &chosen).await;
     trials.of_change("user.password_reset", reset).await;

@@ -27,7 +27,7 @@ use support::{OWNER, PASSWORD, World, password, slug};
 use time::Duration;
 use tokio::time::Instant;
 
-const NEW: &str = "tr0mbone ladder mist";
+const NEW: &str = "tr0mbone ladder mist drums";
 const GRACE: &str = "grace@example.com";
 
 async fn sign_in_at(
@@ -113,6 +113,28 @@ async fn works(world: &World, secret: &PasswordLinkSecret) -> bool {
 async fn actions(world: &World) -> Vec<String> {
     let rows = sqlx::query_scalar("SELECT action FROM audit_events ORDER BY id");
     rows.fetch_all(&world.pool).await.unwrap()
+}
+
+#[sqlx::test(migrations = false)]
+async fn names_of_workspaces_and_the_host_make_a_password_easy_to_guess(pool: PgPool) {
+    let settings = authority::Settings {
+        public_host: "tokens.bqxzkv.example".into(),
+        ..authority::Settings::default()
+    };
+    let world = World::with_settings(pool, settings).await;
+    given(&world, GRACE, InstanceRole::Member).await;
+    let attempt = async |new: &str| {
+        let own = sign_in(&world, GRACE, PASSWORD).await.unwrap();
+        change(&world, &by(&world, &own.secret).await.unwrap(), PASSWORD, new).await
+    };
+    assert!(fault(attempt("bqxzkv.tokens.81").await).contains("easy to guess"));
+    world.workspace("zvlqkd-wkrtzp").await;
+    let own = "zvlqkd-wkrtzp-81";
+    world.join(GRACE, "zvlqkd-wkrtzp", "member").await;
+    assert!(fault(attempt(own).await).contains("easy to guess"));
+    // Somebody who is not in the workspace may choose its name.
+    world.execute("DELETE FROM memberships").await;
+    attempt(own).await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]

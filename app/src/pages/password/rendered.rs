@@ -21,7 +21,7 @@ const FIELDS: &[FieldName] = &[
     FieldName::new("current_password", "Current password"),
     FieldName::new("new_password", "New password"),
 ];
-const RULE: &str = "At least 15 characters, such as several unrelated words.";
+const RULE: &str = "At least 15 characters, such as four or more unrelated words.";
 
 /// Shown for a link that does not work any more.
 const DEAD: &str = "A link to choose a password works once and for 24 hours, and a newer link replaces it. Ask an administrator of this instance for a new one.";

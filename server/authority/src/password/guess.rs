@@ -2,13 +2,16 @@
 //!
 //! A text is cut into the pieces that are cheapest to guess. All pieces that begin at a character are found by
 //! reading on from it, so the work is bounded by the number of characters times the longest word and the number of
-//! rows of keyboards.
+//! rows of keyboards. Words count backwards, too, and letters and digits that take turns are read apart.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
 
 use super::{
     fold::{letter, plain},
-    words::{COMMON, DIGITS, PHRASE, SHORT, WALKS},
+    lexicon::Lexicon,
+    phrases::Phrases,
+    runs::{FEWEST, PROGRESSION, RUN, places, progression, run, walks},
+    words::{COMMON, DIGITS, PHRASE, SHORT},
 };
 
 /// Bits of a word about the person or the place.
@@ -17,22 +20,25 @@ const KNOWN: u32 = 3;
 const SHORT_WORD: u32 = 5;
 /// Bits of a common word.
 const COMMON_WORD: u32 = 10;
-/// Bits of a sequence or a walk, however long it is.
-const RUN: u32 = 6;
 /// Bits of two or three runs whose characters take turns.
 const WOVEN: u32 = 10;
-/// Bits of a year.
+/// Bits of a year, and of a day in a month.
 const YEAR: u32 = 6;
+const DAY: u32 = 10;
 /// Bits of something that was there before.
 const REPEATED: u32 = 2;
 /// Bits of leaving out the separators.
 const SEPARATED: u32 = 2;
 /// Fewest of well-known digits: fewer are in every number.
 const FEWEST_DIGITS: usize = 5;
-/// Fewest characters of a run, and of a repetition.
-const FEWEST: usize = 3;
+/// Bits of reading a word backwards, and its fewest characters.
+const REVERSED: u32 = 1;
+const FEWEST_REVERSED: usize = 4;
+/// Bits of letters and digits that take turns regularly, and the longest period of that.
+const MIXED: u32 = 4;
+const PERIOD_MAX: usize = 8;
 
-static WORDS: LazyLock<Trie> = LazyLock::new(|| {
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let mut words = Trie::new();
     for (list, bits) in [(COMMON, COMMON_WORD), (PHRASE, SHORT_WORD), (SHORT, SHORT_WORD)] {
         for text in list.split_whitespace() {
@@ -44,37 +50,39 @@ static WORDS: LazyLock<Trie> = LazyLock::new(|| {
             words.insert(digits.chars().take(end).map(letter), RUN);
         }
     }
-    words
-});
-
-static ROWS: LazyLock<Vec<Vec<char>>> =
-    LazyLock::new(|| WALKS.iter().map(|row| plain(row).collect()).collect());
-
-/// Where each character is: in which row, and at which place of it.
-static KEYS: LazyLock<HashMap<char, Vec<(usize, usize)>>> = LazyLock::new(|| {
-    let mut keys: HashMap<char, Vec<(usize, usize)>> = HashMap::new();
-    for (number, row) in ROWS.iter().enumerate() {
-        for (place, key) in row.iter().enumerate() {
-            keys.entry(*key).or_default().push((number, place));
-        }
-    }
-    keys
+    Words { trie: words, lexicon: Lexicon::load(), phrases: Phrases::load() }
 });
 
 /// Returns the bits of a plain text. `known` has words about the person and the place.
 pub(super) fn bits(typed: &[char], known: &[Vec<char>]) -> u32 {
     let joined: Vec<char> = typed.iter().copied().filter(|typed| typed.is_alphanumeric()).collect();
-    let apart = cheapest(typed, known);
-    if joined.len() == typed.len() {
-        apart
-    } else {
-        apart.min(cheapest(&joined, known) + SEPARATED)
+    let mut least = cheapest(typed, known);
+    if joined.len() != typed.len() {
+        least = least.min(cheapest(&joined, known) + SEPARATED);
     }
+    if takes_turns(&joined) {
+        let (digits, letters): (Vec<char>, Vec<char>) =
+            joined.iter().partition(|typed| typed.is_numeric());
+        least = least.min(cheapest(&letters, known) + cheapest(&digits, known) + MIXED);
+    }
+    least
+}
+
+/// Whether letters and digits take turns regularly: `a1b2c3`, `ab12cd34`.
+fn takes_turns(text: &[char]) -> bool {
+    let is_digit: Vec<bool> = text.iter().map(|typed| typed.is_numeric()).collect();
+    let has_both = is_digit.contains(&true) && is_digit.contains(&false);
+    let repeats = |period: usize| {
+        is_digit.iter().skip(period).eq(is_digit.iter().take(is_digit.len() - period))
+    };
+    has_both && (2..=PERIOD_MAX.min(text.len() / 2)).any(repeats)
 }
 
 fn cheapest(typed: &[char], known: &[Vec<char>]) -> u32 {
     let read: Vec<char> = typed.iter().copied().map(letter).collect();
     let repeats = repeats(&read);
+    let backwards = backwards(&read, known);
+    let places = places(typed);
     let runs = [1, 2, 3].map(|stride| -> Vec<usize> {
         (0..typed.len()).map(|start| run(typed, start, stride)).collect()
     });
@@ -87,24 +95,51 @@ fn cheapest(typed: &[char], known: &[Vec<char>]) -> u32 {
             *end = (*end).min(before.saturating_add(bits));
         };
         piece(1, single(typed[start], start.checked_sub(1).map(|at| typed[at])));
-        let rest = &read[start..];
-        for word in known.iter().filter(|word| rest.starts_with(&word[..])) {
-            piece(word.len(), KNOWN);
+        words(&read[start..], known, &mut piece);
+        for (length, bits) in &backwards[start] {
+            piece(*length, *bits);
         }
-        WORDS.each(rest, &mut piece);
         if is_year(&typed[start..]) {
             piece(4, YEAR);
+        } else if is_day(&typed[start..]) {
+            piece(4, DAY);
         }
+        walks(&places[start..], &mut piece);
         for (bits, longest) in [
             (REPEATED, repeats[start]),
             (RUN, runs[0][start]),
             (WOVEN, woven(&runs[1], start, 2)),
             (WOVEN, woven(&runs[2], start, 3)),
+            (PROGRESSION, progression(&typed[start..])),
         ] {
             (FEWEST..=longest).for_each(|length| piece(length, bits));
         }
     }
     least[typed.len()]
+}
+
+/// Calls `found` with the length and the bits of every word that the text begins with.
+fn words(text: &[char], known: &[Vec<char>], found: &mut impl FnMut(usize, u32)) {
+    for word in known.iter().filter(|word| text.starts_with(&word[..])) {
+        found(word.len(), KNOWN);
+    }
+    WORDS.trie.each(text, &mut *found);
+    WORDS.lexicon.each(text, &mut *found);
+    WORDS.phrases.each(text, found);
+}
+
+/// Returns the lengths and the bits of the words that stand backwards, for each character with which one begins.
+fn backwards(read: &[char], known: &[Vec<char>]) -> Vec<Vec<(usize, u32)>> {
+    let reversed: Vec<char> = read.iter().rev().copied().collect();
+    let mut all = vec![Vec::new(); read.len()];
+    for start in 0..reversed.len() {
+        words(&reversed[start..], known, &mut |length, bits| {
+            if length >= FEWEST_REVERSED {
+                all[read.len() - start - length].push((length, bits + REVERSED));
+            }
+        });
+    }
+    all
 }
 
 /// The bits of a character that belongs to nothing longer.
@@ -122,6 +157,19 @@ fn is_year(rest: &[char]) -> bool {
         if third.is_ascii_digit() && fourth.is_ascii_digit())
 }
 
+/// Whether a text begins with a month and a day, in either order.
+fn is_day(rest: &[char]) -> bool {
+    let Some(digits) = rest.get(..4) else { return false };
+    let number = |digits: &[char]| {
+        digits.iter().try_fold(0, |sum, digit| Some(sum * 10 + digit.to_digit(10)?))
+    };
+    let (Some(one), Some(other)) = (number(&digits[..2]), number(&digits[2..])) else {
+        return false;
+    };
+    let is_date = |month: u32, day: u32| (1..=12).contains(&month) && (1..=31).contains(&day);
+    is_date(one, other) || is_date(other, one)
+}
+
 /// Returns how many characters from each one on were there before it.
 fn repeats(text: &[char]) -> Vec<usize> {
     let mut longest = vec![0; text.len()];
@@ -137,41 +185,6 @@ fn repeats(text: &[char]) -> Vec<usize> {
     longest
 }
 
-/// Returns how many characters of the run have `start`, then every `stride`-th one: of a sequence or of a walk along
-/// the keyboard.
-fn run(text: &[char], start: usize, stride: usize) -> usize {
-    let characters = || text[start..].iter().copied().step_by(stride);
-    let places = KEYS.get(&text[start]).map_or(&[][..], Vec::as_slice);
-    let walks = places.iter().map(|(row, place)| {
-        let row = &ROWS[*row];
-        let forth = row[*place..].iter().copied();
-        let back = row[..=*place].iter().rev().copied();
-        alike(forth, characters()).max(alike(back, characters()))
-    });
-    walks.max().unwrap_or(0).max(sequence(characters()))
-}
-
-fn alike(one: impl Iterator<Item = char>, other: impl Iterator<Item = char>) -> usize {
-    one.zip(other).take_while(|(one, other)| one == other).count()
-}
-
-/// Returns how long all steps between neighbours are the same, and none or one: `aaa`, `abc`, `321`.
-fn sequence(mut characters: impl Iterator<Item = char>) -> usize {
-    let (Some(first), Some(second)) = (characters.next(), characters.next()) else { return 1 };
-    let step = |from: char, to: char| i64::from(u32::from(to)) - i64::from(u32::from(from));
-    let wanted = step(first, second);
-    if wanted.abs() > 1 {
-        return 1;
-    }
-    let mut last = second;
-    let more = characters.take_while(|next| {
-        let fits = step(last, *next) == wanted;
-        last = *next;
-        fits
-    });
-    2 + more.count()
-}
-
 /// Returns how many characters there are from `start` on where runs take turns, `strands` of them: `q1w2e3`,
 /// `1qa2ws3ed`. Each has at least three. `runs` has how long each strand goes on from every character.
 fn woven(runs: &[usize], start: usize, strands: usize) -> usize {
@@ -182,6 +195,14 @@ fn woven(runs: &[usize], start: usize, strands: usize) -> usize {
     // The strand that ends first ends all.
     let ends = own.iter().enumerate().map(|(strand, length)| strand + length * strands);
     ends.min().map_or(0, |end| end.min(runs.len() - start))
+}
+
+/// All words.
+struct Words {
+    /// Those of any script, from [`super::words`].
+    trie: Trie,
+    lexicon: Lexicon,
+    phrases: Phrases,
 }
 
 /// Words by their characters.

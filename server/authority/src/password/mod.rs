@@ -8,9 +8,14 @@ use std::sync::Arc;
 
 mod fold;
 mod guess;
+mod lexicon;
+mod phrases;
+mod place;
 mod rule;
+mod runs;
 mod words;
 
+pub(crate) use place::about;
 pub use rule::PASSWORD_MIN;
 use rule::{PASSWORD_MAX_BYTES, check_strength};
 
@@ -72,6 +77,8 @@ impl Tenant {
 /// Judges, hashes and checks passwords, a few at a time, off the asynchronous threads. Tenants take turns.
 pub(crate) struct PasswordVault {
     work: Arc<Pool>,
+    /// The name by which people reach the server, which an attacker knows.
+    host: String,
     /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
     decoy: String,
 }
@@ -91,11 +98,17 @@ impl PasswordVault {
         let salt: [u8; 16] = entropy::bytes(entropy);
         let secret: [u8; 32] = entropy::bytes(entropy);
         let decoy = hash_now(&secret, &salt).unwrap_or_default();
-        Self { work, decoy }
+        Self { work, host: String::new(), decoy }
+    }
+
+    /// Counts the name by which people reach the server among what an attacker knows.
+    pub(crate) fn with_host(self, host: String) -> Self {
+        Self { host, ..self }
     }
 
     /// Says what is wrong with a password that somebody chooses, as the end of a sentence that begins with
-    /// its name. `context` has what an attacker knows: the person's address and name, the organisation.
+    /// its name. `context` has what an attacker knows besides the server's host: the person's address and name, the
+    /// organisation, the workspaces.
     pub(crate) async fn judge(
         &self,
         tenant: Tenant,
@@ -103,7 +116,8 @@ impl PasswordVault {
         context: &[&str],
     ) -> Result<Result<(), String>, ServiceError> {
         let password = normalised(password);
-        let context: Vec<String> = context.iter().map(|text| (*text).to_owned()).collect();
+        let context: Vec<String> =
+            context.iter().copied().chain([self.host.as_str()]).map(str::to_owned).collect();
         let run = move |heavy: &Heavy| {
             let context: Vec<&str> = context.iter().map(String::as_str).collect();
             check_strength(&password, &context, heavy)

@@ -1,9 +1,10 @@
 //! Which passwords may be chosen (NIST SP 800-63B-4 section 3.1.1.2): at least 15 characters, no rule
 //! about kinds of characters, and nothing that is easy to guess.
 //!
-//! A password is cut into the pieces that are cheapest to guess ([`super::guess`]): common words, words about
-//! the person and the place, repetitions, sequences, walks along the keyboard, years, and single characters. Case,
-//! accents and characters that stand for letters make no difference ([`super::fold`]), nor do separators.
+//! A password is cut into the pieces that are cheapest to guess ([`super::guess`]): common words, well-known phrases,
+//! words about the person and the place, repetitions, sequences, walks along the keyboard, years, and single
+//! characters. Case, accents and characters that stand for letters make no difference ([`super::fold`]), nor do
+//! separators. Four unrelated words are enough; three are not.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,7 @@ const ENOUGH: u32 = 40;
 const LOOKED_AT: usize = 128;
 
 /// Says what is wrong with a password that somebody chooses. `context` has what an attacker knows: the
-/// person's address and name, the organisation, the workspace.
+/// person's address and name, the organisation, the workspaces, the server's host.
 pub(super) fn check_strength(
     password: &Password,
     context: &[&str],
@@ -40,7 +41,7 @@ pub(super) fn check_strength(
     }
     if bits(&looked_at(text), &context_words(context)) < ENOUGH {
         return Err("is too easy to guess: it is made of common words, repetitions, sequences or \
-                    details about you. Use several unrelated words, or a password manager"
+                    details about you. Use four or more unrelated words, or a password manager"
             .into());
     }
     Ok(())
@@ -141,6 +142,70 @@ mod tests {
     }
 
     #[test]
+    fn common_passwords_of_many_words_or_patterns_are_refused() {
+        let list = include_str!("refused.txt");
+        let texts: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(texts.len() > 300);
+        for text in texts {
+            assert!(check(text).is_err_and(|error| error.contains("easy to guess")), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_backwards_and_in_turns_with_digits_are_words() {
+        for text in [
+            "drowssapterces1",
+            "321drowssap4321",
+            "reppohecarg1906",
+            "p1a2s3s4w5o6r7d8",
+            "pa12ss34wo56rd78",
+            "abc123def456ghi789",
+            "ab12cd34ef56gh78",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn host_and_workspaces_are_easy_to_guess() {
+        let context =
+            ["eve@example.net", "Eve", "tokens.umbrellacorp.example", "Hydrology 7", "hydrology-7"];
+        let check =
+            |text: &str| check_strength(&Password::new(text.into()), &context, &Heavy::test());
+        for text in [
+            "tokens.umbrellacorp.example",
+            "umbrellacorp2026!",
+            "Hydrology-7-Hydrology",
+            "procaiierbmu2026",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn random_texts_are_accepted() {
+        let mut seed = 1_u64;
+        let mut next = |bound: usize| {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % bound
+        };
+        for alphabet in [
+            "abcdefghijklmnopqrstuvwxyz",
+            "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+        ] {
+            let letters: Vec<char> = alphabet.chars().collect();
+            let mut refused = 0;
+            for _ in 0..200 {
+                let text: String = (0..15).map(|_| letters[next(letters.len())]).collect();
+                refused += u32::from(check(&text).is_err());
+            }
+            assert!(refused <= 4, "{refused} of 200");
+        }
+    }
+
+    #[test]
     fn details_about_the_person_and_the_place_are_easy_to_guess() {
         for text in [
             "grace.hopper@example.com",
@@ -149,6 +214,7 @@ mod tests {
             "WayneEnterprises1",
             "blue-team-password",
             "gr4c3-h0pp3r-2026",
+            "hoppergracezvlqkd",
             "gràce höpper 2026",
             "g.r.a.c.e.h.o.p.p.e.r.1",
         ] {
@@ -157,7 +223,7 @@ mod tests {
         let plain = Password::new("zoe-garcia-perez-1".into());
         let accented = ["zoe@example.net", "Zoë García Pérez"];
         assert!(check_strength(&plain, &accented, &Heavy::test()).is_err());
-        let stranger = Password::new("gracehopperlovelace".into());
+        let stranger = Password::new("hoppergracezvlqkd".into());
         assert_eq!(check_strength(&stranger, &["bob@example.net"], &Heavy::test()), Ok(()));
     }
 
@@ -165,9 +231,9 @@ mod tests {
     fn passphrase_and_random_password_are_accepted() {
         for text in [
             "violet kettle drums outside",
-            "a password for a drill",
+            "purple mountain coffee table",
             "n7fjqx0vzkw2mhd",
-            "tr0mbone ladder mist",
+            "tr0mbone ladder mist drums",
             "пароль лошадь скрепка",
             "すみれ色のやかんと太鼓とはしごと霧",
             "क्षितिज बैंगनी केतली ढोल",

@@ -89,7 +89,7 @@ best last first now here team work home life time day year man girl boy
 ";
 
 /// Rows of keyboards, to find walks along them in either direction.
-pub(super) const WALKS: [&str; 27] = [
+pub(super) const WALKS: [&str; 28] = [
     "1234567890",
     "qwertyuiop",
     "asdfghjkl",
@@ -101,6 +101,7 @@ pub(super) const WALKS: [&str; 27] = [
     "wxcvbn",
     "qazwsxedcrfvtgbyhnujmikolp",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p",
+    "0okm9ijn8uhb7ygv6tfc5rdx4esz3wa2q",
     "1q2w3e4r5t6y7u8i9o0p",
     "!@#$%^&*()",
     "!\"§$%&/()=",
@@ -120,8 +121,17 @@ pub(super) const WALKS: [&str; 27] = [
 ];
 
 /// Digits that people know by heart.
-pub(super) const DIGITS: [&str; 3] = [
+pub(super) const DIGITS: [&str; 12] = [
     "3141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067",
     "2718281828459045235360287471352662497757247093699959574966967627724076630353547594571382178525166427",
     "1618033988749894848204586834365638117720309179805762862135448622705260462818902449707207204189391137",
+    "1123581321345589144233377610987159725844181676510946",
+    "2357111317192329313741434753596167717379838997101",
+    "1248163264128256512102420484096819216384",
+    "149162536496481100121144169196225256",
+    "127001",
+    "1921681",
+    "1921680",
+    "2552552552550",
+    "159753",
 ];

@@ -22,8 +22,11 @@ pub(crate) use link::issue;
 use domain::{session::Visitor, token::UserSummary};
 
 use crate::{
-    OpContext, ServiceError, authority::Inner, context::Actor, password::Tenant, secret::Password,
-    store::instance,
+    OpContext, ServiceError,
+    authority::Inner,
+    context::Actor,
+    password::{Tenant, about},
+    secret::Password,
 };
 
 /// Passwords of people.
@@ -58,11 +61,8 @@ impl Passwords<'_> {
     ) -> Result<(), ServiceError> {
         let tenant = Tenant::person(user.id);
         self.inner.count_judged(ctx, tenant, &user.email).await?;
-        let organisation = {
-            let mut connection = self.inner.connection().await?;
-            instance::name(&mut connection).await?.unwrap_or_default()
-        };
-        let context = [&*user.email, &user.name, &organisation];
+        let place = self.inner.names_of_place(Some(user.id)).await?;
+        let context = about(&[&user.email, &user.name], &place);
         let judged = self.inner.passwords.judge(tenant, new, &context).await?;
         judged.map_err(|message| ServiceError::invalid("new_password", message))
     }

@@ -11,10 +11,10 @@ use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
     context::Actor,
-    password::{PasswordCheck, Tenant},
+    password::{PasswordCheck, Tenant, about},
     secret::Password,
     store::{
-        instance, passwords, throttles,
+        passwords, throttles,
         users::{self, User},
     },
 };
@@ -133,11 +133,8 @@ impl Sessions<'_> {
     /// Reports whether a right password breaks the rule for new ones. Under too much load it returns the last
     /// result.
     async fn is_weak(&self, user: &User, password: &Password) -> Result<bool, ServiceError> {
-        let organisation = {
-            let mut connection = self.inner.connection().await?;
-            instance::name(&mut connection).await?.unwrap_or_default()
-        };
-        let context = [&*user.summary.email, &user.summary.name, &organisation];
+        let place = self.inner.names_of_place(Some(user.summary.id)).await?;
+        let context = about(&[&user.summary.email, &user.summary.name], &place);
         let tenant = Tenant::person(user.summary.id);
         match self.inner.passwords.judge(tenant, password, &context).await {
             Ok(judged) => Ok(judged.is_err()),

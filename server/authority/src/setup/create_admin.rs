@@ -12,7 +12,7 @@ use super::{Founding, Setup, complete::parse, email_taken};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    password::Tenant,
+    password::{Tenant, about},
     secret::Password,
     store::{instance, users},
 };
@@ -44,12 +44,9 @@ impl Setup<'_> {
             .as_deref()
             .unwrap_or_else(|| admin.email.trim().split('@').next().unwrap_or_default());
         let name = parse::<DisplayName>("name", given, &mut errors);
-        let organisation = {
-            let mut connection = self.inner.connection().await?;
-            instance::name(&mut connection).await?.unwrap_or_default()
-        };
+        let place = self.inner.names_of_place(None).await?;
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
-        let context = [address, given, &organisation];
+        let context = about(&[address, given], &place);
         if let Err(message) =
             self.inner.passwords.judge(Tenant::of(ctx), &admin.password, &context).await?
         {

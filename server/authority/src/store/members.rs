@@ -141,6 +141,21 @@ pub(crate) async fn lock_meaning(connection: &mut PgConnection) -> Result<(), St
     Ok(())
 }
 
+/// Returns the names and slugs of the workspaces that a person is in, of 100 at most.
+pub(crate) async fn names_of_workspaces(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<String>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT w.name, w.slug FROM memberships m JOIN workspaces w ON w.id = m.workspace_id
+          WHERE m.user_id = $1 ORDER BY w.id LIMIT 100",
+        user.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().flat_map(|row| [row.name, row.slug]).collect())
+}
+
 /// A membership with patterns that name no audience.
 pub(crate) struct FlatGrants {
     pub(crate) workspace: WorkspaceId,

@@ -12,12 +12,12 @@ use super::{Users, check_kind, check_owner, snapshot};
 use crate::{
     OpContext, PasswordLink, ServiceError,
     audit::{Change, record},
-    password::Tenant,
+    password::{Tenant, about},
     passwords,
     replicas::Transaction,
     secret::Password,
     setup::{email_taken, parse},
-    store::{instance, users as store},
+    store::users as store,
 };
 
 /// A user to make.
@@ -99,15 +99,12 @@ impl Users<'_> {
             .as_deref()
             .unwrap_or_else(|| new.email.trim().split('@').next().unwrap_or_default());
         let name = parse::<DisplayName>("name", given, &mut errors);
-        let organisation = {
-            let mut connection = self.inner.connection().await?;
-            instance::name(&mut connection).await?.unwrap_or_default()
-        };
+        let place = self.inner.names_of_place(None).await?;
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let mut refuse = |message: &str| errors.push(FieldError::new("password", message));
         match (new.kind, &new.password, by) {
             (UserKind::Person, Some(password), By::Password) => {
-                let context = [address, given, &organisation];
+                let context = about(&[address, given], &place);
                 if let Err(message) =
                     self.inner.passwords.judge(Tenant::of(ctx), password, &context).await?
                 {

@@ -1,0 +1,29 @@
+//! Names that an attacker knows about the place where a password counts.
+
+use domain::ids::UserId;
+
+use crate::{
+    ServiceError,
+    authority::Inner,
+    store::{instance, members},
+};
+
+/// Puts together what is known about a person and about the place.
+pub(crate) fn about<'a>(person: &[&'a str], place: &'a [String]) -> Vec<&'a str> {
+    person.iter().copied().chain(place.iter().map(String::as_str)).collect()
+}
+
+impl Inner {
+    /// Returns the names of the organisation and of the workspaces that a person is in, if there is one yet.
+    pub(crate) async fn names_of_place(
+        &self,
+        person: Option<UserId>,
+    ) -> Result<Vec<String>, ServiceError> {
+        let mut connection = self.connection().await?;
+        let mut names: Vec<String> = instance::name(&mut connection).await?.into_iter().collect();
+        if let Some(person) = person {
+            names.extend(members::names_of_workspaces(&mut connection, person).await?);
+        }
+        Ok(names)
+    }
+}
