@@ -15,6 +15,7 @@ use crate::{
     names::{AudienceSlug, NameError},
     parsed::parsed_string,
     roles::{InstanceRole, WorkspaceRole},
+    scope_pattern::Steps,
 };
 
 /// Most patterns of a membership.
@@ -116,6 +117,36 @@ impl From<HeldScope> for GrantPattern {
 /// Whether who holds one scope holds the other with it. The one place here that says so.
 fn holds(held: &ScopeName, scope: &ScopeName) -> bool {
     held.covers(scope)
+}
+
+/// The same as [`holds`] for many scopes that share their steps; `false` also when these do not suffice.
+fn holds_within(held: &ScopeName, scope: &ScopeName, steps: &mut Steps) -> bool {
+    steps.lend(|steps| held.covers_within(scope, steps))
+}
+
+/// A pattern that is compared with many scopes.
+struct Read<'a> {
+    audience: Option<&'a str>,
+    beginning: Option<&'a str>,
+    scope: Option<ScopeName>,
+}
+
+impl<'a> Read<'a> {
+    fn of(pattern: &'a GrantPattern) -> Self {
+        let beginning = pattern.beginning();
+        let scope = if beginning.is_none() { pattern.scope() } else { None };
+        Self { audience: pattern.audience(), beginning, scope }
+    }
+
+    /// The same as [`GrantPattern::covers`]; `false` also when the steps do not suffice.
+    fn covers_within(&self, audience: &AudienceSlug, scope: &ScopeName, steps: &mut Steps) -> bool {
+        steps.take(1)
+            && self.audience.is_none_or(|own| own == audience.as_ref())
+            && match (self.beginning, &self.scope) {
+                (Some(beginning), _) => scope.as_ref().starts_with(beginning),
+                (None, own) => own.as_ref().is_some_and(|own| holds_within(own, scope, steps)),
+            }
+    }
 }
 
 fn parse_pattern(text: &str) -> Result<String, NameError> {
@@ -227,29 +258,38 @@ impl Grants {
 
     /// The rights that these grants give, among the scopes of these catalogues.
     pub fn rights<'a>(&self, known: impl IntoIterator<Item = &'a KnownScope>) -> Rights {
+        self.rights_within(known, &mut Steps::new(u32::MAX))
+    }
+
+    /// The same as [`Self::rights`] with these steps to compare scopes; fewer rights when they do not suffice.
+    pub fn rights_within<'a>(
+        &self,
+        known: impl IntoIterator<Item = &'a KnownScope>,
+        steps: &mut Steps,
+    ) -> Rights {
         if self.is_all() {
             return Rights::All;
         }
-        let mut rights = BTreeSet::new();
-        if let Self::Patterns(patterns) = self {
-            // The name of a scope grants it; what it implies, its catalogue says.
-            rights.extend(
-                patterns.iter().filter(|pattern| pattern.beginning().is_none()).filter_map(
-                    |pattern| {
-                        let audience = pattern.audience().map(str::parse).transpose().ok()?;
-                        Some((audience, pattern.scope()?))
-                    },
-                ),
-            );
-        }
+        let patterns: Vec<Read<'_>> = match self {
+            Self::Patterns(patterns) => patterns.iter().map(Read::of).collect(),
+            Self::All | Self::Reading | Self::Verifying => Vec::new(),
+        };
+        // The name of a scope grants it; what it implies, its catalogue says.
+        let mut rights: BTreeSet<(Option<AudienceSlug>, ScopeName)> = patterns
+            .iter()
+            .filter_map(|pattern| {
+                let audience = pattern.audience.map(str::parse).transpose().ok()?;
+                Some((audience, pattern.scope.clone()?))
+            })
+            .collect();
         for scope in known {
             let granted = match self {
                 Self::All => true,
                 Self::Reading => scope.risk == Risk::Read,
                 Self::Verifying => verifying().covers(&scope.audience, &scope.name),
-                Self::Patterns(patterns) => {
-                    patterns.iter().any(|pattern| pattern.covers(&scope.audience, &scope.name))
-                }
+                Self::Patterns(_) => patterns
+                    .iter()
+                    .any(|pattern| pattern.covers_within(&scope.audience, &scope.name, steps)),
             };
             if granted {
                 let of_audience = |name: &ScopeName| (Some(scope.audience.clone()), name.clone());
@@ -272,19 +312,51 @@ fn verifying() -> GrantPattern {
 impl Rights {
     /// Returns whether this scope of this audience is among them.
     pub fn covers(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(scopes) => scopes.iter().any(|(of, held)| {
-                of.as_ref().is_none_or(|own| own == audience) && holds(held, scope)
-            }),
-        }
+        self.covers_within(audience, scope, &mut Steps::new(u32::MAX))
+    }
+
+    /// The same as [`Self::covers`] for many scopes that share their steps; `false` also when these do not
+    /// suffice.
+    pub fn covers_within(
+        &self,
+        audience: &AudienceSlug,
+        scope: &ScopeName,
+        steps: &mut Steps,
+    ) -> bool {
+        let scopes = match self {
+            Self::All => return true,
+            Self::Of(scopes) => scopes,
+        };
+        let by_name = |audience| scopes.contains(&(audience, scope.clone()));
+        // Two searches take about as long as this.
+        steps.take(16)
+            && (by_name(Some(audience.clone()))
+                || by_name(None)
+                // Nothing but itself covers an exact name.
+                || scope.is_uri()
+                    && scopes.iter().any(|(of, held)| {
+                        steps.take(1)
+                            && of.as_ref().is_none_or(|own| own == audience)
+                            && holds_within(held, scope, steps)
+                    }))
     }
 
     /// Returns what is left of a token's scopes in an audience while it acts as somebody with these rights:
     /// `granted` are its scopes with all that they imply.
     #[must_use]
-    pub fn cut(&self, audience: &AudienceSlug, mut granted: Vec<ScopeName>) -> Vec<ScopeName> {
-        granted.retain(|scope| self.covers(audience, scope));
+    pub fn cut(&self, audience: &AudienceSlug, granted: Vec<ScopeName>) -> Vec<ScopeName> {
+        self.cut_within(audience, granted, &mut Steps::new(u32::MAX))
+    }
+
+    /// The same as [`Self::cut`] with these steps to compare scopes; less is left when they do not suffice.
+    #[must_use]
+    pub fn cut_within(
+        &self,
+        audience: &AudienceSlug,
+        mut granted: Vec<ScopeName>,
+        steps: &mut Steps,
+    ) -> Vec<ScopeName> {
+        granted.retain(|scope| self.covers_within(audience, scope, steps));
         granted
     }
 }
@@ -485,6 +557,28 @@ mod tests {
             prop::collection::vec(prop::sample::select(NAMES), 0..4)
                 .prop_map(|names| patterns(&names)),
         ]
+    }
+
+    /// Each of these scopes is compared with each of the patterns, and most of a pattern has to be looked at.
+    #[test]
+    fn cutting_takes_no_more_steps_than_it_has_and_what_is_not_compared_is_not_left() {
+        let hard: Vec<String> = (0..GRANTS_MAX)
+            .map(|number| format!("default/table://*{}x{number}*", "a".repeat(200)))
+            .chain(["default/table://~**".to_owned()])
+            .collect();
+        let texts: Vec<&str> = hard.iter().map(String::as_str).collect();
+        let rights = patterns(&texts).rights(&[]);
+        let scopes = |count: usize| -> Vec<ScopeName> {
+            let name = |number| format!("table://~{}{number}", "a".repeat(400));
+            (0..count).map(|number| name(number).parse().unwrap()).collect()
+        };
+        let mut steps = Steps::new(100_000);
+        let left = rights.cut_within(&slug("default"), scopes(1_000), &mut steps);
+        assert!(left.len() < 1_000 && steps.left() == 0, "{}", left.len());
+        let mut steps = Steps::new(10_000_000);
+        let left = rights.cut_within(&slug("default"), scopes(2), &mut steps);
+        assert!(left.len() == 2 && steps.left() > 0);
+        assert_eq!(rights.cut(&slug("default"), scopes(2)), left);
     }
 
     proptest! {

@@ -44,6 +44,15 @@ impl Steps {
         self.0
     }
 
+    /// Runs one of many comparisons with at most as many steps as it would have by itself.
+    pub fn lend(&mut self, compare: impl FnOnce(&mut Self) -> bool) -> bool {
+        let lent = self.0.min(COVERS_STEPS);
+        let mut steps = Self(lent);
+        let outcome = compare(&mut steps);
+        self.0 -= lent - steps.0;
+        outcome
+    }
+
     /// Takes this many and returns whether there were as many.
     pub(crate) fn take(&mut self, steps: usize) -> bool {
         let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));

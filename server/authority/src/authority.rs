@@ -167,7 +167,7 @@ impl Authority {
         let pool = closing_what_is_before(&pool, &history);
         let loader = Loader::new(
             pool.clone(),
-            (Arc::clone(&cache), Arc::clone(&history)),
+            (Arc::clone(&cache), Arc::clone(&history), Arc::clone(&work)),
             replica.back.subscribe(),
         );
         let counters = Counters::default();

@@ -57,10 +57,12 @@ pub(crate) enum Kind {
     Document,
     /// Comparing all tokens with a policy.
     Preview,
+    /// Reading what tokens with many scopes may do.
+    Rights,
 }
 
 impl Kind {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     const fn limits(self) -> Limits {
         let (threads, waiting, nice) = match self {
@@ -68,6 +70,8 @@ impl Kind {
             Self::Password => (2, PASSWORDS_MAX, 5),
             Self::NewPassword => (1, PASSWORDS_MAX, 10),
             Self::Name => (2, WAITING_MAX, 10),
+            // A verification waits for it.
+            Self::Rights => (2, WAITING_MAX, 5),
             Self::Import | Self::Export | Self::Document | Self::Preview => (1, WAITING_MAX, 15),
         };
         Limits { threads, waiting, nice }
@@ -159,6 +163,7 @@ impl Default for Pool {
                 lane(Kind::Export),
                 lane(Kind::Document),
                 lane(Kind::Preview),
+                lane(Kind::Rights),
             ],
         }
     }

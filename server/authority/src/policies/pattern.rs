@@ -25,8 +25,11 @@ const SIZE_MAX: usize = 256 * 1024;
 /// Most classes, and operations on them, that upper and lower case are mixed in. Each of them can take
 /// milliseconds to compile, however small the result is.
 const FOLDED_MAX: usize = 10;
-/// Compiled patterns that are kept.
-const KEPT: usize = 256;
+/// Compiled patterns that are kept: some 150 MB, if each of them were as large as it may be and were used on all
+/// threads that match names.
+const KEPT: usize = 64;
+/// Most bytes in which a pattern remembers, on each thread, what it has found out about names.
+const REMEMBERED_MAX: usize = 512 * 1024;
 
 /// Why a pattern cannot be used, as the end of a sentence that begins with the field's name.
 type Unusable = String;
@@ -113,7 +116,10 @@ fn compile(pattern: &str, _: &Heavy) -> Result<Regex, Unusable> {
     if length == 0 || length > PATTERN_MAX {
         return Err(format!("must have 1 to {PATTERN_MAX} characters"));
     }
-    let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(SIZE_MAX).build();
+    let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
+        .size_limit(SIZE_MAX)
+        .dfa_size_limit(REMEMBERED_MAX)
+        .build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => unusable(
             "it is too large when compiled; use fewer repetitions, or [a-z] instead of \\w",
@@ -208,6 +214,15 @@ mod tests {
         let first = patterns.get(stored, &HEAVY).unwrap();
         let second = patterns.get(stored, &HEAVY).unwrap();
         assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn only_so_many_patterns_are_kept() {
+        let patterns = Patterns::default();
+        for number in 0..2 * KEPT {
+            patterns.get(&format!("ci-{number}"), &HEAVY).unwrap();
+        }
+        assert!(patterns.0.len() <= KEPT);
     }
 
     #[test]

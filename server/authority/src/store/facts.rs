@@ -10,26 +10,28 @@ use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
     decision::{AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Verifies},
-    grants::{Grants, KnownScope, Rights},
+    grants::{GrantPattern, Grants, KnownScope, Rights},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
-    names::AudienceSlug,
+    names::{AudienceSlug, Slug},
     rate_limit::RateLimit,
     roles::{InstanceRole, WorkspaceRole},
     scope_pattern::Steps,
     token::UserSummary,
 };
+use futures::TryStreamExt as _;
 use ipnet::IpNet;
-use serde::Deserialize;
-use sqlx::{PgConnection, types::Json};
+use serde::{Deserialize, de::DeserializeOwned};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
     StoreError, members,
     secrets::{parse_all, rate_limit},
 };
+use crate::{Pace, work::Heavy};
 
 /// What a token and its secret say of themselves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bare {
     /// Which surroundings it has.
     pub(crate) key: SurroundingsKey,
@@ -64,6 +66,11 @@ impl SurroundingsKey {
     ) -> Self {
         audiences.sort_unstable();
         Self { workspace, user, audiences, scopes }
+    }
+
+    /// The bytes of its texts.
+    fn bytes(&self) -> usize {
+        self.texts().map(str::len).sum()
     }
 
     /// The texts that it holds.
@@ -134,7 +141,7 @@ pub(crate) async fn bare(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
 ) -> Result<HashMap<Vec<u8>, Bare>, StoreError> {
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query!(
         r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
                   COALESCE(t.expires_at <= t.updated_at, false) AS "ended!",
@@ -152,11 +159,12 @@ pub(crate) async fn bare(
             WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
         digests,
     )
-    .fetch_all(connection)
-    .await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        found.insert(row.digest, bare!(row));
+    .fetch(connection);
+    let (mut found, mut pace) = (HashMap::with_capacity(digests.len()), Pace::default());
+    while let Some(row) = rows.try_next().await? {
+        let bare = bare!(row);
+        pace.spend_bytes(bare.key.bytes()).await;
+        found.insert(row.digest, bare);
     }
     Ok(found)
 }
@@ -169,8 +177,8 @@ pub(crate) async fn bare(
 pub(crate) async fn whole(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
-) -> Result<HashMap<Vec<u8>, (Bare, Surroundings)>, StoreError> {
-    let rows = sqlx::query!(
+) -> Result<HashMap<Vec<u8>, Unread>, StoreError> {
+    let mut rows = sqlx::query!(
         r#"SELECT s.digest, t.id, t.name, t.workspace_id, t.user_id, t.scopes, t.enabled, t.not_before, t.expires_at,
                   t.ip_allow, t.rate_limit, t.rate_window_s, t.deleted_at, s.expires_at AS secret_expires_at,
                   COALESCE(t.expires_at <= t.updated_at, false) AS "ended!",
@@ -186,13 +194,13 @@ pub(crate) async fn whole(
                   u.instance_role, m.role AS "role?", m.grants AS "grants?", m.audience_grants AS "audience_grants?",
                   CASE WHEN u.instance_role NOT IN ('owner', 'admin')
                             AND (m.grants IS NOT NULL OR m.role NOT IN ('admin', 'member'))
-                       THEN (SELECT jsonb_agg(jsonb_build_object('audience', a.slug, 'name', k.name, 'risk', k.risk,
-                                                                 'implies', k.implies_all))
+                       THEN (SELECT json_agg(json_build_object('audience', a.slug, 'name', k.name, 'risk', k.risk,
+                                                                 'implies', k.implies_all))::text
                                FROM token_audiences ta
                                JOIN audiences a ON a.id = ta.audience_id
                                JOIN scopes k ON k.audience_id = ta.audience_id
                               WHERE ta.token_id = t.id AND k.retired_at IS NULL)
-                  END AS "known?: Json<Vec<KnownScope>>",
+                  END AS "known?",
                   (SELECT json_agg(json_build_object(
                             'audience', a.slug,
                             'scopes', h.held,
@@ -209,7 +217,7 @@ pub(crate) async fn whole(
                                 ARRAY(SELECT c.name FROM scopes c
                                        WHERE c.audience_id = ta.audience_id AND c.name = ANY(h.held)
                                          AND c.retired_at IS NOT NULL)
-                                ELSE '{}' END))
+                                ELSE '{}' END))::text
                      FROM token_audiences ta
                      JOIN audiences a ON a.id = ta.audience_id
                      CROSS JOIN LATERAL (SELECT CASE WHEN ta.scopes IS NOT NULL
@@ -220,7 +228,7 @@ pub(crate) async fn whole(
                        THEN ta.scopes
                                                      ELSE held_scopes(ta.scopes, t.scopes, t.id, ta.audience_id)
                                                 END AS held) h
-                    WHERE ta.token_id = t.id) AS "rights?: Json<Vec<RightsRow>>"
+                    WHERE ta.token_id = t.id) AS "rights?"
              FROM token_secrets s
              JOIN tokens t ON t.id = s.token_id
              JOIN workspaces w ON w.id = t.workspace_id
@@ -229,36 +237,124 @@ pub(crate) async fn whole(
             WHERE s.digest = ANY(ARRAY(SELECT unnest($1::bytea[])))"#,
         digests,
     )
-    .fetch_all(connection)
-    .await?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
+    .fetch(connection);
+    let (mut found, mut pace) = (HashMap::with_capacity(digests.len()), Pace::default());
+    while let Some(row) = rows.try_next().await? {
         let id = row.id;
         let corrupt = |column| StoreError::corrupt(column, id);
         let (instance_role, role) =
             roles(&row.instance_role, row.role.as_deref()).map_err(corrupt)?;
         let grants =
             members::parse_grants(row.grants.as_deref(), row.audience_grants.as_deref(), id)?;
-        let may_grant = Grants::of(instance_role, role, grants.as_deref())
-            .rights(row.known.iter().flat_map(|known| &known.0));
-        let rows = row.rights.map(|rights| rights.0).unwrap_or_default();
-        let mut rights: Vec<AudienceRights> =
-            rows.into_iter().map(|row| row.within(&may_grant)).collect();
-        rights.sort_unstable_by(|one, other| one.audience.cmp(&other.audience));
-        let verifies = verifies(instance_role, role, &rights);
-        let surroundings = Surroundings {
-            workspace_id: WorkspaceId(row.workspace_id),
+        let unread = Unread {
             workspace: row.slug.parse().map_err(|_| corrupt("workspaces.slug"))?,
             user: UserSummary { id: UserId(row.user_id), email: row.email, name: row.user_name },
             user_active: row.user_active,
-            rights: rights.into(),
-            verifies,
-            rendered: Rendered::default(),
-            counted: Counted::default(),
+            roles: (instance_role, role),
+            grants,
+            rights: row.rights.unwrap_or_default(),
+            known: row.known.unwrap_or_default(),
+            bare: bare!(row),
         };
-        found.insert(row.digest, (bare!(row), surroundings));
+        pace.spend_bytes(unread.bare.key.bytes() + unread.bytes()).await;
+        found.insert(row.digest, unread);
     }
     Ok(found)
+}
+
+/// What a token says of itself, and what the rest of the database says of it, as far as that was read. What it
+/// may do takes long to find out when there is much of it.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    pub(crate) bare: Bare,
+    workspace: Slug,
+    user: UserSummary,
+    user_active: bool,
+    roles: (InstanceRole, Option<WorkspaceRole>),
+    /// What the membership of its user grants, when it has grants of its own.
+    grants: Option<Vec<GrantPattern>>,
+    /// JSON of [`RightsRow`]s.
+    rights: String,
+    /// JSON of [`KnownScope`]s.
+    known: String,
+}
+
+/// With more bytes, reading takes a good part of a millisecond.
+const SOON_BYTES: usize = 32 * 1024;
+/// So many steps take less than a millisecond.
+const SOON_STEPS: u32 = 50_000;
+/// Most steps to find out what a token may do: some tens of milliseconds. What is not found by then is not granted.
+const READ_STEPS: u32 = 10_000_000;
+
+impl Unread {
+    /// Reads the rest where verifications are answered; `None` when that would take too long there. Returns how
+    /// many steps it took, too.
+    pub(crate) fn read_soon(&self) -> Result<(Option<Surroundings>, usize), StoreError> {
+        if self.bytes() > SOON_BYTES {
+            return Ok((None, 0));
+        }
+        let mut steps = Steps::new(SOON_STEPS);
+        let read = self.read_within(&mut steps)?;
+        let taken = (SOON_STEPS - steps.left()) as usize;
+        Ok(((steps.left() > 0).then_some(read), taken))
+    }
+
+    fn bytes(&self) -> usize {
+        self.rights.len() + self.known.len()
+    }
+
+    /// Reads the rest; returns how many steps that took, too.
+    fn read(&self) -> (Result<Surroundings, StoreError>, usize) {
+        let mut steps = Steps::new(READ_STEPS);
+        let read = self.read_within(&mut steps);
+        // Parsing a byte takes about as long as a step.
+        (read, (READ_STEPS - steps.left()) as usize + self.bytes())
+    }
+
+    fn read_within(&self, steps: &mut Steps) -> Result<Surroundings, StoreError> {
+        let known: Vec<KnownScope> = self.parse(&self.known, "scopes.name")?;
+        let rows: Vec<RightsRow> = self.parse(&self.rights, "token_audiences.scopes")?;
+        let (instance_role, role) = self.roles;
+        let grants = Grants::of(instance_role, role, self.grants.as_deref());
+        let may_grant = grants.rights_within(&known, steps);
+        let mut rights: Vec<AudienceRights> =
+            rows.into_iter().map(|row| row.within(&may_grant, steps)).collect();
+        rights.sort_unstable_by(|one, other| one.audience.cmp(&other.audience));
+        Ok(Surroundings {
+            workspace_id: self.bare.key.workspace,
+            workspace: self.workspace.clone(),
+            user: self.user.clone(),
+            user_active: self.user_active,
+            verifies: verifies(instance_role, role, &rights),
+            rights: rights.into(),
+            rendered: Rendered::default(),
+            counted: Counted::default(),
+        })
+    }
+
+    fn parse<T: DeserializeOwned>(
+        &self,
+        text: &str,
+        column: &'static str,
+    ) -> Result<Vec<T>, StoreError> {
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_str(text).map_err(|_| StoreError::corrupt(column, self.bare.token_id.0))
+    }
+}
+
+/// Reads the rest of these rows: of one of them at least, and of further ones until it is others' turn.
+pub(crate) fn read_some(rows: &[Arc<Unread>], _: &Heavy) -> Vec<Result<Surroundings, StoreError>> {
+    let mut taken = 0;
+    let next = |row: &Arc<Unread>| {
+        (taken < READ_STEPS as usize).then(|| {
+            let (read, steps) = row.read();
+            taken += steps;
+            read
+        })
+    };
+    rows.iter().map_while(next).collect()
 }
 
 /// Returns the facts of a token as a verification of its current secret reads them; `None` when it has no secret.
@@ -274,7 +370,10 @@ pub(crate) async fn of_token(
     .await?;
     let Some(digest) = digest else { return Ok(None) };
     let mut found = whole(connection, std::slice::from_ref(&digest)).await?;
-    Ok(found.remove(&digest).map(|(bare, surroundings)| bare.with(Arc::new(surroundings))))
+    let Some(unread) = found.remove(&digest) else { return Ok(None) };
+    // No thread that answers verifications comes here.
+    let surroundings = unread.read().0?;
+    Ok(Some(unread.bare.with(Arc::new(surroundings))))
 }
 
 /// What a user is; the column's name when one cannot be read.
@@ -300,14 +399,14 @@ struct RightsRow {
 impl RightsRow {
     /// What the token may do: what the catalogue has of its scopes with what they imply, and the parts of
     /// patterns, as far as its user may grant it.
-    fn within(self, may_grant: &Rights) -> AudienceRights {
+    fn within(self, may_grant: &Rights, steps: &mut Steps) -> AudienceRights {
         let Self { audience, mut scopes, exact: mut granted, patterns, retired } = self;
         scopes.sort_unstable();
         granted.sort_unstable();
         granted.dedup();
-        grant_parts(&mut granted, &scopes, &patterns, &retired);
+        grant_parts(&mut granted, &scopes, (&patterns, &retired), steps);
         granted.sort_unstable();
-        let granted = may_grant.cut(&audience, granted).into();
+        let granted = may_grant.cut_within(&audience, granted, steps).into();
         AudienceRights { audience, scopes: scopes.into(), granted }
     }
 }
@@ -332,30 +431,103 @@ fn verifies(
     }
 }
 
-/// Most steps to find out which of a token's scopes are parts of an audience's patterns: some milliseconds.
-const PARTS_STEPS: u32 = 1_000_000;
-
 /// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
 /// itself, but retired, is no part of anything. What is granted already is sorted.
 fn grant_parts(
     granted: &mut Vec<ScopeName>,
     held: &[ScopeName],
-    patterns: &[ScopeName],
-    retired: &[ScopeName],
+    (patterns, retired): (&[ScopeName], &[ScopeName]),
+    steps: &mut Steps,
 ) {
     let retired: HashSet<&ScopeName> = retired.iter().collect();
-    let mut steps = Steps::new(PARTS_STEPS);
     let mut parts: Vec<ScopeName> = held
         .iter()
         .filter(|name| {
             name.is_uri()
                 && granted.binary_search(name).is_err()
                 && !retired.contains(name)
-                && patterns.iter().any(|pattern| pattern.covers_within(name, &mut steps))
+                && patterns
+                    .iter()
+                    .any(|pattern| steps.lend(|steps| pattern.covers_within(name, steps)))
         })
         .cloned()
         .collect();
     granted.append(&mut parts);
+}
+
+/// A row of a token with these scopes, whose user's membership has these grants.
+#[cfg(test)]
+pub(crate) fn unread(granted: &[String], grants: &[String]) -> Unread {
+    let (bare, surroundings) = apart(crate::verification::known::facts(1, 7));
+    let rights = serde_json::json!([{
+        "audience": "tables", "scopes": granted, "exact": granted, "patterns": [], "retired": [],
+    }]);
+    Unread {
+        bare,
+        workspace: surroundings.workspace,
+        user: surroundings.user,
+        user_active: true,
+        roles: (InstanceRole::Member, Some(WorkspaceRole::Member)),
+        grants: Some(grants.iter().map(|text| text.parse().unwrap()).collect()),
+        rights: rights.to_string(),
+        known: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_read_is_left_to_other_threads() {
+        let names = |count: usize, length: usize| -> Vec<String> {
+            let name = |number| format!("table://~{}{number:04}", "a".repeat(length));
+            (0..count).map(name).collect()
+        };
+        let hard: Vec<String> = (0..64)
+            .map(|number| format!("tables/table://*{}x{number}*", "a".repeat(200)))
+            .chain(["tables/table://~**".to_owned()])
+            .collect();
+        let easy = ["tables/table://~**".to_owned()];
+        for (granted, grants, is_soon) in [
+            (names(10, 20), &easy[..], true),
+            (names(10, 400), &easy, true),
+            // Many bytes.
+            (names(200, 400), &easy, false),
+            // Many steps.
+            (names(1, 400), &hard, false),
+        ] {
+            let unread = unread(&granted, grants);
+            let (read, steps) = unread.read_soon().unwrap();
+            assert!(steps <= SOON_STEPS as usize);
+            assert_eq!(read.is_some(), is_soon, "{} {steps}", granted.len());
+            let whole = unread.read().0.unwrap();
+            assert_eq!(whole.rights[0].granted.len(), granted.len());
+            assert!(read.is_none_or(|read| read == whole));
+        }
+    }
+
+    #[test]
+    fn what_would_take_for_ever_is_not_granted_and_others_have_their_turn() {
+        let name = |number| format!("table://~{}{number:04}", "a".repeat(400));
+        let wide: Vec<String> = (0..120).map(name).collect();
+        let hard: Vec<String> = (0..64)
+            .map(|number| format!("tables/table://*{}x{number}*", "a".repeat(200)))
+            .collect();
+        let everything = ["*".to_owned()];
+        let rows = [&everything[..], &hard, &everything].map(|grants| unread(&wide, grants).into());
+        let read = read_some(&rows, &Heavy::test());
+        let granted: Vec<usize> =
+            read.into_iter().map(|read| read.unwrap().rights[0].granted.len()).collect();
+        // The third is left for later.
+        assert_eq!(granted, [120, 0]);
+    }
+
+    #[test]
+    fn rights_that_cannot_be_read_are_an_error() {
+        let corrupt = Unread { rights: "[{}]".into(), ..unread(&[], &[]) };
+        assert!(matches!(corrupt.read_soon(), Err(StoreError::Corrupt { .. })));
+    }
 }
 
 #[cfg(test)]

@@ -33,10 +33,8 @@ use crate::{
 
 /// How long counts are kept.
 pub(crate) const KEPT: Duration = Duration::days(90);
-/// Longest name of a program that is kept, in characters.
+/// Longest name of a program that is kept, in bytes.
 const AGENT_MAX: usize = 256;
-/// Most bytes that those may have.
-const AGENT_BYTES_MAX: usize = 4 * AGENT_MAX;
 
 impl Authority {
     /// Writes all uses that were noted. What cannot be written is kept for the next time.

@@ -8,7 +8,7 @@ use std::{
 use domain::{decision::DecisionCode, usage::hour_of};
 use time::OffsetDateTime;
 
-use super::AGENT_BYTES_MAX;
+use super::AGENT_MAX;
 
 /// A token was presented.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl Uses {
         }
         self.counts.allowed = self.counts.allowed.saturating_add(1);
         // Callers choose it, and it is held until it is written.
-        let agent = used.agent.map(|agent| &agent[..agent.floor_char_boundary(AGENT_BYTES_MAX)]);
+        let agent = used.agent.map(|agent| &agent[..agent.floor_char_boundary(AGENT_MAX)]);
         match &mut self.last {
             Some(last) if last.at > used.at => {}
             Some(last) => {

@@ -8,9 +8,12 @@
 //!
 //! Where the cache may be used, what it keeps of a token's user, workspace and catalogues need not be read:
 //! most queries are for the token's own row.
+//!
+//! What a token with many scopes may do takes long to read: that is done on threads of its own ([`Kind::Rights`]),
+//! and the others who asked with it do not wait for that.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,13 +25,19 @@ use tokio::{
     sync::{oneshot, watch},
     time::{Instant, timeout},
 };
+use uuid::Uuid;
 
 use super::Cache;
 use crate::{
-    ServiceError,
+    Pace, ServiceError,
     keys::Digest,
     replicas::History,
-    store::{self, StoreError, facts, history},
+    store::{
+        self, StoreError,
+        facts::{self, Unread},
+        history,
+    },
+    work::{Heavy, Kind, Pool},
 };
 
 /// How long a verification waits for the database before it is refused.
@@ -43,6 +52,8 @@ const IDLE_MAX: Duration = Duration::from_mins(1);
 const ENOUGH: usize = 2;
 /// A query that takes so long is not waited for.
 const SLOW: Duration = Duration::from_millis(50);
+/// Why facts of another history are not used.
+const ANOTHER_HISTORY: &str = "the database's history changed during the query";
 /// Most texts in one query.
 const BATCH_MAX: usize = 64;
 
@@ -54,6 +65,7 @@ pub(crate) struct Loader {
     pool: PgPool,
     cache: Arc<Cache>,
     history: Arc<History>,
+    work: Arc<Pool>,
     state: Mutex<State>,
     /// Changes when the database is there again.
     back: watch::Receiver<()>,
@@ -95,6 +107,30 @@ struct Waiting {
     found: oneshot::Sender<Found>,
 }
 
+/// What a query found.
+#[derive(Clone)]
+enum Loaded {
+    Facts(Facts),
+    /// The rest takes long to read.
+    Unread(Arc<Unread>, Since),
+}
+
+/// What a row is not older than.
+#[derive(Clone, Copy)]
+struct Since {
+    /// A generation of the cache.
+    generation: u64,
+    /// The history of the connection.
+    epoch: u64,
+}
+
+/// A row of which the rest is to be read, and those who wait for it.
+struct Reading {
+    row: Arc<Unread>,
+    since: Since,
+    waiting: Vec<Waiting>,
+}
+
 /// One of the queries that may be under way; given back when dropped.
 struct Place {
     loader: Arc<Loader>,
@@ -104,11 +140,11 @@ struct Place {
 impl Loader {
     pub(crate) fn new(
         pool: PgPool,
-        (cache, history): (Arc<Cache>, Arc<History>),
+        (cache, history, work): (Arc<Cache>, Arc<History>, Arc<Pool>),
         back: watch::Receiver<()>,
     ) -> Arc<Self> {
         let runtime = Handle::try_current().ok();
-        Arc::new(Self { pool, cache, history, state: Mutex::default(), back, runtime })
+        Arc::new(Self { pool, cache, history, work, state: Mutex::default(), back, runtime })
     }
 
     /// The facts about the token that one of these digests belongs to: as the database has them now or,
@@ -137,6 +173,67 @@ impl Loader {
             Ok(Ok(found)) => found,
             // A database that is cut off without a word would hold the caller for minutes.
             _ => Err(StoreError::away("no answer in time").into()),
+        }
+    }
+
+    /// Gives those who wait what was found: now, or when the rest of it is read.
+    fn give(self: &Arc<Self>, found: impl Iterator<Item = (Waiting, Option<Loaded>)>) {
+        let mut unread: HashMap<Uuid, VecDeque<Reading>> = HashMap::new();
+        for (waiting, found) in found {
+            let (row, since) = match found {
+                Some(Loaded::Unread(row, since)) => (row, since),
+                // Those who went away meanwhile get nothing.
+                Some(Loaded::Facts(facts)) => {
+                    drop(waiting.found.send(Ok(Some(facts))));
+                    continue;
+                }
+                None => {
+                    drop(waiting.found.send(Ok(None)));
+                    continue;
+                }
+            };
+            let rows = unread.entry(row.bare.key.workspace.0).or_default();
+            match rows.iter_mut().find(|known| Arc::ptr_eq(&known.row, &row)) {
+                Some(known) => known.waiting.push(waiting),
+                None => rows.push_back(Reading { row, since, waiting: vec![waiting] }),
+            }
+        }
+        for (tenant, rows) in unread {
+            tokio::spawn(Arc::clone(self).read(tenant, rows));
+        }
+    }
+
+    /// Reads rows of a tenant on the threads that are there for it. After a while it is others' turn there.
+    async fn read(self: Arc<Self>, tenant: Uuid, mut rows: VecDeque<Reading>) {
+        loop {
+            rows.retain(|reading| reading.waiting.iter().any(|waiting| !waiting.found.is_closed()));
+            if rows.is_empty() {
+                return;
+            }
+            let some: Vec<_> = rows.iter().map(|reading| Arc::clone(&reading.row)).collect();
+            let read = move |heavy: &Heavy| facts::read_some(&some, heavy);
+            let read = match self.work.run(Kind::Rights, tenant, read).await {
+                Ok(read) => read,
+                Err(error) => return refuse(rows.into_iter().flat_map(|row| row.waiting), error),
+            };
+            for read in read {
+                let Some(Reading { row, since, waiting }) = rows.pop_front() else { return };
+                match read {
+                    Ok(_) if since.epoch != self.history.epoch() => {
+                        refuse(waiting, StoreError::away(ANOTHER_HISTORY).into());
+                    }
+                    Ok(surroundings) => {
+                        let bare = row.bare.clone();
+                        let surroundings =
+                            self.cache.keep(since.generation, bare.key.clone(), surroundings);
+                        let facts = bare.with(surroundings);
+                        for waiting in waiting {
+                            drop(waiting.found.send(Ok(Some(facts.clone()))));
+                        }
+                    }
+                    Err(error) => refuse(waiting, error.into()),
+                }
+            }
         }
     }
 
@@ -196,10 +293,7 @@ impl Place {
     async fn work(mut self) {
         while let Some(batch) = self.next() {
             match timeout(PATIENCE, self.insist(&batch)).await {
-                Ok(Ok(found)) => batch.into_iter().zip(found).for_each(|(waiting, found)| {
-                    // Who went away meanwhile is not told.
-                    let _ = waiting.found.send(Ok(found));
-                }),
+                Ok(Ok(found)) => self.loader.give(batch.into_iter().zip(found)),
                 // What cannot be read is one's own trouble and nobody else's.
                 Ok(Err(error)) if batch.len() > 1 && !error.is_unavailable() => {
                     for waiting in batch {
@@ -207,18 +301,13 @@ impl Place {
                         let found = timeout(PATIENCE, self.insist(&one)).await;
                         let [waiting] = one;
                         let Ok(found) = found else { continue };
-                        let found = found.map(|mut found| found.pop().flatten());
-                        let _ = waiting.found.send(found.map_err(Into::into));
+                        match found {
+                            Ok(found) => self.loader.give([waiting].into_iter().zip(found)),
+                            Err(error) => drop(waiting.found.send(Err(error.into()))),
+                        }
                     }
                 }
-                Ok(Err(error)) => {
-                    let why = error.to_string();
-                    let mut error = Some(error);
-                    for waiting in batch {
-                        let error = error.take().unwrap_or_else(|| StoreError::away(&why));
-                        let _ = waiting.found.send(Err(error.into()));
-                    }
-                }
+                Ok(Err(error)) => refuse(batch, error.into()),
                 // All of them have given up by now.
                 Err(_) => {}
             }
@@ -243,7 +332,7 @@ impl Place {
 
     /// Asks, and once more whenever the database is there again: what was said before may have come to
     /// nobody.
-    async fn insist(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
+    async fn insist(&self, batch: &[Waiting]) -> Result<Vec<Option<Loaded>>, StoreError> {
         let mut back = self.loader.back.clone();
         back.mark_unchanged();
         loop {
@@ -255,9 +344,9 @@ impl Place {
         }
     }
 
-    async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Facts>>, StoreError> {
+    async fn ask(&self, batch: &[Waiting]) -> Result<Vec<Option<Loaded>>, StoreError> {
         if let Some(mut link) = self.loader.idle()
-            && let Ok(found) = query(&mut link.connection, &self.loader.cache, batch).await
+            && let Ok(found) = query(&mut link, &self.loader.cache, batch).await
             && self.loader.is_current(&link)
         {
             self.loader.rest(link);
@@ -265,20 +354,32 @@ impl Place {
         }
         // There is none, or it was cut off meanwhile, or there is another reason, which a new one will have.
         let mut link = self.loader.connect().await?;
-        let found = query(&mut link.connection, &self.loader.cache, batch).await?;
+        let found = query(&mut link, &self.loader.cache, batch).await?;
         if !self.loader.is_current(&link) {
-            return Err(StoreError::away("the database's history changed during the query"));
+            return Err(StoreError::away(ANOTHER_HISTORY));
         }
         self.loader.rest(link);
         Ok(found)
     }
 }
 
+/// Gives all of them the error; the cause of what is not [`ServiceError::Busy`] only once.
+fn refuse(all: impl IntoIterator<Item = Waiting>, error: ServiceError) {
+    let (why, is_busy) = (error.to_string(), matches!(error, ServiceError::Busy));
+    let mut error = Some(error);
+    for waiting in all {
+        let error = error.take().unwrap_or_else(|| {
+            if is_busy { ServiceError::Busy } else { StoreError::away(&why).into() }
+        });
+        drop(waiting.found.send(Err(error)));
+    }
+}
+
 async fn query(
-    connection: &mut PgConnection,
+    Link { connection, epoch }: &mut Link,
     cache: &Cache,
     batch: &[Waiting],
-) -> Result<Vec<Option<Facts>>, StoreError> {
+) -> Result<Vec<Option<Loaded>>, StoreError> {
     let digests_of = |with_lease: bool| -> Vec<Vec<u8>> {
         let some = batch.iter().filter(|waiting| waiting.has_lease == with_lease);
         some.flat_map(|waiting| &waiting.digests).map(|digest| digest.bytes.to_vec()).collect()
@@ -289,7 +390,7 @@ async fn query(
         let generation = cache.generation();
         for (digest, bare) in facts::bare(connection, &few).await? {
             if let Some(facts) = cache.complete(generation, bare) {
-                known.insert(digest, facts);
+                known.insert(digest, Loaded::Facts(facts));
             } else {
                 rest.push(digest);
             }
@@ -297,10 +398,20 @@ async fn query(
     }
     if !rest.is_empty() {
         let generation = cache.generation();
-        for (digest, (bare, surroundings)) in facts::whole(connection, &rest).await? {
-            // Kept without a lease, too: before there is one, what has changed meanwhile is forgotten.
-            let surroundings = cache.keep(generation, bare.key.clone(), surroundings);
-            known.insert(digest, bare.with(surroundings));
+        let mut pace = Pace::default();
+        for (digest, unread) in facts::whole(connection, &rest).await? {
+            let (read, steps) = unread.read_soon()?;
+            pace.spend(steps).await;
+            let loaded = match read {
+                Some(surroundings) => {
+                    let bare = unread.bare;
+                    // Kept without a lease, too: before there is one, what has changed meanwhile is forgotten.
+                    let surroundings = cache.keep(generation, bare.key.clone(), surroundings);
+                    Loaded::Facts(bare.with(surroundings))
+                }
+                None => Loaded::Unread(Arc::new(unread), Since { generation, epoch: *epoch }),
+            };
+            known.insert(digest, loaded);
         }
     }
     let of = |waiting: &Waiting| {
@@ -326,7 +437,7 @@ mod tests {
 
     fn real(pool: PgPool) -> (Arc<Loader>, Arc<History>) {
         let history = Arc::new(History::new());
-        let kept = (Arc::new(Cache::new(10)), Arc::clone(&history));
+        let kept = (Arc::new(Cache::new(10)), Arc::clone(&history), Arc::default());
         (Loader::new(pool, kept, watch::Sender::new(()).subscribe()), history)
     }
 
@@ -346,6 +457,35 @@ mod tests {
         assert!(loader.idle().is_none());
         loader.facts(Vec::new(), false).await.unwrap();
         assert!(loader.idle().is_some());
+    }
+
+    #[sqlx::test]
+    async fn row_is_read_once_for_all_and_not_used_after_a_change_of_history(pool: PgPool) {
+        let (loader, history) = real(pool.clone());
+        let row = Arc::new(facts::unread(&["a://b".to_owned()], &["*".to_owned()]));
+        let since = Since { generation: 0, epoch: history.epoch() };
+        let ask = || {
+            let wait = || {
+                let (found, answer) = oneshot::channel();
+                (Waiting { digests: Vec::new(), has_lease: true, found }, answer)
+            };
+            let (all, answers): (Vec<_>, Vec<_>) = [wait(), wait(), wait()].into_iter().unzip();
+            let found = || Some(Loaded::Unread(Arc::clone(&row), since));
+            loader.give(all.into_iter().map(|waiting| (waiting, found())));
+            futures::future::join_all(answers)
+        };
+        let surroundings: Vec<_> = ask()
+            .await
+            .into_iter()
+            .map(|found| found.unwrap().unwrap().unwrap().surroundings)
+            .collect();
+        assert!(surroundings.iter().all(|one| Arc::ptr_eq(one, &surroundings[0])));
+        assert_eq!(surroundings[0].rights[0].granted.len(), 1);
+        history.begin(Some(mark(&pool).await));
+        for found in ask().await {
+            let found = found.unwrap();
+            assert!(matches!(found, Err(ServiceError::Unavailable(_))), "{found:?}");
+        }
     }
 
     #[sqlx::test]
@@ -381,7 +521,7 @@ mod tests {
         let back = watch::Sender::new(());
         let loader = Loader::new(
             pool,
-            (Arc::new(Cache::new(10)), Arc::new(History::new())),
+            (Arc::new(Cache::new(10)), Arc::new(History::new()), Arc::default()),
             back.subscribe(),
         );
         let asking = tokio::spawn({

@@ -1,6 +1,6 @@
 //! `POST /api/v1/verify/batch`
 
-use authority::{QUESTIONS_MAX, ServiceError};
+use authority::{Pace, QUESTIONS_MAX, ServiceError};
 use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
@@ -24,6 +24,9 @@ use crate::http::{
     extract::{ApiJson, Object},
     problem::ApiError,
 };
+
+/// Parsing a scope takes as long as so many steps.
+const STEPS_OF_A_SCOPE: usize = 30;
 
 /// Questions, each as if it were asked alone.
 #[derive(Deserialize, ToSchema)]
@@ -58,22 +61,23 @@ pub(crate) async fn verify_many(
 ) -> Result<Response, ApiError> {
     // Nobody else has so many questions read.
     state.authority.verification().may_verify(&context).await?;
-    let questions = body.read()?;
+    let questions = body.read().await?;
     let decisions = state.authority.verification().verify_many(&context, &questions).await?;
     let body = write_answers(&decisions).await.map_err(ServiceError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 impl Questions {
-    fn read(self) -> Result<Vec<(String, Demand)>, ApiError> {
+    async fn read(self) -> Result<Vec<(String, Demand)>, ApiError> {
         if !(1..=QUESTIONS_MAX).contains(&self.items.len()) {
             let message = format!("must hold 1 to {QUESTIONS_MAX} questions");
             return Err(ApiError::invalid(vec![FieldError::new("items", message)]));
         }
-        let mut errors = Vec::new();
+        let (mut errors, mut pace) = (Vec::new(), Pace::default());
         let mut questions = Vec::with_capacity(self.items.len());
         for (index, Object(question)) in self.items.into_iter().enumerate() {
             let demand = question.demand(&format!("items[{index}]."), &mut errors);
+            pace.spend(demand.scopes.len() * STEPS_OF_A_SCOPE).await;
             questions.push((question.token, demand));
             if errors.len() > ERRORS_MAX {
                 break;
@@ -85,13 +89,14 @@ impl Questions {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use serde_json::{Value, json};
 
     use super::*;
 
     fn faults(items: &Value) -> Vec<String> {
         let questions: Questions = serde_json::from_value(json!({"items": items})).unwrap();
-        let error = questions.read().unwrap_err();
+        let error = questions.read().now_or_never().unwrap().unwrap_err();
         error.problem().errors.iter().map(|error| error.field.clone()).collect()
     }
 
