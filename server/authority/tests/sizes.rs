@@ -9,7 +9,7 @@
 
 mod support;
 
-use std::{future::poll_fn, pin::pin};
+use std::future::poll_fn;
 
 use authority::{
     ANSWERS_MAX, Format, LoadOptions, MintedToken, OpContext, ServiceError, TokenDraft, TokenPatch,
@@ -207,7 +207,7 @@ async fn token_whose_rights_take_long_to_read_may_do_what_its_user_may_grant(poo
 
 /// Counts how often a future lets others run.
 async fn turns<T>(work: impl Future<Output = T>) -> usize {
-    let mut work = pin!(work);
+    let mut work = Box::pin(work);
     let mut turns = 0;
     poll_fn(|context| {
         let state = work.as_mut().poll(context);
@@ -239,7 +239,7 @@ async fn batch_of_long_decisions_lets_others_run_in_between(pool: PgPool) {
             let answers = verification.verify_many(&asker, &asked).await.unwrap();
             assert!(answers.iter().all(|answer| answer.code == DecisionCode::InsufficientScope));
         });
-        let turns = turns.await;
+        let turns = Box::pin(turns).await;
         assert!(expected.contains(&turns), "{turns}");
     }
 }

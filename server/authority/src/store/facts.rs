@@ -455,6 +455,26 @@ fn grant_parts(
     granted.append(&mut parts);
 }
 
+#[cfg(test)]
+pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
+    let surroundings = Surroundings::clone(&facts.surroundings);
+    let (workspace, user) = (surroundings.workspace_id, surroundings.user.id);
+    let bare = Bare {
+        key: SurroundingsKey::new(workspace, user, Vec::new(), Vec::new()),
+        token_id: facts.token_id,
+        name: facts.name,
+        enabled: facts.enabled,
+        deleted: facts.deleted,
+        not_before: facts.not_before,
+        expires_at: facts.expires_at,
+        ended: facts.ended,
+        secret: facts.secret,
+        ip_allow: facts.ip_allow,
+        rate_limit: facts.rate_limit,
+    };
+    (bare, surroundings)
+}
+
 /// A row of a token with these scopes, whose user's membership has these grants.
 #[cfg(test)]
 pub(crate) fn unread(granted: &[String], grants: &[String]) -> Unread {
@@ -528,24 +548,4 @@ mod tests {
         let corrupt = Unread { rights: "[{}]".into(), ..unread(&[], &[]) };
         assert!(matches!(corrupt.read_soon(), Err(StoreError::Corrupt { .. })));
     }
-}
-
-#[cfg(test)]
-pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
-    let surroundings = Surroundings::clone(&facts.surroundings);
-    let (workspace, user) = (surroundings.workspace_id, surroundings.user.id);
-    let bare = Bare {
-        key: SurroundingsKey::new(workspace, user, Vec::new(), Vec::new()),
-        token_id: facts.token_id,
-        name: facts.name,
-        enabled: facts.enabled,
-        deleted: facts.deleted,
-        not_before: facts.not_before,
-        expires_at: facts.expires_at,
-        ended: facts.ended,
-        secret: facts.secret,
-        ip_allow: facts.ip_allow,
-        rate_limit: facts.rate_limit,
-    };
-    (bare, surroundings)
 }

@@ -63,7 +63,7 @@ impl Verification<'_> {
             let facts = &looked.known;
             let allowed = match allowed.entry(facts.surroundings.workspace_id) {
                 Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(place) => *place.insert(self.may_verify_token(ctx, facts).await?),
+                Entry::Vacant(free) => *free.insert(self.may_verify_token(ctx, facts).await?),
             };
             if !allowed {
                 judged.push(Err(Decision::without_facts(DecisionCode::NotFound)));
