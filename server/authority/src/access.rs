@@ -23,7 +23,7 @@ use crate::{
     context::{Actor, OpContext},
     store::{
         catalogues::StoredCatalogue,
-        facts,
+        descendants, facts,
         invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
     },
@@ -38,6 +38,11 @@ pub(crate) struct Tenant(WorkspaceId);
 impl Tenant {
     pub(crate) const fn id(self) -> WorkspaceId {
         self.0
+    }
+
+    /// The workspace of a token whose stop was authorised before, for what follows from that.
+    pub(crate) const fn of_stopped_token(workspace: WorkspaceId) -> Self {
+        Self(workspace)
     }
 
     /// A token's own workspace, for what every token may do with itself.
@@ -229,7 +234,27 @@ pub(crate) async fn authorise(
     let standing = workspaces::standing_by_slug(connection, slug, ctx.user_id()).await?;
     let standing = standing.ok_or(ServiceError::NotFound("workspace"))?;
     let permissions = permissions(ctx, &standing);
-    admit(ctx, standing, permissions, permission, "workspace")
+    let access = admit(ctx, standing, permissions, permission, "workspace")?;
+    not_being_stopped(connection, ctx, permission).await?;
+    Ok(access)
+}
+
+/// Refuses to let a token change tokens while it is being stopped with one that made it: what it changed might
+/// escape the stop.
+async fn not_being_stopped(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    permission: Permission,
+) -> Result<(), ServiceError> {
+    let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
+    if !matches!(permission, Permission::TokensWrite | Permission::OwnTokens) {
+        return Ok(());
+    }
+    let tenant = Tenant::of_own_token(facts);
+    if descendants::are_stopped(connection, tenant, facts.token_id).await? {
+        return Err(ServiceError::Busy);
+    }
+    Ok(())
 }
 
 /// Authorises an operation on tokens of the workspace: on all of them or, where members manage
@@ -244,11 +269,14 @@ pub(crate) async fn authorise_tokens(
     let standing = workspaces::standing_by_slug(connection, slug, ctx.user_id()).await?;
     let standing = standing.ok_or(ServiceError::NotFound("workspace"))?;
     let (all, own) = (permissions(ctx, &standing), own_permissions(ctx, &standing));
-    if all.allows(permission) || !own.allows(permission) {
-        return admit(ctx, standing, all, permission, "workspace");
-    }
-    let access = admit(ctx, standing, own, permission, "workspace")?;
-    Ok(Access { own: ctx.user_id(), ..access })
+    let access = if all.allows(permission) || !own.allows(permission) {
+        admit(ctx, standing, all, permission, "workspace")?
+    } else {
+        let access = admit(ctx, standing, own, permission, "workspace")?;
+        Access { own: ctx.user_id(), ..access }
+    };
+    not_being_stopped(connection, ctx, permission).await?;
+    Ok(access)
 }
 
 /// Authorises an operation on a token, by the workspace that it belongs to and whose it is.
@@ -269,6 +297,7 @@ pub(crate) async fn authorise_token(
     }
     let permissions = if is_own { own } else { all };
     let access = admit(ctx, standing, permissions, permission, "token")?;
+    not_being_stopped(connection, ctx, permission).await?;
     let only_own = !all.allows(permission);
     Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
 }

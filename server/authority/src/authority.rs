@@ -114,6 +114,8 @@ pub(crate) struct Inner {
     pub(crate) work: Arc<Pool>,
     pub(crate) patterns: Arc<Patterns>,
     pub(crate) refusals: Refusals,
+    /// Says that descendants are to be stopped in the background.
+    pub(crate) stops: tokio::sync::Notify,
 }
 
 impl std::fmt::Debug for Authority {
@@ -193,6 +195,7 @@ impl Authority {
             work,
             patterns: Arc::default(),
             refusals: Refusals::default(),
+            stops: tokio::sync::Notify::new(),
         };
         Self { inner: Arc::new(inner) }
     }

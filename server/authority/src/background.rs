@@ -1,5 +1,5 @@
 //! What a server does beside answering: writing last uses and refusals, forgetting what is over, learning that
-//! another server has imported tokens.
+//! another server has imported tokens, stopping descendants that are noted.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use crate::{Authority, KNOWN_FOR, ServiceError, store, usage};
 
 /// How long a last use may wait.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// How often a server looks for descendants that are to be stopped, beside those that it hears of.
+const STOP_EVERY: Duration = Duration::from_secs(2);
 /// Flushes between two clean-ups: ten minutes.
 const CLEAN_EVERY: u32 = 300;
 /// How many names are folded at a time.
@@ -18,7 +20,7 @@ impl Authority {
     /// Runs until dropped. A server spawns it once.
     pub async fn run_background(self) {
         // Apart: a row of the log may have to wait for the end of a chain, uses may not.
-        tokio::join!(self.run_upkeep(), self.run_refusals(), self.run_names());
+        tokio::join!(self.run_upkeep(), self.run_refusals(), self.run_names(), self.run_stops());
     }
 
     async fn run_upkeep(&self) {
@@ -53,6 +55,21 @@ impl Authority {
         }
     }
 
+    /// Stops descendants of stopped tokens that no server stops: after a reuse, or because a server ended amid that.
+    async fn run_stops(&self) {
+        let mut interval = tokio::time::interval(STOP_EVERY);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = self.inner.stops.notified() => {}
+            }
+            if let Err(error) = self.stop_noted_descendants().await {
+                error.log("background");
+            }
+        }
+    }
+
     /// Folds all names that have no key yet, some in each transaction.
     ///
     /// # Errors
@@ -79,6 +96,8 @@ impl Authority {
         store::throttles::forget_proxies(&mut connection, now - KNOWN_FOR).await?;
         store::throttles::forget_networks(&mut connection, now - KNOWN_FOR).await?;
         store::idempotency::delete_ended(&mut connection, now).await?;
+        store::imports::delete_collisions_before(&mut connection, now - time::Duration::DAY)
+            .await?;
         store::usage::delete_before(&mut connection, now - usage::KEPT).await?;
         store::revisions::delete_before(&mut connection, now - REVISIONS_KEPT).await?;
         Ok(())

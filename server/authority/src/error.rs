@@ -81,6 +81,12 @@ pub enum ServiceError {
     /// Too many texts that are not tokens came from this address, or from this verifier.
     #[error("too many unknown tokens; again in {0} s")]
     TooManyUnknown(u64),
+    /// Imports named too many secrets that tokens of other workspaces have.
+    #[error("too many imports named secrets of other workspaces; again in {0} s")]
+    TooManyCollisions(u64),
+    /// A token is stopped, but not yet all tokens that it made.
+    #[error("not all descendants are stopped yet")]
+    Unfinished,
     /// Others are before this work, for too long.
     #[error("too much other work")]
     Busy,
@@ -126,10 +132,11 @@ impl ServiceError {
             Self::IdempotencyInFlight => ProblemCode::IdempotencyInFlight,
             Self::IdempotencyMismatch => ProblemCode::IdempotencyMismatch,
             Self::TooManyAttempts(_) => ProblemCode::TooManyAttempts,
-            Self::TooManyKeys(_) | Self::TooManyUnknown(_) | Self::TooManyInvitations(_) => {
-                ProblemCode::RateLimited
-            }
-            Self::Busy => ProblemCode::Busy,
+            Self::TooManyKeys(_)
+            | Self::TooManyUnknown(_)
+            | Self::TooManyCollisions(_)
+            | Self::TooManyInvitations(_) => ProblemCode::RateLimited,
+            Self::Busy | Self::Unfinished => ProblemCode::Busy,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
         }
@@ -145,11 +152,12 @@ impl ServiceError {
             Self::AlreadyExists(error) => problem.errors.push(error.clone()),
             Self::TooManyAttempts(seconds)
             | Self::TooManyUnknown(seconds)
+            | Self::TooManyCollisions(seconds)
             | Self::TooManyInvitations(seconds)
             | Self::TooManyKeys(seconds) => {
                 problem.retry_after_s = Some(*seconds);
             }
-            Self::Busy | Self::Unavailable(_) | Self::IdempotencyInFlight => {
+            Self::Busy | Self::Unfinished | Self::Unavailable(_) | Self::IdempotencyInFlight => {
                 problem.retry_after_s = Some(1);
             }
             _ => {}
@@ -229,8 +237,16 @@ impl ServiceError {
             Self::TooManyAttempts(seconds) => {
                 format!("Too many attempts. Try again in {}.", in_words(*seconds))
             }
+            Self::TooManyCollisions(seconds) => format!(
+                "Imports by you or into this workspace named secrets of other workspaces {} times within a day, the most that is allowed. Try again in {}.",
+                crate::transfer::COLLISIONS_MAX,
+                in_words(*seconds)
+            ),
             Self::TooManyUnknown(seconds) => {
                 format!("Too many unknown tokens were presented. Try again in {seconds} s.")
+            }
+            Self::Unfinished => {
+                "The token is stopped. Not all tokens that it made are stopped yet; Tessera goes on with them.".into()
             }
             Self::Busy => {
                 "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()

@@ -656,6 +656,50 @@ async fn crowd_that_presents_a_new_secret_takes_no_connections_from_others(pool:
     }
 }
 
+/// However many secrets of one workspace wait, those of another one do not.
+#[sqlx::test(migrations = false)]
+async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
+    let world = World::founded(pool).await;
+    world.workspace("other").await;
+    let ada = world.owner().await;
+    let mut theirs = Vec::new();
+    for _ in 0..6 {
+        let minted = world.mint(&ada, "other", support::draft(&["rivers:read"])).await;
+        theirs.push(rotate(&world, minted.token.id, until_first_use()).await.1);
+    }
+    let minted = world.token("default", &["rivers:read"]).await;
+    let (_, newer) = rotate(&world, minted.token.id, until_first_use()).await;
+    let mut other = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM tokens WHERE id <> $1 FOR UPDATE")
+        .bind(minted.token.id.0)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let crowd = theirs.into_iter().map(|newer| {
+        let (authority, ctx) = (world.authority.clone(), world.anonymous());
+        tokio::spawn(async move {
+            let verification = authority.verification();
+            verification.decide(&ctx, &newer, &Demand::default()).await.map(|it| it.code)
+        })
+    });
+    let crowd = crowd.collect::<Vec<_>>();
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&world.pool).await.unwrap() < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(decide(&world, &newer).await, DecisionCode::Valid);
+    let most: i64 = sqlx::query_scalar(waiting).fetch_one(&world.pool).await.unwrap();
+    assert!(most <= 2, "{most} of the other workspace");
+    other.rollback().await.unwrap();
+    for answer in crowd {
+        // Served in turn, or refused after a moment.
+        match answer.await.unwrap() {
+            Ok(code) => assert_eq!(code, DecisionCode::Valid),
+            Err(error) => assert!(matches!(error, ServiceError::Unavailable(_)), "{error:?}"),
+        }
+    }
+}
+
 #[sqlx::test(migrations = false)]
 async fn first_use_by_many_at_once_ends_the_grace_once(pool: PgPool) {
     let world = World::founded(pool).await;

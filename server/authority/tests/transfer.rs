@@ -170,16 +170,119 @@ async fn digest_of_any_token_that_ever_was_is_refused(pool: PgPool) {
     let world = World::founded(pool).await;
     world.workspace("other").await;
     let ada = world.owner().await;
-    let refused = ["rows[1].digest is that of a token which is here already or was deleted"];
+    let elsewhere = ["rows[1].digest is that of a token of another workspace"];
     let own = world.mint(&ada, "other", draft(&["rivers:read"])).await;
-    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
+    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), elsewhere);
     world.authority.tokens().delete(&ada, own.token.id, None).await.unwrap();
-    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), refused);
+    assert_eq!(mistakes(world.import(&ada, &line(own.secret.expose(), "x", "")).await), elsewhere);
+    let refused = ["rows[1].digest is that of a token which is here already or was deleted"];
     let report = world.import(&ada, &line("from elsewhere", "x", "")).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
     world.authority.tokens().delete(&ada, report.tokens[0].id.unwrap(), None).await.unwrap();
     assert_eq!(mistakes(world.import(&ada, &line("from elsewhere", "y", "")).await), refused);
     assert_eq!(world.decide("from elsewhere", &Demand::default()).await, DecisionCode::Revoked);
+}
+
+/// A tenant who guesses at the secrets of others learns of few of them, and leaves rows in the log.
+#[sqlx::test(migrations = false)]
+async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let other = world.workspace("other").await;
+    let ada = world.owner().await;
+    let theirs: String = (0..20)
+        .map(|number| line(&format!("legacy-{number}"), &format!("n{number}"), ""))
+        .collect();
+    let transfer = world.authority.transfer();
+    transfer.import(&ada, &other, Format::Jsonl, theirs.as_bytes(), false).await.unwrap();
+    let guesser = world.person("eve", Some(("workspace-1", "admin"))).await;
+    let home = slug("workspace-1");
+    let guesses: String = (0..40)
+        .map(|number| line(&format!("legacy-{number}"), &format!("g{number}"), ""))
+        .collect();
+    // Neither where nothing would be changed, nor beside another mistake.
+    let dry = transfer.import(&guesser, &home, Format::Jsonl, guesses.as_bytes(), true).await;
+    assert_eq!(dry.unwrap().tokens.len(), 40);
+    let wrong =
+        format!("{{\"digest\":\"x\",\"name\":\"n\",\"scopes\":[\"rivers:run\"]}}\n{guesses}");
+    assert_eq!(
+        mistakes(world.import(&guesser, &wrong).await),
+        ["rows[1].digest must be a SHA-256 in 64 hexadecimal digits or in base64"]
+    );
+    // A real import names one of them.
+    for known in 0..5 {
+        let told = mistakes(world.import(&guesser, &guesses).await);
+        assert_eq!(told, ["rows[1].digest is that of a token of another workspace"], "{known}");
+    }
+    let fresh = line("nobody has this", "fresh", "");
+    let refused = world.import(&guesser, &fresh).await;
+    assert!(matches!(refused, Err(ServiceError::TooManyCollisions(86_401))), "{refused:?}");
+    // The same person elsewhere, and somebody else in the same workspace.
+    let third = world.workspace("third").await;
+    world.join("eve@example.com", "third", "admin").await;
+    for (ctx, workspace) in [(&guesser, &third), (&ada, &home)] {
+        let refused = transfer.import(ctx, workspace, Format::Jsonl, fresh.as_bytes(), false).await;
+        assert!(matches!(refused, Err(ServiceError::TooManyCollisions(_))), "{refused:?}");
+    }
+    assert_eq!(world.count().await, 20);
+    let told: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT actor_name, count(*) FROM audit_events WHERE action = 'token.import_refused' GROUP BY 1",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(told, [("eve".to_owned(), 5)]);
+    world.pass(time::Duration::DAY + time::Duration::SECOND);
+    let guesser = world.signed_in("eve@example.com").await;
+    world.import(&guesser, &fresh).await.unwrap();
+}
+
+/// Whoever asks at once asks one after another, and no more of them are told than of those who wait.
+#[sqlx::test(migrations = false)]
+async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let other = world.workspace("other").await;
+    let ada = world.owner().await;
+    let theirs = line("legacy", "theirs", "");
+    let transfer = world.authority.transfer();
+    transfer.import(&ada, &other, Format::Jsonl, theirs.as_bytes(), false).await.unwrap();
+    let eve = world.person("eve", Some(("workspace-1", "admin"))).await;
+    let guesses = (0..12).map(|_| {
+        let (authority, eve) = (world.authority.clone(), eve.clone());
+        tokio::spawn(async move {
+            let (transfer, home) = (authority.transfer(), slug("workspace-1"));
+            let text = line("legacy", "guess", "");
+            transfer.import(&eve, &home, Format::Jsonl, text.as_bytes(), false).await
+        })
+    });
+    let mut told = 0;
+    for guess in guesses.collect::<Vec<_>>() {
+        match guess.await.unwrap() {
+            Err(ServiceError::Invalid(_)) => told += 1,
+            other => assert!(matches!(other, Err(ServiceError::TooManyCollisions(_))), "{other:?}"),
+        }
+    }
+    assert_eq!(told, 5);
+}
+
+/// An import that makes nothing asks about its rows as a verifier does, and as seldom.
+#[sqlx::test(migrations = false)]
+async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let home = slug("workspace-1");
+    let text: String = (0..ROWS_MAX).map(|number| line(&format!("s{number}"), "n", "")).collect();
+    let transfer = world.authority.transfer();
+    let dry = async || transfer.import(&ada, &home, Format::Jsonl, text.as_bytes(), true).await;
+    assert!(dry().await.is_ok());
+    let refused = dry().await;
+    assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
+    world.pass(time::Duration::seconds(30));
+    // What is imported takes nothing.
+    for number in 0..2 {
+        let text: String = (0..600).map(|row| line(&format!("{number}-{row}"), "n", "")).collect();
+        world.import(&ada, &text).await.unwrap();
+    }
+    assert!(dry().await.is_ok());
 }
 
 #[sqlx::test(migrations = false)]

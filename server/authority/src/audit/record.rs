@@ -6,8 +6,10 @@
 //! its first row; one that writes to several chains begins with the instance's.
 
 use domain::ids::WorkspaceId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::chain::{Event, Head, INSTANCE, START};
@@ -30,44 +32,94 @@ pub(crate) struct Change<'a> {
     pub(crate) after: Option<Value>,
 }
 
+/// Who makes a change, and how they came in, as audit rows tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Author {
+    kind: String,
+    id: Option<Uuid>,
+    name: String,
+    surface: String,
+    client_ip: Option<String>,
+    request_id: String,
+}
+
+impl Author {
+    /// The author of what is done in this context.
+    pub(crate) fn of(ctx: &OpContext) -> Self {
+        let (kind, id, name) = match &ctx.actor {
+            Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
+            Actor::Operator => ("operator", None, "command line".to_owned()),
+            Actor::User(visitor) | Actor::Restricted(visitor) => {
+                ("user", Some(visitor.user.id.0), visitor.user.name.clone())
+            }
+            Actor::Token(facts) => (
+                "token",
+                Some(facts.token_id.0),
+                format!("{} (token of {})", facts.name, facts.surroundings.user.name),
+            ),
+        };
+        Self {
+            kind: kind.to_owned(),
+            id,
+            name,
+            surface: ctx.surface.as_str().to_owned(),
+            client_ip: ctx.client_ip.map(|address| address.to_string()),
+            request_id: ctx.request_id.clone(),
+        }
+    }
+
+    fn event(&self, id: i64, at: OffsetDateTime, change: Change<'_>) -> Event {
+        Event {
+            id,
+            at,
+            workspace: change.workspace.map(|workspace| workspace.0),
+            actor_kind: self.kind.clone(),
+            actor_id: self.id,
+            actor_name: self.name.clone(),
+            action: change.action.to_owned(),
+            subject_id: change.subject_id,
+            subject_name: change.subject_name.to_owned(),
+            surface: self.surface.clone(),
+            client_ip: self.client_ip.clone(),
+            request_id: self.request_id.clone(),
+            before: change.before,
+            after: change.after,
+        }
+    }
+}
+
 /// Writes the audit row of a change: the last statement of its transaction.
 pub(crate) async fn record(
     connection: &mut PgConnection,
     ctx: &OpContext,
     change: Change<'_>,
 ) -> Result<(), ServiceError> {
-    let (actor_kind, actor_id, actor_name) = match &ctx.actor {
-        Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
-        Actor::Operator => ("operator", None, "command line".to_owned()),
-        Actor::User(visitor) | Actor::Restricted(visitor) => {
-            ("user", Some(visitor.user.id.0), visitor.user.name.clone())
-        }
-        Actor::Token(facts) => (
-            "token",
-            Some(facts.token_id.0),
-            format!("{} (token of {})", facts.name, facts.surroundings.user.name),
-        ),
-    };
     let chain = change.workspace.map_or(INSTANCE, |workspace| workspace.0);
     let (head, id) = lock_end(connection, &ctx.keys, chain).await?;
-    let event = Event {
-        id,
-        at: ctx.now,
-        workspace: change.workspace.map(|workspace| workspace.0),
-        actor_kind: actor_kind.to_owned(),
-        actor_id,
-        actor_name,
-        action: change.action.to_owned(),
-        subject_id: change.subject_id,
-        subject_name: change.subject_name.to_owned(),
-        surface: ctx.surface.as_str().to_owned(),
-        client_ip: ctx.client_ip.map(|address| address.to_string()),
-        request_id: ctx.request_id.clone(),
-        before: change.before,
-        after: change.after,
-    };
+    let event = Author::of(ctx).event(id, ctx.now, change);
     let (link, head) = event.after(&ctx.keys, &head).ok_or_else(missing_key)?;
     Ok(store::append(connection, &event, &link, &head).await?)
+}
+
+/// Writes the audit rows of many changes in one workspace, in their order.
+pub(crate) async fn record_all(
+    connection: &mut PgConnection,
+    (keys, author, now): (&Keys, &Author, OffsetDateTime),
+    workspace: WorkspaceId,
+    changes: Vec<Change<'_>>,
+) -> Result<(), ServiceError> {
+    let Some(more) = changes.len().checked_sub(1) else { return Ok(()) };
+    let (mut head, first) = lock_end(connection, keys, workspace.0).await?;
+    let mut ids = store::next_ids(connection, more).await?;
+    ids.insert(0, first);
+    let mut rows = Vec::with_capacity(changes.len());
+    for (change, id) in changes.into_iter().zip(ids) {
+        let event = author.event(id, now, change);
+        let (link, end) = event.after(keys, &head).ok_or_else(missing_key)?;
+        head = end;
+        rows.push((event, link));
+    }
+    Ok(store::append_all(connection, &rows, &head).await?)
 }
 
 /// Locks the end of a chain, which begins when there is none. Answers what the next row comes after,

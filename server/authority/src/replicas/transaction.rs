@@ -8,12 +8,13 @@ use std::ops::{Deref, DerefMut};
 use domain::ids::TokenId;
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::{
     ServiceError,
     authority::Inner,
     shares::Share,
-    store::{BEGIN, StoreError, history, revisions},
+    store::{BEGIN, StoreError, descendants::DescendantStop, history, revisions},
     verification::Subject,
 };
 
@@ -29,6 +30,10 @@ pub(crate) struct Transaction<'a> {
     already_so: Vec<Subject>,
     /// Tokens that it makes.
     made: Vec<TokenId>,
+    /// Tokens that it stops, and whose descendants are stopped after it.
+    stops: Vec<DescendantStop>,
+    /// Whether it is a part of a change that waits once for all its parts.
+    is_part: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -46,7 +51,14 @@ impl<'a> Transaction<'a> {
             narrows: false,
             already_so: Vec::new(),
             made: Vec::new(),
+            stops: Vec::new(),
+            is_part: false,
         })
+    }
+
+    /// Makes an id for a row.
+    pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
+        self.inner.uuid(now)
     }
 
     /// Notes a change that may take something away from tokens: the commit returns when no replica
@@ -77,12 +89,41 @@ impl<'a> Transaction<'a> {
         self.made.push(token);
     }
 
+    /// Notes that the descendants of a token are stopped after this transaction. The commit waits for that, too.
+    pub(crate) fn stops_descendants(&mut self, stop: DescendantStop) {
+        self.stops.push(stop);
+    }
+
     /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
     /// are is not an error: their leases end.
     ///
     /// # Errors
-    /// `Unavailable` when the database's history has changed meanwhile, and the change may be lost.
-    pub(crate) async fn commit(mut self) -> Result<(), ServiceError> {
+    /// `Unavailable` when the database's history has changed meanwhile, and the change may be lost; `Unfinished` when
+    /// not all descendants of a token that it stops are stopped yet.
+    pub(crate) async fn commit(self) -> Result<(), ServiceError> {
+        let inner = self.inner;
+        for stop in self.commit_before_descendants().await? {
+            Box::pin(inner.stop_descendants(&stop)).await?;
+        }
+        Ok(())
+    }
+
+    /// The same, but leaves it to the caller to stop the descendants, which it returns.
+    pub(crate) async fn commit_before_descendants(
+        mut self,
+    ) -> Result<Vec<DescendantStop>, ServiceError> {
+        let stops = std::mem::take(&mut self.stops);
+        self.commit_own().await?;
+        Ok(stops)
+    }
+
+    /// Commits a part of a change, without waiting until it holds everywhere. Whoever does all parts waits in the end.
+    pub(crate) async fn commit_part(mut self) -> Result<(), ServiceError> {
+        self.is_part = true;
+        self.commit_own().await
+    }
+
+    async fn commit_own(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
         if self.changed.is_empty() {
             self.is_current().await?;
@@ -112,7 +153,9 @@ impl<'a> Transaction<'a> {
         inner.history.note_made(revision, self.changed);
         inner.history.note_tokens(self.made);
         // Revisions are applied in their order: a replica that has this one has the earlier ones.
-        if self.narrows || !self.already_so.is_empty() {
+        if self.is_part {
+            // Waited for later.
+        } else if self.narrows || !self.already_so.is_empty() {
             inner.settle(revision.0).await;
         } else {
             inner.tell(revision.0).await;

@@ -3,6 +3,7 @@
 //!
 //! No `Tenant` here: chaining is the log's own business, and nobody is shown rows.
 
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -101,6 +102,78 @@ pub(crate) async fn append(
         link.mac,
         link.key_version,
         head.seal,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Returns ids for this many further rows of a chain whose end is locked, in their order.
+pub(crate) async fn next_ids(
+    connection: &mut PgConnection,
+    number: usize,
+) -> Result<Vec<i64>, StoreError> {
+    let mut ids = sqlx::query_scalar!(
+        r#"SELECT nextval(pg_get_serial_sequence('audit_events', 'id')) AS "id!" FROM generate_series(1, $1::bigint)"#,
+        i64::try_from(number).unwrap_or(i64::MAX),
+    )
+    .fetch_all(connection)
+    .await?;
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Writes several rows of one chain and moves its end, which the caller has locked.
+pub(crate) async fn append_all(
+    connection: &mut PgConnection,
+    rows: &[(Event, Link)],
+    head: &Head,
+) -> Result<(), StoreError> {
+    // The same in all rows of one author.
+    let Some((first, Link { chain, key_version, .. })) = rows.first() else { return Ok(()) };
+    let events = || rows.iter().map(|(event, _)| event);
+    let links = || rows.iter().map(|(_, link)| link);
+    let ids: Vec<i64> = events().map(|event| event.id).collect();
+    let actions: Vec<&str> = events().map(|event| event.action.as_str()).collect();
+    let subjects: Vec<Option<Uuid>> = events().map(|event| event.subject_id).collect();
+    let names: Vec<&str> = events().map(|event| event.subject_name.as_str()).collect();
+    let befores: Vec<Option<&Value>> = events().map(|event| event.before.as_ref()).collect();
+    let afters: Vec<Option<&Value>> = events().map(|event| event.after.as_ref()).collect();
+    let seqs: Vec<i64> = links().map(|link| link.seq).collect();
+    let macs: Vec<&[u8]> = links().map(|link| link.mac.as_slice()).collect();
+    sqlx::query!(
+        "WITH moved AS (
+             UPDATE audit_heads SET seq = $18, mac = $19, seal = $20, key_version = $17 WHERE chain = $16
+         )
+         INSERT INTO audit_events (id, at, workspace_id, actor_kind, actor_id, actor_name, surface, client_ip,
+                                   request_id, action, subject_id, subject_name, before, after, seq, mac, chain,
+                                   key_version)
+         OVERRIDING SYSTEM VALUE
+         SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, action, subject_id, subject_name, before, after, seq, mac, $16, $17
+           FROM unnest($1::bigint[], $10::text[], $11::uuid[], $12::text[], $13::jsonb[], $14::jsonb[],
+                       $15::bigint[], $21::bytea[])
+                AS new (id, action, subject_id, subject_name, before, after, seq, mac)",
+        &ids,
+        first.at,
+        first.workspace,
+        first.actor_kind,
+        first.actor_id,
+        first.actor_name,
+        first.surface,
+        first.client_ip,
+        first.request_id,
+        &actions as _,
+        &subjects as _,
+        &names as _,
+        &befores as _,
+        &afters as _,
+        &seqs,
+        chain,
+        key_version,
+        head.seq,
+        head.mac,
+        head.seal,
+        &macs as _,
     )
     .execute(connection)
     .await?;

@@ -53,6 +53,11 @@ const WORLD: &str = "
     INSERT INTO invitations (id, workspace_id, email, role, invited_by, created_at, expires_at)
         VALUES ('00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-000000000002', 'b@x', 'member',
                 '00000000-0000-0000-0000-000000000001', now(), now());
+    INSERT INTO descendant_stops (id, workspace_id, token_id, action, by_policy, author, worked_until)
+        VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000004',
+                'disable', false, '{}', now());
+    INSERT INTO import_collisions (id, workspace_id, at)
+        VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', now());
 ";
 
 /// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
@@ -276,6 +281,15 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("unread_scopes_pkey", "INSERT INTO unread_scopes SELECT * FROM unread_scopes"),
     ("unread_scopes_token_id_fkey", "UPDATE unread_scopes SET token_id = gen_random_uuid()"),
     ("unread_scopes_reason_known", "UPDATE unread_scopes SET reason = 'none'"),
+    ("descendant_stops_pkey", "INSERT INTO descendant_stops SELECT * FROM descendant_stops"),
+    ("descendant_stops_token_id_fkey", "UPDATE descendant_stops SET token_id = gen_random_uuid()"),
+    ("descendant_stops_action_known", "UPDATE descendant_stops SET action = 'tickle'"),
+    ("descendant_stops_end_by_has_end", "UPDATE descendant_stops SET ends_at = now()"),
+    ("import_collisions_pkey", "INSERT INTO import_collisions SELECT * FROM import_collisions"),
+    (
+        "import_collisions_workspace_id_fkey",
+        "UPDATE import_collisions SET workspace_id = gen_random_uuid()",
+    ),
     ("usage_hours_pkey", "INSERT INTO usage_hours SELECT * FROM usage_hours"),
     ("usage_hours_token_id_fkey", "UPDATE usage_hours SET token_id = gen_random_uuid()"),
     ("usage_allowed_sane", "UPDATE usage_hours SET allowed = -1"),

@@ -1,12 +1,12 @@
 //! Secrets that another system made.
 
-use domain::ids::TokenId;
+use domain::ids::{TokenId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::keys::Digest;
+use crate::{access::Tenant, keys::Digest};
 
 /// Whether there are any.
 pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreError> {
@@ -17,15 +17,82 @@ pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreEr
     .await?)
 }
 
-/// Which of these digests are known, of whichever workspace and tombstones included: that a digest is
-/// taken is no secret to somebody who has it.
-pub(crate) async fn known(
+/// Returns those of these digests that a token of this workspace has or had.
+pub(crate) async fn known_here(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    digests: &[Vec<u8>],
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT s.digest FROM token_secrets s JOIN tokens t ON t.id = s.token_id
+          WHERE s.digest = ANY($2) AND t.workspace_id = $1",
+        tenant.id().0,
+        digests,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Returns those of these digests that any token of the instance has or had. The answer tells secrets of other
+/// workspaces apart from guesses, so [`collisions_since`] bounds how often it is given.
+pub(crate) async fn known_anywhere(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
 ) -> Result<Vec<Vec<u8>>, StoreError> {
     Ok(sqlx::query_scalar!("SELECT digest FROM token_secrets WHERE digest = ANY($1)", digests)
         .fetch_all(connection)
         .await?)
+}
+
+/// Notes an import that named the digest of a token of another workspace.
+pub(crate) async fn note_collision(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    (id, user): (Uuid, Option<UserId>),
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO import_collisions (id, workspace_id, user_id, at) VALUES ($1, $2, $3, $4)",
+        id,
+        tenant.id().0,
+        user.map(|user| user.0),
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Returns since when a workspace or a user has made this many such imports; `None` while they have not, counted
+/// from `since`.
+pub(crate) async fn collisions_since(
+    connection: &mut PgConnection,
+    (tenant, user): (Tenant, Option<UserId>),
+    number: i64,
+    since: OffsetDateTime,
+) -> Result<Option<OffsetDateTime>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT max(at) FROM (
+             (SELECT at FROM import_collisions WHERE workspace_id = $1 AND at > $4 ORDER BY at DESC OFFSET $3 LIMIT 1)
+             UNION ALL
+             (SELECT at FROM import_collisions WHERE user_id = $2 AND at > $4 ORDER BY at DESC OFFSET $3 LIMIT 1)
+         ) used_up",
+        tenant.id().0,
+        user.map(|user| user.0),
+        number - 1,
+        since,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Removes what counts no longer.
+pub(crate) async fn delete_collisions_before(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM import_collisions WHERE at < $1", before).execute(connection).await?;
+    Ok(())
 }
 
 /// Inserts a token's current secret. `token_secrets_digest_unique` refuses one that is known.

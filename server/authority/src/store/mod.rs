@@ -14,6 +14,7 @@ pub(crate) mod catalogues;
 mod connection;
 pub(crate) mod database;
 mod database_url;
+pub(crate) mod descendants;
 pub(crate) mod facts;
 pub(crate) mod history;
 pub(crate) mod idempotency;
@@ -225,6 +226,12 @@ pub(crate) async fn applied_migrations(
     Ok(sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
         .fetch_all(connection)
         .await?)
+}
+
+/// Lets the statements of a transaction wait for locks of others for a moment only.
+pub(crate) async fn wait_briefly(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SET LOCAL lock_timeout = '1s'").execute(connection).await?;
+    Ok(())
 }
 
 /// The database's clock.

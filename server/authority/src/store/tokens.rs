@@ -254,7 +254,17 @@ pub(crate) async fn by_id(
     id: TokenId,
     now: OffsetDateTime,
 ) -> Result<Option<Token>, StoreError> {
-    sqlx::query_as!(
+    Ok(by_ids(connection, tenant, &[id.0], now).await?.pop())
+}
+
+/// The tokens with these ids, but deleted ones, in the order of their ids.
+pub(crate) async fn by_ids(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<Token>, StoreError> {
+    let rows = sqlx::query_as!(
         TokenRow,
         r#"SELECT t.id, t.num, w.slug AS workspace, t.name, t.description, t.enabled,
                   t.not_before, t.expires_at, t.ip_allow, t.rate_limit, t.rate_window_s, t.hint, t.last_used_at, t.last_used_ip,
@@ -286,14 +296,14 @@ pub(crate) async fn by_id(
              LEFT JOIN LATERAL (SELECT s.expires_at, s.hint FROM token_secrets s
                                  WHERE s.token_id = t.id AND NOT s.current
                                  ORDER BY s.expires_at DESC LIMIT 1) o ON true
-            WHERE t.workspace_id = $1 AND t.id = $2 AND t.deleted_at IS NULL"#,
+            WHERE t.workspace_id = $1 AND t.id = ANY($2) AND t.deleted_at IS NULL
+            ORDER BY t.id"#,
         tenant.id().0,
-        id.0,
+        ids,
     )
-    .fetch_optional(connection)
-    .await?
-    .map(|row| row.at(now))
-    .transpose()
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| row.at(now)).collect()
 }
 
 /// The token with this number, unless it was deleted; for whom may see their own alone, among those.

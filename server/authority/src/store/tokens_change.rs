@@ -188,6 +188,38 @@ pub(crate) async fn lifetime(
     Ok(micros.flatten().map(Duration::microseconds))
 }
 
+/// Reports whether the end of the token that made this one bounds it when it renews itself.
+pub(crate) async fn is_within_parent(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<bool, StoreError> {
+    let within = sqlx::query_scalar!(
+        "SELECT within_parent FROM tokens WHERE workspace_id = $1 AND id = $2",
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(within.unwrap_or_default())
+}
+
+/// Records the shortest lifetime for a token that has an end, so that it does not renew itself.
+pub(crate) async fn renew_no_more(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE tokens SET lifetime_us = 1 WHERE workspace_id = $1 AND id = $2 AND expires_at IS NOT NULL",
+        tenant.id().0,
+        id.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Returns the bounds that an administrator set on a token.
 pub(crate) async fn fixed_bounds(
     connection: &mut PgConnection,
@@ -239,29 +271,6 @@ pub(crate) async fn end_of_parent(
     .fetch_optional(connection)
     .await?;
     Ok(end.flatten())
-}
-
-/// The tokens that a token made, and those that they made, whoever they act as: each after the one that
-/// made it, deleted ones left out. A deleted token's own are among them.
-pub(crate) async fn descendants(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    id: TokenId,
-) -> Result<Vec<TokenId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        r#"WITH RECURSIVE made AS (
-               SELECT id, deleted_at, 1 AS depth FROM tokens WHERE workspace_id = $1 AND parent_id = $2
-               UNION ALL
-               SELECT t.id, t.deleted_at, m.depth + 1
-                 FROM made m JOIN tokens t ON t.parent_id = m.id AND t.workspace_id = $1
-           )
-           SELECT id AS "id!" FROM made WHERE deleted_at IS NULL ORDER BY depth, id"#,
-        tenant.id().0,
-        id.0,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(ids.into_iter().map(TokenId).collect())
 }
 
 /// Ends a token. One that had not begun has no beginning then.

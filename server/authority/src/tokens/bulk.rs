@@ -12,6 +12,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     replicas::Transaction,
+    store::descendants::DescendantStop,
 };
 
 /// Most tokens of one call.
@@ -78,14 +79,30 @@ impl Tokens<'_> {
             return Err(ServiceError::invalid("children", message));
         }
         let mut outcomes = Vec::with_capacity(ids.len());
+        // All that are named first: none of them waits for the descendants of another.
         for id in ids {
             let outcome = self.one(ctx, workspace, (action, children), *id).await;
+            outcomes.push((*id, outcome));
+        }
+        let mut done = Vec::with_capacity(ids.len());
+        for (id, outcome) in outcomes {
+            let outcome = match outcome {
+                Ok(stops) => self.stop_descendants(&stops).await,
+                Err(error) => Err(error),
+            };
             if let Err(error) = &outcome {
                 error.log(&ctx.request_id);
             }
-            outcomes.push(BulkOutcome { id: *id, outcome });
+            done.push(BulkOutcome { id, outcome });
         }
-        Ok(outcomes)
+        Ok(done)
+    }
+
+    async fn stop_descendants(&self, stops: &[DescendantStop]) -> Result<(), ServiceError> {
+        for stop in stops {
+            self.inner.stop_descendants(stop).await?;
+        }
+        Ok(())
     }
 
     async fn one(
@@ -94,14 +111,13 @@ impl Tokens<'_> {
         workspace: &Slug,
         (action, children): (BulkAction, bool),
         id: TokenId,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Vec<DescendantStop>, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
         action.apply(&mut transaction, ctx, &access, (id, children)).await?;
-        transaction.commit().await?;
-        Ok(())
+        transaction.commit_before_descendants().await
     }
 }
 

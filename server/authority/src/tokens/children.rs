@@ -1,97 +1,225 @@
-//! The tokens that a token made. Stopping a token stops them, too, if the caller or policy asks for it. Where
-//! policy asks for it, they end no later than their parent when that gets an earlier end. Other changes of a
-//! token leave them as they are.
+//! Stops the tokens that a stopped token made, and those that they made, if the caller or policy asks for it. Where
+//! policy asks for it, they end no later than their parent when that gets an earlier end. Other changes of a token
+//! leave them as they are.
+//!
+//! A token can make any number of others, so its own stop never waits for theirs. That stop is one short transaction,
+//! which also notes that the descendants are to be stopped. They follow in transactions of [`AT_ONCE`] tokens each.
+//! The answer waits for all of them. If the server ends before, or the caller gives up, another server goes on by the note.
+//!
+//! While the note stands, no descendant changes tokens (`access::not_being_stopped`), so none escapes.
 
-use domain::ids::TokenId;
+use std::time::Duration;
+
+use domain::{ids::TokenId, token::Token};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::time::timeout;
+use uuid::Uuid;
 
+use super::change::snapshot;
 use crate::{
-    OpContext, ServiceError,
+    Authority, OpContext, ServiceError,
     access::Access,
+    audit::{Author, Change, record_all},
+    authority::Inner,
+    context::Actor,
     replicas::Transaction,
-    store::{policies, tokens_change},
+    store::{
+        StoreError,
+        descendants::{self, DescendantStop},
+        policies, tokens as store,
+    },
+    verification::Subject,
 };
 
-/// How a token is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    Disable,
-    Expire,
-    /// It ends then, unless it ends before.
-    EndBy(OffsetDateTime),
-    Delete,
+pub(crate) use crate::store::descendants::How;
+
+/// Descendants that are stopped in one transaction.
+const AT_ONCE: usize = 500;
+/// How long the background task works for one note before another one has its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// Notes that the descendants of a token that the caller stops in this transaction are to be stopped, if the caller or
+/// policy wants that. The commit waits for them. Policy reaches tokens of all users, a caller only those that they reach anyway.
+pub(crate) async fn follow(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    parent: TokenId,
+    (how, wanted): (How, bool),
+) -> Result<(), ServiceError> {
+    if let Some(stop) = stop_of(transaction, ctx, access, parent, (how, wanted)).await? {
+        descendants::insert(transaction, &stop, false).await?;
+        transaction.stops_descendants(stop);
+    }
+    Ok(())
 }
 
-/// The tokens that are stopped together with one, each after the one that made it, and the access for
-/// that: policy reaches tokens of all users, a caller only those that they reach anyway.
-pub(crate) struct Children {
-    access: Access,
-    ids: Vec<TokenId>,
+/// The same for a rule of policy that stopped the parent. Nobody waits for it: a background task stops them.
+pub(crate) async fn follow_later(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    parent: TokenId,
+    how: How,
+) -> Result<(), ServiceError> {
+    if let Some(stop) = stop_of(transaction, ctx, access, parent, (how, false)).await? {
+        descendants::insert(transaction, &stop, true).await?;
+    }
+    Ok(())
 }
 
-impl Children {
-    /// Finds and locks them after their parent. To be called before the first audit row is written,
-    /// which locks the chain of the workspace.
-    pub(crate) async fn of(
-        transaction: &mut Transaction<'_>,
-        access: &Access,
-        parent: TokenId,
-        wanted: bool,
-    ) -> Result<Self, ServiceError> {
-        let forced = policies::ends_children(transaction, access.tenant()).await?;
-        let mut children = Self { access: access.clone(), ids: Vec::new() };
-        if forced {
-            children.access.own = None;
-        }
-        if forced || wanted {
-            tokens_change::lock(transaction, access.tenant(), parent).await?;
-            let ids = tokens_change::descendants(transaction, access.tenant(), parent).await?;
-            for id in &ids {
-                tokens_change::lock(transaction, access.tenant(), *id).await?;
+async fn stop_of(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    parent: TokenId,
+    (how, wanted): (How, bool),
+) -> Result<Option<DescendantStop>, ServiceError> {
+    let forced = policies::ends_children(transaction, access.tenant()).await?;
+    if !(forced || wanted) || !descendants::exist(transaction, parent).await? {
+        return Ok(None);
+    }
+    Ok(Some(DescendantStop {
+        id: transaction.uuid(ctx.now),
+        tenant: access.tenant(),
+        token: parent,
+        how,
+        own: access.own.filter(|_| !forced),
+        by: ctx.user_id(),
+        by_policy: matches!(ctx.actor, Actor::Anonymous),
+        author: Author::of(ctx),
+    }))
+}
+
+impl Authority {
+    /// Stops the descendants of all tokens for which no server does so at present.
+    ///
+    /// # Errors
+    /// `Unavailable` without the database.
+    pub async fn stop_noted_descendants(&self) -> Result<(), ServiceError> {
+        loop {
+            let mut transaction = self.inner.begin().await?;
+            let stop = descendants::claim(&mut transaction).await?;
+            transaction.commit().await?;
+            let Some(stop) = stop else { return Ok(()) };
+            if let Ok(outcome) = timeout(TURN, self.inner.stop_descendants(&stop)).await {
+                outcome?;
+            } else {
+                // What is done stays so. Other notes wait for longer than this one.
+                let mut connection = self.inner.connection().await?;
+                descendants::release(&mut connection, stop.id).await?;
             }
-            children.ids = ids;
         }
-        Ok(children)
+    }
+}
+
+impl Inner {
+    /// Stops the descendants of a token, some at a time, until none is left. Returns when that holds everywhere.
+    ///
+    /// # Errors
+    /// `Unfinished` when not all are stopped yet.
+    pub(crate) async fn stop_descendants(&self, stop: &DescendantStop) -> Result<(), ServiceError> {
+        self.stop_all(stop).await.map_err(|error| {
+            error.log("stop of descendants");
+            ServiceError::Unfinished
+        })
     }
 
-    /// Stops them.
-    pub(super) async fn stop(
-        &self,
-        transaction: &mut Transaction<'_>,
-        ctx: &OpContext,
-        how: How,
-    ) -> Result<(), ServiceError> {
-        for id in &self.ids {
-            let outcome = match how {
-                How::Disable => {
-                    super::enable::switch_one(transaction, ctx, &self.access, (*id, None), false)
-                        .await
-                }
-                How::Expire => {
-                    super::expire::end_one(transaction, ctx, &self.access, *id, None).await
-                }
-                How::EndBy(end) => {
-                    super::expire::end_one_by(transaction, ctx, &self.access, *id, end).await
-                }
-                How::Delete => {
-                    super::delete::bury_one(transaction, ctx, &self.access, *id, None).await
-                }
-            };
-            match outcome {
-                // Deleted meanwhile, or somebody else's.
-                Ok(_) | Err(ServiceError::NotFound(_)) => {}
-                Err(error) => return Err(error),
+    async fn stop_all(&self, stop: &DescendantStop) -> Result<(), ServiceError> {
+        let epoch = self.history.epoch();
+        // Changes that descendants began before they could see the note.
+        let mut transaction = self.begin().await?;
+        descendants::wait_for_changes(&mut transaction, stop.tenant).await?;
+        transaction.rollback().await?;
+        loop {
+            let mut connection = self.connection().await?;
+            let ids = descendants::all(&mut connection, stop.tenant, stop.token).await?;
+            drop(connection);
+            let mut stopped = 0;
+            for some in ids.chunks(AT_ONCE) {
+                stopped += self.stop_some(stop, some).await?;
             }
+            // Somebody else may have enabled or prolonged some of them meanwhile.
+            if stopped == 0 {
+                break;
+            }
+        }
+        let mut connection = self.connection().await?;
+        descendants::finish(&mut connection, stop.id).await?;
+        drop(connection);
+        // Revisions are applied in their order: whoever has the last one has them all.
+        self.already_so(&[]).await?;
+        if self.history.epoch() != epoch {
+            return Err(StoreError::away("the database's history changed during the change").into());
         }
         Ok(())
     }
 
-    /// Disables them: for a rule of policy that disabled their parent.
-    pub(crate) async fn disable(
-        &self,
-        transaction: &mut Transaction<'_>,
-        ctx: &OpContext,
-    ) -> Result<(), ServiceError> {
-        self.stop(transaction, ctx, How::Disable).await
+    /// Stops those of these tokens that are still to be stopped, in one transaction. Returns how many they were.
+    async fn stop_some(&self, stop: &DescendantStop, ids: &[Uuid]) -> Result<usize, ServiceError> {
+        let now = self.clock.now();
+        let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
+        let mut stop = stop.clone();
+        if matches!(stop.how, How::EndBy(end) if end <= now) {
+            stop.how = How::Expire;
+        }
+        let mut transaction = self.begin().await?;
+        descendants::keep(&mut transaction, stop.id).await?;
+        let ids = descendants::lock(&mut transaction, &stop, ids, now).await?;
+        if !ids.is_empty() {
+            let tokens = store::by_ids(&mut transaction, stop.tenant, &ids, now).await?;
+            descendants::stop(&mut transaction, &stop, &ids, now).await?;
+            for id in &ids {
+                transaction.narrows(Subject::Token(TokenId(*id)));
+            }
+            self.record_stops(&mut transaction, &stop, &tokens, now).await?;
+        }
+        transaction.commit_part().await?;
+        Ok(ids.len())
     }
+
+    async fn record_stops(
+        &self,
+        connection: &mut PgConnection,
+        stop: &DescendantStop,
+        tokens: &[Token],
+        now: OffsetDateTime,
+    ) -> Result<(), ServiceError> {
+        let action = match stop.how {
+            How::Disable => "token.disable",
+            How::Expire => "token.expire",
+            How::EndBy(_) => "token.update",
+            How::Delete => "token.delete",
+        };
+        let changes = tokens
+            .iter()
+            .map(|token| Change {
+                workspace: Some(stop.tenant.id()),
+                action,
+                subject_id: Some(token.id.0),
+                subject_name: &token.name,
+                before: Some(snapshot(token)),
+                after: stopped(token, stop.how, now).as_ref().map(snapshot),
+            })
+            .collect();
+        let by = (self.keys.as_ref(), &stop.author, now);
+        record_all(connection, by, stop.tenant.id(), changes).await
+    }
+}
+
+/// Returns a token as it is after it was stopped; `None` when it is deleted.
+fn stopped(token: &Token, how: How, now: OffsetDateTime) -> Option<Token> {
+    let end = match how {
+        How::Delete => return None,
+        How::Disable => return Some(Token { enabled: false, ..token.clone() }),
+        How::Expire => now,
+        How::EndBy(end) => end,
+    };
+    Some(Token {
+        expires_at: Some(token.expires_at.map_or(end, |old| old.min(end))),
+        not_before: token.not_before.filter(|start| *start < end),
+        grace_until: token.grace_until.map(|old| old.min(end)).filter(|end| *end > now),
+        ..token.clone()
+    })
 }

@@ -5,7 +5,7 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 use super::{
     Tokens,
     change::{locked, snapshot},
-    children::{Children, How},
+    children::{self, How},
 };
 use crate::{
     OpContext, ServiceError,
@@ -93,14 +93,13 @@ pub(super) async fn bury(
     (id, expected): (TokenId, Option<i64>),
     children: bool,
 ) -> Result<Token, ServiceError> {
-    let children = Children::of(transaction, access, id, children).await?;
     let token = bury_one(transaction, ctx, access, id, expected).await?;
-    children.stop(transaction, ctx, How::Delete).await?;
+    children::follow(transaction, ctx, access, id, (How::Delete, children)).await?;
     Ok(token)
 }
 
 /// Makes a token a tombstone.
-pub(super) async fn bury_one(
+async fn bury_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,

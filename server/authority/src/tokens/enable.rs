@@ -3,8 +3,9 @@
 use super::{
     Tokens,
     change::{changed, locked},
-    children::{Children, How},
+    children::{self, How},
     containment::{may_lift, outranks, stopped_by},
+    renewal::could_outlast_caller,
     widening::Grantor,
 };
 use crate::{
@@ -60,14 +61,13 @@ pub(super) async fn switch_off(
     target: (TokenId, Option<i64>),
     children: bool,
 ) -> Result<Token, ServiceError> {
-    let children = Children::of(transaction, access, target.0, children).await?;
     let token = switch_one(transaction, ctx, access, target, false).await?;
-    children.stop(transaction, ctx, How::Disable).await?;
+    children::follow(transaction, ctx, access, token.id, (How::Disable, children)).await?;
     Ok(token)
 }
 
 /// Sets the switch of one token.
-pub(super) async fn switch_one(
+async fn switch_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
@@ -86,6 +86,9 @@ pub(super) async fn switch_one(
         let after = Token { enabled, ..before.clone() };
         let grantor = Grantor::of(transaction, ctx, access).await?;
         grantor.check(transaction, &after).await??;
+        if could_outlast_caller(transaction, ctx, access, &before).await? {
+            tokens_change::renew_no_more(transaction, access.tenant(), id).await?;
+        }
     }
     tokens_change::set_enabled(transaction, access.tenant(), id, off, ctx.now).await?;
     let action = if enabled { "token.enable" } else { "token.disable" };

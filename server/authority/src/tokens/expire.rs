@@ -1,14 +1,12 @@
 //! End a token now.
 
-use domain::{access::Permission, bounds::ends_later, ids::TokenId, token::Token};
-use time::OffsetDateTime;
+use domain::{access::Permission, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
     change::{changed, locked},
-    children::{Children, How},
+    children::{self, How},
     containment::{ender, outranks, stopped_by},
-    update::write,
 };
 use crate::{
     OpContext, ServiceError,
@@ -47,14 +45,13 @@ pub(super) async fn end(
     id: TokenId,
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
-    let children = Children::of(transaction, access, id, false).await?;
     let token = end_one(transaction, ctx, access, id, expected).await?;
-    children.stop(transaction, ctx, How::Expire).await?;
+    children::follow(transaction, ctx, access, id, (How::Expire, false)).await?;
     Ok(token)
 }
 
 /// Ends one token.
-pub(super) async fn end_one(
+async fn end_one(
     connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
@@ -74,32 +71,4 @@ pub(super) async fn end_one(
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
     changed(connection, ctx, access, "token.expire", &before).await
-}
-
-/// Gives one token this end, if it would end later. It keeps its lifetime: its parent's end bounds it.
-pub(super) async fn end_one_by(
-    connection: &mut Transaction<'_>,
-    ctx: &OpContext,
-    access: &Access,
-    id: TokenId,
-    end: OffsetDateTime,
-) -> Result<Token, ServiceError> {
-    let before = locked(connection, ctx, access, id, None).await?;
-    if !ends_later(before.expires_at, Some(end)) {
-        return Ok(before);
-    }
-    if end <= ctx.now {
-        return end_one(connection, ctx, access, id, None).await;
-    }
-    let tenant = access.tenant();
-    let after = Token {
-        expires_at: Some(end),
-        not_before: before.not_before.filter(|start| *start < end),
-        ..before.clone()
-    };
-    write(connection, ctx, access, (&after, None)).await?;
-    let lifetime = tokens_change::lifetime(connection, tenant, id).await?;
-    let ended = ender(stopped_by(ctx, &before), &before);
-    tokens_change::set_lifetime(connection, tenant, id, lifetime, Some(ended)).await?;
-    changed(connection, ctx, access, "token.update", &before).await
 }

@@ -4,6 +4,7 @@
 use domain::{ids::SecretId, problem::FieldError};
 use time::{Duration, OffsetDateTime};
 
+use super::renewal::NOT_RENEWABLE;
 use crate::{OpContext, ServiceError, context::Actor, store::secrets_change::WorkingSecret};
 
 /// Refuses a replaced secret whose newer one was used: an old secret that somebody found must not come to
@@ -31,11 +32,11 @@ pub(super) fn end_of_secret(ctx: &OpContext) -> Option<OffsetDateTime> {
     }
 }
 
-/// Returns the lifetime to record for an end that the caller gives. A token whose end comes from a secret in
+/// Returns the lifetime to record for the end of a token that the caller makes. A token whose end comes from a secret in
 /// its grace must not renew itself beyond that end, so it gets the shortest lifetime that can be recorded.
 pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<Duration> {
     match end_of_secret(ctx) {
-        Some(_) => lifetime.map(|_| Duration::MICROSECOND),
+        Some(_) => lifetime.map(|_| NOT_RENEWABLE),
         None => lifetime,
     }
 }

@@ -5,7 +5,7 @@
 
 mod bulk;
 pub(crate) mod change;
-mod children;
+pub(crate) mod children;
 mod clone_of;
 mod containment;
 mod create;
@@ -21,6 +21,7 @@ mod grace;
 mod list;
 mod offer;
 mod reach;
+mod renewal;
 mod reveal;
 mod revoke;
 mod rotate;
@@ -33,7 +34,6 @@ mod widening;
 
 pub(crate) use self::{
     change::snapshot,
-    children::Children,
     containment::fixed_by_maker,
     create::{check_names, check_room, has_room, parent},
     draft::{CheckedDraft, Rules},

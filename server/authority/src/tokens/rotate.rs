@@ -16,10 +16,11 @@ use time::{Duration, OffsetDateTime};
 use super::{
     MintedToken, Tokens,
     change::{changed, locked},
-    children::{Children, How},
+    children::{self, How},
     containment::{end_is_fixed, may_lift, may_unbind, recorded},
-    grace::{refuse_superseded, renewable},
+    grace::refuse_superseded,
     reach::may_hold_secret,
+    renewal::{NOT_RENEWABLE, could_outlast_caller},
     widening::bounds,
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
     replicas::Transaction,
     secret::TokenSecret,
     store::{
-        policies,
+        descendants, policies,
         secrets_change::{self as secrets, WorkingSecret},
         tokens_change,
     },
@@ -165,13 +166,6 @@ impl Tokens<'_> {
         };
         let latest = if fixed { earlier(latest, token.expires_at) } else { latest };
         let (grace, ends_at) = draft.check((&before, latest), token, &policy, ctx.now)?;
-        let children = match ends_at {
-            Some(end) if ends_later(token.expires_at, ends_at) => {
-                let children = Children::of(connection, access, token.id, false).await?;
-                Some((children, How::EndBy(end)))
-            }
-            _ => None,
-        };
         match grace.succession(&before, max_grace(&policy), ctx.now) {
             Succession::HandOver { ends_at, until_first_use } => {
                 secrets::end_older(connection, token.id, ctx.now).await?;
@@ -195,13 +189,21 @@ impl Tokens<'_> {
         let (lifetime, ended) = if fixed || by == By::Itself {
             (given, recorded(token.ended_by.as_ref()))
         } else {
-            (renewable(ctx, ends_at.map(|end| end - ctx.now)), None)
+            (ends_at.map(|end| end - ctx.now), None)
         };
+        // The caller holds the new secret, and would go on by it.
+        let outlasts =
+            by == By::AnotherToken && could_outlast_caller(connection, ctx, access, token).await?;
+        let lifetime = if outlasts { Some(NOT_RENEWABLE) } else { lifetime };
         let lifetime = ends_at.and(lifetime);
         tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
-        let token = changed(connection, ctx, access, "token.rotate", token).await?;
-        if let Some((children, how)) = children {
-            children.stop(connection, ctx, how).await?;
+        let before = token;
+        let token = changed(connection, ctx, access, "token.rotate", before).await?;
+        if let Some(end) = ends_at
+            && ends_later(before.expires_at, ends_at)
+        {
+            let how = (How::EndBy(end), false);
+            children::follow(connection, ctx, access, token.id, how).await?;
         }
         Ok(MintedToken { token, secret })
     }
@@ -274,8 +276,8 @@ async fn refuse_descendant(
     token: TokenId,
 ) -> Result<(), ServiceError> {
     let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
-    let made = tokens_change::descendants(connection, access.tenant(), token).await?;
-    if made.contains(&facts.token_id) {
+    let pair = (facts.token_id, token);
+    if descendants::is_descendant(connection, access.tenant(), pair).await? {
         return Err(ServiceError::Forbidden(
             "The policy of this workspace does not let tokens rotate themselves, nor the tokens that made them.",
         ));

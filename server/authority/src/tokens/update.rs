@@ -21,13 +21,13 @@ use time::OffsetDateTime;
 use super::{
     Tokens,
     change::{changed, locked},
-    children::{Children, How},
+    children::{self, How},
     containment::{ender, may_lift, may_prolong, may_unbind, note_bounds, stopped_by},
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
-    grace::renewable,
     reach::holder,
+    renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
     widening::{Grantor, Shortfall, widens},
@@ -126,12 +126,6 @@ impl Tokens<'_> {
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         let is_new = patch.name.as_ref().is_some_and(|name| name.trim() != before.name);
         let errors = pattern.err().filter(|_| is_new).into_iter().collect();
-        let children = if patch.enabled == Some(false) || patch.expiry.is_some() {
-            // Locked before the first audit row is written.
-            Some(Children::of(&mut transaction, &access, id, false).await?)
-        } else {
-            None
-        };
         let made_at = made_at(&mut transaction, ctx, &before).await?;
         let rules = (&before, &policy, made_at);
         let after = check(&mut transaction, ctx, &access, rules, &patch, errors).await?;
@@ -153,10 +147,11 @@ impl Tokens<'_> {
             note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
-            if let (Some(children), Some(end)) = (&children, after.expires_at)
+            if let Some(end) = after.expires_at
                 && ends_later(before.expires_at, after.expires_at)
             {
-                children.stop(&mut transaction, ctx, How::EndBy(end)).await?;
+                let how = (How::EndBy(end), false);
+                children::follow(&mut transaction, ctx, &access, id, how).await?;
             }
         }
         if patch.scopes.is_some() || patch.grants.is_some() {
@@ -232,20 +227,36 @@ async fn made_at(
     Ok(made_at.unwrap_or(token.created_at))
 }
 
-/// Notes the lifetime that another end gives, and who set an earlier one.
+/// Notes the lifetime that another end gives, and who set an earlier one. An earlier end gives no longer lifetime. What a
+/// token with an end gives to a token that it did not make is not renewed.
 async fn note_end(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
     (before, after, made_at): (&Token, &Token, OffsetDateTime),
 ) -> Result<(), ServiceError> {
+    let tenant = access.tenant();
+    let outlasts = widens(before, after, ctx.now)
+        && could_outlast_caller(connection, ctx, access, before).await?;
     if before.expires_at == after.expires_at {
+        if outlasts {
+            tokens_change::renew_no_more(connection, tenant, after.id).await?;
+        }
         return Ok(());
     }
     let later = ends_later(after.expires_at, before.expires_at);
     let ended = (!later).then(|| ender(stopped_by(ctx, before), before));
-    let lifetime = renewable(ctx, after.expires_at.map(|end| end - made_at));
-    tokens_change::set_lifetime(connection, access.tenant(), after.id, lifetime, ended).await?;
+    let since_made = |end: Option<OffsetDateTime>| end.map(|end| end - made_at);
+    let given = since_made(after.expires_at);
+    let lifetime = if outlasts {
+        given.map(|_| NOT_RENEWABLE)
+    } else if later {
+        given
+    } else {
+        let noted = tokens_change::lifetime(connection, tenant, after.id).await?;
+        lowered(noted.or_else(|| since_made(before.expires_at)), given)
+    };
+    tokens_change::set_lifetime(connection, tenant, after.id, lifetime, ended).await?;
     Ok(())
 }
 

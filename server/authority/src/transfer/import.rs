@@ -17,6 +17,7 @@ use domain::{
 };
 use serde::Serialize;
 use sqlx::PgConnection;
+use time::Duration;
 use uuid::Uuid;
 
 use super::{
@@ -27,6 +28,7 @@ use crate::{
     OpContext, ServiceError, TokenDraft,
     access::{self, Access},
     audit::{Change, record},
+    context::Actor,
     keys::Digest,
     policies::Patterns,
     store::{
@@ -34,12 +36,13 @@ use crate::{
         imports,
         policies::{self, Levels},
         tokens::{self as store, NewToken},
-        tokens_change,
+        tokens_change, workspaces,
     },
     tokens::{
         CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, has_room, holder,
         inherit, parent, renewable, rights, snapshot,
     },
+    verification::Presenter,
     work::{Heavy, Kind},
     workspaces::effective_policy,
 };
@@ -48,6 +51,8 @@ use crate::{
 pub const ROWS_MAX: usize = 1_000;
 /// Most mistakes that are told.
 const ERRORS_MAX: usize = 100;
+/// Most imports within a day, of a caller or a workspace, that name a secret of another workspace.
+pub(crate) const COLLISIONS_MAX: i64 = 5;
 /// Rows that are checked before others get their turn.
 const AT_ONCE: usize = 50;
 /// What a list shows instead of the ends of a secret that nobody here has seen.
@@ -82,12 +87,15 @@ struct Checked {
 
 impl Transfer<'_> {
     /// Makes tokens of the rows of a file: of all of them, or of none. Caps, lifetimes and names are
-    /// what policy says, as for every other token. A digest that is known here is refused, also that
+    /// what policy says, as for every other token. A digest that a token has is refused, also that
     /// of a token which was deleted.
+    ///
+    /// An import tells which secrets there are. So its rows count as unknown tokens unless they are imported. A digest of
+    /// another workspace is refused only in a real import whose rows are right otherwise, one row at a time, and few times a day.
     ///
     /// # Errors
     /// `Invalid` with the fields `rows` and `rows[1].name`, rows counted from 1;
-    /// `TokenLimitReached`.
+    /// `TokenLimitReached`; `TooManyUnknown`; `TooManyCollisions`.
     pub async fn import(
         &self,
         ctx: &OpContext,
@@ -129,9 +137,26 @@ impl Transfer<'_> {
                 errors.push(of_row(place, "name", "is in use by another token of this workspace"));
             }
         }
-        self.check_digests(&mut transaction, &rows, &mut errors).await?;
+        let guesses = (Presenter::asked_by(ctx, None), rows.len());
+        self.inner.unknown.take_many(guesses.0, guesses.1, self.inner.clock.elapsed())?;
+        self.check_digests(&mut transaction, &access, &rows, &mut errors).await?;
         if !errors.is_empty() {
             return Err(few(errors));
+        }
+        if dry_run {
+            let tokens = checked.iter().enumerate().map(|(index, row)| ImportedToken {
+                row: index + 1,
+                id: None,
+                name: row.draft.name.to_string(),
+            });
+            return Ok(ImportReport { dry_run, tokens: tokens.collect() });
+        }
+        let collisions = self.collisions(&mut transaction, ctx, &access, &rows).await?;
+        if let Some((place, _)) = collisions.first() {
+            let after = serde_json::json!({ "row": place + 1 });
+            self.note_collision(&mut transaction, ctx, &access, after).await?;
+            transaction.commit().await?;
+            return Err(few(collisions.into_iter().map(|(_, error)| error).collect()));
         }
         let mut ids = Vec::with_capacity(checked.len());
         for row in &checked {
@@ -152,50 +177,107 @@ impl Transfer<'_> {
                 before: None,
                 after: Some(snapshot(&token)),
             };
-            if !dry_run {
-                record(&mut transaction, ctx, change).await?;
-            }
-            tokens.push(ImportedToken {
-                row: index + 1,
-                id: (!dry_run).then_some(id),
-                name: token.name,
-            });
+            record(&mut transaction, ctx, change).await?;
+            tokens.push(ImportedToken { row: index + 1, id: Some(id), name: token.name });
         }
-        if !dry_run {
-            transaction.commit().await?;
-            self.inner.cache.made();
-            self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
+        transaction.commit().await?;
+        self.inner.unknown.give_back_many(guesses.0, guesses.1, self.inner.clock.elapsed());
+        self.inner.cache.made();
+        self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(ImportReport { dry_run, tokens })
     }
 
-    /// Refuses digests that are known, under whichever pepper, and those that the file has twice.
+    /// Refuses digests that this workspace knows, under whichever pepper, and those that the file has twice.
     async fn check_digests(
         &self,
         connection: &mut PgConnection,
+        access: &Access,
         rows: &[&Row],
         errors: &mut Vec<FieldError>,
     ) -> Result<(), ServiceError> {
-        let mut places: HashMap<[u8; 32], usize> = HashMap::new();
         let mut seen = HashSet::new();
         for (index, row) in rows.iter().enumerate() {
-            let Some(sha256) = row.sha256() else { continue };
-            if !seen.insert(sha256) {
+            if row.sha256().is_some_and(|sha256| !seen.insert(sha256)) {
                 errors.push(of_row(index, "digest", "is that of a row before"));
             }
-            for digest in self.inner.keys.digests_of_sha256(&sha256) {
-                places.entry(digest.bytes).or_insert(index);
-            }
         }
-        let digests: Vec<Vec<u8>> = places.keys().map(|digest| digest.to_vec()).collect();
-        for digest in imports::known(connection, &digests).await? {
-            let place = <[u8; 32]>::try_from(digest).ok().and_then(|digest| places.get(&digest));
-            if let Some(place) = place {
+        let places = self.places(rows);
+        let digests: Vec<Vec<u8>> = places.keys().cloned().collect();
+        for digest in imports::known_here(connection, access.tenant(), &digests).await? {
+            if let Some(place) = places.get(&digest) {
                 let message = "is that of a token which is here already or was deleted";
                 errors.push(of_row(*place, "digest", message));
             }
         }
         Ok(())
+    }
+
+    /// Returns the digests of the rows under all peppers, each with the first row that has it.
+    fn places(&self, rows: &[&Row]) -> HashMap<Vec<u8>, usize> {
+        let mut places = HashMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            for digest in
+                row.sha256().iter().flat_map(|sha256| self.inner.keys.digests_of_sha256(sha256))
+            {
+                places.entry(digest.bytes.to_vec()).or_insert(index);
+            }
+        }
+        places
+    }
+
+    /// Finds the rows with the digest of a token of another workspace: only the first one, except for the operator.
+    /// Imports into a workspace do so one after another, so that their number is right.
+    async fn collisions(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        rows: &[&Row],
+    ) -> Result<Vec<(usize, FieldError)>, ServiceError> {
+        workspaces::lock(connection, access.tenant()).await?;
+        let operator = matches!(ctx.actor, Actor::Operator);
+        let whose = (access.tenant(), ctx.user_id());
+        let since = ctx.now - Duration::DAY;
+        if !operator
+            && let Some(at) =
+                imports::collisions_since(connection, whose, COLLISIONS_MAX, since).await?
+        {
+            let wait = (at + Duration::DAY - ctx.now).whole_seconds();
+            return Err(ServiceError::TooManyCollisions(wait.unsigned_abs() + 1));
+        }
+        let places = self.places(rows);
+        let digests: Vec<Vec<u8>> = places.keys().cloned().collect();
+        let known = imports::known_anywhere(connection, &digests).await?;
+        let mut taken: Vec<usize> =
+            known.iter().filter_map(|digest| places.get(digest).copied()).collect();
+        taken.sort_unstable();
+        taken.dedup();
+        if !operator {
+            taken.truncate(1);
+        }
+        let message = "is that of a token of another workspace";
+        Ok(taken.into_iter().map(|place| (place, of_row(place, "digest", message))).collect())
+    }
+
+    /// Notes that an import named the digest of a token of another workspace.
+    async fn note_collision(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        after: serde_json::Value,
+    ) -> Result<(), ServiceError> {
+        let whose = (self.inner.uuid(ctx.now), ctx.user_id());
+        imports::note_collision(connection, access.tenant(), whose, ctx.now).await?;
+        let change = Change {
+            workspace: Some(access.workspace.id),
+            action: "token.import_refused",
+            subject_id: None,
+            subject_name: access.workspace.slug.as_ref(),
+            before: None,
+            after: Some(after),
+        };
+        record(connection, ctx, change).await
     }
 
     async fn insert(

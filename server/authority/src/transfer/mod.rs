@@ -14,6 +14,7 @@ mod export;
 mod import;
 mod rows;
 
+pub(crate) use self::import::COLLISIONS_MAX;
 pub use self::import::{ImportReport, ImportedToken, ROWS_MAX};
 
 use std::sync::atomic::Ordering;

@@ -2,15 +2,20 @@
 //! another, and the presentation of a replaced one after its end. Neither happens on the usual way, which
 //! stays one query and waits for no lock: a server that was cut off amid a change must not hold it up.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, PoisonError, Weak},
+    time::Duration,
+};
 
 use domain::{
     decision::{DecisionCode, Demand, Facts},
-    ids::SecretId,
+    ids::{SecretId, WorkspaceId},
     token::Standing,
 };
 use tokio::{
-    sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit},
+    sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
@@ -21,50 +26,90 @@ use crate::{
     audit::{Change, record},
     replicas::Transaction,
     store::{
-        StoreError, policies, secrets_change, tokens,
+        self, StoreError, policies, secrets_change, tokens,
         tokens_change::{self, StoppedBy},
     },
     tokens::{
-        Children,
         change::{changed, snapshot},
+        children::{self, How},
     },
     verification::Subject,
 };
 
-/// Secrets that are written about at one moment wait for one another only when they share a part.
-const SHARDS: usize = 64;
-/// Secrets that are written about at a time: others need connections, too.
-const WRITERS: usize = 4;
-/// How long somebody waits for another to write before it is refused.
+/// Keys after which those that nobody uses are forgotten.
+const FORGET_AT: usize = 1_024;
+/// Writers at a time: others need connections, too.
+const WRITERS: usize = 8;
+/// Writers at a time for the tokens of one workspace, so that none has all of them.
+const OF_WORKSPACE: usize = 2;
+/// How long somebody waits for others to write before it is refused.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who writes what verifications leave behind: one for each secret, and few for all. A crowd that presents a
-/// new secret would take all connections, and nobody could revoke anything meanwhile.
+/// Who writes what verifications leave behind: one for each secret, few for a workspace, and not many for all. A crowd
+/// that presents a new secret would take all connections, and nobody could revoke anything meanwhile. Nobody waits here
+/// for another workspace that takes long.
 #[derive(Debug)]
 pub(crate) struct Follows {
-    shards: [Mutex<()>; SHARDS],
+    secrets: Keyed<SecretId, Mutex<()>>,
+    workspaces: Keyed<WorkspaceId, Semaphore>,
     writers: Semaphore,
+}
+
+/// The right to write, until it is dropped.
+struct Writer<'a> {
+    _of_workspace: OwnedSemaphorePermit,
+    _of_all: SemaphorePermit<'a>,
 }
 
 impl Default for Follows {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), writers: Semaphore::new(WRITERS) }
+        Self {
+            secrets: Keyed::default(),
+            workspaces: Keyed::default(),
+            writers: Semaphore::new(WRITERS),
+        }
     }
 }
 
 impl Follows {
-    async fn alone(&self, secret: SecretId) -> Result<MutexGuard<'_, ()>, ServiceError> {
-        // The end of an id is its random part.
-        let place = usize::from(secret.0.as_bytes()[15]) % SHARDS;
-        let shard = timeout(PATIENCE, self.shards[place].lock()).await;
-        shard.map_err(|_| busy())
+    async fn alone(&self, secret: SecretId) -> Result<OwnedMutexGuard<()>, ServiceError> {
+        let secret = self.secrets.get(secret, Mutex::default);
+        timeout(PATIENCE, secret.lock_owned()).await.map_err(|_| busy())
     }
 
-    async fn writer(&self) -> Result<SemaphorePermit<'_>, ServiceError> {
-        match timeout(PATIENCE, self.writers.acquire()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(busy()),
+    async fn writer(&self, workspace: WorkspaceId) -> Result<Writer<'_>, ServiceError> {
+        let workspace = self.workspaces.get(workspace, || Semaphore::new(OF_WORKSPACE));
+        let both = async {
+            let of_workspace = workspace.acquire_owned().await.ok()?;
+            let of_all = self.writers.acquire().await.ok()?;
+            Some(Writer { _of_workspace: of_workspace, _of_all: of_all })
+        };
+        timeout(PATIENCE, both).await.ok().flatten().ok_or_else(busy)
+    }
+}
+
+/// What belongs to a key for as long as somebody uses it.
+#[derive(Debug)]
+struct Keyed<K, V>(std::sync::Mutex<HashMap<K, Weak<V>>>);
+
+impl<K, V> Default for Keyed<K, V> {
+    fn default() -> Self {
+        Self(std::sync::Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V> Keyed<K, V> {
+    fn get(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = held.get(&key).and_then(Weak::upgrade) {
+            return value;
         }
+        if held.len() >= FORGET_AT {
+            held.retain(|_, value| value.strong_count() > 0);
+        }
+        let value = Arc::new(make());
+        held.insert(key, Arc::downgrade(&value));
+        value
     }
 }
 
@@ -112,14 +157,15 @@ impl Verification<'_> {
     /// server, is a first one, too, and waits for that.
     async fn first_use(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
         self.end_grace(ctx, facts).await?;
-        let _writer = self.inner.follows.writer().await?;
+        let _writer = self.inner.follows.writer(facts.surroundings.workspace_id).await?;
         let mut connection = self.inner.connection().await?;
         Ok(secrets_change::note_first_use(&mut connection, facts.secret.id, ctx.now).await?)
     }
 
     async fn end_grace(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
-        let writer = self.inner.follows.writer().await?;
+        let writer = self.inner.follows.writer(facts.surroundings.workspace_id).await?;
         let mut transaction = self.inner.begin().await?;
+        store::wait_briefly(&mut transaction).await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());
         };
@@ -157,8 +203,9 @@ impl Verification<'_> {
         facts: &Facts,
         demand: &Demand,
     ) -> Result<(), ServiceError> {
-        let writer = self.inner.follows.writer().await?;
+        let writer = self.inner.follows.writer(facts.surroundings.workspace_id).await?;
         let mut transaction = self.inner.begin().await?;
+        store::wait_briefly(&mut transaction).await?;
         let Some(access) = access::of_facts(&mut transaction, facts).await? else {
             return Ok(());
         };
@@ -168,6 +215,7 @@ impl Verification<'_> {
             record_reuse(&mut transaction, ctx, &access, facts, demand).await?;
             drop(writer);
             transaction.commit().await?;
+            self.inner.stops.notify_one();
             tracing::warn!(
                 token = %facts.token_id, workspace = %facts.surroundings.workspace, request_id = ctx.request_id,
                 "a replaced secret was presented after its end",
@@ -177,7 +225,8 @@ impl Verification<'_> {
     }
 }
 
-/// Notes a reuse on the token and, when policy wants so, disables it.
+/// Notes a reuse on the token and, when policy wants so, disables it. Its children follow in the background, where policy
+/// wants that, too.
 async fn record_reuse(
     connection: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -186,7 +235,6 @@ async fn record_reuse(
     demand: &Demand,
 ) -> Result<(), ServiceError> {
     let (tenant, id) = (access.tenant(), facts.token_id);
-    let children = Children::of(connection, access, id, false).await?;
     tokens_change::note_reuse(connection, tenant, id, ctx.now).await?;
     connection.narrows(Subject::Token(id));
     let token = tokens::by_id(connection, tenant, id, ctx.now)
@@ -209,7 +257,41 @@ async fn record_reuse(
         changed(connection, ctx, access, "token.disable", &token).await?;
         // Policy stops them, not the one who happened to present the secret.
         let nobody = OpContext { actor: Actor::Anonymous, ..ctx.clone() };
-        children.disable(connection, &nobody).await?;
+        children::follow_later(connection, &nobody, access, id, How::Disable).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn workspace_has_two_writers_and_leaves_the_rest_to_others() {
+        let follows = Follows::default();
+        let workspace = |number| WorkspaceId(Uuid::from_u128(number));
+        let mut held = Vec::new();
+        for number in [1, 1, 2, 2, 3, 3] {
+            held.push(follows.writer(workspace(number)).await.unwrap());
+        }
+        assert!(follows.writer(workspace(1)).await.is_err());
+        assert!(follows.writer(workspace(4)).await.is_ok());
+        held.remove(0);
+        assert!(follows.writer(workspace(1)).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_wait_only_for_themselves() {
+        let follows = Follows::default();
+        let secret = |number| SecretId(Uuid::from_u128(number));
+        let mut held = Vec::new();
+        for number in 0..500 {
+            held.push(follows.alone(secret(number)).await.unwrap());
+        }
+        assert!(follows.alone(secret(7)).await.is_err());
+        held.clear();
+        assert!(follows.alone(secret(7)).await.is_ok());
+    }
 }

@@ -242,6 +242,43 @@ impl UnknownTokens {
         Ok(taken)
     }
 
+    /// Takes the right to say of so many texts whether they are known. Whoever has anything left of their budgets may ask
+    /// for any number, and owes the rest: a file is refused or read as a whole.
+    ///
+    /// # Errors
+    /// `TooManyUnknown` if one of the budgets is used up. Then nothing is taken.
+    pub(crate) fn take_many(
+        &self,
+        who: Presenter,
+        number: usize,
+        now: Duration,
+    ) -> Result<(), ServiceError> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let mut charged = Presenter::OPERATOR;
+        for (place, counted) in who.0.into_iter().enumerate() {
+            let Some(counted) = counted else { continue };
+            let rate = rate.times(counted);
+            let took = self.shard(counted).take_many(counted, rate, number, now);
+            if let Err(wait) = took {
+                self.give_back_many(charged, number, now);
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(ServiceError::TooManyUnknown(wait.as_secs() + 1));
+            }
+            charged.0[place] = Some(counted);
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken for so many texts.
+    pub(crate) fn give_back_many(&self, who: Presenter, number: usize, now: Duration) {
+        let Some(rate) = self.rate else { return };
+        for counted in who.0.into_iter().flatten() {
+            let each = rate.times(counted).each;
+            let all = Rate { each: times(each, number), ..rate };
+            self.shard(counted).give_back(counted, all, now);
+        }
+    }
+
     /// Gives back what was taken for a text that is a token, or about which nothing was found out.
     pub(super) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
         let Some(rate) = self.rate else { return };
@@ -295,6 +332,24 @@ impl Shard {
         Err(room_at.saturating_sub(now))
     }
 
+    /// Takes so many parts of somebody's budget if there is room for one; `Err` with the time until there is.
+    fn take_many(
+        &mut self,
+        who: Counted,
+        rate: Rate,
+        number: usize,
+        now: Duration,
+    ) -> Result<(), Duration> {
+        let budget = self.budget(who, now);
+        let whole_at = budget.whole_at.max(now);
+        let room_at = (whole_at + rate.each).saturating_sub(rate.second * who.burst_s());
+        if room_at > now {
+            return Err(room_at.saturating_sub(now));
+        }
+        budget.whole_at = whole_at + times(rate.each, number);
+        Ok(())
+    }
+
     fn give_back(&mut self, who: Counted, rate: Rate, now: Duration) {
         match self.held.get_mut(&who) {
             Some(budget) => {
@@ -320,6 +375,10 @@ impl Shard {
         }
         self.held.entry(who).or_default()
     }
+}
+
+fn times(each: Duration, number: usize) -> Duration {
+    each.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -380,6 +439,26 @@ mod tests {
             unknown.give_back(gateway, taken, START);
         }
         assert!(unknown.shards.iter().all(|shard| shard.lock().unwrap().held.is_empty()));
+    }
+
+    #[test]
+    fn file_is_looked_up_as_a_whole_and_its_rows_are_owed() {
+        let unknown = UnknownTokens::new(10);
+        let caller = at("192.0.2.1");
+        unknown.take_many(caller, 1_000, START).unwrap();
+        let refused = unknown.take_many(caller, 1, START);
+        assert!(matches!(refused, Err(ServiceError::TooManyUnknown(91))), "{refused:?}");
+        assert!(unknown.take_many(caller, 1, START + Duration::from_secs(91)).is_ok());
+        let other = at("192.0.2.2");
+        unknown.take_many(other, 1_000, START).unwrap();
+        unknown.give_back_many(other, 1_000, START);
+        assert_eq!(exhaust(&unknown, other, START), 101, "nothing is owed");
+        // Nothing is kept of what one of several budgets refuses.
+        let verifier = Presenter::verified_by(&of_workspace(1, 1), None);
+        unknown.take_many(verifier, 1_000, START).unwrap();
+        assert!(unknown.take_many(verifier, 1_000, START).is_err());
+        let another = Presenter::verified_by(&of_workspace(1, 2), None);
+        assert!(unknown.take_many(another, 1, START + Duration::from_secs(2)).is_ok());
     }
 
     #[test]

@@ -1,0 +1,367 @@
+//! The descendants of a token that is stopped: the note that they are to be stopped, and the statements that stop
+//! many of them at a time.
+
+use domain::ids::{TokenId, UserId, WorkspaceId};
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::{access::Tenant, audit::Author};
+
+/// What is done with descendants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// They are disabled.
+    Disable,
+    /// They end now.
+    Expire,
+    /// They end then, unless they end before.
+    EndBy(OffsetDateTime),
+    /// They are deleted.
+    Delete,
+}
+
+impl How {
+    const fn action(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Expire => "expire",
+            Self::EndBy(_) => "end_by",
+            Self::Delete => "delete",
+        }
+    }
+
+    const fn ends_at(self) -> Option<OffsetDateTime> {
+        match self {
+            Self::EndBy(end) => Some(end),
+            Self::Disable | Self::Expire | Self::Delete => None,
+        }
+    }
+}
+
+/// A token whose descendants are to be stopped.
+#[derive(Clone, Debug)]
+pub(crate) struct DescendantStop {
+    pub(crate) id: Uuid,
+    pub(crate) tenant: Tenant,
+    pub(crate) token: TokenId,
+    pub(crate) how: How,
+    /// The only user whose tokens are stopped.
+    pub(crate) own: Option<UserId>,
+    /// The user who stops them.
+    pub(crate) by: Option<UserId>,
+    pub(crate) by_policy: bool,
+    /// Who asked, for the audit rows.
+    pub(crate) author: Author,
+}
+
+/// Notes that the descendants of a token are to be stopped. A server goes on with it for some seconds unless
+/// `at_once` lets any server begin.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    stop: &DescendantStop,
+    at_once: bool,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO descendant_stops (id, workspace_id, token_id, action, ends_at, own, stopped_by, by_policy, author,
+                                       worked_until)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+                 clock_timestamp() + CASE WHEN $10 THEN interval '0' ELSE interval '15 seconds' END)",
+        stop.id,
+        stop.tenant.id().0,
+        stop.token.0,
+        stop.how.action(),
+        stop.how.ends_at(),
+        stop.own.map(|user| user.0),
+        stop.by.map(|user| user.0),
+        stop.by_policy,
+        Json(&stop.author) as _,
+        at_once,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes a note that no server works on, for some seconds.
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+) -> Result<Option<DescendantStop>, StoreError> {
+    let row = sqlx::query!(
+        r#"UPDATE descendant_stops SET worked_until = clock_timestamp() + interval '15 seconds'
+            WHERE id = (SELECT id FROM descendant_stops WHERE worked_until <= clock_timestamp()
+                         ORDER BY worked_until LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING id, workspace_id, token_id, action, ends_at, own, stopped_by, by_policy,
+                  author AS "author: Json<Author>""#,
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let how = match (row.action.as_str(), row.ends_at) {
+        ("disable", _) => How::Disable,
+        ("expire", _) => How::Expire,
+        ("end_by", Some(end)) => How::EndBy(end),
+        ("delete", _) => How::Delete,
+        _ => return Err(StoreError::corrupt("descendant_stops.action", row.id)),
+    };
+    Ok(Some(DescendantStop {
+        id: row.id,
+        tenant: Tenant::of_stopped_token(WorkspaceId(row.workspace_id)),
+        token: TokenId(row.token_id),
+        how,
+        own: row.own.map(UserId),
+        by: row.stopped_by.map(UserId),
+        by_policy: row.by_policy,
+        author: row.author.0,
+    }))
+}
+
+/// Keeps other servers from taking a note, for some seconds more.
+pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE descendant_stops SET worked_until = clock_timestamp() + interval '15 seconds' WHERE id = $1",
+        id,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets any server go on with a note, after those that wait for longer.
+pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE descendant_stops SET worked_until = clock_timestamp() WHERE id = $1", id,)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Removes a note: no descendant is left to be stopped.
+pub(crate) async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM descendant_stops WHERE id = $1", id).execute(connection).await?;
+    Ok(())
+}
+
+/// Waits until no token of the workspace that began before changes tokens any more. The queue of this lock is
+/// fair, so that nobody keeps it by asking again and again.
+pub(crate) async fn wait_for_changes(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+) -> Result<(), StoreError> {
+    let key = lock_key(tenant);
+    sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock($1)"#, key)
+        .fetch_one(connection)
+        .await?;
+    Ok(())
+}
+
+/// Reports whether the descendants of a token that made this one, directly or through others, are being stopped.
+/// Until the transaction ends, [`wait_for_changes`] waits for it.
+pub(crate) async fn are_stopped(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    token: TokenId,
+) -> Result<bool, StoreError> {
+    let key = lock_key(tenant);
+    sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, key)
+        .fetch_one(&mut *connection)
+        .await?;
+    // A statement of its own: it sees what was committed while the lock was waited for.
+    let noted = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM descendant_stops WHERE workspace_id = $1) AS "noted!""#,
+        tenant.id().0,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if !noted {
+        return Ok(false);
+    }
+    Ok(sqlx::query_scalar!(
+        r#"WITH RECURSIVE up AS (
+               SELECT parent_id FROM tokens WHERE workspace_id = $1 AND id = $2
+               UNION
+               SELECT t.parent_id FROM up JOIN tokens t ON t.id = up.parent_id
+           )
+           SELECT EXISTS (SELECT FROM up JOIN descendant_stops s ON s.token_id = up.parent_id) AS "stopped!""#,
+        tenant.id().0,
+        token.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+fn lock_key(tenant: Tenant) -> i64 {
+    // The random part of the id, and something that tells it from other locks.
+    tenant.id().0.as_u64_pair().1.cast_signed() ^ 0x7374_6f70
+}
+
+/// Reports whether a token made this one, directly or through others.
+pub(crate) async fn is_descendant(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    (token, of): (TokenId, TokenId),
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"WITH RECURSIVE up AS (
+               SELECT parent_id FROM tokens WHERE workspace_id = $1 AND id = $2
+               UNION
+               SELECT t.parent_id FROM up JOIN tokens t ON t.id = up.parent_id
+           )
+           SELECT EXISTS (SELECT FROM up WHERE parent_id = $3) AS "is!""#,
+        tenant.id().0,
+        token.0,
+        of.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// Reports whether a token ever made another one.
+pub(crate) async fn exist(
+    connection: &mut PgConnection,
+    token: TokenId,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM tokens WHERE parent_id = $1) AS "exist!""#,
+        token.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
+/// The tokens that a token made, and those that they made, whoever they act as: each after the one that
+/// made it, deleted ones left out. A deleted token's own are among them.
+pub(crate) async fn all(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    token: TokenId,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"WITH RECURSIVE made AS (
+               SELECT id, deleted_at, 1 AS depth FROM tokens WHERE workspace_id = $1 AND parent_id = $2
+               UNION ALL
+               SELECT t.id, t.deleted_at, m.depth + 1
+                 FROM made m JOIN tokens t ON t.parent_id = m.id AND t.workspace_id = $1
+           )
+           SELECT id AS "id!" FROM made WHERE deleted_at IS NULL ORDER BY depth, id"#,
+        tenant.id().0,
+        token.0,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Locks those of these tokens that are still to be stopped at `now`.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    stop: &DescendantStop,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<Uuid>, StoreError> {
+    let end = stop.how.ends_at().unwrap_or(now);
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM tokens
+          WHERE workspace_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND ($3::uuid IS NULL OR user_id = $3)
+            AND CASE $4::text
+                WHEN 'delete' THEN true
+                -- An administrator's stop replaces one that the owner could undo.
+                WHEN 'disable' THEN enabled OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
+                    disabled_as = 'administrator' OR disabled_as = 'owner' AND disabled_by IS DISTINCT FROM user_id), true)
+                WHEN 'expire' THEN COALESCE(expires_at > $7, true)
+                    OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
+                    ended_as = 'administrator' OR ended_as = 'owner' AND ended_by IS DISTINCT FROM user_id), true)
+                ELSE COALESCE(expires_at > $7, true)
+                END
+          ORDER BY id FOR NO KEY UPDATE",
+        stop.tenant.id().0,
+        ids,
+        stop.own.map(|user| user.0),
+        stop.how.action(),
+        stop.by_policy,
+        stop.by.map(|user| user.0),
+        end,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Stops tokens that are locked.
+pub(crate) async fn stop(
+    connection: &mut PgConnection,
+    stop: &DescendantStop,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let by = stop.by.map(|user| user.0);
+    let outcome = match stop.how {
+        How::Disable => {
+            sqlx::query!(
+                "UPDATE tokens
+                    SET enabled = false, disabled_by = $2,
+                        disabled_as = CASE WHEN $3 THEN 'policy' WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
+                        updated_at = GREATEST(updated_at, $4), version = version + 1
+                  WHERE id = ANY($1)",
+                ids,
+                by,
+                stop.by_policy,
+                now,
+            )
+            .execute(connection)
+            .await?
+        }
+        How::Expire | How::EndBy(_) => {
+            let end = stop.how.ends_at().unwrap_or(now);
+            sqlx::query!(
+                "UPDATE token_secrets SET expires_at = $2
+                  WHERE token_id = ANY($1) AND NOT current AND expires_at > $2",
+                ids,
+                end,
+            )
+            .execute(&mut *connection)
+            .await?;
+            // An administrator who ended it before stays recorded.
+            sqlx::query!(
+                "UPDATE tokens t
+                    SET expires_at = LEAST(expires_at, $5), not_before = CASE WHEN not_before < $5 THEN not_before END,
+                        ended_by = CASE WHEN f.fixed THEN ended_by ELSE $2 END,
+                        ended_as = CASE WHEN f.fixed THEN ended_as WHEN $3 THEN 'policy'
+                                        WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
+                        updated_at = GREATEST(updated_at, $4), version = version + 1
+                   FROM (SELECT o.id AS token_id, o.expires_at IS NOT NULL AND COALESCE(o.ended_as = 'administrator'
+                                OR o.ended_as = 'owner' AND o.ended_by IS DISTINCT FROM o.user_id, false) AS fixed
+                           FROM tokens o WHERE o.id = ANY($1)) f
+                  WHERE t.id = f.token_id",
+                ids,
+                by,
+                stop.by_policy,
+                now,
+                end,
+            )
+            .execute(connection)
+            .await?
+        }
+        How::Delete => {
+            sqlx::query!(
+                "UPDATE token_secrets SET sealed = NULL, seal_key_version = NULL
+                  WHERE token_id = ANY($1) AND sealed IS NOT NULL",
+                ids,
+            )
+            .execute(&mut *connection)
+            .await?;
+            sqlx::query!(
+                "UPDATE tokens SET deleted_at = $2, enabled = false, updated_at = GREATEST(updated_at, $2),
+                        version = version + 1
+                  WHERE id = ANY($1)",
+                ids,
+                now,
+            )
+            .execute(connection)
+            .await?
+        }
+    };
+    if outcome.rows_affected() == ids.len() as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::Query(sqlx::Error::RowNotFound))
+    }
+}
