@@ -22,7 +22,7 @@ use crate::http::{
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportQuery {
-    /// `true` to learn what would be done, without doing it.
+    /// `true` to learn what would be done, without doing it. Says nothing about secrets that other workspaces have.
     #[param(value_type = Option<bool>)]
     dry_run: bool,
 }
