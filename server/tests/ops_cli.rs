@@ -406,6 +406,9 @@ fn doctor_judges_before_during_and_after() {
         "keys in use",
         "clock",
         "public URL",
+        "passwords",
+        "addresses",
+        "token secrets",
     ] {
         assert_eq!(verdict(&during, check).as_deref(), Some("ok"), "{check}: {during}");
     }

@@ -83,6 +83,35 @@ parsed_string!(Slug, NameError, parse_slug);
 pub struct AudienceSlug(String);
 parsed_string!(AudienceSlug, NameError, parse_audience);
 
+/// An address as somebody wrote it, to find its user. It also finds people of version 0.1, which kept addresses in
+/// other forms of Unicode and with characters that show nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenEmail {
+    /// The text in lower case, as version 0.1 kept it.
+    pub exact: String,
+    /// The address, if the text is one.
+    pub email: Option<Email>,
+}
+
+impl WrittenEmail {
+    /// Reads an address. Returns `None` for text that no version accepted as one.
+    pub fn read(text: &str) -> Option<Self> {
+        let exact = text.trim().to_lowercase();
+        let fits = exact.contains('@')
+            && exact.chars().count() <= EMAIL_MAX
+            && !exact.contains(char::is_control);
+        fits.then(|| Self { exact, email: text.parse().ok() })
+    }
+}
+
+/// Returns the form of an address in which two that look the same are one: of an [`Email`] itself, of an address of
+/// version 0.1 without characters that show nothing.
+pub fn email_key(text: &str) -> String {
+    let seen = text.trim().chars().filter(|character| !is_invisible(*character));
+    let text: String = seen.nfc().collect();
+    text.to_lowercase().nfc().collect()
+}
+
 impl Slug {
     /// The slug that a display name suggests: `Workspace 1` gives `workspace-1`. `None` when no
     /// letter or digit of ASCII is left.
@@ -295,6 +324,21 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_version_0_1_are_read_as_they_were_kept_and_as_they_look() {
+        for kept in
+            ["zoe\u{301}@example.com", "zo\u{e9}\u{200B}@example.com", "Zo\u{e9}@example.com"]
+        {
+            assert_eq!(email_key(kept), "zo\u{e9}@example.com");
+            assert_eq!(WrittenEmail::read(kept).unwrap().exact, kept.to_lowercase());
+        }
+        assert!(WrittenEmail::read("zoe\u{301}@example.com").unwrap().email.is_some());
+        assert!(WrittenEmail::read("zoe\u{200B}@example.com").unwrap().email.is_none());
+        for text in ["", "zoe", "a\0@b"] {
+            assert_eq!(WrittenEmail::read(text), None);
+        }
+    }
+
+    #[test]
     fn name_needs_a_character_that_can_be_seen() {
         for hidden in ["\u{200B}", "\u{2800}", "\u{3164} \u{AD}", "\u{200D}\u{FE0F}"] {
             assert!(matches!(hidden.parse::<DisplayName>(), Err(NameError::Form(_))), "{hidden:?}");
@@ -312,6 +356,7 @@ mod tests {
             }
             if let Ok(email) = text.parse::<Email>() {
                 prop_assert_eq!(email.as_ref().parse::<Email>().unwrap(), email.clone());
+                prop_assert_eq!(email_key(email.as_ref()), email.as_ref());
             }
             let _ = text.parse::<Description>();
             let _ = text.parse::<Slug>();

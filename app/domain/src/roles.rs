@@ -58,6 +58,27 @@ role!(
     }
 );
 
+impl InstanceRole {
+    /// Reports whether this role may do more than the other.
+    pub const fn exceeds(self, other: Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Owner => 3,
+            Self::Admin => 2,
+            Self::Auditor => 1,
+            Self::Member => 0,
+        }
+    }
+
+    /// Reports whether the role manages the instance.
+    pub const fn manages(self) -> bool {
+        matches!(self, Self::Owner | Self::Admin)
+    }
+}
+
 role!(
     /// What a user is in one workspace.
     WorkspaceRole {

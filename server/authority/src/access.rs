@@ -333,6 +333,12 @@ pub(crate) async fn standing(
     Ok(standing)
 }
 
+/// Leaves out the addresses that a token is bound to. The person who asks about its invitation is somewhere else.
+fn without_addresses(mut facts: Facts) -> Facts {
+    facts.ip_allow.clear();
+    facts
+}
+
 /// Reports whether the inviter could still send this invitation. A token could if a request of it would be let in and
 /// its present scopes suffice. What it sent as another user, or with a secret from before, it does not stand for.
 async fn still_stands(
@@ -348,7 +354,8 @@ async fn still_stands(
     let (held, held_grants) = match token {
         None => (of_user, Grants::of(instance, *role, grants.as_deref())),
         Some(token) => {
-            let facts = facts::of_token(connection, *token).await?.filter(|facts| {
+            let facts = facts::of_token(connection, *token).await?.map(without_addresses);
+            let facts = facts.filter(|facts| {
                 facts.decide(&Demand::default(), ctx.now) == DecisionCode::Valid
                     && facts.user_id() == invitation.invited_by.id
                     && facts.secret.created_at <= invitation.created_at

@@ -245,6 +245,7 @@ impl Authority {
         let now = self.inner.clock.now();
         self.catalogues().seed(&mut transaction, now).await?;
         audit::adopt(&mut transaction, &self.inner.keys).await?;
+        store::addresses::fold(&mut transaction).await?;
         transaction.commit().await?;
         self.learn_imports().await
     }

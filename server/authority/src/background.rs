@@ -70,11 +70,14 @@ impl Authority {
         }
     }
 
-    /// Folds all names that have no key yet, some in each transaction.
+    /// Folds all addresses of users and names of tokens that have no key yet, names some in each transaction.
     ///
     /// # Errors
     /// `Unavailable` without the database.
     pub async fn fold_names(&self) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        store::addresses::fold(&mut transaction).await?;
+        transaction.commit().await?;
         loop {
             let mut transaction = self.inner.begin().await?;
             let found = store::names::fold_some(&mut transaction, NAMES).await?;

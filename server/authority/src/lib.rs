@@ -69,7 +69,12 @@ pub use replicas::{LEASE, Replicas};
 pub use sessions::{COOKIE_SEPARATOR, KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
 pub use shares::Holder;
-pub use store::unread::{Doubt, UnreadScope};
+pub use store::{
+    addresses::AddressConflict,
+    passwords::{DoubtfulPassword, PasswordDoubt},
+    secret_holders::ExposedToken,
+    unread::{Doubt, UnreadScope},
+};
 pub use tokens::{
     BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,
     TokenPatch, Tokens,

@@ -458,3 +458,19 @@ async fn races_leave_one_membership_and_one_answer(pool: PgPool) {
         }
     }
 }
+
+#[sqlx::test(migrations = false)]
+async fn invitation_of_a_token_that_is_bound_to_addresses_reaches_the_person(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let wanted = TokenDraft {
+        audiences: vec!["tessera".into()],
+        ip_allow: vec!["192.0.2.0/24".into()],
+        ..draft(&["members:write", "tokens:write"])
+    };
+    let token = world.mint(&world.owner().await, HOME, wanted).await;
+    let new = NewMember { grants: Some(Vec::new()), ..member(GRACE) };
+    let invitation = scene.invite(&world.bearer(&token).await, new).await;
+    assert_eq!(scene.own(&scene.grace).await, [invitation.id]);
+    scene.accept(&scene.grace, invitation.id).await.unwrap();
+}

@@ -12,10 +12,15 @@ mod support;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use authority::keys::Keys;
+use authority::{
+    DoubtfulPassword, NewUser, PasswordDoubt, ServiceError, SignIn, SignedIn, UserChange,
+    keys::Keys,
+};
 use domain::{
     decision::{DecisionCode, Demand},
-    ids::TokenId,
+    ids::{TokenId, UserId},
+    problem::ProblemCode,
+    roles::{InstanceRole, UserKind},
     token::Standing,
 };
 use serde_json::Value;
@@ -23,7 +28,7 @@ use sqlx::{
     AssertSqlSafe, Column as _, Either, Executor as _, PgPool, SqlSafeStr as _, TypeInfo as _,
     migrate::Migrator,
 };
-use support::World;
+use support::{PASSWORD, World, password, slug};
 use time::macros::datetime;
 
 fn fixture(name: &str) -> PathBuf {
@@ -174,4 +179,222 @@ async fn makers_and_stops_of_0_1_are_read_from_its_audit_log(pool: PgPool) {
         .await
         .unwrap();
     assert_eq!(bound, 0);
+}
+
+/// People of version 0.1 who sign in with the tests' password, made by somebody. `$MAKER` of the audit row is a kind, an id
+/// and a name.
+const PERSON: &str = "
+    INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at)
+    SELECT '$ID', 'person', '$EMAIL', 'P', '$HASH', '$ROLE', now(), now();
+    INSERT INTO audit_events (at, actor_kind, actor_id, actor_name, action, subject_id, subject_name, surface, request_id, after)
+    SELECT now(), $MAKER, 'user.create', '$ID', '$EMAIL', 'rest', 'r', $AFTER;";
+const EVE: &str = "00000000-0000-0000-0000-0000000000e1";
+const NELL: &str = "00000000-0000-0000-0000-0000000000e2";
+const ZOE: &str = "00000000-0000-0000-0000-0000000000e3";
+const KIM: &str = "00000000-0000-0000-0000-0000000000e4";
+const NOBODY: &str = "00000000-0000-0000-0000-0000000000e5";
+const OPERATOR: &str = "'operator', NULL, 'command line'";
+
+fn hash() -> String {
+    use argon2::PasswordHasher as _;
+    let hash: argon2::password_hash::phc::PasswordHash = argon2::Argon2::default()
+        .hash_password_with_salt(PASSWORD.as_bytes(), b"0123456789abcdef")
+        .unwrap();
+    hash.to_string()
+}
+
+/// Inserts a person as a server of version 0.1 does.
+async fn insert(pool: &PgPool, (id, email, role): (&str, &str, &str), maker: &str, after: &str) {
+    let script = PERSON
+        .replace("$ID", id)
+        .replace("$EMAIL", email)
+        .replace("$ROLE", role)
+        .replace("$HASH", &hash())
+        .replace("$MAKER", maker)
+        .replace("$AFTER", after);
+    sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await.unwrap();
+}
+
+fn by_user(id: &str) -> String {
+    format!("'user', '{id}', 'U'")
+}
+
+async fn opened(pool: PgPool) -> World {
+    let keys = Keys::from_toml(&read("keys.toml")).unwrap();
+    World::restored(pool, keys, datetime!(2026-11-28 12:00 UTC)).await
+}
+
+async fn sign_in(world: &World, email: &str) -> Result<SignedIn, ServiceError> {
+    let sign_in = SignIn {
+        email: email.into(),
+        password: password(PASSWORD),
+        user_agent: None,
+        known_browser: None,
+    };
+    world.authority.sessions().sign_in(&world.anonymous(), sign_in).await
+}
+
+async fn doubts(world: &World) -> Vec<(String, PasswordDoubt)> {
+    let found = world.authority.users().doubtful_passwords(&world.operator()).await.unwrap();
+    found.into_iter().map(|DoubtfulPassword { email, doubt }| (email, doubt)).collect()
+}
+
+/// Version 0.1 could not change passwords: whoever made an account knows its password.
+#[sqlx::test(migrations = false)]
+async fn passwords_of_0_1_that_somebody_else_chose_must_be_changed(pool: PgPool) {
+    restore(&pool).await;
+    let full = r#"'{"email": "x"}'"#;
+    insert(&pool, (EVE, "eve@example.com", "admin"), OPERATOR, "'{\"instance_role\": \"admin\"}'")
+        .await;
+    insert(&pool, (NELL, "nell@example.com", "member"), &by_user(EVE), full).await;
+    insert(&pool, (ZOE, "zoe@example.com", "member"), OPERATOR, full).await;
+    insert(&pool, (KIM, "kim@example.com", "owner"), &by_user(KIM), "NULL").await;
+    insert(&pool, (NOBODY, "old@example.com", "member"), OPERATOR, full).await;
+    sqlx::query("DELETE FROM audit_events WHERE subject_name = 'old@example.com'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let world = opened(pool).await;
+    for (email, must_change) in [
+        ("eve@example.com", false),
+        ("kim@example.com", false),
+        ("nell@example.com", true),
+        ("zoe@example.com", true),
+        ("old@example.com", false),
+    ] {
+        let session = sign_in(&world, email).await.unwrap();
+        assert_eq!(session.must_change_password, must_change, "{email}");
+    }
+    let known = |email: &str, doubt| (email.to_owned(), doubt);
+    let found = doubts(&world).await;
+    for expected in [
+        known("nell@example.com", PasswordDoubt::Given),
+        known("old@example.com", PasswordDoubt::Unknown),
+        // Ada's fixture made her with the command line.
+        known("grace@example.com", PasswordDoubt::Given),
+    ] {
+        assert!(found.contains(&expected), "{expected:?} in {found:?}");
+    }
+    assert!(!found.iter().any(|(email, _)| email.starts_with("eve") || email.starts_with("ada")));
+
+    // Eve chose Nell's, and may not set an owner's.
+    let change = UserChange { instance_role: Some(InstanceRole::Owner), ..UserChange::default() };
+    let nell: UserId = NELL.parse().unwrap();
+    let changed =
+        world.authority.users().change(&world.operator(), nell, change, None).await.unwrap();
+    assert!(changed.password_ended);
+    assert_eq!(
+        sign_in(&world, "nell@example.com").await.unwrap_err().code(),
+        ProblemCode::InvalidCredentials
+    );
+}
+
+#[sqlx::test(migrations = false)]
+async fn password_of_0_1_ends_with_the_right_of_the_administrator_who_chose_it(pool: PgPool) {
+    restore(&pool).await;
+    insert(&pool, (EVE, "eve@example.com", "member"), OPERATOR, "NULL").await;
+    insert(&pool, (NELL, "nell@example.com", "member"), &by_user(EVE), r#"'{"email": "x"}'"#).await;
+    let world = opened(pool).await;
+    assert!(sign_in(&world, "nell@example.com").await.is_err());
+    let ended = ("nell@example.com".to_owned(), PasswordDoubt::Ended);
+    assert!(doubts(&world).await.contains(&ended));
+}
+
+#[sqlx::test(migrations = false)]
+async fn password_that_a_server_of_0_1_sets_beside_must_be_changed(pool: PgPool) {
+    let world = migrated(pool).await;
+    let full = r#"'{"email": "x"}'"#;
+    insert(&world.pool, (EVE, "eve@example.com", "admin"), OPERATOR, "NULL").await;
+    insert(&world.pool, (NELL, "nell@example.com", "member"), &by_user(EVE), full).await;
+    assert!(!sign_in(&world, "eve@example.com").await.unwrap().must_change_password);
+    assert!(sign_in(&world, "nell@example.com").await.unwrap().must_change_password);
+    let maker: Option<uuid::Uuid> =
+        sqlx::query_scalar("SELECT password_set_by FROM users WHERE email = 'nell@example.com'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    assert_eq!(maker.map(|maker| maker.to_string()).as_deref(), Some(EVE));
+}
+
+fn person(email: &str) -> NewUser {
+    NewUser {
+        kind: UserKind::Person,
+        email: email.into(),
+        name: None,
+        instance_role: InstanceRole::Member,
+        password: Some(password(PASSWORD)),
+    }
+}
+
+/// Version 0.1 only put addresses in lower case.
+#[sqlx::test(migrations = false)]
+async fn addresses_of_0_1_in_another_form_are_found_and_stay_unique(pool: PgPool) {
+    restore(&pool).await;
+    insert(&pool, (ZOE, "zoe\u{301}@example.com", "owner"), OPERATOR, "NULL").await;
+    insert(&pool, (KIM, "kim\u{200b}@example.com", "member"), OPERATOR, "NULL").await;
+    let world = opened(pool).await;
+    let users = world.authority.users();
+    for (id, spellings) in [
+        (ZOE, ["zoe\u{301}@example.com", "zo\u{e9}@example.com", "ZO\u{c9}@Example.com"]),
+        (KIM, ["kim\u{200b}@example.com", "kim@example.com", " Kim@example.com"]),
+    ] {
+        for spelling in spellings {
+            assert_eq!(sign_in(&world, spelling).await.unwrap().visitor.user.id.to_string(), id);
+            let found = users.find(&world.operator(), spelling).await.unwrap();
+            assert_eq!(found.summary.id.to_string(), id, "{spelling:?}");
+        }
+        let again = users.create(&world.operator(), person(spellings[1])).await;
+        assert_eq!(again.unwrap_err().code(), ProblemCode::AlreadyExists);
+    }
+    assert!(users.address_conflicts(&world.operator()).await.unwrap().is_empty());
+    // Another place for the same character is another text, which finds nobody and opens no second count of guesses.
+    assert!(sign_in(&world, "k\u{200b}im@example.com").await.is_err());
+
+    // An invitation reaches the person.
+    let ada = world.authority.users().find(&world.operator(), "ada@example.com").await.unwrap();
+    let ada = world.context(authority::Actor::User(domain::session::Visitor {
+        user: ada.summary,
+        instance_role: InstanceRole::Member,
+    }));
+    let new = authority::NewMember {
+        user: "zo\u{e9}@example.com".into(),
+        role: domain::roles::WorkspaceRole::Member,
+        grants: None,
+    };
+    let home = slug("workspace-1");
+    world.authority.workspaces().add_member(&ada, &home, new.clone()).await.unwrap();
+    let zoe = sign_in(&world, "zoe\u{301}@example.com").await.unwrap().visitor;
+    let zoe = world.context(authority::Actor::User(zoe));
+    let invitations = world.authority.invitations();
+    let open = invitations.own(&zoe).await.unwrap();
+    assert_eq!(open.len(), 1);
+    invitations.accept(&zoe, open[0].id).await.unwrap();
+    let again = world.authority.workspaces().add_member(&ada, &home, new).await;
+    assert_eq!(again.unwrap_err().code(), ProblemCode::AlreadyExists);
+}
+
+#[sqlx::test(migrations = false)]
+async fn addresses_of_0_1_that_look_the_same_are_found_as_they_are_written_and_named(pool: PgPool) {
+    restore(&pool).await;
+    insert(&pool, (ZOE, "zoe\u{301}@example.com", "owner"), OPERATOR, "NULL").await;
+    insert(&pool, (KIM, "zo\u{e9}@example.com", "member"), OPERATOR, "NULL").await;
+    let world = opened(pool).await;
+    // A server of 0.1 makes another one; the next one here hears of it when it makes a user.
+    insert(&world.pool, (EVE, "zoe\u{301}\u{200b}@example.com", "member"), OPERATOR, "NULL").await;
+    let users = world.authority.users();
+    users.create(&world.operator(), person("new@example.com")).await.unwrap();
+    for (id, spelling) in [
+        (ZOE, "zoe\u{301}@example.com"),
+        (KIM, "zo\u{e9}@example.com"),
+        (EVE, "zoe\u{301}\u{200b}@example.com"),
+    ] {
+        assert_eq!(sign_in(&world, spelling).await.unwrap().visitor.user.id.to_string(), id);
+    }
+    let conflicts = users.address_conflicts(&world.operator()).await.unwrap();
+    let named: Vec<(String, String)> = conflicts
+        .into_iter()
+        .map(|conflict| (conflict.user.to_string(), conflict.other.to_string()))
+        .collect();
+    let expected = [ZOE, EVE].map(|one| (one.to_owned(), KIM.to_owned()));
+    assert_eq!(named.iter().collect::<std::collections::BTreeSet<_>>(), expected.iter().collect());
 }

@@ -10,7 +10,10 @@ use crate::{
     password::{PasswordCheck, Tenant, is_same},
     secret::{KnownBrowser, Password, SessionSecret},
     sessions::{Account, Throttle, proven},
-    store::{passwords as store, sessions, users},
+    store::{
+        passwords::{self as store, Descent},
+        sessions, users,
+    },
 };
 
 /// A request to change one's own password.
@@ -104,7 +107,7 @@ impl Passwords<'_> {
         if !users::lock_checked(&mut transaction, &user).await? {
             return Err(ServiceError::PreconditionFailed);
         }
-        store::set(&mut transaction, id, &hash).await?;
+        store::set(&mut transaction, id, &hash, Descent::Same).await?;
         store::delete_link(&mut transaction, id).await?;
         let session = match ctx.session {
             Some(session) => {

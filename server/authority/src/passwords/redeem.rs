@@ -10,7 +10,10 @@ use crate::{
     password::{PasswordCheck, Tenant},
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
-    store::{passwords as store, sessions, users},
+    store::{
+        passwords::{self as store, Descent},
+        sessions, users,
+    },
 };
 
 /// The name of a link in the log of refusals.
@@ -29,8 +32,8 @@ impl Passwords<'_> {
         secret: &PasswordLinkSecret,
     ) -> Result<UserSummary, ServiceError> {
         let mut transaction = self.inner.begin().await?;
-        if let Some(user) = store::of_link(&mut transaction, &secret.digest(), ctx.now).await? {
-            return Ok(user);
+        if let Some(link) = store::of_link(&mut transaction, &secret.digest(), ctx.now).await? {
+            return Ok(link.user);
         }
         let refused = |kind| {
             let refusal =
@@ -80,9 +83,10 @@ impl Passwords<'_> {
         let mut transaction = self.inner.begin().await?;
         users::lock(&mut transaction, user.id).await?;
         // Again, now that it counts: the link may have been used while the password was hashed.
-        store::of_link(&mut transaction, &secret.digest(), ctx.now).await?.ok_or_else(gone)?;
+        let link = store::of_link(&mut transaction, &secret.digest(), ctx.now).await?;
+        let link = link.ok_or_else(gone)?;
         store::delete_link(&mut transaction, user.id).await?;
-        store::set(&mut transaction, user.id, &hash).await?;
+        store::set(&mut transaction, user.id, &hash, Descent::Link(link.issued_by)).await?;
         let ended = sessions::end_others(&mut transaction, user.id, None).await?;
         let change = Change {
             workspace: None,

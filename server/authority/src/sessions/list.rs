@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{SessionId, UserId},
-    names::Email,
+    names::WrittenEmail,
     session::{SESSIONS_LIMIT_MAX, Session, SessionQuery},
     token::Page,
 };
@@ -48,9 +48,9 @@ impl Reach {
         connection: &mut PgConnection,
         text: &str,
     ) -> Result<UserId, ServiceError> {
-        let id = match (text.trim().parse::<UserId>(), text.parse::<Email>()) {
+        let id = match (text.trim().parse::<UserId>(), WrittenEmail::read(text)) {
             (Ok(id), _) => users::record(connection, id).await?.map(|user| user.summary.id),
-            (_, Ok(email)) => {
+            (_, Some(email)) => {
                 users::by_email(connection, &email).await?.map(|user| user.summary.id)
             }
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use domain::{ids::UserId, names::Email, session::Visitor};
+use domain::{ids::UserId, names::WrittenEmail, session::Visitor};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -145,7 +145,7 @@ impl Sessions<'_> {
 
     /// The enabled user of this address; `None` for a text that is not an address, too.
     async fn account(&self, email: &str) -> Result<Option<User>, ServiceError> {
-        let Ok(email) = email.parse::<Email>() else { return Ok(None) };
+        let Some(email) = WrittenEmail::read(email) else { return Ok(None) };
         let mut connection = self.inner.connection().await?;
         let user = users::by_email(&mut connection, &email).await?;
         Ok(user.filter(|user| user.enabled))

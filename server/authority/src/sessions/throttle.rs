@@ -28,7 +28,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use domain::{ids::UserId, names::Email};
+use domain::{ids::UserId, names::email_key};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -96,9 +96,7 @@ impl Throttle {
         let known = key("sign-in known network", &[id.0.as_bytes(), network.as_bytes()]);
         let is_known = store::is_known(connection, id, &known, ctx.now - KNOWN_FOR).await?;
         // Every way of writing an address counts for the account that it leads to.
-        let account = email
-            .parse::<Email>()
-            .map_or_else(|_| email.trim().to_lowercase(), |email| email.to_string());
+        let account = email_key(email);
         let address = (key("sign-in from address", &[network.as_bytes()]), ADDRESS);
         let pair = (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR);
         let counters = if let Some(browser) = browser {

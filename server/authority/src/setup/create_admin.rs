@@ -14,7 +14,7 @@ use crate::{
     audit::{Change, record},
     password::{Tenant, about},
     secret::Password,
-    store::{instance, users},
+    store::{addresses, instance, users},
 };
 
 /// An administrator to make.
@@ -75,6 +75,7 @@ impl Setup<'_> {
                 password_set_by: None,
                 instance_role: InstanceRole::Admin,
             };
+            addresses::fold(&mut transaction).await?;
             users::insert(&mut transaction, &user, ctx.now).await.map_err(email_taken)?;
             let change = Change {
                 workspace: None,

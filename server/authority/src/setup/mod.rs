@@ -126,7 +126,7 @@ fn first_slug(name: &DisplayName) -> Result<Slug, ServiceError> {
 }
 
 pub(crate) fn email_taken(error: StoreError) -> ServiceError {
-    if error.violates("users_email_unique") {
+    if error.violates("users_email_unique") || error.violates("users_email_key_unique") {
         ServiceError::AlreadyExists(domain::problem::FieldError::new(
             "email",
             "is in use by another user",

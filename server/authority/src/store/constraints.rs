@@ -91,6 +91,11 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "users_email_unique",
         "INSERT INTO users SELECT gen_random_uuid(), kind, email, name, NULL, 'member', true, now(), now() FROM users",
     ),
+    (
+        "users_email_key_unique",
+        "INSERT INTO users (id, kind, email, name, instance_role, created_at, updated_at, email_key)
+         SELECT gen_random_uuid(), 'person', n || '@x', 'B', 'member', now(), now(), 'b@x' FROM generate_series(1, 2) n",
+    ),
     ("users_name_present", "UPDATE users SET name = ''"),
     ("users_role_known", "UPDATE users SET instance_role = 'root'"),
     ("users_service_never_signs_in", "UPDATE users SET kind = 'service', password_hash = 'x'"),

@@ -114,7 +114,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Closes the invitation of an address, if there is one that is not past its end. Returns its id.
+/// Closes the invitation of a user's address, if there is one that is not past its end. Returns its id.
 pub(crate) async fn close(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -123,7 +123,8 @@ pub(crate) async fn close(
 ) -> Result<Option<InvitationId>, StoreError> {
     let closed = sqlx::query!(
         "UPDATE invitations SET revoked_at = $3
-          WHERE workspace_id = $1 AND email = $2 AND accepted_at IS NULL AND revoked_at IS NULL
+          WHERE workspace_id = $1 AND email IN ($2, (SELECT email_key FROM users WHERE email = $2))
+            AND accepted_at IS NULL AND revoked_at IS NULL
           RETURNING id, expires_at",
         tenant.id().0,
         email,
@@ -233,7 +234,7 @@ pub(crate) async fn addressed_to(
              JOIN workspaces w ON w.id = i.workspace_id
              JOIN users u ON u.id = i.invited_by
              LEFT JOIN memberships m ON m.workspace_id = i.workspace_id AND m.user_id = u.id
-            WHERE i.email = $1 AND ($2::uuid IS NULL OR i.id = $2)
+            WHERE i.email = COALESCE((SELECT email_key FROM users WHERE email = $1), $1) AND ($2::uuid IS NULL OR i.id = $2)
               AND i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL
               AND i.expires_at > $3
             ORDER BY i.created_at DESC, i.id DESC"#,

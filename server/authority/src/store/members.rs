@@ -112,7 +112,7 @@ pub(crate) async fn has_address(
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (
                SELECT FROM memberships m JOIN users u ON u.id = m.user_id
-                WHERE m.workspace_id = $1 AND u.email = $2 AND u.deleted_at IS NULL
+                WHERE m.workspace_id = $1 AND (u.email = $2 OR u.email_key = $2) AND u.deleted_at IS NULL
            ) AS "exists!""#,
         tenant.id().0,
         email.as_ref(),

@@ -6,6 +6,7 @@
 //! - A constraint that callers can run into is mapped to an error by its name, in the service.
 //! - Functions take a connection, so that a service decides what is one transaction.
 
+pub mod addresses;
 mod audiences;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
@@ -24,11 +25,12 @@ pub(crate) mod invitations;
 pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod page;
-pub(crate) mod passwords;
+pub mod passwords;
 pub(crate) mod policies;
 pub(crate) mod replicas;
 pub(crate) mod revisions;
 pub(crate) mod scope_uses;
+pub mod secret_holders;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
 pub(crate) mod sessions;

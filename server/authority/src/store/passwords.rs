@@ -7,18 +7,34 @@ use uuid::Uuid;
 
 use super::StoreError;
 
+/// From whom a new password descends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Descent {
+    /// From whoever gave the one that it replaces.
+    Same,
+    /// From the maker of a link; `None` is the command line.
+    Link(Option<UserId>),
+}
+
 /// Stores a password that its owner chose.
 pub(crate) async fn set(
     connection: &mut PgConnection,
     user: UserId,
     password_hash: &str,
+    descent: Descent,
 ) -> Result<(), StoreError> {
+    let maker = match descent {
+        Descent::Same => None,
+        Descent::Link(maker) => maker,
+    };
     sqlx::query!(
-        "UPDATE users SET password_hash = $2, must_change_password = false, password_set_by = NULL,
-                password_is_weak = false
+        "UPDATE users SET password_hash = $2, must_change_password = false, password_is_weak = false,
+                password_set_by = CASE WHEN $3 THEN $4 ELSE password_set_by END
           WHERE id = $1",
         user.0,
         password_hash,
+        descent != Descent::Same,
+        maker.map(|maker| maker.0),
     )
     .execute(connection)
     .await?;
@@ -71,16 +87,21 @@ impl From<PersonRow> for UserSummary {
     }
 }
 
-/// Returns the user whose password a link sets. None when it is over, when the user is disabled, or when the
+/// The person whose password a link sets, and the administrator who made the link; `None` is the command line.
+pub(crate) struct OfLink {
+    pub(crate) user: UserSummary,
+    pub(crate) issued_by: Option<UserId>,
+}
+
+/// Returns whose password a link sets. None when it is over, when the user is disabled, or when the
 /// administrator who made it may not make it any more.
 pub(crate) async fn of_link(
     connection: &mut PgConnection,
     digest: &[u8; 32],
     now: OffsetDateTime,
-) -> Result<Option<UserSummary>, StoreError> {
-    let row = sqlx::query_as!(
-        PersonRow,
-        "SELECT u.id, u.email, u.name
+) -> Result<Option<OfLink>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT u.id, u.email, u.name, l.issued_by
            FROM password_links l
            JOIN users u ON u.id = l.user_id
           WHERE l.digest = $1 AND l.expires_at > $2
@@ -91,7 +112,93 @@ pub(crate) async fn of_link(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(Into::into))
+    Ok(row.map(|row| OfLink {
+        user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
+        issued_by: row.issued_by.map(UserId),
+    }))
+}
+
+/// Ends the password of a person who got a higher role, if the administrator from whom it descends may not set the
+/// password of somebody with that role. Reports whether it did.
+///
+/// That administrator may have used the account: what it did until now is not the person's doing any more. Passwords that
+/// the account gave to others descend from the administrator, and its links end.
+pub(crate) async fn end_of_raised(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let giver = sqlx::query_scalar!(
+        r#"SELECT password_set_by AS "giver!" FROM users
+            WHERE id = $1 AND NOT may_set_password(password_set_by, instance_role)"#,
+        user.0,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(giver) = giver else { return Ok(false) };
+    sqlx::query!(
+        "UPDATE users SET password_hash = NULL, password_set_by = NULL, must_change_password = false,
+                acts_count_after = (SELECT max(id) FROM audit_events)
+          WHERE id = $1",
+        user.0,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!("UPDATE users SET password_set_by = $2 WHERE password_set_by = $1", user.0, giver)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!("DELETE FROM password_links WHERE issued_by = $1", user.0)
+        .execute(connection)
+        .await?;
+    Ok(true)
+}
+
+/// Why nobody can say that a password is its owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordDoubt {
+    /// Nothing says who chose it.
+    Unknown,
+    /// The administrator who chose it may not set it any more, and the person has not changed it: it opens nothing.
+    Ended,
+    /// Somebody else chose it. The person must change it when they next sign in.
+    Given,
+}
+
+/// A person with such a password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtfulPassword {
+    /// The person's address.
+    pub email: String,
+    /// Why.
+    pub doubt: PasswordDoubt,
+}
+
+/// Returns the enabled people whose password may not be their own, by address.
+pub(crate) async fn doubtful(
+    connection: &mut PgConnection,
+) -> Result<Vec<DoubtfulPassword>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT email, must_change_password,
+                  must_change_password AND NOT may_set_password(password_set_by, instance_role) AS "ended!"
+             FROM users u
+            WHERE enabled AND password_hash IS NOT NULL
+              AND (must_change_password OR NOT EXISTS (
+                      SELECT FROM audit_events a
+                       WHERE a.subject_id = u.id
+                         AND a.action IN ('user.create', 'user.password_change', 'user.password_reset')
+                  ))
+            ORDER BY email"#,
+    )
+    .fetch_all(connection)
+    .await?;
+    let doubtful = rows.into_iter().map(|row| DoubtfulPassword {
+        email: row.email,
+        doubt: match (row.ended, row.must_change_password) {
+            (true, _) => PasswordDoubt::Ended,
+            (false, true) => PasswordDoubt::Given,
+            (false, false) => PasswordDoubt::Unknown,
+        },
+    });
+    Ok(doubtful.collect())
 }
 
 /// Removes the links of this user and by this user whose maker may not make them any more: a role that is given

@@ -50,6 +50,20 @@ pub(crate) async fn lock(
     Ok(row.is_some())
 }
 
+/// Locks the tokens that act as a user.
+pub(crate) async fn lock_of_user(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "SELECT id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+        user.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
 /// Sets everything that can be changed.
 pub(crate) async fn update(
     connection: &mut PgConnection,

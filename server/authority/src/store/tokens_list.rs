@@ -8,6 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
     held::HeldScopes,
     ids::UserId,
+    names::WrittenEmail,
     token::{Page, Token, TokenState},
     token_query::{LIMIT_MAX, TokenQuery, TokenSort},
 };
@@ -416,8 +417,12 @@ async fn user(connection: &mut PgConnection, text: &str) -> Result<Uuid, StoreEr
     if let Ok(id) = Uuid::try_parse(text.trim()) {
         return Ok(id);
     }
-    let email = text.trim().to_lowercase();
-    let id = sqlx::query_scalar!("SELECT id FROM users WHERE email = $1", email);
+    let Some(written) = WrittenEmail::read(text) else { return Ok(Uuid::nil()) };
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM users WHERE email = $1 OR email_key = $2 ORDER BY (email = $1) DESC LIMIT 1",
+        written.exact,
+        written.email.as_ref().map(AsRef::as_ref),
+    );
     Ok(id.fetch_optional(connection).await?.unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{UserId, WorkspaceId},
-    names::Email,
+    names::{Email, WrittenEmail},
     roles::{InstanceRole, UserKind},
     token::UserSummary,
     user::{User as Record, UserQuery},
@@ -81,12 +81,12 @@ pub(crate) struct NewUser<'a> {
     pub(crate) password_hash: Option<&'a str>,
     /// Whether its owner must change the password, because somebody else chose it.
     pub(crate) must_change_password: bool,
-    /// The administrator who chose a password that must be changed.
+    /// The administrator who chose the password.
     pub(crate) password_set_by: Option<UserId>,
     pub(crate) instance_role: InstanceRole,
 }
 
-/// Inserts a user. `users_email_unique` refuses an address that is in use.
+/// Inserts a user. `users_email_unique` and `users_email_key_unique` refuse an address that is in use.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     user: &NewUser<'_>,
@@ -94,8 +94,8 @@ pub(crate) async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at,
-                            must_change_password, password_set_by)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
+                            must_change_password, password_set_by, email_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $3)",
         user.id.0,
         user.kind.as_str(),
         user.email.as_ref(),
@@ -111,10 +111,11 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The user with this address, unless it was removed.
+/// The user with this address, unless it was removed. Of two addresses of version 0.1 that look the same, it is the one
+/// that is written exactly so.
 pub(crate) async fn by_email(
     connection: &mut PgConnection,
-    email: &Email,
+    email: &WrittenEmail,
 ) -> Result<Option<User>, StoreError> {
     sqlx::query_as!(
         UserRow,
@@ -122,8 +123,10 @@ pub(crate) async fn by_email(
                   (NOT must_change_password OR may_set_password(password_set_by, instance_role))
                       AS "password_counts!",
                   password_is_weak, browser_generation FROM users
-            WHERE email = $1 AND deleted_at IS NULL"#,
-        email.as_ref(),
+            WHERE (email = $1 OR email_key = $2) AND deleted_at IS NULL
+            ORDER BY (email = $1) DESC LIMIT 1"#,
+        email.exact,
+        email.email.as_ref().map(AsRef::as_ref),
     )
     .fetch_optional(connection)
     .await?
@@ -292,6 +295,14 @@ pub(crate) async fn page(
 /// Locks a user's row until the transaction ends.
 pub(crate) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
     sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", id.0)
+        .fetch_optional(connection)
+        .await?;
+    Ok(())
+}
+
+/// Keeps a user's row as it is until the transaction ends. Others may do so at the same time.
+pub(crate) async fn share(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
+    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR SHARE", id.0)
         .fetch_optional(connection)
         .await?;
     Ok(())

@@ -19,7 +19,7 @@ use super::{
     containment::{fixed_by_maker, standing},
     draft::{CheckedDraft, Rules},
     grace::renewable,
-    reach::{grantable, holder, rights},
+    reach::{grantable, holder, keep_holder, rights},
     reveal::seal,
     widening::inherit,
 };
@@ -106,6 +106,7 @@ impl Tokens<'_> {
             check_name(connection, access, checked.name.as_ref(), None).await?;
         }
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
+        keep_holder(connection, ctx, user.id).await?;
         insert(connection, ctx, access, draft, &checked, (id, &user, &secret.hint())).await?;
         self.insert_secret(connection, ctx, access, (id, checked.recoverable), &secret).await?;
         let token = store::by_id(connection, access.tenant(), id, ctx.now)

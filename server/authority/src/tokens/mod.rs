@@ -16,6 +16,7 @@ mod draft_grants;
 mod enable;
 mod end_grace;
 mod expire;
+mod exposed;
 mod fields;
 mod grace;
 mod list;
@@ -38,8 +39,9 @@ pub(crate) use self::{
     create::{check_names, check_room, has_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
+    exposed::{disable_exposed, lock_acting},
     grace::{refuse_superseded, renewable},
-    reach::{grantable, holder, may_hold_secret, rights},
+    reach::{grantable, holder, keep_holder, may_hold_secret, rights},
     unread::read_before_change,
     widening::inherit,
 };

@@ -3,7 +3,7 @@
 use domain::{
     grants::Rights,
     ids::UserId,
-    names::Email,
+    names::WrittenEmail,
     policy::{Policy, Reveal},
     problem::FieldError,
     roles::InstanceRole,
@@ -91,6 +91,28 @@ pub(crate) async fn holder(
     Ok(Some(user.summary))
 }
 
+/// Checks again, right before a token is written, that the caller may make it act as this user. The user's role then stays
+/// until the transaction ends: somebody who gets a higher role looks at all tokens that act as them.
+pub(crate) async fn keep_holder(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    user: UserId,
+) -> Result<(), ServiceError> {
+    users::share(connection, user).await?;
+    let user = users::by_id(connection, user).await?.filter(|user| user.enabled);
+    match user {
+        Some(user) if may_act_as(ctx, &user) => Ok(()),
+        Some(_) => Err(ServiceError::invalid(
+            "user",
+            "is an administrator of the instance: only another one may do this",
+        )),
+        None => Err(ServiceError::invalid(
+            "user",
+            "must be the e-mail address or id of a member of this workspace",
+        )),
+    }
+}
+
 /// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
 /// for the addresses and the rate limit, too, or it would get rid of its own.
 pub(crate) async fn may_hold_secret(
@@ -140,8 +162,8 @@ async fn find(connection: &mut PgConnection, text: &str) -> Result<Option<User>,
     if let Ok(id) = text.trim().parse::<UserId>() {
         return Ok(users::by_id(connection, id).await?);
     }
-    match text.parse::<Email>() {
-        Ok(email) => Ok(users::by_email(connection, &email).await?),
-        Err(_) => Ok(None),
+    match WrittenEmail::read(text) {
+        Some(email) => Ok(users::by_email(connection, &email).await?),
+        None => Ok(None),
     }
 }

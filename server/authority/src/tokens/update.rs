@@ -26,7 +26,7 @@ use super::{
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
-    reach::holder,
+    reach::{holder, keep_holder},
     renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
@@ -180,6 +180,7 @@ async fn check(
     if let Some(text) = &patch.user
         && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
     {
+        keep_holder(connection, ctx, user.id).await?;
         after.user = user;
     }
     if !errors.is_empty() {

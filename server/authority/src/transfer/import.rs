@@ -40,7 +40,7 @@ use crate::{
     },
     tokens::{
         CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, has_room, holder,
-        inherit, parent, renewable, rights, snapshot,
+        inherit, keep_holder, parent, renewable, rights, snapshot,
     },
     verification::Presenter,
     work::{Heavy, Kind},
@@ -310,6 +310,7 @@ impl Transfer<'_> {
             parent: parent(ctx),
             disabled: None,
         };
+        keep_holder(connection, ctx, row.user.id).await?;
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
         store::insert_audiences(connection, id, &row.draft.grants).await?;
         if let Some(fixed) = fixed_by_maker(ctx, row.user.id, &row.draft) {

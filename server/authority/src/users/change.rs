@@ -1,14 +1,19 @@
 //! Change a user's name, role or switch.
 
 use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
+use serde_json::json;
 
 use super::{
-    Users, check_kind, check_last_owner, check_owner, end_unmade, locked, manages_one, snapshot,
+    Users, check_kind, check_last_owner, check_owner, end_unmade, locked, manages_one,
+    note_password_end,
+    raise::{self, Raise},
+    snapshot,
 };
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
     store::{passwords, sessions, users as store, workspaces},
+    tokens,
     verification::Subject,
 };
 
@@ -31,12 +36,21 @@ pub struct ChangedUser {
     /// How many tokens the change stopped: they are refused until they are handed over to another
     /// user, or this one may act again.
     pub stopped_tokens: i64,
+    /// How many tokens a higher role disabled: they act as the user, and others may know their secrets who could not
+    /// get them now.
+    pub disabled_tokens: i64,
+    /// Whether the user's password ended, because of who gave it. They need a link.
+    pub password_ended: bool,
 }
 
 impl Users<'_> {
     /// Changes a user. A change to what is there already writes nothing. Disabling a user signs them out and stops
     /// their tokens at once. A change of the role or the switch ends links, and passwords that must be changed, whose
     /// maker may not set the person's password any more.
+    ///
+    /// A higher role ends the person's sessions and forgets their browsers. It also ends the password, if the
+    /// administrator from whom it descends may not set the password of somebody with that role. When the person becomes an
+    /// administrator or an owner, it disables the tokens that act as them and whose secret others may know.
     ///
     /// # Errors
     /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` when an owner is concerned and
@@ -53,6 +67,10 @@ impl Users<'_> {
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
         let mut transaction = self.inner.begin().await?;
         workspaces::lock_instance(&mut transaction).await?;
+        if wanted.instance_role.is_some_and(InstanceRole::manages) {
+            // Tokens before their user, as everywhere.
+            tokens::lock_acting(&mut transaction, id).await?;
+        }
         let user = locked(&mut transaction, id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
             return Err(ServiceError::PreconditionFailed);
@@ -65,7 +83,12 @@ impl Users<'_> {
         if (name, role, enabled) == current {
             transaction.already_so(Subject::User(id));
             transaction.commit().await?;
-            return Ok(ChangedUser { user, stopped_tokens: 0 });
+            return Ok(ChangedUser {
+                user,
+                stopped_tokens: 0,
+                disabled_tokens: 0,
+                password_ended: false,
+            });
         }
         check_kind(user.kind, role)?;
         let stays_owner = role == InstanceRole::Owner && enabled;
@@ -74,6 +97,12 @@ impl Users<'_> {
         if !store::update(&mut transaction, id, name, role, enabled, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
         }
+        let raised = role.exceeds(user.instance_role);
+        let raise = if raised {
+            raise::apply(&mut transaction, ctx, (id, role)).await?
+        } else {
+            Raise::default()
+        };
         if !enabled {
             passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
@@ -82,16 +111,29 @@ impl Users<'_> {
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
         let after = locked(&mut transaction, id).await?;
+        if raise.password_ended {
+            note_password_end(&mut transaction, ctx, &after.summary, raise.ended_sessions).await?;
+        }
+        let mut noted = snapshot(&after);
+        if raised {
+            noted["ended_sessions"] = json!(raise.ended_sessions);
+            noted["disabled_tokens"] = json!(raise.disabled_tokens);
+        }
         let change = Change {
             workspace: None,
             action: "user.change",
             subject_id: Some(id.0),
             subject_name: &after.summary.email,
             before: Some(snapshot(&user)),
-            after: Some(snapshot(&after)),
+            after: Some(noted),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(ChangedUser { user: after, stopped_tokens: (acting - still_acting).max(0) })
+        Ok(ChangedUser {
+            user: after,
+            stopped_tokens: (acting - still_acting).max(0),
+            disabled_tokens: raise.disabled_tokens,
+            password_ended: raise.password_ended,
+        })
     }
 }

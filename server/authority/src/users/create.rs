@@ -17,7 +17,7 @@ use crate::{
     replicas::Transaction,
     secret::Password,
     setup::{email_taken, parse},
-    store::users as store,
+    store::{addresses, users as store},
 };
 
 /// A user to make.
@@ -157,6 +157,7 @@ impl Users<'_> {
             password_set_by: checked.password_hash.as_ref().and(ctx.user_id()),
             instance_role: checked.instance_role,
         };
+        addresses::fold(transaction).await?;
         store::insert(transaction, &user, ctx.now).await.map_err(email_taken)?;
         let user = store::record(transaction, id).await?.ok_or(ServiceError::NotFound("user"))?;
         let change = Change {

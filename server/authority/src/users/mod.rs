@@ -7,6 +7,7 @@
 mod change;
 mod create;
 mod list;
+mod raise;
 mod remove;
 mod show;
 
@@ -16,6 +17,7 @@ pub use create::NewUser;
 use domain::{
     ids::UserId,
     roles::{InstanceRole, UserKind},
+    token::UserSummary,
     user::User,
 };
 use sqlx::PgConnection;
@@ -24,13 +26,45 @@ use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
     authority::Inner,
-    store::{passwords, sessions, users as store},
+    store::{
+        addresses::{self, AddressConflict},
+        passwords::{self, DoubtfulPassword},
+        sessions, users as store,
+    },
 };
 
 /// The users of the instance.
 #[derive(Clone, Copy)]
 pub struct Users<'a> {
     pub(crate) inner: &'a Inner,
+}
+
+impl Users<'_> {
+    /// Returns the people whose password may not be their own, and why: what an upgrade from version 0.1 could not decide.
+    ///
+    /// # Errors
+    /// `Forbidden` for callers who do not manage the instance.
+    pub async fn doubtful_passwords(
+        &self,
+        ctx: &OpContext,
+    ) -> Result<Vec<DoubtfulPassword>, ServiceError> {
+        ctx.manages_instance()?;
+        let mut connection = self.inner.connection().await?;
+        Ok(passwords::doubtful(&mut connection).await?)
+    }
+
+    /// Returns the users of version 0.1 whose address looks like that of another one.
+    ///
+    /// # Errors
+    /// `Forbidden` for callers who do not manage the instance.
+    pub async fn address_conflicts(
+        &self,
+        ctx: &OpContext,
+    ) -> Result<Vec<AddressConflict>, ServiceError> {
+        ctx.manages_instance()?;
+        let mut connection = self.inner.connection().await?;
+        Ok(addresses::conflicts(&mut connection).await?)
+    }
 }
 
 /// Lets callers through who manage users. For all others the named user does not exist.
@@ -81,17 +115,26 @@ async fn end_unmade(
 ) -> Result<(), ServiceError> {
     for person in passwords::end_unmade(connection, user).await? {
         let ended = sessions::end_others(connection, person.id, None).await?;
-        let change = Change {
-            workspace: None,
-            action: "user.password_end",
-            subject_id: Some(person.id.0),
-            subject_name: &person.email,
-            before: None,
-            after: Some(serde_json::json!({"ended_sessions": ended})),
-        };
-        record(connection, ctx, change).await?;
+        note_password_end(connection, ctx, &person, ended).await?;
     }
     Ok(())
+}
+
+async fn note_password_end(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    person: &UserSummary,
+    ended_sessions: u64,
+) -> Result<(), ServiceError> {
+    let change = Change {
+        workspace: None,
+        action: "user.password_end",
+        subject_id: Some(person.id.0),
+        subject_name: &person.email,
+        before: None,
+        after: Some(serde_json::json!({"ended_sessions": ended_sessions})),
+    };
+    record(connection, ctx, change).await
 }
 
 pub(crate) async fn locked(

@@ -59,6 +59,6 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(ChangedUser { user, stopped_tokens })
+        Ok(ChangedUser { user, stopped_tokens, disabled_tokens: 0, password_ended: false })
     }
 }

@@ -1,6 +1,6 @@
 //! Show a user.
 
-use domain::{ids::UserId, names::Email, user::User};
+use domain::{ids::UserId, names::WrittenEmail, user::User};
 
 use super::{Users, manages_one};
 use crate::{OpContext, ServiceError, store::users as store};
@@ -16,14 +16,14 @@ impl Users<'_> {
     /// The user with this id or address.
     pub async fn find(&self, ctx: &OpContext, text: &str) -> Result<User, ServiceError> {
         manages_one(ctx)?;
-        let id = match (text.trim().parse::<UserId>(), text.parse::<Email>()) {
+        let id = match (text.trim().parse::<UserId>(), WrittenEmail::read(text)) {
             (Ok(id), _) => id,
-            (Err(_), Ok(email)) => {
+            (Err(_), Some(email)) => {
                 let mut connection = self.inner.connection().await?;
                 let user = store::by_email(&mut connection, &email).await?;
                 user.ok_or(ServiceError::NotFound("user"))?.summary.id
             }
-            (Err(_), Err(_)) => return Err(ServiceError::NotFound("user")),
+            (Err(_), None) => return Err(ServiceError::NotFound("user")),
         };
         self.show(ctx, id).await
     }

@@ -4,7 +4,7 @@ use domain::{
     access::Permission,
     grants::GrantPattern,
     ids::{InvitationId, UserId},
-    names::{Email, Slug},
+    names::{Slug, WrittenEmail},
     problem::FieldError,
     roles::WorkspaceRole,
     workspace::{Invitation, Member},
@@ -112,10 +112,10 @@ async fn add(
 }
 
 async fn find(connection: &mut PgConnection, text: &str) -> Result<UserId, ServiceError> {
-    let user = match (text.trim().parse::<UserId>(), text.parse::<Email>()) {
+    let user = match (text.trim().parse::<UserId>(), WrittenEmail::read(text)) {
         (Ok(id), _) => users::by_id(connection, id).await?,
-        (Err(_), Ok(email)) => users::by_email(connection, &email).await?,
-        (Err(_), Err(_)) => None,
+        (Err(_), Some(email)) => users::by_email(connection, &email).await?,
+        (Err(_), None) => None,
     };
     user.map(|user| user.summary.id).ok_or_else(|| {
         let message = "must be the e-mail address or id of a user of this instance";

@@ -152,8 +152,8 @@ impl World {
         let id =
             Uuid::from_u128(u128::from(name.len() as u64) << 64 | u128::from(name.as_bytes()[0]));
         sqlx::query(
-            "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at)
-             SELECT $1, 'person', $2, $3, password_hash, 'member', $4, $4 FROM users WHERE email = $5",
+            "INSERT INTO users (id, kind, email, name, password_hash, instance_role, created_at, updated_at, email_key)
+             SELECT $1, 'person', $2, $3, password_hash, 'member', $4, $4, $2 FROM users WHERE email = $5",
         )
         .bind(id)
         .bind(&email)

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
 
 use authority::{AmbiguousGrant, Authority, Doubt, UnreadScope};
 
-use super::Finding;
+use super::{Finding, people};
 use crate::{
     config::{
         Config, Setting,
@@ -183,6 +183,9 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
         findings.extend(proxies(authority, config).await);
         findings.extend(unread_scopes(authority).await);
         findings.extend(ambiguous_grants(authority).await);
+        findings.extend(people::passwords(authority).await);
+        findings.extend(people::addresses(authority).await);
+        findings.extend(people::exposed_tokens(authority).await);
     }
     findings.extend(failover(authority).await);
     let here = runtime::operator(authority).now;

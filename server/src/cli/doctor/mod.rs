@@ -3,6 +3,7 @@
 //! It changes nothing: a database that does not run is not started, a folder that is missing not made.
 
 mod checks;
+mod people;
 
 use serde::Serialize;
 

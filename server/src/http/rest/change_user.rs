@@ -28,7 +28,7 @@ pub(crate) struct UserChangeBody {
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
     /// What it is on the whole instance. Only owners make and change owners, and one enabled owner
-    /// stays.
+    /// stays. A higher role signs the person out everywhere.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
     /// The switch. Who is disabled is signed out, and their tokens are refused at once.
@@ -39,7 +39,12 @@ pub(crate) struct UserChangeBody {
 /// Change a user
 ///
 /// The answer says how many tokens the change stopped; `GET /api/v1/workspaces/{ws}/tokens?owner=` with
-/// the user's address lists them. For administrators of the instance who are signed in.
+/// the user's address lists them.
+///
+/// A higher role ends the person's sessions. It also ends their password (`password_ended`) if the administrator who gave
+/// it, or the link for it, may not set the password of somebody with that role, also when the password was changed since.
+/// Tokens that act as a new administrator or owner are disabled (`disabled_tokens`) if somebody may know their secret who
+/// does not manage the instance. For administrators of the instance who are signed in.
 #[utoipa::path(
     patch,
     path = "/api/v1/users/{id}",

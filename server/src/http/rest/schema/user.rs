@@ -89,10 +89,21 @@ pub(crate) struct ChangedUserBody {
     /// How many tokens the change stopped. They are refused until they are handed over to another
     /// user, or this one may act again.
     stopped_tokens: i64,
+    /// How many tokens a higher role disabled: they act as the user, and others may know their secrets who could not get
+    /// them now. A rotation makes such a token safe.
+    disabled_tokens: i64,
+    /// Whether the password ended, because whoever gave it may not set the password of somebody with this role. The
+    /// person needs a link: `POST /api/v1/users/{id}/password-reset`.
+    password_ended: bool,
 }
 
 impl From<ChangedUser> for ChangedUserBody {
     fn from(changed: ChangedUser) -> Self {
-        Self { user: changed.user.into(), stopped_tokens: changed.stopped_tokens }
+        Self {
+            user: changed.user.into(),
+            stopped_tokens: changed.stopped_tokens,
+            disabled_tokens: changed.disabled_tokens,
+            password_ended: changed.password_ended,
+        }
     }
 }

@@ -1,0 +1,84 @@
+//! Checks of people: their passwords and addresses from version 0.1, and who may know the secrets of tokens that act as
+//! administrators.
+
+use authority::{AddressConflict, Authority, DoubtfulPassword, ExposedToken, PasswordDoubt};
+
+use super::Finding;
+use crate::runtime::{self, describe};
+
+/// Passwords that may not be their owner's own, a line for each that needs a new link.
+pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "passwords";
+    let found = match authority.users().doubtful_passwords(&runtime::operator(authority)).await {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::fail(CHECK, describe(&error))],
+    };
+    let given = found.iter().filter(|one| one.doubt == PasswordDoubt::Given).count();
+    let mut findings: Vec<Finding> = found.iter().filter_map(|one| doubt(CHECK, one)).collect();
+    if given > 0 {
+        let detail = format!(
+            "{given} chosen by somebody else: their owners must change them at the next sign-in"
+        );
+        findings.push(Finding::ok(CHECK, detail));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, "their owners chose them"));
+    }
+    findings
+}
+
+fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
+    let DoubtfulPassword { email, doubt } = one;
+    let why = match doubt {
+        PasswordDoubt::Given => return None,
+        PasswordDoubt::Unknown => "the audit log does not say who chose it",
+        PasswordDoubt::Ended => {
+            "the administrator who chose it may not set it any more: it does not sign in"
+        }
+    };
+    let detail = format!("{email}: {why}; make a link with tessera user reset-password {email}");
+    Some(Finding::warn(check, detail))
+}
+
+/// Addresses of version 0.1 that look the same, a line for each that is not the first.
+pub(super) async fn addresses(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "addresses";
+    match authority.users().address_conflicts(&runtime::operator(authority)).await {
+        Ok(found) if found.is_empty() => vec![Finding::ok(CHECK, "no two look the same")],
+        Ok(found) => {
+            let line = |conflict: AddressConflict| {
+                let AddressConflict { user, email, other } = conflict;
+                let detail = format!(
+                    "{} of user {user} looks like that of user {other}: only its exact spelling finds the first; make another user for one of them and remove it by its id",
+                    email.escape_default()
+                );
+                Finding::warn(CHECK, detail)
+            };
+            found.into_iter().map(line).collect()
+        }
+        Err(error) => vec![Finding::fail(CHECK, describe(&error))],
+    }
+}
+
+/// Tokens that act as administrators and whose secret others may know, a line each.
+pub(super) async fn exposed_tokens(authority: &Authority) -> Vec<Finding> {
+    const CHECK: &str = "token secrets";
+    match authority.tokens().exposed(&runtime::operator(authority)).await {
+        Ok(found) if found.is_empty() => {
+            vec![Finding::ok(CHECK, "those of administrators' tokens are with administrators only")]
+        }
+        Ok(found) => {
+            let line = |exposed: ExposedToken| {
+                let ExposedToken { token, name, workspace, user, holders, enabled } = exposed;
+                let state = if enabled { "" } else { " is disabled and" };
+                let detail = format!(
+                    "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the instance, and others may know its secret: {}; rotate it and end the grace of older secrets, or delete it",
+                    holders.join(", ")
+                );
+                Finding::warn(CHECK, detail)
+            };
+            found.into_iter().map(line).collect()
+        }
+        Err(error) => vec![Finding::fail(CHECK, describe(&error))],
+    }
+}
