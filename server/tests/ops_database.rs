@@ -148,6 +148,36 @@ fn defaults_of_role_and_database_change_nothing() {
     assert_eq!(statuses, vec![201; 32]);
 }
 
+/// Ends every connection of the server's role.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'tessera_server'";
+
+#[test]
+fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
+    let (_folder, data_dir, server) = host();
+    let manager = server.managing_token("workspace-1");
+    let sql = |database: &str, sql: &str| psql(&data_dir, "tessera", database, sql).unwrap();
+    let list = || {
+        let path = "/api/v1/workspaces/workspace-1/tokens";
+        server.request("GET", path).bearer(&manager).send().status
+    };
+    assert_eq!(list(), 200);
+    sql("tessera", "REVOKE SELECT ON tokens FROM tessera_server");
+    assert_eq!(list(), 503);
+    sql("tessera", "GRANT SELECT ON tokens TO tessera_server");
+    assert_eq!(list(), 200);
+    sql("tessera", "ALTER TABLE tokens RENAME TO tokens_away");
+    assert_eq!(list(), 503);
+    sql("tessera", "ALTER TABLE tokens_away RENAME TO tokens");
+    assert_eq!(list(), 200);
+    sql("postgres", "ALTER DATABASE tessera ALLOW_CONNECTIONS false");
+    sql("postgres", CUT);
+    for _ in 0..5 {
+        assert_eq!(list(), 503);
+    }
+    sql("postgres", "ALTER DATABASE tessera ALLOW_CONNECTIONS true");
+    support::wait::until("the database to be back", || (list() == 200).then_some(()));
+}
+
 #[test]
 fn lock_that_is_held_too_long_is_503_and_says_so() {
     let (_folder, data_dir, server) = host();

@@ -173,8 +173,14 @@ fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() 
     let house = House::new();
     let host = house.open();
     host.admin();
-    for mode in ["transaction", "statement"] {
-        let (_bouncer, port) = house.pgbouncer(&program, mode, "");
+    for (mode, lines) in [
+        ("transaction", ""),
+        ("statement", ""),
+        ("transaction", "server_round_robin = 1\n"),
+        ("transaction", "default_pool_size = 1\n"),
+        ("transaction", "server_round_robin = 1\ndefault_pool_size = 1\n"),
+    ] {
+        let (_bouncer, port) = house.pgbouncer(&program, mode, lines);
         let data_dir = house.folder.path().join("data");
         let finished = Tessera::on(&data_dir, &["serve", "--listen", "127.0.0.1:0"])
             .env("TESSERA_DATABASE_URL", &url(port))

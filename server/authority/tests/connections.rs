@@ -54,6 +54,31 @@ async fn connection_sets_what_role_and_database_have_otherwise(pool: PgPool) {
     own.close().await;
 }
 
+#[sqlx::test(migrations = false)]
+async fn timeouts_that_only_some_versions_have_are_off(pool: PgPool) {
+    let database = pool.connect_options().get_database().unwrap().to_owned();
+    let names: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout')",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(!names.is_empty());
+    for name in &names {
+        execute(&pool, format!("ALTER DATABASE \"{database}\" SET {name} = '7s'")).await;
+    }
+    let own = store::connect(&url(&pool), 1).unwrap();
+    for name in &names {
+        let shown: String = sqlx::query_scalar("SELECT current_setting($1)")
+            .bind(name)
+            .fetch_one(&own)
+            .await
+            .unwrap();
+        assert_eq!(shown, "0", "{name}");
+    }
+    own.close().await;
+}
+
 /// As behind a pooler, which lends a connection that somebody else has changed.
 #[sqlx::test(migrations = false)]
 async fn transaction_sets_what_its_connection_has_otherwise(pool: PgPool) {

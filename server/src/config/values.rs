@@ -86,6 +86,13 @@ impl DatabaseUrl {
         if url.password().is_some() && url.set_password(Some("***")).is_err() {
             return "***".to_owned();
         }
+        // Names that have to be encoded may hold anything.
+        if url.username().contains('%') && url.set_username("***").is_err() {
+            return "***".to_owned();
+        }
+        if url.path().contains('%') {
+            url.set_path("/***");
+        }
         let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
         if pairs.iter().any(|(key, _)| !shows_value(key)) {
             let mut query = url.query_pairs_mut();
@@ -105,7 +112,8 @@ impl DatabaseUrl {
         let socket =
             url.query_pairs().find(|(key, _)| key == "host").map(|(_, host)| host.into_owned());
         let host = socket.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
-        format!("{host}:{}{}", url.port().unwrap_or(5432), url.path())
+        let path = if url.path().contains('%') { "/***" } else { url.path() };
+        format!("{host}:{}{path}", url.port().unwrap_or(5432))
     }
 }
 
@@ -340,6 +348,25 @@ mod tests {
                 .unwrap();
         assert_eq!(options.redacted(), "postgres://u@h/d?options=***&options=***");
         assert!(url.has_password() && !options.has_password() && !socket.has_password());
+        let encoded = database_url("postgres://u%20geheim@h/d%20geheim").unwrap();
+        assert_eq!(
+            (encoded.redacted(), encoded.place()),
+            ("postgres://***@h/***".into(), "h:5432/***".into())
+        );
+        for hidden in [
+            "postgres://u@h/d&password=geheim",
+            "postgres://h/d;user=u;password=geheim",
+            "postgres://u@h/d?application_name=x;password=geheim",
+            "postgres://u@h/d%3Fpassword=geheim",
+            "postgres://u%3Ageheim@h/d",
+            "postgres://h/d?user=u%3Ageheim",
+        ] {
+            let error = database_url(hidden).unwrap_err().to_string();
+            assert!(
+                !error.contains("geheim") && error.contains("percent-encode"),
+                "{hidden}: {error}"
+            );
+        }
         assert!(database_url("mysql://h/d").is_err());
         assert!(database_url("geheim").is_err());
     }

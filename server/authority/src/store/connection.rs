@@ -17,7 +17,7 @@ use url::{Host, Url};
 
 use super::{
     StoreError,
-    database_url::{check_text, is_password, quoted},
+    database_url::{check_shown, check_text, is_password, quoted},
 };
 
 /// How long a request waits for a connection before it answers 503.
@@ -45,6 +45,11 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL lock_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '5s'; \
     SET LOCAL search_path = public, pg_temp";
+
+/// Switches off timeouts of a connection that only some versions have: PostgreSQL 17 and 14.
+const WITHOUT_TIMEOUTS: &str = "SELECT set_config(name, '0', false) \
+    FROM unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS name \
+    WHERE current_setting(name, true) IS NOT NULL";
 
 /// Parameters of libpq that change nothing here, so that a URL may hold them.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -94,7 +99,7 @@ pub enum UrlError {
     Form,
     /// A part of it is not percent-encoded, probably the password.
     #[error(
-        "has a # or a line break, or an @ after the host: percent-encode the user name and the password (@ as %40, / as %2F, ? as %3F, # as %23)"
+        "has a #, a ; or a line break, an @ after the host, a : in the user name, or a parameter in the name of the database: percent-encode the user name and the password (@ as %40, / as %2F, ? as %3F, # as %23), and write ? before the first parameter and & before the others"
     )]
     Unescaped,
     /// It has a parameter twice.
@@ -166,9 +171,11 @@ pub(crate) async fn open_for_migrations(
     options: &PgConnectOptions,
 ) -> Result<PgConnection, StoreError> {
     let mut connection = open(options).await?;
-    sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0")
-        .execute(&mut connection)
-        .await?;
+    sqlx::raw_sql(
+        "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+    )
+    .execute(&mut connection)
+    .await?;
     Ok(connection)
 }
 
@@ -178,7 +185,8 @@ async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let own = [("default_transaction_isolation", "'read committed'")];
     let sql: Vec<String> =
         own.iter().chain(SETTINGS).map(|(name, value)| format!("SET {name} = {value}")).collect();
-    sqlx::raw_sql(AssertSqlSafe(sql.join("; "))).execute(connection).await.map(drop)
+    let sql = format!("{}; {WITHOUT_TIMEOUTS}", sql.join("; "));
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
 /// Reads a URL into the driver's options and checks the files that it names.
@@ -247,6 +255,7 @@ fn read(text: &str) -> Result<Url, UrlError> {
             let is_known = KNOWN.contains(&key.as_str());
             return Err(UrlError::Repeated(if is_known { key } else { quoted(&key, true) }));
         }
+        check_shown(&key, &value)?;
         check_parameter(&key, &value, system_roots, has_password)?;
         seen.push(key.clone());
         if KNOWN.contains(&key.as_str()) || is_option(&key) {

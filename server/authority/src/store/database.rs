@@ -77,15 +77,19 @@ const COMPARED: usize = 3;
 
 /// Looks for a pooler that does not leave a connection to its client. Prepared statements, locks and
 /// notifications belong to connections.
+///
+/// Such a pooler gives one client the connection that another has just left, or, where it takes them in turn, each
+/// client another one every time. One client asks outside a transaction while the other has none, so that a pooler
+/// with a single connection answers, too.
 pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), ServiceError> {
     let mut one = connection::open(options).await?;
     let mut two = connection::open(options).await?;
     for _ in 0..COMPARED {
-        // The one gets what the other has left, or another connection than before.
-        sqlx::raw_sql("BEGIN").execute(&mut one).await.map_err(of_pooler)?;
         let before = backend(&mut two).await?;
+        sqlx::raw_sql("BEGIN").execute(&mut one).await.map_err(of_pooler)?;
+        let other = backend(&mut one).await?;
         sqlx::raw_sql("COMMIT").execute(&mut one).await?;
-        if backend(&mut two).await? != before {
+        if other == before || backend(&mut two).await? != before {
             return Err(DatabaseProblem::Pooler.into());
         }
     }
@@ -219,11 +223,9 @@ fn migrate_error(error: MigrateError, pending: usize) -> ServiceError {
         return ServiceError::internal(error);
     };
     match StoreError::from(cause) {
-        StoreError::Query(sqlx::Error::Database(database))
-            if database.code().as_deref() == Some("42501") =>
-        {
-            DatabaseProblem::MayNotMigrate { pending }.into()
-        }
+        error if error.is_of_rights() => DatabaseProblem::MayNotMigrate { pending }.into(),
+        // Waiting for the database would not help.
+        error if error.is_of_schema() => ServiceError::internal(error),
         error => error.into(),
     }
 }

@@ -58,6 +58,26 @@ pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
     if rest.contains('#') || after_host.contains('@') || rest.contains(is_dropped) {
         return Err(UrlError::Unescaped);
     }
+    // A parameter behind another sign than the first `?` would be a part of a name. So would a password behind a colon
+    // that is encoded.
+    let authority = &rest[..rest.len() - after_host.len()];
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let user = user.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let (path, query) = after_host.split_once('?').unwrap_or((after_host, ""));
+    let path = path.to_ascii_lowercase();
+    let signs = ["&", ";", "=", "%26", "%3b", "%3d", "%3f"];
+    if user.contains("%3a") || query.contains(';') || signs.iter().any(|sign| path.contains(sign)) {
+        return Err(UrlError::Unescaped);
+    }
+    Ok(())
+}
+
+/// Refuses a value that is shown and looks as if it held another parameter, or a password behind a colon.
+pub(super) fn check_shown(parameter: &str, value: &str) -> Result<(), UrlError> {
+    let has_parameter = shows_value(parameter) && value.contains(['&', ';', '=', '?']);
+    if has_parameter || parameter == "user" && value.contains(':') {
+        return Err(UrlError::Unescaped);
+    }
     Ok(())
 }
 
@@ -94,6 +114,26 @@ mod tests {
         {
             assert_eq!(check_text(text), Err(UrlError::Form), "{text}");
         }
+        for text in [
+            "postgres://u@h/d&password=Geheim",
+            "postgres://h/d;user=u;password=Geheim",
+            "postgres://u@h/d?application_name=x;password=Geheim",
+            "postgres://u@h/d?host=h;password=Geheim",
+            "postgres://u@h/d%3Fpassword=Geheim",
+            "postgres://u@h/d%3fpassword%3dGeheim",
+            "postgres://u%3AGeheim@h/d",
+        ] {
+            assert_eq!(check_text(text), Err(UrlError::Unescaped), "{text}");
+        }
+        for (parameter, value) in [
+            ("user", "u:Geheim"),
+            ("application_name", "x&password=Geheim"),
+            ("dbname", "d;Geheim"),
+        ] {
+            assert_eq!(check_shown(parameter, value), Err(UrlError::Unescaped), "{value}");
+        }
+        assert_eq!(check_shown("host", "::1"), Ok(()));
+        assert_eq!(check_shown("password", "a;b=c:d&e"), Ok(()));
         for text in [
             "postgres://u:p@ss\\w,o:rd@h/d\n",
             "POSTGRESQL://u:%2F%3F%23%40@h/d?application_name=a%40b",

@@ -39,6 +39,7 @@ pub(crate) async fn mark(connection: &mut PgConnection) -> Result<Option<Mark>, 
             started_at: row.started_at,
             database: row.database,
         })),
+        Err(error) if error.is_of_rights() || error.is_of_schema() => Ok(None),
         Err(error) if error.is_unavailable() => Err(error),
         Err(_) => Ok(None),
     }
@@ -115,6 +116,7 @@ pub(crate) async fn replication(
     .await;
     match row.map_err(StoreError::from) {
         Ok(replication) => Ok(Some(replication)),
+        Err(error) if error.is_of_rights() || error.is_of_schema() => Ok(None),
         Err(error) if error.is_unavailable() => Err(error),
         Err(_) => Ok(None),
     }

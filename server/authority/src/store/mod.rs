@@ -130,6 +130,22 @@ impl StoreError {
         }
     }
 
+    /// Reports whether the role has no right to what it asked for.
+    pub(crate) fn is_of_rights(&self) -> bool {
+        self.has_code(|code| code == "42501")
+    }
+
+    /// Reports whether a table or a schema is missing.
+    pub(crate) fn is_of_schema(&self) -> bool {
+        self.has_code(|code| matches!(code, "42P01" | "3F000"))
+    }
+
+    fn has_code(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
+        let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
+        let code = error.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| is_wanted(&code))
+    }
+
     /// Whether a value was refused, which would be refused again: SQLSTATE classes 22 and 23.
     pub(crate) fn is_of_data(&self) -> bool {
         match self {
@@ -199,6 +215,9 @@ impl Answer {
             // Read-only (a standby), no such database, transaction or session ended while it was idle; a prepared
             // statement is not there or belongs to somebody else, because a pooler has changed connections.
             "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" => Self::Away,
+            // The database takes no connections, a right is missing, a table or the schema is missing: somebody
+            // restores it, or takes it away.
+            "55000" | "42501" | "42P01" | "3F000" => Self::Away,
             // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
             _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
@@ -268,7 +287,10 @@ mod tests {
             ("26000", Answer::Away),
             ("42P05", Answer::Away),
             ("23505", Answer::Other),
-            ("42P01", Answer::Other),
+            ("55000", Answer::Away),
+            ("42501", Answer::Away),
+            ("42P01", Answer::Away),
+            ("42703", Answer::Other),
             ("", Answer::Other),
         ] {
             assert_eq!(Answer::of(code), answer, "{code}");
