@@ -663,7 +663,7 @@ async fn secrets_of_one_workspace_keep_nobody_elsewhere_waiting(pool: PgPool) {
     world.workspace("other").await;
     let ada = world.owner().await;
     let mut theirs = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..10 {
         let minted = world.mint(&ada, "other", support::draft(&["rivers:read"])).await;
         theirs.push(rotate(&world, minted.token.id, until_first_use()).await.1);
     }

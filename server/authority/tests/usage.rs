@@ -119,7 +119,7 @@ async fn write_use_of_a_lost_token(world: &World) -> TokenId {
 #[sqlx::test(migrations = false)]
 async fn use_of_a_token_that_is_gone_keeps_no_other_use_from_being_written(pool: PgPool) {
     let world = World::founded(pool).await;
-    write_use_of_a_lost_token(&world).await;
+    Box::pin(write_use_of_a_lost_token(&world)).await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -127,7 +127,7 @@ async fn use_is_written_only_of_tokens_that_exist(pool: PgPool) {
     let world = World::founded(pool).await;
     // Without it, whatever the statement names is written.
     world.execute("ALTER TABLE usage_hours DROP CONSTRAINT usage_hours_token_id_fkey").await;
-    let ghost = write_use_of_a_lost_token(&world).await;
+    let ghost = Box::pin(write_use_of_a_lost_token(&world)).await;
     let rows = sqlx::query_scalar("SELECT count(*) FROM usage_hours WHERE token_id = $1");
     let rows: i64 = rows.bind(ghost.0).fetch_one(&world.pool).await.unwrap();
     assert_eq!(rows, 0);

@@ -54,7 +54,9 @@ impl Tokens<'_> {
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
-        let minted = self.mint(&mut transaction, ctx, &access, &draft, None).await?;
+        // The future is large, and so would be those of all who create tokens.
+        let mint = self.mint(&mut transaction, ctx, &access, &draft, None);
+        let minted = Box::pin(mint).await?;
         transaction.makes(minted.token.id);
         transaction.commit().await?;
         self.inner.cache.made();

@@ -213,7 +213,7 @@ impl Transfer<'_> {
     }
 
     /// Returns the digests of the rows under all peppers, each with the first row that has it.
-    fn places(&self, rows: &[&Row]) -> HashMap<Vec<u8>, usize> {
+    fn places(self, rows: &[&Row]) -> HashMap<Vec<u8>, usize> {
         let mut places = HashMap::new();
         for (index, row) in rows.iter().enumerate() {
             for digest in

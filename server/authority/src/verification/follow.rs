@@ -127,13 +127,14 @@ impl Verification<'_> {
         demand: &Demand,
         code: DecisionCode,
     ) -> Result<(), ServiceError> {
+        // Boxed, because both are rare and large, and are part of the future of every verification.
         match code {
             DecisionCode::Valid if facts.secret.awaited => {
-                self.once(facts, self.first_use(ctx, facts)).await
+                Box::pin(self.once(facts, self.first_use(ctx, facts))).await
             }
             // Only this code: a gateway of another workspace learns and causes nothing.
             DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {
-                self.once(facts, self.reuse(ctx, facts, demand)).await
+                Box::pin(self.once(facts, self.reuse(ctx, facts, demand))).await
             }
             _ => Ok(()),
         }

@@ -195,7 +195,8 @@ impl World {
     }
 
     pub async fn mint(&self, ctx: &OpContext, workspace: &str, draft: TokenDraft) -> MintedToken {
-        self.authority.tokens().create(ctx, &slug(workspace), draft).await.unwrap()
+        let home = slug(workspace);
+        Box::pin(self.authority.tokens().create(ctx, &home, draft)).await.unwrap()
     }
 
     /// The context of a caller who presents a token.
