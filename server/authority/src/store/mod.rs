@@ -142,7 +142,7 @@ impl StoreError {
 
     fn has_code(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| is_wanted(&code))
     }
 
@@ -213,11 +213,10 @@ impl Answer {
             // Serialisation failure, deadlock, lock not available, statement cancelled.
             "40001" | "40P01" | "55P03" | "57014" => Self::Busy,
             // Read-only (a standby), no such database, transaction or session ended while it was idle; a prepared
-            // statement is not there or belongs to somebody else, because a pooler has changed connections.
-            "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" => Self::Away,
-            // The database takes no connections, a right is missing, a table or the schema is missing: somebody
-            // restores it, or takes it away.
-            "55000" | "42501" | "42P01" | "3F000" => Self::Away,
+            // statement is not there or belongs to somebody else, because a pooler has changed connections. Then the
+            // database takes no connections, or a right, a table or the schema is missing: somebody restores it.
+            "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" | "55000" | "42501"
+            | "42P01" | "3F000" => Self::Away,
             // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
             _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
