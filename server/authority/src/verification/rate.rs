@@ -79,18 +79,19 @@ impl<K: Eq + Hash> Rates<K> {
 
 impl<K: Eq + Hash> Shard<K> {
     fn take(&mut self, key: K, rate: RateLimit, now: i128) -> RateState {
-        let uses = i128::from(rate.limit());
-        // Rounded up: never more than the limit in a window.
-        let each = (i128::from(rate.window_s()) * NANOS + uses - 1) / uses;
-        let window = each * uses;
+        let each = each(rate);
+        let window = window_of(rate);
         if self.held.len() >= self.look_at && !self.held.contains_key(&key) {
             self.held.retain(|_, (_, whole_at)| *whole_at > now);
             self.look_at = HELD_MIN.max(2 * self.held.len());
         }
         let (known, whole_at) = self.held.entry(key).or_insert((rate, now));
-        // A limit that was changed is another one, and whole.
+        // What was spent of a limit is spent of the one that replaces it: otherwise whoever may change it would
+        // have it whole as often as they like.
         if *known != rate {
-            (*known, *whole_at) = (rate, now);
+            let before = window_of(*known);
+            let spent = (*whole_at - now).clamp(0, before);
+            (*known, *whole_at) = (rate, now + spent * window / before);
         }
         // A question that waited for the database comes with an earlier moment, and gives nothing back.
         // But a clock that was set back locks nobody out for longer than a window.
@@ -109,6 +110,16 @@ impl<K: Eq + Hash> Shard<K> {
             retry_after_s: number((wait + NANOS - 1) / NANOS),
         }
     }
+}
+
+/// Returns the nanoseconds that a use takes. Rounded up: never more than the limit in a window.
+fn each(rate: RateLimit) -> i128 {
+    let uses = i128::from(rate.limit());
+    (i128::from(rate.window_s()) * NANOS + uses - 1) / uses
+}
+
+fn window_of(rate: RateLimit) -> i128 {
+    each(rate) * i128::from(rate.limit())
 }
 
 fn number(value: i128) -> u32 {
@@ -164,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn clock_set_back_locks_nobody_out_for_longer_than_a_window_and_changed_limit_is_whole() {
+    fn clock_set_back_locks_nobody_out_for_longer_than_a_window() {
         let rates = TokenRates::default();
         for _ in 0..3 {
             rates.take(token(1), rate(3, 60), NOW);
@@ -172,9 +183,24 @@ mod tests {
         let earlier = NOW - Duration::days(1);
         assert_eq!(rates.take(token(1), rate(3, 60), earlier).retry_after_s, 20);
         assert!(rates.take(token(1), rate(3, 60), earlier + Duration::seconds(20)).allowed);
-        assert!(rates.take(token(2), rate(1, 86_400), NOW).allowed);
-        assert!(rates.take(token(2), rate(1, 10), NOW).allowed);
-        assert_eq!(rates.take(token(2), rate(1, 10), NOW).retry_after_s, 10);
+    }
+
+    #[test]
+    fn changed_limit_is_spent_as_far_as_the_one_before() {
+        let rates = TokenRates::default();
+        assert!(rates.take(token(1), rate(1, 86_400), NOW).allowed);
+        assert_eq!(rates.take(token(1), rate(1, 10), NOW).retry_after_s, 10);
+        assert!(rates.take(token(1), rate(1, 10), NOW + Duration::seconds(10)).allowed);
+        for window in 0..20 {
+            assert!(
+                !rates.take(token(1), rate(1, 10 + window), NOW + Duration::seconds(10)).allowed
+            );
+        }
+        // Half of one is half of the other.
+        for _ in 0..5 {
+            assert!(rates.take(token(2), rate(10, 10), NOW).allowed);
+        }
+        assert_eq!(rates.take(token(2), rate(100, 60), NOW).remaining, 49);
     }
 
     #[test]

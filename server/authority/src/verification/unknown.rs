@@ -61,10 +61,11 @@ pub(crate) struct Presenter([Option<Counted>; COUNTED_MAX]);
 /// Who has a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counted {
-    /// An IPv4 address, or the /64 of an IPv6 address, as a number.
-    Address(u128),
+    /// An IPv4 address, or the /64 of an IPv6 address, as a number: that of a caller, or one that verifiers of a
+    /// workspace name. What those say of an address is their own: they take nothing from whoever calls from it.
+    Address(Option<Uuid>, u128),
     /// The /48 of an IPv6 address, as a number.
-    Site(u128),
+    Site(Option<Uuid>, u128),
     /// All callers of a workspace who ask about others' tokens; a person who asks by themselves.
     Verifiers(Uuid),
     /// A caller who asks about others' tokens and names no address.
@@ -77,8 +78,8 @@ impl Counted {
     /// Returns how many times the budget of an address this is.
     fn multiple(self) -> u32 {
         match self {
-            Self::Address(_) | Self::Itself(_) | Self::Nobody => 1,
-            Self::Site(_) => SITE,
+            Self::Address(..) | Self::Itself(_) | Self::Nobody => 1,
+            Self::Site(..) => SITE,
             Self::Verifiers(_) => VERIFIER,
         }
     }
@@ -87,7 +88,7 @@ impl Counted {
     fn burst_s(self) -> u32 {
         match self {
             Self::Verifiers(_) => VERIFIER_BURST_S,
-            Self::Address(_) | Self::Site(_) | Self::Itself(_) | Self::Nobody => BURST_S,
+            Self::Address(..) | Self::Site(..) | Self::Itself(_) | Self::Nobody => BURST_S,
         }
     }
 }
@@ -121,27 +122,26 @@ impl Presenter {
     }
 
     fn asked_of((all, itself): (Uuid, Uuid), address: Option<IpAddr>) -> Self {
-        let all = Some(Counted::Verifiers(all));
         match address {
-            Some(_) => Self::named_by(all, address),
-            None => Self([all, Some(Counted::Itself(itself)), None]),
+            Some(_) => Self::named_by(Some(all), address),
+            None => Self([Some(Counted::Verifiers(all)), Some(Counted::Itself(itself)), None]),
         }
     }
 
     /// The widest comes first: if it refuses, no budget is kept for the others.
-    fn named_by(verifiers: Option<Counted>, address: Option<IpAddr>) -> Self {
+    fn named_by(by: Option<Uuid>, address: Option<IpAddr>) -> Self {
         let (site, address) = match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => {
-                (None, Counted::Address(address.to_ipv6_mapped().to_bits()))
+                (None, Counted::Address(by, address.to_ipv6_mapped().to_bits()))
             }
             // One subscriber has all of a /64.
             Some(IpAddr::V6(address)) => {
                 let bits = address.to_bits();
-                (Some(Counted::Site(bits >> 80 << 80)), Counted::Address(bits >> 64 << 64))
+                (Some(Counted::Site(by, bits >> 80 << 80)), Counted::Address(by, bits >> 64 << 64))
             }
             None => (None, Counted::Nobody),
         };
-        Self([verifiers, site, Some(address)])
+        Self([by.map(Counted::Verifiers), site, Some(address)])
     }
 }
 
@@ -522,10 +522,13 @@ mod tests {
             let taken = unknown.take(who, true, START).unwrap();
             unknown.give_back(who, taken, START);
         }
-        // An address that is known to guess stays bounded, whoever names it.
-        exhaust(&unknown, at("192.0.2.1"), START);
-        assert!(unknown.take(verifier(3, "192.0.2.1"), false, START).is_err());
-        assert!(unknown.take(verifier(3, "192.0.2.2"), false, START).is_ok());
+        // An address that guesses stays bounded for all verifiers of a workspace. What they say of it takes nothing
+        // from others who name it, nor from itself.
+        exhaust(&unknown, verifier(4, "192.0.2.1"), START);
+        assert!(unknown.take(verifier(4, "192.0.2.1"), false, START).is_err());
+        assert!(unknown.take(verifier(4, "192.0.2.2"), false, START).is_ok());
+        assert!(unknown.take(verifier(5, "192.0.2.1"), false, START).is_ok());
+        assert_eq!(exhaust(&unknown, at("192.0.2.1"), START), 11);
     }
 
     #[test]
