@@ -73,7 +73,9 @@ browser_dependencies() {
 rust_tests() {
     local status=0
     if command -v cargo-nextest >/dev/null 2>&1; then
+        # Tests wait for their servers and databases more than they compute.
         tools/with-postgres.sh cargo nextest run --workspace --exclude frontend --no-fail-fast \
+            --test-threads "$(($(nproc) * 3 / 2))" \
             --status-level "${TESSERA_TEST_STATUS_LEVEL:-slow}" 2>&1 | tee "$logs/rust.log" || status=$?
         local line
         line=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/rust.log" | grep -E '^ *Summary ' | tail -n 1 || true)

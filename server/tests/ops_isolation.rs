@@ -216,7 +216,9 @@ fn lists_of_one_tenant_leave_connections_to_others() {
     let theirs = instance.mint(OTHER, &rights);
     let audit = format!("/api/v1/workspaces/{OTHER}/audit");
     let ask = || instance.server.request("GET", &audit).bearer(&theirs).send().expect(200);
+    // Both tokens are in memory from here on.
     ask();
+    instance.managing("GET", &tokens_of(WORKSPACE)).send().expect(200);
 
     let mut hold = Sql::on(&instance.server);
     hold.run("BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE");
