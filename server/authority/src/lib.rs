@@ -16,6 +16,7 @@ mod access;
 mod audit;
 mod authority;
 mod background;
+mod callers;
 mod catalogues;
 pub mod clock;
 pub mod context;

@@ -13,6 +13,7 @@ use http::{Extensions, HeaderMap, Uri, request::Parts};
 use super::render;
 use crate::http::{
     AppState,
+    again::Again,
     answer::RequestId,
     body,
     client_ip::{client_ip, peer, untrusted_proxy},
@@ -113,8 +114,11 @@ impl FromRequestParts<AppState> for Visit {
         match state.authority.sessions().resolve(&context, &secret).await {
             Ok(session) => {
                 if let Some(session) = session {
-                    let visitor = Actor::User(session.visitor.clone());
-                    if let Err(error) = body::admit(&mut parts.extensions, &visitor) {
+                    let mut by = context;
+                    by.session = Some(session.id);
+                    by.actor = session.clone().actor();
+                    let again = Again::session(secret);
+                    if let Err(error) = body::admit(&mut parts.extensions, state, &by, again) {
                         return Err(error.into_response());
                     }
                     visit.request.session = Arc::new(RequestSession {

@@ -1,4 +1,4 @@
-//! Callers of long answers, authenticated anew for each part.
+//! Callers who are authenticated anew: for each part of a long answer, and after a body that was waited for.
 
 use authority::{Actor, OpContext, ServiceError, secret::SessionSecret};
 use axum::extract::FromRequestParts;
@@ -10,9 +10,8 @@ use super::{
     problem::ApiError,
 };
 
-/// The credential of a request whose answer is written part by part. A token may be deleted meanwhile, a
-/// session may end, and either may lose rights: what is written afterwards is written for a caller that is
-/// known then.
+/// The credential of a request that takes long. A token may be deleted meanwhile, a session may end, and either may
+/// lose rights: what is done afterwards is done for a caller that is known then.
 #[derive(Clone)]
 pub(crate) struct Again {
     token: Option<String>,
@@ -26,18 +25,43 @@ impl FromRequestParts<AppState> for Again {
         parts: &mut Parts,
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
-        let of = |text: &str| SessionSecret::new(text.to_owned());
-        let (token, session) = match presented_or_session(&parts.headers, SessionSecret::has_form)?
-        {
-            Some(Credential::Token(text)) => (Some(text.to_owned()), None),
-            Some(Credential::Session(text)) => (Some(text.to_owned()), Some(of(text))),
-            None => (None, state.cookies.read(&parts.headers)),
-        };
-        Ok(Self { token, session })
+        Ok(match presented_or_session(&parts.headers, SessionSecret::has_form)? {
+            Some(Credential::Token(text)) => Self::token(text),
+            Some(Credential::Session(text)) => Self::of_either(text),
+            None => Self { token: None, session: state.cookies.read(&parts.headers) },
+        })
     }
 }
 
 impl Again {
+    /// The credential of a caller who presents this token.
+    pub(crate) fn token(text: &str) -> Self {
+        Self { token: Some(text.to_owned()), session: None }
+    }
+
+    /// The credential of a caller who presents a text that has a session's form, and may be a token all the same.
+    pub(crate) fn of_either(text: &str) -> Self {
+        Self { token: Some(text.to_owned()), session: Some(SessionSecret::new(text.to_owned())) }
+    }
+
+    /// The credential of a person who has this session.
+    pub(crate) const fn session(secret: SessionSecret) -> Self {
+        Self { token: None, session: Some(secret) }
+    }
+
+    /// Refuses the caller when something was taken away from them since this context was made.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden`.
+    pub(crate) async fn check(
+        &self,
+        state: &AppState,
+        context: &OpContext,
+    ) -> Result<(), ServiceError> {
+        let now = self.renew(state, context).await?;
+        context.actor.check_again(&now.actor)
+    }
+
     /// The context at this moment of the caller that this one was for.
     ///
     /// # Errors
@@ -53,7 +77,7 @@ impl Again {
             (Actor::Token(_), Some(token), _) => {
                 state.authority.verification().authenticate_again(&context, token).await?
             }
-            (Actor::User(_), _, Some(secret)) => {
+            (Actor::User(_) | Actor::Restricted(_), _, Some(secret)) => {
                 let session = state.authority.sessions().resolve(&context, secret).await?;
                 session.ok_or(ServiceError::Unauthenticated)?.actor()
             }

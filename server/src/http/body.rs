@@ -3,20 +3,21 @@
 //! No layer collects a body. The extractor that needs one does, after the caller was authenticated:
 //! [`Readers::Known`] refuses everybody else before a byte is read. A body that a stranger may send, such as
 //! the form of a sign-in, has at most 16 KiB. Every byte that is held is counted ([`Bodies`]) until the last
-//! copy of it is dropped.
+//! copy of it is dropped. A caller whose body had to be waited for is authenticated again when all of it is there.
 //!
 //! [`receive`] lends each handler its request's body. What the handler left of it is thrown away: an answer
 //! before the request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it.
 
 use std::{
+    future::poll_fn,
     net::IpAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use authority::{Actor, ServiceError};
+use authority::{Actor, OpContext, ServiceError};
 use axum::{
     body::{Body, Bytes},
     extract::{FromRequest, Request, State},
@@ -32,6 +33,7 @@ use uuid::Uuid;
 
 use super::{
     AppState,
+    again::Again,
     awaited::Awaited,
     bodies::{Bodies, Kept},
     client_ip::{client_ip, peer},
@@ -98,15 +100,25 @@ impl<S: Sync> FromRequest<S> for KnownBody {
     }
 }
 
+/// A caller who is looked at again when the body had to be waited for.
+#[derive(Clone)]
+struct Caller(Arc<(AppState, OpContext, Again)>);
+
 /// Notes who calls, unless it is nobody. Refuses who has too many answers that wait to be read.
-pub(crate) fn admit(extensions: &mut Extensions, caller: &Actor) -> Result<(), ApiError> {
-    let (holder, caller) = match caller {
+pub(crate) fn admit(
+    extensions: &mut Extensions,
+    state: &AppState,
+    context: &OpContext,
+    again: Again,
+) -> Result<(), ApiError> {
+    let (holder, caller) = match &context.actor {
         Actor::Anonymous => return Ok(()),
         Actor::Operator => (Uuid::nil(), Uuid::nil()),
         Actor::User(visitor) | Actor::Restricted(visitor) => (visitor.user.id.0, visitor.user.id.0),
         Actor::Token(facts) => (facts.surroundings.workspace_id.0, facts.token_id.0),
     };
     extensions.insert(Known(holder));
+    extensions.insert(Caller(Arc::new((state.clone(), context.clone(), again))));
     strangers::release(extensions);
     holders::identify(extensions, holder, caller)
 }
@@ -136,9 +148,18 @@ pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, Ap
     };
     let _waiting =
         Awaited::of(&parts.extensions).filter(|_| known.is_none()).map(|awaited| awaited.begin());
-    let bytes = timeout(PATIENCE, collect(&parts.headers, body, limit, kept))
-        .await
-        .map_err(|_| late())??;
+    let mut collecting = pin!(collect(&parts.headers, body, limit, kept));
+    let mut had_to_wait = false;
+    let collecting = poll_fn(|context| {
+        let polled = collecting.as_mut().poll(context);
+        had_to_wait |= polled.is_pending();
+        polled
+    });
+    let bytes = timeout(PATIENCE, collecting).await.map_err(|_| late())??;
+    if let Some(Caller(caller)) = parts.extensions.get().filter(|_| had_to_wait) {
+        let (state, context, again) = &**caller;
+        again.check(state, context).await?;
+    }
     if let Some(received) = parts.extensions.get::<Received>() {
         let _ = received.0.set(bytes.clone());
     }
@@ -297,7 +318,7 @@ mod tests {
     fn request(path: &str, body: Body, is_known: bool) -> Request {
         let mut request = Request::post(path).body(body).unwrap();
         if is_known {
-            admit(request.extensions_mut(), &Actor::Operator).unwrap();
+            request.extensions_mut().insert(Known(Uuid::nil()));
         }
         request
     }

@@ -6,6 +6,7 @@ use http::{header, request::Parts};
 
 use super::{
     AppState,
+    again::Again,
     answer::RequestId,
     body,
     client_ip::{client_ip, peer},
@@ -27,6 +28,7 @@ impl FromRequestParts<AppState> for Caller {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let mut context = anonymous(parts, state, Surface::Rest).await;
+        let again = Again::from_request_parts(parts, state).await?;
         context.actor = match presented(&parts.headers)? {
             Some(token) => authenticate(state, &context, token).await?,
             None => match state.cookies.read(&parts.headers) {
@@ -44,7 +46,7 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
-        body::admit(&mut parts.extensions, &context.actor)?;
+        body::admit(&mut parts.extensions, state, &context, again)?;
         Ok(Self(context))
     }
 }

@@ -210,7 +210,7 @@ impl Patient {
         let content = Content { read: Bytes::new(), body, _place: place };
         let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
-        let (sent, mut was_sent) = oneshot::channel();
+        let (sent, mut all_is_sent) = oneshot::channel();
         let (waiting, asked) = (Arc::clone(&content), Arc::clone(&taken));
         tokio::spawn(async move {
             let mut before = None;
@@ -222,7 +222,7 @@ impl Patient {
                 }
                 before = Some(now);
                 tokio::select! {
-                    _ = &mut was_sent => return,
+                    _ = &mut all_is_sent => return,
                     () = sleep(PATIENCE) => {}
                 }
             }
@@ -241,7 +241,7 @@ impl HttpBody for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.taken.fetch_add(1, Ordering::Relaxed);
         match &mut *lock(&self.content) {
-            Some(content) => content.poll_frame(context),
+            Some(left) => left.poll_frame(context),
             None => {
                 Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
             }

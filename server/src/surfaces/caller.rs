@@ -2,10 +2,13 @@
 //! looked at: clients of other products have none, and what a browser sends by itself moves nothing here.
 
 use authority::{Actor, OpContext, Surface};
+use axum::extract::FromRequestParts as _;
 use http::request::Parts;
 
 use crate::http::{
-    AppState, body,
+    AppState,
+    again::Again,
+    body,
     caller::{anonymous, authenticate},
     credentials::presented,
     problem::ApiError,
@@ -20,12 +23,13 @@ pub(super) async fn by_token(
     surface: Surface,
 ) -> Result<OpContext, ApiError> {
     let mut context = anonymous(parts, state, surface).await;
+    let again = Again::from_request_parts(parts, state).await?;
     context.actor = match presented(&parts.headers)? {
         Some(token) => authenticate(state, &context, token).await?,
         None => Actor::Anonymous,
     };
     Asker::tell(&parts.extensions, &context);
     state.rate_limit.count(&parts.extensions, &context.actor)?;
-    body::admit(&mut parts.extensions, &context.actor)?;
+    body::admit(&mut parts.extensions, state, &context, again)?;
     Ok(context)
 }

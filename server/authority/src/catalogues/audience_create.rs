@@ -54,7 +54,7 @@ impl Catalogues<'_> {
             created_at: ctx.now,
             updated_at: ctx.now,
         };
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         if !store::insert_audience(&mut transaction, &audience).await? {
             let error = FieldError::new("audience", "is the name of another audience");
             return Err(ServiceError::AlreadyExists(error));

@@ -54,7 +54,7 @@ impl Catalogues<'_> {
         if !errors.is_empty() {
             return Err(ServiceError::Invalid(errors));
         }
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         let before = open.scopes.clone();
         let mut stored = before.get(name).cloned().ok_or(ServiceError::NotFound("scope"))?;

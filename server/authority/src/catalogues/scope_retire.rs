@@ -34,7 +34,7 @@ impl Catalogues<'_> {
         expected: Option<i64>,
     ) -> Result<Retired, ServiceError> {
         ctx.manages_instance()?;
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         let before = open.scopes.clone();
         let stored = before.get(name).ok_or(ServiceError::NotFound("scope"))?;
@@ -65,7 +65,7 @@ impl Catalogues<'_> {
         expected: Option<i64>,
     ) -> Result<(ScopeEntry, i64), ServiceError> {
         ctx.manages_instance()?;
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         let before = open.scopes.clone();
         before.get(name).ok_or(ServiceError::NotFound("scope"))?;

@@ -29,7 +29,7 @@ impl Idempotency<'_> {
         if !holds_secret(purpose, reply) {
             return Ok(());
         }
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access = authorise(&mut transaction, ctx, purpose).await?;
         let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
         if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {

@@ -20,7 +20,7 @@ impl Invitations<'_> {
         ctx: &OpContext,
         id: InvitationId,
     ) -> Result<Invitation, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         members::hold_meaning(&mut transaction).await?;
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;

@@ -20,7 +20,7 @@ impl Invitations<'_> {
         slug: &Slug,
         id: InvitationId,
     ) -> Result<(), ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let tenant = access.tenant();

@@ -25,7 +25,7 @@ impl Policies<'_> {
         rules: PolicyRules,
         expected: Option<i64>,
     ) -> Result<PolicyView, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
         self.check(ctx, &opened, &rules).await?;
         // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.

@@ -4,6 +4,7 @@ use super::Sessions;
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    callers::hold_alone,
     secret::SessionSecret,
     store::sessions as store,
 };
@@ -16,6 +17,10 @@ impl Sessions<'_> {
         secret: &SessionSecret,
     ) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
+        // The session may be over already: its person is not looked at again.
+        if let Some(user) = ctx.user_id() {
+            hold_alone(&mut transaction, &[user.0]).await?;
+        }
         if let Some(user) = store::delete(&mut transaction, &secret.digest()).await? {
             let change = Change {
                 workspace: None,

@@ -368,7 +368,17 @@ pub(crate) async fn of_token(
     )
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(digest) = digest else { return Ok(None) };
+    match digest {
+        Some(digest) => of_digest(connection, digest).await,
+        None => Ok(None),
+    }
+}
+
+/// Returns the facts of the token that has a secret with this digest.
+pub(crate) async fn of_digest(
+    connection: &mut PgConnection,
+    digest: Vec<u8>,
+) -> Result<Option<Facts>, StoreError> {
     let mut found = whole(connection, std::slice::from_ref(&digest)).await?;
     let Some(unread) = found.remove(&digest) else { return Ok(None) };
     // No thread that answers verifications comes here.

@@ -11,6 +11,7 @@ mod audiences;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
 pub(crate) mod audit_walk;
+pub(crate) mod callers;
 pub(crate) mod catalogues;
 mod connection;
 pub(crate) mod database;

@@ -112,7 +112,7 @@ impl Tokens<'_> {
         (action, children): (BulkAction, bool),
         id: TokenId,
     ) -> Result<Vec<DescendantStop>, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;

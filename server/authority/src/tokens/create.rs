@@ -50,7 +50,7 @@ impl Tokens<'_> {
         workspace: &Slug,
         draft: TokenDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;

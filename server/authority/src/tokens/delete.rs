@@ -11,6 +11,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
+    callers::hold_alone,
     replicas::Transaction,
     store::{secrets_change, tokens_change},
     verification::Subject,
@@ -60,7 +61,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let token = bury(&mut transaction, ctx, &access, (id, expected), children).await?;
@@ -78,6 +79,8 @@ impl Tokens<'_> {
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
+        // It may be one that cannot be used: its end is safe in any case.
+        hold_alone(&mut transaction, ctx.own_token().as_slice()).await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let token = bury(&mut transaction, ctx, &access, (facts.token_id, expected), false).await?;
         transaction.commit().await?;

@@ -32,7 +32,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let token = switch_off(&mut transaction, ctx, &access, (id, expected), children).await?;

@@ -24,7 +24,7 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;

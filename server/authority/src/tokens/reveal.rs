@@ -35,7 +35,7 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
         let token = locked(&mut transaction, ctx, &access, id, expected).await?;

@@ -114,7 +114,7 @@ impl Transfer<'_> {
             let rows = self.check_rows(ctx, &access, &rules, (format, bytes)).await?;
             (rules, rows)
         };
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access =
             access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
         if InForce::read(&mut transaction, ctx, &access).await? != rules {

@@ -25,7 +25,7 @@ impl Users<'_> {
         expected: Option<i64>,
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
         workspaces::lock_instance(&mut transaction).await?;
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.

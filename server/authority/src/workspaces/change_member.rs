@@ -73,7 +73,7 @@ impl Workspaces<'_> {
         wanted: MemberChange,
         expected: Option<i64>,
     ) -> Result<Member, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[user.0]).await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let new_grants = match &wanted.grants {
@@ -129,7 +129,7 @@ impl Workspaces<'_> {
         user: UserId,
         expected: Option<i64>,
     ) -> Result<ChangedMember, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[user.0]).await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         workspaces::lock(&mut transaction, access.tenant()).await?;

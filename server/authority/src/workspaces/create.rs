@@ -54,7 +54,7 @@ impl Workspaces<'_> {
             return Err(ServiceError::Invalid(errors));
         };
         let id = WorkspaceId(self.inner.uuid(ctx.now));
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         store::insert(&mut transaction, id, &slug, &name, ctx.now).await.map_err(|error| {
             if error.violates("workspaces_slug_unique") {
                 ServiceError::AlreadyExists(FieldError::new(

@@ -25,7 +25,7 @@ impl Workspaces<'_> {
         name: &str,
         expected: Option<i64>,
     ) -> Result<WorkspaceOverview, ServiceError> {
-        let mut transaction = self.inner.begin().await?;
+        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::WorkspaceWrite).await?;
         let name: DisplayName =

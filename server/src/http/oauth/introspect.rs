@@ -21,7 +21,9 @@ use super::{
     form::{FormBody, TokenForm},
 };
 use crate::http::{
-    AppState, body,
+    AppState,
+    again::Again,
+    body,
     caller::anonymous,
     problem::ApiError,
     rest::schema::{granted, grants_schema, names},
@@ -109,12 +111,14 @@ impl FromRequestParts<AppState> for Introspector {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let context = anonymous(parts, state, Surface::OAuth2).await;
-        let context = match credential(&parts.headers).map_err(ApiError::or_basic)? {
-            Some(token) => caller(state, context, &token).await.map_err(ApiError::or_basic)?,
+        let token = credential(&parts.headers).map_err(ApiError::or_basic)?;
+        let context = match &token {
+            Some(token) => caller(state, context, token).await.map_err(ApiError::or_basic)?,
             None => context,
         };
         context.authenticated().map_err(|error| ApiError::from(error).or_basic())?;
-        body::admit(&mut parts.extensions, &context.actor)?;
+        let again = Again::token(token.as_deref().unwrap_or_default());
+        body::admit(&mut parts.extensions, state, &context, again)?;
         Ok(Self(context))
     }
 }

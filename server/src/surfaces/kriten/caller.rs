@@ -2,11 +2,13 @@
 
 use authority::{Actor, OpContext, Rejection, ServiceError, Surface, secret::SessionSecret};
 use axum::extract::FromRequestParts;
-use domain::{decision::DecisionCode, problem::ProblemCode};
+use domain::{decision::DecisionCode, ids::SessionId, problem::ProblemCode};
 use http::request::Parts;
 
 use crate::http::{
-    AppState, body,
+    AppState,
+    again::Again,
+    body,
     caller::anonymous,
     credentials::{Credential, CredentialError, presented_or_session},
     problem::ApiError,
@@ -24,9 +26,18 @@ impl FromRequestParts<AppState> for Caller {
         state: &AppState,
     ) -> Result<Self, Self::Rejection> {
         let mut context = anonymous(parts, state, Surface::Kriten).await;
+        let again;
         context.actor = match presented_or_session(&parts.headers, SessionSecret::has_form) {
-            Ok(Some(Credential::Token(text))) => token(state, &context, text).await?,
-            Ok(Some(Credential::Session(text))) => session(state, &context, text).await?,
+            Ok(Some(Credential::Token(text))) => {
+                again = Again::token(text);
+                token(state, &context, text).await?
+            }
+            Ok(Some(Credential::Session(text))) => {
+                let (actor, session) = session(state, &context, text).await?;
+                context.session = session;
+                again = Again::of_either(text);
+                actor
+            }
             Ok(None) => return Err(ServiceError::Unauthenticated.into()),
             Err(CredentialError::Multiple) => return Err(CredentialError::Multiple.into()),
             Err(CredentialError::Bearer | CredentialError::Plain) => {
@@ -35,17 +46,24 @@ impl FromRequestParts<AppState> for Caller {
         };
         Asker::tell(&parts.extensions, &context);
         state.rate_limit.count(&parts.extensions, &context.actor)?;
-        body::admit(&mut parts.extensions, &context.actor)?;
+        body::admit(&mut parts.extensions, state, &context, again)?;
         Ok(Self(context))
     }
 }
 
-async fn session(state: &AppState, context: &OpContext, text: &str) -> Result<Actor, ApiError> {
+async fn session(
+    state: &AppState,
+    context: &OpContext,
+    text: &str,
+) -> Result<(Actor, Option<SessionId>), ApiError> {
     let secret = SessionSecret::new(text.to_owned());
     match state.authority.sessions().resolve(context, &secret).await? {
-        Some(session) => Ok(session.actor()),
+        Some(session) => {
+            let id = session.id;
+            Ok((session.actor(), Some(id)))
+        }
         // An imported token may have any form.
-        None => token(state, context, text).await,
+        None => Ok((token(state, context, text).await?, None)),
     }
 }
 
