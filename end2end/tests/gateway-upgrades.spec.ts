@@ -117,7 +117,7 @@ withEach((kind) => {
         expect(values(told, "sec-websocket-key")).toEqual(["dGhlIHNhbXBsZSBub25jZQ=="]);
         expect(told, "who calls").toMatch(/^X-Tessera-User: \S+@/im);
         expect(told).not.toContain(reader.slice(7));
-        // What was smuggled before may come late.
+        // Bytes that were smuggled before may come late.
         expect(recorder.piped.splice(0).join("")).toContain("to and fro");
         // Other paths let no WebSocket through, and this one asks for its scope.
         const runner = `Token: ${await tessera.createToken(workspace, "runner", ["rivers:run"])}`;

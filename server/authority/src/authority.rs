@@ -130,6 +130,8 @@ impl Inner {
         Ok(Shared::new(self.pool.acquire().await?, share))
     }
 
+    /// Begins a transaction of the server's own, or one that only reads. A change that a caller asks for begins with
+    /// [`Inner::begin_for`].
     pub(crate) async fn begin(&self) -> Result<Transaction<'_>, ServiceError> {
         Transaction::begin(self).await
     }

@@ -110,7 +110,7 @@ impl Inner {
         let found =
             store::signed_in(connection, visitor.user.id, ctx.session, now, idle_since).await?;
         let found = found.ok_or(ServiceError::Unauthenticated)?;
-        // What restricts people restricts their sessions.
+        // The restriction is one of sessions.
         if found.must_change_password && ctx.session.is_some() && !is_restricted {
             return Err(ServiceError::PasswordChangeRequired);
         }
@@ -133,7 +133,7 @@ impl Inner {
         match found.decide(&demand, self.clock.now()) {
             DecisionCode::Valid if has_all(&found, before) => Ok(()),
             DecisionCode::Valid => Err(ServiceError::Forbidden(CHANGED)),
-            // A change of this very token finds that there is none.
+            // The token is gone, and the change that was to be made of it will say so.
             DecisionCode::Revoked if targets.contains(&before.token_id.0) => Ok(()),
             _ => Err(ServiceError::Unauthenticated),
         }

@@ -1,5 +1,5 @@
-//! What one known caller may keep of the server: its requests' share of the database ([`authority::Holder`]),
-//! and answers that it does not take.
+//! Limits what a known caller keeps of the server: its share of the database ([`authority::Holder`]), and
+//! answers that it does not take.
 //!
 //! A large answer has a place until the connection took all of it. When its holder has no place left, the
 //! answer to a request that changes nothing is dropped, and 429 is answered instead. The answer to a change is
@@ -8,37 +8,31 @@
 
 use std::{
     collections::HashMap,
-    io,
-    pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use authority::Holder;
 use axum::{
-    body::{Body, Bytes},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use domain::problem::{Problem, ProblemCode};
 use http::Extensions;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::{sync::oneshot, time::sleep};
+use hyper::body::Body as _;
 use uuid::Uuid;
 
-use super::{AppState, problem::ApiError};
+use super::{
+    AppState,
+    patient::{Patience, Patient},
+    problem::ApiError,
+};
 
 /// Large answers of one holder at a time: a workspace's tokens are one, a person is another.
 const OF_HOLDER: usize = 32;
 /// A smaller answer needs no place.
 const LARGE: u64 = 64 * 1024;
-/// The most of an answer that is handed on at a time. HTTP/2 keeps it, and gives the place back with the last one.
-const PIECE: usize = 16 * 1024;
 /// The longest that an answer waits until its caller takes some more of it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -46,7 +40,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers(Arc<Mutex<HashMap<For, usize>>>);
 
-/// Who has the places of an answer: the holder in general, or one caller for its changes, so that a token whose
+/// The owner of an answer's place: the holder in general, or one caller for its changes, so that a token whose
 /// answers wait keeps nobody else of its workspace from revoking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum For {
@@ -87,7 +81,9 @@ impl Answers {
             return response;
         }
         match self.enter(of) {
-            Some(place) => response.map(|body| Body::new(Patient::new(body, place))),
+            Some(place) => {
+                response.map(|body| Patient::body(body, place, Patience::EachTime(PATIENCE)))
+            }
             None => full().into_response(),
         }
     }
@@ -161,114 +157,6 @@ pub(super) fn identify(extensions: &Extensions, id: Uuid, caller: Uuid) -> Resul
     Ok(())
 }
 
-/// An answer of which its caller has to take something from time to time.
-struct Patient {
-    content: Arc<Mutex<Option<Content>>>,
-    taken: Arc<AtomicU64>,
-    /// Ends the wait when dropped.
-    _sent: oneshot::Sender<()>,
-}
-
-/// What is left of an answer.
-struct Content {
-    read: Bytes,
-    body: Body,
-    _place: Place,
-}
-
-impl Content {
-    fn poll_frame(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        while self.read.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.read = data,
-                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
-                },
-                end => return Poll::Ready(end),
-            }
-        }
-        let piece = self.read.split_to(self.read.len().min(PIECE));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let read = self.read.len() as u64;
-        let mut hint = self.body.size_hint();
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper + read);
-        }
-        hint.set_lower(hint.lower() + read);
-        hint
-    }
-}
-
-impl Patient {
-    fn new(body: Body, place: Place) -> Self {
-        let content = Content { read: Bytes::new(), body, _place: place };
-        let content = Arc::new(Mutex::new(Some(content)));
-        let taken = Arc::new(AtomicU64::new(0));
-        let (sent, mut all_is_sent) = oneshot::channel();
-        let (waiting, asked) = (Arc::clone(&content), Arc::clone(&taken));
-        tokio::spawn(async move {
-            let mut before = None;
-            loop {
-                let now = asked.load(Ordering::Relaxed);
-                if before == Some(now) {
-                    drop(lock(&waiting).take());
-                    return;
-                }
-                before = Some(now);
-                tokio::select! {
-                    _ = &mut all_is_sent => return,
-                    () = sleep(PATIENCE) => {}
-                }
-            }
-        });
-        Self { content, taken, _sent: sent }
-    }
-}
-
-impl HttpBody for Patient {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        match &mut *lock(&self.content) {
-            Some(left) => left.poll_frame(context),
-            None => {
-                Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let content = lock(&self.content);
-        content.as_ref().is_some_and(|it| it.read.is_empty() && it.body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        lock(&self.content).as_ref().map_or_else(SizeHint::default, Content::size_hint)
-    }
-}
-
-impl Drop for Patient {
-    fn drop(&mut self) {
-        // The waiting task holds the content, too, and may run later.
-        drop(lock(&self.content).take());
-    }
-}
-
-fn lock(content: &Mutex<Option<Content>>) -> MutexGuard<'_, Option<Content>> {
-    content.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::RateLimited,
@@ -282,9 +170,11 @@ fn full() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
     use http_body_util::BodyExt as _;
+    use tokio::time::sleep;
 
-    use super::*;
+    use super::{super::patient::PIECE, *};
 
     const ONE: Uuid = Uuid::from_u128(1);
     const TWO: Uuid = Uuid::from_u128(2);

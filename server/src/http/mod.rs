@@ -44,6 +44,7 @@ pub(crate) mod openapi;
 pub(crate) mod origin;
 pub(crate) mod pages;
 mod password_link;
+mod patient;
 pub(crate) mod problem;
 pub(crate) mod proxy_hint;
 pub(crate) mod rate;

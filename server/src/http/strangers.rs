@@ -11,30 +11,28 @@
 
 use std::{
     collections::HashMap,
-    io, mem,
+    mem,
     net::IpAddr,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
 use domain::problem::{Problem, ProblemCode};
 use http::{Extensions, StatusCode, header};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::{sync::oneshot, time::sleep};
+use hyper::body::Body as _;
 
 use super::{
     AppState,
     answer::X_REQUEST_ID,
     bodies::network,
     client_ip::{client_ip, peer},
+    patient::{Patience, Patient},
     problem::ApiError,
 };
 
@@ -194,7 +192,9 @@ pub(crate) fn keep(mut response: Response) -> Response {
     }
     let need = mem::replace(&mut *guest.need(), Need::Never);
     match need {
-        Need::Taken(place) => response.map(|body| Body::new(Patient::new(body, place))),
+        Need::Taken(place) => {
+            response.map(|body| Patient::body(body, place, Patience::InAll(PATIENCE)))
+        }
         Need::Later | Need::Never => response,
     }
 }
@@ -214,64 +214,6 @@ impl Guest {
     }
 }
 
-/// An answer that a stranger has to take in time.
-struct Patient {
-    content: Arc<Mutex<Option<(Body, Place)>>>,
-    /// Ends the wait when dropped.
-    _sent: oneshot::Sender<()>,
-}
-
-impl Patient {
-    fn new(body: Body, place: Place) -> Self {
-        let content = Arc::new(Mutex::new(Some((body, place))));
-        let (sent, was_sent) = oneshot::channel();
-        let waiting = Arc::clone(&content);
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = was_sent => {}
-                () = sleep(PATIENCE) => drop(lock(&waiting).take()),
-            }
-        });
-        Self { content, _sent: sent }
-    }
-}
-
-impl HttpBody for Patient {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut *lock(&self.content) {
-            Some((body, _)) => Pin::new(body).poll_frame(context),
-            None => {
-                Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        lock(&self.content).as_ref().is_some_and(|(body, _)| body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        lock(&self.content).as_ref().map_or_else(SizeHint::default, |(body, _)| body.size_hint())
-    }
-}
-
-impl Drop for Patient {
-    fn drop(&mut self) {
-        // The waiting task holds the content, too, and may run later.
-        drop(lock(&self.content).take());
-    }
-}
-
-fn lock(content: &Mutex<Option<(Body, Place)>>) -> MutexGuard<'_, Option<(Body, Place)>> {
-    content.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::Busy,
@@ -284,6 +226,7 @@ fn full() -> ApiError {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use tokio::time::sleep;
 
     use super::*;
 

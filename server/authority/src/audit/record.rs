@@ -32,7 +32,7 @@ pub(crate) struct Change<'a> {
     pub(crate) after: Option<Value>,
 }
 
-/// Who makes a change, and how they came in, as audit rows tell it.
+/// The author of a change and the way in, as audit rows name them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Author {
     kind: String,

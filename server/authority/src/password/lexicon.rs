@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fold::letter;
 
-/// What a digit behind a word lacks to its bits.
+/// The bits that are taken off a digit behind a word.
 const DIGIT: u8 = 4;
 
 /// The words of `common.txt`.

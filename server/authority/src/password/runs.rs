@@ -1,4 +1,4 @@
-//! What goes on as it began: sequences, rows and neighbours on keyboards, and numbers that grow by one step.
+//! Finds runs that go on as they began: sequences, rows and neighbours on keyboards, and numbers that grow by one step.
 
 use std::{collections::HashMap, sync::LazyLock};
 

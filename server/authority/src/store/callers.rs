@@ -1,4 +1,4 @@
-//! What is asked of the database about the caller of a change, in the transaction that makes it.
+//! Reads and locks the caller of a change, in the transaction that makes it.
 
 use domain::{
     decision::Facts,

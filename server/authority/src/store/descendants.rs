@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::{access::Tenant, audit::Author};
 
-/// What is done with descendants.
+/// How descendants are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     /// They are disabled.
@@ -52,7 +52,7 @@ pub(crate) struct DescendantStop {
     /// The user who stops them.
     pub(crate) by: Option<UserId>,
     pub(crate) by_policy: bool,
-    /// Who asked, for the audit rows.
+    /// The author of the stop, for the audit rows.
     pub(crate) author: Author,
 }
 
@@ -191,7 +191,7 @@ pub(crate) async fn are_stopped(
 }
 
 fn lock_key(tenant: Tenant) -> i64 {
-    // The random part of the id, and something that tells it from other locks.
+    // The id's random half; the constant keeps this key apart from those of other locks.
     tenant.id().0.as_u64_pair().1.cast_signed() ^ 0x7374_6f70
 }
 

@@ -262,8 +262,8 @@ pub(crate) async fn whole(
     Ok(found)
 }
 
-/// What a token says of itself, and what the rest of the database says of it, as far as that was read. What it
-/// may do takes long to find out when there is much of it.
+/// A token as its row and the rows around it describe it, before its rights are worked out. That takes long for a
+/// token with many scopes.
 #[derive(Debug)]
 pub(crate) struct Unread {
     pub(crate) bare: Bare,

@@ -1,0 +1,141 @@
+//! Answers that their callers have to take in time. One that waits for too long is dropped together with the place
+//! that it has, and its stream is reset.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::{sync::oneshot, time::sleep};
+
+/// The most of an answer that is handed on at a time. HTTP/2 keeps it, and gives the place back with the last one.
+pub(super) const PIECE: usize = 16 * 1024;
+
+/// How long an answer waits for its caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// For so long in all.
+    InAll(Duration),
+    /// For so long until the caller takes some more of it.
+    EachTime(Duration),
+}
+
+/// An answer that has a place until all of it was taken.
+pub(super) struct Patient<P> {
+    content: Arc<Mutex<Option<Content<P>>>>,
+    taken: Arc<AtomicU64>,
+    /// Ends the wait when dropped.
+    _sent: oneshot::Sender<()>,
+}
+
+/// The rest of an answer.
+struct Content<P> {
+    read: Bytes,
+    body: Body,
+    _place: P,
+}
+
+impl<P> Content<P> {
+    fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        while self.read.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.read = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.read.split_to(self.read.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.read.len() as u64;
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint.set_lower(hint.lower() + read);
+        hint
+    }
+}
+
+impl<P: Send + 'static> Patient<P> {
+    /// Returns an answer with this body and place.
+    pub(super) fn body(body: Body, place: P, patience: Patience) -> Body {
+        let content = Content { read: Bytes::new(), body, _place: place };
+        let content = Arc::new(Mutex::new(Some(content)));
+        let taken = Arc::new(AtomicU64::new(0));
+        let (sent, mut all_is_sent) = oneshot::channel();
+        let (waiting, asked) = (Arc::clone(&content), Arc::clone(&taken));
+        tokio::spawn(async move {
+            let mut before = asked.load(Ordering::Relaxed);
+            let limit = match patience {
+                Patience::InAll(limit) | Patience::EachTime(limit) => limit,
+            };
+            loop {
+                tokio::select! {
+                    _ = &mut all_is_sent => return,
+                    () = sleep(limit) => {}
+                }
+                let now = asked.load(Ordering::Relaxed);
+                if now == before || matches!(patience, Patience::InAll(_)) {
+                    drop(lock(&waiting).take());
+                    return;
+                }
+                before = now;
+            }
+        });
+        Body::new(Self { content, taken, _sent: sent })
+    }
+}
+
+impl<P> HttpBody for Patient<P> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        match &mut *lock(&self.content) {
+            Some(left) => left.poll_frame(context),
+            None => {
+                Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let content = lock(&self.content);
+        content.as_ref().is_some_and(|left| left.read.is_empty() && left.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        lock(&self.content).as_ref().map_or_else(SizeHint::default, Content::size_hint)
+    }
+}
+
+impl<P> Drop for Patient<P> {
+    fn drop(&mut self) {
+        // The waiting task holds the content, too, and may run later.
+        drop(lock(&self.content).take());
+    }
+}
+
+fn lock<P>(content: &Mutex<Option<Content<P>>>) -> MutexGuard<'_, Option<Content<P>>> {
+    content.lock().unwrap_or_else(PoisonError::into_inner)
+}
