@@ -12,7 +12,10 @@ use std::{
 use domain::token_text;
 use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
 use serde_json::{Value, json};
-use support::{Answer, Request, Server};
+use support::{
+    Answer, Request, Server,
+    server::{ADMIN_EMAIL, ADMIN_PASSWORD},
+};
 
 const FORWARD: &str = "/auth/forward?audience=default&scope=rivers:run";
 /// Far more than the budget of twenty, and more than comes in by the time that they take.
@@ -235,4 +238,72 @@ fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents(
     let neighbour = |token: &str| forward(&instance, token, "2001:db8::2");
     assert!((0..5).any(|_| neighbour(&unknown()).status == 429));
     assert_eq!(forward(&instance, &unknown(), "2001:db8:0:1::1").status, 401);
+}
+
+/// A cookie that is nobody's session; another one each time.
+fn unknown_cookie() -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&unknown().as_bytes()[20..28]);
+    bytes[8..32].copy_from_slice(&unknown().as_bytes()[10..34]);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[test]
+fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
+    let instance = start();
+    let server = &instance.server;
+    let account = |cookie: &str, address: &str| {
+        let request = server.request("GET", "/api/v1/account");
+        from(request.header("cookie", &format!("tessera={cookie}")), address).send()
+    };
+    // Not in memory yet.
+    let late = instance.person("late", "member", None);
+    let By::Session(late) = late else { panic!() };
+    account(OWNER, "192.0.2.1").expect(200);
+    is_refusal(&until_refused(|_| account(&unknown_cookie(), "192.0.2.1")), 429);
+    // Sessions that were met before are found, whatever others at their address present.
+    for _ in 0..30 {
+        account(OWNER, "192.0.2.1").expect(200);
+        account(&unknown_cookie(), "192.0.2.1");
+    }
+    account(&late, "192.0.2.2").expect(200);
+    account(&late, "192.0.2.1").expect(200);
+    account(&unknown_cookie(), "192.0.2.3").expect(401);
+
+    // A browser with an old session lands on the page to sign in, before and after, and signs in there.
+    let page = |path: &str| {
+        let request = server.request("GET", path).header("accept", "text/html");
+        let cookie = format!("tessera={}", unknown_cookie());
+        from(request.header("cookie", &cookie), "192.0.2.4").send()
+    };
+    let is_led_to_sign_in = || {
+        assert_eq!(page("/workspaces").expect(303).header("location"), Some("/sign-in"));
+        page("/sign-in").expect(200);
+    };
+    is_led_to_sign_in();
+    is_refusal(&until_refused(|_| account(&unknown_cookie(), "192.0.2.4")), 429);
+    is_led_to_sign_in();
+    let form = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
+    let sign_in = server.request("POST", "/sign-in").form(&form).header("origin", &server.url());
+    let sign_in = sign_in.header("cookie", &format!("tessera={}", unknown_cookie()));
+    let signed_in = from(sign_in, "192.0.2.4").send().expect(303);
+    let cookies = signed_in.headers.iter().filter(|(name, _)| name == "set-cookie");
+    let session = cookies.filter_map(|(_, value)| value.strip_prefix("tessera=")).next().unwrap();
+    account(session.split(';').next().unwrap(), "192.0.2.4").expect(200);
+
+    // Signing out of what is no session asks the database, too.
+    let sign_out = |cookie: &str| {
+        let request = server.request("POST", "/sign-out").form(&[]).header("origin", &server.url());
+        from(request.header("cookie", &format!("tessera={cookie}")), "192.0.2.5").send()
+    };
+    is_refusal(&until_refused(|_| sign_out(&unknown_cookie())), 429);
+    sign_out(OWNER).expect(303);
+    account(OWNER, "192.0.2.6").expect(401);
+    // A bearer of Kriten may be a session.
+    let tokens = |text: &str| {
+        from(server.request("GET", "/api/v1/api_tokens").bearer(text), "192.0.2.7").send()
+    };
+    is_refusal(&until_refused(|_| tokens(&unknown_cookie())), 429);
 }

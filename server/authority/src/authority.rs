@@ -22,6 +22,7 @@ use crate::{
     password::PasswordVault,
     policies::Patterns,
     replicas::{History, Replica, Transaction},
+    sessions::MetSessions,
     shares::{Shared, Shares},
     store::{self, MIGRATIONS},
     usage::UsageRecorder,
@@ -41,8 +42,8 @@ pub struct Settings {
     pub session_absolute: Duration,
     /// How many tokens' facts are kept in memory at most.
     pub cached_tokens: usize,
-    /// How many unknown tokens a second are looked up for one address, and ten times as many at once; 0
-    /// for any number.
+    /// How many unknown tokens a second are looked up for one address, and ten times as many at once; the same
+    /// number of unknown sessions; 0 for any number.
     pub unknown_token_rate: u32,
     /// How many right sign-ins a person may make from one address at once; one a second follows. Each server counts
     /// for itself.
@@ -102,6 +103,9 @@ pub(crate) struct Inner {
     /// Right sign-ins of a person from a network.
     pub(crate) right_sign_ins: Rates<(UserId, String)>,
     pub(crate) unknown: UnknownTokens,
+    /// The same budgets for texts that may be sessions.
+    pub(crate) unknown_sessions: UnknownTokens,
+    pub(crate) met_sessions: MetSessions,
     pub(crate) follows: Follows,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
@@ -161,6 +165,7 @@ impl Authority {
         let rates = TokenRates::default();
         let right_sign_ins = Rates::default();
         let unknown = UnknownTokens::new(settings.unknown_token_rate);
+        let unknown_sessions = UnknownTokens::new(settings.unknown_token_rate);
         let keys = Arc::new(keys);
         let imports = AtomicBool::new(false);
         let cache = Arc::new(Cache::new(settings.cached_tokens));
@@ -187,6 +192,8 @@ impl Authority {
             rates,
             right_sign_ins,
             unknown,
+            unknown_sessions,
+            met_sessions: MetSessions::default(),
             follows: Follows::default(),
             imports,
             cache,

@@ -78,8 +78,8 @@ pub enum ServiceError {
     /// Too many attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
-    /// Too many texts that are not tokens came from this address, or from this verifier.
-    #[error("too many unknown tokens; again in {0} s")]
+    /// Too many texts that are neither tokens nor sessions came from this address, or from this verifier.
+    #[error("too many unknown tokens or sessions; again in {0} s")]
     TooManyUnknown(u64),
     /// Imports named too many secrets that tokens of other workspaces have.
     #[error("too many imports named secrets of other workspaces; again in {0} s")]
@@ -243,7 +243,7 @@ impl ServiceError {
                 in_words(*seconds)
             ),
             Self::TooManyUnknown(seconds) => {
-                format!("Too many unknown tokens were presented. Try again in {seconds} s.")
+                format!("Too many unknown tokens or sessions were presented. Try again in {seconds} s.")
             }
             Self::Unfinished => {
                 "The token is stopped. Not all tokens that it made are stopped yet; Tessera goes on with them.".into()

@@ -40,6 +40,7 @@ mod shares;
 pub mod store;
 mod tokens;
 mod transfer;
+mod turns;
 mod usage;
 mod users;
 mod verification;
@@ -81,6 +82,7 @@ pub use tokens::{
     TokenPatch, Tokens,
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
+pub use turns::{Turn, Turns};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{
     ANSWERS_MAX, Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection,

@@ -11,7 +11,7 @@ pub struct Observation {
     pub snapshot: Snapshot,
     /// Tokens whose facts are in the cache.
     pub cache_entries: u64,
-    /// Texts that were not looked up, because too many before them were not tokens.
+    /// Texts that were not looked up, because too many before them were not tokens, or not sessions.
     pub unknown_refused: u64,
     /// How long ago its lease was renewed; `None` without one.
     pub lease_age: Option<Duration>,
@@ -44,7 +44,7 @@ impl Authority {
         Observation {
             snapshot: self.inner.counters.snapshot(),
             cache_entries: u64::try_from(self.inner.cache.len()).unwrap_or(u64::MAX),
-            unknown_refused: self.inner.unknown.refused(),
+            unknown_refused: self.inner.unknown.refused() + self.inner.unknown_sessions.refused(),
             lease_age: lease.age(now),
             lease_valid: lease.is_valid(now),
             usage_queue,

@@ -3,30 +3,31 @@
 //! A door says for whom a request is answered ([`Holder`]). The connections of all requests of one holder are at
 //! most half of the pool at a time; further ones wait, and are refused when they wait for too long. A request
 //! that has a connection gets another one without waiting for its own share.
+//!
+//! Requests of callers who are not known share half of the pool, too, and those of one address half of that. A
+//! request counts as theirs until its caller is known.
 
 use std::{
-    collections::HashMap,
+    net::IpAddr,
     ops::{Deref, DerefMut},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::ServiceError;
+use crate::{
+    ServiceError,
+    turns::{Turn, Turns},
+};
 
 /// How long a request waits for a connection of its holder's share.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Holders after which those that have no connection are forgotten.
-const FORGET_AT: usize = 1_024;
 
 tokio::task_local! {
     static CURRENT: Holder;
@@ -39,10 +40,18 @@ pub struct Holder(Arc<Request>);
 #[derive(Debug, Default)]
 struct Request {
     id: OnceLock<Uuid>,
+    /// The address, if it is known, of a caller who counts as a stranger until `id` is known.
+    stranger: Option<Option<IpAddr>>,
     connections: AtomicUsize,
 }
 
 impl Holder {
+    /// Returns the holder of a request from this address. Until somebody says who it is, it is a stranger. An IPv6
+    /// network is one address.
+    pub fn stranger(address: Option<IpAddr>) -> Self {
+        Self(Arc::new(Request { stranger: Some(address), ..Request::default() }))
+    }
+
     /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
     pub fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()
@@ -64,16 +73,16 @@ impl Holder {
     }
 }
 
-/// The shares of all holders.
+/// The shares of all holders, and of strangers.
 pub(crate) struct Shares {
-    each: usize,
-    of: Mutex<HashMap<Uuid, Weak<Semaphore>>>,
+    holders: Turns<Uuid>,
+    strangers: Turns<Option<IpAddr>>,
 }
 
 /// A part of a share, given back when dropped.
 pub(crate) struct Share {
     holder: Option<Holder>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
 }
 
 impl Drop for Share {
@@ -87,35 +96,28 @@ impl Drop for Share {
 impl Shares {
     /// Shares of a pool of so many connections.
     pub(crate) fn new(connections: u32) -> Self {
-        Self { each: (connections as usize / 2).max(1), of: Mutex::default() }
+        let half = connections as usize / 2;
+        Self { holders: Turns::for_each(half), strangers: Turns::new(half, half / 2) }
     }
 
-    /// Takes a part of the share of the current holder. Work that is for nobody known needs none.
+    /// Takes a part of the share of the current holder. Work of the server's own needs none.
     pub(crate) async fn take(&self) -> Result<Share, ServiceError> {
         let holder = Holder::current();
-        let Some(id) = holder.id() else { return Ok(Share { holder: None, _permit: None }) };
-        let permit = if holder.0.connections.load(Ordering::Relaxed) > 0 {
-            None
-        } else {
-            let share = self.share(id);
-            let permit = timeout(PATIENCE, share.acquire_owned()).await;
-            Some(permit.map_err(|_| ServiceError::Busy)?.map_err(ServiceError::internal)?)
+        let id = holder.id();
+        if id.is_none() && holder.0.stranger.is_none() {
+            return Ok(Share { holder: None, _turn: None });
+        }
+        let turn = async {
+            match (id, holder.0.stranger) {
+                _ if holder.0.connections.load(Ordering::Relaxed) > 0 => None,
+                (Some(id), _) => Some(self.holders.take(id).await),
+                (None, Some(address)) => Some(self.strangers.take(address).await),
+                (None, None) => None,
+            }
         };
+        let turn = timeout(PATIENCE, turn).await.map_err(|_| ServiceError::Busy)?;
         holder.0.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Share { holder: Some(holder), _permit: permit })
-    }
-
-    fn share(&self, id: Uuid) -> Arc<Semaphore> {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = of.get(&id).and_then(Weak::upgrade) {
-            return share;
-        }
-        if of.len() >= FORGET_AT {
-            of.retain(|_, share| share.strong_count() > 0);
-        }
-        let share = Arc::new(Semaphore::new(self.each));
-        of.insert(id, Arc::downgrade(&share));
-        share
+        Ok(Share { holder: Some(holder), _turn: turn })
     }
 }
 
@@ -177,5 +179,26 @@ mod tests {
         assert!(holder(1).scope(shares.take()).await.is_err());
         drop((first, second));
         assert!(holder(1).scope(shares.take()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_share_half_and_an_address_has_half_of_that() {
+        let shares = Shares::new(8);
+        let from = |host: u8| Holder::stranger(Some([192, 0, 2, host].into()));
+        let mut taken = Vec::new();
+        for host in [1, 1, 2, 2] {
+            taken.push(from(host).scope(shares.take()).await.unwrap());
+        }
+        for host in [1, 3] {
+            assert!(matches!(from(host).scope(shares.take()).await, Err(ServiceError::Busy)));
+        }
+        // Who is known takes nothing of it, and has waited for nobody.
+        let known = from(1);
+        known.identify(Uuid::from_u128(1));
+        known.scope(shares.take()).await.unwrap();
+        shares.take().await.unwrap();
+        taken.pop();
+        assert!(from(1).scope(shares.take()).await.is_err(), "the address has its part");
+        from(3).scope(shares.take()).await.unwrap();
     }
 }

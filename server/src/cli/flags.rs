@@ -77,8 +77,8 @@ pub(super) struct ServerFlags {
     /// The most tokens whose facts are kept in memory [default: 100000]
     #[arg(long, value_name = "NUMBER")]
     cached_tokens: Option<String>,
-    /// Unknown tokens a second that are looked up for one address, and ten times as many at once; 0 for
-    /// any number [default: 100]
+    /// Unknown tokens a second that are looked up for one address, and ten times as many at once; the same for
+    /// unknown sessions; 0 for any number [default: 100]
     #[arg(long, value_name = "NUMBER")]
     unknown_token_rate: Option<String>,
     /// How much longer than its lease (2 s) the server answers verifications from memory when the

@@ -170,7 +170,7 @@ impl Setting {
             Self::UnknownTokenRate => row(
                 "unknown_token_rate",
                 Some("100"),
-                "unknown tokens a second that are looked up for one address, and ten times as many at once; 0 for any number",
+                "unknown tokens a second that are looked up for one address, and ten times as many at once; the same for unknown sessions; 0 for any number",
             ),
             Self::StaleGrace => row(
                 "stale_grace",

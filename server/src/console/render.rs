@@ -45,6 +45,10 @@ pub(super) async fn page(visit: &Visit) -> Response {
             }
         }
     };
+    let _turn = match visit.turn().await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal,
+    };
     let view = || app::shell(Document::Hydrated).into_any();
     let mut response =
         leptos_axum::handle_response_inner(contexts, view, request(visit), |view, data, _| {
@@ -141,6 +145,10 @@ async fn still(
     contexts: impl Fn() + Clone + Send + 'static,
     view: impl FnOnce() -> AnyView + Send + 'static,
 ) -> Response {
+    let _turn = match visit.turn().await {
+        Ok(turn) => turn,
+        Err(refusal) => return refusal,
+    };
     let mut response =
         leptos_axum::handle_response_inner(contexts, view, request(visit), |view, _, _| {
             Box::pin(async move {

@@ -30,7 +30,7 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
     let signed_in = sessions.sign_in(&context, typed).await?;
     proxy_hint::note(sessions, &context, visit.untrusted_proxy).await;
     if let Some(old) = visit.state.cookies.read(&visit.headers) {
-        sessions.sign_out(&visit.context(), &old).await?;
+        sessions.replace(&visit.context(), &old).await?;
     }
     let mut cookies = begin(post, &signed_in)?;
     if signed_in.must_change_password {

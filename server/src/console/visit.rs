@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use app::request::{ConsoleRequest, PageRefusal, RequestSession};
-use authority::{Actor, OpContext, Surface};
+use authority::{Actor, OpContext, ServiceError, Surface, Turn};
 use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
@@ -50,6 +50,19 @@ impl Visit {
     /// Whether the person must change their password before anything else.
     pub(super) fn must_change_password(&self) -> bool {
         self.request.session.must_change_password
+    }
+
+    /// Waits for a turn to have a page made, if nobody is signed in. Others need none, so that they never wait
+    /// behind strangers.
+    ///
+    /// # Errors
+    /// The answer that says that too many pages were asked for.
+    pub(super) async fn turn(&self) -> Result<Option<Turn>, Response> {
+        if self.is_signed_in() {
+            return Ok(None);
+        }
+        let turn = self.state.strangers.turn(self.request.client_ip).await;
+        turn.map(Some).map_err(IntoResponse::into_response)
     }
 
     /// The browser's name of itself.
@@ -130,6 +143,8 @@ impl FromRequestParts<AppState> for Visit {
                 Asker::tell(&parts.extensions, &visit.context());
                 Ok(visit)
             }
+            // A text that is not looked up is nobody's session: it leads to the page to sign in, as one that is over.
+            Err(ServiceError::TooManyUnknown(_)) => Ok(visit),
             Err(error) if visit.wants_json() => Err(ApiError::from(error).into_response()),
             Err(error) => {
                 error.log(id.as_str());

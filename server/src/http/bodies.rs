@@ -1,178 +1,157 @@
 //! How many bytes of bodies are held at a time, in the whole process.
 //!
-//! Callers who were authenticated share one budget. Strangers share another, small one, so that they can
-//! take nothing from the others. Of both budgets nobody has more than a part: a workspace's tokens, a person,
-//! a stranger's address. What counts is the memory set aside: the length that a request announces before it
-//! arrives, and what a growing buffer holds in reserve.
+//! There is one room for each kind of body ([`Kind`]), so that none takes anything from another: what strangers
+//! send, what is asked about tokens, what is changed, and files. In each nobody has more than a part: a
+//! workspace's tokens, a person, a stranger's address. Under pressure the slowest body of whoever has the most is
+//! given up ([`Room`]).
+//!
+//! Bytes count when they arrive, together with what the growing buffer holds in reserve. What a request announces
+//! takes nothing.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::net::IpAddr;
 
 use axum::body::Bytes;
 use domain::problem::{Problem, ProblemCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::problem::ApiError;
+use super::{
+    problem::ApiError,
+    room::{Full, Party, Room, Seat},
+};
 
-/// What known callers may have in flight together: 24 imports of the largest size.
-const KNOWN: usize = 24 * 1024 * 1024;
-/// What strangers may have in flight together.
-const STRANGERS: usize = 4 * 1024 * 1024;
-/// What one workspace or one person may have in flight.
-const HOLDER: usize = 6 * 1024 * 1024;
-/// What one address of strangers may.
-const ADDRESS: usize = 512 * 1024;
+const MIB: usize = 1024 * 1024;
+/// What strangers may have in flight together, and one address of theirs.
+const STRANGERS: (usize, usize) = (4 * MIB, MIB / 2);
+/// What known callers may who ask about tokens, and one workspace or person.
+const QUESTIONS: (usize, usize) = (6 * MIB, 3 * MIB);
+/// The same for all other bodies but files.
+const CHANGES: (usize, usize) = (6 * MIB, 2 * MIB);
+/// The same for files of tokens to import: twelve of the largest size, and six.
+const FILES: (usize, usize) = (12 * MIB, 6 * MIB);
+/// What a buffer has room for when the first byte has arrived.
+const FIRST: usize = 1_024;
 /// Seconds after which a caller may try again.
 const AGAIN_S: u64 = 1;
 
-/// The budgets.
+/// The rooms.
 #[derive(Clone, Debug)]
-pub(crate) struct Bodies(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    known: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-    holder: usize,
-    address: usize,
-    held: Mutex<HashMap<Part, usize>>,
+pub(crate) struct Bodies {
+    strangers: Room,
+    questions: Room,
+    changes: Room,
+    files: Room,
 }
 
-/// Who has a part of a budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Part {
-    /// A workspace or a person.
-    Holder(Uuid),
-    /// A stranger's address.
-    Address(IpAddr),
+/// What a known caller sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A question about tokens, which gateways and services wait for.
+    Question,
+    /// Anything else.
+    #[default]
+    Change,
+    /// A file.
+    File,
 }
 
-/// A body that is being read, with its part of a budget.
+/// A body that is being read, with its part of a room.
 #[derive(Debug)]
 pub(crate) struct Kept {
+    /// `None` for a body that takes no room.
+    seat: Option<Seat>,
     bytes: Vec<u8>,
-    budget: Option<Arc<Semaphore>>,
-    permit: Option<OwnedSemaphorePermit>,
+    length: usize,
     /// The bytes that were counted, at least as many as there are.
     counted: usize,
-    /// The part that they are counted in.
-    of: Option<(Bodies, Part)>,
 }
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self::new(KNOWN, STRANGERS, HOLDER, ADDRESS)
+        let room = |(all, each)| Room::new(all, each);
+        Self {
+            strangers: room(STRANGERS),
+            questions: room(QUESTIONS),
+            changes: room(CHANGES),
+            files: room(FILES),
+        }
     }
 }
 
 impl Bodies {
-    fn new(known: usize, strangers: usize, holder: usize, address: usize) -> Self {
-        Self(Arc::new(Inner {
-            known: Arc::new(Semaphore::new(known)),
-            strangers: Arc::new(Semaphore::new(strangers)),
-            holder,
-            address,
-            held: Mutex::default(),
-        }))
-    }
-
     /// A body of a caller who was authenticated, on behalf of this workspace or person.
-    pub(crate) fn known(&self, holder: Uuid) -> Kept {
-        Kept::of(Some(Arc::clone(&self.0.known)), Some((self.clone(), Part::Holder(holder))))
-    }
-
-    /// A body of anybody else. An unknown address has no part of its own.
-    pub(crate) fn stranger(&self, address: Option<IpAddr>) -> Kept {
-        let of = address.map(|address| (self.clone(), Part::Address(network(address))));
-        Kept::of(Some(Arc::clone(&self.0.strangers)), of)
-    }
-
-    fn take(&self, part: Part, bytes: usize) -> bool {
-        let most = match part {
-            Part::Holder(_) => self.0.holder,
-            Part::Address(_) => self.0.address,
+    pub(crate) fn known(&self, holder: Uuid, kind: Kind) -> Kept {
+        let room = match kind {
+            Kind::Question => &self.questions,
+            Kind::Change => &self.changes,
+            Kind::File => &self.files,
         };
-        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = held.get(&part).copied().unwrap_or_default() + bytes;
-        let fits = sum <= most;
-        if fits {
-            held.insert(part, sum);
-        }
-        fits
+        Kept::of(Some(room.seat(Party::Holder(holder))))
     }
 
-    fn give_back(&self, part: Part, bytes: usize) {
-        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sum) = held.get_mut(&part) {
-            *sum = sum.saturating_sub(bytes);
-            if *sum == 0 {
-                held.remove(&part);
-            }
-        }
-    }
-}
-
-/// Whom an address stands for: one host, or with IPv6 one network of hosts.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address @ IpAddr::V4(_) => address,
+    /// A body of anybody else.
+    pub(crate) fn stranger(&self, address: Option<IpAddr>) -> Kept {
+        Kept::of(Some(self.strangers.seat(Party::stranger(address))))
     }
 }
 
 impl Kept {
-    /// A body that no budget is asked for.
+    /// A body that takes no room.
     pub(crate) const fn uncounted() -> Self {
-        Self::of(None, None)
+        Self::of(None)
     }
 
-    const fn of(budget: Option<Arc<Semaphore>>, of: Option<(Bodies, Part)>) -> Self {
-        Self { bytes: Vec::new(), budget, permit: None, counted: 0, of }
+    const fn of(seat: Option<Seat>) -> Self {
+        Self { seat, bytes: Vec::new(), length: 0, counted: 0 }
     }
 
     /// How many bytes there are.
     pub(crate) const fn len(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
-    /// Adds some, of so many that were announced.
-    pub(crate) fn add(&mut self, data: &[u8], announced: usize) -> Result<(), ApiError> {
-        let length = self.bytes.len() + data.len();
+    /// Adds some, of so many that may come.
+    ///
+    /// # Errors
+    /// `Busy` when there is no room, or when the body was given up for others.
+    pub(crate) fn add(&mut self, data: &[u8], expected: usize) -> Result<(), ApiError> {
+        let length = self.length + data.len();
+        let Some(seat) = &self.seat else {
+            self.bytes.extend_from_slice(data);
+            self.length = length;
+            return Ok(());
+        };
         if length > self.counted {
-            // A buffer that grows without an announcement grows by half, not byte by byte.
-            let room = length.max(announced).max(self.counted + self.counted / 2);
-            self.count(room - self.counted)?;
-            self.bytes.reserve_exact(room - self.bytes.len());
+            // The buffer grows by half, not byte by byte.
+            let room = (self.counted + self.counted / 2).max(FIRST).min(expected).max(length);
+            seat.take(room - self.counted).map_err(full)?;
+            self.counted = room;
         }
-        self.bytes.extend_from_slice(data);
+        seat.write(data, self.counted).map_err(full)?;
+        seat.moved(data.len());
+        self.length = length;
         Ok(())
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), ApiError> {
-        if let Some(budget) = &self.budget {
-            let permits = u32::try_from(bytes).map_err(|_| full())?;
-            let more = Arc::clone(budget).try_acquire_many_owned(permits).map_err(|_| full())?;
-            if let Some((bodies, part)) = &self.of
-                && !bodies.take(*part, bytes)
-            {
-                return Err(full());
+    /// Resolves when the body was given up for others.
+    pub(crate) async fn given_up(&self) -> ApiError {
+        match &self.seat {
+            Some(seat) => {
+                seat.gave_way().await;
+                full(Full)
             }
-            match &mut self.permit {
-                Some(permit) => permit.merge(more),
-                None => self.permit = Some(more),
-            }
+            None => std::future::pending().await,
         }
-        self.counted += bytes;
-        Ok(())
     }
 
-    /// The bytes. They are counted until the last copy is dropped.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        if self.bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(self) }
+    /// The bytes. They are counted until the last copy is dropped, and not given up any more.
+    ///
+    /// # Errors
+    /// `Busy` when the body was given up for others.
+    pub(crate) fn into_bytes(mut self) -> Result<Bytes, ApiError> {
+        if let Some(seat) = &self.seat {
+            self.bytes = seat.bytes().map_err(full)?;
+        }
+        Ok(if self.bytes.is_empty() { Bytes::new() } else { Bytes::from_owner(self) })
     }
 }
 
@@ -182,15 +161,7 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-impl Drop for Kept {
-    fn drop(&mut self) {
-        if let Some((bodies, part)) = &self.of {
-            bodies.give_back(*part, self.counted);
-        }
-    }
-}
-
-fn full() -> ApiError {
+fn full(_: Full) -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::Busy,
         "Tessera receives too many large requests at the moment. Nothing was changed; try again.",
@@ -201,88 +172,86 @@ fn full() -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
-    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const ONE: Uuid = Uuid::from_u128(1);
+    const TWO: Uuid = Uuid::from_u128(2);
+    const LARGE: usize = 1_000_000;
 
-    #[test]
-    fn budget_is_whole_again_when_the_last_copy_is_dropped() {
-        let bodies = Bodies::new(100, 0, 100, 0);
-        let mut kept = bodies.known(Uuid::nil());
-        kept.add(&[1; 60], 0).unwrap();
-        let bytes = kept.into_bytes();
+    fn bodies(strangers: (usize, usize), changes: (usize, usize)) -> Bodies {
+        let room = |(all, each)| Room::new(all, each);
+        Bodies { strangers: room(strangers), changes: room(changes), ..Bodies::default() }
+    }
+
+    fn from(host: u8) -> Option<IpAddr> {
+        Some([192, 0, 2, host].into())
+    }
+
+    /// A body of which so much has arrived.
+    fn arrived(mut kept: Kept, length: usize) -> Result<Kept, u16> {
+        kept.add(&vec![1; length], LARGE).map_err(|error| error.problem().status)?;
+        Ok(kept)
+    }
+
+    #[tokio::test]
+    async fn room_is_whole_again_when_the_last_copy_is_dropped() {
+        let bodies = bodies((0, 0), (200_000, 60_000));
+        let change = |length| arrived(bodies.known(ONE, Kind::Change), length);
+        let bytes = change(40_000).unwrap().into_bytes().unwrap();
+        assert_eq!(bytes.len(), 40_000);
         let copy = bytes.clone();
         drop(bytes);
-        let refused = bodies.known(Uuid::nil()).add(&[1; 41], 0).unwrap_err();
+        let refused = bodies.known(ONE, Kind::Change).add(&[1; 20_001], LARGE).unwrap_err();
         assert_eq!(refused.problem().status, 503);
         assert_eq!(refused.problem().retry_after_s, Some(1));
-        bodies.known(Uuid::nil()).add(&[1; 40], 0).unwrap();
+        change(20_000).unwrap();
         drop(copy);
-        bodies.known(Uuid::nil()).add(&[1; 100], 0).unwrap();
+        change(60_000).unwrap();
     }
 
-    #[test]
-    fn strangers_have_a_part_for_each_address_and_take_nothing_from_known_callers() {
-        let bodies = Bodies::new(100, 100, 100, 30);
-        let mut first = bodies.stranger(Some(ONE));
-        first.add(&[1; 30], 0).unwrap();
-        assert!(bodies.stranger(Some(ONE)).add(&[1; 1], 0).is_err());
-        let mut others = Vec::new();
-        for host in 1..=2 {
-            let mut other = bodies.stranger(Some([10, 0, 0, host].into()));
-            other.add(&[1; 30], 0).unwrap();
-            others.push(other);
+    #[tokio::test]
+    async fn no_kind_of_body_takes_anything_from_another() {
+        let bodies = bodies((4_000, 4_000), (4_000, 4_000));
+        let whole = |kept| arrived(kept, 2_000).unwrap().into_bytes().unwrap();
+        let _strangers = [whole(bodies.stranger(from(1))), whole(bodies.known(ONE, Kind::Change))];
+        assert_eq!(arrived(bodies.stranger(from(1)), 2_000).err(), Some(503));
+        assert_eq!(arrived(bodies.known(ONE, Kind::Change), 2_000).err(), Some(503));
+        for kind in [Kind::Question, Kind::File] {
+            arrived(bodies.known(ONE, kind), 1_000_000).unwrap();
         }
-        // Ten are left of all.
-        assert!(bodies.stranger(Some([10, 0, 0, 9].into())).add(&[1; 11], 0).is_err());
-        bodies.stranger(None).add(&[1; 10], 0).unwrap();
-        bodies.known(Uuid::nil()).add(&[1; 100], 0).unwrap();
-        drop(first);
-        bodies.stranger(Some(ONE)).add(&[1; 30], 0).unwrap();
-        drop(others);
-        assert!(bodies.0.held.lock().unwrap().is_empty());
     }
 
-    #[test]
-    fn holder_has_no_more_than_a_part() {
-        let bodies = Bodies::new(100, 0, 60, 0);
-        let holders = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let mut first = bodies.known(holders[0]);
-        first.add(&[1; 50], 0).unwrap();
-        assert!(bodies.known(holders[0]).add(&[1; 11], 0).is_err());
-        bodies.known(holders[1]).add(&[1; 50], 0).unwrap();
-        drop(first);
-        bodies.known(holders[0]).add(&[1; 60], 0).unwrap();
-        assert!(bodies.0.held.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn memory_that_is_set_aside_counts_before_it_is_filled() {
-        let bodies = Bodies::new(100, 100, 100, 100);
-        let mut announced = bodies.stranger(Some(ONE));
-        announced.add(&[1; 1], 90).unwrap();
-        assert!(bodies.stranger(Some(ONE)).add(&[1; 11], 0).is_err());
-        announced.add(&[1; 89], 90).unwrap();
-        assert!(announced.add(&[1; 11], 90).is_err());
-        drop(announced);
-        let mut grown = bodies.known(Uuid::nil());
-        for _ in 0..40 {
-            grown.add(&[1; 1], 0).unwrap();
+    #[tokio::test]
+    async fn only_what_arrived_counts_and_a_small_reserve() {
+        let bodies = bodies((0, 0), (100 * FIRST, 50 * FIRST));
+        // Whatever they announce.
+        let mut idle: Vec<_> =
+            (0..50).map(|_| arrived(bodies.known(ONE, Kind::Change), 1).unwrap()).collect();
+        assert!(idle.iter().all(|kept| kept.given_up().now_or_never().is_none()));
+        let mut one = idle.pop().unwrap();
+        drop(idle);
+        for _ in 1..20_000 {
+            one.add(&[1], LARGE).unwrap();
+            assert!(one.counted <= FIRST.max(one.length + one.length / 2));
         }
-        assert!(
-            grown.bytes.capacity() <= grown.counted,
-            "{} {}",
-            grown.bytes.capacity(),
-            grown.counted
-        );
-        drop(grown);
-        bodies.known(Uuid::nil()).add(&[1; 100], 0).unwrap();
+        let counted = one.counted;
+        let bytes = one.into_bytes().unwrap();
+        assert_eq!(bytes.len(), 20_000);
+        let mut short = bodies.known(TWO, Kind::Change);
+        short.add(&[1; 10], 10).unwrap();
+        assert!(short.counted == 10 && counted < 30_000);
     }
 
-    #[test]
-    fn ipv6_network_counts_as_one() {
-        let network = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
+    #[tokio::test]
+    async fn body_that_is_given_up_holds_nothing_and_is_refused() {
+        let bodies = bodies((0, 0), (40_000, 40_000));
+        let mut slow = arrived(bodies.known(ONE, Kind::Change), 15_000).unwrap();
+        let fresh = arrived(bodies.known(TWO, Kind::Change), 13_000).unwrap();
+        assert_eq!(slow.given_up().now_or_never().unwrap().problem().status, 503);
+        assert_eq!(slow.add(&[1], LARGE).unwrap_err().problem().status, 503);
+        assert!(slow.into_bytes().is_err());
+        assert_eq!(fresh.into_bytes().unwrap().len(), 13_000);
     }
 }

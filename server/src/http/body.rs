@@ -2,8 +2,10 @@
 //!
 //! No layer collects a body. The extractor that needs one does, after the caller was authenticated:
 //! [`Readers::Known`] refuses everybody else before a byte is read. A body that a stranger may send, such as
-//! the form of a sign-in, has at most 16 KiB. Every byte that is held is counted ([`Bodies`]) until the last
-//! copy of it is dropped. A caller whose body had to be waited for is authenticated again when all of it is there.
+//! the form of a sign-in, has at most 16 KiB. A file is received only for callers who may import it
+//! ([`read_file`]). Every byte that is held is counted ([`Bodies`]) until the last copy of it is dropped. A
+//! body that only waits for its peer is given up when others need its room. A caller whose body had to be
+//! waited for is authenticated again when all of it is there.
 //!
 //! [`receive`] lends each handler its request's body. What the handler left of it is thrown away: an answer
 //! before the request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it.
@@ -20,7 +22,7 @@ use std::{
 use authority::{Actor, OpContext, ServiceError};
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, Request, State},
+    extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -35,7 +37,7 @@ use super::{
     AppState,
     again::Again,
     awaited::Awaited,
-    bodies::{Bodies, Kept},
+    bodies::{Bodies, Kept, Kind},
     client_ip::{client_ip, peer},
     holders,
     problem::ApiError,
@@ -45,7 +47,7 @@ use super::{
 /// Most bytes of a body. The longest list of scopes that the service takes fits well.
 pub(crate) const LIMIT: usize = 64 * 1024;
 /// Most bytes of a file of tokens to import.
-const IMPORT_LIMIT: usize = 1024 * 1024;
+const FILE_LIMIT: usize = 1024 * 1024;
 /// Most bytes of a body whose sender is not known.
 pub(crate) const STRANGERS_LIMIT: usize = 16 * 1024;
 /// The longest that a body may take to arrive.
@@ -76,6 +78,7 @@ struct Known(Uuid);
 struct Intake {
     bodies: Bodies,
     address: Option<IpAddr>,
+    kind: Kind,
 }
 
 /// The body as it was received, once it was read, for handlers that need its bytes beside their meaning.
@@ -86,17 +89,6 @@ impl Received {
     /// The bytes; none before they were read.
     pub(crate) fn bytes(&self) -> Bytes {
         self.0.get().cloned().unwrap_or_default()
-    }
-}
-
-/// The bytes of a known caller's body.
-pub(crate) struct KnownBody(pub(crate) Bytes);
-
-impl<S: Sync> FromRequest<S> for KnownBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
-        read(request, Readers::Known).await.map(Self)
     }
 }
 
@@ -133,17 +125,36 @@ pub(crate) fn admitted(extensions: &Extensions) -> Result<(), ApiError> {
 
 /// Reads the body of a request.
 pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, ApiError> {
+    receive_body(request, readers, None).await
+}
+
+/// Reads a file of a caller who may import it.
+pub(crate) async fn read_file(request: Request) -> Result<Bytes, ApiError> {
+    receive_body(request, Readers::Known, Some(Kind::File)).await
+}
+
+/// Reads a body of this kind, or of its route's.
+async fn receive_body(
+    request: Request,
+    readers: Readers,
+    kind: Option<Kind>,
+) -> Result<Bytes, ApiError> {
     let (parts, body) = request.into_parts();
     if readers == Readers::Known {
         admitted(&parts.extensions)?;
     }
-    strangers::enter(&parts.extensions)?;
+    let stranger = strangers::wait(&parts.extensions)?;
     let known = parts.extensions.get::<Known>().copied();
-    let limit = if known.is_some() { limit(parts.uri.path()) } else { STRANGERS_LIMIT };
-    let intake = parts.extensions.get::<Intake>().cloned();
-    let kept = match (intake, known) {
+    let limit = match known {
+        Some(_) if kind == Some(Kind::File) => FILE_LIMIT,
+        Some(_) => LIMIT,
+        None => STRANGERS_LIMIT,
+    };
+    let kept = match (parts.extensions.get::<Intake>(), known) {
         (None, _) => Kept::uncounted(),
-        (Some(intake), Some(Known(holder))) => intake.bodies.known(holder),
+        (Some(intake), Some(Known(holder))) => {
+            intake.bodies.known(holder, kind.unwrap_or(intake.kind))
+        }
         (Some(intake), None) => intake.bodies.stranger(intake.address),
     };
     let _waiting =
@@ -155,7 +166,11 @@ pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, Ap
         had_to_wait |= polled.is_pending();
         polled
     });
-    let bytes = timeout(PATIENCE, collecting).await.map_err(|_| late())??;
+    let bytes = tokio::select! {
+        collected = timeout(PATIENCE, collecting) => collected.map_err(|_| late())??,
+        refusal = strangers::gave_way(stranger.as_ref()) => return Err(refusal),
+    };
+    drop(stranger);
     if let Some(Caller(caller)) = parts.extensions.get().filter(|_| had_to_wait) {
         let (state, context, again) = &**caller;
         again.check(state, context).await?;
@@ -164,11 +179,6 @@ pub(crate) async fn read(request: Request, readers: Readers) -> Result<Bytes, Ap
         let _ = received.0.set(bytes.clone());
     }
     Ok(bytes)
-}
-
-/// Most bytes of a body that a known caller sends to this path.
-fn limit(path: &str) -> usize {
-    if path.ends_with("/tokens/import") { IMPORT_LIMIT } else { LIMIT }
 }
 
 async fn collect(
@@ -184,8 +194,13 @@ async fn collect(
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    let announced = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    while let Some(frame) = body.frame().await {
+    let announced = announced.and_then(|length| usize::try_from(length).ok());
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            refusal = kept.given_up() => return Err(refusal),
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| {
             ApiError::new(
                 ProblemCode::MalformedRequest,
@@ -196,9 +211,9 @@ async fn collect(
         if kept.len() + data.len() > limit {
             return Err(too_large(limit));
         }
-        kept.add(&data, announced)?;
+        kept.add(&data, announced.unwrap_or(limit))?;
     }
-    Ok(kept.into_bytes())
+    kept.into_bytes()
 }
 
 /// Lends the handler the body, and throws away what it left. No handler takes longer than it may.
@@ -207,9 +222,22 @@ pub(crate) async fn receive(
     request: Request,
     next: Next,
 ) -> Response {
+    lend(state, request, next, Kind::default()).await
+}
+
+/// The same for questions about tokens.
+pub(crate) async fn receive_question(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    lend(state, request, next, Kind::Question).await
+}
+
+async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Response {
     let (mut parts, body) = request.into_parts();
     let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
-    parts.extensions.insert(Intake { bodies: state.bodies.clone(), address });
+    parts.extensions.insert(Intake { bodies: state.bodies.clone(), address, kind });
     parts.extensions.insert(Received::default());
     let home = Home::default();
     let guest = strangers::guest(&parts.extensions);
@@ -225,10 +253,13 @@ pub(crate) async fn receive(
     let unread = home.lock().unwrap_or_else(PoisonError::into_inner).take();
     // A stranger for whom there is no place does not see the answer if it goes on sending.
     if let Some(unread) = unread
-        && guest.is_none_or(|guest| guest.enter().is_ok())
+        && let Ok(stranger) = guest.map_or(Ok(None), |guest| guest.wait())
     {
         let _waiting = awaited.map(|awaited| awaited.begin());
-        let _ = timeout(DRAIN_TIME, drain(unread)).await;
+        tokio::select! {
+            _ = timeout(DRAIN_TIME, drain(unread)) => {}
+            _ = strangers::gave_way(stranger.as_ref()) => {}
+        }
     }
     response
 }
@@ -332,15 +363,20 @@ mod tests {
 
     #[tokio::test]
     async fn body_at_the_limit_passes_and_one_byte_more_does_not() {
-        for (path, is_known, limit) in [
-            ("/api/v1/workspaces/w/tokens", true, LIMIT),
-            ("/api/v1/workspaces/w/tokens/import", true, IMPORT_LIMIT),
-            ("/api/v1/workspaces/w/tokens/import", false, STRANGERS_LIMIT),
-            ("/sign-in", false, STRANGERS_LIMIT),
-        ] {
+        // Whatever the path is called.
+        let path = "/api/v1/workspaces/w/tokens/import";
+        for (is_known, is_file, limit) in
+            [(true, false, LIMIT), (true, true, FILE_LIMIT), (false, false, STRANGERS_LIMIT)]
+        {
             for (size, expected) in [(limit, Ok(limit)), (limit + 1, Err(413))] {
                 let request = request(path, vec![b'x'; size].into(), is_known);
-                assert_eq!(status(request, Readers::Anybody).await, expected, "{path} {is_known}");
+                let bytes = if is_file {
+                    read_file(request).await
+                } else {
+                    read(request, Readers::Anybody).await
+                };
+                let status = bytes.map(|bytes| bytes.len()).map_err(|error| error.problem().status);
+                assert_eq!(status, expected, "{is_known} {is_file}");
             }
         }
     }
@@ -381,6 +417,35 @@ mod tests {
         let endless =
             Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
         assert_eq!(status(request("/", endless, true), Readers::Known).await, Err(400));
+    }
+
+    /// A request of a known caller whose body's pieces come at these times.
+    fn slow(holder: u128, bodies: &Bodies, pieces: usize, pause: Duration) -> Request {
+        let pieces = futures::stream::unfold(0, move |sent| async move {
+            tokio::time::sleep(pause).await;
+            (sent < pieces)
+                .then(|| (Ok::<_, std::io::Error>(Bytes::from_static(b"12345678")), sent + 1))
+        });
+        let mut request = request("/", Body::from_stream(pieces), false);
+        request.extensions_mut().insert(Known(Uuid::from_u128(holder)));
+        let intake = Intake { bodies: bodies.clone(), address: None, kind: Kind::Change };
+        request.extensions_mut().insert(intake);
+        request
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_body_is_received_while_others_do_not_need_its_room() {
+        let bodies = Bodies::default();
+        let pause = Duration::from_millis(900);
+        let other = Duration::from_millis(90);
+        let crowd: Vec<_> = (2..200)
+            .map(|holder| tokio::spawn(read(slow(holder, &bodies, 100, other), Readers::Known)))
+            .collect();
+        let received = read(slow(1, &bodies, 10, pause), Readers::Known).await;
+        assert_eq!(received.unwrap().len(), 80);
+        for other in crowd {
+            assert_eq!(other.await.unwrap().unwrap().len(), 800);
+        }
     }
 
     #[tokio::test]

@@ -25,8 +25,10 @@ use uuid::Uuid;
 
 use super::{
     AppState,
-    patient::{Patience, Patient},
+    client_ip::{client_ip, peer},
+    patient::{self, Patience, Patient},
     problem::ApiError,
+    room::network,
 };
 
 /// Large answers of one holder at a time: a workspace's tokens are one, a person is another.
@@ -53,6 +55,8 @@ struct Place {
     answers: Answers,
     of: For,
 }
+
+impl patient::Place for Place {}
 
 impl Answers {
     fn of(&self) -> MutexGuard<'_, HashMap<For, usize>> {
@@ -111,8 +115,8 @@ struct Held {
 }
 
 impl Held {
-    fn new(answers: Answers, changes: bool) -> Self {
-        Self { holder: Holder::default(), changes, answers, of: Arc::default() }
+    fn new(answers: Answers, holder: Holder, changes: bool) -> Self {
+        Self { holder, changes, answers, of: Arc::default() }
     }
 
     async fn answer(self, mut request: Request, next: Next) -> Response {
@@ -125,14 +129,16 @@ impl Held {
     }
 }
 
-/// Answers a request for its holder.
+/// Answers a request for its holder, and until that is known for a stranger at its address.
 pub(crate) async fn hold(
-    State(AppState { answers, .. }): State<AppState>,
+    State(AppState { answers, trusted_proxies, .. }): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
     let changes = !request.method().is_safe();
-    Held::new(answers, changes).answer(request, next).await
+    let address = client_ip(peer(request.extensions()), request.headers(), &trusted_proxies);
+    let holder = Holder::stranger(address.map(network));
+    Held::new(answers, holder, changes).answer(request, next).await
 }
 
 /// Answers a question, which changes nothing whatever its method is.
@@ -141,7 +147,7 @@ pub(crate) async fn hold_question(
     request: Request,
     next: Next,
 ) -> Response {
-    Held::new(answers, false).answer(request, next).await
+    Held::new(answers, Holder::default(), false).answer(request, next).await
 }
 
 /// Notes whose request this is, and who calls. Refuses a change while too many answers to this caller's changes
@@ -226,7 +232,7 @@ mod tests {
         let answers = Answers::default();
         let ask = |changes, caller| {
             let mut extensions = Extensions::new();
-            extensions.insert(Held::new(answers.clone(), changes));
+            extensions.insert(Held::new(answers.clone(), Holder::default(), changes));
             identify(&extensions, ONE, caller)
         };
         let unread: Vec<_> = (0..OF_HOLDER).map(|_| answers.enter(For::Changes(ONE))).collect();

@@ -7,7 +7,7 @@
 //! - `idempotency`: how a request may be repeated.
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
 //! - `again`, `pages`: long answers, written page by page for a caller that is authenticated anew.
-//! - `body`, `bodies`: how bodies are read, and how much of them is held.
+//! - `body`, `bodies`, `room`: how bodies are read, and how much of them is held.
 //! - `strangers`: how many requests of unknown callers are answered at a time.
 //! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
 //! - `router`: what is mounted where, and behind which layers.
@@ -51,12 +51,13 @@ pub(crate) mod rate;
 pub(crate) mod refusals;
 pub(crate) mod remembered;
 mod rest;
+mod room;
 pub(crate) mod router;
 pub(crate) mod state;
 pub(crate) mod strangers;
 
-pub(crate) use bodies::network;
 pub(crate) use forward::PATH as FORWARD_PATH;
 pub(crate) use password_link::password_link;
+pub(crate) use room::network;
 pub(crate) use router::router;
 pub(crate) use state::AppState;

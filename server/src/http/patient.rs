@@ -1,5 +1,5 @@
 //! Answers that their callers have to take in time. One that waits for too long is dropped together with the place
-//! that it has, and its stream is reset.
+//! that it has, and its stream is reset. So is one whose place others need.
 
 use std::{
     io,
@@ -16,6 +16,8 @@ use axum::body::{Body, Bytes};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{sync::oneshot, time::sleep};
 
+use super::room::{Leaving, Seat};
+
 /// The most of an answer that is handed on at a time. HTTP/2 keeps it, and gives the place back with the last one.
 pub(super) const PIECE: usize = 16 * 1024;
 
@@ -26,6 +28,27 @@ pub(super) enum Patience {
     InAll(Duration),
     /// For so long until the caller takes some more of it.
     EachTime(Duration),
+}
+
+/// A place that an answer has.
+pub(super) trait Place: Send + 'static {
+    /// Notes that the caller took so many bytes.
+    fn moved(&self, _bytes: usize) {}
+
+    /// Returns the word that the place is given up for others, if that may be.
+    fn leaving(&self) -> Option<Leaving> {
+        None
+    }
+}
+
+impl Place for Arc<Seat> {
+    fn moved(&self, bytes: usize) {
+        Seat::moved(self, bytes);
+    }
+
+    fn leaving(&self) -> Option<Leaving> {
+        Some(Seat::leaving(self))
+    }
 }
 
 /// An answer that has a place until all of it was taken.
@@ -40,10 +63,10 @@ pub(super) struct Patient<P> {
 struct Content<P> {
     read: Bytes,
     body: Body,
-    _place: P,
+    place: P,
 }
 
-impl<P> Content<P> {
+impl<P: Place> Content<P> {
     fn poll_frame(
         &mut self,
         context: &mut Context<'_>,
@@ -58,6 +81,7 @@ impl<P> Content<P> {
             }
         }
         let piece = self.read.split_to(self.read.len().min(PIECE));
+        self.place.moved(piece.len());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -72,10 +96,11 @@ impl<P> Content<P> {
     }
 }
 
-impl<P: Send + 'static> Patient<P> {
+impl<P: Place> Patient<P> {
     /// Returns an answer with this body and place.
     pub(super) fn body(body: Body, place: P, patience: Patience) -> Body {
-        let content = Content { read: Bytes::new(), body, _place: place };
+        let leaving = place.leaving();
+        let content = Content { read: Bytes::new(), body, place };
         let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
         let (sent, mut all_is_sent) = oneshot::channel();
@@ -89,6 +114,10 @@ impl<P: Send + 'static> Patient<P> {
                 tokio::select! {
                     _ = &mut all_is_sent => return,
                     () = sleep(limit) => {}
+                    () = gave_way(leaving.as_ref()) => {
+                        drop(lock(&waiting).take());
+                        return;
+                    }
                 }
                 let now = asked.load(Ordering::Relaxed);
                 if now == before || matches!(patience, Patience::InAll(_)) {
@@ -102,7 +131,7 @@ impl<P: Send + 'static> Patient<P> {
     }
 }
 
-impl<P> HttpBody for Patient<P> {
+impl<P: Place> HttpBody for Patient<P> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -133,6 +162,13 @@ impl<P> Drop for Patient<P> {
     fn drop(&mut self) {
         // The waiting task holds the content, too, and may run later.
         drop(lock(&self.content).take());
+    }
+}
+
+async fn gave_way(leaving: Option<&Leaving>) {
+    match leaving {
+        Some(leaving) => leaving.gave_way().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record` | ✓ | ✓ | | |
 //! | `rate::count` | posts | ✓ | | |
-//! | `body::receive`: lends the body, time | ✓ | ✓ | ✓ | |
+//! | `body::receive…`: lends the body, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //!
 //! Layers that refuse are within `body::receive`, which throws unread bodies away: an answer before the
@@ -95,7 +95,7 @@ fn asking(state: &AppState) -> Router<AppState> {
         .merge(health::router())
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), origin::check_api))
-        .layer(from_fn_with_state(state.clone(), body::receive))
+        .layer(from_fn_with_state(state.clone(), body::receive_question))
         .layer(from_fn_with_state(state.clone(), holders::hold_question))
 }
 

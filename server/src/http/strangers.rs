@@ -2,21 +2,24 @@
 //! for one address.
 //!
 //! A peer that opens many streams, and neither completes its requests nor reads the answers, would keep the
-//! memory of all of them. So a stranger's request needs a place while its body is awaited ([`enter`]), and
+//! memory of all of them. So a stranger's request needs a place while its body is awaited ([`wait`]), and
 //! from the moment its answer is ready until the connection took the last byte of it ([`keep`]). An answer
 //! that is not taken within [`PATIENCE`] is dropped, and its stream is reset. Without a place the answer is a
-//! 503 without a body, which takes no memory on a connection that nobody reads. Callers who were authenticated
+//! 503 without a body, which takes no memory on a connection that nobody reads.
+//!
+//! When all places are taken, a request that only waits for its peer gives its place up ([`Room`]): strangers that
+//! send nothing and read nothing keep nobody else out. Callers who were authenticated
 //! (`body::admit`) need no place: strangers take nothing from them. The routes that gateways ask are left out,
 //! because their answers are small.
 
 use std::{
-    collections::HashMap,
-    mem,
+    future,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use authority::{Turn, Turns};
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -26,14 +29,15 @@ use axum::{
 use domain::problem::{Problem, ProblemCode};
 use http::{Extensions, StatusCode, header};
 use hyper::body::Body as _;
+use tokio::time::timeout;
 
 use super::{
     AppState,
     answer::X_REQUEST_ID,
-    bodies::network,
     client_ip::{client_ip, peer},
     patient::{Patience, Patient},
     problem::ApiError,
+    room::{Full, Party, Room, Seat, network},
 };
 
 /// Requests of strangers at a time.
@@ -45,28 +49,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds after which a stranger may try again.
 const AGAIN_S: u64 = 1;
 
-/// The places for requests of strangers.
+/// The longest that a stranger waits for a turn.
+const LINE: Duration = Duration::from_secs(3);
+
+/// The places for requests of strangers, and the turns in which pages are made for them.
 #[derive(Clone, Debug)]
-pub(crate) struct Strangers(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    all: usize,
-    of_address: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    of: HashMap<IpAddr, usize>,
-}
-
-/// A place, given back when dropped.
-#[derive(Debug)]
-struct Place {
-    strangers: Strangers,
-    address: Option<IpAddr>,
+pub(crate) struct Strangers {
+    room: Room,
+    turns: Arc<Turns<Option<IpAddr>>>,
 }
 
 /// A request that may need a place.
@@ -82,10 +72,20 @@ pub(super) struct Guest {
 enum Need {
     /// Not yet.
     Later,
-    /// It has one.
-    Taken(Place),
+    /// It has one, or had to give it up.
+    Taken(Arc<Seat>),
     /// Its caller is known.
     Never,
+}
+
+/// A request that waits for its peer, and may have to give its place up, until dropped.
+#[derive(Debug)]
+pub(super) struct Waiting(Arc<Seat>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.work();
+    }
 }
 
 impl Default for Strangers {
@@ -96,45 +96,26 @@ impl Default for Strangers {
 
 impl Strangers {
     fn new(all: usize, of_address: usize) -> Self {
-        Self(Arc::new(Inner { all, of_address, taken: Mutex::default() }))
+        // Half of the threads that make pages are left to callers who are known.
+        let half = std::thread::available_parallelism().map_or(1, |threads| threads.get() / 2);
+        let turns = Arc::new(Turns::new(half, half / 2));
+        Self { room: Room::new(all, of_address), turns }
+    }
+
+    /// Waits for a turn to have a page made for an address.
+    ///
+    /// # Errors
+    /// `Busy` after [`LINE`].
+    pub(crate) async fn turn(&self, address: Option<IpAddr>) -> Result<Turn, ApiError> {
+        timeout(LINE, self.turns.take(address.map(network))).await.map_err(|_| full())
     }
 
     /// Returns a place for a request from this address. Unknown addresses share only the limit of all.
-    fn enter(&self, address: Option<IpAddr>) -> Option<Place> {
-        let address = address.map(network);
-        let mut taken = self.taken();
-        if taken.all >= self.0.all {
-            return None;
-        }
-        if let Some(address) = address {
-            let of = taken.of.entry(address).or_default();
-            if *of >= self.0.of_address {
-                return None;
-            }
-            *of += 1;
-        }
-        taken.all += 1;
-        drop(taken);
-        Some(Place { strangers: self.clone(), address })
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.strangers.taken();
-        taken.all -= 1;
-        if let Some(address) = self.address
-            && let Some(of) = taken.of.get_mut(&address)
-        {
-            *of -= 1;
-            if *of == 0 {
-                taken.of.remove(&address);
-            }
-        }
+    fn enter(&self, address: Option<IpAddr>) -> Result<Arc<Seat>, Full> {
+        let seat = self.room.seat(Party::stranger(address));
+        seat.take(1)?;
+        seat.work();
+        Ok(Arc::new(seat))
     }
 }
 
@@ -169,9 +150,20 @@ pub(super) fn guest(extensions: &Extensions) -> Option<Guest> {
     extensions.get().cloned()
 }
 
-/// Takes a place for a request, unless it has or needs none.
-pub(super) fn enter(extensions: &Extensions) -> Result<(), ApiError> {
-    extensions.get::<Guest>().map_or(Ok(()), Guest::enter)
+/// Takes a place for a request that waits for its peer, unless it needs none.
+pub(super) fn wait(extensions: &Extensions) -> Result<Option<Waiting>, ApiError> {
+    extensions.get::<Guest>().map_or(Ok(None), Guest::wait)
+}
+
+/// Resolves when a request has to give its place up.
+pub(super) async fn gave_way(waiting: Option<&Waiting>) -> ApiError {
+    match waiting {
+        Some(Waiting(seat)) => {
+            seat.gave_way().await;
+            full()
+        }
+        None => future::pending().await,
+    }
 }
 
 /// Keeps a stranger's place until the answer was sent or was waiting for too long. Nothing may buffer the
@@ -181,32 +173,51 @@ pub(crate) fn keep(mut response: Response) -> Response {
     if response.body().is_end_stream() {
         return response;
     }
-    if guest.enter().is_err() {
-        let mut refusal = Response::new(Body::empty());
-        *refusal.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        refusal.headers_mut().insert(header::RETRY_AFTER, AGAIN_S.into());
-        if let Some(id) = response.headers_mut().remove(X_REQUEST_ID) {
-            refusal.headers_mut().insert(X_REQUEST_ID, id);
+    match guest.enter() {
+        Ok(Some(seat)) => {
+            *guest.need() = Need::Never;
+            seat.wait();
+            response.map(|body| Patient::body(body, seat, Patience::InAll(PATIENCE)))
         }
-        return refusal;
-    }
-    let need = mem::replace(&mut *guest.need(), Need::Never);
-    match need {
-        Need::Taken(place) => {
-            response.map(|body| Patient::body(body, place, Patience::InAll(PATIENCE)))
+        Ok(None) => response,
+        Err(_) => {
+            let mut refusal = Response::new(Body::empty());
+            *refusal.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            refusal.headers_mut().insert(header::RETRY_AFTER, AGAIN_S.into());
+            if let Some(id) = response.headers_mut().remove(X_REQUEST_ID) {
+                refusal.headers_mut().insert(X_REQUEST_ID, id);
+            }
+            refusal
         }
-        Need::Later | Need::Never => response,
     }
 }
 
 impl Guest {
-    /// Takes a place, unless it has or needs none.
-    pub(super) fn enter(&self) -> Result<(), ApiError> {
+    /// Takes a place, unless it needs none.
+    ///
+    /// # Errors
+    /// `Busy` when there is none, or when it had to give its place up.
+    fn enter(&self) -> Result<Option<Arc<Seat>>, ApiError> {
         let mut need = self.need();
-        if matches!(*need, Need::Later) {
-            *need = Need::Taken(self.strangers.enter(self.address).ok_or_else(full)?);
+        match &*need {
+            Need::Later => {
+                let seat = self.strangers.enter(self.address).map_err(|Full| full())?;
+                *need = Need::Taken(Arc::clone(&seat));
+                Ok(Some(seat))
+            }
+            Need::Taken(seat) if seat.is_gone() => Err(full()),
+            Need::Taken(seat) => Ok(Some(Arc::clone(seat))),
+            Need::Never => Ok(None),
         }
-        Ok(())
+    }
+
+    /// Takes a place, unless it needs none, and waits for the peer.
+    pub(super) fn wait(&self) -> Result<Option<Waiting>, ApiError> {
+        let seat = self.enter()?;
+        Ok(seat.map(|seat| {
+            seat.wait();
+            Waiting(seat)
+        }))
     }
 
     fn need(&self) -> MutexGuard<'_, Need> {
@@ -243,49 +254,77 @@ mod tests {
         keep(response)
     }
 
-    #[test]
-    fn address_has_a_part_and_all_have_the_whole() {
-        let strangers = Strangers::new(3, 2);
-        let first = strangers.enter(Some(ONE)).unwrap();
-        let _second = strangers.enter(Some(ONE)).unwrap();
-        assert!(strangers.enter(Some(ONE)).is_none());
-        let other = strangers.enter(Some([10, 0, 0, 1].into())).unwrap();
-        assert!(strangers.enter(None).is_none());
-        drop(other);
+    /// A place that is in use.
+    fn enter(strangers: &Strangers, host: u8) -> Option<Arc<Seat>> {
+        strangers.enter(Some([192, 0, 2, host].into())).ok()
+    }
+
+    #[tokio::test]
+    async fn address_has_a_part_and_leaves_as_much_as_it_has() {
+        let strangers = Strangers::new(6, 2);
+        let first = enter(&strangers, 1).unwrap();
+        let _second = enter(&strangers, 1).unwrap();
+        assert!(enter(&strangers, 1).is_none());
+        let _others = [2, 2, 3].map(|host| enter(&strangers, host).unwrap());
+        assert!(enter(&strangers, 4).is_none() && strangers.enter(None).is_err());
         drop(first);
-        strangers.enter(Some(ONE)).unwrap();
+        enter(&strangers, 4).unwrap();
     }
 
     #[tokio::test]
     async fn place_is_kept_until_the_answer_was_read() {
-        let strangers = Strangers::new(1, 1);
+        let strangers = Strangers::new(2, 1);
         let response = answer(guest(&strangers));
-        assert!(strangers.enter(Some(ONE)).is_none());
         let text = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(&text[..], b"a page");
-        assert!(strangers.enter(Some(ONE)).is_some());
-        assert!(strangers.taken().of.is_empty());
+        assert!(strangers.enter(Some(ONE)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn request_that_waits_for_its_peer_gives_way_and_one_that_is_answered_does_not() {
+        let strangers = Strangers::new(4, 2);
+        let crowd = [guest(&strangers), guest(&strangers)];
+        let waiting = crowd[0].wait().unwrap();
+        crowd[1].enter().unwrap();
+        let third = guest(&strangers);
+        let _third = third.wait().unwrap();
+        assert_eq!(gave_way(waiting.as_ref()).await.problem().status, 503);
+        assert!(crowd[0].wait().is_err());
+        // There is no place for the refusal either.
+        assert!(answer(crowd[0].clone()).body().is_end_stream());
+        assert_eq!(answer(crowd[1].clone()).status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn answer_that_is_not_read_gives_way() {
+        let strangers = Strangers::new(4, 1);
+        let mut response = answer(guest(&strangers));
+        let other = guest(&strangers);
+        let _waiting = other.wait().unwrap();
+        // The task that drops the answer.
+        tokio::task::yield_now().await;
+        assert!(response.body_mut().frame().await.unwrap().is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn answer_that_nobody_takes_is_dropped() {
-        let strangers = Strangers::new(1, 1);
+        let strangers = Strangers::new(2, 1);
         let mut response = answer(guest(&strangers));
         sleep(PATIENCE + Duration::from_secs(1)).await;
-        assert!(strangers.enter(Some(ONE)).is_some());
+        assert!(strangers.enter(Some(ONE)).is_ok());
         assert!(response.body_mut().frame().await.unwrap().is_err());
     }
 
-    #[test]
-    fn caller_who_is_known_gives_the_place_back_and_needs_none() {
-        let strangers = Strangers::new(1, 1);
+    #[tokio::test]
+    async fn caller_who_is_known_gives_the_place_back_and_needs_none() {
+        let strangers = Strangers::new(2, 1);
         let mut extensions = Extensions::new();
         extensions.insert(guest(&strangers));
-        enter(&extensions).unwrap();
-        assert!(strangers.enter(Some(ONE)).is_none());
+        drop(wait(&extensions).unwrap());
+        assert!(strangers.enter(Some(ONE)).is_err());
         release(&extensions);
         let _crowd = strangers.enter(Some(ONE)).unwrap();
-        enter(&extensions).unwrap();
+        assert!(wait(&extensions).unwrap().is_none());
         assert_eq!(answer(extensions.remove().unwrap()).status(), StatusCode::OK);
         let refusal = answer(guest(&strangers));
         assert_eq!(refusal.status(), StatusCode::SERVICE_UNAVAILABLE);

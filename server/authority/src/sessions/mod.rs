@@ -8,6 +8,7 @@ mod attempt;
 mod end;
 mod known_browser;
 mod list;
+mod met;
 mod resolve;
 mod sign_in;
 mod sign_out;
@@ -15,6 +16,7 @@ mod throttle;
 
 pub(crate) use known_browser::Account;
 pub use known_browser::{COOKIE_SEPARATOR, KNOWN_FOR};
+pub(crate) use met::MetSessions;
 pub use resolve::Resolved;
 pub(crate) use sign_in::proven;
 pub(crate) use throttle::{Throttle, network};
@@ -101,6 +103,7 @@ impl Inner {
         };
         let ended = store::end_beyond(connection, visitor.user.id, SESSIONS_MAX - 1).await?;
         store::insert(connection, &session, ctx.now).await?;
+        self.met_sessions.note(secret.digest());
         if ended > 0 {
             let change = Change {
                 workspace: None,

@@ -4,7 +4,12 @@ use domain::{ids::SessionId, session::Visitor};
 use time::Duration;
 
 use super::Sessions;
-use crate::{Actor, OpContext, ServiceError, secret::SessionSecret, store::sessions as store};
+use crate::{
+    Actor, Holder, OpContext, ServiceError,
+    secret::SessionSecret,
+    store::sessions::{self as store, LiveSession},
+    verification::{Presenter, Taken},
+};
 
 /// A session's last use is kept to the minute: a page of many requests writes once.
 const TOUCH_EVERY: Duration = Duration::minutes(1);
@@ -31,27 +36,89 @@ impl Resolved {
     }
 }
 
+/// What a lookup took from the budget of its address; nothing for a session that was met before.
+#[must_use]
+pub(super) struct Looking {
+    from: Presenter,
+    taken: Option<Taken>,
+}
+
 impl Sessions<'_> {
     /// Returns the session and its person, and notes its use; `None` for a session that is unknown or over.
+    ///
+    /// # Errors
+    /// `TooManyUnknown` when too many texts from this address were not sessions.
     pub async fn resolve(
         &self,
         ctx: &OpContext,
         secret: &SessionSecret,
     ) -> Result<Option<Resolved>, ServiceError> {
-        let mut connection = self.inner.connection().await?;
         let digest = secret.digest();
-        let idle_since = ctx.now - self.inner.settings.session_idle;
-        let Some(session) = store::live(&mut connection, &digest, ctx.now, idle_since).await?
-        else {
-            return Ok(None);
+        let looking = self.look(ctx, secret)?;
+        let session = if looking.taken.is_none() {
+            // Nobody waits behind strangers for a session that was there before.
+            Holder::default().scope(self.find_live(ctx, &digest)).await
+        } else {
+            self.find_live(ctx, &digest).await
         };
-        if session.last_seen_at + TOUCH_EVERY <= ctx.now {
-            store::touch(&mut connection, &digest, ctx.now).await?;
-        }
-        Ok(Some(Resolved {
+        self.looked(looking, digest, session.as_ref().map(Option::is_some));
+        Ok(session?.map(|session| Resolved {
             id: session.id,
             visitor: session.visitor,
             must_change_password: session.must_change_password,
         }))
+    }
+
+    /// Takes the right to look up a text that may be a session's secret.
+    ///
+    /// # Errors
+    /// `TooManyUnknown`.
+    pub(super) fn look(
+        &self,
+        ctx: &OpContext,
+        secret: &SessionSecret,
+    ) -> Result<Looking, ServiceError> {
+        let from = Presenter::at(ctx.client_ip);
+        let taken = if self.inner.met_sessions.has(&secret.digest()) {
+            None
+        } else {
+            let has_form = SessionSecret::has_form(secret.expose());
+            let now = self.inner.clock.elapsed();
+            Some(self.inner.unknown_sessions.take(from, has_form, now)?)
+        };
+        Ok(Looking { from, taken })
+    }
+
+    /// Notes whether a text was a session's secret. One that was, or about which nothing was found out, does not
+    /// count.
+    pub(super) fn looked(
+        &self,
+        looking: Looking,
+        digest: [u8; 32],
+        was_found: Result<bool, &ServiceError>,
+    ) {
+        match was_found {
+            Ok(true) => self.inner.met_sessions.note(digest),
+            Ok(false) => return self.inner.met_sessions.forget(&digest),
+            Err(_) => {}
+        }
+        if let Some(taken) = looking.taken {
+            let now = self.inner.clock.elapsed();
+            self.inner.unknown_sessions.give_back(looking.from, taken, now);
+        }
+    }
+
+    async fn find_live(
+        &self,
+        ctx: &OpContext,
+        digest: &[u8; 32],
+    ) -> Result<Option<LiveSession>, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let idle_since = ctx.now - self.inner.settings.session_idle;
+        let session = store::live(&mut connection, digest, ctx.now, idle_since).await?;
+        if session.as_ref().is_some_and(|session| session.last_seen_at + TOUCH_EVERY <= ctx.now) {
+            store::touch(&mut connection, digest, ctx.now).await?;
+        }
+        Ok(session)
     }
 }

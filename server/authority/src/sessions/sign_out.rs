@@ -11,17 +11,43 @@ use crate::{
 
 impl Sessions<'_> {
     /// Ends a session. Succeeds also for a session that does not exist any more.
+    ///
+    /// # Errors
+    /// `TooManyUnknown` when too many texts from this address were not sessions.
     pub async fn sign_out(
         &self,
         ctx: &OpContext,
         secret: &SessionSecret,
     ) -> Result<(), ServiceError> {
+        let looking = self.look(ctx, secret)?;
+        let ended = self.end_of(ctx, secret).await;
+        self.looked(looking, secret.digest(), ended.as_ref().copied());
+        if ended? {
+            self.inner.met_sessions.forget(&secret.digest());
+        }
+        Ok(())
+    }
+
+    /// Ends the session that a browser had before it signed in again. Its sign-in was right, so it may try any text.
+    pub async fn replace(
+        &self,
+        ctx: &OpContext,
+        secret: &SessionSecret,
+    ) -> Result<(), ServiceError> {
+        self.end_of(ctx, secret).await?;
+        self.inner.met_sessions.forget(&secret.digest());
+        Ok(())
+    }
+
+    /// Ends a session; reports whether there was one.
+    async fn end_of(&self, ctx: &OpContext, secret: &SessionSecret) -> Result<bool, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         // The session may be over already: its person is not looked at again.
         if let Some(user) = ctx.user_id() {
             hold_alone(&mut transaction, &[user.0]).await?;
         }
-        if let Some(user) = store::delete(&mut transaction, &secret.digest()).await? {
+        let ended = store::delete(&mut transaction, &secret.digest()).await?;
+        if let Some(user) = ended {
             let change = Change {
                 workspace: None,
                 action: "session.sign_out",
@@ -33,6 +59,6 @@ impl Sessions<'_> {
             record(&mut transaction, ctx, change).await?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(ended.is_some())
     }
 }

@@ -86,6 +86,13 @@ struct Checked {
 }
 
 impl Transfer<'_> {
+    /// Refuses callers who may not import into this workspace, before anybody receives their file.
+    pub async fn may_import(&self, ctx: &OpContext, workspace: &Slug) -> Result<(), ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
+        Ok(())
+    }
+
     /// Makes tokens of the rows of a file: of all of them, or of none. Caps, lifetimes and names are
     /// what policy says, as for every other token. A digest that a token has is refused, also that
     /// of a token which was deleted.

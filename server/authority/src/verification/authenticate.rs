@@ -3,7 +3,7 @@
 use domain::decision::{DecisionCode, Demand};
 
 use super::{Decision, Verification};
-use crate::{Actor, OpContext, ServiceError};
+use crate::{Actor, Holder, OpContext, ServiceError};
 
 /// Why a credential is not accepted.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ impl Verification<'_> {
     /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        let decision = self.presented(ctx, presented, &demand).await?;
+        // Only what is a token gets as far as a connection of its own: it does not wait behind strangers.
+        let decision = Holder::default().scope(self.presented(ctx, presented, &demand)).await?;
         match decision {
             Decision { code: DecisionCode::Valid, facts: Some(facts), .. } => {
                 Ok(Actor::Token(facts))

@@ -96,6 +96,11 @@ impl Verification<'_> {
         stale.and_then(|_| self.inner.cache.get(key)).map(|known| Looked { known, stale })
     }
 
+    /// Whether the facts about a presented text are in memory.
+    pub fn remembers(&self, presented: &str) -> bool {
+        self.inner.cache.get(&key(presented)).is_some()
+    }
+
     /// The facts as the database has them now, if there is such a token.
     pub(crate) async fn in_database(
         &self,
@@ -107,7 +112,7 @@ impl Verification<'_> {
             return Ok(None);
         }
         // What is in memory is no guess.
-        let is_known = self.inner.cache.get(&key(presented)).is_some();
+        let is_known = self.remembers(presented);
         let from = if is_known { Presenter::OPERATOR } else { from };
         Ok(self.load(presented, from, false).await?.map(|facts| Arc::new(Known::new(facts))))
     }

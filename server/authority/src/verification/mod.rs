@@ -33,7 +33,7 @@ pub(crate) use load::Loader;
 pub use memory::{Asked, Presented, Recalled, Remembered};
 pub use rate::RateState;
 pub(crate) use subject::Subject;
-pub(crate) use unknown::{Presenter, UnknownTokens};
+pub(crate) use unknown::{Presenter, Taken, UnknownTokens};
 pub use verify_many::{ANSWERS_MAX, QUESTIONS_MAX};
 
 use std::{sync::Arc, time::Duration};

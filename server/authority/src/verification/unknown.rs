@@ -148,7 +148,7 @@ impl Presenter {
 /// What a lookup took from the budgets of its [`Presenter`], in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub(super) struct Taken([Part; COUNTED_MAX]);
+pub(crate) struct Taken([Part; COUNTED_MAX]);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Part {
@@ -217,7 +217,7 @@ impl UnknownTokens {
     ///
     /// # Errors
     /// `TooManyUnknown` beyond one of the budgets and its share.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         who: Presenter,
         has_form: bool,
@@ -280,7 +280,7 @@ impl UnknownTokens {
     }
 
     /// Gives back what was taken for a text that is a token, or about which nothing was found out.
-    pub(super) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
+    pub(crate) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
         let Some(rate) = self.rate else { return };
         for (part, counted) in taken.0.into_iter().zip(who.0) {
             if let (Part::Budget, Some(counted)) = (part, counted) {

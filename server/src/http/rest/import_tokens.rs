@@ -1,7 +1,12 @@
 //! `POST /api/v1/workspaces/{ws}/tokens/import`
 
 use authority::{Format, OpContext, Purpose};
-use axum::{Json, body::Bytes, extract::State, response::Response};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Request, State},
+    response::Response,
+};
 use domain::{names::Slug, problem::ProblemCode};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -9,8 +14,7 @@ use utoipa::IntoParams;
 
 use super::{errors::WriteErrors, schema::ImportBody};
 use crate::http::{
-    AppState,
-    body::KnownBody,
+    AppState, body,
     caller::Caller,
     extract::{ApiPath, ApiQuery},
     idempotency::{IdempotencyKeyHeader, Repeatable},
@@ -63,10 +67,12 @@ pub(crate) async fn import_tokens(
     ApiPath(workspace): ApiPath<Slug>,
     ApiQuery(query): ApiQuery<ImportQuery>,
     repeatable: Repeatable,
-    headers: HeaderMap,
-    KnownBody(bytes): KnownBody,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    let format = format(&headers)?;
+    // Nobody else's file is received.
+    state.authority.transfer().may_import(&context, &workspace).await?;
+    let format = format(request.headers())?;
+    let bytes = body::read_file(request).await?;
     let (authority, of, to) = (state.authority.clone(), context.clone(), workspace.clone());
     repeatable
         .once(&authority, &of, Purpose::Import(&to), |_| {

@@ -66,10 +66,12 @@ pub(super) async fn login(
 ) -> Result<Json<LoginToken>, ApiError> {
     check_sender(&state, &parts)?;
     check_kind(&parts.headers)?;
-    let JsonBody(credentials) = body.map_err(|error| match error.problem().code {
-        // What could not be received is no payload of the wrong form.
-        ProblemCode::PayloadTooLarge | ProblemCode::Unavailable => error,
-        _ => unusable("invalid login payload"),
+    let JsonBody(credentials) = body.map_err(|error| match error.code() {
+        ProblemCode::MalformedRequest | ProblemCode::ValidationFailed => {
+            unusable("invalid login payload")
+        }
+        // The payload was not received.
+        _ => error,
     })?;
     let given = |text: Option<String>| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| unusable("invalid login payload"))

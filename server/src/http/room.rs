@@ -1,0 +1,449 @@
+//! Room that many parties share: for the bytes of bodies, for requests of strangers.
+//!
+//! A party, such as an address or a workspace's tokens, has only so much of it, and never more than it leaves to
+//! all others. So however much a few parties want, some is left for the next one.
+//!
+//! When there is no room, a guest gives way that only waits for its peer: one of the party that has the most,
+//! and of its guests the one whose peer is slowest. A party never takes from one that has less. So peers that
+//! send nothing keep room only while nobody else wants it, and a slow peer is served as long as there is room.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+use uuid::Uuid;
+
+/// Bytes a second at which a peer is not slow.
+const USUAL: u32 = 16 * 1024;
+/// How long a peer may rest after what it has sent or taken, at most, before it counts as slow.
+const REST: Duration = Duration::from_secs(1);
+
+/// The room.
+#[derive(Clone, Debug)]
+pub(super) struct Room(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    all: usize,
+    each: usize,
+    opened: Instant,
+    taken: Mutex<Taken>,
+}
+
+/// Somebody who has a part of the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Party {
+    /// A workspace's tokens, or a person.
+    Holder(Uuid),
+    /// A stranger's address, or its network.
+    Address(IpAddr),
+    /// All strangers whose address is not known. Only what all have limits them.
+    Unknown,
+}
+
+impl Party {
+    /// Returns the party of a stranger at this address.
+    pub(super) fn stranger(address: Option<IpAddr>) -> Self {
+        address.map_or(Self::Unknown, |address| Self::Address(network(address)))
+    }
+}
+
+/// Returns whom an address stands for: one host, or with IPv6 one network of hosts.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    next: u64,
+    of: HashMap<Party, Part>,
+}
+
+/// What a party has.
+#[derive(Debug, Default)]
+struct Part {
+    sum: usize,
+    /// By number: the order in which they came.
+    guests: BTreeMap<u64, Guest>,
+}
+
+#[derive(Debug)]
+struct Guest {
+    units: usize,
+    /// The time for which its peer has sent or taken enough.
+    served_until: Duration,
+    /// Whether it only waits for its peer, and gives way.
+    waits: bool,
+    things: Arc<Things>,
+}
+
+/// What a guest has with it.
+#[derive(Debug, Default)]
+struct Things {
+    /// What has arrived of a body. It is dropped at the moment when the guest gives way.
+    bytes: Mutex<Vec<u8>>,
+    is_gone: AtomicBool,
+    told: Notify,
+}
+
+impl Things {
+    fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Acquire)
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// There is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// A part of the room, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    room: Room,
+    party: Party,
+    number: u64,
+    things: Arc<Things>,
+}
+
+/// The word that a seat gave way. It keeps no room.
+#[derive(Debug)]
+pub(super) struct Leaving(Arc<Things>);
+
+impl Room {
+    /// Returns room for so much in all, and so much of it for one party.
+    pub(super) fn new(all: usize, each: usize) -> Self {
+        Self(Arc::new(Inner { all, each, opened: Instant::now(), taken: Mutex::default() }))
+    }
+
+    /// Returns a seat that has nothing yet, and waits for its peer.
+    pub(super) fn seat(&self, party: Party) -> Seat {
+        let things = Arc::<Things>::default();
+        let served_until = self.now();
+        let guest = Guest { units: 0, served_until, waits: true, things: Arc::clone(&things) };
+        let mut taken = self.taken();
+        let number = taken.next;
+        taken.next += 1;
+        taken.of.entry(party).or_default().guests.insert(number, guest);
+        drop(taken);
+        Seat { room: self.clone(), party, number, things }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.opened.elapsed()
+    }
+}
+
+impl Seat {
+    /// Takes more.
+    ///
+    /// # Errors
+    /// `Full`, also for a seat that gave way.
+    pub(super) fn take(&self, units: usize) -> Result<(), Full> {
+        let limits = &*self.room.0;
+        let mut taken = self.room.taken();
+        loop {
+            let part = taken.of.get(&self.party).filter(|_| !self.is_gone()).ok_or(Full)?;
+            let mine = part.sum + units;
+            let has_part = mine <= limits.each || self.party == Party::Unknown;
+            let left = limits.all.checked_sub(taken.all + units);
+            if has_part && left.is_some_and(|left| mine <= left) {
+                break;
+            }
+            let victim = taken.slowest_of_others(self.party, mine).filter(|_| has_part);
+            let victim = victim.or_else(|| taken.slowest_of(self.party, Some(self.number)));
+            let (party, number) = victim.ok_or(Full)?;
+            taken.give_way(party, number);
+        }
+        taken.all += units;
+        if let Some(part) = taken.of.get_mut(&self.party) {
+            part.sum += units;
+            if let Some(guest) = part.guests.get_mut(&self.number) {
+                guest.units += units;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the peer sent or took so many bytes.
+    pub(super) fn moved(&self, bytes: usize) {
+        let now = self.room.now();
+        let enough = Duration::from_secs(1) / USUAL * u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.change(|guest| {
+            guest.served_until = guest.served_until.saturating_add(enough).min(now + REST);
+        });
+    }
+
+    /// Waits for the server from now on, and does not give way.
+    pub(super) fn work(&self) {
+        self.change(|guest| guest.waits = false);
+    }
+
+    /// Waits for the peer from now on.
+    pub(super) fn wait(&self) {
+        let now = self.room.now();
+        self.change(|guest| {
+            if !guest.waits {
+                guest.waits = true;
+                guest.served_until = now;
+            }
+        });
+    }
+
+    /// Adds to its bytes, which have room for so many. What they take was taken before.
+    ///
+    /// # Errors
+    /// `Full` for a seat that gave way.
+    pub(super) fn write(&self, data: &[u8], room: usize) -> Result<(), Full> {
+        let mut bytes = self.things.bytes();
+        if self.is_gone() {
+            return Err(Full);
+        }
+        let more = room.saturating_sub(bytes.len());
+        bytes.reserve_exact(more);
+        bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Returns its bytes, which it does not give up any more.
+    ///
+    /// # Errors
+    /// `Full` for a seat that gave way.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, Full> {
+        self.work();
+        let mut bytes = self.things.bytes();
+        if self.is_gone() { Err(Full) } else { Ok(std::mem::take(&mut *bytes)) }
+    }
+
+    /// Whether it gave way: it has nothing, and gets nothing.
+    pub(super) fn is_gone(&self) -> bool {
+        self.things.is_gone()
+    }
+
+    /// Resolves when it gives way. One at a time may wait for it.
+    pub(super) async fn gave_way(&self) {
+        self.leaving().gave_way().await;
+    }
+
+    /// Returns what is left of it when it is dropped: the word that it gave way.
+    pub(super) fn leaving(&self) -> Leaving {
+        Leaving(Arc::clone(&self.things))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Guest)) {
+        let mut taken = self.room.taken();
+        let part = taken.of.get_mut(&self.party);
+        if let Some(guest) = part.and_then(|part| part.guests.get_mut(&self.number)) {
+            change(guest);
+        }
+    }
+}
+
+impl Leaving {
+    /// Resolves when the seat gives way. One at a time may wait for it.
+    pub(super) async fn gave_way(&self) {
+        while !self.0.is_gone() {
+            self.0.told.notified().await;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.taken().remove(self.party, self.number);
+    }
+}
+
+impl Taken {
+    /// Finds the party among others that has the most, at least this much, and the slowest of its guests. Of
+    /// parties that have the same, it is the one with the slowest guest.
+    fn slowest_of_others(&self, party: Party, least: usize) -> Option<(Party, u64)> {
+        let others = self.of.iter().filter(|(other, part)| **other != party && part.sum >= least);
+        let slowest = others.filter_map(|(other, part)| {
+            let (served_until, number) = part.slowest(None)?;
+            Some(((usize::MAX - part.sum, served_until, number), (*other, number)))
+        });
+        slowest.min_by_key(|(order, _)| *order).map(|(_, found)| found)
+    }
+
+    fn slowest_of(&self, party: Party, except: Option<u64>) -> Option<(Party, u64)> {
+        let (_, number) = self.of.get(&party)?.slowest(except)?;
+        Some((party, number))
+    }
+
+    fn give_way(&mut self, party: Party, number: u64) {
+        if let Some(Guest { things, .. }) = self.remove(party, number) {
+            let mut bytes = things.bytes();
+            things.is_gone.store(true, Ordering::Release);
+            *bytes = Vec::new();
+            things.told.notify_one();
+        }
+    }
+
+    fn remove(&mut self, party: Party, number: u64) -> Option<Guest> {
+        let part = self.of.get_mut(&party)?;
+        let guest = part.guests.remove(&number)?;
+        part.sum -= guest.units;
+        self.all -= guest.units;
+        if part.guests.is_empty() {
+            self.of.remove(&party);
+        }
+        Some(guest)
+    }
+}
+
+impl Part {
+    /// Finds the guest that waits, has something, and whose peer is slowest.
+    fn slowest(&self, except: Option<u64>) -> Option<(Duration, u64)> {
+        let waiting = self
+            .guests
+            .iter()
+            .filter(|(number, guest)| guest.waits && guest.units > 0 && Some(**number) != except);
+        waiting.map(|(number, guest)| (guest.served_until, *number)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn holder(number: u128) -> Party {
+        Party::Holder(Uuid::from_u128(number))
+    }
+
+    /// A seat of this party that has so much.
+    fn seat(room: &Room, party: Party, units: usize) -> Result<Seat, Full> {
+        let seat = room.seat(party);
+        seat.take(units)?;
+        Ok(seat)
+    }
+
+    /// The same for one that waits for the server.
+    fn busy(room: &Room, party: Party, units: usize) -> Result<Seat, Full> {
+        let seat = seat(room, party, units)?;
+        seat.work();
+        Ok(seat)
+    }
+
+    #[tokio::test]
+    async fn party_has_a_part_and_leaves_as_much_as_it_has() {
+        let room = Room::new(100, 40);
+        let first = busy(&room, holder(1), 40).unwrap();
+        assert_eq!(first.take(1), Err(Full));
+        let second = busy(&room, holder(2), 30).unwrap();
+        assert_eq!(second.take(1), Err(Full), "it has as much as it leaves");
+        let _third = busy(&room, holder(3), 15).unwrap();
+        assert_eq!(first.take(1), Err(Full));
+        let _fourth = busy(&room, holder(4), 7).unwrap();
+        assert!(busy(&room, holder(5), 5).is_err());
+        let _fifth = busy(&room, holder(5), 4).unwrap();
+        drop(first);
+        second.take(5).unwrap();
+    }
+
+    #[tokio::test]
+    async fn unknown_addresses_have_no_part_of_their_own() {
+        let room = Room::new(100, 10);
+        assert!(busy(&room, Party::stranger(Some([192, 0, 2, 1].into())), 11).is_err());
+        busy(&room, Party::stranger(None), 50).unwrap();
+        assert!(busy(&room, Party::stranger(None), 51).is_err());
+    }
+
+    #[tokio::test]
+    async fn room_is_whole_again_when_all_seats_are_given_back() {
+        let room = Room::new(100, 100);
+        let seats: Vec<_> = (0..5).map(|number| seat(&room, holder(number), 8)).collect();
+        drop(seats);
+        let taken = room.taken();
+        assert!(taken.of.is_empty() && taken.all == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slowest_of_the_party_that_has_the_most_gives_way() {
+        let room = Room::new(110, 110);
+        let few = seat(&room, holder(1), 30).unwrap();
+        let many: Vec<_> = (0..4).map(|_| seat(&room, holder(2), 10).unwrap()).collect();
+        many[0].write(b"some", 4).unwrap();
+        // A burst does not count for longer than a moment.
+        many[1].moved(1_000_000);
+        for _ in 0..5 {
+            advance(Duration::from_secs(1)).await;
+            for steady in [&many[2], &many[3], &few] {
+                steady.moved(20_000);
+            }
+        }
+        let _newcomer = seat(&room, holder(3), 25).unwrap();
+        assert!(many[0].is_gone() && !many[1].is_gone() && !few.is_gone());
+        many[0].gave_way().await;
+        assert_eq!(many[0].bytes(), Err(Full));
+        assert_eq!(many[0].take(1), Err(Full));
+        let _another = seat(&room, holder(4), 14).unwrap();
+        assert!(many[1].is_gone() && !many[2].is_gone() && !few.is_gone());
+    }
+
+    #[tokio::test]
+    async fn party_that_has_the_most_takes_from_itself() {
+        let room = Room::new(100, 100);
+        let other = seat(&room, holder(2), 30).unwrap();
+        let own = [(); 3].map(|()| seat(&room, holder(1), 11).unwrap());
+        let newcomer = seat(&room, holder(1), 11).unwrap();
+        assert!(own[0].is_gone() && !own[1].is_gone() && !newcomer.is_gone() && !other.is_gone());
+        // Only what waits for its peer gives way.
+        own[1].work();
+        own[2].work();
+        newcomer.work();
+        assert!(seat(&room, holder(1), 30).is_err());
+        newcomer.wait();
+        seat(&room, holder(1), 11).unwrap();
+        assert!(newcomer.is_gone() && !own[1].is_gone());
+    }
+
+    #[tokio::test]
+    async fn many_parties_that_have_little_make_room_for_one_more() {
+        let room = Room::new(10, 5);
+        let crowd: Vec<_> = (0..30).map(|number| seat(&room, holder(number), 1)).collect();
+        let crowd: Vec<_> = crowd.into_iter().map(Result::unwrap).collect();
+        assert!(crowd[0].is_gone() && !crowd[29].is_gone());
+        assert!(seat(&room, holder(99), 2).is_err(), "nobody has as much");
+        assert!(!crowd[29].is_gone());
+    }
+
+    #[tokio::test]
+    async fn everybody_is_served_while_there_is_room() {
+        let room = Room::new(100, 20);
+        let slow = seat(&room, holder(1), 20).unwrap();
+        slow.write(b"half", 8).unwrap();
+        for number in 2..50 {
+            seat(&room, holder(number), 20).unwrap();
+        }
+        slow.write(b"more", 8).unwrap();
+        assert_eq!(slow.bytes().unwrap(), b"halfmore");
+    }
+
+    #[test]
+    fn ipv6_network_counts_as_one() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
+    }
+}
