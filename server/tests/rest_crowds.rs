@@ -12,6 +12,7 @@ mod support;
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    thread,
     time::Duration,
 };
 
@@ -153,7 +154,7 @@ fn files_that_never_come_keep_no_other_holder_from_anything() {
         instance.managing("POST", "/api/v1/verify/batch").json(&body).send().expect(200);
         let form = [("token", &*token)];
         instance.managing("POST", "/oauth2/introspect").form(&form).send().expect(200);
-        let digest = format!("{:064x}", rand_digest());
+        let digest = format!("{:064x}", next_digest());
         let row = json!({"digest": digest, "name": "imported", "scopes": ["rivers:run"]});
         let import = instance.managing("POST", &format!("{}/import", tokens_of(WORKSPACE)));
         let file = format!("{row}\n{}", "\n".repeat(100_000));
@@ -168,7 +169,7 @@ fn files_that_never_come_keep_no_other_holder_from_anything() {
 }
 
 /// Another number each time.
-fn rand_digest() -> u64 {
+fn next_digest() -> u64 {
     thread_local!(static NEXT: std::cell::Cell<u64> = const { std::cell::Cell::new(1) });
     NEXT.replace(NEXT.get() + 1)
 }
@@ -177,7 +178,6 @@ fn rand_digest() -> u64 {
 fn file_of_somebody_who_may_not_import_is_not_received() {
     let instance = Instance::start();
     let reader = instance.mint(WORKSPACE, &draft("reader"));
-    let headers = |token: &str| format!("Bearer {token}");
     for (token, workspace, status) in
         [(&reader, WORKSPACE, 403), (&instance.manager, OTHER, 404), (&reader, OTHER, 404)]
     {
@@ -185,10 +185,9 @@ fn file_of_somebody_who_may_not_import_is_not_received() {
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         write!(
             stream,
-            "POST {}/import HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: {MIB}\r\n\
-             content-type: application/jsonl\r\nexpect: 100-continue\r\n\r\n",
+            "POST {}/import HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+             content-length: {MIB}\r\ncontent-type: application/jsonl\r\nexpect: 100-continue\r\n\r\n",
             tokens_of(workspace),
-            headers(token),
         )
         .unwrap();
         let mut head = [0; 12];
@@ -241,4 +240,38 @@ fn pages_of_strangers_leave_connections_and_threads_to_known_people() {
     hold.run("COMMIT");
     let answered = |stream: &mut TcpStream| stream.read(&mut [0; 12]).is_ok_and(|read| read > 0);
     assert!(crowd.iter_mut().all(answered));
+}
+
+#[test]
+fn pages_are_made_for_strangers_by_half_of_the_threads() {
+    let server = ["--trusted-proxies=127.0.0.1", "--database-max-connections=32"]
+        .iter()
+        .fold(Server::builder(), |server, argument| server.argument(argument));
+    let instance = Instance::of(server.start());
+    let mut hold = Sql::on(&instance.server);
+    hold.run("BEGIN; LOCK TABLE instance IN ACCESS EXCLUSIVE MODE");
+    // The page to sign in asks whether the instance is set up.
+    let crowd: Vec<_> = (0..64)
+        .map(|number| {
+            let mut stream = TcpStream::connect(instance.server.address()).unwrap();
+            write!(
+                stream,
+                "GET /sign-in HTTP/1.1\r\nhost: {}\r\nx-forwarded-for: 10.2.0.{number}\r\n\r\n",
+                instance.server.address(),
+            )
+            .unwrap();
+            stream
+        })
+        .collect();
+    let half = thread::available_parallelism().map_or(1, |threads| (threads.get() / 2).max(1));
+    let half = i64::try_from(half).unwrap();
+    let mut look = Sql::on(&instance.server);
+    until("the first pages", || (look.number(WAITING) >= half.min(16)).then_some(()));
+    let owner = By::Session(OWNER.into());
+    for _ in 0..10 {
+        instance.request(&owner, "GET", "/invitations").send().expect(200);
+    }
+    assert!(look.number(WAITING) <= half);
+    hold.run("COMMIT");
+    drop(crowd);
 }
