@@ -15,6 +15,10 @@ use std::{
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
@@ -176,6 +180,48 @@ fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
     }
     sql("postgres", "ALTER DATABASE tessera ALLOW_CONNECTIONS true");
     support::wait::until("the database to be back", || (list() == 200).then_some(()));
+}
+
+/// Ends a load when dropped.
+#[derive(Default)]
+struct Load(Arc<AtomicBool>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A database that has room for fewer connections than a server wants.
+#[test]
+fn server_that_lost_all_its_scarce_connections_under_load_serves_again() {
+    let (_folder, data_dir, server) = host();
+    let manager = server.managing_token("workspace-1");
+    let sql = |sql: &str| psql(&data_dir, "tessera", "tessera", sql).unwrap();
+    let status = |path: &str| server.request("GET", path).bearer(&manager).send().status;
+    let (list, forward) = ("/api/v1/workspaces/workspace-1/tokens", "/auth/forward");
+    sql("ALTER ROLE tessera_server CONNECTION LIMIT 6");
+    thread::scope(|scope| {
+        let load = Load::default();
+        for client in 0..24 {
+            let (status, is_over) = (&status, load.0.clone());
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    status(if client % 4 == 0 { forward } else { list });
+                }
+            });
+        }
+        for _ in 0..3 {
+            sql(CUT);
+            let renewals = "SELECT sum(renewals) FROM replicas";
+            let before = sql(renewals);
+            support::wait::until("the lease to be renewed", || {
+                (sql(renewals) != before).then_some(())
+            });
+            support::wait::until("an answer", || (status(forward) == 200).then_some(()));
+        }
+    });
+    sql("ALTER ROLE tessera_server CONNECTION LIMIT -1");
 }
 
 #[test]

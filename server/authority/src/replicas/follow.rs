@@ -100,6 +100,9 @@ impl Authority {
             if renewing && !self.inner.has_lease() {
                 link = None;
             }
+            if link.is_none() {
+                self.inner.replica.note_connection(false);
+            }
             let began = Instant::now();
             let step = async {
                 let link = match &mut link {
@@ -121,6 +124,9 @@ impl Authority {
             };
             let outcome = step.await;
             let worked = std::mem::replace(&mut works, outcome.is_ok());
+            if outcome.is_ok() {
+                self.inner.replica.note_connection(true);
+            }
             match outcome {
                 Ok(true) if renewing => next = began + RENEW_EVERY,
                 Ok(true) => {}
@@ -131,6 +137,10 @@ impl Authority {
                     was_away |= error.is_unavailable() && (worked || link.is_none());
                     // Half an exchange may still be under way on it.
                     link = None;
+                    self.inner.replica.note_connection(false);
+                    if error.is_full() {
+                        self.inner.leave_resting();
+                    }
                     next = Instant::now() + AGAIN;
                     self.inner.replica.attempt_failed();
                     tracing::debug!(%error, "the lease could not be renewed");
@@ -259,11 +269,16 @@ impl Inner {
 
     /// Leaves connections from before: they may lead to another server, or to nobody, and nobody tells.
     fn leave_connections(&self) {
+        self.leave_resting();
+        self.replica.back.send_replace(());
+    }
+
+    /// Leaves the connections that nobody uses at the moment.
+    fn leave_resting(&self) {
         while let Some(connection) = self.pool.try_acquire() {
             drop(connection.detach());
         }
         self.loader.forget_connections();
-        self.replica.back.send_replace(());
     }
 
     /// Renews the lease. The order is what the claim rests on: note the moment, count up the row, read

@@ -101,6 +101,8 @@ pub(crate) struct Replica {
     pub(crate) back: watch::Sender<()>,
     /// Whether somebody renews the lease.
     is_followed: AtomicBool,
+    /// Whether that one has a connection.
+    is_connected: AtomicBool,
     /// Attempts to renew the lease that have failed. Sent with every attempt.
     attempts: watch::Sender<u64>,
     /// When the count of another replica's renewals was first seen to be what it is.
@@ -123,6 +125,7 @@ impl Replica {
             hint: Notify::new(),
             back: watch::Sender::new(()),
             is_followed: AtomicBool::new(false),
+            is_connected: AtomicBool::new(false),
             attempts: watch::Sender::new(0),
             seen: Mutex::default(),
         }

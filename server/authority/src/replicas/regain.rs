@@ -37,6 +37,12 @@ impl Replica {
         self.attempts.send_modify(|_| ());
     }
 
+    /// Notes whether the one who renews the lease has a connection.
+    pub(super) fn note_connection(&self, is_connected: bool) {
+        self.is_connected.store(is_connected, Ordering::Release);
+        self.attempts.send_modify(|_| ());
+    }
+
     /// Notes that the lease could not be renewed.
     pub(super) fn attempt_failed(&self) {
         self.attempts.send_modify(|failed| *failed = failed.wrapping_add(1));
@@ -60,13 +66,27 @@ impl Inner {
     /// # Errors
     /// `Unavailable` when there is none in time.
     pub(crate) async fn lease(&self) -> Result<(), ServiceError> {
-        if !self.is_followed() || self.has_lease() {
+        self.regain(|| self.has_lease()).await
+    }
+
+    /// Waits until whoever renews the lease has a connection. A database may have room for fewer connections than
+    /// this server wants, and without that one all the others are of no use.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is none in time.
+    pub(crate) async fn follower_first(&self) -> Result<(), ServiceError> {
+        self.regain(|| self.replica.is_connected.load(Ordering::Acquire)).await
+    }
+
+    /// Waits for what an attempt to renew the lease brings, unless nobody makes one.
+    async fn regain(&self, is_there: impl Fn() -> bool) -> Result<(), ServiceError> {
+        if !self.is_followed() || is_there() {
             return Ok(());
         }
         let mut attempts = self.replica.attempts.subscribe();
         let before = *attempts.borrow_and_update();
         let wait = async {
-            while !self.has_lease() {
+            while !is_there() {
                 let failed = attempts.borrow_and_update().wrapping_sub(before);
                 if failed >= ATTEMPTS || attempts.changed().await.is_err() {
                     return false;

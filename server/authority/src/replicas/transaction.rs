@@ -41,6 +41,7 @@ impl<'a> Transaction<'a> {
         inner.lease().await?;
         let epoch = inner.history.epoch();
         let share = inner.shares.take().await?;
+        inner.follower_first().await?;
         let sql = inner.pool.begin_with(BEGIN).await?;
         Ok(Self {
             inner,

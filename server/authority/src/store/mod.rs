@@ -141,6 +141,11 @@ impl StoreError {
         self.has_code(|code| matches!(code, "42P01" | "3F000"))
     }
 
+    /// Reports whether the database has no room, such as for another connection: SQLSTATE class 53.
+    pub(crate) fn is_full(&self) -> bool {
+        self.has_code(|code| code.starts_with("53"))
+    }
+
     fn has_code(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

@@ -50,6 +50,9 @@ impl Authority {
     async fn write_usage(&self, all: bool) {
         let (recorder, now) = (&self.inner.usage, self.inner.clock.elapsed());
         recorder.gather(now, all).await;
+        if self.inner.follower_first().await.is_err() {
+            return;
+        }
         loop {
             let mut due = recorder.take_due();
             if due.is_empty() {

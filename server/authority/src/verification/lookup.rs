@@ -55,6 +55,7 @@ impl Verification<'_> {
             return Ok(Ok(known.into()));
         }
         self.inner.counters.cache_miss();
+        self.inner.follower_first().await?;
         let now = self.inner.clock.elapsed();
         // Of many who wait for one token, each would look it up when the one before has given up.
         let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
