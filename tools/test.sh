@@ -103,7 +103,7 @@ release() {
 browser_tests() {
     local status=0
     export PATH="$root/target/python/bin:$PATH:/usr/sbin" PYTHON="$root/target/python/bin/python"
-    (cd end2end && npx --no-install tsc --noEmit && npx --no-install playwright test --reporter=list) \
+    (cd end2end && npx --no-install tsc --noEmit && npx --no-install playwright test --reporter=list,./support/failures.ts) \
         2>&1 | tee "$logs/browser.log" || status=$?
     tail -n 40 "$logs/browser.log" | grep -E '^ +[0-9]+ (passed|failed|flaky|interrupted|did not run)' \
         >"$logs/browser-summary.log" || true

@@ -7,7 +7,7 @@ const LONG = "partner-acme-readonly-reporting-integration-eu-west-with-a-very-lo
 
 /** Tokens of several states, with long and short texts. The first one has expired. */
 export async function fillWithTokens(tessera: Tessera, workspace: string): Promise<void> {
-  const soon = new Date(Date.now() + 2_000).toISOString();
+  const soon = new Date(Date.now() + 5_000).toISOString();
   const later = new Date(Date.now() + 30 * 86_400_000).toISOString();
   const create = (name: string, scopes: string[], ...more: string[]) =>
     tessera.createToken(workspace, name, scopes, more);
@@ -18,5 +18,5 @@ export async function fillWithTokens(tessera: Tessera, workspace: string): Promi
   await create("deploy-bot", ["rivers:run"], "--description", "Starts rivers from the release pipeline");
   const states = async () =>
     (await tessera.cli(["token", "list", "--workspace", workspace, "--state", "expired", "--json"])) !== "[]";
-  await expect.poll(states).toBe(true);
+  await expect.poll(states, { timeout: 30_000 }).toBe(true);
 }
