@@ -82,6 +82,7 @@ fn manager(instance: &Instance, name: &str) -> (String, By) {
     let draft = json!({
         "name": name, "audiences": ["tessera", "default"],
         "scopes": ["tokens:read", "tokens:write", "members:write", "verify", "rivers:read"],
+        "expires_at": "never",
     });
     let minted = instance.minted(WORKSPACE, &draft);
     let id = minted["token"]["id"].as_str().unwrap();
@@ -262,5 +263,115 @@ fn removal_of_a_member_and_their_own_request_know_of_each_other() {
     let raise =
         || instance.request(&friend, "PATCH", &pawn).json(&json!({"role": "admin"})).send().status;
     let (removed, raised) = one_after_the_other(&instance, remove, raise);
-    assert_eq!((removed, raised), (200, 404));
+    assert_eq!((removed, raised), (200, 403));
+    assert_eq!(instance.request(&owner(), "GET", &pawn).send().json()["role"], "viewer");
+}
+
+/// Requests that wait for the workspace, which somebody holds, while `other` is answered.
+fn while_it_waits(
+    instance: &Instance,
+    workspace: &str,
+    waiting: impl FnOnce() -> u16 + Send,
+    other: impl FnOnce(),
+) -> u16 {
+    let mut hold = Sql::on(&instance.server);
+    let mut look = Sql::on(&instance.server);
+    hold.run(&format!("BEGIN; SELECT FROM workspaces WHERE slug = '{workspace}' FOR UPDATE"));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(waiting);
+        until("the request that waits", || (look.number(WAITING) == 1).then_some(()));
+        other();
+        assert_eq!(look.number(WAITING), 1, "the other one waited, too");
+        hold.run("COMMIT");
+        waiting.join().unwrap()
+    })
+}
+
+#[test]
+fn nobody_waits_for_a_caller_who_may_not_change_them() {
+    let instance = Instance::start();
+    let capped = json!({"max_tokens": 1_000});
+    let create = |by: &By, workspace: &str| {
+        let draft = json!({"name": "one", "audiences": ["default"], "scopes": ["rivers:read"]});
+        instance.request(by, "POST", &tokens_of(workspace)).json(&draft).send().status
+    };
+    instance.server.run(&["workspace", "create", "--slug", "other", "--name", "Other"]);
+    for workspace in [WORKSPACE, "other"] {
+        let path = format!("/api/v1/workspaces/{workspace}/policy");
+        instance.request(&owner(), "PUT", &path).json(&capped).send().expect(200);
+    }
+    let admin = instance.person("neighbour", "member", None);
+    let members = "/api/v1/workspaces/other/members";
+    let join = json!({"user": "neighbour@example.com", "role": "admin"});
+    instance.request(&owner(), "POST", members).json(&join).send().expect(201);
+
+    // A person who is no member.
+    let stranger = instance.person("stranger", "member", Some("admin"));
+    let path = format!("{members}/{}", user_id(&instance, "stranger"));
+    for method in ["PATCH", "DELETE"] {
+        let attack = || {
+            let request = instance.request(&admin, method, &path);
+            let request =
+                if method == "PATCH" { request.json(&json!({"role": "viewer"})) } else { request };
+            request.send().status
+        };
+        let status = while_it_waits(&instance, "other", attack, || {
+            assert_eq!(create(&stranger, WORKSPACE), 201, "{method}");
+        });
+        assert_eq!(status, 404, "{method}");
+    }
+
+    // A token of another workspace that is changing something itself.
+    let (token, by) = manager(&instance, "busy");
+    let attack = || {
+        for (method, action) in [("DELETE", ""), ("POST", "/disable"), ("POST", "/expire")] {
+            let status =
+                instance.request(&admin, method, &format!("{token}{action}")).send().status;
+            assert_eq!(status, 404, "{method} {action}");
+        }
+    };
+    let made = while_it_waits(&instance, WORKSPACE, || create(&by, WORKSPACE), attack);
+    assert_eq!(made, 201);
+}
+
+#[test]
+fn token_that_was_bound_meanwhile_makes_tokens_within_its_bounds() {
+    let instance = Instance::start();
+    let mut look = Sql::on(&instance.server);
+    let create = format!("POST {}", tokens_of(WORKSPACE));
+    let ghost = json!({"name": "ghost", "audiences": ["default"], "scopes": ["rivers:read"]});
+    let mut endless = ghost.clone();
+    endless["expires_at"] = json!("never");
+    let patches = [
+        json!({"expires_at": "2030-01-01T00:00:00Z"}),
+        json!({"ip_allow": ["127.0.0.0/8"]}),
+        json!({"rate_limit": {"limit": 5, "window_s": 3600}}),
+    ];
+    for patch in &patches {
+        let (path, by) = manager(&instance, "bound");
+        let late = [&ghost, &endless].map(|body| Late::begin(&instance, &by, &create, body));
+        instance.request(&owner(), "PATCH", &path).json(patch).send().expect(200);
+        let ends = patch.get("expires_at").is_some();
+        let statuses = late.map(Late::end);
+        assert_eq!(statuses, if ends { [201, 422] } else { [201, 201] }, "{patch}");
+        let outside = format!(
+            "SELECT count(*) FROM tokens child JOIN tokens parent ON parent.id = child.parent_id
+              WHERE parent.id = '{}'
+                AND (NOT coalesce(child.expires_at <= parent.expires_at, parent.expires_at IS NULL)
+                     OR (child.ip_allow, child.rate_limit, child.rate_window_s)
+                        IS DISTINCT FROM (parent.ip_allow, parent.rate_limit, parent.rate_window_s))",
+            path.rsplit('/').next().unwrap()
+        );
+        assert_eq!(look.number(&outside), 0, "{patch}");
+    }
+
+    // By a secret that was replaced, a token makes nothing that outlasts the secret.
+    let (path, by) = manager(&instance, "replaced");
+    let late = Late::begin(&instance, &by, &create, &endless);
+    let rotate = instance.request(&owner(), "POST", &format!("{path}/rotate"));
+    let newer = rotate.json(&json!({"grace_s": 600})).send().expect(201).json();
+    let newer = newer["secret"].as_str().unwrap().to_owned();
+    let path = "/auth/forward?audience=default&scope=rivers:read";
+    instance.server.request("GET", path).bearer(&newer).send().expect(200);
+    assert_eq!(late.end(), 422);
 }

@@ -6,16 +6,23 @@
 //!   hold the same one at the same time.
 //! - What takes something away from somebody holds them alone: it waits for the changes that they are making, and
 //!   they make no other one until it is done. Then it sees all that they made.
-//! - A change reads its caller again, held, and is refused when something was taken away from them.
+//! - A change reads its caller again, held, and goes on with what is true of them now. It is refused when a right
+//!   was taken away from them.
+//! - What takes a person's rights in one workspace away holds nobody. A change there looks at its caller's
+//!   memberships again when it holds the end of the workspace's audit log, which the other one needs, too.
+//!
+//! Only those are held alone from whom the caller may take something: nobody else is kept waiting.
 //!
 //! All are held in one order, and first of all: nobody waits in a circle. The stop of a token does not wait for
 //! what its descendants are doing: `tokens/children.rs` does.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
+    access::Permission,
     catalogue::ScopeName,
     decision::{DecisionCode, Demand, Facts},
+    ids::TokenId,
     names::AudienceSlug,
     session::Visitor,
 };
@@ -23,7 +30,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    OpContext, ServiceError,
+    OpContext, ServiceError, access,
     authority::Inner,
     context::Actor,
     replicas::Transaction,
@@ -38,7 +45,7 @@ const KEYS: u64 = 0x6361_6c6c_6572_7321;
 const PATIENCE: &str = "30s";
 /// How long it waits for other locks, as every transaction does.
 const USUAL: &str = "10s";
-const CHANGED: &str =
+pub(crate) const CHANGED: &str =
     "Your rights changed while this request waited. If you may still do this, send it again.";
 
 impl OpContext {
@@ -75,6 +82,8 @@ impl Actor {
 impl Inner {
     /// Begins a change by this caller. `targets` are the people and tokens from whom it may take something away.
     ///
+    /// Returns the caller as they are now, by whom the change is to be made.
+    ///
     /// # Errors
     /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden` when something was taken from the caller since the
     /// request was authenticated.
@@ -82,20 +91,54 @@ impl Inner {
         &self,
         ctx: &OpContext,
         targets: &[Uuid],
-    ) -> Result<Transaction<'_>, ServiceError> {
+    ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
+        let transaction = self.begin().await?;
+        self.hold_caller(transaction, ctx, targets).await
+    }
+
+    /// The same for a change that may take something away from a token. Refuses callers who may not change it before
+    /// anybody has to wait for them.
+    ///
+    /// # Errors
+    /// As [`Self::begin_for`]; `NotFound`; `Forbidden`.
+    pub(crate) async fn begin_for_token(
+        &self,
+        ctx: &OpContext,
+        token: TokenId,
+        permission: Permission,
+    ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
         let mut transaction = self.begin().await?;
+        access::authorise_token(&mut transaction, ctx, token, permission).await?;
+        self.hold_caller(transaction, ctx, &[token.0]).await
+    }
+
+    async fn hold_caller<'a>(
+        &self,
+        mut transaction: Transaction<'a>,
+        ctx: &OpContext,
+        targets: &[Uuid],
+    ) -> Result<(Transaction<'a>, OpContext), ServiceError> {
         hold(&mut transaction, ctx, targets).await?;
-        match &ctx.actor {
-            Actor::Anonymous | Actor::Operator => {}
+        let mut ctx = ctx.clone();
+        ctx.actor = match ctx.actor.clone() {
+            actor @ (Actor::Anonymous | Actor::Operator) => actor,
             Actor::User(visitor) => {
-                self.check_person(&mut transaction, ctx, visitor, false).await?;
+                self.check_person(&mut transaction, &ctx, &visitor, false).await?;
+                Actor::User(visitor)
             }
             Actor::Restricted(visitor) => {
-                self.check_person(&mut transaction, ctx, visitor, true).await?;
+                self.check_person(&mut transaction, &ctx, &visitor, true).await?;
+                Actor::Restricted(visitor)
             }
-            Actor::Token(known) => self.check_token(&mut transaction, ctx, known, targets).await?,
+            Actor::Token(known) => {
+                let now = self.check_token(&mut transaction, &ctx, &known, targets).await?;
+                Actor::Token(now.map_or(known, |facts| Arc::new(Known::new(facts))))
+            }
+        };
+        if let Some(user) = ctx.user_id() {
+            transaction.depends_on_memberships(user).await?;
         }
-        Ok(transaction)
+        Ok((transaction, ctx))
     }
 
     async fn check_person(
@@ -126,15 +169,15 @@ impl Inner {
         ctx: &OpContext,
         before: &Known,
         targets: &[Uuid],
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Option<Facts>, ServiceError> {
         let found = store::facts_of_secret(connection, before.secret.id).await?;
         let found = found.ok_or(ServiceError::Unauthenticated)?;
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
         match found.decide(&demand, self.clock.now()) {
-            DecisionCode::Valid if has_all(&found, before) => Ok(()),
+            DecisionCode::Valid if has_all(&found, before) => Ok(Some(found)),
             DecisionCode::Valid => Err(ServiceError::Forbidden(CHANGED)),
             // The token is gone, and the change that was to be made of it will say so.
-            DecisionCode::Revoked if targets.contains(&before.token_id.0) => Ok(()),
+            DecisionCode::Revoked if targets.contains(&before.token_id.0) => Ok(None),
             _ => Err(ServiceError::Unauthenticated),
         }
     }

@@ -46,7 +46,8 @@ impl Catalogues<'_> {
         if !errors.is_empty() {
             return Err(ServiceError::Invalid(errors));
         }
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let Open { mut audience, scopes, .. } = Open::of(&mut transaction, slug, expected).await?;
         let before = show::snapshot(&audience);
         audience.name = name.unwrap_or(audience.name);

@@ -54,7 +54,8 @@ impl Catalogues<'_> {
             created_at: ctx.now,
             updated_at: ctx.now,
         };
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         if !store::insert_audience(&mut transaction, &audience).await? {
             let error = FieldError::new("audience", "is the name of another audience");
             return Err(ServiceError::AlreadyExists(error));

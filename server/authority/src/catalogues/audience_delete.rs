@@ -23,7 +23,8 @@ impl Catalogues<'_> {
         expected: Option<i64>,
     ) -> Result<(), ServiceError> {
         ctx.manages_instance()?;
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let Open { audience, scopes, .. } = Open::of(&mut transaction, slug, expected).await?;
         let in_use = |what: String| {
             ServiceError::InUse(format!("The audience {slug} cannot be deleted: {what}."))

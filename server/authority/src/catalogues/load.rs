@@ -51,7 +51,8 @@ impl Catalogues<'_> {
                 "tessera is Tessera's own: its scopes come with the program",
             ));
         }
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let open = find(&mut transaction, &catalogue.audience, options.expected).await?;
         let (open, changes) =
             self.replace(&mut transaction, open, &catalogue, options, ctx.now).await?;

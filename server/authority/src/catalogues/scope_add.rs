@@ -58,7 +58,8 @@ impl Catalogues<'_> {
         else {
             return Err(ServiceError::Invalid(errors));
         };
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         if open.scopes.get(&name).is_some() {
             let error = FieldError::new("name", "is the name of another scope of this audience");

@@ -54,7 +54,8 @@ impl Catalogues<'_> {
         if !errors.is_empty() {
             return Err(ServiceError::Invalid(errors));
         }
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         let before = open.scopes.clone();
         let mut stored = before.get(name).cloned().ok_or(ServiceError::NotFound("scope"))?;

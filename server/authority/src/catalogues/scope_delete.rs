@@ -19,7 +19,8 @@ impl Catalogues<'_> {
         expected: Option<i64>,
     ) -> Result<(), ServiceError> {
         ctx.manages_instance()?;
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let mut open = Open::of(&mut transaction, audience, expected).await?;
         let before = open.scopes.clone();
         before.get(name).ok_or(ServiceError::NotFound("scope"))?;

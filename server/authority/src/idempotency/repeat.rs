@@ -29,7 +29,8 @@ impl Idempotency<'_> {
         if !holds_secret(purpose, reply) {
             return Ok(());
         }
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access = authorise(&mut transaction, ctx, purpose).await?;
         let policy = effective_policy(&policies::levels(&mut transaction, access.tenant()).await?);
         if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {

@@ -20,7 +20,8 @@ impl Invitations<'_> {
         ctx: &OpContext,
         id: InvitationId,
     ) -> Result<Invitation, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         members::hold_meaning(&mut transaction).await?;
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;

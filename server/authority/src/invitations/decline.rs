@@ -17,7 +17,8 @@ impl Invitations<'_> {
     /// # Errors
     /// `NotFound` for an invitation that is not theirs or not open any more.
     pub async fn decline(&self, ctx: &OpContext, id: InvitationId) -> Result<(), ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let (tenant, _, invitation) =
             access::authorise_addressee(&mut transaction, ctx, id).await?;
         if !store::decline(&mut transaction, tenant, id, ctx.now).await? {

@@ -20,7 +20,8 @@ impl Invitations<'_> {
         slug: &Slug,
         id: InvitationId,
     ) -> Result<(), ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let tenant = access.tenant();

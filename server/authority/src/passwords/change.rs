@@ -102,7 +102,8 @@ impl Passwords<'_> {
             return Err(ServiceError::invalid("current_password", "is wrong"));
         }
         let hash = self.inner.passwords.hash(Tenant::person(id), &change.new, entropy).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
+        let ctx = &ctx;
         // The password that was checked must still be the one that is replaced.
         if !users::lock_checked(&mut transaction, &user).await? {
             return Err(ServiceError::PreconditionFailed);

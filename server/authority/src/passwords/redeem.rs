@@ -80,7 +80,8 @@ impl Passwords<'_> {
         self.check_new(&user, new).await?;
         let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
         let hash = self.inner.passwords.hash(tenant, new, entropy).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[user.id.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.id.0]).await?;
+        let ctx = &ctx;
         users::lock(&mut transaction, user.id).await?;
         // Again, now that it counts: the link may have been used while the password was hashed.
         let link = store::of_link(&mut transaction, &secret.digest(), ctx.now).await?;

@@ -25,7 +25,8 @@ impl Policies<'_> {
         rules: PolicyRules,
         expected: Option<i64>,
     ) -> Result<PolicyView, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
         self.check(ctx, &opened, &rules).await?;
         // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.

@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use domain::ids::TokenId;
+use domain::ids::{TokenId, UserId};
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,8 +13,14 @@ use uuid::Uuid;
 use crate::{
     ServiceError,
     authority::Inner,
+    callers::CHANGED,
     shares::Share,
-    store::{BEGIN, StoreError, descendants::DescendantStop, history, revisions},
+    store::{
+        BEGIN, StoreError,
+        callers::{self, Membership},
+        descendants::DescendantStop,
+        history, revisions,
+    },
     verification::Subject,
 };
 
@@ -32,6 +38,8 @@ pub(crate) struct Transaction<'a> {
     made: Vec<TokenId>,
     /// Tokens that it stops, and whose descendants are stopped after it.
     stops: Vec<DescendantStop>,
+    /// The memberships by which its caller may make the change.
+    memberships: Option<(UserId, Vec<Membership>)>,
     /// Whether it is a part of a change that waits once for all its parts.
     is_part: bool,
 }
@@ -53,6 +61,7 @@ impl<'a> Transaction<'a> {
             already_so: Vec::new(),
             made: Vec::new(),
             stops: Vec::new(),
+            memberships: None,
             is_part: false,
         })
     }
@@ -95,6 +104,40 @@ impl<'a> Transaction<'a> {
         self.stops.push(stop);
     }
 
+    /// Notes that this person makes the change, by the memberships that they have now. The commit refuses it when one
+    /// of them is another by then.
+    pub(crate) async fn depends_on_memberships(
+        &mut self,
+        user: UserId,
+    ) -> Result<(), ServiceError> {
+        let memberships = callers::memberships(&mut self.sql, user).await?;
+        self.memberships = (!memberships.is_empty()).then_some((user, memberships));
+        Ok(())
+    }
+
+    /// Notes that the change is one of this person's own membership, which nobody else changes until it is committed.
+    ///
+    /// # Errors
+    /// `Forbidden` when the person makes the change, and a membership of theirs is not what it was.
+    pub(crate) async fn changes_membership_of(&mut self, user: UserId) -> Result<(), ServiceError> {
+        if self.memberships.as_ref().is_some_and(|(by, _)| *by == user) {
+            self.keeps_memberships().await?;
+            self.memberships = None;
+        }
+        Ok(())
+    }
+
+    /// Refuses the change when a membership of its caller was changed or ended since it began. The audit rows were
+    /// written: their chains' ends are held, so that no membership there changes until this is committed.
+    async fn keeps_memberships(&mut self) -> Result<(), ServiceError> {
+        let Some((user, before)) = &self.memberships else { return Ok(()) };
+        let now = callers::memberships(&mut self.sql, *user).await?;
+        if before.iter().all(|membership| now.contains(membership)) {
+            return Ok(());
+        }
+        Err(ServiceError::Forbidden(CHANGED))
+    }
+
     /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
     /// are is not an error: their leases end.
     ///
@@ -126,6 +169,7 @@ impl<'a> Transaction<'a> {
 
     async fn commit_own(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
+        self.keeps_memberships().await?;
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;

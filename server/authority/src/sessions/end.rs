@@ -21,7 +21,8 @@ impl Sessions<'_> {
     /// not an owner.
     pub async fn end(&self, ctx: &OpContext, id: SessionId) -> Result<(), ServiceError> {
         let session = self.show(ctx, id).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[session.user.id.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[session.user.id.0]).await?;
+        let ctx = &ctx;
         check_target(&mut transaction, ctx, session.user.id).await?;
         if !store::end(&mut transaction, id).await? {
             return Err(ServiceError::NotFound("session"));
@@ -45,7 +46,8 @@ impl Sessions<'_> {
             (None, None) => return Err(ServiceError::invalid("user", "must be named")),
         };
         let user = reach.user(&mut *self.inner.connection().await?, &text).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[user.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.0]).await?;
+        let ctx = &ctx;
         check_target(&mut transaction, ctx, user).await?;
         let ended = store::end_others(&mut transaction, user, ctx.session).await?;
         if ended > 0 {

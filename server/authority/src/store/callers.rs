@@ -7,6 +7,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{StoreError, facts};
 
@@ -82,6 +83,26 @@ pub(crate) async fn signed_in(
         Ok(SignedIn { instance_role, must_change_password: row.must_change_password })
     })
     .transpose()
+}
+
+/// A membership of a person, as it was at some moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    workspace: Uuid,
+    version: i64,
+}
+
+/// Returns the memberships of a person.
+pub(crate) async fn memberships(
+    connection: &mut PgConnection,
+    user: UserId,
+) -> Result<Vec<Membership>, StoreError> {
+    let rows = sqlx::query_as!(
+        Membership,
+        r#"SELECT workspace_id AS workspace, version FROM memberships WHERE user_id = $1"#,
+        user.0,
+    );
+    Ok(rows.fetch_all(connection).await?)
 }
 
 /// Returns what is known of the token that has this secret.

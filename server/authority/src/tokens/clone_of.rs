@@ -36,7 +36,8 @@ impl Tokens<'_> {
         expected: Option<i64>,
         name: String,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let origin = store::by_id(&mut transaction, access.tenant(), id, ctx.now)

@@ -50,7 +50,8 @@ impl Tokens<'_> {
         workspace: &Slug,
         draft: TokenDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;

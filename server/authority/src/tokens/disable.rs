@@ -32,7 +32,9 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) =
+            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let token = switch_off(&mut transaction, ctx, &access, (id, expected), children).await?;

@@ -29,7 +29,8 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let token = switch(&mut transaction, ctx, &access, (id, expected), true).await?;

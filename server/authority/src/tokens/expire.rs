@@ -28,7 +28,9 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) =
+            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let token = end(&mut transaction, ctx, &access, id, expected).await?;

@@ -43,7 +43,7 @@ pub(crate) use self::{
     grace::{refuse_superseded, renewable},
     reach::{grantable, holder, keep_holder, may_hold_secret, rights},
     unread::read_before_change,
-    widening::inherit,
+    widening::{bounds, inherit},
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};

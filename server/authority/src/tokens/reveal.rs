@@ -35,7 +35,8 @@ impl Tokens<'_> {
         id: TokenId,
         expected: Option<i64>,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
         let token = locked(&mut transaction, ctx, &access, id, expected).await?;

@@ -71,7 +71,9 @@ impl Tokens<'_> {
         expected: Option<i64>,
         draft: RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) =
+            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
@@ -105,7 +107,8 @@ impl Tokens<'_> {
         expected: Option<i64>,
         draft: RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, ctx.own_token().as_slice()).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, ctx.own_token().as_slice()).await?;
+        let ctx = &ctx;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;

@@ -148,7 +148,7 @@ pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool
 
 /// The bounds of the token that asks, which are upper limits for all that it makes and edits; `None` for
 /// callers who are not tokens. A secret that was replaced gives nothing beyond its own end.
-pub(super) fn bounds(ctx: &OpContext) -> Option<Bounds> {
+pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
         Actor::Anonymous | Actor::Operator | Actor::User(_) | Actor::Restricted(_) => None,

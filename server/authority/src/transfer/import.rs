@@ -7,6 +7,7 @@ use std::{
 
 use domain::{
     access::Permission,
+    bounds::Bounds,
     expiry,
     grants::Rights,
     ids::TokenId,
@@ -39,8 +40,8 @@ use crate::{
         tokens_change, workspaces,
     },
     tokens::{
-        CheckedDraft, Rules, check_names, check_room, fixed_by_maker, grantable, has_room, holder,
-        inherit, keep_holder, parent, renewable, rights, snapshot,
+        CheckedDraft, Rules, bounds, check_names, check_room, fixed_by_maker, grantable, has_room,
+        holder, inherit, keep_holder, parent, renewable, rights, snapshot,
     },
     verification::Presenter,
     work::{Heavy, Kind},
@@ -121,7 +122,8 @@ impl Transfer<'_> {
             let rows = self.check_rows(ctx, &access, &rules, (format, bytes)).await?;
             (rules, rows)
         };
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
         if InForce::read(&mut transaction, ctx, &access).await? != rules {
@@ -344,6 +346,8 @@ struct InForce {
     policy: Policy,
     catalogues: Vec<StoredCatalogue>,
     rights: Rights,
+    /// The bounds of the token that asks.
+    bounds: Option<Bounds>,
 }
 
 impl InForce {
@@ -356,7 +360,7 @@ impl InForce {
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(connection).await?;
         let rights = rights(ctx, access, &catalogues);
-        Ok(Arc::new(Self { levels, policy, catalogues, rights }))
+        Ok(Arc::new(Self { levels, policy, catalogues, rights, bounds: bounds(ctx) }))
     }
 }
 

@@ -65,7 +65,8 @@ impl Users<'_> {
         manages_one(ctx)?;
         let name = wanted.name.as_deref().map(str::parse::<DisplayName>).transpose();
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
+        let ctx = &ctx;
         workspaces::lock_instance(&mut transaction).await?;
         if wanted.instance_role.is_some_and(InstanceRole::manages) {
             // Tokens before their user, as everywhere.

@@ -61,7 +61,8 @@ impl Users<'_> {
     /// somebody who is not one.
     pub async fn create(&self, ctx: &OpContext, new: NewUser) -> Result<User, ServiceError> {
         let checked = self.checked(ctx, new, By::Password).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let user = self.insert(&mut transaction, ctx, &checked).await?;
         transaction.commit().await?;
         Ok(user)
@@ -77,7 +78,8 @@ impl Users<'_> {
         new: NewUser,
     ) -> Result<(User, PasswordLink), ServiceError> {
         let checked = self.checked(ctx, new, By::Link).await?;
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let user = self.insert(&mut transaction, ctx, &checked).await?;
         let link = passwords::issue(self.inner, &mut transaction, ctx, &user).await?;
         transaction.commit().await?;

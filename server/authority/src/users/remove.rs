@@ -25,7 +25,8 @@ impl Users<'_> {
         expected: Option<i64>,
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
-        let mut transaction = self.inner.begin_for(ctx, &[id.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
+        let ctx = &ctx;
         workspaces::lock_instance(&mut transaction).await?;
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.
@@ -41,6 +42,7 @@ impl Users<'_> {
         }
         check_owner(ctx, &[user.instance_role])?;
         check_last_owner(&mut transaction, &user, false).await?;
+        transaction.changes_membership_of(id).await?;
         let stopped_tokens = store::acting_tokens(&mut transaction, id).await?;
         if !store::remove(&mut transaction, id, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));

@@ -58,7 +58,8 @@ impl Workspaces<'_> {
         slug: &Slug,
         new: NewMember,
     ) -> Result<Added, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let grants = parse_grants(new.grants.as_deref())?;

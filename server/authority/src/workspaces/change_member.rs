@@ -73,7 +73,8 @@ impl Workspaces<'_> {
         wanted: MemberChange,
         expected: Option<i64>,
     ) -> Result<Member, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[user.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let new_grants = match &wanted.grants {
@@ -102,6 +103,7 @@ impl Workspaces<'_> {
         if !narrows(&before, role, grants.as_deref()) {
             check_within(ctx, &access, role, grants.as_deref())?;
         }
+        transaction.changes_membership_of(user).await?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
         transaction.narrows(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;
@@ -129,7 +131,8 @@ impl Workspaces<'_> {
         user: UserId,
         expected: Option<i64>,
     ) -> Result<ChangedMember, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[user.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
@@ -143,6 +146,7 @@ impl Workspaces<'_> {
         if expected.is_some_and(|expected| expected != member.version) {
             return Err(ServiceError::PreconditionFailed);
         }
+        transaction.changes_membership_of(user).await?;
         let acting = users::acting_tokens(&mut transaction, user).await?;
         if !store::delete(&mut transaction, access.tenant(), user).await? {
             return Err(ServiceError::NotFound("member"));

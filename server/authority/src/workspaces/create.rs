@@ -54,7 +54,8 @@ impl Workspaces<'_> {
             return Err(ServiceError::Invalid(errors));
         };
         let id = WorkspaceId(self.inner.uuid(ctx.now));
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         store::insert(&mut transaction, id, &slug, &name, ctx.now).await.map_err(|error| {
             if error.violates("workspaces_slug_unique") {
                 ServiceError::AlreadyExists(FieldError::new(

@@ -25,7 +25,8 @@ impl Workspaces<'_> {
         name: &str,
         expected: Option<i64>,
     ) -> Result<WorkspaceOverview, ServiceError> {
-        let mut transaction = self.inner.begin_for(ctx, &[]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
+        let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::WorkspaceWrite).await?;
         let name: DisplayName =
