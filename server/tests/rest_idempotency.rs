@@ -190,8 +190,6 @@ fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
     assert_eq!(first.body, again.body);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(reuses(), 0);
-    let new = first.json()["secret"].as_str().unwrap().to_owned();
-    instance.request(&By::Token(new), "GET", "/api/v1/self").send().expect(200);
     instance.sql("UPDATE idempotency_keys SET created_at = created_at - interval '10 minutes'");
     assert_eq!(rotate("k", &json!({})).status, 401);
     assert_eq!(reuses(), 1);
@@ -199,6 +197,52 @@ fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
     assert_eq!(rotate("k", &json!({})).status, 201);
     assert_eq!(rotate("other", &json!({})).status, 401);
     assert_eq!(rotate("k", &json!({"grace_s": 0})).status, 401);
+}
+
+/// Somebody may have recorded the request, and would get the secret that is in use.
+#[test]
+fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was_used() {
+    let instance = Instance::start();
+    let rotate = |secret: &str, key: &str, body: &serde_json::Value| {
+        let by = By::Token(secret.to_owned());
+        let request = instance.request(&by, "POST", "/api/v1/self/rotate");
+        request.header("idempotency-key", key).json(body).send()
+    };
+    let of = |answer: &Answer| answer.json()["secret"].as_str().unwrap().to_owned();
+    let use_once = |secret: &str| {
+        instance.request(&By::Token(secret.to_owned()), "GET", "/api/v1/self").send().expect(200);
+    };
+    let reuses = || {
+        let query = "SELECT count(*) FROM token_secrets WHERE reused_at IS NOT NULL";
+        Sql::on(&instance.server).number(query)
+    };
+    let shown = || {
+        let query = "SELECT count(*) FROM audit_events WHERE action = 'token.reveal'";
+        Sql::on(&instance.server).number(query)
+    };
+
+    let first = instance.mint(WORKSPACE, &draft("worker"));
+    let answer = rotate(&first, "k", &json!({})).expect(201);
+    let second = of(&answer);
+    use_once(&second);
+    let late = rotate(&first, "k", &json!({}));
+    problem(&late, 401, "invalid_token");
+    assert!(!late.text().contains(&second));
+    assert_eq!((reuses(), shown()), (1, 0), "it is a reuse");
+    // After a further rotation, whose secret nobody used yet.
+    let third = of(&rotate(&second, "k2", &json!({})).expect(201));
+    problem(&rotate(&first, "k", &json!({})), 401, "invalid_token");
+    rotate(&second, "k2", &json!({})).expect(201);
+    use_once(&third);
+    problem(&rotate(&second, "k2", &json!({})), 401, "invalid_token");
+    assert_eq!(reuses(), 2);
+    // The secret that was replaced works still, and gets the newer one no more.
+    let old = instance.mint(WORKSPACE, &draft("graceful"));
+    let grace = json!({"grace_s": 600});
+    let new = of(&rotate(&old, "k", &grace).expect(201));
+    rotate(&old, "k", &grace).expect(201);
+    use_once(&new);
+    problem(&rotate(&old, "k", &grace), 403, "forbidden");
 }
 
 #[test]

@@ -10,8 +10,10 @@ mod console_support;
 mod rest_support;
 mod support;
 
+use std::{io::Write as _, net::TcpStream};
+
 use console_support::{Browser, assert_static, input_value, set_cookies};
-use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem};
+use rest_support::{By, Instance, OWNER, Sql, WORKSPACE, draft, fields, problem};
 use serde_json::{Value, json};
 use support::{
     Answer, Server,
@@ -128,6 +130,118 @@ fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
         server.stderr().contains("/reset-password/{secret}").then_some(())
     });
     assert!(!server.stderr().contains(&secret), "{}", server.stderr());
+}
+
+/// Sends a request and hangs up once the server waits for a lock that somebody holds; then the lock is given up.
+fn hang_up_at_lock(instance: &Instance, lock: &str, request: &str) {
+    let mut hold = Sql::on(&instance.server);
+    hold.run(&format!("BEGIN; {lock}"));
+    let mut stream = TcpStream::connect(instance.server.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut look = Sql::on(&instance.server);
+    until("the server to wait", || {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        (look.number(waits) > 0).then_some(())
+    });
+    drop(stream);
+    // Long enough for the server to see it.
+    (0..20).for_each(|_| drop(instance.server.get("/healthz")));
+    hold.run("COMMIT");
+}
+
+fn raw(instance: &Instance, path: &str, headers: &str, body: &str) -> String {
+    let host = instance.server.address();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\norigin: {}\r\nsec-fetch-site: same-origin\r\n{headers}\
+         content-length: {}\r\n\r\n{body}",
+        instance.server.url(),
+        body.len(),
+    )
+}
+
+const FORM: &str = "content-type: application/x-www-form-urlencoded\r\n";
+
+fn rows(instance: &Instance, action: &str) -> i64 {
+    let query = format!("SELECT count(*) FROM audit_events WHERE action = '{action}'");
+    Sql::on(&instance.server).number(&query)
+}
+
+/// The path of a new link for a person.
+#[track_caller]
+fn issued(instance: &Instance, person: &Value) -> String {
+    let path = format!("/api/v1/users/{}/password-reset", person["id"].as_str().unwrap());
+    let issued = owner(instance, "POST", &path).send().expect(201).json();
+    path_of(&instance.server, issued["url"].as_str().unwrap()).0
+}
+
+/// The administrator who made a link could guess the password that the person has.
+#[test]
+fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hangs_up() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let created = made(&instance, GRACE, Some(ADMIN_PASSWORD));
+    let id = created["id"].as_str().unwrap();
+    let path = issued(&instance, &created);
+    let guess = raw(&instance, &path, FORM, "new_password=tr0mbone+ladder+mist+drums");
+    let lock = format!("SELECT FROM users WHERE id = '{id}' FOR UPDATE");
+    hang_up_at_lock(&instance, &lock, &guess);
+    until("the link to be used up", || {
+        (Browser::new(server).get(&path).status == 404).then_some(())
+    });
+    assert_eq!(rows(&instance, "user.password_reset"), 1);
+    Browser::signed_in(server, GRACE, NEW).get("/workspaces").expect(200);
+}
+
+#[test]
+fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let created = made(&instance, GRACE, None);
+    let mut browser = Browser::new(server);
+    let path = issued(&instance, &created);
+    browser.get(&path).expect(200);
+    browser.post(&path, &[("new_password", NEW)]).expect(303);
+    let path = issued(&instance, &created);
+    browser.get(&path).expect(200);
+    let mut checked = 0;
+    loop {
+        let refused = browser.post(&path, &[("new_password", NEW)]);
+        if refused.status == 429 {
+            break;
+        }
+        checked += 1;
+        assert!(checked < 10, "as many as one likes");
+        assert!(refused.text().contains("must not be your current password"), "{checked}");
+        assert_eq!(rows(&instance, "user.password_reset_refused"), checked);
+    }
+    assert!(checked >= 5, "{checked}");
+    // The person's own attempts are not used up.
+    Browser::signed_in(server, GRACE, NEW).get("/workspaces").expect(200);
+}
+
+/// No refusal for some time would show that the password is right.
+#[test]
+fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
+    let instance = Instance::start();
+    let server = &instance.server;
+    let created = made(&instance, GRACE, None);
+    let (path, _) = path_of(server, created["password_link"]["url"].as_str().unwrap());
+    let mut browser = Browser::new(server);
+    browser.get(&path).expect(200);
+    browser.post(&path, &[("new_password", NEW)]).expect(303);
+    let lock = format!("SELECT FROM users WHERE email = '{GRACE}' FOR UPDATE");
+    let before = rows(&instance, "session.sign_in");
+    let form = "email=grace%40example.com&password=tr0mbone+ladder+mist+drums";
+    hang_up_at_lock(&instance, &lock, &raw(&instance, "/sign-in", FORM, form));
+    until("the sign-in", || (rows(&instance, "session.sign_in") > before).then_some(()));
+    let browser = Browser::signed_in(server, GRACE, NEW);
+    let cookie = browser.cookie("tessera").unwrap();
+    let headers = format!("content-type: application/json\r\ncookie: tessera={cookie}\r\n");
+    let body = json!({"current_password": NEW, "new_password": "another ladder mist drums"});
+    let request = raw(&instance, "/api/v1/account/password", &headers, &body.to_string());
+    hang_up_at_lock(&instance, &lock, &request);
+    until("the change", || (rows(&instance, "user.password_change") == 1).then_some(()));
+    Browser::signed_in(server, GRACE, "another ladder mist drums").get("/workspaces").expect(200);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 mod rest_support;
 mod support;
 
-use rest_support::{By, Instance, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
+use rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, draft, fields, problem, tokens_of};
 use serde_json::{Value, json};
 use support::Request;
 
@@ -214,6 +214,65 @@ fn workspace_administrator_invites_and_person_answers() {
     instance.request(&lead, "DELETE", &path).send().expect(204);
     let list = instance.request(&lead, "GET", &invitations).send().expect(200).json();
     assert_eq!(list["items"], json!([]));
+}
+
+/// Who administers one workspace makes tokens that act for a colleague, who administers another one.
+#[test]
+fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_who_made_them() {
+    let instance = Instance::start();
+    let colleague = instance.person("wsa", "member", Some("admin"));
+    let eve = instance.person("eve", "member", None);
+    let grace = instance.person("grace", "member", None);
+    instance.sql(&format!(
+        "INSERT INTO memberships (workspace_id, user_id, role, created_at)
+         SELECT w.id, u.id, 'admin', now() FROM workspaces w, users u
+          WHERE w.slug = '{OTHER}' AND u.email IN ('wsa@example.com', 'eve@example.com')"
+    ));
+    let mint = |by: &By, name: &str, user: &str| {
+        let body = json!({
+            "name": name, "user": user,
+            "grants": {"tessera": ["members:write", "tokens:write", "workspaces:read"]},
+        });
+        let made = instance.request(by, "POST", &tokens_of(OTHER)).json(&body).send();
+        made.expect(201).json()["secret"].as_str().unwrap().to_owned()
+    };
+    let invite = |by: &By, workspace: &str, email: &str| {
+        let body = json!({"user": email, "role": "member", "grants": []});
+        let path = format!("/api/v1/workspaces/{workspace}/members");
+        instance.request(by, "POST", &path).json(&body).send()
+    };
+    let first = By::Token(mint(&eve, "first", "wsa@example.com"));
+    let second = By::Token(mint(&first, "second", "wsa@example.com"));
+    for number in 0..49 {
+        invite(&first, OTHER, &format!("nobody-{number}@example.com")).expect(202);
+    }
+    let sent = invite(&second, OTHER, "grace@example.com").expect(202).json();
+    let told = |invitation: &Value| {
+        let token = &invitation["token"];
+        assert_eq!(invitation["invited_by"]["email"], "wsa@example.com");
+        assert_eq!(
+            (&token["name"], &token["made_by"]["email"]),
+            (&json!("second"), &json!("eve@example.com"))
+        );
+    };
+    told(&sent);
+    let own = instance.request(&grace, "GET", "/api/v1/invitations").send().expect(200).json();
+    told(&own["items"][0]);
+    for token in [&first, &second, &By::Token(mint(&eve, "third", "eve@example.com"))] {
+        let refused = problem(&invite(token, OTHER, "one@example.com"), 429, "rate_limited");
+        let detail = refused["detail"].as_str().unwrap();
+        assert!(detail.starts_with("The tokens of this workspace sent 50 invitations"), "{detail}");
+    }
+    // Nobody else is concerned.
+    for by in [&colleague, &eve] {
+        let sent = invite(by, OTHER, "one@example.com").expect(202).json();
+        assert_eq!(sent["token"], Value::Null);
+    }
+    invite(&colleague, WORKSPACE, "one@example.com").expect(202);
+    let token = json!({"name": "t", "grants": {"tessera": ["members:write", "tokens:write"]}});
+    let token = instance.request(&colleague, "POST", &tokens_of(WORKSPACE)).json(&token).send();
+    let token = By::Token(token.expect(201).json()["secret"].as_str().unwrap().to_owned());
+    invite(&token, WORKSPACE, "two@example.com").expect(202);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{problem::FieldError, rate_limit::RateLimit};
+use crate::{ids::TokenId, problem::FieldError, rate_limit::RateLimit};
 
 /// How long, from where and how often a token may be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,12 +75,15 @@ pub struct FixedBounds {
         skip_serializing_if = "Option::is_none"
     )]
     pub not_before: Option<OffsetDateTime>,
+    /// The token, made by another token, that set all of them; `None` for everybody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_token: Option<TokenId>,
 }
 
 impl FixedBounds {
     /// Returns whether nothing is set.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.ip_allow.is_empty() && self.rate_limit.is_none() && self.not_before.is_none()
     }
 
     /// Returns whether these addresses are within those that were set.

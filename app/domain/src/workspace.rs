@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use crate::{
     access::TokenReach,
     grants::GrantPattern,
-    ids::{InvitationId, WorkspaceId},
+    ids::{InvitationId, TokenId, WorkspaceId},
     names::{DisplayName, Slug},
     policy::Policy,
     roles::{UserKind, WorkspaceRole},
@@ -116,6 +116,17 @@ pub struct Member {
     pub version: i64,
 }
 
+/// A token that sent an invitation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvitingToken {
+    /// Its id.
+    pub id: TokenId,
+    /// Its name.
+    pub name: String,
+    /// The person who made it, or who made the first of the tokens that made it. `None` is the command line.
+    pub made_by: Option<UserSummary>,
+}
+
 /// An invitation to a workspace that is open: the person did not answer yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
@@ -131,8 +142,10 @@ pub struct Invitation {
     pub role: WorkspaceRole,
     /// Patterns of the scopes that the person may put on tokens; `None` is what the role gives.
     pub grants: Option<Vec<GrantPattern>>,
-    /// The person who invites.
+    /// The person who invites, or for whom the token acts that invites.
     pub invited_by: UserSummary,
+    /// The token that invites, if it is one.
+    pub token: Option<InvitingToken>,
     /// When it was sent.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

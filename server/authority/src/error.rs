@@ -45,9 +45,14 @@ pub enum ServiceError {
     /// The workspace has as many open invitations as it may have.
     #[error("the limit of {0} open invitations is reached")]
     InvitationLimitReached(i64),
-    /// The caller sent as many invitations within an hour as one may.
-    #[error("too many invitations; again in {0} s")]
-    TooManyInvitations(u64),
+    /// The person, or all tokens of the workspace together, sent as many invitations within an hour as they may.
+    #[error("too many invitations; again in {wait_s} s")]
+    TooManyInvitations {
+        /// Whether the tokens did.
+        by_tokens: bool,
+        /// How long to wait.
+        wait_s: u64,
+    },
     /// What the caller saw is not what is there any more.
     #[error("changed in the meantime")]
     PreconditionFailed,
@@ -135,7 +140,7 @@ impl ServiceError {
             Self::TooManyKeys(_)
             | Self::TooManyUnknown(_)
             | Self::TooManyCollisions(_)
-            | Self::TooManyInvitations(_) => ProblemCode::RateLimited,
+            | Self::TooManyInvitations { .. } => ProblemCode::RateLimited,
             Self::Busy | Self::Unfinished => ProblemCode::Busy,
             Self::Unavailable(_) => ProblemCode::Unavailable,
             Self::Internal(_) => ProblemCode::Internal,
@@ -153,7 +158,7 @@ impl ServiceError {
             Self::TooManyAttempts(seconds)
             | Self::TooManyUnknown(seconds)
             | Self::TooManyCollisions(seconds)
-            | Self::TooManyInvitations(seconds)
+            | Self::TooManyInvitations { wait_s: seconds, .. }
             | Self::TooManyKeys(seconds) => {
                 problem.retry_after_s = Some(*seconds);
             }
@@ -206,11 +211,20 @@ impl ServiceError {
             Self::InvitationLimitReached(limit) => format!(
                 "The limit of {limit} open invitations is reached. Revoke some of them, or wait until they expire."
             ),
-            Self::TooManyInvitations(seconds) => format!(
-                "You sent {} invitations within an hour, the most for one person. Try again in {}.",
-                crate::invitations::INVITATIONS_PER_HOUR,
-                in_words(*seconds)
-            ),
+            Self::TooManyInvitations { by_tokens, wait_s } => {
+                let who = if *by_tokens {
+                    ("The tokens of this workspace", "all of them together")
+                } else {
+                    ("You", "one person")
+                };
+                format!(
+                    "{} sent {} invitations within an hour, the most for {}. Try again in {}.",
+                    who.0,
+                    crate::invitations::INVITATIONS_PER_HOUR,
+                    who.1,
+                    in_words(*wait_s)
+                )
+            }
             Self::PreconditionFailed => {
                 "It was changed since you read it. Read it again, then decide anew.".into()
             }

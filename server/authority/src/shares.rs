@@ -19,6 +19,7 @@ use std::{
 
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
@@ -65,6 +66,20 @@ impl Holder {
     /// Returns who it is, if that is known.
     pub fn id(&self) -> Option<Uuid> {
         self.0.id.get().copied()
+    }
+
+    /// Does something in a task of its own, for the holder of this request. It goes on when the caller hangs up.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        match tokio::spawn(Self::current().scope(work).in_current_span()).await {
+            Ok(outcome) => outcome,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The server is going down.
+                Err(_) => Err(ServiceError::Busy),
+            },
+        }
     }
 
     /// Does something for this holder.

@@ -236,6 +236,33 @@ async fn import_tells_little_of_the_secrets_of_other_workspaces(pool: PgPool) {
     world.import(&guesser, &fresh).await.unwrap();
 }
 
+/// A token acts for a person, but others may have made it.
+#[sqlx::test(migrations = false)]
+async fn import_by_a_token_uses_up_nothing_of_the_person_whom_it_acts_for(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let [theirs, foreign] = [world.workspace("theirs").await, world.workspace("foreign").await];
+    let ada = world.owner().await;
+    let transfer = world.authority.transfer();
+    let known = line("legacy", "known", "");
+    transfer.import(&ada, &foreign, Format::Jsonl, known.as_bytes(), false).await.unwrap();
+    let lea = world.person("lea", Some(("workspace-1", "admin"))).await;
+    world.join("lea@example.com", "theirs", "admin").await;
+    let wish = authority::TokenDraft {
+        user: Some("lea@example.com".into()),
+        audiences: vec!["tessera".into(), "default".into()],
+        ..support::draft(&["tokens:write", "rivers:run"])
+    };
+    let asks = world.bearer(&world.mint(&ada, "theirs", wish).await).await;
+    for _ in 0..5 {
+        let told = transfer.import(&asks, &theirs, Format::Jsonl, known.as_bytes(), false).await;
+        assert_eq!(mistakes(told), ["rows[1].digest is that of a token of another workspace"]);
+    }
+    let fresh = line("nobody has this", "fresh", "");
+    let refused = transfer.import(&asks, &theirs, Format::Jsonl, fresh.as_bytes(), false).await;
+    assert!(matches!(refused, Err(ServiceError::TooManyCollisions(_))), "{refused:?}");
+    world.import(&lea, &fresh).await.unwrap();
+}
+
 /// Whoever asks at once asks one after another, and no more of them are told than of those who wait.
 #[sqlx::test(migrations = false)]
 async fn imports_at_once_learn_no_more_than_others(pool: PgPool) {

@@ -159,12 +159,20 @@ fn row(invitation: Invitation, page: &str, now: OffsetDateTime) -> impl IntoView
         Some(patterns) => patterns.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     };
     let about = format!(" the invitation of {}", invitation.email);
+    let inviter = match invitation.token {
+        None => invitation.invited_by.name,
+        Some(token) => {
+            let made_by =
+                token.made_by.map_or_else(|| "the command line".to_owned(), |maker| maker.name);
+            format!("{made_by} (token “{}”)", token.name)
+        }
+    };
     view! {
         <tr>
             <th scope="row">{invitation.email}</th>
             <td data-label="Role">{role_name(Some(invitation.role))}</td>
             <td data-label="Scopes">{grants}</td>
-            <td data-label="Invited by">{invitation.invited_by.name}</td>
+            <td data-label="Invited by">{inviter}</td>
             <td data-label="Expires"><Moment at=invitation.expires_at now/></td>
             <td class="row-actions">
                 <form method="post" action=action>

@@ -1,6 +1,9 @@
 //! The invitations of the person who is signed in.
 
-use domain::workspace::Invitation;
+use domain::{
+    token::UserSummary,
+    workspace::{Invitation, InvitingToken},
+};
 use leptos::{either::Either, prelude::*};
 use time::OffsetDateTime;
 
@@ -38,6 +41,23 @@ fn list(own: OwnInvitations) -> impl IntoView {
     Either::Right(view! { <ul class="cards">{cards}</ul> })
 }
 
+/// Says who invites. A token says whom it acts for, but the person who made it is the one who invites.
+fn inviter(invited_by: UserSummary, token: Option<InvitingToken>) -> impl IntoView {
+    let Some(InvitingToken { name, made_by, .. }) = token else {
+        return Either::Left(view! {
+            <bdi>{invited_by.name}</bdi>" ("{invited_by.email}") invites you."
+        });
+    };
+    let made_by = made_by.map_or_else(
+        || Either::Left("an operator of the server"),
+        |maker| Either::Right(view! { <bdi>{maker.name}</bdi>" ("{maker.email}")" }),
+    );
+    Either::Right(view! {
+        "The token “"<bdi>{name}</bdi>"” invites you, which "{made_by}" made. It acts for "
+        <bdi>{invited_by.name}</bdi>" ("{invited_by.email}")."
+    })
+}
+
 fn card(invitation: Invitation, now: OffsetDateTime) -> impl IntoView {
     let name = invitation.workspace_name.to_string();
     let answer = |what: &str| format!("/invitations/{}/{what}", invitation.id);
@@ -62,7 +82,7 @@ fn card(invitation: Invitation, now: OffsetDateTime) -> impl IntoView {
                 <span class="chip">{role_name(Some(invitation.role))}</span>
             </div>
             <p class="card-text">
-                <bdi>{invitation.invited_by.name}</bdi>" ("{invitation.invited_by.email}") invites you. Expires "
+                {inviter(invitation.invited_by, invitation.token)}" Expires "
                 <Moment at=invitation.expires_at now/>"."
             </p>
             <div class="card-actions">{accept}{decline}</div>

@@ -27,7 +27,10 @@ use crate::{
     authority::Inner,
     context::Actor,
     keys::{Keys, Sealed, Unsealable},
-    store::idempotency::{self as store, Found},
+    store::{
+        idempotency::{self as store, Found},
+        secrets_change,
+    },
 };
 
 /// How long a reply is kept.
@@ -186,7 +189,8 @@ impl Idempotency<'_> {
 
     /// The reply to a rotation that a token asked for itself, for the secret that asked for it and was
     /// replaced by it. The caller lost the reply and has no other secret. Presenting the secret for this is
-    /// no reuse. `None` for every other secret, key and request, and after ten minutes.
+    /// no reuse. `None` for every other secret, key and request, after ten minutes, and once a newer secret of the token
+    /// was used: then the reply arrived, and somebody else may have recorded the request.
     ///
     /// # Errors
     /// `IdempotencyInFlight` while the rotation goes on.
@@ -202,7 +206,7 @@ impl Idempotency<'_> {
         }
         let verification = Verification { inner: self.inner };
         let Some(known) = verification.replaced(ctx, presented).await? else { return Ok(None) };
-        let secret = known.secret.id;
+        let (token, secret) = (known.token_id, known.secret.id);
         let actor = Actor::Token(known);
         let key = self.blind_key(&actor, key);
         let mut connection = self.inner.connection().await?;
@@ -211,16 +215,20 @@ impl Idempotency<'_> {
                 && found.secret == Some(secret)
                 && found.created_at + LOST_REPLY > ctx.now
         });
-        match found {
-            None => Ok(None),
-            Some(Found { reply: None, .. }) => Err(ServiceError::IdempotencyInFlight),
-            Some(Found { reply: Some((status, sealed)), .. }) => {
-                drop(connection);
-                let reply = open(&self.inner.keys, &key, status, &sealed)?;
-                self.note_lost_rotation(&OpContext { actor: actor.clone(), ..ctx.clone() }, &reply)
-                    .await?;
-                Ok(Some((actor, reply)))
-            }
+        let Some(found) = found else { return Ok(None) };
+        if secrets_change::newer_was_used(&mut connection, token, secret).await? {
+            return Ok(None);
+        }
+        let Some((status, sealed)) = found.reply else {
+            return Err(ServiceError::IdempotencyInFlight);
+        };
+        drop(connection);
+        let reply = open(&self.inner.keys, &key, status, &sealed)?;
+        let ctx = OpContext { actor: actor.clone(), ..ctx.clone() };
+        if self.note_lost_rotation(&ctx, &reply, secret).await? {
+            Ok(Some((actor, reply)))
+        } else {
+            Ok(None)
         }
     }
 

@@ -2,7 +2,12 @@
 //! it, every time leaves an audit row, and where policy shows secrets once, only a reply that got lost a moment
 //! ago is repeated.
 
-use domain::{access::Permission, ids::TokenId, policy::Reveal, token::Token};
+use domain::{
+    access::Permission,
+    ids::{SecretId, TokenId},
+    policy::Reveal,
+    token::Token,
+};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -36,7 +41,9 @@ impl Idempotency<'_> {
         if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {
             return Err(ServiceError::RevealNotAllowed);
         }
-        let token = match reply.secret_of {
+        // A server of version 0.1 does not note whose secret a reply holds. Here it is the caller's own.
+        let own = ctx.own_token().filter(|_| matches!(purpose, Purpose::Own)).map(TokenId);
+        let token = match reply.secret_of.or(own) {
             Some(id) => Some(still_held(&mut transaction, ctx, purpose, (&access, id)).await?),
             None => None,
         };
@@ -44,20 +51,29 @@ impl Idempotency<'_> {
         transaction.commit().await
     }
 
-    /// Notes that the secret that a rotation replaced was given the reply to that rotation.
+    /// Notes that the secret that a rotation replaced is given the reply to that rotation. Returns whether it may be: no
+    /// newer secret was used meanwhile.
     pub(super) async fn note_lost_rotation(
         self,
         ctx: &OpContext,
         reply: &KeptReply,
-    ) -> Result<(), ServiceError> {
+        presented: SecretId,
+    ) -> Result<bool, ServiceError> {
         if !holds_secret(Purpose::Own, reply) {
-            return Ok(());
+            return Ok(true);
         }
         let mut transaction = self.inner.begin().await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
-        let token = find(&mut transaction, ctx, &access, facts.token_id).await?;
+        let id = facts.token_id;
+        // The row of the log may have been waited for.
+        let token = find(&mut transaction, ctx, &access, id).await?;
         note(&mut transaction, ctx, &access, Some(&token)).await?;
-        transaction.commit().await
+        if secrets_change::newer_was_used(&mut transaction, id, presented).await? {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     grants::GrantPattern,
-    ids::{InvitationId, UserId},
+    ids::{InvitationId, TokenId, UserId},
     names::Email,
     problem::FieldError,
     roles::WorkspaceRole,
@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use super::{INVITATIONS_PER_HOUR, LIFETIME, OPEN_INVITATIONS_MAX};
 use crate::{
     Actor, OpContext, ServiceError,
-    access::Access,
+    access::{Access, Tenant},
     audit::{Change, record},
     store::{
         invitations::{self as store, NewInvitation},
@@ -40,8 +40,14 @@ pub(crate) async fn invite(
     let email = address(user)?;
     let inviter = ctx.user_id().ok_or(ServiceError::Unauthenticated)?;
     let tenant = access.tenant();
+    let (token, token_end) = match &ctx.actor {
+        Actor::Token(facts) => (Some(facts.token_id), facts.expires_at),
+        _ => (None, None),
+    };
     workspaces::lock(connection, tenant).await?;
-    users::lock(connection, inviter).await?;
+    if token.is_none() {
+        users::lock(connection, inviter).await?;
+    }
     if members::has_address(connection, tenant, &email).await? {
         return Err(ServiceError::AlreadyExists(FieldError::new("user", "is a member already")));
     }
@@ -50,11 +56,7 @@ pub(crate) async fn invite(
     if store::count(connection, tenant, ctx.now).await? >= OPEN_INVITATIONS_MAX {
         return Err(ServiceError::InvitationLimitReached(OPEN_INVITATIONS_MAX));
     }
-    check_rate(connection, inviter, ctx.now).await?;
-    let (token, token_end) = match &ctx.actor {
-        Actor::Token(facts) => (Some(facts.token_id), facts.expires_at),
-        _ => (None, None),
-    };
+    check_rate(connection, tenant, (token, inviter), ctx.now).await?;
     let end = ctx.now + LIFETIME;
     let new = NewInvitation {
         id,
@@ -94,15 +96,22 @@ fn address(text: &str) -> Result<Email, ServiceError> {
     text.parse::<Email>().map_err(|error| ServiceError::invalid("user", error))
 }
 
+/// Counts for the person who invites. What tokens send counts for their workspace.
 async fn check_rate(
     connection: &mut PgConnection,
-    inviter: UserId,
+    tenant: Tenant,
+    (token, inviter): (Option<TokenId>, UserId),
     now: OffsetDateTime,
 ) -> Result<(), ServiceError> {
-    let (sent, first) = store::sent_since(connection, inviter, now - HOUR).await?;
+    let since = now - HOUR;
+    let (sent, first) = match token {
+        Some(_) => store::sent_by_tokens_since(connection, tenant, since).await?,
+        None => store::sent_since(connection, inviter, since).await?,
+    };
     if sent < INVITATIONS_PER_HOUR {
         return Ok(());
     }
     let wait = first.map_or(HOUR, |first| first + HOUR - now);
-    Err(ServiceError::TooManyInvitations(u64::try_from(wait.whole_seconds()).unwrap_or(0) + 1))
+    let wait_s = u64::try_from(wait.whole_seconds()).unwrap_or(0) + 1;
+    Err(ServiceError::TooManyInvitations { by_tokens: token.is_some(), wait_s })
 }

@@ -6,6 +6,7 @@
 //!   address. Declining is recorded in the instance's log only.
 //! - Accepting checks the inviter again: they must still be allowed to give the role and the grants. A token
 //!   that invited must still be accepted, with the same secret and user, and hold enough scopes.
+//! - One that a token sent names the token and the person who made it, besides the person whom the token acts for.
 //! - An invitation never changes. Inviting an address again closes the old one and makes a new one, so
 //!   that a person accepts what they saw.
 
@@ -25,7 +26,8 @@ use crate::authority::Inner;
 pub(crate) const LIFETIME: Duration = Duration::days(7);
 /// Most open invitations of one workspace.
 pub const OPEN_INVITATIONS_MAX: i64 = 100;
-/// Most invitations of one inviter within an hour, in all workspaces.
+/// Most invitations of one person within an hour, in all workspaces, and of all tokens of a workspace together. What a token
+/// sends does not count for the person whom it acts for, because others may have made it.
 pub const INVITATIONS_PER_HOUR: i64 = 50;
 
 /// Invitations to workspaces.

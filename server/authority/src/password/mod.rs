@@ -40,8 +40,8 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// The holder of a place in the queue for passwords. Callers who are signed in, tokens and links count for their
-/// person, strangers for their address: each of them can make only itself wait. A stranger never counts for the
+/// The holder of a place in the queue for passwords. Callers who are signed in and links count for their
+/// person, tokens for their workspace, strangers for their address: each of them can make only itself wait. A stranger never counts for the
 /// account that they name, because the time of waiting must not say whether it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(Uuid);
@@ -51,7 +51,7 @@ impl Tenant {
     pub(crate) fn of(ctx: &OpContext) -> Self {
         match &ctx.actor {
             Actor::User(visitor) | Actor::Restricted(visitor) => Self::person(visitor.user.id),
-            Actor::Token(facts) => Self::person(facts.user_id()),
+            Actor::Token(facts) => Self(facts.surroundings.workspace_id.0),
             Actor::Operator => Self(Uuid::nil()),
             Actor::Anonymous => {
                 let network = network(ctx.client_ip);

@@ -1,5 +1,7 @@
 //! Change the caller's own password, with the old one.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -10,6 +12,7 @@ use crate::{
     password::{PasswordCheck, Tenant, is_same},
     secret::{KnownBrowser, Password, SessionSecret},
     sessions::{Account, Throttle, proven},
+    shares::Holder,
     store::{
         passwords::{self as store, Descent},
         sessions, users,
@@ -53,6 +56,18 @@ impl Passwords<'_> {
         ctx: &OpContext,
         change: PasswordChange,
     ) -> Result<ChangedPassword, ServiceError> {
+        person(ctx)?;
+        let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
+        // A right old password changes the password even when the caller hangs up as soon as no refusal comes.
+        Holder::to_the_end(async move { Passwords { inner: &inner }.attempt(&ctx, change).await })
+            .await
+    }
+
+    async fn attempt(
+        &self,
+        ctx: &OpContext,
+        change: PasswordChange,
+    ) -> Result<ChangedPassword, ServiceError> {
         let id = person(ctx)?.user.id;
         let user = {
             let mut connection = self.inner.connection().await?;
@@ -61,7 +76,8 @@ impl Passwords<'_> {
         let user = user.filter(|user| user.enabled && user.password_counts);
         let user = user.ok_or(ServiceError::Unauthenticated)?;
         // This has a count of its own and uses up no attempt at the old password.
-        self.judge(ctx, &user.summary, &change.new).await?;
+        let judged = Throttle::of_judged(self.inner, Tenant::person(id));
+        self.judge(ctx, (&user.summary, &judged), &change.new).await?;
         // Once the current password is right, this compares with the stored one, too.
         if is_same(&change.new, &change.current) {
             return Err(unchanged());
@@ -78,6 +94,9 @@ impl Passwords<'_> {
             };
             self.inner.refusals.note(ctx, refusal);
         };
+        let entropy = self.inner.entropy.as_ref();
+        // Before the check: too much load after it would show that the old password is right.
+        let hash = self.inner.passwords.hash(Tenant::person(id), &change.new, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
             &mut transaction,
@@ -89,7 +108,6 @@ impl Passwords<'_> {
         )
         .await?;
         let stored = user.password_hash.clone();
-        let entropy = self.inner.entropy.as_ref();
         let checked =
             self.inner.attempt(ctx, (transaction, &throttle), (&change.current, stored)).await;
         let check = checked.inspect_err(|error| {
@@ -101,7 +119,6 @@ impl Passwords<'_> {
             refused(RefusalKind::SignIn);
             return Err(ServiceError::invalid("current_password", "is wrong"));
         }
-        let hash = self.inner.passwords.hash(Tenant::person(id), &change.new, entropy).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         // The password that was checked must still be the one that is replaced.

@@ -4,6 +4,9 @@
 //! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
 //! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and
 //!   makes an outstanding link worthless.
+//! - Whoever guesses the present password is counted before it is checked, and has a row in the audit log before they are
+//!   answered. What was begun goes on when they hang up: how long it takes tells them nothing that leaves no trace.
+//! - The holder of a link uses up nothing of what the person may do themselves.
 //! - A password that somebody else chose (`users().create`) must be changed: until then its owner is an
 //!   [`Actor::Restricted`](crate::Actor), who can only read this account, change the password and sign out.
 //! - Such a password and a link count only as long as their maker may set the person's password
@@ -19,6 +22,8 @@ pub use change::{ChangedPassword, PasswordChange};
 pub use link::PasswordLink;
 pub(crate) use link::issue;
 
+use std::sync::Arc;
+
 use domain::{session::Visitor, token::UserSummary};
 
 use crate::{
@@ -27,12 +32,13 @@ use crate::{
     context::Actor,
     password::{Tenant, about},
     secret::Password,
+    sessions::Throttle,
 };
 
 /// Passwords of people.
 #[derive(Clone, Copy)]
 pub struct Passwords<'a> {
-    pub(crate) inner: &'a Inner,
+    pub(crate) inner: &'a Arc<Inner>,
 }
 
 /// Returns the person who asks. Only people have an account of their own.
@@ -56,11 +62,11 @@ impl Passwords<'_> {
     async fn judge(
         &self,
         ctx: &OpContext,
-        user: &UserSummary,
+        (user, throttle): (&UserSummary, &Throttle),
         new: &Password,
     ) -> Result<(), ServiceError> {
         let tenant = Tenant::person(user.id);
-        self.inner.count_judged(ctx, tenant, &user.email).await?;
+        self.inner.count_judged(ctx, throttle, &user.email).await?;
         let place = self.inner.names_of_place(Some(user.id)).await?;
         let context = about(&[&user.email, &user.name], &place);
         let judged = self.inner.passwords.judge(tenant, new, &context).await?;

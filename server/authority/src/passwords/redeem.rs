@@ -1,5 +1,7 @@
 //! Set a password by a one-time link.
 
+use std::sync::Arc;
+
 use domain::token::UserSummary;
 use serde_json::json;
 
@@ -10,6 +12,7 @@ use crate::{
     password::{PasswordCheck, Tenant},
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
+    shares::Holder,
     store::{
         passwords::{self as store, Descent},
         sessions, users,
@@ -52,23 +55,16 @@ impl Passwords<'_> {
         Err(gone())
     }
 
-    /// Refuses the password that the person has: an administrator may have chosen it.
-    async fn check_new(&self, user: &UserSummary, new: &Password) -> Result<(), ServiceError> {
-        let stored = {
-            let mut connection = self.inner.connection().await?;
-            users::by_id(&mut connection, user.id).await?.and_then(|user| user.password_hash)
-        };
-        let Some(stored) = stored else { return Ok(()) };
-        let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
-        let check = self.inner.passwords.check(tenant, new, Some(stored), entropy).await?;
-        if check == PasswordCheck::Wrong { Ok(()) } else { Err(unchanged()) }
-    }
-
     /// Sets the password of the person whose link this is. The link is used up, and every session of the
     /// person ends. Signs nobody in.
     ///
+    /// The password that the person has is refused, because an administrator may have chosen it. So each new password is
+    /// a guess at it: a wrong one uses up the link, whether the caller waits for that or not, and a right one is counted and
+    /// recorded.
+    ///
     /// # Errors
-    /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`.
+    /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`; `TooManyAttempts` after the password that
+    /// the person has was given too often.
     pub async fn redeem(
         &self,
         ctx: &OpContext,
@@ -76,10 +72,38 @@ impl Passwords<'_> {
         new: &Password,
     ) -> Result<UserSummary, ServiceError> {
         let user = self.check_link(ctx, secret).await?;
-        self.judge(ctx, &user, new).await?;
-        self.check_new(&user, new).await?;
+        let judged = Throttle::of_judged_by_link(self.inner, user.id);
+        self.judge(ctx, (&user, &judged), new).await?;
+        let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
+        let (secret, new) = (secret.clone(), new.clone());
+        Holder::to_the_end(async move {
+            Passwords { inner: &inner }.replace(&ctx, &secret, (&user, &new)).await?;
+            Ok(user)
+        })
+        .await
+    }
+
+    async fn replace(
+        &self,
+        ctx: &OpContext,
+        secret: &PasswordLinkSecret,
+        (user, new): (&UserSummary, &Password),
+    ) -> Result<(), ServiceError> {
         let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
+        // Before the comparison: too much load after it would show that the guess is wrong, and keep the link.
         let hash = self.inner.passwords.hash(tenant, new, entropy).await?;
+        let throttle = Throttle::of_passwords_by_link(self.inner, user.id);
+        let stored = self.count_replacement(ctx, user, &throttle).await?;
+        if let Some(stored) = stored {
+            let check = self.inner.passwords.check(tenant, new, Some(stored), entropy).await;
+            if matches!(check, Err(ServiceError::Busy)) {
+                self.inner.take_back(ctx, &throttle).await?;
+            }
+            if check? != PasswordCheck::Wrong {
+                self.record_guess(ctx, user).await?;
+                return Err(unchanged());
+            }
+        }
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.id.0]).await?;
         let ctx = &ctx;
         users::lock(&mut transaction, user.id).await?;
@@ -89,6 +113,7 @@ impl Passwords<'_> {
         store::delete_link(&mut transaction, user.id).await?;
         store::set(&mut transaction, user.id, &hash, Descent::Link(link.issued_by)).await?;
         let ended = sessions::end_others(&mut transaction, user.id, None).await?;
+        throttle.unchecked(&mut transaction, ctx.now).await?;
         let change = Change {
             workspace: None,
             action: "user.password_reset",
@@ -98,8 +123,47 @@ impl Passwords<'_> {
             after: Some(json!({"ended_sessions": ended})),
         };
         record(&mut transaction, ctx, change).await?;
+        transaction.commit().await
+    }
+
+    /// Counts a comparison with the password that a person has, and returns its hash.
+    async fn count_replacement(
+        &self,
+        ctx: &OpContext,
+        user: &UserSummary,
+        throttle: &Throttle,
+    ) -> Result<Option<String>, ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
+            if matches!(error, ServiceError::TooManyAttempts(_)) {
+                let refusal = Refusal {
+                    kind: RefusalKind::SignInThrottled,
+                    subject: user.email.clone(),
+                    subject_id: Some(user.id.0),
+                    detail: json!({"password_link": true}),
+                };
+                self.inner.refusals.note(ctx, refusal);
+            }
+            return Err(error);
+        }
+        let found = users::by_id(&mut transaction, user.id).await?;
         transaction.commit().await?;
-        Ok(user)
+        Ok(found.and_then(|user| user.password_hash))
+    }
+
+    /// Records that the holder of a link gave the password that the person has. They are answered afterwards.
+    async fn record_guess(&self, ctx: &OpContext, user: &UserSummary) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        let change = Change {
+            workspace: None,
+            action: "user.password_reset_refused",
+            subject_id: Some(user.id.0),
+            subject_name: &user.email,
+            before: None,
+            after: Some(json!({"reason": "it is the current password"})),
+        };
+        record(&mut transaction, ctx, change).await?;
+        transaction.commit().await
     }
 }
 

@@ -23,16 +23,41 @@ impl Inner {
     pub(crate) async fn attempt(
         &self,
         ctx: &OpContext,
-        (mut transaction, throttle): (Transaction<'_>, &Throttle),
-        (password, stored): (&Password, Option<String>),
+        (transaction, throttle): (Transaction<'_>, &Throttle),
+        checked: (&Password, Option<String>),
     ) -> Result<PasswordCheck, ServiceError> {
+        self.count_attempt(ctx, (transaction, throttle)).await?;
+        self.check_counted(ctx, throttle, checked).await
+    }
+
+    /// Counts an attempt.
+    ///
+    /// # Errors
+    /// `TooManyAttempts`.
+    pub(super) async fn count_attempt(
+        &self,
+        ctx: &OpContext,
+        (mut transaction, throttle): (Transaction<'_>, &Throttle),
+    ) -> Result<(), ServiceError> {
         if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
                 self.counters.sign_in_throttled();
             }
             return Err(error);
         }
-        transaction.commit().await?;
+        transaction.commit().await
+    }
+
+    /// Checks the password of an attempt that was counted.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(super) async fn check_counted(
+        &self,
+        ctx: &OpContext,
+        throttle: &Throttle,
+        (password, stored): (&Password, Option<String>),
+    ) -> Result<PasswordCheck, ServiceError> {
         let tenant = Tenant::of(ctx);
         match self.passwords.check(tenant, password, stored, self.entropy.as_ref()).await {
             Ok(check) => {
@@ -72,13 +97,17 @@ impl Inner {
     }
 
     /// Takes an attempt off the count.
-    async fn take_back(&self, ctx: &OpContext, throttle: &Throttle) -> Result<(), ServiceError> {
+    pub(crate) async fn take_back(
+        &self,
+        ctx: &OpContext,
+        throttle: &Throttle,
+    ) -> Result<(), ServiceError> {
         let mut transaction = self.begin().await?;
         throttle.unchecked(&mut transaction, ctx.now).await?;
         transaction.commit().await
     }
 
-    /// Counts a new password that is about to be judged, for a person or an address. What was counted stays,
+    /// Counts a new password that is about to be judged. What was counted stays,
     /// whatever the judgement says: the work is the same.
     ///
     /// # Errors
@@ -86,12 +115,11 @@ impl Inner {
     pub(crate) async fn count_judged(
         &self,
         ctx: &OpContext,
-        tenant: Tenant,
+        throttle: &Throttle,
         subject: &str,
     ) -> Result<(), ServiceError> {
         let mut transaction = self.begin().await?;
-        if let Err(error) = Throttle::of_judged(self, tenant).take(&mut transaction, ctx.now).await
-        {
+        if let Err(error) = throttle.take(&mut transaction, ctx.now).await {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
                 let detail = json!({"new_password": true});
                 let (kind, subject) = (RefusalKind::SignInThrottled, subject.to_owned());

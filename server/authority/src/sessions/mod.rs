@@ -21,6 +21,8 @@ pub use resolve::Resolved;
 pub(crate) use sign_in::proven;
 pub(crate) use throttle::{Throttle, network};
 
+use std::sync::Arc;
+
 use domain::{ids::SessionId, session::Visitor};
 use serde_json::json;
 use sqlx::PgConnection;
@@ -42,7 +44,7 @@ const USER_AGENT_MAX: usize = 256;
 /// Signing in and out.
 #[derive(Clone, Copy)]
 pub struct Sessions<'a> {
-    pub(crate) inner: &'a Inner,
+    pub(crate) inner: &'a Arc<Inner>,
 }
 
 /// What a person types to sign in.

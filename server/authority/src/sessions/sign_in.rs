@@ -1,18 +1,23 @@
 //! Sign in with e-mail address and password.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use domain::{ids::UserId, names::WrittenEmail, session::Visitor};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{KNOWN_FOR, Sessions, SignIn, SignedIn, known_browser::Account, throttle::Throttle};
+use super::{
+    KNOWN_FOR, Sessions, SignIn, SignedIn,
+    known_browser::{Account, Recognised},
+    throttle::Throttle,
+};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
     context::Actor,
     password::{PasswordCheck, Tenant, about},
     secret::Password,
+    shares::Holder,
     store::{
         passwords, throttles,
         users::{self, User},
@@ -23,6 +28,16 @@ use crate::{
 const NO_MAKER: &str = "the administrator who chose this password may not set it any more";
 /// Most proxies that a warning names.
 const PROXIES_MAX: i64 = 3;
+
+/// An attempt to sign in.
+struct Attempt {
+    sign_in: SignIn,
+    /// The enabled user of that address.
+    user: Option<User>,
+    /// The browser, if it signed in to this account before.
+    recognised: Option<Recognised>,
+    throttle: Throttle,
+}
 
 impl Sessions<'_> {
     /// Signs in. An unknown address, a disabled user and a wrong password answer alike, after the
@@ -44,11 +59,6 @@ impl Sessions<'_> {
         let recognised = recognised.filter(|_| user.is_some());
         let browser = recognised.as_ref().map(|recognised| recognised.id);
         let account = user.as_ref().map(|user| user.summary.id);
-        let noted = |kind, detail| {
-            let (subject, subject_id) = (sign_in.email.clone(), account.map(|id| id.0));
-            self.inner.refusals.note(ctx, Refusal { kind, subject, subject_id, detail });
-        };
-        let refused = |kind| noted(kind, json!({"known_browser": browser.is_some()}));
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
             &mut transaction,
@@ -59,31 +69,62 @@ impl Sessions<'_> {
             browser,
         )
         .await?;
-        let stored = user.as_ref().and_then(|user| user.password_hash.clone());
-        let checked =
-            self.inner.attempt(ctx, (transaction, &throttle), (&sign_in.password, stored)).await;
-        let check = checked.inspect_err(|error| {
-            if matches!(error, ServiceError::TooManyAttempts(_)) {
-                refused(RefusalKind::SignInThrottled);
-            }
-        })?;
-        let (Some(user), PasswordCheck::Right | PasswordCheck::RightButOld(_)) = (user, &check)
-        else {
-            refused(RefusalKind::SignIn);
-            return Err(ServiceError::InvalidCredentials);
-        };
-        if !user.password_counts {
-            // The answer is that of a wrong password, after the same work.
-            let detail = json!({"known_browser": browser.is_some(), "reason": NO_MAKER});
-            noted(RefusalKind::SignIn, detail);
-            return Err(ServiceError::InvalidCredentials);
-        }
-        let counted = self.inner.count_right(ctx, user.summary.id, &throttle).await;
+        let counted = self.inner.count_attempt(ctx, (transaction, &throttle)).await;
+        let attempt = Attempt { sign_in, user, recognised, throttle };
         counted.inspect_err(|error| {
             if matches!(error, ServiceError::TooManyAttempts(_)) {
-                refused(RefusalKind::SignInThrottled);
+                self.note(ctx, &attempt, RefusalKind::SignInThrottled, None);
             }
         })?;
+        let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
+        // A right password leaves its row even when the caller hangs up as soon as no refusal comes.
+        Holder::to_the_end(
+            async move { Sessions { inner: &inner }.check_attempt(&ctx, attempt).await },
+        )
+        .await
+    }
+
+    /// Leaves a row about an attempt that is refused.
+    fn note(&self, ctx: &OpContext, attempt: &Attempt, kind: RefusalKind, why: Option<&str>) {
+        let mut detail = json!({"known_browser": attempt.recognised.is_some()});
+        if let Some(why) = why {
+            detail["reason"] = why.into();
+        }
+        let subject_id = attempt.user.as_ref().map(|user| user.summary.id.0);
+        let subject = attempt.sign_in.email.clone();
+        self.inner.refusals.note(ctx, Refusal { kind, subject, subject_id, detail });
+    }
+
+    /// Checks the password of an attempt that was counted, and opens the session.
+    async fn check_attempt(
+        &self,
+        ctx: &OpContext,
+        attempt: Attempt,
+    ) -> Result<SignedIn, ServiceError> {
+        let stored = attempt.user.as_ref().and_then(|user| user.password_hash.clone());
+        let typed = (&attempt.sign_in.password, stored);
+        let check = self.inner.check_counted(ctx, &attempt.throttle, typed).await?;
+        let right = matches!(check, PasswordCheck::Right | PasswordCheck::RightButOld(_));
+        if !right || attempt.user.is_none() {
+            self.note(ctx, &attempt, RefusalKind::SignIn, None);
+            return Err(ServiceError::InvalidCredentials);
+        }
+        if attempt.user.as_ref().is_some_and(|user| !user.password_counts) {
+            // The answer is that of a wrong password, after the same work.
+            self.note(ctx, &attempt, RefusalKind::SignIn, Some(NO_MAKER));
+            return Err(ServiceError::InvalidCredentials);
+        }
+        if let Some(user) = &attempt.user {
+            let counted = self.inner.count_right(ctx, user.summary.id, &attempt.throttle).await;
+            counted.inspect_err(|error| {
+                if matches!(error, ServiceError::TooManyAttempts(_)) {
+                    self.note(ctx, &attempt, RefusalKind::SignInThrottled, None);
+                }
+            })?;
+        }
+        let Attempt { sign_in, user: Some(user), recognised, throttle } = attempt else {
+            return Err(ServiceError::InvalidCredentials);
+        };
         let is_weak = self.is_weak(&user, &sign_in.password).await?;
         let mut transaction = self.inner.begin().await?;
         // The password may have been changed while it was checked, and all sessions ended.
@@ -103,8 +144,12 @@ impl Sessions<'_> {
             transaction.commit().await?;
             return Err(ServiceError::PasswordChangeRequired);
         }
-        let proof =
-            self.inner.know(known, recognised.as_ref(), &proven(Some(&user), stronger), ctx.now);
+        let proof = self.inner.know(
+            sign_in.known_browser.as_ref(),
+            recognised.as_ref(),
+            &proven(Some(&user), stronger),
+            ctx.now,
+        );
         let must_change_password = user.must_change_password;
         let visitor = Visitor { user: user.summary, instance_role: user.instance_role };
         let ctx = OpContext { actor: Actor::User(visitor.clone()), ..ctx.clone() };

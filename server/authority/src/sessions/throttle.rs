@@ -11,7 +11,8 @@
 //! | a /48 network of IPv6, with all accounts | [`SITE`]: a larger bucket |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
 //! | an address or a /48 network, with one-time links that do not work | [`ADDRESS`], [`SITE`], counted apart |
-//! | a person or an address, with new passwords that are judged | [`JUDGED`] |
+//! | a person, the links of a person, or an address, with new passwords that are judged | [`JUDGED`] |
+//! | the links of a person, with the password that the person has | [`BROWSER`] |
 //! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
@@ -125,6 +126,19 @@ impl Throttle {
     pub(crate) fn of_judged(inner: &Inner, tenant: Tenant) -> Self {
         let key = inner.keys.blind("judged passwords", &[tenant.as_bytes()]);
         Self { counters: vec![(key, JUDGED)], network: None }
+    }
+
+    /// Returns the counter of new passwords that are judged for holders of the links of a person.
+    pub(crate) fn of_judged_by_link(inner: &Inner, user: UserId) -> Self {
+        let key = inner.keys.blind("judged passwords of links", &[user.0.as_bytes()]);
+        Self { counters: vec![(key, JUDGED)], network: None }
+    }
+
+    /// Returns the counter of new passwords that holders of the links of a person choose: each is compared with the one
+    /// that the person has.
+    pub(crate) fn of_passwords_by_link(inner: &Inner, user: UserId) -> Self {
+        let key = inner.keys.blind("passwords of links", &[user.0.as_bytes()]);
+        Self { counters: vec![(key, BROWSER)], network: None }
     }
 
     /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.

@@ -13,7 +13,7 @@ use crate::{
     context::Actor,
     password::Tenant,
     secret::{Password, SetupSecret},
-    sessions::Account,
+    sessions::{Account, Throttle},
 };
 
 /// What the person who opens the link types.
@@ -54,7 +54,8 @@ impl Setup<'_> {
         let address = email.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let context = [address, &form.name, &form.organisation, &form.workspace_name];
         let tenant = Tenant::of(ctx);
-        self.inner.count_judged(ctx, tenant, link::SUBJECT).await?;
+        let throttle = Throttle::of_judged(self.inner, tenant);
+        self.inner.count_judged(ctx, &throttle, link::SUBJECT).await?;
         if let Err(message) = self.inner.passwords.judge(tenant, &form.password, &context).await? {
             errors.push(FieldError::new("password", message));
         }

@@ -265,9 +265,9 @@ pub(crate) async fn lock(
             AND CASE $4::text
                 WHEN 'delete' THEN true
                 -- An administrator's stop replaces one that the owner could undo.
-                WHEN 'disable' THEN enabled OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
+                WHEN 'disable' THEN enabled OR disabled_by_token IS NOT NULL OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
                     disabled_as = 'administrator' OR disabled_as = 'owner' AND disabled_by IS DISTINCT FROM user_id), true)
-                WHEN 'expire' THEN COALESCE(expires_at > $7, true)
+                WHEN 'expire' THEN COALESCE(expires_at > $7, true) OR ended_by_token IS NOT NULL
                     OR NOT $5 AND user_id IS DISTINCT FROM $6 AND COALESCE(NOT (
                     ended_as = 'administrator' OR ended_as = 'owner' AND ended_by IS DISTINCT FROM user_id), true)
                 ELSE COALESCE(expires_at > $7, true)
@@ -297,7 +297,7 @@ pub(crate) async fn stop(
         How::Disable => {
             sqlx::query!(
                 "UPDATE tokens
-                    SET enabled = false, disabled_by = $2,
+                    SET enabled = false, disabled_by = $2, disabled_by_token = NULL,
                         disabled_as = CASE WHEN $3 THEN 'policy' WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
                         updated_at = GREATEST(updated_at, $4), version = version + 1
                   WHERE id = ANY($1)",
@@ -323,7 +323,7 @@ pub(crate) async fn stop(
             sqlx::query!(
                 "UPDATE tokens t
                     SET expires_at = LEAST(expires_at, $5), not_before = CASE WHEN not_before < $5 THEN not_before END,
-                        ended_by = CASE WHEN f.fixed THEN ended_by ELSE $2 END,
+                        ended_by = CASE WHEN f.fixed THEN ended_by ELSE $2 END, ended_by_token = NULL,
                         ended_as = CASE WHEN f.fixed THEN ended_as WHEN $3 THEN 'policy'
                                         WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
                         updated_at = GREATEST(updated_at, $4), version = version + 1

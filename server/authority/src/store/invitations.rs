@@ -6,13 +6,13 @@ use domain::{
     names::Email,
     roles::{InstanceRole, WorkspaceRole},
     token::UserSummary,
-    workspace::Invitation,
+    workspace::{Invitation, InvitingToken},
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, members, secrets::parse_all};
+use super::{StoreError, members, secrets::parse_all, tokens};
 use crate::access::Tenant;
 
 /// An invitation to insert.
@@ -55,6 +55,11 @@ struct InvitationRow {
     inviter_id: Uuid,
     inviter_email: String,
     inviter_name: String,
+    token_id: Option<Uuid>,
+    token_name: Option<String>,
+    maker_id: Option<Uuid>,
+    maker_email: Option<String>,
+    maker_name: Option<String>,
     created_at: OffsetDateTime,
     expires_at: OffsetDateTime,
 }
@@ -80,6 +85,11 @@ impl TryFrom<InvitationRow> for Invitation {
                 email: row.inviter_email,
                 name: row.inviter_name,
             },
+            token: row.token_id.map(|id| InvitingToken {
+                id: TokenId(id),
+                name: row.token_name.unwrap_or_default(),
+                made_by: tokens::summary(row.maker_id, row.maker_email, row.maker_name),
+            }),
             created_at: row.created_at,
             expires_at: row.expires_at,
         })
@@ -167,7 +177,25 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// Counts the invitations that a user sent after `since`, and says when the first of them was sent.
+/// Counts the invitations that the tokens of a workspace sent after `since`, and says when the first of them was sent.
+pub(crate) async fn sent_by_tokens_since(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    since: OffsetDateTime,
+) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
+    let sent = sqlx::query!(
+        r#"SELECT count(*) AS "count!", min(created_at) AS first
+             FROM invitations WHERE workspace_id = $1 AND token_id IS NOT NULL AND created_at > $2"#,
+        tenant.id().0,
+        since,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((sent.count, sent.first))
+}
+
+/// Counts the invitations that a person sent after `since`, without those of tokens, and says when the first of them was
+/// sent.
 pub(crate) async fn sent_since(
     connection: &mut PgConnection,
     inviter: UserId,
@@ -175,7 +203,7 @@ pub(crate) async fn sent_since(
 ) -> Result<(i64, Option<OffsetDateTime>), StoreError> {
     let sent = sqlx::query!(
         r#"SELECT count(*) AS "count!", min(created_at) AS first
-             FROM invitations WHERE invited_by = $1 AND created_at > $2"#,
+             FROM invitations WHERE invited_by = $1 AND token_id IS NULL AND created_at > $2"#,
         inviter.0,
         since,
     )
@@ -196,10 +224,20 @@ pub(crate) async fn of_workspace(
         InvitationRow,
         r#"SELECT i.id, w.slug, w.name AS workspace_name, i.email, i.role, i.grants,
                   u.id AS inviter_id, u.email AS inviter_email, u.name AS inviter_name,
+                  i.token_id, t.name AS "token_name?",
+                  maker.id AS "maker_id?", maker.email AS "maker_email?", maker.name AS "maker_name?",
                   i.created_at, i.expires_at
              FROM invitations i
              JOIN workspaces w ON w.id = i.workspace_id
              JOIN users u ON u.id = i.invited_by
+             LEFT JOIN tokens t ON t.id = i.token_id
+             LEFT JOIN users maker ON maker.id = (
+                 WITH RECURSIVE up AS (
+                     SELECT t.parent_id, t.created_by
+                     UNION ALL
+                     SELECT p.parent_id, p.created_by FROM up JOIN tokens p ON p.id = up.parent_id
+                 )
+                 SELECT created_by FROM up WHERE parent_id IS NULL)
             WHERE i.workspace_id = $1 AND ($2::uuid IS NULL OR i.id = $2)
               AND i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > $3
             ORDER BY i.created_at DESC, i.id DESC"#,
@@ -229,10 +267,20 @@ pub(crate) async fn addressed_to(
                   CASE WHEN u.enabled THEN u.instance_role END AS instance_role,
                   m.role AS "inviter_role?", m.grants AS "inviter_grants?",
                   m.audience_grants AS "inviter_audience_grants?",
-                  i.token_id
+                  i.token_id, t.name AS "token_name?",
+                  maker.id AS "maker_id?", maker.email AS "maker_email?", maker.name AS "maker_name?"
              FROM invitations i
              JOIN workspaces w ON w.id = i.workspace_id
              JOIN users u ON u.id = i.invited_by
+             LEFT JOIN tokens t ON t.id = i.token_id
+             -- The person who made the first token of those that made this one.
+             LEFT JOIN users maker ON maker.id = (
+                 WITH RECURSIVE up AS (
+                     SELECT t.parent_id, t.created_by
+                     UNION ALL
+                     SELECT p.parent_id, p.created_by FROM up JOIN tokens p ON p.id = up.parent_id
+                 )
+                 SELECT created_by FROM up WHERE parent_id IS NULL)
              LEFT JOIN memberships m ON m.workspace_id = i.workspace_id AND m.user_id = u.id
             WHERE i.email = COALESCE((SELECT email_key FROM users WHERE email = $1), $1) AND ($2::uuid IS NULL OR i.id = $2)
               AND i.accepted_at IS NULL AND i.declined_at IS NULL AND i.revoked_at IS NULL
@@ -272,6 +320,11 @@ pub(crate) async fn addressed_to(
             inviter_id: row.inviter_id,
             inviter_email: row.inviter_email,
             inviter_name: row.inviter_name,
+            token_id: row.token_id,
+            token_name: row.token_name,
+            maker_id: row.maker_id,
+            maker_email: row.maker_email,
+            maker_name: row.maker_name,
             created_at: row.created_at,
             expires_at: row.expires_at,
         };

@@ -35,6 +35,7 @@ pub mod secret_holders;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
 pub(crate) mod sessions;
+pub(crate) mod stops;
 pub(crate) mod throttles;
 pub(crate) mod tokens;
 pub(crate) mod tokens_change;

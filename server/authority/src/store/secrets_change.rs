@@ -163,6 +163,25 @@ pub(crate) async fn note_first_use(
     Ok(())
 }
 
+/// Reports whether a secret of a token was used that is newer than this one.
+pub(crate) async fn newer_was_used(
+    connection: &mut PgConnection,
+    token: TokenId,
+    secret: SecretId,
+) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM token_secrets newer, token_secrets s
+                WHERE s.id = $2 AND newer.token_id = $1 AND newer.id <> s.id
+                  AND (newer.current OR newer.created_at >= s.created_at) AND newer.first_used_at IS NOT NULL
+           ) AS "used!""#,
+        token.0,
+        secret.0,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
 /// Notes that a replaced secret was presented after its end. `false` when that was noted before.
 pub(crate) async fn note_reuse(
     connection: &mut PgConnection,

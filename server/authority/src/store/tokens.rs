@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     StoreError, names, page,
     secrets::{columns_of, parse_all, rate_limit},
+    tokens_change::StoppedBy,
 };
 use crate::access::Tenant;
 
@@ -40,8 +41,8 @@ pub(crate) struct NewToken<'a> {
     pub(crate) creation_key: Option<Uuid>,
     /// The token that makes it.
     pub(crate) parent: Option<TokenId>,
-    /// Who disables it from the beginning, and in which standing.
-    pub(crate) disabled: Option<(Option<UserId>, Standing)>,
+    /// Who disables it from the beginning.
+    pub(crate) disabled: Option<StoppedBy>,
 }
 
 /// A token's row with the names that go with it. Shared with the list.
@@ -158,7 +159,11 @@ impl TokenRow {
     }
 }
 
-fn summary(id: Option<Uuid>, email: Option<String>, name: Option<String>) -> Option<UserSummary> {
+pub(super) fn summary(
+    id: Option<Uuid>,
+    email: Option<String>,
+    name: Option<String>,
+) -> Option<UserSummary> {
     Some(UserSummary {
         id: id?.into(),
         email: email.unwrap_or_default(),
@@ -183,9 +188,9 @@ pub(crate) async fn insert(
         "INSERT INTO tokens (id, workspace_id, user_id, created_by, name, description, scopes, not_before,
                              expires_at, ip_allow, hint, recoverable, tags, creation_key, enabled, created_at, updated_at,
                              rate_limit, rate_window_s, parent_id, within_parent, disabled_by, disabled_as, lifetime_us,
-                             name_key)
+                             name_key, disabled_by_token)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19,
-                 $19::uuid IS NOT NULL, $20, $21, $22, $23)",
+                 $19::uuid IS NOT NULL, $20, $21, $22, $23, $24)",
         token.id.0,
         tenant.id().0,
         token.user.0,
@@ -205,10 +210,11 @@ pub(crate) async fn insert(
         rate_limit,
         rate_window_s,
         token.parent.map(|parent| parent.0),
-        token.disabled.and_then(|(user, _)| user).map(|user| user.0),
-        token.disabled.map(|(_, standing)| standing.as_str()),
+        token.disabled.and_then(|by| by.user).map(|user| user.0),
+        token.disabled.map(|by| by.standing.as_str()),
         micros(token.lifetime),
         names::fold(token.name),
+        token.disabled.and_then(|by| by.token).map(|token| token.0),
     )
     .execute(connection)
     .await?;

@@ -13,6 +13,7 @@ use time::{Duration, OffsetDateTime};
 use super::{
     StoreError, names,
     secrets::columns_of,
+    stops,
     tokens::{micros, words},
     touched_one,
 };
@@ -138,6 +139,8 @@ pub(crate) async fn set_grants(
 pub(crate) struct StoppedBy {
     pub(crate) user: Option<UserId>,
     pub(crate) standing: Standing,
+    /// The token, if it may lift this stop although another token made it. `None` is anybody else.
+    pub(crate) token: Option<TokenId>,
 }
 
 /// Sets the switch: on, or off by somebody.
@@ -149,7 +152,7 @@ pub(crate) async fn set_enabled(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET enabled = $3, disabled_by = $5, disabled_as = $6,
+        "UPDATE tokens SET enabled = $3, disabled_by = $5, disabled_as = $6, disabled_by_token = $7,
                 updated_at = GREATEST(updated_at, $4), version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
@@ -158,6 +161,7 @@ pub(crate) async fn set_enabled(
         now,
         off.and_then(|by| by.user).map(|user| user.0),
         off.map(|by| by.standing.as_str()),
+        off.and_then(|by| by.token).map(|token| token.0),
     )
     .execute(connection)
     .await?;
@@ -173,13 +177,14 @@ pub(crate) async fn set_lifetime(
     ended: Option<StoppedBy>,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET lifetime_us = $3, ended_by = $4, ended_as = $5
+        "UPDATE tokens SET lifetime_us = $3, ended_by = $4, ended_as = $5, ended_by_token = $6
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
         micros(lifetime),
         ended.and_then(|by| by.user).map(|user| user.0),
         ended.map(|by| by.standing.as_str()),
+        ended.and_then(|by| by.token).map(|token| token.0),
     )
     .execute(connection)
     .await?;
@@ -306,9 +311,10 @@ pub(crate) async fn expire(
         by.user.map(|user| user.0),
         by.standing.as_str(),
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    touched_one(&outcome)
+    touched_one(&outcome)?;
+    stops::note_ender(connection, tenant, id, by.token).await
 }
 
 /// Notes who wants a token ended that has ended already.
@@ -320,13 +326,15 @@ pub(crate) async fn set_ended_by(
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let outcome = sqlx::query!(
-        "UPDATE tokens SET ended_by = $3, ended_as = $4, updated_at = GREATEST(updated_at, $5), version = version + 1
+        "UPDATE tokens SET ended_by = $3, ended_as = $4, ended_by_token = $6, updated_at = GREATEST(updated_at, $5),
+                version = version + 1
           WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
         tenant.id().0,
         id.0,
         by.user.map(|user| user.0),
         by.standing.as_str(),
         now,
+        by.token.map(|token| token.0),
     )
     .execute(connection)
     .await?;

@@ -28,7 +28,7 @@ impl Tokens<'_> {
     /// makes of their own token keeps the end and the bounds that an administrator set.
     ///
     /// # Errors
-    /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped; `PreconditionFailed` when the other token is not in the version `expected`.
+    /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped, and for a token that may not undo a stop; `PreconditionFailed` when the other token is not in the version `expected`.
     pub async fn clone_of(
         &self,
         ctx: &OpContext,
@@ -46,8 +46,8 @@ impl Tokens<'_> {
         if expected.is_some_and(|version| version != origin.version) {
             return Err(ServiceError::PreconditionFailed);
         }
-        may_lift(&access, &origin, ctx.now)?;
-        may_unbind(&mut transaction, &access, (&origin, &origin), ctx.now).await?;
+        may_lift(&mut transaction, ctx, &access, &origin).await?;
+        may_unbind(&mut transaction, ctx, &access, (&origin, &origin)).await?;
         let mut draft = draft_of(&mut transaction, ctx, &access, origin.clone(), name).await?;
         if access.own.is_some()
             && end_is_fixed(&origin)

@@ -1,25 +1,47 @@
 //! Records who stopped or bound a token, and decides who may undo it: a member who manages their own tokens
-//! cannot undo what an administrator did.
+//! cannot undo what an administrator did. `lifting` has the rule for tokens that ask.
 
 use domain::{
-    bounds::FixedBounds,
-    ids::UserId,
+    bounds::{FixedBounds, ends_later},
+    ids::{TokenId, UserId},
     token::{Standing, Stop, Token},
 };
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 
-use super::draft::CheckedDraft;
+use super::{draft::CheckedDraft, lifting::Lifting};
 use crate::{
     OpContext, ServiceError,
     access::Access,
     context::Actor,
-    store::tokens_change::{self, StoppedBy},
+    store::{
+        stops::{self, Stoppers},
+        tokens_change::{self, StoppedBy},
+    },
 };
 
-/// The caller, in the standing that they have towards a token's owner.
-pub(super) fn stopped_by(ctx: &OpContext, token: &Token) -> StoppedBy {
-    StoppedBy { user: ctx.user_id(), standing: standing(ctx, token.user.id) }
+/// Returns the caller, in the standing that they have towards the owner of a token. A token is named if another one made
+/// it, or if it stops itself: what other tokens do counts as done by a person.
+pub(super) async fn stopped_by(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (id, owner): (TokenId, UserId),
+) -> Result<StoppedBy, ServiceError> {
+    let token = named(connection, ctx, access, id).await?;
+    Ok(StoppedBy { user: ctx.user_id(), standing: standing(ctx, owner), token })
+}
+
+async fn named(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    target: TokenId,
+) -> Result<Option<TokenId>, ServiceError> {
+    let Actor::Token(facts) = &ctx.actor else { return Ok(None) };
+    let asks = facts.token_id;
+    let is_named =
+        asks == target || stops::is_made_by_token(connection, access.tenant(), asks).await?;
+    Ok(is_named.then_some(asks))
 }
 
 /// The standing of the caller towards the owner of a token.
@@ -47,35 +69,63 @@ pub(super) fn end_is_fixed(token: &Token) -> bool {
     by_administrator(token.ended_by.as_ref(), token.user.id)
 }
 
-/// The recorded values, to be written again.
-pub(super) fn recorded(stop: Option<&Stop>) -> Option<StoppedBy> {
+/// Returns the recorded values, to be written again.
+pub(super) fn recorded(stop: Option<&Stop>, token: Option<TokenId>) -> Option<StoppedBy> {
     stop.map(|stop| StoppedBy {
         user: stop.user.as_ref().map(|user| user.id),
         standing: stop.standing,
+        token,
     })
+}
+
+/// Returns the record of a stop, when `by` stops a token once more; `None` when the record stays as it is. A person's stop
+/// is never replaced by one that a token may lift.
+pub(super) fn stopped_again(
+    by: StoppedBy,
+    (was, token): (Option<&Stop>, Option<TokenId>),
+    owner: UserId,
+) -> Option<StoppedBy> {
+    if outranks(by, was, owner) {
+        Some(StoppedBy { token: by.token.filter(|by| token == Some(*by)), ..by })
+    } else if by.token.is_none() && token.is_some() {
+        Some(recorded(was, None).unwrap_or(by))
+    } else {
+        None
+    }
 }
 
 /// Whether a stop by the caller replaces the recorded one. An administrator's stop replaces a member's: the
 /// member could undo their own.
-pub(super) fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
+fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
     by.standing == Standing::Administrator && !by_administrator(recorded, owner)
 }
 
 /// Returns who is to be recorded as the one who ended a token, when `by` ends it or sets it an earlier end: an
 /// administrator stays recorded.
-pub(super) fn ender(by: StoppedBy, before: &Token) -> StoppedBy {
+pub(super) fn ender(by: StoppedBy, before: &Token, stoppers: Stoppers) -> StoppedBy {
     let was = before.ended_by.as_ref();
     let keeps = end_is_fixed(before) && !outranks(by, was, before.user.id);
-    recorded(was).filter(|_| keeps).unwrap_or(by)
+    // What somebody else did, a token does not make its own by doing more.
+    let token = by.token.filter(|by| was.is_none() || stoppers.ended_by == Some(*by));
+    let by = StoppedBy { token, ..by };
+    recorded(was, token).filter(|_| keeps).unwrap_or(by)
 }
 
-/// Lets a caller enable, prolong, rotate or clone a token, unless they reach only their own tokens and
-/// an administrator disabled or ended this one.
-pub(super) fn may_lift(
+/// Lets a caller enable, prolong, rotate or clone a token, unless they reach only their own tokens and an
+/// administrator disabled or ended this one, or they are a token that may not undo that ([`Lifting`]).
+pub(super) async fn may_lift(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
     access: &Access,
     token: &Token,
-    now: OffsetDateTime,
 ) -> Result<(), ServiceError> {
+    let ended = token.expires_at.is_some_and(|end| end <= ctx.now.max(token.updated_at));
+    if token.enabled && !ended {
+        return Ok(());
+    }
+    if let Some(lifting) = Lifting::of(connection, ctx, access, token.id).await? {
+        lifting.check_stops(token, ended)?;
+    }
     if access.own.is_none() {
         return Ok(());
     }
@@ -84,10 +134,29 @@ pub(super) fn may_lift(
             "An administrator disabled this token: only an administrator may undo that.",
         ));
     }
-    let ended = token.expires_at.is_some_and(|end| end <= now.max(token.updated_at));
     if ended && end_is_fixed(token) {
         return Err(ServiceError::Forbidden(
             "An administrator ended this token: only an administrator may undo that.",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a change that widens a token to a token that may not undo what was done to it.
+pub(super) async fn may_widen_by_token(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    (before, after): (&Token, &Token),
+) -> Result<(), ServiceError> {
+    let Some(lifting) = Lifting::of(connection, ctx, access, before.id).await? else {
+        return Ok(());
+    };
+    lifting.check_widening()?;
+    lifting.check_user(before, after)?;
+    if ends_later(after.expires_at, before.expires_at) && lifting.keeps_end(before) {
+        return Err(ServiceError::Forbidden(
+            "Somebody else gave this token its end: the token that asks, which another token made, cannot set a later one.",
         ));
     }
     Ok(())
@@ -104,18 +173,27 @@ pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), Service
     Ok(())
 }
 
-/// Refuses a member who would undo the bounds that an administrator set on one of their tokens. Bounds that
-/// stay as they are pass, except a beginning: a token that ended before it began has lost it.
+/// Refuses a member who would undo the bounds that an administrator set on one of their tokens, and a token that may not
+/// undo them. Bounds that stay as they are pass, except a beginning: a token that ended before it began has lost it.
 pub(super) async fn may_unbind(
     connection: &mut PgConnection,
+    ctx: &OpContext,
     access: &Access,
     (before, after): (&Token, &Token),
-    now: OffsetDateTime,
 ) -> Result<(), ServiceError> {
-    if access.own.is_none() {
+    let now = ctx.now;
+    if access.own.is_none() && !matches!(ctx.actor, Actor::Token(_)) {
         return Ok(());
     }
     let fixed = tokens_change::fixed_bounds(connection, access.tenant(), before.id).await?;
+    if fixed.is_empty() {
+        return Ok(());
+    }
+    let lifting = Lifting::of(connection, ctx, access, before.id).await?;
+    let is_bound = lifting.is_some_and(|lifting| lifting.is_bound_by(&fixed));
+    if access.own.is_none() && !is_bound {
+        return Ok(());
+    }
     if after.ip_allow != before.ip_allow && !fixed.allow_addresses(&after.ip_allow) {
         return Err(ServiceError::Forbidden(
             "An administrator set the addresses of this token: only an administrator may allow others.",
@@ -158,26 +236,34 @@ pub(super) async fn note_bounds(
     if handed || before.not_before != after.not_before {
         fixed.not_before = after.not_before;
     }
+    let by = named(connection, ctx, access, after.id).await?;
+    fixed.by_token = by.filter(|by| was.is_empty() || was.by_token == Some(*by));
     if fixed != was {
         tokens_change::set_fixed_bounds(connection, tenant, after.id, &fixed).await?;
     }
     Ok(())
 }
 
-/// Returns the bounds of a new token that only an administrator may widen: those that an administrator gives
-/// a token of somebody else.
-pub(crate) fn fixed_by_maker(
+/// Fixes the bounds of a new token that only an administrator may widen: those that an administrator gives a token of
+/// somebody else.
+pub(crate) async fn fix_bounds(
+    connection: &mut PgConnection,
     ctx: &OpContext,
-    owner: UserId,
+    access: &Access,
+    (id, owner): (TokenId, UserId),
     draft: &CheckedDraft,
-) -> Option<FixedBounds> {
-    let fixed = FixedBounds {
+) -> Result<(), ServiceError> {
+    let mut fixed = FixedBounds {
         ip_allow: draft.ip_allow.clone(),
         rate_limit: draft.rate_limit,
         not_before: draft.not_before,
+        by_token: None,
     };
-    let administrator = standing(ctx, owner) == Standing::Administrator;
-    (administrator && !fixed.is_empty()).then_some(fixed)
+    if standing(ctx, owner) == Standing::Administrator && !fixed.is_empty() {
+        fixed.by_token = named(connection, ctx, access, id).await?;
+        tokens_change::set_fixed_bounds(connection, access.tenant(), id, &fixed).await?;
+    }
+    Ok(())
 }
 
 /// Gives a member's copy of their token the bounds that an administrator set on the original.
@@ -196,7 +282,7 @@ pub(super) async fn copy_bounds(
         tokens_change::set_fixed_bounds(connection, tenant, copy.id, &fixed).await?;
     }
     if end_is_fixed(origin) {
-        let ended = recorded(origin.ended_by.as_ref());
+        let ended = recorded(origin.ended_by.as_ref(), None);
         let lifetime = copy.expires_at.map(|end| end - copy.created_at);
         tokens_change::set_lifetime(connection, tenant, copy.id, lifetime, ended).await?;
         copy.ended_by.clone_from(&origin.ended_by);

@@ -16,7 +16,7 @@ use sqlx::PgConnection;
 use super::{
     MintedToken, TokenDraft, Tokens,
     change::snapshot,
-    containment::{fixed_by_maker, standing},
+    containment::{fix_bounds, stopped_by},
     draft::{CheckedDraft, Rules},
     grace::renewable,
     reach::{grantable, holder, keep_holder, rights},
@@ -33,7 +33,7 @@ use crate::{
         catalogues, names, policies,
         secrets::{self, NewSecret},
         tokens::{self as store, NewToken},
-        tokens_change, workspaces,
+        workspaces,
     },
     workspaces::effective_policy,
 };
@@ -170,6 +170,11 @@ async fn insert(
 ) -> Result<(), ServiceError> {
     let scopes = checked.scopes();
     let ip_allow: Vec<String> = checked.ip_allow.iter().map(ToString::to_string).collect();
+    let disabled = if draft.disabled {
+        Some(stopped_by(connection, ctx, access, (id, user.id)).await?)
+    } else {
+        None
+    };
     let token = NewToken {
         id,
         user: user.id,
@@ -188,7 +193,7 @@ async fn insert(
         tags: &serde_json::json!(checked.tags),
         creation_key: draft.creation_key,
         parent: parent(ctx),
-        disabled: draft.disabled.then(|| (ctx.user_id(), standing(ctx, user.id))),
+        disabled,
     };
     store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
         // The same form twice at the same moment: the other one has the token.
@@ -199,10 +204,7 @@ async fn insert(
         }
     })?;
     store::insert_audiences(connection, id, &checked.grants).await?;
-    if let Some(fixed) = fixed_by_maker(ctx, user.id, checked) {
-        tokens_change::set_fixed_bounds(connection, access.tenant(), id, &fixed).await?;
-    }
-    Ok(())
+    fix_bounds(connection, ctx, access, (id, user.id), checked).await
 }
 
 /// The token that asks.

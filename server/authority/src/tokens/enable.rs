@@ -4,7 +4,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::{self, How},
-    containment::{may_lift, outranks, stopped_by},
+    containment::{may_lift, stopped_again, stopped_by},
     renewal::could_outlast_caller,
     widening::Grantor,
 };
@@ -12,7 +12,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     replicas::Transaction,
-    store::tokens_change,
+    store::{stops, tokens_change},
     verification::Subject,
 };
 use domain::{access::Permission, ids::TokenId, token::Token};
@@ -76,14 +76,23 @@ async fn switch_one(
     enabled: bool,
 ) -> Result<Token, ServiceError> {
     let before = locked(transaction, ctx, access, id, expected).await?;
-    let off = (!enabled).then(|| stopped_by(ctx, &before));
-    let outranks = off.is_some_and(|by| outranks(by, before.disabled_by.as_ref(), before.user.id));
-    if before.enabled == enabled && !outranks {
+    let off = if enabled {
+        None
+    } else {
+        let by = stopped_by(transaction, ctx, access, (id, before.user.id)).await?;
+        if before.enabled {
+            Some(by)
+        } else {
+            let token = stops::stoppers(transaction, access.tenant(), id).await?.disabled_by;
+            stopped_again(by, (before.disabled_by.as_ref(), token), before.user.id)
+        }
+    };
+    if before.enabled == enabled && off.is_none() {
         transaction.already_so(Subject::Token(id));
         return Ok(before);
     }
     if enabled {
-        may_lift(access, &before, ctx.now)?;
+        may_lift(transaction, ctx, access, &before).await?;
         let after = Token { enabled, ..before.clone() };
         let grantor = Grantor::of(transaction, ctx, access).await?;
         grantor.check(transaction, &after).await??;

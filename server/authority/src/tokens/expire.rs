@@ -6,13 +6,13 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::{self, How},
-    containment::{ender, outranks, stopped_by},
+    containment::{ender, stopped_again, stopped_by},
 };
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     replicas::Transaction,
-    store::{secrets_change, tokens_change},
+    store::{secrets_change, stops, tokens_change},
     verification::Subject,
 };
 
@@ -61,15 +61,19 @@ async fn end_one(
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
     let before = locked(connection, ctx, access, id, expected).await?;
-    let (tenant, by) = (access.tenant(), stopped_by(ctx, &before));
+    let tenant = access.tenant();
+    let by = stopped_by(connection, ctx, access, (id, before.user.id)).await?;
+    let stoppers = stops::stoppers(connection, tenant, id).await?;
     if before.expires_at.is_some_and(|end| end <= ctx.now) {
-        if !outranks(by, before.ended_by.as_ref(), before.user.id) {
+        let was = (before.ended_by.as_ref(), stoppers.ended_by);
+        let Some(by) = stopped_again(by, was, before.user.id) else {
             connection.already_so(Subject::Token(id));
             return Ok(before);
-        }
+        };
         tokens_change::set_ended_by(connection, tenant, id, by, ctx.now).await?;
     } else {
-        tokens_change::expire(connection, tenant, id, ender(by, &before), ctx.now).await?;
+        tokens_change::expire(connection, tenant, id, ender(by, &before, stoppers), ctx.now)
+            .await?;
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
     changed(connection, ctx, access, "token.expire", &before).await

@@ -19,6 +19,7 @@ mod expire;
 mod exposed;
 mod fields;
 mod grace;
+mod lifting;
 mod list;
 mod offer;
 mod reach;
@@ -35,7 +36,7 @@ mod widening;
 
 pub(crate) use self::{
     change::snapshot,
-    containment::fixed_by_maker,
+    containment::fix_bounds,
     create::{check_names, check_room, has_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,

@@ -19,6 +19,7 @@ use super::{
     children::{self, How},
     containment::{end_is_fixed, may_lift, may_unbind, recorded},
     grace::refuse_superseded,
+    lifting::Lifting,
     reach::may_hold_secret,
     renewal::{NOT_RENEWABLE, could_outlast_caller},
     widening::bounds,
@@ -32,7 +33,7 @@ use crate::{
     store::{
         descendants, policies,
         secrets_change::{self as secrets, WorkingSecret},
-        tokens_change,
+        stops, tokens_change,
     },
     workspaces::effective_policy,
 };
@@ -77,8 +78,8 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
-        may_lift(&access, &before, ctx.now)?;
-        may_unbind(&mut transaction, &access, (&before, &before), ctx.now).await?;
+        may_lift(&mut transaction, ctx, &access, &before).await?;
+        may_unbind(&mut transaction, ctx, &access, (&before, &before)).await?;
         may_hold_secret(&mut transaction, ctx, &access, &before).await?;
         let working = secrets::working(&mut transaction, id, ctx.now).await?;
         let by = match &ctx.actor {
@@ -95,7 +96,7 @@ impl Tokens<'_> {
 
     /// The same for the token that asks: every token may rotate itself, unless policy says otherwise. Its
     /// end stays within the lifetime that it was given by somebody who may set it. A token that another token
-    /// made gets no end after that one's, and an end that an administrator set earlier stays. The older
+    /// made gets no end after that one's, and an earlier end that somebody else gave it stays. The older
     /// secret may rotate only while the newer one was never used: an old secret that somebody found must not
     /// take the token over.
     ///
@@ -157,7 +158,16 @@ impl Tokens<'_> {
         };
         let noted = tokens_change::lifetime(connection, access.tenant(), token.id).await?;
         let given = noted.or_else(|| before.lifetime());
-        let fixed = end_is_fixed(token) && (by == By::Itself || access.own.is_some());
+        let ender = stops::stoppers(connection, access.tenant(), token.id).await?.ended_by;
+        let is_kept = match by {
+            By::Person => false,
+            // An end that somebody else gave it.
+            By::Itself => token.ended_by.is_some() && ender != Some(token.id),
+            By::AnotherToken => Lifting::of(connection, ctx, access, token.id)
+                .await?
+                .is_some_and(|lifting| lifting.keeps_end(token)),
+        };
+        let fixed = is_kept || end_is_fixed(token) && access.own.is_some();
         let latest = match by {
             By::Person => None,
             By::Itself => {
@@ -190,7 +200,7 @@ impl Tokens<'_> {
         tokens_change::rotate(connection, access.tenant(), token.id, kept, ends_at, ctx.now)
             .await?;
         let (lifetime, ended) = if fixed || by == By::Itself {
-            (given, recorded(token.ended_by.as_ref()))
+            (given, recorded(token.ended_by.as_ref(), ender))
         } else {
             (ends_at.map(|end| end - ctx.now), None)
         };

@@ -22,7 +22,9 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::{self, How},
-    containment::{ender, may_lift, may_prolong, may_unbind, note_bounds, stopped_by},
+    containment::{
+        ender, may_lift, may_prolong, may_unbind, may_widen_by_token, note_bounds, stopped_by,
+    },
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
@@ -38,6 +40,7 @@ use crate::{
     store::{
         catalogues::{self, StoredCatalogue},
         policies as levels, secrets_change,
+        stops::{self, Stoppers},
         tokens_change::{self, Values},
         unread, workspaces,
     },
@@ -138,6 +141,8 @@ impl Tokens<'_> {
             if names && after.name != before.name {
                 check_name(&mut transaction, &access, &after.name, Some(id)).await?;
             }
+            // A new end clears what is noted about the present one.
+            let stoppers = stops::stoppers(&mut transaction, access.tenant(), id).await?;
             let scopes = (after.grants != before.grants).then_some(&after.grants);
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
             if after.user.id != before.user.id
@@ -146,7 +151,8 @@ impl Tokens<'_> {
                 // The secret in use is not for the caller, and would be as soon as the token is another's.
                 secrets_change::keep_no_more(&mut transaction, id).await?;
             }
-            note_end(&mut transaction, ctx, &access, (&before, &after, made_at)).await?;
+            note_end(&mut transaction, ctx, &access, (&before, &after), (made_at, stoppers))
+                .await?;
             note_bounds(&mut transaction, ctx, &access, (&before, &after)).await?;
             token = changed(&mut transaction, ctx, &access, "token.update", &before).await?;
             if let Some(end) = after.expires_at
@@ -204,8 +210,9 @@ async fn may_widen(
     if !widens(before, &after, ctx.now) {
         return Ok(());
     }
-    may_lift(access, before, ctx.now)?;
-    may_unbind(connection, access, (before, &after), ctx.now).await?;
+    may_lift(connection, ctx, access, before).await?;
+    may_widen_by_token(connection, ctx, access, (before, &after)).await?;
+    may_unbind(connection, ctx, access, (before, &after)).await?;
     if ends_later(after.expires_at, before.expires_at) {
         may_prolong(access, before)?;
     }
@@ -236,7 +243,8 @@ async fn note_end(
     connection: &mut PgConnection,
     ctx: &OpContext,
     access: &Access,
-    (before, after, made_at): (&Token, &Token, OffsetDateTime),
+    (before, after): (&Token, &Token),
+    (made_at, stoppers): (OffsetDateTime, Stoppers),
 ) -> Result<(), ServiceError> {
     let tenant = access.tenant();
     let outlasts = widens(before, after, ctx.now)
@@ -248,7 +256,12 @@ async fn note_end(
         return Ok(());
     }
     let later = ends_later(after.expires_at, before.expires_at);
-    let ended = (!later).then(|| ender(stopped_by(ctx, before), before));
+    let ended = if later {
+        None
+    } else {
+        let by = stopped_by(connection, ctx, access, (before.id, before.user.id)).await?;
+        Some(ender(by, before, stoppers))
+    };
     let since_made = |end: Option<OffsetDateTime>| end.map(|end| end - made_at);
     let given = since_made(after.expires_at);
     let lifetime = if outlasts {

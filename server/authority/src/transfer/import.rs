@@ -10,7 +10,7 @@ use domain::{
     bounds::Bounds,
     expiry,
     grants::Rights,
-    ids::TokenId,
+    ids::{TokenId, UserId},
     names::{Slug, TokenName},
     policy::Policy,
     problem::FieldError,
@@ -37,10 +37,10 @@ use crate::{
         imports,
         policies::{self, Levels},
         tokens::{self as store, NewToken},
-        tokens_change, workspaces,
+        workspaces,
     },
     tokens::{
-        CheckedDraft, Rules, bounds, check_names, check_room, fixed_by_maker, grantable, has_room,
+        CheckedDraft, Rules, bounds, check_names, check_room, fix_bounds, grantable, has_room,
         holder, inherit, keep_holder, parent, renewable, rights, snapshot,
     },
     verification::Presenter,
@@ -245,7 +245,7 @@ impl Transfer<'_> {
     ) -> Result<Vec<(usize, FieldError)>, ServiceError> {
         workspaces::lock(connection, access.tenant()).await?;
         let operator = matches!(ctx.actor, Actor::Operator);
-        let whose = (access.tenant(), ctx.user_id());
+        let whose = (access.tenant(), person(ctx));
         let since = ctx.now - Duration::DAY;
         if !operator
             && let Some(at) =
@@ -276,7 +276,7 @@ impl Transfer<'_> {
         access: &Access,
         after: serde_json::Value,
     ) -> Result<(), ServiceError> {
-        let whose = (self.inner.uuid(ctx.now), ctx.user_id());
+        let whose = (self.inner.uuid(ctx.now), person(ctx));
         imports::note_collision(connection, access.tenant(), whose, ctx.now).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
@@ -322,9 +322,7 @@ impl Transfer<'_> {
         keep_holder(connection, ctx, row.user.id).await?;
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
         store::insert_audiences(connection, id, &row.draft.grants).await?;
-        if let Some(fixed) = fixed_by_maker(ctx, row.user.id, &row.draft) {
-            tokens_change::set_fixed_bounds(connection, access.tenant(), id, &fixed).await?;
-        }
+        fix_bounds(connection, ctx, access, (id, row.user.id), &row.draft).await?;
         let secret: Uuid = self.inner.uuid(ctx.now);
         let digest: Digest = self.inner.keys.digest_of_sha256(&row.sha256);
         imports::insert(connection, secret, id, &digest, ctx.now).await.map_err(|error| {
@@ -469,6 +467,15 @@ async fn find_owners(
         }
     }
     Ok(checked)
+}
+
+/// Returns the person for whom an import counts. One by a token counts only for its workspace, so that nobody uses up what
+/// the person may do for whom the token acts.
+fn person(ctx: &OpContext) -> Option<UserId> {
+    match &ctx.actor {
+        Actor::User(visitor) => Some(visitor.user.id),
+        _ => None,
+    }
 }
 
 fn of_row(index: usize, field: &str, message: &str) -> FieldError {

@@ -253,7 +253,7 @@ async fn record_reuse(
     };
     record(connection, ctx, change).await?;
     if token.enabled && policies::disables_on_reuse(connection, tenant).await? {
-        let by = StoppedBy { user: None, standing: Standing::Policy };
+        let by = StoppedBy { user: None, standing: Standing::Policy, token: None };
         tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
         changed(connection, ctx, access, "token.disable", &token).await?;
         // Policy stops them, not the one who happened to present the secret.

@@ -1,6 +1,6 @@
 //! `tessera invitation list`.
 
-use domain::names::Slug;
+use domain::{names::Slug, workspace::Invitation};
 
 use super::super::{
     Failure,
@@ -22,6 +22,17 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Returns the person who invites. For a token, that is the person who made it, with the token's name.
+fn inviter(invitation: &Invitation) -> String {
+    match &invitation.token {
+        None => invitation.invited_by.email.clone(),
+        Some(token) => {
+            let made_by = token.made_by.as_ref().map_or("command line", |maker| &maker.email);
+            format!("{made_by} (token {})", token.name)
+        }
+    }
+}
+
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     let invitations = session::with(&config, Expect::Existing, async |session| {
         let invitations = session.authority.invitations();
@@ -39,7 +50,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
                 invitation.email.clone(),
                 invitation.role.to_string(),
                 grants(invitation.grants.as_deref()),
-                invitation.invited_by.email.clone(),
+                inviter(invitation),
                 output::moment(Some(invitation.expires_at), ""),
             ]
         })

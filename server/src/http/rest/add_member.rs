@@ -46,7 +46,8 @@ pub(crate) struct NewMemberBody {
 /// An administrator of the instance who is signed in adds a user at once (201). Anybody else invites a
 /// person by e-mail (202): the person accepts, or the invitation expires after seven days. The answer does
 /// not depend on whether a user of the instance has the address. Inviting an address again replaces the
-/// invitation. A workspace has at most 100 open invitations, and one inviter sends at most 50 an hour.
+/// invitation. A workspace has at most 100 open invitations, and a person sends at most 50 an hour, as do
+/// all tokens of a workspace together.
 ///
 /// Nobody gives more than they hold: neither a role that may do what they may not, nor grants beyond
 /// their own. Needs the scope `members:write` of the audience `tessera`.

@@ -25,7 +25,7 @@ type Body = ApiJson<Option<RotationBody>>;
 /// Every valid token may do so; no scope is needed. The answer holds the new secret, once. An older
 /// secret in its grace may ask as long as the newer one was never used. Send an `Idempotency-Key` that
 /// nobody can guess: if the answer got lost, the same request with the secret that was replaced returns the
-/// same answer for ten minutes, and does not count as a reuse of that secret.
+/// same answer for ten minutes, until the new secret is used, and does not count as a reuse of the old one.
 #[utoipa::path(
     post,
     path = "/api/v1/self/rotate",

@@ -28,8 +28,10 @@ pub(crate) struct InvitationBody {
     /// Patterns of the scopes that the person may put on tokens. Null is what the role gives.
     #[schema(example = json!(["rivers:*"]))]
     grants: Option<Vec<String>>,
-    /// The person who invites.
+    /// The person who invites, or for whom the token acts that invites.
     invited_by: UserBody,
+    /// The token that invites. Null when a person does so themselves.
+    token: Option<InvitingTokenBody>,
     /// When it was sent.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -48,10 +50,28 @@ impl From<Invitation> for InvitationBody {
             role: invitation.role.into(),
             grants: invitation.grants.map(texts),
             invited_by: invitation.invited_by.into(),
+            token: invitation.token.map(|token| InvitingTokenBody {
+                id: token.id.0,
+                name: token.name,
+                made_by: token.made_by.map(Into::into),
+            }),
             created_at: invitation.created_at,
             expires_at: invitation.expires_at,
         }
     }
+}
+
+/// A token that sent an invitation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = InvitingToken)]
+pub(crate) struct InvitingTokenBody {
+    /// Its id.
+    id: Uuid,
+    /// Its name.
+    #[schema(example = "onboarding")]
+    name: String,
+    /// The person who made it, or who made the first of the tokens that made it. Null is the command line.
+    made_by: Option<UserBody>,
 }
 
 /// Invitations.

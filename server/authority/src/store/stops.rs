@@ -1,0 +1,124 @@
+//! Which tokens stopped a token, and how a token that asks is related to it.
+
+use domain::ids::TokenId;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{StoreError, touched_one};
+use crate::access::Tenant;
+
+/// The tokens, made by other tokens, that stopped a token; `None` for everybody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stoppers {
+    pub(crate) disabled_by: Option<TokenId>,
+    pub(crate) ended_by: Option<TokenId>,
+}
+
+/// Returns the tokens that stopped a token.
+pub(crate) async fn stoppers(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<Stoppers, StoreError> {
+    let row = sqlx::query!(
+        "SELECT disabled_by_token, ended_by_token FROM tokens WHERE workspace_id = $1 AND id = $2",
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map_or(Stoppers::default(), |row| Stoppers {
+        disabled_by: row.disabled_by_token.map(TokenId),
+        ended_by: row.ended_by_token.map(TokenId),
+    }))
+}
+
+/// Notes which token gave a token its end. A change of the end clears the column, so this comes after it.
+pub(crate) async fn note_ender(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+    token: Option<TokenId>,
+) -> Result<(), StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens SET ended_by_token = $3 WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL",
+        tenant.id().0,
+        id.0,
+        token.map(|token| token.0),
+    )
+    .execute(connection)
+    .await?;
+    touched_one(&outcome)
+}
+
+/// Reports whether another token made this one.
+pub(crate) async fn is_made_by_token(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    id: TokenId,
+) -> Result<bool, StoreError> {
+    let made = sqlx::query_scalar!(
+        r#"SELECT parent_id IS NOT NULL AS "made!" FROM tokens WHERE workspace_id = $1 AND id = $2"#,
+        tenant.id().0,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(made.unwrap_or_default())
+}
+
+/// What a token that asks has to do with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lineage {
+    /// Whether another token made the one that asks.
+    pub(crate) made_by_token: bool,
+    /// Whether the other token made the one that asks, directly or through others, or got a secret of it that works.
+    pub(crate) knows_secret: bool,
+    /// Whether a token that made it, directly or through others, is disabled, or was ended by somebody.
+    pub(crate) maker_is_stopped: bool,
+}
+
+/// Returns what the token `asks` has to do with `other`. The audit log has which tokens got a secret.
+pub(crate) async fn lineage(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    (asks, other): (TokenId, TokenId),
+    now: OffsetDateTime,
+) -> Result<Lineage, StoreError> {
+    let row = sqlx::query!(
+        r#"WITH RECURSIVE makers (id) AS (
+               SELECT parent_id FROM tokens WHERE workspace_id = $1 AND id = $2 AND parent_id IS NOT NULL
+               UNION
+               SELECT t.parent_id FROM makers m JOIN tokens t ON t.id = m.id WHERE t.parent_id IS NOT NULL
+           ), knows (id) AS (
+               SELECT id FROM makers
+               UNION
+               SELECT $2::uuid
+               UNION
+               -- Tokens that got a secret of one of these. Of the one that asks, only those that work count.
+               SELECT e.actor_id
+                 FROM knows k JOIN audit_events e ON e.subject_id = k.id
+                WHERE e.actor_kind = 'token' AND e.actor_id IS NOT NULL
+                  AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                  AND (k.id <> $2 OR e.at >= (SELECT min(s.created_at) FROM token_secrets s
+                                               WHERE s.token_id = k.id AND (s.current OR s.expires_at > $4)))
+           )
+           SELECT EXISTS (SELECT FROM makers) AS "made_by_token!",
+                  $2 <> $3 AND EXISTS (SELECT FROM knows WHERE id = $3) AS "knows_secret!",
+                  EXISTS (SELECT FROM makers m JOIN tokens t ON t.id = m.id
+                           WHERE t.deleted_at IS NULL
+                             AND (NOT t.enabled OR t.ended_as IS NOT NULL AND t.expires_at <= $4)
+                         ) AS "maker_is_stopped!""#,
+        tenant.id().0,
+        asks.0,
+        other.0,
+        now,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Lineage {
+        made_by_token: row.made_by_token,
+        knows_secret: row.knows_secret,
+        maker_is_stopped: row.maker_is_stopped,
+    })
+}

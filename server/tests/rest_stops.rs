@@ -1,0 +1,272 @@
+//! A token undoes nothing that was done to those that made it, and lifts no stop of a person unless a person made it.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+mod rest_support;
+mod support;
+
+use rest_support::{By, Instance, OWNER, WORKSPACE, problem, tokens_of};
+use serde_json::{Value, json};
+use support::Answer;
+
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+fn owner() -> By {
+    By::Session(OWNER.to_owned())
+}
+
+fn by(minted: &Value) -> By {
+    By::Token(secret(minted).to_owned())
+}
+
+fn secret(minted: &Value) -> &str {
+    minted["secret"].as_str().unwrap()
+}
+
+fn call(instance: &Instance, by: &By, method: &str, path: &str, body: &Value) -> Answer {
+    let request = instance.request(by, method, path);
+    if body.is_null() { request.send() } else { request.json(body).send() }
+}
+
+fn rest(minted: &Value, operation: &str) -> String {
+    format!("/api/v1/tokens/{}{operation}", minted["token"]["id"].as_str().unwrap())
+}
+
+/// Does something to a token by REST.
+fn act(instance: &Instance, by: &By, minted: &Value, (operation, body): (&str, Value)) -> Answer {
+    let method = if operation.is_empty() { "PATCH" } else { "POST" };
+    call(instance, by, method, &rest(minted, operation), &body)
+}
+
+/// A token's record without its uses.
+fn shown(instance: &Instance, minted: &Value) -> Value {
+    let shown = call(instance, &owner(), "GET", &rest(minted, ""), &Value::Null).expect(200);
+    let mut shown = shown.json();
+    shown.as_object_mut().unwrap().retain(|field, _| !field.starts_with("last_used"));
+    shown
+}
+
+/// A token that manages tokens, made by somebody. One that a token makes ends with it.
+#[track_caller]
+fn manager(instance: &Instance, by: &By, name: &str) -> Value {
+    let mut body = json!({
+        "name": name, "audiences": ["tessera", "default"],
+        "scopes": ["tokens:write", "tokens:reveal", "rivers:read"],
+    });
+    if let By::Session(_) = by {
+        body["expires_at"] = json!("30d");
+    }
+    call(instance, by, "POST", &tokens_of(WORKSPACE), &body).expect(201).json()
+}
+
+/// Sends everything, by every door, that could make a stopped token work again, until `end`.
+fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
+    for action in [
+        ("/enable", Value::Null),
+        ("", json!({"expires_at": end})),
+        ("", json!({"expires_at": "never"})),
+        ("", json!({"ip_allow": []})),
+        ("", json!({"rate_limit": null})),
+        ("", json!({"not_before": null})),
+        ("", json!({"user": "lin@example.com"})),
+    ] {
+        act(instance, &by(asks), target, action);
+    }
+    let many = json!({"action": "enable", "ids": [target["token"]["id"]]});
+    call(instance, &by(asks), "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
+    let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", target["token"]["num"]);
+    call(instance, &by(asks), "PUT", &format!("{devo}/enable"), &Value::Null);
+    let kriten = format!("/api/v1/api_tokens/{}", target["token"]["id"].as_str().unwrap());
+    for body in [
+        json!({"enabled": true, "expires": NEVER}),
+        json!({"enabled": true}),
+        json!({"expires": NEVER}),
+        json!({"expires": "2099-11-26T16:38:18Z"}),
+    ] {
+        let request = instance.server.request("PATCH", &kriten);
+        request.header("Token", secret(asks)).json(&body).send();
+    }
+}
+
+#[test]
+fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let first = manager(&instance, &owner(), "first");
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    let later = shown(&instance, &first)["expires_at"].clone();
+    let robot = manager(&instance, &owner(), "robot");
+    for (stopper, stop, is_over) in [
+        (owner(), ("/disable", Value::Null), true),
+        (owner(), ("/expire", Value::Null), true),
+        (by(&robot), ("/disable", Value::Null), true),
+        (owner(), ("", json!({"expires_at": "1h"})), false),
+        (owner(), ("", json!({"ip_allow": ["127.0.0.0/8"]})), false),
+        (owner(), ("", json!({"rate_limit": {"limit": 8999, "window_s": 1}})), false),
+    ] {
+        act(&instance, &stopper, &first, stop.clone()).expect(200);
+        let stopped = shown(&instance, &first);
+        for asks in [&child, &grandchild] {
+            try_to_lift(&instance, asks, &first, &later);
+            assert_eq!(shown(&instance, &first), stopped, "{stop:?}");
+            if is_over {
+                for (operation, body) in
+                    [("/rotate", json!({})), ("/clone", json!({"name": "copy"}))]
+                {
+                    let refused = act(&instance, &by(asks), &first, (operation, body));
+                    problem(&refused, 403, "forbidden");
+                }
+            }
+        }
+        // A sibling is as much of the family.
+        if stop.0 == "/disable" {
+            act(&instance, &owner(), &grandchild, stop.clone()).expect(200);
+            let sibling = manager(&instance, &owner(), "sibling");
+            instance.sql(&format!(
+                "UPDATE tokens SET parent_id = '{}', within_parent = true WHERE id = '{}'",
+                first["token"]["id"].as_str().unwrap(),
+                sibling["token"]["id"].as_str().unwrap(),
+            ));
+            let stopped = shown(&instance, &grandchild);
+            try_to_lift(&instance, &sibling, &grandchild, &later);
+            assert_eq!(shown(&instance, &grandchild), stopped);
+            act(&instance, &owner(), &grandchild, ("/enable", Value::Null)).expect(200);
+        }
+        let undo = json!({"expires_at": later, "ip_allow": [], "rate_limit": null});
+        act(&instance, &owner(), &first, ("", undo)).expect(200);
+        act(&instance, &owner(), &first, ("/enable", Value::Null)).expect(200);
+        assert_eq!(shown(&instance, &first)["state"], "active");
+    }
+}
+
+#[test]
+fn token_that_a_token_made_lifts_only_its_own_stops() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let asks = manager(&instance, &by(&first), "asks");
+    let other = manager(&instance, &by(&first), "other");
+    let target = manager(&instance, &owner(), "target");
+    let later = json!({"expires_at": "20d"});
+    act(&instance, &owner(), &target, ("", later.clone())).expect(200);
+    let end = shown(&instance, &target)["expires_at"].clone();
+    let later = json!({"expires_at": end});
+    act(&instance, &owner(), &target, ("", json!({"expires_at": "25d"}))).expect(200);
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    let enable = |by: &By| act(&instance, by, &target, ("/enable", Value::Null));
+    let disable = |by: &By| act(&instance, by, &target, ("/disable", Value::Null)).expect(200);
+    // Its own.
+    disable(&by(&asks));
+    problem(&enable(&by(&other)), 403, "forbidden");
+    enable(&by(&asks)).expect(200);
+    act(&instance, &by(&asks), &target, ("/expire", Value::Null)).expect(200);
+    problem(&act(&instance, &by(&other), &target, ("/rotate", json!({}))), 403, "forbidden");
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    let short = json!({"expires_at": "1h"});
+    act(&instance, &by(&asks), &target, ("", short.clone())).expect(200);
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    // Those of others, also where the token stops once more what a person has stopped, or a person what it has stopped.
+    for stop in ["/disable", "/expire"] {
+        for order in [[owner(), by(&asks)], [by(&asks), owner()]] {
+            for stopper in &order {
+                act(&instance, stopper, &target, (stop, Value::Null)).expect(200);
+            }
+            let stopped = shown(&instance, &target);
+            try_to_lift(&instance, &asks, &target, &end);
+            let rotated = act(&instance, &by(&asks), &target, ("/rotate", json!({})));
+            problem(&rotated, 403, "forbidden");
+            assert_eq!(shown(&instance, &target), stopped, "{stop}");
+            act(&instance, &owner(), &target, ("", later.clone())).expect(200);
+            act(&instance, &owner(), &target, ("/enable", Value::Null)).expect(200);
+        }
+    }
+    // An earlier end that a person set.
+    act(&instance, &owner(), &target, ("", json!({"expires_at": "2h"}))).expect(200);
+    act(&instance, &by(&asks), &target, ("", short)).expect(200);
+    problem(&act(&instance, &by(&asks), &target, ("", later.clone())), 403, "forbidden");
+    let end = shown(&instance, &target)["expires_at"].clone();
+    let rotated = act(&instance, &by(&asks), &target, ("/rotate", later.clone())).expect(201);
+    assert_eq!(rotated.json()["token"]["expires_at"], end);
+    // A token that a person made automates what administrators do.
+    act(&instance, &by(&first), &target, ("", later)).expect(200);
+    disable(&owner());
+    enable(&by(&first)).expect(200);
+    disable(&by(&first));
+    problem(&enable(&by(&asks)), 403, "forbidden");
+    enable(&by(&manager(&instance, &owner(), "robot"))).expect(200);
+}
+
+#[test]
+fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let asks = manager(&instance, &by(&first), "asks");
+    let target = manager(&instance, &by(&asks), "target");
+    let id = target["token"]["id"].as_str().unwrap();
+    // As a server of version 0.1 does it, after one that notes who did it.
+    let later = ("", json!({"expires_at": "20d"}));
+    for (operation, undo, sql) in [
+        ("/disable", ("/enable", Value::Null), "enabled = false"),
+        ("/expire", later, "expires_at = now() - interval '1 second', not_before = NULL"),
+    ] {
+        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
+        act(&instance, &by(&asks), &target, undo.clone()).expect(200);
+        // The record of the token's own stop must not outlive the stop.
+        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
+        instance.sql(&format!(
+            "UPDATE tokens SET enabled = true, expires_at = GREATEST(expires_at, now() + interval '20 days') WHERE id = '{id}';
+             UPDATE tokens SET {sql} WHERE id = '{id}'"
+        ));
+        problem(&act(&instance, &by(&asks), &target, undo.clone()), 403, "forbidden");
+        act(&instance, &by(&first), &target, undo).expect(200);
+    }
+    // One that was stopped before any server noted who did it.
+    act(&instance, &owner(), &target, ("/disable", Value::Null)).expect(200);
+    instance.sql(&format!(
+        "UPDATE tokens SET disabled_by = NULL, disabled_as = NULL WHERE id = '{id}'"
+    ));
+    let enable = ("/enable", Value::Null);
+    problem(&act(&instance, &by(&asks), &target, enable.clone()), 403, "forbidden");
+    act(&instance, &by(&first), &target, enable).expect(200);
+}
+
+#[test]
+fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let second = manager(&instance, &owner(), "second");
+    let third = manager(&instance, &owner(), "third");
+    let rotate = ("/rotate", json!({}));
+    let second = act(&instance, &by(&first), &second, rotate.clone()).expect(201).json();
+    let third = act(&instance, &by(&second), &third, rotate.clone()).expect(201).json();
+    act(&instance, &owner(), &first, ("/disable", Value::Null)).expect(200);
+    let enable = || ("/enable", Value::Null);
+    for asks in [&second, &third] {
+        problem(&act(&instance, &by(asks), &first, enable()), 403, "forbidden");
+    }
+    // With a secret that nobody else got.
+    let second = act(&instance, &owner(), &second, rotate).expect(201).json();
+    problem(&act(&instance, &by(&third), &first, enable()), 403, "forbidden");
+    act(&instance, &by(&second), &first, enable()).expect(200);
+}
+
+#[test]
+fn token_keeps_the_end_and_the_user_that_a_person_gave_it() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let own = manager(&instance, &owner(), "own");
+    act(&instance, &owner(), &own, ("", json!({"expires_at": "1h"}))).expect(200);
+    let end = shown(&instance, &own)["expires_at"].clone();
+    instance
+        .sql("UPDATE token_secrets SET created_at = created_at - interval '20 min' WHERE current");
+    let rotated = call(&instance, &by(&own), "POST", "/api/v1/self/rotate", &json!({}));
+    let own = rotated.expect(201).json();
+    assert_eq!(own["token"]["expires_at"], end);
+    let lin = json!({"user": "lin@example.com"});
+    problem(&act(&instance, &by(&own), &own, ("", lin.clone())), 403, "forbidden");
+    act(&instance, &owner(), &own, ("", lin)).expect(200);
+}
