@@ -289,8 +289,8 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
     let sign_in = server.request("POST", "/sign-in").form(&form).header("origin", &server.url());
     let sign_in = sign_in.header("cookie", &format!("tessera={}", unknown_cookie()));
     let signed_in = from(sign_in, "192.0.2.4").send().expect(303);
-    let cookies = signed_in.headers.iter().filter(|(name, _)| name == "set-cookie");
-    let session = cookies.filter_map(|(_, value)| value.strip_prefix("tessera=")).next().unwrap();
+    let mut cookies = signed_in.headers.iter().filter(|(name, _)| name == "set-cookie");
+    let session = cookies.find_map(|(_, value)| value.strip_prefix("tessera=")).unwrap();
     account(session.split(';').next().unwrap(), "192.0.2.4").expect(200);
 
     // Signing out of what is no session asks the database, too.

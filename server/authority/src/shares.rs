@@ -41,16 +41,20 @@ pub struct Holder(Arc<Request>);
 #[derive(Debug, Default)]
 struct Request {
     id: OnceLock<Uuid>,
-    /// The address, if it is known, of a caller who counts as a stranger until `id` is known.
-    stranger: Option<Option<IpAddr>>,
+    /// A caller who counts as a stranger until `id` is known.
+    stranger: Option<Stranger>,
     connections: AtomicUsize,
 }
+
+/// Somebody who is not known, at this address if that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Stranger(Option<IpAddr>);
 
 impl Holder {
     /// Returns the holder of a request from this address. Until somebody says who it is, it is a stranger. An IPv6
     /// network is one address.
     pub fn stranger(address: Option<IpAddr>) -> Self {
-        Self(Arc::new(Request { stranger: Some(address), ..Request::default() }))
+        Self(Arc::new(Request { stranger: Some(Stranger(address)), ..Request::default() }))
     }
 
     /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
@@ -91,7 +95,7 @@ impl Holder {
 /// The shares of all holders, and of strangers.
 pub(crate) struct Shares {
     holders: Turns<Uuid>,
-    strangers: Turns<Option<IpAddr>>,
+    strangers: Turns<Stranger>,
 }
 
 /// A part of a share, given back when dropped.
@@ -126,7 +130,7 @@ impl Shares {
             match (id, holder.0.stranger) {
                 _ if holder.0.connections.load(Ordering::Relaxed) > 0 => None,
                 (Some(id), _) => Some(self.holders.take(id).await),
-                (None, Some(address)) => Some(self.strangers.take(address).await),
+                (None, Some(stranger)) => Some(self.strangers.take(stranger).await),
                 (None, None) => None,
             }
         };

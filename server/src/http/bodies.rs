@@ -178,15 +178,12 @@ mod tests {
 
     const ONE: Uuid = Uuid::from_u128(1);
     const TWO: Uuid = Uuid::from_u128(2);
+    const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     const LARGE: usize = 1_000_000;
 
     fn bodies(strangers: (usize, usize), changes: (usize, usize)) -> Bodies {
         let room = |(all, each)| Room::new(all, each);
         Bodies { strangers: room(strangers), changes: room(changes), ..Bodies::default() }
-    }
-
-    fn from(host: u8) -> Option<IpAddr> {
-        Some([192, 0, 2, host].into())
     }
 
     /// A body of which so much has arrived.
@@ -203,7 +200,8 @@ mod tests {
         assert_eq!(bytes.len(), 40_000);
         let copy = bytes.clone();
         drop(bytes);
-        let refused = bodies.known(ONE, Kind::Change).add(&[1; 20_001], LARGE).unwrap_err();
+        let mut refused = bodies.known(ONE, Kind::Change);
+        let refused = refused.add(&vec![1; 20_001], LARGE).unwrap_err();
         assert_eq!(refused.problem().status, 503);
         assert_eq!(refused.problem().retry_after_s, Some(1));
         change(20_000).unwrap();
@@ -215,8 +213,9 @@ mod tests {
     async fn no_kind_of_body_takes_anything_from_another() {
         let bodies = bodies((4_000, 4_000), (4_000, 4_000));
         let whole = |kept| arrived(kept, 2_000).unwrap().into_bytes().unwrap();
-        let _strangers = [whole(bodies.stranger(from(1))), whole(bodies.known(ONE, Kind::Change))];
-        assert_eq!(arrived(bodies.stranger(from(1)), 2_000).err(), Some(503));
+        let _strangers =
+            [whole(bodies.stranger(Some(ADDRESS))), whole(bodies.known(ONE, Kind::Change))];
+        assert_eq!(arrived(bodies.stranger(Some(ADDRESS)), 2_000).err(), Some(503));
         assert_eq!(arrived(bodies.known(ONE, Kind::Change), 2_000).err(), Some(503));
         for kind in [Kind::Question, Kind::File] {
             arrived(bodies.known(ONE, kind), 1_000_000).unwrap();

@@ -37,6 +37,7 @@ impl Resolved {
 }
 
 /// What a lookup took from the budget of its address; nothing for a session that was met before.
+#[derive(Clone, Copy)]
 #[must_use]
 pub(super) struct Looking {
     from: Presenter,
@@ -74,7 +75,7 @@ impl Sessions<'_> {
     /// # Errors
     /// `TooManyUnknown`.
     pub(super) fn look(
-        &self,
+        self,
         ctx: &OpContext,
         secret: &SessionSecret,
     ) -> Result<Looking, ServiceError> {
@@ -92,7 +93,7 @@ impl Sessions<'_> {
     /// Notes whether a text was a session's secret. One that was, or about which nothing was found out, does not
     /// count.
     pub(super) fn looked(
-        &self,
+        self,
         looking: Looking,
         digest: [u8; 32],
         was_found: Result<bool, &ServiceError>,

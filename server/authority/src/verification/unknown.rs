@@ -15,6 +15,8 @@
 //! that is not in memory still gets its answer. Texts with the form and checksum of Tessera's own tokens,
 //! which nobody can guess, have a share to themselves.
 //!
+//! Texts that may be sessions have budgets of the same size, and of their own (`crate::sessions`).
+//!
 //! Memory is bounded: there is a fixed number of budgets, and only whole budgets are forgotten. Without room,
 //! further addresses share one budget, so that nobody gets a new budget by crowding the old one out.
 
