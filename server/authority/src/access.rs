@@ -8,7 +8,7 @@ use domain::{
     access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
     decision::{DecisionCode, Demand, Facts},
-    grants::{Grants, KnownScope, Rights, known_scopes},
+    grants::Grants,
     held::HeldScope,
     ids::{InvitationId, TokenId, UserId, WorkspaceId},
     names::Slug,
@@ -22,7 +22,6 @@ use crate::{
     ServiceError,
     context::{Actor, OpContext},
     store::{
-        catalogues::StoredCatalogue,
         descendants, facts,
         invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
@@ -69,14 +68,6 @@ pub(crate) struct Access {
 impl Access {
     pub(crate) const fn tenant(&self) -> Tenant {
         Tenant(self.workspace.id)
-    }
-
-    /// The scopes of these catalogues that the caller may put on tokens. The caller may not get the secret of
-    /// a token with other scopes: they could not have made it either.
-    pub(crate) fn rights(&self, catalogues: &[StoredCatalogue]) -> Rights {
-        let known: Vec<KnownScope> =
-            catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
-        self.grants.rights(&known)
     }
 }
 

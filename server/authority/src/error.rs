@@ -147,6 +147,11 @@ impl ServiceError {
         }
     }
 
+    /// Returns whether the same may succeed a moment later, because others have the locks or the threads at present.
+    pub(crate) const fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable(StoreError::Busy(_)))
+    }
+
     /// What a door sends. Holds nothing of an internal cause.
     pub fn problem(&self) -> Problem {
         let mut problem = Problem::new(self.code(), self.detail());

@@ -27,6 +27,7 @@ mod error;
 mod idempotency;
 mod invitations;
 pub mod keys;
+mod locks;
 mod observe;
 mod pace;
 mod password;

@@ -59,17 +59,19 @@ pub(crate) enum Kind {
     Preview,
     /// Reading what tokens with many scopes may do.
     Rights,
+    /// Comparing scopes with those that a caller may put on tokens.
+    Scopes,
 }
 
 impl Kind {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
 
     const fn limits(self) -> Limits {
         let (threads, waiting, nice) = match self {
             // Each takes 19 MiB, and somebody waits at a form for it.
             Self::Password => (2, PASSWORDS_MAX, 5),
             Self::NewPassword => (1, PASSWORDS_MAX, 10),
-            Self::Name => (2, WAITING_MAX, 10),
+            Self::Name | Self::Scopes => (2, WAITING_MAX, 10),
             // A verification waits for it.
             Self::Rights => (2, WAITING_MAX, 5),
             Self::Import | Self::Export | Self::Document | Self::Preview => (1, WAITING_MAX, 15),
@@ -164,6 +166,7 @@ impl Default for Pool {
                 lane(Kind::Document),
                 lane(Kind::Preview),
                 lane(Kind::Rights),
+                lane(Kind::Scopes),
             ],
         }
     }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ScopeName;
-use crate::names::{AudienceSlug, Description, DisplayName};
+use crate::{
+    names::{AudienceSlug, Description, DisplayName},
+    scope_pattern::Steps,
+};
 
 /// How much harm a scope can do in the wrong hands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,6 +121,11 @@ impl Catalogue {
     /// part of one of its patterns.
     pub fn declares(&self, name: &ScopeName) -> bool {
         self.scopes().any(|scope| scope.name.covers(name))
+    }
+
+    /// The same as [`Self::declares`] for many names that share their steps; `false` also when these do not suffice.
+    pub fn declares_within(&self, name: &ScopeName, steps: &mut Steps) -> bool {
+        self.scopes().any(|scope| steps.lend(|steps| scope.name.covers_within(name, steps)))
     }
 
     /// `chosen` and everything that these scopes imply, directly or through others. Names that are

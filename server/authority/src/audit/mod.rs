@@ -21,7 +21,7 @@ mod walk;
 pub(crate) use self::{
     adopt::adopt,
     chain::{ChainedEvent, Event, Head, Link},
-    record::{Author, Change, record, record_all},
+    record::{Author, Change, hold_end, record, record_all},
     refusals::Refusals,
 };
 pub use self::{

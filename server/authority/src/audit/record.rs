@@ -1,9 +1,8 @@
 //! Writing a row.
 //!
-//! The chain's end is locked last of all that a transaction locks, and held until its end:
-//! instance → workspace → user, token → end of the chain. The caps lock the first two, so that no two
-//! transactions wait for each other. An operation that changes several things locks them all before
-//! its first row; one that writes to several chains begins with the instance's.
+//! The end of a workspace's chain is locked after everything else of that workspace, and held until the transaction
+//! ends. Locks that tenants share come after it, and the end of the instance's chain after those (`locks.rs`). An
+//! operation that changes several things locks them all before its first row.
 
 use domain::ids::WorkspaceId;
 use serde::{Deserialize, Serialize};
@@ -88,7 +87,17 @@ impl Author {
     }
 }
 
-/// Writes the audit row of a change: the last statement of its transaction.
+/// Locks the end of a workspace's chain, for a change that goes on to take locks that tenants share: it does not wait
+/// for the chain with those.
+pub(crate) async fn hold_end(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    workspace: WorkspaceId,
+) -> Result<(), ServiceError> {
+    lock_end(connection, &ctx.keys, workspace.0).await.map(drop)
+}
+
+/// Writes the audit row of a change. Nothing comes after it but checks under locks that tenants share.
 pub(crate) async fn record(
     connection: &mut PgConnection,
     ctx: &OpContext,

@@ -4,6 +4,9 @@
 //! and is written a moment later by a background task: what refuses never waits for the end of a chain.
 //! A server that is killed loses the rows of the last two seconds.
 //!
+//! Each chain has a transaction of its own, which gives up after [`PATIENCE`]: while the chain of one workspace is busy,
+//! the rows of others are written, and nobody waits for their chains.
+//!
 //! Anybody can cause refusals, so the rows are bounded. Each workspace's tokens, all people and all strangers have
 //! separate room, so that neither a stranger nor another tenant can hide what an insider tries. Within each room there
 //! is a bound for each kind and for each caller; among strangers also for each account that somebody tries to sign in
@@ -11,7 +14,7 @@
 //! are counted, and rows with the counts follow: one for each person, with the routes, and one for the rest.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Mutex,
     time::Duration as Interval,
 };
@@ -27,6 +30,7 @@ use crate::{
     authority::Inner,
     context::{Actor, OpContext, Surface},
     sessions::network,
+    store::callers::wait_for_locks,
 };
 
 /// How long a row waits at most before it is written.
@@ -51,8 +55,12 @@ const LEFT_OUT_PEOPLE_MAX: usize = 1_000;
 const LEFT_OUT_NAMED_MAX: usize = 100;
 /// Routes, and tokens, that a row about a person names.
 const LEFT_OUT_ROUTES_MAX: usize = 10;
-/// Rows of one transaction: as long as it lasts, changes wait for the end of the chain.
+/// Rows that are written at a time: as long as that lasts, changes wait for the end of the chain.
 const STEP: usize = 20;
+/// How long rows wait for the end of their chain before others have their turn.
+const PATIENCE: &str = "200ms";
+/// The same when the server ends.
+const LAST_PATIENCE: &str = "2s";
 /// Most characters of what a caller gave.
 const GIVEN_MAX: usize = 254;
 
@@ -106,7 +114,14 @@ pub struct Refusal {
 pub(crate) struct Refusals(Mutex<State>);
 
 #[derive(Default)]
-struct State(HashMap<Tenancy, Room>);
+struct State {
+    rooms: HashMap<Tenancy, Room>,
+    /// The chains that were busy the last time.
+    busy: HashSet<Chain>,
+}
+
+/// The workspace whose log has the rows. `None` is the instance's log.
+type Chain = Option<WorkspaceId>;
 
 /// Callers who share a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -180,8 +195,7 @@ impl Tenancy {
         }
     }
 
-    /// Returns the workspace whose log has the rows. `None` is the instance's.
-    const fn workspace(self) -> Option<WorkspaceId> {
+    const fn chain(self) -> Chain {
         match self {
             Self::Tokens(workspace) => Some(workspace),
             Self::Strangers | Self::People => None,
@@ -201,10 +215,16 @@ impl Refusals {
         }
     }
 
-    /// Takes rows to be written, and the rows about what was left out when they are due.
-    fn take(&self, inner: &Inner, now: OffsetDateTime, closing: bool) -> Vec<Waiting> {
+    /// Takes rows to be written, and the rows about what was left out when they are due. The rows of busy chains stay.
+    fn take(
+        &self,
+        inner: &Inner,
+        now: OffsetDateTime,
+        closing: bool,
+        busy: &HashSet<Chain>,
+    ) -> Vec<Waiting> {
         let Ok(mut state) = self.0.lock() else { return Vec::new() };
-        let rooms = &mut state.0;
+        let rooms = &mut state.rooms;
         for (tenancy, room) in rooms.iter_mut() {
             room.callers.retain(|_, budget| budget.0 > now);
             room.kinds.retain(|_, budget| budget.0 > now);
@@ -214,13 +234,29 @@ impl Refusals {
             }
         }
         rooms.retain(|_, room| !room.is_unused());
+        let mut rooms: Vec<&mut Room> = rooms
+            .iter_mut()
+            .filter(|(tenancy, room)| !room.waiting.is_empty() && !busy.contains(&tenancy.chain()))
+            .map(|(_, room)| room)
+            .collect();
         let mut rows = Vec::new();
         // Rooms take turns.
-        while rows.len() < STEP && rooms.values().any(|room| !room.waiting.is_empty()) {
-            let next = rooms.values_mut().filter_map(|room| room.waiting.pop_front());
+        while rows.len() < STEP && rooms.iter().any(|room| !room.waiting.is_empty()) {
+            let next = rooms.iter_mut().filter_map(|room| room.waiting.pop_front());
             rows.extend(next.take(STEP - rows.len()));
         }
         rows
+    }
+
+    /// Returns the chains that were busy the last time, and notes none for this time.
+    fn take_busy(&self) -> HashSet<Chain> {
+        self.0.lock().map(|mut state| std::mem::take(&mut state.busy)).unwrap_or_default()
+    }
+
+    fn note_busy(&self, busy: HashSet<Chain>) {
+        if let Ok(mut state) = self.0.lock() {
+            state.busy = busy;
+        }
     }
 
     /// Puts rows back that could not be written.
@@ -234,7 +270,7 @@ impl Refusals {
 
 impl State {
     fn room(&mut self, tenancy: Tenancy) -> &mut Room {
-        self.0.entry(tenancy).or_default()
+        self.rooms.entry(tenancy).or_default()
     }
 }
 
@@ -377,29 +413,69 @@ impl Authority {
     }
 
     async fn write_waiting(&self, closing: bool) -> Result<(), ServiceError> {
+        let refusals = &self.inner.refusals;
+        let before = refusals.take_busy();
+        // Chains that were busy the last time come last, so that others do not wait again.
+        let mut busy = before.clone();
+        self.write_all_but(&mut busy, closing).await?;
+        busy.retain(|chain| !before.contains(chain));
+        self.write_all_but(&mut busy, closing).await?;
+        if busy.is_empty() {
+            return Ok(());
+        }
+        refusals.note_busy(busy);
+        Err(ServiceError::Busy)
+    }
+
+    /// Writes the rows of all chains but these, to which it adds those that turn out to be busy.
+    async fn write_all_but(
+        &self,
+        busy: &mut HashSet<Chain>,
+        closing: bool,
+    ) -> Result<(), ServiceError> {
+        let refusals = &self.inner.refusals;
         loop {
-            let rows = self.inner.refusals.take(&self.inner, self.now(), closing);
+            let rows = refusals.take(&self.inner, self.now(), closing, busy);
             if rows.is_empty() {
                 return Ok(());
             }
-            let written = self.write_step(&rows).await;
-            if written.is_err() {
-                self.inner.refusals.put_back(rows);
-                return written;
+            let mut chains: BTreeMap<Chain, Vec<Waiting>> = BTreeMap::new();
+            for row in rows {
+                chains.entry(row.tenancy.chain()).or_default().push(row);
             }
+            let mut failed = None;
+            for (chain, rows) in chains {
+                if failed.is_none() {
+                    match self.write_step(chain, &rows, closing).await {
+                        Ok(()) => continue,
+                        Err(error) if error.is_busy() => {
+                            busy.insert(chain);
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                }
+                refusals.put_back(rows);
+            }
+            failed.map_or(Ok(()), Err)?;
         }
     }
 
-    /// Writes rows in one transaction: the instance's chain first, then workspaces in order of their ids.
-    async fn write_step(&self, rows: &[Waiting]) -> Result<(), ServiceError> {
+    /// Writes rows of one chain in a transaction.
+    async fn write_step(
+        &self,
+        chain: Chain,
+        rows: &[Waiting],
+        closing: bool,
+    ) -> Result<(), ServiceError> {
         let mut sorted: Vec<_> = rows.iter().collect();
         // In a log in the order in which they happened.
-        sorted
-            .sort_by_key(|row| (row.tenancy.workspace().map(|workspace| workspace.0), row.ctx.now));
+        sorted.sort_by_key(|row| row.ctx.now);
         let mut transaction = self.inner.begin().await?;
-        for Waiting { tenancy, ctx, refusal } in sorted {
+        let patience = if closing { LAST_PATIENCE } else { PATIENCE };
+        wait_for_locks(&mut transaction, patience).await?;
+        for Waiting { ctx, refusal, .. } in sorted {
             let change = Change {
-                workspace: tenancy.workspace(),
+                workspace: chain,
                 action: if refusal.detail.get(LEFT_OUT).is_some() {
                     "access.left_out"
                 } else {

@@ -11,7 +11,7 @@ use crate::{
     replicas::Transaction,
     store::{
         catalogues::{self, StoredCatalogue},
-        invitations, members,
+        invitations, members, wait_briefly,
     },
     verification::Subject,
 };
@@ -34,6 +34,8 @@ impl Open {
         connection: &mut Transaction<'_>,
         after: &Arrangement,
     ) -> Result<Vec<Value>, ServiceError> {
+        // Changes of members in all workspaces queue behind this one.
+        wait_briefly(connection).await?;
         members::lock_meaning(connection).await?;
         let active = after.scopes().iter().filter(|stored| stored.retired_at.is_none());
         let pins = Pins {

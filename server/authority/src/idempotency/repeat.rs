@@ -17,6 +17,7 @@ use crate::{
     access::{self, Access},
     audit::{Change, record},
     context::Actor,
+    replicas::Transaction,
     store::{policies, secrets_change, tokens},
     tokens::{may_hold_secret, refuse_superseded},
     workspaces::effective_policy,
@@ -85,23 +86,23 @@ fn holds_secret(purpose: Purpose<'_>, reply: &KeptReply) -> bool {
 
 /// Returns the token whose secret the caller would get, if they may still hold it.
 async fn still_held(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     purpose: Purpose<'_>,
     (access, id): (&Access, TokenId),
 ) -> Result<Token, ServiceError> {
     let token = if matches!(purpose, Purpose::Own) {
-        find(connection, ctx, access, id).await?
+        find(transaction, ctx, access, id).await?
     } else {
-        let access = access::authorise_token(connection, ctx, id, Permission::TokensWrite).await?;
-        let token = find(connection, ctx, &access, id).await?;
-        may_hold_secret(connection, ctx, &access, &token).await?;
+        let access = access::authorise_token(transaction, ctx, id, Permission::TokensWrite).await?;
+        let token = find(transaction, ctx, &access, id).await?;
+        may_hold_secret(transaction, ctx, &access, &token).await?;
         token
     };
     if let Actor::Token(facts) = &ctx.actor
         && facts.token_id == id
     {
-        let working = secrets_change::working(connection, id, ctx.now).await?;
+        let working = secrets_change::working(transaction, id, ctx.now).await?;
         refuse_superseded(&working, facts.secret.id)?;
     }
     Ok(token)

@@ -5,7 +5,7 @@ use domain::{ids::InvitationId, problem::FieldError, workspace::Invitation};
 use super::Invitations;
 use crate::{
     OpContext, ServiceError, access,
-    audit::{Change, record},
+    audit::{Change, hold_end, record},
     store::{invitations as store, members, users, workspaces},
     verification::Subject,
 };
@@ -22,11 +22,13 @@ impl Invitations<'_> {
     ) -> Result<Invitation, ServiceError> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
-        members::hold_meaning(&mut transaction).await?;
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;
+        hold_end(&mut transaction, ctx, tenant.id()).await?;
+        members::hold_meaning(&mut transaction).await?;
         users::lock(&mut transaction, user).await?;
-        // Members change under the lock of the workspace: what the inviter may give is read under it.
+        // Members change under the lock of the workspace: what the inviter may give is read under it. What the grants
+        // mean stays so, too.
         let (_, _, invitation) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         let found = users::by_id(&mut transaction, user).await?;
         if !found.is_some_and(|user| user.enabled) {

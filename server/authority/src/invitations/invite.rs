@@ -18,7 +18,7 @@ use crate::{
     audit::{Change, record},
     store::{
         invitations::{self as store, NewInvitation},
-        members, users, workspaces,
+        members, users,
     },
 };
 
@@ -26,7 +26,8 @@ use crate::{
 const KEPT: Duration = Duration::days(30);
 const HOUR: Duration = Duration::hours(1);
 
-/// Invites an address to a workspace. The caller has authorised it and checked role and grants.
+/// Invites an address to a workspace. The caller has authorised it, checked role and grants, and holds the workspace's
+/// row and the end of its chain: others need the inviter's row, too.
 ///
 /// Nothing here depends on whether a user of the instance has the address, unless that user is a member,
 /// whom the caller sees in the list of members anyway.
@@ -44,7 +45,6 @@ pub(crate) async fn invite(
         Actor::Token(facts) => (Some(facts.token_id), facts.expires_at),
         _ => (None, None),
     };
-    workspaces::lock(connection, tenant).await?;
     if token.is_none() {
         users::lock(connection, inviter).await?;
     }

@@ -5,7 +5,7 @@ use domain::{access::Permission, ids::InvitationId, names::Slug};
 use super::Invitations;
 use crate::{
     OpContext, ServiceError, access,
-    audit::{Change, record},
+    audit::{Change, hold_end, record},
     store::invitations as store,
 };
 
@@ -25,6 +25,8 @@ impl Invitations<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let tenant = access.tenant();
+        // A change of a catalogue waits for the invitation, and others for that change.
+        hold_end(&mut transaction, ctx, tenant.id()).await?;
         let found = store::of_workspace(&mut transaction, tenant, Some(id), ctx.now).await?;
         let invitation = found.into_iter().next().ok_or(ServiceError::NotFound("invitation"))?;
         if !store::revoke(&mut transaction, tenant, id, ctx.now).await? {

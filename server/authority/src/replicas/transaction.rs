@@ -66,6 +66,11 @@ impl<'a> Transaction<'a> {
         })
     }
 
+    /// Returns the server that makes the change.
+    pub(crate) const fn inner(&self) -> &'a Inner {
+        self.inner
+    }
+
     /// Makes an id for a row.
     pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
         self.inner.uuid(now)

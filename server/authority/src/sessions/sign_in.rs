@@ -161,11 +161,11 @@ impl Sessions<'_> {
             before: None,
             after: None,
         };
-        record(&mut transaction, &ctx, change).await?;
         let signed_in = self
             .inner
             .open_session(&mut transaction, &ctx, visitor.clone(), sign_in.user_agent.as_deref())
             .await?;
+        record(&mut transaction, &ctx, change).await?;
         transaction.commit().await?;
         Ok(SignedIn {
             must_change_password,

@@ -10,7 +10,8 @@ use domain::{ids::UserId, names::email_key};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{StoreError, workspaces};
+use super::StoreError;
+use crate::locks;
 
 /// A user of version 0.1 whose address looks like that of another one. Both are found only by their exact spelling, or
 /// by their id.
@@ -30,7 +31,7 @@ pub(crate) async fn fold(connection: &mut PgConnection) -> Result<(), StoreError
         return Ok(());
     }
     // One server at a time.
-    workspaces::lock_instance(connection).await?;
+    locks::people(connection).await?;
     let mut users: Vec<(Uuid, String, bool)> = unkeyed(connection)
         .await?
         .into_iter()

@@ -6,6 +6,7 @@ use domain::{
     catalogue::{Catalogue, Risk, Scope, ScopeGroup, ScopeName},
     ids::AudienceId,
     names::{Description, DisplayName},
+    scope_pattern::Steps,
 };
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -29,9 +30,10 @@ pub(crate) struct StoredCatalogue {
 }
 
 impl StoredCatalogue {
-    /// Whether a token of this audience can be given this scope.
-    pub(crate) fn declares(&self, name: &ScopeName) -> bool {
-        self.catalogue.declares(name) && !self.retired.contains(name)
+    /// Returns whether a token of this audience can be given this scope; `false` also when the steps, which many scopes
+    /// share, do not suffice.
+    pub(crate) fn declares_within(&self, name: &ScopeName, steps: &mut Steps) -> bool {
+        self.catalogue.declares_within(name, steps) && !self.retired.contains(name)
     }
 
     /// Returns whether the audience declares this scope, or did so before it was retired.

@@ -124,8 +124,8 @@ pub(crate) async fn has_address(
 /// The key of the lock that keeps catalogues and grants together.
 const GRANTS_LOCK: i64 = 0x7465_7373_6772_616e;
 
-/// Keeps catalogues from changing what grants mean until the transaction ends. It comes before the lock of the
-/// workspace, and before the catalogues or the grants are read that are to be written.
+/// Keeps catalogues from changing what grants mean until the transaction ends. It comes after the locks of
+/// the workspace, and before the catalogues or the grants are read that are to be written.
 pub(crate) async fn hold_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, GRANTS_LOCK)
         .fetch_one(connection)

@@ -1,9 +1,11 @@
 //! Tokens: what changes a record. Every change increments its version.
 
+use std::collections::BTreeSet;
+
 use domain::{
     bounds::FixedBounds,
     held::HeldScopes,
-    ids::{TokenId, UserId},
+    ids::{TokenId, UserId, WorkspaceId},
     rate_limit::RateLimit,
     token::Standing,
 };
@@ -51,18 +53,18 @@ pub(crate) async fn lock(
     Ok(row.is_some())
 }
 
-/// Locks the tokens that act as a user.
+/// Locks the tokens that act as a user. Returns their workspaces, in the order of ids.
 pub(crate) async fn lock_of_user(
     connection: &mut PgConnection,
     user: UserId,
-) -> Result<(), StoreError> {
-    sqlx::query!(
-        "SELECT id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+) -> Result<BTreeSet<WorkspaceId>, StoreError> {
+    let workspaces = sqlx::query_scalar!(
+        "SELECT workspace_id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
         user.0,
     )
     .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(workspaces.into_iter().map(WorkspaceId).collect())
 }
 
 /// Sets everything that can be changed.

@@ -19,31 +19,42 @@ pub(crate) struct LastUseRow {
     pub(crate) agent: String,
 }
 
-/// Notes the last uses of many tokens at once, of those that exist; each row is written once a minute at most.
+/// Notes the last uses of many tokens at once, of those that exist; each row is written once a minute at most. Returns
+/// the tokens that somebody is changing: it does not wait for them, because it would keep the rows of other tenants
+/// locked meanwhile.
 pub(crate) async fn note_last(
     connection: &mut PgConnection,
     uses: &[LastUseRow],
-) -> Result<(), StoreError> {
+) -> Result<Vec<TokenId>, StoreError> {
     let ids: Vec<Uuid> = uses.iter().map(|used| used.id).collect();
     let times: Vec<OffsetDateTime> = uses.iter().map(|used| used.at).collect();
     let addresses: Vec<String> = uses.iter().map(|used| used.address.clone()).collect();
     let agents: Vec<String> = uses.iter().map(|used| used.agent.clone()).collect();
-    sqlx::query!(
-        "UPDATE tokens t
-            SET last_used_at = used.at, last_used_ip = NULLIF(used.address, ''),
-                last_used_agent = NULLIF(used.agent, '')
-           FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[])
-                AS used (id, at, address, agent)
-          WHERE t.id = used.id
-            AND (t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute')",
+    let locked = sqlx::query_scalar!(
+        r#"WITH due AS (
+               SELECT used.id, used.at, used.address, used.agent
+                 FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[])
+                      AS used (id, at, address, agent)
+                 JOIN tokens t ON t.id = used.id
+                WHERE t.last_used_at IS NULL OR t.last_used_at <= used.at - interval '1 minute'
+           ), free AS (
+               SELECT id FROM tokens WHERE id IN (SELECT id FROM due) FOR NO KEY UPDATE SKIP LOCKED
+           ), noted AS (
+               UPDATE tokens t
+                  SET last_used_at = due.at, last_used_ip = NULLIF(due.address, ''),
+                      last_used_agent = NULLIF(due.agent, '')
+                 FROM due JOIN free ON free.id = due.id
+                WHERE t.id = due.id
+           )
+           SELECT id AS "id!" FROM due WHERE id NOT IN (SELECT id FROM free)"#,
         &ids,
         &times,
         &addresses,
         &agents,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(locked.into_iter().map(TokenId).collect())
 }
 
 /// Adds to the counts of many tokens and hours at once. Tokens that do not exist are left out: a failover

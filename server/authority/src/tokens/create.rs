@@ -1,7 +1,7 @@
 //! Create a token.
 //!
 //! Authorise → policy → scopes within the creator's → random secret → digest → one transaction of
-//! {cap under a row lock, token, secret, audit row} → commit → the secret, once.
+//! {token, secret, audit row, cap under a row lock} → commit → the secret, once.
 
 use domain::{
     access::Permission,
@@ -9,6 +9,7 @@ use domain::{
     names::{Slug, TOKEN_NAME_MAX, TokenName},
     policy::Policy,
     problem::FieldError,
+    scope_pattern::Steps,
     token::UserSummary,
 };
 use sqlx::PgConnection;
@@ -19,7 +20,7 @@ use super::{
     containment::{fix_bounds, stopped_by},
     draft::{CheckedDraft, Rules},
     grace::renewable,
-    reach::{grantable, holder, keep_holder, rights},
+    reach::{grantable, holder, keep_holders, rights},
     reveal::seal,
     widening::inherit,
 };
@@ -30,10 +31,11 @@ use crate::{
     context::Actor,
     secret::TokenSecret,
     store::{
-        catalogues, names, policies,
+        catalogues::{self, StoredCatalogue},
+        names, policies,
         secrets::{self, NewSecret},
         tokens::{self as store, NewToken},
-        workspaces,
+        wait_briefly, workspaces,
     },
     workspaces::effective_policy,
 };
@@ -76,14 +78,6 @@ impl Tokens<'_> {
         let levels = policies::levels(connection, access.tenant()).await?;
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(connection).await?;
-        let rights = rights(ctx, access, &catalogues);
-        let rules = Rules {
-            policy: &policy,
-            catalogues: &catalogues,
-            grantable: grantable(ctx),
-            rights: &rights,
-            now: ctx.now,
-        };
         let mut errors = Vec::new();
         let user = holder(connection, ctx, access, draft.user.as_deref(), &mut errors).await?;
         if let Ok(name) = draft.name.parse::<TokenName>()
@@ -91,8 +85,11 @@ impl Tokens<'_> {
         {
             errors.push(error);
         }
-        let checked = draft.check(&rules, &mut errors);
-        let (Some(user), Some(mut checked)) = (user, checked) else {
+        // Before anything of the workspace is locked: it may wait for its turn.
+        let (checked, mistakes) =
+            self.check_draft(ctx, access, draft, policy.clone(), catalogues).await?;
+        errors.extend(mistakes);
+        let (Some(user), Some(mut checked), true) = (user, checked, errors.is_empty()) else {
             return Err(ServiceError::Invalid(errors));
         };
         inherit(ctx, draft, &mut checked).map_err(ServiceError::BoundExceeded)?;
@@ -101,7 +98,7 @@ impl Tokens<'_> {
         {
             return Err(ServiceError::AlreadyCreated(id));
         }
-        check_caps(connection, access, &levels).await?;
+        check_room(connection, access, &levels, 1).await?;
         let id = TokenId(self.inner.uuid(ctx.now));
         if policy.unique_names && draft.number_name {
             checked.name = self.free_name(connection, access, &policy, (checked.name, id)).await?;
@@ -109,7 +106,6 @@ impl Tokens<'_> {
             check_name(connection, access, checked.name.as_ref(), None).await?;
         }
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
-        keep_holder(connection, ctx, user.id).await?;
         insert(connection, ctx, access, draft, &checked, (id, &user, &secret.hint())).await?;
         self.insert_secret(connection, ctx, access, (id, checked.recoverable), &secret).await?;
         let token = store::by_id(connection, access.tenant(), id, ctx.now)
@@ -128,7 +124,34 @@ impl Tokens<'_> {
             after: Some(after),
         };
         record(connection, ctx, change).await?;
+        keep_holders(connection, ctx, [user.id]).await?;
+        keep_room(connection, &levels).await?;
         Ok(MintedToken { token, secret })
+    }
+
+    /// Checks a draft, and returns all mistakes.
+    async fn check_draft(
+        &self,
+        ctx: &OpContext,
+        access: &Access,
+        draft: &TokenDraft,
+        policy: Policy,
+        catalogues: Vec<StoredCatalogue>,
+    ) -> Result<(Option<CheckedDraft>, Vec<FieldError>), ServiceError> {
+        let (ctx, draft, grants) = (ctx.clone(), draft.clone(), access.grants.clone());
+        let check = move |steps: &mut Steps| {
+            let rules = Rules {
+                policy: &policy,
+                catalogues: &catalogues,
+                grantable: grantable(&ctx),
+                rights: &rights(&ctx, &grants, &catalogues, steps),
+                now: ctx.now,
+            };
+            let mut mistakes = Vec::new();
+            let checked = draft.check(&rules, &mut mistakes, steps);
+            (checked, mistakes)
+        };
+        self.inner.work.compare(access.workspace.id.0, check).await
     }
 
     /// Inserts a token's current secret: its digest and, when the token is recoverable, its text
@@ -215,33 +238,36 @@ pub(crate) fn parent(ctx: &OpContext) -> Option<TokenId> {
     }
 }
 
-/// Counts under a row lock in the creating transaction: of many creations at the limit, just as many
-/// succeed as there is room for.
-async fn check_caps(
-    connection: &mut PgConnection,
-    access: &Access,
-    levels: &policies::Levels,
-) -> Result<(), ServiceError> {
-    check_room(connection, access, levels, 1).await
-}
-
-/// The same for several tokens at once.
+/// Refuses tokens for which there is no room. The row lock of the workspace makes its own limit exact: of many
+/// creations at the limit, just as many succeed as there is room for. [`keep_room`] does that for the instance's.
 pub(crate) async fn check_room(
     connection: &mut PgConnection,
     access: &Access,
     levels: &policies::Levels,
     tokens: usize,
 ) -> Result<(), ServiceError> {
-    if levels.instance.max_tokens.is_some() {
-        workspaces::lock_instance(connection).await?;
-    }
     if levels.workspace.max_tokens.is_some() {
         workspaces::lock(connection, access.tenant()).await?;
     }
     has_room(connection, access, levels, tokens).await
 }
 
-/// The same without locks, for tokens that are not to stay.
+/// Refuses tokens, which this transaction has made, beyond the limit of the instance. All tenants that make tokens
+/// share the lock: it is taken when nothing is left to do but to commit, and given up on after a moment.
+pub(crate) async fn keep_room(
+    connection: &mut PgConnection,
+    levels: &policies::Levels,
+) -> Result<(), ServiceError> {
+    let Some(limit) = levels.instance.max_tokens else { return Ok(()) };
+    wait_briefly(connection).await?;
+    workspaces::lock_instance(connection).await?;
+    if store::count(connection, None).await? > limit {
+        return Err(ServiceError::TokenLimitReached(limit));
+    }
+    Ok(())
+}
+
+/// The same as [`check_room`] without locks, for tokens that are not to stay.
 pub(crate) async fn has_room(
     connection: &mut PgConnection,
     access: &Access,

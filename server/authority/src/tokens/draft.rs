@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     catalogue::ScopeName,
-    decision::Facts,
+    decision::{Facts, STEPS_MAX},
     expiry::{ExpiryChoice, ExpiryError},
     grants::Rights,
     names::{Description, TokenName},
     policy::Policy,
     problem::FieldError,
     rate_limit::{RateLimit, RateLimitError},
+    scope_pattern::Steps,
     tags::Tags,
 };
 use ipnet::IpNet;
@@ -134,7 +135,8 @@ impl TokenDraft {
     /// as they are granted now.
     pub fn like(facts: &Facts) -> Self {
         let grants = facts.surroundings.rights.iter().map(|rights| {
-            let all = rights.scopes.iter().all(|scope| rights.grants(scope));
+            let mut steps = Steps::new(STEPS_MAX);
+            let all = rights.scopes.iter().all(|scope| rights.grants_within(scope, &mut steps));
             // What is left of a scope may be what it implied.
             let scopes = if all { &rights.scopes } else { &rights.granted };
             (rights.audience.to_string(), scopes.iter().map(ToString::to_string).collect())
@@ -143,15 +145,16 @@ impl TokenDraft {
     }
 
     /// Checks everything but the user and the policy's patterns of names, and finds all mistakes, not
-    /// only the first.
+    /// only the first. Draws on `steps` to compare scopes.
     pub(crate) fn check(
         &self,
         rules: &Rules<'_>,
         errors: &mut Vec<FieldError>,
+        steps: &mut Steps,
     ) -> Option<CheckedDraft> {
         let name = keep(self.name.parse::<TokenName>(), "name", errors);
         let description = keep(self.description.parse::<Description>(), "description", errors);
-        let grants = self.check_grants(rules, errors);
+        let grants = self.check_grants(rules, errors, steps);
         let expires_at = keep(
             self.expiry.clone().and_then(|choice| choice.resolve(rules.policy, rules.now)),
             "expires_at",
@@ -259,7 +262,7 @@ mod tests {
             now: NOW,
         };
         let mut errors = Vec::new();
-        let checked = draft.check(&rules, &mut errors);
+        let checked = draft.check(&rules, &mut errors, &mut Steps::new(1_000_000));
         checked.ok_or_else(|| {
             errors.into_iter().map(|error| format!("{} {}", error.field, error.message)).collect()
         })
@@ -451,7 +454,8 @@ mod tests {
                 now: NOW,
             };
             let draft = TokenDraft { recoverable, ..draft() };
-            draft.check(&rules, &mut Vec::new()).map(|checked| checked.recoverable)
+            let checked = draft.check(&rules, &mut Vec::new(), &mut Steps::new(1_000));
+            checked.map(|checked| checked.recoverable)
         };
         for (wanted, once, allowed) in [
             (No, Some(false), Some(false)),

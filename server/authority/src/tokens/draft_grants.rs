@@ -29,14 +29,13 @@ impl<'a> Held<'a> {
         self.0.iter().any(|rights| rights.audience == *audience)
     }
 
-    /// Returns whether the token that asks may do this itself.
-    pub(crate) fn covers(self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
-        self.0.iter().any(|rights| rights.audience == *audience && rights.grants(scope))
-    }
-
-    /// The same as [`Self::covers`] for many scopes that share their steps; `false` also when these do not
-    /// suffice.
-    fn covers_within(self, audience: &AudienceSlug, scope: &ScopeName, steps: &mut Steps) -> bool {
+    /// Returns whether the token that asks may do this itself; `false` also when the steps do not suffice.
+    pub(super) fn covers_within(
+        self,
+        audience: &AudienceSlug,
+        scope: &ScopeName,
+        steps: &mut Steps,
+    ) -> bool {
         let mut own = self.0.iter().filter(|rights| rights.audience == *audience);
         own.any(|rights| rights.grants_within(scope, steps))
     }
@@ -52,8 +51,9 @@ impl<'a> Held<'a> {
 /// The scopes of a checked draft, in each of its audiences.
 pub(crate) type CheckedGrants = Vec<(AudienceId, Vec<ScopeName>)>;
 
-/// Most steps to compare a draft's scopes with those that the token that asks holds: some milliseconds.
-const STEPS_MAX: u32 = 1_000_000;
+/// Why scopes are refused for which the steps do not suffice.
+const TOO_LONG: &str =
+    "have patterns that take too long to compare: name fewer of them, or simpler ones";
 
 /// Adds an error once, however many pairs it is about.
 fn refuse(errors: &mut Vec<FieldError>, field: &str, message: String) {
@@ -68,6 +68,24 @@ impl TokenDraft {
         &self,
         rules: &Rules<'_>,
         errors: &mut Vec<FieldError>,
+        steps: &mut Steps,
+    ) -> CheckedGrants {
+        let found = errors.len();
+        let checked = self.compare_grants(rules, errors, steps);
+        if steps.left() == 0 {
+            // What was not found by then may be there.
+            errors.truncate(found);
+            let field = if self.grants.is_some() { "grants" } else { "scopes" };
+            refuse(errors, field, TOO_LONG.to_owned());
+        }
+        checked
+    }
+
+    fn compare_grants(
+        &self,
+        rules: &Rules<'_>,
+        errors: &mut Vec<FieldError>,
+        steps: &mut Steps,
     ) -> CheckedGrants {
         let field = if self.grants.is_some() { "grants" } else { "scopes" };
         let named = match &self.grants {
@@ -81,8 +99,8 @@ impl TokenDraft {
             return Vec::new();
         }
         let chosen = match &self.grants {
-            Some(grants) => self.check_pairs(grants, rules, errors),
-            None => self.check_flat(rules, errors),
+            Some(grants) => self.check_pairs(grants, rules, errors, steps),
+            None => self.check_flat(rules, errors, steps),
         };
         // A flat scope is held in several audiences.
         let held = Extent::of(chosen.iter().flat_map(|(_, scopes)| scopes));
@@ -90,7 +108,6 @@ impl TokenDraft {
             refuse(errors, field, excess);
             return Vec::new();
         }
-        let mut steps = Steps::new(STEPS_MAX);
         for (stored, scopes) in &chosen {
             let audience = &stored.catalogue.audience;
             for scope in scopes {
@@ -100,13 +117,10 @@ impl TokenDraft {
                 } else {
                     scope.to_string()
                 };
-                if rules
-                    .grantable
-                    .is_some_and(|held| !held.covers_within(audience, scope, &mut steps))
-                {
+                if rules.grantable.is_some_and(|held| !held.covers_within(audience, scope, steps)) {
                     let message = format!("has {name}, which the token that asks does not hold");
                     refuse(errors, field, message);
-                } else if !rules.rights.covers(audience, scope) {
+                } else if !rules.rights.covers_within(audience, scope, steps) {
                     refuse(errors, field, format!("has {name}, which you may not put on tokens"));
                 }
             }
@@ -122,6 +136,7 @@ impl TokenDraft {
         grants: &BTreeMap<String, Vec<String>>,
         rules: &Rules<'a>,
         errors: &mut Vec<FieldError>,
+        steps: &mut Steps,
     ) -> Vec<(&'a StoredCatalogue, BTreeSet<ScopeName>)> {
         if !self.audiences.is_empty() || !self.scopes.is_empty() {
             let message = "must stand by itself, without audiences and scopes".to_owned();
@@ -136,7 +151,7 @@ impl TokenDraft {
             let mut scopes = BTreeSet::new();
             for text in texts {
                 match text.parse::<ScopeName>() {
-                    Ok(name) if stored.declares(&name) => {
+                    Ok(name) if stored.declares_within(&name, steps) => {
                         scopes.insert(name);
                     }
                     _ => {
@@ -155,6 +170,7 @@ impl TokenDraft {
         &self,
         rules: &Rules<'a>,
         errors: &mut Vec<FieldError>,
+        steps: &mut Steps,
     ) -> Vec<(&'a StoredCatalogue, BTreeSet<ScopeName>)> {
         let default = [DEFAULT_AUDIENCE.to_owned()];
         let wanted = if self.audiences.is_empty() { &default[..] } else { &self.audiences };
@@ -173,7 +189,9 @@ impl TokenDraft {
             let declared: Vec<&AudienceSlug> = chosen
                 .iter()
                 .map(|(stored, _)| *stored)
-                .filter(|stored| name.as_ref().is_some_and(|name| stored.declares(name)))
+                .filter(|stored| {
+                    name.as_ref().is_some_and(|name| stored.declares_within(name, steps))
+                })
                 .map(|stored| &stored.catalogue.audience)
                 .collect();
             let Some(name) = name.filter(|_| !declared.is_empty()) else {
@@ -191,7 +209,7 @@ impl TokenDraft {
                 continue;
             }
             for (stored, scopes) in &mut chosen {
-                if stored.declares(&name) {
+                if declared.contains(&&stored.catalogue.audience) {
                     scopes.insert(name.clone());
                 }
             }

@@ -7,10 +7,11 @@ use super::{Tokens, enable::switch_off};
 use crate::{
     OpContext, ServiceError,
     access::authorise_token,
+    audit::hold_end,
     replicas::Transaction,
     store::{
         secret_holders::{self as store, ExposedToken},
-        tokens_change,
+        tokens_change, wait_briefly,
     },
 };
 
@@ -47,10 +48,18 @@ pub(crate) async fn disable_exposed(
     Ok(disabled)
 }
 
-/// Locks the tokens that act as a user: none of them changes hands until the transaction ends.
+/// Locks the tokens that act as a user: none of them changes hands until the transaction ends. They are in several
+/// workspaces, so that it waits for each lock for a moment only. The ends of the workspaces' chains come with them: they
+/// are not waited for when the user's row is locked, which others need.
 pub(crate) async fn lock_acting(
     transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
     user: UserId,
 ) -> Result<(), ServiceError> {
-    Ok(tokens_change::lock_of_user(transaction, user).await?)
+    wait_briefly(transaction).await?;
+    let workspaces = tokens_change::lock_of_user(transaction, user).await?;
+    for workspace in workspaces {
+        hold_end(transaction, ctx, workspace).await?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod bulk;
 pub(crate) mod change;
 pub(crate) mod children;
 mod clone_of;
+mod compare;
 mod containment;
 mod create;
 mod delete;
@@ -36,13 +37,14 @@ mod widening;
 
 pub(crate) use self::{
     change::snapshot,
+    compare::STEPS_MAX,
     containment::fix_bounds,
-    create::{check_names, check_room, has_room, parent},
+    create::{check_names, check_room, has_room, keep_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
     exposed::{disable_exposed, lock_acting},
     grace::{refuse_superseded, renewable},
-    reach::{grantable, holder, keep_holder, may_hold_secret, rights},
+    reach::{grantable, holder, keep_holders, may_hold_secret, rights},
     unread::read_before_change,
     widening::{bounds, inherit},
 };

@@ -8,42 +8,85 @@ use domain::{
     grants::Rights,
     held::{HeldScope, HeldScopes},
     names::{AudienceSlug, Slug},
+    scope_pattern::Steps,
 };
-use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{
     Tokens,
+    compare::Reach,
     draft_grants::Held,
     reach::{grantable, rights},
 };
-use crate::{
-    OpContext, ServiceError, access,
-    store::catalogues::{self, StoredCatalogue},
-};
+use crate::{OpContext, ServiceError, access};
 
 /// What a caller has to give: a token what it holds itself, a person what their membership grants.
 struct Gifts<'a> {
     held: Option<Held<'a>>,
     rights: Rights,
-    catalogues: Vec<StoredCatalogue>,
 }
 
-impl<'a> Gifts<'a> {
-    /// Errors: as [`Tokens::create`] for callers who may make no tokens there.
-    async fn of(
-        connection: &mut PgConnection,
-        ctx: &'a OpContext,
-        workspace: &Slug,
-    ) -> Result<Self, ServiceError> {
-        let access =
-            access::authorise_tokens(connection, ctx, workspace, Permission::TokensWrite).await?;
-        let catalogues = catalogues::all(connection).await?;
-        Ok(Self { held: grantable(ctx), rights: rights(ctx, &access, &catalogues), catalogues })
+impl Gifts<'_> {
+    fn have(&self, audience: &AudienceSlug, scope: &ScopeName, steps: &mut Steps) -> bool {
+        self.held.is_none_or(|held| held.covers_within(audience, scope, steps))
+            && self.rights.covers_within(audience, scope, steps)
+    }
+}
+
+impl Reach {
+    fn gifts(&self, steps: &mut Steps) -> Gifts<'_> {
+        let rights = rights(&self.ctx, &self.grants, &self.catalogues, steps);
+        Gifts { held: grantable(&self.ctx), rights }
     }
 
-    fn have(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
-        self.held.is_none_or(|held| held.covers(audience, scope))
-            && self.rights.covers(audience, scope)
+    /// What does not turn out to be the caller's within the steps is not offered.
+    fn offer(&self, audiences: &[AudienceSlug], steps: &mut Steps) -> HeldScopes {
+        let gifts = self.gifts(steps);
+        let held = gifts.held.into_iter().flat_map(Held::pairs);
+        let held = held.map(|(audience, scope)| (Some(audience), scope));
+        let granted = match &gifts.rights {
+            Rights::All => None,
+            Rights::Of(scopes) => Some(scopes),
+        };
+        let granted = granted.into_iter().flatten();
+        let parts = held.chain(granted.map(|(audience, scope)| (audience.as_ref(), scope)));
+        let mut offered = HeldScopes::default();
+        for stored in &*self.catalogues {
+            let audience = &stored.catalogue.audience;
+            if !audiences.contains(audience) {
+                continue;
+            }
+            offered.insert_audience(audience.clone());
+            for scope in stored.catalogue.scopes().map(|scope| &scope.name) {
+                if gifts.have(audience, scope, steps) {
+                    offered.insert(audience.clone(), scope.clone());
+                }
+            }
+            // A part of a pattern that the audience declares is no scope of its catalogue.
+            for (of, scope) in parts.clone() {
+                if of.is_none_or(|of| of == audience)
+                    && stored.declares_within(scope, steps)
+                    && gifts.have(audience, scope, steps)
+                {
+                    offered.insert(audience.clone(), scope.clone());
+                }
+            }
+        }
+        offered
+    }
+
+    fn withheld(&self, steps: &mut Steps) -> BTreeSet<HeldScope> {
+        let gifts = self.gifts(steps);
+        let mut withheld = BTreeSet::new();
+        for stored in &*self.catalogues {
+            let audience = &stored.catalogue.audience;
+            for scope in stored.catalogue.scopes().map(|scope| &scope.name) {
+                if !gifts.have(audience, scope, steps) {
+                    withheld.insert(HeldScope { audience: audience.clone(), scope: scope.clone() });
+                }
+            }
+        }
+        withheld
     }
 }
 
@@ -60,34 +103,9 @@ impl Tokens<'_> {
         workspace: &Slug,
         audiences: &[AudienceSlug],
     ) -> Result<HeldScopes, ServiceError> {
-        let mut connection = self.inner.connection().await?;
-        let gifts = Gifts::of(&mut connection, ctx, workspace).await?;
-        let held = gifts.held.into_iter().flat_map(Held::pairs);
-        let held = held.map(|(audience, scope)| (Some(audience), scope));
-        let granted = match &gifts.rights {
-            Rights::All => None,
-            Rights::Of(scopes) => Some(scopes),
-        };
-        let granted = granted.into_iter().flatten();
-        let parts = held.chain(granted.map(|(audience, scope)| (audience.as_ref(), scope)));
-        let mut offered = HeldScopes::default();
-        for stored in &gifts.catalogues {
-            let audience = &stored.catalogue.audience;
-            if !audiences.contains(audience) {
-                continue;
-            }
-            offered.insert_audience(audience.clone());
-            let declared = stored.catalogue.scopes().map(|scope| &scope.name);
-            // A part of a pattern that the audience declares is no scope of its catalogue.
-            let parts = parts
-                .clone()
-                .filter(|(of, scope)| of.is_none_or(|of| of == audience) && stored.declares(scope))
-                .map(|(_, scope)| scope);
-            for scope in declared.chain(parts).filter(|scope| gifts.have(audience, scope)) {
-                offered.insert(audience.clone(), scope.clone());
-            }
-        }
-        Ok(offered)
+        let (reach, tenant) = self.reach(ctx, workspace).await?;
+        let audiences = audiences.to_vec();
+        self.inner.work.compare(tenant, move |steps| reach.offer(&audiences, steps)).await
     }
 
     /// The scopes of all audiences that [`Self::create`] would refuse from this caller, for a form that
@@ -100,15 +118,20 @@ impl Tokens<'_> {
         ctx: &OpContext,
         workspace: &Slug,
     ) -> Result<BTreeSet<HeldScope>, ServiceError> {
+        let (reach, tenant) = self.reach(ctx, workspace).await?;
+        self.inner.work.compare(tenant, move |steps| reach.withheld(steps)).await
+    }
+
+    async fn reach(
+        &self,
+        ctx: &OpContext,
+        workspace: &Slug,
+    ) -> Result<(Reach, Uuid), ServiceError> {
         let mut connection = self.inner.connection().await?;
-        let gifts = Gifts::of(&mut connection, ctx, workspace).await?;
-        let pairs = gifts.catalogues.iter().flat_map(|stored| {
-            let audience = &stored.catalogue.audience;
-            stored.catalogue.scopes().map(move |scope| (audience, &scope.name))
-        });
-        Ok(pairs
-            .filter(|(audience, scope)| !gifts.have(audience, scope))
-            .map(|(audience, scope)| HeldScope { audience: audience.clone(), scope: scope.clone() })
-            .collect())
+        let access =
+            access::authorise_tokens(&mut connection, ctx, workspace, Permission::TokensWrite)
+                .await?;
+        let reach = Reach::of(&mut connection, ctx, &access).await?;
+        Ok((reach, access.workspace.id.0))
     }
 }

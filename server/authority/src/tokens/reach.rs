@@ -1,12 +1,15 @@
 //! Limits what a caller may put on tokens: nobody grants more than they hold.
 
+use std::collections::BTreeSet;
+
 use domain::{
-    grants::Rights,
+    grants::{Grants, KnownScope, Rights, known_scopes},
     ids::UserId,
     names::WrittenEmail,
     policy::{Policy, Reveal},
     problem::FieldError,
     roles::InstanceRole,
+    scope_pattern::Steps,
     token::{Token, UserSummary},
 };
 use sqlx::PgConnection;
@@ -19,10 +22,11 @@ use crate::{
     OpContext, ServiceError,
     access::Access,
     context::Actor,
+    replicas::Transaction,
     store::{
         catalogues::StoredCatalogue,
         users::{self, User},
-        workspaces,
+        wait_briefly, workspaces,
     },
 };
 
@@ -34,10 +38,20 @@ pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     }
 }
 
-/// What a caller may put on tokens beyond that: a token hands on what it holds; a person, what their
-/// membership grants.
-pub(crate) fn rights(ctx: &OpContext, access: &Access, catalogues: &[StoredCatalogue]) -> Rights {
-    if grantable(ctx).is_some() { Rights::All } else { access.rights(catalogues) }
+/// What a caller may put on tokens beyond that: a token hands on what it holds; a person, what their membership grants
+/// among the scopes of these catalogues. Fewer rights when the steps do not suffice.
+pub(crate) fn rights(
+    ctx: &OpContext,
+    grants: &Grants,
+    catalogues: &[StoredCatalogue],
+    steps: &mut Steps,
+) -> Rights {
+    if grantable(ctx).is_some() {
+        return Rights::All;
+    }
+    let known: Vec<KnownScope> =
+        catalogues.iter().flat_map(|stored| known_scopes(&stored.catalogue)).collect();
+    grants.rights_within(&known, steps)
 }
 
 /// Whether policy lets a token be made whose secret can be shown again.
@@ -91,9 +105,25 @@ pub(crate) async fn holder(
     Ok(Some(user.summary))
 }
 
-/// Checks again, right before a token is written, that the caller may make it act as this user. The user's role then stays
+/// Checks again, after tokens were written, that the caller may make them act as these users. The users' roles then stay
 /// until the transaction ends: somebody who gets a higher role looks at all tokens that act as them.
-pub(crate) async fn keep_holder(
+///
+/// Other tenants need the rows of users, too, such as for a sign-in. So the caller has the end of the workspace's
+/// chain already, and gives up after a moment.
+pub(crate) async fn keep_holders(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    users: impl IntoIterator<Item = UserId>,
+) -> Result<(), ServiceError> {
+    wait_briefly(connection).await?;
+    let users: BTreeSet<UserId> = users.into_iter().collect();
+    for user in users {
+        keep_holder(connection, ctx, user).await?;
+    }
+    Ok(())
+}
+
+async fn keep_holder(
     connection: &mut PgConnection,
     ctx: &OpContext,
     user: UserId,
@@ -116,13 +146,13 @@ pub(crate) async fn keep_holder(
 /// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
 /// for the addresses and the rate limit, too, or it would get rid of its own.
 pub(crate) async fn may_hold_secret(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     token: &Token,
 ) -> Result<(), ServiceError> {
-    let grantor = Grantor::of(connection, ctx, access).await?;
-    let shortfall = match grantor.check_secret(connection, token).await? {
+    let grantor = Grantor::of(transaction, ctx, access).await?;
+    let shortfall = match grantor.check_secret(transaction, token).await? {
         Ok(()) => return Ok(()),
         Err(shortfall) => shortfall,
     };
@@ -140,6 +170,7 @@ pub(crate) async fn may_hold_secret(
             "The token acts as an administrator of the instance: only another one may hold its secret."
         }
         Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
+        too_long @ Shortfall::TooLong => return Err(too_long.into()),
     }))
 }
 

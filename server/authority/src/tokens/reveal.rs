@@ -5,7 +5,6 @@ use domain::{
     ids::{SecretId, TokenId, WorkspaceId},
     token::Token,
 };
-use sqlx::PgConnection;
 
 use super::{
     MintedToken, Tokens, change::locked, grace::refuse_superseded, reach::may_hold_secret,
@@ -18,6 +17,7 @@ use crate::{
     authority::Inner,
     context::Actor,
     keys::{Sealed, Unsealable},
+    replicas::Transaction,
     secret::TokenSecret,
     store::secrets_change,
 };
@@ -72,13 +72,13 @@ impl Tokens<'_> {
 
 /// Reports whether the caller may be shown the secret of this token, if policy has it kept.
 pub(super) async fn may_reveal(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     token: &Token,
 ) -> Result<bool, ServiceError> {
-    let grantor = Grantor::of(connection, ctx, access).await?;
-    let may_hold = grantor.check_secret(connection, token).await?.is_ok();
+    let grantor = Grantor::of(transaction, ctx, access).await?;
+    let may_hold = grantor.check_secret(transaction, token).await?.is_ok();
     Ok(may_hold && access.permissions.allows(Permission::TokensReveal))
 }
 

@@ -17,11 +17,10 @@ use time::OffsetDateTime;
 
 use super::Tokens;
 use crate::{
-    OpContext, ServiceError,
+    OpContext, ServiceError, locks,
     store::{
         catalogues::{self, StoredCatalogue},
         unread::{self as store, Doubt, Unread, UnreadScope},
-        workspaces,
     },
 };
 
@@ -71,8 +70,7 @@ async fn read_some(
     if store::some(connection, 1).await?.is_empty() {
         return Ok(false);
     }
-    // One server at a time: two would wait for each other's rows.
-    workspaces::lock_instance(connection).await?;
+    locks::reading(connection).await?;
     let catalogues = catalogues::all(connection).await?;
     let (mut held, mut doubts) = (Vec::new(), Vec::new());
     for token in store::some(connection, BATCH).await? {

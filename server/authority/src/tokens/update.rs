@@ -28,7 +28,7 @@ use super::{
     create::check_name,
     enable::switch,
     fields::{ip_allow, keep, not_before, rate_limit},
-    reach::{holder, keep_holder},
+    reach::{holder, keep_holders},
     renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
     reveal::may_reveal,
     shrink::{shrunk, shrunk_by_name},
@@ -37,6 +37,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    replicas::Transaction,
     store::{
         catalogues::{self, StoredCatalogue},
         policies as levels, secrets_change,
@@ -144,11 +145,11 @@ impl Tokens<'_> {
             // A new end clears what is noted about the present one.
             let stoppers = stops::stoppers(&mut transaction, access.tenant(), id).await?;
             let scopes = (after.grants != before.grants).then_some(&after.grants);
+            // The secret in use is not for the caller, and would be as soon as the token is another's.
+            let keeps = after.user.id == before.user.id
+                || may_reveal(&mut transaction, ctx, &access, &before).await?;
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
-            if after.user.id != before.user.id
-                && !may_reveal(&mut transaction, ctx, &access, &before).await?
-            {
-                // The secret in use is not for the caller, and would be as soon as the token is another's.
+            if !keeps {
                 secrets_change::keep_no_more(&mut transaction, id).await?;
             }
             note_end(&mut transaction, ctx, &access, (&before, &after), (made_at, stoppers))
@@ -169,38 +170,40 @@ impl Tokens<'_> {
             // Under its own name in the audit log, whatever changes with it.
             token = switch(&mut transaction, ctx, &access, (id, None), enabled).await?;
         }
+        if after.user.id != before.user.id {
+            keep_holders(&mut transaction, ctx, [after.user.id]).await?;
+        }
         transaction.commit().await?;
         Ok(token)
     }
 }
 
 async fn check(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     (before, policy, made_at): (&Token, &Policy, OffsetDateTime),
     patch: &TokenPatch,
     mut errors: Vec<FieldError>,
 ) -> Result<Token, ServiceError> {
-    let catalogues = catalogues::all(connection).await?;
+    let catalogues = catalogues::all(transaction).await?;
     let rules = Rules { policy, catalogues: &catalogues, made_at, now: ctx.now };
     let mut after = patch.apply(before, &rules, &mut errors);
     if let Some(text) = &patch.user
-        && let Some(user) = holder(connection, ctx, access, Some(text), &mut errors).await?
+        && let Some(user) = holder(transaction, ctx, access, Some(text), &mut errors).await?
     {
-        keep_holder(connection, ctx, user.id).await?;
         after.user = user;
     }
     if !errors.is_empty() {
         return Err(ServiceError::Invalid(errors));
     }
-    may_widen(connection, ctx, access, (before, &after), patch.enabled).await?;
+    may_widen(transaction, ctx, access, (before, &after), patch.enabled).await?;
     Ok(after)
 }
 
 /// Refuses a change that widens to callers who may not grant what the token can do afterwards.
 async fn may_widen(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     (before, after): (&Token, &Token),
@@ -210,14 +213,14 @@ async fn may_widen(
     if !widens(before, &after, ctx.now) {
         return Ok(());
     }
-    may_lift(connection, ctx, access, before).await?;
-    may_widen_by_token(connection, ctx, access, (before, &after)).await?;
-    may_unbind(connection, ctx, access, (before, &after)).await?;
+    may_lift(transaction, ctx, access, before).await?;
+    may_widen_by_token(transaction, ctx, access, (before, &after)).await?;
+    may_unbind(transaction, ctx, access, (before, &after)).await?;
     if ends_later(after.expires_at, before.expires_at) {
         may_prolong(access, before)?;
     }
-    let grantor = Grantor::of(connection, ctx, access).await?;
-    match grantor.check(connection, &after).await? {
+    let grantor = Grantor::of(transaction, ctx, access).await?;
+    match grantor.check(transaction, &after).await? {
         Err(Shortfall::Scopes) if after.user.id != before.user.id => {
             let message = "cannot be changed: the token has scopes that you may not put on tokens";
             Err(ServiceError::invalid("user", message))

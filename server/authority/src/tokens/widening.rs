@@ -8,24 +8,22 @@ use domain::{
     bounds::{Bounds, earlier},
     decision::Facts,
     expiry::ExpiryChoice,
-    grants::Rights,
+    ids::WorkspaceId,
     problem::FieldError,
+    scope_pattern::Steps,
     token::Token,
 };
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
+    compare::Reach,
     draft::{CheckedDraft, TokenDraft},
-    draft_grants::Held,
     grace::name_bound,
-    reach::{grantable, may_act_as, rights},
+    reach::may_act_as,
 };
 use crate::{
-    OpContext, ServiceError,
-    access::Access,
-    context::Actor,
-    store::{catalogues, users},
+    OpContext, ServiceError, access::Access, context::Actor, replicas::Transaction, store::users,
 };
 
 /// Why an editor cannot grant what a token can do.
@@ -39,6 +37,8 @@ pub(super) enum Shortfall {
     Audiences,
     /// It acts as an administrator of the instance, and the editor is not one.
     Owner,
+    /// Its scopes take too long to compare.
+    TooLong,
     /// It is bound less tightly than the token that asks.
     Bounds(Vec<FieldError>),
 }
@@ -54,6 +54,9 @@ impl From<Shortfall> for ServiceError {
             Shortfall::Owner => {
                 "The token acts as an administrator of the instance: only another one may do this."
             }
+            Shortfall::TooLong => {
+                "Comparing the token's patterns with what you may put on tokens takes too long. Ask somebody who may put all scopes on tokens, or remove some of its patterns."
+            }
             Shortfall::Bounds(errors) => return Self::BoundExceeded(errors),
         })
     }
@@ -62,8 +65,8 @@ impl From<Shortfall> for ServiceError {
 /// What a caller can grant in a workspace.
 pub(super) struct Grantor<'a> {
     ctx: &'a OpContext,
-    held: Option<Held<'a>>,
-    rights: Rights,
+    workspace: WorkspaceId,
+    reach: Reach,
 }
 
 impl<'a> Grantor<'a> {
@@ -72,36 +75,36 @@ impl<'a> Grantor<'a> {
         ctx: &'a OpContext,
         access: &Access,
     ) -> Result<Self, ServiceError> {
-        let catalogues = catalogues::all(connection).await?;
-        Ok(Self { ctx, held: grantable(ctx), rights: rights(ctx, access, &catalogues) })
+        let reach = Reach::of(connection, ctx, access).await?;
+        Ok(Self { ctx, workspace: access.workspace.id, reach })
     }
 
     /// Whether the caller could have made this token, its bounds included.
     pub(super) async fn check(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         token: &Token,
     ) -> Result<Result<(), Shortfall>, ServiceError> {
-        self.check_by(connection, token, Bounds::beyond).await
+        self.check_by(transaction, token, Bounds::beyond).await
     }
 
     /// Checks whether the caller may hold the secret of this token. The same as [`Self::check`], except that
     /// the token may end later than the caller.
     pub(super) async fn check_secret(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         token: &Token,
     ) -> Result<Result<(), Shortfall>, ServiceError> {
-        self.check_by(connection, token, Bounds::beyond_of_secret).await
+        self.check_by(transaction, token, Bounds::beyond_of_secret).await
     }
 
     async fn check_by(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         token: &Token,
         beyond: fn(&Bounds, &Bounds) -> Vec<FieldError>,
     ) -> Result<Result<(), Shortfall>, ServiceError> {
-        if let Err(shortfall) = self.check_unbound(connection, token).await? {
+        if let Err(shortfall) = self.check_unbound(transaction, token).await? {
             return Ok(Err(shortfall));
         }
         let beyond = bounds(self.ctx).map(|own| beyond(&bounds_of(token), &own));
@@ -112,21 +115,16 @@ impl<'a> Grantor<'a> {
 
     async fn check_unbound(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         token: &Token,
     ) -> Result<Result<(), Shortfall>, ServiceError> {
-        if token.grants.pairs().any(|(audience, scope)| !self.rights.covers(audience, scope)) {
-            return Ok(Err(Shortfall::Scopes));
+        let (reach, grants) = (self.reach.clone(), token.grants.clone());
+        let compare = move |steps: &mut Steps| reach.shortfall(&grants, steps);
+        if let Some(shortfall) = transaction.inner().work.compare(self.workspace.0, compare).await?
+        {
+            return Ok(Err(shortfall));
         }
-        if let Some(held) = self.held {
-            if token.grants.pairs().any(|(audience, scope)| !held.covers(audience, scope)) {
-                return Ok(Err(Shortfall::HeldScopes));
-            }
-            if token.grants.audiences().any(|audience| !held.is_meant_for(audience)) {
-                return Ok(Err(Shortfall::Audiences));
-            }
-        }
-        let user = users::by_id(connection, token.user.id).await?;
+        let user = users::by_id(transaction, token.user.id).await?;
         if user.is_none_or(|user| !may_act_as(self.ctx, &user)) {
             return Ok(Err(Shortfall::Owner));
         }

@@ -9,11 +9,12 @@ use domain::{
     access::Permission,
     bounds::Bounds,
     expiry,
-    grants::Rights,
+    grants::{Grants, Rights},
     ids::{TokenId, UserId},
     names::{Slug, TokenName},
     policy::Policy,
     problem::FieldError,
+    scope_pattern::Steps,
     token::UserSummary,
 };
 use serde::Serialize;
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     OpContext, ServiceError, TokenDraft,
     access::{self, Access},
-    audit::{Change, record},
+    audit::{Author, Change, record, record_all},
     context::Actor,
     keys::Digest,
     policies::Patterns,
@@ -40,8 +41,8 @@ use crate::{
         workspaces,
     },
     tokens::{
-        CheckedDraft, Rules, bounds, check_names, check_room, fix_bounds, grantable, has_room,
-        holder, inherit, keep_holder, parent, renewable, rights, snapshot,
+        CheckedDraft, Rules, STEPS_MAX, bounds, check_names, check_room, fix_bounds, grantable,
+        has_room, holder, inherit, keep_holders, keep_room, parent, renewable, rights, snapshot,
     },
     verification::Presenter,
     work::{Heavy, Kind},
@@ -56,6 +57,10 @@ const ERRORS_MAX: usize = 100;
 pub(crate) const COLLISIONS_MAX: i64 = 5;
 /// Rows that are checked before others get their turn.
 const AT_ONCE: usize = 50;
+/// Rows of the log that are written at a time.
+const RECORDED_AT_ONCE: usize = 100;
+/// Most steps to compare the scopes of all rows: some hundred milliseconds.
+const FILE_STEPS: u32 = 50_000_000;
 /// What a list shows instead of the ends of a secret that nobody here has seen.
 const HINT: &str = "imported";
 
@@ -135,7 +140,7 @@ impl Transfer<'_> {
         let checked = find_owners(&mut transaction, ctx, &access, &rows, &mut errors).await?;
         let rows: Vec<&Row> = rows.iter().map(|row| &row.row).collect();
         if dry_run {
-            // Without a lock that all who make tokens would wait for.
+            // Without a lock that all who make tokens in the workspace would wait for.
             has_room(&mut transaction, &access, levels, checked.len()).await?;
         } else {
             check_room(&mut transaction, &access, levels, checked.len()).await?;
@@ -171,25 +176,22 @@ impl Transfer<'_> {
         for row in &checked {
             ids.push(self.insert(&mut transaction, ctx, &access, row).await?);
         }
-        // The rows of the log come last: they lock the chain's end.
-        let mut tokens = Vec::with_capacity(ids.len());
-        for (index, id) in ids.into_iter().enumerate() {
-            transaction.makes(id);
-            let token = store::by_id(&mut transaction, access.tenant(), id, ctx.now)
-                .await?
-                .ok_or(ServiceError::NotFound("token"))?;
-            let change = Change {
-                workspace: Some(access.workspace.id),
-                action: "token.import",
-                subject_id: Some(id.0),
-                subject_name: &token.name,
-                before: None,
-                after: Some(snapshot(&token)),
-            };
-            record(&mut transaction, ctx, change).await?;
-            tokens.push(ImportedToken { row: index + 1, id: Some(id), name: token.name });
+        for id in &ids {
+            transaction.makes(*id);
         }
+        // From here on others wait: first for the end of the chain, then for what all tenants share.
+        record_imports(&mut transaction, ctx, &access, &ids).await?;
+        keep_holders(&mut transaction, ctx, checked.iter().map(|row| row.user.id)).await?;
+        keep_room(&mut transaction, levels).await?;
         transaction.commit().await?;
+        let tokens = checked.into_iter().zip(ids).enumerate();
+        let tokens = tokens
+            .map(|(index, (row, id))| ImportedToken {
+                row: index + 1,
+                id: Some(id),
+                name: row.draft.name.into(),
+            })
+            .collect();
         self.inner.unknown.give_back_many(guesses.0, guesses.1, self.inner.clock.elapsed());
         self.inner.cache.made();
         self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -319,7 +321,6 @@ impl Transfer<'_> {
             parent: parent(ctx),
             disabled: None,
         };
-        keep_holder(connection, ctx, row.user.id).await?;
         store::insert(connection, access.tenant(), &token, ctx.now).await?;
         store::insert_audiences(connection, id, &row.draft.grants).await?;
         fix_bounds(connection, ctx, access, (id, row.user.id), &row.draft).await?;
@@ -337,13 +338,43 @@ impl Transfer<'_> {
     }
 }
 
+/// Writes the rows of the log, some at a time.
+async fn record_imports(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    ids: &[TokenId],
+) -> Result<(), ServiceError> {
+    let author = (ctx.keys.as_ref(), &Author::of(ctx), ctx.now);
+    for some in ids.chunks(RECORDED_AT_ONCE) {
+        let uuids: Vec<Uuid> = some.iter().map(|id| id.0).collect();
+        let tokens = store::by_ids(connection, access.tenant(), &uuids, ctx.now).await?;
+        let tokens: HashMap<TokenId, _> =
+            tokens.into_iter().map(|token| (token.id, token)).collect();
+        let mut changes = Vec::with_capacity(some.len());
+        for id in some {
+            let token = tokens.get(id).ok_or(ServiceError::NotFound("token"))?;
+            changes.push(Change {
+                workspace: Some(access.workspace.id),
+                action: "token.import",
+                subject_id: Some(id.0),
+                subject_name: &token.name,
+                before: None,
+                after: Some(snapshot(token)),
+            });
+        }
+        record_all(connection, author, access.workspace.id, changes).await?;
+    }
+    Ok(())
+}
+
 /// The rules that rows are checked against.
 #[derive(PartialEq)]
 struct InForce {
     levels: Levels,
     policy: Policy,
     catalogues: Vec<StoredCatalogue>,
-    rights: Rights,
+    grants: Grants,
     /// The bounds of the token that asks.
     bounds: Option<Bounds>,
 }
@@ -357,8 +388,8 @@ impl InForce {
         let levels = policies::levels(connection, access.tenant()).await?;
         let policy = effective_policy(&levels);
         let catalogues = catalogues::all(connection).await?;
-        let rights = rights(ctx, access, &catalogues);
-        Ok(Arc::new(Self { levels, policy, catalogues, rights, bounds: bounds(ctx) }))
+        let (grants, bounds) = (access.grants.clone(), bounds(ctx));
+        Ok(Arc::new(Self { levels, policy, catalogues, grants, bounds }))
     }
 }
 
@@ -380,36 +411,46 @@ impl Transfer<'_> {
         (format, bytes): (Format, &[u8]),
     ) -> Result<Vec<ReadRow>, ServiceError> {
         let (work, tenant) = (&self.inner.work, access.workspace.id.0);
-        let bytes = bytes.to_vec();
-        let read = move |heavy: &Heavy| rows::read(format, &bytes, heavy);
-        let mut rows = work.run(Kind::Import, tenant, read).await?.map_err(few)?;
+        let (bytes, of, in_force) = (bytes.to_vec(), ctx.clone(), Arc::clone(rules));
+        let read = move |heavy: &Heavy| {
+            let rows = rows::read(format, &bytes, heavy)?;
+            let mut steps = Steps::new(STEPS_MAX);
+            Ok((rows, rights(&of, &in_force.grants, &in_force.catalogues, &mut steps)))
+        };
+        let (mut rows, rights) = work.run(Kind::Import, tenant, read).await?.map_err(few)?;
+        let (rights, mut steps) = (Arc::new(rights), FILE_STEPS);
         let mut checked = Vec::with_capacity(rows.len());
         while !rows.is_empty() {
             let some: Vec<Row> = rows.drain(..rows.len().min(AT_ONCE)).collect();
-            let (ctx, rules, patterns) =
-                (ctx.clone(), Arc::clone(rules), Arc::clone(&self.inner.patterns));
-            let check = move |heavy: &Heavy| -> Vec<ReadRow> {
-                some.into_iter().map(|row| check(&ctx, &rules, &patterns, row, heavy)).collect()
+            let (ctx, rules, rights) = (ctx.clone(), Arc::clone(rules), Arc::clone(&rights));
+            let patterns = Arc::clone(&self.inner.patterns);
+            let check = move |heavy: &Heavy| -> (Vec<ReadRow>, u32) {
+                let check = |row| check(&ctx, (&rules, &rights), &patterns, row, &mut steps, heavy);
+                (some.into_iter().map(check).collect(), steps)
             };
-            checked.extend(work.run(Kind::Import, tenant, check).await?);
+            let (some, left) = work.run(Kind::Import, tenant, check).await?;
+            checked.extend(some);
+            steps = left;
         }
         Ok(checked)
     }
 }
 
-/// Finds all mistakes of a row that can be found without the database.
+/// Finds all mistakes of a row that can be found without the database. `file_steps` are left to compare the scopes of
+/// this row and those after it.
 fn check(
     ctx: &OpContext,
-    in_force: &InForce,
+    (in_force, rights): (&InForce, &Rights),
     patterns: &Patterns,
     row: Row,
+    file_steps: &mut u32,
     heavy: &Heavy,
 ) -> ReadRow {
     let rules = Rules {
         policy: &in_force.policy,
         catalogues: &in_force.catalogues,
         grantable: grantable(ctx),
-        rights: &in_force.rights,
+        rights,
         now: ctx.now,
     };
     let wanted = TokenDraft {
@@ -427,7 +468,10 @@ fn check(
     {
         mistakes.push(error);
     }
-    let mut draft = wanted.check(&rules, &mut mistakes);
+    let lent = STEPS_MAX.min(*file_steps);
+    let mut steps = Steps::new(lent);
+    let mut draft = wanted.check(&rules, &mut mistakes, &mut steps);
+    *file_steps -= lent - steps.left();
     if let Some(checked) = &mut draft
         && let Err(beyond) = inherit(ctx, &wanted, checked)
     {

@@ -53,22 +53,27 @@ impl Authority {
         if self.inner.follower_first().await.is_err() {
             return;
         }
+        let mut locked = HashMap::new();
         loop {
             let mut due = recorder.take_due();
             if due.is_empty() {
-                return;
+                break;
             }
             let tokens: Vec<TokenId> = due.keys().copied().collect();
-            if let Err(error) = self.write_some(&mut due).await {
+            let written = self.write_some(&mut due).await;
+            if let Err(error) = written {
                 tracing::warn!(%error, "uses could not be written; they are kept for now");
                 recorder.put_back(due);
-                return;
+                break;
             }
+            locked.extend(due);
             recorder.written(tokens.into_iter(), now);
         }
+        recorder.put_back(locked);
     }
 
-    /// Writes and takes out what was written, so that it is not counted twice.
+    /// Writes and takes out what was written, so that it is not counted twice. Last uses of tokens that somebody is
+    /// changing stay.
     async fn write_some(&self, due: &mut HashMap<TokenId, Gathered>) -> Result<(), StoreError> {
         let mut connection = self.inner.pool.acquire().await?;
         // In one order everywhere: servers that write the same rows wait, and do not deadlock.
@@ -86,9 +91,9 @@ impl Authority {
             }
         }
         let last = last_uses(due);
-        if !last.is_empty() {
-            note_last(&mut connection, &last).await?;
-        }
+        let locked =
+            if last.is_empty() { Vec::new() } else { note_last(&mut connection, &last).await? };
+        due.retain(|token, _| locked.contains(token));
         Ok(())
     }
 }
@@ -108,16 +113,21 @@ async fn add_hours(
     Ok(())
 }
 
-async fn note_last(connection: &mut PgConnection, uses: &[LastUseRow]) -> Result<(), StoreError> {
+/// Returns the tokens that somebody is changing, of whose uses nothing was noted.
+async fn note_last(
+    connection: &mut PgConnection,
+    uses: &[LastUseRow],
+) -> Result<Vec<TokenId>, StoreError> {
     match usage::note_last(connection, uses).await {
         Err(error) if error.is_of_data() => {}
         done => return done,
     }
+    let mut locked = Vec::new();
     for used in uses {
         let written = usage::note_last(connection, std::slice::from_ref(used)).await;
-        refused(TokenId(used.id), written)?;
+        refused(TokenId(used.id), written.map(|tokens| locked.extend(tokens)))?;
     }
-    Ok(())
+    Ok(locked)
 }
 
 /// Drops a row that the database refuses: it would be refused for ever.

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{passwords, sessions, users as store, workspaces},
+    locks,
+    store::{passwords, sessions, users as store},
     tokens,
     verification::Subject,
 };
@@ -67,10 +68,10 @@ impl Users<'_> {
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
-        workspaces::lock_instance(&mut transaction).await?;
+        locks::people(&mut transaction).await?;
         if wanted.instance_role.is_some_and(InstanceRole::manages) {
             // Tokens before their user, as everywhere.
-            tokens::lock_acting(&mut transaction, id).await?;
+            tokens::lock_acting(&mut transaction, ctx, id).await?;
         }
         let user = locked(&mut transaction, id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
@@ -92,8 +93,6 @@ impl Users<'_> {
             });
         }
         check_kind(user.kind, role)?;
-        let stays_owner = role == InstanceRole::Owner && enabled;
-        check_last_owner(&mut transaction, &user, stays_owner).await?;
         let acting = store::acting_tokens(&mut transaction, id).await?;
         if !store::update(&mut transaction, id, name, role, enabled, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
@@ -108,10 +107,15 @@ impl Users<'_> {
             passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
         }
-        end_unmade(&mut transaction, ctx, id).await?;
+        let unmade = end_unmade(&mut transaction, id).await?;
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
         let after = locked(&mut transaction, id).await?;
+        let stays_owner = role == InstanceRole::Owner && enabled;
+        check_last_owner(&mut transaction, &user, stays_owner).await?;
+        for (person, ended) in &unmade {
+            note_password_end(&mut transaction, ctx, person, *ended).await?;
+        }
         if raise.password_ended {
             note_password_end(&mut transaction, ctx, &after.summary, raise.ended_sessions).await?;
         }

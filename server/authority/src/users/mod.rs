@@ -29,7 +29,7 @@ use crate::{
     store::{
         addresses::{self, AddressConflict},
         passwords::{self, DoubtfulPassword},
-        sessions, users as store,
+        sessions, users as store, workspaces,
     },
 };
 
@@ -92,13 +92,15 @@ fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Refuses to take away the last enabled owner. The caller holds the instance's lock: of two owners
-/// who demote each other at a time, one stays.
+/// Refuses to take away the last enabled owner. The caller holds [`crate::locks::people`]: of two owners who demote
+/// each other at a time, one stays. Servers of 0.1 hold the instance's row instead, which comes after all locks that a
+/// tenant controls.
 async fn check_last_owner(
     connection: &mut PgConnection,
     user: &User,
     stays_owner: bool,
 ) -> Result<(), ServiceError> {
+    workspaces::lock_instance(connection).await?;
     let is_owner = user.instance_role == InstanceRole::Owner && user.enabled;
     if is_owner && !stays_owner && store::other_owners(connection, user.summary.id).await? == 0 {
         return Err(ServiceError::LastOwner);
@@ -107,17 +109,18 @@ async fn check_last_owner(
 }
 
 /// Ends what this change leaves without a maker: links, and passwords that must be changed, with their sessions. The
-/// person needs a new link. The caller holds the instance's lock, so roles do not change meanwhile.
+/// person needs a new link. The caller holds [`crate::locks::people`], so roles do not change meanwhile. Returns whose
+/// passwords ended, with the number of their sessions, for the log.
 async fn end_unmade(
     connection: &mut PgConnection,
-    ctx: &OpContext,
     user: UserId,
-) -> Result<(), ServiceError> {
+) -> Result<Vec<(UserSummary, u64)>, ServiceError> {
+    let mut unmade = Vec::new();
     for person in passwords::end_unmade(connection, user).await? {
         let ended = sessions::end_others(connection, person.id, None).await?;
-        note_password_end(connection, ctx, &person, ended).await?;
+        unmade.push((person, ended));
     }
-    Ok(())
+    Ok(unmade)
 }
 
 async fn note_password_end(

@@ -3,12 +3,14 @@
 use domain::ids::UserId;
 
 use super::{
-    ChangedUser, Users, check_last_owner, check_owner, end_unmade, locked, manages_one, snapshot,
+    ChangedUser, Users, check_last_owner, check_owner, end_unmade, locked, manages_one,
+    note_password_end, snapshot,
 };
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    store::{passwords, sessions, users as store, workspaces},
+    locks,
+    store::{passwords, sessions, users as store},
     verification::Subject,
 };
 
@@ -27,7 +29,7 @@ impl Users<'_> {
         manages_one(ctx)?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
-        workspaces::lock_instance(&mut transaction).await?;
+        locks::people(&mut transaction).await?;
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.
             Err(ServiceError::NotFound(what)) => {
@@ -41,7 +43,6 @@ impl Users<'_> {
             return Err(ServiceError::PreconditionFailed);
         }
         check_owner(ctx, &[user.instance_role])?;
-        check_last_owner(&mut transaction, &user, false).await?;
         transaction.changes_membership_of(id).await?;
         let stopped_tokens = store::acting_tokens(&mut transaction, id).await?;
         if !store::remove(&mut transaction, id, ctx.now).await? {
@@ -49,8 +50,12 @@ impl Users<'_> {
         }
         passwords::delete_link(&mut transaction, id).await?;
         sessions::delete_of_user(&mut transaction, id).await?;
-        end_unmade(&mut transaction, ctx, id).await?;
+        let unmade = end_unmade(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
+        check_last_owner(&mut transaction, &user, false).await?;
+        for (person, ended) in &unmade {
+            note_password_end(&mut transaction, ctx, person, *ended).await?;
+        }
         let change = Change {
             workspace: None,
             action: "user.remove",

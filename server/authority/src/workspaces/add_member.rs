@@ -18,7 +18,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
-    audit::{Change, record},
+    audit::{Change, hold_end, record},
     invitations::invite,
     store::{catalogues, invitations, members as store, users, workspaces},
     verification::Subject,
@@ -63,6 +63,8 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let grants = parse_grants(new.grants.as_deref())?;
+        workspaces::lock(&mut transaction, access.tenant()).await?;
+        hold_end(&mut transaction, ctx, access.workspace.id).await?;
         store::hold_meaning(&mut transaction).await?;
         check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         check_within(ctx, &access, new.role, grants.as_deref())?;
@@ -87,7 +89,6 @@ async fn add(
     (user, role, grants): (&str, WorkspaceRole, Option<&[GrantPattern]>),
 ) -> Result<Member, ServiceError> {
     let tenant = access.tenant();
-    workspaces::lock(connection, tenant).await?;
     let user = find(connection, user).await?;
     users::lock(connection, user).await?;
     store::insert(connection, tenant.id(), user, role, grants, ctx.now).await.map_err(|error| {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     OpContext, ServiceError, access,
-    audit::{Change, record},
+    audit::{Change, hold_end, record},
     store::{catalogues, members as store, users, workspaces},
     verification::Subject,
 };
@@ -82,10 +82,11 @@ impl Workspaces<'_> {
             GrantsChange::ByRole => Some(None),
             GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
         };
-        // Catalogues stay as they are until the grants are written that are checked against them.
-        store::hold_meaning(&mut transaction).await?;
         // One change of members at a time: what is checked is what is there.
         workspaces::lock(&mut transaction, access.tenant()).await?;
+        hold_end(&mut transaction, ctx, access.workspace.id).await?;
+        // Catalogues stay as they are until the grants are written that are checked against them.
+        store::hold_meaning(&mut transaction).await?;
         let before = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != before.version) {
             return Err(ServiceError::PreconditionFailed);
@@ -136,6 +137,8 @@ impl Workspaces<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
+        // A change of a catalogue waits for the membership, and others for that change.
+        hold_end(&mut transaction, ctx, access.workspace.id).await?;
         let found = store::list(&mut transaction, access.tenant(), Some(user)).await?;
         let Some(member) = found.into_iter().next() else {
             // Whoever removed it may still be waiting for other servers to hear of it.

@@ -1,0 +1,51 @@
+//! The order in which transactions take locks, so that no tenant keeps another one waiting.
+//!
+//! A lock that tenants share is taken after all that one tenant controls, and held for the shortest time. A
+//! transaction never waits for one tenant's rows, or for the end of its chain, while it holds a lock that other tenants
+//! need. What must be checked under a shared lock is checked last: the audit row is written by then, and a refusal
+//! rolls it back. Creations and imports give up on shared locks after [`crate::store::wait_briefly`].
+//!
+//! | order | lock | who shares it |
+//! |---|---|---|
+//! | 1 | callers and targets of a change (`callers.rs`) | whoever acts for the same person |
+//! | 2 | [`people`], [`reading`], the row of an audience | administrators of the instance |
+//! | 3 | the row of a workspace, the stop of descendants (`store/descendants.rs`) | a workspace |
+//! | 4 | rows of tokens, their secrets and audiences | a workspace |
+//! | 5 | the end of a workspace's chain: [`crate::audit::hold_end`], or a row of the log | a workspace |
+//! | 6 | the meaning of grants (`store/members.rs`), then memberships and invitations | all tenants |
+//! | 7 | rows of users | all tenants that a user belongs to |
+//! | 8 | attempts to sign in: /48, address, account, pair | people at one address |
+//! | 9 | the row of the instance | all tenants, when the instance limits tokens |
+//! | 10 | the end of the instance's chain | all who sign in, administrators, refusals |
+//! | 11 | `revision_head`, right before the commit | all tenants |
+//!
+//! - Two locks of one kind are taken in the order of their ids.
+//! - A statement that writes rows of many tenants skips those that are locked (`store/usage.rs`, `store/names.rs`).
+//! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).
+//! - A higher role is the exception to the first rule: it disables tokens in several workspaces at once. It waits
+//!   for each of their locks for a moment only.
+
+use sqlx::PgConnection;
+
+use crate::store::{
+    StoreError,
+    callers::{Lock, lock},
+};
+
+const PEOPLE: i64 = 0x7465_7373_7065_6f70;
+const READING: i64 = 0x7465_7373_7265_6164;
+
+/// Holds the roles of users as they are, and the keys of their addresses, until the transaction ends. Administrators
+/// change them one after another.
+pub(crate) async fn people(connection: &mut PgConnection) -> Result<(), StoreError> {
+    alone(connection, PEOPLE).await
+}
+
+/// Lets one server at a time read what servers of 0.1 wrote: two would wait for each other's rows.
+pub(crate) async fn reading(connection: &mut PgConnection) -> Result<(), StoreError> {
+    alone(connection, READING).await
+}
+
+async fn alone(connection: &mut PgConnection, key: i64) -> Result<(), StoreError> {
+    lock(connection, &[Lock { key, alone: true }]).await
+}
