@@ -41,6 +41,8 @@ const INSTANCE: &str = "SELECT FROM instance FOR NO KEY UPDATE NOWAIT";
 const INSTANCE_CHAIN: &str = "SELECT FROM audit_heads
     WHERE chain = '00000000-0000-0000-0000-000000000000' FOR UPDATE NOWAIT";
 const USER: &str = "SELECT FROM users WHERE email = 'bob@example.com' FOR NO KEY UPDATE NOWAIT";
+const INSTANCE_LATER: &str = "SELECT FROM instance FOR NO KEY UPDATE";
+const USER_LATER: &str = "SELECT FROM users WHERE email = 'bob@example.com' FOR NO KEY UPDATE";
 const MEMBERSHIPS: &str = "SELECT FROM memberships FOR NO KEY UPDATE NOWAIT";
 const INVITATIONS: &str = "SELECT FROM invitations FOR NO KEY UPDATE NOWAIT";
 const MEANING: &str =
@@ -204,11 +206,21 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
     let token = scene.token().await.token.id;
     let all = "SELECT (SELECT count(*) FROM tokens) + (SELECT count(*) FROM audit_events)";
     let before = scene.count(all).await;
-    for lock in [INSTANCE, USER] {
-        let other = scene.hold(lock).await;
+    for (held, wanted) in [(INSTANCE, INSTANCE_LATER), (USER, USER_LATER)] {
+        let other = scene.hold(held).await;
+        // Somebody who gives up later.
+        let pool = scene.world.pool.clone();
+        let patient = tokio::spawn(async move {
+            let mut transaction = pool.begin().await.unwrap();
+            sqlx::query("SET LOCAL lock_timeout = '5s'").execute(&mut *transaction).await.unwrap();
+            sqlx::query(wanted).execute(&mut *transaction).await.map(drop)
+        });
+        scene.until_it_waits(&patient).await;
         let made = tokens.create(&scene.bob, &slug(OTHER), draft(&["rivers:read"])).await;
-        assert_eq!(made.unwrap_err().code(), ProblemCode::Unavailable, "{lock}");
+        assert_eq!(made.unwrap_err().code(), ProblemCode::Unavailable, "{held}");
+        assert!(!patient.is_finished(), "{held}");
         other.rollback().await.unwrap();
+        patient.await.unwrap().unwrap();
     }
     assert_eq!(scene.count(all).await, before, "nothing of it is left");
     // What stops a token needs none of these locks.

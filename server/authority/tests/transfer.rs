@@ -382,14 +382,19 @@ async fn a_thousand_rows_are_imported_in_one_go(pool: PgPool) {
 async fn import_that_changes_nothing_waits_for_no_lock_of_the_cap(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
-    let cap = PolicyRules { max_tokens: Some(1), ..PolicyRules::default() };
-    world.authority.policies().change(&ada, &PolicyLevel::Instance, cap, None).await.unwrap();
-    let mut other = world.pool.begin().await.unwrap();
-    sqlx::query("SELECT singleton FROM instance FOR NO KEY UPDATE")
-        .fetch_one(&mut *other)
-        .await
-        .unwrap();
     let home = slug("workspace-1");
+    for level in [PolicyLevel::Instance, PolicyLevel::Workspace(home.clone())] {
+        let cap = PolicyRules { max_tokens: Some(1), ..PolicyRules::default() };
+        world.authority.policies().change(&ada, &level, cap, None).await.unwrap();
+    }
+    let mut other = world.pool.begin().await.unwrap();
+    for row in [
+        "SELECT FROM instance FOR NO KEY UPDATE",
+        "SELECT FROM workspaces FOR NO KEY UPDATE",
+        "SELECT FROM audit_heads FOR UPDATE",
+    ] {
+        sqlx::query(row).execute(&mut *other).await.unwrap();
+    }
     let attempt = async |text: &str| {
         let transfer = world.authority.transfer();
         transfer.import(&ada, &home, Format::Jsonl, text.as_bytes(), true).await
