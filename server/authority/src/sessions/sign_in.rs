@@ -85,7 +85,7 @@ impl Sessions<'_> {
     }
 
     /// Leaves a row about an attempt that is refused.
-    fn note(&self, ctx: &OpContext, attempt: &Attempt, kind: RefusalKind, why: Option<&str>) {
+    fn note(self, ctx: &OpContext, attempt: &Attempt, kind: RefusalKind, why: Option<&str>) {
         let mut detail = json!({"known_browser": attempt.recognised.is_some()});
         if let Some(why) = why {
             detail["reason"] = why.into();

@@ -158,11 +158,11 @@ impl Tokens<'_> {
         };
         let noted = tokens_change::lifetime(connection, access.tenant(), token.id).await?;
         let given = noted.or_else(|| before.lifetime());
-        let ender = stops::stoppers(connection, access.tenant(), token.id).await?.ended_by;
+        let stopper = stops::stoppers(connection, access.tenant(), token.id).await?.ended_by;
         let is_kept = match by {
             By::Person => false,
             // An end that somebody else gave it.
-            By::Itself => token.ended_by.is_some() && ender != Some(token.id),
+            By::Itself => token.ended_by.is_some() && stopper != Some(token.id),
             By::AnotherToken => Lifting::of(connection, ctx, access, token.id)
                 .await?
                 .is_some_and(|lifting| lifting.keeps_end(token)),
@@ -200,7 +200,7 @@ impl Tokens<'_> {
         tokens_change::rotate(connection, access.tenant(), token.id, kept, ends_at, ctx.now)
             .await?;
         let (lifetime, ended) = if fixed || by == By::Itself {
-            (given, recorded(token.ended_by.as_ref(), ender))
+            (given, recorded(token.ended_by.as_ref(), stopper))
         } else {
             (ends_at.map(|end| end - ctx.now), None)
         };
