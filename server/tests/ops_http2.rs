@@ -133,6 +133,29 @@ fn limits_are_announced_and_kept() {
     assert_ne!(answer.payload[0], 0x88, "{answer:?}");
 }
 
+/// A header costs more memory than it has bytes, least of all on the way.
+#[test]
+fn request_with_many_short_headers_is_refused_at_once() {
+    let server = Server::builder().without_waiting().start();
+    let mut connection = Connection::open(server.address());
+    for (stream, headers, is_fine) in [(1, 80, true), (3, 101, false), (5, 900, false)] {
+        let mut block = request("POST", "/api/v1/verify", &[]);
+        block.push(0x40);
+        literal(&mut block, "a");
+        literal(&mut block, "");
+        block.extend(vec![0xBE; headers - 1]);
+        // The body never comes.
+        connection.send(&frame(kind::HEADERS, END_HEADERS, stream, &block));
+        let answer = connection.wait_for(kind::HEADERS);
+        assert_eq!(answer.stream, stream);
+        // A status that the static table does not have: 401, or 431.
+        let text = String::from_utf8_lossy(&answer.payload).into_owned();
+        let body = connection.wait_for(kind::DATA);
+        let body = String::from_utf8_lossy(&body.payload).into_owned();
+        assert_eq!(body.contains("headers_too_large"), !is_fine, "{headers}: {text} {body}");
+    }
+}
+
 #[test]
 fn streams_that_are_opened_only_to_be_reset_end_the_connection() {
     let server = Server::builder().without_waiting().start();

@@ -1,13 +1,16 @@
 //! Shares of the pool of connections, so that a caller who asks for much keeps nobody else from the database.
 //!
 //! A door says for whom a request is answered ([`Holder`]). The connections of all requests of one holder are at
-//! most half of the pool at a time; further ones wait, and are refused when they wait for too long. A request
-//! that has a connection gets another one without waiting for its own share.
+//! most half of the pool at a time; further ones wait, and are refused when they wait for too long. The same holds
+//! for all requests that name one workspace, so that its tokens and its people have half together. All holders leave
+//! a fifth to strangers, who may be signing in. A request that has a connection gets another one without waiting for
+//! its own share.
 //!
 //! Requests of callers who are not known share half of the pool, too, and those of one address half of that. A
 //! request counts as theirs until its caller is known.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::IpAddr,
     ops::{Deref, DerefMut},
     sync::{
@@ -18,7 +21,10 @@ use std::{
 };
 
 use sqlx::{PgConnection, Postgres, pool::PoolConnection};
-use tokio::time::timeout;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -43,6 +49,8 @@ struct Request {
     id: OnceLock<Uuid>,
     /// A caller who counts as a stranger until `id` is known.
     stranger: Option<Stranger>,
+    /// A hash of the workspace's name that the address of the request has.
+    workspace: Option<u64>,
     connections: AtomicUsize,
 }
 
@@ -55,6 +63,22 @@ impl Holder {
     /// network is one address.
     pub fn stranger(address: Option<IpAddr>) -> Self {
         Self(Arc::new(Request { stranger: Some(Stranger(address)), ..Request::default() }))
+    }
+
+    /// The same of a request that names a workspace.
+    #[must_use]
+    pub fn about(address: Option<IpAddr>, workspace: Option<&str>) -> Self {
+        let hash = |name: &str| {
+            let mut hasher = DefaultHasher::new();
+            name.to_ascii_lowercase().hash(&mut hasher);
+            hasher.finish()
+        };
+        let workspace = workspace.map(hash);
+        Self(Arc::new(Request {
+            stranger: Some(Stranger(address)),
+            workspace,
+            ..Request::default()
+        }))
     }
 
     /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
@@ -95,13 +119,22 @@ impl Holder {
 /// The shares of all holders, and of strangers.
 pub(crate) struct Shares {
     holders: Turns<Uuid>,
+    workspaces: Turns<u64>,
+    /// What all holders have together.
+    known: Arc<Semaphore>,
     strangers: Turns<Stranger>,
 }
 
 /// A part of a share, given back when dropped.
 pub(crate) struct Share {
     holder: Option<Holder>,
-    _turn: Option<Turn>,
+    _waited: Option<Waited>,
+}
+
+/// What a request has waited for.
+struct Waited {
+    _turns: [Option<Turn>; 2],
+    _of_all: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Share {
@@ -115,8 +148,14 @@ impl Drop for Share {
 impl Shares {
     /// Shares of a pool of so many connections.
     pub(crate) fn new(connections: u32) -> Self {
-        let half = connections as usize / 2;
-        Self { holders: Turns::for_each(half), strangers: Turns::new(half, half / 2) }
+        let all = connections as usize;
+        let half = all / 2;
+        Self {
+            holders: Turns::for_each(half),
+            known: Arc::new(Semaphore::new((all - all / 5).max(1))),
+            workspaces: Turns::for_each(half),
+            strangers: Turns::new(half, half / 2),
+        }
     }
 
     /// Takes a part of the share of the current holder. Work of the server's own needs none.
@@ -124,19 +163,32 @@ impl Shares {
         let holder = Holder::current();
         let id = holder.id();
         if id.is_none() && holder.0.stranger.is_none() {
-            return Ok(Share { holder: None, _turn: None });
+            return Ok(Share { holder: None, _waited: None });
         }
-        let turn = async {
-            match (id, holder.0.stranger) {
-                _ if holder.0.connections.load(Ordering::Relaxed) > 0 => None,
-                (Some(id), _) => Some(self.holders.take(id).await),
-                (None, Some(stranger)) => Some(self.strangers.take(stranger).await),
-                (None, None) => None,
-            }
+        let waited = if holder.0.connections.load(Ordering::Relaxed) > 0 {
+            None
+        } else {
+            let waited = timeout(PATIENCE, self.wait(&holder)).await;
+            Some(waited.ok().flatten().ok_or(ServiceError::Busy)?)
         };
-        let turn = timeout(PATIENCE, turn).await.map_err(|_| ServiceError::Busy)?;
         holder.0.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Share { holder: Some(holder), _turn: turn })
+        Ok(Share { holder: Some(holder), _waited: waited })
+    }
+
+    /// Waits in the line of the holder, in that of the workspace, and in that of all: nobody waits for their own turns
+    /// with a turn of others. Returns `None` when too many wait already.
+    async fn wait(&self, holder: &Holder) -> Option<Waited> {
+        let Some(id) = holder.id() else {
+            let stranger = self.strangers.take(holder.0.stranger?).await?;
+            return Some(Waited { _turns: [Some(stranger), None], _of_all: None });
+        };
+        let own = self.holders.take(id).await?;
+        let workspace = match holder.0.workspace {
+            Some(workspace) => Some(self.workspaces.take(workspace).await?),
+            None => None,
+        };
+        let of_all = Arc::clone(&self.known).acquire_owned().await.ok()?;
+        Some(Waited { _turns: [Some(own), workspace], _of_all: Some(of_all) })
     }
 }
 
@@ -220,5 +272,29 @@ mod tests {
         taken.pop();
         assert!(waits(1), "the address has its part");
         from(3).scope(shares.take()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_who_ask_about_one_workspace_have_half_together() {
+        let shares = Shares::new(10);
+        let about = |id: u128, workspace: &str| {
+            let holder = Holder::about(None, Some(workspace));
+            holder.identify(Uuid::from_u128(id));
+            holder
+        };
+        let mut taken = Vec::new();
+        for id in [1, 1, 1, 2, 2] {
+            taken.push(about(id, "one").scope(shares.take()).await.unwrap());
+        }
+        for (id, name) in [(1, "one"), (2, "one"), (3, "ONE")] {
+            assert!(about(id, name).scope(shares.take()).now_or_never().is_none(), "{id}");
+        }
+        taken.push(about(3, "other").scope(shares.take()).await.unwrap());
+        // Whatever holders want, somebody can sign in.
+        for id in [4, 5] {
+            taken.push(holder(id).scope(shares.take()).await.unwrap());
+        }
+        assert!(holder(6).scope(shares.take()).now_or_never().is_none());
+        Holder::stranger(None).scope(shares.take()).await.unwrap();
     }
 }

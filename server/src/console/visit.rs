@@ -19,6 +19,7 @@ use crate::http::{
     client_ip::{client_ip, peer, untrusted_proxy},
     problem::ApiError,
     refusals::{Asker, Refused},
+    strangers::{self, Guest},
 };
 
 /// A request of a browser.
@@ -32,6 +33,8 @@ pub(super) struct Visit {
     pub(super) uri: Uri,
     /// What came with it.
     pub(super) headers: HeaderMap,
+    /// Its place among the requests of strangers, if it needs one.
+    guest: Option<Guest>,
     /// The proxy that it came through, when it is not trusted.
     pub(super) untrusted_proxy: Option<IpAddr>,
 }
@@ -61,8 +64,10 @@ impl Visit {
         if self.is_signed_in() {
             return Ok(None);
         }
-        let turn = self.state.strangers.turn(self.request.client_ip).await;
-        turn.map(Some).map_err(IntoResponse::into_response)
+        match &self.guest {
+            Some(guest) => guest.turn().await.map(Some).map_err(IntoResponse::into_response),
+            None => Ok(None),
+        }
     }
 
     /// The browser's name of itself.
@@ -114,6 +119,7 @@ impl FromRequestParts<AppState> for Visit {
             },
             uri: parts.uri.clone(),
             headers: parts.headers.clone(),
+            guest: strangers::guest(&parts.extensions),
             untrusted_proxy: untrusted_proxy(peer, &parts.headers, &state.trusted_proxies),
         };
         Asker::tell(&parts.extensions, &visit.context());

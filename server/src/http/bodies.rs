@@ -28,6 +28,8 @@ const QUESTIONS: (usize, usize) = (6 * MIB, 3 * MIB);
 const CHANGES: (usize, usize) = (6 * MIB, 2 * MIB);
 /// The same for files of tokens to import: twelve of the largest size, and six.
 const FILES: (usize, usize) = (12 * MIB, 6 * MIB);
+/// Requests of known callers whose bodies are waited for, and those of one workspace or person. Each holds its head.
+const AWAITED: (usize, usize) = (1_024, 256);
 /// What a buffer has room for when the first byte has arrived.
 const FIRST: usize = 1_024;
 /// Seconds after which a caller may try again.
@@ -40,6 +42,7 @@ pub(crate) struct Bodies {
     questions: Room,
     changes: Room,
     files: Room,
+    awaited: Room,
 }
 
 /// What a known caller sends.
@@ -73,6 +76,7 @@ impl Default for Bodies {
             questions: room(QUESTIONS),
             changes: room(CHANGES),
             files: room(FILES),
+            awaited: room(AWAITED),
         }
     }
 }
@@ -86,6 +90,16 @@ impl Bodies {
             Kind::File => &self.files,
         };
         Kept::of(Some(room.seat(Party::Holder(holder))))
+    }
+
+    /// A place for a request of a known caller whose body is waited for.
+    ///
+    /// # Errors
+    /// `Busy` when there is none.
+    pub(super) fn wait(&self, holder: Uuid) -> Result<Seat, ApiError> {
+        let seat = self.awaited.seat(Party::Holder(holder));
+        seat.take(1).map_err(full)?;
+        Ok(seat)
     }
 
     /// A body of anybody else.
@@ -161,13 +175,32 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
+/// Resolves when a request that waits for its body has to make room for another one.
+pub(super) async fn gave_way(waiting: Option<&Seat>) -> ApiError {
+    match waiting {
+        Some(seat) => {
+            seat.gave_way().await;
+            full(Full)
+        }
+        None => std::future::pending().await,
+    }
+}
+
 fn full(_: Full) -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::Busy,
-        "Tessera receives too many large requests at the moment. Nothing was changed; try again.",
+        "Tessera receives too many requests at the moment. Nothing was changed; try again.",
     );
     problem.retry_after_s = Some(AGAIN_S);
     problem.into()
+}
+
+#[cfg(test)]
+impl Bodies {
+    /// Rooms with so many places for requests whose bodies are waited for, and so many of one holder.
+    pub(super) fn of_awaited(all: usize, each: usize) -> Self {
+        Self { awaited: Room::new(all, each), ..Self::default() }
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ use super::{
     AppState,
     again::Again,
     awaited::Awaited,
-    bodies::{Bodies, Kept, Kind},
+    bodies::{self, Bodies, Kept, Kind},
     client_ip::{client_ip, peer},
     holders,
     problem::ApiError,
@@ -160,15 +160,20 @@ async fn receive_body(
     let _waiting =
         Awaited::of(&parts.extensions).filter(|_| known.is_none()).map(|awaited| awaited.begin());
     let mut collecting = pin!(collect(&parts.headers, body, limit, kept));
-    let mut had_to_wait = false;
-    let collecting = poll_fn(|context| {
-        let polled = collecting.as_mut().poll(context);
-        had_to_wait |= polled.is_pending();
-        polled
-    });
-    let bytes = tokio::select! {
-        collected = timeout(PATIENCE, collecting) => collected.map_err(|_| late())??,
-        refusal = strangers::gave_way(stranger.as_ref()) => return Err(refusal),
+    let there = poll_fn(|context| Poll::Ready(collecting.as_mut().poll(context))).await;
+    let had_to_wait = there.is_pending();
+    let bytes = match (there, parts.extensions.get::<Intake>(), known) {
+        (Poll::Ready(bytes), ..) => bytes?,
+        (Poll::Pending, intake, known) => {
+            let waiting =
+                intake.zip(known).map(|(intake, Known(holder))| intake.bodies.wait(holder));
+            let waiting = waiting.transpose()?;
+            tokio::select! {
+                collected = timeout(PATIENCE, collecting) => collected.map_err(|_| late())??,
+                refusal = strangers::gave_way(stranger.as_ref()) => return Err(refusal),
+                refusal = bodies::gave_way(waiting.as_ref()) => return Err(refusal),
+            }
+        }
     };
     drop(stranger);
     if let Some(Caller(caller)) = parts.extensions.get().filter(|_| had_to_wait) {
@@ -410,6 +415,25 @@ mod tests {
         let mut request = request("/", Body::empty(), true);
         request.headers_mut().insert(header::CONTENT_LENGTH, "65537".parse().unwrap());
         assert_eq!(status(request, Readers::Known).await, Err(413));
+    }
+
+    #[tokio::test]
+    async fn requests_of_one_holder_that_wait_for_their_bodies_are_few() {
+        let bodies = Bodies::of_awaited(4, 1);
+        let waits = || {
+            let endless =
+                Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+            let mut request = request("/", endless, true);
+            let (address, kind) = (None, Kind::Change);
+            request.extensions_mut().insert(Intake { bodies: bodies.clone(), address, kind });
+            status(request, Readers::Known)
+        };
+        let mut first = pin!(waits());
+        assert!(futures::poll!(first.as_mut()).is_pending());
+        let mut second = pin!(waits());
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        assert_eq!(first.await, Err(503));
+        assert!(futures::poll!(second).is_pending());
     }
 
     #[tokio::test(start_paused = true)]

@@ -137,8 +137,14 @@ pub(crate) async fn hold(
 ) -> Response {
     let changes = !request.method().is_safe();
     let address = client_ip(peer(request.extensions()), request.headers(), &trusted_proxies);
-    let holder = Holder::stranger(address.map(network));
+    let holder = Holder::about(address.map(network), workspace(request.uri().path()));
     Held::new(answers, holder, changes).answer(request, next).await
+}
+
+/// Returns the name of the workspace that a path is about, in the API or the console.
+fn workspace(path: &str) -> Option<&str> {
+    let mut segments = path.split('/').skip_while(|segment| *segment != "workspaces");
+    segments.nth(1).filter(|name| !name.is_empty())
 }
 
 /// Answers a question, which changes nothing whatever its method is.

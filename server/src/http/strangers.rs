@@ -2,8 +2,9 @@
 //! for one address.
 //!
 //! A peer that opens many streams, and neither completes its requests nor reads the answers, would keep the
-//! memory of all of them. So a stranger's request needs a place while its body is awaited ([`wait`]), and
-//! from the moment its answer is ready until the connection took the last byte of it ([`keep`]). An answer
+//! memory of all of them. So a stranger's request needs a place while its body is awaited ([`wait`]), before a page is
+//! made for it ([`Guest::turn`]), and at the latest when its answer is ready, until the connection took the last byte
+//! of it ([`keep`]). An answer
 //! that is not taken within [`PATIENCE`] is dropped, and its stream is reset. Without a place the answer is a
 //! 503 without a body, which takes no memory on a connection that nobody reads.
 //!
@@ -61,7 +62,7 @@ pub(crate) struct Strangers {
 
 /// A request that may need a place.
 #[derive(Clone, Debug)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     strangers: Strangers,
     address: Option<IpAddr>,
     place: Arc<Mutex<Need>>,
@@ -102,14 +103,6 @@ impl Strangers {
         Self { room: Room::new(all, of_address), turns }
     }
 
-    /// Waits for a turn to have a page made for an address.
-    ///
-    /// # Errors
-    /// `Busy` after [`LINE`].
-    pub(crate) async fn turn(&self, address: Option<IpAddr>) -> Result<Turn, ApiError> {
-        timeout(LINE, self.turns.take(address.map(network))).await.map_err(|_| full())
-    }
-
     /// Returns a place for a request from this address. Unknown addresses share only the limit of all.
     fn enter(&self, address: Option<IpAddr>) -> Result<Arc<Seat>, Full> {
         let seat = self.room.seat(Party::stranger(address));
@@ -146,7 +139,7 @@ pub(super) fn release(extensions: &Extensions) {
 }
 
 /// The request, as one that may need a place.
-pub(super) fn guest(extensions: &Extensions) -> Option<Guest> {
+pub(crate) fn guest(extensions: &Extensions) -> Option<Guest> {
     extensions.get().cloned()
 }
 
@@ -218,6 +211,16 @@ impl Guest {
             seat.wait();
             Waiting(seat)
         }))
+    }
+
+    /// Takes a place, unless it needs none, and waits for a turn to have a page made.
+    ///
+    /// # Errors
+    /// `Busy` when there is no place, or after [`LINE`].
+    pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
+        self.enter()?;
+        let turn = self.strangers.turns.take(self.address.map(network));
+        timeout(LINE, turn).await.ok().flatten().ok_or_else(full)
     }
 
     fn need(&self) -> MutexGuard<'_, Need> {
@@ -293,6 +296,18 @@ mod tests {
         // There is no place for the refusal either.
         assert!(answer(crowd[0].clone()).body().is_end_stream());
         assert_eq!(answer(crowd[1].clone()).status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn page_is_made_only_for_a_request_that_has_a_place() {
+        let strangers = Strangers::new(2, 1);
+        let (first, second) = (guest(&strangers), guest(&strangers));
+        let turn = first.turn().await.unwrap();
+        assert_eq!(second.turn().await.err().unwrap().problem().status, 503);
+        drop(turn);
+        assert!(second.turn().await.is_err(), "the first one's answer was not read");
+        drop(first);
+        guest(&strangers).turn().await.unwrap();
     }
 
     #[tokio::test]

@@ -12,8 +12,10 @@ use std::{
     time::Duration,
 };
 
-use axum::body::HttpBody;
+use axum::{body::HttpBody, response::IntoResponse as _};
+use domain::problem::ProblemCode;
 use http::{HeaderValue, Request, Uri, header};
+use http_body_util::Either;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     server::conn::http2,
@@ -26,12 +28,18 @@ use tokio::{
 };
 
 use super::{life::Life, signals::Drain};
-use crate::http::remembered::{Answer, AnswerBody};
+use crate::http::{
+    problem::ApiError,
+    remembered::{Answer, AnswerBody},
+};
 
 /// Streams at a time on one connection. A gateway opens a second connection beyond it.
 const STREAMS: u32 = 200;
 /// All headers of a request together, as RFC 9113 section 6.5.2 counts them.
 const HEADERS: u32 = 32 * 1024;
+/// Headers of a request, as many as hyper takes by HTTP/1.1. Each takes more memory than it has bytes: one of a byte,
+/// which refers to an earlier one (RFC 7541 section 6.1), a hundred.
+const FIELDS: usize = 100;
 /// What a peer may send before it is read: of one request, and on the whole connection, however many
 /// streams it has. The protocol knows no smaller window for a connection.
 const STREAM_WINDOW: u32 = 16 * 1024;
@@ -79,9 +87,14 @@ pub(super) async fn serve<S, F>(
 {
     let begun = Arc::clone(&life);
     let service = service_fn(move |request| {
-        let (answer, running) = (answer(as_http_1(request)), Running::begin(&begun));
+        let is_crowded = request.headers().len() > FIELDS;
+        let answer = (!is_crowded).then(|| answer(as_http_1(request)));
+        let running = Running::begin(&begun);
         async move {
-            let answer = answer.await;
+            let answer = match answer {
+                Some(answer) => answer.await,
+                None => crowded(),
+            };
             let life = running.over();
             Ok::<_, Infallible>(answer.map(|body| Sent { body, life }))
         }
@@ -100,6 +113,11 @@ pub(super) async fn serve<S, F>(
     } else {
         let _ = timeout(END, connection).await;
     }
+}
+
+fn crowded() -> Answer {
+    let detail = "The request has more than 100 headers.";
+    ApiError::new(ProblemCode::HeadersTooLarge, detail).into_response().map(Either::Right)
 }
 
 /// The request as HTTP/1.1 would have brought it: `:authority` is the host, and the address is a path. A
