@@ -27,6 +27,9 @@ const CLAIMS = [
   ...["X_Tessera_User", "X.Tessera.User", "X-Tessera_User", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"],
   ...["X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL", "X-Forwarded-Host", "X-Forwarded-Port"],
   ...["X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "X-Forwarded-For", "Proxy"],
+  ...["X-Original-Host", "X-Original-Forwarded-For", "X-Forwarded", "X-Forwarded-Method", "X-Forwarded-Uri"],
+  ...["Client-IP", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP"],
+  ...["CF-Connecting-IP", "CF-Connecting-IPv6"],
 ];
 
 /** Where the APIs listen. */

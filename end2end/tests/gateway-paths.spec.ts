@@ -85,6 +85,9 @@ withEach((kind) => {
       ...["Token-Id", "User", "User-Id", "Workspace", "Scopes", "Code", "Stale"].map((name) => `X-Tessera-${name}`),
       ...["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-URL", "X-Original-URI"],
       ...["X-Original-Method", "X-Rewrite-URL", "X-Forwarded-Prefix", "Forwarded", "X-Real-IP", "X-Forwarded-For"],
+      ...["X-Original-Host", "X-Original-Forwarded-For", "X-Forwarded", "X-Forwarded-Method", "X-Forwarded-Uri"],
+      ...["Client-IP", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP"],
+      ...["CF-Connecting-IP", "CF-Connecting-IPv6"],
     ];
     const written = names.flatMap((name) => [name, name.toUpperCase(), name.toLowerCase()]);
     const merged = [...names, "Rime-Api-Key"].flatMap((name) =>
