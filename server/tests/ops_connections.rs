@@ -9,12 +9,15 @@
 mod support;
 
 use std::{
+    collections::BTreeSet,
     fs,
-    io::{Read as _, Write as _},
+    io::{Read, Write},
     net::TcpStream,
+    os::unix::net::UnixStream,
     time::Duration,
 };
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::{
     Request, Server, ServerBuilder,
     http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
@@ -36,7 +39,7 @@ fn connect(server: &Server) -> TcpStream {
 }
 
 /// Sends a request on a connection that stays; returns the status.
-fn ask(stream: &mut TcpStream, path: &str) -> Option<u16> {
+fn ask(stream: &mut (impl Read + Write), path: &str) -> Option<u16> {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
     let mut bytes = [0; 2_048];
     let read = stream.read(&mut bytes).ok()?;
@@ -160,4 +163,63 @@ fn open_files_are_as_many_as_the_system_allows() {
     let numbers: Vec<_> =
         line.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
     assert_eq!(numbers[0], numbers[1], "{line}");
+}
+
+/// The numbers of the files that a server has open.
+fn open_files(server: &Server) -> BTreeSet<u64> {
+    let files = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+    files.map(|file| file.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+}
+
+#[test]
+fn idle_connections_of_all_listeners_leave_files_for_everything_else() {
+    let folder = open_folder();
+    let socket = folder.path().join("s");
+    let server = Server::builder()
+        .open_files(400)
+        .argument("--listen-unix")
+        .argument(&socket.to_string_lossy())
+        .argument("--metrics-listen")
+        .argument("127.0.0.1:0")
+        .start();
+    let network: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = connect(&server);
+            assert_eq!(ask(&mut stream, "/healthz"), Some(200));
+            stream
+        })
+        .collect();
+    let local: Vec<_> = (0..256)
+        .map(|_| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            assert_eq!(ask(&mut stream, "/healthz"), Some(200));
+            stream
+        })
+        .collect();
+    assert_eq!(ask(&mut connect(&server), "/readyz"), Some(200));
+    let open = open_files(&server).len();
+    assert!(open < 350, "{open} files");
+    drop((network, local));
+}
+
+#[test]
+fn longest_idle_makes_room_when_no_file_is_left_for_a_connection() {
+    let server = Server::start();
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            let mut stream = connect(&server);
+            assert_eq!(ask(&mut stream, "/healthz"), Some(200));
+            stream
+        })
+        .collect();
+    let open = open_files(&server);
+    let next = (0..).find(|number| !open.contains(number)).unwrap();
+    let limit = Rlimit { current: Some(next), maximum: getrlimit(Resource::Nofile).maximum };
+    let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+    let mut newcomer = connect(&server);
+    newcomer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(ask(&mut newcomer, "/healthz"), Some(200));
+    assert!(!server.stderr().contains("cannot accept"), "{}", server.stderr());
+    drop(crowd);
 }

@@ -10,7 +10,7 @@
 //! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
 //! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fs::File, future::ready, io, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -25,6 +25,7 @@ use hyper_util::{
     rt::TokioExecutor,
     server::graceful::{GracefulShutdown, Watcher},
 };
+use rustix::io::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixStream},
@@ -55,14 +56,12 @@ const HEAD: Duration = Duration::from_secs(75);
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a connection may take to say its first word.
 const FIRST: Duration = Duration::from_secs(10);
-/// Connections by the Unix socket. The network takes none of these places.
-const LOCAL: usize = 256;
-/// Places for health checks, when all others are taken.
-const RESERVE: usize = 16;
 /// A second, for [`life`].
 const TICK: Duration = Duration::from_secs(1);
-/// The pause after a failure to accept, which is mostly a lack of file descriptors.
+/// The pause after a failure to accept, which is mostly a lack of files.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often, a millisecond apart, a connection that was ended is looked at until its file is closed.
+const LOOKS: usize = 100;
 
 /// Where connections come from.
 pub(super) struct Listeners {
@@ -70,6 +69,16 @@ pub(super) struct Listeners {
     pub(super) tcp: TcpListener,
     /// This machine.
     pub(super) unix: Option<UnixDoor>,
+}
+
+/// How many connections there may be.
+pub(super) struct Capacity {
+    /// From the network.
+    pub(super) network: Limits,
+    /// By the Unix socket. The network takes none of these places.
+    pub(super) local: usize,
+    /// For health checks, when all places of the network are taken.
+    pub(super) reserve: usize,
 }
 
 enum Accepted {
@@ -84,18 +93,19 @@ pub(super) async fn serve(
     state: Option<AppState>,
     router: Router,
     managing: Option<Managing>,
-    limits: Limits,
+    capacity: Capacity,
     mut drain: Drain,
 ) {
     let graceful = GracefulShutdown::new();
     let health = router.clone().layer(from_fn(only_health));
     let doorman = Doorman::new(House { state, router, managing }, drain.clone());
     let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
-    let local = Places::new(few(LOCAL));
+    let local = Places::new(few(capacity.local));
     let health = House { state: None, router: health, managing: None };
-    let reserve = (Doorman::new(health, drain.clone()), Places::new(few(RESERVE)));
-    let network = Places::new(limits);
+    let reserve = (Doorman::new(health, drain.clone()), Places::new(few(capacity.reserve)));
+    let network = Places::new(capacity.network);
     let mut seconds = interval(TICK);
+    let mut spare = spare_file();
     loop {
         let accepted = tokio::select! {
             accepted = listeners.accept() => accepted,
@@ -104,6 +114,36 @@ pub(super) async fn serve(
                 continue;
             }
             () = drain.begun() => break,
+        };
+        let accepted = match accepted {
+            Ok(accepted) => Ok(accepted),
+            Err(error) if lacks_files(&error) => {
+                let accepted = listeners.accept_with(&mut spare).await;
+                let rooms = [&network, &reserve.1, &local];
+                match accepted {
+                    Some(Ok(accepted)) if free_a_file(rooms).await => Ok(accepted),
+                    Some(Err(error)) => Err(error),
+                    // Every connection is being answered: the new one is refused. Or there is no new one.
+                    Some(Ok(_)) | None => {
+                        spare = spare_file();
+                        continue;
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        };
+        if spare.is_none() {
+            spare = spare_file();
+        }
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::select! {
+                    () = sleep(PAUSE) => continue,
+                    () = drain.begun() => break,
+                }
+            }
         };
         let watcher = graceful.watcher();
         match accepted {
@@ -125,6 +165,29 @@ pub(super) async fn serve(
     if timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still in progress after {} s", DRAIN.as_secs());
     }
+}
+
+/// Opens a file that gives way to a connection when no other one is left.
+fn spare_file() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Reports whether no file is left for a connection, be it the process's or the system's.
+fn lacks_files(error: &io::Error) -> bool {
+    let codes = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Ends the longest idle connection of the first of these that has one, and waits until its file is closed.
+async fn free_a_file(all: [&Places; 3]) -> bool {
+    let Some(task) = all.into_iter().find_map(Places::end_longest_idle) else { return false };
+    for _ in 0..LOOKS {
+        if task.is_finished() {
+            break;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    true
 }
 
 /// What a connection is served with.
@@ -232,7 +295,7 @@ impl Visit {
 }
 
 impl Listeners {
-    async fn accept(&self) -> Accepted {
+    async fn accept(&self) -> io::Result<Accepted> {
         match &self.unix {
             None => self.accept_tcp().await,
             Some(door) => tokio::select! {
@@ -242,27 +305,26 @@ impl Listeners {
         }
     }
 
-    async fn accept_tcp(&self) -> Accepted {
-        let (stream, peer) = retried(|| self.tcp.accept()).await;
-        // Answers are small and must not wait for more.
-        let _ = stream.set_nodelay(true);
-        Accepted::Tcp(stream, Peer::Network(peer.ip()))
-    }
-}
-
-async fn accept_unix(door: &UnixDoor) -> Accepted {
-    let (stream, _) = retried(|| door.listener().accept()).await;
-    Accepted::Unix(stream)
-}
-
-async fn retried<T, F: Future<Output = io::Result<T>>>(accept: impl Fn() -> F) -> T {
-    loop {
-        match accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(PAUSE).await;
-            }
+    /// Accepts a connection with the file of the spare one. `None` when no connection waits: the system reports the
+    /// lack of files also then.
+    async fn accept_with(&self, spare: &mut Option<File>) -> Option<io::Result<Accepted>> {
+        *spare = None;
+        tokio::select! {
+            biased;
+            accepted = self.accept() => Some(accepted),
+            () = ready(()) => None,
         }
     }
+
+    async fn accept_tcp(&self) -> io::Result<Accepted> {
+        let (stream, peer) = self.tcp.accept().await?;
+        // Answers are small and must not wait for more.
+        let _ = stream.set_nodelay(true);
+        Ok(Accepted::Tcp(stream, Peer::Network(peer.ip())))
+    }
+}
+
+async fn accept_unix(door: &UnixDoor) -> io::Result<Accepted> {
+    let (stream, _) = door.listener().accept().await?;
+    Ok(Accepted::Unix(stream))
 }

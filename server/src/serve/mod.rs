@@ -33,7 +33,7 @@ use tokio::net::TcpListener;
 pub(crate) use self::signals::Signals;
 
 use self::{
-    connections::Listeners,
+    connections::{Capacity, Listeners},
     follower::Follower,
     gate::Gate,
     managing::Managing,
@@ -47,13 +47,11 @@ use crate::{
     config::{Config, ConfigError},
     data_folder::{self, Lock, MissingKeys},
     http::{self, AppState},
-    metrics, open_files,
+    metrics,
+    open_files::{self, Needs, Room},
     postgres::Embedded,
     runtime::{self, StartError, Urls},
 };
-
-/// Connections for those who read the metrics.
-const WATCHERS: usize = 64;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -129,21 +127,25 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     let managing = Managing::start(stack, runtime::stall())?;
     let gate = Gate::closed();
     let state = AppState::new(authority.clone(), Arc::clone(&config));
-    let watched = watch(metrics, &state, signals.drain())?;
+    let room = open_files::room(Needs {
+        database: config.database_max_connections,
+        unix: unix.is_some(),
+        metrics: metrics.is_some(),
+    });
+    let watched = watch(metrics, &state, room, signals.drain())?;
     let router = gate.protect(http::router(state.clone()));
     let limits = Limits {
-        all: config
-            .max_connections
-            .map_or_else(open_files::connections, |most| most.min(open_files::connections())),
+        all: config.max_connections.unwrap_or(usize::MAX).min(room.network),
         of_address: config.max_connections_per_address,
         proxies: config.trusted_proxies.as_slice().into(),
     };
+    let capacity = Capacity { network: limits, local: room.local, reserve: room.reserve };
     let server = tokio::spawn(connections::serve(
         Listeners { tcp, unix },
         Some(state),
         router,
         Some(managing.clone()),
-        limits,
+        capacity,
         signals.drain(),
     ));
 
@@ -189,6 +191,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
 fn watch(
     listener: Option<TcpListener>,
     state: &AppState,
+    room: Room,
     drain: Drain,
 ) -> io::Result<impl Future<Output = ()> + use<>> {
     let serving = match listener {
@@ -198,12 +201,14 @@ fn watch(
             // Nobody reads any more: no reason to stop serving.
             let _ = output::line(&format!("Metrics on http://{address}/metrics"));
             let router = metrics::router(state.authority.clone(), Arc::clone(&state.traffic));
+            let watchers = room.watchers;
+            let network = Limits { all: watchers, of_address: watchers, proxies: Arc::default() };
             Some(tokio::spawn(connections::serve(
                 Listeners { tcp, unix: None },
                 None,
                 router,
                 None,
-                Limits { all: WATCHERS, of_address: WATCHERS, proxies: Arc::default() },
+                Capacity { network, local: 0, reserve: room.reserve },
                 drain,
             )))
         }

@@ -87,6 +87,12 @@ impl Places {
         Some(Place { places: self.clone(), number, life })
     }
 
+    /// Ends the connection that has been idle for longest, so that its file is free for another one. Returns its
+    /// task, or `None` when no connection is idle.
+    pub(super) fn end_longest_idle(&self) -> Option<AbortHandle> {
+        self.taken().end_longest_idle(|_| true)?
+    }
+
     /// Says which task serves a connection: ending it makes room.
     pub(super) fn served_by(&self, number: u64, task: AbortHandle) {
         if let Some(connection) = self.taken().connections.get_mut(&number) {
@@ -102,14 +108,23 @@ impl Places {
 impl Taken {
     /// Ends the connection among these that has been idle for longest.
     fn make_room(&mut self, among: impl Fn(&Connection) -> bool) -> Option<()> {
+        self.end_longest_idle(among).map(drop)
+    }
+
+    /// Does so and returns its task, if it has one yet.
+    fn end_longest_idle(
+        &mut self,
+        among: impl Fn(&Connection) -> bool,
+    ) -> Option<Option<AbortHandle>> {
         let idle = self.connections.iter().filter(|(_, connection)| among(connection));
         let idle =
             idle.filter_map(|(number, connection)| Some((connection.life.idle_since()?, *number)));
         let (_, number) = idle.min()?;
-        if let Some(task) = self.remove(number)?.task {
+        let task = self.remove(number)?.task;
+        if let Some(task) = &task {
             task.abort();
         }
-        Some(())
+        Some(task)
     }
 
     fn remove(&mut self, number: u64) -> Option<Connection> {

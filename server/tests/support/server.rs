@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
@@ -40,6 +40,7 @@ pub struct ServerBuilder {
     data_dir: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    open_files: Option<u32>,
     wait: bool,
 }
 
@@ -78,6 +79,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets it have so many files open.
+    #[must_use]
+    pub fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
+        self
+    }
+
     /// Does not wait for the database: the server listens, and no more is known.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
@@ -100,6 +108,9 @@ impl ServerBuilder {
                 .expect("one of the two is there")
         });
         let mut command = binary(&["serve", "--listen", "127.0.0.1:0"]);
+        if let Some(most) = self.open_files {
+            command = with_open_files(&command, most);
+        }
         command
             .args(&self.arguments)
             .env("TESSERA_DATA_DIR", &data_dir)
@@ -150,6 +161,7 @@ impl Server {
             data_dir: None,
             arguments: Vec::new(),
             environment: Vec::new(),
+            open_files: None,
             wait: true,
         }
     }
@@ -329,6 +341,20 @@ impl Drop for Server {
 }
 
 /// Lines that have been printed to their end.
+/// The same command, by a shell that lowers the limit of open files first.
+fn with_open_files(command: &Command, most: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }
