@@ -114,6 +114,69 @@ fn external_database_is_served_by_a_role_that_may_only_change_rows() {
     assert!(refused.unwrap_err().contains("permission denied"));
 }
 
+/// Objects of somebody else in Tessera's schema, on which the owner of Tessera's tables has no rights.
+const OF_OTHERS: &str = "
+    CREATE VIEW public.operator_report AS SELECT 1 AS one;
+    CREATE MATERIALIZED VIEW public.operator_summary AS SELECT 1 AS one;
+    CREATE SEQUENCE public.operator_numbers;
+    CREATE TABLE public.operator_notes (note text);";
+
+fn owners_of_others(data_dir: &Path, database: &str) -> String {
+    let sql = "SELECT string_agg(DISTINCT pg_get_userbyid(relowner), ' ') || ' '
+                      || string_agg(DISTINCT has_table_privilege('tessera_server', oid, 'SELECT')::text, ' ')
+                 FROM pg_class WHERE relname LIKE 'operator%' AND relkind <> 'S'";
+    psql(data_dir, "tessera", database, sql).unwrap()
+}
+
+#[test]
+fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
+    let (folder, data_dir, server) = host();
+    psql(&data_dir, "tessera", "tessera", OF_OTHERS).unwrap();
+    drop(server);
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.managing_token("workspace-1");
+    assert_eq!(owners_of_others(&data_dir, "tessera"), "tessera false");
+
+    // The same with two roles in a database of one's own.
+    let sql = |database: &str, sql: &str| psql(&data_dir, "tessera", database, sql).unwrap();
+    sql("postgres", "CREATE DATABASE apart ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner");
+    sql("apart", OF_OTHERS);
+    fs::write(
+        data_dir.join("postgres/pg_hba.conf"),
+        "local all tessera trust\nlocal all tessera_owner trust\nlocal all tessera_server trust\n",
+    )
+    .unwrap();
+    sql("postgres", "SELECT pg_reload_conf()");
+    let guest = |arguments: &[&str]| {
+        Tessera::on(&folder.path().join("data"), arguments)
+            .env("TESSERA_DATABASE_URL", &url(&data_dir, "tessera_server", "apart"))
+            .env("TESSERA_MIGRATION_DATABASE_URL", &url(&data_dir, "tessera_owner", "apart"))
+            .env("TESSERA_KEYS_FILE", &folder.path().join("keys.toml").to_string_lossy())
+            .run()
+    };
+    guest(&["migrate"]).ok();
+    assert_eq!(owners_of_others(&data_dir, "apart"), "tessera false");
+    // The serving role reads which migrations were made, and changes nothing there.
+    let rights = "SELECT string_agg(kind || ' ' || has_table_privilege('tessera_server', '_sqlx_migrations', kind), ', ')
+                    FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS kind";
+    for database in ["tessera", "apart"] {
+        assert_eq!(
+            sql(database, rights),
+            "SELECT true, INSERT false, UPDATE false, DELETE false",
+            "{database}"
+        );
+    }
+
+    // A table of Tessera's that belongs to somebody else is named, with the cure.
+    sql(
+        "apart",
+        "ALTER TABLE tokens OWNER TO tessera; REVOKE ALL ON tokens FROM tessera_owner, tessera_server",
+    );
+    let line = guest(&["migrate"]).refused(1);
+    assert!(line.contains("the table tokens belongs to the role tessera"), "{line}");
+    assert!(line.contains("ALTER TABLE tokens OWNER TO"), "{line}");
+}
+
 #[test]
 fn defaults_of_role_and_database_change_nothing() {
     let (_folder, data_dir, server) = host();
@@ -173,6 +236,34 @@ fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
     assert_eq!(list(), 503);
     sql("tessera", "ALTER TABLE tokens_away RENAME TO tokens");
     assert_eq!(list(), 200);
+    // What a restore makes after the data.
+    let held = "held_scopes(text[], text[], uuid, uuid)";
+    sql("tessera", &format!("ALTER FUNCTION {held} RENAME TO held_away"));
+    assert_eq!(list(), 503);
+    sql(
+        "tessera",
+        &format!(
+            "ALTER FUNCTION {} RENAME TO held_scopes",
+            held.replace("held_scopes", "held_away")
+        ),
+    );
+    assert_eq!(list(), 200);
+    sql("tessera", "ALTER TABLE tokens RENAME COLUMN hint TO hint_away");
+    assert_eq!(list(), 503);
+    sql("tessera", "ALTER TABLE tokens RENAME COLUMN hint_away TO hint");
+    assert_eq!(list(), 200);
+    sql("tessera", "ALTER TABLE sign_in_attempts DROP CONSTRAINT sign_in_attempts_pkey");
+    let form = [("email", "ada@example.com"), ("password", "wrong")];
+    let sign_in = || {
+        let request = server.request("POST", "/sign-in").header("sec-fetch-site", "same-origin");
+        request.form(&form).send().status
+    };
+    assert_eq!(sign_in(), 503);
+    sql(
+        "tessera",
+        "ALTER TABLE sign_in_attempts ADD CONSTRAINT sign_in_attempts_pkey PRIMARY KEY (key)",
+    );
+    assert_eq!(sign_in(), 401);
     sql("postgres", "ALTER DATABASE tessera ALLOW_CONNECTIONS false");
     sql("postgres", CUT);
     for _ in 0..5 {

@@ -8,6 +8,10 @@
     reason = "a test that panics has failed"
 )]
 
+#[path = "version_0_1/locks.rs"]
+mod locks;
+#[path = "version_0_1/stops.rs"]
+mod stops;
 mod support;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};

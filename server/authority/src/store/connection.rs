@@ -15,10 +15,7 @@ use sqlx::{
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::{
-    StoreError,
-    database_url::{check_shown, check_text, is_password, quoted},
-};
+use super::database_url::{check_shown, check_text, is_password, quoted};
 
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -166,13 +163,14 @@ pub(crate) async fn open_for_verifications(
     Ok(connection)
 }
 
-/// Opens a connection for changes of the schema, which may take as long as they need.
+/// Opens a connection for changes of the schema. They may take as long as they need, but wait for a lock only for a
+/// moment: everybody else who needs the table waits behind them.
 pub(crate) async fn open_for_migrations(
     options: &PgConnectOptions,
-) -> Result<PgConnection, StoreError> {
+) -> Result<PgConnection, sqlx::Error> {
     let mut connection = open(options).await?;
     sqlx::raw_sql(
-        "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+        "SET statement_timeout = 0; SET lock_timeout = '1s'; SET idle_in_transaction_session_timeout = 0",
     )
     .execute(&mut connection)
     .await?;

@@ -1,12 +1,13 @@
 //! The database as a whole: whether Tessera can work in it, and its schema.
 
 use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Row as _, migrate::MigrateError,
-    postgres::PgConnectOptions,
+    Connection as _, PgConnection, Row as _, migrate::MigrateError, postgres::PgConnectOptions,
 };
 use thiserror::Error;
 
-use super::{MIGRATIONS, StoreError, applied_migrations, connection, open_for_migrations};
+use super::{
+    MIGRATIONS, StoreError, applied_migrations, connection, open_for_migrations, patience,
+};
 use crate::ServiceError;
 
 /// Why Tessera cannot work in this database until somebody changes it. Each text names the cure.
@@ -39,6 +40,16 @@ pub enum DatabaseProblem {
     MayNotMigrate {
         /// How many.
         pending: usize,
+    },
+    /// One of Tessera's tables belongs to another role than the one that makes migrations.
+    #[error(
+        "the table {table} belongs to the role {owner}, and the role of migration_database_url has to own Tessera's tables; as a superuser run: ALTER TABLE {table} OWNER TO …"
+    )]
+    NotOwner {
+        /// The table.
+        table: String,
+        /// Its owner.
+        owner: String,
     },
 }
 
@@ -117,106 +128,24 @@ fn of_pooler(error: sqlx::Error) -> ServiceError {
 pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceError> {
     let mut connection = open_for_migrations(options).await?;
     // An encoding that is refused is found before anything is made in it.
-    check(&mut connection).await?;
-    let outcome = MIGRATIONS.run_direct(None, &mut connection, false).await;
+    let checked = check(&mut connection).await;
     let pending = pending(&mut connection).await;
     let _ = connection.close().await;
-    outcome.map_err(|error| migrate_error(error, pending.unwrap_or_default()))
+    checked?;
+    let attempt = |mut connection: PgConnection| async move {
+        let outcome = MIGRATIONS.run_direct(None, &mut connection, false).await;
+        let _ = connection.close().await;
+        outcome
+    };
+    patience::until_unlocked(options, attempt)
+        .await
+        .map_err(|error| migrate_error(error, pending.unwrap_or_default()))
 }
 
-async fn pending(connection: &mut PgConnection) -> Result<usize, StoreError> {
+pub(super) async fn pending(connection: &mut PgConnection) -> Result<usize, StoreError> {
     let applied = applied_migrations(connection).await?;
     Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
 }
-
-/// Runs the migrations as the owner of the tables, and lets the role of `serving` read and write rows. The
-/// owner's role has no other use, so that the server itself can't change its schema.
-///
-/// # Errors
-/// `Unavailable` without the database; `Internal` with a [`DatabaseProblem`], or when a URL can't be used.
-pub async fn migrate_as_owner(owner: &str, serving: &str) -> Result<(), ServiceError> {
-    let owner = connection::options(owner).map_err(ServiceError::internal)?;
-    let serving = connection::options(serving).map_err(ServiceError::internal)?;
-    let mut connection = open_for_migrations(&owner).await?;
-    if pending(&mut connection).await? > 0 {
-        migrate(&owner).await?;
-    }
-    let granted = grant(&mut connection, &owner, serving.get_username()).await;
-    let _ = connection.close().await;
-    Ok(granted?)
-}
-
-/// Grants what serving needs on what is there and on what later migrations make.
-async fn grant(
-    connection: &mut PgConnection,
-    owner: &PgConnectOptions,
-    role: &str,
-) -> Result<(), StoreError> {
-    if owner.get_username() == role {
-        return Ok(());
-    }
-    let role = sqlx::query_scalar!(r#"SELECT quote_ident($1) AS "name!""#, role)
-        .fetch_one(&mut *connection)
-        .await?;
-    let sql = format!(
-        "GRANT USAGE ON SCHEMA public TO {role}; \
-         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}; \
-         GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}; \
-         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}; \
-         ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {role}"
-    );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
-}
-
-/// Prepares the embedded database for two roles that are no superusers: `owner`, which owns the tables and
-/// makes migrations, and `serving`. Moves the tables of version 0.1, which served as the superuser.
-///
-/// # Errors
-/// `Unavailable` without the database.
-pub async fn prepare_roles(
-    superuser: &str,
-    owner: &'static str,
-    serving: &'static str,
-) -> Result<(), ServiceError> {
-    let options = connection::options(superuser).map_err(ServiceError::internal)?;
-    let mut connection = open_for_migrations(&options).await?;
-    let sql = PREPARE_ROLES.replace("{owner}", owner).replace("{serving}", serving);
-    let prepared = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await;
-    let _ = connection.close().await;
-    prepared.map(drop).map_err(Into::into)
-}
-
-const PREPARE_ROLES: &str = "
-DO $$
-DECLARE object record;
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{owner}') THEN
-        CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{serving}') THEN
-        CREATE ROLE {serving} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
-    END IF;
-    EXECUTE format('ALTER DATABASE %I OWNER TO {owner}', current_database());
-    EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    ALTER SCHEMA public OWNER TO {owner};
-    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-    -- Sequences of identity columns and indexes follow their tables.
-    FOR object IN
-        SELECT c.oid::regclass AS name FROM pg_class c
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-          AND c.relowner <> '{owner}'::regrole
-    LOOP
-        EXECUTE format('ALTER TABLE %s OWNER TO {owner}', object.name);
-    END LOOP;
-    FOR object IN
-        SELECT stxname AS name FROM pg_statistic_ext
-        WHERE stxnamespace = 'public'::regnamespace AND stxowner <> '{owner}'::regrole
-    LOOP
-        EXECUTE format('ALTER STATISTICS public.%I OWNER TO {owner}', object.name);
-    END LOOP;
-END
-$$";
 
 fn migrate_error(error: MigrateError, pending: usize) -> ServiceError {
     let (MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)) = error else {

@@ -27,9 +27,11 @@ pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod page;
 pub mod passwords;
+mod patience;
 pub(crate) mod policies;
 pub(crate) mod replicas;
 pub(crate) mod revisions;
+mod roles;
 pub(crate) mod scope_uses;
 pub mod secret_holders;
 pub(crate) mod secrets;
@@ -56,8 +58,9 @@ use crate::ServiceError;
 
 pub(crate) use connection::{BEGIN, open, open_for_migrations, open_for_verifications};
 pub use connection::{UrlError, check_url, connect};
-pub use database::{DatabaseProblem, migrate_as_owner, prepare_roles};
+pub use database::DatabaseProblem;
 pub use database_url::{is_password, shows_value};
+pub use roles::{migrate_as_owner, prepare_roles};
 pub(crate) use tokens_list::{count as count_tokens, list as list_tokens, pattern};
 
 /// The migrations of this build, in order.
@@ -88,6 +91,10 @@ pub enum StoreError {
     #[error("the query failed")]
     Query(#[source] sqlx::Error),
 }
+
+/// The codes for a missing table, schema, unique constraint, function, column, and role or type. Tessera's statements are
+/// checked when it is built: while it runs these mean that somebody restores the database.
+const MISSING: &[&str] = &["42P01", "3F000", "42P10", "42883", "42703", "42704"];
 
 /// What PgBouncer says when its configuration refuses a client.
 const POOLER_REFUSALS: &[&str] = &[
@@ -137,9 +144,9 @@ impl StoreError {
         self.has_code(|code| code == "42501")
     }
 
-    /// Reports whether a table or a schema is missing.
+    /// Reports whether a part of the schema is missing.
     pub(crate) fn is_of_schema(&self) -> bool {
-        self.has_code(|code| matches!(code, "42P01" | "3F000"))
+        self.has_code(|code| MISSING.contains(&code))
     }
 
     /// Reports whether the database has no room, such as for another connection: SQLSTATE class 53.
@@ -221,9 +228,11 @@ impl Answer {
             "40001" | "40P01" | "55P03" | "57014" => Self::Busy,
             // Read-only (a standby), no such database, transaction or session ended while it was idle; a prepared
             // statement is not there or belongs to somebody else, because a pooler has changed connections. Then the
-            // database takes no connections, or a right, a table or the schema is missing: somebody restores it.
-            "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" | "55000" | "42501"
-            | "42P01" | "3F000" => Self::Away,
+            // database takes no connections, or a right is missing.
+            "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" | "55000" | "42501" => {
+                Self::Away
+            }
+            _ if MISSING.contains(&code) => Self::Away,
             // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
             _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
@@ -296,7 +305,11 @@ mod tests {
             ("55000", Answer::Away),
             ("42501", Answer::Away),
             ("42P01", Answer::Away),
-            ("42703", Answer::Other),
+            ("42P10", Answer::Away),
+            ("42883", Answer::Away),
+            ("42703", Answer::Away),
+            ("42704", Answer::Away),
+            ("42601", Answer::Other),
             ("", Answer::Other),
         ] {
             assert_eq!(Answer::of(code), answer, "{code}");

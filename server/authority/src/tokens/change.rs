@@ -75,7 +75,8 @@ async fn read(
         .ok_or(ServiceError::NotFound("token"))
 }
 
-/// A token as an audit row keeps it.
+/// Returns a token as an audit row keeps it. Rows of version 0.1 have no `grants`: the database reads those of them that
+/// servers of 0.1 write beside this version.
 pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
     serde_json::json!({
         "name": token.name,
