@@ -213,7 +213,7 @@ fn longest_idle_makes_room_when_no_file_is_left_for_a_connection() {
         })
         .collect();
     let open = open_files(&server);
-    let next = (0..).find(|number| !open.contains(number)).unwrap();
+    let next = (0..1 << 20).find(|number| !open.contains(number)).unwrap();
     let limit = Rlimit { current: Some(next), maximum: getrlimit(Resource::Nofile).maximum };
     let pid = Pid::from_raw(i32::try_from(server.pid()).unwrap());
     prlimit(pid, Resource::Nofile, limit).unwrap();

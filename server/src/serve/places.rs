@@ -90,7 +90,9 @@ impl Places {
     /// Ends the connection that has been idle for longest, so that its file is free for another one. Returns its
     /// task, or `None` when no connection is idle.
     pub(super) fn end_longest_idle(&self) -> Option<AbortHandle> {
-        self.taken().end_longest_idle(|_| true)?
+        let mut taken = self.taken();
+        let number = taken.longest_idle(|_| true)?;
+        taken.end(number)
     }
 
     /// Says which task serves a connection: ending it makes room.
@@ -108,22 +110,23 @@ impl Places {
 impl Taken {
     /// Ends the connection among these that has been idle for longest.
     fn make_room(&mut self, among: impl Fn(&Connection) -> bool) -> Option<()> {
-        self.end_longest_idle(among).map(drop)
+        let number = self.longest_idle(among)?;
+        self.end(number);
+        Some(())
     }
 
-    /// Does so and returns its task, if it has one yet.
-    fn end_longest_idle(
-        &mut self,
-        among: impl Fn(&Connection) -> bool,
-    ) -> Option<Option<AbortHandle>> {
+    /// Returns the number of the connection among these that has been idle for longest.
+    fn longest_idle(&self, among: impl Fn(&Connection) -> bool) -> Option<u64> {
         let idle = self.connections.iter().filter(|(_, connection)| among(connection));
         let idle =
             idle.filter_map(|(number, connection)| Some((connection.life.idle_since()?, *number)));
-        let (_, number) = idle.min()?;
-        let task = self.remove(number)?.task;
-        if let Some(task) = &task {
-            task.abort();
-        }
+        idle.min().map(|(_, number)| number)
+    }
+
+    /// Ends a connection and returns its task, if it has one yet.
+    fn end(&mut self, number: u64) -> Option<AbortHandle> {
+        let task = self.remove(number)?.task?;
+        task.abort();
         Some(task)
     }
 
