@@ -192,6 +192,7 @@ fn idle_connections_of_all_listeners_leave_files_for_everything_else() {
     let local: Vec<_> = (0..256)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             assert_eq!(ask(&mut stream, "/healthz"), Some(200));
             stream
         })
