@@ -120,7 +120,7 @@ fn login_that_is_not_received_is_no_payload_of_the_wrong_form() {
     let length = crowd[0].read(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..length]);
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    assert!(answer.contains("too many large requests"), "{answer}");
+    assert!(answer.contains("too many requests"), "{answer}");
 }
 
 /// Files of four holders, six each, of which so many bytes come.

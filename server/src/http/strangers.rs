@@ -216,11 +216,14 @@ impl Guest {
     /// Takes a place, unless it needs none, and waits for a turn to have a page made.
     ///
     /// # Errors
-    /// `Busy` when there is no place, or after [`LINE`].
+    /// `Busy` when there is no place, when it had to give its place up, or after [`LINE`].
     pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
-        self.enter()?;
+        let waiting = self.wait()?;
         let turn = self.strangers.turns.take(self.address.map(network));
-        timeout(LINE, turn).await.ok().flatten().ok_or_else(full)
+        tokio::select! {
+            turn = timeout(LINE, turn) => turn.ok().flatten().ok_or_else(full),
+            refusal = gave_way(waiting.as_ref()) => Err(refusal),
+        }
     }
 
     fn need(&self) -> MutexGuard<'_, Need> {

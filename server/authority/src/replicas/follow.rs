@@ -142,7 +142,7 @@ impl Authority {
                         self.inner.leave_resting();
                     }
                     next = Instant::now() + AGAIN;
-                    self.inner.replica.attempt_failed();
+                    self.inner.replica.attempt_failed(&error);
                     tracing::debug!(%error, "the lease could not be renewed");
                 }
             }

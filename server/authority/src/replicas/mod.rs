@@ -105,6 +105,8 @@ pub(crate) struct Replica {
     is_connected: AtomicBool,
     /// Attempts to renew the lease that have failed. Sent with every attempt.
     attempts: watch::Sender<u64>,
+    /// Why the last of them failed.
+    failure: Mutex<String>,
     /// When the count of another replica's renewals was first seen to be what it is.
     seen: Mutex<HashMap<Uuid, Seen>>,
 }
@@ -127,6 +129,7 @@ impl Replica {
             is_followed: AtomicBool::new(false),
             is_connected: AtomicBool::new(false),
             attempts: watch::Sender::new(0),
+            failure: Mutex::new("no answer in time".to_owned()),
             seen: Mutex::default(),
         }
     }

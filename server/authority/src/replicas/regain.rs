@@ -3,12 +3,15 @@
 //! A server that stood still, or has just started, gets its lease within milliseconds when all is well. Until
 //! then it cannot tell whether the database that it reaches was replaced by another one.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
 use super::Replica;
-use crate::{ServiceError, authority::Inner, store::StoreError};
+use crate::{ServiceError, authority::Inner, error::chain, store::StoreError};
 
 /// How long a request waits for a lease.
 const PATIENCE: Duration = Duration::from_millis(1_500);
@@ -43,8 +46,9 @@ impl Replica {
         self.attempts.send_modify(|_| ());
     }
 
-    /// Notes that the lease could not be renewed.
-    pub(super) fn attempt_failed(&self) {
+    /// Notes that the lease could not be renewed, and why.
+    pub(super) fn attempt_failed(&self, error: &StoreError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = chain(error);
         self.attempts.send_modify(|failed| *failed = failed.wrapping_add(1));
     }
 }
@@ -96,7 +100,10 @@ impl Inner {
         };
         match timeout(PATIENCE, wait).await {
             Ok(true) => Ok(()),
-            _ => Err(StoreError::away("the lease cannot be renewed").into()),
+            _ => {
+                let why = self.replica.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                Err(StoreError::away(&format!("the lease cannot be renewed: {why}")).into())
+            }
         }
     }
 }
