@@ -138,10 +138,10 @@ fn hang_up_at_lock(instance: &Instance, lock: &str, request: &str) {
     hold.run(&format!("BEGIN; {lock}"));
     let mut stream = TcpStream::connect(instance.server.address()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut look = Sql::on(&instance.server);
+    let mut seen = Sql::on(&instance.server);
     until("the server to wait", || {
         let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
-        (look.number(waits) > 0).then_some(())
+        (seen.number(waits) > 0).then_some(())
     });
     drop(stream);
     // Long enough for the server to see it.

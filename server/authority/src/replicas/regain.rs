@@ -98,12 +98,10 @@ impl Inner {
             }
             true
         };
-        match timeout(PATIENCE, wait).await {
-            Ok(true) => Ok(()),
-            _ => {
-                let why = self.replica.failure.lock().unwrap_or_else(PoisonError::into_inner);
-                Err(StoreError::away(&format!("the lease cannot be renewed: {why}")).into())
-            }
+        if timeout(PATIENCE, wait).await == Ok(true) {
+            return Ok(());
         }
+        let why = self.replica.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(StoreError::away(&format!("the lease cannot be renewed: {why}")).into())
     }
 }
