@@ -53,7 +53,7 @@ fn inviter(invited_by: UserSummary, token: Option<InvitingToken>) -> impl IntoVi
         |maker| Either::Right(view! { <bdi>{maker.name}</bdi>" ("{maker.email}")" }),
     );
     Either::Right(view! {
-        "The token “"<bdi>{name}</bdi>"” invites you, which "{made_by}" made. It acts for "
+        "The token “"<bdi>{name}</bdi>"”, made by "{made_by}", invites you. It acts for "
         <bdi>{invited_by.name}</bdi>" ("{invited_by.email}")."
     })
 }
