@@ -1,6 +1,9 @@
 //! Polling with a deadline.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 const STEP: Duration = Duration::from_millis(20);
 
@@ -9,7 +12,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Calls `probe` until it answers something; `None` when `limit` is over.
 pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..(limit.as_millis() / STEP.as_millis()).max(1) {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
         if let Some(found) = probe() {
             return Some(found);
         }

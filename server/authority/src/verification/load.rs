@@ -23,7 +23,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use tokio::{
     runtime::Handle,
     sync::{oneshot, watch},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -52,6 +52,9 @@ const IDLE_MAX: Duration = Duration::from_mins(1);
 const ENOUGH: usize = 2;
 /// A query that takes so long is not waited for.
 const SLOW: Duration = Duration::from_millis(50);
+/// How often a connection is tried again where the database has no room, and after how long.
+const ATTEMPTS: usize = 5;
+const AGAIN: Duration = Duration::from_millis(20);
 /// Why facts of another history are not used.
 const ANOTHER_HISTORY: &str = "the database's history changed during the query";
 /// Most texts in one query.
@@ -275,13 +278,31 @@ impl Loader {
             return Err(sqlx::Error::PoolClosed.into());
         }
         let epoch = self.history.epoch();
-        let mut connection = store::open_for_verifications(&self.pool.connect_options()).await?;
+        let mut connection = self.open().await?;
         if self.history.mark().is_some()
             && !self.history.agrees(history::mark(&mut connection).await?.as_ref())
         {
             return Err(StoreError::away("another database server answers"));
         }
         Ok(Link { connection, epoch })
+    }
+
+    /// Opens a connection. Where the database has no room, those of the pool that rest give theirs up: without
+    /// verifications nobody asks for them.
+    async fn open(&self) -> Result<PgConnection, StoreError> {
+        let options = self.pool.connect_options();
+        for _ in 0..ATTEMPTS {
+            match store::open_for_verifications(&options).await.map_err(StoreError::from) {
+                Err(error) if error.is_full() => {
+                    while let Some(resting) = self.pool.try_acquire() {
+                        drop(resting.detach());
+                    }
+                    sleep(AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+        Ok(store::open_for_verifications(&options).await?)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
