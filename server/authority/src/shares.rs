@@ -59,14 +59,8 @@ struct Request {
 struct Stranger(Option<IpAddr>);
 
 impl Holder {
-    /// Returns the holder of a request from this address. Until somebody says who it is, it is a stranger. An IPv6
-    /// network is one address.
-    pub fn stranger(address: Option<IpAddr>) -> Self {
-        Self(Arc::new(Request { stranger: Some(Stranger(address)), ..Request::default() }))
-    }
-
-    /// The same of a request that names a workspace.
-    #[must_use]
+    /// Returns the holder of a request from this address, about the workspace that it names. Until somebody says who it
+    /// is, it is a stranger. An IPv6 network is one address.
     pub fn about(address: Option<IpAddr>, workspace: Option<&str>) -> Self {
         let hash = |name: &str| {
             let mut hasher = DefaultHasher::new();
@@ -120,7 +114,7 @@ impl Holder {
 pub(crate) struct Shares {
     holders: Turns<Uuid>,
     workspaces: Turns<u64>,
-    /// What all holders have together.
+    /// The connections of all holders together.
     known: Arc<Semaphore>,
     strangers: Turns<Stranger>,
 }
@@ -131,7 +125,7 @@ pub(crate) struct Share {
     _waited: Option<Waited>,
 }
 
-/// What a request has waited for.
+/// The turns of a request.
 struct Waited {
     _turns: [Option<Turn>; 2],
     _of_all: Option<OwnedSemaphorePermit>,
@@ -257,14 +251,14 @@ mod tests {
     #[tokio::test]
     async fn strangers_share_half_and_an_address_has_half_of_that() {
         let shares = Shares::new(8);
-        let from = |host: u8| Holder::stranger(Some([192, 0, 2, host].into()));
+        let from = |host: u8| Holder::about(Some([192, 0, 2, host].into()), None);
         let mut taken = Vec::new();
         for host in [1, 1, 2, 2] {
             taken.push(from(host).scope(shares.take()).await.unwrap());
         }
         let waits = |host| from(host).scope(shares.take()).now_or_never().is_none();
         assert!(waits(1) && waits(3));
-        // Who is known takes nothing of it, and has waited for nobody.
+        // A known caller takes nothing of it, and waits for nobody.
         let known = from(1);
         known.identify(Uuid::from_u128(1));
         known.scope(shares.take()).await.unwrap();
@@ -290,11 +284,11 @@ mod tests {
             assert!(about(id, name).scope(shares.take()).now_or_never().is_none(), "{id}");
         }
         taken.push(about(3, "other").scope(shares.take()).await.unwrap());
-        // Whatever holders want, somebody can sign in.
+        // Somebody can sign in, however many holders there are.
         for id in [4, 5] {
             taken.push(holder(id).scope(shares.take()).await.unwrap());
         }
         assert!(holder(6).scope(shares.take()).now_or_never().is_none());
-        Holder::stranger(None).scope(shares.take()).await.unwrap();
+        Holder::about(None, None).scope(shares.take()).await.unwrap();
     }
 }

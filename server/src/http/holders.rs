@@ -7,6 +7,7 @@
 //! An answer of which nothing is taken for [`PATIENCE`] is dropped, too, and its stream is reset.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -21,6 +22,7 @@ use axum::{
 use domain::problem::{Problem, ProblemCode};
 use http::Extensions;
 use hyper::body::Body as _;
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{
@@ -137,14 +139,16 @@ pub(crate) async fn hold(
 ) -> Response {
     let changes = !request.method().is_safe();
     let address = client_ip(peer(request.extensions()), request.headers(), &trusted_proxies);
-    let holder = Holder::about(address.map(network), workspace(request.uri().path()));
+    let workspace = workspace(request.uri().path());
+    let holder = Holder::about(address.map(network), workspace.as_deref());
     Held::new(answers, holder, changes).answer(request, next).await
 }
 
-/// Returns the name of the workspace that a path is about, in the API or the console.
-fn workspace(path: &str) -> Option<&str> {
-    let mut segments = path.split('/').skip_while(|segment| *segment != "workspaces");
-    segments.nth(1).filter(|name| !name.is_empty())
+/// Returns the name of the workspace that a path is about, in the API or the console, as routes read it: another
+/// encoding of it is no other workspace.
+fn workspace(path: &str) -> Option<Cow<'_, str>> {
+    let name = path.split('/').skip_while(|segment| *segment != "workspaces").nth(1)?;
+    form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name)
 }
 
 /// Answers a question, which changes nothing whatever its method is.
@@ -270,6 +274,20 @@ mod tests {
         for _ in 0..10 {
             sleep(PATIENCE / 2).await;
             assert!(response.body_mut().frame().await.unwrap().is_ok());
+        }
+    }
+
+    #[test]
+    fn workspace_of_a_path_is_the_one_that_routes_read() {
+        for (path, name) in [
+            ("/api/v1/workspaces/ws/tokens", Some("ws")),
+            ("/api/v1/workspaces/%77%73/tokens", Some("ws")),
+            ("/workspaces/ws", Some("ws")),
+            ("/api/v1/workspaces", None),
+            ("/api/v1/workspaces/", None),
+            ("/api/v1/tokens/x", None),
+        ] {
+            assert_eq!(workspace(path).as_deref(), name, "{path}");
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Polling with a deadline.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
+
+use tokio::time::Instant;
 
 const STEP: Duration = Duration::from_millis(20);
 

@@ -4,8 +4,8 @@
 //! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
 //! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and
 //!   makes an outstanding link worthless.
-//! - Whoever guesses the present password is counted before it is checked, and has a row in the audit log before they are
-//!   answered. What was begun goes on when they hang up: how long it takes tells them nothing that leaves no trace.
+//! - A guess at the present password is counted before it is checked, and has a row in the audit log before it is
+//!   answered. The check goes on when the caller hangs up, so that every guess leaves its trace.
 //! - The holder of a link uses up nothing of what the person may do themselves.
 //! - A password that somebody else chose (`users().create`) must be changed: until then its owner is an
 //!   [`Actor::Restricted`](crate::Actor), who can only read this account, change the password and sign out.

@@ -4,7 +4,7 @@
 //! unknown token does ([`crate::verification`]), until it turns out to be a session. So a browser whose session
 //! was found before must not depend on what others at its address present.
 //!
-//! What is kept answers nothing: the session is read from the database every time. A digest that is found no
+//! The digests that are kept answer nothing: the session is read from the database every time. A digest that is found no
 //! more is forgotten.
 
 use std::{

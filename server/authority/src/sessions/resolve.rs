@@ -36,7 +36,7 @@ impl Resolved {
     }
 }
 
-/// What a lookup took from the budget of its address; nothing for a session that was met before.
+/// The part of its address's budget that a lookup took: none for a session that was met before.
 #[derive(Clone, Copy)]
 #[must_use]
 pub(super) struct Looking {

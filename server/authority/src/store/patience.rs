@@ -62,7 +62,7 @@ async fn report_waits(options: &PgConnectOptions, session: i32) -> Infallible {
     let mut reported = String::new();
     loop {
         sleep(LOOK).await;
-        // What can't be found out is not worth ending the change for.
+        // The change goes on when the blocking sessions can't be read.
         let Ok(found) = blockers(options, session).await else { continue };
         if !found.is_empty() && found != reported {
             tracing::warn!(

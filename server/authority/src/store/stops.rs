@@ -67,7 +67,7 @@ pub(crate) async fn is_made_by_token(
     Ok(made.unwrap_or_default())
 }
 
-/// What a token that asks has to do with another one.
+/// The relation of a token that asks to another token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lineage {
     /// Whether another token made the one that asks.

@@ -41,7 +41,7 @@ pub(crate) struct NewToken<'a> {
     pub(crate) creation_key: Option<Uuid>,
     /// The token that makes it.
     pub(crate) parent: Option<TokenId>,
-    /// Who disables it from the beginning.
+    /// The one who disables it from the beginning.
     pub(crate) disabled: Option<StoppedBy>,
 }
 
