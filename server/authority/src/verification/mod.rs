@@ -10,6 +10,7 @@
 mod again;
 mod answer;
 mod authenticate;
+mod bucket;
 mod cache;
 mod decide;
 mod follow;

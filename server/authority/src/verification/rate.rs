@@ -2,7 +2,8 @@
 //!
 //! One moment is kept for each token: when its limit will be whole again (the generic cell rate
 //! algorithm, ITU-T I.371). A use moves it on by `window / limit`, and is refused when that would put it
-//! more than a window ahead. So `limit` uses pass at once, and then one each `window / limit`.
+//! more than a window ahead. So `limit` uses pass at once, and then one each `window / limit`. A change of the limit
+//! makes no limit whole sooner ([`super::bucket`]).
 //!
 //! Kept in memory: each server counts for itself, and a restart makes every limit whole. A token whose
 //! limit is whole again is forgotten; what is held is bounded by twice the tokens that are not. Only
@@ -17,13 +18,12 @@ use std::{
 use domain::{ids::TokenId, rate_limit::RateLimit};
 use time::OffsetDateTime;
 
+use super::bucket::Bucket;
+
 /// Tokens that are used at one moment wait for one another only when they share a part.
 const SHARDS: usize = 64;
 /// Tokens in a part before the first look for those that can be forgotten.
 const HELD_MIN: usize = 64;
-const NANOS: i128 = 1_000_000_000;
-/// How long a question may have waited between its moment and here, in nanoseconds.
-const LATE: i128 = 10 * NANOS;
 
 /// What is left for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,7 @@ pub(crate) struct Rates<K> {
 
 #[derive(Debug)]
 struct Shard<K> {
-    /// Each key's limit, and when it is whole again, in nanoseconds since 1970.
-    held: HashMap<K, (RateLimit, i128)>,
+    held: HashMap<K, Bucket>,
     /// With so many, those that are whole are forgotten.
     look_at: usize,
 }
@@ -79,51 +78,12 @@ impl<K: Eq + Hash> Rates<K> {
 
 impl<K: Eq + Hash> Shard<K> {
     fn take(&mut self, key: K, rate: RateLimit, now: i128) -> RateState {
-        let each = each(rate);
-        let window = window_of(rate);
         if self.held.len() >= self.look_at && !self.held.contains_key(&key) {
-            self.held.retain(|_, (_, whole_at)| *whole_at > now);
+            self.held.retain(|_, bucket| !bucket.is_whole(now));
             self.look_at = HELD_MIN.max(2 * self.held.len());
         }
-        let (known, whole_at) = self.held.entry(key).or_insert((rate, now));
-        // What was spent of a limit is spent of the one that replaces it: otherwise whoever may change it would
-        // have it whole as often as they like.
-        if *known != rate {
-            let before = window_of(*known);
-            let spent = (*whole_at - now).clamp(0, before);
-            (*known, *whole_at) = (rate, now + spent * window / before);
-        }
-        // A question that waited for the database comes with an earlier moment, and gives nothing back.
-        // But a clock that was set back locks nobody out for longer than a window.
-        let held = if *whole_at > now + window + LATE { now + window } else { now.max(*whole_at) };
-        let after = held + each;
-        let allowed = after <= now + window;
-        *whole_at = if allowed { after } else { held };
-        let until_whole = *whole_at - now;
-        let wait = if allowed { 0 } else { after - window - now };
-        RateState {
-            allowed,
-            limit: rate.limit(),
-            window_s: rate.window_s(),
-            remaining: number((window - until_whole).max(0) / each),
-            reset_s: number((until_whole + NANOS - 1) / NANOS).min(rate.window_s()),
-            retry_after_s: number((wait + NANOS - 1) / NANOS),
-        }
+        self.held.entry(key).or_insert_with(|| Bucket::whole(rate, now)).take(rate, now)
     }
-}
-
-/// Returns the nanoseconds that a use takes. Rounded up: never more than the limit in a window.
-fn each(rate: RateLimit) -> i128 {
-    let uses = i128::from(rate.limit());
-    (i128::from(rate.window_s()) * NANOS + uses - 1) / uses
-}
-
-fn window_of(rate: RateLimit) -> i128 {
-    each(rate) * i128::from(rate.limit())
-}
-
-fn number(value: i128) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -134,6 +94,7 @@ mod tests {
 
     use super::*;
 
+    const NANOS: i128 = 1_000_000_000;
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
     fn token(number: u128) -> TokenId {
