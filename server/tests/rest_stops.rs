@@ -270,3 +270,128 @@ fn token_keeps_the_end_and_the_user_that_a_person_gave_it() {
     problem(&act(&instance, &by(&own), &own, ("", lin.clone())), 403, "forbidden");
     act(&instance, &owner(), &own, ("", lin)).expect(200);
 }
+
+fn code(instance: &Instance, minted: &Value) -> String {
+    let body = json!({"token": secret(minted)});
+    let manager = By::Token(instance.manager.clone());
+    let answer = call(instance, &manager, "POST", "/api/v1/verify", &body).expect(200);
+    answer.json()["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
+    let instance = Instance::start();
+    instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();
+    let first = manager(&instance, &owner(), "first");
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    let stranger = manager(&instance, &owner(), "stranger");
+    let codes = |expected: &str| {
+        for token in [&child, &grandchild] {
+            assert_eq!(code(&instance, token), expected);
+        }
+    };
+    // Offered, but not forced by policy.
+    let rotate = |operation| act(&instance, &owner(), &first, (operation, json!({})));
+    rotate("/rotate").expect(201);
+    codes("VALID");
+    problem(&rotate("/rotate?children=perhaps"), 422, "validation_failed");
+    let rotated = rotate("/rotate?children=true").expect(201).json();
+    codes("DISABLED");
+    assert_eq!(rotated.get("children_pending"), None, "{rotated}");
+    assert_eq!(code(&instance, &rotated), "VALID");
+    assert_eq!(code(&instance, &stranger), "VALID");
+
+    let enable = || {
+        for token in [&child, &grandchild] {
+            act(&instance, &owner(), token, ("/enable", Value::Null)).expect(200);
+        }
+        codes("VALID");
+    };
+    enable();
+    let own = "/api/v1/self/rotate";
+    let rotated = call(&instance, &by(&rotated), "POST", own, &Value::Null).expect(201).json();
+    codes("VALID");
+    let own = "/api/v1/self/rotate?children=true";
+    let rotated = call(&instance, &by(&rotated), "POST", own, &Value::Null).expect(201).json();
+    codes("DISABLED");
+    enable();
+    let id = first["token"]["id"].as_str().unwrap();
+    let printed = instance.server.run(&["token", "rotate", id, "--children", "--json"]).ok();
+    codes("DISABLED");
+    enable();
+    assert_eq!(code(&instance, &rotated), "EXPIRED");
+    let path = format!("/workspaces/{WORKSPACE}/settings/tokens/{id}/rotate");
+    for (form, expected) in [
+        (vec![("grace", "0")], "VALID"),
+        (vec![("grace", "3600"), ("children", "true")], "DISABLED"),
+    ] {
+        let request = instance.request(&owner(), "POST", &path);
+        request.header("sec-fetch-site", "same-origin").form(&form).send().expect(200);
+        codes(expected);
+    }
+    assert_eq!(code(&instance, &serde_json::from_str(&printed).unwrap()), "EXPIRED");
+}
+
+#[test]
+fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_itself() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let first = manager(&instance, &owner(), "first");
+    let own = manager(&instance, &by(&first), "own");
+    let body = json!({"name": "lin's", "scopes": ["rivers:read"], "user": "lin@example.com"});
+    let other = call(&instance, &by(&first), "POST", &tokens_of(WORKSPACE), &body);
+    let other = other.expect(201).json();
+    let narrow = json!({"grants": {"default": ["rivers:read"]}});
+    act(&instance, &owner(), &first, ("", narrow)).expect(200);
+    let rotate = "/api/v1/self/rotate?children=true";
+    call(&instance, &by(&first), "POST", rotate, &Value::Null).expect(201);
+    assert_eq!([code(&instance, &own), code(&instance, &other)], ["DISABLED", "VALID"]);
+    act(&instance, &owner(), &first, ("/rotate?children=true", json!({}))).expect(201);
+    assert_eq!(code(&instance, &other), "DISABLED");
+}
+
+#[test]
+fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
+    let instance = Instance::start();
+    instance.server.run(&["policy", "set", "reveal=recoverable_allowed"]).ok();
+    let body = json!({
+        "name": "first", "audiences": ["tessera", "default"], "expires_at": "30d", "recoverable": true,
+        "scopes": ["tokens:write", "tokens:reveal", "rivers:read"],
+    });
+    let first = call(&instance, &owner(), "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    // Made by nobody of these, but the first one got its secret.
+    let sibling = manager(&instance, &owner(), "sibling");
+    let sibling = act(&instance, &by(&first), &sibling, ("/rotate", json!({}))).expect(201).json();
+    let before = shown(&instance, &first);
+    for asks in [&child, &grandchild, &sibling] {
+        for operation in ["/rotate", "/rotate?children=true", "/reveal"] {
+            let refused = act(&instance, &by(asks), &first, (operation, Value::Null));
+            let told = problem(&refused, 403, "forbidden");
+            let detail = told["detail"].as_str().unwrap();
+            assert!(detail.contains("cannot rotate or reveal such a token"), "{detail}");
+        }
+        let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", first["token"]["num"]);
+        let answer = call(&instance, &by(asks), "GET", &devo, &Value::Null);
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        let id = first["token"]["id"].as_str().unwrap();
+        let kriten = format!("/api/v1/api_tokens/{id}");
+        let robust = format!("/v1/users/api-tokens/{id}");
+        for (method, path) in [("PATCH", &kriten), ("PUT", &kriten), ("POST", &robust)] {
+            let request = instance.server.request(method, path);
+            let request =
+                request.header("Token", secret(asks)).header("rime-api-key", secret(asks));
+            let answer = request.json(&json!({"key": "", "secret": "", "rotate": true})).send();
+            assert!(!answer.text().contains("tsr_"), "{path}: {}", answer.text());
+        }
+        assert_eq!(shown(&instance, &first), before);
+    }
+    assert_eq!(code(&instance, &first), "VALID");
+    let robot = manager(&instance, &owner(), "robot");
+    for asks in [by(&robot), owner()] {
+        act(&instance, &asks, &first, ("/reveal", Value::Null)).expect(200);
+        act(&instance, &asks, &first, ("/rotate", json!({}))).expect(201);
+    }
+}

@@ -8,7 +8,7 @@ use domain::{
     access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
     decision::{DecisionCode, Demand, Facts},
-    grants::Grants,
+    grants::{GrantPattern, Grants},
     held::HeldScope,
     ids::{InvitationId, TokenId, UserId, WorkspaceId},
     names::Slug,
@@ -17,6 +17,7 @@ use domain::{
     workspace::{Invitation, Workspace},
 };
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use crate::{
     ServiceError,
@@ -317,7 +318,14 @@ pub(crate) async fn standing(
 ) -> Result<Vec<Addressed>, ServiceError> {
     let mut standing = Vec::with_capacity(addressed.len());
     for one in addressed {
-        if still_stands(connection, ctx, &one).await? {
+        let invitation = &one.invitation;
+        let terms = Terms {
+            role: invitation.role,
+            grants: invitation.grants.as_deref(),
+            invited_by: invitation.invited_by.id,
+            created_at: invitation.created_at,
+        };
+        if still_stands(connection, ctx, &one.inviter, terms).await? {
             standing.push(one);
         }
     }
@@ -330,14 +338,23 @@ fn without_addresses(mut facts: Facts) -> Facts {
     facts
 }
 
+/// What decides whether an invitation stands, besides its sender.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms<'a> {
+    pub(crate) role: WorkspaceRole,
+    pub(crate) grants: Option<&'a [GrantPattern]>,
+    pub(crate) invited_by: UserId,
+    pub(crate) created_at: OffsetDateTime,
+}
+
 /// Reports whether the inviter could still send this invitation. A token could if a request of it would be let in and
 /// its present scopes suffice. What it sent as another user, or with a secret from before, it does not stand for.
-async fn still_stands(
+pub(crate) async fn still_stands(
     connection: &mut PgConnection,
     ctx: &OpContext,
-    addressed: &Addressed,
+    inviter: &Inviter,
+    terms: Terms<'_>,
 ) -> Result<bool, ServiceError> {
-    let Addressed { inviter, invitation, .. } = addressed;
     let Inviter { role, grants, token, .. } = inviter;
     let Some(instance) = inviter.instance_role else { return Ok(false) };
     // Self-service counts for nothing in what is given to members.
@@ -348,14 +365,14 @@ async fn still_stands(
             let facts = facts::of_token(connection, *token).await?.map(without_addresses);
             let facts = facts.filter(|facts| {
                 facts.decide(&Demand::default(), ctx.now) == DecisionCode::Valid
-                    && facts.user_id() == invitation.invited_by.id
-                    && facts.secret.created_at <= invitation.created_at
+                    && facts.user_id() == terms.invited_by
+                    && facts.secret.created_at <= terms.created_at
             });
             let Some(facts) = facts else { return Ok(false) };
             (permissions_of_token(&facts, of_user), grants_of_token(&facts))
         }
     };
-    let excess = excess(held, &held_grants, invitation.role, invitation.grants.as_deref());
+    let excess = excess(held, &held_grants, terms.role, terms.grants);
     Ok(held.allows(Permission::MembersWrite) && !excess.role && !excess.grants)
 }
 

@@ -238,48 +238,117 @@ async fn only_addressee_answers_signed_in(pool: PgPool) {
     assert!(!scene.is_member(GRACE).await);
 }
 
+/// Grace sees an invitation that stands. One that fell stays closed after `undo`.
+async fn falls(scene: &Scene, invitation: InvitationId, why: &str) {
+    assert!(scene.own(&scene.grace).await.is_empty(), "{why}");
+    let outcome = scene.accept(&scene.grace, invitation).await;
+    assert_eq!(code(outcome), ProblemCode::NotFound, "{why}");
+}
+
 #[sqlx::test(migrations = false)]
-async fn invitation_stands_while_its_inviter_may_give_as_much(pool: PgPool) {
+async fn invitation_that_its_inviter_may_not_send_any_more_stays_closed(pool: PgPool) {
     let scene = Scene::new(pool).await;
     let world = &scene.world;
-    let ada = world.owner().await;
-    let (lea, home) = (id(&scene.lea), slug(HOME));
-    let workspaces = world.authority.workspaces();
-    let wide = NewMember {
-        grants: Some(vec!["rivers:*".into(), "connections:read".into()]),
-        ..member(GRACE)
-    };
-    let invitation = scene.invite(&scene.lea, wide).await.id;
-    let stands = async |expected: bool, why: &str| {
-        assert_eq!(!scene.own(&scene.grace).await.is_empty(), expected, "{why}");
-        if !expected {
-            let outcome = scene.accept(&scene.grace, invitation).await;
-            assert_eq!(code(outcome), ProblemCode::NotFound, "{why}");
-        }
-    };
+    let (ada, home) = (world.owner().await, slug(HOME));
+    world.person("max", Some((HOME, "admin"))).await;
+    let (workspaces, users) = (world.authority.workspaces(), world.authority.users());
     let role = |role, grants| MemberChange { role: Some(role), grants };
-    let set = async |change| {
-        workspaces.change_member(&ada, &home, lea, change, None).await.unwrap();
-    };
-    stands(true, "at first").await;
-    set(role(WorkspaceRole::Viewer, GrantsChange::Keep)).await;
-    stands(false, "the inviter is no administrator any more").await;
     let narrow = GrantsChange::Patterns(vec!["rivers:*".into()]);
-    set(role(WorkspaceRole::Admin, narrow)).await;
-    stands(false, "the inviter may not give connections:read any more").await;
-    set(role(WorkspaceRole::Admin, GrantsChange::ByRole)).await;
-    stands(true, "the inviter may again").await;
+    let by_role = || role(WorkspaceRole::Admin, GrantsChange::ByRole);
     let enabled = |on| UserChange { enabled: Some(on), ..UserChange::default() };
-    let users = world.authority.users();
-    users.change(&ada, lea, enabled(false), None).await.unwrap();
-    stands(false, "the inviter is disabled").await;
-    users.change(&ada, lea, enabled(true), None).await.unwrap();
-    workspaces.remove_member(&ada, &home, lea, None).await.unwrap();
-    stands(false, "the inviter is gone from the workspace").await;
+    for (name, change, undo) in [
+        ("viewer", Ok(role(WorkspaceRole::Viewer, GrantsChange::Keep)), Ok(by_role())),
+        ("narrow", Ok(role(WorkspaceRole::Admin, narrow)), Ok(by_role())),
+        ("disabled", Err(enabled(false)), Err(enabled(true))),
+    ] {
+        let inviter = world.person(name, Some((HOME, "admin"))).await;
+        let wide = NewMember {
+            grants: Some(vec!["rivers:*".into(), "connections:read".into()]),
+            ..member(GRACE)
+        };
+        let invitation = scene.invite(&inviter, wide).await.id;
+        assert_eq!(scene.own(&scene.grace).await, [invitation], "{name}");
+        let apply = async |change: Result<MemberChange, UserChange>| match change {
+            Ok(change) => {
+                workspaces.change_member(&ada, &home, id(&inviter), change, None).await.unwrap();
+            }
+            Err(change) => {
+                users.change(&ada, id(&inviter), change, None).await.unwrap();
+            }
+        };
+        apply(change).await;
+        falls(&scene, invitation, name).await;
+        apply(undo).await;
+        falls(&scene, invitation, name).await;
+        assert!(!scene.listed().await.contains(&invitation), "{name}");
+        let counted: i64 = sqlx::query_scalar(
+            "SELECT (after->'closed_invitations')::bigint FROM audit_events
+              WHERE action IN ('member.change', 'user.change') AND subject_id = $1 ORDER BY seq DESC OFFSET 1 LIMIT 1",
+        )
+        .bind(id(&inviter).0)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+        assert_eq!(counted, 1, "{name}");
+    }
+    // Gone from the workspace, and back.
+    let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
+    workspaces.remove_member(&ada, &home, id(&scene.lea), None).await.unwrap();
     world.join("lea@example.com", HOME, "admin").await;
+    falls(&scene, invitation, "removed").await;
+    // What takes nothing away that the invitation needs leaves it open.
+    let invitation = scene.invite(&scene.lea, member(GRACE)).await.id;
+    let name = UserChange { name: Some("Lea L.".into()), ..UserChange::default() };
+    users.change(&ada, id(&scene.lea), name, None).await.unwrap();
+    let all = GrantsChange::Patterns(vec!["*".into()]);
+    let change = role(WorkspaceRole::Admin, all);
+    workspaces.change_member(&ada, &home, id(&scene.lea), change, None).await.unwrap();
     scene.accept(&scene.grace, invitation).await.unwrap();
-    let grace = workspaces.member(&ada, &home, id(&scene.grace)).await.unwrap();
-    assert_eq!(grace.grants.map(|grants| grants.len()), Some(2));
+}
+
+#[sqlx::test(migrations = false)]
+async fn invitation_of_a_token_falls_with_the_person_who_made_the_token(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let (ada, home) = (world.owner().await, slug(HOME));
+    let max = world.person("max", Some((HOME, "admin"))).await;
+    let workspaces = world.authority.workspaces();
+    for (maker, changed) in [(&scene.lea, &scene.lea), (&scene.lea, &max)] {
+        // It acts as Max, and a child of it invites.
+        let wanted = TokenDraft {
+            audiences: vec!["tessera".into(), "default".into()],
+            user: Some("max@example.com".into()),
+            ..draft(&["members:write", "tokens:write", "rivers:read"])
+        };
+        let token = world.mint(maker, HOME, wanted.clone()).await;
+        let child = world.mint(&world.bearer(&token).await, HOME, wanted).await;
+        let new = NewMember { grants: Some(vec!["default/rivers:read".into()]), ..member(GRACE) };
+        let invitation = scene.invite(&world.bearer(&child).await, new).await.id;
+        assert_eq!(scene.own(&scene.grace).await, [invitation]);
+        let name = format!("{:?}", id(changed));
+        workspaces.remove_member(&ada, &home, id(changed), None).await.unwrap();
+        falls(&scene, invitation, &name).await;
+        let email = if id(changed) == id(&max) { "max@example.com" } else { "lea@example.com" };
+        world.join(email, HOME, "admin").await;
+        falls(&scene, invitation, &name).await;
+    }
+    // An administrator of the instance without a membership.
+    let role = |role| UserChange { instance_role: Some(role), ..UserChange::default() };
+    let users = world.authority.users();
+    let noor = id(&world.person("noor", None).await);
+    users.change(&ada, noor, role(InstanceRole::Admin), None).await.unwrap();
+    let wanted = TokenDraft {
+        audiences: vec!["tessera".into(), "default".into()],
+        ..draft(&["members:write", "tokens:write", "rivers:read"])
+    };
+    let token = world.mint(&world.signed_in("noor@example.com").await, HOME, wanted).await;
+    let new = NewMember { grants: Some(vec!["default/rivers:read".into()]), ..member(GRACE) };
+    let invitation = scene.invite(&world.bearer(&token).await, new).await.id;
+    assert_eq!(scene.own(&scene.grace).await, [invitation]);
+    users.change(&ada, noor, role(InstanceRole::Member), None).await.unwrap();
+    falls(&scene, invitation, "demoted").await;
+    users.change(&ada, noor, role(InstanceRole::Admin), None).await.unwrap();
+    falls(&scene, invitation, "raised again").await;
 }
 
 #[sqlx::test(migrations = false)]
@@ -307,10 +376,29 @@ async fn token_invites_whoever_it_acts_as_and_its_invitation_ends_with_it(pool: 
     assert_eq!(invitation.expires_at, START + Duration::hours(1));
     assert_eq!(invitation.invited_by.email, support::OWNER);
     let tokens = world.authority.tokens();
+    let later = TokenPatch {
+        expiry: Some(Ok(domain::expiry::ExpiryChoice::In(3_600))),
+        ..TokenPatch::default()
+    };
     tokens.disable(&ada, token.token.id, None).await.unwrap();
-    assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
+    falls(&scene, invitation.id, "disabled").await;
     tokens.enable(&ada, token.token.id, None).await.unwrap();
-    assert_eq!(scene.own(&scene.grace).await, [invitation.id]);
+    falls(&scene, invitation.id, "enabled again").await;
+    let invitation = invited(&token).await;
+    tokens.expire(&ada, token.token.id, None).await.unwrap();
+    tokens.update(&ada, token.token.id, None, later.clone()).await.unwrap();
+    falls(&scene, invitation.id, "ended and prolonged").await;
+    let invitation = invited(&token).await;
+    let soon = TokenPatch {
+        expiry: Some(Ok(domain::expiry::ExpiryChoice::In(60))),
+        ..TokenPatch::default()
+    };
+    tokens.update(&ada, token.token.id, None, soon).await.unwrap();
+    let [shown] = &scene.own(&scene.grace).await[..] else { panic!("not open") };
+    assert_eq!(shown, &invitation.id);
+    tokens.update(&ada, token.token.id, None, later).await.unwrap();
+    let until = world.authority.invitations().own(&scene.grace).await.unwrap()[0].expires_at;
+    assert_eq!(until, START + Duration::seconds(60), "as it was when the token had that end");
     tokens.delete(&ada, token.token.id, None).await.unwrap();
     assert_eq!(code(scene.accept(&scene.grace, invitation.id).await), ProblemCode::NotFound);
     let token = minted().await;

@@ -496,7 +496,7 @@ async fn clone_has_the_values_and_a_life_of_its_own(pool: PgPool) {
     let origin = world.mint(&ada(&world).await, HOME, wish).await.token;
     world.pass(Duration::days(1));
     let ada = ada(&world).await;
-    let MintedToken { token, secret } =
+    let MintedToken { token, secret, .. } =
         tokens.clone_of(&ada, origin.id, Some(1), "copy".into()).await.unwrap();
     let expected = Token {
         id: token.id,

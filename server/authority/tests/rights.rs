@@ -828,7 +828,7 @@ async fn member_cannot_undo_the_bounds_that_an_administrator_set(pool: PgPool) {
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_must_not_rotate_itself_is_not_rotated_by_what_it_made(pool: PgPool) {
+async fn token_is_not_rotated_by_what_it_made(pool: PgPool) {
     let world = World::founded(pool).await;
     let tokens = world.authority.tokens();
     let (parent, child, grandchild) = family(&world).await;
@@ -836,11 +836,13 @@ async fn token_that_must_not_rotate_itself_is_not_rotated_by_what_it_made(pool: 
         let draft = RotationDraft::default();
         tokens.rotate(&world.bearer(by).await, token.token.id, None, draft).await
     };
-    let parent = rotate(&child, &parent).await.unwrap();
-    set(&world, PolicyRules { self_rotate: Some(false), ..PolicyRules::default() }).await;
-    for by in [&child, &grandchild] {
-        assert_eq!(code(rotate(by, &parent).await), ProblemCode::Forbidden);
+    for self_rotate in [true, false] {
+        let rules = PolicyRules { self_rotate: Some(self_rotate), ..PolicyRules::default() };
+        set(&world, rules).await;
+        for by in [&child, &grandchild] {
+            assert_eq!(code(rotate(by, &parent).await), ProblemCode::Forbidden);
+        }
+        assert_eq!(code(rotate(&grandchild, &child).await), ProblemCode::Forbidden);
     }
-    assert_eq!(code(rotate(&grandchild, &child).await), ProblemCode::Forbidden);
     rotate(&parent, &grandchild).await.unwrap();
 }

@@ -52,7 +52,7 @@ fn now() -> RotationDraft {
 /// Rotates as the owner, at the present moment of the clock; answers record and secret.
 async fn rotate(world: &World, id: TokenId, draft: RotationDraft) -> (Token, String) {
     let ada = world.owner().await;
-    let MintedToken { token, secret } =
+    let MintedToken { token, secret, .. } =
         world.authority.tokens().rotate(&ada, id, None, draft).await.unwrap();
     (token, secret.expose().to_owned())
 }

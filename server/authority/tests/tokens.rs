@@ -29,7 +29,7 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
 async fn created_token_is_listed_shown_and_valid_until_deleted(pool: PgPool) {
     let world = World::founded(pool).await;
     let ada = world.owner().await;
-    let MintedToken { token, secret } = world.token("default", &["rivers:run"]).await;
+    let MintedToken { token, secret, .. } = world.token("default", &["rivers:run"]).await;
     assert_eq!(token.state, TokenState::Active);
     assert_eq!(token.user.email, "ada@example.com");
     assert_eq!(token.created_by, Some(token.user.clone()));

@@ -57,5 +57,6 @@ fn draft(form: &Form) -> Result<RotationDraft, ServiceError> {
             Err(_) => return Err(ServiceError::invalid("grace_s", "must be one of the choices")),
         },
     };
-    Ok(RotationDraft { grace_s, until_first_use, expiry: None })
+    let children = form.one("children") == "true";
+    Ok(RotationDraft { grace_s, until_first_use, expiry: None, children })
 }

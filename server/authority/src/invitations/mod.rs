@@ -4,6 +4,7 @@
 //! - Only the addressee accepts or declines, signed in; a token never does.
 //! - Until the person accepts, a workspace sees the same whether or not a user of the instance has the
 //!   address. Declining is recorded in the instance's log only.
+//! - A change that takes from its sender what an open invitation needs closes it for good (`fallen`).
 //! - Accepting checks the inviter again: they must still be allowed to give the role and the grants. A token
 //!   that invited must still be accepted, with the same secret and user, and hold enough scopes.
 //! - One that a token sent names the token and the person who made it, besides the person whom the token acts for.
@@ -12,10 +13,12 @@
 
 mod accept;
 mod decline;
+mod fallen;
 mod invite;
 mod list;
 mod revoke;
 
+pub(crate) use fallen::{close_fallen, close_fallen_of_token};
 pub(crate) use invite::invite;
 
 use time::Duration;

@@ -32,7 +32,7 @@ impl How {
         }
     }
 
-    const fn ends_at(self) -> Option<OffsetDateTime> {
+    pub(crate) const fn ends_at(self) -> Option<OffsetDateTime> {
         match self {
             Self::EndBy(end) => Some(end),
             Self::Disable | Self::Expire | Self::Delete => None,
@@ -193,27 +193,6 @@ pub(crate) async fn are_stopped(
 fn lock_key(tenant: Tenant) -> i64 {
     // The id's random half; the constant keeps this key apart from those of other locks.
     tenant.id().0.as_u64_pair().1.cast_signed() ^ 0x7374_6f70
-}
-
-/// Reports whether a token made this one, directly or through others.
-pub(crate) async fn is_descendant(
-    connection: &mut PgConnection,
-    tenant: Tenant,
-    (token, of): (TokenId, TokenId),
-) -> Result<bool, StoreError> {
-    Ok(sqlx::query_scalar!(
-        r#"WITH RECURSIVE up AS (
-               SELECT parent_id FROM tokens WHERE workspace_id = $1 AND id = $2
-               UNION
-               SELECT t.parent_id FROM up JOIN tokens t ON t.id = up.parent_id
-           )
-           SELECT EXISTS (SELECT FROM up WHERE parent_id = $3) AS "is!""#,
-        tenant.id().0,
-        token.0,
-        of.0,
-    )
-    .fetch_one(connection)
-    .await?)
 }
 
 /// Reports whether a token ever made another one.

@@ -23,6 +23,7 @@ pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod instance;
 pub(crate) mod invitations;
+pub(crate) mod invitations_open;
 pub(crate) mod members;
 pub(crate) mod names;
 pub(crate) mod page;

@@ -1,6 +1,6 @@
 //! Stops the tokens that a stopped token made, and those that they made, if the caller or policy asks for it. Where
-//! policy asks for it, they end no later than their parent when that gets an earlier end. Other changes of a token
-//! leave them as they are.
+//! policy asks for it, they end no later than their parent when that gets an earlier end. A rotation disables them if the
+//! caller asks for it: whoever had the old secret may have made them. Other changes of a token leave them as they are.
 //!
 //! A token can make any number of others, so its own stop never waits for theirs. That stop is one short transaction,
 //! which also notes that the descendants are to be stopped. They follow in transactions of [`AT_ONCE`] tokens each.
@@ -10,7 +10,10 @@
 
 use std::time::Duration;
 
-use domain::{ids::TokenId, token::Token};
+use domain::{
+    ids::{TokenId, UserId},
+    token::Token,
+};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -19,7 +22,7 @@ use uuid::Uuid;
 use super::change::snapshot;
 use crate::{
     Authority, OpContext, ServiceError,
-    access::Access,
+    access::{Access, Tenant},
     audit::{Author, Change, record_all},
     authority::Inner,
     context::Actor,
@@ -27,7 +30,7 @@ use crate::{
     store::{
         StoreError,
         descendants::{self, DescendantStop},
-        policies, tokens as store,
+        invitations_open, policies, tokens as store,
     },
     verification::Subject,
 };
@@ -48,7 +51,24 @@ pub(crate) async fn follow(
     parent: TokenId,
     (how, wanted): (How, bool),
 ) -> Result<(), ServiceError> {
-    if let Some(stop) = stop_of(transaction, ctx, access, parent, (how, wanted)).await? {
+    let by_policy = policies::ends_children(transaction, access.tenant()).await?;
+    let own = access.own.filter(|_| !by_policy);
+    if by_policy || wanted {
+        note(transaction, ctx, (access.tenant(), own), parent, how).await?;
+    }
+    Ok(())
+}
+
+/// Notes that the descendants of a token are to be stopped because the caller asks for it, whatever policy says; with
+/// `own` only those that act as that user. The commit waits for them.
+pub(crate) async fn note(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    reach: (Tenant, Option<UserId>),
+    parent: TokenId,
+    how: How,
+) -> Result<(), ServiceError> {
+    if let Some(stop) = stop_of(transaction, ctx, reach, parent, how).await? {
         descendants::insert(transaction, &stop, false).await?;
         transaction.stops_descendants(stop);
     }
@@ -63,7 +83,10 @@ pub(crate) async fn follow_later(
     parent: TokenId,
     how: How,
 ) -> Result<(), ServiceError> {
-    if let Some(stop) = stop_of(transaction, ctx, access, parent, (how, false)).await? {
+    if !policies::ends_children(transaction, access.tenant()).await? {
+        return Ok(());
+    }
+    if let Some(stop) = stop_of(transaction, ctx, (access.tenant(), None), parent, how).await? {
         descendants::insert(transaction, &stop, true).await?;
     }
     Ok(())
@@ -72,20 +95,19 @@ pub(crate) async fn follow_later(
 async fn stop_of(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
-    access: &Access,
+    (tenant, own): (Tenant, Option<UserId>),
     parent: TokenId,
-    (how, wanted): (How, bool),
+    how: How,
 ) -> Result<Option<DescendantStop>, ServiceError> {
-    let forced = policies::ends_children(transaction, access.tenant()).await?;
-    if !(forced || wanted) || !descendants::exist(transaction, parent).await? {
+    if !descendants::exist(transaction, parent).await? {
         return Ok(None);
     }
     Ok(Some(DescendantStop {
         id: transaction.uuid(ctx.now),
-        tenant: access.tenant(),
+        tenant,
         token: parent,
         how,
-        own: access.own.filter(|_| !forced),
+        own,
         by: ctx.user_id(),
         by_policy: matches!(ctx.actor, Actor::Anonymous),
         author: Author::of(ctx),
@@ -174,6 +196,8 @@ impl Inner {
                 transaction.narrows(Subject::Token(TokenId(*id)));
             }
             self.record_stops(&mut transaction, &stop, &tokens, now).await?;
+            let end = stop.how.ends_at().unwrap_or(now);
+            invitations_open::end_of_tokens(&mut transaction, stop.tenant, &ids, end).await?;
         }
         transaction.commit_part().await?;
         Ok(ids.len())

@@ -126,7 +126,7 @@ impl Tokens<'_> {
         record(connection, ctx, change).await?;
         keep_holders(connection, ctx, [user.id]).await?;
         keep_room(connection, &levels).await?;
-        Ok(MintedToken { token, secret })
+        Ok(MintedToken { token, secret, children_pending: false })
     }
 
     /// Checks a draft, and returns all mistakes.

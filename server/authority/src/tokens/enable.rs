@@ -11,6 +11,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    invitations::close_fallen_of_token,
     replicas::Transaction,
     store::{stops, tokens_change},
     verification::Subject,
@@ -102,5 +103,9 @@ async fn switch_one(
     }
     tokens_change::set_enabled(transaction, access.tenant(), id, off, ctx.now).await?;
     let action = if enabled { "token.enable" } else { "token.disable" };
-    changed(transaction, ctx, access, action, &before).await
+    let token = changed(transaction, ctx, access, action, &before).await?;
+    if !enabled {
+        close_fallen_of_token(transaction, ctx, access.tenant(), &token).await?;
+    }
+    Ok(token)
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    invitations::close_fallen_of_token,
     replicas::Transaction,
     store::{secrets_change, stops, tokens_change},
     verification::Subject,
@@ -76,5 +77,7 @@ async fn end_one(
             .await?;
         secrets_change::end_older(connection, id, ctx.now).await?;
     }
-    changed(connection, ctx, access, "token.expire", &before).await
+    let token = changed(connection, ctx, access, "token.expire", &before).await?;
+    close_fallen_of_token(connection, ctx, tenant, &token).await?;
+    Ok(token)
 }

@@ -9,6 +9,9 @@
 //! 4. If a person or the command line made it, it lifts every stop of a token that it could have made. Such tokens automate what
 //!    administrators do.
 //!
+//! 5. It gets no secret of a token that made it, directly or through others, or that got a secret of it: it neither
+//!    rotates nor reveals one, whether that one is stopped or not.
+//!
 //! To lift a stop is to enable, prolong, unbind, rotate or clone a token that is stopped. Deleted tokens stay deleted.
 
 use domain::{bounds::FixedBounds, ids::TokenId, token::Token};
@@ -52,6 +55,16 @@ impl Lifting {
         if others {
             return Err(ServiceError::Forbidden(
                 "Another token made the token that asks: it undoes only what it did itself. A person may undo this, or a token that a person made.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses the secret of a token that made the one that asks, or that got a secret of it.
+    pub(super) fn check_secret(&self) -> Result<(), ServiceError> {
+        if self.lineage.knows_secret {
+            return Err(ServiceError::Forbidden(
+                "The token made the token that asks, or got its secret: a token cannot rotate or reveal such a token. A person can, or a token that a person made.",
             ));
         }
         Ok(())

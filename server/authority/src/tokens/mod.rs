@@ -71,4 +71,6 @@ pub struct MintedToken {
     pub token: Token,
     /// The text that a caller presents.
     pub secret: TokenSecret,
+    /// Whether tokens that it made are still to be disabled with its rotation. Tessera goes on with that.
+    pub children_pending: bool,
 }

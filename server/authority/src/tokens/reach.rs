@@ -16,6 +16,7 @@ use sqlx::PgConnection;
 
 use super::{
     draft_grants::Held,
+    lifting::Lifting,
     widening::{Grantor, Shortfall},
 };
 use crate::{
@@ -144,13 +145,17 @@ async fn keep_holder(
 }
 
 /// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
-/// for the addresses and the rate limit, too, or it would get rid of its own.
+/// for the addresses and the rate limit, too, or it would get rid of its own. A token does not get the secret of one
+/// that made it or knows its secret: that one may have leaked, and its new secret would leak to the same people.
 pub(crate) async fn may_hold_secret(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     token: &Token,
 ) -> Result<(), ServiceError> {
+    if let Some(lifting) = Lifting::of(transaction, ctx, access, token.id).await? {
+        lifting.check_secret()?;
+    }
     let grantor = Grantor::of(transaction, ctx, access).await?;
     let shortfall = match grantor.check_secret(transaction, token).await? {
         Ok(()) => return Ok(()),

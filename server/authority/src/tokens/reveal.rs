@@ -66,7 +66,7 @@ impl Tokens<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(MintedToken { token, secret })
+        Ok(MintedToken { token, secret, children_pending: false })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Rotate a token: it gets a new secret; the one that it had works on for as long as is asked for.
 
+use std::time::Duration as Wait;
+
 use domain::{
     access::Permission,
     bounds::{earlier, ends_later},
     expiry::{ExpiryChoice, ExpiryError},
-    ids::TokenId,
+    ids::{TokenId, UserId},
     policy::Policy,
     problem::FieldError,
     rotation::{Before, Grace, Succession, renewed_end},
@@ -12,6 +14,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
+use tokio::time::timeout;
 
 use super::{
     MintedToken, Tokens,
@@ -28,10 +31,11 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     context::Actor,
+    invitations::close_fallen_of_token,
     replicas::Transaction,
     secret::TokenSecret,
     store::{
-        descendants, policies,
+        policies,
         secrets_change::{self as secrets, WorkingSecret},
         stops, tokens_change,
     },
@@ -40,6 +44,8 @@ use crate::{
 
 /// The longest grace where policy says nothing.
 const LONGEST_GRACE: Duration = Duration::days(30);
+/// How long a rotation waits for the children that it disables. A request ends later.
+const CHILDREN_WAIT: Wait = Wait::from_secs(20);
 
 /// How a rotation shall go, as a door received it.
 #[derive(Clone, Debug, Default)]
@@ -52,18 +58,22 @@ pub struct RotationDraft {
     /// When the token ends then, as [`domain::expiry::parse`] understood it; after as long a life as
     /// it had when there is none. What policy does not allow becomes what it does allow.
     pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
+    /// Whether the tokens that it made, and those that they made, are disabled, as far as the caller reaches them.
+    pub children: bool,
 }
 
 impl Tokens<'_> {
     /// Gives a token a new secret, shown this once. An expired token lives again; a disabled one
-    /// stays disabled.
+    /// stays disabled. The answer waits for children that are to be disabled, but not for longer than 20 seconds, because
+    /// nobody can get the new secret again.
     ///
     /// Rotated again before anybody used the new secret, the token keeps the grace of its older one:
     /// a reply that got lost cuts nobody off.
     ///
     /// # Errors
     /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` when the token may do more
-    /// than the caller, or rotates itself with a secret whose newer one was used; `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
+    /// than the caller, made the token that asks, or rotates itself with a secret whose newer one was used;
+    /// `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
     /// `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn rotate(
         &self,
@@ -89,9 +99,11 @@ impl Tokens<'_> {
         };
         let minted =
             self.succeed(&mut transaction, ctx, &access, (&before, by), &working, &draft).await?;
-        transaction.commit().await?;
-        self.inner.cache.made();
-        Ok(minted)
+        if draft.children {
+            let reach = (access.tenant(), access.own);
+            children::note(&mut transaction, ctx, reach, id, How::Disable).await?;
+        }
+        self.finish(transaction, minted).await
     }
 
     /// The same for the token that asks: every token may rotate itself, unless policy says otherwise. Its
@@ -111,13 +123,38 @@ impl Tokens<'_> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, ctx.own_token().as_slice()).await?;
         let ctx = &ctx;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
+        let own = if draft.children {
+            own_children(&mut transaction, ctx, facts.token_id).await?
+        } else {
+            None
+        };
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
         let minted = self
             .succeed(&mut transaction, ctx, &access, (&before, By::Itself), &working, &draft)
             .await?;
-        transaction.commit().await?;
+        if draft.children {
+            let reach = (access.tenant(), own);
+            children::note(&mut transaction, ctx, reach, before.id, How::Disable).await?;
+        }
+        self.finish(transaction, minted).await
+    }
+
+    /// Commits a rotation and waits for the children that it disables. An error of theirs must not lose the secret.
+    async fn finish(
+        &self,
+        transaction: Transaction<'_>,
+        mut minted: MintedToken,
+    ) -> Result<MintedToken, ServiceError> {
+        let stops = transaction.commit_before_descendants().await?;
         self.inner.cache.made();
+        let all = async {
+            for stop in &stops {
+                self.inner.stop_descendants(stop).await?;
+            }
+            Ok::<(), ServiceError>(())
+        };
+        minted.children_pending = !matches!(timeout(CHILDREN_WAIT, all).await, Ok(Ok(())));
         Ok(minted)
     }
 
@@ -142,9 +179,6 @@ impl Tokens<'_> {
             return Err(ServiceError::Forbidden(
                 "The policy of this workspace does not let tokens rotate themselves.",
             ));
-        }
-        if by == By::AnotherToken && !policy.self_rotate {
-            refuse_descendant(connection, ctx, access, token.id).await?;
         }
         let current = working.iter().find(|secret| secret.current);
         let current = current.ok_or_else(|| {
@@ -212,13 +246,14 @@ impl Tokens<'_> {
         tokens_change::set_lifetime(connection, access.tenant(), token.id, lifetime, ended).await?;
         let before = token;
         let token = changed(connection, ctx, access, "token.rotate", before).await?;
+        close_fallen_of_token(connection, ctx, access.tenant(), &token).await?;
         if let Some(end) = ends_at
             && ends_later(before.expires_at, ends_at)
         {
             let how = (How::EndBy(end), false);
             children::follow(connection, ctx, access, token.id, how).await?;
         }
-        Ok(MintedToken { token, secret })
+        Ok(MintedToken { token, secret, children_pending: false })
     }
 }
 
@@ -281,21 +316,22 @@ fn latest(
     Some(parent.map_or(renewed, |parent| renewed.min(parent.max(end))))
 }
 
-/// Refuses a token that this one made, or that one of those made: it would rotate for it.
-async fn refuse_descendant(
+/// Returns the only user whose tokens a token may disable that rotates itself; `None` when it may disable those of all
+/// users.
+async fn own_children(
     connection: &mut PgConnection,
     ctx: &OpContext,
-    access: &Access,
-    token: TokenId,
-) -> Result<(), ServiceError> {
-    let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
-    let pair = (facts.token_id, token);
-    if descendants::is_descendant(connection, access.tenant(), pair).await? {
-        return Err(ServiceError::Forbidden(
-            "The policy of this workspace does not let tokens rotate themselves, nor the tokens that made them.",
-        ));
+    id: TokenId,
+) -> Result<Option<UserId>, ServiceError> {
+    match access::authorise_token(connection, ctx, id, Permission::TokensWrite).await {
+        Ok(access) => Ok(access.own),
+        Err(
+            ServiceError::Forbidden(_)
+            | ServiceError::InsufficientScope(_)
+            | ServiceError::NotFound(_),
+        ) => Ok(ctx.user_id()),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 /// The longest grace.

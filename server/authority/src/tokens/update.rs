@@ -37,6 +37,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     access::{self, Access},
+    invitations::close_fallen_of_token,
     replicas::Transaction,
     store::{
         catalogues::{self, StoredCatalogue},
@@ -162,6 +163,7 @@ impl Tokens<'_> {
                 let how = (How::EndBy(end), false);
                 children::follow(&mut transaction, ctx, &access, id, how).await?;
             }
+            close_fallen_of_token(&mut transaction, ctx, access.tenant(), &token).await?;
         }
         if patch.scopes.is_some() || patch.grants.is_some() {
             unread::forget(&mut transaction, id).await?;

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
     tokens,
@@ -120,6 +121,7 @@ impl Users<'_> {
             note_password_end(&mut transaction, ctx, &after.summary, raise.ended_sessions).await?;
         }
         let mut noted = snapshot(&after);
+        noted["closed_invitations"] = json!(close_fallen(&mut transaction, ctx, id, None).await?);
         if raised {
             noted["ended_sessions"] = json!(raise.ended_sessions);
             noted["disabled_tokens"] = json!(raise.disabled_tokens);

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
+    invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
     verification::Subject,
@@ -56,13 +57,14 @@ impl Users<'_> {
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
+        let closed = close_fallen(&mut transaction, ctx, id, None).await?;
         let change = Change {
             workspace: None,
             action: "user.remove",
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: Some(snapshot(&user)),
-            after: None,
+            after: (closed > 0).then(|| serde_json::json!({ "closed_invitations": closed })),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, hold_end, record},
+    invitations::close_fallen,
     store::{catalogues, members as store, users, workspaces},
     verification::Subject,
 };
@@ -108,13 +109,16 @@ impl Workspaces<'_> {
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
         transaction.narrows(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;
+        let closed = close_fallen(&mut transaction, ctx, user, Some(access.tenant())).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
             action: "member.change",
             subject_id: Some(user.0),
             subject_name: &member.user.email,
             before: Some(serde_json::json!({ "role": before.role, "grants": before.grants })),
-            after: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
+            after: Some(serde_json::json!({
+                "role": member.role, "grants": member.grants, "closed_invitations": closed,
+            })),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
@@ -156,13 +160,14 @@ impl Workspaces<'_> {
         }
         let still_acting = users::acting_tokens(&mut transaction, user).await?;
         transaction.narrows(Subject::Membership(user));
+        let closed = close_fallen(&mut transaction, ctx, user, Some(access.tenant())).await?;
         let change = Change {
             workspace: Some(access.workspace.id),
             action: "member.remove",
             subject_id: Some(user.0),
             subject_name: &member.user.email,
             before: Some(serde_json::json!({ "role": member.role, "grants": member.grants })),
-            after: None,
+            after: (closed > 0).then(|| serde_json::json!({ "closed_invitations": closed })),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// When it ends: 30d, 12h, 2027-08-18, never [default: the same lifetime as before]
     #[arg(long, value_name = "TIME")]
     expires_in: Option<String>,
+    /// Disable the tokens that it made, and those that they made: after a leak, the old secret may have made them
+    #[arg(long)]
+    children: bool,
     /// Print the record and the secret as JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +42,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         grace_s: arguments.grace,
         until_first_use: arguments.until_first_use,
         expiry: arguments.expires_in.as_deref().map(expiry::parse),
+        children: arguments.children,
     };
     let minted = session::with(&config, Expect::Existing, async |session| {
         let context = session.context();
@@ -56,6 +60,11 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             "token {} was rotated, but its new secret could not be printed ({error}); rotate it again",
             token.id
         )));
+    }
+    if minted.children_pending {
+        remark(
+            "Some of the tokens that it made are not disabled yet. The server goes on with that.",
+        );
     }
     remark(&format!(
         "Rotated token {} ({}) in {}; expires: {}; its older secret works until: {}. {}",

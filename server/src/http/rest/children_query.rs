@@ -13,3 +13,14 @@ pub(crate) struct ChildrenQuery {
     #[param(value_type = Option<bool>)]
     pub(super) children: bool,
 }
+
+/// The same for a rotation.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DisableChildrenQuery {
+    /// `true` to disable the tokens that it made, and those that they made, as far as the caller reaches them. Somebody
+    /// who had the old secret may have made them.
+    #[param(value_type = Option<bool>)]
+    pub(super) children: bool,
+}

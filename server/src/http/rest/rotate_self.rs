@@ -1,18 +1,21 @@
 //! `POST /api/v1/self/rotate`
 
-use authority::Purpose;
+use authority::{Purpose, RotationDraft};
 use axum::{
     extract::{FromRequestParts as _, OptionalFromRequest, Request, State},
     response::Response,
 };
 use http::StatusCode;
 
-use super::{errors::ChangeErrors, rotate_token::RotationBody, schema::MintedBody, tagged::Minted};
+use super::{
+    children_query::DisableChildrenQuery, errors::ChangeErrors, rotate_token::RotationBody,
+    schema::MintedBody, tagged::Minted,
+};
 use crate::http::{
     AppState,
     body::{self, Readers},
     caller::Caller,
-    extract::{ApiJson, IfMatch, IfMatchHeader},
+    extract::{ApiJson, ApiQuery, IfMatch, IfMatchHeader},
     idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
@@ -26,6 +29,7 @@ type Body = ApiJson<Option<RotationBody>>;
 /// secret in its grace may ask as long as the newer one was never used. Send an `Idempotency-Key` that
 /// nobody can guess: if the answer got lost, the same request with the secret that was replaced returns the
 /// same answer for ten minutes, until the new secret is used, and does not count as a reuse of the old one.
+/// Without the scope `tokens:write` of the audience `tessera`, `children=true` disables only tokens of the token's user.
 #[utoipa::path(
     post,
     path = "/api/v1/self/rotate",
@@ -34,6 +38,7 @@ type Body = ApiJson<Option<RotationBody>>;
     params(
         IfMatchHeader,
         IdempotencyKeyHeader,
+        DisableChildrenQuery,
     ),
     request_body = Option<RotationBody>,
     responses(
@@ -58,10 +63,12 @@ pub(crate) async fn rotate_self(
     }
     let Caller(context) = Caller::from_request_parts(&mut parts, &state).await?;
     let Ok(IfMatch(expected)) = IfMatch::from_request_parts(&mut parts, &state).await;
+    let ApiQuery(query) =
+        ApiQuery::<DisableChildrenQuery>::from_request_parts(&mut parts, &state).await?;
     let request = Request::from_parts(parts, body);
 
     let body = <Body as OptionalFromRequest<AppState>>::from_request(request, &state).await?;
-    let draft = RotationBody::draft(body);
+    let draft = RotationDraft { children: query.children, ..RotationBody::draft(body) };
     let (authority, of) = (state.authority.clone(), context.clone());
     let work = async move |_| {
         let minted = state.authority.tokens().rotate_self(&context, expected, draft).await?;

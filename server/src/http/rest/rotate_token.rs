@@ -7,11 +7,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{errors::ChangeErrors, schema::MintedBody, tagged::Minted};
+use super::{
+    children_query::DisableChildrenQuery, errors::ChangeErrors, schema::MintedBody, tagged::Minted,
+};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiJson, ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiJson, ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     idempotency::{IdempotencyKeyHeader, Repeatable},
     problem::ApiError,
 };
@@ -43,7 +45,9 @@ pub(crate) struct RotationBody {
 /// another one and the older secret keeps its grace: a call whose answer got lost can be repeated
 /// without cutting off whoever still holds the older secret. An expired token lives again, a disabled
 /// one stays disabled. Needs the scope `tokens:write` of the audience `tessera`, every scope of the
-/// token that is rotated, and no tighter addresses or rate limit than that token has.
+/// token that is rotated, and no tighter addresses or rate limit than that token has. A token cannot rotate one that made
+/// it, directly or through others, or that got a secret of it. After a leak, `children=true` disables the tokens that the
+/// old secret may have made; `children_pending` in the answer means that some are not disabled yet and that Tessera goes on.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/rotate",
@@ -53,6 +57,7 @@ pub(crate) struct RotationBody {
         ("id" = Uuid, Path, description = "The token's id"),
         IfMatchHeader,
         IdempotencyKeyHeader,
+        DisableChildrenQuery,
     ),
     request_body = Option<RotationBody>,
     responses(
@@ -66,10 +71,11 @@ pub(crate) async fn rotate_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    ApiQuery(query): ApiQuery<DisableChildrenQuery>,
     repeatable: Repeatable,
     body: Option<ApiJson<Option<RotationBody>>>,
 ) -> Result<Response, ApiError> {
-    let draft = RotationBody::draft(body);
+    let draft = RotationDraft { children: query.children, ..RotationBody::draft(body) };
     let (authority, of) = (state.authority.clone(), context.clone());
     let work = async move |_| {
         let minted = state.authority.tokens().rotate(&context, id, expected, draft).await?;
@@ -86,6 +92,7 @@ impl RotationBody {
             grace_s: body.grace_s,
             until_first_use: body.until_first_use,
             expiry: body.expires_at.as_deref().map(expiry::parse),
+            children: false,
         }
     }
 }

@@ -16,11 +16,20 @@ pub(crate) struct MintedBody {
     /// What callers present. Store it now: unless the token is recoverable, Tessera keeps only a
     /// digest of it.
     secret: String,
+    /// `true` when a rotation was asked to disable the tokens that this one made, and some are not disabled yet. Tessera
+    /// goes on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    children_pending: bool,
 }
 
 impl From<MintedToken> for MintedBody {
     fn from(minted: MintedToken) -> Self {
-        Self { token: minted.token.into(), secret: minted.secret.expose().to_owned() }
+        Self {
+            token: minted.token.into(),
+            secret: minted.secret.expose().to_owned(),
+            children_pending: minted.children_pending,
+        }
     }
 }
 

@@ -1,0 +1,149 @@
+//! Invitations that are open, with what decides whether they stand: to close those that do not stand any more.
+
+use domain::{
+    grants::GrantPattern,
+    ids::{InvitationId, TokenId, UserId},
+    roles::{InstanceRole, WorkspaceRole},
+};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{StoreError, invitations::Inviter, members, secrets::parse_all};
+use crate::access::Tenant;
+
+/// Whose invitations are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Sender {
+    /// A person: what they sent, what tokens sent that act as them, and what tokens sent that they made.
+    Person(UserId),
+    /// A token.
+    Token(TokenId),
+}
+
+/// An open invitation, with what its sender is at present.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenInvitation {
+    pub(crate) id: InvitationId,
+    pub(crate) role: WorkspaceRole,
+    pub(crate) grants: Option<Vec<GrantPattern>>,
+    /// The person who sent it, or for whom a token did.
+    pub(crate) invited_by: UserId,
+    pub(crate) created_at: OffsetDateTime,
+    /// The person who is asked about, or for a token, the one that it sent the invitation for.
+    pub(crate) inviter: Inviter,
+    /// Whether that person made the token that sent it, or the first one of those that made it.
+    pub(crate) is_maker: bool,
+}
+
+/// Locks the open invitations of a sender, of one workspace or of all. Those that were declined are among them. It waits for
+/// nobody: an invitation that somebody else changes at the moment is left out, and [`crate::access::still_stands`] judges
+/// it when somebody wants to accept it.
+pub(crate) async fn lock(
+    connection: &mut PgConnection,
+    sender: Sender,
+    tenant: Option<Tenant>,
+    now: OffsetDateTime,
+) -> Result<Vec<OpenInvitation>, StoreError> {
+    let (user, token) = match sender {
+        Sender::Person(user) => (Some(user.0), None),
+        Sender::Token(token) => (None, Some(token.0)),
+    };
+    let rows = sqlx::query!(
+        r#"SELECT i.id, i.role, i.grants, i.invited_by, i.created_at, i.token_id,
+                  COALESCE(maker.id = $1, false) AS "is_maker!",
+                  CASE WHEN u.enabled AND u.deleted_at IS NULL THEN u.instance_role END AS instance_role,
+                  m.role AS "inviter_role?", m.grants AS "inviter_grants?",
+                  m.audience_grants AS "inviter_audience_grants?"
+             FROM invitations i
+             JOIN users u ON u.id = COALESCE($1, i.invited_by)
+             LEFT JOIN memberships m ON m.workspace_id = i.workspace_id AND m.user_id = u.id
+             LEFT JOIN tokens t ON t.id = i.token_id AND $1 IS NOT NULL
+             -- The person who made the first token of those that made this one.
+             LEFT JOIN LATERAL (
+                 WITH RECURSIVE up AS (
+                     SELECT t.parent_id, t.created_by
+                     UNION ALL
+                     SELECT p.parent_id, p.created_by FROM up JOIN tokens p ON p.id = up.parent_id
+                 )
+                 SELECT created_by AS id FROM up WHERE parent_id IS NULL) maker ON t.id IS NOT NULL
+            WHERE i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > $4
+              AND ($3::uuid IS NULL OR i.workspace_id = $3)
+              AND CASE WHEN $2::uuid IS NULL THEN i.invited_by = $1 OR maker.id = $1 ELSE i.token_id = $2 END
+            ORDER BY i.id FOR NO KEY UPDATE OF i SKIP LOCKED"#,
+        user,
+        token,
+        tenant.map(|tenant| tenant.id().0),
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    let open = rows.into_iter().map(|row| {
+        let corrupt = |column| StoreError::corrupt(column, row.id);
+        Ok(OpenInvitation {
+            id: row.id.into(),
+            role: row.role.parse().map_err(|_| corrupt("invitations.role"))?,
+            grants: row
+                .grants
+                .map(|texts| parse_all(&texts).ok_or_else(|| corrupt("invitations.grants")))
+                .transpose()?,
+            invited_by: UserId(row.invited_by),
+            created_at: row.created_at,
+            inviter: Inviter {
+                instance_role: row
+                    .instance_role
+                    .map(|role: String| role.parse::<InstanceRole>())
+                    .transpose()
+                    .map_err(|_| corrupt("users.instance_role"))?,
+                role: row
+                    .inviter_role
+                    .map(|role: String| role.parse::<WorkspaceRole>())
+                    .transpose()
+                    .map_err(|_| corrupt("memberships.role"))?,
+                grants: members::parse_grants(
+                    row.inviter_grants.as_deref(),
+                    row.inviter_audience_grants.as_deref(),
+                    row.invited_by,
+                )?,
+                token: row.token_id.map(TokenId),
+            },
+            is_maker: row.is_maker,
+        })
+    });
+    open.collect()
+}
+
+/// Closes these invitations, which are locked.
+pub(crate) async fn close(
+    connection: &mut PgConnection,
+    ids: &[InvitationId],
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    sqlx::query!("UPDATE invitations SET revoked_at = $2 WHERE id = ANY($1)", &ids, now)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Ends the open invitations of tokens of a workspace with them, at the latest.
+pub(crate) async fn end_of_tokens(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    tokens: &[Uuid],
+    end: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE invitations SET expires_at = $3
+          WHERE id IN (SELECT id FROM invitations
+                        WHERE workspace_id = $1 AND token_id = ANY($2) AND expires_at > $3
+                          AND accepted_at IS NULL AND revoked_at IS NULL
+                        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)",
+        tenant.id().0,
+        tokens,
+        end,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
