@@ -199,7 +199,8 @@ fn one_after_the_other(
 ) -> (u16, u16) {
     let mut hold = Sql::on(&instance.server);
     let mut look = Sql::on(&instance.server);
-    hold.run("BEGIN; LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE");
+    // Rows, for which those who wait are served in turn.
+    hold.run("BEGIN; SELECT FROM audit_heads FOR UPDATE");
     thread::scope(|scope| {
         let first = scope.spawn(first);
         until("the first", || (look.number(WAITING) == 1).then_some(()));

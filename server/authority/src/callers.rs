@@ -2,39 +2,44 @@
 //!
 //! A request may wait between its authentication and its change: for its body, for a place, for a lock. So that
 //! nobody acts by rights that were taken from them meanwhile:
-//! - A change holds its caller, and whoever the caller acts for, before it does anything else. Many changes may
-//!   hold the same one at the same time.
-//! - What takes something away from somebody holds them alone: it waits for the changes that they are making, and
-//!   they make no other one until it is done. Then it sees all that they made.
-//! - A change reads its caller again, held, and goes on with what is true of them now. It is refused when a right
-//!   was taken away from them.
+//! - A change reads its caller again when it begins, and goes on with what is true of them now. It is refused when a
+//!   right was taken away from them.
+//! - A change holds the person who makes it, or for whom a token makes it, before it does anything else. Many changes
+//!   may hold the same person at the same time. A change that takes something away from a person holds them alone: it
+//!   waits for the changes that they are making, and they make no other one until it is done. Then it sees all that
+//!   they made.
+//! - A token is not held: its stop waits for nothing that it does. A change by a token reads it again at its commit, while
+//!   it holds the end of the workspace's audit log. Every change of the token needs that, too. So either the stop is
+//!   committed first, and the change is refused; or the change is, and the stop sees all that the token made, because
+//!   it looks for that after it has written its row of the log.
 //! - What takes a person's rights in one workspace away holds nobody. A change there looks at its caller's
-//!   memberships again when it holds the end of the workspace's audit log, which the other one needs, too.
+//!   memberships again in the same way.
 //!
 //! Only those are held alone from whom the caller may take something: nobody else is kept waiting.
 //!
 //! All are held in one order, and first of all: nobody waits in a circle. The stop of a token does not wait for
 //! what its descendants are doing: `tokens/children.rs` does.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use domain::{
-    access::Permission,
     catalogue::ScopeName,
     decision::{DecisionCode, Demand, Facts},
-    ids::TokenId,
+    ids::{TokenId, UserId},
     names::AudienceSlug,
     session::Visitor,
 };
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::{
-    OpContext, ServiceError, access,
+    OpContext, ServiceError,
     authority::Inner,
     context::Actor,
     replicas::Transaction,
     store::callers::{self as store, Lock},
+    tokens::bounds_of_facts,
     verification::Known,
 };
 
@@ -49,10 +54,10 @@ pub(crate) const CHANGED: &str =
     "Your rights changed while this request waited. If you may still do this, send it again.";
 
 impl OpContext {
-    /// Returns the token that asks, for a change that takes something away from it.
-    pub(crate) fn own_token(&self) -> Option<Uuid> {
+    /// Returns the token that asks.
+    pub(crate) fn own_token(&self) -> Option<TokenId> {
         match &self.actor {
-            Actor::Token(known) => Some(known.token_id.0),
+            Actor::Token(known) => Some(known.token_id),
             _ => None,
         }
     }
@@ -80,7 +85,7 @@ impl Actor {
 }
 
 impl Inner {
-    /// Begins a change by this caller. `targets` are the people and tokens from whom it may take something away.
+    /// Begins a change by this caller. `people` are those from whom it may take something away.
     ///
     /// Returns the caller as they are now, by whom the change is to be made.
     ///
@@ -90,35 +95,34 @@ impl Inner {
     pub(crate) async fn begin_for(
         &self,
         ctx: &OpContext,
-        targets: &[Uuid],
+        people: &[Uuid],
     ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
         let transaction = self.begin().await?;
-        self.hold_caller(transaction, ctx, targets).await
+        self.hold_caller(transaction, ctx, people, None).await
     }
 
-    /// The same for a change that may take something away from a token. Refuses callers who may not change it before
-    /// anybody has to wait for them.
+    /// The same for a change of a token, which may be the one that asks.
     ///
     /// # Errors
-    /// As [`Self::begin_for`]; `NotFound`; `Forbidden`.
+    /// As [`Self::begin_for`].
     pub(crate) async fn begin_for_token(
         &self,
         ctx: &OpContext,
         token: TokenId,
-        permission: Permission,
     ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
-        let mut transaction = self.begin().await?;
-        access::authorise_token(&mut transaction, ctx, token, permission).await?;
-        self.hold_caller(transaction, ctx, &[token.0]).await
+        let transaction = self.begin().await?;
+        self.hold_caller(transaction, ctx, &[], Some(token)).await
     }
 
     async fn hold_caller<'a>(
         &self,
         mut transaction: Transaction<'a>,
         ctx: &OpContext,
-        targets: &[Uuid],
+        people: &[Uuid],
+        token: Option<TokenId>,
     ) -> Result<(Transaction<'a>, OpContext), ServiceError> {
-        hold(&mut transaction, ctx, targets).await?;
+        let caller: Vec<Uuid> = ctx.user_id().map(|user| user.0).into_iter().collect();
+        take(&mut transaction, &caller, people).await?;
         let mut ctx = ctx.clone();
         ctx.actor = match ctx.actor.clone() {
             actor @ (Actor::Anonymous | Actor::Operator) => actor,
@@ -131,8 +135,19 @@ impl Inner {
                 Actor::Restricted(visitor)
             }
             Actor::Token(known) => {
-                let now = self.check_token(&mut transaction, &ctx, &known, targets).await?;
-                Actor::Token(now.map_or(known, |facts| Arc::new(Known::new(facts))))
+                let is_own = token == Some(known.token_id);
+                let caller = CallingToken { known, ip: ctx.client_ip };
+                let now = self.clock.now();
+                let known = match caller.read(&mut transaction, now).await {
+                    Ok(found) if has_all(&found, &caller.known) => Arc::new(Known::new(found)),
+                    Ok(_) => return Err(ServiceError::Forbidden(CHANGED)),
+                    // The token is gone, and the change that was to be made of it says so.
+                    Err(Refused::Deleted) if is_own => Arc::clone(&caller.known),
+                    Err(Refused::Deleted) => return Err(ServiceError::Unauthenticated),
+                    Err(Refused::Other(error)) => return Err(error),
+                };
+                transaction.depends_on_token(CallingToken { known: Arc::clone(&known), ..caller });
+                Actor::Token(known)
             }
         };
         if let Some(user) = ctx.user_id() {
@@ -162,23 +177,77 @@ impl Inner {
         }
         Ok(())
     }
+}
 
-    async fn check_token(
+/// The token that makes a change, as it was when the change began.
+#[derive(Clone)]
+pub(crate) struct CallingToken {
+    known: Arc<Known>,
+    ip: Option<IpAddr>,
+}
+
+/// Why a token may not act any more.
+enum Refused {
+    Deleted,
+    Other(ServiceError),
+}
+
+impl CallingToken {
+    /// Returns whether it is this token.
+    pub(crate) fn is(&self, token: TokenId) -> bool {
+        self.known.token_id == token
+    }
+
+    /// Returns whether it acts for this user.
+    pub(crate) fn acts_for(&self, user: UserId) -> bool {
+        self.known.surroundings.user.id == user
+    }
+
+    /// Refuses the change if something was taken from the token since the change began: what it made may go beyond what
+    /// the token may do now.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden`.
+    pub(crate) async fn check(
         &self,
         connection: &mut PgConnection,
-        ctx: &OpContext,
-        before: &Known,
-        targets: &[Uuid],
-    ) -> Result<Option<Facts>, ServiceError> {
-        let found = store::facts_of_secret(connection, before.secret.id).await?;
-        let found = found.ok_or(ServiceError::Unauthenticated)?;
-        let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        match found.decide(&demand, self.clock.now()) {
-            DecisionCode::Valid if has_all(&found, before) => Ok(Some(found)),
-            DecisionCode::Valid => Err(ServiceError::Forbidden(CHANGED)),
-            // The token is gone, and the change that was to be made of it will say so.
-            DecisionCode::Revoked if targets.contains(&before.token_id.0) => Ok(None),
-            _ => Err(ServiceError::Unauthenticated),
+        now: OffsetDateTime,
+    ) -> Result<(), ServiceError> {
+        let found = self.check_use(connection, now).await?;
+        let bound = bounds_of_facts(&self.known).is_within(&bounds_of_facts(&found));
+        if bound { Ok(()) } else { Err(ServiceError::Forbidden(CHANGED)) }
+    }
+
+    /// The same for a change of the token itself, which gives nothing to another one: a secret that was replaced may do
+    /// that until it ends.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden`.
+    pub(crate) async fn check_use(
+        &self,
+        connection: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<Facts, ServiceError> {
+        match self.read(connection, now).await {
+            Ok(found) if has_all(&found, &self.known) => Ok(found),
+            Ok(_) => Err(ServiceError::Forbidden(CHANGED)),
+            Err(Refused::Deleted) => Err(ServiceError::Unauthenticated),
+            Err(Refused::Other(error)) => Err(error),
+        }
+    }
+
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<Facts, Refused> {
+        let found = store::facts_of_secret(connection, self.known.secret.id).await;
+        let found = found.map_err(|error| Refused::Other(error.into()))?;
+        let found = found.ok_or(Refused::Other(ServiceError::Unauthenticated))?;
+        match found.decide(&Demand { ip: self.ip, ..Demand::default() }, now) {
+            DecisionCode::Valid => Ok(found),
+            DecisionCode::Revoked => Err(Refused::Deleted),
+            _ => Err(Refused::Other(ServiceError::Unauthenticated)),
         }
     }
 }
@@ -196,17 +265,7 @@ fn rights(facts: &Facts) -> BTreeSet<(&AudienceSlug, &ScopeName)> {
     rights.flat_map(|of| of.granted.iter().map(|scope| (&of.audience, scope))).collect()
 }
 
-async fn hold(
-    connection: &mut PgConnection,
-    ctx: &OpContext,
-    targets: &[Uuid],
-) -> Result<(), ServiceError> {
-    let user = ctx.user_id().map(|user| user.0);
-    let held: Vec<Uuid> = user.into_iter().chain(ctx.own_token()).collect();
-    take(connection, &held, targets).await
-}
-
-/// Holds people and tokens alone, on behalf of nobody.
+/// Holds people alone, on behalf of nobody.
 pub(crate) async fn hold_alone(
     connection: &mut PgConnection,
     ids: &[Uuid],

@@ -7,7 +7,7 @@
 //!
 //! | order | lock | who shares it |
 //! |---|---|---|
-//! | 1 | callers and targets of a change (`callers.rs`) | whoever acts for the same person |
+//! | 1 | people who make a change, or from whom it takes something (`callers.rs`) | whoever acts for the same person |
 //! | 2 | [`people`], [`reading`], the row of an audience | administrators of the instance |
 //! | 3 | the row of a workspace, the stop of descendants (`store/descendants.rs`) | a workspace |
 //! | 4 | rows of tokens, their secrets and audiences | a workspace |
@@ -20,6 +20,9 @@
 //! | 11 | `revision_head`, right before the commit | all tenants |
 //!
 //! - Two locks of one kind are taken in the order of their ids.
+//! - A token that makes a change is not locked: its stop waits for nothing that it does. The change reads it again at the
+//!   commit, under the lock of order 5, which a stop needs, too ([`crate::callers`]).
+//! - Invitations that fall with their sender are skipped where somebody else has them locked (`invitations/fallen.rs`).
 //! - A statement that writes rows of many tenants skips those that are locked (`store/usage.rs`, `store/names.rs`).
 //! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).
 //! - A higher role is the exception to the first rule: it disables tokens in several workspaces at once. It waits

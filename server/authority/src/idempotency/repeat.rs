@@ -43,7 +43,7 @@ impl Idempotency<'_> {
             return Err(ServiceError::RevealNotAllowed);
         }
         // A server of version 0.1 does not note whose secret a reply holds. Here it is the caller's own.
-        let own = ctx.own_token().filter(|_| matches!(purpose, Purpose::Own)).map(TokenId);
+        let own = ctx.own_token().filter(|_| matches!(purpose, Purpose::Own));
         let token = match reply.secret_of.or(own) {
             Some(id) => Some(still_held(&mut transaction, ctx, purpose, (&access, id)).await?),
             None => None,

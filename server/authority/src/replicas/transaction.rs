@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     ServiceError,
     authority::Inner,
-    callers::CHANGED,
+    callers::{CHANGED, CallingToken},
     shares::Share,
     store::{
         BEGIN, StoreError,
@@ -40,6 +40,8 @@ pub(crate) struct Transaction<'a> {
     stops: Vec<DescendantStop>,
     /// The memberships by which its caller may make the change.
     memberships: Option<(UserId, Vec<Membership>)>,
+    /// The token that makes the change.
+    caller: Option<CallingToken>,
     /// Whether it is a part of a change that waits once for all its parts.
     is_part: bool,
 }
@@ -62,6 +64,7 @@ impl<'a> Transaction<'a> {
             made: Vec::new(),
             stops: Vec::new(),
             memberships: None,
+            caller: None,
             is_part: false,
         })
     }
@@ -120,16 +123,45 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Notes that a token makes the change. The commit refuses it when something was taken from the token by then.
+    pub(crate) fn depends_on_token(&mut self, caller: CallingToken) {
+        self.caller = Some(caller);
+    }
+
+    /// Notes that the change is one of this token, whose row is locked: nobody else changes the token until this is
+    /// committed.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `Forbidden` when the token makes the change itself, and something was taken from it.
+    pub(crate) async fn changes_token(&mut self, token: TokenId) -> Result<(), ServiceError> {
+        if let Some(caller) = self.caller.take_if(|caller| caller.is(token)) {
+            caller.check_use(&mut self.sql, self.inner.clock.now()).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that the change is one of this person's own membership, which nobody else changes until it is committed.
     ///
     /// # Errors
-    /// `Forbidden` when the person makes the change, and a membership of theirs is not what it was.
+    /// `Forbidden` when the person makes the change, or a token for them, and a membership of theirs is not what it was;
+    /// the errors of [`Self::changes_token`].
     pub(crate) async fn changes_membership_of(&mut self, user: UserId) -> Result<(), ServiceError> {
         if self.memberships.as_ref().is_some_and(|(by, _)| *by == user) {
             self.keeps_memberships().await?;
             self.memberships = None;
         }
+        if let Some(caller) = self.caller.take_if(|caller| caller.acts_for(user)) {
+            caller.check(&mut self.sql, self.inner.clock.now()).await?;
+        }
         Ok(())
+    }
+
+    /// Refuses the change when something was taken from the token that makes it. No stop of the token is committed
+    /// between this and the commit: the end of its workspace's chain is held since the audit rows were written, and a
+    /// stop needs it. The row of the token is not locked, because a stop holds it while it waits for that end.
+    async fn keeps_token(&mut self) -> Result<(), ServiceError> {
+        let Some(caller) = self.caller.take() else { return Ok(()) };
+        caller.check(&mut self.sql, self.inner.clock.now()).await
     }
 
     /// Refuses the change when a membership of its caller was changed or ended since it began. The audit rows were
@@ -175,6 +207,7 @@ impl<'a> Transaction<'a> {
     async fn commit_own(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
         self.keeps_memberships().await?;
+        self.keeps_token().await?;
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;

@@ -112,8 +112,7 @@ impl Tokens<'_> {
         (action, children): (BulkAction, bool),
         id: TokenId,
     ) -> Result<Vec<DescendantStop>, ServiceError> {
-        let (mut transaction, ctx) =
-            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
         let ctx = &ctx;
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)

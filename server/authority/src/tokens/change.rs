@@ -16,7 +16,7 @@ use crate::{
 /// The token, locked until the transaction ends, provided that the caller reaches it and that it is in
 /// the version that they expect. Of changes that expect one version, one finds it.
 pub(super) async fn locked(
-    connection: &mut PgConnection,
+    connection: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     id: TokenId,
@@ -25,6 +25,7 @@ pub(super) async fn locked(
     if !tokens_change::lock(connection, access.tenant(), id).await? {
         return Err(ServiceError::NotFound("token"));
     }
+    connection.changes_token(id).await?;
     let token = read(connection, ctx, access, id).await?;
     // Whose it is may have changed since it was authorised; a change of many was never asked.
     if access.own.is_some_and(|own| own != token.user.id) {

@@ -11,7 +11,6 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
-    callers::hold_alone,
     replicas::Transaction,
     store::{secrets_change, tokens_change},
     verification::Subject,
@@ -61,8 +60,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         children: bool,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) =
-            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
@@ -71,7 +69,8 @@ impl Tokens<'_> {
         Ok(token)
     }
 
-    /// The same for the token that asks: every token may end itself, also by its older secret.
+    /// The same for the token that asks: every token may end itself, also by its older secret, and also when it cannot be
+    /// used.
     ///
     /// # Errors
     /// As [`Self::delete`].
@@ -81,8 +80,6 @@ impl Tokens<'_> {
         expected: Option<i64>,
     ) -> Result<Token, ServiceError> {
         let mut transaction = self.inner.begin().await?;
-        // It may be one that cannot be used: its end is safe in any case.
-        hold_alone(&mut transaction, ctx.own_token().as_slice()).await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let token = bury(&mut transaction, ctx, &access, (facts.token_id, expected), false).await?;
         transaction.commit().await?;

@@ -46,7 +46,7 @@ pub(crate) use self::{
     grace::{refuse_superseded, renewable},
     reach::{grantable, holder, keep_holders, may_hold_secret, rights},
     unread::read_before_change,
-    widening::{bounds, inherit},
+    widening::{bounds, bounds_of_facts, inherit},
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};

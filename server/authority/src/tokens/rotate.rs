@@ -82,8 +82,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         draft: RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let (mut transaction, ctx) =
-            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
@@ -120,7 +119,8 @@ impl Tokens<'_> {
         expected: Option<i64>,
         draft: RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
-        let (mut transaction, ctx) = self.inner.begin_for(ctx, ctx.own_token().as_slice()).await?;
+        let own = ctx.own_token().ok_or(ServiceError::Unauthenticated)?;
+        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, own).await?;
         let ctx = &ctx;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let own = if draft.children {

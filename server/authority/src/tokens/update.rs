@@ -114,8 +114,7 @@ impl Tokens<'_> {
         expected: Option<i64>,
         patch: TokenPatch,
     ) -> Result<Token, ServiceError> {
-        let (mut transaction, ctx) =
-            self.inner.begin_for_token(ctx, id, Permission::TokensWrite).await?;
+        let (mut transaction, ctx) = self.inner.begin_for_token(ctx, id).await?;
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;

@@ -153,7 +153,8 @@ pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     }
 }
 
-fn bounds_of_facts(facts: &Facts) -> Bounds {
+/// Returns the bounds of a token with the secret that it presents.
+pub(crate) fn bounds_of_facts(facts: &Facts) -> Bounds {
     Bounds {
         expires_at: earlier(facts.expires_at, facts.secret.expires_at),
         ip_allow: facts.ip_allow.clone(),

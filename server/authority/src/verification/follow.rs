@@ -24,6 +24,7 @@ use crate::{
     Actor, OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
+    invitations::close_fallen_of_token,
     replicas::Transaction,
     store::{
         self, StoreError, policies, secrets_change, tokens,
@@ -255,10 +256,11 @@ async fn record_reuse(
     if token.enabled && policies::disables_on_reuse(connection, tenant).await? {
         let by = StoppedBy { user: None, standing: Standing::Policy, token: None };
         tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
-        changed(connection, ctx, access, "token.disable", &token).await?;
+        let token = changed(connection, ctx, access, "token.disable", &token).await?;
         // Policy stops them, not the one who happened to present the secret.
         let nobody = OpContext { actor: Actor::Anonymous, ..ctx.clone() };
         children::follow_later(connection, &nobody, access, id, How::Disable).await?;
+        close_fallen_of_token(connection, ctx, tenant, &token).await?;
     }
     Ok(())
 }
