@@ -180,7 +180,8 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
 
 #[test]
 fn proxy_that_is_not_trusted_is_named_by_the_log_and_the_doctor() {
-    let server = server();
+    let server = Server::embedded();
+    server.admin();
     let right = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
     let mut browser = Browser::new(&server);
     let doctor = || server.run(&["doctor"]).stdout;

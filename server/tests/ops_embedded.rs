@@ -22,7 +22,7 @@ use support::{
 
 #[test]
 fn second_start_finds_the_data_of_the_first() {
-    let server = Server::start();
+    let server = Server::embedded();
     assert!(server.setup_link().is_some_and(|link| link.starts_with(&server.url())));
     server.admin();
     server.run(&["workspace", "create", "--name", "Kept"]).ok();
@@ -39,7 +39,7 @@ fn second_start_finds_the_data_of_the_first() {
 
 #[test]
 fn every_signal_that_ends_the_server_ends_its_database_in_good_order() {
-    let server = Server::start();
+    let server = Server::embedded();
     let data_dir = server.data_dir().to_owned();
     let (_, _folder) = server.stop();
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
@@ -56,7 +56,7 @@ fn every_signal_that_ends_the_server_ends_its_database_in_good_order() {
 
 #[test]
 fn killed_server_is_followed_by_one_that_takes_its_database_over() {
-    let server = Server::start();
+    let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
     let orphan = postmaster(&data_dir).expect("a postmaster");
@@ -73,7 +73,7 @@ fn killed_server_is_followed_by_one_that_takes_its_database_over() {
 
 #[test]
 fn command_finds_the_data_that_a_killed_server_left() {
-    let server = Server::start();
+    let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
     let orphan = postmaster(&data_dir).expect("a postmaster");
@@ -85,7 +85,7 @@ fn command_finds_the_data_that_a_killed_server_left() {
 
 #[test]
 fn killed_postmaster_is_started_again_while_the_server_serves() {
-    let server = Server::start();
+    let server = Server::embedded();
     server.admin();
     server.get("/readyz").expect(200);
     for _ in 0..2 {
@@ -102,7 +102,7 @@ fn killed_postmaster_is_started_again_while_the_server_serves() {
 
 #[test]
 fn server_and_postmaster_killed_together_leave_nothing_that_hinders_a_start() {
-    let server = Server::start();
+    let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
     let postmaster = postmaster(&data_dir).expect("a postmaster");
@@ -114,7 +114,7 @@ fn server_and_postmaster_killed_together_leave_nothing_that_hinders_a_start() {
 
 #[test]
 fn process_id_that_somebody_else_has_by_now_does_not_hinder_a_start() {
-    let server = Server::start();
+    let server = Server::embedded();
     let data_dir = server.data_dir().to_owned();
     let pid_file = data_dir.join("postgres/postmaster.pid");
     let text = fs::read_to_string(&pid_file).expect("there");
@@ -140,7 +140,7 @@ fn process_id_that_somebody_else_has_by_now_does_not_hinder_a_start() {
 
 #[test]
 fn second_server_on_the_same_folder_is_refused_in_one_line() {
-    let server = Server::start();
+    let server = Server::embedded();
     let line =
         Tessera::on(server.data_dir(), &["serve", "--listen", "127.0.0.1:0"]).run().refused(1);
     assert!(
@@ -152,7 +152,7 @@ fn second_server_on_the_same_folder_is_refused_in_one_line() {
 
 #[test]
 fn files_are_private_and_the_database_never_runs_as_root() {
-    let server = Server::start();
+    let server = Server::embedded();
     let mode = |name: &str| {
         let path = server.data_dir().join(name);
         fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -199,17 +199,17 @@ fn first_start_that_was_cut_off_is_begun_anew() {
 
 #[test]
 fn set_up_link_is_printed_and_never_logged() {
-    let server = Server::start();
+    let server = Server::embedded();
     let secret = server.setup_secret();
     assert_eq!(secret.len(), 43);
     assert!(!server.stderr().contains(secret));
-    let second = Server::builder().start();
+    let second = Server::embedded();
     assert_ne!(second.setup_secret(), secret);
 }
 
 #[test]
 fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
-    let server = Server::start();
+    let server = Server::embedded();
     server.admin();
     let data_dir = server.data_dir().to_owned();
     let (_, _folder) = server.stop();
@@ -224,7 +224,7 @@ fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
     }
 
     // Keys of another instance.
-    let other = Server::start();
+    let other = Server::embedded();
     fs::copy(other.data_dir().join("keys.toml"), &keys).expect("ours");
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["workspace", "list"]] {
         let finished = Tessera::on(&data_dir, arguments).run();

@@ -239,7 +239,7 @@ fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
 
 #[test]
 fn calls_over_the_limit_are_recorded_and_a_stopping_server_loses_no_row() {
-    let server = Server::builder().argument("--api-rate-limit").argument("5").start();
+    let server = Server::builder().embedded().argument("--api-rate-limit").argument("5").start();
     server.admin();
     let token = server.managing_token(WORKSPACE);
     let call = || server.request("GET", "/api/v1/self").bearer(&token).send();

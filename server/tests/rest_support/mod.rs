@@ -12,8 +12,6 @@
     reason = "each test program uses its own part of it"
 )]
 
-use std::fs;
-
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 
@@ -154,14 +152,7 @@ impl Sql {
     /// Connects.
     #[track_caller]
     pub fn on(server: &Server) -> Self {
-        let pid = fs::read_to_string(server.data_dir().join("postgres/postmaster.pid"))
-            .expect("the database runs");
-        // Line 5 is the folder of the socket (PostgreSQL's src/include/utils/pidfile.h).
-        let socket = pid.lines().nth(4).expect("the database listens").to_owned();
-        let options = PgConnectOptions::new_without_pgpass()
-            .socket(socket)
-            .username("tessera")
-            .database("tessera");
+        let options: PgConnectOptions = server.database_url().parse().expect("a URL");
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connection =

@@ -1,5 +1,5 @@
 //! What the integration tests share: a server started from the built binary on a free port with
-//! a data folder of its own, its command line, and a small HTTP client.
+//! a data folder and a database of its own, its command line, and a small HTTP client.
 //!
 //! ```ignore
 //! mod support;
@@ -20,6 +20,7 @@
 
 pub mod cluster;
 pub mod command;
+pub mod database;
 pub mod http;
 pub mod http2;
 pub mod process;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     command::{Finished, Tessera, binary},
+    database::Database,
     http::{Answer, Request},
     wait::{PATIENCE, poll, until},
 };
@@ -33,11 +34,12 @@ pub fn open_folder() -> TempDir {
     folder
 }
 
-/// How a server shall be started.
+/// How to start a server.
 #[derive(Debug)]
 pub struct ServerBuilder {
     folder: Option<TempDir>,
     data_dir: Option<PathBuf>,
+    embedded: bool,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     open_files: Option<u32>,
@@ -55,10 +57,19 @@ pub struct Server {
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
     folder: Option<TempDir>,
+    database: Option<Database>,
 }
 
 impl ServerBuilder {
-    /// Uses this data folder, which stays when the server is dropped.
+    /// Runs PostgreSQL itself, in its data folder, as a server without `database_url` does. Takes two seconds, so only
+    /// for tests of that database, of the data folder, and of what a later start finds.
+    #[must_use]
+    pub fn embedded(mut self) -> Self {
+        self.embedded = true;
+        self
+    }
+
+    /// Uses this data folder with its embedded database. The folder stays when the server is dropped.
     #[must_use]
     pub fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -93,9 +104,21 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether it gets a database of its own in the PostgreSQL of this test run.
+    fn is_guest(&self) -> bool {
+        let names = |text: &str| text == "TESSERA_DATABASE_URL" || text == "--database-url";
+        let has_database = self.environment.iter().any(|(name, _)| names(name))
+            || self.arguments.iter().any(|argument| names(argument));
+        !(self.embedded || self.data_dir.is_some() || has_database)
+    }
+
     /// Starts it and waits until it is ready.
     #[track_caller]
-    pub fn start(self) -> Server {
+    pub fn start(mut self) -> Server {
+        let database = self.is_guest().then(Database::create);
+        if let Some(database) = &database {
+            self.environment.extend(database.environment());
+        }
         let folder = if self.data_dir.is_some() {
             None
         } else {
@@ -132,6 +155,7 @@ impl ServerBuilder {
             stdout,
             stderr,
             folder,
+            database,
         };
         let listening = server.wait_for_line("Listening on ");
         listening
@@ -148,10 +172,16 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// A server on a new embedded database, ready.
+    /// A server on a new database, ready.
     #[track_caller]
     pub fn start() -> Self {
         Self::builder().start()
+    }
+
+    /// A server on a new embedded database, ready.
+    #[track_caller]
+    pub fn embedded() -> Self {
+        Self::builder().embedded().start()
     }
 
     /// A server with special wishes.
@@ -159,6 +189,7 @@ impl Server {
         ServerBuilder {
             folder: None,
             data_dir: None,
+            embedded: false,
             arguments: Vec::new(),
             environment: Vec::new(),
             open_files: None,
@@ -202,6 +233,19 @@ impl Server {
     /// Its data folder.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// The URL of its database, for somebody who may do anything there.
+    #[track_caller]
+    pub fn database_url(&self) -> String {
+        if let Some(database) = &self.database {
+            return database.url();
+        }
+        let pid = fs::read_to_string(self.data_dir.join("postgres/postmaster.pid"))
+            .expect("the embedded database runs");
+        // Line 5 is the folder of the socket (PostgreSQL's src/include/utils/pidfile.h).
+        let socket = pid.lines().nth(4).expect("the database listens");
+        format!("postgres://tessera@localhost/tessera?host={socket}")
     }
 
     /// Its process id.
@@ -328,6 +372,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("The log of the server at {}:\n{}", self.address, self.stderr());
+        }
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -340,7 +387,6 @@ impl Drop for Server {
     }
 }
 
-/// Lines that have been printed to their end.
 /// The same command, by a shell that lowers the limit of open files first.
 fn with_open_files(command: &Command, most: u32) -> Command {
     let mut shell = Command::new("sh");
@@ -355,6 +401,7 @@ fn with_open_files(command: &Command, most: u32) -> Command {
     shell
 }
 
+/// Lines that have been printed to their end.
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }
