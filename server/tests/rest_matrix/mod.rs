@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::{
-    Caller, Holder, Row, TABLE, Victims, Who, changes, expected, of_revoking,
-    rest_support::{By, Instance, WORKSPACE},
-};
+use super::{Caller, Holder, Row, TABLE, Victims, Who, changes, expected, of_revoking};
+use crate::rest_support::{By, Instance, WORKSPACE};
 
 /// Method and path of every operation on tokens; then what members are answered in self-service about
 /// a token of their own and about somebody else's, and without self-service about their own.
