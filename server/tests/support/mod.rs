@@ -14,6 +14,7 @@
     unreachable_pub,
     unused_imports,
     clippy::expect_used,
+    clippy::print_stderr,
     clippy::allow_attributes,
     reason = "each test program uses its own part of it"
 )]
