@@ -31,7 +31,7 @@ use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::{Body as _, Incoming};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 use super::{
@@ -56,6 +56,10 @@ const QUESTION_MAX: u64 = 8_192;
 
 /// How long a body is waited for here.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Requests whose bodies are waited for here at the same time. They keep their heads meanwhile, so the rest is left to
+/// the router, where each caller has a bounded number of places.
+static WAITING: Semaphore = Semaphore::const_new(256);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -120,7 +124,7 @@ async fn verify(
         None
     };
     let Some(caller) = caller else { return Err(request.map(Body::new)) };
-    let bytes = match whole(request.body_mut()).await {
+    let bytes = match whole(request.body_mut(), &WAITING).await {
         Ok(bytes) => bytes,
         Err(first) => {
             return Err(request.map(|rest| Body::new(Resumed { first, rest })));
@@ -244,13 +248,19 @@ fn read(body: &[u8]) -> Option<Question<'_>> {
     (question.scopes.len() <= DEMANDED_MAX).then_some(question)
 }
 
-/// A body that comes in one piece, as small ones do, and soon; else what came of it. Who is slow is waited
-/// for where all requests are, and there not for long.
-async fn whole(body: &mut Incoming) -> Result<Bytes, Option<Bytes>> {
+/// Returns a body that comes in one piece, as small ones do, and soon; otherwise the part that came. Slow bodies are
+/// left to the router.
+async fn whole<B: hyper::body::Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    waiting: &Semaphore,
+) -> Result<Bytes, Option<Bytes>> {
     let frame = match body.frame().now_or_never() {
         // Most are there: a timer for each would cost more than to look.
         Some(frame) => frame,
-        None => timeout(SOON, body.frame()).await.map_err(|_| None)?,
+        None => {
+            let _place = waiting.try_acquire().map_err(|_| None)?;
+            timeout(SOON, body.frame()).await.map_err(|_| None)?
+        }
     };
     match frame {
         Some(Ok(frame)) => match frame.into_data() {
@@ -375,4 +385,39 @@ fn request_id(now: OffsetDateTime) -> HeaderValue {
 /// A response of the router, as the connection sends it.
 pub(crate) fn routed(response: Response) -> Answer {
     response.map(Either::Right)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that never comes.
+    struct Silent;
+
+    impl hyper::body::Body for Silent {
+        type Data = Bytes;
+        type Error = hyper::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_do_not_come_are_waited_for_in_few_requests_and_for_a_moment() {
+        let waiting = Semaphore::new(1);
+        let (mut first, mut second) = (Silent, Silent);
+        let mut waits = Box::pin(whole(&mut first, &waiting));
+        assert!(waits.as_mut().now_or_never().is_none());
+        assert_eq!(whole(&mut second, &waiting).now_or_never(), Some(Err(None)));
+        assert_eq!(waits.await, Err(None));
+        assert!(whole(&mut second, &waiting).now_or_never().is_none());
+        // A body that is there needs no place.
+        let mut there = Full::new(Bytes::from_static(b"{}"));
+        let _last = waiting.acquire().await;
+        assert_eq!(whole(&mut there, &waiting).await, Ok(Bytes::from_static(b"{}")));
+    }
 }
