@@ -111,13 +111,16 @@ BEGIN
 END
 $$;
 
--- The log so far, of tokens that no server of this version has changed.
-SELECT read_token_row(a.subject_id, a.action, a.actor_kind, a.actor_id, a.before, a.after)
-  FROM (SELECT e.* FROM audit_events e
-          JOIN tokens t ON t.id = e.subject_id AND t.deleted_at IS NULL
-         WHERE e.action IN ('token.create', 'token.import', 'token.update', 'token.disable', 'token.enable', 'token.expire', 'token.rotate')
-           AND NOT EXISTS (SELECT FROM audit_events n WHERE n.subject_id = e.subject_id AND n.after ? 'grants')
-         ORDER BY e.id) a;
+-- Tokens whose log so far is still to be read. Tessera reads it afterwards, some tokens at a time: here all of them would be
+-- locked until the last one is done.
+CREATE TABLE tokens_with_unread_log (token_id uuid PRIMARY KEY);
+-- Rows before the trigger below exists. The second time, inserts wait, and only what came meanwhile is looked at; changes
+-- that were under way the first time may have taken their numbers before.
+SELECT set_config('tessera.log_read_to', COALESCE(max(id), 0)::text, true) FROM audit_events;
+INSERT INTO tokens_with_unread_log
+SELECT DISTINCT e.subject_id FROM audit_events e JOIN tokens t ON t.id = e.subject_id AND t.deleted_at IS NULL
+ WHERE e.action IN ('token.create', 'token.import', 'token.update', 'token.disable', 'token.enable', 'token.expire', 'token.rotate')
+   AND NOT EXISTS (SELECT FROM audit_events n WHERE n.subject_id = e.subject_id AND n.after ? 'grants');
 
 -- Servers of 0.1 that still run.
 CREATE FUNCTION audit_reads_token_row() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -130,3 +133,10 @@ CREATE TRIGGER audit_events_token_of_0_1 AFTER INSERT ON audit_events FOR EACH R
     WHEN (NEW.action IN ('token.create', 'token.import', 'token.update', 'token.disable', 'token.enable', 'token.expire', 'token.rotate')
           AND NEW.subject_id IS NOT NULL AND NOT (NEW.after ? 'grants'))
     EXECUTE FUNCTION audit_reads_token_row();
+
+INSERT INTO tokens_with_unread_log
+SELECT DISTINCT e.subject_id FROM audit_events e JOIN tokens t ON t.id = e.subject_id AND t.deleted_at IS NULL
+ WHERE e.id > current_setting('tessera.log_read_to')::bigint - 100000
+   AND e.action IN ('token.create', 'token.import', 'token.update', 'token.disable', 'token.enable', 'token.expire', 'token.rotate')
+   AND NOT EXISTS (SELECT FROM audit_events n WHERE n.subject_id = e.subject_id AND n.after ? 'grants')
+ON CONFLICT DO NOTHING;

@@ -33,6 +33,9 @@ use crate::{
     work::Pool,
 };
 
+/// How many tokens have their log of version 0.1 read in one transaction.
+const OLD_LOG_AT_ONCE: i64 = 200;
+
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -250,6 +253,7 @@ impl Authority {
         if self.pending_migrations().await? > 0 {
             store::database::migrate(&self.inner.pool.connect_options()).await?;
         }
+        self.read_old_log().await?;
         self.tokens().read_all().await?;
         let mut transaction = self.inner.begin().await?;
         let now = self.inner.clock.now();
@@ -258,6 +262,19 @@ impl Authority {
         store::addresses::fold(&mut transaction).await?;
         transaction.commit().await?;
         self.learn_imports().await
+    }
+
+    /// Reads what version 0.1 wrote into the log about tokens, some tokens in each transaction: servers of 0.1 that
+    /// still run may change the others meanwhile.
+    async fn read_old_log(&self) -> Result<(), ServiceError> {
+        loop {
+            let mut transaction = self.inner.begin().await?;
+            let read = store::old_log::read_some(&mut transaction, OLD_LOG_AT_ONCE).await?;
+            transaction.commit().await?;
+            if read == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Checks what no waiting can mend: a pooler's mode, the database's encoding, read-only defaults, another schema.

@@ -26,6 +26,7 @@ pub(crate) mod invitations;
 pub(crate) mod invitations_open;
 pub(crate) mod members;
 pub(crate) mod names;
+pub(crate) mod old_log;
 pub(crate) mod page;
 pub mod passwords;
 mod patience;

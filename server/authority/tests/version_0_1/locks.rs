@@ -1,9 +1,12 @@
 //! The upgrade of a database that is in use: what others do with it goes on. And the way back.
 
+use std::{path::Path, time::Duration};
+
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
 };
+use tokio::time::Instant;
 
 use super::{fixture, migrated, opened, restore};
 
@@ -57,4 +60,33 @@ async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(poo
         assert_eq!(of_0_1.run(&world.pool).await.is_ok(), pending);
         assert_eq!(world.authority.pending_migrations().await.unwrap() > 0, pending);
     }
+}
+
+/// A server of 0.1 may be changing a token for a while. Reading the log waits for that token only, after the schema is there.
+#[sqlx::test(migrations = false)]
+async fn log_of_0_1_is_read_after_the_migrations_and_waits_for_no_more_than_some_tokens(
+    pool: PgPool,
+) {
+    restore(&pool).await;
+    let mut earlier =
+        Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
+    earlier.migrations = earlier.iter().filter(|one| one.version < 25).cloned().collect();
+    earlier.run(&pool).await.unwrap();
+    let options = pool.connect_options().as_ref().clone();
+    let mut busy = PgConnection::connect_with(&options).await.unwrap();
+    let begin = "BEGIN; SELECT FROM tokens WHERE name = 'of-linus' FOR UPDATE";
+    sqlx::raw_sql(begin).execute(&mut busy).await.unwrap();
+    let mut watcher = PgConnection::connect_with(&options).await.unwrap();
+    let upgrade = tokio::spawn(opened(pool));
+    let unread = "SELECT count(*) FROM tokens_with_unread_log";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !matches!(sqlx::query_scalar::<_, i64>(unread).fetch_one(&mut watcher).await, Ok(1..)) {
+        assert!(Instant::now() < deadline, "the migrations wait for a token");
+        assert!(!upgrade.is_finished(), "nothing waited for the token");
+        tokio::task::yield_now().await;
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut busy).await.unwrap();
+    let world = upgrade.await.unwrap();
+    let left = sqlx::query_scalar::<_, i64>(unread).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(left, 0);
 }
