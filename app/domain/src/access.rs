@@ -161,6 +161,32 @@ impl Permissions {
         }
     }
 
+    /// The scopes of the audience `tessera` that let a token do something.
+    pub const SCOPES: [&'static str; 10] = [
+        "tokens:read",
+        "tokens:write",
+        "tokens:reveal",
+        "verify",
+        "workspaces:read",
+        "workspaces:write",
+        "members:read",
+        "members:write",
+        "policy:write",
+        "audit:read",
+    ];
+
+    /// Returns the scopes of `tessera` that let a token do more than see the workspace while it acts as a user with these
+    /// permissions.
+    pub fn scopes(self) -> Vec<&'static str> {
+        let gives = |name: &str| {
+            let scope = name.parse::<ScopeName>();
+            scope.map_or(Self::NONE, |scope| Self::of_scopes([&scope]))
+        };
+        let seeing = Self::of(&[Permission::WorkspaceRead]);
+        let useful = |name: &&str| !gives(name).and(self).is_within(seeing);
+        Self::SCOPES.into_iter().filter(useful).collect()
+    }
+
     /// What the scopes of the audience `tessera` let a token do, before its user's own rights
     /// bound it. A scope that is not listed here gives nothing.
     pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Self {
@@ -324,6 +350,17 @@ mod tests {
     #[test]
     fn stranger_may_do_nothing() {
         assert!(Permissions::of_user(InstanceRole::Member, None, true).is_empty());
+    }
+
+    #[test]
+    fn scopes_are_those_that_let_a_user_do_something() {
+        let of = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
+        assert_eq!(of(WorkspaceRole::Verifier).scopes(), ["verify"]);
+        assert_eq!(of(WorkspaceRole::Member).scopes(), [""; 0]);
+        let own = of(WorkspaceRole::Member).on_own_tokens();
+        assert_eq!(own.scopes(), ["tokens:read", "tokens:write", "tokens:reveal"]);
+        // All but the one that only shows the workspace.
+        assert_eq!(of(WorkspaceRole::Admin).scopes().len(), Permissions::SCOPES.len() - 1);
     }
 
     #[test]

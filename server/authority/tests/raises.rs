@@ -10,7 +10,7 @@
 mod support;
 
 use authority::{
-    Actor, ChangedUser, MintedToken, NewUser, OpContext, PasswordChange, RotationDraft,
+    Actor, ChangedUser, Format, MintedToken, NewUser, OpContext, PasswordChange, RotationDraft,
     ServiceError, SignIn, SignedIn, TokenDraft, TokenPatch, UserChange,
     secret::{KnownBrowser, SessionSecret},
 };
@@ -22,6 +22,7 @@ use domain::{
     roles::{InstanceRole, UserKind},
     token::Standing,
 };
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use support::{PASSWORD, World, draft, password, slug};
 use time::Duration;
@@ -343,6 +344,87 @@ async fn tokens_whose_secret_others_may_know_are_disabled_with_a_higher_role(poo
     assert_eq!(scene.exposed().await, ["in-grace wanda@example.com"]);
     tokens.end_grace(ada, in_grace.token.id, None).await.unwrap();
     assert_eq!(scene.exposed().await, [""; 0]);
+}
+
+/// Imports tokens that act as Memb, which Wanda knows.
+async fn import(scene: &Scene, workspace: &str, count: usize) {
+    let row = |number: usize| {
+        let digest = hex::encode(Sha256::digest(format!("{workspace}{number}")));
+        format!(
+            r#"{{"digest":"{digest}","name":"imported","scopes":["rivers:run"],"owner":"memb@example.com"}}"#
+        )
+    };
+    let rows = (0..count).map(row).collect::<Vec<_>>().join("\n");
+    let (transfer, home) = (scene.world.authority.transfer(), slug(workspace));
+    let imported = transfer.import(&scene.wanda, &home, Format::Jsonl, rows.as_bytes(), false);
+    imported.await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn many_exposed_tokens_are_disabled_before_the_role_is_raised_and_delay_nobody(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb } = &scene;
+    world.pass(Duration::seconds(1));
+    world.workspace("other").await;
+    for email in ["wanda@example.com", "memb@example.com"] {
+        world.join(email, "other", "admin").await;
+    }
+    let bob = id(&world.person("bob", Some((HOME, "member"))).await);
+    import(&scene, HOME, 501).await;
+    import(&scene, "other", 1).await;
+    // The other workspace is busy, and comes after this one.
+    let mut busy = world.pool.begin().await.unwrap();
+    sqlx::query(
+        "SELECT FROM audit_heads h JOIN workspaces w ON w.id = h.chain WHERE w.slug = 'other' FOR UPDATE OF h",
+    )
+    .execute(&mut *busy)
+    .await
+    .unwrap();
+    let (core, by, user) = (world.authority.clone(), ada.clone(), id(memb));
+    let raising = tokio::spawn(async move {
+        let role = Some(InstanceRole::Admin);
+        let change = UserChange { instance_role: role, ..UserChange::default() };
+        core.users().change(&by, user, change, None).await
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap() {
+        assert!(!raising.is_finished());
+        tokio::task::yield_now().await;
+    }
+    let enabled = "SELECT count(*) FROM tokens t JOIN workspaces w ON w.id = t.workspace_id
+                    WHERE t.enabled AND w.slug = $1";
+    let enabled = async |workspace: &str| -> i64 {
+        sqlx::query_scalar(enabled).bind(workspace).fetch_one(&world.pool).await.unwrap()
+    };
+    assert_eq!((enabled(HOME).await, enabled("other").await), (0, 1));
+    // Meanwhile others are disabled, make tokens and sign in.
+    let off = UserChange { enabled: Some(false), ..UserChange::default() };
+    world.authority.users().change(ada, bob, off, None).await.unwrap();
+    world.mint(wanda, HOME, draft(&["rivers:read"])).await;
+    world.signed_in("memb@example.com").await;
+    // It is interrupted: nobody has got more rights.
+    raising.abort();
+    raising.await.unwrap_err();
+    busy.rollback().await.unwrap();
+    let role: String = sqlx::query_scalar("SELECT instance_role FROM users WHERE id = $1")
+        .bind(user.0)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(role, "member");
+    let changed = set_role(world, ada, user, InstanceRole::Admin).await;
+    assert_eq!(changed.user.instance_role, InstanceRole::Admin);
+    assert_eq!((changed.disabled_tokens, enabled("other").await), (1, 0));
+    let noted: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM audit_events WHERE action = 'token.disable' AND after->>'enabled' = 'false'",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(noted, 502);
+    let reports = world.authority.audit().verify(&world.operator(), &[]).await.unwrap();
+    assert!(reports.iter().all(|report| report.damage.is_empty()), "{reports:?}");
 }
 
 #[sqlx::test(migrations = false)]

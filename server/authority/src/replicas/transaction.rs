@@ -198,10 +198,11 @@ impl<'a> Transaction<'a> {
         Ok(stops)
     }
 
-    /// Commits a part of a change, without waiting until it holds everywhere. Whoever does all parts waits in the end.
-    pub(crate) async fn commit_part(mut self) -> Result<(), ServiceError> {
+    /// Commits a part of a change, without waiting until it holds everywhere: the caller waits after the last part.
+    /// Returns the descendants that the caller must stop.
+    pub(crate) async fn commit_part(mut self) -> Result<Vec<DescendantStop>, ServiceError> {
         self.is_part = true;
-        self.commit_own().await
+        self.commit_before_descendants().await
     }
 
     async fn commit_own(mut self) -> Result<(), ServiceError> {

@@ -6,7 +6,7 @@ use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, stops};
 use crate::{access::Tenant, audit::Author};
 
 /// How descendants are stopped.
@@ -208,6 +208,23 @@ pub(crate) async fn exist(
     .await?)
 }
 
+/// Returns those of these tokens that ever made another one.
+pub(crate) async fn makers(
+    connection: &mut PgConnection,
+    tokens: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        r#"SELECT t.id FROM unnest($1::uuid[]) AS t (id)
+            WHERE EXISTS (SELECT FROM tokens c WHERE c.parent_id = t.id) ORDER BY t.id"#,
+        tokens,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .flatten()
+    .collect())
+}
+
 /// The tokens that a token made, and those that they made, whoever they act as: each after the one that
 /// made it, deleted ones left out. A deleted token's own are among them.
 pub(crate) async fn all(
@@ -273,21 +290,7 @@ pub(crate) async fn stop(
 ) -> Result<(), StoreError> {
     let by = stop.by.map(|user| user.0);
     let outcome = match stop.how {
-        How::Disable => {
-            sqlx::query!(
-                "UPDATE tokens
-                    SET enabled = false, disabled_by = $2, disabled_by_token = NULL,
-                        disabled_as = CASE WHEN $3 THEN 'policy' WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
-                        updated_at = GREATEST(updated_at, $4), version = version + 1
-                  WHERE id = ANY($1)",
-                ids,
-                by,
-                stop.by_policy,
-                now,
-            )
-            .execute(connection)
-            .await?
-        }
+        How::Disable => return stops::disable(connection, ids, (stop.by, stop.by_policy), now).await,
         How::Expire | How::EndBy(_) => {
             let end = stop.how.ends_at().unwrap_or(now);
             sqlx::query!(

@@ -1,6 +1,6 @@
 //! Passwords, and the one-time links that set them.
 
-use domain::{ids::UserId, token::UserSummary};
+use domain::{ids::UserId, roles::InstanceRole, token::UserSummary};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -116,6 +116,22 @@ pub(crate) async fn of_link(
         user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
         issued_by: row.issued_by.map(UserId),
     }))
+}
+
+/// Reports whether a person keeps their password with another role on the instance.
+pub(crate) async fn may_keep(
+    connection: &mut PgConnection,
+    user: UserId,
+    role: InstanceRole,
+) -> Result<bool, StoreError> {
+    let may = sqlx::query_scalar!(
+        r#"SELECT may_set_password(password_set_by, $2) AS "may!" FROM users WHERE id = $1"#,
+        user.0,
+        role.as_str(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(may.unwrap_or(true))
 }
 
 /// Ends the password of a person who got a higher role, if the administrator from whom it descends may not set the

@@ -1,16 +1,21 @@
-//! Who may know the secret of a token, as the audit log has it: whoever made or imported the token, rotated it or was shown
-//! its secret, the users that it acted as, and the same for tokens that did so.
+//! Secrets that a person may know: who may know the secret of a token, as the audit log has it. Those are the people who
+//! made or imported the token, rotated it or were shown its secret, the users that it acted as, and the same of tokens that
+//! did so.
+//!
+//! A secret is *exposed* if somebody may know it who could not get it now: of a token that acts as an owner or administrator
+//! of the instance, everybody who does not manage the instance; of other tokens, everybody who could not put the token's
+//! scopes of `tessera` on a token of that workspace.
 //!
 //! The log is complete for tokens of version 0.1 and of its servers that still run, too.
 
-use domain::ids::{TokenId, UserId};
+use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::StoreError;
 
-/// A token that acts as an owner or administrator of the instance, and whose secret others may know who could not get it
-/// now.
+/// A token whose secret others may know who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExposedToken {
     /// The token.
@@ -19,6 +24,8 @@ pub struct ExposedToken {
     pub name: String,
     /// The slug of its workspace.
     pub workspace: String,
+    /// The id of its workspace.
+    pub workspace_id: WorkspaceId,
     /// The address of the user that it acts as.
     pub user: String,
     /// The addresses of those who may know its secret.
@@ -27,36 +34,75 @@ pub struct ExposedToken {
     pub enabled: bool,
 }
 
-/// Returns the tokens that act as this user, or as any owner or administrator of the instance, and whose secret others may
-/// know who do not manage the instance now, by the token's id. Replaced secrets count while they work.
+/// Which exposed tokens are sought. Without any bound, those that act as owners and administrators of the instance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sought<'a> {
+    /// Tokens that act as this user.
+    pub(crate) user: Option<UserId>,
+    /// Tokens that act as others, and whose secret this person may know.
+    pub(crate) known_to: Option<UserId>,
+    /// Tokens of this workspace.
+    pub(crate) workspace: Option<WorkspaceId>,
+    /// Some of these.
+    pub(crate) ids: Option<&'a [Uuid]>,
+    /// Tokens that hold one of these scopes of `tessera`, which are what a holder must be able to grant.
+    pub(crate) scopes: Option<&'a [String]>,
+    /// Only people who manage the instance may know the secrets, whoever the tokens act as now.
+    pub(crate) for_managers: bool,
+    /// What the user did counts as the doing of others.
+    pub(crate) is_doubted: bool,
+    /// Tokens that are enabled.
+    pub(crate) enabled: bool,
+}
+
+/// Returns exposed tokens by their workspace and id. Replaced secrets count while they work.
 ///
-/// What an account did before its `acts_count_after` counts as the doing of others.
+/// What an account did before its `acts_count_after` counts as the doing of others. A user whom the token acted as may
+/// know a secret from a rotation only if the token acted as them for an hour after it: a token can be rotated first and
+/// handed over then.
 pub(crate) async fn exposed(
     connection: &mut PgConnection,
-    user: Option<UserId>,
+    sought: &Sought<'_>,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<ExposedToken>, StoreError> {
     let rows = sqlx::query!(
         r#"WITH RECURSIVE acting AS (
-               SELECT t.id, t.user_id, min(s.created_at) AS since
+               SELECT t.id, t.user_id, t.workspace_id, held.scopes, min(s.created_at) AS since,
+                      $8 OR u.instance_role IN ('owner', 'admin') AS for_managers
                  FROM tokens t
                  JOIN users u ON u.id = t.user_id
                  JOIN token_secrets s ON s.token_id = t.id AND (s.current OR s.expires_at > $2)
-                WHERE t.deleted_at IS NULL AND u.deleted_at IS NULL AND u.instance_role IN ('owner', 'admin')
+                 LEFT JOIN LATERAL (
+                          SELECT array_agg(scope) AS scopes
+                            FROM audiences tessera
+                            JOIN token_audiences ta ON ta.audience_id = tessera.id AND ta.token_id = t.id
+                           CROSS JOIN unnest(COALESCE(ta.scopes, t.scopes)) scope
+                           WHERE $7::text[] IS NOT NULL AND tessera.slug = 'tessera'
+                             AND scope = ANY($7) AND scope = ANY(t.scopes)
+                      ) held ON true
+                WHERE t.deleted_at IS NULL AND u.deleted_at IS NULL
                   AND ($1::uuid IS NULL OR t.user_id = $1)
-                GROUP BY t.id
-           ), trace (root, token, first) AS (
+                  AND ($4::uuid IS NULL OR t.user_id <> $4)
+                  AND ($5::uuid IS NULL OR t.workspace_id = $5)
+                  AND ($6::uuid[] IS NULL OR t.id = ANY($6))
+                  AND (t.enabled OR NOT $10)
+                  AND CASE WHEN $7 IS NULL THEN $1 IS NOT NULL OR u.instance_role IN ('owner', 'admin')
+                           ELSE held.scopes IS NOT NULL END
+                GROUP BY t.id, u.id, held.scopes
+           ), trace (root, token, first, rotated) AS (
                -- From the row that made the oldest secret that works.
-               SELECT a.id, a.id, COALESCE((
-                          SELECT min(e.id) FROM audit_events e
+               SELECT a.id, a.id, COALESCE(m.id, 0), COALESCE(m.action = 'token.rotate', false)
+                 FROM acting a
+                 LEFT JOIN LATERAL (
+                          SELECT e.id, e.action FROM audit_events e
                            WHERE e.subject_id = a.id AND e.at = a.since
                              AND e.action IN ('token.create', 'token.import', 'token.rotate')
-                      ), 0)
-                 FROM acting a
+                           ORDER BY e.id LIMIT 1
+                      ) m ON true
                UNION
                -- Tokens that got the secret: all that is known of theirs.
-               SELECT c.root, e.actor_id, 0::bigint
+               SELECT c.root, e.actor_id, 0::bigint, false
                  FROM trace c JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
                 WHERE e.actor_kind = 'token'
                   AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
@@ -67,26 +113,48 @@ pub(crate) async fn exposed(
                   AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
                UNION ALL
                SELECT c.root, u.id, e.id
-                 FROM trace c JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
+                 FROM trace c JOIN acting a ON a.id = c.root
+                 JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
                  JOIN users u ON u.email = e.before->>'user'
-                WHERE e.action = 'token.update'
+                WHERE e.action = 'token.update' AND (NOT c.rotated OR e.at > a.since + interval '1 hour')
                UNION ALL
                SELECT c.root, t.user_id, 9223372036854775807
                  FROM trace c JOIN tokens t ON t.id = c.token WHERE c.token <> c.root
            )
-           SELECT t.id, t.name, w.slug, u.email, t.enabled, array_agg(DISTINCT h.email ORDER BY h.email) AS "holders!"
+           SELECT t.id, t.name, t.workspace_id, w.slug, u.email, t.enabled,
+                  array_agg(DISTINCT h.email ORDER BY h.email) AS "holders!"
              FROM acting a
              JOIN tokens t ON t.id = a.id
              JOIN workspaces w ON w.id = t.workspace_id
              JOIN users u ON u.id = t.user_id
              JOIN holder ON holder.root = a.id
              JOIN users h ON h.id = holder.user_id
-            WHERE h.acts_count_after >= holder.act
-               OR h.id <> a.user_id AND NOT (h.enabled AND h.deleted_at IS NULL AND h.instance_role IN ('owner', 'admin'))
-            GROUP BY t.id, w.slug, u.email ORDER BY t.id LIMIT $3"#,
-        user.map(|user| user.0),
+             LEFT JOIN memberships m ON m.workspace_id = a.workspace_id AND m.user_id = h.id
+            WHERE ($4::uuid IS NULL OR h.id = $4)
+              AND (h.acts_count_after >= holder.act OR $9 AND h.id = a.user_id
+                OR h.id <> a.user_id AND NOT (
+                       h.enabled AND h.deleted_at IS NULL
+                       AND (h.instance_role IN ('owner', 'admin')
+                            OR NOT a.for_managers AND COALESCE(m.role = 'admin', false) AND NOT EXISTS (
+                                   SELECT FROM unnest(a.scopes) AS wanted (scope)
+                                    WHERE m.grants IS NOT NULL AND NOT EXISTS (
+                                          SELECT FROM unnest(m.grants || m.audience_grants) AS pattern (whole)
+                                           CROSS JOIN LATERAL (SELECT regexp_replace(whole, '^tessera/', '') AS name) own
+                                           WHERE own.name IN ('*', wanted.scope)
+                                              OR own.name LIKE '%:*' AND starts_with(wanted.scope, left(own.name, -1))
+                                    )
+                            ))))
+            GROUP BY t.id, w.slug, u.email ORDER BY t.workspace_id, t.id LIMIT $3"#,
+        sought.user.map(|user| user.0),
         now,
         limit,
+        sought.known_to.map(|user| user.0),
+        sought.workspace.map(|workspace| workspace.0),
+        sought.ids,
+        sought.scopes,
+        sought.for_managers,
+        sought.is_doubted,
+        sought.enabled,
     )
     .fetch_all(connection)
     .await?;
@@ -94,6 +162,7 @@ pub(crate) async fn exposed(
         token: TokenId(row.id),
         name: row.name,
         workspace: row.slug,
+        workspace_id: WorkspaceId(row.workspace_id),
         user: row.email,
         holders: row.holders,
         enabled: row.enabled,

@@ -1,8 +1,9 @@
 //! Which tokens stopped a token, and how a token that asks is related to it.
 
-use domain::ids::TokenId;
+use domain::ids::{TokenId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{StoreError, touched_one};
 use crate::access::Tenant;
@@ -65,6 +66,49 @@ pub(crate) async fn is_made_by_token(
     .fetch_optional(connection)
     .await?;
     Ok(made.unwrap_or_default())
+}
+
+/// Locks those of these tokens that are enabled.
+pub(crate) async fn lock_enabled(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM tokens WHERE workspace_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND enabled
+          ORDER BY id FOR NO KEY UPDATE",
+        tenant.id().0,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+/// Disables tokens that are locked, on behalf of this user or of a rule of policy.
+pub(crate) async fn disable(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    (by, by_policy): (Option<UserId>, bool),
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let outcome = sqlx::query!(
+        "UPDATE tokens
+            SET enabled = false, disabled_by = $2, disabled_by_token = NULL,
+                disabled_as = CASE WHEN $3 THEN 'policy' WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
+                updated_at = GREATEST(updated_at, $4), version = version + 1
+          WHERE id = ANY($1)",
+        ids,
+        by.map(|user| user.0),
+        by_policy,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    if outcome.rows_affected() == ids.len() as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::Query(sqlx::Error::RowNotFound))
+    }
 }
 
 /// The relation of a token that asks to another token.

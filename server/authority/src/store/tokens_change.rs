@@ -1,7 +1,5 @@
 //! Tokens: what changes a record. Every change increments its version.
 
-use std::collections::BTreeSet;
-
 use domain::{
     bounds::FixedBounds,
     held::HeldScopes,
@@ -53,18 +51,22 @@ pub(crate) async fn lock(
     Ok(row.is_some())
 }
 
-/// Locks the tokens that act as a user. Returns their workspaces, in the order of ids.
+/// Locks the tokens that act as a user, in one workspace or in all. Returns each with its workspace, in the order of ids.
 pub(crate) async fn lock_of_user(
     connection: &mut PgConnection,
     user: UserId,
-) -> Result<BTreeSet<WorkspaceId>, StoreError> {
-    let workspaces = sqlx::query_scalar!(
-        "SELECT workspace_id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
+    workspace: Option<WorkspaceId>,
+) -> Result<Vec<(TokenId, WorkspaceId)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, workspace_id FROM tokens
+          WHERE user_id = $1 AND ($2::uuid IS NULL OR workspace_id = $2) AND deleted_at IS NULL
+          ORDER BY id FOR NO KEY UPDATE",
         user.0,
+        workspace.map(|workspace| workspace.0),
     )
     .fetch_all(connection)
     .await?;
-    Ok(workspaces.into_iter().map(WorkspaceId).collect())
+    Ok(rows.into_iter().map(|row| (TokenId(row.id), WorkspaceId(row.workspace_id))).collect())
 }
 
 /// Sets everything that can be changed.

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::change::snapshot;
+use super::{change::snapshot, portions::By};
 use crate::{
     Authority, OpContext, ServiceError,
     access::{Access, Tenant},
@@ -88,6 +88,33 @@ pub(crate) async fn follow_later(
     }
     if let Some(stop) = stop_of(transaction, ctx, (access.tenant(), None), parent, how).await? {
         descendants::insert(transaction, &stop, true).await?;
+    }
+    Ok(())
+}
+
+/// The same for tokens that were disabled together. Only policy stops their descendants.
+pub(super) async fn follow_some(
+    transaction: &mut Transaction<'_>,
+    (tenant, by): (Tenant, &By),
+    parents: &[Uuid],
+    how: How,
+) -> Result<(), ServiceError> {
+    if !policies::ends_children(transaction, tenant).await? {
+        return Ok(());
+    }
+    for parent in descendants::makers(transaction, parents).await? {
+        let stop = DescendantStop {
+            id: transaction.uuid(transaction.inner().clock.now()),
+            tenant,
+            token: TokenId(parent),
+            how,
+            own: None,
+            by: by.user,
+            by_policy: false,
+            author: by.author.clone(),
+        };
+        descendants::insert(transaction, &stop, false).await?;
+        transaction.stops_descendants(stop);
     }
     Ok(())
 }

@@ -1,17 +1,25 @@
-//! Tokens that act as an owner or administrator of the instance, and whose secret others may know who could not get it
-//! now. `store/secret_holders.rs` finds them.
+//! Tokens whose secret others may know who could not get it now. `store/secret_holders.rs` finds them.
 
-use domain::{access::Permission, ids::UserId};
+use std::collections::BTreeSet;
 
-use super::{Tokens, enable::switch_off};
+use domain::{
+    access::Permissions,
+    ids::{TokenId, UserId, WorkspaceId},
+    roles::{InstanceRole, WorkspaceRole},
+};
+
+use super::{
+    Tokens,
+    portions::{By, by_workspace, disable_some},
+};
 use crate::{
     OpContext, ServiceError,
-    access::authorise_token,
+    access::Access,
     audit::hold_end,
     replicas::Transaction,
     store::{
-        secret_holders::{self as store, ExposedToken},
-        tokens_change, wait_briefly,
+        secret_holders::{self as store, ExposedToken, Sought},
+        tokens_change, users, wait_briefly, workspaces,
     },
 };
 
@@ -27,39 +35,92 @@ impl Tokens<'_> {
     pub async fn exposed(&self, ctx: &OpContext) -> Result<Vec<ExposedToken>, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;
-        Ok(store::exposed(&mut connection, None, ctx.now, LISTED_MAX).await?)
+        Ok(store::exposed(&mut connection, &Sought::default(), ctx.now, LISTED_MAX).await?)
     }
 }
 
-/// Disables those that act as a person who has just become an administrator or an owner. Returns how many.
-pub(crate) async fn disable_exposed(
-    transaction: &mut Transaction<'_>,
-    ctx: &OpContext,
-    user: UserId,
-) -> Result<i64, ServiceError> {
-    let exposed = store::exposed(transaction, Some(user), ctx.now, i64::MAX).await?;
-    let mut disabled = 0;
-    for token in exposed.into_iter().filter(|token| token.enabled) {
-        let access =
-            authorise_token(transaction, ctx, token.token, Permission::TokensWrite).await?;
-        switch_off(transaction, ctx, &access, (token.token, None), false).await?;
-        disabled += 1;
-    }
-    Ok(disabled)
+/// The tokens that act as a user, locked: none of them changes hands until the transaction ends.
+pub(crate) struct Acting {
+    tokens: BTreeSet<TokenId>,
 }
 
-/// Locks the tokens that act as a user: none of them changes hands until the transaction ends. They are in several
-/// workspaces, so that it waits for each lock for a moment only. The ends of the workspaces' chains come with them: they
-/// are not waited for when the user's row is locked, which others need.
+/// Locks the tokens that act as a user. They may be in several workspaces, so that it waits for each lock for a moment
+/// only. The ends of the workspaces' chains come with them: they are not waited for when the user's row is locked, which
+/// others need.
 pub(crate) async fn lock_acting(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
-    user: UserId,
-) -> Result<(), ServiceError> {
+    (user, workspace): (UserId, Option<WorkspaceId>),
+) -> Result<Acting, ServiceError> {
     wait_briefly(transaction).await?;
-    let workspaces = tokens_change::lock_of_user(transaction, user).await?;
+    let locked = tokens_change::lock_of_user(transaction, user, workspace).await?;
+    let workspaces: BTreeSet<WorkspaceId> = locked.iter().map(|(_, workspace)| *workspace).collect();
     for workspace in workspaces {
         hold_end(transaction, ctx, workspace).await?;
     }
-    Ok(())
+    Ok(Acting { tokens: locked.into_iter().map(|(token, _)| token).collect() })
+}
+
+impl Acting {
+    /// Disables those of them that are exposed and enabled. Nearly all were disabled before, in portions.
+    ///
+    /// # Errors
+    /// `Busy` when the user got another one that is.
+    pub(crate) async fn disable_exposed(
+        &self,
+        transaction: &mut Transaction<'_>,
+        ctx: &OpContext,
+        sought: &Sought<'_>,
+    ) -> Result<i64, ServiceError> {
+        let sought = Sought { enabled: true, ..*sought };
+        let found = store::exposed(transaction, &sought, ctx.now, i64::MAX).await?;
+        if found.iter().any(|exposed| !self.tokens.contains(&exposed.token)) {
+            return Err(ServiceError::Busy);
+        }
+        let mut disabled = 0;
+        for (workspace, ids) in by_workspace(&found) {
+            disabled +=
+                disable_some(transaction, &By::of(ctx), &sought, (workspace, &ids)).await?;
+        }
+        Ok(disabled)
+    }
+}
+
+/// The scopes of `tessera` by which a token does something while it acts as a user with these roles.
+pub(crate) fn useful_scopes(instance: InstanceRole, workspace: WorkspaceRole) -> Vec<String> {
+    // As if members managed their own tokens: policy may say so tomorrow.
+    let may = Permissions::of_user(instance, Some(workspace), true).on_own_tokens();
+    may.scopes().into_iter().map(ToOwned::to_owned).collect()
+}
+
+/// Refuses to hand a token to a user as whom it could do more than somebody who may know its secret could grant now. The
+/// handover is written already, and the user's roles stay until the transaction ends.
+///
+/// # Errors
+/// `Invalid` with the field `user`.
+pub(super) async fn refuse_exposed(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    (token, user): (TokenId, UserId),
+) -> Result<(), ServiceError> {
+    let instance = users::by_id(transaction, user).await?.map(|user| user.instance_role);
+    let role = workspaces::role(transaction, access.tenant(), user).await?;
+    let scopes = match (instance, role) {
+        (Some(instance), _) if instance.manages() => None,
+        (Some(instance), Some(role)) => Some(useful_scopes(instance, role)),
+        _ => return Ok(()),
+    };
+    let ids = [token.0];
+    let sought = Sought {
+        user: Some(user),
+        ids: Some(&ids),
+        scopes: scopes.as_deref(),
+        ..Sought::default()
+    };
+    if store::exposed(transaction, &sought, ctx.now, 1).await?.is_empty() {
+        return Ok(());
+    }
+    let message = "cannot be this user yet: somebody may know the token's secret who may not do as much. Rotate the token first, without grace, and hand it over within the hour";
+    Err(ServiceError::invalid("user", message))
 }

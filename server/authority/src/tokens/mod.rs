@@ -23,6 +23,7 @@ mod grace;
 mod lifting;
 mod list;
 mod offer;
+mod portions;
 mod reach;
 mod renewal;
 mod reveal;
@@ -42,8 +43,9 @@ pub(crate) use self::{
     create::{check_names, check_room, has_room, keep_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
-    exposed::{disable_exposed, lock_acting},
+    exposed::{Acting, lock_acting},
     grace::{refuse_superseded, renewable},
+    portions::By,
     reach::{grantable, holder, keep_holders, may_hold_secret, rights},
     unread::read_before_change,
     widening::{bounds, bounds_of_facts, inherit},

@@ -27,6 +27,7 @@ use super::{
     },
     create::check_name,
     enable::switch,
+    exposed::refuse_exposed,
     fields::{ip_allow, keep, not_before, rate_limit},
     reach::{holder, keep_holders},
     renewal::{NOT_RENEWABLE, could_outlast_caller, lowered},
@@ -105,7 +106,8 @@ impl Tokens<'_> {
     /// # Errors
     /// `Invalid` with the fields of [`TokenPatch`]; `Forbidden` when the token may do more afterwards than
     /// before, and more than the caller may grant, or when an administrator stopped or bound it and the caller is not
-    /// one; `BoundExceeded` likewise for the bounds of a token that asks; `AlreadyExists` when policy wants names to be
+    /// one; `Invalid` for a user as whom the token could do more than somebody who may know its secret could grant;
+    /// `BoundExceeded` likewise for the bounds of a token that asks; `AlreadyExists` when policy wants names to be
     /// unique; `PreconditionFailed` when the token is not in the version `expected`.
     pub async fn update(
         &self,
@@ -173,6 +175,7 @@ impl Tokens<'_> {
         }
         if after.user.id != before.user.id {
             keep_holders(&mut transaction, ctx, [after.user.id]).await?;
+            refuse_exposed(&mut transaction, ctx, &access, (id, after.user.id)).await?;
         }
         transaction.commit().await?;
         Ok(token)

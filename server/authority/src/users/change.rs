@@ -67,13 +67,16 @@ impl Users<'_> {
         manages_one(ctx)?;
         let name = wanted.name.as_deref().map(str::parse::<DisplayName>).transpose();
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
+        let stopped_first = self.stop_exposed_first(ctx, id, &wanted, expected).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         locks::people(&mut transaction).await?;
-        if wanted.instance_role.is_some_and(InstanceRole::manages) {
+        let acting = if wanted.instance_role.is_some_and(InstanceRole::manages) {
             // Tokens before their user, as everywhere.
-            tokens::lock_acting(&mut transaction, ctx, id).await?;
-        }
+            Some(tokens::lock_acting(&mut transaction, ctx, (id, None)).await?)
+        } else {
+            None
+        };
         let user = locked(&mut transaction, id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
             return Err(ServiceError::PreconditionFailed);
@@ -89,21 +92,22 @@ impl Users<'_> {
             return Ok(ChangedUser {
                 user,
                 stopped_tokens: 0,
-                disabled_tokens: 0,
+                disabled_tokens: stopped_first,
                 password_ended: false,
             });
         }
         check_kind(user.kind, role)?;
-        let acting = store::acting_tokens(&mut transaction, id).await?;
+        let before = store::acting_tokens(&mut transaction, id).await?;
         if !store::update(&mut transaction, id, name, role, enabled, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
         }
         let raised = role.exceeds(user.instance_role);
-        let raise = if raised {
-            raise::apply(&mut transaction, ctx, (id, role)).await?
+        let mut raise = if raised {
+            raise::apply(&mut transaction, ctx, id, acting.as_ref()).await?
         } else {
             Raise::default()
         };
+        raise.disabled_tokens += stopped_first;
         if !enabled {
             passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
@@ -138,9 +142,33 @@ impl Users<'_> {
         transaction.commit().await?;
         Ok(ChangedUser {
             user: after,
-            stopped_tokens: (acting - still_acting).max(0),
+            stopped_tokens: (before - still_acting).max(0),
             disabled_tokens: raise.disabled_tokens,
             password_ended: raise.password_ended,
         })
+    }
+
+    /// Disables what a higher role is not to bring along, if this change would give one. Returns how many tokens.
+    async fn stop_exposed_first(
+        &self,
+        ctx: &OpContext,
+        id: UserId,
+        wanted: &UserChange,
+        expected: Option<i64>,
+    ) -> Result<i64, ServiceError> {
+        let Some(role) = wanted.instance_role.filter(|role| role.manages()) else { return Ok(0) };
+        let mut connection = self.inner.connection().await?;
+        let user = store::record(&mut connection, id).await?;
+        drop(connection);
+        let user = user.ok_or(ServiceError::NotFound("user"))?;
+        if expected.is_some_and(|expected| expected != user.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
+        check_owner(ctx, &[user.instance_role, role])?;
+        check_kind(user.kind, role)?;
+        if !role.exceeds(user.instance_role) {
+            return Ok(0);
+        }
+        raise::prepare(self.inner, ctx, (id, role)).await
     }
 }

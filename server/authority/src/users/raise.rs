@@ -12,9 +12,10 @@ use domain::{ids::UserId, roles::InstanceRole};
 
 use crate::{
     OpContext, ServiceError,
+    authority::Inner,
     replicas::Transaction,
-    store::{passwords, sessions},
-    tokens,
+    store::{passwords, secret_holders::Sought, sessions},
+    tokens::{Acting, By},
 };
 
 /// What a higher role ended.
@@ -25,16 +26,38 @@ pub(super) struct Raise {
     pub(super) disabled_tokens: i64,
 }
 
-/// Ends it, within the transaction that has set the new role.
+/// Disables the tokens that a higher role would disable, in portions. Returns how many.
+pub(super) async fn prepare(
+    inner: &Inner,
+    ctx: &OpContext,
+    (user, role): (UserId, InstanceRole),
+) -> Result<i64, ServiceError> {
+    let mut connection = inner.connection().await?;
+    let is_doubted = !passwords::may_keep(&mut connection, user, role).await?;
+    drop(connection);
+    let sought = Sought { is_doubted, ..sought(user) };
+    inner.disable_in_portions((&By::of(ctx), Some(ctx)), &sought).await
+}
+
+/// The tokens that a new administrator or owner must not bring along.
+fn sought(user: UserId) -> Sought<'static> {
+    Sought { user: Some(user), for_managers: true, ..Sought::default() }
+}
+
+/// Ends it, within the transaction that has set the new role. `acting` are the user's tokens, if the role manages the
+/// instance.
 pub(super) async fn apply(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
-    (user, role): (UserId, InstanceRole),
+    user: UserId,
+    acting: Option<&Acting>,
 ) -> Result<Raise, ServiceError> {
     // First: the password decides whose doing the account's acts were.
     let password_ended = passwords::end_of_raised(transaction, user).await?;
-    let disabled_tokens =
-        if role.manages() { tokens::disable_exposed(transaction, ctx, user).await? } else { 0 };
+    let disabled_tokens = match acting {
+        Some(acting) => acting.disable_exposed(transaction, ctx, &sought(user)).await?,
+        None => 0,
+    };
     let ended_sessions = sessions::end_others(transaction, user, None).await?;
     Ok(Raise { ended_sessions, password_ended, disabled_tokens })
 }

@@ -69,7 +69,7 @@ pub(super) async fn exposed_tokens(authority: &Authority) -> Vec<Finding> {
         }
         Ok(found) => {
             let line = |exposed: ExposedToken| {
-                let ExposedToken { token, name, workspace, user, holders, enabled } = exposed;
+                let ExposedToken { token, name, workspace, user, holders, enabled, .. } = exposed;
                 let state = if enabled { "" } else { " is disabled and" };
                 let detail = format!(
                     "token {name} ({token}) in {workspace}{state} acts as {user}, who manages the instance, and others may know its secret: {}; rotate it and end the grace of older secrets, or delete it",

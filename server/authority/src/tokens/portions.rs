@@ -1,0 +1,138 @@
+//! Disables many tokens whose secrets are exposed, in short transactions of at most [`AT_ONCE`] tokens of one workspace
+//! each. None of them holds anything that others need for longer than that.
+
+use domain::{
+    ids::{TokenId, UserId, WorkspaceId},
+    token::Token,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    change::snapshot,
+    children::{self, How},
+};
+use crate::{
+    OpContext, ServiceError,
+    access::Tenant,
+    audit::{Author, Change, record_all},
+    authority::Inner,
+    replicas::Transaction,
+    store::{
+        secret_holders::{self, ExposedToken, Sought},
+        stops, tokens as store,
+    },
+    verification::Subject,
+};
+
+/// Tokens that are disabled in one transaction.
+pub(super) const AT_ONCE: usize = 500;
+
+/// Who disables tokens.
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    pub(crate) user: Option<UserId>,
+    pub(crate) author: Author,
+}
+
+impl By {
+    pub(crate) fn of(ctx: &OpContext) -> Self {
+        Self { user: ctx.user_id(), author: Author::of(ctx) }
+    }
+}
+
+impl Inner {
+    /// Disables the exposed tokens that are sought, until none is left. Each transaction is one by `ctx`, who must still
+    /// have all rights; without, one of the server itself. Returns how many it disabled; the caller waits until that holds
+    /// everywhere.
+    pub(crate) async fn disable_in_portions(
+        &self,
+        (by, ctx): (&By, Option<&OpContext>),
+        sought: &Sought<'_>,
+    ) -> Result<i64, ServiceError> {
+        let sought = Sought { enabled: true, ..*sought };
+        let mut disabled = 0;
+        loop {
+            let mut connection = self.connection().await?;
+            let found =
+                secret_holders::exposed(&mut connection, &sought, self.instant(), i64::MAX).await?;
+            drop(connection);
+            let mut some = 0;
+            for (workspace, ids) in by_workspace(&found) {
+                for ids in ids.chunks(AT_ONCE) {
+                    let mut transaction = match ctx {
+                        Some(ctx) => self.begin_for(ctx, &[]).await?.0,
+                        None => self.begin().await?,
+                    };
+                    let of = (workspace, ids);
+                    some += disable_some(&mut transaction, by, &sought, of).await?;
+                    for stop in transaction.commit_part().await? {
+                        self.stop_descendants(&stop).await?;
+                    }
+                }
+            }
+            disabled += some;
+            // Somebody else may have enabled some of them meanwhile.
+            if some == 0 {
+                return Ok(disabled);
+            }
+        }
+    }
+
+    /// Returns this moment, as the database keeps it.
+    fn instant(&self) -> OffsetDateTime {
+        let now = self.clock.now();
+        now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
+    }
+}
+
+/// Returns the tokens of each workspace.
+pub(super) fn by_workspace(found: &[ExposedToken]) -> Vec<(WorkspaceId, Vec<Uuid>)> {
+    let mut groups: Vec<(WorkspaceId, Vec<Uuid>)> = Vec::new();
+    for token in found {
+        match groups.last_mut() {
+            Some((workspace, ids)) if *workspace == token.workspace_id => ids.push(token.token.0),
+            _ => groups.push((token.workspace_id, vec![token.token.0])),
+        }
+    }
+    groups
+}
+
+/// Disables those of these tokens of a workspace that are enabled and exposed once they are locked. Returns how many.
+pub(super) async fn disable_some(
+    transaction: &mut Transaction<'_>,
+    by: &By,
+    sought: &Sought<'_>,
+    (workspace, ids): (WorkspaceId, &[Uuid]),
+) -> Result<i64, ServiceError> {
+    let now = transaction.inner().instant();
+    let tenant = Tenant::of_stopped_token(workspace);
+    let locked = stops::lock_enabled(transaction, tenant, ids).await?;
+    let still = Sought { ids: Some(&locked), ..*sought };
+    let found = secret_holders::exposed(transaction, &still, now, i64::MAX).await?;
+    let ids: Vec<Uuid> = found.iter().map(|token| token.token.0).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let tokens = store::by_ids(transaction, tenant, &ids, now).await?;
+    stops::disable(transaction, &ids, (by.user, false), now).await?;
+    for id in &ids {
+        transaction.narrows(Subject::Token(TokenId(*id)));
+    }
+    let after = |token: &Token| snapshot(&Token { enabled: false, ..token.clone() });
+    let changes = tokens
+        .iter()
+        .map(|token| Change {
+            workspace: Some(workspace),
+            action: "token.disable",
+            subject_id: Some(token.id.0),
+            subject_name: &token.name,
+            before: Some(snapshot(token)),
+            after: Some(after(token)),
+        })
+        .collect();
+    let keys = transaction.inner().keys.clone();
+    record_all(transaction, (keys.as_ref(), &by.author, now), workspace, changes).await?;
+    children::follow_some(transaction, (tenant, by), &ids, How::Disable).await?;
+    Ok(i64::try_from(ids.len()).unwrap_or(i64::MAX))
+}
