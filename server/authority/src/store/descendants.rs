@@ -290,7 +290,9 @@ pub(crate) async fn stop(
 ) -> Result<(), StoreError> {
     let by = stop.by.map(|user| user.0);
     let outcome = match stop.how {
-        How::Disable => return stops::disable(connection, ids, (stop.by, stop.by_policy), now).await,
+        How::Disable => {
+            return stops::disable(connection, ids, (stop.by, stop.by_policy), now).await;
+        }
         How::Expire | How::EndBy(_) => {
             let end = stop.how.ends_at().unwrap_or(now);
             sqlx::query!(

@@ -54,7 +54,8 @@ pub(crate) async fn lock_acting(
 ) -> Result<Acting, ServiceError> {
     wait_briefly(transaction).await?;
     let locked = tokens_change::lock_of_user(transaction, user, workspace).await?;
-    let workspaces: BTreeSet<WorkspaceId> = locked.iter().map(|(_, workspace)| *workspace).collect();
+    let workspaces: BTreeSet<WorkspaceId> =
+        locked.iter().map(|(_, workspace)| *workspace).collect();
     for workspace in workspaces {
         hold_end(transaction, ctx, workspace).await?;
     }
@@ -79,8 +80,7 @@ impl Acting {
         }
         let mut disabled = 0;
         for (workspace, ids) in by_workspace(&found) {
-            disabled +=
-                disable_some(transaction, &By::of(ctx), &sought, (workspace, &ids)).await?;
+            disabled += disable_some(transaction, &By::of(ctx), &sought, (workspace, &ids)).await?;
         }
         Ok(disabled)
     }
