@@ -27,7 +27,7 @@ use crate::{
         invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
     },
-    tokens::Held,
+    tokens::{Held, known},
     workspaces::members::excess,
 };
 
@@ -231,7 +231,7 @@ pub(crate) async fn authorise(
     Ok(access)
 }
 
-/// Refuses to let a token change tokens while it is being stopped with one that made it: what it changed might
+/// Refuses to let a token change tokens or members, or be shown secrets, while it is being stopped: what it changed might
 /// escape the stop.
 async fn not_being_stopped(
     connection: &mut PgConnection,
@@ -239,11 +239,19 @@ async fn not_being_stopped(
     permission: Permission,
 ) -> Result<(), ServiceError> {
     let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
-    if !matches!(permission, Permission::TokensWrite | Permission::OwnTokens) {
+    if !matches!(
+        permission,
+        Permission::TokensWrite
+            | Permission::OwnTokens
+            | Permission::TokensReveal
+            | Permission::MembersWrite
+    ) {
         return Ok(());
     }
     let tenant = Tenant::of_own_token(facts);
-    if descendants::are_stopped(connection, tenant, facts.token_id).await? {
+    if descendants::are_stopped(connection, tenant, facts.token_id).await?
+        || known::is_being_disabled(connection, tenant.id(), facts.token_id, ctx.now).await?
+    {
         return Err(ServiceError::Busy);
     }
     Ok(())

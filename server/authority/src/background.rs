@@ -55,7 +55,7 @@ impl Authority {
         }
     }
 
-    /// Stops descendants of stopped tokens that no server stops: after a reuse, or because a server ended amid that.
+    /// Stops tokens that are noted and that no server stops: descendants after a reuse, or because a server ended amid that.
     async fn run_stops(&self) {
         let mut interval = tokio::time::interval(STOP_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -65,6 +65,9 @@ impl Authority {
                 () = self.inner.stops.notified() => {}
             }
             if let Err(error) = self.stop_noted_descendants().await {
+                error.log("background");
+            }
+            if let Err(error) = self.disable_known_secrets().await {
                 error.log("background");
             }
         }

@@ -89,8 +89,8 @@ pub enum ServiceError {
     /// Imports named too many secrets that tokens of other workspaces have.
     #[error("too many imports named secrets of other workspaces; again in {0} s")]
     TooManyCollisions(u64),
-    /// A token is stopped, but not yet all tokens that it made.
-    #[error("not all descendants are stopped yet")]
+    /// A change is made, but not yet all tokens are stopped that follow it.
+    #[error("not all tokens are stopped yet")]
     Unfinished,
     /// Others are before this work, for too long.
     #[error("too much other work")]
@@ -265,7 +265,7 @@ impl ServiceError {
                 format!("Too many unknown tokens or sessions were presented. Try again in {seconds} s.")
             }
             Self::Unfinished => {
-                "The token is stopped. Not all tokens that it made are stopped yet; Tessera goes on with them.".into()
+                "The change is made. Not all tokens that are to be stopped with it are stopped yet; Tessera goes on with them.".into()
             }
             Self::Busy => {
                 "Tessera has too much of this work to do at the moment. Nothing was changed; try again.".into()

@@ -79,8 +79,8 @@ pub use store::{
     unread::{Doubt, UnreadScope},
 };
 pub use tokens::{
-    BULK_MAX, BulkAction, BulkOutcome, Edit, MintedToken, Recoverable, RotationDraft, TokenDraft,
-    TokenPatch, Tokens,
+    BULK_MAX, BulkAction, BulkOutcome, Edit, KnownSecrets, MintedToken, Recoverable, RotationDraft,
+    TokenDraft, TokenPatch, Tokens,
 };
 pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use turns::{Turn, Turns};

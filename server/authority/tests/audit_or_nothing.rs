@@ -196,6 +196,7 @@ async fn trials_of_people(trials: &Trials<'_>) {
     let role = || MemberChange {
         role: Some(WorkspaceRole::Viewer),
         grants: GrantsChange::Patterns(vec!["rivers:read".into()]),
+        ..MemberChange::default()
     };
     let change = async || workspaces.change_member(&ada, &made, bob, role(), None).await;
     trials.of_change("member.change", change).await;

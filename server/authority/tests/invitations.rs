@@ -252,7 +252,7 @@ async fn invitation_that_its_inviter_may_not_send_any_more_stays_closed(pool: Pg
     let (ada, home) = (world.owner().await, slug(HOME));
     world.person("max", Some((HOME, "admin"))).await;
     let (workspaces, users) = (world.authority.workspaces(), world.authority.users());
-    let role = |role, grants| MemberChange { role: Some(role), grants };
+    let role = |role, grants| MemberChange { role: Some(role), grants, ..MemberChange::default() };
     let narrow = GrantsChange::Patterns(vec!["rivers:*".into()]);
     let by_role = || role(WorkspaceRole::Admin, GrantsChange::ByRole);
     let enabled = |on| UserChange { enabled: Some(on), ..UserChange::default() };

@@ -279,7 +279,7 @@ async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
                 1 => workspaces.add_member(&ada, &home, new).await.map(drop),
                 2 => {
                     let grants = GrantsChange::Patterns(vec!["default/rivers:*".into()]);
-                    let change = MemberChange { role: None, grants };
+                    let change = MemberChange { role: None, grants, ..MemberChange::default() };
                     workspaces.change_member(&bob, &home, mia, change, None).await.map(drop)
                 }
                 3 => workspaces.remove_member(&bob, &home, mia, None).await.map(drop),

@@ -364,7 +364,7 @@ async fn member_grants_name_an_audience_where_a_name_is_two(pool: PgPool) {
         assert_eq!(code(set(&[ambiguous]).await), ProblemCode::ValidationFailed, "{ambiguous}");
     }
     let member = set(&["vault/tokens:*", "verify", "default/*"]).await.unwrap();
-    assert_eq!(json!(member.grants), json!(["default/*", "vault/tokens:*", "verify"]));
+    assert_eq!(json!(member.member.grants), json!(["default/*", "vault/tokens:*", "verify"]));
     let tokens = world.authority.tokens();
     let make =
         async |pair: &str| tokens.create(&bob, &slug("workspace-1"), granting(&[pair])).await;
@@ -399,7 +399,7 @@ async fn grants_without_an_audience_do_not_grow_into_new_scopes_of_other_audienc
     let workspaces = world.authority.workspaces();
     let give = async |grants: &[&str]| {
         let grants = GrantsChange::Patterns(grants.iter().map(ToString::to_string).collect());
-        let change = MemberChange { role: None, grants };
+        let change = MemberChange { role: None, grants, ..MemberChange::default() };
         let changed =
             workspaces.change_member(&world.operator(), &home, visitor.user.id, change, None).await;
         changed.unwrap();

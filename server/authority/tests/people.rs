@@ -331,9 +331,16 @@ async fn member_is_added_changed_and_removed(pool: PgPool) {
     assert_eq!(errors[0].field, "grants[0]");
     let user = member.user.id;
     let secret = token_of(&world, "grace@example.com").await;
-    let change = MemberChange { role: Some(WorkspaceRole::Viewer), grants: GrantsChange::ByRole };
-    let changed =
-        workspaces.change_member(&admin, &home, user, change.clone(), Some(1)).await.unwrap();
+    let change = MemberChange {
+        role: Some(WorkspaceRole::Viewer),
+        grants: GrantsChange::ByRole,
+        ..MemberChange::default()
+    };
+    let changed = workspaces
+        .change_member(&admin, &home, user, change.clone(), Some(1))
+        .await
+        .unwrap()
+        .member;
     assert_eq!(
         (changed.role, &changed.grants, changed.version, changed.tokens),
         (WorkspaceRole::Viewer, &None, 2, 1)

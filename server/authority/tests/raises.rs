@@ -10,8 +10,8 @@
 mod support;
 
 use authority::{
-    Actor, ChangedUser, Format, MintedToken, NewUser, OpContext, PasswordChange, RotationDraft,
-    ServiceError, SignIn, SignedIn, TokenDraft, TokenPatch, UserChange,
+    Actor, ChangedUser, Format, KnownSecrets, MintedToken, NewUser, OpContext, PasswordChange,
+    RotationDraft, ServiceError, SignIn, SignedIn, TokenDraft, TokenPatch, UserChange,
     secret::{KnownBrowser, SessionSecret},
 };
 use domain::{
@@ -192,8 +192,13 @@ async fn password_stays_while_its_giver_may_set_it_for_the_new_role(pool: PgPool
         take_over(&world, email, NEW).await;
     }
     assert!(!set_role(&world, &ada, first, InstanceRole::Admin).await.password_ended);
-    // What Adam gave lasts when he goes, but opens no higher role.
-    set_role(&world, &ada, id(&adam), InstanceRole::Member).await;
+    // What Adam gave lasts when he goes, if it is kept, but opens no higher role.
+    let change = UserChange {
+        instance_role: Some(InstanceRole::Member),
+        known_secrets: KnownSecrets::Keep,
+        ..UserChange::default()
+    };
+    world.authority.users().change(&ada, id(&adam), change, None).await.unwrap();
     sign_in(&world, one, NEW).await.unwrap();
     sign_in(&world, other, NEW).await.unwrap();
     assert!(set_role(&world, &ada, second, InstanceRole::Auditor).await.password_ended);

@@ -76,7 +76,8 @@ fn narrow() -> TokenDraft {
 async fn limited(world: &World, grants: &[&str]) -> OpContext {
     let lim = world.person("limited", Some((HOME, "admin"))).await;
     let grants = grants.iter().map(ToString::to_string).collect();
-    let change = MemberChange { role: None, grants: GrantsChange::Patterns(grants) };
+    let grants = GrantsChange::Patterns(grants);
+    let change = MemberChange { grants, ..MemberChange::default() };
     let workspaces = world.authority.workspaces();
     workspaces.change_member(&world.operator(), &slug(HOME), id(&lim), change, None).await.unwrap();
     lim
@@ -164,7 +165,7 @@ async fn member_can_be_narrowed_by_an_administrator_who_could_not_give_what_is_l
     let home = slug(HOME);
     let change = |grants: &[&str]| {
         let grants = GrantsChange::Patterns(grants.iter().map(ToString::to_string).collect());
-        let change = MemberChange { role: None, grants };
+        let change = MemberChange { role: None, grants, ..MemberChange::default() };
         workspaces.change_member(&lim, &home, id(&member), change, None)
     };
     change(&["teams:read", "users:read"]).await.unwrap();
@@ -546,7 +547,8 @@ async fn taking_a_token_over_shows_no_secret_that_was_not_for_the_caller(pool: P
     let taken = tokens.update(&lea, of_ada, None, to("lea@example.com")).await.unwrap();
     assert!(!taken.recoverable);
     assert_eq!(code(tokens.reveal(&lea, of_ada, None).await), ProblemCode::NotRecoverable);
-    tokens.update(&ada, of_ada, None, to(support::OWNER)).await.unwrap();
+    world.person("max", Some((HOME, "admin"))).await;
+    tokens.update(&ada, of_ada, None, to("max@example.com")).await.unwrap();
     assert_eq!(code(tokens.reveal(&ada, of_ada, None).await), ProblemCode::NotRecoverable);
 
     // A token that may not show secrets leaves none to others either.

@@ -145,7 +145,7 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
         let grants = patterns.map_or(GrantsChange::ByRole, |texts| {
             GrantsChange::Patterns(texts.iter().map(ToString::to_string).collect())
         });
-        let change = MemberChange { grants, role: None };
+        let change = MemberChange { grants, role: None, ..MemberChange::default() };
         workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     };
     let (valid, lacking) = (DecisionCode::Valid, DecisionCode::InsufficientScope);
@@ -166,7 +166,7 @@ async fn token_keeps_of_its_scopes_what_its_user_may_grant_at_present(pool: PgPo
     assert_eq!(decide("rivers:write").await, valid);
     let change = MemberChange {
         role: Some(domain::roles::WorkspaceRole::Viewer),
-        grants: GrantsChange::Keep,
+        ..MemberChange::default()
     };
     workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     assert_eq!(decide("rivers:write").await, lacking);
@@ -194,7 +194,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     for ctx in [&member, &admin] {
         let grants = GrantsChange::Patterns(vec!["rivers:write".into()]);
-        let change = MemberChange { grants, role: None };
+        let change = MemberChange { grants, role: None, ..MemberChange::default() };
         world
             .authority
             .workspaces()
@@ -214,7 +214,7 @@ async fn nobody_puts_more_on_a_token_than_they_may(pool: PgPool) {
         (&admin, GrantsChange::ByRole),
         (&admin, GrantsChange::Patterns(vec!["*".into()])),
     ] {
-        let change = MemberChange { grants, role: None };
+        let change = MemberChange { grants, role: None, ..MemberChange::default() };
         let outcome = workspaces.change_member(&admin, &home, id(who), change, None).await;
         let Err(ServiceError::Invalid(errors)) = outcome else { panic!("changed") };
         assert_eq!(errors[0].field, "grants");
@@ -228,8 +228,11 @@ async fn nobody_comes_to_hold_the_secret_of_a_token_that_they_could_not_make(poo
     let home = slug("workspace-1");
     let admin = world.person("administrator", Some(("workspace-1", "admin"))).await;
     world.person("bmember", Some(("workspace-1", "member"))).await;
-    let change =
-        MemberChange { grants: GrantsChange::Patterns(vec!["rivers:*".into()]), role: None };
+    let change = MemberChange {
+        grants: GrantsChange::Patterns(vec!["rivers:*".into()]),
+        role: None,
+        ..MemberChange::default()
+    };
     let workspaces = world.authority.workspaces();
     workspaces.change_member(&ada, &home, id(&admin), change, None).await.unwrap();
     let tokens = world.authority.tokens();
@@ -356,7 +359,7 @@ async fn form_is_told_what_creating_would_refuse(pool: PgPool) {
     assert!(tokens.withheld(&ada, &home).await.unwrap().is_empty());
     assert!(tokens.withheld(&member, &home).await.unwrap().is_empty());
     let grants = GrantsChange::Patterns(vec!["rivers:write".into(), "teams:*".into()]);
-    let change = MemberChange { grants, role: None };
+    let change = MemberChange { grants, role: None, ..MemberChange::default() };
     let workspaces = world.authority.workspaces();
     workspaces.change_member(&ada, &home, id(&member), change, None).await.unwrap();
     let withheld = tokens.withheld(&member, &home).await.unwrap();

@@ -7,7 +7,9 @@ use crate::{
     OpContext, ServiceError, access,
     audit::{Change, hold_end, record},
     store::{invitations as store, members, users, workspaces},
+    tokens::{By, known::Wider},
     verification::Subject,
+    workspaces::disable_before_joining,
 };
 
 impl Invitations<'_> {
@@ -20,6 +22,7 @@ impl Invitations<'_> {
         ctx: &OpContext,
         id: InvitationId,
     ) -> Result<Invitation, ServiceError> {
+        let wider = self.disable_before_accepting(ctx, id).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
@@ -30,6 +33,7 @@ impl Invitations<'_> {
         // Members change under the lock of the workspace: what the inviter may give is read under it. What the grants
         // mean stays so, too.
         let (_, _, invitation) = access::authorise_addressee(&mut transaction, ctx, id).await?;
+        wider.check(&mut transaction, ctx.now).await?;
         let found = users::by_id(&mut transaction, user).await?;
         if !found.is_some_and(|user| user.enabled) {
             return Err(ServiceError::Unauthenticated);
@@ -62,5 +66,21 @@ impl Invitations<'_> {
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
         Ok(invitation)
+    }
+
+    /// Disables tokens of an earlier membership that somebody may know who could not grant as much.
+    async fn disable_before_accepting(
+        &self,
+        ctx: &OpContext,
+        id: InvitationId,
+    ) -> Result<Wider, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let (tenant, user, invitation) =
+            access::authorise_addressee(&mut connection, ctx, id).await?;
+        drop(connection);
+        let place = (invitation.role, invitation.grants.as_deref());
+        // The person did not ask for it, and may not undo it unless their new role allows that.
+        let by = By { user: None, ..By::of(ctx) };
+        disable_before_joining(self.inner, (&by, ctx), (user, tenant.id()), place).await
     }
 }

@@ -56,6 +56,8 @@ const WORLD: &str = "
     INSERT INTO descendant_stops (id, workspace_id, token_id, action, by_policy, author, worked_until)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000004',
                 'disable', false, '{}', now());
+    INSERT INTO secret_stops (id, known_to, author, worked_until)
+        VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', '{}', now());
     INSERT INTO import_collisions (id, workspace_id, at)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', now());
 ";
@@ -286,6 +288,8 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("unread_scopes_pkey", "INSERT INTO unread_scopes SELECT * FROM unread_scopes"),
     ("unread_scopes_token_id_fkey", "UPDATE unread_scopes SET token_id = gen_random_uuid()"),
     ("unread_scopes_reason_known", "UPDATE unread_scopes SET reason = 'none'"),
+    ("secret_stops_pkey", "INSERT INTO secret_stops SELECT * FROM secret_stops"),
+    ("secret_stops_one_person", "UPDATE secret_stops SET acting_as = known_to"),
     ("descendant_stops_pkey", "INSERT INTO descendant_stops SELECT * FROM descendant_stops"),
     ("descendant_stops_token_id_fkey", "UPDATE descendant_stops SET token_id = gen_random_uuid()"),
     ("descendant_stops_action_known", "UPDATE descendant_stops SET action = 'tickle'"),

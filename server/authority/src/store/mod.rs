@@ -36,6 +36,7 @@ pub(crate) mod revisions;
 mod roles;
 pub(crate) mod scope_uses;
 pub mod secret_holders;
+pub(crate) mod secret_stops;
 pub(crate) mod secrets;
 pub(crate) mod secrets_change;
 pub(crate) mod sessions;

@@ -168,6 +168,49 @@ pub(crate) async fn end_of_raised(
     Ok(true)
 }
 
+/// Ends the passwords of other owners and administrators of the instance that descend from somebody who may not set them
+/// any more, whoever changed them since. Returns whose they were. The password of the person who makes the change stays.
+///
+/// Those accounts may have been the giver's: what they did until now is not their persons' doing any more. Passwords that
+/// they gave descend from the giver, and their links end.
+pub(crate) async fn end_descended(
+    connection: &mut PgConnection,
+    giver: UserId,
+    kept: Option<UserId>,
+) -> Result<Vec<UserSummary>, StoreError> {
+    let mut ended = Vec::new();
+    loop {
+        let rows = sqlx::query_as!(
+            PersonRow,
+            "UPDATE users SET password_hash = NULL, password_set_by = NULL, must_change_password = false,
+                    acts_count_after = (SELECT max(id) FROM audit_events)
+              WHERE password_set_by = $1 AND id <> $1 AND ($2::uuid IS NULL OR id <> $2)
+                AND instance_role IN ('owner', 'admin') AND password_hash IS NOT NULL
+                AND NOT may_set_password($1, instance_role)
+              RETURNING id, email, name",
+            giver.0,
+            kept.map(|user| user.0),
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        if rows.is_empty() {
+            return Ok(ended);
+        }
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        sqlx::query!(
+            "UPDATE users SET password_set_by = $2 WHERE password_set_by = ANY($1)",
+            &ids,
+            giver.0,
+        )
+        .execute(&mut *connection)
+        .await?;
+        sqlx::query!("DELETE FROM password_links WHERE issued_by = ANY($1)", &ids)
+            .execute(&mut *connection)
+            .await?;
+        ended.extend(rows.into_iter().map(UserSummary::from));
+    }
+}
+
 /// Why nobody can say that a password is its owner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordDoubt {
@@ -177,6 +220,10 @@ pub enum PasswordDoubt {
     Ended,
     /// Somebody else chose it. The person must change it when they next sign in.
     Given,
+    /// It descends from an administrator who may not set it any more, and who may know it. The person manages the instance.
+    OfManager,
+    /// The same for a person who does not manage the instance.
+    OfMember,
 }
 
 /// A person with such a password.
@@ -193,11 +240,11 @@ pub(crate) async fn doubtful(
     connection: &mut PgConnection,
 ) -> Result<Vec<DoubtfulPassword>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT email, must_change_password,
-                  must_change_password AND NOT may_set_password(password_set_by, instance_role) AS "ended!"
+        r#"SELECT email, must_change_password, instance_role IN ('owner', 'admin') AS "manages!",
+                  NOT may_set_password(password_set_by, instance_role) AS "former!"
              FROM users u
             WHERE enabled AND password_hash IS NOT NULL
-              AND (must_change_password OR NOT EXISTS (
+              AND (must_change_password OR NOT may_set_password(password_set_by, instance_role) OR NOT EXISTS (
                       SELECT FROM audit_events a
                        WHERE a.subject_id = u.id
                          AND a.action IN ('user.create', 'user.password_change', 'user.password_reset')
@@ -208,10 +255,12 @@ pub(crate) async fn doubtful(
     .await?;
     let doubtful = rows.into_iter().map(|row| DoubtfulPassword {
         email: row.email,
-        doubt: match (row.ended, row.must_change_password) {
-            (true, _) => PasswordDoubt::Ended,
-            (false, true) => PasswordDoubt::Given,
-            (false, false) => PasswordDoubt::Unknown,
+        doubt: match (row.former, row.must_change_password, row.manages) {
+            (true, true, _) => PasswordDoubt::Ended,
+            (true, false, true) => PasswordDoubt::OfManager,
+            (true, false, false) => PasswordDoubt::OfMember,
+            (false, true, _) => PasswordDoubt::Given,
+            (false, false, _) => PasswordDoubt::Unknown,
         },
     });
     Ok(doubtful.collect())

@@ -31,6 +31,7 @@ pub(super) const TABLES: &[&str] = &[
     "revision_head",
     "revisions",
     "scopes",
+    "secret_stops",
     "sessions",
     "setup_links",
     "sign_in_attempts",

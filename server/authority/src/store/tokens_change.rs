@@ -51,18 +51,14 @@ pub(crate) async fn lock(
     Ok(row.is_some())
 }
 
-/// Locks the tokens that act as a user, in one workspace or in all. Returns each with its workspace, in the order of ids.
+/// Locks the tokens that act as a user. Returns each with its workspace, in the order of ids.
 pub(crate) async fn lock_of_user(
     connection: &mut PgConnection,
     user: UserId,
-    workspace: Option<WorkspaceId>,
 ) -> Result<Vec<(TokenId, WorkspaceId)>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, workspace_id FROM tokens
-          WHERE user_id = $1 AND ($2::uuid IS NULL OR workspace_id = $2) AND deleted_at IS NULL
-          ORDER BY id FOR NO KEY UPDATE",
+        "SELECT id, workspace_id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL ORDER BY id FOR NO KEY UPDATE",
         user.0,
-        workspace.map(|workspace| workspace.0),
     )
     .fetch_all(connection)
     .await?;

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::{
     access::Permissions,
+    catalogue::{ScopeName, TESSERA_AUDIENCE},
+    grants::GrantPattern,
     ids::{TokenId, UserId, WorkspaceId},
+    names::AudienceSlug,
     roles::{InstanceRole, WorkspaceRole},
 };
 
@@ -18,8 +21,9 @@ use crate::{
     audit::hold_end,
     replicas::Transaction,
     store::{
+        members,
         secret_holders::{self as store, ExposedToken, Sought},
-        tokens_change, users, wait_briefly, workspaces,
+        tokens_change, users, wait_briefly,
     },
 };
 
@@ -50,10 +54,10 @@ pub(crate) struct Acting {
 pub(crate) async fn lock_acting(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
-    (user, workspace): (UserId, Option<WorkspaceId>),
+    user: UserId,
 ) -> Result<Acting, ServiceError> {
     wait_briefly(transaction).await?;
-    let locked = tokens_change::lock_of_user(transaction, user, workspace).await?;
+    let locked = tokens_change::lock_of_user(transaction, user).await?;
     let workspaces: BTreeSet<WorkspaceId> =
         locked.iter().map(|(_, workspace)| *workspace).collect();
     for workspace in workspaces {
@@ -86,11 +90,24 @@ impl Acting {
     }
 }
 
-/// The scopes of `tessera` by which a token does something while it acts as a user with these roles.
-pub(crate) fn useful_scopes(instance: InstanceRole, workspace: WorkspaceRole) -> Vec<String> {
+/// Returns the scopes of `tessera` by which a token does something while it acts as a user with this role and these grants
+/// in its workspace.
+pub(crate) fn effective_scopes(
+    role: WorkspaceRole,
+    grants: Option<&[GrantPattern]>,
+) -> BTreeSet<String> {
     // As if members managed their own tokens: policy may say so tomorrow.
-    let may = Permissions::of_user(instance, Some(workspace), true).on_own_tokens();
-    may.scopes().into_iter().map(ToOwned::to_owned).collect()
+    let may = Permissions::of_user(InstanceRole::Member, Some(role), true).on_own_tokens();
+    let Ok(tessera) = TESSERA_AUDIENCE.parse::<AudienceSlug>() else { return BTreeSet::new() };
+    let granted = |name: &str| match (grants, role) {
+        (Some(patterns), _) => name
+            .parse::<ScopeName>()
+            .is_ok_and(|scope| patterns.iter().any(|pattern| pattern.covers(&tessera, &scope))),
+        (None, WorkspaceRole::Viewer) => name.ends_with(":read"),
+        (None, WorkspaceRole::Verifier) => name == "verify",
+        (None, WorkspaceRole::Admin | WorkspaceRole::Member) => true,
+    };
+    may.scopes().into_iter().filter(|name| granted(name)).map(ToOwned::to_owned).collect()
 }
 
 /// Refuses to hand a token to a user as whom it could do more than somebody who may know its secret could grant now. The
@@ -105,10 +122,13 @@ pub(super) async fn refuse_exposed(
     (token, user): (TokenId, UserId),
 ) -> Result<(), ServiceError> {
     let instance = users::by_id(transaction, user).await?.map(|user| user.instance_role);
-    let role = workspaces::role(transaction, access.tenant(), user).await?;
-    let scopes = match (instance, role) {
+    let member = members::list(transaction, access.tenant(), Some(user)).await?.pop();
+    let scopes: Option<Vec<String>> = match (instance, member) {
         (Some(instance), _) if instance.manages() => None,
-        (Some(instance), Some(role)) => Some(useful_scopes(instance, role)),
+        (Some(_), Some(member)) => {
+            let effective = effective_scopes(member.role, member.grants.as_deref());
+            Some(effective.into_iter().collect())
+        }
         _ => return Ok(()),
     };
     let ids = [token.0];

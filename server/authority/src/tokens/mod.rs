@@ -20,6 +20,7 @@ mod expire;
 mod exposed;
 mod fields;
 mod grace;
+pub(crate) mod known;
 mod lifting;
 mod list;
 mod offer;
@@ -43,7 +44,7 @@ pub(crate) use self::{
     create::{check_names, check_room, has_room, keep_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
-    exposed::{Acting, lock_acting},
+    exposed::{Acting, effective_scopes, lock_acting},
     grace::{refuse_superseded, renewable},
     portions::By,
     reach::{grantable, holder, keep_holders, may_hold_secret, rights},
@@ -52,6 +53,7 @@ pub(crate) use self::{
 };
 pub use bulk::{BULK_MAX, BulkAction, BulkOutcome};
 pub use draft::{Recoverable, TokenDraft};
+pub use known::KnownSecrets;
 pub use rotate::RotationDraft;
 pub use update::{Edit, TokenPatch};
 

@@ -20,7 +20,7 @@ use crate::{
     replicas::Transaction,
     store::{
         secret_holders::{self, ExposedToken, Sought},
-        stops, tokens as store,
+        secret_stops, stops, tokens as store,
     },
     verification::Subject,
 };
@@ -43,12 +43,13 @@ impl By {
 
 impl Inner {
     /// Disables the exposed tokens that are sought, until none is left. Each transaction is one by `ctx`, who must still
-    /// have all rights; without, one of the server itself. Returns how many it disabled; the caller waits until that holds
-    /// everywhere.
+    /// have all rights; without, one of the server itself, which goes on with `note`. Returns how many it disabled; the caller
+    /// waits until that holds everywhere.
     pub(crate) async fn disable_in_portions(
         &self,
         (by, ctx): (&By, Option<&OpContext>),
         sought: &Sought<'_>,
+        note: Option<Uuid>,
     ) -> Result<i64, ServiceError> {
         let sought = Sought { enabled: true, ..*sought };
         let mut disabled = 0;
@@ -64,6 +65,9 @@ impl Inner {
                         Some(ctx) => self.begin_for(ctx, &[]).await?.0,
                         None => self.begin().await?,
                     };
+                    if let Some(note) = note {
+                        secret_stops::keep(&mut transaction, note).await?;
+                    }
                     let of = (workspace, ids);
                     some += disable_some(&mut transaction, by, &sought, of).await?;
                     for stop in transaction.commit_part().await? {

@@ -4,8 +4,8 @@ use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 use serde_json::json;
 
 use super::{
-    Users, check_kind, check_last_owner, check_owner, end_unmade, locked, manages_one,
-    note_password_end,
+    Users, addresses, check_kind, check_last_owner, check_owner, end_unmade, locked, lose,
+    manages_one, note_password_end,
     raise::{self, Raise},
     snapshot,
 };
@@ -15,11 +15,11 @@ use crate::{
     invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
-    tokens,
+    tokens::{self, KnownSecrets, known::disable_all_noted},
     verification::Subject,
 };
 
-/// What shall be different; `None` stays as it is.
+/// What is to be different; `None` stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
     /// The name.
@@ -28,6 +28,8 @@ pub struct UserChange {
     pub instance_role: Option<InstanceRole>,
     /// The switch.
     pub enabled: Option<bool>,
+    /// What becomes of secrets that the user may know, when they lose rights.
+    pub known_secrets: KnownSecrets,
 }
 
 /// A user after a change.
@@ -38,11 +40,14 @@ pub struct ChangedUser {
     /// How many tokens the change stopped: they are refused until they are handed over to another
     /// user, or this one may act again.
     pub stopped_tokens: i64,
-    /// How many tokens a higher role disabled: they act as the user, and others may know their secrets who could not
-    /// get them now.
+    /// How many tokens the change disabled. A higher role: they act as the user, and others may know their secrets who could
+    /// not get them now. Fewer rights: the user may know their secrets, and could come back by them.
     pub disabled_tokens: i64,
     /// Whether the user's password ended, because of who gave it. They need a link.
     pub password_ended: bool,
+    /// The addresses of people whose passwords ended, because the user gave them and may not set them any more. They need
+    /// links.
+    pub ended_passwords: Vec<String>,
 }
 
 impl Users<'_> {
@@ -54,9 +59,12 @@ impl Users<'_> {
     /// administrator from whom it descends may not set the password of somebody with that role. When the person becomes an
     /// administrator or an owner, it disables the tokens that act as them and whose secret others may know.
     ///
+    /// A lower role and the switch disable tokens by which the user could come back, and end passwords of other
+    /// administrators that descend from the user, unless [`UserChange::known_secrets`] keeps them.
+    ///
     /// # Errors
     /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` when an owner is concerned and
-    /// the caller is none; `LastOwner`; `PreconditionFailed`.
+    /// the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
     pub async fn change(
         &self,
         ctx: &OpContext,
@@ -73,7 +81,7 @@ impl Users<'_> {
         locks::people(&mut transaction).await?;
         let acting = if wanted.instance_role.is_some_and(InstanceRole::manages) {
             // Tokens before their user, as everywhere.
-            Some(tokens::lock_acting(&mut transaction, ctx, (id, None)).await?)
+            Some(tokens::lock_acting(&mut transaction, ctx, id).await?)
         } else {
             None
         };
@@ -94,6 +102,7 @@ impl Users<'_> {
                 stopped_tokens: 0,
                 disabled_tokens: stopped_first,
                 password_ended: false,
+                ended_passwords: Vec::new(),
             });
         }
         check_kind(user.kind, role)?;
@@ -112,7 +121,14 @@ impl Users<'_> {
             passwords::delete_link(&mut transaction, id).await?;
             sessions::delete_of_user(&mut transaction, id).await?;
         }
-        let unmade = end_unmade(&mut transaction, id).await?;
+        let mut unmade = end_unmade(&mut transaction, id).await?;
+        let mut stops = Vec::new();
+        let loses = user.instance_role.exceeds(role) || user.enabled && !enabled;
+        if loses && wanted.known_secrets == KnownSecrets::Disable {
+            let lost = lose(&mut transaction, ctx, &user).await?;
+            unmade.extend(lost.ended);
+            stops = lost.stops;
+        }
         let still_acting = store::acting_tokens(&mut transaction, id).await?;
         transaction.narrows(Subject::User(id));
         let after = locked(&mut transaction, id).await?;
@@ -126,6 +142,10 @@ impl Users<'_> {
         }
         let mut noted = snapshot(&after);
         noted["closed_invitations"] = json!(close_fallen(&mut transaction, ctx, id, None).await?);
+        let ended_passwords = addresses(&unmade);
+        if !ended_passwords.is_empty() {
+            noted["ended_passwords"] = json!(ended_passwords);
+        }
         if raised {
             noted["ended_sessions"] = json!(raise.ended_sessions);
             noted["disabled_tokens"] = json!(raise.disabled_tokens);
@@ -140,11 +160,13 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
+        let disabled = disable_all_noted(self.inner, &stops).await?;
         Ok(ChangedUser {
             user: after,
             stopped_tokens: (before - still_acting).max(0),
-            disabled_tokens: raise.disabled_tokens,
+            disabled_tokens: raise.disabled_tokens + disabled,
             password_ended: raise.password_ended,
+            ended_passwords,
         })
     }
 

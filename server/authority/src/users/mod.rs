@@ -7,12 +7,14 @@
 mod change;
 mod create;
 mod list;
+mod lose;
 mod raise;
 mod remove;
 mod show;
 
 pub use change::{ChangedUser, UserChange};
 pub use create::NewUser;
+use lose::lose;
 
 use domain::{
     ids::UserId,
@@ -121,6 +123,11 @@ async fn end_unmade(
         unmade.push((person, ended));
     }
     Ok(unmade)
+}
+
+/// Returns the addresses of people whose passwords ended.
+fn addresses(ended: &[(UserSummary, u64)]) -> Vec<String> {
+    ended.iter().map(|(person, _)| person.email.clone()).collect()
 }
 
 async fn note_password_end(

@@ -1,10 +1,11 @@
 //! Remove a user, for good.
 
 use domain::ids::UserId;
+use serde_json::json;
 
 use super::{
-    ChangedUser, Users, check_last_owner, check_owner, end_unmade, locked, manages_one,
-    note_password_end, snapshot,
+    ChangedUser, Users, addresses, check_last_owner, check_owner, end_unmade, locked, lose,
+    manages_one, note_password_end, snapshot,
 };
 use crate::{
     OpContext, ServiceError,
@@ -12,20 +13,37 @@ use crate::{
     invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
+    tokens::{KnownSecrets, known::disable_all_noted},
     verification::Subject,
 };
 
 impl Users<'_> {
     /// Makes a user a tombstone: signed out, member of nothing, its tokens refused at once. What it
-    /// made keeps its name, and its address is not given to another. Returns it as it was.
+    /// made keeps its name, and its address is not given to another. Tokens by which the user could come back are disabled,
+    /// and passwords of administrators that descend from them end. Returns the user as it was.
     ///
     /// # Errors
-    /// `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`.
+    /// `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all
+    /// tokens are disabled yet.
     pub async fn remove(
         &self,
         ctx: &OpContext,
         id: UserId,
         expected: Option<i64>,
+    ) -> Result<ChangedUser, ServiceError> {
+        self.remove_and(ctx, id, expected, KnownSecrets::Disable).await
+    }
+
+    /// The same, with what becomes of secrets that they may know.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    pub async fn remove_and(
+        &self,
+        ctx: &OpContext,
+        id: UserId,
+        expected: Option<i64>,
+        known_secrets: KnownSecrets,
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
@@ -51,23 +69,39 @@ impl Users<'_> {
         }
         passwords::delete_link(&mut transaction, id).await?;
         sessions::delete_of_user(&mut transaction, id).await?;
-        let unmade = end_unmade(&mut transaction, id).await?;
+        let mut unmade = end_unmade(&mut transaction, id).await?;
+        let mut stops = Vec::new();
+        if known_secrets == KnownSecrets::Disable {
+            let lost = lose(&mut transaction, ctx, &user).await?;
+            unmade.extend(lost.ended);
+            stops = lost.stops;
+        }
         transaction.narrows(Subject::User(id));
         check_last_owner(&mut transaction, &user, false).await?;
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
         let closed = close_fallen(&mut transaction, ctx, id, None).await?;
+        let ended_passwords = addresses(&unmade);
         let change = Change {
             workspace: None,
             action: "user.remove",
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: Some(snapshot(&user)),
-            after: (closed > 0).then(|| serde_json::json!({ "closed_invitations": closed })),
+            after: (closed > 0 || !ended_passwords.is_empty()).then(|| {
+                json!({"closed_invitations": closed, "ended_passwords": ended_passwords})
+            }),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        Ok(ChangedUser { user, stopped_tokens, disabled_tokens: 0, password_ended: false })
+        let disabled_tokens = disable_all_noted(self.inner, &stops).await?;
+        Ok(ChangedUser {
+            user,
+            stopped_tokens,
+            disabled_tokens,
+            password_ended: false,
+            ended_passwords,
+        })
     }
 }

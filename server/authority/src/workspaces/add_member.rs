@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 
 use super::{
     Workspaces,
+    change_member::disable_before_joining,
     members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     audit::{Change, hold_end, record},
     invitations::invite,
     store::{catalogues, invitations, members as store, users, workspaces},
+    tokens::{By, known::Wider},
     verification::Subject,
 };
 
@@ -58,6 +60,7 @@ impl Workspaces<'_> {
         slug: &Slug,
         new: NewMember,
     ) -> Result<Added, ServiceError> {
+        let wider = self.disable_before_adding(ctx, slug, &new).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let access =
@@ -70,6 +73,9 @@ impl Workspaces<'_> {
         check_within(ctx, &access, new.role, grants.as_deref())?;
         let wanted = (&*new.user, new.role, grants.as_deref());
         let added = if ctx.manages_instance().is_ok() {
+            if let Some(wider) = wider {
+                wider.check(&mut transaction, ctx.now).await?;
+            }
             let member = add(&mut transaction, ctx, &access, wanted).await?;
             transaction.widens(Subject::Membership(member.user.id));
             Added::Member(member)
@@ -79,6 +85,35 @@ impl Workspaces<'_> {
         };
         transaction.commit().await?;
         Ok(added)
+    }
+
+    /// Disables tokens of an earlier membership that somebody may know who could not grant as much. Only for a member who
+    /// is added at once.
+    async fn disable_before_adding(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        new: &NewMember,
+    ) -> Result<Option<Wider>, ServiceError> {
+        if ctx.manages_instance().is_err() {
+            return Ok(None);
+        }
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, slug, Permission::MembersWrite).await?;
+        let grants = parse_grants(new.grants.as_deref())?;
+        let grants = grants.as_deref();
+        if check_within(ctx, &access, new.role, grants).is_err() {
+            return Ok(None);
+        }
+        let user = find(&mut connection, &new.user).await?;
+        if workspaces::role(&mut connection, access.tenant(), user).await?.is_some() {
+            return Ok(None);
+        }
+        drop(connection);
+        let (by, of) = (By::of(ctx), (user, access.workspace.id));
+        let wider = disable_before_joining(self.inner, (&by, ctx), of, (new.role, grants)).await?;
+        Ok(Some(wider))
     }
 }
 

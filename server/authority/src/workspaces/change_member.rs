@@ -3,7 +3,7 @@
 use domain::{
     access::{Permission, Permissions},
     grants::{GrantPattern, Grants},
-    ids::UserId,
+    ids::{UserId, WorkspaceId},
     names::Slug,
     roles::{InstanceRole, WorkspaceRole},
     workspace::Member,
@@ -16,21 +16,28 @@ use super::{
 use crate::{
     OpContext, ServiceError, access,
     audit::{Change, hold_end, record},
+    authority::Inner,
     invitations::close_fallen,
     store::{catalogues, members as store, users, workspaces},
+    tokens::{
+        By, KnownSecrets, effective_scopes,
+        known::{Of, Wider, disable_all_noted, disable_before_widening, note},
+    },
     verification::Subject,
 };
 
-/// What shall be different about a member.
+/// What is to be different about a member.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
     /// The role; `None` stays as it is.
     pub role: Option<WorkspaceRole>,
     /// The grants.
     pub grants: GrantsChange,
+    /// What becomes of secrets that the member may know, when they lose rights.
+    pub known_secrets: KnownSecrets,
 }
 
-/// What shall become of a member's grants.
+/// What becomes of a member's grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GrantsChange {
     /// They stay as they are.
@@ -45,27 +52,59 @@ pub enum GrantsChange {
 /// A member after a change.
 #[derive(Clone, Debug)]
 pub struct ChangedMember {
-    /// As it is now; as it was, when it was removed.
+    /// The member now; the member as it was, when it was removed.
     pub member: Member,
     /// How many tokens the change stopped: they are refused until they are handed over to another
     /// user, or this one belongs to the workspace again.
     pub stopped_tokens: i64,
+    /// How many tokens the change disabled. The member loses rights: tokens that act as others, by which they could come
+    /// back. The member gets more: tokens that act as them, and whose secrets others may know who could not grant as much.
+    pub disabled_tokens: i64,
 }
 
-/// Whether a member may do nothing afterwards that they may not do before. Whoever changes members may
-/// take away what they could not give.
-fn narrows(before: &Member, role: WorkspaceRole, grants: Option<&[GrantPattern]>) -> bool {
+/// A role with grants.
+type Place<'a> = (WorkspaceRole, Option<&'a [GrantPattern]>);
+
+/// Reports whether a member in one place may do nothing that they may not do in another one.
+fn is_within(place: Place<'_>, other: Place<'_>) -> bool {
     let may = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
-    let grant = |role, grants| Grants::of(InstanceRole::Member, Some(role), grants);
-    may(role).is_within(may(before.role))
-        && grant(role, grants).is_within(&grant(before.role, before.grants.as_deref()))
+    let grant = |(role, grants)| Grants::of(InstanceRole::Member, Some(role), grants);
+    may(place.0).is_within(may(other.0)) && grant(place).is_within(&grant(other))
+}
+
+/// Returns what tokens that act as a member can do only after a change.
+fn wider(
+    (user, workspace): (UserId, WorkspaceId),
+    before: Option<Place<'_>>,
+    (role, grants): Place<'_>,
+) -> Wider {
+    let mut scopes = effective_scopes(role, grants);
+    if let Some((role, grants)) = before {
+        let had = effective_scopes(role, grants);
+        scopes.retain(|scope| !had.contains(scope));
+    }
+    Wider { user, workspace, scopes: scopes.into_iter().collect() }
+}
+
+/// Disables exposed tokens of somebody who is about to become a member. Returns what is to be checked once no other one
+/// can come.
+pub(crate) async fn disable_before_joining(
+    inner: &Inner,
+    (by, ctx): (&By, &OpContext),
+    user: (UserId, WorkspaceId),
+    place: Place<'_>,
+) -> Result<Wider, ServiceError> {
+    let wider = wider(user, None, place);
+    disable_before_widening(inner, (by, ctx), &wider).await?;
+    Ok(wider)
 }
 
 impl Workspaces<'_> {
-    /// Changes a member; a change to what is there already writes nothing. Tokens that act as the member are bound by it from then on.
+    /// Changes a member; a change to what is there already writes nothing. Tokens that act as the member are bound by it
+    /// from then on. [`ChangedMember::disabled_tokens`] says which tokens it disables.
     ///
     /// # Errors
-    /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`.
+    /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
     pub async fn change_member(
         &self,
         ctx: &OpContext,
@@ -73,16 +112,12 @@ impl Workspaces<'_> {
         user: UserId,
         wanted: MemberChange,
         expected: Option<i64>,
-    ) -> Result<Member, ServiceError> {
+    ) -> Result<ChangedMember, ServiceError> {
+        let first = self.disable_before_change(ctx, slug, user, &wanted, expected).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
-        let new_grants = match &wanted.grants {
-            GrantsChange::Keep => None,
-            GrantsChange::ByRole => Some(None),
-            GrantsChange::Patterns(texts) => Some(parse_grants(Some(texts))?),
-        };
         // One change of members at a time: what is checked is what is there.
         workspaces::lock(&mut transaction, access.tenant()).await?;
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
@@ -92,18 +127,21 @@ impl Workspaces<'_> {
         if expected.is_some_and(|expected| expected != before.version) {
             return Err(ServiceError::PreconditionFailed);
         }
-        let role = wanted.role.unwrap_or(before.role);
-        let grants = new_grants.unwrap_or_else(|| before.grants.clone());
+        let (role, grants) = wanted.place(&before)?;
         if (role, &grants) == (before.role, &before.grants) {
             transaction.already_so(Subject::Membership(user));
             transaction.commit().await?;
-            return Ok(before);
+            return Ok(ChangedMember { member: before, stopped_tokens: 0, disabled_tokens: first });
         }
+        let (was, is) = (place_of(&before), (role, grants.as_deref()));
         if grants != before.grants {
             check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         }
-        if !narrows(&before, role, grants.as_deref()) {
+        if !is_within(is, was) {
             check_within(ctx, &access, role, grants.as_deref())?;
+            wider((user, access.workspace.id), Some(was), is)
+                .check(&mut transaction, ctx.now)
+                .await?;
         }
         transaction.changes_membership_of(user).await?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
@@ -121,20 +159,70 @@ impl Workspaces<'_> {
             })),
         };
         record(&mut transaction, ctx, change).await?;
+        // A member who loses nothing could grant the same as before.
+        let stop = if is_within(was, is) || wanted.known_secrets == KnownSecrets::Keep {
+            None
+        } else {
+            let workspace = Some(access.workspace.id);
+            Some(note(&mut transaction, ctx, Of::KnownTo(user), workspace).await?)
+        };
         transaction.commit().await?;
-        Ok(member)
+        let after = disable_all_noted(self.inner, stop.as_slice()).await?;
+        Ok(ChangedMember { member, stopped_tokens: 0, disabled_tokens: first + after })
     }
 
-    /// Ends a membership: the user's tokens of this workspace are refused at once.
+    /// Disables the tokens that a wider role would make powerful, before the member gets it. Returns how many.
+    async fn disable_before_change(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        user: UserId,
+        wanted: &MemberChange,
+        expected: Option<i64>,
+    ) -> Result<i64, ServiceError> {
+        let mut connection = self.inner.connection().await?;
+        let access =
+            access::authorise(&mut connection, ctx, slug, Permission::MembersWrite).await?;
+        let before = one(&mut connection, &access, user).await?;
+        drop(connection);
+        let (role, grants) = wanted.place(&before)?;
+        let (was, is) = (place_of(&before), (role, grants.as_deref()));
+        if is_within(is, was)
+            || expected.is_some_and(|expected| expected != before.version)
+            || check_within(ctx, &access, role, grants.as_deref()).is_err()
+        {
+            return Ok(0);
+        }
+        let wider = wider((user, access.workspace.id), Some(was), is);
+        disable_before_widening(self.inner, (&By::of(ctx), ctx), &wider).await
+    }
+
+    /// Ends a membership: the user's tokens of this workspace are refused at once. Tokens by which they could come back
+    /// are disabled.
     ///
     /// # Errors
-    /// `PreconditionFailed`.
+    /// `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
     pub async fn remove_member(
         &self,
         ctx: &OpContext,
         slug: &Slug,
         user: UserId,
         expected: Option<i64>,
+    ) -> Result<ChangedMember, ServiceError> {
+        self.remove_member_and(ctx, slug, user, expected, KnownSecrets::Disable).await
+    }
+
+    /// The same, with what becomes of secrets that they may know.
+    ///
+    /// # Errors
+    /// As [`Self::remove_member`].
+    pub async fn remove_member_and(
+        &self,
+        ctx: &OpContext,
+        slug: &Slug,
+        user: UserId,
+        expected: Option<i64>,
+        known_secrets: KnownSecrets,
     ) -> Result<ChangedMember, ServiceError> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
@@ -170,7 +258,35 @@ impl Workspaces<'_> {
             after: (closed > 0).then(|| serde_json::json!({ "closed_invitations": closed })),
         };
         record(&mut transaction, ctx, change).await?;
+        let stop = if known_secrets == KnownSecrets::Keep {
+            None
+        } else {
+            let workspace = Some(access.workspace.id);
+            Some(note(&mut transaction, ctx, Of::KnownTo(user), workspace).await?)
+        };
         transaction.commit().await?;
-        Ok(ChangedMember { member, stopped_tokens: (acting - still_acting).max(0) })
+        let disabled_tokens = disable_all_noted(self.inner, stop.as_slice()).await?;
+        let stopped_tokens = (acting - still_acting).max(0);
+        Ok(ChangedMember { member, stopped_tokens, disabled_tokens })
     }
+}
+
+impl MemberChange {
+    /// Returns the role and the grants of a member after the change.
+    fn place(
+        &self,
+        before: &Member,
+    ) -> Result<(WorkspaceRole, Option<Vec<GrantPattern>>), ServiceError> {
+        let grants = match &self.grants {
+            GrantsChange::Keep => before.grants.clone(),
+            GrantsChange::ByRole => None,
+            GrantsChange::Patterns(texts) => parse_grants(Some(texts))?,
+        };
+        Ok((self.role.unwrap_or(before.role), grants))
+    }
+}
+
+/// Returns the role and the grants of a member.
+fn place_of(member: &Member) -> Place<'_> {
+    (member.role, member.grants.as_deref())
 }

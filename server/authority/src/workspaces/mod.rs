@@ -10,6 +10,7 @@ mod rename;
 mod show;
 
 pub use add_member::{Added, NewMember};
+pub(crate) use change_member::disable_before_joining;
 pub use change_member::{ChangedMember, GrantsChange, MemberChange};
 pub use create::NewWorkspace;
 pub use members::AmbiguousGrant;

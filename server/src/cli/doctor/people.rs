@@ -15,6 +15,18 @@ pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
     };
     let given = found.iter().filter(|one| one.doubt == PasswordDoubt::Given).count();
     let mut findings: Vec<Finding> = found.iter().filter_map(|one| doubt(CHECK, one)).collect();
+    let former: Vec<&str> = found
+        .iter()
+        .filter(|one| one.doubt == PasswordDoubt::OfMember)
+        .map(|one| one.email.as_str())
+        .collect();
+    if !former.is_empty() {
+        let detail = format!(
+            "{}: the administrator who gave the password, or the link for it, may not set it any more and may know it; make a link for each with tessera user reset-password",
+            former.join(", ")
+        );
+        findings.push(Finding::warn(CHECK, detail));
+    }
     if given > 0 {
         let detail = format!(
             "{given} chosen by somebody else: their owners must change them at the next sign-in"
@@ -30,7 +42,10 @@ pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
 fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
     let DoubtfulPassword { email, doubt } = one;
     let why = match doubt {
-        PasswordDoubt::Given => return None,
+        PasswordDoubt::Given | PasswordDoubt::OfMember => return None,
+        PasswordDoubt::OfManager => {
+            "manages the instance, and the administrator who gave the password, or the link for it, may not set it any more and may know it"
+        }
         PasswordDoubt::Unknown => "the audit log does not say who chose it",
         PasswordDoubt::Ended => {
             "the administrator who chose it may not set it any more: it does not sign in"

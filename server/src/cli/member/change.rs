@@ -1,6 +1,6 @@
 //! `tessera member change USER`.
 
-use authority::{GrantsChange, MemberChange};
+use authority::{GrantsChange, KnownSecrets, MemberChange};
 use domain::{names::Slug, roles::WorkspaceRole};
 
 use super::{
@@ -32,6 +32,10 @@ pub(crate) struct Args {
     /// Leave the grants to the role
     #[arg(long, group = "what", conflicts_with = "grant")]
     grants_by_role: bool,
+    /// What becomes of tokens that act as others, and by whose secrets a member who may do less could come back: disable or
+    /// keep
+    #[arg(long, value_name = "WHAT", default_value = "disable")]
+    known_secrets: KnownSecrets,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -48,19 +52,22 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         } else {
             GrantsChange::Patterns(arguments.grant)
         };
-        let change = MemberChange { role: arguments.role, grants: wanted };
+        let known_secrets = arguments.known_secrets;
+        let change = MemberChange { role: arguments.role, grants: wanted, known_secrets };
         let workspaces = session.authority.workspaces();
-        let member = workspaces
+        let changed = workspaces
             .change_member(&session.context(), workspace, found.user.id, change, None)
             .await?;
+        let member = &changed.member;
         if arguments.json {
-            output::json(&member)?;
+            output::json(member)?;
         }
         remark(&format!(
-            "{} is {} of {workspace}; grants: {}.",
+            "{} is {} of {workspace}; grants: {}. Tokens that are disabled: {}.",
             member.user.email,
             member.role,
-            grants(member.grants.as_deref())
+            grants(member.grants.as_deref()),
+            changed.disabled_tokens
         ));
         Ok(())
     })

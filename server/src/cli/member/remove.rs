@@ -1,5 +1,6 @@
 //! `tessera member remove USER`.
 
+use authority::KnownSecrets;
 use domain::names::Slug;
 
 use super::{
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// The workspace
     #[arg(long, value_parser = slug)]
     workspace: Slug,
+    /// What becomes of tokens that act as others, and by whose secrets the user could come back: disable or keep
+    #[arg(long, value_name = "WHAT", default_value = "disable")]
+    known_secrets: KnownSecrets,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
@@ -28,11 +32,12 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         let workspace = &arguments.workspace;
         let found = find(session, workspace, &arguments.user).await?;
         let workspaces = session.authority.workspaces();
-        let removed =
-            workspaces.remove_member(&session.context(), workspace, found.user.id, None).await?;
+        let (context, user) = (session.context(), found.user.id);
+        let known = arguments.known_secrets;
+        let removed = workspaces.remove_member_and(&context, workspace, user, None, known).await?;
         remark(&format!(
-            "Removed {} from {workspace}. Tokens that stopped: {}.",
-            removed.member.user.email, removed.stopped_tokens
+            "Removed {} from {workspace}. Tokens that stopped: {}. Tokens of others that are disabled: {}.",
+            removed.member.user.email, removed.stopped_tokens, removed.disabled_tokens
         ));
         Ok(())
     })

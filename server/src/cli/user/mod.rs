@@ -6,10 +6,33 @@ mod remove;
 mod reset_password;
 mod switch;
 
+use authority::{ChangedUser, KnownSecrets};
 use clap::Subcommand;
 
 use super::Failure;
 use crate::config::Config;
+
+/// What else ends with a user's rights.
+#[derive(Debug, clap::Args)]
+pub(super) struct Known {
+    /// What becomes of tokens that act as others, and by whose secrets the user could come back, and of passwords that the
+    /// user gave to other administrators: disable or keep
+    #[arg(long, value_name = "WHAT", default_value = "disable")]
+    known_secrets: KnownSecrets,
+}
+
+/// Says what ended with a user's rights.
+fn ended(changed: &ChangedUser) -> String {
+    let mut text = format!(
+        "Tokens that stopped: {}. Tokens of others that are disabled: {}.",
+        changed.stopped_tokens, changed.disabled_tokens
+    );
+    if !changed.ended_passwords.is_empty() {
+        let people = changed.ended_passwords.join(", ");
+        text.push_str(&format!(" Passwords that ended: {people}."));
+    }
+    text
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -19,9 +42,9 @@ pub(super) enum Command {
     /// List users
     List(list::Args),
     /// Disable a user: end its sessions and stop its tokens at once
-    Disable(switch::Args),
+    Disable(switch::DisableArgs),
     /// Enable a user again
-    Enable(switch::Args),
+    Enable(switch::EnableArgs),
     /// Print a one-time link with which a person sets a new password
     ResetPassword(reset_password::Args),
     /// Remove a user for good
@@ -32,8 +55,8 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
     match command {
         Command::Create(arguments) => create::run(arguments, config).await,
         Command::List(arguments) => list::run(arguments, config).await,
-        Command::Disable(arguments) => switch::run(arguments, false, config).await,
-        Command::Enable(arguments) => switch::run(arguments, true, config).await,
+        Command::Disable(arguments) => switch::disable(arguments, config).await,
+        Command::Enable(arguments) => switch::enable(arguments, config).await,
         Command::ResetPassword(arguments) => reset_password::run(arguments, config).await,
         Command::Remove(arguments) => remove::run(arguments, config).await,
     }

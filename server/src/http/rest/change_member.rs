@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::{
     errors::ChangeErrors,
-    schema::{MemberBody, WorkspaceRoleBody},
+    known_secrets::KnownSecretsBody,
+    schema::{ChangedMemberBody, WorkspaceRoleBody},
     tagged::Tagged,
 };
 use crate::http::{
@@ -18,7 +19,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall be different; what is absent stays as it is.
+/// What is to be different; what is absent stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MemberChange, example = json!({"role": "viewer"}))]
@@ -30,6 +31,10 @@ pub(crate) struct MemberChangeBody {
     #[serde(default, deserialize_with = "grants")]
     #[schema(value_type = Option<Vec<String>>, max_items = 64)]
     grants: GrantsChange,
+    /// What becomes of secrets that the member may know, if they may do less. `disable` if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<KnownSecretsBody>)]
+    known_secrets: KnownSecretsBody,
 }
 
 /// Tells a null from what is absent.
@@ -41,7 +46,13 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
 /// Change a member
 ///
 /// The member's tokens are bound by it at once: they keep of their scopes what the member may still
-/// put on tokens. Needs the scope `members:write` of the audience `tessera`.
+/// put on tokens.
+///
+/// A change that takes something away disables tokens of the workspace that act as others if the member may know their secret,
+/// and could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera` but may not grant those any
+/// more. Those that only call other APIs stay. A change that gives more disables tokens that act as the member and can do more in
+/// Tessera by it, if somebody may know their secret who could not grant as much: a rotation makes them safe. `disabled_tokens`
+/// says how many. Needs the scope `members:write` of the audience `tessera`.
 #[utoipa::path(
     patch,
     path = "/api/v1/workspaces/{ws}/members/{user}",
@@ -50,7 +61,7 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader),
     request_body = MemberChangeBody,
     responses(
-        (status = 200, description = "The member", body = MemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
+        (status = 200, description = "The member", body = ChangedMemberBody, headers(("ETag" = String, description = "The version, for `If-Match`"))),
         ChangeErrors,
     ),
 )]
@@ -61,8 +72,12 @@ pub(crate) async fn change_member(
     IfMatch(expected): IfMatch,
     ApiJson(body): ApiJson<MemberChangeBody>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let change = MemberChange { role: body.role.map(Into::into), grants: body.grants };
+    let change = MemberChange {
+        role: body.role.map(Into::into),
+        grants: body.grants,
+        known_secrets: body.known_secrets.into(),
+    };
     let workspaces = state.authority.workspaces();
-    let member = workspaces.change_member(&context, &workspace, user, change, expected).await?;
-    Ok(Tagged { version: member.version, body: MemberBody::from(member) })
+    let changed = workspaces.change_member(&context, &workspace, user, change, expected).await?;
+    Ok(Tagged { version: changed.member.version, body: ChangedMemberBody::from(changed) })
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     errors::ChangeErrors,
+    known_secrets::KnownSecretsBody,
     schema::{ChangedUserBody, InstanceRoleBody},
     tagged::Tagged,
 };
@@ -18,7 +19,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall be different; what is absent stays as it is.
+/// What is to be different; what is absent stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserChange, example = json!({"enabled": false}))]
@@ -34,6 +35,10 @@ pub(crate) struct UserChangeBody {
     /// The switch. Who is disabled is signed out, and their tokens are refused at once.
     #[serde(default)]
     enabled: Option<bool>,
+    /// What becomes of secrets that the user may know, if they get a lower role or are disabled. `disable` if absent.
+    #[serde(default)]
+    #[schema(value_type = Option<KnownSecretsBody>)]
+    known_secrets: KnownSecretsBody,
 }
 
 /// Change a user
@@ -44,7 +49,12 @@ pub(crate) struct UserChangeBody {
 /// A higher role ends the person's sessions. It also ends their password (`password_ended`) if the administrator who gave
 /// it, or the link for it, may not set the password of somebody with that role, also when the password was changed since.
 /// Tokens that act as a new administrator or owner are disabled (`disabled_tokens`) if somebody may know their secret who
-/// does not manage the instance. For administrators of the instance who are signed in.
+/// does not manage the instance.
+///
+/// A lower role, and disabling the user, disable tokens (`disabled_tokens`) that act as others if the user may know their
+/// secret and could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Tokens that only
+/// call other APIs stay. Passwords of other owners and administrators end (`ended_passwords`) if they descend from the user,
+/// who may not set them any more; your own never does. `"known_secrets": "keep"` leaves all of them. For administrators of the instance who are signed in.
 #[utoipa::path(
     patch,
     path = "/api/v1/users/{id}",
@@ -68,6 +78,7 @@ pub(crate) async fn change_user(
         name: body.name,
         instance_role: body.instance_role.map(Into::into),
         enabled: body.enabled,
+        known_secrets: body.known_secrets.into(),
     };
     let changed = state.authority.users().change(&context, id, change, expected).await?;
     Ok(Tagged { version: changed.user.version, body: ChangedUserBody::from(changed) })

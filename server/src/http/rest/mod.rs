@@ -32,6 +32,7 @@ mod expire_token;
 mod export;
 mod export_tokens;
 mod import_tokens;
+mod known_secrets;
 mod list_audit;
 mod list_invitations;
 mod list_members;

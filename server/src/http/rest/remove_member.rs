@@ -3,24 +3,26 @@
 use axum::{Json, extract::State};
 use domain::{ids::UserId, names::Slug};
 
-use super::{errors::RemoveErrors, schema::StoppedBody};
+use super::{errors::RemoveErrors, known_secrets::KnownSecretsQuery, schema::StoppedBody};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
 /// Remove a member
 ///
 /// The user's tokens of this workspace are refused at once; they stay until they are deleted, or
-/// handed over to another user. Needs the scope `members:write` of the audience `tessera`.
+/// handed over to another user. Tokens of the workspace that act as others are disabled if the user may know their secret and
+/// could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Those that only call other APIs
+/// stay. Needs the scope `members:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/workspaces/{ws}/members/{user}",
     operation_id = "removeMember",
     tag = "Members",
-    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader),
+    params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
     responses(
         (status = 200, description = "The member is removed", body = StoppedBody),
         RemoveErrors,
@@ -31,8 +33,11 @@ pub(crate) async fn remove_member(
     Caller(context): Caller,
     ApiPath((workspace, user)): ApiPath<(Slug, UserId)>,
     IfMatch(expected): IfMatch,
+    ApiQuery(query): ApiQuery<KnownSecretsQuery>,
 ) -> Result<Json<StoppedBody>, ApiError> {
     let workspaces = state.authority.workspaces();
-    let removed = workspaces.remove_member(&context, &workspace, user, expected).await?;
-    Ok(Json(StoppedBody { stopped_tokens: removed.stopped_tokens }))
+    let known = query.known_secrets.into();
+    let removed = workspaces.remove_member_and(&context, &workspace, user, expected, known).await?;
+    let (stopped_tokens, disabled_tokens) = (removed.stopped_tokens, removed.disabled_tokens);
+    Ok(Json(StoppedBody { stopped_tokens, disabled_tokens }))
 }

@@ -3,26 +3,29 @@
 use axum::{Json, extract::State};
 use domain::ids::UserId;
 
-use super::{errors::RemoveErrors, schema::StoppedBody};
+use super::{errors::RemoveErrors, known_secrets::KnownSecretsQuery, schema::RemovedUserBody};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
 /// Remove a user
 ///
 /// For good: signed out, member of nothing, its tokens refused at once. What it made keeps its name,
-/// and its address is not given to another. For administrators of the instance who are signed in.
+/// and its address is not given to another. Tokens that act as others are disabled if the user may know their secret and could
+/// come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`; those that only call other APIs stay.
+/// Passwords of owners and administrators end that descend from the user; your own never does. For administrators of the
+/// instance who are signed in.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}",
     operation_id = "removeUser",
     tag = "Users",
-    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader),
+    params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
     responses(
-        (status = 200, description = "The user is removed", body = StoppedBody),
+        (status = 200, description = "The user is removed", body = RemovedUserBody),
         RemoveErrors,
     ),
 )]
@@ -31,7 +34,9 @@ pub(crate) async fn remove_user(
     Caller(context): Caller,
     ApiPath(id): ApiPath<UserId>,
     IfMatch(expected): IfMatch,
-) -> Result<Json<StoppedBody>, ApiError> {
-    let removed = state.authority.users().remove(&context, id, expected).await?;
-    Ok(Json(StoppedBody { stopped_tokens: removed.stopped_tokens }))
+    ApiQuery(query): ApiQuery<KnownSecretsQuery>,
+) -> Result<Json<RemovedUserBody>, ApiError> {
+    let users = state.authority.users();
+    let removed = users.remove_and(&context, id, expected, query.known_secrets.into()).await?;
+    Ok(Json(RemovedUserBody::from(removed)))
 }

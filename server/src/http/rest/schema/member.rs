@@ -1,5 +1,6 @@
 //! Members of workspaces.
 
+use authority::ChangedMember;
 use domain::workspace::Member;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -45,6 +46,23 @@ impl From<Member> for MemberBody {
     }
 }
 
+/// A member after a change.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangedMember)]
+pub(crate) struct ChangedMemberBody {
+    #[serde(flatten)]
+    member: MemberBody,
+    /// How many tokens the change disabled: tokens that act as others and by which a member who may do less could come back,
+    /// or tokens that act as a member who may do more and whose secrets others may know.
+    disabled_tokens: i64,
+}
+
+impl From<ChangedMember> for ChangedMemberBody {
+    fn from(changed: ChangedMember) -> Self {
+        Self { member: changed.member.into(), disabled_tokens: changed.disabled_tokens }
+    }
+}
+
 /// Members of a workspace.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MemberList)]
@@ -62,4 +80,6 @@ pub(crate) struct StoppedBody {
     /// How many tokens are refused from now on. They stay until they are deleted, or handed over to
     /// another user.
     pub(in crate::http::rest) stopped_tokens: i64,
+    /// How many tokens that act as others are disabled, because the user may know their secrets and could come back by them.
+    pub(in crate::http::rest) disabled_tokens: i64,
 }

@@ -89,12 +89,16 @@ pub(crate) struct ChangedUserBody {
     /// How many tokens the change stopped. They are refused until they are handed over to another
     /// user, or this one may act again.
     stopped_tokens: i64,
-    /// How many tokens a higher role disabled: they act as the user, and others may know their secrets who could not get
-    /// them now. A rotation makes such a token safe.
+    /// How many tokens the change disabled. A higher role: they act as the user, and others may know their secrets who could
+    /// not get them now. Fewer rights: they act as others, and the user may know their secrets and could come back by them. A
+    /// rotation makes such a token safe.
     disabled_tokens: i64,
     /// Whether the password ended, because whoever gave it may not set the password of somebody with this role. The
     /// person needs a link: `POST /api/v1/users/{id}/password-reset`.
     password_ended: bool,
+    /// The addresses of people whose passwords ended, because they descend from the user, who may not set them any more.
+    /// Each needs a link.
+    ended_passwords: Vec<String>,
 }
 
 impl From<ChangedUser> for ChangedUserBody {
@@ -104,6 +108,29 @@ impl From<ChangedUser> for ChangedUserBody {
             stopped_tokens: changed.stopped_tokens,
             disabled_tokens: changed.disabled_tokens,
             password_ended: changed.password_ended,
+            ended_passwords: changed.ended_passwords,
+        }
+    }
+}
+
+/// What the removal of a user stopped.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RemovedUser)]
+pub(crate) struct RemovedUserBody {
+    /// How many tokens are refused from now on. They stay until they are deleted, or handed over to another user.
+    stopped_tokens: i64,
+    /// How many tokens that act as others are disabled, because the user may know their secrets and could come back by them.
+    disabled_tokens: i64,
+    /// The addresses of people whose passwords ended, because they descend from the user. Each needs a link.
+    ended_passwords: Vec<String>,
+}
+
+impl From<ChangedUser> for RemovedUserBody {
+    fn from(removed: ChangedUser) -> Self {
+        Self {
+            stopped_tokens: removed.stopped_tokens,
+            disabled_tokens: removed.disabled_tokens,
+            ended_passwords: removed.ended_passwords,
         }
     }
 }

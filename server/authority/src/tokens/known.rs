@@ -1,0 +1,240 @@
+//! Somebody loses rights: tokens whose secrets they may know do not give those back.
+//!
+//! A token may act as somebody else, and its secret be with the person who loses the rights: they made it, rotated it or
+//! were shown it. If it holds a scope by which its holder makes tokens, gets their secrets or lets people in
+//! ([`RETURNING`]), and the person could not grant that scope any more, it is disabled. Tokens that only call other APIs
+//! stay.
+//!
+//! The change of the person waits for no token: it is one short transaction, which also notes what is to be disabled. The
+//! tokens follow in portions, and the answer waits for them. If the server ends before, another one goes on by the note.
+//! While the note stands, none of these tokens changes tokens or members ([`is_being_disabled`]), so that nobody returns by
+//! one of them.
+
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
+
+use domain::ids::{TokenId, UserId, WorkspaceId};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use tokio::time::timeout;
+
+use super::portions::By;
+use crate::{
+    Authority, OpContext, ServiceError,
+    access::Tenant,
+    authority::Inner,
+    replicas::Transaction,
+    store::{
+        StoreError, descendants,
+        secret_holders::{self, Sought},
+        secret_stops::{self as store, SecretStop},
+    },
+};
+
+pub(crate) use crate::store::secret_stops::Of;
+
+/// The scopes of `tessera` by which the holder of a secret comes back, or makes other secrets.
+const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
+/// How long the background task works for one note before another one has its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// What becomes of secrets that a person may know who loses rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KnownSecrets {
+    /// Tokens by which the person could come back are disabled. Passwords that they gave to other administrators of the
+    /// instance end, if they may not set those any more.
+    #[default]
+    Disable,
+    /// They stay as they are.
+    Keep,
+}
+
+impl FromStr for KnownSecrets {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "disable" => Ok(Self::Disable),
+            "keep" => Ok(Self::Keep),
+            _ => Err("must be disable or keep".to_owned()),
+        }
+    }
+}
+
+/// Notes that exposed tokens are to be disabled, in the transaction that takes the rights away. The caller disables them
+/// after its commit, with [`Inner::disable_noted`].
+pub(crate) async fn note(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    of: Of,
+    workspace: Option<WorkspaceId>,
+) -> Result<SecretStop, ServiceError> {
+    let By { user, author } = By::of(ctx);
+    let stop = SecretStop { id: transaction.uuid(ctx.now), workspace, of, by: user, author };
+    store::insert(transaction, &stop).await?;
+    Ok(stop)
+}
+
+/// Returns what a note seeks.
+fn sought<'a>(stop: &SecretStop, scopes: &'a [String]) -> Sought<'a> {
+    let sought = Sought { workspace: stop.workspace, enabled: true, ..Sought::default() };
+    match stop.of {
+        Of::KnownTo(user) => Sought { known_to: Some(user), scopes: Some(scopes), ..sought },
+        Of::ActingAs(user) => Sought { user: Some(user), for_managers: true, ..sought },
+    }
+}
+
+fn returning() -> Vec<String> {
+    RETURNING.map(ToOwned::to_owned).to_vec()
+}
+
+/// Reports whether a note says that this token is to be disabled. The caller holds the lock of changes by tokens of the
+/// workspace.
+pub(crate) async fn is_being_disabled(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    token: TokenId,
+    now: OffsetDateTime,
+) -> Result<bool, ServiceError> {
+    let ids = [token.0];
+    for stop in store::in_workspace(connection, workspace).await? {
+        let scopes = returning();
+        let sought = Sought { ids: Some(&ids), ..sought(&stop, &scopes) };
+        if !secret_holders::exposed(connection, &sought, now, 1).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Authority {
+    /// Disables the tokens of all notes on which no server works at present.
+    ///
+    /// # Errors
+    /// `Unavailable` without the database.
+    pub async fn disable_known_secrets(&self) -> Result<(), ServiceError> {
+        loop {
+            let mut transaction = self.inner.begin().await?;
+            let stop = store::claim(&mut transaction).await?;
+            transaction.commit().await?;
+            let Some(stop) = stop else { return Ok(()) };
+            if let Ok(outcome) = timeout(TURN, self.inner.disable_noted(&stop)).await {
+                outcome?;
+            } else {
+                // What is done stays so. Other notes wait for longer than this one.
+                let mut connection = self.inner.connection().await?;
+                store::release(&mut connection, stop.id).await?;
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Disables the tokens of a note in portions. Returns how many, when that holds everywhere.
+    ///
+    /// # Errors
+    /// `Unfinished` when not all are disabled yet.
+    pub(crate) async fn disable_noted(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
+        self.disable_all(stop).await.map_err(|error| {
+            error.log("stop of tokens whose secrets are known");
+            ServiceError::Unfinished
+        })
+    }
+
+    async fn disable_all(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
+        let epoch = self.history.epoch();
+        let scopes = returning();
+        let sought = sought(stop, &scopes);
+        let mut connection = self.connection().await?;
+        let found =
+            secret_holders::exposed(&mut connection, &sought, self.clock.now(), i64::MAX).await?;
+        drop(connection);
+        // Changes that these tokens began before they could see the note.
+        let workspaces: BTreeSet<WorkspaceId> =
+            found.iter().map(|token| token.workspace_id).collect();
+        for workspace in workspaces {
+            let mut transaction = self.begin().await?;
+            let tenant = Tenant::of_stopped_token(workspace);
+            descendants::wait_for_changes(&mut transaction, tenant).await?;
+            transaction.rollback().await?;
+        }
+        let by = By { user: stop.by, author: stop.author.clone() };
+        let disabled = if found.is_empty() {
+            0
+        } else {
+            self.disable_in_portions((&by, None), &sought, Some(stop.id)).await?
+        };
+        let mut connection = self.connection().await?;
+        store::finish(&mut connection, stop.id).await?;
+        drop(connection);
+        if disabled > 0 {
+            // Revisions are applied in their order: a server that has the last one has them all.
+            self.already_so(&[]).await?;
+        }
+        if self.history.epoch() != epoch {
+            return Err(StoreError::away("the database's history changed during the change").into());
+        }
+        Ok(disabled)
+    }
+}
+
+/// Returns the number of tokens that notes disabled.
+pub(crate) async fn disable_all_noted(
+    inner: &Inner,
+    stops: &[SecretStop],
+) -> Result<i64, ServiceError> {
+    let mut disabled = 0;
+    for stop in stops {
+        disabled += inner.disable_noted(stop).await?;
+    }
+    Ok(disabled)
+}
+
+/// Disables tokens that act as somebody who is about to do more in a workspace, and whose secrets others may know who could
+/// not grant these scopes of `tessera`. Returns how many.
+pub(crate) async fn disable_before_widening(
+    inner: &Inner,
+    (by, ctx): (&By, &OpContext),
+    wider: &Wider,
+) -> Result<i64, ServiceError> {
+    if wider.scopes.is_empty() {
+        return Ok(0);
+    }
+    inner.disable_in_portions((by, Some(ctx)), &wider.sought(), None).await
+}
+
+/// The scopes of `tessera` that do something for a user in a workspace only after a change.
+pub(crate) struct Wider {
+    pub(crate) user: UserId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Wider {
+    fn sought(&self) -> Sought<'_> {
+        Sought {
+            user: Some(self.user),
+            workspace: Some(self.workspace),
+            scopes: Some(&self.scopes),
+            enabled: true,
+            ..Sought::default()
+        }
+    }
+
+    /// Refuses the change if such a token came since they were disabled. The caller holds the end of the workspace's chain:
+    /// no other one comes until the transaction ends.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(crate) async fn check(
+        &self,
+        connection: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<(), ServiceError> {
+        if self.scopes.is_empty()
+            || secret_holders::exposed(connection, &self.sought(), now, 1).await?.is_empty()
+        {
+            return Ok(());
+        }
+        Err(ServiceError::Busy)
+    }
+}

@@ -1,0 +1,38 @@
+//! `?known_secrets=keep`: what becomes of secrets that a person may know who loses rights.
+
+use authority::KnownSecrets;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+/// What becomes of secrets that a person may know who loses rights.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = KnownSecrets)]
+pub(crate) enum KnownSecretsBody {
+    /// Tokens that act as others are disabled if the person may know their secret, and could come back by their scopes
+    /// `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Passwords of other administrators of the instance
+    /// end that the person gave and may not set any more.
+    #[default]
+    Disable,
+    /// They stay as they are.
+    Keep,
+}
+
+impl From<KnownSecretsBody> for KnownSecrets {
+    fn from(body: KnownSecretsBody) -> Self {
+        match body {
+            KnownSecretsBody::Disable => Self::Disable,
+            KnownSecretsBody::Keep => Self::Keep,
+        }
+    }
+}
+
+/// What else a removal ends.
+#[derive(Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct KnownSecretsQuery {
+    /// `keep` leaves secrets alone that the person may know. Otherwise, tokens are disabled by which they could come back.
+    #[param(inline, value_type = Option<KnownSecretsBody>)]
+    pub(super) known_secrets: KnownSecretsBody,
+}
