@@ -69,6 +69,60 @@ fn user_is_made_changed_and_removed_by_version() {
 }
 
 #[test]
+fn known_secrets_are_disabled_with_their_holder_and_kept_on_request() {
+    let instance = Instance::start();
+    let lead = instance.person("lead", "member", Some("admin"));
+    instance.person("memb", "member", Some("admin"));
+    let members = format!("/api/v1/workspaces/{WORKSPACE}/members");
+    let list = owner(&instance, "GET", &members).send().expect(200).json();
+    let path_of = |email: &str| {
+        let items = list["items"].as_array().unwrap();
+        let member = items.iter().find(|member| member["user"]["email"] == email).unwrap();
+        (format!("{members}/{}", member["user"]["id"].as_str().unwrap()), member.clone())
+    };
+    let (lead_path, of_lead) = path_of("lead@example.com");
+    let mint = |name: &str| {
+        let body = json!({
+            "name": name, "user": "memb@example.com", "grants": {"tessera": ["members:write"]},
+        });
+        let made = instance.request(&lead, "POST", &tokens_of(WORKSPACE)).json(&body).send();
+        made.expect(201).json()
+    };
+    let first = mint("first");
+    let change = |body: &Value| owner(&instance, "PATCH", &lead_path).json(body).send();
+    let kept = json!({"role": "viewer", "known_secrets": "keep"});
+    assert_eq!(change(&kept).expect(200).json()["disabled_tokens"], 0);
+    change(&json!({"role": "admin"})).expect(200);
+    assert_eq!(change(&json!({"role": "viewer"})).expect(200).json()["disabled_tokens"], 1);
+    let shown = format!("/api/v1/tokens/{}", first["token"]["id"].as_str().unwrap());
+    let shown = owner(&instance, "GET", &shown).send().expect(200).json();
+    assert_eq!(
+        (&shown["enabled"], &shown["disabled_by"]["standing"]),
+        (&json!(false), &json!("administrator"))
+    );
+
+    change(&json!({"role": "admin"})).expect(200);
+    let second = mint("second");
+    // Handed to an owner only after a rotation.
+    let token = format!("/api/v1/tokens/{}", second["token"]["id"].as_str().unwrap());
+    let to_owner = json!({"user": "ada@example.com"});
+    let refused = owner(&instance, "PATCH", &token).json(&to_owner).send();
+    let refused = fields(&problem(&refused, 422, "validation_failed"));
+    assert!(refused[0].starts_with("user: cannot be this user yet"), "{refused:?}");
+    assert!(refused[0].contains("Rotate the token first"), "{refused:?}");
+    let remove = |query: &str| owner(&instance, "DELETE", &format!("{lead_path}{query}")).send();
+    problem(&remove("?known_secrets=forget"), 400, "malformed_request");
+    let removed = remove("?known_secrets=keep").expect(200).json();
+    assert_eq!(removed, json!({"stopped_tokens": 0, "disabled_tokens": 0}));
+    let user = format!("/api/v1/users/{}", of_lead["user"]["id"].as_str().unwrap());
+    let removed = owner(&instance, "DELETE", &user).send().expect(200).json();
+    let expected = json!({"stopped_tokens": 0, "disabled_tokens": 1, "ended_passwords": []});
+    assert_eq!(removed, expected);
+    owner(&instance, "POST", &format!("{token}/rotate")).json(&json!({})).send().expect(201);
+    owner(&instance, "PATCH", &token).json(&to_owner).send().expect(200);
+}
+
+#[test]
 fn last_owner_cannot_go() {
     let instance = Instance::start();
     let users = owner(&instance, "GET", "/api/v1/users?q=ada").send().expect(200).json();

@@ -25,7 +25,7 @@ pub(crate) use account::{AccountBody, PasswordLinkBody};
 pub(crate) use audience::{AudienceBody, AudienceListBody, AudienceText, RiskBody, ScopeText};
 pub(crate) use instance::InstanceBody;
 pub(crate) use invitation::{InvitationBody, InvitationListBody};
-pub(crate) use member::{MemberBody, MemberListBody, StoppedBody};
+pub(crate) use member::{ChangedMemberBody, MemberBody, MemberListBody, StoppedBody};
 pub(crate) use minted::MintedBody;
 pub(crate) use policy::{PolicyBody, PolicyViewBody, PresetText, RulesBody};
 pub(crate) use policy_preview::PreviewBody;
@@ -38,7 +38,9 @@ pub(crate) use token::{
     tags_schema,
 };
 pub(crate) use transfer::{AuditPageBody, ImportBody, UsageBody};
-pub(crate) use user::{ChangedUserBody, CreatedUserBody, UserPageBody, UserRecordBody};
+pub(crate) use user::{
+    ChangedUserBody, CreatedUserBody, RemovedUserBody, UserPageBody, UserRecordBody,
+};
 pub(crate) use verification::{AnswersBody, VerificationBody, granted, names, write_answers};
 pub(crate) use workspace::{WorkspaceListBody, WorkspaceOverviewBody};
 
