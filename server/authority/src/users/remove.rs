@@ -89,9 +89,8 @@ impl Users<'_> {
             subject_id: Some(id.0),
             subject_name: &user.summary.email,
             before: Some(snapshot(&user)),
-            after: (closed > 0 || !ended_passwords.is_empty()).then(|| {
-                json!({"closed_invitations": closed, "ended_passwords": ended_passwords})
-            }),
+            after: (closed > 0 || !ended_passwords.is_empty())
+                .then(|| json!({"closed_invitations": closed, "ended_passwords": ended_passwords})),
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
