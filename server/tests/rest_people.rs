@@ -111,7 +111,8 @@ fn known_secrets_are_disabled_with_their_holder_and_kept_on_request() {
     assert!(refused[0].starts_with("user: cannot be this user yet"), "{refused:?}");
     assert!(refused[0].contains("Rotate the token first"), "{refused:?}");
     let remove = |query: &str| owner(&instance, "DELETE", &format!("{lead_path}{query}")).send();
-    problem(&remove("?known_secrets=forget"), 400, "malformed_request");
+    let refused = fields(&problem(&remove("?known_secrets=forget"), 422, "validation_failed"));
+    assert_eq!(refused, ["known_secrets: must be disable or keep"]);
     let removed = remove("?known_secrets=keep").expect(200).json();
     assert_eq!(removed, json!({"stopped_tokens": 0, "disabled_tokens": 0}));
     let user = format!("/api/v1/users/{}", of_lead["user"]["id"].as_str().unwrap());

@@ -6,8 +6,8 @@ use utoipa::{IntoParams, ToSchema};
 
 /// What becomes of secrets that a person may know who loses rights.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = KnownSecrets)]
+#[serde(try_from = "String")]
+#[schema(as = KnownSecrets, rename_all = "snake_case")]
 pub(crate) enum KnownSecretsBody {
     /// Tokens that act as others are disabled if the person may know their secret, and could come back by their scopes
     /// `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Passwords of other administrators of the instance
@@ -16,6 +16,17 @@ pub(crate) enum KnownSecretsBody {
     Disable,
     /// They stay as they are.
     Keep,
+}
+
+impl TryFrom<String> for KnownSecretsBody {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Ok(match text.parse()? {
+            KnownSecrets::Disable => Self::Disable,
+            KnownSecrets::Keep => Self::Keep,
+        })
+    }
 }
 
 impl From<KnownSecretsBody> for KnownSecrets {
