@@ -195,6 +195,22 @@ mod tests {
         assert_eq!(bucket.take(small, 0).retry_after_s, 10);
     }
 
+    /// The exhausted limit is the one that is whole first, so that it is not kept.
+    #[test]
+    fn exhausted_limit_that_is_not_kept_is_not_whole_when_it_comes_back() {
+        let large = |number: i64| rate(1_000, 86_400 - number);
+        let mut bucket = Bucket::whole(large(0), 0);
+        for number in 0..4 {
+            for _ in 0..2 {
+                assert!(bucket.take(large(number), 0).allowed);
+            }
+        }
+        let small = rate(20, 600);
+        assert_eq!(uses(&mut bucket, small, 0), 19);
+        assert!(!bucket.take(rate(1, 1), 0).allowed);
+        assert!(uses(&mut bucket, small, at(2)) <= 1);
+    }
+
     #[test]
     fn limits_that_are_whole_are_not_kept() {
         let mut bucket = Bucket::whole(rate(10, 10), 0);
