@@ -58,7 +58,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
                     <div><dt>"Acts as"</dt><dd><bdi>{token.user.name.clone()}</bdi></dd></div>
                     <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
                 </dl>
-                <label class="choice">
+                <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"/>
                     <span>" Delete the tokens that it made, too"</span>
                 </label>

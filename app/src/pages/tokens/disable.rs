@@ -43,7 +43,7 @@ fn Question(detail: TokenDetail, place: Place) -> impl IntoView {
                     </div>
                     <div><dt>"Last used"</dt><dd>{last_used(&token, now)}</dd></div>
                 </dl>
-                <label class="choice">
+                <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"/>
                     <span>" Disable the tokens that it made, too"</span>
                 </label>

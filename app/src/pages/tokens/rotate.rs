@@ -105,13 +105,10 @@ fn RotateForm(
                      older secret can go on working for a while, so that programs can be changed over."
                 </p>
                 <Grace state/>
-                <label class="choice">
+                <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"
                         checked={state.value("children").is_some()}/>
-                    <span>
-                        " Disable the tokens that it made, too"
-                        <small class="choice-end">"After a leak, the old secret may have made them."</small>
-                    </span>
+                    <span>" Disable the tokens that it made, too. After a leak, the old secret may have made them."</span>
                 </label>
             </div>
             <footer class="panel-foot form-actions">
