@@ -99,13 +99,13 @@ impl Bucket {
         let mut levels = self.earlier.take().map(|earlier| earlier.0).unwrap_or_default();
         levels.push(self.level);
         levels.retain(|level| level.whole_at > now);
-        self.level = match levels.iter().position(|level| level.limit == rate) {
-            Some(place) => levels.swap_remove(place),
-            None => {
-                let window = window_of(rate);
-                let spent = levels.iter().map(|level| level.spent_of(window, now)).max();
-                Level { limit: rate, whole_at: now + spent.unwrap_or_default() }
-            }
+        let known = levels.iter().position(|level| level.limit == rate);
+        self.level = if let Some(place) = known {
+            levels.swap_remove(place)
+        } else {
+            let window = window_of(rate);
+            let spent = levels.iter().map(|level| level.spent_of(window, now)).max();
+            Level { limit: rate, whole_at: now + spent.unwrap_or_default() }
         };
         if levels.len() > EARLIER_MAX {
             forget_first(&mut levels, now);
