@@ -12,8 +12,8 @@
 //!   it holds the end of the workspace's audit log. Every change of the token needs that, too. So either the stop is
 //!   committed first, and the change is refused; or the change is, and the stop sees all that the token made, because
 //!   it looks for that after it has written its row of the log.
-//! - What takes a person's rights in one workspace away holds nobody. A change there looks at its caller's
-//!   memberships again in the same way.
+//! - What takes a person's rights in one workspace away, or changes rules, holds nobody. A change there looks at its
+//!   caller's membership and the rules again in the same way.
 //!
 //! Only those are held alone from whom the caller may take something: nobody else is kept waiting.
 //!
@@ -123,6 +123,10 @@ impl Inner {
     ) -> Result<(Transaction<'a>, OpContext), ServiceError> {
         let caller: Vec<Uuid> = ctx.user_id().map(|user| user.0).into_iter().collect();
         take(&mut transaction, &caller, people).await?;
+        // Before the caller is read: what is narrowed in between is seen by the commit.
+        if let Some(user) = ctx.user_id() {
+            transaction.depends_on_person(user).await?;
+        }
         let mut ctx = ctx.clone();
         ctx.actor = match ctx.actor.clone() {
             actor @ (Actor::Anonymous | Actor::Operator) => actor,
@@ -150,9 +154,6 @@ impl Inner {
                 Actor::Token(known)
             }
         };
-        if let Some(user) = ctx.user_id() {
-            transaction.depends_on_memberships(user).await?;
-        }
         Ok((transaction, ctx))
     }
 

@@ -434,3 +434,39 @@ async fn comparing_what_two_tokens_hold_is_bounded(pool: PgPool) {
     // For somebody who may put all scopes on tokens, nothing is compared.
     rotate(ada, many).await.unwrap();
 }
+
+/// What a waiting change rests on is its caller's membership of the workspace that it changes, and the rules there and of
+/// the instance. Whoever administers another workspace must not hinder it.
+#[sqlx::test(migrations = false)]
+async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(pool: PgPool) {
+    const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1, role = 'viewer' FROM workspaces w
+        WHERE w.id = m.workspace_id AND w.slug = 'workspace-1' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
+    const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)
+        SELECT gen_random_uuid(), id, true, now() FROM workspaces WHERE slug = 'other'";
+    const INSTANCE_RULES: &str =
+        "UPDATE policies SET version = version + 1 WHERE workspace_id IS NULL";
+    const MEMBERSHIP: &str = "UPDATE memberships m SET version = m.version + 1 FROM workspaces w
+        WHERE w.id = m.workspace_id AND w.slug = 'other' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
+    let scene = Scene::new(pool).await;
+    scene.world.join(BOB, HOME, "member").await;
+    for (change, expected) in [
+        (ELSEWHERE, None),
+        (RULES, Some(ProblemCode::Busy)),
+        (INSTANCE_RULES, Some(ProblemCode::Busy)),
+        (MEMBERSHIP, Some(ProblemCode::Forbidden)),
+    ] {
+        let chain = scene.hold(CHAIN).await;
+        let (authority, bob) = (scene.world.authority.clone(), scene.bob.clone());
+        let creation = tokio::spawn(async move {
+            Box::pin(authority.tokens().create(&bob, &slug(OTHER), draft(&["rivers:read"]))).await
+        });
+        scene.until_it_waits(&creation).await;
+        scene.world.execute(change).await;
+        chain.rollback().await.unwrap();
+        let refused = creation.await.unwrap().err().map(|error| error.code());
+        assert_eq!(refused, expected, "{change}");
+    }
+    // Nothing of what was refused is left.
+    let tokens = scene.count("SELECT count(*) FROM tokens").await;
+    assert_eq!(tokens, 1);
+}

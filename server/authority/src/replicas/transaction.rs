@@ -17,7 +17,7 @@ use crate::{
     shares::Share,
     store::{
         BEGIN, StoreError,
-        callers::{self, Membership},
+        callers::{self, Footing, Kept},
         descendants::DescendantStop,
         history, revisions,
     },
@@ -38,8 +38,8 @@ pub(crate) struct Transaction<'a> {
     made: Vec<TokenId>,
     /// Tokens that it stops, and whose descendants are stopped after it.
     stops: Vec<DescendantStop>,
-    /// The memberships by which its caller may make the change.
-    memberships: Option<(UserId, Vec<Membership>)>,
+    /// The person who makes the change, or for whom a token does, and what it rests on.
+    footing: Option<(UserId, Footing)>,
     /// The token that makes the change.
     caller: Option<CallingToken>,
     /// Whether it is a part of a change that waits once for all its parts.
@@ -63,7 +63,7 @@ impl<'a> Transaction<'a> {
             already_so: Vec::new(),
             made: Vec::new(),
             stops: Vec::new(),
-            memberships: None,
+            footing: None,
             caller: None,
             is_part: false,
         })
@@ -112,14 +112,10 @@ impl<'a> Transaction<'a> {
         self.stops.push(stop);
     }
 
-    /// Notes that this person makes the change, by the memberships that they have now. The commit refuses it when one
-    /// of them is another by then.
-    pub(crate) async fn depends_on_memberships(
-        &mut self,
-        user: UserId,
-    ) -> Result<(), ServiceError> {
-        let memberships = callers::memberships(&mut self.sql, user).await?;
-        self.memberships = (!memberships.is_empty()).then_some((user, memberships));
+    /// Notes that this person makes the change, or that a token does for them. The commit refuses it when their membership
+    /// of the workspace that it changes, or the rules there or of the instance, are other ones by then.
+    pub(crate) async fn depends_on_person(&mut self, user: UserId) -> Result<(), ServiceError> {
+        self.footing = Some((user, callers::footing(&mut self.sql, user).await?));
         Ok(())
     }
 
@@ -146,9 +142,9 @@ impl<'a> Transaction<'a> {
     /// `Forbidden` when the person makes the change, or a token for them, and a membership of theirs is not what it was;
     /// the errors of [`Self::changes_token`].
     pub(crate) async fn changes_membership_of(&mut self, user: UserId) -> Result<(), ServiceError> {
-        if self.memberships.as_ref().is_some_and(|(by, _)| *by == user) {
-            self.keeps_memberships().await?;
-            self.memberships = None;
+        if self.footing.as_ref().is_some_and(|(by, _)| *by == user) {
+            self.keeps_footing(true).await?;
+            self.footing = None;
         }
         if let Some(caller) = self.caller.take_if(|caller| caller.acts_for(user)) {
             caller.check(&mut self.sql, self.inner.clock.now()).await?;
@@ -164,15 +160,17 @@ impl<'a> Transaction<'a> {
         caller.check(&mut self.sql, self.inner.clock.now()).await
     }
 
-    /// Refuses the change when a membership of its caller was changed or ended since it began. The audit rows were
-    /// written: their chains' ends are held, so that no membership there changes until this is committed.
-    async fn keeps_memberships(&mut self) -> Result<(), ServiceError> {
-        let Some((user, before)) = &self.memberships else { return Ok(()) };
-        let now = callers::memberships(&mut self.sql, *user).await?;
-        if before.iter().all(|membership| now.contains(membership)) {
-            return Ok(());
+    /// Refuses the change when what it rests on was changed since it began. The audit rows were written: their chains'
+    /// ends are held, so that no membership and no rule there changes until this is committed.
+    ///
+    /// What happens in other workspaces does not matter: their administrators must not hinder changes here.
+    async fn keeps_footing(&mut self, everywhere: bool) -> Result<(), ServiceError> {
+        let Some((user, before)) = &self.footing else { return Ok(()) };
+        match callers::is_kept(&mut self.sql, *user, before, everywhere).await? {
+            Kept::Whole => Ok(()),
+            Kept::NoMembership => Err(ServiceError::Forbidden(CHANGED)),
+            Kept::OtherRules => Err(ServiceError::Busy),
         }
-        Err(ServiceError::Forbidden(CHANGED))
     }
 
     /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
@@ -207,7 +205,7 @@ impl<'a> Transaction<'a> {
 
     async fn commit_own(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
-        self.keeps_memberships().await?;
+        self.keeps_footing(false).await?;
         self.keeps_token().await?;
         if self.changed.is_empty() {
             self.is_current().await?;

@@ -85,24 +85,100 @@ pub(crate) async fn signed_in(
     .transpose()
 }
 
-/// A membership of a person, as it was at some moment.
+/// A membership of a person and the rules of its workspace, as they were at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     workspace: Uuid,
-    version: i64,
+    version: Option<i64>,
+    policy: Option<i64>,
 }
 
-/// Returns the memberships of a person.
-pub(crate) async fn memberships(
+/// What a change rests on: the memberships of its caller, and the rules there and of the instance.
+#[derive(Clone, Debug)]
+pub(crate) struct Footing {
+    memberships: Vec<Membership>,
+    instance_policy: Option<i64>,
+}
+
+/// What became of a [`Footing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is as it was.
+    Whole,
+    /// A membership was changed or ended.
+    NoMembership,
+    /// Rules were changed.
+    OtherRules,
+}
+
+/// Returns what a change by this person, or for them, rests on.
+pub(crate) async fn footing(
     connection: &mut PgConnection,
     user: UserId,
-) -> Result<Vec<Membership>, StoreError> {
-    let rows = sqlx::query_as!(
-        Membership,
-        r#"SELECT workspace_id AS workspace, version FROM memberships WHERE user_id = $1"#,
+) -> Result<Footing, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT m.workspace_id AS "workspace?", m.version AS "version?", p.version AS "policy?"
+             FROM memberships m LEFT JOIN policies p ON p.workspace_id = m.workspace_id WHERE m.user_id = $1
+            UNION ALL
+           SELECT NULL, NULL, (SELECT version FROM policies WHERE workspace_id IS NULL)"#,
         user.0,
-    );
-    Ok(rows.fetch_all(connection).await?)
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut footing = Footing { memberships: Vec::new(), instance_policy: None };
+    for row in rows {
+        match row.workspace {
+            Some(workspace) => footing.memberships.push(Membership {
+                workspace,
+                version: row.version,
+                policy: row.policy,
+            }),
+            None => footing.instance_policy = row.policy,
+        }
+    }
+    Ok(footing)
+}
+
+/// Returns what became of what a change rests on, in the workspaces whose logs this transaction has written to; with
+/// `everywhere` in all. It holds the ends of these logs, which every change of a membership or of rules there needs.
+/// Rules that the transaction itself changed count as they were.
+pub(crate) async fn is_kept(
+    connection: &mut PgConnection,
+    user: UserId,
+    before: &Footing,
+    everywhere: bool,
+) -> Result<Kept, StoreError> {
+    let workspaces: Vec<Uuid> = before.memberships.iter().map(|one| one.workspace).collect();
+    let rows = sqlx::query!(
+        r#"SELECT w.id AS "workspace?", m.version AS "version?", p.version AS "policy?",
+                  COALESCE(p.xmin = pg_current_xact_id()::xid, false) AS "own!"
+             FROM unnest($2::uuid[]) AS w (id)
+             LEFT JOIN audit_heads h ON h.chain = w.id
+             LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = $1
+             LEFT JOIN policies p ON p.workspace_id = w.id
+            WHERE $3 OR h.xmin = pg_current_xact_id()::xid
+            UNION ALL
+           SELECT NULL, NULL, p.version, COALESCE(p.xmin = pg_current_xact_id()::xid, false)
+             FROM (SELECT 1) AS one (row) LEFT JOIN policies p ON p.workspace_id IS NULL"#,
+        user.0,
+        &workspaces,
+        everywhere,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut rules_changed = false;
+    for row in rows {
+        let Some(workspace) = row.workspace else {
+            rules_changed |= !row.own && row.policy != before.instance_policy;
+            continue;
+        };
+        let known = before.memberships.iter().find(|one| one.workspace == workspace);
+        if known.is_none_or(|known| known.version != row.version) {
+            return Ok(Kept::NoMembership);
+        }
+        rules_changed |= !row.own && known.is_some_and(|known| known.policy != row.policy);
+    }
+    Ok(if rules_changed { Kept::OtherRules } else { Kept::Whole })
 }
 
 /// Returns what is known of the token that has this secret.
