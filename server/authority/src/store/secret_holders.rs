@@ -34,6 +34,30 @@ pub struct ExposedToken {
     pub enabled: bool,
 }
 
+struct ExposedRow {
+    id: Uuid,
+    name: String,
+    workspace_id: Uuid,
+    slug: String,
+    email: String,
+    enabled: bool,
+    holders: Vec<String>,
+}
+
+impl From<ExposedRow> for ExposedToken {
+    fn from(row: ExposedRow) -> Self {
+        Self {
+            token: TokenId(row.id),
+            name: row.name,
+            workspace: row.slug,
+            workspace_id: WorkspaceId(row.workspace_id),
+            user: row.email,
+            holders: row.holders,
+            enabled: row.enabled,
+        }
+    }
+}
+
 /// Which exposed tokens are sought. Without any bound, those that act as owners and administrators of the instance.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sought<'a> {
@@ -66,7 +90,8 @@ pub(crate) async fn exposed(
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<ExposedToken>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        ExposedRow,
         r#"WITH RECURSIVE acting AS (
                SELECT t.id, t.user_id, t.workspace_id, held.scopes, min(s.created_at) AS since,
                       $8 OR u.instance_role IN ('owner', 'admin') AS for_managers
@@ -158,14 +183,5 @@ pub(crate) async fn exposed(
     )
     .fetch_all(connection)
     .await?;
-    let exposed = rows.into_iter().map(|row| ExposedToken {
-        token: TokenId(row.id),
-        name: row.name,
-        workspace: row.slug,
-        workspace_id: WorkspaceId(row.workspace_id),
-        user: row.email,
-        holders: row.holders,
-        enabled: row.enabled,
-    });
-    Ok(exposed.collect())
+    Ok(rows.into_iter().map(ExposedToken::from).collect())
 }

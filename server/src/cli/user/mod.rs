@@ -23,15 +23,14 @@ pub(super) struct Known {
 
 /// Says what ended with a user's rights.
 fn ended(changed: &ChangedUser) -> String {
-    let mut text = format!(
+    let tokens = format!(
         "Tokens that stopped: {}. Tokens of others that are disabled: {}.",
         changed.stopped_tokens, changed.disabled_tokens
     );
-    if !changed.ended_passwords.is_empty() {
-        let people = changed.ended_passwords.join(", ");
-        text.push_str(&format!(" Passwords that ended: {people}."));
+    if changed.ended_passwords.is_empty() {
+        return tokens;
     }
-    text
+    format!("{tokens} Passwords that ended: {}.", changed.ended_passwords.join(", "))
 }
 
 /// The commands.
