@@ -121,6 +121,28 @@ fn failure_of_the_server_is_not_kept() {
     assert_eq!(instance.names(), ["once", "manager"]);
 }
 
+#[test]
+fn refusal_that_may_be_over_soon_is_not_kept() {
+    let instance = Instance::start();
+    let manager = By::Token(instance.manager.clone());
+    let beyond = json!({
+        "name": "t", "audiences": ["tessera", "default"], "scopes": ["members:read", "rivers:read"],
+    });
+    let target = instance.minted(WORKSPACE, &beyond);
+    let path = format!("/api/v1/tokens/{}", target["token"]["id"].as_str().unwrap());
+    let rotate = || {
+        let request = instance.request(&manager, "POST", &format!("{path}/rotate"));
+        request.header("idempotency-key", "k").json(&json!({})).send()
+    };
+    problem(&rotate(), 403, "forbidden");
+    let owner = By::Session(OWNER.to_owned());
+    let narrower = json!({"grants": {"tessera": [], "default": ["rivers:read"]}});
+    instance.request(&owner, "PATCH", &path).json(&narrower).send().expect(200);
+    let answer = rotate().expect(201);
+    assert_eq!(answer.header("idempotency-replayed"), None);
+    assert_eq!(rotate().expect(201).body, answer.body);
+}
+
 /// `make drill-races` has it tried a thousand times.
 fn rounds() -> usize {
     std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)

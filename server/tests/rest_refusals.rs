@@ -10,6 +10,7 @@ mod console_support;
 mod rest_support;
 mod support;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use console_support::Browser;
 use rest_support::{By, Instance, OWNER, WORKSPACE, tokens_of};
 use serde_json::{Value, json};
@@ -82,36 +83,112 @@ fn failed_authorisations_are_recorded_with_who_what_and_where() {
 }
 
 #[test]
-fn tokens_that_are_not_accepted_are_recorded_by_every_door_but_not_by_verification() {
+fn tokens_that_are_not_accepted_are_recorded_by_every_door_but_the_one_for_gateways() {
     let instance = Instance::start();
     let unknown = "tsr_0000000000000000000000000000000000A";
     let send = |method: &str, path: &str| {
         let request = instance.server.request(method, path).bearer(unknown);
         request.header("content-type", "application/x-www-form-urlencoded").body("token=x").send()
     };
-    send("POST", "/api/v1/verify").expect(401);
     send("GET", "/auth/forward").expect(401);
-    send("POST", "/oauth2/introspect").expect(401);
     for (method, path, surface) in [
         ("GET", "/api/v1/self", "rest"),
+        ("POST", "/api/v1/verify", "rest"),
+        ("POST", "/api/v1/verify/batch", "rest"),
+        ("POST", "/oauth2/introspect", "oauth2"),
         ("GET", "/api/v1/api_tokens", "kriten"),
         ("GET", "/v1/users/api-tokens", "robust_intelligence"),
         ("GET", "/ws/accounts/workspace-1/credentials/tokens", "devo"),
         ("POST", "/oauth2/revoke", "oauth2"),
     ] {
         assert_eq!(send(method, path).status, 401, "{path}");
+        let route = path.replace("workspace-1", "{account}");
         let rows = until("the row", || {
             let rows = instance
                 .server
                 .run(&["audit", "list", "--action", "access.credential_refused", "--json"])
                 .ok();
-            rows.contains(&format!("\"{surface}\"")).then_some(rows)
+            let is_there = rows.contains(&format!("\"{surface}\"")) && rows.contains(&route);
+            is_there.then_some(rows)
         });
-        assert!(
-            !rows.contains(unknown) && !rows.contains("verify") && !rows.contains("introspect"),
-            "{rows}"
-        );
+        assert!(!rows.contains(unknown) && !rows.contains("forward"), "{rows}");
     }
+}
+
+#[test]
+fn callers_that_may_not_verify_are_recorded_and_what_they_ask_about_is_not() {
+    let instance = Instance::start();
+    let weak = instance.mint(WORKSPACE, &json!({"name": "weak", "scopes": ["rivers:read"]}));
+    let question = json!({"token": "tsr_0000000000000000000000000000000000A"});
+    let ask = |token: &str, path: &str, body: &Value| {
+        instance.server.request("POST", path).bearer(token).json(body).send()
+    };
+    let introspect = |password: &str| {
+        let pair = STANDARD.encode(format!("gateway:{password}"));
+        let request = instance.server.request("POST", "/oauth2/introspect");
+        let request = request.header("authorization", &format!("Basic {pair}"));
+        request.header("content-type", "application/x-www-form-urlencoded").body("token=x").send()
+    };
+    // Asked about by somebody who may.
+    ask(&instance.manager, "/api/v1/verify", &question).expect(200);
+    introspect(&instance.manager).expect(200);
+    ask(&weak, "/api/v1/verify", &question).expect(403);
+    ask(&weak, "/api/v1/verify/batch", &json!({"items": [question]})).expect(403);
+    introspect(&weak).expect(403);
+    introspect("wrong").expect(401);
+    let refused = rows(&instance, "access.refused", 3);
+    let routes = ["POST /oauth2/introspect", "POST /api/v1/verify/batch", "POST /api/v1/verify"];
+    assert_eq!(subjects(&refused), routes);
+    assert_eq!(refused[2]["after"], json!({"status": 403, "code": "insufficient_scope"}));
+    let wrong = rows(&instance, "access.credential_refused", 1);
+    assert_eq!(subjects(&wrong), ["POST /oauth2/introspect"]);
+}
+
+#[test]
+fn refusals_inside_of_an_answer_leave_one_row() {
+    let instance = Instance::start();
+    instance.server.run(&["policy", "set", "self_service=true"]).ok();
+    let member = instance.person("mia", "member", Some("member"));
+    let (mut own, mut ids) = (Vec::new(), Vec::new());
+    for number in 0..12 {
+        let body = json!({"name": format!("t{number}"), "scopes": ["rivers:read"]});
+        let minted = instance.request(&member, "POST", &tokens_of(WORKSPACE)).json(&body).send();
+        let id = minted.expect(201).json()["token"]["id"].clone();
+        if number > 0 {
+            own.push(id.clone());
+        }
+        ids.push(id);
+    }
+    let bulk = format!("{}/bulk", tokens_of(WORKSPACE));
+    let send = |by: &By, action: &str, ids: &[Value]| {
+        let body = json!({"action": action, "ids": ids});
+        instance.request(by, "POST", &bulk).json(&body).send().expect(200)
+    };
+    let owner = By::Session(OWNER.to_owned());
+    send(&owner, "disable", &own);
+    let answer = send(&member, "enable", &ids).json();
+    let refused =
+        answer["items"].as_array().unwrap().iter().filter(|item| item["status"] == 403).count();
+    assert_eq!(refused, 11);
+    let rows_of = |count: usize| rows(&instance, "access.refused", count);
+    let row = &rows_of(1)[0];
+    assert_eq!(row["subject_name"], "POST /api/v1/workspaces/{ws}/tokens/bulk");
+    assert_eq!(
+        row["after"],
+        json!({
+            "status": 403, "code": "forbidden", "workspace": WORKSPACE, "refused": 11, "ids": own[..10],
+        })
+    );
+    // What all may be done with leaves none.
+    send(&owner, "enable", &own);
+    // A list that is empty because its caller may not see it.
+    let blind = json!({"name": "blind", "audiences": ["tessera"], "scopes": ["verify"]});
+    let blind = instance.mint(WORKSPACE, &blind);
+    let list = instance.server.request("GET", "/api/v1/api_tokens/all").header("Token", &blind);
+    assert_eq!(list.send().expect(200).json(), json!([]));
+    let row = &rows_of(2)[0];
+    assert_eq!(row["subject_name"], "GET /api/v1/api_tokens/all");
+    assert_eq!(row["after"]["status"], 403);
 }
 
 #[test]

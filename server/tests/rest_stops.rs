@@ -9,59 +9,14 @@
 mod rest_support;
 mod support;
 
-use rest_support::{By, Instance, OWNER, WORKSPACE, problem, tokens_of};
+use rest_support::{
+    By, Instance, WORKSPACE,
+    acts::{act, by, call, manager, owner, secret, shown},
+    problem, tokens_of,
+};
 use serde_json::{Value, json};
-use support::Answer;
 
 const NEVER: &str = "0001-01-01T00:00:00Z";
-
-fn owner() -> By {
-    By::Session(OWNER.to_owned())
-}
-
-fn by(minted: &Value) -> By {
-    By::Token(secret(minted).to_owned())
-}
-
-fn secret(minted: &Value) -> &str {
-    minted["secret"].as_str().unwrap()
-}
-
-fn call(instance: &Instance, by: &By, method: &str, path: &str, body: &Value) -> Answer {
-    let request = instance.request(by, method, path);
-    if body.is_null() { request.send() } else { request.json(body).send() }
-}
-
-fn rest(minted: &Value, operation: &str) -> String {
-    format!("/api/v1/tokens/{}{operation}", minted["token"]["id"].as_str().unwrap())
-}
-
-/// Does something to a token by REST.
-fn act(instance: &Instance, by: &By, minted: &Value, (operation, body): (&str, Value)) -> Answer {
-    let method = if operation.is_empty() { "PATCH" } else { "POST" };
-    call(instance, by, method, &rest(minted, operation), &body)
-}
-
-/// A token's record without its uses.
-fn shown(instance: &Instance, minted: &Value) -> Value {
-    let shown = call(instance, &owner(), "GET", &rest(minted, ""), &Value::Null).expect(200);
-    let mut shown = shown.json();
-    shown.as_object_mut().unwrap().retain(|field, _| !field.starts_with("last_used"));
-    shown
-}
-
-/// A token that manages tokens, made by somebody. One that a token makes ends with it.
-#[track_caller]
-fn manager(instance: &Instance, by: &By, name: &str) -> Value {
-    let mut body = json!({
-        "name": name, "audiences": ["tessera", "default"],
-        "scopes": ["tokens:write", "tokens:reveal", "rivers:read"],
-    });
-    if let By::Session(_) = by {
-        body["expires_at"] = json!("30d");
-    }
-    call(instance, by, "POST", &tokens_of(WORKSPACE), &body).expect(201).json()
-}
 
 /// Sends everything, by every door, that could make a stopped token work again, until `end`.
 fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {

@@ -260,6 +260,8 @@ impl Scene {
             user: Some("memb@example.com".into()),
             audiences: vec!["default".into(), "tessera".into()],
             recoverable: authority::Recoverable::Yes,
+            // A token is shown no secret that ends later.
+            expiry: domain::expiry::parse("never"),
             ..draft(&["rivers:read", "verify", "tokens:write", "tokens:reveal"])
         };
         self.world.mint(by, HOME, wish).await

@@ -10,8 +10,9 @@
 //! The caller's right to do the work is looked at first, by its [`Purpose`]; the extractor of the body comes
 //! after [`Repeatable`]. Without the header the work is done as ever. With it the first request does the work and the others
 //! get its reply, with `Idempotency-Replayed: true`; while it goes on they get 409, and 422 when they
-//! ask for something else. Replies of 5xx are not kept: what went wrong may go right the next time. The
-//! work goes on when its caller hangs up, so that the caller who comes back finds the reply.
+//! ask for something else. Only outcomes of the work are kept. Refusals that do not depend on the request alone are not
+//! ([`is_outcome`]): what went wrong may go right the next time. The work goes on when its caller hangs up, so that the
+//! caller who comes back finds the reply.
 
 use authority::{Attempt, Authority, Claim, Holder, KeptReply, OpContext, Purpose, Surface};
 use axum::{
@@ -169,7 +170,7 @@ async fn keep(
     let (parts, body) = response.into_parts();
     // Made in memory by the handler: collecting it cannot fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let outcome = if status.is_server_error() {
+    let outcome = if !is_outcome(status) {
         idempotency.release(&attempt).await
     } else {
         let headers = parts
@@ -186,6 +187,20 @@ async fn keep(
         error.log(request_id);
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Reports whether an answer is an outcome of the work, and not that the caller may not do it, or that the server cannot do it
+/// now. Nothing was done then, and the same request may be carried out a moment later.
+fn is_outcome(status: StatusCode) -> bool {
+    let refused = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        // What the caller may not see, such as while they are no member.
+        StatusCode::NOT_FOUND,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    !(status.is_server_error() || refused.contains(&status))
 }
 
 fn replayed(reply: KeptReply) -> Response {
@@ -208,4 +223,21 @@ fn replayed(reply: KeptReply) -> Response {
     }
     response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::problem::ProblemCode;
+
+    use super::*;
+
+    #[test]
+    fn only_what_came_of_the_work_is_kept() {
+        let kept = |status: u16| is_outcome(StatusCode::from_u16(status).unwrap());
+        assert!([200, 201, 204].into_iter().all(kept));
+        for code in ProblemCode::ALL {
+            let expected = matches!(code.status(), 400 | 405 | 409 | 412..=415 | 422 | 431);
+            assert_eq!(kept(code.status()), expected, "{code:?}");
+        }
+    }
 }

@@ -1,7 +1,11 @@
 //! Has refusals left in the audit log: who was refused what, and where from.
 //!
-//! The layer is on the managing API, the surfaces, the console and `/oauth2/revoke`; what verifies is
-//! asked too often. Who asks is found out by the handlers' extractors, which leave it in [`Asker`].
+//! The layer is on the managing API, the surfaces, the console and `/oauth2/revoke`. Who asks is found out by the handlers'
+//! extractors, which leave it in [`Asker`].
+//!
+//! What verifies has a smaller layer, [`record_own`]: it notes that the caller may not verify or is not accepted. That a
+//! token is refused about which somebody asks is an answer, not a refusal, and leaves no row. Answers from memory
+//! (`remembered`) pass no layer at all.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +17,7 @@ use axum::{
 };
 use domain::{names::Slug, problem::ProblemCode};
 use http::{Extensions, Uri};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AppState, caller::anonymous, problem::ApiError};
@@ -28,17 +32,33 @@ pub(crate) struct Refused {
     code: ProblemCode,
     /// The server function that was called. They only read, though they are posts.
     function: Option<String>,
+    /// The records that were refused, where the request named many.
+    items: Vec<Uuid>,
 }
+
+/// Records that a row about many names.
+const NAMED_MAX: usize = 10;
 
 impl Refused {
     /// A page or a form was refused.
     pub(crate) const fn page(code: ProblemCode) -> Self {
-        Self { code, function: None }
+        Self { code, function: None, items: Vec::new() }
     }
 
     /// The server function at this path was refused.
     pub(crate) fn function(code: ProblemCode, path: &str) -> Self {
-        Self { code, function: Some(path.to_owned()) }
+        Self { code, function: Some(path.to_owned()), items: Vec::new() }
+    }
+
+    /// Returns what was refused among many records, each with the code of its error; `None` when nothing was. It is one
+    /// refusal, however many they are: that of the first one that the caller may see, or else of the first one.
+    pub(crate) fn of_many(errors: impl IntoIterator<Item = (Uuid, ProblemCode)>) -> Option<Self> {
+        let refused = errors.into_iter().filter(|(_, code)| kind_of(*code, true).is_some());
+        let refused: Vec<_> = refused.collect();
+        let seen = refused.iter().find(|(_, code)| *code != ProblemCode::NotFound);
+        let (_, code) = *seen.or(refused.first())?;
+        let items = refused.into_iter().map(|(id, _)| id).collect();
+        Some(Self { code, function: None, items })
     }
 
     /// Marks an answer.
@@ -72,7 +92,7 @@ pub(crate) async fn record(
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let route = parts.extensions.get::<MatchedPath>().cloned();
     let response = next.run(Request::from_parts(parts, body)).await;
-    let Some(Found { code, kind, function }) = found(&response) else { return response };
+    let Some(Found { code, kind, function, items }) = found(&response) else { return response };
     let context = asker.0.lock().ok().and_then(|mut asker| asker.take());
     let (Some(context), Some(route)) = (context, route) else { return response };
     let is_read = method.is_safe() || function.is_some();
@@ -84,7 +104,11 @@ pub(crate) async fn record(
         }
         Kind::Hidden => return response,
     };
-    let mut detail = json!({"status": response.status().as_u16(), "code": code.as_str()});
+    let mut detail = detail(&response, code);
+    if !items.is_empty() {
+        detail["refused"] = items.len().into();
+        detail["ids"] = json!(items.get(..NAMED_MAX).unwrap_or(&items));
+    }
     if let Some(workspace) = workspace(route.as_str(), &uri) {
         detail["workspace"] = workspace.to_string().into();
     }
@@ -100,11 +124,44 @@ pub(crate) async fn record(
     response
 }
 
+/// Records that the caller of a verifying route is not accepted or may not verify.
+pub(crate) async fn record_own(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asker = Asker::default();
+    request.extensions_mut().insert(asker.clone());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    let Some(Found { code, kind: Kind::Is(kind), .. }) = found(&response) else { return response };
+    // A service that calls too often does so all the time.
+    if kind == RefusalKind::Throttled {
+        return response;
+    }
+    let context = asker.0.lock().ok().and_then(|mut asker| asker.take());
+    if let (Some(context), Some(route)) = (context, route) {
+        let subject = format!("{method} {}", route.as_str());
+        let detail = detail(&response, code);
+        state.authority.note_refusal(&context, Refusal { kind, subject, subject_id: None, detail });
+    }
+    response
+}
+
+/// What a row says of an answer. One that is no error holds a refusal nevertheless.
+fn detail(response: &Response, code: ProblemCode) -> Value {
+    let status = response.status();
+    let status = if status.is_success() { code.status() } else { status.as_u16() };
+    json!({"status": status, "code": code.as_str()})
+}
+
 /// A refusal, as an answer shows it.
 struct Found {
     code: ProblemCode,
     kind: Kind,
     function: Option<String>,
+    items: Vec<Uuid>,
 }
 
 enum Kind {
@@ -117,25 +174,35 @@ enum Kind {
 fn found(response: &Response) -> Option<Found> {
     let extensions = response.extensions();
     let error = extensions.get::<ApiError>();
-    let (code, by_service, function) = match (extensions.get::<Refused>(), error) {
-        (Some(refused), _) => (refused.code, true, refused.function.clone()),
+    let (code, by_service, refused) = match (extensions.get::<Refused>(), error) {
+        (Some(refused), _) => (refused.code, true, Some(refused)),
         (None, error) => {
             let error = error?;
             (error.code(), error.by_service(), None)
         }
     };
-    let kind = match code {
+    let kind = if error.is_some_and(ApiError::is_of_host) {
+        Kind::Is(RefusalKind::Access)
+    } else {
+        kind_of(code, by_service)?
+    };
+    let function = refused.and_then(|refused| refused.function.clone());
+    let items = refused.map(|refused| refused.items.clone()).unwrap_or_default();
+    Some(Found { code, kind, function, items })
+}
+
+/// Returns the kind of refusal that an error of this code is, by a service or by a layer.
+const fn kind_of(code: ProblemCode, by_service: bool) -> Option<Kind> {
+    match code {
         ProblemCode::Forbidden
         | ProblemCode::PasswordChangeRequired
         | ProblemCode::InsufficientScope
-        | ProblemCode::CrossOrigin => Kind::Is(RefusalKind::Access),
-        _ if error.is_some_and(ApiError::is_of_host) => Kind::Is(RefusalKind::Access),
-        ProblemCode::NotFound if by_service => Kind::Hidden,
-        ProblemCode::InvalidToken => Kind::Is(RefusalKind::Credential),
-        ProblemCode::RateLimited => Kind::Is(RefusalKind::Throttled),
-        _ => return None,
-    };
-    Some(Found { code, kind, function })
+        | ProblemCode::CrossOrigin => Some(Kind::Is(RefusalKind::Access)),
+        ProblemCode::NotFound if by_service => Some(Kind::Hidden),
+        ProblemCode::InvalidToken => Some(Kind::Is(RefusalKind::Credential)),
+        ProblemCode::RateLimited => Some(Kind::Is(RefusalKind::Throttled)),
+        _ => None,
+    }
 }
 
 /// The workspace that the path names.

@@ -14,7 +14,7 @@
 //! | `metrics::count` | | ✓ | | |
 //! | `holders::hold…`: shares, large answers | ✓ | ✓ | ✓ | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
-//! | `refusals::record` | ✓ | ✓ | | |
+//! | `refusals::record…` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | posts | ✓ | | |
 //! | `body::receive…`: lends the body, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
@@ -96,6 +96,7 @@ fn asking(state: &AppState) -> Router<AppState> {
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), origin::check_api))
         .layer(from_fn_with_state(state.clone(), body::receive_question))
+        .layer(from_fn_with_state(state.clone(), refusals::record_own))
         .layer(from_fn_with_state(state.clone(), holders::hold_question))
 }
 

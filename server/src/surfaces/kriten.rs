@@ -47,7 +47,9 @@ use self::{
     caller::Caller,
     shapes::{Change, Created, Deleted, Errors, New, Shown},
 };
-use crate::http::{AppState, again::Again, extract::ApiPath, pages, problem::ApiError};
+use crate::http::{
+    AppState, again::Again, extract::ApiPath, pages, problem::ApiError, refusals::Refused,
+};
 
 /// The audiences of a token that is made here.
 const AUDIENCES: [&str; 2] = ["default", "tessera"];
@@ -137,9 +139,12 @@ async fn list_all_api_tokens(
         listed(state, context, again, workspace, Whose::Everybody).await
     };
     match list.await {
-        Err(ServiceError::Forbidden(_) | ServiceError::InsufficientScope(_)) => {
+        Err(error @ (ServiceError::Forbidden(_) | ServiceError::InsufficientScope(_))) => {
             let none: [Shown; 0] = [];
-            Ok(([(header::CONTENT_RANGE, HeaderValue::from(0))], Json(none)).into_response())
+            let range = [(header::CONTENT_RANGE, HeaderValue::from(0))];
+            let mut response = (range, Json(none)).into_response();
+            Refused::page(error.code()).mark(&mut response);
+            Ok(response)
         }
         list => Ok(list?),
     }

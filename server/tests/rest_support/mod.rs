@@ -12,6 +12,8 @@
     reason = "each test program uses its own part of it"
 )]
 
+pub mod acts;
+
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 

@@ -19,7 +19,7 @@ use crate::{
     context::Actor,
     replicas::Transaction,
     store::{policies, secrets_change, tokens},
-    tokens::{may_hold_secret, refuse_superseded},
+    tokens::{may_see_secret, refuse_superseded},
     workspaces::effective_policy,
 };
 
@@ -96,7 +96,7 @@ async fn still_held(
     } else {
         let access = access::authorise_token(transaction, ctx, id, Permission::TokensWrite).await?;
         let token = find(transaction, ctx, &access, id).await?;
-        may_hold_secret(transaction, ctx, &access, &token).await?;
+        may_see_secret(transaction, ctx, &access, &token).await?;
         token
     };
     if let Actor::Token(facts) = &ctx.actor

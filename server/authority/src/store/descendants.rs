@@ -1,12 +1,18 @@
 //! The descendants of a token that is stopped: the note that they are to be stopped, and the statements that stop
 //! many of them at a time.
 
+use std::collections::BTreeMap;
+
 use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, stops};
+use super::{
+    StoreError,
+    stops::{self, Records, Stoppers},
+    tokens_change::StoppedBy,
+};
 use crate::{access::Tenant, audit::Author};
 
 /// How descendants are stopped.
@@ -247,16 +253,16 @@ pub(crate) async fn all(
     .await?)
 }
 
-/// Locks those of these tokens that are still to be stopped at `now`.
+/// Locks those of these tokens that are still to be stopped at `now`. Returns the tokens that stopped them before.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     stop: &DescendantStop,
     ids: &[Uuid],
     now: OffsetDateTime,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<BTreeMap<Uuid, Stoppers>, StoreError> {
     let end = stop.how.ends_at().unwrap_or(now);
-    Ok(sqlx::query_scalar!(
-        "SELECT id FROM tokens
+    let rows = sqlx::query!(
+        "SELECT id, disabled_by_token, ended_by_token FROM tokens
           WHERE workspace_id = $1 AND id = ANY($2) AND deleted_at IS NULL AND ($3::uuid IS NULL OR user_id = $3)
             AND CASE $4::text
                 WHEN 'delete' THEN true
@@ -278,20 +284,29 @@ pub(crate) async fn lock(
         end,
     )
     .fetch_all(connection)
-    .await?)
+    .await?;
+    let stoppers = rows.into_iter().map(|row| {
+        let stoppers = Stoppers {
+            disabled_by: row.disabled_by_token.map(TokenId),
+            ended_by: row.ended_by_token.map(TokenId),
+        };
+        (row.id, stoppers)
+    });
+    Ok(stoppers.collect())
 }
 
-/// Stops tokens that are locked.
+/// Stops tokens that are locked, each with the record of who stopped it. No token lifts such a stop as its own.
 pub(crate) async fn stop(
     connection: &mut PgConnection,
     stop: &DescendantStop,
-    ids: &[Uuid],
+    stopped: &[(TokenId, StoppedBy)],
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let by = stop.by.map(|user| user.0);
+    let Records { ids, users, standings } = Records::of(stopped);
+    let ids = ids.as_slice();
     let outcome = match stop.how {
         How::Disable => {
-            return stops::disable(connection, ids, (stop.by, stop.by_policy), now).await;
+            return stops::disable(connection, stopped, now).await;
         }
         How::Expire | How::EndBy(_) => {
             let end = stop.how.ends_at().unwrap_or(now);
@@ -303,21 +318,16 @@ pub(crate) async fn stop(
             )
             .execute(&mut *connection)
             .await?;
-            // An administrator who ended it before stays recorded.
             sqlx::query!(
                 "UPDATE tokens t
                     SET expires_at = LEAST(expires_at, $5), not_before = CASE WHEN not_before < $5 THEN not_before END,
-                        ended_by = CASE WHEN f.fixed THEN ended_by ELSE $2 END, ended_by_token = NULL,
-                        ended_as = CASE WHEN f.fixed THEN ended_as WHEN $3 THEN 'policy'
-                                        WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
+                        ended_by = r.stopper, ended_as = r.standing, ended_by_token = NULL,
                         updated_at = GREATEST(updated_at, $4), version = version + 1
-                   FROM (SELECT o.id AS token_id, o.expires_at IS NOT NULL AND COALESCE(o.ended_as = 'administrator'
-                                OR o.ended_as = 'owner' AND o.ended_by IS DISTINCT FROM o.user_id, false) AS fixed
-                           FROM tokens o WHERE o.id = ANY($1)) f
-                  WHERE t.id = f.token_id",
+                   FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS r (id, stopper, standing)
+                  WHERE t.id = r.id",
                 ids,
-                by,
-                stop.by_policy,
+                &users as &[Option<Uuid>],
+                &standings,
                 now,
                 end,
             )

@@ -1,11 +1,11 @@
 //! Which tokens stopped a token, and how a token that asks is related to it.
 
-use domain::ids::{TokenId, UserId};
+use domain::ids::TokenId;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{StoreError, touched_one};
+use super::{StoreError, tokens_change::StoppedBy, touched_one};
 use crate::access::Tenant;
 
 /// The tokens, made by other tokens, that stopped a token; `None` for everybody else.
@@ -84,22 +84,22 @@ pub(crate) async fn lock_enabled(
     .await?)
 }
 
-/// Disables tokens that are locked, on behalf of this user or of a rule of policy.
+/// Disables tokens that are locked, each with the record of who stopped it. No token lifts such a stop as its own.
 pub(crate) async fn disable(
     connection: &mut PgConnection,
-    ids: &[Uuid],
-    (by, by_policy): (Option<UserId>, bool),
+    stopped: &[(TokenId, StoppedBy)],
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
+    let Records { ids, users, standings } = Records::of(stopped);
     let outcome = sqlx::query!(
-        "UPDATE tokens
-            SET enabled = false, disabled_by = $2, disabled_by_token = NULL,
-                disabled_as = CASE WHEN $3 THEN 'policy' WHEN user_id = $2 THEN 'owner' ELSE 'administrator' END,
+        "UPDATE tokens t
+            SET enabled = false, disabled_by = r.stopper, disabled_as = r.standing, disabled_by_token = NULL,
                 updated_at = GREATEST(updated_at, $4), version = version + 1
-          WHERE id = ANY($1)",
-        ids,
-        by.map(|user| user.0),
-        by_policy,
+           FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS r (id, stopper, standing)
+          WHERE t.id = r.id",
+        &ids,
+        &users as &[Option<Uuid>],
+        &standings,
         now,
     )
     .execute(connection)
@@ -111,12 +111,30 @@ pub(crate) async fn disable(
     }
 }
 
+/// Records of who stopped tokens, as columns.
+pub(super) struct Records {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) users: Vec<Option<Uuid>>,
+    pub(super) standings: Vec<String>,
+}
+
+impl Records {
+    pub(super) fn of(stopped: &[(TokenId, StoppedBy)]) -> Self {
+        Self {
+            ids: stopped.iter().map(|(id, _)| id.0).collect(),
+            users: stopped.iter().map(|(_, by)| by.user.map(|user| user.0)).collect(),
+            standings: stopped.iter().map(|(_, by)| by.standing.as_str().to_owned()).collect(),
+        }
+    }
+}
+
 /// The relation of a token that asks to another token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lineage {
     /// Whether another token made the one that asks.
     pub(crate) made_by_token: bool,
-    /// Whether the other token made the one that asks, directly or through others, or got a secret of it that works.
+    /// Whether the other token made the one that asks, directly or through others, or got a secret of it: one that works,
+    /// or one from which the token rotated itself to those that work.
     pub(crate) knows_secret: bool,
     /// Whether a token that made it, directly or through others, is disabled, or was ended by somebody.
     pub(crate) maker_is_stopped: bool,
@@ -134,18 +152,32 @@ pub(crate) async fn lineage(
                SELECT parent_id FROM tokens WHERE workspace_id = $1 AND id = $2 AND parent_id IS NOT NULL
                UNION
                SELECT t.parent_id FROM makers m JOIN tokens t ON t.id = m.id WHERE t.parent_id IS NOT NULL
+           ), start (at) AS (
+               -- When somebody else gave the token that asks a secret from which those that work descend, and that nobody
+               -- had before. A token that rotates itself hands on what is known of it, by each secret that works.
+               SELECT COALESCE((
+                   SELECT e.at FROM audit_events e
+                    WHERE e.subject_id = $2 AND e.action IN ('token.create', 'token.import', 'token.rotate')
+                      AND NOT (e.actor_kind = 'token' AND e.actor_id = $2)
+                      AND e.at <= (SELECT min(s.created_at) FROM token_secrets s
+                                    WHERE s.token_id = $2 AND (s.current OR s.expires_at > $4))
+                      AND NOT EXISTS (SELECT FROM token_secrets o JOIN audit_events r ON r.subject_id = o.token_id
+                                       WHERE o.token_id = $2 AND o.created_at < e.at AND o.expires_at > e.at
+                                         AND r.action = 'token.rotate' AND r.actor_kind = 'token' AND r.actor_id = $2
+                                         AND r.at > e.at AND r.at <= o.expires_at)
+                    ORDER BY e.at DESC LIMIT 1
+               ), '-infinity')
            ), knows (id) AS (
                SELECT id FROM makers
                UNION
                SELECT $2::uuid
                UNION
-               -- Tokens that got a secret of one of these. Of the one that asks, only those that work count.
+               -- Tokens that got a secret of one of these. Of the one that asks, only those since the start count.
                SELECT e.actor_id
                  FROM knows k JOIN audit_events e ON e.subject_id = k.id
                 WHERE e.actor_kind = 'token' AND e.actor_id IS NOT NULL
                   AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
-                  AND (k.id <> $2 OR e.at >= (SELECT min(s.created_at) FROM token_secrets s
-                                               WHERE s.token_id = k.id AND (s.current OR s.expires_at > $4)))
+                  AND (k.id <> $2 OR e.at >= (SELECT at FROM start))
            )
            SELECT EXISTS (SELECT FROM makers) AS "made_by_token!",
                   $2 <> $3 AND EXISTS (SELECT FROM knows WHERE id = $3) AS "knows_secret!",

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{change::snapshot, portions::By};
+use super::{change::snapshot, containment::record_of_stop, portions::By};
 use crate::{
     Authority, OpContext, ServiceError,
     access::{Access, Tenant},
@@ -215,10 +215,16 @@ impl Inner {
         }
         let mut transaction = self.begin().await?;
         descendants::keep(&mut transaction, stop.id).await?;
-        let ids = descendants::lock(&mut transaction, &stop, ids, now).await?;
+        let locked = descendants::lock(&mut transaction, &stop, ids, now).await?;
+        let ids: Vec<Uuid> = locked.keys().copied().collect();
         if !ids.is_empty() {
             let tokens = store::by_ids(&mut transaction, stop.tenant, &ids, now).await?;
-            descendants::stop(&mut transaction, &stop, &ids, now).await?;
+            let record = |token: &Token| {
+                let stoppers = locked.get(&token.id.0).copied().unwrap_or_default();
+                (token.id, record_of_stop(&stop, token, stoppers, now))
+            };
+            let stopped: Vec<_> = tokens.iter().map(record).collect();
+            descendants::stop(&mut transaction, &stop, &stopped, now).await?;
             for id in &ids {
                 transaction.narrows(Subject::Token(TokenId(*id)));
             }

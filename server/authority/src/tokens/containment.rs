@@ -7,6 +7,7 @@ use domain::{
     token::{Standing, Stop, Token},
 };
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::{draft::CheckedDraft, lifting::Lifting};
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     access::Access,
     context::Actor,
     store::{
+        descendants::{DescendantStop, How},
         stops::{self, Stoppers},
         tokens_change::{self, StoppedBy},
     },
@@ -44,13 +46,20 @@ async fn named(
     Ok(is_named.then_some(asks))
 }
 
-/// The standing of the caller towards the owner of a token.
+/// Returns the standing of the caller towards the owner of a token.
 pub(super) fn standing(ctx: &OpContext, owner: UserId) -> Standing {
-    match (&ctx.actor, ctx.user_id()) {
-        // Only a rule of policy does anything by itself.
-        (Actor::Anonymous, _) => Standing::Policy,
-        (_, Some(user)) if user == owner => Standing::Owner,
-        _ => Standing::Administrator,
+    // Only a rule of policy does anything by itself.
+    standing_of(ctx.user_id(), matches!(ctx.actor, Actor::Anonymous), owner)
+}
+
+/// Returns the standing of a user, or of a rule of policy, towards the owner of a token.
+pub(super) fn standing_of(user: Option<UserId>, by_policy: bool, owner: UserId) -> Standing {
+    if by_policy {
+        Standing::Policy
+    } else if user == Some(owner) {
+        Standing::Owner
+    } else {
+        Standing::Administrator
     }
 }
 
@@ -76,6 +85,36 @@ pub(super) fn recorded(stop: Option<&Stop>, token: Option<TokenId>) -> Option<St
         standing: stop.standing,
         token,
     })
+}
+
+/// Returns the record of who disabled a token, when `by` disables it; `None` when the token is disabled and its record stays
+/// as it is.
+pub(crate) fn disabler(by: StoppedBy, before: &Token, stoppers: Stoppers) -> Option<StoppedBy> {
+    if before.enabled {
+        return Some(by);
+    }
+    stopped_again(by, (before.disabled_by.as_ref(), stoppers.disabled_by), before.user.id)
+}
+
+/// Returns the record of a token that is stopped because of one that made it. The rules are those of every other stop, so
+/// that nobody loosens a stop by another one.
+pub(super) fn record_of_stop(
+    stop: &DescendantStop,
+    before: &Token,
+    stoppers: Stoppers,
+    now: OffsetDateTime,
+) -> StoppedBy {
+    let standing = standing_of(stop.by, stop.by_policy, before.user.id);
+    let by = StoppedBy { user: stop.by, standing, token: None };
+    let (was, record) = if stop.how == How::Disable {
+        (before.disabled_by.as_ref(), disabler(by, before, stoppers))
+    } else if before.expires_at.is_some_and(|end| end <= now) {
+        let was = before.ended_by.as_ref();
+        (was, stopped_again(by, (was, stoppers.ended_by), before.user.id))
+    } else {
+        (None, Some(ender(by, before, stoppers)))
+    };
+    record.or_else(|| recorded(was, None)).unwrap_or(by)
 }
 
 /// Returns the record of a stop, when `by` stops a token once more; `None` when the record stays as it is. A person's stop

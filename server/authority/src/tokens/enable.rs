@@ -4,7 +4,7 @@ use super::{
     Tokens,
     change::{changed, locked},
     children::{self, How},
-    containment::{may_lift, stopped_again, stopped_by},
+    containment::{disabler, may_lift, stopped_by},
     renewal::could_outlast_caller,
     widening::Grantor,
 };
@@ -81,12 +81,8 @@ async fn switch_one(
         None
     } else {
         let by = stopped_by(transaction, ctx, access, (id, before.user.id)).await?;
-        if before.enabled {
-            Some(by)
-        } else {
-            let token = stops::stoppers(transaction, access.tenant(), id).await?.disabled_by;
-            stopped_again(by, (before.disabled_by.as_ref(), token), before.user.id)
-        }
+        let stoppers = stops::stoppers(transaction, access.tenant(), id).await?;
+        disabler(by, &before, stoppers)
     };
     if before.enabled == enabled && off.is_none() {
         transaction.already_so(Subject::Token(id));

@@ -40,14 +40,14 @@ mod widening;
 pub(crate) use self::{
     change::snapshot,
     compare::STEPS_MAX,
-    containment::fix_bounds,
+    containment::{disabler, fix_bounds},
     create::{check_names, check_room, has_room, keep_room, parent},
     draft::{CheckedDraft, Rules},
     draft_grants::Held,
     exposed::{Acting, effective_scopes, lock_acting},
     grace::{refuse_superseded, renewable},
     portions::By,
-    reach::{grantable, holder, keep_holders, may_hold_secret, rights},
+    reach::{grantable, holder, keep_holders, may_see_secret, rights},
     unread::read_before_change,
     widening::{bounds, bounds_of_facts, inherit},
 };

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     change::snapshot,
     children::{self, How},
+    containment::standing_of,
 };
 use crate::{
     OpContext, ServiceError,
@@ -21,6 +22,7 @@ use crate::{
     store::{
         secret_holders::{self, ExposedToken, Sought},
         secret_stops, stops, tokens as store,
+        tokens_change::StoppedBy,
     },
     verification::Subject,
 };
@@ -119,7 +121,12 @@ pub(super) async fn disable_some(
         return Ok(0);
     }
     let tokens = store::by_ids(transaction, tenant, &ids, now).await?;
-    stops::disable(transaction, &ids, (by.user, false), now).await?;
+    let record = |token: &Token| {
+        let standing = standing_of(by.user, false, token.user.id);
+        (token.id, StoppedBy { user: by.user, standing, token: None })
+    };
+    let stopped: Vec<_> = tokens.iter().map(record).collect();
+    stops::disable(transaction, &stopped, now).await?;
     for id in &ids {
         transaction.narrows(Subject::Token(TokenId(*id)));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{
+    bounds::ends_later,
     grants::{Grants, KnownScope, Rights, known_scopes},
     ids::UserId,
     names::WrittenEmail,
@@ -17,7 +18,7 @@ use sqlx::PgConnection;
 use super::{
     draft_grants::Held,
     lifting::Lifting,
-    widening::{Grantor, Shortfall},
+    widening::{Grantor, Shortfall, bounds},
 };
 use crate::{
     OpContext, ServiceError,
@@ -147,7 +148,7 @@ async fn keep_holder(
 /// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
 /// for the addresses and the rate limit, too, or it would get rid of its own. A token does not get the secret of one
 /// that made it or knows its secret: that one may have leaked, and its new secret would leak to the same people.
-pub(crate) async fn may_hold_secret(
+pub(super) async fn may_hold_secret(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
@@ -177,6 +178,25 @@ pub(crate) async fn may_hold_secret(
         Shortfall::Bounds(errors) => return Err(ServiceError::BoundExceeded(errors)),
         too_long @ Shortfall::TooLong => return Err(too_long.into()),
     }))
+}
+
+/// The same where the caller is shown a secret that others go on with. What a token with an end is shown, or a secret in its
+/// grace, must not outlast that: it would be the secret that outlasts it. Its own token is another matter
+/// ([`super::refuse_superseded`]).
+pub(crate) async fn may_see_secret(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    token: &Token,
+) -> Result<(), ServiceError> {
+    may_hold_secret(transaction, ctx, access, token).await?;
+    let is_own = ctx.own_token() == Some(token.id);
+    let end = bounds(ctx).filter(|_| !is_own).map(|bounds| bounds.expires_at);
+    if end.is_some_and(|end| ends_later(token.expires_at, end)) {
+        let message = "of the token is later than the end of the token or secret that asks, which must not be shown its secret";
+        return Err(ServiceError::BoundExceeded(vec![FieldError::new("expires_at", message)]));
+    }
+    Ok(())
 }
 
 /// Whether a caller may hold tokens that act as this user.

@@ -7,7 +7,7 @@ use domain::{
 };
 
 use super::{
-    MintedToken, Tokens, change::locked, grace::refuse_superseded, reach::may_hold_secret,
+    MintedToken, Tokens, change::locked, grace::refuse_superseded, reach::may_see_secret,
     widening::Grantor,
 };
 use crate::{
@@ -28,7 +28,9 @@ impl Tokens<'_> {
     /// # Errors
     /// `NotRecoverable` when the secret was never kept; `RevealNotAllowed` when policy shows secrets once,
     /// whatever it said when the token was made; `Forbidden` when the token may do more than
-    /// the caller, or the caller presents a secret of this token whose newer one was used; `PreconditionFailed` when the token is not in the version `expected`.
+    /// the caller, or the caller presents a secret of this token whose newer one was used; `BoundExceeded` when a token asks
+    /// that has an end before that of this one, or other bounds that this one lacks; `PreconditionFailed` when the token is not
+    /// in the version `expected`.
     pub async fn reveal(
         &self,
         ctx: &OpContext,
@@ -40,7 +42,7 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
         let token = locked(&mut transaction, ctx, &access, id, expected).await?;
-        may_hold_secret(&mut transaction, ctx, &access, &token).await?;
+        may_see_secret(&mut transaction, ctx, &access, &token).await?;
         if let Actor::Token(facts) = &ctx.actor
             && facts.token_id == id
         {

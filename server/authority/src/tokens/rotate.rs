@@ -20,7 +20,7 @@ use super::{
     MintedToken, Tokens,
     change::{changed, locked},
     children::{self, How},
-    containment::{end_is_fixed, may_lift, may_unbind, recorded},
+    containment::{end_is_fixed, ender, may_lift, may_unbind, recorded, stopped_by},
     grace::refuse_superseded,
     lifting::Lifting,
     reach::may_hold_secret,
@@ -192,11 +192,11 @@ impl Tokens<'_> {
         };
         let noted = tokens_change::lifetime(connection, access.tenant(), token.id).await?;
         let given = noted.or_else(|| before.lifetime());
-        let stopper = stops::stoppers(connection, access.tenant(), token.id).await?.ended_by;
+        let stoppers = stops::stoppers(connection, access.tenant(), token.id).await?;
         let is_kept = match by {
             By::Person => false,
             // An end that somebody else gave it.
-            By::Itself => token.ended_by.is_some() && stopper != Some(token.id),
+            By::Itself => token.ended_by.is_some() && stoppers.ended_by != Some(token.id),
             By::AnotherToken => Lifting::of(connection, ctx, access, token.id)
                 .await?
                 .is_some_and(|lifting| lifting.keeps_end(token)),
@@ -230,13 +230,23 @@ impl Tokens<'_> {
         self.insert_secret(connection, ctx, access, (token.id, token.recoverable), &secret).await?;
         let hint = secret.hint();
         // Where policy shows secrets once, the token is not recoverable: none is kept from here on.
-        let kept = (hint.as_str(), token.recoverable);
-        tokens_change::rotate(connection, access.tenant(), token.id, kept, ends_at, ctx.now)
+        let shown = (hint.as_str(), token.recoverable);
+        tokens_change::rotate(connection, access.tenant(), token.id, shown, ends_at, ctx.now)
             .await?;
+        let kept = recorded(token.ended_by.as_ref(), stoppers.ended_by);
         let (lifetime, ended) = if fixed || by == By::Itself {
-            (given, recorded(token.ended_by.as_ref(), stopper))
+            (given, kept)
         } else {
-            (ends_at.map(|end| end - ctx.now), None)
+            let ended = match draft.change_of(token.expires_at, ends_at, ctx.now) {
+                EndChange::Kept => kept,
+                EndChange::Later => None,
+                EndChange::Earlier => {
+                    let owner = (token.id, token.user.id);
+                    let by = stopped_by(connection, ctx, access, owner).await?;
+                    Some(ender(by, token, stoppers))
+                }
+            };
+            (ends_at.map(|end| end - ctx.now), ended)
         };
         // The caller holds the new secret, and would go on by it.
         let outlasts =
@@ -258,6 +268,31 @@ impl Tokens<'_> {
 }
 
 impl RotationDraft {
+    /// Returns how the caller changes the end of a token. A caller who names no end changes none, unless the token has ended
+    /// and lives again. Moments that are less than a minute apart are the same: both may be "in an hour".
+    fn change_of(
+        &self,
+        before: Option<OffsetDateTime>,
+        after: Option<OffsetDateTime>,
+        now: OffsetDateTime,
+    ) -> EndChange {
+        let is_over = |end: Option<OffsetDateTime>| end.is_some_and(|end| end <= now);
+        let is_named = !matches!(self.expiry, None | Some(Ok(ExpiryChoice::Default)));
+        let is_same = match (before, after) {
+            (Some(before), Some(after)) => (after - before).abs() < Duration::MINUTE,
+            (before, after) => before == after,
+        };
+        if is_over(before) && !is_over(after) {
+            EndChange::Later
+        } else if !is_named || is_same {
+            EndChange::Kept
+        } else if ends_later(after, before) {
+            EndChange::Later
+        } else {
+            EndChange::Earlier
+        }
+    }
+
     fn check(
         &self,
         (before, latest): (&Before, Option<OffsetDateTime>),
@@ -288,6 +323,15 @@ impl RotationDraft {
             _ => Err(ServiceError::Invalid(errors)),
         }
     }
+}
+
+/// What a rotation does to the end of a token, for the record of who set that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndChange {
+    /// Nobody chose another one.
+    Kept,
+    Later,
+    Earlier,
 }
 
 /// Who rotates, as far as the token's end depends on that.

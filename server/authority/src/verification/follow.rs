@@ -27,12 +27,13 @@ use crate::{
     invitations::close_fallen_of_token,
     replicas::Transaction,
     store::{
-        self, StoreError, policies, secrets_change, tokens,
+        self, StoreError, policies, secrets_change, stops, tokens,
         tokens_change::{self, StoppedBy},
     },
     tokens::{
         change::{changed, snapshot},
         children::{self, How},
+        disabler,
     },
     verification::Subject,
 };
@@ -253,8 +254,11 @@ async fn record_reuse(
         after: Some(after),
     };
     record(connection, ctx, change).await?;
-    if token.enabled && policies::disables_on_reuse(connection, tenant).await? {
-        let by = StoppedBy { user: None, standing: Standing::Policy, token: None };
+    let by = StoppedBy { user: None, standing: Standing::Policy, token: None };
+    let stoppers = stops::stoppers(connection, tenant, id).await?;
+    if let Some(by) = disabler(by, &token, stoppers)
+        && policies::disables_on_reuse(connection, tenant).await?
+    {
         tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
         let token = changed(connection, ctx, access, "token.disable", &token).await?;
         // Policy stops them, not the one who happened to present the secret.

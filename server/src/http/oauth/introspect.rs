@@ -26,6 +26,7 @@ use crate::http::{
     body,
     caller::anonymous,
     problem::ApiError,
+    refusals::Asker,
     rest::schema::{granted, grants_schema, names},
 };
 
@@ -116,6 +117,7 @@ impl FromRequestParts<AppState> for Introspector {
             Some(token) => caller(state, context, token).await.map_err(ApiError::or_basic)?,
             None => context,
         };
+        Asker::tell(&parts.extensions, &context);
         context.authenticated().map_err(|error| ApiError::from(error).or_basic())?;
         let again = Again::token(token.as_deref().unwrap_or_default());
         body::admit(&mut parts.extensions, state, &context, again)?;

@@ -65,6 +65,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     asking
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), body::receive_question))
+        .layer(from_fn_with_state(state.clone(), refusals::record_own))
         .layer(from_fn_with_state(state.clone(), holders::hold_question))
         .merge(managing)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))

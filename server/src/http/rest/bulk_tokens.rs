@@ -1,7 +1,11 @@
 //! `POST /api/v1/workspaces/{ws}/tokens/bulk`
 
 use authority::{BulkAction, BulkOutcome};
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use domain::{ids::TokenId, names::Slug};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,6 +17,7 @@ use crate::http::{
     caller::Caller,
     extract::{ApiJson, ApiPath},
     problem::ApiError,
+    refusals::Refused,
 };
 
 /// What shall be done with which tokens.
@@ -95,14 +100,20 @@ pub(crate) async fn bulk_tokens(
     Caller(context): Caller,
     ApiPath(workspace): ApiPath<Slug>,
     ApiJson(body): ApiJson<BulkBody>,
-) -> Result<Json<BulkResultBody>, ApiError> {
+) -> Result<Response, ApiError> {
     let tokens = state.authority.tokens();
     let (action, ids) = (body.action.into(), &body.ids);
     let outcomes =
         tokens.bulk_with_children(&context, &workspace, action, ids, body.children).await?;
-    let items =
+    let items: Vec<BulkItemBody> =
         outcomes.into_iter().map(|outcome| BulkItemBody::of(body.action, outcome)).collect();
-    Ok(Json(BulkResultBody { items }))
+    let code = |item: &BulkItemBody| Some((item.id, item.problem.as_ref()?.code));
+    let refused = Refused::of_many(items.iter().filter_map(code));
+    let mut response = Json(BulkResultBody { items }).into_response();
+    if let Some(refused) = refused {
+        refused.mark(&mut response);
+    }
+    Ok(response)
 }
 
 impl From<ActionBody> for BulkAction {
