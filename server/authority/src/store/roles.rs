@@ -40,6 +40,7 @@ pub(super) const TABLES: &[&str] = &[
     "token_audiences",
     "token_secrets",
     "tokens",
+    "tokens_with_unread_log",
     "unread_scopes",
     "untrusted_proxies",
     "usage_hours",
