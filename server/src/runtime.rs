@@ -139,11 +139,7 @@ pub(crate) async fn settle(
     keys: &KeysFile,
     config: &Config,
 ) -> Result<(), StartError> {
-    authority.check_database().await?;
-    if let Some(owner) = &urls.owner {
-        store::migrate_as_owner(owner.expose(), urls.serving.expose()).await?;
-    }
-    authority.migrate().await?;
+    settle_tables(authority, urls).await?;
     match authority.check_keys().await {
         // Keys that were made a moment ago are never those of a database in use.
         Err(ServiceError::Internal(_)) if keys.is_unwritten() => {
@@ -151,7 +147,18 @@ pub(crate) async fn settle(
         }
         checked => checked?,
     }
-    Ok(keys.keep()?)
+    // The log begins with keys that stay.
+    keys.keep()?;
+    Ok(authority.begin_log().await?)
+}
+
+/// Brings the schema up to date, as far as that needs no keys.
+pub(crate) async fn settle_tables(authority: &Authority, urls: &Urls) -> Result<(), StartError> {
+    authority.check_database().await?;
+    if let Some(owner) = &urls.owner {
+        store::migrate_as_owner(owner.expose(), urls.serving.expose()).await?;
+    }
+    Ok(authority.migrate_tables().await?)
 }
 
 /// Takes the lock for a server: waits for commands, and refuses beside another server.

@@ -449,3 +449,84 @@ fn keep_owner(from: &Path, to: &Path) {
         chown(to, Some(found.uid()), Some(found.gid())).unwrap();
     }
 }
+
+/// An empty database beside the host's.
+fn fresh(host: &Path, name: &str) {
+    let make = format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0");
+    psql(host, "tessera", "postgres", &make).unwrap();
+}
+
+/// A command with a data folder, and so keys, of its own.
+fn with_keys(folder: &TempDir, keys: &str, url: &str, arguments: &[&str]) -> Tessera {
+    Tessera::on(&folder.path().join(keys), arguments).env("TESSERA_DATABASE_URL", url)
+}
+
+#[test]
+fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
+    let (folder, data_dir, _server) = host();
+    fresh(&data_dir, "new");
+    let url = url(&data_dir, "tessera", "new");
+    assert_eq!(
+        with_keys(&folder, "job", &url, &["migrate"]).run().ok(),
+        "The database is up to date."
+    );
+    assert!(!folder.path().join("job/keys.toml").exists());
+    let guest = |keys: &str| {
+        let builder = Server::builder().data_dir(&folder.path().join(keys));
+        builder.env("TESSERA_DATABASE_URL", &url).start()
+    };
+    // A server with other keys that was there first, and wrote a row.
+    let other = guest("other");
+    other.get("/setup/wrong").expect(404);
+    drop(other);
+    assert_eq!(
+        psql(&data_dir, "tessera", "new", "SELECT count(*) FROM audit_events").unwrap(),
+        "1"
+    );
+    let server = guest("own");
+    server.get("/setup/wrong").expect(404);
+    server.admin();
+    server.managing_token("workspace-1");
+    let whole = server.run(&["audit", "verify"]);
+    assert_eq!(whole.status, 0, "{whole:?}");
+    assert!(!server.stderr().contains("was changed"), "{}", server.stderr());
+    // In use, the database is migrated without its keys, too; nothing is made for it.
+    with_keys(&folder, "job", &url, &["migrate"]).run().ok();
+    assert!(!folder.path().join("job/keys.toml").exists());
+    let line = with_keys(&folder, "other", &url, &["migrate"]).run().refused(1);
+    assert!(line.contains(OTHER_KEYS), "{line}");
+}
+
+const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with";
+
+#[test]
+fn server_whose_keys_are_others_ends_when_the_instance_is_set_up() {
+    let (folder, data_dir, _server) = host();
+    fresh(&data_dir, "rolled");
+    let url = url(&data_dir, "tessera", "rolled");
+    let guest = |keys: &str| {
+        let builder = Server::builder().data_dir(&folder.path().join(keys));
+        builder.env("TESSERA_DATABASE_URL", &url).start()
+    };
+    let own = guest("own");
+    let mut other = guest("other");
+    own.get("/readyz").expect(200);
+    other.get("/readyz").expect(200);
+    own.admin();
+    let token = own.managing_token("workspace-1");
+    let asked = |server: &Server| {
+        server.request("GET", "/auth/forward?audience=tessera").bearer(&token).try_send()
+    };
+    // From then on it never says that a token is unknown.
+    while let Ok(answer) = asked(&other) {
+        assert_eq!(answer.status, 503);
+    }
+    let status = other.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(other.stderr().contains(OTHER_KEYS), "{}", other.stderr());
+    assert_eq!(asked(&own).unwrap().status, 200);
+    let whole = own.run(&["audit", "verify"]);
+    assert_eq!(whole.status, 0, "{whole:?}");
+    let refused = with_keys(&folder, "other", &url, &["serve", "--listen", "127.0.0.1:0"]).run();
+    assert!(refused.stderr.contains(OTHER_KEYS), "{refused:?}");
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::ids::UserId;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use crate::{
     replicas::{History, Replica, Transaction},
     sessions::MetSessions,
     shares::{Shared, Shares},
-    store::{self, MIGRATIONS},
+    store::{self, MIGRATIONS, StoreError},
     usage::UsageRecorder,
     verification::{
         Cache, Follows, Loader, UnknownTokens,
@@ -247,9 +247,15 @@ impl Authority {
         self.inner.uuid(self.inner.clock.now()).to_string()
     }
 
-    /// Brings the schema up to this build, and writes what every instance has. Several servers may do so
-    /// at once. A schema that is up to date is left alone, so that a role without DDL can serve.
+    /// Brings the schema up to this build, writes what every instance has, and begins the audit log. Several servers
+    /// may do so at once. A schema that is up to date is left alone, so that a role without DDL can serve.
     pub async fn migrate(&self) -> Result<(), ServiceError> {
+        self.migrate_tables().await?;
+        self.begin_log().await
+    }
+
+    /// Brings the schema up to this build, and writes what every instance has, as far as that needs no keys.
+    pub async fn migrate_tables(&self) -> Result<(), ServiceError> {
         if self.pending_migrations().await? > 0 {
             store::database::migrate(&self.inner.pool.connect_options()).await?;
         }
@@ -258,7 +264,6 @@ impl Authority {
         let mut transaction = self.inner.begin().await?;
         let now = self.inner.clock.now();
         self.catalogues().seed(&mut transaction, now).await?;
-        audit::adopt(&mut transaction, &self.inner.keys).await?;
         store::addresses::fold(&mut transaction).await?;
         transaction.commit().await?;
         self.learn_imports().await
@@ -275,6 +280,17 @@ impl Authority {
                 return Ok(());
             }
         }
+    }
+
+    /// Begins the audit log, and chains rows from before it had chains.
+    ///
+    /// # Errors
+    /// `Internal` when the keys are not those of this database.
+    pub async fn begin_log(&self) -> Result<(), ServiceError> {
+        let mut transaction = self.inner.begin().await?;
+        self.inner.check_keys(&mut transaction).await?;
+        audit::adopt(&mut transaction, &self.inner.keys).await?;
+        transaction.commit().await
     }
 
     /// Checks what no waiting can mend: a pooler's mode, the database's encoding, read-only defaults, another schema.
@@ -295,10 +311,16 @@ impl Authority {
         Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
     }
 
-    /// Whether requests can be served: the database answers and has this build's schema.
+    /// Whether requests can be served: the database answers, has this build's schema, and was set up with these keys.
+    ///
+    /// # Errors
+    /// `Unavailable` when the keys are others: the server ends then.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         match self.pending_migrations().await? {
-            0 => self.check_keys().await,
+            0 => self.check_keys().await.map_err(|error| match error {
+                ServiceError::Internal(_) => StoreError::away(OTHER_KEYS).into(),
+                other => other,
+            }),
             pending => Err(ServiceError::internal(format!("{pending} migrations are pending"))),
         }
     }
@@ -310,12 +332,16 @@ impl Authority {
     /// `Internal` when the keys are others; its text may be shown to the operator.
     pub async fn check_keys(&self) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
-        match store::instance::key_check(&mut connection).await? {
-            Some(check) if !self.inner.keys.made(&check) => Err(ServiceError::internal(
-                "the keys file is not the one that this database was set up with: restore it from its backup",
-            )),
-            _ => Ok(()),
-        }
+        self.inner.check_keys(&mut connection).await
+    }
+
+    /// Resolves when this server finds that its keys are not those of the database. Returns the error of
+    /// [`Self::check_keys`].
+    pub async fn other_keys(&self) -> ServiceError {
+        let mut found = self.inner.replica.other_keys.subscribe();
+        // The sender lives as long as this.
+        let _ = found.wait_for(|found| *found).await;
+        ServiceError::internal(OTHER_KEYS)
     }
 
     /// The database's clock, to compare with the machine's.
@@ -406,6 +432,28 @@ impl Authority {
     pub fn audit(&self) -> AuditLog<'_> {
         AuditLog { inner: &self.inner }
     }
+}
+
+/// What is said when the keys are not those of the database.
+const OTHER_KEYS: &str =
+    "the keys file is not the one that this database was set up with: restore it from its backup";
+
+impl Inner {
+    async fn check_keys(&self, connection: &mut PgConnection) -> Result<(), ServiceError> {
+        match has_these_keys(connection, &self.keys).await? {
+            Some(false) => Err(ServiceError::internal(OTHER_KEYS)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the instance was set up with these keys; `None` while it is not set up.
+pub(crate) async fn has_these_keys(
+    connection: &mut PgConnection,
+    keys: &Keys,
+) -> Result<Option<bool>, StoreError> {
+    let check = store::instance::key_check(connection).await?;
+    Ok(check.map(|check| keys.made(&check)))
 }
 
 /// The same pool, which closes connections from before the last change of the database's history.

@@ -25,6 +25,8 @@ pub(super) enum Expect {
     Existing,
     /// Nothing: whatever is missing is made.
     Nothing,
+    /// Nothing, and only tables are made. Keys are made only beside an embedded database, which has no other ones.
+    Tables,
 }
 
 /// The core, connected.
@@ -42,7 +44,7 @@ impl Session {
             Some(urls) => {
                 let missing = match expect {
                     Expect::Existing => MissingKeys::Refuse,
-                    Expect::Nothing => MissingKeys::Propose,
+                    Expect::Nothing | Expect::Tables => MissingKeys::Propose,
                 };
                 (urls, None, missing)
             }
@@ -99,6 +101,12 @@ async fn connect(
     let authority = runtime::authority(config, urls, &keys)?;
     match expect {
         Expect::Nothing => runtime::settle(&authority, urls, &keys, config).await?,
+        Expect::Tables => {
+            runtime::settle_tables(&authority, urls).await?;
+            if !keys.is_unwritten() {
+                authority.check_keys().await?;
+            }
+        }
         Expect::Existing => {
             let pending = authority.pending_migrations().await?;
             if pending > 0 {

@@ -1,10 +1,13 @@
 //! Limits what a known caller keeps of the server: its share of the database ([`authority::Holder`]), and
 //! answers that it does not take.
 //!
-//! A large answer has a place until the connection took all of it. When its holder has no place left, the
-//! answer to a request that changes nothing is dropped, and 429 is answered instead. The answer to a change is
-//! sent in any case: a change is refused before it is made when too many answers to its caller's changes wait.
-//! An answer of which nothing is taken for [`PATIENCE`] is dropped, too, and its stream is reset.
+//! Each answer that does not go out in one piece has its bytes counted until the connection took all of it. When there
+//! is no room, the answer whose peer is slowest is dropped, and its stream is reset: of the holder's own answers, or of
+//! those of a holder that has more ([`Room`]). A large answer has a place as well. When its holder has none left, 429 is
+//! answered instead. The answer to a change is sent in any case: a change is refused before it is made when too much of
+//! the answers to its caller's changes waits. An answer of which nothing is taken for [`PATIENCE`] is dropped, too.
+//!
+//! An answer in one piece costs no more than its stream, and streams are counted where the connection is served.
 
 use std::{
     borrow::Cow,
@@ -15,6 +18,7 @@ use std::{
 
 use authority::Holder;
 use axum::{
+    body::{Body, Bytes},
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -28,21 +32,37 @@ use uuid::Uuid;
 use super::{
     AppState,
     client_ip::{client_ip, peer},
-    patient::{self, Patience, Patient},
+    patient::{self, PIECE, Patience, Patient},
     problem::ApiError,
-    room::network,
+    room::{Full, Leaving, Party, Room, Seat, network},
 };
 
 /// Large answers of one holder at a time: a workspace's tokens are one, a person is another.
 const OF_HOLDER: usize = 32;
-/// A smaller answer needs no place.
-const LARGE: u64 = 64 * 1024;
+/// A smaller answer needs no place. One of an unknown size counts as having this size.
+const LARGE: usize = 64 * 1024;
+/// Bytes of answers of all holders, and of one, that were not taken yet. Answers to changes are not among them.
+const UNREAD: (usize, usize) = (32 * MIB, 8 * MIB);
+/// Bytes of answers to the changes of one caller that were not taken yet.
+const OF_CHANGES: usize = 4 * MIB;
+const MIB: usize = 1024 * 1024;
 /// The longest that an answer waits until its caller takes some more of it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The large answers that were not taken yet.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Arc<Mutex<HashMap<For, usize>>>);
+/// The answers that were not taken yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    /// The bytes of those that change nothing.
+    unread: Room,
+    /// The number of the large ones of a holder; the bytes of those to a caller's changes.
+    places: Arc<Mutex<HashMap<For, usize>>>,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { unread: Room::new(UNREAD.0, UNREAD.1), places: Arc::default() }
+    }
+}
 
 /// The owner of an answer's place: the holder in general, or one caller for its changes, so that a token whose
 /// answers wait keeps nobody else of its workspace from revoking it.
@@ -52,56 +72,109 @@ enum For {
     Changes(Uuid),
 }
 
+impl For {
+    const fn limit(self) -> usize {
+        match self {
+            Self::Holder(_) => OF_HOLDER,
+            Self::Changes(_) => OF_CHANGES,
+        }
+    }
+}
+
 /// A place, given back when dropped.
 struct Place {
     answers: Answers,
     of: For,
+    units: usize,
 }
 
-impl patient::Place for Place {}
+/// What an answer has until it was taken.
+struct Kept {
+    /// `None` for the answer to a change.
+    seat: Option<Seat>,
+    _place: Option<Place>,
+}
+
+impl patient::Place for Kept {
+    fn moved(&self, bytes: usize) {
+        if let Some(seat) = &self.seat {
+            seat.moved(bytes);
+        }
+    }
+
+    fn leaving(&self) -> Option<Leaving> {
+        self.seat.as_ref().map(Seat::leaving)
+    }
+}
 
 impl Answers {
-    fn of(&self) -> MutexGuard<'_, HashMap<For, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn places(&self) -> MutexGuard<'_, HashMap<For, usize>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_room(&self, of: For) -> bool {
-        self.of().get(&of).is_none_or(|count| *count < OF_HOLDER)
+        self.places().get(&of).is_none_or(|sum| *sum < of.limit())
     }
 
     /// Takes a place. A change has one in any case.
-    fn enter(&self, of: For) -> Option<Place> {
-        let mut counts = self.of();
-        let count = counts.entry(of).or_default();
-        if *count >= OF_HOLDER && matches!(of, For::Holder(_)) {
+    fn enter(&self, of: For, units: usize) -> Option<Place> {
+        let mut places = self.places();
+        let sum = places.entry(of).or_default();
+        if *sum >= of.limit() && matches!(of, For::Holder(_)) {
             return None;
         }
-        *count += 1;
-        drop(counts);
-        Some(Place { answers: self.clone(), of })
+        *sum += units;
+        drop(places);
+        Some(Place { answers: self.clone(), of, units })
     }
 
-    /// Gives a large answer its place.
+    /// Counts an answer that does not go out in one piece.
     fn keep(&self, of: For, response: Response) -> Response {
-        if response.body().size_hint().exact().is_some_and(|bytes| bytes < LARGE) {
+        let size = response.body().size_hint().exact();
+        let size = size.map_or(LARGE, |size| usize::try_from(size).unwrap_or(usize::MAX));
+        if size <= PIECE {
             return response;
         }
-        match self.enter(of) {
-            Some(place) => {
-                response.map(|body| Patient::body(body, place, Patience::EachTime(PATIENCE)))
+        match self.room(of, size) {
+            Ok(kept) => {
+                response.map(|body| Patient::body(body, kept, Patience::EachTime(PATIENCE)))
             }
-            None => full().into_response(),
+            Err(refusal) => refusal.into_response(),
         }
     }
+
+    /// Counts an answer to a question of this holder, given from memory, that does not go out in one piece.
+    ///
+    /// # Errors
+    /// `Busy` when there is no room.
+    pub(super) fn keep_whole(&self, holder: Uuid, bytes: Bytes) -> Result<Body, ApiError> {
+        let kept = self.room(For::Holder(holder), bytes.len())?;
+        Ok(Patient::body(Body::from(bytes), kept, Patience::EachTime(PATIENCE)))
+    }
+
+    fn room(&self, of: For, size: usize) -> Result<Kept, ApiError> {
+        let For::Holder(holder) = of else {
+            return Ok(Kept { seat: None, _place: self.enter(of, size) });
+        };
+        let place = if size < LARGE { None } else { Some(self.enter(of, 1).ok_or_else(full)?) };
+        let seat = self.unread.seat(Party::Holder(holder));
+        seat.take(size.min(UNREAD.1)).map_err(|Full| crowded())?;
+        Ok(Kept { seat: Some(seat), _place: place })
+    }
+}
+
+/// Whether an answer of this size goes out in one piece, and needs no room.
+pub(super) const fn is_piece(size: usize) -> bool {
+    size <= PIECE
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.answers.of();
-        if let Some(count) = counts.get_mut(&self.of) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.of);
+        let mut places = self.answers.places();
+        if let Some(sum) = places.get_mut(&self.of) {
+            *sum -= self.units;
+            if *sum == 0 {
+                places.remove(&self.of);
             }
         }
     }
@@ -176,21 +249,25 @@ pub(super) fn identify(extensions: &Extensions, id: Uuid, caller: Uuid) -> Resul
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::RateLimited,
-        format!(
-            "{OF_HOLDER} or more large answers for you wait to be read. Read them, then try again."
-        ),
+        "Too many large answers for you wait to be read. Read them, then try again.",
     );
+    problem.retry_after_s = Some(1);
+    problem.into()
+}
+
+fn crowded() -> ApiError {
+    let detail = "Too many answers of all callers wait to be read. Try again.";
+    let mut problem = Problem::new(ProblemCode::Busy, detail);
     problem.retry_after_s = Some(1);
     problem.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use http_body_util::BodyExt as _;
     use tokio::time::sleep;
 
-    use super::{super::patient::PIECE, *};
+    use super::*;
 
     const ONE: Uuid = Uuid::from_u128(1);
     const TWO: Uuid = Uuid::from_u128(2);
@@ -217,7 +294,39 @@ mod tests {
         assert_eq!(body.len(), 64 * 1024);
         assert_eq!(keep(For::Holder(ONE), large()).status(), 200);
         drop(unread);
-        assert!(answers.of().is_empty());
+        assert!(answers.places().is_empty());
+    }
+
+    #[tokio::test]
+    async fn bytes_of_answers_that_nobody_reads_give_way_to_answers_of_the_same_holder() {
+        let answers = Answers::default();
+        let ask = |of| answers.keep(of, Response::new(Body::from(vec![b'x'; 60 * 1024])));
+        let other = ask(For::Holder(TWO));
+        let mut unread: Vec<Response> = (0..400).map(|_| ask(For::Holder(ONE))).collect();
+        assert!(unread.iter().all(|response| response.status() == 200));
+        // The tasks that drop answers.
+        tokio::task::yield_now().await;
+        let mut whole = 0;
+        for response in &mut unread {
+            let mut read = 0;
+            while let Some(Ok(frame)) = response.body_mut().frame().await {
+                read += frame.into_data().unwrap().len();
+            }
+            assert!(read == 0 || read == 60 * 1024, "{read}");
+            whole += read;
+        }
+        assert!(whole <= UNREAD.1 && whole > UNREAD.1 - 60 * 1024, "{whole}");
+        assert_eq!(other.into_body().collect().await.unwrap().to_bytes().len(), 60 * 1024);
+    }
+
+    #[tokio::test]
+    async fn piece_of_an_answer_keeps_no_more_than_itself() {
+        let answers = Answers::default();
+        let bytes = Bytes::from(vec![b'x'; 60 * 1024]);
+        let whole = bytes.as_ptr_range();
+        let mut body = answers.keep_whole(ONE, bytes).unwrap();
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(!whole.contains(&piece.as_ptr()));
     }
 
     #[tokio::test]
@@ -245,9 +354,10 @@ mod tests {
             extensions.insert(Held::new(answers.clone(), Holder::default(), changes));
             identify(&extensions, ONE, caller)
         };
-        let unread: Vec<_> = (0..OF_HOLDER).map(|_| answers.enter(For::Changes(ONE))).collect();
+        let unread: Vec<_> =
+            (0..64).map(|_| answers.enter(For::Changes(ONE), OF_CHANGES / 64)).collect();
         // The answer to a change that was begun before is sent.
-        assert!(answers.enter(For::Changes(ONE)).is_some());
+        assert!(answers.enter(For::Changes(ONE), LARGE).is_some());
         let refused = ask(true, ONE).unwrap_err();
         assert_eq!(refused.problem().code, ProblemCode::RateLimited);
         ask(false, ONE).unwrap();
@@ -261,7 +371,7 @@ mod tests {
         let answers = Answers::default();
         let mut response = answers.keep(For::Holder(ONE), large());
         sleep(PATIENCE + Duration::from_secs(1)).await;
-        assert!(answers.of().is_empty());
+        assert!(answers.places().is_empty());
         assert!(response.body_mut().frame().await.unwrap().is_err());
     }
 

@@ -13,13 +13,15 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
+use bytes::Buf as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{sync::oneshot, time::sleep};
 
 use super::room::{Leaving, Seat};
 
-/// The most of an answer that is handed on at a time. HTTP/2 keeps it, and gives the place back with the last one.
-pub(super) const PIECE: usize = 16 * 1024;
+/// The most of an answer that is handed on at a time. HTTP/2 keeps up to two such pieces for a peer that takes nothing,
+/// also when the place is given back.
+pub(super) const PIECE: usize = 8 * 1024;
 
 /// How long an answer waits for its caller.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +82,11 @@ impl<P: Place> Content<P> {
                 end => return Poll::Ready(end),
             }
         }
-        let piece = self.read.split_to(self.read.len().min(PIECE));
-        self.place.moved(piece.len());
+        let length = self.read.len().min(PIECE);
+        // A copy: a part of the answer's bytes would keep all of them.
+        let piece = Bytes::copy_from_slice(&self.read[..length]);
+        self.read.advance(length);
+        self.place.moved(length);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

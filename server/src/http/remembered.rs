@@ -19,7 +19,10 @@ use std::{
 };
 
 use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
-use axum::{body::Body, response::Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse as _, Response},
+};
 use bytes::Bytes;
 use domain::{
     decision::{DEMANDED_MAX, DecisionCode, Demand, Facts},
@@ -40,6 +43,7 @@ use super::{
     client_ip::{FORWARDED_FOR, Peer, client_ip},
     credentials::{bearer, is_credential, presented},
     forward,
+    holders::is_piece,
     host::is_named,
     problem::Form,
     rest::{VERIFY_PATH, schema::VerificationBody},
@@ -170,7 +174,20 @@ fn verified(
     } else {
         json(&decision(answer.code, &answer.known, answer.rate)).into()
     };
-    let mut response = http::Response::new(Either::Left(Full::new(body)));
+    let body = if is_piece(body.len()) {
+        Either::Left(Full::new(body))
+    } else {
+        match state.answers.keep_whole(caller.workspace().0, body) {
+            Ok(body) => Either::Right(body),
+            Err(refusal) => {
+                let id = request_id(at.now);
+                let id = id.to_str().unwrap_or_default();
+                let refused = refusal.into_response();
+                return Some(routed(super::answer::complete(refused, id, Form::Problem)));
+            }
+        }
+    };
+    let mut response = http::Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
     headers.insert(header::CACHE_CONTROL, NO_STORE);

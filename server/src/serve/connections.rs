@@ -39,6 +39,7 @@ use super::{
     places::{Limits, Place, Places},
     preface::{self, Version},
     signals::Drain,
+    streams::Streams,
     unix::UnixDoor,
 };
 use crate::http::{
@@ -98,11 +99,14 @@ pub(super) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let health = router.clone().layer(from_fn(only_health));
-    let doorman = Doorman::new(House { state, router, managing }, drain.clone());
+    let streams = Streams::new(Arc::clone(&capacity.network.proxies));
+    let house = House { state, router, managing };
+    let doorman = Doorman::new(house, streams.clone(), drain.clone());
     let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
     let local = Places::new(few(capacity.local));
     let health = House { state: None, router: health, managing: None };
-    let reserve = (Doorman::new(health, drain.clone()), Places::new(few(capacity.reserve)));
+    let reserve =
+        (Doorman::new(health, streams, drain.clone()), Places::new(few(capacity.reserve)));
     let network = Places::new(capacity.network);
     let mut seconds = interval(TICK);
     let mut spare = spare_file();
@@ -195,6 +199,7 @@ async fn free_a_file(all: [&Places; 3]) -> bool {
 struct Doorman {
     two: http2::Builder<TokioExecutor>,
     house: Arc<House>,
+    streams: Streams,
     drain: Drain,
 }
 
@@ -207,8 +212,8 @@ struct House {
 }
 
 impl Doorman {
-    fn new(house: House, drain: Drain) -> Self {
-        Self { two: two::builder(), house: Arc::new(house), drain }
+    fn new(house: House, streams: Streams, drain: Drain) -> Self {
+        Self { two: two::builder(), house: Arc::new(house), streams, drain }
     }
 
     /// Has a task serve a connection that has got a place.
@@ -240,7 +245,9 @@ impl Doorman {
             Version::One => one::serve(stream, answer, self.drain, HEAD, life).await,
             // Boxed: connections of the other kind need not be as large.
             Version::Two => {
-                Box::pin(two::serve(&self.two, stream, answer, self.drain, HEAD, life)).await;
+                let caller = self.streams.caller(peer);
+                Box::pin(two::serve(&self.two, stream, answer, caller, self.drain, (HEAD, life)))
+                    .await;
             }
         }
     }

@@ -2,20 +2,27 @@
 //! that ask about many calls at once on one connection.
 //!
 //! Handlers see what HTTP/1.1 would have shown them: a path and a `Host`. What one connection may
-//! cost is bounded: streams, headers, memory, streams that are opened to be reset, and its rest.
+//! cost is bounded: streams, headers, memory, streams that are opened to be reset, and its rest. So are the streams of
+//! all connections of an address ([`streams`]).
+//!
+//! [`streams`]: super::streams
 
 use std::{
-    convert::Infallible,
+    future::ready,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{body::HttpBody, response::IntoResponse as _};
 use domain::problem::ProblemCode;
+use futures::future::Either;
+use h2::Reason;
 use http::{HeaderValue, Request, Uri, header};
-use http_body_util::Either;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     server::conn::http2,
@@ -24,11 +31,17 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    sync::Notify,
     time::{sleep, timeout},
 };
 
-use super::{life::Life, signals::Drain};
+use super::{
+    life::Life,
+    signals::Drain,
+    streams::{Caller, Piece, Stream, counting},
+};
 use crate::http::{
+    answer::X_REQUEST_ID,
     problem::ApiError,
     remembered::{Answer, AnswerBody},
 };
@@ -50,6 +63,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
 const RESETS: usize = 20;
 const OWN_RESETS: usize = 100;
+/// Streams in a row that are refused because the address has too many, before the connection is ended: it keeps memory
+/// for each, also when it is over.
+const REFUSALS: u32 = 20;
 /// How often a peer that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
@@ -78,31 +94,45 @@ pub(super) async fn serve<S, F>(
     builder: &http2::Builder<TokioExecutor>,
     stream: S,
     answer: impl Fn(Request<Incoming>) -> F,
+    caller: Arc<Caller>,
     mut drain: Drain,
-    rest: Duration,
-    life: Arc<Life>,
+    (rest, life): (Duration, Arc<Life>),
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let begun = Arc::clone(&life);
+    let refusals = Arc::<Refusals>::default();
+    let refused = Arc::clone(&refusals);
     let service = service_fn(move |request| {
+        let Some(stream) = caller.begin() else {
+            refused.another();
+            return Either::Left(ready(Err(h2::Error::from(Reason::REFUSED_STREAM))));
+        };
+        refused.end();
         let is_crowded = request.headers().len() > FIELDS;
         let answer = (!is_crowded).then(|| answer(as_http_1(request)));
         let running = Running::begin(&begun);
-        async move {
-            let answer = match answer {
+        // Boxed: what made an answer keeps no memory while the answer waits to be read.
+        Either::Right(Box::pin(async move {
+            let mut answer = match answer {
                 Some(answer) => answer.await,
                 None => crowded(),
             };
+            if answer.body().is_end_stream()
+                && let Some(id) = answer.headers_mut().get_mut(X_REQUEST_ID)
+            {
+                *id = counting(id.clone(), Arc::clone(&stream));
+            }
             let life = running.over();
-            Ok::<_, Infallible>(answer.map(|body| Sent { body, life }))
-        }
+            Ok(answer.map(|body| Sent { body, life, stream }))
+        }))
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     // A peer that goes away is not worth a word.
     let drained = tokio::select! {
         _ = connection.as_mut() => return,
+        () = refusals.too_many() => return,
         () = drain.begun() => true,
         () = rested(&life, rest) => false,
     };
@@ -115,9 +145,36 @@ pub(super) async fn serve<S, F>(
     }
 }
 
+/// The streams in a row that were refused.
+#[derive(Debug, Default)]
+struct Refusals {
+    count: AtomicU32,
+    too_many: Notify,
+}
+
+impl Refusals {
+    fn another(&self) {
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 == REFUSALS {
+            self.too_many.notify_one();
+        }
+    }
+
+    fn end(&self) {
+        if self.count.load(Ordering::Relaxed) > 0 {
+            self.count.store(0, Ordering::Relaxed);
+        }
+    }
+
+    async fn too_many(&self) {
+        self.too_many.notified().await;
+    }
+}
+
 fn crowded() -> Answer {
     let detail = "The request has more than 100 headers.";
-    ApiError::new(ProblemCode::HeadersTooLarge, detail).into_response().map(Either::Right)
+    ApiError::new(ProblemCode::HeadersTooLarge, detail)
+        .into_response()
+        .map(http_body_util::Either::Right)
 }
 
 /// The request as HTTP/1.1 would have brought it: `:authority` is the host, and the address is a path. A
@@ -183,10 +240,11 @@ impl Drop for Running {
 struct Sent {
     body: AnswerBody,
     life: Arc<Life>,
+    stream: Arc<Stream>,
 }
 
 impl HttpBody for Sent {
-    type Data = <AnswerBody as HttpBody>::Data;
+    type Data = Piece;
     type Error = <AnswerBody as HttpBody>::Error;
 
     fn poll_frame(
@@ -197,7 +255,7 @@ impl HttpBody for Sent {
         if matches!(frame, Poll::Ready(Some(_))) {
             self.life.wrote();
         }
-        frame
+        frame.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, Arc::clone(&self.stream))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -211,7 +269,61 @@ impl HttpBody for Sent {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use http::Response;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, split};
+
     use super::*;
+    use crate::{
+        http::client_ip::Peer,
+        serve::{signals::Signals, streams::Streams},
+    };
+
+    /// `GET http://x/` (RFC 7541 appendix A), as the head of this stream.
+    fn get(stream: u32) -> Vec<u8> {
+        let block = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+        let head = [0, 0, 6, 1, 5];
+        [&head[..], &stream.to_be_bytes(), &block].concat()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stream_counts_until_the_head_of_an_answer_without_a_body_was_sent() {
+        const STREAMS: u32 = 100;
+        let (near, far) = duplex(1_024);
+        let caller = Streams::new(Arc::from([])).caller(Peer::Local);
+        let signals = Signals::catch().unwrap();
+        let answer = async |_: Request<Incoming>| {
+            let response = Response::builder().header(X_REQUEST_ID, "of this request");
+            response.body(http_body_util::Either::Right(Body::empty())).unwrap()
+        };
+        let builder = builder();
+        let (mut reading, mut writing) = split(near);
+        let (drain, counted) = (signals.drain(), Arc::clone(&caller));
+        let life = (Duration::from_secs(75), Arc::<Life>::default());
+        let served =
+            serve(&builder, far, move |request| Box::pin(answer(request)), counted, drain, life);
+        let peer = async {
+            writing
+                .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+                .await
+                .unwrap();
+            for stream in 0..STREAMS {
+                writing.write_all(&get(stream * 2 + 1)).await.unwrap();
+            }
+            // Everything that can be done was done by then.
+            sleep(Duration::from_secs(1)).await;
+            let waiting = caller.count();
+            assert!(waiting > 80, "{waiting}");
+            let mut bytes = [0; 1_024];
+            while caller.count() > 0 {
+                assert!(reading.read(&mut bytes).await.unwrap() > 0);
+            }
+        };
+        tokio::select! {
+            () = served => panic!("the connection ended"),
+            () = peer => {}
+        }
+    }
 
     #[test]
     fn handlers_see_host_and_path_as_from_http_1() {

@@ -18,6 +18,7 @@ mod places;
 mod preface;
 mod signals;
 mod startup;
+mod streams;
 mod told;
 mod unix;
 
@@ -159,13 +160,19 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
             startup::welcome(link.as_ref(), &config);
             let background = managing.spawn(authority.clone().run_background());
             follower.begin(authority.clone());
-            let signal = signals.recv().await;
-            tracing::info!(signal, "stopping");
+            let ended = tokio::select! {
+                signal = signals.recv() => {
+                    tracing::info!(signal, "stopping");
+                    Ok(())
+                }
+                // They were not yet anybody's when this server started.
+                error = authority.other_keys() => Err(StartError::Service(error)),
+            };
             background.abort();
             // Nobody need wait for a replica that answers nothing from memory any more.
             follower.stop().await;
             authority.leave_replicas().await;
-            Ok(())
+            ended
         }
         Some(Err(error)) => Err(error),
         None => Ok(()),

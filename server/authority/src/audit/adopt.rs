@@ -9,7 +9,7 @@ use super::chain::{Head, INSTANCE, Link};
 use crate::{
     ServiceError,
     keys::Keys,
-    store::{audit_chain as store, audit_walk},
+    store::{audit_chain as store, audit_walk, instance},
 };
 
 /// Rows of one step.
@@ -49,6 +49,36 @@ pub(crate) async fn adopt(connection: &mut PgConnection, keys: &Keys) -> Result<
         store::set_head(connection, head).await?;
     }
     Ok(())
+}
+
+/// Chains the instance's rows anew with these keys, with which the instance is about to be set up. A server with other
+/// keys, such as the second one of a first roll-out, may have begun the chain. Nothing is lost by it: before the set-up
+/// there is nobody whose doings the log would prove.
+pub(crate) async fn adopt_anew(
+    connection: &mut PgConnection,
+    keys: &Keys,
+) -> Result<(), ServiceError> {
+    let missing_key = || ServiceError::internal("the newest audit key is missing");
+    let locked = store::lock_head(connection, INSTANCE).await?;
+    if locked.is_none() || instance::exists(connection).await? {
+        return Ok(());
+    }
+    let mut head = Head::start(keys, INSTANCE).ok_or_else(missing_key)?;
+    let mut after = (i64::MIN, i64::MIN);
+    loop {
+        let rows = audit_walk::rows(connection, INSTANCE, after, STEP).await?;
+        let mut links: Vec<(i64, Link)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (link, next) = row.event.after(keys, &head).ok_or_else(missing_key)?;
+            after = (row.link.as_ref().map_or(link.seq, |link| link.seq), row.event.id);
+            head = next;
+            links.push((row.event.id, link));
+        }
+        if links.is_empty() {
+            return Ok(store::set_head(connection, &head).await?);
+        }
+        store::set_links(connection, &links).await?;
+    }
 }
 
 /// The end of a workspace's chain: one that a server which was faster has begun, or a new one.

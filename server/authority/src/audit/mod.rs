@@ -19,7 +19,7 @@ mod verify;
 mod walk;
 
 pub(crate) use self::{
-    adopt::adopt,
+    adopt::{adopt, adopt_anew},
     chain::{ChainedEvent, Event, Head, Link},
     record::{Author, Change, hold_end, record, record_all},
     refusals::Refusals,

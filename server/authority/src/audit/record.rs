@@ -14,9 +14,13 @@ use uuid::Uuid;
 use super::chain::{Event, Head, INSTANCE, START};
 use crate::{
     ServiceError,
+    authority::has_these_keys,
     context::{Actor, OpContext},
     keys::Keys,
-    store::audit_chain::{self as store, LockedHead},
+    store::{
+        StoreError,
+        audit_chain::{self as store, LockedHead},
+    },
 };
 
 /// A change, as the audit row tells it.
@@ -137,6 +141,9 @@ pub(crate) async fn record_all(
 /// An end that somebody changed is no reason to refuse changes, for then nobody could revoke what has
 /// leaked. But it must not be healed by the next row either: that row leaves a place free, which is
 /// missed by every later look at the chain.
+///
+/// A server with other keys than the database's takes every end for changed. It is refused: its row would break the
+/// chain. Before the instance is set up, nobody's keys count yet ([`super::adopt::adopt_anew`]).
 async fn lock_end(
     connection: &mut PgConnection,
     keys: &Keys,
@@ -149,6 +156,11 @@ async fn lock_end(
     let last = locked.last_seq.unwrap_or_default();
     let mut head = locked.head;
     if head.is_whole(keys) != Some(true) || last > head.seq {
+        match has_these_keys(connection, keys).await? {
+            Some(true) => {}
+            Some(false) => return Err(other_keys()),
+            None => return Ok((head, locked.next_id)),
+        }
         tracing::error!(%chain, "the end of this chain of the audit log was changed");
         head.seq = head.seq.max(last) + 1;
     }
@@ -161,6 +173,9 @@ async fn begin(
     keys: &Keys,
     chain: Uuid,
 ) -> Result<LockedHead, ServiceError> {
+    if has_these_keys(connection, keys).await? == Some(false) {
+        return Err(other_keys());
+    }
     let last = store::last_seq(connection, chain).await?;
     let start = match last {
         None => Head::start(keys, chain),
@@ -172,6 +187,10 @@ async fn begin(
     }
     let locked = store::lock_head(connection, chain).await?;
     locked.ok_or_else(|| ServiceError::internal("the end of an audit chain vanished"))
+}
+
+fn other_keys() -> ServiceError {
+    StoreError::away("the keys are not those of this database").into()
 }
 
 fn missing_key() -> ServiceError {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Authority,
-    authority::Inner,
+    authority::{Inner, has_these_keys},
     store::{
         self, StoreError, history,
         replicas::{self, Renewal},
@@ -60,6 +60,8 @@ struct Position {
     anchor: Option<RevisionKey>,
     /// The epoch that operators raise.
     epoch: i64,
+    /// Whether the keys are known to be those of this database. They are not while no instance is set up.
+    has_keys: bool,
 }
 
 impl Authority {
@@ -333,7 +335,7 @@ impl Inner {
         self.replica.applied.store(anchor.map_or(0, |(id, _)| id), Ordering::Release);
         let renewals = replicas::enter(connection, &self.renewal(own)).await?;
         self.report_lost(connection).await?;
-        Ok(Position { renewals, anchor, epoch })
+        Ok(Position { renewals, anchor, epoch, has_keys: false })
     }
 
     /// Applies what is new, and returns why the history is not the one that is known, if it is not.
@@ -342,6 +344,7 @@ impl Inner {
         if !self.read(connection, position).await? {
             return Ok(Some(Break::Revisions));
         }
+        self.know_keys(connection, position).await?;
         if history::epoch(connection).await? != position.epoch {
             return Ok(Some(Break::Epoch));
         }
@@ -389,11 +392,38 @@ impl Inner {
                 (_, all) => all,
             };
             let Some(last) = rows.last() else { return Ok(true) };
+            // The set-up is one of these rows, and is not answered before this server has applied it.
+            self.know_keys(connection, position).await?;
             let subjects: Vec<Subject> =
                 rows.iter().map(|row| Subject::of(&row.kind, row.subject)).collect();
             self.cache.forget(&subjects);
             self.replica.applied.store(last.id, Ordering::Release);
             position.anchor = Some((last.id, last.nonce));
+        }
+    }
+
+    /// Makes sure that the keys are those of the database, as soon as it has an instance.
+    ///
+    /// # Errors
+    /// `Unavailable` when they are others. Then there is no lease any more.
+    async fn know_keys(
+        &self,
+        connection: &mut PgConnection,
+        position: &mut Position,
+    ) -> Result<(), StoreError> {
+        if position.has_keys {
+            return Ok(());
+        }
+        match has_these_keys(connection, &self.keys).await? {
+            Some(false) => {
+                self.replica.lease.give_back();
+                self.replica.other_keys.send_replace(true);
+                Err(StoreError::away("the keys are not those of this database"))
+            }
+            known => {
+                position.has_keys = known.is_some();
+                Ok(())
+            }
         }
     }
 

@@ -44,6 +44,9 @@
 //! it does commit, and no replica can notice that from the inside: it must be fenced
 //! (docs/high-availability.md).
 //!
+//! A server whose keys are not those of the database gets no lease, and ends. The set-up of the instance is a change that
+//! each server applies before it is answered; so no server accepts or makes a token with other keys.
+//!
 //! A change that was committed when the history changes is answered only if its revision is in the history
 //! that the server then knows.
 
@@ -99,6 +102,8 @@ pub(crate) struct Replica {
     hint: Notify,
     /// The database is there again.
     pub(crate) back: watch::Sender<()>,
+    /// Whether the keys of this process were found not to be those of the database.
+    pub(crate) other_keys: watch::Sender<bool>,
     /// Whether somebody renews the lease.
     is_followed: AtomicBool,
     /// Whether that one has a connection.
@@ -126,6 +131,7 @@ impl Replica {
             applied: AtomicI64::new(0),
             hint: Notify::new(),
             back: watch::Sender::new(()),
+            other_keys: watch::Sender::new(false),
             is_followed: AtomicBool::new(false),
             is_connected: AtomicBool::new(false),
             attempts: watch::Sender::new(0),

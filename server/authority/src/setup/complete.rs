@@ -14,6 +14,7 @@ use crate::{
     password::Tenant,
     secret::{Password, SetupSecret},
     sessions::{Account, Throttle},
+    verification::Subject,
 };
 
 /// What the person who opens the link types.
@@ -77,6 +78,8 @@ impl Setup<'_> {
             workspace: &workspace,
         };
         let owner = self.found(&mut transaction, ctx, &founding).await?;
+        // Servers with other keys end before this is answered.
+        transaction.narrows(Subject::User(owner.id));
         let account = Account { user: owner.id, password_hash: &hash, generation: 0 };
         let proof = self.inner.know(None, None, &account, ctx.now);
         let visitor = Visitor { user: owner, instance_role: InstanceRole::Owner };

@@ -15,6 +15,7 @@ use crate::{
     password::{Tenant, about},
     secret::Password,
     store::{addresses, instance, users},
+    verification::Subject,
 };
 
 /// An administrator to make.
@@ -97,7 +98,10 @@ impl Setup<'_> {
                 password_hash: &hash,
                 workspace: &workspace,
             };
-            self.found(&mut transaction, ctx, &founding).await?
+            let owner = self.found(&mut transaction, ctx, &founding).await?;
+            // Servers with other keys end before this is answered.
+            transaction.narrows(Subject::User(owner.id));
+            owner
         };
         transaction.commit().await?;
         Ok(user)

@@ -22,7 +22,7 @@ use sqlx::PgConnection;
 
 use crate::{
     OpContext, ServiceError,
-    audit::{Change, record},
+    audit::{Change, adopt_anew, record},
     authority::Inner,
     context::Actor,
     store::{StoreError, instance, members, users, workspaces},
@@ -57,6 +57,7 @@ impl Setup<'_> {
         ctx: &OpContext,
         founding: &Founding<'_>,
     ) -> Result<UserSummary, ServiceError> {
+        adopt_anew(connection, &self.inner.keys).await?;
         let made = instance::insert(
             connection,
             founding.organisation.as_ref(),

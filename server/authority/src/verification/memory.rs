@@ -5,7 +5,10 @@
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
-use domain::decision::{DecisionCode, Demand, Facts, Verifies};
+use domain::{
+    decision::{DecisionCode, Demand, Facts, Verifies},
+    ids::WorkspaceId,
+};
 use time::OffsetDateTime;
 
 use super::{Presenter, RateState, Verification, cache::Key, known::Known, lookup::key};
@@ -17,6 +20,13 @@ pub struct Recalled {
     known: Arc<Known>,
     /// What [`super::Cache::forgotten`] was before they were got.
     forgotten: u64,
+}
+
+impl Recalled {
+    /// Returns the workspace of the token.
+    pub fn workspace(&self) -> WorkspaceId {
+        self.known.surroundings.workspace_id
+    }
 }
 
 /// An answer from memory.
