@@ -293,8 +293,14 @@ mod tests {
         let caller = Streams::new(Arc::from([])).caller(Peer::Local);
         let signals = Signals::catch().unwrap();
         let answer = async |_: Request<Incoming>| {
+            // More than is held of answers that are written already.
+            let mut long = HeaderValue::try_from("x".repeat(1_000)).unwrap();
+            long.set_sensitive(true);
             let response = Response::builder().header(X_REQUEST_ID, "of this request");
-            response.body(http_body_util::Either::Right(Body::empty())).unwrap()
+            response
+                .header("x-long", long)
+                .body(http_body_util::Either::Right(Body::empty()))
+                .unwrap()
         };
         let builder = builder();
         let (mut reading, mut writing) = split(near);
@@ -313,7 +319,7 @@ mod tests {
             // Everything that can be done was done by then.
             sleep(Duration::from_secs(1)).await;
             let waiting = caller.count();
-            assert!(waiting > 80, "{waiting}");
+            assert!(waiting > 50, "{waiting}");
             let mut bytes = [0; 1_024];
             while caller.count() > 0 {
                 assert!(reading.read(&mut bytes).await.unwrap() > 0);
