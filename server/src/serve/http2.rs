@@ -294,7 +294,7 @@ mod tests {
         let signals = Signals::catch().unwrap();
         let answer = async |_: Request<Incoming>| {
             // More than is held of answers that are written already.
-            let mut long = HeaderValue::try_from("x".repeat(1_000)).unwrap();
+            let mut long = HeaderValue::try_from("x".repeat(4_000)).unwrap();
             long.set_sensitive(true);
             let response = Response::builder().header(X_REQUEST_ID, "of this request");
             response
