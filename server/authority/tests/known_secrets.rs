@@ -23,7 +23,7 @@ use domain::{
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
-use support::{PASSWORD, World, draft, password, slug};
+use support::{OWNER, PASSWORD, World, draft, password, slug};
 use time::Duration;
 
 const HOME: &str = "workspace-1";
@@ -543,8 +543,12 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
     world.execute("DELETE FROM memberships m USING users u, workspaces w WHERE u.id = m.user_id AND w.id = m.workspace_id AND w.slug = 'other' AND u.email LIKE 'memb@%'").await;
     let stays = world.mint(&scene.later(&adam), HOME, to_friend("stays")).await;
     let ends = world.mint(&scene.later(&adam), "other", to_friend("ends")).await;
+    // It verifies the tokens of all workspaces.
+    let as_owner = TokenDraft { user: Some(OWNER.into()), ..wish("as owner", "verify") };
+    let everywhere = world.mint(&scene.later(&adam), HOME, as_owner).await;
     let change = instance_role(InstanceRole::Member);
     let changed = users.change(&scene.later(ada), id(memb), change, None).await.unwrap();
-    assert_eq!(changed.disabled_tokens, 1);
+    assert_eq!(changed.disabled_tokens, 2);
+    assert_eq!(scene.decide(&everywhere).await, DISABLED);
     assert_eq!((scene.decide(&stays).await, scene.decide(&ends).await), (VALID, DISABLED));
 }

@@ -69,7 +69,8 @@ pub(crate) struct Sought<'a> {
     pub(crate) workspace: Option<WorkspaceId>,
     /// Some of these.
     pub(crate) ids: Option<&'a [Uuid]>,
-    /// Tokens that hold one of these scopes of `tessera`, which are what a holder must be able to grant.
+    /// Tokens that hold one of these scopes of `tessera`, which are what a holder must be able to grant. Also tokens that
+    /// verify as an owner or administrator of the instance: they see the tokens of all workspaces.
     pub(crate) scopes: Option<&'a [String]>,
     /// Only people who manage the instance may know the secrets, whoever the tokens act as now.
     pub(crate) for_managers: bool,
@@ -104,7 +105,8 @@ pub(crate) async fn exposed(
                             JOIN token_audiences ta ON ta.audience_id = tessera.id AND ta.token_id = t.id
                            CROSS JOIN unnest(COALESCE(ta.scopes, t.scopes)) scope
                            WHERE $7::text[] IS NOT NULL AND tessera.slug = 'tessera'
-                             AND scope = ANY($7) AND scope = ANY(t.scopes)
+                             AND (scope = ANY($7) OR scope = 'verify' AND u.instance_role IN ('owner', 'admin'))
+                             AND scope = ANY(t.scopes)
                       ) held ON true
                 WHERE t.deleted_at IS NULL AND u.deleted_at IS NULL
                   AND ($1::uuid IS NULL OR t.user_id = $1)

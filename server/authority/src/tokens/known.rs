@@ -2,7 +2,7 @@
 //!
 //! A token may act as somebody else, and its secret be with the person who loses the rights: they made it, rotated it or
 //! were shown it. If it holds a scope by which its holder makes tokens, gets their secrets or lets people in
-//! ([`RETURNING`]), and the person could not grant that scope any more, it is disabled. Tokens that only call other APIs
+//! ([`RETURNING`]), or verifies as an owner or administrator of the instance, and the person could not grant that scope any more, it is disabled. Tokens that only call other APIs
 //! stay.
 //!
 //! The change of the person waits for no token: it is one short transaction, which also notes what is to be disabled. The
