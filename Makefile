@@ -43,7 +43,7 @@ fuzz-api: build ## Call every operation of the API with what it allows and forbi
 drill-races: ## Run each race of 64 a thousand times: caps, rotations, repeated requests
 	@tools/setup.sh postgres
 	@TESSERA_RACE_ROUNDS=1000 tools/with-postgres.sh cargo test --package authority --package server \
-		--test cap_race --test rotation --test rest_idempotency -- crowd_at_ of_64_ one_request_64_times
+		--test all -- crowd_at_ of_64_ one_request_64_times
 
 drill-revocation: build ## A million verifications of revoked tokens while servers are stopped, cut off and killed
 	@tools/setup.sh postgres
@@ -53,7 +53,7 @@ drill-failover: ## Fail over the database in every way behind running servers: n
 	@tools/setup.sh build
 	@tools/setup.sh poolers
 	@tools/drill.sh failover
-	@tools/with-postgres.sh cargo test --package server --test ops_poolers -- --ignored
+	@tools/with-postgres.sh cargo test --package server --test all -- --ignored ops_poolers
 
 bench: build ## Measure everything against what does nothing, pgbench and itself; prints ratios (about an hour)
 	@tools/bench.sh

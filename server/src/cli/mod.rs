@@ -6,7 +6,7 @@
 //!
 //! Exit status: 0; 2 for a wrong command line; 1 for every other failure, with one plain line.
 //!
-//! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/ops_cli.rs`.
+//! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/all/ops_cli.rs`.
 
 mod admin;
 mod ask;

@@ -19,7 +19,7 @@
 //! - No log line and no error text holds a secret, a cookie or a request's URI.
 //!
 //! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in
-//! `rest/mod.rs`, its row in the authorisation table of `tests/rest_authorisation.rs`.
+//! `rest/mod.rs`, its row in the authorisation table of `tests/all/rest_authorisation.rs`.
 
 pub(crate) mod again;
 pub(crate) mod answer;

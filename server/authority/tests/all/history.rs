@@ -1,0 +1,262 @@
+//! A database whose history changes: a failover that lost commits, a restored backup. No server answers by
+//! what the database does not hold.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::{sync::Arc, time::Duration};
+
+use crate::support::{World, draft, slug};
+use authority::{
+    Actor, Authority, MintedToken, OpContext, Presented, ServiceError, Settings, Surface,
+    TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys,
+};
+use domain::{
+    decision::{DecisionCode, Demand},
+    ids::TokenId,
+};
+use secrecy::ExposeSecret as _;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+const STEP: Duration = Duration::from_millis(5);
+/// Much longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// What a lost history looks like that lacks the last renewal of every server, and is otherwise as long.
+const RENEWALS: &str = "UPDATE replicas SET renewals = renewals - 1";
+
+struct Server {
+    authority: Authority,
+    follows: JoinHandle<()>,
+}
+
+impl Server {
+    fn start(pool: &PgPool, keys: &str) -> Self {
+        let options = pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(3).connect_lazy_with(options);
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let keys = Keys::from_toml(keys).unwrap();
+        let authority = Authority::new(pool, keys, clock, entropy, Settings::default());
+        let follows = tokio::spawn(authority.clone().run_replica("test".into(), "0"));
+        Self { authority, follows }
+    }
+
+    fn operator(&self) -> OpContext {
+        self.authority.context(Actor::Operator, Surface::Cli, "test".into(), None)
+    }
+
+    async fn token(&self) -> MintedToken {
+        let draft =
+            TokenDraft { user: Some(crate::support::OWNER.to_owned()), ..draft(&["rivers:read"]) };
+        let (tokens, workspace) = (self.authority.tokens(), slug("workspace-1"));
+        tokens.create(&self.operator(), &workspace, draft).await.unwrap()
+    }
+
+    async fn decide(&self, text: &str) -> Result<DecisionCode, ServiceError> {
+        let ctx = self.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
+        let verification = self.authority.verification();
+        Ok(verification.decide(&ctx, text, &Demand::default()).await?.code)
+    }
+
+    fn is_remembered(&self, text: &str) -> bool {
+        let now = self.authority.now();
+        let at = Presented { now, ip: None, agent: None, learned: false };
+        let verification = self.authority.verification();
+        verification.decide_remembered(text, &Demand::default(), at).is_some()
+    }
+
+    /// Verifies until the token is answered from memory.
+    async fn remembers(&self, text: &str) {
+        while !self.is_remembered(text) {
+            self.decide(text).await.unwrap();
+            sleep(STEP).await;
+        }
+    }
+
+    /// Verifies until this is the answer.
+    async fn answers(&self, text: &str, wanted: DecisionCode) {
+        let wait = async {
+            while self.decide(text).await.ok() != Some(wanted) {
+                sleep(STEP).await;
+            }
+        };
+        assert!(timeout(LONG, wait).await.is_ok(), "{:?}", self.decide(text).await);
+    }
+}
+
+async fn keys(pool: &PgPool) -> String {
+    let keys = Keys::generate(&SystemEntropy);
+    let text = keys.to_toml().expose_secret().to_owned();
+    drop(World::with_keys(pool.clone(), keys).await);
+    text
+}
+
+async fn execute(pool: &PgPool, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(pool).await.unwrap();
+}
+
+/// SQL that takes a token back, as if it had never been made.
+fn without(token: TokenId) -> String {
+    format!(
+        "DELETE FROM usage_hours WHERE token_id = '{token}';
+         DELETE FROM token_audiences WHERE token_id = '{token}';
+         DELETE FROM token_secrets WHERE token_id = '{token}';
+         DELETE FROM tokens WHERE id = '{token}';"
+    )
+}
+
+/// A token that both servers remember is lost, with whatever else `sign` changes at once.
+async fn token_is_lost_with(pool: PgPool, sign: &str) {
+    let keys = keys(&pool).await;
+    let servers = [Server::start(&pool, &keys), Server::start(&pool, &keys)];
+    let (lost, kept) = (servers[0].token().await, servers[0].token().await);
+    // A revision that both have applied.
+    let (tokens, operator) = (servers[0].authority.tokens(), servers[0].operator());
+    tokens.disable(&operator, kept.token.id, None).await.unwrap();
+    tokens.enable(&operator, kept.token.id, None).await.unwrap();
+    for server in &servers {
+        server.remembers(lost.secret.expose()).await;
+        server.remembers(kept.secret.expose()).await;
+    }
+    execute(&pool, &format!("BEGIN; {} {sign}; COMMIT", without(lost.token.id))).await;
+    for server in &servers {
+        server.answers(lost.secret.expose(), DecisionCode::NotFound).await;
+        server.answers(kept.secret.expose(), DecisionCode::Valid).await;
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn renewals_that_are_lost_show_that_a_token_may_be_lost(pool: PgPool) {
+    Box::pin(token_is_lost_with(pool, RENEWALS)).await;
+}
+
+/// Its id is given again, and further ones: the last revision is not before the one that was applied.
+#[sqlx::test(migrations = false)]
+async fn revision_that_is_another_one_shows_that_a_token_may_be_lost(pool: PgPool) {
+    let sign =
+        "UPDATE revisions SET nonce = gen_random_uuid() WHERE id = (SELECT max(id) FROM revisions);
+                INSERT INTO revisions (at, kind, subject_id)
+                SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5)";
+    Box::pin(token_is_lost_with(pool, sign)).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn revision_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
+    let sign = "DELETE FROM revisions WHERE id = (SELECT max(id) FROM revisions);
+                INSERT INTO revisions (at, kind, subject_id)
+                SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5)";
+    Box::pin(token_is_lost_with(pool, sign)).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn raised_epoch_shows_that_a_token_may_be_lost(pool: PgPool) {
+    Box::pin(token_is_lost_with(pool, "UPDATE revision_head SET epoch = epoch + 1")).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn row_that_is_gone_shows_that_a_token_may_be_lost(pool: PgPool) {
+    Box::pin(token_is_lost_with(pool, "DELETE FROM replicas")).await;
+}
+
+#[sqlx::test(migrations = false)]
+async fn broken_connection_shows_that_a_token_may_be_lost(pool: PgPool) {
+    let sign = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    Box::pin(token_is_lost_with(pool, sign)).await;
+}
+
+/// The "enable" is lost, and the token is disabled in the database.
+#[sqlx::test(migrations = false)]
+async fn token_whose_enable_was_lost_is_disabled(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let (a, b) = (Server::start(&pool, &keys), Server::start(&pool, &keys));
+    let minted = b.token().await;
+    let (id, text) = (minted.token.id, minted.secret.expose());
+    b.authority.tokens().disable(&b.operator(), id, None).await.unwrap();
+    b.authority.tokens().enable(&b.operator(), id, None).await.unwrap();
+    a.remembers(text).await;
+    b.remembers(text).await;
+    execute(
+        &pool,
+        &format!(
+            "BEGIN; UPDATE tokens SET enabled = false WHERE id = '{id}';
+             UPDATE revisions SET nonce = gen_random_uuid(), subject_id = gen_random_uuid()
+              WHERE id = (SELECT max(id) FROM revisions);
+             INSERT INTO revisions (at, kind, subject_id)
+             SELECT now(), 'token', gen_random_uuid() FROM generate_series(1, 5); COMMIT"
+        ),
+    )
+    .await;
+    a.answers(text, DecisionCode::Disabled).await;
+    b.answers(text, DecisionCode::Disabled).await;
+}
+
+/// It may have been made in the history that was lost.
+#[sqlx::test(migrations = false)]
+async fn change_that_the_history_overtakes_is_not_answered_with_success(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let server = Server::start(&pool, &keys);
+    let (minted, other) = (server.token().await, server.token().await);
+    let (id, text) = (minted.token.id, minted.secret.expose());
+    server.remembers(other.secret.expose()).await;
+    let mut lock = pool.begin().await.unwrap();
+    let select = sqlx::query("SELECT FROM tokens WHERE id = $1 FOR UPDATE").bind(id.0);
+    select.execute(&mut *lock).await.unwrap();
+    let disabling = tokio::spawn({
+        let (authority, ctx) = (server.authority.clone(), server.operator());
+        async move { authority.tokens().disable(&ctx, id, None).await.map(drop) }
+    });
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&pool).await.unwrap() == 0 {
+        sleep(STEP).await;
+    }
+    execute(&pool, RENEWALS).await;
+    while server.is_remembered(other.secret.expose()) {
+        sleep(STEP).await;
+    }
+    server.remembers(other.secret.expose()).await;
+    lock.rollback().await.unwrap();
+    let outcome = disabling.await.unwrap();
+    assert!(matches!(outcome, Err(ServiceError::Unavailable(_))), "{outcome:?}");
+    server.answers(text, DecisionCode::Valid).await;
+    server.authority.tokens().disable(&server.operator(), id, None).await.unwrap();
+    assert_eq!(server.decide(text).await.unwrap(), DecisionCode::Disabled);
+}
+
+/// A primary that was replaced can be read, but with synchronous replication not written.
+#[sqlx::test(migrations = false)]
+async fn database_that_takes_no_writes_is_not_believed(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let server = Server::start(&pool, &keys);
+    let minted = server.token().await;
+    let text = minted.secret.expose();
+    server.remembers(text).await;
+    let mut lock = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE replicas IN EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    while server.is_remembered(text) {
+        sleep(STEP).await;
+    }
+    let refused = server.decide(text).await;
+    assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
+    let operator = server.operator();
+    let refused = server.authority.tokens().disable(&operator, minted.token.id, None).await;
+    assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
+    lock.rollback().await.unwrap();
+    server.answers(text, DecisionCode::Valid).await;
+}
+
+/// A process that ends gives its lease back, and answers by the database what it was asked before.
+#[sqlx::test(migrations = false)]
+async fn server_that_ends_answers_by_the_database(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let server = Server::start(&pool, &keys);
+    let minted = server.token().await;
+    server.remembers(minted.secret.expose()).await;
+    server.follows.abort();
+    server.authority.leave_replicas().await;
+    execute(&pool, &without(minted.token.id)).await;
+    server.answers(minted.secret.expose(), DecisionCode::NotFound).await;
+}

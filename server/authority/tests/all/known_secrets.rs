@@ -1,0 +1,552 @@
+//! Secrets that a person may know: what becomes of them when the person loses rights, or when a token comes to more.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a test that panics has failed"
+)]
+
+use crate::support::{OWNER, PASSWORD, World, draft, password, slug};
+use authority::{
+    Actor, Added, ChangedUser, Format, GrantsChange, KnownSecrets, MemberChange, MintedToken,
+    NewMember, NewUser, OpContext, PasswordChange, PasswordDoubt, RotationDraft, ServiceError,
+    SignIn, TokenDraft, TokenPatch, UserChange,
+};
+use domain::{
+    decision::{DecisionCode, Demand},
+    ids::UserId,
+    problem::ProblemCode,
+    roles::{InstanceRole, UserKind, WorkspaceRole},
+    token::{Standing, Token},
+};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgPool;
+use time::Duration;
+
+const HOME: &str = "workspace-1";
+
+fn code<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> ProblemCode {
+    outcome.unwrap_err().code()
+}
+
+fn id(ctx: &OpContext) -> UserId {
+    match &ctx.actor {
+        Actor::User(visitor) | Actor::Restricted(visitor) => visitor.user.id,
+        _ => panic!("not a person"),
+    }
+}
+
+/// Ada, who owns the instance; Wanda and Memb, who administer the workspace; Friend, who only views it.
+struct Scene {
+    world: World,
+    ada: OpContext,
+    wanda: OpContext,
+    memb: OpContext,
+    friend: OpContext,
+}
+
+impl Scene {
+    async fn new(pool: PgPool) -> Self {
+        let world = World::founded(pool).await;
+        let ada = world.owner().await;
+        let wanda = world.person("wanda", Some((HOME, "admin"))).await;
+        let memb = world.person("memb", Some((HOME, "admin"))).await;
+        let friend = world.person("friend", Some((HOME, "viewer"))).await;
+        Self { world, ada, wanda, memb, friend }
+    }
+
+    /// The same caller, a second later.
+    fn later(&self, ctx: &OpContext) -> OpContext {
+        self.world.pass(Duration::seconds(1));
+        let mut ctx = ctx.clone();
+        ctx.now = self.world.authority.now();
+        ctx
+    }
+
+    /// Makes a token that acts as somebody, with these scopes of `tessera` and one of another API.
+    async fn mint(&self, by: &OpContext, user: &str, name: &str, scopes: &[&str]) -> MintedToken {
+        let mut audiences = vec!["default".to_owned()];
+        if !scopes.is_empty() {
+            audiences.push("tessera".into());
+        }
+        let wish = TokenDraft {
+            name: name.into(),
+            user: Some(format!("{user}@example.com")),
+            audiences,
+            ..draft(&[&["rivers:read"], scopes].concat())
+        };
+        self.world.mint(&self.later(by), HOME, wish).await
+    }
+
+    async fn hand_over(
+        &self,
+        by: &OpContext,
+        token: &MintedToken,
+        user: &str,
+    ) -> Result<Token, ServiceError> {
+        let user = Some(format!("{user}@example.com"));
+        let patch = TokenPatch { user, ..TokenPatch::default() };
+        let tokens = self.world.authority.tokens();
+        tokens.update(&self.later(by), token.token.id, None, patch).await
+    }
+
+    async fn rotate(&self, by: &OpContext, token: &MintedToken) {
+        let wish = RotationDraft { grace_s: Some(0), ..RotationDraft::default() };
+        let tokens = self.world.authority.tokens();
+        tokens.rotate(&self.later(by), token.token.id, None, wish).await.unwrap();
+    }
+
+    async fn decide(&self, token: &MintedToken) -> DecisionCode {
+        self.world.decide(token.secret.expose(), &Demand::default()).await
+    }
+
+    async fn change(&self, user: &OpContext, change: MemberChange) -> i64 {
+        let workspaces = self.world.authority.workspaces();
+        let by = self.later(&self.ada);
+        workspaces
+            .change_member(&by, &slug(HOME), id(user), change, None)
+            .await
+            .unwrap()
+            .disabled_tokens
+    }
+
+    async fn remove(&self, user: &OpContext, known: KnownSecrets) -> i64 {
+        let workspaces = self.world.authority.workspaces();
+        let by = self.later(&self.ada);
+        let removed = workspaces.remove_member_and(&by, &slug(HOME), id(user), None, known).await;
+        removed.unwrap().disabled_tokens
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.world.pool).await.unwrap()
+    }
+
+    async fn show(&self, token: &MintedToken) -> Token {
+        self.world.authority.tokens().show(&self.ada, token.token.id).await.unwrap()
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_is_handed_to_an_administrator_of_the_instance_after_a_rotation_only(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, .. } = &scene;
+    let token = scene.mint(wanda, "friend", "verifier", &["verify"]).await;
+    let plain = scene.mint(wanda, "friend", "plain", &[]).await;
+    for token in [&token, &plain] {
+        let before = scene.show(token).await;
+        let refused = scene.hand_over(ada, token, "ada").await.unwrap_err();
+        assert_eq!(refused.code(), ProblemCode::ValidationFailed);
+        assert!(format!("{refused:?}").contains("Rotate the token first"), "{refused:?}");
+        assert_eq!(scene.show(token).await, before, "nothing was changed");
+        scene.rotate(ada, token).await;
+        scene.hand_over(ada, token, "ada").await.unwrap();
+    }
+    let exposed = world.authority.tokens().exposed(&world.operator()).await.unwrap();
+    assert_eq!(exposed, []);
+    // Friend had the new secret for a while.
+    let shared = scene.mint(wanda, "friend", "shared", &[]).await;
+    scene.rotate(ada, &shared).await;
+    world.pass(Duration::hours(2));
+    assert_eq!(code(scene.hand_over(ada, &shared, "ada").await), ProblemCode::ValidationFailed);
+    // Ada may hold every secret.
+    let own = scene.mint(ada, "friend", "own", &["verify"]).await;
+    scene.rotate(ada, &own).await;
+    scene.hand_over(ada, &own, "ada").await.unwrap();
+}
+
+#[sqlx::test(migrations = false)]
+async fn token_of_a_removed_member_is_handed_over_after_a_rotation_where_it_would_do_more(
+    pool: PgPool,
+) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, .. } = &scene;
+    let managing = scene.mint(wanda, "wanda", "managing", &["tokens:write"]).await;
+    let plain = scene.mint(wanda, "wanda", "plain", &[]).await;
+    let by_friend = scene.mint(ada, "friend", "by-friend", &["tokens:write"]).await;
+    let early = scene.mint(wanda, "wanda", "early", &["tokens:write"]).await;
+    // Wanda could grant all of it herself.
+    scene.hand_over(ada, &early, "memb").await.unwrap();
+    world.execute("DELETE FROM memberships m USING users u WHERE u.id = m.user_id AND u.email LIKE 'wanda@%'").await;
+    scene.hand_over(ada, &plain, "memb").await.unwrap();
+    for (token, by) in [(&managing, ada), (&by_friend, memb)] {
+        assert_eq!(code(scene.hand_over(by, token, "memb").await), ProblemCode::ValidationFailed);
+        scene.rotate(by, token).await;
+        scene.hand_over(by, token, "memb").await.unwrap();
+    }
+    // Grants bound what an administrator of the workspace could grant.
+    let limited = scene.mint(memb, "memb", "limited", &["members:write"]).await;
+    world.person("second", Some((HOME, "admin"))).await;
+    world.execute("UPDATE memberships SET grants = '{tokens:*,rivers:*}' FROM users u WHERE u.id = user_id AND u.email LIKE 'memb@%'").await;
+    assert_eq!(code(scene.hand_over(ada, &limited, "second").await), ProblemCode::ValidationFailed);
+    world.execute("UPDATE memberships SET grants = '{rivers:*}', audience_grants = '{rivers:*,tessera/members:*}' FROM users u WHERE u.id = user_id AND u.email LIKE 'memb@%'").await;
+    scene.hand_over(ada, &limited, "second").await.unwrap();
+}
+
+const VALID: DecisionCode = DecisionCode::Valid;
+const DISABLED: DecisionCode = DecisionCode::Disabled;
+
+fn role(role: WorkspaceRole) -> MemberChange {
+    MemberChange { role: Some(role), ..MemberChange::default() }
+}
+
+fn instance_role(role: InstanceRole) -> UserChange {
+    UserChange { instance_role: Some(role), ..UserChange::default() }
+}
+
+#[sqlx::test(migrations = false)]
+async fn removed_member_does_not_come_back_by_a_token_of_a_colleague(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, .. } = &scene;
+    let adding = scene.mint(wanda, "memb", "adding", &["members:write"]).await;
+    let making = scene.mint(wanda, "memb", "making", &["tokens:write"]).await;
+    // What a token made that she may know.
+    let made = scene.mint(&world.bearer(&making).await, "memb", "made", &["tokens:write"]).await;
+    let calling = scene.mint(wanda, "memb", "calling", &[]).await;
+    let reading = scene.mint(wanda, "memb", "reading", &["tokens:read"]).await;
+    let own = scene.mint(memb, "memb", "own", &["members:write", "tokens:write"]).await;
+    let of_ada = scene.mint(ada, "memb", "of-ada", &["tokens:write"]).await;
+    let rotated = scene.mint(wanda, "memb", "rotated", &["tokens:write"]).await;
+    scene.rotate(memb, &rotated).await;
+    let hers = scene.mint(wanda, "wanda", "hers", &["tokens:write"]).await;
+    let other = world.workspace("other").await;
+    world.join("wanda@example.com", "other", "admin").await;
+    world.join("memb@example.com", "other", "admin").await;
+    let wish = TokenDraft {
+        user: Some("memb@example.com".into()),
+        audiences: vec!["tessera".into()],
+        ..draft(&["tokens:write"])
+    };
+    let elsewhere = world.mint(&scene.later(wanda), other.as_ref(), wish).await;
+
+    assert_eq!(scene.remove(wanda, KnownSecrets::Disable).await, 3);
+    for token in [&adding, &making, &made] {
+        assert_eq!(scene.decide(token).await, DISABLED, "{}", token.token.name);
+        let by = scene.show(token).await.disabled_by.unwrap();
+        assert_eq!((by.user.unwrap().id, by.standing), (id(ada), Standing::Administrator));
+    }
+    for token in [&calling, &reading, &own, &of_ada, &elsewhere] {
+        assert_eq!(scene.decide(token).await, VALID, "{}", token.token.name);
+    }
+    assert!(scene.show(&rotated).await.enabled && scene.show(&hers).await.enabled);
+    assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 0);
+    // A member who manages their own tokens does not undo it.
+    scene.change(memb, role(WorkspaceRole::Member)).await;
+    let rules = domain::policy::PolicyRules { self_service: Some(true), ..Default::default() };
+    let level = authority::PolicyLevel::Workspace(slug(HOME));
+    world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
+    let enabled = world.authority.tokens().enable(&scene.later(memb), adding.token.id, None).await;
+    assert_eq!(code(enabled), ProblemCode::Forbidden);
+}
+
+#[sqlx::test(migrations = false)]
+async fn member_who_may_do_less_keeps_no_token_that_they_could_not_make_now(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { wanda, .. } = &scene;
+    let token = scene.mint(wanda, "memb", "making", &["tokens:write"]).await;
+    let adding = scene.mint(wanda, "memb", "adding", &["members:write"]).await;
+    let patterns = |texts: &[&str]| MemberChange {
+        grants: GrantsChange::Patterns(texts.iter().map(ToString::to_string).collect()),
+        ..MemberChange::default()
+    };
+    assert_eq!(
+        scene.change(wanda, patterns(&["rivers:*", "tessera/tokens:*", "members:write"])).await,
+        0
+    );
+    assert_eq!(scene.change(wanda, patterns(&["rivers:*", "tokens:write"])).await, 1);
+    assert_eq!((scene.decide(&token).await, scene.decide(&adding).await), (VALID, DISABLED));
+    let keep = MemberChange { known_secrets: KnownSecrets::Keep, ..patterns(&["rivers:*"]) };
+    assert_eq!(scene.change(wanda, keep).await, 0);
+    assert_eq!(scene.decide(&token).await, VALID);
+    // More grants change nothing about that token.
+    assert_eq!(scene.change(wanda, patterns(&["rivers:*", "lakes:*"])).await, 0);
+    assert_eq!(scene.change(wanda, role(WorkspaceRole::Viewer)).await, 1);
+    assert_eq!(scene.decide(&token).await, DISABLED);
+    let kept = scene.mint(&scene.memb, "friend", "kept", &["members:write"]).await;
+    assert_eq!(scene.remove(&scene.memb, KnownSecrets::Keep).await, 0);
+    assert_eq!(scene.decide(&kept).await, VALID);
+}
+
+#[sqlx::test(migrations = false)]
+async fn many_known_tokens_follow_in_portions_and_change_nothing_meanwhile(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, .. } = &scene;
+    let row = |number: usize| {
+        let digest = hex::encode(Sha256::digest(format!("known{number}")));
+        format!(
+            r#"{{"digest":"{digest}","name":"imported","grants":{{"tessera":["tokens:write"]}},"owner":"memb@example.com"}}"#
+        )
+    };
+    let rows = (0..501).map(row).collect::<Vec<_>>().join("\n");
+    let (transfer, home) = (world.authority.transfer(), slug(HOME));
+    transfer
+        .import(&scene.later(wanda), &home, Format::Jsonl, rows.as_bytes(), false)
+        .await
+        .unwrap();
+    let token = scene.mint(wanda, "memb", "making", &["tokens:write", "members:write"]).await;
+    let bearer = world.bearer(&token).await;
+    // One of them is busy: the removal itself does not wait for it.
+    let mut busy = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(token.token.id.0)
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+    let (core, by, user) = (world.authority.clone(), scene.later(ada), id(wanda));
+    let removing =
+        tokio::spawn(
+            async move { core.workspaces().remove_member(&by, &slug(HOME), user, None).await },
+        );
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while scene.count(waits).await == 0 {
+        assert!(!removing.is_finished());
+        tokio::task::yield_now().await;
+    }
+    let members = "SELECT count(*) FROM memberships m JOIN users u ON u.id = m.user_id WHERE u.email LIKE 'wanda@%'";
+    assert_eq!(scene.count(members).await, 0);
+    let wish = TokenDraft { name: "escape".into(), ..draft(&["rivers:read"]) };
+    let minted = world.authority.tokens().create(&bearer, &slug(HOME), wish).await;
+    assert_eq!(code(minted), ProblemCode::Busy);
+    let new =
+        NewMember { user: "wanda@example.com".into(), role: WorkspaceRole::Admin, grants: None };
+    let added = world.authority.workspaces().add_member(&bearer, &slug(HOME), new).await;
+    assert_eq!(code(added), ProblemCode::Busy);
+    // The server ends amid that. Another one goes on.
+    removing.abort();
+    removing.await.unwrap_err();
+    busy.rollback().await.unwrap();
+    assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 1);
+    world.execute("UPDATE secret_stops SET worked_until = now()").await;
+    world.authority.disable_known_secrets().await.unwrap();
+    assert_eq!(scene.count("SELECT count(*) FROM tokens WHERE enabled").await, 0);
+    assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 0);
+    let noted =
+        "SELECT count(*) FROM audit_events WHERE action = 'token.disable' AND actor_kind = 'user'";
+    assert_eq!(scene.count(noted).await, 502);
+}
+
+#[sqlx::test(migrations = false)]
+async fn tokens_that_others_may_know_are_disabled_before_their_person_may_do_more(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, friend } = &scene;
+    let making = scene.mint(wanda, "friend", "making", &["tokens:write"]).await;
+    let calling = scene.mint(wanda, "friend", "calling", &[]).await;
+    let of_memb = scene.mint(memb, "friend", "of-memb", &["tokens:write"]).await;
+    let of_ada = scene.mint(ada, "friend", "of-ada", &["tokens:write"]).await;
+    scene.remove(wanda, KnownSecrets::Keep).await;
+    // Wanda could not grant it any more; Memb and Ada could.
+    assert_eq!(scene.change(friend, role(WorkspaceRole::Admin)).await, 1);
+    let found = [&making, &calling, &of_memb, &of_ada];
+    for (token, expected) in found.into_iter().zip([DISABLED, VALID, VALID, VALID]) {
+        assert_eq!(scene.decide(token).await, expected, "{}", token.token.name);
+    }
+    // Somebody who joins again gets no such token back either.
+    scene.remove(friend, KnownSecrets::Keep).await;
+    scene.remove(memb, KnownSecrets::Keep).await;
+    let new =
+        NewMember { user: "friend@example.com".into(), role: WorkspaceRole::Admin, grants: None };
+    let added = world.authority.workspaces().add_member(&scene.later(ada), &slug(HOME), new).await;
+    assert!(matches!(added.unwrap(), Added::Member(_)));
+    for (token, expected) in found.into_iter().zip([DISABLED, VALID, DISABLED, VALID]) {
+        assert_eq!(scene.decide(token).await, expected, "{}", token.token.name);
+    }
+}
+
+/// Signs in and takes over an account whose password somebody else chose.
+async fn take_over(world: &World, email: &str, new: &str) -> OpContext {
+    let session = sign_in(world, email, PASSWORD).await.unwrap();
+    let change = PasswordChange {
+        current: password(PASSWORD),
+        new: password(new),
+        known_browser: session.known_browser,
+    };
+    let found = world.authority.sessions().resolve(&world.anonymous(), &session.secret).await;
+    let found = found.unwrap().unwrap();
+    let session = Some(found.id);
+    let mut ctx = world.context(found.actor());
+    ctx.session = session;
+    world.authority.passwords().change(&ctx, change).await.unwrap();
+    world.context(Actor::User(sign_in(world, email, new).await.unwrap().visitor))
+}
+
+async fn sign_in(
+    world: &World,
+    email: &str,
+    text: &str,
+) -> Result<authority::SignedIn, ServiceError> {
+    let sign_in = SignIn {
+        email: email.into(),
+        password: password(text),
+        user_agent: None,
+        known_browser: None,
+    };
+    world.authority.sessions().sign_in(&world.anonymous(), sign_in).await
+}
+
+async fn give(world: &World, by: &OpContext, name: &str, role: InstanceRole) -> UserId {
+    let new = NewUser {
+        kind: UserKind::Person,
+        email: format!("{name}@example.com"),
+        name: None,
+        instance_role: role,
+        password: Some(password(PASSWORD)),
+    };
+    world.authority.users().create(by, new).await.unwrap().summary.id
+}
+
+const NEW: &str = "tr0mbone ladder mist drums";
+
+/// Adam, an administrator of the instance; Nina and Olga, whom he made administrators; Mia, a member.
+struct Givers {
+    world: World,
+    ada: OpContext,
+    adam: OpContext,
+    nina: OpContext,
+}
+
+impl Givers {
+    async fn new(pool: PgPool) -> Self {
+        let world = World::founded(pool).await;
+        let ada = world.owner().await;
+        world.person("adam", None).await;
+        world
+            .execute("UPDATE users SET instance_role = 'admin' WHERE email = 'adam@example.com'")
+            .await;
+        let adam = world.signed_in("adam@example.com").await;
+        give(&world, &adam, "nina", InstanceRole::Admin).await;
+        let nina = take_over(&world, "nina@example.com", NEW).await;
+        // Olga's descends from Nina, whose account may be Adam's.
+        give(&world, &nina, "olga", InstanceRole::Admin).await;
+        take_over(&world, "olga@example.com", NEW).await;
+        give(&world, &adam, "mia", InstanceRole::Member).await;
+        take_over(&world, "mia@example.com", NEW).await;
+        Self { world, ada, adam, nina }
+    }
+
+    async fn change(&self, by: &OpContext, change: UserChange) -> ChangedUser {
+        self.world.pass(Duration::seconds(1));
+        let mut by = by.clone();
+        by.now = self.world.authority.now();
+        self.world.authority.users().change(&by, id(&self.adam), change, None).await.unwrap()
+    }
+
+    async fn opens(&self, name: &str) -> bool {
+        sign_in(&self.world, &format!("{name}@example.com"), NEW).await.is_ok()
+    }
+
+    async fn doubts(&self) -> Vec<(String, PasswordDoubt)> {
+        let operator = self.world.operator();
+        let found = self.world.authority.users().doubtful_passwords(&operator).await.unwrap();
+        let known = found.into_iter().filter(|one| one.doubt != PasswordDoubt::Unknown);
+        known.map(|one| (one.email, one.doubt)).collect()
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn passwords_of_administrators_end_with_the_rights_of_their_giver(pool: PgPool) {
+    let scene = Givers::new(pool).await;
+    let Givers { world, ada, nina, .. } = &scene;
+    let audiences = vec!["tessera".to_owned()];
+    let wish = TokenDraft { audiences, ..draft(&["tokens:write"]) };
+    let token = world.mint(nina, HOME, wish).await;
+    let change = instance_role(InstanceRole::Member);
+    let changed = scene.change(ada, change).await;
+    let mut ended = changed.ended_passwords.clone();
+    ended.sort();
+    assert_eq!(ended, ["nina@example.com", "olga@example.com"]);
+    assert_eq!(changed.disabled_tokens, 1);
+    assert_eq!(world.decide(token.secret.expose(), &Demand::default()).await, DISABLED);
+    assert!(!scene.opens("nina").await && !scene.opens("olga").await && scene.opens("mia").await);
+    let session = "SELECT count(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email IN ('nina@example.com', 'olga@example.com')";
+    let sessions: i64 = sqlx::query_scalar(session).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(sessions, 0);
+    let noted: serde_json::Value = sqlx::query_scalar(
+        "SELECT after->'ended_passwords' FROM audit_events WHERE action = 'user.change' ORDER BY id DESC LIMIT 1",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(noted, serde_json::json!(changed.ended_passwords));
+    assert_eq!(scene.doubts().await, [("mia@example.com".into(), PasswordDoubt::OfMember)]);
+}
+
+#[sqlx::test(migrations = false)]
+async fn passwords_that_descend_are_kept_on_request_and_doctor_names_them(pool: PgPool) {
+    let scene = Givers::new(pool).await;
+    let known_secrets = KnownSecrets::Keep;
+    let change = UserChange { known_secrets, enabled: Some(false), ..UserChange::default() };
+    let changed = scene.change(&scene.ada, change).await;
+    assert_eq!((changed.ended_passwords, changed.disabled_tokens), (vec![], 0));
+    assert!(scene.opens("nina").await && scene.opens("olga").await);
+    let expected = [
+        ("mia@example.com".into(), PasswordDoubt::OfMember),
+        ("nina@example.com".into(), PasswordDoubt::OfManager),
+    ];
+    assert_eq!(scene.doubts().await, expected);
+}
+
+#[sqlx::test(migrations = false)]
+async fn password_of_the_person_who_makes_the_change_stays(pool: PgPool) {
+    let scene = Givers::new(pool).await;
+    let Givers { world, nina, adam, .. } = &scene;
+    let removed = world.authority.users().remove(nina, id(adam), None).await.unwrap();
+    assert_eq!(removed.ended_passwords, [""; 0]);
+    assert!(scene.opens("nina").await && scene.opens("olga").await);
+    // Nina is to be removed by somebody else: then Olga's ends.
+    let removed = world.authority.users().remove(&scene.ada, id(nina), None).await.unwrap();
+    assert_eq!(removed.ended_passwords, ["olga@example.com"]);
+    assert!(!scene.opens("olga").await);
+}
+
+#[sqlx::test(migrations = false)]
+async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, .. } = &scene;
+    world.workspace("other").await;
+    for email in ["wanda@example.com", "memb@example.com"] {
+        world.join(email, "other", "admin").await;
+    }
+    let wish = |name: &str, scope: &str| TokenDraft {
+        name: name.into(),
+        user: Some("memb@example.com".into()),
+        audiences: vec!["tessera".into()],
+        ..draft(&[scope])
+    };
+    let one = world.mint(&scene.later(wanda), HOME, wish("one", "tokens:write")).await;
+    let other = world.mint(&scene.later(wanda), "other", wish("other", "members:write")).await;
+    let verifying = world.mint(&scene.later(wanda), "other", wish("verifying", "verify")).await;
+    let off =
+        |known_secrets| UserChange { enabled: Some(false), known_secrets, ..UserChange::default() };
+    let on = UserChange { enabled: Some(true), ..UserChange::default() };
+    let users = world.authority.users();
+    let kept =
+        users.change(&scene.later(ada), id(wanda), off(KnownSecrets::Keep), None).await.unwrap();
+    assert_eq!(kept.disabled_tokens, 0);
+    users.change(&scene.later(ada), id(wanda), on, None).await.unwrap();
+    let changed =
+        users.change(&scene.later(ada), id(wanda), off(KnownSecrets::Disable), None).await.unwrap();
+    assert_eq!(changed.disabled_tokens, 2);
+    assert_eq!(scene.decide(&one).await, DISABLED);
+    assert_eq!(scene.decide(&other).await, DISABLED);
+    assert_eq!(scene.decide(&verifying).await, VALID);
+    // Demoted on the instance: what a workspace's administrator could still make stays.
+    world.execute("UPDATE users SET instance_role = 'admin' WHERE email LIKE 'memb@%'").await;
+    let adam = world.signed_in("memb@example.com").await;
+    let to_friend = |name: &str| TokenDraft {
+        user: Some("friend@example.com".into()),
+        ..wish(name, "tokens:write")
+    };
+    world.join("friend@example.com", "other", "viewer").await;
+    world.execute("DELETE FROM memberships m USING users u, workspaces w WHERE u.id = m.user_id AND w.id = m.workspace_id AND w.slug = 'other' AND u.email LIKE 'memb@%'").await;
+    let stays = world.mint(&scene.later(&adam), HOME, to_friend("stays")).await;
+    let ends = world.mint(&scene.later(&adam), "other", to_friend("ends")).await;
+    // It verifies the tokens of all workspaces.
+    let as_owner = TokenDraft { user: Some(OWNER.into()), ..wish("as owner", "verify") };
+    let everywhere = world.mint(&scene.later(&adam), HOME, as_owner).await;
+    let change = instance_role(InstanceRole::Member);
+    let changed = users.change(&scene.later(ada), id(memb), change, None).await.unwrap();
+    assert_eq!(changed.disabled_tokens, 2);
+    assert_eq!(scene.decide(&everywhere).await, DISABLED);
+    assert_eq!((scene.decide(&stays).await, scene.decide(&ends).await), (VALID, DISABLED));
+}

@@ -1,0 +1,44 @@
+//! Tests of the services and of storage, on a real PostgreSQL: a module for each subject.
+//! One program, so that it is linked once.
+
+mod audit;
+mod audit_or_nothing;
+mod cache_model;
+mod cap_race;
+mod catalogues;
+mod connections;
+mod cut;
+mod descendants;
+mod history;
+mod idempotency;
+mod invitations;
+mod known_secrets;
+mod lifecycle;
+mod locks;
+mod makers;
+mod names;
+mod pairs;
+mod passwords;
+mod people;
+mod policies;
+mod raises;
+mod rate_limits;
+mod refusals;
+mod renewal;
+mod replicas;
+mod revocation;
+mod rights;
+mod rotation;
+mod scopes;
+mod self_service;
+mod sessions;
+mod setup;
+mod sign_in_limits;
+mod sizes;
+mod support;
+mod token_stops;
+mod tokens;
+mod transfer;
+mod usage;
+mod verification;
+mod version_0_1;

@@ -1,0 +1,92 @@
+//! The upgrade of a database that is in use: what others do with it goes on. And the way back.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+};
+use tokio::time::Instant;
+
+use super::{fixture, migrated, opened, restore};
+
+/// A backup reads every table for as long as it takes. The migrations need the tables for themselves.
+#[sqlx::test(migrations = false)]
+async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPool) {
+    restore(&pool).await;
+    let options = pool.connect_options().as_ref().clone();
+    let mut backup = PgConnection::connect_with(&options).await.unwrap();
+    let begin = "BEGIN; LOCK TABLE tokens IN ACCESS SHARE MODE";
+    sqlx::raw_sql(begin).execute(&mut backup).await.unwrap();
+    let mut reader = PgConnection::connect_with(&options).await.unwrap();
+    let upgrade = tokio::spawn(opened(pool));
+    let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'tokens'::regclass AND NOT granted";
+    for _ in 0..2 {
+        // Each time that the upgrade waits, a reader comes after it.
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut reader).await.unwrap() == 0 {
+            assert!(!upgrade.is_finished(), "the upgrade did not wait");
+            tokio::task::yield_now().await;
+        }
+        sqlx::raw_sql("SET statement_timeout = '30s'").execute(&mut reader).await.unwrap();
+        let read = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tokens");
+        assert!(read.fetch_one(&mut reader).await.unwrap() > 0);
+    }
+    assert!(!upgrade.is_finished());
+    backup.close().await.unwrap();
+    let world = upgrade.await.unwrap();
+    assert_eq!(world.authority.pending_migrations().await.unwrap(), 0);
+}
+
+/// The statements of the page for operators that begin with this.
+fn documented(beginning: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once(&format!("```sql\n{beginning}")).unwrap();
+    format!("{beginning}{}", rest.split_once("```").unwrap().0)
+}
+
+#[sqlx::test(migrations = false)]
+async fn server_of_0_1_starts_again_only_when_later_migrations_are_put_aside(pool: PgPool) {
+    let world = migrated(pool).await;
+    // What a server of version 0.1 does at its start.
+    let of_0_1 = Migrator::new(fixture("migrations")).await.unwrap();
+    let refused = of_0_1.run(&world.pool).await.unwrap_err();
+    assert!(matches!(refused, MigrateError::VersionMissing(6)), "{refused}");
+    for (statements, pending) in
+        [("CREATE TABLE migrations_aside", true), ("INSERT INTO _sqlx_migrations", false)]
+    {
+        let sql = AssertSqlSafe(documented(statements));
+        sqlx::raw_sql(sql).execute(&world.pool).await.unwrap();
+        assert_eq!(of_0_1.run(&world.pool).await.is_ok(), pending);
+        assert_eq!(world.authority.pending_migrations().await.unwrap() > 0, pending);
+    }
+}
+
+/// A server of 0.1 may be changing a token for a while. Reading the log waits for that token only, after the schema is there.
+#[sqlx::test(migrations = false)]
+async fn log_of_0_1_is_read_after_the_migrations_and_waits_for_no_more_than_some_tokens(
+    pool: PgPool,
+) {
+    restore(&pool).await;
+    let mut earlier =
+        Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))).await.unwrap();
+    earlier.migrations = earlier.iter().filter(|one| one.version < 25).cloned().collect();
+    earlier.run(&pool).await.unwrap();
+    let options = pool.connect_options().as_ref().clone();
+    let mut busy = PgConnection::connect_with(&options).await.unwrap();
+    let begin = "BEGIN; SELECT FROM tokens WHERE name = 'of-linus' FOR UPDATE";
+    sqlx::raw_sql(begin).execute(&mut busy).await.unwrap();
+    let mut watcher = PgConnection::connect_with(&options).await.unwrap();
+    let upgrade = tokio::spawn(opened(pool));
+    let unread = "SELECT count(*) FROM tokens_with_unread_log";
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !matches!(sqlx::query_scalar::<_, i64>(unread).fetch_one(&mut watcher).await, Ok(1..)) {
+        assert!(Instant::now() < deadline, "the migrations wait for a token");
+        assert!(!upgrade.is_finished(), "nothing waited for the token");
+        tokio::task::yield_now().await;
+    }
+    sqlx::raw_sql("COMMIT").execute(&mut busy).await.unwrap();
+    let world = upgrade.await.unwrap();
+    let left = sqlx::query_scalar::<_, i64>(unread).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(left, 0);
+}

@@ -1,0 +1,55 @@
+//! Settings of a database that can lose what was answered: the start and `tessera doctor` name each, with its cure.
+
+use crate::support::Cluster;
+
+/// What to set, and what the warning begins with.
+const WARNINGS: [(&str, &str); 4] = [
+    ("fsync", "fsync is off: "),
+    ("full_page_writes", "full_page_writes is off: "),
+    ("synchronous_commit", "synchronous_commit is off: "),
+    ("standbys", "synchronous_commit does not wait for the standbys"),
+];
+
+/// Settings of a cluster, and the warnings that they cause.
+type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
+/// Starts a server on this cluster; returns what it logs and what doctor says of failover.
+fn said(cluster: &Cluster) -> (String, String) {
+    let server = cluster.guest(&cluster.url()).start();
+    let doctor = server.run(&["doctor"]);
+    (server.stderr(), doctor.stdout)
+}
+
+#[test]
+fn database_that_may_lose_what_was_answered_is_warned_of_with_the_cure() {
+    let mut cluster = Cluster::new();
+    let cases: [Case; 5] = [
+        (&[], &[]),
+        (&[("fsync", "off")], &["fsync"]),
+        (&[("full_page_writes", "off")], &["full_page_writes"]),
+        (
+            &[("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off")],
+            &["fsync", "full_page_writes", "synchronous_commit"],
+        ),
+        (
+            &[("synchronous_commit", "local"), ("synchronous_standby_names", "nobody")],
+            &["standbys"],
+        ),
+    ];
+    for (settings, expected) in cases {
+        cluster.start(settings);
+        let (log, doctor) = said(&cluster);
+        for (name, warning) in WARNINGS {
+            let of_start = log.lines().find(|line| line.contains(warning));
+            let of_doctor = doctor
+                .lines()
+                .find(|line| line.starts_with("warn  failover") && line.contains(warning));
+            for line in [of_start, of_doctor] {
+                assert_eq!(line.is_some(), expected.contains(&name), "{settings:?}: {log}{doctor}");
+                assert!(line.is_none_or(|line| line.contains("set it to on")), "{line:?}");
+            }
+        }
+        let calm = doctor.lines().any(|line| line.starts_with("ok    failover"));
+        assert_eq!(calm, expected.is_empty(), "{settings:?}: {doctor}");
+    }
+}

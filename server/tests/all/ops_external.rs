@@ -1,0 +1,112 @@
+//! A database of one's own. Here it is the embedded one of another server, which can be stopped and
+//! started at will.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Server, Tessera, server::open_folder, wait::until};
+use tempfile::TempDir;
+
+/// The server whose database the others use, switched off; the folder that holds everything.
+fn house() -> (TempDir, PathBuf) {
+    let folder = open_folder();
+    let data_dir = folder.path().join("house");
+    let server = Server::builder().data_dir(&data_dir).start();
+    server.admin();
+    drop(server);
+    (folder, data_dir)
+}
+
+fn url(house: &Path, database: &str) -> String {
+    format!("postgres://tessera@localhost/{database}?host={}", house.join("run").display())
+}
+
+fn guest(house: &Path) -> crate::support::ServerBuilder {
+    Server::builder()
+        .env("TESSERA_DATABASE_URL", &url(house, "tessera"))
+        .env("TESSERA_KEYS_FILE", &house.join("keys.toml").to_string_lossy())
+}
+
+#[test]
+fn server_serves_as_soon_as_its_database_can_be_reached_and_again_after_it_was_away() {
+    let (_folder, house) = house();
+    let mut guest = guest(&house).without_waiting().start();
+    guest.get("/healthz").expect(200);
+    let problem = guest.get("/readyz").expect(503);
+    assert_eq!(problem.header("content-type"), Some("application/problem+json"));
+    assert_eq!(problem.json()["code"], "unavailable");
+    assert!(problem.header("retry-after").is_some());
+    let page = guest.request("GET", "/").header("accept", "text/html").send().expect(503);
+    assert!(page.text().contains("Tessera is starting"));
+    guest.wait_for_line("Waiting for the database ");
+
+    let host = Server::builder().data_dir(&house).start();
+    guest.wait_until_ready();
+    guest.get("/readyz").expect(200);
+    assert_eq!(guest.setup_link(), None);
+    drop(host);
+
+    until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
+    guest.get("/healthz").expect(200);
+    let host = Server::builder().data_dir(&house).start();
+    until("readiness", || (guest.get("/readyz").status == 200).then_some(()));
+    drop(host);
+}
+
+#[test]
+fn token_of_one_server_is_valid_at_another_that_shares_database_and_keys() {
+    let (_folder, house) = house();
+    let host = Server::builder().data_dir(&house).start();
+    let guest = guest(&house).start();
+    let token = host.managing_token("workspace-1");
+    guest.request("GET", "/api/v1/self").bearer(&token).send().expect(200);
+    // A command of the guest's needs no data folder at all.
+    assert!(guest.run(&["token", "list", "--workspace", "workspace-1"]).ok().contains("manager"));
+    assert!(!guest.data_dir().exists());
+}
+
+#[test]
+fn server_without_the_keys_of_its_database_is_refused_and_makes_none() {
+    let (folder, house) = house();
+    let _host = Server::builder().data_dir(&house).start();
+    let keys = folder.path().join("elsewhere/keys.toml");
+    for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["workspace", "list"]] {
+        let finished = Tessera::on(&folder.path().join("data"), arguments)
+            .env("TESSERA_DATABASE_URL", &url(&house, "tessera"))
+            .env("TESSERA_KEYS_FILE", &keys.to_string_lossy())
+            .run();
+        assert_eq!(finished.status, 1, "{finished:?}");
+        assert!(finished.stderr.contains("keys.toml is missing"), "{finished:?}");
+        assert!(!keys.exists());
+    }
+}
+
+#[test]
+fn mistake_in_the_url_ends_the_server_instead_of_a_wait_without_end() {
+    let (folder, house) = house();
+    let _host = Server::builder().data_dir(&house).start();
+    let finished = Tessera::on(&folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
+        .env("TESSERA_DATABASE_URL", &url(&house, "nowhere"))
+        .run();
+    assert_eq!(finished.status, 1, "{finished:?}");
+    assert!(finished.stderr.contains(r#"database "nowhere" does not exist"#), "{finished:?}");
+}
+
+#[test]
+fn command_says_in_one_line_that_the_database_is_away() {
+    let (folder, house) = house();
+    let line = Tessera::on(&folder.path().join("data"), &["workspace", "list"])
+        .env("TESSERA_DATABASE_URL", &url(&house, "tessera"))
+        .env("TESSERA_KEYS_FILE", &house.join("keys.toml").to_string_lossy())
+        .run()
+        .refused(1);
+    assert!(line.contains("the database cannot be reached"), "{line}");
+}
+
+#[test]
+fn server_that_still_waits_for_its_database_stops_when_told() {
+    let (_folder, house) = house();
+    let guest = guest(&house).without_waiting().start();
+    guest.get("/readyz").expect(503);
+    let (status, _) = guest.stop();
+    assert!(status.success(), "{status}");
+}

@@ -1,0 +1,349 @@
+//! A token undoes nothing that was done to those that made it, and lifts no stop of a person unless a person made it.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+use crate::rest_support::{
+    By, Instance, WORKSPACE,
+    acts::{act, by, call, manager, owner, secret, shown},
+    problem, tokens_of,
+};
+use serde_json::{Value, json};
+
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Sends everything, by every door, that could make a stopped token work again, until `end`.
+fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
+    for action in [
+        ("/enable", Value::Null),
+        ("", json!({"expires_at": end})),
+        ("", json!({"expires_at": "never"})),
+        ("", json!({"ip_allow": []})),
+        ("", json!({"rate_limit": null})),
+        ("", json!({"not_before": null})),
+        ("", json!({"user": "lin@example.com"})),
+    ] {
+        act(instance, &by(asks), target, action);
+    }
+    let many = json!({"action": "enable", "ids": [target["token"]["id"]]});
+    call(instance, &by(asks), "POST", &format!("{}/bulk", tokens_of(WORKSPACE)), &many);
+    let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", target["token"]["num"]);
+    call(instance, &by(asks), "PUT", &format!("{devo}/enable"), &Value::Null);
+    let kriten = format!("/api/v1/api_tokens/{}", target["token"]["id"].as_str().unwrap());
+    for body in [
+        json!({"enabled": true, "expires": NEVER}),
+        json!({"enabled": true}),
+        json!({"expires": NEVER}),
+        json!({"expires": "2099-11-26T16:38:18Z"}),
+    ] {
+        let request = instance.server.request("PATCH", &kriten);
+        request.header("Token", secret(asks)).json(&body).send();
+    }
+}
+
+#[test]
+fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let first = manager(&instance, &owner(), "first");
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    let later = shown(&instance, &first)["expires_at"].clone();
+    let robot = manager(&instance, &owner(), "robot");
+    for (stopper, stop, is_over) in [
+        (owner(), ("/disable", Value::Null), true),
+        (owner(), ("/expire", Value::Null), true),
+        (by(&robot), ("/disable", Value::Null), true),
+        (owner(), ("", json!({"expires_at": "1h"})), false),
+        (owner(), ("", json!({"ip_allow": ["127.0.0.0/8"]})), false),
+        (owner(), ("", json!({"rate_limit": {"limit": 8999, "window_s": 1}})), false),
+    ] {
+        act(&instance, &stopper, &first, stop.clone()).expect(200);
+        let stopped = shown(&instance, &first);
+        for asks in [&child, &grandchild] {
+            try_to_lift(&instance, asks, &first, &later);
+            assert_eq!(shown(&instance, &first), stopped, "{stop:?}");
+            if is_over {
+                for (operation, body) in
+                    [("/rotate", json!({})), ("/clone", json!({"name": "copy"}))]
+                {
+                    let refused = act(&instance, &by(asks), &first, (operation, body));
+                    problem(&refused, 403, "forbidden");
+                }
+            }
+        }
+        // A sibling is as much of the family.
+        if stop.0 == "/disable" {
+            act(&instance, &owner(), &grandchild, stop.clone()).expect(200);
+            let sibling = manager(&instance, &owner(), "sibling");
+            instance.sql(&format!(
+                "UPDATE tokens SET parent_id = '{}', within_parent = true WHERE id = '{}'",
+                first["token"]["id"].as_str().unwrap(),
+                sibling["token"]["id"].as_str().unwrap(),
+            ));
+            let stopped = shown(&instance, &grandchild);
+            try_to_lift(&instance, &sibling, &grandchild, &later);
+            assert_eq!(shown(&instance, &grandchild), stopped);
+            act(&instance, &owner(), &grandchild, ("/enable", Value::Null)).expect(200);
+        }
+        let undo = json!({"expires_at": later, "ip_allow": [], "rate_limit": null});
+        act(&instance, &owner(), &first, ("", undo)).expect(200);
+        act(&instance, &owner(), &first, ("/enable", Value::Null)).expect(200);
+        assert_eq!(shown(&instance, &first)["state"], "active");
+    }
+}
+
+#[test]
+fn token_that_a_token_made_lifts_only_its_own_stops() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let asks = manager(&instance, &by(&first), "asks");
+    let other = manager(&instance, &by(&first), "other");
+    let target = manager(&instance, &owner(), "target");
+    let later = json!({"expires_at": "20d"});
+    act(&instance, &owner(), &target, ("", later.clone())).expect(200);
+    let end = shown(&instance, &target)["expires_at"].clone();
+    let later = json!({"expires_at": end});
+    act(&instance, &owner(), &target, ("", json!({"expires_at": "25d"}))).expect(200);
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    let enable = |by: &By| act(&instance, by, &target, ("/enable", Value::Null));
+    let disable = |by: &By| act(&instance, by, &target, ("/disable", Value::Null)).expect(200);
+    // Its own.
+    disable(&by(&asks));
+    problem(&enable(&by(&other)), 403, "forbidden");
+    enable(&by(&asks)).expect(200);
+    act(&instance, &by(&asks), &target, ("/expire", Value::Null)).expect(200);
+    problem(&act(&instance, &by(&other), &target, ("/rotate", json!({}))), 403, "forbidden");
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    let short = json!({"expires_at": "1h"});
+    act(&instance, &by(&asks), &target, ("", short.clone())).expect(200);
+    act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
+    // Those of others, also where the token stops once more what a person has stopped, or a person what it has stopped.
+    for stop in ["/disable", "/expire"] {
+        for order in [[owner(), by(&asks)], [by(&asks), owner()]] {
+            for stopper in &order {
+                act(&instance, stopper, &target, (stop, Value::Null)).expect(200);
+            }
+            let stopped = shown(&instance, &target);
+            try_to_lift(&instance, &asks, &target, &end);
+            let rotated = act(&instance, &by(&asks), &target, ("/rotate", json!({})));
+            problem(&rotated, 403, "forbidden");
+            assert_eq!(shown(&instance, &target), stopped, "{stop}");
+            act(&instance, &owner(), &target, ("", later.clone())).expect(200);
+            act(&instance, &owner(), &target, ("/enable", Value::Null)).expect(200);
+        }
+    }
+    // An earlier end that a person set.
+    act(&instance, &owner(), &target, ("", json!({"expires_at": "2h"}))).expect(200);
+    act(&instance, &by(&asks), &target, ("", short)).expect(200);
+    problem(&act(&instance, &by(&asks), &target, ("", later.clone())), 403, "forbidden");
+    let end = shown(&instance, &target)["expires_at"].clone();
+    let rotated = act(&instance, &by(&asks), &target, ("/rotate", later.clone())).expect(201);
+    assert_eq!(rotated.json()["token"]["expires_at"], end);
+    // A token that a person made automates what administrators do.
+    act(&instance, &by(&first), &target, ("", later)).expect(200);
+    disable(&owner());
+    enable(&by(&first)).expect(200);
+    disable(&by(&first));
+    problem(&enable(&by(&asks)), 403, "forbidden");
+    enable(&by(&manager(&instance, &owner(), "robot"))).expect(200);
+}
+
+#[test]
+fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let asks = manager(&instance, &by(&first), "asks");
+    let target = manager(&instance, &by(&asks), "target");
+    let id = target["token"]["id"].as_str().unwrap();
+    // As a server of version 0.1 does it, after one that notes who did it.
+    let later = ("", json!({"expires_at": "20d"}));
+    for (operation, undo, sql) in [
+        ("/disable", ("/enable", Value::Null), "enabled = false"),
+        ("/expire", later, "expires_at = now() - interval '1 second', not_before = NULL"),
+    ] {
+        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
+        act(&instance, &by(&asks), &target, undo.clone()).expect(200);
+        // The record of the token's own stop must not outlive the stop.
+        act(&instance, &by(&asks), &target, (operation, Value::Null)).expect(200);
+        instance.sql(&format!(
+            "UPDATE tokens SET enabled = true, expires_at = GREATEST(expires_at, now() + interval '20 days') WHERE id = '{id}';
+             UPDATE tokens SET {sql} WHERE id = '{id}'"
+        ));
+        problem(&act(&instance, &by(&asks), &target, undo.clone()), 403, "forbidden");
+        act(&instance, &by(&first), &target, undo).expect(200);
+    }
+    // One that was stopped before any server noted who did it.
+    act(&instance, &owner(), &target, ("/disable", Value::Null)).expect(200);
+    instance.sql(&format!(
+        "UPDATE tokens SET disabled_by = NULL, disabled_as = NULL WHERE id = '{id}'"
+    ));
+    let enable = ("/enable", Value::Null);
+    problem(&act(&instance, &by(&asks), &target, enable.clone()), 403, "forbidden");
+    act(&instance, &by(&first), &target, enable).expect(200);
+}
+
+#[test]
+fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
+    let instance = Instance::start();
+    let first = manager(&instance, &owner(), "first");
+    let second = manager(&instance, &owner(), "second");
+    let third = manager(&instance, &owner(), "third");
+    let rotate = ("/rotate", json!({}));
+    let second = act(&instance, &by(&first), &second, rotate.clone()).expect(201).json();
+    let third = act(&instance, &by(&second), &third, rotate.clone()).expect(201).json();
+    act(&instance, &owner(), &first, ("/disable", Value::Null)).expect(200);
+    let enable = || ("/enable", Value::Null);
+    for asks in [&second, &third] {
+        problem(&act(&instance, &by(asks), &first, enable()), 403, "forbidden");
+    }
+    // With a secret that nobody else got.
+    let second = act(&instance, &owner(), &second, rotate).expect(201).json();
+    problem(&act(&instance, &by(&third), &first, enable()), 403, "forbidden");
+    act(&instance, &by(&second), &first, enable()).expect(200);
+}
+
+#[test]
+fn token_keeps_the_end_and_the_user_that_a_person_gave_it() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let own = manager(&instance, &owner(), "own");
+    act(&instance, &owner(), &own, ("", json!({"expires_at": "1h"}))).expect(200);
+    let end = shown(&instance, &own)["expires_at"].clone();
+    instance
+        .sql("UPDATE token_secrets SET created_at = created_at - interval '20 min' WHERE current");
+    let rotated = call(&instance, &by(&own), "POST", "/api/v1/self/rotate", &json!({}));
+    let own = rotated.expect(201).json();
+    assert_eq!(own["token"]["expires_at"], end);
+    let lin = json!({"user": "lin@example.com"});
+    problem(&act(&instance, &by(&own), &own, ("", lin.clone())), 403, "forbidden");
+    act(&instance, &owner(), &own, ("", lin)).expect(200);
+}
+
+fn code(instance: &Instance, minted: &Value) -> String {
+    let body = json!({"token": secret(minted)});
+    let manager = By::Token(instance.manager.clone());
+    let answer = call(instance, &manager, "POST", "/api/v1/verify", &body).expect(200);
+    answer.json()["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
+    let instance = Instance::start();
+    instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();
+    let first = manager(&instance, &owner(), "first");
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    let stranger = manager(&instance, &owner(), "stranger");
+    let codes = |expected: &str| {
+        for token in [&child, &grandchild] {
+            assert_eq!(code(&instance, token), expected);
+        }
+    };
+    // Offered, but not forced by policy.
+    let rotate = |operation| act(&instance, &owner(), &first, (operation, json!({})));
+    rotate("/rotate").expect(201);
+    codes("VALID");
+    problem(&rotate("/rotate?children=perhaps"), 422, "validation_failed");
+    let rotated = rotate("/rotate?children=true").expect(201).json();
+    codes("DISABLED");
+    assert_eq!(rotated.get("children_pending"), None, "{rotated}");
+    assert_eq!(code(&instance, &rotated), "VALID");
+    assert_eq!(code(&instance, &stranger), "VALID");
+
+    let enable = || {
+        for token in [&child, &grandchild] {
+            act(&instance, &owner(), token, ("/enable", Value::Null)).expect(200);
+        }
+        codes("VALID");
+    };
+    enable();
+    let own = "/api/v1/self/rotate";
+    let rotated = call(&instance, &by(&rotated), "POST", own, &Value::Null).expect(201).json();
+    codes("VALID");
+    let own = "/api/v1/self/rotate?children=true";
+    let rotated = call(&instance, &by(&rotated), "POST", own, &Value::Null).expect(201).json();
+    codes("DISABLED");
+    enable();
+    let id = first["token"]["id"].as_str().unwrap();
+    let printed = instance.server.run(&["token", "rotate", id, "--children", "--json"]).ok();
+    codes("DISABLED");
+    enable();
+    assert_eq!(code(&instance, &rotated), "EXPIRED");
+    let path = format!("/workspaces/{WORKSPACE}/settings/tokens/{id}/rotate");
+    for (form, expected) in [
+        (vec![("grace", "0")], "VALID"),
+        (vec![("grace", "3600"), ("children", "true")], "DISABLED"),
+    ] {
+        let request = instance.request(&owner(), "POST", &path);
+        request.header("sec-fetch-site", "same-origin").form(&form).send().expect(200);
+        codes(expected);
+    }
+    assert_eq!(code(&instance, &serde_json::from_str(&printed).unwrap()), "EXPIRED");
+}
+
+#[test]
+fn token_that_manages_no_tokens_disables_only_those_of_its_user_when_it_rotates_itself() {
+    let instance = Instance::start();
+    instance.person("lin", "member", Some("admin"));
+    let first = manager(&instance, &owner(), "first");
+    let own = manager(&instance, &by(&first), "own");
+    let body = json!({"name": "lin's", "scopes": ["rivers:read"], "user": "lin@example.com"});
+    let other = call(&instance, &by(&first), "POST", &tokens_of(WORKSPACE), &body);
+    let other = other.expect(201).json();
+    let narrow = json!({"grants": {"default": ["rivers:read"]}});
+    act(&instance, &owner(), &first, ("", narrow)).expect(200);
+    let rotate = "/api/v1/self/rotate?children=true";
+    call(&instance, &by(&first), "POST", rotate, &Value::Null).expect(201);
+    assert_eq!([code(&instance, &own), code(&instance, &other)], ["DISABLED", "VALID"]);
+    act(&instance, &owner(), &first, ("/rotate?children=true", json!({}))).expect(201);
+    assert_eq!(code(&instance, &other), "DISABLED");
+}
+
+#[test]
+fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
+    let instance = Instance::start();
+    instance.server.run(&["policy", "set", "reveal=recoverable_allowed"]).ok();
+    let body = json!({
+        "name": "first", "audiences": ["tessera", "default"], "expires_at": "30d", "recoverable": true,
+        "scopes": ["tokens:write", "tokens:reveal", "rivers:read"],
+    });
+    let first = call(&instance, &owner(), "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
+    let child = manager(&instance, &by(&first), "child");
+    let grandchild = manager(&instance, &by(&child), "grandchild");
+    // Made by nobody of these, but the first one got its secret.
+    let sibling = manager(&instance, &owner(), "sibling");
+    let sibling = act(&instance, &by(&first), &sibling, ("/rotate", json!({}))).expect(201).json();
+    let before = shown(&instance, &first);
+    for asks in [&child, &grandchild, &sibling] {
+        for operation in ["/rotate", "/rotate?children=true", "/reveal"] {
+            let refused = act(&instance, &by(asks), &first, (operation, Value::Null));
+            let told = problem(&refused, 403, "forbidden");
+            let detail = told["detail"].as_str().unwrap();
+            assert!(detail.contains("cannot rotate or reveal such a token"), "{detail}");
+        }
+        let devo = format!("/ws/accounts/{WORKSPACE}/credentials/tokens/{}", first["token"]["num"]);
+        let answer = call(&instance, &by(asks), "GET", &devo, &Value::Null);
+        assert_eq!(answer.status, 403, "{}", answer.text());
+        let id = first["token"]["id"].as_str().unwrap();
+        let kriten = format!("/api/v1/api_tokens/{id}");
+        let robust = format!("/v1/users/api-tokens/{id}");
+        for (method, path) in [("PATCH", &kriten), ("PUT", &kriten), ("POST", &robust)] {
+            let request = instance.server.request(method, path);
+            let request =
+                request.header("Token", secret(asks)).header("rime-api-key", secret(asks));
+            let answer = request.json(&json!({"key": "", "secret": "", "rotate": true})).send();
+            assert!(!answer.text().contains("tsr_"), "{path}: {}", answer.text());
+        }
+        assert_eq!(shown(&instance, &first), before);
+    }
+    assert_eq!(code(&instance, &first), "VALID");
+    let robot = manager(&instance, &owner(), "robot");
+    for asks in [by(&robot), owner()] {
+        act(&instance, &asks, &first, ("/reveal", Value::Null)).expect(200);
+        act(&instance, &asks, &first, ("/rotate", json!({}))).expect(201);
+    }
+}

@@ -1,0 +1,182 @@
+//! Answers that nobody reads take little memory, and nothing from others.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed"
+)]
+
+use std::{collections::BTreeSet, fmt::Write as _, fs};
+
+use crate::rest_support::{Instance, WORKSPACE, draft};
+use crate::support::{
+    Server,
+    http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request_at},
+    wait::until,
+};
+use serde_json::json;
+
+const MIB: usize = 1024 * 1024;
+/// Streams that a connection may have.
+const STREAMS: u32 = 200;
+/// Streams that an address may have.
+const OF_ADDRESS: u32 = 4_096;
+/// `REFUSED_STREAM` (RFC 9113 section 7).
+const REFUSED: [u8; 4] = 7_u32.to_be_bytes();
+
+fn resident(server: &Server) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// A connection whose peer takes so many bytes of each answer.
+fn open(server: &Server, window: u32) -> Connection {
+    let mut connection = Connection::open(server.address());
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    let setting = [&[0, 4][..], &window.to_be_bytes()].concat();
+    connection.send(&frame(kind::SETTINGS, 0, 0, &setting));
+    connection
+}
+
+/// Asks so often whether the process runs, and returns how many of the streams were answered and refused, before the
+/// connection was ended.
+fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
+    let block = request_at(address, "GET", "/healthz", &[]);
+    let mut all = Vec::new();
+    for stream in 0..streams {
+        all.extend(frame(kind::HEADERS, END_STREAM | END_HEADERS, stream * 2 + 1, &block));
+    }
+    connection.send(&all);
+    let (mut answered, mut refused) = (0, 0);
+    while answered + refused < streams
+        && let Some(frame) = connection.next()
+    {
+        match frame.kind {
+            kind::HEADERS => answered += 1,
+            kind::RST_STREAM => {
+                assert_eq!(frame.payload, REFUSED);
+                refused += 1;
+            }
+            _ => {}
+        }
+    }
+    (answered, refused)
+}
+
+#[test]
+fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() {
+    let server = Server::start();
+    let address = server.address();
+    // Nothing of an answer is taken, or all but its end.
+    for window in [0, 1] {
+        let mut crowd: Vec<_> = (0..21).map(|_| open(&server, window)).collect();
+        let rest = OF_ADDRESS % STREAMS;
+        for connection in &mut crowd[..20] {
+            assert_eq!(ask(connection, address, STREAMS), (STREAMS, 0), "{window}");
+        }
+        assert_eq!(ask(&mut crowd[20], address, rest + 10), (rest, 10), "{window}");
+        // A connection that goes on asking is ended, as it keeps memory for what was refused, too.
+        let mut refused = open(&server, window);
+        assert_eq!(ask(&mut refused, address, STREAMS).0, 0);
+        // The server asks a peer that is still there by a ping.
+        while let Some(frame) = refused.next() {
+            assert_ne!(frame.kind, kind::PING, "the connection goes on");
+        }
+        // HTTP/1.1 has one request for each connection, of which an address has so many.
+        server.get("/healthz").expect(200);
+        // The streams of one connection are free when the peer takes their answers.
+        let mut first = crowd.swap_remove(0);
+        for stream in 0..STREAMS {
+            let more = 65_000_u32.to_be_bytes();
+            first.send(&frame(kind::WINDOW_UPDATE, 0, stream * 2 + 1, &more));
+        }
+        let mut ended = 0;
+        while ended < STREAMS {
+            let frame = first.next().expect("the rest of each answer");
+            ended += u32::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
+        }
+        // A new connection each time: one that was refused is ended.
+        until("the streams are free", || {
+            (ask(&mut open(&server, 65_535), address, STREAMS).0 == STREAMS).then_some(())
+        });
+        drop((first, crowd));
+        until("all streams are free", || {
+            let mut few: Vec<_> = (0..20).map(|_| open(&server, 0)).collect();
+            let all = few.iter_mut().map(|one| ask(one, address, STREAMS).0).sum::<u32>();
+            (all == 20 * STREAMS).then_some(())
+        });
+    }
+}
+
+/// A token whose record has about 50 KB.
+fn long_token(instance: &Instance) -> String {
+    let names: Vec<String> =
+        (0..300).map(|number| format!("long:{}{number:03}", "x".repeat(60))).collect();
+    let mut catalogue =
+        "audience = \"long\"\nname = \"Long\"\n[[groups]]\nname = \"All\"\n".to_owned();
+    for name in &names {
+        let _ =
+            writeln!(catalogue, "[[groups.scopes]]\nname = \"{name}\"\ndescription = \"A scope.\"");
+    }
+    instance.server.cli(&["scopes", "load", "-"]).input(&catalogue).run().ok();
+    let mut wanted = draft("long");
+    wanted["audiences"] = json!(["long"]);
+    wanted["scopes"] = json!(names);
+    instance.mint(WORKSPACE, &wanted)
+}
+
+#[test]
+fn answers_that_a_known_caller_does_not_read_take_little_memory_and_nothing_from_its_others() {
+    const CONNECTIONS: usize = 20;
+    let instance = Instance::start();
+    let address = instance.server.address();
+    let token = long_token(&instance);
+    let body = json!({"token": token}).to_string();
+    let bearer = format!("Bearer {}", instance.manager);
+    let whole = || {
+        let question = instance.managing("POST", "/api/v1/verify").json(&json!({"token": token}));
+        let answer = question.send().expect(200);
+        assert!(answer.json()["scopes"].as_array().unwrap().len() == 300);
+        answer.text().len()
+    };
+    let length = whole();
+    assert!(length > 20_000, "{length}");
+    let before = resident(&instance.server);
+    let mut crowd = Vec::new();
+    // Nothing of an answer is taken, all but its last byte, or a first piece of it.
+    for number in 0..CONNECTIONS {
+        let window = [0, u32::try_from(length).unwrap() - 1, 5_000][number % 3];
+        let mut connection = open(&instance.server, window);
+        // The window of the connection.
+        connection.send(&frame(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()));
+        let size = body.len().to_string();
+        let headers = [
+            ("authorization", &*bearer),
+            ("content-type", "application/json"),
+            ("content-length", &*size),
+        ];
+        let block = request_at(address, "POST", "/api/v1/verify", &headers);
+        let mut all = Vec::new();
+        for stream in 0..STREAMS {
+            all.extend(frame(kind::HEADERS, END_HEADERS, stream * 2 + 1, &block));
+            all.extend(frame(kind::DATA, END_STREAM, stream * 2 + 1, body.as_bytes()));
+        }
+        connection.send(&all);
+        // Each is answered, or was dropped for a later one.
+        let mut over = BTreeSet::new();
+        while over.len() < STREAMS as usize {
+            let frame = connection.next().expect("an answer to each");
+            if matches!(frame.kind, kind::HEADERS | kind::RST_STREAM) {
+                over.insert(frame.stream);
+            }
+        }
+        crowd.push(connection);
+        whole();
+    }
+    let more = resident(&instance.server).saturating_sub(before);
+    assert!(more <= 120 * MIB, "{} MiB more", more / MIB);
+    for _ in 0..5 {
+        whole();
+    }
+}
