@@ -170,9 +170,7 @@ async fn keep(
     let (parts, body) = response.into_parts();
     // Made in memory by the handler: collecting it cannot fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let outcome = if !is_outcome(status) {
-        idempotency.release(&attempt).await
-    } else {
+    let outcome = if is_outcome(status) {
         let headers = parts
             .headers
             .iter()
@@ -181,6 +179,8 @@ async fn keep(
         let secret_of = parts.extensions.get().map(|SecretOf(token)| *token);
         let reply = KeptReply { status: status.as_u16(), headers, body: body.to_vec(), secret_of };
         idempotency.keep(&attempt, &reply).await
+    } else {
+        idempotency.release(&attempt).await
     };
     if let Err(error) = outcome {
         // What was asked for is done: its caller shall know. Who repeats it is told to wait.
