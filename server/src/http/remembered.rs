@@ -271,13 +271,12 @@ async fn whole<B: hyper::body::Body<Data = Bytes> + Unpin>(
     body: &mut B,
     waiting: &Semaphore,
 ) -> Result<Bytes, Option<Bytes>> {
-    let frame = match body.frame().now_or_never() {
-        // Most are there: a timer for each would cost more than to look.
-        Some(frame) => frame,
-        None => {
-            let _place = waiting.try_acquire().map_err(|_| None)?;
-            timeout(SOON, body.frame()).await.map_err(|_| None)?
-        }
+    // Most are there: a timer for each would cost more than to look.
+    let frame = if let Some(frame) = body.frame().now_or_never() {
+        frame
+    } else {
+        let _place = waiting.try_acquire().map_err(|_| None)?;
+        timeout(SOON, body.frame()).await.map_err(|_| None)?
     };
     match frame {
         Some(Ok(frame)) => match frame.into_data() {

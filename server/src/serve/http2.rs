@@ -318,8 +318,8 @@ mod tests {
             }
             // Everything that can be done was done by then.
             sleep(Duration::from_secs(1)).await;
-            let waiting = caller.count();
-            assert!(waiting > 0);
+            let unread = caller.count();
+            assert!(unread > 0);
             let mut bytes = [0; 1_024];
             while caller.count() > 0 {
                 assert!(reading.read(&mut bytes).await.unwrap() > 0);
