@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How many tokens have their log of version 0.1 read in one transaction.
-const OLD_LOG_AT_ONCE: i64 = 200;
+const OLD_LOG_AT_ONCE: i64 = 20;
 
 /// What an operator may set.
 #[derive(Clone, Debug)]

@@ -64,10 +64,10 @@ impl Authority {
                 _ = interval.tick() => {}
                 () = self.inner.stops.notified() => {}
             }
-            if let Err(error) = self.stop_noted_descendants().await {
-                error.log("background");
-            }
-            if let Err(error) = self.disable_known_secrets().await {
+            // Neither waits for the other.
+            let (descendants, secrets) =
+                tokio::join!(self.stop_noted_descendants(), self.disable_known_secrets());
+            for error in [descendants, secrets].into_iter().filter_map(Result::err) {
                 error.log("background");
             }
         }

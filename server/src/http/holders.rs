@@ -42,7 +42,7 @@ const OF_HOLDER: usize = 32;
 /// A smaller answer needs no place. One of an unknown size counts as having this size.
 const LARGE: usize = 64 * 1024;
 /// Bytes of answers of all holders, and of one, that were not taken yet. Answers to changes are not among them.
-const UNREAD: (usize, usize) = (32 * MIB, 8 * MIB);
+const UNREAD: (usize, usize) = (64 * MIB, 16 * MIB);
 /// Bytes of answers to the changes of one caller that were not taken yet.
 const OF_CHANGES: usize = 4 * MIB;
 const MIB: usize = 1024 * 1024;

@@ -22,7 +22,8 @@ use ipnet::IpNet;
 
 use crate::http::{client_ip::Peer, network};
 
-/// Streams of all callers.
+/// Streams of all trusted proxies and of the Unix socket together; as many are kept for all other addresses together,
+/// so that neither takes those of the other.
 const ALL: usize = 32_768;
 /// Streams of a trusted proxy, or of the Unix socket: they bring many callers.
 const OF_PROXY: usize = 16_384;
@@ -36,16 +37,19 @@ pub(super) struct Streams(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     proxies: Arc<[IpNet]>,
-    all: AtomicUsize,
-    callers: Mutex<HashMap<Option<IpAddr>, Weak<Caller>>>,
+    of_proxies: AtomicUsize,
+    of_others: AtomicUsize,
+    callers: Mutex<HashMap<Key, Weak<Caller>>>,
 }
+
+/// The address of a caller, or the Unix socket; and whether it brings many callers. One IPv6 network may have both.
+type Key = (Option<IpAddr>, bool);
 
 /// The streams of one address, or of the Unix socket, on all of its connections.
 #[derive(Debug)]
 pub(super) struct Caller {
     shared: Arc<Shared>,
-    address: Option<IpAddr>,
-    limit: usize,
+    key: Key,
     count: AtomicUsize,
 }
 
@@ -56,35 +60,39 @@ pub(super) struct Stream(Arc<Caller>);
 impl Streams {
     /// Returns places for streams. Only the addresses of these proxies have the larger limit.
     pub(super) fn new(proxies: Arc<[IpNet]>) -> Self {
-        Self(Arc::new(Shared { proxies, all: AtomicUsize::new(0), callers: Mutex::default() }))
+        Self(Arc::new(Shared {
+            proxies,
+            of_proxies: AtomicUsize::new(0),
+            of_others: AtomicUsize::new(0),
+            callers: Mutex::default(),
+        }))
     }
 
     /// Returns the caller at the other end of a connection.
     pub(super) fn caller(&self, peer: Peer) -> Arc<Caller> {
         let shared = &self.0;
-        let (address, limit) = match peer {
-            Peer::Local => (None, OF_PROXY),
+        let key = match peer {
+            Peer::Local => (None, true),
             Peer::Network(address) => {
                 let address = address.to_canonical();
                 let is_proxy = shared.proxies.iter().any(|proxy| proxy.contains(&address));
-                (Some(network(address)), if is_proxy { OF_PROXY } else { OF_ADDRESS })
+                (Some(network(address)), is_proxy)
             }
         };
         let mut callers = shared.callers();
-        if let Some(caller) = callers.get(&address).and_then(Weak::upgrade)
-            && caller.limit == limit
-        {
+        // Never dropped here: that would wait for the lock that is held.
+        if let Some(caller) = callers.get(&key).and_then(Weak::upgrade) {
             return caller;
         }
         let count = AtomicUsize::new(0);
-        let caller = Arc::new(Caller { shared: Arc::clone(shared), address, limit, count });
-        callers.insert(address, Arc::downgrade(&caller));
+        let caller = Arc::new(Caller { shared: Arc::clone(shared), key, count });
+        callers.insert(key, Arc::downgrade(&caller));
         caller
     }
 }
 
 impl Shared {
-    fn callers(&self) -> MutexGuard<'_, HashMap<Option<IpAddr>, Weak<Caller>>> {
+    fn callers(&self) -> MutexGuard<'_, HashMap<Key, Weak<Caller>>> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,17 +108,23 @@ impl Caller {
     pub(super) fn begin(self: &Arc<Self>) -> Option<Arc<Stream>> {
         // Counted first: of two at a time, none gets a place that is not there. Dropped, it counts no more.
         let own = self.count.fetch_add(1, Ordering::Relaxed);
-        let all = self.shared.all.fetch_add(1, Ordering::Relaxed);
+        let all = self.all().fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(Stream(Arc::clone(self)));
         let left = ALL.saturating_sub(all);
-        (own < self.limit && own < left).then_some(stream)
+        let limit = if self.key.1 { OF_PROXY } else { OF_ADDRESS };
+        (own < limit && own < left).then_some(stream)
+    }
+
+    /// Returns the number of streams of all callers of this kind.
+    fn all(&self) -> &AtomicUsize {
+        if self.key.1 { &self.shared.of_proxies } else { &self.shared.of_others }
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         self.0.count.fetch_sub(1, Ordering::Relaxed);
-        self.0.shared.all.fetch_sub(1, Ordering::Relaxed);
+        self.0.all().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -118,8 +132,8 @@ impl Drop for Caller {
     fn drop(&mut self) {
         let mut callers = self.shared.callers();
         // A new connection may have come meanwhile.
-        if callers.get(&self.address).is_some_and(|caller| caller.strong_count() == 0) {
-            callers.remove(&self.address);
+        if callers.get(&self.key).is_some_and(|caller| caller.strong_count() == 0) {
+            callers.remove(&self.key);
         }
     }
 }
@@ -204,12 +218,14 @@ mod tests {
         }
         drop((one, again, network));
         assert!(streams.0.callers().is_empty());
-        assert_eq!(streams.0.all.load(Ordering::Relaxed), 0);
+        for all in [&streams.0.of_proxies, &streams.0.of_others] {
+            assert_eq!(all.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[test]
     fn nobody_has_more_than_is_left_to_others() {
-        let streams = Streams::new(Arc::from([]));
+        let streams = Streams::new(Arc::from(["2001:db8::7/128".parse().unwrap()]));
         let callers: Vec<_> =
             (0..40).map(|host| streams.caller(peer(&format!("192.0.2.{host}")))).collect();
         let crowd: Vec<_> = callers.iter().map(|caller| begin(caller, ALL)).collect();
@@ -221,6 +237,11 @@ mod tests {
             assert!(*count > 0 && *count <= last);
             last = *count;
         }
+        // A proxy in the network of another address has its own, whichever of them comes first.
+        let (other, proxy) = (peer("2001:db8::8"), peer("2001:db8::7"));
+        let [other, proxy] = [other, proxy].map(|peer| streams.caller(peer));
+        assert_eq!(begin(&proxy, ALL).len(), OF_PROXY);
+        assert!(begin(&other, ALL).len() < OF_ADDRESS);
     }
 
     #[test]

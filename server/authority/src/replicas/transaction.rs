@@ -40,6 +40,8 @@ pub(crate) struct Transaction<'a> {
     stops: Vec<DescendantStop>,
     /// The person who makes the change, or for whom a token does, and what it rests on.
     footing: Option<(UserId, Footing)>,
+    /// Whether the rules count. They must not hinder a stop.
+    rests_on_rules: bool,
     /// The token that makes the change.
     caller: Option<CallingToken>,
     /// Whether it is a part of a change that waits once for all its parts.
@@ -64,6 +66,7 @@ impl<'a> Transaction<'a> {
             made: Vec::new(),
             stops: Vec::new(),
             footing: None,
+            rests_on_rules: false,
             caller: None,
             is_part: false,
         })
@@ -104,6 +107,7 @@ impl<'a> Transaction<'a> {
     /// Notes a token that is made. It changes nothing that anybody keeps; it is remembered only so that a failover
     /// that loses it is reported.
     pub(crate) fn makes(&mut self, token: TokenId) {
+        self.rests_on_rules = true;
         self.made.push(token);
     }
 
@@ -113,7 +117,7 @@ impl<'a> Transaction<'a> {
     }
 
     /// Notes that this person makes the change, or that a token does for them. The commit refuses it when their membership
-    /// of the workspace that it changes, or the rules there or of the instance, are other ones by then.
+    /// of the workspace that it changes is another one by then, or the rules are on which it rests.
     pub(crate) async fn depends_on_person(&mut self, user: UserId) -> Result<(), ServiceError> {
         self.footing = Some((user, callers::footing(&mut self.sql, user).await?));
         Ok(())
@@ -127,13 +131,28 @@ impl<'a> Transaction<'a> {
     /// Notes that the change is one of this token, whose row is locked: nobody else changes the token until this is
     /// committed.
     ///
+    /// With `gives_more`, the change may give the token more than it has: then its bounds must be those that it had, too.
+    ///
     /// # Errors
     /// `Unauthenticated`, `Forbidden` when the token makes the change itself, and something was taken from it.
-    pub(crate) async fn changes_token(&mut self, token: TokenId) -> Result<(), ServiceError> {
-        if let Some(caller) = self.caller.take_if(|caller| caller.is(token)) {
-            caller.check_use(&mut self.sql, self.inner.clock.now()).await?;
+    pub(crate) async fn changes_token(
+        &mut self,
+        token: TokenId,
+        gives_more: bool,
+    ) -> Result<(), ServiceError> {
+        let Some(caller) = self.caller.take_if(|caller| caller.is(token)) else { return Ok(()) };
+        let now = self.inner.clock.now();
+        if gives_more {
+            caller.check(&mut self.sql, now).await
+        } else {
+            caller.check_use(&mut self.sql, now).await.map(drop)
         }
-        Ok(())
+    }
+
+    /// Notes that the change rests on the policy of the instance and of its workspace. The commit refuses it when one of
+    /// them is another one by then.
+    pub(crate) const fn rests_on_rules(&mut self) {
+        self.rests_on_rules = true;
     }
 
     /// Notes that the change is one of this person's own membership, which nobody else changes until it is committed.
@@ -167,9 +186,9 @@ impl<'a> Transaction<'a> {
     async fn keeps_footing(&mut self, everywhere: bool) -> Result<(), ServiceError> {
         let Some((user, before)) = &self.footing else { return Ok(()) };
         match callers::is_kept(&mut self.sql, *user, before, everywhere).await? {
-            Kept::Whole => Ok(()),
             Kept::NoMembership => Err(ServiceError::Forbidden(CHANGED)),
-            Kept::OtherRules => Err(ServiceError::Busy),
+            Kept::OtherRules if self.rests_on_rules => Err(ServiceError::Busy),
+            Kept::Whole | Kept::OtherRules => Ok(()),
         }
     }
 

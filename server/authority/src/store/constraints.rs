@@ -56,6 +56,7 @@ const WORLD: &str = "
     INSERT INTO descendant_stops (id, workspace_id, token_id, action, by_policy, author, worked_until)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', '00000000-0000-0000-0000-000000000004',
                 'disable', false, '{}', now());
+    INSERT INTO tokens_with_unread_log (token_id) VALUES ('00000000-0000-0000-0000-000000000004');
     INSERT INTO secret_stops (id, known_to, author, worked_until)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', '{}', now());
     INSERT INTO import_collisions (id, workspace_id, at)
@@ -288,6 +289,10 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("unread_scopes_pkey", "INSERT INTO unread_scopes SELECT * FROM unread_scopes"),
     ("unread_scopes_token_id_fkey", "UPDATE unread_scopes SET token_id = gen_random_uuid()"),
     ("unread_scopes_reason_known", "UPDATE unread_scopes SET reason = 'none'"),
+    (
+        "tokens_with_unread_log_pkey",
+        "INSERT INTO tokens_with_unread_log SELECT * FROM tokens_with_unread_log",
+    ),
     ("secret_stops_pkey", "INSERT INTO secret_stops SELECT * FROM secret_stops"),
     ("secret_stops_one_person", "UPDATE secret_stops SET acting_as = known_to"),
     ("descendant_stops_pkey", "INSERT INTO descendant_stops SELECT * FROM descendant_stops"),

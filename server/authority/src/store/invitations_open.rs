@@ -59,12 +59,14 @@ pub(crate) async fn lock(
              JOIN users u ON u.id = COALESCE($1, i.invited_by)
              LEFT JOIN memberships m ON m.workspace_id = i.workspace_id AND m.user_id = u.id
              LEFT JOIN tokens t ON t.id = i.token_id AND $1 IS NOT NULL
-             -- The person who made the first token of those that made this one.
+             -- The person who made the first token of those that made this one. Of more than 200, the invitation is left to
+             -- `still_stands`: whoever makes longer chains must not delay changes of users.
              LEFT JOIN LATERAL (
                  WITH RECURSIVE up AS (
-                     SELECT t.parent_id, t.created_by
+                     SELECT t.parent_id, t.created_by, 1 AS generation
                      UNION ALL
-                     SELECT p.parent_id, p.created_by FROM up JOIN tokens p ON p.id = up.parent_id
+                     SELECT p.parent_id, p.created_by, up.generation + 1
+                       FROM up JOIN tokens p ON p.id = up.parent_id WHERE up.generation < 200
                  )
                  SELECT created_by AS id FROM up WHERE parent_id IS NULL) maker ON t.id IS NOT NULL
             WHERE i.accepted_at IS NULL AND i.revoked_at IS NULL AND i.expires_at > $4

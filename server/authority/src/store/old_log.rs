@@ -22,6 +22,8 @@ pub(crate) async fn read_some(
     if tokens.is_empty() {
         return Ok(0);
     }
+    // A token may have a long log.
+    sqlx::query!("SET LOCAL statement_timeout = 0").execute(&mut *connection).await?;
     sqlx::query!("SELECT FROM tokens WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &tokens)
         .execute(&mut *connection)
         .await?;

@@ -80,6 +80,26 @@ pub(crate) struct Sought<'a> {
     pub(crate) enabled: bool,
 }
 
+/// Returns the workspaces that may have tokens that are sought: those with enabled tokens that act as this user, or that hold one
+/// of these scopes in any audience.
+pub(crate) async fn workspaces(
+    connection: &mut PgConnection,
+    user: Option<UserId>,
+    scopes: Option<&[String]>,
+) -> Result<Vec<WorkspaceId>, StoreError> {
+    let found = sqlx::query_scalar!(
+        "SELECT DISTINCT workspace_id FROM tokens
+          WHERE deleted_at IS NULL AND enabled
+            AND ($1::uuid IS NULL OR user_id = $1) AND ($2::text[] IS NULL OR scopes && ($2 || '{verify}'))
+          ORDER BY workspace_id",
+        user.map(|user| user.0),
+        scopes,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().map(WorkspaceId).collect())
+}
+
 /// Returns exposed tokens by their workspace and id. Replaced secrets count while they work.
 ///
 /// What an account did before its `acts_count_after` counts as the doing of others. A user whom the token acted as may

@@ -127,7 +127,7 @@ pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), 
 
 /// Lets any server go on with a note, after those that wait for longer.
 pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
-    sqlx::query!("UPDATE secret_stops SET worked_until = clock_timestamp() WHERE id = $1", id)
+    sqlx::query!("UPDATE secret_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1", id)
         .execute(connection)
         .await?;
     Ok(())

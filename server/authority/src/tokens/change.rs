@@ -13,19 +13,41 @@ use crate::{
     verification::Subject,
 };
 
-/// The token, locked until the transaction ends, provided that the caller reaches it and that it is in
-/// the version that they expect. Of changes that expect one version, one finds it.
+/// Locks a token until the transaction ends, for a change that gives it nothing. Returns it, provided that the caller
+/// reaches it and that it is in the version that they expect. Of changes that expect one version, one finds it.
 pub(super) async fn locked(
-    connection: &mut Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     access: &Access,
     id: TokenId,
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
+    lock(transaction, ctx, access, (id, expected), false).await
+}
+
+/// The same for a change that may give the token more, or its secret to the caller, as far as policy allows.
+pub(super) async fn locked_for_more(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    transaction.rests_on_rules();
+    lock(transaction, ctx, access, (id, expected), true).await
+}
+
+async fn lock(
+    connection: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    (id, expected): (TokenId, Option<i64>),
+    gives_more: bool,
+) -> Result<Token, ServiceError> {
     if !tokens_change::lock(connection, access.tenant(), id).await? {
         return Err(ServiceError::NotFound("token"));
     }
-    connection.changes_token(id).await?;
+    connection.changes_token(id, gives_more).await?;
     let token = read(connection, ctx, access, id).await?;
     // Whose it is may have changed since it was authorised; a change of many was never asked.
     if access.own.is_some_and(|own| own != token.user.id) {

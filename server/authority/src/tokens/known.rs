@@ -10,7 +10,7 @@
 //! While the note stands, none of these tokens changes tokens or members ([`is_being_disabled`]), so that nobody returns by
 //! one of them.
 
-use std::{collections::BTreeSet, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::PgConnection;
@@ -140,29 +140,28 @@ impl Inner {
         })
     }
 
+    /// Goes through the workspaces one by one: what one of them has busy, or a search there that takes too long, does not
+    /// keep the tokens of others from being disabled.
     async fn disable_all(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
         let epoch = self.history.epoch();
         let scopes = returning();
         let sought = sought(stop, &scopes);
-        let mut connection = self.connection().await?;
-        let found =
-            secret_holders::exposed(&mut connection, &sought, self.clock.now(), i64::MAX).await?;
-        drop(connection);
-        // Changes that these tokens began before they could see the note.
-        let workspaces: BTreeSet<WorkspaceId> =
-            found.iter().map(|token| token.workspace_id).collect();
-        for workspace in workspaces {
-            let mut transaction = self.begin().await?;
-            let tenant = Tenant::of_stopped_token(workspace);
-            descendants::wait_for_changes(&mut transaction, tenant).await?;
-            transaction.rollback().await?;
-        }
-        let by = By { user: stop.by, author: stop.author.clone() };
-        let disabled = if found.is_empty() {
-            0
+        let workspaces = if let Some(workspace) = stop.workspace {
+            vec![workspace]
         } else {
-            self.disable_in_portions((&by, None), &sought, Some(stop.id)).await?
+            let mut connection = self.connection().await?;
+            secret_holders::workspaces(&mut connection, sought.user, sought.scopes).await?
         };
+        let (mut disabled, mut failure) = (0, None);
+        for workspace in workspaces {
+            match self.disable_in(stop, Sought { workspace: Some(workspace), ..sought }).await {
+                Ok(more) => disabled += more,
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
         let mut connection = self.connection().await?;
         store::finish(&mut connection, stop.id).await?;
         drop(connection);
@@ -174,6 +173,25 @@ impl Inner {
             return Err(StoreError::away("the database's history changed during the change").into());
         }
         Ok(disabled)
+    }
+
+    /// Disables the tokens of a note in one workspace. Returns how many.
+    async fn disable_in(&self, stop: &SecretStop, sought: Sought<'_>) -> Result<i64, ServiceError> {
+        let Some(workspace) = sought.workspace else { return Ok(0) };
+        let now = self.clock.now();
+        let mut connection = self.connection().await?;
+        let found = secret_holders::exposed(&mut connection, &sought, now, 1).await?;
+        drop(connection);
+        if found.is_empty() {
+            return Ok(0);
+        }
+        // Changes that these tokens began before they could see the note.
+        let mut transaction = self.begin().await?;
+        let tenant = Tenant::of_stopped_token(workspace);
+        descendants::wait_for_changes(&mut transaction, tenant).await?;
+        transaction.rollback().await?;
+        let by = By { user: stop.by, author: stop.author.clone() };
+        self.disable_in_portions((&by, None), &sought, Some(stop.id)).await
     }
 }
 

@@ -7,7 +7,7 @@ use domain::{
 };
 
 use super::{
-    MintedToken, Tokens, change::locked, grace::refuse_superseded, reach::may_see_secret,
+    MintedToken, Tokens, change::locked_for_more, grace::refuse_superseded, reach::may_see_secret,
     widening::Grantor,
 };
 use crate::{
@@ -41,7 +41,7 @@ impl Tokens<'_> {
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensReveal).await?;
-        let token = locked(&mut transaction, ctx, &access, id, expected).await?;
+        let token = locked_for_more(&mut transaction, ctx, &access, id, expected).await?;
         may_see_secret(&mut transaction, ctx, &access, &token).await?;
         if let Actor::Token(facts) = &ctx.actor
             && facts.token_id == id

@@ -86,6 +86,7 @@ impl Tokens<'_> {
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
+        transaction.rests_on_rules();
         let before = locked(&mut transaction, ctx, &access, id, expected).await?;
         may_lift(&mut transaction, ctx, &access, &before).await?;
         may_unbind(&mut transaction, ctx, &access, (&before, &before)).await?;
@@ -128,6 +129,7 @@ impl Tokens<'_> {
         } else {
             None
         };
+        transaction.rests_on_rules();
         let before = locked(&mut transaction, ctx, &access, facts.token_id, expected).await?;
         let working = secrets::working(&mut transaction, before.id, ctx.now).await?;
         let minted = self

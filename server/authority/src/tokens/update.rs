@@ -20,7 +20,7 @@ use time::OffsetDateTime;
 
 use super::{
     Tokens,
-    change::{changed, locked},
+    change::{changed, locked_for_more},
     children::{self, How},
     containment::{
         ender, may_lift, may_prolong, may_unbind, may_widen_by_token, note_bounds, stopped_by,
@@ -131,7 +131,7 @@ impl Tokens<'_> {
             // The workspace before the token, as everywhere: two orders could wait for each other.
             workspaces::lock(&mut transaction, access.tenant()).await?;
         }
-        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        let before = locked_for_more(&mut transaction, ctx, &access, id, expected).await?;
         let is_new = patch.name.as_ref().is_some_and(|name| name.trim() != before.name);
         let errors = pattern.err().filter(|_| is_new).into_iter().collect();
         let made_at = made_at(&mut transaction, ctx, &before).await?;

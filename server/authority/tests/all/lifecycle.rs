@@ -80,6 +80,7 @@ async fn state_follows_switch_end_and_beginning(pool: PgPool) {
     let (id, text) = (minted.token.id, minted.secret.expose());
     let decided = async || world.decide(text, &Demand::default()).await;
     let ada = ada(&world).await;
+    let before = revisions(&world).await;
 
     let token = tokens.disable(&ada, id, None).await.unwrap();
     assert_eq!((token.state, token.active, token.version), (TokenState::Disabled, false, 2));
@@ -104,7 +105,7 @@ async fn state_follows_switch_end_and_beginning(pool: PgPool) {
     assert_eq!(decided().await, DecisionCode::NotYetValid);
     let token = tokens.expire(&ada, id, None).await.unwrap();
     assert_eq!((token.state, token.not_before), (TokenState::Expired, None));
-    assert_eq!(revisions(&world).await, 6, "whatever changes facts is announced");
+    assert_eq!(revisions(&world).await - before, 6, "whatever changes facts is announced");
 }
 
 #[sqlx::test(migrations = false)]

@@ -18,6 +18,7 @@ use authority::{
 };
 use domain::{
     decision::{DecisionCode, Demand},
+    expiry::{ExpiryChoice, parse},
     ids::UserId,
     policy::PolicyRules,
     problem::ProblemCode,
@@ -467,4 +468,53 @@ async fn waiting_change_is_refused_for_what_changed_in_its_own_workspace_only(po
     // Nothing of what was refused is left.
     let tokens = scene.count("SELECT count(*) FROM tokens").await;
     assert_eq!(tokens, 1);
+}
+
+/// Whoever may change the rules of a workspace must not hinder a stop there by doing so again and again.
+#[sqlx::test(migrations = false)]
+async fn stop_that_waits_does_not_rest_on_rules(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    scene.world.join(BOB, HOME, "member").await;
+    let token = scene.token().await.token.id;
+    let chain = scene.hold(CHAIN).await;
+    let (authority, bob) = (scene.world.authority.clone(), scene.bob.clone());
+    let stop = tokio::spawn(async move { authority.tokens().disable(&bob, token, None).await });
+    scene.until_it_waits(&stop).await;
+    let rules = "UPDATE policies SET version = version + 1 WHERE workspace_id IS NULL";
+    scene.world.execute(rules).await;
+    chain.rollback().await.unwrap();
+    assert!(!stop.await.unwrap().unwrap().enabled);
+}
+
+/// A token that keeps changing itself does not undo an earlier end that comes meanwhile.
+#[sqlx::test(migrations = false)]
+async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool: PgPool) {
+    const ROW: &str = "SELECT FROM tokens WHERE name = 'itself' FOR UPDATE";
+    const EARLIER: &str =
+        "UPDATE tokens SET version = version + 1, expires_at = expires_at - interval '1 day'
+        WHERE name = 'itself'";
+    let scene = Scene::new(pool).await;
+    let wish = TokenDraft {
+        name: "itself".into(),
+        audiences: vec!["tessera".into()],
+        expiry: parse("9d"),
+        ..draft(&["tokens:write"])
+    };
+    let minted = scene.world.mint(&scene.bob, OTHER, wish).await;
+    let (itself, id) = (scene.world.bearer(&minted).await, minted.token.id);
+    let given = minted.token.expires_at.unwrap();
+    let mut row = scene.hold(ROW).await;
+    let authority = scene.world.authority.clone();
+    let change = tokio::spawn(async move {
+        let same =
+            TokenPatch { expiry: Some(Ok(ExpiryChoice::At(given))), ..TokenPatch::default() };
+        authority.tokens().update(&itself, id, None, same).await
+    });
+    scene.until_it_waits(&change).await;
+    sqlx::query(EARLIER).execute(&mut *row).await.unwrap();
+    row.commit().await.unwrap();
+    let refused = change.await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), ProblemCode::Forbidden);
+    let now = scene.world.authority.tokens().show(&scene.bob, id).await.unwrap();
+    assert_eq!(now.expires_at, Some(given - time::Duration::DAY));
 }

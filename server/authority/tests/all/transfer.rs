@@ -21,6 +21,7 @@ use domain::{
     policy::PolicyRules,
     token_query::TokenQuery,
 };
+use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
@@ -95,10 +96,12 @@ async fn holders_of_imported_tokens_go_on_with_their_secrets(pool: PgPool) {
 async fn malformed_text_needs_no_query_until_there_are_imports(pool: PgPool) {
     let second =
         PgPoolOptions::new().connect_with((*pool.connect_options()).clone()).await.unwrap();
-    let world = World::founded(pool).await;
+    let keys = Keys::generate(&SystemEntropy).to_toml();
+    let keys = || Keys::from_toml(keys.expose_secret()).unwrap();
+    let world = World::with_keys(pool, keys()).await;
     let ada = world.owner().await;
     let replica = || {
-        let keys = Keys::generate(&SystemEntropy);
+        let keys = keys();
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         Authority::new(second.clone(), keys, clock, entropy, Settings::default())
     };

@@ -86,6 +86,7 @@ fn callers(instance: &Instance) -> Vec<Caller> {
     for scope in ["verify", "tokens:read", "tokens:write", "tokens:reveal"] {
         let body = json!({
             "name": scope, "user": email("member-member"), "audiences": ["tessera"], "scopes": [scope],
+            "expires_at": "never",
         });
         callers.push(Caller {
             name: format!("member's token with {scope}"),
