@@ -41,6 +41,9 @@ pub struct Minted {
     pub token: Token,
     /// The secret, shown now and never again.
     pub secret: Secret,
+    /// Whether some of the tokens that the old secret made are not disabled yet.
+    #[serde(default)]
+    pub children_pending: bool,
 }
 
 /// What a form asked for was done.

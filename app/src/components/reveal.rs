@@ -60,6 +60,7 @@ pub fn Reveal(
                 <Icon glyph=Glyph::Warning/>
                 <p>{warning(kind, &minted)}</p>
             </div>
+            {minted.children_pending.then(pending)}
             <div class="field">
                 <label class="label" for="secret">"Token"</label>
                 <div class="secret-row">
@@ -86,6 +87,19 @@ pub fn Reveal(
                 "Done"
             </a>
         </footer>
+    }
+}
+
+/// Says that tokens which the old secret made may still work.
+fn pending() -> impl IntoView {
+    view! {
+        <div class="notice notice-warning" role="note">
+            <Icon glyph=Glyph::Warning/>
+            <p>
+                <strong>"Some tokens that it made still work."</strong>
+                " Tessera goes on disabling them. The list of tokens shows those that are left."
+            </p>
+        </div>
     }
 }
 

@@ -56,6 +56,11 @@ pub(crate) fn remark(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Returns a number of tokens in words: "1 token", "2 tokens".
+pub(crate) fn tokens(count: i64) -> String {
+    format!("{count} token{}", if count == 1 { "" } else { "s" })
+}
+
 /// Text that cannot steer the terminal: other people chose these names.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()

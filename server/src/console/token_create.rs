@@ -38,7 +38,7 @@ async fn attempt(workspace: &str, post: &Post) -> Result<Done, ServiceError> {
         .await
         .map_err(at_fields)?;
     let secret = Secret::new(minted.secret.expose());
-    Ok(Done::Minted(Minted { token: minted.token, secret }))
+    Ok(Done::Minted(Minted { token: minted.token, secret, children_pending: false }))
 }
 
 /// What the form asks for. The service checks every value.

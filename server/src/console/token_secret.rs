@@ -46,7 +46,8 @@ pub(super) async fn reveal(
 
 fn shown(minted: MintedToken) -> Done {
     let secret = Secret::new(minted.secret.expose());
-    Done::Minted(Minted { token: minted.token, secret })
+    let children_pending = minted.children_pending;
+    Done::Minted(Minted { token: minted.token, secret, children_pending })
 }
 
 fn draft(form: &Form) -> Result<RotationDraft, ServiceError> {

@@ -2,8 +2,8 @@
 //! answers that it does not take.
 //!
 //! Each answer that does not go out in one piece has its bytes counted until the connection took all of it. When there
-//! is no room, the answer whose peer is slowest is dropped, and its stream is reset: of the holder's own answers, or of
-//! those of a holder that has more ([`Room`]). A large answer has a place as well. When its holder has none left, 429 is
+//! is no room, the answer whose peer is slowest is dropped ([`patient`]): of the holder's own answers, or of those of a
+//! holder that has more ([`Room`]). A large answer has a place as well. When its holder has none left, 429 is
 //! answered instead. The answer to a change is sent in any case: a change is refused before it is made when too much of
 //! the answers to its caller's changes waits. An answer of which nothing is taken for [`PATIENCE`] is dropped, too.
 //!
@@ -249,14 +249,14 @@ pub(super) fn identify(extensions: &Extensions, id: Uuid, caller: Uuid) -> Resul
 fn full() -> ApiError {
     let mut problem = Problem::new(
         ProblemCode::RateLimited,
-        "Too many large answers for you wait to be read. Read them, then try again.",
+        "You have too many unread responses. Read or close them, then try again.",
     );
     problem.retry_after_s = Some(1);
     problem.into()
 }
 
 fn crowded() -> ApiError {
-    let detail = "Too many answers of all callers wait to be read. Try again.";
+    let detail = "The server holds too many responses that clients have not read yet. Try again in a second.";
     let mut problem = Problem::new(ProblemCode::Busy, detail);
     problem.retry_after_s = Some(1);
     problem.into()

@@ -10,7 +10,7 @@
 //! The caller's right to do the work is looked at first, by its [`Purpose`]; the extractor of the body comes
 //! after [`Repeatable`]. Without the header the work is done as ever. With it the first request does the work and the others
 //! get its reply, with `Idempotency-Replayed: true`; while it goes on they get 409, and 422 when they
-//! ask for something else. Only outcomes of the work are kept. Refusals that do not depend on the request alone are not
+//! ask for something else. Only outcomes of the work are kept. Answers 401, 403, 404, 408, 409, 412, 429 and 5xx are not
 //! ([`is_outcome`]): what went wrong may go right the next time. The work goes on when its caller hangs up, so that the
 //! caller who comes back finds the reply.
 
@@ -189,8 +189,8 @@ async fn keep(
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Reports whether an answer is an outcome of the work, and not that the caller may not do it, or that the server cannot do it
-/// now. Nothing was done then, and the same request may be carried out a moment later.
+/// Reports whether an answer is an outcome of the work. Other answers refuse what may be carried out a moment later: nothing
+/// was done then.
 fn is_outcome(status: StatusCode) -> bool {
     let refused = [
         StatusCode::UNAUTHORIZED,
@@ -198,6 +198,9 @@ fn is_outcome(status: StatusCode) -> bool {
         // What the caller may not see, such as while they are no member.
         StatusCode::NOT_FOUND,
         StatusCode::REQUEST_TIMEOUT,
+        // What is in the way may be removed: a limit, a name that is taken, another version.
+        StatusCode::CONFLICT,
+        StatusCode::PRECONDITION_FAILED,
         StatusCode::TOO_MANY_REQUESTS,
     ];
     !(status.is_server_error() || refused.contains(&status))
@@ -236,7 +239,7 @@ mod tests {
         let kept = |status: u16| is_outcome(StatusCode::from_u16(status).unwrap());
         assert!([200, 201, 204].into_iter().all(kept));
         for code in ProblemCode::ALL {
-            let expected = matches!(code.status(), 400 | 405 | 409 | 412..=415 | 422 | 431);
+            let expected = matches!(code.status(), 400 | 405 | 413..=415 | 422 | 431);
             assert_eq!(kept(code.status()), expected, "{code:?}");
         }
     }

@@ -1,5 +1,6 @@
 //! Answers that their callers have to take in time. One that waits for too long is dropped together with the place
-//! that it has, and its stream is reset. So is one whose place others need.
+//! that it has. So is one whose place others need. The caller sees that when it takes more: HTTP/2 then resets the stream,
+//! and HTTP/1.1 closes the connection. The stream of a peer that takes nothing stays, without the answer.
 
 use std::{
     io,

@@ -12,7 +12,7 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
-//! | `holders::hold…`: shares, large answers | ✓ | ✓ | ✓ | |
+//! | `holders::hold…`: shares, answers above 8 KiB | ✓ | ✓ | ✓ | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record…` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | posts | ✓ | | |

@@ -5,7 +5,7 @@
 //! memory of all of them. So a stranger's request needs a place while its body is awaited ([`wait`]), before a page is
 //! made for it ([`Guest::turn`]), and at the latest when its answer is ready, until the connection took the last byte
 //! of it ([`keep`]). An answer
-//! that is not taken within [`PATIENCE`] is dropped, and its stream is reset. Without a place the answer is a
+//! that is not taken within [`PATIENCE`] is dropped ([`patient`](super::patient)). Without a place the answer is a
 //! 503 without a body, which takes no memory on a connection that nobody reads.
 //!
 //! When all places are taken, a request that only waits for its peer gives its place up ([`Room`]): strangers that

@@ -63,8 +63,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
 const RESETS: usize = 20;
 const OWN_RESETS: usize = 100;
-/// Streams in a row that are refused because the address has too many, before the connection is ended: it keeps memory
-/// for each, also when it is over.
+/// Streams in a row that are refused because the address has too many, before the connection is ended: h2 keeps state
+/// for a refused stream for a while.
 const REFUSALS: u32 = 20;
 /// How often a peer that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(30);

@@ -165,7 +165,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
                     tracing::info!(signal, "stopping");
                     Ok(())
                 }
-                // They were not yet anybody's when this server started.
+                // At the start the database was not set up, so any keys were accepted.
                 error = authority.other_keys() => Err(StartError::Service(error)),
             };
             background.abort();

@@ -106,7 +106,7 @@ impl Caller {
 
     /// Counts a stream; `None` when this caller, or all callers together, have too many.
     pub(super) fn begin(self: &Arc<Self>) -> Option<Arc<Stream>> {
-        // Counted first: of two at a time, none gets a place that is not there. Dropped, it counts no more.
+        // Counts first, so that two concurrent calls cannot both take the last place. Dropping the stream undoes it.
         let own = self.count.fetch_add(1, Ordering::Relaxed);
         let all = self.all().fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(Stream(Arc::clone(self)));

@@ -133,7 +133,7 @@ fn people_and_members_are_managed_from_the_command_line() {
     let works = || server.request("GET", "/api/v1/self").bearer(&secret).send().status;
     assert_eq!(works(), 200);
     let disabled = server.run(&["user", "disable", "grace@example.com"]);
-    assert!(disabled.stderr.contains("Tokens that stopped: 1."), "{}", disabled.stderr);
+    assert!(disabled.stderr.contains("Stopped 1 token of the user."), "{}", disabled.stderr);
     assert_eq!(works(), 401);
     server.run(&["user", "enable", &id]).ok();
     assert_eq!(works(), 200);
@@ -149,7 +149,7 @@ fn people_and_members_are_managed_from_the_command_line() {
     assert_eq!((&grace["role"], &grace["grants"]), (&json!("viewer"), &Value::Null));
     let removed =
         server.run(&["member", "remove", "--workspace", "workspace-1", "grace@example.com"]);
-    assert!(removed.stderr.contains("Tokens that stopped: 1."), "{}", removed.stderr);
+    assert!(removed.stderr.contains("Stopped 1 token of the user."), "{}", removed.stderr);
     server.run(&["user", "remove", "grace@example.com"]).ok();
     let users = server.run(&["user", "list"]).ok();
     assert!(users.contains("bot@example.com") && !users.contains("grace@example.com"), "{users}");

@@ -108,7 +108,7 @@ fn RotateForm(
                 <label class="check-row">
                     <input class="checkbox" type="checkbox" name="children" value="true"
                         checked={state.value("children").is_some()}/>
-                    <span>" Disable the tokens that it made, too. After a leak, the old secret may have made them."</span>
+                    <span>" Also disable tokens made with this one. Choose this if its secret may have leaked."</span>
                 </label>
             </div>
             <footer class="panel-foot form-actions">

@@ -2,7 +2,7 @@
 
 use super::{
     Tokens,
-    change::{changed, locked_for_more},
+    change::{changed, locked, locked_for_more},
     children::{self, How},
     containment::{disabler, may_lift, stopped_by},
     renewal::could_outlast_caller,
@@ -76,7 +76,11 @@ async fn switch_one(
     (id, expected): (TokenId, Option<i64>),
     enabled: bool,
 ) -> Result<Token, ServiceError> {
-    let before = locked_for_more(transaction, ctx, access, id, expected).await?;
+    let before = if enabled {
+        locked_for_more(transaction, ctx, access, id, expected).await?
+    } else {
+        locked(transaction, ctx, access, id, expected).await?
+    };
     let off = if enabled {
         None
     } else {

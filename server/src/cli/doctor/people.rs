@@ -22,7 +22,7 @@ pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
         .collect();
     if !former.is_empty() {
         let detail = format!(
-            "{}: the administrator who gave the password, or the link for it, may not set it any more and may know it; make a link for each with tessera user reset-password",
+            "{}: an administrator who set this password, or made its link, has lost the right to do so but may still know it; run tessera user reset-password EMAIL for each",
             former.join(", ")
         );
         findings.push(Finding::warn(CHECK, detail));
@@ -44,14 +44,14 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
     let why = match doubt {
         PasswordDoubt::Given | PasswordDoubt::OfMember => return None,
         PasswordDoubt::OfManager => {
-            "manages the instance, and the administrator who gave the password, or the link for it, may not set it any more and may know it"
+            "manages the instance, and an administrator who set this password, or made its link, has lost the right to do so but may still know it"
         }
         PasswordDoubt::Unknown => "the audit log does not say who chose it",
         PasswordDoubt::Ended => {
             "the administrator who chose it may not set it any more: it does not sign in"
         }
     };
-    let detail = format!("{email}: {why}; make a link with tessera user reset-password {email}");
+    let detail = format!("{email}: {why}; run tessera user reset-password {email}");
     Some(Finding::warn(check, detail))
 }
 

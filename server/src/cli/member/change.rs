@@ -32,8 +32,7 @@ pub(crate) struct Args {
     /// Leave the grants to the role
     #[arg(long, group = "what", conflicts_with = "grant")]
     grants_by_role: bool,
-    /// What becomes of tokens that act as others, and by whose secrets a member who may do less could come back: disable or
-    /// keep
+    /// If the member may do less, disable or keep the tokens of others whose secrets the member may know
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
     /// Print JSON
@@ -63,11 +62,11 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             output::json(member)?;
         }
         remark(&format!(
-            "{} is {} of {workspace}; grants: {}. Tokens that are disabled: {}.",
+            "{} is {} of {workspace}; grants: {}. Disabled {}.",
             member.user.email,
             member.role,
             grants(member.grants.as_deref()),
-            changed.disabled_tokens
+            output::tokens(changed.disabled_tokens)
         ));
         Ok(())
     })

@@ -6,7 +6,7 @@ use domain::names::Slug;
 use super::{
     super::{
         Failure,
-        output::remark,
+        output::{remark, tokens},
         session::{self, Expect},
         slug,
     },
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The workspace
     #[arg(long, value_parser = slug)]
     workspace: Slug,
-    /// What becomes of tokens that act as others, and by whose secrets the user could come back: disable or keep
+    /// Disable or keep the tokens of others whose secrets the user may know
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
 }
@@ -36,8 +36,10 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         let known = arguments.known_secrets;
         let removed = workspaces.remove_member_and(&context, workspace, user, None, known).await?;
         remark(&format!(
-            "Removed {} from {workspace}. Tokens that stopped: {}. Tokens of others that are disabled: {}.",
-            removed.member.user.email, removed.stopped_tokens, removed.disabled_tokens
+            "Removed {} from {workspace}. Stopped {} of the user. Disabled {} of others.",
+            removed.member.user.email,
+            tokens(removed.stopped_tokens),
+            tokens(removed.disabled_tokens)
         ));
         Ok(())
     })

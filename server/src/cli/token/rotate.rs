@@ -51,7 +51,9 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     .await?;
     let (token, secret) = (&minted.token, minted.secret.expose());
     let printed = if arguments.json {
-        output::json(&serde_json::json!({ "token": token, "secret": secret }))
+        output::json(&serde_json::json!({
+            "token": token, "secret": secret, "children_pending": minted.children_pending,
+        }))
     } else {
         output::line(secret)
     };

@@ -9,28 +9,26 @@ mod switch;
 use authority::{ChangedUser, KnownSecrets};
 use clap::Subcommand;
 
-use super::Failure;
+use super::{Failure, output::tokens};
 use crate::config::Config;
 
 /// What else ends with a user's rights.
 #[derive(Debug, clap::Args)]
 pub(super) struct Known {
-    /// What becomes of tokens that act as others, and by whose secrets the user could come back, and of passwords that the
-    /// user gave to other administrators: disable or keep
+    /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the user gave to other
+    /// administrators
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
 }
 
 /// Says what ended with a user's rights.
 fn ended(changed: &ChangedUser) -> String {
-    let tokens = format!(
-        "Tokens that stopped: {}. Tokens of others that are disabled: {}.",
-        changed.stopped_tokens, changed.disabled_tokens
-    );
+    let (stopped, disabled) = (tokens(changed.stopped_tokens), tokens(changed.disabled_tokens));
+    let text = format!("Stopped {stopped} of the user. Disabled {disabled} of others.");
     if changed.ended_passwords.is_empty() {
-        return tokens;
+        return text;
     }
-    format!("{tokens} Passwords that ended: {}.", changed.ended_passwords.join(", "))
+    format!("{text} Ended the passwords of: {}.", changed.ended_passwords.join(", "))
 }
 
 /// The commands.

@@ -33,7 +33,7 @@ pub(crate) struct MemberChangeBody {
     grants: GrantsChange,
     /// What becomes of secrets that the member may know, if they may do less. `disable` if absent.
     #[serde(default)]
-    #[schema(value_type = Option<KnownSecretsBody>)]
+    #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,
 }
 

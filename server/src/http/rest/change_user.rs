@@ -37,7 +37,7 @@ pub(crate) struct UserChangeBody {
     enabled: Option<bool>,
     /// What becomes of secrets that the user may know, if they get a lower role or are disabled. `disable` if absent.
     #[serde(default)]
-    #[schema(value_type = Option<KnownSecretsBody>)]
+    #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,
 }
 
@@ -53,8 +53,9 @@ pub(crate) struct UserChangeBody {
 ///
 /// A lower role, and disabling the user, disable tokens (`disabled_tokens`) that act as others if the user may know their
 /// secret and could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Tokens that only
-/// call other APIs stay. Passwords of other owners and administrators end (`ended_passwords`) if they descend from the user,
-/// who may not set them any more; your own never does. `"known_secrets": "keep"` leaves all of them. For administrators of the instance who are signed in.
+/// call other APIs stay. Passwords of other owners and administrators end (`ended_passwords`) if the user gave them and can no
+/// longer set them; your own never does. `"known_secrets": "keep"` leaves all of them. For administrators of the instance who
+/// are signed in.
 #[utoipa::path(
     patch,
     path = "/api/v1/users/{id}",

@@ -102,7 +102,8 @@ pub(crate) struct NewToken {
 /// The answer holds the token's secret, once. A request with an `Idempotency-Key` may be repeated
 /// within 24 hours when its answer got lost: it makes no second token and answers the same again, to callers who
 /// may still hold the secret. Where policy shows secrets once, the secret is shown again for ten minutes only,
-/// then the answer is 403 `reveal_not_allowed`. Needs the scope `tokens:write` of the audience `tessera`.
+/// then the answer is 403 `reveal_not_allowed`. Answers 401, 403, 404, 408, 409, 412, 429 and 5xx are not kept under the key:
+/// send the same request again, and it is carried out. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens",

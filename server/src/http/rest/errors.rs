@@ -117,7 +117,7 @@ pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
             "The token lacks the scope tokens:write of the audience tessera, or its user lacks the right."),
         (404, "There is none, or the caller may not see it.",
             ProblemCode::NotFound, "There is no such token, or you may not see it."),
-        (409, "It conflicts with what is there: the name is taken, the limit is reached, the secret was never kept, or the first request under this Idempotency-Key is still in progress.",
+        (409, "It conflicts with what is there: the name is taken, the limit is reached, the secret was never kept, or the first request under this Idempotency-Key is still in progress. The answer is not kept under the key: the same request may succeed later.",
             ProblemCode::TokenLimitReached,
             "The limit of 200 tokens is reached. Delete tokens that are no longer used, or have the limit raised."),
         (412, "It is not in the version that If-Match names.", ProblemCode::PreconditionFailed,

@@ -43,7 +43,8 @@ impl From<KnownSecretsBody> for KnownSecrets {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct KnownSecretsQuery {
-    /// `keep` leaves secrets alone that the person may know. Otherwise, tokens are disabled by which they could come back.
+    /// `keep` leaves secrets alone that the person may know. Otherwise, tokens that they could use to return are disabled.
+    /// When a user is removed, passwords that they gave to other owners and administrators end, too.
     #[param(inline, value_type = Option<KnownSecretsBody>)]
     pub(super) known_secrets: KnownSecretsBody,
 }

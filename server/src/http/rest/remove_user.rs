@@ -16,8 +16,8 @@ use crate::http::{
 /// For good: signed out, member of nothing, its tokens refused at once. What it made keeps its name,
 /// and its address is not given to another. Tokens that act as others are disabled if the user may know their secret and could
 /// come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`; those that only call other APIs stay.
-/// Passwords of owners and administrators end that descend from the user; your own never does. For administrators of the
-/// instance who are signed in.
+/// Passwords that the user gave to owners and administrators end; your own never does. For administrators of the instance who
+/// are signed in.
 #[utoipa::path(
     delete,
     path = "/api/v1/users/{id}",

@@ -80,6 +80,6 @@ pub(crate) struct StoppedBody {
     /// How many tokens are refused from now on. They stay until they are deleted, or handed over to
     /// another user.
     pub(in crate::http::rest) stopped_tokens: i64,
-    /// How many tokens that act as others are disabled, because the user may know their secrets and could come back by them.
+    /// How many tokens of others are disabled, because the user may know their secrets and could use them to return.
     pub(in crate::http::rest) disabled_tokens: i64,
 }

@@ -89,15 +89,15 @@ pub(crate) struct ChangedUserBody {
     /// How many tokens the change stopped. They are refused until they are handed over to another
     /// user, or this one may act again.
     stopped_tokens: i64,
-    /// How many tokens the change disabled. A higher role: they act as the user, and others may know their secrets who could
-    /// not get them now. Fewer rights: they act as others, and the user may know their secrets and could come back by them. A
-    /// rotation makes such a token safe.
+    /// How many tokens the change disabled. With a higher role, these are tokens of the user whose secrets others may know.
+    /// With fewer rights, these are tokens of others whose secrets the user may know and could use to return. A rotation
+    /// makes such a token safe.
     disabled_tokens: i64,
     /// Whether the password ended, because whoever gave it may not set the password of somebody with this role. The
     /// person needs a link: `POST /api/v1/users/{id}/password-reset`.
     password_ended: bool,
-    /// The addresses of people whose passwords ended, because they descend from the user, who may not set them any more.
-    /// Each needs a link.
+    /// The addresses of people whose passwords ended, because the user gave them and can no longer set them. Each needs a
+    /// link.
     ended_passwords: Vec<String>,
 }
 
@@ -119,9 +119,9 @@ impl From<ChangedUser> for ChangedUserBody {
 pub(crate) struct RemovedUserBody {
     /// How many tokens are refused from now on. They stay until they are deleted, or handed over to another user.
     stopped_tokens: i64,
-    /// How many tokens that act as others are disabled, because the user may know their secrets and could come back by them.
+    /// How many tokens of others are disabled, because the user may know their secrets and could use them to return.
     disabled_tokens: i64,
-    /// The addresses of people whose passwords ended, because they descend from the user. Each needs a link.
+    /// The addresses of people whose passwords ended, because the user gave them. Each needs a link.
     ended_passwords: Vec<String>,
 }
 
