@@ -42,6 +42,9 @@ pub(crate) struct BulkErrors;
 /// Errors of removing what may be in use.
 pub(crate) struct RemoveErrors;
 
+/// The same with a parameter that can be wrong.
+pub(crate) struct RemovePersonErrors;
+
 /// Errors of an operation that takes a body and changes nothing.
 pub(crate) struct AskErrors;
 
@@ -90,6 +93,12 @@ impl IntoResponses for BulkErrors {
 impl IntoResponses for ChangeErrors {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         references(&[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 500, 503])
+    }
+}
+
+impl IntoResponses for RemovePersonErrors {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        references(&[400, 401, 403, 404, 409, 412, 422, 429, 500, 503])
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use domain::{ids::UserId, names::Slug};
 
-use super::{errors::RemoveErrors, known_secrets::KnownSecretsQuery, schema::StoppedBody};
+use super::{errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::StoppedBody};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -25,7 +25,7 @@ use crate::http::{
     params(("ws" = String, Path, description = "The workspace's slug", example = "workspace-1"), ("user" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
     responses(
         (status = 200, description = "The member is removed", body = StoppedBody),
-        RemoveErrors,
+        RemovePersonErrors,
     ),
 )]
 pub(crate) async fn remove_member(

@@ -3,7 +3,9 @@
 use axum::{Json, extract::State};
 use domain::ids::UserId;
 
-use super::{errors::RemoveErrors, known_secrets::KnownSecretsQuery, schema::RemovedUserBody};
+use super::{
+    errors::RemovePersonErrors, known_secrets::KnownSecretsQuery, schema::RemovedUserBody,
+};
 use crate::http::{
     AppState,
     caller::Caller,
@@ -26,7 +28,7 @@ use crate::http::{
     params(("id" = Uuid, Path, description = "The user's id"), IfMatchHeader, KnownSecretsQuery),
     responses(
         (status = 200, description = "The user is removed", body = RemovedUserBody),
-        RemoveErrors,
+        RemovePersonErrors,
     ),
 )]
 pub(crate) async fn remove_user(
