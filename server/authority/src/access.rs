@@ -346,7 +346,7 @@ fn without_addresses(mut facts: Facts) -> Facts {
     facts
 }
 
-/// What decides whether an invitation stands, besides its sender.
+/// The terms of an invitation: with its sender, they decide whether it stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms<'a> {
     pub(crate) role: WorkspaceRole,

@@ -434,7 +434,7 @@ impl Authority {
     }
 }
 
-/// What is said when the keys are not those of the database.
+/// The error for keys that are not those of the database.
 const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with: restore keys.toml from a backup, or copy it from a server on which the instance was set up";
 
 impl Inner {

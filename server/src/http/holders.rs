@@ -88,7 +88,7 @@ struct Place {
     units: usize,
 }
 
-/// What an answer has until it was taken.
+/// The place and the bytes of an answer until it was taken.
 struct Kept {
     /// `None` for the answer to a change.
     seat: Option<Seat>,

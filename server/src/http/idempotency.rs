@@ -195,10 +195,10 @@ fn is_outcome(status: StatusCode) -> bool {
     let refused = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
-        // What the caller may not see, such as while they are no member.
+        // Hides things from callers who may not see them, such as before they are members.
         StatusCode::NOT_FOUND,
         StatusCode::REQUEST_TIMEOUT,
-        // What is in the way may be removed: a limit, a name that is taken, another version.
+        // The obstacle may go away: a limit, a name that is taken, another version.
         StatusCode::CONFLICT,
         StatusCode::PRECONDITION_FAILED,
         StatusCode::TOO_MANY_REQUESTS,

@@ -3,8 +3,8 @@
 //! The layer is on the managing API, the surfaces, the console and `/oauth2/revoke`. Who asks is found out by the handlers'
 //! extractors, which leave it in [`Asker`].
 //!
-//! What verifies has a smaller layer, [`record_own`]: it notes that the caller may not verify or is not accepted. That a
-//! token is refused about which somebody asks is an answer, not a refusal, and leaves no row. Answers from memory
+//! The routes that verify have a smaller layer, [`record_own`]: it notes a caller that may not verify or is not accepted. A
+//! question about a token that is not valid has an answer, not a refusal, and leaves no row. Answers from memory
 //! (`remembered`) pass no layer at all.
 
 use std::sync::{Arc, Mutex};
@@ -149,7 +149,7 @@ pub(crate) async fn record_own(
     response
 }
 
-/// What a row says of an answer. One that is no error holds a refusal nevertheless.
+/// The refusal that an answer holds, as its row tells it; an answer without an error may hold one, too.
 fn detail(response: &Response, code: ProblemCode) -> Value {
     let status = response.status();
     let status = if status.is_success() { code.status() } else { status.as_u16() };

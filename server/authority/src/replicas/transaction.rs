@@ -182,7 +182,7 @@ impl<'a> Transaction<'a> {
     /// Refuses the change when what it rests on was changed since it began. The audit rows were written: their chains'
     /// ends are held, so that no membership and no rule there changes until this is committed.
     ///
-    /// What happens in other workspaces does not matter: their administrators must not hinder changes here.
+    /// Changes in other workspaces do not count: their administrators must not hinder changes here.
     async fn keeps_footing(&mut self, everywhere: bool) -> Result<(), ServiceError> {
         let Some((user, before)) = &self.footing else { return Ok(()) };
         match callers::is_kept(&mut self.sql, *user, before, everywhere).await? {

@@ -93,14 +93,14 @@ pub(crate) struct Membership {
     policy: Option<i64>,
 }
 
-/// What a change rests on: the memberships of its caller, and the rules there and of the instance.
+/// The basis of a change: the memberships of its caller, and the versions of the policies there and of the instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Footing {
     memberships: Vec<Membership>,
     instance_policy: Option<i64>,
 }
 
-/// What became of a [`Footing`].
+/// The state of a [`Footing`] when its change is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// It is as it was.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{StoreError, invitations::Inviter, members, secrets::parse_all};
 use crate::access::Tenant;
 
-/// Whose invitations are looked at.
+/// The sender of the invitations that are looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sender {
     /// A person: what they sent, what tokens sent that act as them, and what tokens sent that they made.

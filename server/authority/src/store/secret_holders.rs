@@ -74,7 +74,7 @@ pub(crate) struct Sought<'a> {
     pub(crate) scopes: Option<&'a [String]>,
     /// Only people who manage the instance may know the secrets, whoever the tokens act as now.
     pub(crate) for_managers: bool,
-    /// What the user did counts as the doing of others.
+    /// Counts acts of the user as acts of others.
     pub(crate) is_doubted: bool,
     /// Tokens that are enabled.
     pub(crate) enabled: bool,
@@ -102,7 +102,7 @@ pub(crate) async fn workspaces(
 
 /// Returns exposed tokens by their workspace and id. Replaced secrets count while they work.
 ///
-/// What an account did before its `acts_count_after` counts as the doing of others. A user whom the token acted as may
+/// Acts of an account before its `acts_count_after` count as acts of others. A user whom the token acted as may
 /// know a secret from a rotation only if the token acted as them for an hour after it: a token can be rotated first and
 /// handed over then.
 pub(crate) async fn exposed(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::audit::Author;
 
-/// Whose tokens are disabled.
+/// The tokens that a note is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     /// Tokens whose secrets this person may know, and that act as others.

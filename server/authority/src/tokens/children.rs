@@ -207,8 +207,7 @@ impl Inner {
 
     /// Stops those of these tokens that are still to be stopped, in one transaction. Returns how many they were.
     async fn stop_some(&self, stop: &DescendantStop, ids: &[Uuid]) -> Result<usize, ServiceError> {
-        let now = self.clock.now();
-        let now = now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now);
+        let now = self.instant();
         let mut stop = stop.clone();
         if matches!(stop.how, How::EndBy(end) if end <= now) {
             stop.how = How::Expire;

@@ -34,10 +34,11 @@ pub(crate) use crate::store::secret_stops::Of;
 
 /// The scopes of `tessera` by which the holder of a secret comes back, or makes other secrets.
 const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
-/// How long the background task works for one note before another one has its turn.
-const TURN: Duration = Duration::from_secs(5);
+/// How long the background task works for one workspace of a note before the next one has its turn: longer than it waits for
+/// a lock, whose queue is fair.
+const TURN: Duration = Duration::from_secs(12);
 
-/// What becomes of secrets that a person may know who loses rights.
+/// The choice about the secrets that a person may know who loses rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KnownSecrets {
     /// Tokens by which the person could come back are disabled. Passwords that they gave to other administrators of the
@@ -117,10 +118,9 @@ impl Authority {
             let stop = store::claim(&mut transaction).await?;
             transaction.commit().await?;
             let Some(stop) = stop else { return Ok(()) };
-            if let Ok(outcome) = timeout(TURN, self.inner.disable_noted(&stop)).await {
-                outcome?;
-            } else {
-                // What is done stays so. Other notes wait for longer than this one.
+            if let Err(error) = self.inner.disable_all(&stop, Some(TURN)).await {
+                error.log("stop of tokens whose secrets are known");
+                // The tokens that are disabled stay so. Other notes come first now.
                 let mut connection = self.inner.connection().await?;
                 store::release(&mut connection, stop.id).await?;
             }
@@ -134,15 +134,19 @@ impl Inner {
     /// # Errors
     /// `Unfinished` when not all are disabled yet.
     pub(crate) async fn disable_noted(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
-        self.disable_all(stop).await.map_err(|error| {
+        self.disable_all(stop, None).await.map_err(|error| {
             error.log("stop of tokens whose secrets are known");
             ServiceError::Unfinished
         })
     }
 
     /// Goes through the workspaces one by one: what one of them has busy, or a search there that takes too long, does not
-    /// keep the tokens of others from being disabled.
-    async fn disable_all(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
+    /// keep the tokens of others from being disabled. With `turn`, each of them has so much time.
+    async fn disable_all(
+        &self,
+        stop: &SecretStop,
+        turn: Option<Duration>,
+    ) -> Result<i64, ServiceError> {
         let epoch = self.history.epoch();
         let scopes = returning();
         let sought = sought(stop, &scopes);
@@ -154,7 +158,12 @@ impl Inner {
         };
         let (mut disabled, mut failure) = (0, None);
         for workspace in workspaces {
-            match self.disable_in(stop, Sought { workspace: Some(workspace), ..sought }).await {
+            let part = self.disable_in(stop, Sought { workspace: Some(workspace), ..sought });
+            let outcome = match turn {
+                Some(turn) => timeout(turn, part).await.unwrap_or(Err(ServiceError::Unfinished)),
+                None => part.await,
+            };
+            match outcome {
                 Ok(more) => disabled += more,
                 Err(error) => failure = Some(error),
             }

@@ -30,7 +30,7 @@ use crate::{
 /// Tokens that are disabled in one transaction.
 pub(super) const AT_ONCE: usize = 500;
 
-/// Who disables tokens.
+/// The author of a stop of many tokens.
 #[derive(Clone, Debug)]
 pub(crate) struct By {
     pub(crate) user: Option<UserId>,
@@ -63,13 +63,14 @@ impl Inner {
             let mut some = 0;
             for (workspace, ids) in by_workspace(&found) {
                 for ids in ids.chunks(AT_ONCE) {
+                    if let Some(note) = note {
+                        // By itself: the note must not be held while a busy workspace is waited for.
+                        secret_stops::keep(&mut *self.connection().await?, note).await?;
+                    }
                     let mut transaction = match ctx {
                         Some(ctx) => self.begin_for(ctx, &[]).await?.0,
                         None => self.begin().await?,
                     };
-                    if let Some(note) = note {
-                        secret_stops::keep(&mut transaction, note).await?;
-                    }
                     let of = (workspace, ids);
                     some += disable_some(&mut transaction, by, &sought, of).await?;
                     for stop in transaction.commit_part().await? {
@@ -86,7 +87,7 @@ impl Inner {
     }
 
     /// Returns this moment, as the database keeps it.
-    fn instant(&self) -> OffsetDateTime {
+    pub(super) fn instant(&self) -> OffsetDateTime {
         let now = self.clock.now();
         now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }

@@ -327,7 +327,7 @@ impl RotationDraft {
     }
 }
 
-/// What a rotation does to the end of a token, for the record of who set that.
+/// The effect of a rotation on a token's end, for the record of who set that end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndChange {
     /// Nobody chose another one.

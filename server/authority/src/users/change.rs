@@ -19,7 +19,7 @@ use crate::{
     verification::Subject,
 };
 
-/// What is to be different; `None` stays as it is.
+/// The fields to change; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct UserChange {
     /// The name.
@@ -28,7 +28,7 @@ pub struct UserChange {
     pub instance_role: Option<InstanceRole>,
     /// The switch.
     pub enabled: Option<bool>,
-    /// What becomes of secrets that the user may know, when they lose rights.
+    /// The choice about secrets that the user may know, when they lose rights.
     pub known_secrets: KnownSecrets,
 }
 

@@ -13,7 +13,7 @@ use crate::{
     tokens::known::{Of, note},
 };
 
-/// What ended with the rights.
+/// The secrets that end with the rights.
 pub(super) struct Lost {
     /// The people whose passwords ended, with the number of their sessions.
     pub(super) ended: Vec<(UserSummary, u64)>,

@@ -26,18 +26,18 @@ use crate::{
     verification::Subject,
 };
 
-/// What is to be different about a member.
+/// The fields of a member to change.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
     /// The role; `None` stays as it is.
     pub role: Option<WorkspaceRole>,
     /// The grants.
     pub grants: GrantsChange,
-    /// What becomes of secrets that the member may know, when they lose rights.
+    /// The choice about secrets that the member may know, when they lose rights.
     pub known_secrets: KnownSecrets,
 }
 
-/// What becomes of a member's grants.
+/// A change of a member's grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GrantsChange {
     /// They stay as they are.

@@ -550,3 +550,44 @@ async fn user_who_is_disabled_or_demoted_keeps_no_way_back_in_any_workspace(pool
     assert_eq!(scene.decide(&everywhere).await, DISABLED);
     assert_eq!((scene.decide(&stays).await, scene.decide(&ends).await), (VALID, DISABLED));
 }
+
+/// A server that goes on with a note does not leave it at the first workspace that is busy.
+#[sqlx::test(migrations = false)]
+async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, wanda, .. } = &scene;
+    world.workspace("other").await;
+    for email in ["wanda@example.com", "memb@example.com"] {
+        world.join(email, "other", "admin").await;
+    }
+    let wish = TokenDraft {
+        user: Some("memb@example.com".into()),
+        audiences: vec!["tessera".into()],
+        ..draft(&["tokens:write"])
+    };
+    for workspace in [HOME, "other"] {
+        world.mint(&scene.later(wanda), workspace, wish.clone()).await;
+    }
+    world
+        .execute(
+            "WITH gone AS (UPDATE users SET enabled = false WHERE email = 'wanda@example.com' RETURNING id)
+             INSERT INTO secret_stops (id, known_to, author, worked_until)
+             SELECT gen_random_uuid(), id, '{\"kind\": \"operator\", \"id\": null, \"name\": \"command line\",
+                    \"surface\": \"cli\", \"client_ip\": null, \"request_id\": \"r\"}', now() FROM gone",
+        )
+        .await;
+    let mut busy = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM tokens WHERE workspace_id = (SELECT min(workspace_id::text)::uuid FROM tokens) FOR UPDATE")
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+    world.authority.disable_known_secrets().await.unwrap();
+    let disabled = "SELECT count(*) FROM tokens WHERE NOT enabled";
+    let count = || sqlx::query_scalar::<_, i64>(disabled).fetch_one(&world.pool);
+    assert_eq!(count().await.unwrap(), 1);
+    // The note stays for the other one.
+    busy.rollback().await.unwrap();
+    world.execute("UPDATE secret_stops SET worked_until = now()").await;
+    world.authority.disable_known_secrets().await.unwrap();
+    assert_eq!(count().await.unwrap(), 2);
+}

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use super::{Failure, output::tokens};
 use crate::config::Config;
 
-/// What else ends with a user's rights.
+/// The choice about secrets that a user may know.
 #[derive(Debug, clap::Args)]
 pub(super) struct Known {
     /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the user gave to other

@@ -19,7 +19,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What is to be different; what is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MemberChange, example = json!({"role": "viewer"}))]
@@ -31,7 +31,7 @@ pub(crate) struct MemberChangeBody {
     #[serde(default, deserialize_with = "grants")]
     #[schema(value_type = Option<Vec<String>>, max_items = 64)]
     grants: GrantsChange,
-    /// What becomes of secrets that the member may know, if they may do less. `disable` if absent.
+    /// Whether to disable tokens whose secrets the member may know, if they may do less. `disable` if absent.
     #[serde(default)]
     #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,

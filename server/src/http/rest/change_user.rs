@@ -19,7 +19,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What is to be different; what is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = UserChange, example = json!({"enabled": false}))]
@@ -35,7 +35,7 @@ pub(crate) struct UserChangeBody {
     /// The switch. Who is disabled is signed out, and their tokens are refused at once.
     #[serde(default)]
     enabled: Option<bool>,
-    /// What becomes of secrets that the user may know, if they get a lower role or are disabled. `disable` if absent.
+    /// Whether to disable secrets that the user may know, if they get a lower role or are disabled. `disable` if absent.
     #[serde(default)]
     #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,

@@ -4,7 +4,7 @@ use authority::KnownSecrets;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-/// What becomes of secrets that a person may know who loses rights.
+/// The choice about the secrets that a person may know who loses rights.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(as = KnownSecrets, rename_all = "snake_case")]
@@ -38,7 +38,7 @@ impl From<KnownSecretsBody> for KnownSecrets {
     }
 }
 
-/// What else a removal ends.
+/// The parameter of a removal.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]

@@ -113,7 +113,7 @@ impl From<ChangedUser> for ChangedUserBody {
     }
 }
 
-/// What the removal of a user stopped.
+/// The effects of removing a user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RemovedUser)]
 pub(crate) struct RemovedUserBody {
