@@ -6,6 +6,7 @@
 
 mod answer;
 mod histogram;
+pub(crate) mod http2;
 mod requests;
 
 use std::{

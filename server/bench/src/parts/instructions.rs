@@ -1,11 +1,16 @@
 //! Instructions of a verification, counted by callgrind: the same whatever else the machine does.
 
-use std::{fs, io::Write, path::Path, process::Command};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::verify::questions;
 use crate::{
     Outcome,
-    drive::{Load, Order, Requests},
+    drive::{Load, Order, http2},
     fill::fill,
     noop::{Noop, body, headers},
     process::SERVERS,
@@ -41,40 +46,45 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
     let noop = Noop::start(SERVERS, &theirs, &headers(&answer)?, body(&answer)?)?;
 
-    let ours = count(&folder.0, "tessera", tessera.pid, &tessera.url, &requests, settings)?;
-    let its = count(&folder.0, "noop", noop.pid, &noop.url, &requests, settings)?;
+    let seconds = settings.seconds * 3.0;
+    let of = |name, pid, url: &str| {
+        let load = Load { url, requests: &requests, connections: 1, seconds, rate: None };
+        count(&folder.0, name, pid, || Ok(load.run()?.answers))
+    };
+    let by_http2 =
+        |name, pid, url: &str| count(&folder.0, name, pid, || http2::run(url, &requests, seconds));
+    let ours = of("tessera", tessera.pid, &tessera.url)?;
+    let its = of("noop", noop.pid, &noop.url)?;
+    let ours_2 = by_http2("tessera", tessera.pid, &tessera.url)?;
+    let its_2 = by_http2("noop", noop.pid, &noop.url)?;
     writeln!(out, "Instructions of POST /api/v1/verify at one connection, by callgrind")?;
     writeln!(out)?;
     writeln!(out, "  {:.3} ×   ours {ours:.0}, its {its:.0} a request", ours / its)?;
+    writeln!(
+        out,
+        "  {:.3} ×   ours {ours_2:.0}, its {its_2:.0} a request by HTTP/2",
+        ours_2 / its_2
+    )?;
     Ok(())
 }
 
-/// Instructions of a request, between two dumps.
-fn count(
-    folder: &Path,
-    name: &str,
-    pid: u32,
-    url: &str,
-    requests: &Requests,
-    settings: Settings,
-) -> Outcome<f64> {
-    let seconds = settings.seconds * 3.0;
-    let load = Load { url, requests, connections: 1, seconds, rate: None };
+/// Instructions of a request, between two dumps. `load` asks for some time, and returns the number of answers.
+fn count(folder: &Path, name: &str, pid: u32, load: impl Fn() -> Outcome<u64>) -> Outcome<f64> {
     // Every token at least once, whatever valgrind's slowness.
     let mut warm = 0;
     while warm < u64::from(REQUESTS_OF) {
-        warm += load.run()?.answers;
+        warm += load()?;
+    }
+    // What was counted for another load.
+    for file in files(folder, name, pid)? {
+        fs::remove_file(file)?;
     }
     control("--zero", pid)?;
-    let answers = load.run()?.answers;
+    let answers = load()?;
     control("--dump", pid)?;
     let mut total = 0.0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(&format!("{name}.{pid}")) {
-            continue;
-        }
-        for line in fs::read_to_string(entry.path())?.lines() {
+    for file in files(folder, name, pid)? {
+        for line in fs::read_to_string(file)?.lines() {
             if let Some(rest) = line.strip_prefix("totals: ") {
                 total += rest.trim().parse::<f64>()?;
             }
@@ -82,6 +92,18 @@ fn count(
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok(total / (answers + 1) as f64)
+}
+
+/// Returns what callgrind wrote about a process.
+fn files(folder: &Path, name: &str, pid: u32) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&format!("{name}.{pid}")) {
+            files.push(entry.path());
+        }
+    }
+    Ok(files)
 }
 
 fn control(what: &str, pid: u32) -> Outcome<()> {
