@@ -132,14 +132,27 @@ fn people_and_members_are_managed_from_the_command_line() {
     let secret = token("grace@example.com");
     let works = || server.request("GET", "/api/v1/self").bearer(&secret).send().status;
     assert_eq!(works(), 200);
-    let disabled = server.run(&["user", "disable", "grace@example.com"]);
+    let disabled = server.run(&["user", "disable", "grace@example.com", "--json"]);
     assert!(disabled.stderr.contains("Stopped 1 token of the user."), "{}", disabled.stderr);
+    let disabled = json_of(&disabled.ok());
+    assert_eq!((&disabled["enabled"], &disabled["stopped_tokens"]), (&json!(false), &json!(1)));
+    assert_eq!(
+        (&disabled["disabled_tokens"], &disabled["ended_passwords"]),
+        (&json!(0), &json!([]))
+    );
     assert_eq!(works(), 401);
-    server.run(&["user", "enable", &id]).ok();
+    let enabled = json_of(&server.run(&["user", "enable", &id, "--json"]).ok());
+    assert_eq!((&enabled["id"], &enabled["password_ended"]), (&json!(id), &json!(false)));
     assert_eq!(works(), 200);
 
     let change = ["member", "change", "--workspace", "workspace-1", "grace@example.com"];
-    server.cli(&change).arguments(&["--role", "viewer", "--grants-by-role"]).run().ok();
+    let changed = server
+        .cli(&change)
+        .arguments(&["--role", "viewer", "--grants-by-role", "--json"])
+        .run()
+        .ok();
+    let changed = json_of(&changed);
+    assert_eq!((&changed["role"], &changed["disabled_tokens"]), (&json!("viewer"), &json!(0)));
     assert_eq!(server.cli(&change).run().status, 2, "nothing to change");
     let list = server.run(&["member", "list", "--workspace", "workspace-1", "--json"]).ok();
     let grace = json_of(&list).as_array().and_then(|members| {
@@ -147,10 +160,13 @@ fn people_and_members_are_managed_from_the_command_line() {
     });
     let grace = grace.expect("a member");
     assert_eq!((&grace["role"], &grace["grants"]), (&json!("viewer"), &Value::Null));
-    let removed =
-        server.run(&["member", "remove", "--workspace", "workspace-1", "grace@example.com"]);
+    let remove = ["member", "remove", "--workspace", "workspace-1", "grace@example.com", "--json"];
+    let removed = server.run(&remove);
     assert!(removed.stderr.contains("Stopped 1 token of the user."), "{}", removed.stderr);
-    server.run(&["user", "remove", "grace@example.com"]).ok();
+    let stopped = json_of(&removed.ok());
+    assert_eq!(stopped, json!({"stopped_tokens": 1, "disabled_tokens": 0}));
+    let removed = json_of(&server.run(&["user", "remove", "grace@example.com", "--json"]).ok());
+    assert_eq!(removed["ended_passwords"], json!([]));
     let users = server.run(&["user", "list"]).ok();
     assert!(users.contains("bot@example.com") && !users.contains("grace@example.com"), "{users}");
     let line = server.run(&["user", "disable", ADMIN_EMAIL]).refused(1);

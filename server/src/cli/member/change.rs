@@ -1,7 +1,8 @@
 //! `tessera member change USER`.
 
 use authority::{GrantsChange, KnownSecrets, MemberChange};
-use domain::{names::Slug, roles::WorkspaceRole};
+use domain::{names::Slug, roles::WorkspaceRole, workspace::Member};
+use serde::Serialize;
 
 use super::{
     super::{
@@ -40,6 +41,14 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// The same fields as in the API.
+#[derive(Serialize)]
+struct Changed<'a> {
+    #[serde(flatten)]
+    member: &'a Member,
+    disabled_tokens: i64,
+}
+
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
     session::with(&config, Expect::Existing, async |session| {
         let workspace = &arguments.workspace;
@@ -59,7 +68,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
             .await?;
         let member = &changed.member;
         if arguments.json {
-            output::json(member)?;
+            output::json(&Changed { member, disabled_tokens: changed.disabled_tokens })?;
         }
         remark(&format!(
             "{} is {} of {workspace}; grants: {}. Disabled {}.",

@@ -2,11 +2,12 @@
 
 use authority::KnownSecrets;
 use domain::names::Slug;
+use serde_json::json;
 
 use super::{
     super::{
         Failure,
-        output::{remark, tokens},
+        output::{self, remark, tokens},
         session::{self, Expect},
         slug,
     },
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Disable or keep the tokens of others whose secrets the user may know
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
+    /// Print what was stopped as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
@@ -35,6 +39,12 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         let (context, user) = (session.context(), found.user.id);
         let known = arguments.known_secrets;
         let removed = workspaces.remove_member_and(&context, workspace, user, None, known).await?;
+        if arguments.json {
+            output::json(&json!({
+                "stopped_tokens": removed.stopped_tokens,
+                "disabled_tokens": removed.disabled_tokens,
+            }))?;
+        }
         remark(&format!(
             "Removed {} from {workspace}. Stopped {} of the user. Disabled {} of others.",
             removed.member.user.email,

@@ -1,9 +1,11 @@
 //! `tessera user remove USER`: for good.
 
+use serde_json::json;
+
 use super::{
     super::{
         Failure,
-        output::remark,
+        output::{self, remark},
         session::{self, Expect},
     },
     Known, ended,
@@ -17,6 +19,9 @@ pub(crate) struct Args {
     user: String,
     #[command(flatten)]
     known: Known,
+    /// Print what was stopped as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> {
@@ -25,6 +30,13 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
         let id = users.find(&context, &arguments.user).await?.summary.id;
         let known = arguments.known.known_secrets;
         let removed = users.remove_and(&context, id, None, known).await?;
+        if arguments.json {
+            output::json(&json!({
+                "stopped_tokens": removed.stopped_tokens,
+                "disabled_tokens": removed.disabled_tokens,
+                "ended_passwords": removed.ended_passwords,
+            }))?;
+        }
         remark(&format!("Removed {}. {}", removed.user.summary.email, ended(&removed)));
         Ok(())
     })

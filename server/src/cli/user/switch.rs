@@ -1,11 +1,13 @@
 //! `tessera user disable USER` and `tessera user enable USER`.
 
-use authority::{KnownSecrets, UserChange};
+use authority::UserChange;
+use domain::user::User;
+use serde::Serialize;
 
 use super::{
     super::{
         Failure,
-        output::remark,
+        output::{self, remark},
         session::{self, Expect},
     },
     Known, ended,
@@ -17,6 +19,9 @@ use crate::config::Config;
 pub(crate) struct EnableArgs {
     /// E-mail address or id of the user
     user: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `tessera user disable`.
@@ -26,28 +31,51 @@ pub(crate) struct DisableArgs {
     user: String,
     #[command(flatten)]
     known: Known,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The same fields as in the API.
+#[derive(Serialize)]
+struct Changed<'a> {
+    #[serde(flatten)]
+    user: &'a User,
+    stopped_tokens: i64,
+    disabled_tokens: i64,
+    password_ended: bool,
+    ended_passwords: &'a [String],
 }
 
 pub(super) async fn enable(arguments: EnableArgs, config: Config) -> Result<(), Failure> {
-    run(&arguments.user, (true, KnownSecrets::default()), config).await
+    let EnableArgs { user, json } = arguments;
+    let change = UserChange { enabled: Some(true), ..UserChange::default() };
+    run(&user, change, json, config).await
 }
 
 pub(super) async fn disable(arguments: DisableArgs, config: Config) -> Result<(), Failure> {
-    run(&arguments.user, (false, arguments.known.known_secrets), config).await
+    let DisableArgs { user, known, json } = arguments;
+    let known_secrets = known.known_secrets;
+    let change = UserChange { enabled: Some(false), known_secrets, ..UserChange::default() };
+    run(&user, change, json, config).await
 }
 
-async fn run(
-    user: &str,
-    (enabled, known_secrets): (bool, KnownSecrets),
-    config: Config,
-) -> Result<(), Failure> {
+async fn run(user: &str, change: UserChange, json: bool, config: Config) -> Result<(), Failure> {
     session::with(&config, Expect::Existing, async |session| {
         let (context, users) = (session.context(), session.authority.users());
         let id = users.find(&context, user).await?.summary.id;
-        let change = UserChange { enabled: Some(enabled), known_secrets, ..UserChange::default() };
         let changed = users.change(&context, id, change, None).await?;
         let email = &changed.user.summary.email;
-        remark(&if enabled {
+        if json {
+            output::json(&Changed {
+                user: &changed.user,
+                stopped_tokens: changed.stopped_tokens,
+                disabled_tokens: changed.disabled_tokens,
+                password_ended: changed.password_ended,
+                ended_passwords: &changed.ended_passwords,
+            })?;
+        }
+        remark(&if changed.user.enabled {
             format!("Enabled {email}.")
         } else {
             format!("Disabled {email}. {}", ended(&changed))
