@@ -8,6 +8,7 @@
 //! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
 //! - `again`, `pages`: long answers, written page by page for a caller that is authenticated anew.
 //! - `body`, `bodies`, `room`: how bodies are read, and how much of them is held.
+//! - `holders`, `unread`, `patient`: whose request it is, and how much of the answers that wait to be read is held.
 //! - `strangers`: how many requests of unknown callers are answered at a time.
 //! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
 //! - `router`: what is mounted where, and behind which layers.
@@ -55,6 +56,7 @@ mod room;
 pub(crate) mod router;
 pub(crate) mod state;
 pub(crate) mod strangers;
+pub(crate) mod unread;
 
 pub(crate) use forward::PATH as FORWARD_PATH;
 pub(crate) use password_link::password_link;

@@ -1,6 +1,10 @@
 //! Answers that their callers have to take in time. One that waits for too long is dropped together with the place
 //! that it has. So is one whose place others need. The caller sees that when it takes more: HTTP/2 then resets the stream,
-//! and HTTP/1.1 closes the connection. The stream of a peer that takes nothing stays, without the answer.
+//! and HTTP/1.1 closes the connection. HTTP/2 ends the connection of a peer that takes nothing
+//! ([`unsent`](crate::serve)).
+//!
+//! An answer that waits for the server, such as an export that waits for its next page, waits for nobody else: it keeps
+//! its place, and its time does not run.
 
 use std::{
     io,
@@ -9,7 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -35,8 +39,19 @@ pub(super) enum Patience {
 
 /// A place that an answer has.
 pub(super) trait Place: Send + 'static {
+    /// Makes room for a part of the answer that was made. Reports whether there is room.
+    fn holds(&mut self, _bytes: usize) -> bool {
+        true
+    }
+
     /// Notes that the caller took so many bytes.
     fn moved(&self, _bytes: usize) {}
+
+    /// Waits for the server from now on, which makes more of the answer.
+    fn works(&self) {}
+
+    /// Waits for the caller from now on.
+    fn waits(&self) {}
 
     /// Returns the word that the place is given up for others, if that may be.
     fn leaving(&self) -> Option<Leaving> {
@@ -47,6 +62,14 @@ pub(super) trait Place: Send + 'static {
 impl Place for Arc<Seat> {
     fn moved(&self, bytes: usize) {
         Seat::moved(self, bytes);
+    }
+
+    fn works(&self) {
+        self.work();
+    }
+
+    fn waits(&self) {
+        self.wait();
     }
 
     fn leaving(&self) -> Option<Leaving> {
@@ -67,6 +90,8 @@ struct Content<P> {
     read: Bytes,
     body: Body,
     place: P,
+    /// Whether the server makes more of it, so that it does not wait for its caller.
+    is_made: bool,
 }
 
 impl<P: Place> Content<P> {
@@ -75,12 +100,31 @@ impl<P: Place> Content<P> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         while self.read.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.read = data,
-                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
-                },
-                end => return Poll::Ready(end),
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+                if !self.is_made {
+                    self.is_made = true;
+                    self.place.works();
+                }
+                return Poll::Pending;
+            };
+            let data = match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => Some(data),
+                Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => None,
+            };
+            // While it is being made, it does not give way to itself.
+            let has_room = data.as_ref().is_none_or(|data| self.place.holds(data.len()));
+            if self.is_made {
+                self.is_made = false;
+                self.place.waits();
+            }
+            if !has_room {
+                return Poll::Ready(Some(Err(dropped())));
+            }
+            match data {
+                Some(data) => self.read = data,
+                None => return Poll::Ready(None),
             }
         }
         let length = self.read.len().min(PIECE);
@@ -106,7 +150,7 @@ impl<P: Place> Patient<P> {
     /// Returns an answer with this body and place.
     pub(super) fn body(body: Body, place: P, patience: Patience) -> Body {
         let leaving = place.leaving();
-        let content = Content { read: Bytes::new(), body, place };
+        let content = Content { read: Bytes::new(), body, place, is_made: false };
         let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
         let (sent, mut all_is_sent) = oneshot::channel();
@@ -126,10 +170,13 @@ impl<P: Place> Patient<P> {
                     }
                 }
                 let now = asked.load(Ordering::Relaxed);
-                if now == before || matches!(patience, Patience::InAll(_)) {
-                    drop(lock(&waiting).take());
+                let mut content = lock(&waiting);
+                let is_made = content.as_ref().is_some_and(|content| content.is_made);
+                if (now == before && !is_made) || matches!(patience, Patience::InAll(_)) {
+                    drop(content.take());
                     return;
                 }
+                drop(content);
                 before = now;
             }
         });
@@ -148,9 +195,7 @@ impl<P: Place> HttpBody for Patient<P> {
         self.taken.fetch_add(1, Ordering::Relaxed);
         match &mut *lock(&self.content) {
             Some(left) => left.poll_frame(context),
-            None => {
-                Poll::Ready(Some(Err(axum::Error::new(io::Error::from(io::ErrorKind::TimedOut)))))
-            }
+            None => Poll::Ready(Some(Err(dropped()))),
         }
     }
 
@@ -169,6 +214,10 @@ impl<P> Drop for Patient<P> {
         // The waiting task holds the content, too, and may run later.
         drop(lock(&self.content).take());
     }
+}
+
+fn dropped() -> axum::Error {
+    axum::Error::new(io::Error::from(io::ErrorKind::TimedOut))
 }
 
 async fn gave_way(leaving: Option<&Leaving>) {

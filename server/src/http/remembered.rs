@@ -19,10 +19,7 @@ use std::{
 };
 
 use authority::{Asked, Decision, Known, Presented, RateState, Recalled};
-use axum::{
-    body::Body,
-    response::{IntoResponse as _, Response},
-};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use domain::{
     decision::{DEMANDED_MAX, DecisionCode, Demand, Facts},
@@ -43,10 +40,10 @@ use super::{
     client_ip::{FORWARDED_FOR, Peer, client_ip},
     credentials::{bearer, is_credential, presented},
     forward,
-    holders::is_piece,
     host::is_named,
     problem::Form,
     rest::{VERIFY_PATH, schema::VerificationBody},
+    unread::is_piece,
 };
 
 /// The answer of whichever way.
@@ -177,15 +174,7 @@ fn verified(
     let body = if is_piece(body.len()) {
         Either::Left(Full::new(body))
     } else {
-        match state.answers.keep_whole(caller.workspace().0, body) {
-            Ok(body) => Either::Right(body),
-            Err(refusal) => {
-                let id = request_id(at.now);
-                let id = id.to_str().unwrap_or_default();
-                let refused = refusal.into_response();
-                return Some(routed(super::answer::complete(refused, id, Form::Problem)));
-            }
-        }
+        Either::Right(state.answers.keep_whole(caller.workspace().0, body))
     };
     let mut response = http::Response::new(body);
     let headers = response.headers_mut();

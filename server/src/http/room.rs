@@ -8,7 +8,8 @@
 //! send nothing keep room only while nobody else wants it, and a slow peer is served as long as there is room.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -63,19 +64,27 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Both orders are kept up to date, so that nobody searches for a guest that gives way while others wait for the lock.
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
     next: u64,
     of: HashMap<Party, Part>,
+    /// The parties with a guest that gives way: the one that has the most first.
+    order: BTreeMap<Rank, Party>,
 }
+
+/// What a party has, and its slowest guest.
+type Rank = (Reverse<usize>, Duration, u64);
 
 /// What a party has.
 #[derive(Debug, Default)]
 struct Part {
     sum: usize,
-    /// By number: the order in which they came.
     guests: BTreeMap<u64, Guest>,
+    /// The guests that give way, the slowest first. The number is the order in which they came.
+    waiting: BTreeSet<(Duration, u64)>,
+    rank: Option<Rank>,
 }
 
 #[derive(Debug)]
@@ -134,6 +143,7 @@ impl Room {
     pub(super) fn seat(&self, party: Party) -> Seat {
         let things = Arc::<Things>::default();
         let served_until = self.now();
+        // One that has nothing does not give way.
         let guest = Guest { units: 0, served_until, waits: true, things: Arc::clone(&things) };
         let mut taken = self.taken();
         let number = taken.next;
@@ -158,29 +168,36 @@ impl Seat {
     /// # Errors
     /// `Full`, also for a seat that gave way.
     pub(super) fn take(&self, units: usize) -> Result<(), Full> {
-        let limits = &*self.room.0;
         let mut taken = self.room.taken();
+        self.make_room(&mut taken, units)?;
+        taken.change(self.party, self.number, |guest| guest.units += units);
+        Ok(())
+    }
+
+    /// Takes more in any case: when nobody has to give way, there is more than the room has. The next ones make up for
+    /// that.
+    pub(super) fn take_in_any_case(&self, units: usize) {
+        let mut taken = self.room.taken();
+        let _ = self.make_room(&mut taken, units);
+        taken.change(self.party, self.number, |guest| guest.units += units);
+    }
+
+    /// Lets others give way until there is room for so much.
+    fn make_room(&self, taken: &mut Taken, units: usize) -> Result<(), Full> {
+        let limits = &*self.room.0;
         loop {
             let part = taken.of.get(&self.party).filter(|_| !self.is_gone()).ok_or(Full)?;
             let mine = part.sum + units;
             let has_part = mine <= limits.each || self.party == Party::Unknown;
             let left = limits.all.checked_sub(taken.all + units);
             if has_part && left.is_some_and(|left| mine <= left) {
-                break;
+                return Ok(());
             }
             let victim = taken.slowest_of_others(self.party, mine).filter(|_| has_part);
-            let victim = victim.or_else(|| taken.slowest_of(self.party, Some(self.number)));
+            let victim = victim.or_else(|| taken.slowest_of(self.party, self.number));
             let (party, number) = victim.ok_or(Full)?;
             taken.give_way(party, number);
         }
-        taken.all += units;
-        if let Some(part) = taken.of.get_mut(&self.party) {
-            part.sum += units;
-            if let Some(guest) = part.guests.get_mut(&self.number) {
-                guest.units += units;
-            }
-        }
-        Ok(())
     }
 
     /// Notes that the peer sent or took so many bytes.
@@ -249,11 +266,7 @@ impl Seat {
     }
 
     fn change(&self, change: impl FnOnce(&mut Guest)) {
-        let mut taken = self.room.taken();
-        let part = taken.of.get_mut(&self.party);
-        if let Some(guest) = part.and_then(|part| part.guests.get_mut(&self.number)) {
-            change(guest);
-        }
+        self.room.taken().change(self.party, self.number, change);
     }
 }
 
@@ -276,17 +289,16 @@ impl Taken {
     /// Finds the party among others that has the most, at least this much, and the slowest of its guests. Of
     /// parties that have the same, it is the one with the slowest guest.
     fn slowest_of_others(&self, party: Party, least: usize) -> Option<(Party, u64)> {
-        let others = self.of.iter().filter(|(other, part)| **other != party && part.sum >= least);
-        let slowest = others.filter_map(|(other, part)| {
-            let (served_until, number) = part.slowest(None)?;
-            Some(((usize::MAX - part.sum, served_until, number), (*other, number)))
-        });
-        slowest.min_by_key(|(order, _)| *order).map(|(_, found)| found)
+        let ((Reverse(sum), _, number), other) =
+            self.order.iter().find(|(_, other)| **other != party)?;
+        (*sum >= least).then_some((*other, *number))
     }
 
-    fn slowest_of(&self, party: Party, except: Option<u64>) -> Option<(Party, u64)> {
-        let (_, number) = self.of.get(&party)?.slowest(except)?;
-        Some((party, number))
+    /// Finds the slowest guest of a party but for this one.
+    fn slowest_of(&self, party: Party, except: u64) -> Option<(Party, u64)> {
+        let waiting = &self.of.get(&party)?.waiting;
+        let (_, number) = waiting.iter().find(|(_, number)| *number != except)?;
+        Some((party, *number))
     }
 
     fn give_way(&mut self, party: Party, number: u64) {
@@ -298,26 +310,61 @@ impl Taken {
         }
     }
 
+    fn change(&mut self, party: Party, number: u64, change: impl FnOnce(&mut Guest)) {
+        let Some(part) = self.of.get_mut(&party) else { return };
+        let Some(guest) = part.guests.get_mut(&number) else { return };
+        let (before, units) = (guest.slowness(), guest.units);
+        change(guest);
+        let (after, more) = (guest.slowness(), guest.units - units);
+        part.sum += more;
+        self.all += more;
+        if before != after {
+            if let Some(before) = before {
+                part.waiting.remove(&(before, number));
+            }
+            if let Some(after) = after {
+                part.waiting.insert((after, number));
+            }
+        }
+        self.rank(party);
+    }
+
     fn remove(&mut self, party: Party, number: u64) -> Option<Guest> {
         let part = self.of.get_mut(&party)?;
         let guest = part.guests.remove(&number)?;
         part.sum -= guest.units;
         self.all -= guest.units;
-        if part.guests.is_empty() {
+        if let Some(slowness) = guest.slowness() {
+            part.waiting.remove(&(slowness, number));
+        }
+        self.rank(party);
+        if self.of.get(&party).is_some_and(|part| part.guests.is_empty()) {
             self.of.remove(&party);
         }
         Some(guest)
     }
+
+    /// Puts a party that was changed where it belongs.
+    fn rank(&mut self, party: Party) {
+        let Some(part) = self.of.get_mut(&party) else { return };
+        let slowest = part.waiting.first();
+        let rank = slowest.map(|(slowness, number)| (Reverse(part.sum), *slowness, *number));
+        if rank == part.rank {
+            return;
+        }
+        if let Some(before) = std::mem::replace(&mut part.rank, rank) {
+            self.order.remove(&before);
+        }
+        if let Some(rank) = rank {
+            self.order.insert(rank, party);
+        }
+    }
 }
 
-impl Part {
-    /// Finds the guest that waits, has something, and whose peer is slowest.
-    fn slowest(&self, except: Option<u64>) -> Option<(Duration, u64)> {
-        let waiting = self
-            .guests
-            .iter()
-            .filter(|(number, guest)| guest.waits && guest.units > 0 && Some(**number) != except);
-        waiting.map(|(number, guest)| (guest.served_until, *number)).min()
+impl Guest {
+    /// Returns its place among those that give way: those that wait and have something.
+    const fn slowness(&self) -> Option<Duration> {
+        if self.waits && self.units > 0 { Some(self.served_until) } else { None }
     }
 }
 
@@ -438,6 +485,64 @@ mod tests {
         }
         slow.write(b"more", 8).unwrap();
         assert_eq!(slow.bytes().unwrap(), b"halfmore");
+    }
+
+    #[tokio::test]
+    async fn seat_that_takes_in_any_case_is_never_refused_and_the_next_one_makes_up_for_it() {
+        let room = Room::new(100, 50);
+        let few: Vec<_> = (0..7).map(|number| seat(&room, holder(number), 12).unwrap()).collect();
+        let more = room.seat(holder(99));
+        assert_eq!(more.take(40), Err(Full));
+        more.take_in_any_case(40);
+        assert!(!more.is_gone() && few.iter().all(|seat| !seat.is_gone()));
+        let next = seat(&room, holder(98), 12).unwrap();
+        assert!(more.is_gone() && !next.is_gone());
+        assert!(few.iter().filter(|seat| seat.is_gone()).count() <= 1);
+    }
+
+    /// The orders say what a search among all guests would find, whatever happened before.
+    #[tokio::test(start_paused = true)]
+    async fn orders_are_those_that_a_search_finds() {
+        let room = Room::new(300, 120);
+        let mut seats: Vec<Seat> = Vec::new();
+        let mut random = 7_u64;
+        let mut below = |limit: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(random >> 33).unwrap() % limit
+        };
+        for _ in 0..3_000 {
+            let at = below(seats.len().max(1));
+            match (below(7), seats.get(at)) {
+                (0 | 1, _) | (_, None) => {
+                    let new = room.seat(holder(below(5) as u128));
+                    let _ = new.take(below(30));
+                    seats.push(new);
+                }
+                (2, Some(seat)) => seat.moved(below(40_000)),
+                (3, Some(seat)) => seat.work(),
+                (4, Some(seat)) => seat.wait(),
+                (5, Some(seat)) => {
+                    let _ = seat.take(below(10));
+                }
+                (_, Some(_)) => drop(seats.swap_remove(at)),
+            }
+            advance(Duration::from_millis(below(300) as u64)).await;
+            let taken = room.taken();
+            assert_eq!(taken.all, taken.of.values().map(|part| part.sum).sum::<usize>());
+            let mut found = Vec::new();
+            for (party, part) in &taken.of {
+                let guests = part.guests.values();
+                assert_eq!(part.sum, guests.map(|guest| guest.units).sum::<usize>());
+                let waiting =
+                    part.guests.iter().filter(|(_, guest)| guest.waits && guest.units > 0);
+                let slowest = waiting.map(|(number, guest)| (guest.served_until, *number)).min();
+                found.extend(
+                    slowest.map(|(until, number)| ((Reverse(part.sum), until, number), *party)),
+                );
+            }
+            found.sort_by_key(|(rank, _)| *rank);
+            assert!(taken.order.iter().map(|(rank, party)| (*rank, *party)).eq(found));
+        }
     }
 
     #[test]

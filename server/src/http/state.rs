@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use leptos::config::LeptosOptions;
 
 use super::{
-    bodies::Bodies, cookies::SessionCookies, holders::Answers, host::Hosts, origin::Origins,
-    rate::RateLimit, strangers::Strangers,
+    bodies::Bodies, cookies::SessionCookies, host::Hosts, origin::Origins, rate::RateLimit,
+    strangers::Strangers, unread::Answers,
 };
 use crate::{config::Config, metrics::Traffic};
 

@@ -101,10 +101,12 @@ pub(super) async fn serve(
     let health = router.clone().layer(from_fn(only_health));
     let streams = Streams::new(Arc::clone(&capacity.network.proxies));
     let house = House { state, router, managing };
-    let doorman = Doorman::new(house, streams.clone(), drain.clone());
+    let doorman = Doorman::new(house, streams, drain.clone());
     let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
     let local = Places::new(few(capacity.local));
     let health = House { state: None, router: health, managing: None };
+    // An address that has no stream left may ask all the same whether the server runs.
+    let streams = Streams::new(Arc::default());
     let reserve =
         (Doorman::new(health, streams, drain.clone()), Places::new(few(capacity.reserve)));
     let network = Places::new(capacity.network);
@@ -245,8 +247,8 @@ impl Doorman {
             Version::One => one::serve(stream, answer, self.drain, HEAD, life).await,
             // Boxed: connections of the other kind need not be as large.
             Version::Two => {
-                let caller = self.streams.caller(peer);
-                Box::pin(two::serve(&self.two, stream, answer, caller, self.drain, (HEAD, life)))
+                let streams = self.streams.connect(peer);
+                Box::pin(two::serve(&self.two, stream, answer, streams, self.drain, (HEAD, life)))
                     .await;
             }
         }

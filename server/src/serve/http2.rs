@@ -32,13 +32,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 use super::{
     life::Life,
     signals::Drain,
-    streams::{Caller, Piece, Stream, counting},
+    streams::{self, Piece, Stream, counting},
 };
 use crate::http::{
     answer::X_REQUEST_ID,
@@ -63,13 +63,16 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
 const RESETS: usize = 20;
 const OWN_RESETS: usize = 100;
-/// Streams in a row that are refused because the address has too many, before the connection is ended: h2 keeps state
-/// for a refused stream for a while.
+/// Streams in a row that are refused because the address has too many, before the peer is asked to end the connection:
+/// h2 keeps state for a refused stream for a while.
 const REFUSALS: u32 = 20;
+/// Further refusals in a row after which the connection is ended at once. A peer may have opened as many streams before
+/// it was asked.
+const MORE_REFUSALS: u32 = STREAMS;
 /// How often a peer that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
-/// How long a connection that was told to end may take for it.
+/// How long a connection that was asked to end may take for it.
 const END: Duration = Duration::from_secs(10);
 
 /// The server's side of HTTP/2 with these bounds.
@@ -89,12 +92,16 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves a connection to its end: the peer's, that of draining, or after `rest` without a request.
+/// Serves a connection to its end: the peer's, that of draining, after `rest` without a request, or when its peer does
+/// not take its answers.
+///
+/// A connection that ends is asked to (GOAWAY), so that requests in progress are answered. One that has to make room
+/// for others ends at once.
 pub(super) async fn serve<S, F>(
     builder: &http2::Builder<TokioExecutor>,
     stream: S,
     answer: impl Fn(Request<Incoming>) -> F,
-    caller: Arc<Caller>,
+    streams: Arc<streams::Connection>,
     mut drain: Drain,
     (rest, life): (Duration, Arc<Life>),
 ) where
@@ -103,9 +110,9 @@ pub(super) async fn serve<S, F>(
 {
     let begun = Arc::clone(&life);
     let refusals = Arc::<Refusals>::default();
-    let refused = Arc::clone(&refusals);
+    let (refused, counted) = (Arc::clone(&refusals), Arc::clone(&streams));
     let service = service_fn(move |request| {
-        let Some(stream) = caller.begin() else {
+        let Some(stream) = counted.begin() else {
             refused.another();
             return Either::Left(ready(Err(h2::Error::from(Reason::REFUSED_STREAM))));
         };
@@ -125,23 +132,30 @@ pub(super) async fn serve<S, F>(
                 *id = counting(id.clone(), Arc::clone(&stream));
             }
             let life = running.over();
+            stream.waits();
             Ok(answer.map(|body| Sent { body, life, stream }))
         }))
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // Borrowed from what lives as long as the connection's streams.
+    let unsent = streams.unsent();
     // A peer that goes away is not worth a word.
     let drained = tokio::select! {
         _ = connection.as_mut() => return,
-        () = refusals.too_many() => return,
+        () = unsent.gave_way() => return,
+        () = refusals.reach(REFUSALS) => false,
+        () = unsent.too_long() => false,
         () = drain.begun() => true,
         () = rested(&life, rest) => false,
     };
     connection.as_mut().graceful_shutdown();
-    if drained {
+    refusals.end();
+    tokio::select! {
+        _ = connection => {}
+        () = unsent.gave_way() => {}
+        () = refusals.reach(MORE_REFUSALS) => {}
         // Draining has its own limit.
-        let _ = connection.await;
-    } else {
-        let _ = timeout(END, connection).await;
+        () = sleep(END), if !drained => {}
     }
 }
 
@@ -149,13 +163,13 @@ pub(super) async fn serve<S, F>(
 #[derive(Debug, Default)]
 struct Refusals {
     count: AtomicU32,
-    too_many: Notify,
+    another: Notify,
 }
 
 impl Refusals {
     fn another(&self) {
-        if self.count.fetch_add(1, Ordering::Relaxed) + 1 == REFUSALS {
-            self.too_many.notify_one();
+        if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS {
+            self.another.notify_one();
         }
     }
 
@@ -165,8 +179,11 @@ impl Refusals {
         }
     }
 
-    async fn too_many(&self) {
-        self.too_many.notified().await;
+    /// Resolves when so many were refused in a row, at least [`REFUSALS`].
+    async fn reach(&self, number: u32) {
+        while self.count.load(Ordering::Relaxed) < number {
+            self.another.notified().await;
+        }
     }
 }
 
@@ -234,8 +251,8 @@ impl Drop for Running {
     }
 }
 
-/// A body of which every piece that is sent shows that the peer takes it: hyper asks for the next one when
-/// the peer's window has room.
+/// A body of which every piece that is handed on shows that the peer took the one before: hyper asks for the next one
+/// when the peer's window has room.
 #[derive(Debug)]
 struct Sent {
     body: AnswerBody,
@@ -252,8 +269,13 @@ impl HttpBody for Sent {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(frame, Poll::Ready(Some(_))) {
-            self.life.wrote();
+        match frame {
+            Poll::Ready(Some(_)) => {
+                self.life.wrote();
+                self.stream.waits();
+            }
+            Poll::Ready(None) => {}
+            Poll::Pending => self.stream.works(),
         }
         frame.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, Arc::clone(&self.stream))))
     }
@@ -271,13 +293,31 @@ impl HttpBody for Sent {
 mod tests {
     use axum::body::Body;
     use http::Response;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, split};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        task::JoinHandle,
+        time::timeout,
+    };
 
     use super::*;
     use crate::{
         http::client_ip::Peer,
         serve::{signals::Signals, streams::Streams},
     };
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// Empty settings, and a window of 0 for each stream (RFC 9113 section 6.5.2).
+    const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+    const NO_WINDOW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+
+    /// The kind of a frame (RFC 9113 section 6).
+    mod kind {
+        pub(super) const DATA: u8 = 0;
+        pub(super) const HEADERS: u8 = 1;
+        pub(super) const RST_STREAM: u8 = 3;
+        pub(super) const PING: u8 = 6;
+        pub(super) const GOAWAY: u8 = 7;
+    }
 
     /// `GET http://x/` (RFC 7541 appendix A), as the head of this stream.
     fn get(stream: u32) -> Vec<u8> {
@@ -286,13 +326,212 @@ mod tests {
         [&head[..], &stream.to_be_bytes(), &block].concat()
     }
 
+    fn network(host: u8) -> Peer {
+        Peer::Network([192, 0, 2, host].into())
+    }
+
+    fn text() -> Answer {
+        Response::new(http_body_util::Either::Right(Body::from("a text")))
+    }
+
+    /// The peer of a connection, byte by byte.
+    struct Raw {
+        io: DuplexStream,
+        /// The kinds and streams of the frames that came.
+        seen: Vec<(u8, u32)>,
+        served: JoinHandle<()>,
+        _signals: Signals,
+    }
+
+    impl Raw {
+        /// Connects, and begins with these settings.
+        async fn open<F>(
+            streams: Arc<streams::Connection>,
+            settings: &[u8],
+            answer: impl Fn() -> F + Send + 'static,
+        ) -> Self
+        where
+            F: Future<Output = Answer> + Send + 'static,
+        {
+            Self::open_with(64 * 1_024, streams, settings, answer).await
+        }
+
+        /// Connects by something that holds so many bytes.
+        async fn open_with<F>(
+            held: usize,
+            streams: Arc<streams::Connection>,
+            settings: &[u8],
+            answer: impl Fn() -> F + Send + 'static,
+        ) -> Self
+        where
+            F: Future<Output = Answer> + Send + 'static,
+        {
+            let (mut io, far) = duplex(held);
+            let signals = Signals::catch().unwrap();
+            let drain = signals.drain();
+            let life = (Duration::from_secs(75), Arc::<Life>::default());
+            let served = tokio::spawn(async move {
+                serve(&builder(), far, move |_| answer(), streams, drain, life).await;
+            });
+            io.write_all(&[PREFACE, settings].concat()).await.unwrap();
+            Self { io, seen: Vec::new(), served, _signals: signals }
+        }
+
+        async fn ask(&mut self, streams: std::ops::Range<u32>) {
+            let all: Vec<u8> = streams.flat_map(|stream| get(stream * 2 + 1)).collect();
+            self.io.write_all(&all).await.unwrap();
+        }
+
+        /// Reads a frame, and answers pings. Returns whether there was one.
+        async fn next(&mut self) -> bool {
+            let mut head = [0; 9];
+            if self.io.read_exact(&mut head).await.is_err() {
+                return false;
+            }
+            let [_, high, low, found, flags, stream @ ..] = head;
+            let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
+            if self.io.read_exact(&mut payload).await.is_err() {
+                return false;
+            }
+            if found == kind::PING && flags & 1 == 0 {
+                let head = [0, 0, 8, kind::PING, 1, 0, 0, 0, 0];
+                let _ = self.io.write_all(&[&head[..], &payload].concat()).await;
+            }
+            self.seen.push((found, u32::from_be_bytes(stream)));
+            true
+        }
+
+        /// Reads until so many frames of a kind have come, and returns their streams.
+        async fn until(&mut self, kind: u8, number: usize) -> Vec<u32> {
+            loop {
+                let of = self.seen.iter().filter(|(found, _)| *found == kind);
+                let streams: Vec<_> = of.map(|(_, stream)| *stream).collect();
+                if streams.len() >= number {
+                    return streams;
+                }
+                assert!(self.next().await, "the end after {:?}", self.seen);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_whose_peer_opens_no_window_ends_and_frees_its_streams() {
+        let counts = Streams::new(Arc::from([]));
+        let streams = counts.connect(network(1));
+        let mut peer = Raw::open(Arc::clone(&streams), NO_WINDOW, async || text()).await;
+        peer.ask(0..10).await;
+        peer.until(kind::HEADERS, 10).await;
+        // It goes on asking, so that the connection does not rest.
+        for number in 10..100 {
+            sleep(Duration::from_secs(5)).await;
+            if peer.served.is_finished() {
+                break;
+            }
+            let _ = peer.io.write_all(&get(number * 2 + 1)).await;
+            while let Ok(true) = timeout(Duration::from_millis(1), peer.next()).await {}
+        }
+        assert!(peer.served.is_finished());
+        until_none_counts(&streams).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_whose_peer_takes_its_answers_goes_on() {
+        let counts = Streams::new(Arc::from([]));
+        let mut peer = Raw::open(counts.connect(network(1)), SETTINGS, async || text()).await;
+        for number in 0..100 {
+            peer.ask(number..number + 1).await;
+            peer.until(kind::HEADERS, number as usize + 1).await;
+            sleep(Duration::from_secs(5)).await;
+        }
+        assert!(!peer.served.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_that_the_server_still_makes_ends_no_connection() {
+        let counts = Streams::new(Arc::from([]));
+        let mut peer = Raw::open(counts.connect(network(1)), SETTINGS, async || {
+            let pieces = futures::stream::unfold(0, async |count| {
+                sleep(Duration::from_secs(65)).await;
+                (count < 2).then(|| (Ok::<_, std::convert::Infallible>("piece"), count + 1))
+            });
+            Response::new(http_body_util::Either::Right(Body::from_stream(pieces)))
+        })
+        .await;
+        peer.ask(0..1).await;
+        peer.until(kind::DATA, 3).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_reads_nothing_makes_room_for_another_address() {
+        let counts = Streams::with(Arc::from([]), 20);
+        let many = counts.connect(network(1));
+        let mut idle = Raw::open(Arc::clone(&many), NO_WINDOW, async || text()).await;
+        idle.ask(0..20).await;
+        assert_eq!(idle.until(kind::HEADERS, 10).await.len(), 10);
+        let few = counts.connect(network(2));
+        let mut busy = Raw::open(few, SETTINGS, async || {
+            sleep(Duration::from_secs(1)).await;
+            text()
+        })
+        .await;
+        busy.ask(0..9).await;
+        assert_eq!(busy.until(kind::HEADERS, 9).await.len(), 9);
+        while idle.next().await {}
+        idle.served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_in_progress_are_answered_on_a_connection_with_many_refusals() {
+        let counts = Streams::with(Arc::from([]), 20);
+        let answers = Arc::<Notify>::default();
+        let wait = Arc::clone(&answers);
+        let mut peer = Raw::open(counts.connect(network(1)), SETTINGS, move || {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                text()
+            }
+        })
+        .await;
+        peer.ask(0..60).await;
+        assert_eq!(peer.until(kind::RST_STREAM, 50).await.len(), 50);
+        peer.until(kind::GOAWAY, 1).await;
+        answers.notify_waiters();
+        let mut ended = peer.until(kind::HEADERS, 10).await;
+        ended.sort_unstable();
+        assert_eq!(ended, (0..10).map(|stream| stream * 2 + 1).collect::<Vec<_>>());
+        while peer.next().await {}
+        peer.served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_that_goes_on_after_many_refusals_is_cut() {
+        let counts = Streams::with(Arc::from([]), 2);
+        let mut peer =
+            Raw::open(counts.connect(network(1)), SETTINGS, || std::future::pending::<Answer>())
+                .await;
+        // It answers no ping, so that the server does not know the last stream, and goes on taking some.
+        let mut number = 0;
+        while !peer.served.is_finished() && number < 1_000 {
+            let _ = peer.io.write_all(&get(number * 2 + 1)).await;
+            number += 1;
+            tokio::task::yield_now().await;
+        }
+        assert!(peer.served.is_finished());
+    }
+
+    /// Waits for the tasks of streams, which end after their connection.
+    async fn until_none_counts(streams: &Arc<streams::Connection>) {
+        while streams.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn stream_counts_until_the_head_of_an_answer_without_a_body_was_sent() {
-        const STREAMS: u32 = 100;
-        let (near, far) = duplex(1_024);
-        let caller = Streams::new(Arc::from([])).caller(Peer::Local);
-        let signals = Signals::catch().unwrap();
-        let answer = async |_: Request<Incoming>| {
+        const STREAMS: u32 = 200;
+        let streams = Streams::new(Arc::from([])).connect(Peer::Local);
+        let mut peer = Raw::open_with(1_024, Arc::clone(&streams), SETTINGS, async || {
             // More than is held of answers that are written already.
             let mut long = HeaderValue::try_from("x".repeat(1_000)).unwrap();
             long.set_sensitive(true);
@@ -301,33 +540,14 @@ mod tests {
                 .header("x-long", long)
                 .body(http_body_util::Either::Right(Body::empty()))
                 .unwrap()
-        };
-        let builder = builder();
-        let (mut reading, mut writing) = split(near);
-        let (drain, counted) = (signals.drain(), Arc::clone(&caller));
-        let life = (Duration::from_secs(75), Arc::<Life>::default());
-        let served =
-            serve(&builder, far, move |request| Box::pin(answer(request)), counted, drain, life);
-        let peer = async {
-            writing
-                .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-                .await
-                .unwrap();
-            for stream in 0..STREAMS {
-                writing.write_all(&get(stream * 2 + 1)).await.unwrap();
-            }
-            // Everything that can be done was done by then.
-            sleep(Duration::from_secs(1)).await;
-            let unread = caller.count();
-            assert!(unread > 0);
-            let mut bytes = [0; 1_024];
-            while caller.count() > 0 {
-                assert!(reading.read(&mut bytes).await.unwrap() > 0);
-            }
-        };
-        tokio::select! {
-            () = served => panic!("the connection ended"),
-            () = peer => {}
+        })
+        .await;
+        peer.ask(0..STREAMS).await;
+        // Everything that can be done was done by then.
+        sleep(Duration::from_secs(1)).await;
+        assert!(streams.count() > 0);
+        while streams.count() > 0 {
+            assert!(peer.next().await);
         }
     }
 

@@ -26,6 +26,11 @@ pub(super) fn tick() {
     TICKS.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Returns the number of this second.
+pub(super) fn ticks() -> u32 {
+    TICKS.load(Ordering::Relaxed)
+}
+
 impl Life {
     /// A request began.
     pub(super) fn begin(&self) {
@@ -41,7 +46,7 @@ impl Life {
     /// Something was sent: a peer that reads slowly does not rest.
     pub(super) fn wrote(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
-        self.last.store(TICKS.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.last.store(ticks(), Ordering::Relaxed);
     }
 
     /// Grows with every request and every write.

@@ -21,6 +21,7 @@ mod startup;
 mod streams;
 mod told;
 mod unix;
+mod unsent;
 
 use std::{
     io,

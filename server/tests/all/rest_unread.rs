@@ -40,7 +40,7 @@ fn open(server: &Server, window: u32) -> Connection {
 }
 
 /// Asks so often whether the process runs, and returns how many of the streams were answered and refused, before the
-/// connection was ended.
+/// server asked the peer to end the connection.
 fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
     let block = request_at(address, "GET", "/healthz", &[]);
     let mut all = Vec::new();
@@ -58,6 +58,7 @@ fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
                 assert_eq!(frame.payload, REFUSED);
                 refused += 1;
             }
+            kind::GOAWAY => break,
             _ => {}
         }
     }
@@ -76,13 +77,10 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
             assert_eq!(ask(connection, address, STREAMS), (STREAMS, 0), "{window}");
         }
         assert_eq!(ask(&mut crowd[20], address, rest + 10), (rest, 10), "{window}");
-        // A connection that goes on asking is ended, as it keeps memory for what was refused, too.
+        // A connection that goes on asking has to end, as it keeps memory for what was refused, too.
         let mut refused = open(&server, window);
         assert_eq!(ask(&mut refused, address, STREAMS).0, 0);
-        // The server asks a peer that is still there by a ping.
-        while let Some(frame) = refused.next() {
-            assert_ne!(frame.kind, kind::PING, "the connection goes on");
-        }
+        refused.wait_for(kind::GOAWAY);
         // HTTP/1.1 has one request for each connection, of which an address has so many.
         server.get("/healthz").expect(200);
         // The streams of one connection are free when the peer takes their answers.
@@ -107,6 +105,51 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
             (all == 20 * STREAMS).then_some(())
         });
     }
+}
+
+#[test]
+fn health_check_on_the_reserve_is_answered_to_an_address_that_has_no_stream_left() {
+    const CONNECTIONS: u32 = 21;
+    let server = Server::builder().argument("--max-connections").argument("21").start();
+    server.admin();
+    let bearer = format!("Bearer {}", server.managing_token("workspace-1"));
+    let address = server.address();
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+        ("content-length", "2"),
+    ];
+    let mut crowd = Vec::new();
+    let (mut answered, mut refused) = (0, 0);
+    for _ in 0..CONNECTIONS {
+        let mut connection = open(&server, 0);
+        // A request in progress, so that the connection does not give its place up.
+        let block = request_at(address, "POST", "/api/v1/verify", &headers);
+        connection.send(&frame(kind::HEADERS, END_HEADERS, 1, &block));
+        connection.send(&frame(kind::DATA, 0, 1, b"{"));
+        let block = request_at(address, "GET", "/healthz", &[]);
+        for stream in 1..STREAMS {
+            let head = frame(kind::HEADERS, END_STREAM | END_HEADERS, stream * 2 + 1, &block);
+            connection.send(&head);
+        }
+        let before = answered + refused;
+        while answered + refused < before + STREAMS - 1 {
+            match connection.wait_for_any(&[kind::HEADERS, kind::RST_STREAM]).kind {
+                kind::HEADERS => answered += 1,
+                _ => refused += 1,
+            }
+        }
+        crowd.push(connection);
+    }
+    assert_eq!(answered, OF_ADDRESS - CONNECTIONS);
+    let mut check = open(&server, 65_535);
+    assert_eq!(ask(&mut check, address, 1), (1, 0));
+    // It is on the reserve, which answers nothing else.
+    let mut other = open(&server, 65_535);
+    let block = request_at(address, "GET", "/api/v1/self", &[]);
+    other.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, 1, &block));
+    let body = other.wait_for(kind::DATA).payload;
+    assert!(String::from_utf8_lossy(&body).contains("All connections"), "{body:?}");
 }
 
 /// A token whose record has about 50 KB.

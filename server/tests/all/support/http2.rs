@@ -73,14 +73,20 @@ impl Connection {
     /// The next frame of this kind that is no `ACK`; pings are answered on the way.
     #[track_caller]
     pub fn wait_for(&mut self, wanted: u8) -> Frame {
+        self.wait_for_any(&[wanted])
+    }
+
+    /// The next frame of one of these kinds that is no `ACK`; pings are answered on the way.
+    #[track_caller]
+    pub fn wait_for_any(&mut self, wanted: &[u8]) -> Frame {
         loop {
-            let frame = self.next().unwrap_or_else(|| panic!("the end before a frame {wanted}"));
+            let frame = self.next().unwrap_or_else(|| panic!("the end before a frame {wanted:?}"));
             let is_ack = frame.flags & ACK != 0;
             if frame.kind == kind::PING && !is_ack {
                 self.send(&self::frame(kind::PING, ACK, 0, &frame.payload));
             }
             let acknowledges = matches!(frame.kind, kind::PING | kind::SETTINGS) && is_ack;
-            if frame.kind == wanted && !acknowledges {
+            if wanted.contains(&frame.kind) && !acknowledges {
                 return frame;
             }
         }
