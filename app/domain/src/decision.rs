@@ -1,11 +1,12 @@
 //! The answer to "may this token do this?": pure checks in a fixed order.
 
 use std::{
+    any::Any,
     collections::BTreeSet,
     net::IpAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -185,6 +186,8 @@ pub struct Surroundings {
     pub rendered: Rendered,
     /// The memory that all this takes, where that is counted.
     pub counted: Counted,
+    /// Whether it still holds.
+    pub validity: Validity,
 }
 
 /// The scopes that a token holds in one audience.
@@ -325,6 +328,46 @@ impl PartialEq for Counted {
 }
 
 impl Eq for Counted {}
+
+/// Whether surroundings still hold, for all who refer to them, and what is dropped together with them; no part of what
+/// they say.
+#[derive(Debug, Default)]
+pub struct Validity {
+    ended: AtomicBool,
+    attached: OnceLock<Box<dyn Any + Send + Sync>>,
+}
+
+impl Validity {
+    /// Returns whether a change has ended it.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends it, for good.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Attaches what is dropped together with it, unless something is attached already.
+    pub fn attach<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) {
+        self.attached.get_or_init(|| Box::new(make()));
+    }
+}
+
+impl Clone for Validity {
+    /// A validity of its own: nothing that ends this one ends the copy.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Validity {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Validity {}
 
 /// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
 /// it holds for every demand and every moment.
@@ -519,6 +562,7 @@ mod tests {
             verifies: Verifies::Nobody,
             rendered: Rendered::default(),
             counted: Counted::default(),
+            validity: Validity::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// Silent for longer, a server counts as gone: others remove it from the list soon.
+/// Silent for longer, a server counts as gone. Only one that no other server has removed from the list by then is shown so.
 const GONE: Duration = Duration::seconds(30);
 
 /// A server of this instance.

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
-    Connection as _, PgConnection,
+    Acquire as _, Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_millis(900);
 const ANOTHER: Duration = Duration::from_millis(250);
 /// The pause after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
+/// After so long without a notification the connection that hears them shows that it still works.
+const HEAR_WITHIN: Duration = Duration::from_mins(1);
 /// A replica that was silent for so long is gone.
 const GONE: Duration = Duration::from_secs(15);
 /// Most revisions that are read at once.
@@ -186,10 +188,7 @@ impl Authority {
             let heard = async {
                 let mut listener = PgListener::connect_with(&pool).await?;
                 listener.listen(replicas::CHANNEL).await?;
-                loop {
-                    listener.recv().await?;
-                    self.inner.replica.hint.notify_one();
-                }
+                hear(listener, HEAR_WITHIN, || self.inner.replica.hint.notify_one()).await
             };
             let ended: Result<(), sqlx::Error> = tokio::select! {
                 ended = heard => ended,
@@ -201,6 +200,33 @@ impl Authority {
             }
             sleep(AGAIN).await;
         }
+    }
+}
+
+/// Passes on notifications. After a time without any, asks the database whether the connection still works: a network
+/// may have forgotten it without a word.
+///
+/// Returns why notifications are not heard any more.
+async fn hear(
+    mut listener: PgListener,
+    within: Duration,
+    heard: impl Fn(),
+) -> Result<(), sqlx::Error> {
+    // Some may have been missed before this connection was there.
+    heard();
+    loop {
+        // A message that is half read stays in the buffer when the time is over.
+        match timeout(within, listener.recv()).await {
+            Ok(notification) => drop(notification?),
+            Err(_) => {
+                let connection = listener.acquire().await?;
+                timeout(PATIENCE, replicas::give_sign_of_life(connection))
+                    .await
+                    .map_err(|_| sqlx::Error::PoolTimedOut)??;
+                continue;
+            }
+        }
+        heard();
     }
 }
 
@@ -394,9 +420,11 @@ impl Inner {
             let Some(last) = rows.last() else { return Ok(true) };
             // The set-up is one of these rows, and is not answered before this server has applied it.
             self.know_keys(connection, position).await?;
-            let subjects: Vec<Subject> =
-                rows.iter().map(|row| Subject::of(&row.kind, row.subject)).collect();
-            self.cache.forget(&subjects);
+            let revisions: Vec<_> = rows
+                .iter()
+                .map(|row| ((row.id, row.nonce), Subject::of(&row.kind, row.subject)))
+                .collect();
+            self.cache.apply(&revisions);
             self.replica.applied.store(last.id, Ordering::Release);
             position.anchor = Some((last.id, last.nonce));
         }
@@ -462,6 +490,8 @@ impl Inner {
         for other in others {
             if self.replica.silent_for(other, now) > GONE {
                 replicas::delete(connection, other.id, Some(other.renewals)).await?;
+                // It may enter again with the same count, and then it has a lease.
+                self.replica.forget_other(other.id);
             }
         }
         Ok(())
@@ -486,10 +516,60 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::postgres::PgSslMode;
-    use tokio::net::TcpListener;
+    use std::sync::Arc;
+
+    use sqlx::{PgPool, postgres::PgSslMode};
+    use tokio::{net::TcpListener, sync::Notify};
+    use uuid::Uuid;
 
     use super::*;
+    use crate::{
+        Settings, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store::replicas::Other,
+    };
+
+    /// Its first row was silent for so long as the machine runs; the next one begins with the same count.
+    #[sqlx::test]
+    async fn server_that_enters_again_after_its_row_was_removed_is_waited_for(pool: PgPool) {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let keys = Keys::generate(entropy.as_ref());
+        let settings = Settings::default();
+        let inner = Authority::new(pool.clone(), keys, clock, entropy, settings).inner;
+        let other = Uuid::max();
+        let own = Own { name: "b".into(), version: "0" };
+        let renewal = Renewal { id: other, ..inner.renewal(&own) };
+        let mut connection = pool.acquire().await.unwrap();
+        let other = Other { id: other, renewals: 0 };
+        assert_eq!(replicas::enter(&mut connection, &renewal).await.unwrap(), other.renewals);
+        inner.replica.observe(&[other], Duration::ZERO);
+        inner.look_around(&mut connection).await.unwrap();
+        assert!(replicas::others(&mut connection, Uuid::nil()).await.unwrap().is_empty());
+        replicas::enter(&mut connection, &renewal).await.unwrap();
+        assert_eq!(inner.replica.silent_for(other, inner.clock.elapsed()), Duration::ZERO);
+    }
+
+    /// The database says so itself. Notifications are heard before and after.
+    #[sqlx::test]
+    async fn connection_that_hears_nothing_gives_signs_of_life(pool: PgPool) {
+        let mut listener = PgListener::connect_with(&pool).await.unwrap();
+        listener.listen(replicas::CHANNEL).await.unwrap();
+        let id: i32 =
+            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut listener).await.unwrap();
+        let hints = Arc::new(Notify::new());
+        let hint = Arc::clone(&hints);
+        let hears =
+            tokio::spawn(hear(listener, Duration::from_millis(5), move || hint.notify_one()));
+        hints.notified().await;
+        let alive = async {
+            let last = "SELECT query FROM pg_stat_activity WHERE pid = $1";
+            let last = || sqlx::query_scalar::<_, String>(last).bind(id).fetch_one(&pool);
+            while last().await.unwrap() != "SELECT 1" {}
+            let mut connection = pool.acquire().await.unwrap();
+            replicas::notify(&mut connection).await.unwrap();
+            hints.notified().await;
+        };
+        assert!(timeout(Duration::from_mins(1), alive).await.is_ok(), "it gave no sign of life");
+        hears.abort();
+    }
 
     #[tokio::test]
     async fn attempt_that_hears_nothing_or_is_refused_is_neither_waited_for_alone_nor_the_last() {

@@ -71,7 +71,7 @@ struct State {
     mark: Option<Mark>,
     /// Whether the follower was ever connected.
     known: bool,
-    /// When the history changed last.
+    /// When the history changed last, or a connection was found to lead to another server.
     since: Option<Instant>,
     made: VecDeque<Made>,
 }
@@ -134,12 +134,17 @@ impl History {
         agrees
     }
 
+    /// Counts all connections of this moment as from before: one of them leads to another server than the follower's.
+    pub(super) fn distrust_connections(&self) {
+        self.state().since = Some(Instant::now());
+    }
+
     /// Returns when somebody has reached another server than the follower.
     pub(crate) async fn suspected(&self) {
         self.suspected.notified().await;
     }
 
-    /// Whether a connection of this age is from before the last change of history.
+    /// Returns whether a connection of this age is from before the last change of history, or is not trusted.
     pub(crate) fn is_before(&self, age: Duration) -> bool {
         self.state().since.is_some_and(|since| age >= since.elapsed())
     }

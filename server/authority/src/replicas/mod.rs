@@ -149,6 +149,11 @@ impl Replica {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
+    /// Forgets how far this one has counted: its row was removed, and a new one counts from the beginning.
+    fn forget_other(&self, id: Uuid) {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id);
+    }
+
     /// Notes how far others have counted.
     fn observe(&self, others: &[Other], now: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -194,6 +199,10 @@ mod tests {
         assert_eq!(replica.silent_for(other(2), at(15)), at(1));
         replica.forget_others();
         assert_eq!(replica.silent_for(other(2), at(16)), Duration::ZERO, "of another history");
+        replica.observe(&[other(2)], at(16));
+        assert_eq!(replica.silent_for(other(2), at(18)), at(2));
+        replica.forget_other(Uuid::max());
+        assert_eq!(replica.silent_for(other(2), at(18)), Duration::ZERO, "another row");
         replica.observe(&[], at(16));
         assert_eq!(replica.silent_for(other(2), at(20)), Duration::ZERO, "came back");
     }

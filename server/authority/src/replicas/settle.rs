@@ -79,8 +79,13 @@ impl Inner {
     pub(crate) async fn already_so(&self, subjects: &[Subject]) -> Result<(), ServiceError> {
         let mut connection = self.connection().await?;
         let last = revisions::last(&mut connection).await?;
+        // What this server has applied it has forgotten, if that was a revision of the same history.
+        let is_same = self.history.mark().is_some()
+            && self.history.agrees(history::mark(&mut connection).await?.as_ref());
         drop(connection);
-        self.cache.forget(subjects);
+        if !is_same || self.replica.applied() < last {
+            self.cache.forget(subjects);
+        }
         self.wait(last, LEASE).await;
         Ok(())
     }

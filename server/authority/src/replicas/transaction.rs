@@ -242,13 +242,17 @@ impl<'a> Transaction<'a> {
         let now: OffsetDateTime = inner.clock.now();
         let (kinds, subjects): (Vec<_>, Vec<_>) =
             self.changed.iter().map(|subject| (subject.kind().to_owned(), subject.id())).unzip();
-        let revision = revisions::insert(&mut self.sql, &kinds, &subjects, now).await?;
+        let (revision, revisions) =
+            revisions::insert(&mut self.sql, &kinds, &subjects, now).await?;
         self.is_current().await?;
         let committed = self.sql.commit().await;
         // Nobody waits for others with a connection.
         drop(self.share);
-        // An answer that was lost may have been "committed".
-        inner.cache.forget(&self.changed);
+        match &committed {
+            Ok(()) => inner.cache.forget_own(&self.changed, &revisions),
+            // The answer that was lost may be "committed", also a moment later: then the follower forgets it once more.
+            Err(_) => inner.cache.forget(&self.changed),
+        }
         inner.cache.forget(&self.already_so);
         committed?;
         inner.history.note_made(revision, self.changed);
@@ -274,6 +278,8 @@ impl<'a> Transaction<'a> {
         if self.inner.is_followed() && history.mark().is_some() {
             let found = history::mark(&mut self.sql).await?;
             if !history.agrees(found.as_ref()) {
+                // The pool closes this connection, and others from its time, which may lead there, too.
+                history.distrust_connections();
                 return Err(failover());
             }
         }
@@ -305,4 +311,38 @@ impl DerefMut for Transaction<'_> {
 
 fn failover() -> StoreError {
     StoreError::away("the database's history changed during the change")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use sqlx::{PgPool, postgres::PgPoolOptions};
+
+    use super::*;
+    use crate::{
+        Authority, Settings, clock::SystemClock, entropy::SystemEntropy, keys::Keys,
+        store::history::Mark,
+    };
+
+    #[sqlx::test]
+    async fn connection_that_leads_to_another_server_is_closed_after_the_change(pool: PgPool) {
+        let here = history::mark(&mut pool.acquire().await.unwrap()).await.unwrap().unwrap();
+        let options = pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let keys = Keys::generate(entropy.as_ref());
+        let authority = Authority::new(pool, keys, clock, entropy, Settings::default());
+        let inner = &authority.inner;
+        let transaction = inner.begin().await.unwrap();
+        let _followed = inner.replica.followed();
+        inner.history.learn(Some(&Mark { timeline: "0000000F".into(), ..here }));
+        let refused = transaction.commit().await;
+        assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
+        // It is given back, or closed, by a task of the pool.
+        while inner.pool.size() > 0 && inner.pool.num_idle() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(inner.pool.size(), 0, "the next change gets the connection");
+    }
 }

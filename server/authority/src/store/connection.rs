@@ -178,7 +178,7 @@ pub(crate) async fn open_for_migrations(
 }
 
 /// Sets on a new connection what Tessera relies on.
-async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     // `SET`, not options of the connection, which poolers refuse.
     let own = [("default_transaction_isolation", "'read committed'")];
     let sql: Vec<String> =

@@ -9,7 +9,9 @@ use std::{
 use domain::{
     access::{Permission, Permissions},
     catalogue::{ScopeName, TESSERA_AUDIENCE},
-    decision::{AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Verifies},
+    decision::{
+        AudienceRights, Counted, Facts, Rendered, SecretFacts, Surroundings, Validity, Verifies,
+    },
     grants::{GrantPattern, Grants, KnownScope, Rights},
     ids::{SecretId, TokenId, UserId, WorkspaceId},
     names::{AudienceSlug, Slug},
@@ -329,6 +331,7 @@ impl Unread {
             rights: rights.into(),
             rendered: Rendered::default(),
             counted: Counted::default(),
+            validity: Validity::default(),
         })
     }
 

@@ -39,10 +39,15 @@ pub(crate) async fn mark(connection: &mut PgConnection) -> Result<Option<Mark>, 
             started_at: row.started_at,
             database: row.database,
         })),
-        Err(error) if error.is_of_rights() || error.is_of_schema() => Ok(None),
+        Err(error) if does_not_say(&error) => Ok(None),
         Err(error) if error.is_unavailable() => Err(error),
         Err(_) => Ok(None),
     }
+}
+
+/// Reports whether an engine does not know what was asked, or does not allow it.
+fn does_not_say(error: &StoreError) -> bool {
+    error.is_of_rights() || error.is_of_schema() || error.is_internal()
 }
 
 /// Returns the epoch, which operators raise.
@@ -116,7 +121,7 @@ pub(crate) async fn replication(
     .await;
     match row.map_err(StoreError::from) {
         Ok(replication) => Ok(Some(replication)),
-        Err(error) if error.is_of_rights() || error.is_of_schema() => Ok(None),
+        Err(error) if does_not_say(&error) => Ok(None),
         Err(error) if error.is_unavailable() => Err(error),
         Err(_) => Ok(None),
     }

@@ -59,7 +59,7 @@ use time::OffsetDateTime;
 
 use crate::ServiceError;
 
-pub(crate) use connection::{BEGIN, open, open_for_migrations, open_for_verifications};
+pub(crate) use connection::{BEGIN, configure, open, open_for_migrations, open_for_verifications};
 pub use connection::{UrlError, check_url, connect};
 pub use database::DatabaseProblem;
 pub use database_url::{is_password, shows_value};
@@ -98,6 +98,9 @@ pub enum StoreError {
 /// The codes for a missing table, schema, unique constraint, function, column, and role or type. Tessera's statements are
 /// checked when it is built: while it runs these mean that somebody restores the database.
 const MISSING: &[&str] = &["42P01", "3F000", "42P10", "42883", "42703", "42704"];
+
+/// PostgreSQL's code for an internal error.
+const INTERNAL: &str = "XX000";
 
 /// What PgBouncer says when its configuration refuses a client.
 const POOLER_REFUSALS: &[&str] = &[
@@ -150,6 +153,11 @@ impl StoreError {
     /// Reports whether a part of the schema is missing.
     pub(crate) fn is_of_schema(&self) -> bool {
         self.has_code(|code| MISSING.contains(&code))
+    }
+
+    /// Reports whether the database met an internal error. Other engines have it for what they do not know.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.has_code(|code| code == INTERNAL)
     }
 
     /// Reports whether the database has no room, such as for another connection: SQLSTATE class 53.
@@ -236,8 +244,10 @@ impl Answer {
                 Self::Away
             }
             _ if MISSING.contains(&code) => Self::Away,
-            // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up.
-            _ if ["08", "28", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
+            // Internal error: such as a table that is being replaced while somebody restores the database.
+            INTERNAL => Self::Away,
+            // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up, 58 the system below.
+            _ if ["08", "28", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
             }
             _ => Self::Other,
@@ -312,6 +322,10 @@ mod tests {
             ("42883", Answer::Away),
             ("42703", Answer::Away),
             ("42704", Answer::Away),
+            ("XX000", Answer::Away),
+            ("58030", Answer::Away),
+            ("58P01", Answer::Away),
+            ("XX001", Answer::Other),
             ("42601", Answer::Other),
             ("", Answer::Other),
         ] {

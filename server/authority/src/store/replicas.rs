@@ -140,6 +140,11 @@ pub(crate) async fn notify(connection: &mut PgConnection) -> Result<(), StoreErr
     Ok(())
 }
 
+/// Asks for nothing, so that networks do not forget the connection, and so that one that is forgotten is noticed.
+pub(crate) async fn give_sign_of_life(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("SELECT 1").execute(connection).await.map(drop)
+}
+
 /// A server, as people are shown it.
 pub(crate) struct Shown {
     pub(crate) other: Other,

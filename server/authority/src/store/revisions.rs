@@ -19,14 +19,14 @@ pub(crate) struct RevisionRow {
 /// A revision, wherever it is: its id, and the nonce that tells it from others of the same id.
 pub(crate) type RevisionKey = (i64, Uuid);
 
-/// Writes revisions; returns the last one. The lock makes ids grow in the order of commits: call it
+/// Writes revisions. Returns the last one, and all of them. The lock makes ids grow in the order of commits: call it
 /// right before the commit, after all other locks.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     kinds: &[String],
     subjects: &[Uuid],
     now: OffsetDateTime,
-) -> Result<RevisionKey, StoreError> {
+) -> Result<(RevisionKey, Vec<RevisionKey>), StoreError> {
     sqlx::query!("SELECT singleton FROM revision_head FOR UPDATE")
         .fetch_one(&mut *connection)
         .await?;
@@ -40,8 +40,9 @@ pub(crate) async fn insert(
     )
     .fetch_all(connection)
     .await?;
-    let keys = rows.into_iter().map(|row| (row.id, row.nonce));
-    keys.max().ok_or(StoreError::Query(sqlx::Error::RowNotFound))
+    let keys: Vec<_> = rows.into_iter().map(|row| (row.id, row.nonce)).collect();
+    let last = keys.iter().copied().max().ok_or(StoreError::Query(sqlx::Error::RowNotFound))?;
+    Ok((last, keys))
 }
 
 /// Returns the revisions from this one on, in their order, itself included.

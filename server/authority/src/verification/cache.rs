@@ -7,8 +7,10 @@
 //! - What is forgotten while it is being looked up does not come back: a load takes the generation
 //!   first, and what it found is kept only if nothing since then concerns it. Keeping and forgetting
 //!   are in one order, that of the lock of [`Log`].
-//! - So are surroundings, what the rest of the database says of tokens, forgotten and kept: with them, a token
-//!   that is not in memory needs its own row alone.
+//! - The same holds for surroundings, what the rest of the database says of tokens: with them, a token that is not in
+//!   memory needs only its own row.
+//! - A change of a user or a workspace ends the surroundings that it concerns (`places`). They stay where they are until
+//!   they make room, and everything here takes them, and tokens that refer to them, for missing.
 //! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
 //!   number, never that of what was kept under the same key since.
 //! - Memory is bounded, in number and in bytes (`room`): what was not asked for in a while makes room.
@@ -16,7 +18,7 @@
 //!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -34,10 +36,14 @@ use uuid::Uuid;
 
 use super::{
     known::Known,
+    places::Places,
     room::{self, Heavy, KeptSurroundings, Look, Room, Shared},
     subject::Subject,
 };
-use crate::store::facts::{Bare, SurroundingsKey};
+use crate::store::{
+    facts::{Bare, SurroundingsKey},
+    revisions::RevisionKey,
+};
 
 /// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
 pub(crate) type Key = [u8; 32];
@@ -48,6 +54,8 @@ const UNKNOWN_FOR: Duration = Duration::from_secs(1);
 const UNKNOWN_MAX: usize = 10_000;
 /// How many changes a load may run beside and still tell whether they concern it.
 const RECENT: usize = 256;
+/// Most revisions of this server's own that are remembered until they are read back.
+const OWN_MAX: usize = 1_024;
 
 type Kept = sync::Cache<Key, Arc<Known>, UnitWeighter, DefaultHashBuilder, Eviction>;
 type Guard<'a> =
@@ -64,6 +72,7 @@ pub(crate) struct Cache {
     unknown: sync::Cache<Key, Duration>,
     log: Mutex<Log>,
     index: Arc<Index>,
+    places: Arc<Places>,
 }
 
 /// The changes of late, in their order.
@@ -72,6 +81,8 @@ struct Log {
     generation: u64,
     recent: VecDeque<Subject>,
     heavy: Heavy,
+    /// Revisions that were committed here, and whose subjects were forgotten after that.
+    own: BTreeMap<i64, Uuid>,
 }
 
 /// Which keys the facts of a token are kept under, one for each of its secrets, and as what number.
@@ -137,6 +148,7 @@ impl Cache {
             unknown: sync::Cache::new(UNKNOWN_MAX),
             log: Mutex::default(),
             index,
+            places: Arc::default(),
         }
     }
 
@@ -148,10 +160,11 @@ impl Cache {
 
     /// The facts, if they are kept.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Known>> {
-        self.known.get(key)
+        self.known.get(key).filter(|known| !known.has_ended())
     }
 
-    /// How many tokens' facts are kept, each secret by itself.
+    /// Returns how many tokens' facts take room, each secret by itself. Facts that have ended are among them until others
+    /// take their room.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
@@ -162,15 +175,24 @@ impl Cache {
         if self.is_unknown(key, now) {
             return Found::Nothing;
         }
-        match self.known.get_value_or_guard_async(key).await {
-            Ok(known) => Found::Known(known),
-            // Who held the place before may have found that there is nothing.
-            Err(_) if self.is_unknown(key, now) => Found::Nothing,
-            Err(guard) => {
-                let generation = self.generation();
-                Found::Vacant(Vacancy { cache: self, guard, key: *key, generation })
+        loop {
+            match self.known.get_value_or_guard_async(key).await {
+                Ok(known) if known.has_ended() => self.remove(key, &known),
+                Ok(known) => return Found::Known(known),
+                // Who held the place before may have found that there is nothing.
+                Err(_) if self.is_unknown(key, now) => return Found::Nothing,
+                Err(guard) => {
+                    let generation = self.generation();
+                    return Found::Vacant(Vacancy { cache: self, guard, key: *key, generation });
+                }
             }
         }
+    }
+
+    /// Removes these facts, and none that were kept under the same key since.
+    fn remove(&self, key: &Key, known: &Known) {
+        self.index.remove(known);
+        self.known.remove_if(key, |kept| kept.serial() == known.serial());
     }
 
     /// Where the log is. What is read from here on is after all changes that were forgotten so far.
@@ -181,9 +203,13 @@ impl Cache {
     /// The facts about a token whose row was read since this generation, if its surroundings are kept and
     /// nothing since then concerns them: then neither lacks a change that was answered before.
     pub(crate) fn complete(&self, generation: u64, bare: Bare) -> Option<Facts> {
-        let surroundings = self.surroundings.get(&bare.key)?;
+        let surroundings = self.kept_surroundings(&bare.key)?;
         let facts = bare.with(surroundings);
         self.log().has_left(generation, |subject| subject.concerns(&facts)).then_some(facts)
+    }
+
+    fn kept_surroundings(&self, key: &SurroundingsKey) -> Option<Arc<Surroundings>> {
+        self.surroundings.get(key).filter(|surroundings| !surroundings.validity.has_ended())
     }
 
     /// Keeps surroundings that were read since this generation, unless they may have changed meanwhile.
@@ -202,15 +228,17 @@ impl Cache {
         surroundings.rights = rights.into();
         self.rights.share(&mut surroundings.rights);
         let log = self.log();
-        let known = self.surroundings.get(&key);
+        let known = self.kept_surroundings(&key);
         if let Some(known) = known.filter(|known| **known == surroundings) {
             return known;
         }
         self.room.take(&mut surroundings);
         let surroundings = Arc::new(surroundings);
         if log.has_left(generation, |subject| subject.concerns_place(key.workspace, key.user)) {
+            self.places.list(&surroundings);
             self.surroundings.insert(key, Arc::clone(&surroundings));
         }
+        drop(log);
         surroundings
     }
 
@@ -220,10 +248,38 @@ impl Cache {
 
     /// Forgets what these changes concern.
     pub(crate) fn forget(&self, subjects: &[Subject]) {
+        if !subjects.is_empty() {
+            self.forget_in(&mut self.log(), subjects);
+        }
+    }
+
+    /// Forgets what changes concern that were committed here, and remembers their revisions: when they are read back,
+    /// there is nothing left to forget. Only for a commit that has succeeded: what is looked up from now on has it.
+    pub(crate) fn forget_own(&self, subjects: &[Subject], revisions: &[RevisionKey]) {
         let mut log = self.log();
+        self.forget_in(&mut log, subjects);
+        log.own.extend(revisions.iter().copied());
+        while log.own.len() > OWN_MAX {
+            log.own.pop_first();
+        }
+    }
+
+    /// Forgets what these revisions concern, except those of [`Self::forget_own`].
+    pub(crate) fn apply(&self, revisions: &[(RevisionKey, Subject)]) {
+        let mut log = self.log();
+        let subjects: Vec<Subject> = revisions
+            .iter()
+            .filter(|((id, nonce), _)| log.own.remove(id) != Some(*nonce))
+            .map(|(_, subject)| *subject)
+            .collect();
+        if !subjects.is_empty() {
+            self.forget_in(&mut log, &subjects);
+        }
+    }
+
+    fn forget_in(&self, log: &mut Log, subjects: &[Subject]) {
         log.note(subjects);
         for subject in subjects {
-            self.forget_surroundings(subject);
             match subject {
                 Subject::Token(id) => {
                     for (key, _) in self.index.take(*id) {
@@ -231,15 +287,10 @@ impl Cache {
                     }
                 }
                 Subject::User(_) | Subject::Membership(_) | Subject::Workspace(Some(_)) => {
-                    self.known.retain(|_, known| {
-                        let stays = !subject.concerns(known);
-                        if !stays {
-                            self.index.remove(known);
-                        }
-                        stays
-                    });
+                    self.places.end(subject.id());
                 }
                 Subject::Workspace(None) | Subject::Catalogue(_) | Subject::Unknown => {
+                    self.surroundings.clear();
                     self.known.clear();
                     self.index.clear();
                     log.heavy.clear();
@@ -248,18 +299,6 @@ impl Cache {
         }
         // Last: who reads the new number gets nothing of this any more.
         self.forgotten.fetch_add(1, Ordering::Release);
-    }
-
-    fn forget_surroundings(&self, subject: &Subject) {
-        match subject {
-            Subject::Token(_) => {}
-            Subject::User(_) | Subject::Membership(_) | Subject::Workspace(Some(_)) => {
-                self.surroundings.retain(|key, _| !subject.concerns_place(key.workspace, key.user));
-            }
-            Subject::Workspace(None) | Subject::Catalogue(_) | Subject::Unknown => {
-                self.surroundings.clear();
-            }
-        }
     }
 
     /// Forgets everything.
@@ -279,11 +318,10 @@ impl Cache {
     fn make_room(&self, heavy: &mut Heavy) {
         heavy.look(|key, serial| match self.known.peek(key) {
             Some(known) if known.serial() == serial => {
-                if !self.room.is_over() {
+                if !self.room.is_over() && !known.has_ended() {
                     return Look::Stays;
                 }
-                self.index.remove(&known);
-                self.known.remove(key);
+                self.remove(key, &known);
                 Look::Left
             }
             _ => Look::Gone,
@@ -296,13 +334,14 @@ impl Cache {
 }
 
 impl Vacancy<'_> {
-    /// Keeps what was found, unless it may have changed meanwhile. Gives it in any case: whoever
-    /// looked it up asked before that change was answered.
+    /// Keeps what was found, unless it may have changed meanwhile. Returns it in any case: its caller asked before that
+    /// change was answered.
     pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
         let known = Arc::new(Known::new(facts));
         // Held until the place is taken, so that what is forgotten from now on finds it.
         let mut log = self.cache.log();
-        if log.has_left(self.generation, |subject| subject.concerns(&known)) {
+        if !known.has_ended() && log.has_left(self.generation, |subject| subject.concerns(&known)) {
+            self.cache.places.list(&known.surroundings);
             self.cache.index.put(&known, self.key);
             if self.guard.insert(Arc::clone(&known)).is_err() {
                 self.cache.index.remove(&known);
@@ -462,6 +501,89 @@ mod tests {
         cache.forget(&vec![token(2); RECENT + 1]);
         looking.fill(facts(1, 7));
         assert!(cache.get(&key(1)).is_none());
+    }
+
+    /// Lists of tokens have to be walked by nobody: other tenants' tokens are in the same memory.
+    #[tokio::test]
+    async fn change_of_one_of_100_000_users_looks_at_nothing_of_the_others() {
+        let cache = Cache::new(100_000);
+        for number in 0..100_000 {
+            let facts = facts(u128::from(number) + 1, 1_000 + u128::from(number / 2));
+            vacancy(&cache, &key(number)).await.fill(facts);
+        }
+        let kept = cache.len();
+        assert!(kept > 90_000, "{kept}");
+        for subject in [
+            Subject::Membership(UserId(Uuid::from_u128(50_000))),
+            Subject::User(UserId(Uuid::from_u128(50_001))),
+        ] {
+            let before = cache.places.visits();
+            cache.forget(&[subject]);
+            let visits = cache.places.visits() - before;
+            assert!(visits <= 2, "{subject:?}: {visits} of {kept} looked at");
+        }
+        assert!((98_000..98_004).all(|number| cache.get(&key(number)).is_none()));
+        // An entry for the user and one for the workspace, for what is kept and nothing else.
+        drop(cache.find(&key(98_000), NOW).await);
+        assert!(cache.places.len() <= 2 * kept, "{}", cache.places.len());
+        cache.clear();
+        assert_eq!(cache.places.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn surroundings_end_for_all_tokens_that_share_them_also_when_they_are_not_kept_by_themselves()
+     {
+        let cache = Cache::new(100);
+        let (bare, surroundings) = apart(facts(1, 7));
+        let surroundings = cache.keep(cache.generation(), bare.key, surroundings);
+        for number in 1..=3 {
+            let (bare, _) = apart(facts(u128::from(number), 7));
+            vacancy(&cache, &key(number)).await.fill(bare.with(Arc::clone(&surroundings)));
+        }
+        assert_eq!(cache.places.len(), 2);
+        cache.surroundings.clear();
+        cache.forget(&[Subject::Membership(UserId(Uuid::from_u128(7)))]);
+        assert_eq!(cache.places.visits(), 1);
+        assert!((1..=3).all(|number| cache.get(&key(number)).is_none()));
+        // What has ended is kept by nobody any more.
+        let (bare, _) = apart(facts(4, 7));
+        vacancy(&cache, &key(4)).await.fill(bare.with(surroundings));
+        assert!(cache.get(&key(4)).is_none() && complete(&cache, cache.generation(), 4).is_none());
+    }
+
+    #[tokio::test]
+    async fn facts_that_have_ended_make_room_for_those_that_are_looked_up_anew() {
+        let cache = Cache::new(100);
+        let membership = Subject::Membership(UserId(Uuid::from_u128(7)));
+        for _ in 0..3 {
+            vacancy(&cache, &key(1)).await.fill(facts(1, 7));
+            assert!(cache.get(&key(1)).is_some());
+            assert_eq!((cache.len(), cache.index.keys().len(), cache.places.len()), (1, 1, 2));
+            cache.forget(&[membership]);
+            assert!(cache.get(&key(1)).is_none());
+        }
+        cache.forget(&[token(1)]);
+        assert_eq!((cache.len(), cache.index.keys().len(), cache.places.len()), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn own_revisions_that_are_read_back_forget_nothing_and_others_of_the_same_number_do() {
+        let cache = Cache::new(100);
+        let (own, other) = ((4, Uuid::from_u128(1)), (4, Uuid::from_u128(2)));
+        for (read, is_kept) in [(own, true), (other, false), ((5, own.1), false)] {
+            cache.forget_own(&[token(1)], &[own]);
+            vacancy(&cache, &key(1)).await.fill(facts(1, 7));
+            cache.apply(&[(read, token(1))]);
+            assert_eq!(cache.get(&key(1)).is_some(), is_kept, "{read:?}");
+            cache.apply(&[(own, token(1))]);
+            // It counts once.
+            cache.apply(&[(own, token(1))]);
+            assert!(cache.get(&key(1)).is_none());
+        }
+        for id in 0..3_000 {
+            cache.forget_own(&[token(1)], &[(id, Uuid::nil())]);
+        }
+        assert_eq!(cache.log().own.len(), OWN_MAX);
     }
 
     fn keep_surroundings(cache: &Cache, generation: u64) {
@@ -659,6 +781,69 @@ mod tests {
                 let version = database[at].fetch_add(1, Ordering::SeqCst) + 1;
                 cache.forget(&[token(u128::from(number) + 1)]);
                 assert!(ask(number) >= version, "round {round}");
+            }
+        });
+    }
+
+    /// The same for changes of users and workspaces, whose surroundings several tokens share.
+    #[test]
+    fn nobody_gets_surroundings_of_before_an_answered_change() {
+        const USERS: u32 = 3;
+        let cache = Cache::new(8);
+        let database: Vec<AtomicU64> = (0..USERS).map(|_| AtomicU64::new(0)).collect();
+        // The version of a user stands in its name.
+        let ask = |number: u32| {
+            let user = number % USERS;
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let load = |generation| {
+                let version = database[usize::try_from(user).unwrap()].load(Ordering::SeqCst);
+                thread::yield_now();
+                let mut facts = facts(u128::from(number) + 1, u128::from(user) + 1);
+                Arc::make_mut(&mut facts.surroundings).user.name = version.to_string();
+                let (bare, surroundings) = apart(facts);
+                if let Some(facts) = cache.complete(generation, bare.clone()) {
+                    return facts;
+                }
+                let generation = cache.generation();
+                let mut surroundings = surroundings;
+                let version = database[usize::try_from(user).unwrap()].load(Ordering::SeqCst);
+                surroundings.user.name = version.to_string();
+                let surroundings = cache.keep(generation, bare.key.clone(), surroundings);
+                bare.with(surroundings)
+            };
+            let known = match runtime.block_on(cache.find(&key(number), NOW)) {
+                Found::Known(known) => known,
+                Found::Vacant(vacancy) => {
+                    let facts = load(cache.generation());
+                    vacancy.fill(facts)
+                }
+                Found::Nothing => unreachable!(),
+            };
+            known.surroundings.user.name.parse::<u64>().unwrap()
+        };
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for round in 0..600_u32 {
+                        ask(round % 12);
+                    }
+                });
+            }
+            for round in 0..600_u32 {
+                let number = round % 12;
+                let user = number % USERS;
+                let at = usize::try_from(user).unwrap();
+                let version = database[at].fetch_add(1, Ordering::SeqCst) + 1;
+                let id = Uuid::from_u128(u128::from(user) + 1);
+                let subject = match round % 5 {
+                    0 => Subject::User(UserId(id)),
+                    1 => Subject::Workspace(Some(WorkspaceId(Uuid::from_u128(3)))),
+                    _ => Subject::Membership(UserId(id)),
+                };
+                cache.forget(&[subject]);
+                for same in (user..12).step_by(USERS as usize) {
+                    assert!(ask(same) >= version, "round {round}");
+                }
             }
         });
     }

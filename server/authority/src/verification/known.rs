@@ -51,6 +51,11 @@ impl Known {
         self.facts.surroundings.counted.bytes() > 0
     }
 
+    /// Returns whether a change of its user or its workspace has ended what is known.
+    pub(super) fn has_ended(&self) -> bool {
+        self.facts.surroundings.validity.has_ended()
+    }
+
     /// Whether what a decision by these facts leaves behind was written.
     pub(super) fn is_followed(&self) -> bool {
         self.followed.load(Ordering::Acquire)
@@ -87,7 +92,7 @@ pub(crate) fn of(token: u128) -> std::sync::Arc<Known> {
 #[cfg(test)]
 pub(crate) fn facts(token: u128, user: u128) -> Facts {
     use domain::{
-        decision::{Counted, Rendered, SecretFacts, Surroundings, Verifies},
+        decision::{Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies},
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };
@@ -106,6 +111,7 @@ pub(crate) fn facts(token: u128, user: u128) -> Facts {
         verifies: Verifies::Nobody,
         rendered: Rendered::default(),
         counted: Counted::default(),
+        validity: Validity::default(),
     };
     Facts {
         token_id: TokenId(Uuid::from_u128(token)),

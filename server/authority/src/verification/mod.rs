@@ -19,6 +19,7 @@ pub(crate) mod known;
 mod load;
 mod lookup;
 mod memory;
+mod places;
 pub(crate) mod rate;
 mod room;
 mod subject;

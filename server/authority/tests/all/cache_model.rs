@@ -1,19 +1,19 @@
 //! Every order in which looking up and forgetting can happen, tried by loom, on a model of
-//! `verification/cache.rs`: the database, the log with its generation, one place.
+//! `verification/cache.rs`: the database, the log with its generation, one place, and the list of surroundings.
 //!
-//! The claim: who asks after a change was answered never gets what was before.
+//! The claim: a caller who asks after a change was answered never gets what was before.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use loom::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
 };
 
 /// What could be left out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
     /// As it is built.
     Whole,
@@ -21,74 +21,130 @@ enum Mechanism {
     NoGeneration,
     /// A load looks, lets go of the log, and keeps what it found then.
     NoLock,
-    /// That something was forgotten is counted before it is gone.
+    /// The count of changes goes up before anything is forgotten.
     CountedBefore,
+    /// A load keeps what it found without listing it.
+    NotListed,
+    /// A load keeps what it found, lets go of the log, and lists it then.
+    ListedLate,
+    /// Facts that have ended are taken for facts.
+    NotLookedAt,
+}
+
+/// How a change forgets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One of a token takes its facts out.
+    Removes,
+    /// One of a user or a workspace ends what is listed under it.
+    Ends,
+}
+
+const WAYS: [Way; 2] = [Way::Removes, Way::Ends];
+
+struct Facts {
+    version: u32,
+    ended: AtomicBool,
+}
+
+struct Log {
+    generation: u64,
+    listed: Vec<Arc<Facts>>,
 }
 
 struct Model {
     mechanism: Mechanism,
+    way: Way,
     /// What is committed.
     database: AtomicU32,
-    generation: Mutex<u64>,
+    log: Mutex<Log>,
     /// How often something was forgotten.
     forgotten: AtomicU32,
-    kept: Mutex<Option<u32>>,
+    kept: Mutex<Option<Arc<Facts>>>,
 }
 
 const BEFORE: u32 = 1;
 const AFTER: u32 = 2;
 
 impl Model {
-    fn new(mechanism: Mechanism) -> Arc<Self> {
+    fn new(mechanism: Mechanism, way: Way) -> Arc<Self> {
         Arc::new(Self {
             mechanism,
+            way,
             database: AtomicU32::new(BEFORE),
-            generation: Mutex::new(0),
+            log: Mutex::new(Log { generation: 0, listed: Vec::new() }),
             forgotten: AtomicU32::new(0),
             kept: Mutex::new(None),
         })
     }
 
+    fn get(&self) -> Option<u32> {
+        let known = self.kept.lock().unwrap().clone()?;
+        let has_ended =
+            self.mechanism != Mechanism::NotLookedAt && known.ended.load(Ordering::Acquire);
+        (!has_ended).then_some(known.version)
+    }
+
     fn verify(&self) -> u32 {
-        let known = *self.kept.lock().unwrap();
-        if let Some(known) = known {
+        if let Some(known) = self.get() {
             return known;
         }
-        let began = *self.generation.lock().unwrap();
-        let found = self.database.load(Ordering::SeqCst);
-        let log = self.generation.lock().unwrap();
-        match self.mechanism {
-            Mechanism::Whole | Mechanism::CountedBefore if *log == began => {
-                *self.kept.lock().unwrap() = Some(found);
-            }
-            Mechanism::NoGeneration => *self.kept.lock().unwrap() = Some(found),
-            Mechanism::NoLock if *log == began => {
-                drop(log);
-                *self.kept.lock().unwrap() = Some(found);
-            }
-            _ => {}
+        let began = self.log.lock().unwrap().generation;
+        let version = self.database.load(Ordering::SeqCst);
+        let found = Arc::new(Facts { version, ended: AtomicBool::new(false) });
+        let mut log = self.log.lock().unwrap();
+        if log.generation != began && self.mechanism != Mechanism::NoGeneration {
+            return version;
         }
-        found
+        match self.mechanism {
+            Mechanism::NotListed => self.keep(&found),
+            Mechanism::ListedLate => {
+                self.keep(&found);
+                drop(log);
+                self.log.lock().unwrap().listed.push(found);
+            }
+            Mechanism::NoLock => {
+                log.listed.push(Arc::clone(&found));
+                drop(log);
+                self.keep(&found);
+            }
+            _ => {
+                log.listed.push(Arc::clone(&found));
+                self.keep(&found);
+            }
+        }
+        version
+    }
+
+    fn keep(&self, found: &Arc<Facts>) {
+        *self.kept.lock().unwrap() = Some(Arc::clone(found));
     }
 
     /// Returns when the change is answered.
     fn narrow(&self) {
         self.database.store(AFTER, Ordering::SeqCst);
-        let mut log = self.generation.lock().unwrap();
-        *log += 1;
-        if matches!(self.mechanism, Mechanism::CountedBefore) {
+        let mut log = self.log.lock().unwrap();
+        log.generation += 1;
+        if self.mechanism == Mechanism::CountedBefore {
             self.forgotten.fetch_add(1, Ordering::Release);
-            *self.kept.lock().unwrap() = None;
-        } else {
-            *self.kept.lock().unwrap() = None;
+        }
+        match self.way {
+            Way::Removes => *self.kept.lock().unwrap() = None,
+            Way::Ends => {
+                for facts in log.listed.drain(..) {
+                    facts.ended.store(true, Ordering::Release);
+                }
+            }
+        }
+        if self.mechanism != Mechanism::CountedBefore {
             self.forgotten.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// What is kept, to be used later: `verification/memory.rs`.
+    /// Returns what is kept, to be used later: `verification/memory.rs`.
     fn recall(&self) -> (u32, Option<u32>) {
         let number = self.forgotten.load(Ordering::Acquire);
-        (number, *self.kept.lock().unwrap())
+        (number, self.get())
     }
 
     fn verify_recalled(&self, (number, known): (u32, Option<u32>)) -> u32 {
@@ -99,9 +155,9 @@ impl Model {
     }
 }
 
-fn try_all(mechanism: Mechanism) {
+fn try_all(mechanism: Mechanism, way: Way) {
     loom::model(move || {
-        let model = Model::new(mechanism);
+        let model = Model::new(mechanism, way);
         let loader = thread::spawn({
             let model = Arc::clone(&model);
             move || model.verify()
@@ -115,25 +171,49 @@ fn try_all(mechanism: Mechanism) {
 
 #[test]
 fn what_was_forgotten_while_it_was_looked_up_does_not_come_back() {
-    try_all(Mechanism::Whole);
+    WAYS.into_iter().for_each(|way| try_all(Mechanism::Whole, way));
 }
 
 #[test]
 #[should_panic(expected = "what was before")]
 fn without_the_generation_it_does() {
-    try_all(Mechanism::NoGeneration);
+    try_all(Mechanism::NoGeneration, Way::Removes);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn without_the_generation_what_has_ended_does() {
+    try_all(Mechanism::NoGeneration, Way::Ends);
 }
 
 #[test]
 #[should_panic(expected = "what was before")]
 fn without_the_lock_it_does() {
-    try_all(Mechanism::NoLock);
+    try_all(Mechanism::NoLock, Way::Removes);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn without_the_list_it_does() {
+    try_all(Mechanism::NotListed, Way::Ends);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn listed_without_the_lock_it_does() {
+    try_all(Mechanism::ListedLate, Way::Ends);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn without_a_look_at_the_end_it_does() {
+    try_all(Mechanism::NotLookedAt, Way::Ends);
 }
 
 /// Somebody recalls while it is narrowed, and uses it after the answer.
-fn recall_beside(mechanism: Mechanism) {
+fn recall_beside(mechanism: Mechanism, way: Way) {
     loom::model(move || {
-        let model = Model::new(mechanism);
+        let model = Model::new(mechanism, way);
         model.verify();
         let caller = thread::spawn({
             let model = Arc::clone(&model);
@@ -147,11 +227,17 @@ fn recall_beside(mechanism: Mechanism) {
 
 #[test]
 fn what_was_recalled_is_not_used_after_it_was_forgotten() {
-    recall_beside(Mechanism::Whole);
+    WAYS.into_iter().for_each(|way| recall_beside(Mechanism::Whole, way));
 }
 
 #[test]
 #[should_panic(expected = "what was before")]
 fn counted_before_it_is_gone_it_is() {
-    recall_beside(Mechanism::CountedBefore);
+    recall_beside(Mechanism::CountedBefore, Way::Removes);
+}
+
+#[test]
+#[should_panic(expected = "what was before")]
+fn counted_before_it_has_ended_it_is() {
+    recall_beside(Mechanism::CountedBefore, Way::Ends);
 }

@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use crate::support::{World, draft, slug};
 use authority::{
-    Actor, Authority, MintedToken, OpContext, Presented, ServiceError, Settings, Surface,
-    TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys,
+    Actor, Authority, MintedToken, OpContext, PolicyLevel, Presented, ServiceError, Settings,
+    Surface, TokenDraft, clock::SystemClock, entropy::SystemEntropy, keys::Keys,
 };
 use domain::{
     decision::{DecisionCode, Demand},
     ids::TokenId,
+    policy::PolicyRules,
 };
 use secrecy::ExposeSecret as _;
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
@@ -259,4 +260,24 @@ async fn server_that_ends_answers_by_the_database(pool: PgPool) {
     server.authority.leave_replicas().await;
     execute(&pool, &without(minted.token.id)).await;
     server.answers(minted.secret.expose(), DecisionCode::NotFound).await;
+}
+
+/// Facts that are looked up anew after a request that changes nothing would let a caller keep memory empty.
+#[sqlx::test(migrations = false)]
+async fn request_that_changes_nothing_forgets_nothing_that_is_known_to_be_current(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let server = Server::start(&pool, &keys);
+    let minted = server.token().await;
+    let text = minted.secret.expose();
+    let level = PolicyLevel::Workspace(slug("workspace-1"));
+    // The lease may be lost on a busy machine, and then all is forgotten.
+    for _ in 0..10 {
+        server.remembers(text).await;
+        let (policies, rules) = (server.authority.policies(), PolicyRules::default());
+        policies.change(&server.operator(), &level, rules, None).await.unwrap();
+        if server.authority.verification().remembers(text) {
+            return;
+        }
+    }
+    panic!("the token was forgotten");
 }

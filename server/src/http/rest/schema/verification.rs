@@ -244,7 +244,9 @@ impl<'a> VerificationBody<'a> {
 #[cfg(test)]
 mod tests {
     use domain::{
-        decision::{AudienceRights, Counted, Rendered, SecretFacts, Surroundings, Verifies},
+        decision::{
+            AudienceRights, Counted, Rendered, SecretFacts, Surroundings, Validity, Verifies,
+        },
         ids::{SecretId, TokenId, UserId, WorkspaceId},
         token::UserSummary,
     };
@@ -274,6 +276,7 @@ mod tests {
             verifies: Verifies::Nobody,
             rendered: Rendered::default(),
             counted: Counted::default(),
+            validity: Validity::default(),
         };
         let secret = SecretFacts {
             id: SecretId(id),
