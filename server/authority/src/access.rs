@@ -4,6 +4,8 @@
 //! taken away is gone at once. A record that the caller may not see is not found (404); an operation on a
 //! record that they may see is forbidden (403).
 
+use std::sync::OnceLock;
+
 use domain::{
     access::{Permission, Permissions, TokenReach},
     catalogue::TESSERA_AUDIENCE,
@@ -27,7 +29,7 @@ use crate::{
         invitations::{self, Addressed, Inviter},
         workspaces::{self, Standing},
     },
-    tokens::{Held, known},
+    tokens::{Foreseen, Held, known},
     workspaces::members::excess,
 };
 
@@ -64,6 +66,8 @@ pub(crate) struct Access {
     /// The only user whose tokens the caller reaches and may not hand to others; `None` is all tokens of
     /// the workspace.
     pub(crate) own: Option<UserId>,
+    /// What a token that asks has to do with the token that it changes.
+    pub(crate) foreseen: OnceLock<Foreseen>,
 }
 
 impl Access {
@@ -412,6 +416,7 @@ pub(crate) async fn of_facts(
         reach: TokenReach::None,
         grants: Grants::Patterns(Vec::new()),
         own: None,
+        foreseen: OnceLock::new(),
     }))
 }
 
@@ -456,6 +461,7 @@ fn admit(
         reach,
         grants,
         own: None,
+        foreseen: OnceLock::new(),
     })
 }
 

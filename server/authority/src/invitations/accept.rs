@@ -28,12 +28,13 @@ impl Invitations<'_> {
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;
         hold_end(&mut transaction, ctx, tenant.id()).await?;
+        // Before anything is held that other tenants need: the search may take long.
+        wider.check(&mut transaction, ctx.now).await?;
         members::hold_meaning(&mut transaction).await?;
         users::lock(&mut transaction, user).await?;
         // Members change under the lock of the workspace: what the inviter may give is read under it. What the grants
         // mean stays so, too.
         let (_, _, invitation) = access::authorise_addressee(&mut transaction, ctx, id).await?;
-        wider.check(&mut transaction, ctx.now).await?;
         let found = users::by_id(&mut transaction, user).await?;
         if !found.is_some_and(|user| user.enabled) {
             return Err(ServiceError::Unauthenticated);

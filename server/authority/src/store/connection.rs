@@ -30,6 +30,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statement_timeout", "'60s'"),
     ("lock_timeout", "'10s'"),
     ("idle_in_transaction_session_timeout", "'5s'"),
+    // Long statements read few rows each way: compiling them takes longer than running them.
+    ("jit", "off"),
     // Tables are found in this schema only. Temporary ones come last, so that they hide nothing.
     ("search_path", "public, pg_temp"),
 ];
@@ -41,6 +43,7 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL statement_timeout = '60s'; \
     SET LOCAL lock_timeout = '10s'; \
     SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+    SET LOCAL jit = off; \
     SET LOCAL search_path = public, pg_temp";
 
 /// Switches off timeouts of a connection that only some versions have: PostgreSQL 17 and 14.

@@ -61,6 +61,8 @@ const WORLD: &str = "
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', '{}', now());
     INSERT INTO import_collisions (id, workspace_id, at)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', now());
+    INSERT INTO import_allowances (workspace_id, since, imported)
+        VALUES ('00000000-0000-0000-0000-000000000002', now(), 1);
 ";
 
 /// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
@@ -299,6 +301,12 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ("descendant_stops_token_id_fkey", "UPDATE descendant_stops SET token_id = gen_random_uuid()"),
     ("descendant_stops_action_known", "UPDATE descendant_stops SET action = 'tickle'"),
     ("descendant_stops_end_by_has_end", "UPDATE descendant_stops SET ends_at = now()"),
+    ("import_allowances_pkey", "INSERT INTO import_allowances SELECT * FROM import_allowances"),
+    (
+        "import_allowances_workspace_id_fkey",
+        "UPDATE import_allowances SET workspace_id = gen_random_uuid()",
+    ),
+    ("import_allowances_positive", "UPDATE import_allowances SET imported = 0"),
     ("import_collisions_pkey", "INSERT INTO import_collisions SELECT * FROM import_collisions"),
     (
         "import_collisions_workspace_id_fkey",

@@ -86,6 +86,29 @@ pub(crate) async fn collisions_since(
     .await?)
 }
 
+/// Counts rows that a workspace imports. Returns how many it imported within the day that began with the first of them; a
+/// day that began before `since` is over, and a new one begins.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+    rows: i64,
+    (since, now): (OffsetDateTime, OffsetDateTime),
+) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "INSERT INTO import_allowances AS a (workspace_id, since, imported) VALUES ($1, $4, $2)
+         ON CONFLICT (workspace_id) DO UPDATE
+            SET since = CASE WHEN a.since > $3 THEN a.since ELSE $4 END,
+                imported = CASE WHEN a.since > $3 THEN a.imported ELSE 0 END + $2
+         RETURNING imported",
+        tenant.id().0,
+        rows,
+        since,
+        now,
+    )
+    .fetch_one(connection)
+    .await?)
+}
+
 /// Removes what counts no longer.
 pub(crate) async fn delete_collisions_before(
     connection: &mut PgConnection,

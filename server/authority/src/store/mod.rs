@@ -35,6 +35,7 @@ pub(crate) mod replicas;
 pub(crate) mod revisions;
 mod roles;
 pub(crate) mod scope_uses;
+mod secret_graph;
 pub mod secret_holders;
 pub(crate) mod secret_stops;
 pub(crate) mod secrets;

@@ -168,6 +168,27 @@ pub(crate) async fn end_of_raised(
     Ok(true)
 }
 
+/// Locks a user and everybody whose row [`end_descended`] may change, in the order in which all lock users: nobody waits in
+/// a circle.
+pub(crate) async fn lock_descended(
+    connection: &mut PgConnection,
+    giver: UserId,
+) -> Result<(), StoreError> {
+    sqlx::query_scalar!(
+        "WITH RECURSIVE descended (id, goes_on) AS (
+             SELECT $1::uuid, true
+              UNION
+             SELECT u.id, u.instance_role IN ('owner', 'admin')
+               FROM descended d JOIN users u ON u.password_set_by = d.id WHERE d.goes_on
+         )
+         SELECT id FROM users WHERE id IN (SELECT id FROM descended) ORDER BY id FOR NO KEY UPDATE",
+        giver.0,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
 /// Ends the passwords of other owners and administrators of the instance that descend from somebody who may not set them
 /// any more, whoever changed them since. Returns whose they were. The password of the person who makes the change stays.
 ///

@@ -21,6 +21,7 @@ pub(super) const TABLES: &[&str] = &[
     "audit_heads",
     "descendant_stops",
     "idempotency_keys",
+    "import_allowances",
     "import_collisions",
     "instance",
     "invitations",

@@ -6,14 +6,24 @@
 //! of the instance, everybody who does not manage the instance; of other tokens, everybody who could not put the token's
 //! scopes of `tessera` on a token of that workspace.
 //!
+//! The search reads each token and each row of the log about it once, however long the chains are in which tokens made each
+//! other: first it finds the tokens that may be exposed ([`candidates`]), then all who got their secrets
+//! ([`read`]), and `secret_graph` decides. A person's tokens are found from the person: tokens that they have nothing to do
+//! with are not read.
+//!
 //! The log is complete for tokens of version 0.1 and of its servers that still run, too.
+
+use std::collections::HashMap;
 
 use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{
+    StoreError,
+    secret_graph::{Graph, Person, Root},
+};
 
 /// A token whose secret others may know who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,31 +44,8 @@ pub struct ExposedToken {
     pub enabled: bool,
 }
 
-struct ExposedRow {
-    id: Uuid,
-    name: String,
-    workspace_id: Uuid,
-    slug: String,
-    email: String,
-    enabled: bool,
-    holders: Vec<String>,
-}
-
-impl From<ExposedRow> for ExposedToken {
-    fn from(row: ExposedRow) -> Self {
-        Self {
-            token: TokenId(row.id),
-            name: row.name,
-            workspace: row.slug,
-            workspace_id: WorkspaceId(row.workspace_id),
-            user: row.email,
-            holders: row.holders,
-            enabled: row.enabled,
-        }
-    }
-}
-
-/// Which exposed tokens are sought. Without any bound, those that act as owners and administrators of the instance.
+/// Which exposed tokens are sought. Without a user, a person and ids, those that act as owners and administrators of the
+/// instance.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sought<'a> {
     /// Tokens that act as this user.
@@ -80,20 +67,15 @@ pub(crate) struct Sought<'a> {
     pub(crate) enabled: bool,
 }
 
-/// Returns the workspaces that may have tokens that are sought: those with enabled tokens that act as this user, or that hold one
-/// of these scopes in any audience.
+/// Returns the workspaces that may have tokens that are sought.
 pub(crate) async fn workspaces(
     connection: &mut PgConnection,
-    user: Option<UserId>,
-    scopes: Option<&[String]>,
+    sought: &Sought<'_>,
 ) -> Result<Vec<WorkspaceId>, StoreError> {
+    let ids = candidates(connection, sought).await?;
     let found = sqlx::query_scalar!(
-        "SELECT DISTINCT workspace_id FROM tokens
-          WHERE deleted_at IS NULL AND enabled
-            AND ($1::uuid IS NULL OR user_id = $1) AND ($2::text[] IS NULL OR scopes && ($2 || '{verify}'))
-          ORDER BY workspace_id",
-        user.map(|user| user.0),
-        scopes,
+        "SELECT DISTINCT workspace_id FROM tokens WHERE id = ANY($1) ORDER BY workspace_id",
+        &ids,
     )
     .fetch_all(connection)
     .await?;
@@ -109,101 +91,347 @@ pub(crate) async fn exposed(
     connection: &mut PgConnection,
     sought: &Sought<'_>,
     now: OffsetDateTime,
-    limit: i64,
+) -> Result<Vec<(WorkspaceId, TokenId)>, StoreError> {
+    let graph = search(connection, sought, now).await?;
+    let found = graph.exposed().into_iter().map(|place| {
+        let root = graph.root(place);
+        (WorkspaceId(root.workspace), TokenId(root.token))
+    });
+    Ok(found.collect())
+}
+
+/// Returns the first ones of the exposed tokens, with those who may know their secrets.
+pub(crate) async fn with_holders(
+    connection: &mut PgConnection,
+    sought: &Sought<'_>,
+    now: OffsetDateTime,
+    limit: usize,
 ) -> Result<Vec<ExposedToken>, StoreError> {
-    let rows = sqlx::query_as!(
-        ExposedRow,
-        r#"WITH RECURSIVE acting AS (
-               SELECT t.id, t.user_id, t.workspace_id, held.scopes, min(s.created_at) AS since,
-                      $8 OR u.instance_role IN ('owner', 'admin') AS for_managers
-                 FROM tokens t
+    let graph = search(connection, sought, now).await?;
+    let mut places = graph.exposed();
+    places.truncate(limit);
+    let ids: Vec<Uuid> = places.iter().map(|place| graph.root(*place).token).collect();
+    let rows = sqlx::query!(
+        "SELECT t.id, t.name, t.workspace_id, w.slug, u.email, t.enabled
+           FROM tokens t JOIN workspaces w ON w.id = t.workspace_id JOIN users u ON u.id = t.user_id
+          WHERE t.id = ANY($1) ORDER BY t.workspace_id, t.id",
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let places: HashMap<Uuid, usize> = ids.into_iter().zip(places).collect();
+    let tokens = rows.into_iter().map(|row| ExposedToken {
+        token: TokenId(row.id),
+        name: row.name,
+        workspace: row.slug,
+        workspace_id: WorkspaceId(row.workspace_id),
+        user: row.email,
+        holders: places.get(&row.id).map(|place| graph.holders(*place)).unwrap_or_default(),
+        enabled: row.enabled,
+    });
+    Ok(tokens.collect())
+}
+
+async fn search(
+    connection: &mut PgConnection,
+    sought: &Sought<'_>,
+    now: OffsetDateTime,
+) -> Result<Graph, StoreError> {
+    let ids = candidates(connection, sought).await?;
+    let known_to = sought.known_to.map(|user| user.0);
+    let mut graph = Graph::new(known_to, sought.is_doubted);
+    if !ids.is_empty() {
+        read(connection, &mut graph, (sought, &ids), now).await?;
+        add_people(connection, &mut graph).await?;
+    }
+    Ok(graph)
+}
+
+/// Returns the tokens that may be exposed: those that are sought, and of a person those by which the log leads from the
+/// person to them.
+async fn candidates(
+    connection: &mut PgConnection,
+    sought: &Sought<'_>,
+) -> Result<Vec<Uuid>, StoreError> {
+    match (sought.ids, sought.known_to, sought.user) {
+        (Some(ids), ..) => Ok(ids.to_vec()),
+        (None, Some(person), _) => reached_from(connection, sought, person).await,
+        (None, None, Some(user)) => {
+            let found = sqlx::query_scalar!(
+                "SELECT id FROM tokens
+                  WHERE user_id = $1 AND deleted_at IS NULL AND (enabled OR NOT $2)
+                    AND ($3::uuid IS NULL OR workspace_id = $3)
+                    AND ($4::text[] IS NULL OR scopes && ($4 || '{verify}'))",
+                user.0,
+                sought.enabled,
+                sought.workspace.map(|workspace| workspace.0),
+                sought.scopes,
+            );
+            Ok(found.fetch_all(connection).await?)
+        }
+        (None, None, None) => {
+            let found = sqlx::query_scalar!(
+                "SELECT t.id FROM users u JOIN tokens t ON t.user_id = u.id AND t.deleted_at IS NULL
+                  WHERE u.instance_role IN ('owner', 'admin') AND u.deleted_at IS NULL AND (t.enabled OR NOT $1)
+                    AND ($2::uuid IS NULL OR t.workspace_id = $2)
+                    AND ($3::text[] IS NULL OR t.scopes && ($3 || '{verify}'))",
+                sought.enabled,
+                sought.workspace.map(|workspace| workspace.0),
+                sought.scopes,
+            );
+            Ok(found.fetch_all(connection).await?)
+        }
+    }
+}
+
+/// Returns the tokens that a person made, imported, rotated or was shown, that acted as them, or to which such tokens did
+/// so: each once, from one to the next.
+async fn reached_from(
+    connection: &mut PgConnection,
+    sought: &Sought<'_>,
+    person: UserId,
+) -> Result<Vec<Uuid>, StoreError> {
+    // `OFFSET 0` keeps the planner from reading the whole log for each step.
+    let found = sqlx::query_scalar!(
+        r#"WITH RECURSIVE acted (email, token) AS (
+               SELECT u.email, first.subject_id
+                 FROM users u
+                CROSS JOIN LATERAL (
+                          SELECT e.subject_id FROM audit_events e
+                           WHERE e.action = 'token.update' AND e.before ->> 'user' = u.email AND e.subject_id IS NOT NULL
+                           ORDER BY e.subject_id LIMIT 1
+                      ) first
+                WHERE u.id = $1
+               UNION ALL
+               -- The next token, however many rows are about this one.
+               SELECT a.email, next.subject_id
+                 FROM acted a
+                CROSS JOIN LATERAL (
+                          SELECT e.subject_id FROM audit_events e
+                           WHERE e.action = 'token.update' AND e.before ->> 'user' = a.email AND e.subject_id > a.token
+                           ORDER BY e.subject_id LIMIT 1
+                      ) next
+           ), known (token) AS (
+               (SELECT e.subject_id FROM audit_events e
+                 WHERE e.actor_id = $1 AND e.actor_kind = 'user'
+                   AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                UNION
+                SELECT token FROM acted
+                UNION
+                SELECT id FROM tokens WHERE user_id = $1 AND deleted_at IS NULL
+                UNION
+                SELECT id FROM tokens WHERE user_id = $1 AND deleted_at IS NOT NULL)
+               UNION
+               SELECT next.subject_id
+                 FROM known k
+                CROSS JOIN LATERAL (
+                          SELECT e.subject_id FROM audit_events e
+                           WHERE e.actor_id = k.token AND e.actor_kind = 'token'
+                             AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                          OFFSET 0
+                      ) next
+           )
+           SELECT t.id AS "id!" FROM known k JOIN tokens t ON t.id = k.token
+            WHERE t.deleted_at IS NULL AND t.user_id <> $1 AND (t.enabled OR NOT $2)
+              AND ($3::uuid IS NULL OR t.workspace_id = $3)
+              AND ($4::text[] IS NULL OR t.scopes && ($4 || '{verify}'))"#,
+        person.0,
+        sought.enabled,
+        sought.workspace.map(|workspace| workspace.0),
+        sought.scopes,
+    );
+    Ok(found.fetch_all(connection).await?)
+}
+
+/// Reads who got the secrets of these tokens, and of the tokens that got them, and so on: in one statement, so that all of it
+/// is of one moment. `ORDER BY e.at` leads to the index that has no other rows of the log.
+async fn read(
+    connection: &mut PgConnection,
+    graph: &mut Graph,
+    (sought, ids): (&Sought<'_>, &[Uuid]),
+    now: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!(
+        r#"WITH RECURSIVE acting AS MATERIALIZED (
+               SELECT t.id, t.user_id, t.workspace_id, held.scopes, working.since,
+                      $7 OR u.instance_role IN ('owner', 'admin') AS for_managers
+                 FROM unnest($1::uuid[]) AS sought (id)
+                 JOIN tokens t ON t.id = sought.id
                  JOIN users u ON u.id = t.user_id
-                 JOIN token_secrets s ON s.token_id = t.id AND (s.current OR s.expires_at > $2)
+                CROSS JOIN LATERAL (
+                          SELECT min(s.created_at) AS since FROM token_secrets s
+                           WHERE s.token_id = t.id AND (s.current OR s.expires_at > $2)
+                      ) working
                  LEFT JOIN LATERAL (
                           SELECT array_agg(scope) AS scopes
                             FROM audiences tessera
                             JOIN token_audiences ta ON ta.audience_id = tessera.id AND ta.token_id = t.id
                            CROSS JOIN unnest(COALESCE(ta.scopes, t.scopes)) scope
-                           WHERE $7::text[] IS NOT NULL AND tessera.slug = 'tessera'
-                             AND (scope = ANY($7) OR scope = 'verify' AND u.instance_role IN ('owner', 'admin'))
+                           WHERE $6::text[] IS NOT NULL AND tessera.slug = 'tessera'
+                             AND (scope = ANY($6) OR scope = 'verify' AND u.instance_role IN ('owner', 'admin'))
                              AND scope = ANY(t.scopes)
                       ) held ON true
-                WHERE t.deleted_at IS NULL AND u.deleted_at IS NULL
-                  AND ($1::uuid IS NULL OR t.user_id = $1)
+                WHERE t.deleted_at IS NULL AND u.deleted_at IS NULL AND working.since IS NOT NULL
+                  AND ($3::uuid IS NULL OR t.user_id = $3)
                   AND ($4::uuid IS NULL OR t.user_id <> $4)
                   AND ($5::uuid IS NULL OR t.workspace_id = $5)
-                  AND ($6::uuid[] IS NULL OR t.id = ANY($6))
-                  AND (t.enabled OR NOT $10)
-                  AND CASE WHEN $7 IS NULL THEN $1 IS NOT NULL OR u.instance_role IN ('owner', 'admin')
+                  AND (t.enabled OR NOT $8)
+                  AND CASE WHEN $6 IS NULL THEN $3 IS NOT NULL OR u.instance_role IN ('owner', 'admin')
                            ELSE held.scopes IS NOT NULL END
-                GROUP BY t.id, u.id, held.scopes
-           ), trace (root, token, first, rotated) AS (
-               -- From the row that made the oldest secret that works.
-               SELECT a.id, a.id, COALESCE(m.id, 0), COALESCE(m.action = 'token.rotate', false)
+           ), root AS MATERIALIZED (
+               -- What is known of a token counts from the row that made the oldest secret that works.
+               SELECT a.*, COALESCE(made.id, 0) AS first, COALESCE(made.action = 'token.rotate', false) AS rotated
                  FROM acting a
                  LEFT JOIN LATERAL (
                           SELECT e.id, e.action FROM audit_events e
                            WHERE e.subject_id = a.id AND e.at = a.since
                              AND e.action IN ('token.create', 'token.import', 'token.rotate')
                            ORDER BY e.id LIMIT 1
-                      ) m ON true
+                      ) made ON true
+           ), got AS MATERIALIZED (
+               SELECT r.id AS root, e.actor_kind, e.actor_id, e.act
+                 FROM root r
+                CROSS JOIN LATERAL (
+                          SELECT e.actor_kind, e.actor_id, min(e.id) AS act
+                            FROM (SELECT e.actor_kind, e.actor_id, e.id FROM audit_events e
+                                   WHERE e.subject_id = r.id AND e.id >= r.first AND e.actor_kind IN ('user', 'token')
+                                     AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                                   ORDER BY e.at OFFSET 0) e
+                           GROUP BY e.actor_kind, e.actor_id
+                      ) e
+           ), maker (token) AS (
+               -- Tokens that got such a secret. All that is known of them counts.
+               SELECT actor_id FROM got WHERE actor_kind = 'token'
                UNION
-               -- Tokens that got the secret: all that is known of theirs.
-               SELECT c.root, e.actor_id, 0::bigint, false
-                 FROM trace c JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
-                WHERE e.actor_kind = 'token'
-                  AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
-           ), holder (root, user_id, act) AS (
-               SELECT c.root, e.actor_id, e.id
-                 FROM trace c JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
-                WHERE e.actor_kind = 'user'
-                  AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+               SELECT e.actor_id
+                 FROM maker m
+                CROSS JOIN LATERAL (
+                          SELECT e.actor_id FROM audit_events e
+                           WHERE e.subject_id = m.token AND e.actor_kind = 'token'
+                             AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                           ORDER BY e.at OFFSET 0
+                      ) e
+           ), acted (token, email, act) AS (
+               -- The users that a token acted as: one row for each, however often the token was changed.
+               SELECT n.token, e.email, e.id
+                 FROM (SELECT id AS token FROM root UNION SELECT token FROM maker) n
+                CROSS JOIN LATERAL (
+                          SELECT e.before ->> 'user' AS email, e.id FROM audit_events e
+                           WHERE e.subject_id = n.token AND e.action = 'token.update' AND e.before ->> 'user' > ''
+                           ORDER BY e.before ->> 'user', e.id LIMIT 1
+                      ) e
                UNION ALL
-               SELECT c.root, u.id, e.id
-                 FROM trace c JOIN acting a ON a.id = c.root
-                 JOIN audit_events e ON e.subject_id = c.token AND e.id >= c.first
-                 JOIN users u ON u.email = e.before->>'user'
-                WHERE e.action = 'token.update' AND (NOT c.rotated OR e.at > a.since + interval '1 hour')
-               UNION ALL
-               SELECT c.root, t.user_id, 9223372036854775807
-                 FROM trace c JOIN tokens t ON t.id = c.token WHERE c.token <> c.root
+               SELECT a.token, e.email, e.id
+                 FROM acted a
+                CROSS JOIN LATERAL (
+                          SELECT e.before ->> 'user' AS email, e.id FROM audit_events e
+                           WHERE e.subject_id = a.token AND e.action = 'token.update' AND e.before ->> 'user' > a.email
+                           ORDER BY e.before ->> 'user', e.id LIMIT 1
+                      ) e
            )
-           SELECT t.id, t.name, t.workspace_id, w.slug, u.email, t.enabled,
-                  array_agg(DISTINCT h.email ORDER BY h.email) AS "holders!"
-             FROM acting a
-             JOIN tokens t ON t.id = a.id
-             JOIN workspaces w ON w.id = t.workspace_id
-             JOIN users u ON u.id = t.user_id
-             JOIN holder ON holder.root = a.id
-             JOIN users h ON h.id = holder.user_id
-             LEFT JOIN memberships m ON m.workspace_id = a.workspace_id AND m.user_id = h.id
-            WHERE ($4::uuid IS NULL OR h.id = $4)
-              AND (h.acts_count_after >= holder.act OR $9 AND h.id = a.user_id
-                OR h.id <> a.user_id AND NOT (
-                       h.enabled AND h.deleted_at IS NULL
-                       AND (h.instance_role IN ('owner', 'admin')
-                            OR NOT a.for_managers AND COALESCE(m.role = 'admin', false) AND NOT EXISTS (
-                                   SELECT FROM unnest(a.scopes) AS wanted (scope)
-                                    WHERE m.grants IS NOT NULL AND NOT EXISTS (
-                                          SELECT FROM unnest(m.grants || m.audience_grants) AS pattern (whole)
-                                           CROSS JOIN LATERAL (SELECT regexp_replace(whole, '^tessera/', '') AS name) own
-                                           WHERE own.name IN ('*', wanted.scope)
-                                              OR own.name LIKE '%:*' AND starts_with(wanted.scope, left(own.name, -1))
-                                    )
-                            ))))
-            GROUP BY t.id, w.slug, u.email ORDER BY t.workspace_id, t.id LIMIT $3"#,
-        sought.user.map(|user| user.0),
+           SELECT 'root' AS "kind!", r.id AS "token!", r.user_id AS "other!", 0::bigint AS "act!",
+                  r.workspace_id AS workspace, r.scopes, r.for_managers
+             FROM root r
+            UNION ALL
+           SELECT CASE actor_kind WHEN 'token' THEN 'root by token' ELSE 'root by user' END, root, actor_id, act,
+                  NULL, NULL, NULL
+             FROM got
+            UNION ALL
+           SELECT 'root by user', r.id, u.id, e.id, NULL, NULL, NULL
+             FROM acted a JOIN root r ON r.id = a.token JOIN users u ON u.email = a.email
+            CROSS JOIN LATERAL (
+                      SELECT e.id FROM audit_events e
+                       WHERE e.subject_id = a.token AND e.action = 'token.update' AND e.before ->> 'user' = a.email
+                         AND e.id >= r.first AND (NOT r.rotated OR e.at > r.since + interval '1 hour')
+                       ORDER BY e.id LIMIT 1
+                  ) e
+            UNION ALL
+           SELECT CASE e.actor_kind WHEN 'token' THEN 'by token' ELSE 'by user' END, m.token, e.actor_id, e.act,
+                  NULL, NULL, NULL
+             FROM maker m
+            CROSS JOIN LATERAL (
+                      SELECT e.actor_kind, e.actor_id, min(e.id) AS act
+                        FROM (SELECT e.actor_kind, e.actor_id, e.id FROM audit_events e
+                               WHERE e.subject_id = m.token AND e.actor_kind IN ('user', 'token')
+                                 AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                               ORDER BY e.at OFFSET 0) e
+                       GROUP BY e.actor_kind, e.actor_id
+                  ) e
+            UNION ALL
+           SELECT 'by user', a.token, u.id, a.act, NULL, NULL, NULL
+             FROM acted a JOIN maker m ON m.token = a.token JOIN users u ON u.email = a.email
+            UNION ALL
+           SELECT 'acts as', t.id, t.user_id, 0, NULL, NULL, NULL
+             FROM maker m JOIN tokens t ON t.id = m.token"#,
+        ids,
         now,
-        limit,
+        sought.user.map(|user| user.0),
         sought.known_to.map(|user| user.0),
         sought.workspace.map(|workspace| workspace.0),
-        sought.ids,
         sought.scopes,
         sought.for_managers,
-        sought.is_doubted,
         sought.enabled,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(ExposedToken::from).collect())
+    for row in rows {
+        match (&*row.kind, row.workspace) {
+            ("root", Some(workspace)) => graph.add_root(Root {
+                token: row.token,
+                user: row.other,
+                workspace,
+                scopes: row.scopes.unwrap_or_default(),
+                for_managers: row.for_managers.unwrap_or_default(),
+            }),
+            ("root by token", _) => graph.add_root_edge(row.token, row.other),
+            ("root by user", _) => graph.add_root_holder(row.token, (row.other, row.act)),
+            ("by token", _) => graph.add_edge(row.token, row.other),
+            ("by user", _) => graph.add_holder(row.token, (row.other, row.act)),
+            ("acts as", _) => graph.add_user(row.token, row.other),
+            _ => return Err(StoreError::corrupt("audit_events.action", row.token)),
+        }
+    }
+    graph.sort();
+    Ok(())
 }
+
+/// Adds what the people are by now.
+async fn add_people(connection: &mut PgConnection, graph: &mut Graph) -> Result<(), StoreError> {
+    let (people, workspaces) = graph.people();
+    let rows = sqlx::query!(
+        r#"SELECT id, email, acts_count_after, enabled AND deleted_at IS NULL AS "is_active!",
+                  instance_role IN ('owner', 'admin') AS "manages!"
+             FROM users WHERE id = ANY($1)"#,
+        &people,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let person = Person {
+            email: row.email,
+            acts_count_after: row.acts_count_after,
+            is_active: row.is_active,
+            manages: row.manages,
+            administers: HashMap::new(),
+        };
+        graph.add_person(row.id, person);
+    }
+    let rows = sqlx::query!(
+        "SELECT user_id, workspace_id, grants, audience_grants FROM memberships
+          WHERE role = 'admin' AND user_id = ANY($1) AND workspace_id = ANY($2)",
+        &people,
+        &workspaces,
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let of_audiences = row.audience_grants.unwrap_or_default();
+        let patterns = row.grants.map(|grants| [grants, of_audiences].concat());
+        graph.add_administrator(row.user_id, row.workspace_id, patterns);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "secret_holders_tests.rs"]
+mod tests;

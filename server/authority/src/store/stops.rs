@@ -136,7 +136,7 @@ pub(crate) struct Lineage {
     /// Whether the other token made the one that asks, directly or through others, or got a secret of it: one that works,
     /// or one from which the token rotated itself to those that work.
     pub(crate) knows_secret: bool,
-    /// Whether a token that made it, directly or through others, is disabled, or was ended by somebody.
+    /// Whether a token that made it, directly or through others, is disabled or deleted, or was ended by somebody.
     pub(crate) maker_is_stopped: bool,
 }
 
@@ -174,16 +174,19 @@ pub(crate) async fn lineage(
                UNION
                -- Tokens that got a secret of one of these. Of the one that asks, only those since the start count.
                SELECT e.actor_id
-                 FROM knows k JOIN audit_events e ON e.subject_id = k.id
-                WHERE e.actor_kind = 'token' AND e.actor_id IS NOT NULL
-                  AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
-                  AND (k.id <> $2 OR e.at >= (SELECT at FROM start))
+                 FROM knows k
+                CROSS JOIN LATERAL (
+                          SELECT e.actor_id FROM audit_events e
+                           WHERE e.subject_id = k.id AND e.actor_kind = 'token'
+                             AND e.action IN ('token.create', 'token.import', 'token.rotate', 'token.reveal')
+                             AND (k.id <> $2 OR e.at >= (SELECT at FROM start))
+                           ORDER BY e.at OFFSET 0
+                      ) e
            )
            SELECT EXISTS (SELECT FROM makers) AS "made_by_token!",
                   $2 <> $3 AND EXISTS (SELECT FROM knows WHERE id = $3) AS "knows_secret!",
                   EXISTS (SELECT FROM makers m JOIN tokens t ON t.id = m.id
-                           WHERE t.deleted_at IS NULL
-                             AND (NOT t.enabled OR t.ended_as IS NOT NULL AND t.expires_at <= $4)
+                           WHERE NOT t.enabled OR t.ended_as IS NOT NULL AND t.expires_at <= $4
                          ) AS "maker_is_stopped!""#,
         tenant.id().0,
         asks.0,
@@ -197,4 +200,16 @@ pub(crate) async fn lineage(
         knows_secret: row.knows_secret,
         maker_is_stopped: row.maker_is_stopped,
     })
+}
+
+/// Returns the last row of a workspace's log. Its rows are committed in the order of their ids.
+pub(crate) async fn last_row(
+    connection: &mut PgConnection,
+    tenant: Tenant,
+) -> Result<i64, StoreError> {
+    let last = sqlx::query_scalar!(
+        "SELECT id FROM audit_events WHERE workspace_id = $1 ORDER BY id DESC LIMIT 1",
+        tenant.id().0,
+    );
+    Ok(last.fetch_optional(connection).await?.unwrap_or_default())
 }

@@ -1,17 +1,22 @@
 //! What every change of a token has in common: its row is locked first, in the version that the
-//! caller expects; its audit row tells what was and what is.
+//! caller expects. The audit row has the token before and after the change.
 
 use domain::{ids::TokenId, token::Token};
 use sqlx::PgConnection;
 
+use super::lifting::foresee;
 use crate::{
     OpContext, ServiceError,
     access::Access,
     audit::{Change, record},
     replicas::Transaction,
-    store::{tokens as store, tokens_change},
+    store::{callers::wait_for_locks, tokens as store, tokens_change},
     verification::Subject,
 };
+
+/// How long a stop of a token waits for locks: longer than others. The token may keep its own row and the end of its workspace's
+/// log busy with changes of its own, which are served in turn.
+const PATIENCE: &str = "30s";
 
 /// Locks a token until the transaction ends, for a change that gives it nothing. Returns it, provided that the caller
 /// reaches it and that it is in the version that they expect. Of changes that expect one version, one finds it.
@@ -25,6 +30,31 @@ pub(super) async fn locked(
     lock(transaction, ctx, access, (id, expected), false).await
 }
 
+/// The same for a change that stops the token.
+pub(super) async fn locked_to_stop(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    wait_for_locks(transaction, PATIENCE).await?;
+    lock(transaction, ctx, access, (id, expected), false).await
+}
+
+/// The same for a change that gives the token a new secret.
+pub(super) async fn locked_to_rotate(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    access: &Access,
+    id: TokenId,
+    expected: Option<i64>,
+) -> Result<Token, ServiceError> {
+    transaction.rests_on_rules();
+    foresee(transaction, ctx, access, id).await?;
+    lock(transaction, ctx, access, (id, expected), false).await
+}
+
 /// The same for a change that may give the token more, or its secret to the caller, as far as policy allows.
 pub(super) async fn locked_for_more(
     transaction: &mut Transaction<'_>,
@@ -34,6 +64,7 @@ pub(super) async fn locked_for_more(
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
     transaction.rests_on_rules();
+    foresee(transaction, ctx, access, id).await?;
     lock(transaction, ctx, access, (id, expected), true).await
 }
 

@@ -4,7 +4,7 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
-    change::{locked, snapshot},
+    change::{locked_to_stop, snapshot},
     children::{self, How},
 };
 use crate::{
@@ -108,7 +108,7 @@ async fn bury_one(
     id: TokenId,
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
-    let token = locked(transaction, ctx, access, id, expected).await?;
+    let token = locked_to_stop(transaction, ctx, access, id, expected).await?;
     if !tokens_change::delete(transaction, access.tenant(), id, ctx.now).await? {
         return Err(ServiceError::NotFound("token"));
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Tokens,
-    change::{changed, locked, locked_for_more},
+    change::{changed, locked_for_more, locked_to_stop},
     children::{self, How},
     containment::{disabler, may_lift, stopped_by},
     renewal::could_outlast_caller,
@@ -79,7 +79,7 @@ async fn switch_one(
     let before = if enabled {
         locked_for_more(transaction, ctx, access, id, expected).await?
     } else {
-        locked(transaction, ctx, access, id, expected).await?
+        locked_to_stop(transaction, ctx, access, id, expected).await?
     };
     let off = if enabled {
         None

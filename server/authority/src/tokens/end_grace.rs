@@ -4,7 +4,7 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
-    change::{changed, locked},
+    change::{changed, locked_to_stop},
 };
 use crate::{
     OpContext, ServiceError, access,
@@ -28,7 +28,7 @@ impl Tokens<'_> {
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        let before = locked_to_stop(&mut transaction, ctx, &access, id, expected).await?;
         if !secrets_change::end_older(&mut transaction, id, ctx.now).await? {
             transaction.already_so(Subject::Token(id));
             transaction.commit().await?;

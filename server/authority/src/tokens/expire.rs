@@ -4,7 +4,7 @@ use domain::{access::Permission, ids::TokenId, token::Token};
 
 use super::{
     Tokens,
-    change::{changed, locked},
+    change::{changed, locked_to_stop},
     children::{self, How},
     containment::{ender, stopped_again, stopped_by},
 };
@@ -60,7 +60,7 @@ async fn end_one(
     id: TokenId,
     expected: Option<i64>,
 ) -> Result<Token, ServiceError> {
-    let before = locked(connection, ctx, access, id, expected).await?;
+    let before = locked_to_stop(connection, ctx, access, id, expected).await?;
     let tenant = access.tenant();
     let by = stopped_by(connection, ctx, access, (id, before.user.id)).await?;
     let stoppers = stops::stoppers(connection, tenant, id).await?;

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Most tokens that are listed.
-const LISTED_MAX: i64 = 100;
+const LISTED_MAX: usize = 100;
 
 impl Tokens<'_> {
     /// Returns tokens that act as an owner or administrator of the instance, and whose secret others may know who do not
@@ -39,7 +39,7 @@ impl Tokens<'_> {
     pub async fn exposed(&self, ctx: &OpContext) -> Result<Vec<ExposedToken>, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;
-        Ok(store::exposed(&mut connection, &Sought::default(), ctx.now, LISTED_MAX).await?)
+        Ok(store::with_holders(&mut connection, &Sought::default(), ctx.now, LISTED_MAX).await?)
     }
 }
 
@@ -78,8 +78,8 @@ impl Acting {
         sought: &Sought<'_>,
     ) -> Result<i64, ServiceError> {
         let sought = Sought { enabled: true, ..*sought };
-        let found = store::exposed(transaction, &sought, ctx.now, i64::MAX).await?;
-        if found.iter().any(|exposed| !self.tokens.contains(&exposed.token)) {
+        let found = store::exposed(transaction, &sought, ctx.now).await?;
+        if found.iter().any(|(_, token)| !self.tokens.contains(token)) {
             return Err(ServiceError::Busy);
         }
         let mut disabled = 0;
@@ -138,7 +138,7 @@ pub(super) async fn refuse_exposed(
         scopes: scopes.as_deref(),
         ..Sought::default()
     };
-    if store::exposed(transaction, &sought, ctx.now, 1).await?.is_empty() {
+    if store::exposed(transaction, &sought, ctx.now).await?.is_empty() {
         return Ok(());
     }
     let message = "cannot be this user yet: somebody may know the token's secret who may not do as much. Rotate the token first, without grace, and hand it over within the hour";

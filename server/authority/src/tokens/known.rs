@@ -45,8 +45,23 @@ pub enum KnownSecrets {
     /// instance end, if they may not set those any more.
     #[default]
     Disable,
-    /// They stay as they are.
+    /// They stay as they are. Not for the person who loses the rights.
     Keep,
+}
+
+impl KnownSecrets {
+    /// Refuses to keep the secrets to the person who loses the rights, and to tokens that act as them: the choice is for
+    /// those who stay.
+    ///
+    /// # Errors
+    /// `Invalid` with the field `known_secrets`.
+    pub(crate) fn check_chooser(self, ctx: &OpContext, user: UserId) -> Result<(), ServiceError> {
+        if self == Self::Keep && ctx.user_id() == Some(user) {
+            let message = "must be disable: you lose these rights yourself. Another administrator can keep the tokens";
+            return Err(ServiceError::invalid("known_secrets", message));
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for KnownSecrets {
@@ -100,7 +115,7 @@ pub(crate) async fn is_being_disabled(
     for stop in store::in_workspace(connection, workspace).await? {
         let scopes = returning();
         let sought = Sought { ids: Some(&ids), ..sought(&stop, &scopes) };
-        if !secret_holders::exposed(connection, &sought, now, 1).await?.is_empty() {
+        if !secret_holders::exposed(connection, &sought, now).await?.is_empty() {
             return Ok(true);
         }
     }
@@ -154,7 +169,7 @@ impl Inner {
             vec![workspace]
         } else {
             let mut connection = self.connection().await?;
-            secret_holders::workspaces(&mut connection, sought.user, sought.scopes).await?
+            secret_holders::workspaces(&mut connection, &sought).await?
         };
         let (mut disabled, mut failure) = (0, None);
         for workspace in workspaces {
@@ -165,7 +180,15 @@ impl Inner {
             };
             match outcome {
                 Ok(more) => disabled += more,
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    // The note stays, and this server or another one tries again.
+                    tracing::error!(
+                        workspace = %workspace.0,
+                        note = %stop.id,
+                        "tokens of this workspace are still enabled although somebody may know their secrets who lost the right to them; trying again: {error}",
+                    );
+                    failure = Some(error);
+                }
             }
         }
         if let Some(error) = failure {
@@ -189,7 +212,7 @@ impl Inner {
         let Some(workspace) = sought.workspace else { return Ok(0) };
         let now = self.clock.now();
         let mut connection = self.connection().await?;
-        let found = secret_holders::exposed(&mut connection, &sought, now, 1).await?;
+        let found = secret_holders::exposed(&mut connection, &sought, now).await?;
         drop(connection);
         if found.is_empty() {
             return Ok(0);
@@ -258,7 +281,7 @@ impl Wider {
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
         if self.scopes.is_empty()
-            || secret_holders::exposed(connection, &self.sought(), now, 1).await?.is_empty()
+            || secret_holders::exposed(connection, &self.sought(), now).await?.is_empty()
         {
             return Ok(());
         }

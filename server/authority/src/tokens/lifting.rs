@@ -3,7 +3,7 @@
 //!
 //! 1. It widens no token that made it, directly or through others, and none that got a secret of it. It does not make itself
 //!    act as another user.
-//! 2. It widens nothing while a token that made it is disabled or was ended.
+//! 2. It widens nothing while a token that made it is disabled or was ended, and nothing once such a token is deleted.
 //! 3. If another token made it, it lifts only the stops that it set itself: it does not undo what people, policy and
 //!    other tokens did. A stop of which nobody knows who set it is one of those.
 //! 4. If a person or the command line made it, it lifts every stop of a token that it could have made. Such tokens automate what
@@ -24,6 +24,34 @@ use crate::{
     store::stops::{self, Lineage, Stoppers},
 };
 
+/// The relation of a token that asks to another one, read before the other one is locked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Foreseen {
+    asks: TokenId,
+    other: TokenId,
+    lineage: Lineage,
+    /// The last row of the workspace's log then.
+    last_row: i64,
+}
+
+/// Reads what a token that asks has to do with another one, before that one is locked: the longer the log about them is, the
+/// longer it takes, and nobody else changes a token that is locked. [`Lifting::of`] reads it again if the log has other rows by
+/// then.
+pub(super) async fn foresee(
+    connection: &mut PgConnection,
+    ctx: &OpContext,
+    access: &Access,
+    other: TokenId,
+) -> Result<(), ServiceError> {
+    let Actor::Token(facts) = &ctx.actor else { return Ok(()) };
+    let (asks, tenant) = (facts.token_id, access.tenant());
+    let last_row = stops::last_row(connection, tenant).await?;
+    let lineage = stops::lineage(connection, tenant, (asks, other), ctx.now).await?;
+    // Of several tokens, the first one stays; the others are read when they are locked.
+    let _ = access.foreseen.set(Foreseen { asks, other, lineage, last_row });
+    Ok(())
+}
+
 /// What a token that asks may undo of another one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifting {
@@ -42,7 +70,14 @@ impl Lifting {
     ) -> Result<Option<Self>, ServiceError> {
         let Actor::Token(facts) = &ctx.actor else { return Ok(None) };
         let (asks, tenant) = (facts.token_id, access.tenant());
-        let lineage = stops::lineage(connection, tenant, (asks, token), ctx.now).await?;
+        let foreseen =
+            access.foreseen.get().filter(|seen| (seen.asks, seen.other) == (asks, token));
+        let lineage = match foreseen {
+            Some(seen) if stops::last_row(connection, tenant).await? == seen.last_row => {
+                seen.lineage
+            }
+            _ => stops::lineage(connection, tenant, (asks, token), ctx.now).await?,
+        };
         let stoppers = stops::stoppers(connection, tenant, token).await?;
         Ok(Some(Self { asks, lineage, stoppers }))
     }
@@ -79,7 +114,7 @@ impl Lifting {
         }
         if self.lineage.maker_is_stopped {
             return Err(ServiceError::Forbidden(
-                "A token that made the token that asks was stopped: until that is undone, what it made can widen no token.",
+                "A token that made the token that asks was disabled, ended or deleted: until that is undone, what it made can widen no token. A person can, or a token that a person made.",
             ));
         }
         Ok(())

@@ -46,6 +46,7 @@ pub(crate) use self::{
     draft_grants::Held,
     exposed::{Acting, effective_scopes, lock_acting},
     grace::{refuse_superseded, renewable},
+    lifting::Foreseen,
     portions::By,
     reach::{grantable, holder, keep_holders, may_see_secret, rights},
     unread::read_before_change,

@@ -20,7 +20,8 @@ use crate::{
     authority::Inner,
     replicas::Transaction,
     store::{
-        secret_holders::{self, ExposedToken, Sought},
+        invitations_open,
+        secret_holders::{self, Sought},
         secret_stops, stops, tokens as store,
         tokens_change::StoppedBy,
     },
@@ -57,8 +58,7 @@ impl Inner {
         let mut disabled = 0;
         loop {
             let mut connection = self.connection().await?;
-            let found =
-                secret_holders::exposed(&mut connection, &sought, self.instant(), i64::MAX).await?;
+            let found = secret_holders::exposed(&mut connection, &sought, self.instant()).await?;
             drop(connection);
             let mut some = 0;
             for (workspace, ids) in by_workspace(&found) {
@@ -94,12 +94,12 @@ impl Inner {
 }
 
 /// Returns the tokens of each workspace.
-pub(super) fn by_workspace(found: &[ExposedToken]) -> Vec<(WorkspaceId, Vec<Uuid>)> {
+pub(super) fn by_workspace(found: &[(WorkspaceId, TokenId)]) -> Vec<(WorkspaceId, Vec<Uuid>)> {
     let mut groups: Vec<(WorkspaceId, Vec<Uuid>)> = Vec::new();
-    for token in found {
+    for (of, token) in found {
         match groups.last_mut() {
-            Some((workspace, ids)) if *workspace == token.workspace_id => ids.push(token.token.0),
-            _ => groups.push((token.workspace_id, vec![token.token.0])),
+            Some((workspace, ids)) if workspace == of => ids.push(token.0),
+            _ => groups.push((*of, vec![token.0])),
         }
     }
     groups
@@ -116,8 +116,8 @@ pub(super) async fn disable_some(
     let tenant = Tenant::of_stopped_token(workspace);
     let locked = stops::lock_enabled(transaction, tenant, ids).await?;
     let still = Sought { ids: Some(&locked), ..*sought };
-    let found = secret_holders::exposed(transaction, &still, now, i64::MAX).await?;
-    let ids: Vec<Uuid> = found.iter().map(|token| token.token.0).collect();
+    let found = secret_holders::exposed(transaction, &still, now).await?;
+    let ids: Vec<Uuid> = found.iter().map(|(_, token)| token.0).collect();
     if ids.is_empty() {
         return Ok(0);
     }
@@ -145,6 +145,7 @@ pub(super) async fn disable_some(
         .collect();
     let keys = transaction.inner().keys.clone();
     record_all(transaction, (keys.as_ref(), &by.author, now), workspace, changes).await?;
+    invitations_open::end_of_tokens(transaction, tenant, &ids, now).await?;
     children::follow_some(transaction, (tenant, by), &ids, How::Disable).await?;
     Ok(i64::try_from(ids.len()).unwrap_or(i64::MAX))
 }

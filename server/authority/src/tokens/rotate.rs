@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{
     MintedToken, Tokens,
-    change::{changed, locked},
+    change::{changed, locked, locked_to_rotate},
     children::{self, How},
     containment::{end_is_fixed, ender, may_lift, may_unbind, recorded, stopped_by},
     grace::refuse_superseded,
@@ -86,8 +86,7 @@ impl Tokens<'_> {
         let ctx = &ctx;
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
-        transaction.rests_on_rules();
-        let before = locked(&mut transaction, ctx, &access, id, expected).await?;
+        let before = locked_to_rotate(&mut transaction, ctx, &access, id, expected).await?;
         may_lift(&mut transaction, ctx, &access, &before).await?;
         may_unbind(&mut transaction, ctx, &access, (&before, &before)).await?;
         may_hold_secret(&mut transaction, ctx, &access, &before).await?;

@@ -55,6 +55,8 @@ pub const ROWS_MAX: usize = 1_000;
 const ERRORS_MAX: usize = 100;
 /// Most imports within a day, of a caller or a workspace, that name a secret of another workspace.
 pub(crate) const COLLISIONS_MAX: i64 = 5;
+/// Most rows within a day, for each workspace, that do not count as unknown tokens because they were imported.
+pub(crate) const FREE_A_DAY: i64 = 20_000;
 /// Rows that are checked before others get their turn.
 const AT_ONCE: usize = 50;
 /// Rows of the log that are written at a time.
@@ -103,8 +105,9 @@ impl Transfer<'_> {
     /// what policy says, as for every other token. A digest that a token has is refused, also that
     /// of a token which was deleted.
     ///
-    /// An import tells which secrets there are. So its rows count as unknown tokens unless they are imported. A digest of
-    /// another workspace is refused only in a real import whose rows are right otherwise, one row at a time, and few times a day.
+    /// An import tells which secrets there are. So its rows count as unknown tokens, except those that are imported: up to
+    /// 20,000 a day for each workspace. A digest of another workspace is refused only in a real import whose rows are right
+    /// otherwise, one row at a time, and few times a day.
     ///
     /// # Errors
     /// `Invalid` with the fields `rows` and `rows[1].name`, rows counted from 1;
@@ -172,6 +175,7 @@ impl Transfer<'_> {
             transaction.commit().await?;
             return Err(few(collisions.into_iter().map(|(_, error)| error).collect()));
         }
+        let free = self.free_rows(&mut transaction, ctx, &access, guesses.1).await?;
         let mut ids = Vec::with_capacity(checked.len());
         for row in &checked {
             ids.push(self.insert(&mut transaction, ctx, &access, row).await?);
@@ -192,7 +196,7 @@ impl Transfer<'_> {
                 name: row.draft.name.into(),
             })
             .collect();
-        self.inner.unknown.give_back_many(guesses.0, guesses.1, self.inner.clock.elapsed());
+        self.inner.unknown.give_back_many(guesses.0, free, self.inner.clock.elapsed());
         self.inner.cache.made();
         self.inner.imports.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(ImportReport { dry_run, tokens })
@@ -289,6 +293,22 @@ impl Transfer<'_> {
             after: Some(after),
         };
         record(connection, ctx, change).await
+    }
+
+    /// Counts the rows of an import towards what the workspace imports within a day. Returns how many of them are not to
+    /// count as guesses. The caller holds the row of the workspace.
+    async fn free_rows(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        rows: usize,
+    ) -> Result<usize, ServiceError> {
+        let Ok(number @ 1..) = i64::try_from(rows) else { return Ok(0) };
+        let day = (ctx.now - Duration::DAY, ctx.now);
+        let imported = imports::count(connection, access.tenant(), number, day).await?;
+        let beyond = (imported - FREE_A_DAY).clamp(0, number);
+        Ok(rows - usize::try_from(beyond).unwrap_or(rows))
     }
 
     async fn insert(

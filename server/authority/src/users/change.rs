@@ -85,6 +85,9 @@ impl Users<'_> {
         } else {
             None
         };
+        if wanted.instance_role.is_some() || wanted.enabled == Some(false) {
+            passwords::lock_descended(&mut transaction, id).await?;
+        }
         let user = locked(&mut transaction, id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
             return Err(ServiceError::PreconditionFailed);
@@ -124,6 +127,9 @@ impl Users<'_> {
         let mut unmade = end_unmade(&mut transaction, id).await?;
         let mut stops = Vec::new();
         let loses = user.instance_role.exceeds(role) || user.enabled && !enabled;
+        if loses {
+            wanted.known_secrets.check_chooser(ctx, id)?;
+        }
         if loses && wanted.known_secrets == KnownSecrets::Disable {
             let lost = lose(&mut transaction, ctx, &user).await?;
             unmade.extend(lost.ended);

@@ -46,9 +46,11 @@ impl Users<'_> {
         known_secrets: KnownSecrets,
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
+        known_secrets.check_chooser(ctx, id)?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         locks::people(&mut transaction).await?;
+        passwords::lock_descended(&mut transaction, id).await?;
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.
             Err(ServiceError::NotFound(what)) => {

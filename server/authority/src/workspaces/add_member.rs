@@ -13,7 +13,7 @@ use sqlx::PgConnection;
 
 use super::{
     Workspaces,
-    change_member::disable_before_joining,
+    change_member::{disable_before_joining, joining},
     members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     audit::{Change, hold_end, record},
     invitations::invite,
     store::{catalogues, invitations, members as store, users, workspaces},
-    tokens::{By, known::Wider},
+    tokens::By,
     verification::Subject,
 };
 
@@ -60,7 +60,7 @@ impl Workspaces<'_> {
         slug: &Slug,
         new: NewMember,
     ) -> Result<Added, ServiceError> {
-        let wider = self.disable_before_adding(ctx, slug, &new).await?;
+        self.disable_before_adding(ctx, slug, &new).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let access =
@@ -68,14 +68,18 @@ impl Workspaces<'_> {
         let grants = parse_grants(new.grants.as_deref())?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
+        let adds = ctx.manages_instance().is_ok();
+        if adds && let Ok(user) = find(&mut transaction, &new.user).await {
+            // Before anything is held that other tenants need. Members of before are looked at, too: they may have been
+            // removed since.
+            let place = (new.role, grants.as_deref());
+            joining((user, access.workspace.id), place).check(&mut transaction, ctx.now).await?;
+        }
         store::hold_meaning(&mut transaction).await?;
         check_said(grants.as_deref(), &catalogues::all(&mut transaction).await?)?;
         check_within(ctx, &access, new.role, grants.as_deref())?;
         let wanted = (&*new.user, new.role, grants.as_deref());
-        let added = if ctx.manages_instance().is_ok() {
-            if let Some(wider) = wider {
-                wider.check(&mut transaction, ctx.now).await?;
-            }
+        let added = if adds {
             let member = add(&mut transaction, ctx, &access, wanted).await?;
             transaction.widens(Subject::Membership(member.user.id));
             Added::Member(member)
@@ -94,9 +98,9 @@ impl Workspaces<'_> {
         ctx: &OpContext,
         slug: &Slug,
         new: &NewMember,
-    ) -> Result<Option<Wider>, ServiceError> {
+    ) -> Result<(), ServiceError> {
         if ctx.manages_instance().is_err() {
-            return Ok(None);
+            return Ok(());
         }
         let mut connection = self.inner.connection().await?;
         let access =
@@ -104,16 +108,16 @@ impl Workspaces<'_> {
         let grants = parse_grants(new.grants.as_deref())?;
         let grants = grants.as_deref();
         if check_within(ctx, &access, new.role, grants).is_err() {
-            return Ok(None);
+            return Ok(());
         }
         let user = find(&mut connection, &new.user).await?;
         if workspaces::role(&mut connection, access.tenant(), user).await?.is_some() {
-            return Ok(None);
+            return Ok(());
         }
         drop(connection);
         let (by, of) = (By::of(ctx), (user, access.workspace.id));
-        let wider = disable_before_joining(self.inner, (&by, ctx), of, (new.role, grants)).await?;
-        Ok(Some(wider))
+        disable_before_joining(self.inner, (&by, ctx), of, (new.role, grants)).await?;
+        Ok(())
     }
 }
 

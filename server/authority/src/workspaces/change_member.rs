@@ -8,13 +8,15 @@ use domain::{
     roles::{InstanceRole, WorkspaceRole},
     workspace::Member,
 };
+use sqlx::PgConnection;
 
 use super::{
     Workspaces,
     members::{check_said, check_within, one, parse_grants},
 };
 use crate::{
-    OpContext, ServiceError, access,
+    OpContext, ServiceError,
+    access::{self, Access},
     audit::{Change, hold_end, record},
     authority::Inner,
     invitations::close_fallen,
@@ -86,6 +88,11 @@ fn wider(
     Wider { user, workspace, scopes: scopes.into_iter().collect() }
 }
 
+/// Returns what tokens that act as somebody can do only once they are a member.
+pub(super) fn joining(user: (UserId, WorkspaceId), place: Place<'_>) -> Wider {
+    wider(user, None, place)
+}
+
 /// Disables exposed tokens of somebody who is about to become a member. Returns what is to be checked once no other one
 /// can come.
 pub(crate) async fn disable_before_joining(
@@ -94,7 +101,7 @@ pub(crate) async fn disable_before_joining(
     user: (UserId, WorkspaceId),
     place: Place<'_>,
 ) -> Result<Wider, ServiceError> {
-    let wider = wider(user, None, place);
+    let wider = joining(user, place);
     disable_before_widening(inner, (by, ctx), &wider).await?;
     Ok(wider)
 }
@@ -121,11 +128,18 @@ impl Workspaces<'_> {
         // One change of members at a time: what is checked is what is there.
         workspaces::lock(&mut transaction, access.tenant()).await?;
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
+        // Before anything is held that other tenants need: the search may take long.
+        let seen = one(&mut transaction, &access, user).await?;
+        self.check_wider(&mut transaction, ctx, &access, (&seen, &wanted)).await?;
         // Catalogues stay as they are until the grants are written that are checked against them.
         store::hold_meaning(&mut transaction).await?;
         let before = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != before.version) {
             return Err(ServiceError::PreconditionFailed);
+        }
+        if before.grants != seen.grants {
+            // A catalogue was changed in between, and the member's grants with it.
+            return Err(ServiceError::Busy);
         }
         let (role, grants) = wanted.place(&before)?;
         if (role, &grants) == (before.role, &before.grants) {
@@ -139,9 +153,9 @@ impl Workspaces<'_> {
         }
         if !is_within(is, was) {
             check_within(ctx, &access, role, grants.as_deref())?;
-            wider((user, access.workspace.id), Some(was), is)
-                .check(&mut transaction, ctx.now)
-                .await?;
+        }
+        if !is_within(was, is) {
+            wanted.known_secrets.check_chooser(ctx, user)?;
         }
         transaction.changes_membership_of(user).await?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
@@ -169,6 +183,24 @@ impl Workspaces<'_> {
         transaction.commit().await?;
         let after = disable_all_noted(self.inner, stop.as_slice()).await?;
         Ok(ChangedMember { member, stopped_tokens: 0, disabled_tokens: first + after })
+    }
+
+    /// Refuses a wider role if a token came that it would make powerful. The caller holds the workspace and the end of its
+    /// chain. A role that the caller may not give is left to be refused for that.
+    async fn check_wider(
+        &self,
+        connection: &mut PgConnection,
+        ctx: &OpContext,
+        access: &Access,
+        (member, wanted): (&Member, &MemberChange),
+    ) -> Result<(), ServiceError> {
+        let (role, grants) = wanted.place(member)?;
+        let (was, is) = (place_of(member), (role, grants.as_deref()));
+        if is_within(is, was) || check_within(ctx, access, role, is.1).is_err() {
+            return Ok(());
+        }
+        let of = (member.user.id, access.workspace.id);
+        wider(of, Some(was), is).check(connection, ctx.now).await
     }
 
     /// Disables the tokens that a wider role would make powerful, before the member gets it. Returns how many.
@@ -228,6 +260,7 @@ impl Workspaces<'_> {
         let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
+        known_secrets.check_chooser(ctx, user)?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
         // A change of a catalogue waits for the membership, and others for that change.
         hold_end(&mut transaction, ctx, access.workspace.id).await?;

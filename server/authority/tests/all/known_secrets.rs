@@ -591,3 +591,175 @@ async fn busy_workspace_does_not_keep_the_tokens_of_others_from_being_disabled(p
     world.authority.disable_known_secrets().await.unwrap();
     assert_eq!(count().await.unwrap(), 2);
 }
+
+#[sqlx::test(migrations = false)]
+async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, wanda, memb, .. } = &scene;
+    let workspaces = world.authority.workspaces();
+    let known = scene.mint(wanda, "memb", "known", &["tokens:write"]).await;
+    let own = scene.mint(wanda, "wanda", "own", &["members:write"]).await;
+    let bearer = world.bearer(&own).await;
+    let keep = MemberChange {
+        known_secrets: KnownSecrets::Keep,
+        role: Some(WorkspaceRole::Viewer),
+        ..MemberChange::default()
+    };
+    for by in [wanda, &bearer] {
+        let left = workspaces
+            .remove_member_and(&scene.later(by), &slug(HOME), id(wanda), None, KnownSecrets::Keep)
+            .await;
+        let left = left.unwrap_err();
+        assert_eq!(left.code(), ProblemCode::ValidationFailed);
+        assert!(format!("{left:?}").contains("known_secrets"), "{left:?}");
+        let changed = workspaces
+            .change_member(&scene.later(by), &slug(HOME), id(wanda), keep.clone(), None)
+            .await;
+        assert_eq!(code(changed), ProblemCode::ValidationFailed);
+    }
+    // To somebody else it is a choice, and to those who lose nothing.
+    scene.change(wanda, keep.clone()).await;
+    scene.change(wanda, role(WorkspaceRole::Admin)).await;
+    let same = MemberChange { role: Some(WorkspaceRole::Admin), ..keep };
+    workspaces
+        .change_member(&scene.later(wanda), &slug(HOME), id(wanda), same, None)
+        .await
+        .unwrap();
+    let left = workspaces.remove_member(&scene.later(wanda), &slug(HOME), id(wanda), None).await;
+    assert_eq!(left.unwrap().disabled_tokens, 1);
+    assert_eq!(scene.decide(&known).await, DISABLED);
+
+    world.execute("UPDATE users SET instance_role = 'admin' WHERE email LIKE 'memb@%'").await;
+    let adam = world.signed_in("memb@example.com").await;
+    let users = world.authority.users();
+    let off = UserChange {
+        enabled: Some(false),
+        known_secrets: KnownSecrets::Keep,
+        ..UserChange::default()
+    };
+    let changed = users.change(&adam, id(memb), off, None).await;
+    assert_eq!(code(changed), ProblemCode::ValidationFailed);
+    let removed = users.remove_and(&adam, id(memb), None, KnownSecrets::Keep).await;
+    assert_eq!(code(removed), ProblemCode::ValidationFailed);
+}
+
+/// The token is disabled, and may be enabled again: its invitations are over.
+#[sqlx::test(migrations = false)]
+async fn invitations_of_a_known_token_end_with_it(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, wanda, memb, .. } = &scene;
+    let token = scene.mint(memb, "memb", "inviting", &["members:write", "tokens:write"]).await;
+    let wish = RotationDraft { grace_s: Some(0), ..RotationDraft::default() };
+    let tokens = world.authority.tokens();
+    let rotated = tokens.rotate(&scene.later(wanda), token.token.id, None, wish).await.unwrap();
+    let bearer = world.bearer(&rotated).await;
+    let new = NewMember {
+        user: "grace@example.com".into(),
+        role: WorkspaceRole::Member,
+        grants: Some(vec!["default/rivers:read".into()]),
+    };
+    world.authority.workspaces().add_member(&bearer, &slug(HOME), new).await.unwrap();
+    assert_eq!(scene.remove(wanda, KnownSecrets::Disable).await, 1);
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM invitations WHERE revoked_at IS NULL AND accepted_at IS NULL AND expires_at > $1",
+    )
+    .bind(world.authority.now())
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+}
+
+/// Somebody is a member when the request comes, and none any more when it is their turn.
+#[sqlx::test(migrations = false)]
+async fn member_who_is_removed_meanwhile_is_not_added_with_tokens_that_others_know(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, memb, friend, .. } = &scene;
+    let token = scene.mint(memb, "friend", "lurking", &["tokens:write"]).await;
+    scene
+        .change(
+            memb,
+            MemberChange { known_secrets: KnownSecrets::Keep, ..role(WorkspaceRole::Viewer) },
+        )
+        .await;
+    let mut busy = world.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM workspaces FOR NO KEY UPDATE").execute(&mut *busy).await.unwrap();
+    let (core, by) = (world.authority.clone(), scene.later(ada));
+    let new = || NewMember {
+        user: "friend@example.com".into(),
+        role: WorkspaceRole::Admin,
+        grants: None,
+    };
+    let wish = new();
+    let adding = tokio::spawn(async move {
+        core.workspaces().add_member(&by, &slug(HOME), wish).await.map(drop)
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while scene.count(waits).await == 0 {
+        assert!(!adding.is_finished());
+        tokio::task::yield_now().await;
+    }
+    sqlx::query("DELETE FROM memberships WHERE user_id = $1")
+        .bind(id(friend).0)
+        .execute(&mut *busy)
+        .await
+        .unwrap();
+    busy.commit().await.unwrap();
+    assert_eq!(code(adding.await.unwrap()), ProblemCode::Busy);
+    world.authority.workspaces().add_member(&scene.later(ada), &slug(HOME), new()).await.unwrap();
+    assert_eq!(scene.decide(&token).await, DISABLED);
+}
+
+/// A member may put scopes on their own tokens that do nothing for a member.
+#[sqlx::test(migrations = false)]
+async fn token_of_a_member_is_handed_to_an_administrator_after_a_rotation_only(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, .. } = &scene;
+    let rules = domain::policy::PolicyRules { self_service: Some(true), ..Default::default() };
+    let level = authority::PolicyLevel::Workspace(slug(HOME));
+    world.authority.policies().change(&world.operator(), &level, rules, None).await.unwrap();
+    scene.change(memb, role(WorkspaceRole::Member)).await;
+    for (name, scopes) in [
+        ("members", &["members:write"][..]),
+        ("policy", &["policy:write"]),
+        ("both", &["members:write", "policy:write"]),
+    ] {
+        let token = scene.mint(memb, "memb", name, scopes).await;
+        for by in [ada, wanda] {
+            let refused = scene.hand_over(by, &token, "wanda").await;
+            assert_eq!(code(refused), ProblemCode::ValidationFailed, "{name}");
+        }
+        scene.rotate(ada, &token).await;
+        scene.hand_over(ada, &token, "wanda").await.unwrap();
+    }
+}
+
+/// Whoever keeps several people locks them in the order of their ids.
+#[sqlx::test(migrations = false)]
+async fn people_whose_passwords_end_are_locked_in_one_order(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, .. } = &scene;
+    let (giver, given) = (world.person("rogue-admin", None).await, world.person("al", None).await);
+    assert!(id(&given).0 < id(&giver).0);
+    world
+        .execute(
+            "UPDATE users u SET instance_role = 'admin', password_set_by = CASE u.name WHEN 'al' THEN g.id END
+               FROM users g WHERE g.name = 'rogue-admin' AND u.name IN ('al', 'rogue-admin')",
+        )
+        .await;
+    let mut keeps = world.pool.begin().await.unwrap();
+    let keep = "SELECT FROM users WHERE id = $1 FOR SHARE NOWAIT";
+    sqlx::query(keep).bind(id(&given).0).execute(&mut *keeps).await.unwrap();
+    let (core, by, user) = (world.authority.clone(), scene.later(ada), id(&giver));
+    let removing = tokio::spawn(async move { core.users().remove(&by, user, None).await });
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while scene.count(waits).await == 0 {
+        assert!(!removing.is_finished());
+        tokio::task::yield_now().await;
+    }
+    sqlx::query(keep).bind(id(&giver).0).execute(&mut *keeps).await.unwrap();
+    keeps.commit().await.unwrap();
+    assert_eq!(removing.await.unwrap().unwrap().ended_passwords, ["al@example.com"]);
+}

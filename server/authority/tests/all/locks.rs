@@ -294,6 +294,73 @@ async fn change_of_members_that_waits_delays_nobody_elsewhere(pool: PgPool) {
     }
 }
 
+/// The search for people who may know secrets takes the longer the more tokens a workspace has.
+#[sqlx::test(migrations = false)]
+async fn search_for_known_secrets_is_over_before_anything_is_held_that_tenants_share(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    let mia = id(&world.person("mia1", Some((OTHER, "viewer"))).await);
+    let eve = world.person("evelyn", None).await;
+    let home = slug(OTHER);
+    let new =
+        |email: &str| NewMember { user: email.into(), role: WorkspaceRole::Admin, grants: None };
+    // Each of them has a token that the search looks at.
+    world.join("evelyn@example.com", OTHER, "viewer").await;
+    for (by, user) in
+        [(&scene.bob, "mia1@example.com"), (&scene.bob, "evelyn@example.com"), (&scene.ada, OWNER)]
+    {
+        let audiences = vec!["tessera".into()];
+        let wish = TokenDraft { user: Some(user.into()), audiences, ..draft(&["tokens:write"]) };
+        world.mint(by, OTHER, wish).await;
+    }
+    world
+        .execute(
+            "DELETE FROM memberships m USING users u WHERE u.id = m.user_id AND u.name = 'evelyn'",
+        )
+        .await;
+    let invited = new("evelyn@example.com");
+    let invited = world.authority.workspaces().add_member(&scene.bob, &home, invited).await;
+    let Added::Invited(invitation) = invited.unwrap() else { panic!("added unasked") };
+    for step in 0..3 {
+        let before =
+            scene.hold("SELECT FROM workspaces WHERE slug = 'other' FOR NO KEY UPDATE").await;
+        let (ada, eve, wish) = (scene.ada.clone(), eve.clone(), new(OWNER));
+        let (authority, home, id) = (world.authority.clone(), home.clone(), invitation.id);
+        let task = tokio::spawn(async move {
+            let (workspaces, invitations) = (authority.workspaces(), authority.invitations());
+            match step {
+                0 => workspaces.add_member(&ada, &home, wish).await.map(drop),
+                1 => {
+                    let role = Some(WorkspaceRole::Admin);
+                    let change = MemberChange { role, ..MemberChange::default() };
+                    workspaces.change_member(&ada, &home, mia, change, None).await.map(drop)
+                }
+                _ => invitations.accept(&eve, id).await.map(drop),
+            }
+        });
+        scene.until_it_waits(&task).await;
+        // The search waits for this.
+        let search = scene.hold("LOCK TABLE token_secrets IN ACCESS EXCLUSIVE MODE").await;
+        before.rollback().await.unwrap();
+        let waits = "SELECT count(*) FROM pg_stat_activity
+                      WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
+        while scene.count(waits).await == 0 {
+            assert!(!task.is_finished(), "{step}");
+            tokio::time::sleep(Wait::from_millis(5)).await;
+        }
+        for lock in
+            [MEANING, MEMBERSHIPS, INVITATIONS, "SELECT FROM users FOR NO KEY UPDATE NOWAIT"]
+        {
+            let mut transaction = world.pool.begin().await.unwrap();
+            let taken = sqlx::query(lock).execute(&mut *transaction).await;
+            assert!(taken.is_ok(), "{step}: {lock}: {taken:?}");
+            transaction.rollback().await.unwrap();
+        }
+        search.rollback().await.unwrap();
+        task.await.unwrap().unwrap();
+    }
+}
+
 /// It disables tokens of several workspaces, and each of them may be busy.
 #[sqlx::test(migrations = false)]
 async fn higher_role_waits_for_tokens_before_it_holds_what_all_tenants_share(pool: PgPool) {

@@ -325,3 +325,80 @@ async fn stop_with_children_leaves_none_that_the_token_was_making(pool: PgPool) 
     let left: i64 = sqlx::query_scalar(left).fetch_one(&scene.world.pool).await.unwrap();
     assert_eq!(left, 0);
 }
+
+/// The token may keep its own row and its workspace's log busy: its stop waits in the same queue, for longer than others.
+#[sqlx::test(migrations = false)]
+async fn stop_waits_longer_than_other_changes(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let (world, ada) = (&scene.world, &scene.ada);
+    world.execute("CREATE TABLE patience (waits text)").await;
+    world
+        .execute(
+            "CREATE FUNCTION note_patience() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 INSERT INTO patience VALUES (current_setting('lock_timeout')); RETURN NULL;
+             END $$",
+        )
+        .await;
+    world
+        .execute("CREATE TRIGGER note_patience AFTER UPDATE ON tokens FOR EACH ROW EXECUTE FUNCTION note_patience()")
+        .await;
+    for stop in [Stop::Disable, Stop::Expire, Stop::Delete] {
+        let token = TokenDraft { name: "stopped".into(), ..draft(&["rivers:read"]) };
+        let token = world.mint(ada, HOME, token).await;
+        world.execute("DELETE FROM patience").await;
+        stop.run(&scene, token.token.id).await;
+        let waits: Vec<String> =
+            sqlx::query_scalar("SELECT waits FROM patience").fetch_all(&world.pool).await.unwrap();
+        assert!(!waits.is_empty() && waits.iter().all(|wait| wait == "30s"), "{stop:?}: {waits:?}");
+    }
+}
+
+#[sqlx::test(migrations = false)]
+async fn child_widens_nothing_once_its_maker_is_stopped_or_deleted(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let world = &scene.world;
+    for stop in [Stop::Disable, Stop::Delete] {
+        let minted = scene.maker().await;
+        let maker = world.bearer(&minted).await;
+        let make = async |name: &str| {
+            let wish = TokenDraft {
+                name: name.into(),
+                audiences: vec!["default".into(), "tessera".into()],
+                expiry: Ok(ExpiryChoice::In(3_600)),
+                ..draft(&["tokens:write", "rivers:read"])
+            };
+            world.mint(&maker, HOME, wish).await
+        };
+        let (child, sibling) = (make("child").await, make("sibling").await);
+        let by = world.bearer(&child).await;
+        let prolong = async |seconds| {
+            let expiry = Some(Ok(ExpiryChoice::In(seconds)));
+            let patch = TokenPatch { expiry, ..TokenPatch::default() };
+            world.authority.tokens().update(&by, sibling.token.id, None, patch).await
+        };
+        prolong(600).await.unwrap();
+        prolong(900).await.unwrap();
+        // A change that waits for the token meanwhile is refused, too.
+        let mut busy = world.pool.begin().await.unwrap();
+        sqlx::query("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(sibling.token.id.0)
+            .execute(&mut *busy)
+            .await
+            .unwrap();
+        let (waiting, core, id) = (by.clone(), world.authority.clone(), sibling.token.id);
+        let patch =
+            TokenPatch { expiry: Some(Ok(ExpiryChoice::In(1_200))), ..TokenPatch::default() };
+        let late =
+            tokio::spawn(async move { core.tokens().update(&waiting, id, None, patch).await });
+        while scene.waiting().await == 0 {
+            assert!(!late.is_finished());
+            tokio::time::sleep(Wait::from_millis(5)).await;
+        }
+        stop.run(&scene, minted.token.id).await;
+        busy.rollback().await.unwrap();
+        assert_eq!(late.await.unwrap().unwrap_err().code(), ProblemCode::Forbidden, "{stop:?}");
+        assert_eq!(prolong(1_800).await.unwrap_err().code(), ProblemCode::Forbidden, "{stop:?}");
+        // It may still take something away.
+        prolong(300).await.unwrap();
+    }
+}

@@ -313,6 +313,47 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
     assert!(dry().await.is_ok());
 }
 
+/// Guesses at other workspaces' secrets that hit nothing are imported. They are not free for ever.
+#[sqlx::test(migrations = false)]
+async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let import = async |part: &str| {
+        let row = |row: usize| line(&format!("{part}-{row}"), &format!("{part}-{row}"), "");
+        let text: String = (0..600).map(row).collect();
+        world.import(&ada, &text).await
+    };
+    // The migration of a company, but for its last 1,200 tokens.
+    import("first").await.unwrap();
+    let imported: i64 = sqlx::query_scalar(
+        "UPDATE import_allowances SET imported = imported + 18200 RETURNING imported",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(imported, 18_800);
+    // 600 rows are free to the last one. Of the next 600, 600; then all count, and the budget is 1,000.
+    for part in ["a", "b", "c", "d"] {
+        import(part).await.unwrap();
+    }
+    let refused = import("e").await;
+    assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
+    // It goes on at the rate of unknown tokens.
+    world.pass(time::Duration::seconds(30));
+    import("e").await.unwrap();
+    // The next day has an allowance of its own.
+    world.pass(time::Duration::days(1));
+    let ada = world.owner().await;
+    let text: String =
+        (0..600).map(|row| line(&format!("f{row}"), &format!("f{row}"), "")).collect();
+    world.import(&ada, &text).await.unwrap();
+    let imported: i64 = sqlx::query_scalar("SELECT imported FROM import_allowances")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(imported, 600);
+}
+
 #[sqlx::test(migrations = false)]
 async fn policy_applies_to_imports(pool: PgPool) {
     let world = World::founded(pool).await;
