@@ -508,8 +508,7 @@ mod tests {
     async fn connection_that_goes_on_after_many_refusals_is_cut() {
         let counts = Streams::with(Arc::from([]), 2);
         let mut peer =
-            Raw::open(counts.connect(network(1)), SETTINGS, || std::future::pending::<Answer>())
-                .await;
+            Raw::open(counts.connect(network(1)), SETTINGS, std::future::pending::<Answer>).await;
         // It answers no ping, so that the server does not know the last stream, and goes on taking some.
         let mut number = 0;
         while !peer.served.is_finished() && number < 1_000 {
