@@ -216,17 +216,15 @@ async fn hear(
     heard();
     loop {
         // A message that is half read stays in the buffer when the time is over.
-        match timeout(within, listener.recv()).await {
-            Ok(notification) => drop(notification?),
-            Err(_) => {
-                let connection = listener.acquire().await?;
-                timeout(PATIENCE, replicas::give_sign_of_life(connection))
-                    .await
-                    .map_err(|_| sqlx::Error::PoolTimedOut)??;
-                continue;
-            }
+        if let Ok(notification) = timeout(within, listener.recv()).await {
+            notification?;
+            heard();
+        } else {
+            let connection = listener.acquire().await?;
+            timeout(PATIENCE, replicas::give_sign_of_life(connection))
+                .await
+                .map_err(|_| sqlx::Error::PoolTimedOut)??;
         }
-        heard();
     }
 }
 

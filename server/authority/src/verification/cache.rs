@@ -503,7 +503,7 @@ mod tests {
         assert!(cache.get(&key(1)).is_none());
     }
 
-    /// Lists of tokens have to be walked by nobody: other tenants' tokens are in the same memory.
+    /// Other tenants' tokens are in the same memory.
     #[tokio::test]
     async fn change_of_one_of_100_000_users_looks_at_nothing_of_the_others() {
         let cache = Cache::new(100_000);

@@ -171,7 +171,9 @@ fn try_all(mechanism: Mechanism, way: Way) {
 
 #[test]
 fn what_was_forgotten_while_it_was_looked_up_does_not_come_back() {
-    WAYS.into_iter().for_each(|way| try_all(Mechanism::Whole, way));
+    for way in WAYS {
+        try_all(Mechanism::Whole, way);
+    }
 }
 
 #[test]
@@ -227,7 +229,9 @@ fn recall_beside(mechanism: Mechanism, way: Way) {
 
 #[test]
 fn what_was_recalled_is_not_used_after_it_was_forgotten() {
-    WAYS.into_iter().for_each(|way| recall_beside(Mechanism::Whole, way));
+    for way in WAYS {
+        recall_beside(Mechanism::Whole, way);
+    }
 }
 
 #[test]
