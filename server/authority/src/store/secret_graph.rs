@@ -207,14 +207,13 @@ impl Graph {
     pub(super) fn people(&self) -> (Vec<Uuid>, Vec<Uuid>) {
         let workspaces: HashSet<Uuid> =
             self.roots.iter().map(|start| start.root.workspace).collect();
-        let people: HashSet<Uuid> = match self.known_to {
-            Some(person) => HashSet::from([person]),
-            None => {
-                let roots = self.roots.iter().flat_map(|start| &start.holders);
-                let makers = self.makers.iter().flat_map(|maker| &maker.holders);
-                let users = self.makers.iter().filter_map(|maker| maker.user);
-                roots.chain(makers).map(|(user, _)| *user).chain(users).collect()
-            }
+        let people: HashSet<Uuid> = if let Some(person) = self.known_to {
+            HashSet::from([person])
+        } else {
+            let roots = self.roots.iter().flat_map(|start| &start.holders);
+            let makers = self.makers.iter().flat_map(|maker| &maker.holders);
+            let users = self.makers.iter().filter_map(|maker| maker.user);
+            roots.chain(makers).map(|(user, _)| *user).chain(users).collect()
         };
         (people.into_iter().collect(), workspaces.into_iter().collect())
     }

@@ -396,7 +396,9 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
     for seed in 0..seeds {
         let mut sql = pool.begin().await.unwrap();
         let rows = 12 + usize::try_from(seed % 40).unwrap();
-        let log = Log::random(&mut sql, seed, (4, 7, rows)).await;
+        // Of few people, each is often the only one who may know a secret.
+        let people = [1, 2, 4, 3][usize::try_from(seed % 4).unwrap()];
+        let log = Log::random(&mut sql, seed, (people, 7, rows)).await;
         for sought in log.searches() {
             let now = log.at + Duration::hours(1);
             let expected = meaning(&mut sql, &sought, now).await;
@@ -408,7 +410,7 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
         }
         sql.rollback().await.unwrap();
     }
-    assert!(found as u64 > 15 * seeds, "the logs expose {found} tokens only");
+    assert!(found as u64 > 10 * seeds, "the logs expose {found} tokens only");
 }
 
 /// Makes a chain in which each token made the next one; the first person made the first one, and all act as the second.
