@@ -23,7 +23,10 @@ pub mod workspaces;
 pub(crate) fn slug(text: &str) -> Result<domain::names::Slug, crate::problem::ConsoleError> {
     use domain::problem::{Problem, ProblemCode};
 
-    text.parse().map_err(|_| {
+    let slug: domain::names::Slug = text.parse().map_err(|_| {
         crate::request::tell(Problem::new(ProblemCode::NotFound, "There is no such workspace."))
-    })
+    })?;
+    // The path of a server function says nothing.
+    authority::Holder::current().concerns(authority::About::Workspace(slug.clone()));
+    Ok(slug)
 }

@@ -134,7 +134,7 @@ impl std::fmt::Debug for Authority {
 
 impl Inner {
     pub(crate) async fn connection(&self) -> Result<Shared, ServiceError> {
-        let share = self.shares.take().await?;
+        let share = self.share().await?;
         self.follower_first().await?;
         Ok(Shared::new(self.pool.acquire().await?, share))
     }

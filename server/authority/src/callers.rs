@@ -4,33 +4,33 @@
 //! nobody acts by rights that were taken from them meanwhile:
 //! - A change reads its caller again when it begins, and goes on with what is true of them now. It is refused when a
 //!   right was taken away from them.
-//! - A change holds the person who makes it, or for whom a token makes it, before it does anything else. Many changes
-//!   may hold the same person at the same time. A change that takes something away from a person holds them alone: it
-//!   waits for the changes that they are making, and they make no other one until it is done. Then it sees all that
-//!   they made.
-//! - A token is not held: its stop waits for nothing that it does. A change by a token reads it again at its commit, while
-//!   it holds the end of the workspace's audit log. Every change of the token needs that, too. So either the stop is
-//!   committed first, and the change is refused; or the change is, and the stop sees all that the token made, because
-//!   it looks for that after it has written its row of the log.
-//! - What takes a person's rights in one workspace away, or changes rules, holds nobody. A change there looks at its
-//!   caller's membership and the rules again in the same way.
+//! - A change reads its caller again at its commit: the person and their session, the membership and the rules on which it
+//!   rests, the token. It is refused when one of them gives less than before.
+//! - Nobody is locked while a change is under way. The stop of a person or a token waits for nothing that they do.
 //!
-//! Only those are held alone from whom the caller may take something: nobody else is kept waiting.
+//! The last look and the commit are two steps, and a stop may come between them:
+//! - A change takes a lock of its person for these two steps, which many changes share. A change that takes something from
+//!   a person commits, and then takes that lock alone for a moment ([`Inner::wait_for_acts`]). Then all that the person did is
+//!   committed, and everything later is refused. It looks for what they made after that, and is answered after that.
+//!   Nothing else is held or waited for with that lock: nobody waits in a circle, and a moment is as long as a commit takes.
+//! - Rules of the instance are changed in the same way.
+//! - A token, a membership and the rules of a workspace change under the lock of the end of the workspace's audit log. A
+//!   change there holds it, too, since it has written its row. So either the stop is committed first, and the change is
+//!   refused; or the change is, and the stop sees all that it made, because it looks for that after it has written its row.
 //!
-//! All are held in one order, and first of all: nobody waits in a circle. The stop of a token does not wait for
-//! what its descendants are doing: `tokens/children.rs` does.
+//! The stop of a token does not wait for what its descendants are doing: `tokens/children.rs` does.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use domain::{
     catalogue::ScopeName,
     decision::{DecisionCode, Demand, Facts},
-    ids::{TokenId, UserId},
+    ids::{SessionId, TokenId, UserId},
     names::AudienceSlug,
-    session::Visitor,
+    roles::InstanceRole,
 };
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::{
@@ -45,11 +45,8 @@ use crate::{
 
 /// Tells these locks' keys from others'.
 const KEYS: u64 = 0x6361_6c6c_6572_7321;
-/// How long a change waits for those whom it holds alone. They may be amid long changes, which end before a request
-/// does.
-const PATIENCE: &str = "30s";
-/// How long it waits for other locks, as every transaction does.
-const USUAL: &str = "10s";
+/// Stands for the rules of the instance among those locks.
+pub(crate) const RULES: Uuid = Uuid::nil();
 pub(crate) const CHANGED: &str =
     "Your rights changed while this request waited. If you may still do this, send it again.";
 
@@ -85,7 +82,8 @@ impl Actor {
 }
 
 impl Inner {
-    /// Begins a change by this caller. `people` are those from whom it may take something away.
+    /// Begins a change by this caller. `people` are those from whom it may take something away: its commit returns when all
+    /// that they were doing is committed or refused.
     ///
     /// Returns the caller as they are now, by whom the change is to be made.
     ///
@@ -97,8 +95,9 @@ impl Inner {
         ctx: &OpContext,
         people: &[Uuid],
     ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
-        let transaction = self.begin().await?;
-        self.hold_caller(transaction, ctx, people, None).await
+        let mut transaction = self.begin().await?;
+        transaction.ends_acts_of(people);
+        self.read_caller(transaction, ctx, None).await
     }
 
     /// The same for a change of a token, which may be the one that asks.
@@ -111,32 +110,25 @@ impl Inner {
         token: TokenId,
     ) -> Result<(Transaction<'_>, OpContext), ServiceError> {
         let transaction = self.begin().await?;
-        self.hold_caller(transaction, ctx, &[], Some(token)).await
+        self.read_caller(transaction, ctx, Some(token)).await
     }
 
-    async fn hold_caller<'a>(
+    async fn read_caller<'a>(
         &self,
         mut transaction: Transaction<'a>,
         ctx: &OpContext,
-        people: &[Uuid],
         token: Option<TokenId>,
     ) -> Result<(Transaction<'a>, OpContext), ServiceError> {
-        let caller: Vec<Uuid> = ctx.user_id().map(|user| user.0).into_iter().collect();
-        take(&mut transaction, &caller, people).await?;
         // Before the caller is read: what is narrowed in between is seen by the commit.
-        if let Some(user) = ctx.user_id() {
-            transaction.depends_on_person(user).await?;
+        if let Some(person) = self.calling_person(ctx) {
+            transaction.depends_on_person(person).await?;
         }
         let mut ctx = ctx.clone();
         ctx.actor = match ctx.actor.clone() {
             actor @ (Actor::Anonymous | Actor::Operator) => actor,
-            Actor::User(visitor) => {
-                self.check_person(&mut transaction, &ctx, &visitor, false).await?;
-                Actor::User(visitor)
-            }
-            Actor::Restricted(visitor) => {
-                self.check_person(&mut transaction, &ctx, &visitor, true).await?;
-                Actor::Restricted(visitor)
+            actor @ (Actor::User(_) | Actor::Restricted(_)) => {
+                transaction.check_person().await?;
+                actor
             }
             Actor::Token(known) => {
                 let is_own = token == Some(known.token_id);
@@ -157,23 +149,81 @@ impl Inner {
         Ok((transaction, ctx))
     }
 
-    async fn check_person(
+    /// Returns the person who makes a change, or for whom a token does.
+    fn calling_person(&self, ctx: &OpContext) -> Option<CallingPerson> {
+        let user = ctx.user_id()?;
+        let signed_in = match &ctx.actor {
+            Actor::User(visitor) | Actor::Restricted(visitor) => Some(SignedIn {
+                instance_role: visitor.instance_role,
+                session: ctx.session,
+                session_idle: self.settings.session_idle,
+                is_restricted: matches!(ctx.actor, Actor::Restricted(_)),
+            }),
+            Actor::Anonymous | Actor::Operator | Actor::Token(_) => None,
+        };
+        Some(CallingPerson { user, signed_in })
+    }
+
+    /// Waits until all that these people were doing is committed. What they do later is refused, if what it rests on was
+    /// taken away before: their changes look for that under the same lock.
+    ///
+    /// # Errors
+    /// `Busy` and others when they could not be waited for.
+    pub(crate) async fn wait_for_acts(&self, people: &[Uuid]) -> Result<(), ServiceError> {
+        if people.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        store::lock(&mut transaction, &locks(people, true)).await?;
+        // Nothing is held on with these locks.
+        transaction.rollback().await
+    }
+}
+
+/// The person who makes a change, as they were when the change began, or for whom a token does.
+#[derive(Clone, Debug)]
+pub(crate) struct CallingPerson {
+    user: UserId,
+    /// `None` when a token acts for them: the facts of the token have their role.
+    signed_in: Option<SignedIn>,
+}
+
+#[derive(Clone, Debug)]
+struct SignedIn {
+    instance_role: InstanceRole,
+    session: Option<SessionId>,
+    session_idle: Duration,
+    is_restricted: bool,
+}
+
+impl CallingPerson {
+    pub(crate) const fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// Refuses a person who may not act any more, or has another role, and one whose session is over.
+    ///
+    /// # Errors
+    /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden`.
+    pub(crate) async fn check(
         &self,
         connection: &mut PgConnection,
-        ctx: &OpContext,
-        visitor: &Visitor,
-        is_restricted: bool,
+        now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        let now = self.clock.now();
-        let idle_since = now - self.settings.session_idle;
-        let found =
-            store::signed_in(connection, visitor.user.id, ctx.session, now, idle_since).await?;
+        let session = self.signed_in.as_ref().and_then(|signed_in| {
+            signed_in.session.map(|session| (session, now, now - signed_in.session_idle))
+        });
+        let found = store::standing(connection, self.user, session).await?;
         let found = found.ok_or(ServiceError::Unauthenticated)?;
+        let Some(signed_in) = &self.signed_in else { return Ok(()) };
+        if !found.may_sign_in || signed_in.session.is_some() && !found.has_session {
+            return Err(ServiceError::Unauthenticated);
+        }
         // The restriction is one of sessions.
-        if found.must_change_password && ctx.session.is_some() && !is_restricted {
+        if found.must_change_password && signed_in.session.is_some() && !signed_in.is_restricted {
             return Err(ServiceError::PasswordChangeRequired);
         }
-        if found.instance_role != visitor.instance_role {
+        if found.instance_role != signed_in.instance_role {
             return Err(ServiceError::Forbidden(CHANGED));
         }
         Ok(())
@@ -266,39 +316,25 @@ fn rights(facts: &Facts) -> BTreeSet<(&AudienceSlug, &ScopeName)> {
     rights.flat_map(|of| of.granted.iter().map(|scope| (&of.audience, scope))).collect()
 }
 
-/// Holds people alone, on behalf of nobody.
-pub(crate) async fn hold_alone(
+/// Holds a person and, if the change rests on them, the rules of the instance as they are, from the last look at the
+/// caller until the commit.
+pub(crate) async fn hold(
     connection: &mut PgConnection,
-    ids: &[Uuid],
+    person: Option<UserId>,
+    rests_on_rules: bool,
 ) -> Result<(), ServiceError> {
-    take(connection, &[], ids).await
-}
-
-async fn take(
-    connection: &mut PgConnection,
-    held: &[Uuid],
-    alone: &[Uuid],
-) -> Result<(), ServiceError> {
-    let locks = locks(held, alone);
-    if locks.is_empty() {
+    let rules = rests_on_rules.then_some(RULES);
+    let held: Vec<Uuid> = person.map(|user| user.0).into_iter().chain(rules).collect();
+    if held.is_empty() {
         return Ok(());
     }
-    if alone.is_empty() {
-        return Ok(store::lock(connection, &locks).await?);
-    }
-    store::wait_for_locks(connection, PATIENCE).await?;
-    store::lock(connection, &locks).await?;
-    Ok(store::wait_for_locks(connection, USUAL).await?)
+    Ok(store::lock(connection, &locks(&held, false)).await?)
 }
 
-/// Returns the locks of those who are held and those who are held alone, each once, in the order of everybody's.
-fn locks(held: &[Uuid], alone: &[Uuid]) -> Vec<Lock> {
-    let of = |ids: &[Uuid], alone: bool| -> Vec<Lock> {
-        ids.iter().map(|id| Lock { key: key(*id), alone }).collect()
-    };
-    let mut locks = [of(held, false), of(alone, true)].concat();
-    // Of two locks with the same key, the one that is wanted alone comes first.
-    locks.sort_unstable_by_key(|lock| (lock.key, !lock.alone));
+/// Returns the locks of these, each once, in the order of everybody's.
+fn locks(ids: &[Uuid], alone: bool) -> Vec<Lock> {
+    let mut locks: Vec<_> = ids.iter().map(|id| Lock { key: key(*id), alone }).collect();
+    locks.sort_unstable_by_key(|lock| lock.key);
     locks.dedup_by_key(|lock| lock.key);
     locks
 }
@@ -316,11 +352,10 @@ mod tests {
     #[test]
     fn each_is_held_once_and_in_one_order() {
         let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
-        let held = locks(&[three, one, two, two], &[two]);
+        let held = locks(&[three, one, two, two], false);
         assert_eq!(held.len(), 3);
         assert!(held.is_sorted_by_key(|lock| lock.key));
-        assert_eq!(held, locks(&[two, three, one], &[two]));
-        let alone: Vec<i64> = held.iter().filter(|lock| lock.alone).map(|lock| lock.key).collect();
-        assert_eq!(alone, [key(two)]);
+        let alone: Vec<_> = locks(&[two, three, one], true).iter().map(|lock| lock.key).collect();
+        assert_eq!(alone, held.iter().map(|lock| lock.key).collect::<Vec<_>>());
     }
 }

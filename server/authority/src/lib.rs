@@ -33,6 +33,7 @@ mod pace;
 mod password;
 mod passwords;
 mod policies;
+mod queue;
 mod replicas;
 pub mod secret;
 mod sessions;
@@ -71,7 +72,7 @@ pub use policies::{Policies, PolicyLevel};
 pub use replicas::{LEASE, Replicas};
 pub use sessions::{COOKIE_SEPARATOR, KNOWN_FOR, Resolved, Sessions, SignIn, SignedIn};
 pub use setup::{NewAdmin, Setup, SetupForm};
-pub use shares::Holder;
+pub use shares::{About, Holder};
 pub use store::{
     addresses::AddressConflict,
     passwords::{DoubtfulPassword, PasswordDoubt},

@@ -7,21 +7,22 @@
 //!
 //! | order | lock | who shares it |
 //! |---|---|---|
-//! | 1 | people who make a change, or from whom it takes something (`callers.rs`) | whoever acts for the same person |
-//! | 2 | [`people`], [`reading`], the row of an audience | administrators of the instance |
-//! | 3 | the row of a workspace, the stop of descendants (`store/descendants.rs`) | a workspace |
-//! | 4 | rows of tokens, their secrets and audiences | a workspace |
-//! | 5 | the end of a workspace's chain: [`crate::audit::hold_end`], or a row of the log | a workspace |
-//! | 6 | the meaning of grants (`store/members.rs`), then memberships and invitations | all tenants |
-//! | 7 | rows of users | all tenants that a user belongs to |
-//! | 8 | attempts to sign in: /48, address, account, pair | people at one address |
-//! | 9 | the row of the instance | all tenants, when the instance limits tokens |
-//! | 10 | the end of the instance's chain | all who sign in, administrators, refusals |
+//! | 1 | [`people`], [`reading`], the row of an audience | administrators of the instance |
+//! | 2 | the row of a workspace, the stop of descendants (`store/descendants.rs`) | a workspace |
+//! | 3 | rows of tokens, their secrets and audiences | a workspace |
+//! | 4 | the end of a workspace's chain: [`crate::audit::hold_end`], or a row of the log | a workspace |
+//! | 5 | the meaning of grants (`store/members.rs`), then memberships and invitations | all tenants |
+//! | 6 | rows of users | all tenants that a user belongs to |
+//! | 7 | attempts to sign in: /48, address, account, pair | people at one address |
+//! | 8 | the row of the instance | all tenants, when the instance limits tokens |
+//! | 9 | the end of the instance's chain | all who sign in, administrators, refusals |
+//! | 10 | the person who makes a change, and the instance's rules (`callers.rs`), shared | whoever acts for the same person |
 //! | 11 | `revision_head`, right before the commit | all tenants |
 //!
 //! - Two locks of one kind are taken in the order of their ids.
-//! - A token that makes a change is not locked: its stop waits for nothing that it does. The change reads it again at the
-//!   commit, under the lock of order 5, which a stop needs, too ([`crate::callers`]).
+//! - The caller of a change is not locked while it is under way: their stop waits for nothing that they do. The change reads
+//!   them again at the commit ([`crate::callers`]): a token under the lock of order 4, which a stop needs, too; a person
+//!   under a shared lock that their stop takes alone, in a transaction of its own that takes nothing else.
 //! - Invitations that fall with their sender are skipped where somebody else has them locked (`invitations/fallen.rs`).
 //! - A statement that writes rows of many tenants skips those that are locked (`store/usage.rs`, `store/names.rs`).
 //! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).

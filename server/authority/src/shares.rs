@@ -1,78 +1,117 @@
 //! Shares of the pool of connections, so that a caller who asks for much keeps nobody else from the database.
 //!
-//! A door says for whom a request is answered ([`Holder`]). The connections of all requests of one holder are at
-//! most half of the pool at a time; further ones wait, and are refused when they wait for too long. The same holds
-//! for all requests that name one workspace, so that its tokens and its people have half together. All holders leave
-//! a fifth to strangers, who may be signing in. A request that has a connection gets another one without waiting for
-//! its own share.
+//! A door says for whom a request is answered ([`Holder`]). The connections of all requests of one party are at most half of
+//! the pool at a time; further ones wait, and are refused when they wait for too long:
+//!
+//! | caller | parties |
+//! |---|---|
+//! | a token | its workspace |
+//! | an owner or administrator of the instance | the person |
+//! | another person | the person, and a workspace that they are a member of: the one that the request concerns, else the oldest one; people without a workspace together |
+//!
+//! So no request counts for a workspace with which its caller has nothing to do, and everybody of a workspace has half
+//! together, whatever the path names. All parties leave a fifth to strangers, who may be signing in. A request that has a
+//! connection gets another one without waiting.
 //!
 //! Requests of callers who are not known share half of the pool, too, and those of one address half of that. A
 //! request counts as theirs until its caller is known.
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::IpAddr,
     ops::{Deref, DerefMut},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use sqlx::{PgConnection, Postgres, pool::PoolConnection};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+use domain::{
+    ids::{TokenId, UserId, WorkspaceId},
+    names::Slug,
 };
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
+use tokio::time::timeout;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use crate::{
     ServiceError,
+    authority::Inner,
+    context::Actor,
+    queue::{Place, Queue},
+    store::members,
     turns::{Turn, Turns},
 };
 
-/// How long a request waits for a connection of its holder's share.
+/// How long a request waits for a connection of its parties' shares.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
     static CURRENT: Holder;
 }
 
-/// The workspace or person for whom a request is answered.
+/// The caller for whom a request is answered, and what the request concerns.
 #[derive(Clone, Debug, Default)]
 pub struct Holder(Arc<Request>);
 
 #[derive(Debug, Default)]
 struct Request {
-    id: OnceLock<Uuid>,
-    /// A caller who counts as a stranger until `id` is known.
+    who: OnceLock<Who>,
+    /// A caller who counts as a stranger until `who` is known.
     stranger: Option<Stranger>,
-    /// A hash of the workspace's name that the address of the request has.
-    workspace: Option<u64>,
+    concern: Mutex<Concern>,
     connections: AtomicUsize,
+}
+
+/// A caller who is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Operator,
+    TokenOf(WorkspaceId),
+    Manager(UserId),
+    Person(UserId),
 }
 
 /// Somebody who is not known, at this address if that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Stranger(Option<IpAddr>);
 
+/// The workspace that a request concerns, as far as the door knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum About {
+    /// Nothing says it.
+    #[default]
+    Unknown,
+    /// The workspace with this name.
+    Workspace(Slug),
+    /// The workspace of this token.
+    Token(TokenId),
+}
+
+#[derive(Debug, Default)]
+struct Concern {
+    about: About,
+    /// The party of a person, once it was looked up.
+    party: Option<Party>,
+}
+
+/// Those who have a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Party {
+    Operator,
+    Person(UserId),
+    /// The tokens of a workspace, and its members.
+    Workspace(WorkspaceId),
+    /// People who are in no workspace.
+    Nowhere,
+}
+
 impl Holder {
-    /// Returns the holder of a request from this address, about the workspace that it names. Until somebody says who it
-    /// is, it is a stranger. An IPv6 network is one address.
-    pub fn about(address: Option<IpAddr>, workspace: Option<&str>) -> Self {
-        let hash = |name: &str| {
-            let mut hasher = DefaultHasher::new();
-            name.to_ascii_lowercase().hash(&mut hasher);
-            hasher.finish()
-        };
-        let workspace = workspace.map(hash);
-        Self(Arc::new(Request {
-            stranger: Some(Stranger(address)),
-            workspace,
-            ..Request::default()
-        }))
+    /// Returns the holder of a request from this address. Until somebody says who it is, it is a stranger. An IPv6 network
+    /// is one address.
+    pub fn at(address: Option<IpAddr>) -> Self {
+        let stranger = Some(Stranger(address));
+        Self(Arc::new(Request { stranger, ..Request::default() }))
     }
 
     /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
@@ -80,14 +119,44 @@ impl Holder {
         CURRENT.try_with(Self::clone).unwrap_or_default()
     }
 
-    /// Notes who it is. The first one stays.
-    pub fn identify(&self, id: Uuid) {
-        let _ = self.0.id.set(id);
+    /// Notes who calls. The first one stays.
+    pub fn identify(&self, caller: &Actor) {
+        let who = match caller {
+            Actor::Anonymous => return,
+            Actor::Operator => Who::Operator,
+            Actor::Token(facts) => Who::TokenOf(facts.surroundings.workspace_id),
+            Actor::User(visitor) | Actor::Restricted(visitor) => {
+                let manages = visitor.is_instance_admin();
+                if manages { Who::Manager(visitor.user.id) } else { Who::Person(visitor.user.id) }
+            }
+        };
+        let _ = self.0.who.set(who);
     }
 
-    /// Returns who it is, if that is known.
-    pub fn id(&self) -> Option<Uuid> {
-        self.0.id.get().copied()
+    /// Notes which workspace the request concerns. A person who is a member of it counts for it from now on.
+    pub fn concerns(&self, about: About) {
+        let mut concern = self.concern();
+        if concern.about != about {
+            *concern = Concern { about, party: None };
+        }
+    }
+
+    fn concern(&self) -> MutexGuard<'_, Concern> {
+        self.0.concern.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the parties of a known caller. That of a person must have been looked up.
+    fn parties(&self) -> Option<(Party, Option<Party>)> {
+        Some(match *self.0.who.get()? {
+            Who::Operator => (Party::Operator, None),
+            Who::TokenOf(workspace) => (Party::Workspace(workspace), None),
+            Who::Manager(user) => (Party::Person(user), None),
+            Who::Person(user) => (Party::Person(user), self.concern().party),
+        })
+    }
+
+    fn has_connection(&self) -> bool {
+        self.0.connections.load(Ordering::Relaxed) > 0
     }
 
     /// Does something in a task of its own, for the holder of this request. It goes on when the caller hangs up.
@@ -110,12 +179,9 @@ impl Holder {
     }
 }
 
-/// The shares of all holders, and of strangers.
+/// The shares of all parties, and of strangers.
 pub(crate) struct Shares {
-    holders: Turns<Uuid>,
-    workspaces: Turns<u64>,
-    /// The connections of all holders together.
-    known: Arc<Semaphore>,
+    known: Arc<Queue<Party>>,
     strangers: Turns<Stranger>,
 }
 
@@ -125,10 +191,10 @@ pub(crate) struct Share {
     _waited: Option<Waited>,
 }
 
-/// The turns of a request.
-struct Waited {
-    _turns: [Option<Turn>; 2],
-    _of_all: Option<OwnedSemaphorePermit>,
+/// What a request has waited for.
+enum Waited {
+    Known(#[expect(dead_code, reason = "it is given back when dropped")] Place<Party>),
+    Stranger(#[expect(dead_code, reason = "it is given back when dropped")] Turn),
 }
 
 impl Drop for Share {
@@ -144,22 +210,15 @@ impl Shares {
     pub(crate) fn new(connections: u32) -> Self {
         let all = connections as usize;
         let half = all / 2;
-        Self {
-            holders: Turns::for_each(half),
-            known: Arc::new(Semaphore::new((all - all / 5).max(1))),
-            workspaces: Turns::for_each(half),
-            strangers: Turns::new(half, half / 2),
-        }
+        Self { known: Queue::new(all - all / 5, half), strangers: Turns::new(half, half / 2) }
     }
 
-    /// Takes a part of the share of the current holder. Work of the server's own needs none.
-    pub(crate) async fn take(&self) -> Result<Share, ServiceError> {
-        let holder = Holder::current();
-        let id = holder.id();
-        if id.is_none() && holder.0.stranger.is_none() {
+    /// Takes a part of the shares of a holder. Work of the server's own needs none.
+    async fn take(&self, holder: Holder) -> Result<Share, ServiceError> {
+        if holder.0.who.get().is_none() && holder.0.stranger.is_none() {
             return Ok(Share { holder: None, _waited: None });
         }
-        let waited = if holder.0.connections.load(Ordering::Relaxed) > 0 {
+        let waited = if holder.has_connection() {
             None
         } else {
             let waited = timeout(PATIENCE, self.wait(&holder)).await;
@@ -169,20 +228,45 @@ impl Shares {
         Ok(Share { holder: Some(holder), _waited: waited })
     }
 
-    /// Waits in the line of the holder, in that of the workspace, and in that of all: nobody waits for their own turns
-    /// with a turn of others. Returns `None` when too many wait already.
+    /// Returns `None` when too many wait already.
     async fn wait(&self, holder: &Holder) -> Option<Waited> {
-        let Some(id) = holder.id() else {
-            let stranger = self.strangers.take(holder.0.stranger?).await?;
-            return Some(Waited { _turns: [Some(stranger), None], _of_all: None });
-        };
-        let own = self.holders.take(id).await?;
-        let workspace = match holder.0.workspace {
-            Some(workspace) => Some(self.workspaces.take(workspace).await?),
-            None => None,
-        };
-        let of_all = Arc::clone(&self.known).acquire_owned().await.ok()?;
-        Some(Waited { _turns: [Some(own), workspace], _of_all: Some(of_all) })
+        match holder.parties() {
+            Some(parties) => Some(Waited::Known(self.known.take(parties).await?)),
+            None => Some(Waited::Stranger(self.strangers.take(holder.0.stranger?).await?)),
+        }
+    }
+}
+
+impl Inner {
+    /// Takes a part of the shares of the current holder.
+    ///
+    /// # Errors
+    /// `Busy` when it was waited for in vain.
+    pub(crate) async fn share(&self) -> Result<Share, ServiceError> {
+        let holder = Holder::current();
+        if let Some(Who::Person(user)) = holder.0.who.get()
+            && !holder.has_connection()
+            && holder.concern().party.is_none()
+        {
+            let about = holder.concern().about.clone();
+            let party = self.party_of(&holder, *user, &about).await?;
+            holder.concern().party = Some(party);
+        }
+        self.shares.take(holder).await
+    }
+
+    /// Looks up whether a person is a member of the workspace that their request concerns. The connection for that counts for
+    /// the person only, and is given back before the other one is waited for.
+    async fn party_of(
+        &self,
+        holder: &Holder,
+        user: UserId,
+        about: &About,
+    ) -> Result<Party, ServiceError> {
+        let _share = self.shares.take(holder.clone()).await?;
+        let mut connection = self.pool.acquire().await?;
+        let workspace = members::workspace_of(&mut connection, user, about).await?;
+        Ok(workspace.map_or(Party::Nowhere, Party::Workspace))
     }
 }
 
@@ -215,80 +299,87 @@ impl DerefMut for Shared {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt as _;
+    use uuid::Uuid;
 
     use super::*;
 
-    fn holder(id: u128) -> Holder {
-        let holder = Holder::default();
-        holder.identify(Uuid::from_u128(id));
+    fn of(who: Who) -> Holder {
+        let holder = Holder::at(None);
+        holder.0.who.set(who).unwrap();
         holder
     }
 
+    fn holder(id: u128) -> Holder {
+        of(Who::Manager(UserId(Uuid::from_u128(id))))
+    }
+
     #[tokio::test]
-    async fn holder_has_half_and_leaves_the_rest_to_others() {
+    async fn party_has_half_and_leaves_the_rest_to_others() {
         let shares = Shares::new(4);
-        let first = holder(1).scope(shares.take()).await.unwrap();
-        let _second = holder(1).scope(shares.take()).await.unwrap();
-        let third = holder(1).scope(shares.take()).await;
+        let first = shares.take(holder(1)).await.unwrap();
+        let _second = shares.take(holder(1)).await.unwrap();
+        let third = shares.take(holder(1)).await;
         assert!(matches!(third, Err(ServiceError::Busy)));
-        holder(2).scope(shares.take()).await.unwrap();
-        shares.take().await.unwrap();
+        shares.take(holder(2)).await.unwrap();
+        shares.take(Holder::default()).await.unwrap();
         drop(first);
-        holder(1).scope(shares.take()).await.unwrap();
+        shares.take(holder(1)).await.unwrap();
     }
 
     #[tokio::test]
     async fn request_that_has_a_connection_gets_another_at_once() {
         let shares = Shares::new(2);
         let request = holder(1);
-        let first = request.clone().scope(shares.take()).await.unwrap();
-        let second = request.clone().scope(shares.take()).await.unwrap();
-        assert!(holder(1).scope(shares.take()).await.is_err());
+        let first = shares.take(request.clone()).await.unwrap();
+        let second = shares.take(request.clone()).await.unwrap();
+        assert!(shares.take(holder(1)).await.is_err());
         drop((first, second));
-        assert!(holder(1).scope(shares.take()).await.is_ok());
+        assert!(shares.take(holder(1)).await.is_ok());
     }
 
     #[tokio::test]
     async fn strangers_share_half_and_an_address_has_half_of_that() {
         let shares = Shares::new(8);
-        let from = |host: u8| Holder::about(Some([192, 0, 2, host].into()), None);
+        let from = |host: u8| Holder::at(Some([192, 0, 2, host].into()));
         let mut taken = Vec::new();
         for host in [1, 1, 2, 2] {
-            taken.push(from(host).scope(shares.take()).await.unwrap());
+            taken.push(shares.take(from(host)).await.unwrap());
         }
-        let waits = |host| from(host).scope(shares.take()).now_or_never().is_none();
+        let waits = |host| shares.take(from(host)).now_or_never().is_none();
         assert!(waits(1) && waits(3));
         // A known caller takes nothing of it, and waits for nobody.
         let known = from(1);
-        known.identify(Uuid::from_u128(1));
-        known.scope(shares.take()).await.unwrap();
-        shares.take().await.unwrap();
+        known.0.who.set(Who::Operator).unwrap();
+        shares.take(known).await.unwrap();
+        shares.take(Holder::default()).await.unwrap();
         taken.pop();
         assert!(waits(1), "the address has its part");
-        from(3).scope(shares.take()).await.unwrap();
+        shares.take(from(3)).await.unwrap();
     }
 
     #[tokio::test]
-    async fn all_who_ask_about_one_workspace_have_half_together() {
+    async fn tokens_and_members_of_a_workspace_have_half_together() {
         let shares = Shares::new(10);
-        let about = |id: u128, workspace: &str| {
-            let holder = Holder::about(None, Some(workspace));
-            holder.identify(Uuid::from_u128(id));
-            holder
+        let workspace = |id| WorkspaceId(Uuid::from_u128(id));
+        let token = |id| of(Who::TokenOf(workspace(id)));
+        let member = |id, of_workspace| {
+            let member = of(Who::Person(UserId(Uuid::from_u128(id))));
+            member.concern().party = Some(of_workspace);
+            member
         };
-        let mut taken = Vec::new();
-        for id in [1, 1, 1, 2, 2] {
-            taken.push(about(id, "one").scope(shares.take()).await.unwrap());
+        let mut held = Vec::new();
+        for id in 1..=5 {
+            let home = Party::Workspace(workspace(1));
+            let one = if id % 2 == 0 { token(1) } else { member(id, home) };
+            held.push(shares.take(one).await.unwrap());
         }
-        for (id, name) in [(1, "one"), (2, "one"), (3, "ONE")] {
-            assert!(about(id, name).scope(shares.take()).now_or_never().is_none(), "{id}");
-        }
-        taken.push(about(3, "other").scope(shares.take()).await.unwrap());
-        // Somebody can sign in, however many holders there are.
-        for id in [4, 5] {
-            taken.push(holder(id).scope(shares.take()).await.unwrap());
-        }
-        assert!(holder(6).scope(shares.take()).now_or_never().is_none());
-        Holder::about(None, None).scope(shares.take()).await.unwrap();
+        let waits = |holder| shares.take(holder).now_or_never().is_none();
+        assert!(waits(token(1)) && waits(member(9, Party::Workspace(workspace(1)))));
+        held.push(shares.take(member(1, Party::Nowhere)).await.unwrap());
+        held.push(shares.take(token(2)).await.unwrap());
+        // Somebody can sign in, whoever else there is.
+        held.push(shares.take(holder(4)).await.unwrap());
+        assert!(waits(holder(6)));
+        shares.take(Holder::at(None)).await.unwrap();
     }
 }

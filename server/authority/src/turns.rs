@@ -68,11 +68,6 @@ impl<P: Eq + Hash> Turns<P> {
         Self { all: Arc::new(Semaphore::new(all)), each: each.max(1), of: Mutex::default() }
     }
 
-    /// Returns turns that only parties limit.
-    pub(crate) fn for_each(each: usize) -> Self {
-        Self::new(Semaphore::MAX_PERMITS, each)
-    }
-
     /// Waits for a turn. Returns `None` when too many of the party wait already.
     pub async fn take(&self, party: P) -> Option<Turn> {
         let line = self.line(party);

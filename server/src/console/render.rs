@@ -6,8 +6,9 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use any_spawner::Executor;
+use any_spawner::{CustomExecutor, Executor, PinnedFuture, PinnedLocalFuture};
 use app::{Document, posted::Posted};
+use authority::Holder;
 use axum::{body::Body, http::Request, response::Response};
 use domain::problem::Problem;
 use futures::{Stream, StreamExt, stream::once};
@@ -29,7 +30,22 @@ type Html = Pin<Box<dyn Stream<Item = String> + Send>>;
 /// Makes leptos run on this server's threads. Called once, before the first page.
 pub(super) fn start() {
     // A second router in one process (tests) finds it done.
-    let _ = Executor::init_tokio();
+    let _ = Executor::init_custom_executor(Tasks);
+}
+
+/// Tasks that read what a page shows. They count for the caller who asks for the page.
+struct Tasks;
+
+impl CustomExecutor for Tasks {
+    fn spawn(&self, task: PinnedFuture<()>) {
+        tokio::spawn(Holder::current().scope(task));
+    }
+
+    fn spawn_local(&self, task: PinnedLocalFuture<()>) {
+        tokio::task::spawn_local(Holder::current().scope(task));
+    }
+
+    fn poll_local(&self) {}
 }
 
 /// The page at the visit's path.

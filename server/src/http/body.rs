@@ -112,7 +112,7 @@ pub(crate) fn admit(
     extensions.insert(Known(holder));
     extensions.insert(Caller(Arc::new((state.clone(), context.clone(), again))));
     strangers::release(extensions);
-    holders::identify(extensions, holder, caller)
+    holders::identify(extensions, &context.actor, holder, caller)
 }
 
 /// Refuses a request whose caller was not authenticated.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use authority::Holder;
+use authority::{About, Actor, Holder};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -67,16 +67,24 @@ pub(crate) async fn hold(
 ) -> Response {
     let kind = if request.method().is_safe() { Kind::Other } else { Kind::Change };
     let address = client_ip(peer(request.extensions()), request.headers(), &trusted_proxies);
-    let workspace = workspace(request.uri().path());
-    let holder = Holder::about(address.map(network), workspace.as_deref());
+    let holder = Holder::at(address.map(network));
+    holder.concerns(about(request.uri().path()));
     Held::new(answers, holder, kind).answer(request, next).await
 }
 
-/// Returns the name of the workspace that a path is about, in the API or the console, as routes read it: another
-/// encoding of it is no other workspace.
-fn workspace(path: &str) -> Option<Cow<'_, str>> {
-    let name = path.split('/').skip_while(|segment| *segment != "workspaces").nth(1)?;
-    form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name)
+/// Returns what a path is about, in the API, the console or another product's API, as routes read it: by a name in another
+/// encoding, too.
+fn about(path: &str) -> About {
+    let after = |names: &[&str]| -> Option<Cow<'_, str>> {
+        let segment = path.split('/').skip_while(|segment| !names.contains(segment)).nth(1)?;
+        form_urlencoded::parse(segment.as_bytes()).next().map(|(name, _)| name)
+    };
+    let workspace = after(&["workspaces"]).and_then(|name| name.parse().ok());
+    let token = || after(&["tokens", "api_tokens"]).and_then(|id| id.parse().ok());
+    workspace
+        .map(About::Workspace)
+        .or_else(|| token().map(|id: Uuid| About::Token(id.into())))
+        .unwrap_or_default()
 }
 
 /// Answers a question about tokens.
@@ -89,9 +97,14 @@ pub(crate) async fn hold_question(
 }
 
 /// Notes whose request this is, and who calls. Refuses a change while too many answers to changes wait.
-pub(super) fn identify(extensions: &Extensions, id: Uuid, caller: Uuid) -> Result<(), ApiError> {
+pub(super) fn identify(
+    extensions: &Extensions,
+    actor: &Actor,
+    id: Uuid,
+    caller: Uuid,
+) -> Result<(), ApiError> {
     let Some(held) = extensions.get::<Held>() else { return Ok(()) };
-    held.holder.identify(id);
+    held.holder.identify(actor);
     if held.of.get().is_none() {
         let of = match held.kind {
             Kind::Question => For::Question(id),
@@ -115,7 +128,7 @@ mod tests {
         let ask = |kind| {
             let mut extensions = Extensions::new();
             extensions.insert(Held::new(answers.clone(), Holder::default(), kind));
-            identify(&extensions, ONE, ONE).map(|()| extensions)
+            identify(&extensions, &Actor::Operator, ONE, ONE).map(|()| extensions)
         };
         let changes: Vec<_> = std::iter::from_fn(|| ask(Kind::Change).ok()).take(5_000).collect();
         assert!((100..5_000).contains(&changes.len()), "{}", changes.len());
@@ -128,16 +141,22 @@ mod tests {
     }
 
     #[test]
-    fn workspace_of_a_path_is_the_one_that_routes_read() {
-        for (path, name) in [
-            ("/api/v1/workspaces/ws/tokens", Some("ws")),
-            ("/api/v1/workspaces/%77%73/tokens", Some("ws")),
-            ("/workspaces/ws", Some("ws")),
-            ("/api/v1/workspaces", None),
-            ("/api/v1/workspaces/", None),
-            ("/api/v1/tokens/x", None),
+    fn path_is_about_what_routes_read_in_it() {
+        const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let workspace = || About::Workspace("workspace".parse().unwrap());
+        let token = || About::Token(ID.parse::<Uuid>().unwrap().into());
+        for (path, found) in [
+            ("/api/v1/workspaces/workspace/tokens".to_owned(), workspace()),
+            ("/api/v1/workspaces/%77orkspace/tokens".to_owned(), workspace()),
+            ("/workspaces/workspace".to_owned(), workspace()),
+            (format!("/workspaces/workspace/tokens/{ID}"), workspace()),
+            ("/api/v1/workspaces".to_owned(), About::Unknown),
+            ("/api/v1/workspaces/".to_owned(), About::Unknown),
+            ("/api/v1/tokens/x".to_owned(), About::Unknown),
+            (format!("/api/v1/tokens/{ID}/rotate"), token()),
+            (format!("/api/v1/api_tokens/{ID}"), token()),
         ] {
-            assert_eq!(workspace(path).as_deref(), name, "{path}");
+            assert_eq!(about(&path), found, "{path}");
         }
     }
 }

@@ -45,6 +45,7 @@ mod rest_records;
 mod rest_refusals;
 mod rest_revoke;
 mod rest_rights;
+mod rest_shares;
 mod rest_stops;
 mod rest_support;
 mod rest_tokens;

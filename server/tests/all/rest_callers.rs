@@ -249,6 +249,112 @@ fn stop_of_a_token_and_its_own_request_know_of_each_other() {
     }
 }
 
+/// Requests of a person in every way, all of which wait for the workspace. Returns their statuses after `stop`, during which
+/// none of them goes on.
+fn stopped_while_they_wait(
+    instance: &Instance,
+    person: &By,
+    (bearer, token): (&str, &By),
+    stop: impl FnOnce(),
+) -> [u16; 3] {
+    let (mut hold, mut look) = (Sql::on(&instance.server), Sql::on(&instance.server));
+    let ghost = json!({"name": "ghost", "scopes": ["rivers:read"]});
+    let kriten = json!({"description": "ghost", "enabled": true, "expires": null});
+    let create =
+        |by: &By| instance.request(by, "POST", &tokens_of(WORKSPACE)).json(&ghost).send().status;
+    hold.run(&format!("BEGIN; SELECT FROM workspaces WHERE slug = '{WORKSPACE}' FOR UPDATE"));
+    thread::scope(|scope| {
+        let requests = [
+            scope.spawn(|| create(person)),
+            scope.spawn(|| create(token)),
+            scope.spawn(|| {
+                let request = instance.server.request("POST", "/api/v1/api_tokens").bearer(bearer);
+                request.json(&kriten).send().status
+            }),
+        ];
+        until("the requests", || (look.number(WAITING) == 3).then_some(()));
+        stop();
+        assert_eq!(look.number(WAITING), 3, "one of them went on first");
+        hold.run("COMMIT");
+        requests.map(|request| request.join().unwrap())
+    })
+}
+
+#[test]
+fn stop_of_a_person_waits_for_nothing_that_they_or_their_tokens_do() {
+    let instance = Instance::start();
+    let mut look = Sql::on(&instance.server);
+    instance.sql(
+        "UPDATE policies SET max_tokens = 1000, version = version + 1 WHERE workspace_id IS NOT NULL;
+         INSERT INTO policies (id, workspace_id, max_tokens, updated_at)
+         SELECT gen_random_uuid(), id, 1000, now() FROM workspaces w
+          WHERE NOT EXISTS (SELECT FROM policies p WHERE p.workspace_id = w.id)",
+    );
+    let change = |user: &str, change: Value| {
+        let path = format!("/api/v1/users/{user}");
+        instance.request(&owner(), "PATCH", &path).json(&change).send().expect(200);
+    };
+    let stops: [(&str, Stop<'_>, [u16; 3]); 6] = [
+        // As the holder of the new token, they are looked at before the caller is.
+        ("disabled", &|user| change(user, json!({"enabled": false})), [422, 422, 400]),
+        // Their token rests on what they are in the workspace.
+        ("demoted", &|user| change(user, json!({"instance_role": "member"})), [403, 201, 403]),
+        (
+            "removed",
+            &|user| {
+                let path = format!("/api/v1/users/{user}");
+                instance.request(&owner(), "DELETE", &path).send().expect(200);
+            },
+            [422, 422, 400],
+        ),
+        (
+            "signed-out",
+            &|user| {
+                let path = format!("/api/v1/sessions?user={user}");
+                instance.request(&owner(), "DELETE", &path).send().expect(200);
+            },
+            [401, 201, 401],
+        ),
+        // Whoever gave them their password is removed.
+        (
+            "descended",
+            &|_| {
+                let path = format!("/api/v1/users/{}", user_id(&instance, "giver"));
+                instance.request(&owner(), "DELETE", &path).send().expect(200);
+            },
+            [401, 201, 401],
+        ),
+        ("unharmed", &|_| {}, [201, 201, 200]),
+    ];
+    instance.person("giver", "admin", None);
+    for (name, stop, expected) in stops {
+        let by = instance.person(name, "admin", Some("admin"));
+        let user = user_id(&instance, name);
+        let bearer = format!("{name:A<43}");
+        instance.sql(&format!(
+            "INSERT INTO sessions (digest, user_id, created_at, last_seen_at, expires_at)
+             SELECT sha256('{bearer}'), '{user}', now(), now(), now() + interval '1 hour'"
+        ));
+        if name == "descended" {
+            instance.sql(&format!(
+                "UPDATE users SET password_hash = 'none', password_set_by =
+                    (SELECT id FROM users WHERE email = 'giver@example.com') WHERE id = '{user}'"
+            ));
+        }
+        let draft = json!({
+            "name": name, "audiences": ["tessera", "default"], "user": format!("{name}@example.com"),
+            "scopes": ["tokens:write", "verify", "rivers:read"], "expires_at": "never",
+        });
+        let token = By::Token(instance.mint(WORKSPACE, &draft));
+        let before = look.number("SELECT count(*) FROM tokens");
+        let statuses = stopped_while_they_wait(&instance, &by, (&bearer, &token), || stop(&user));
+        assert_eq!(statuses, expected, "{name}");
+        let made = statuses.iter().filter(|status| **status < 300).count();
+        let after = look.number("SELECT count(*) FROM tokens");
+        assert_eq!(after - before, i64::try_from(made).unwrap(), "{name}");
+    }
+}
+
 #[test]
 fn removal_of_a_member_and_their_own_request_know_of_each_other() {
     let instance = Instance::start();

@@ -46,7 +46,7 @@ impl Open {
         let mut pinned = Vec::new();
         for member in members::flat_grants(connection).await? {
             let Some(grants) = pins.of(&member.grants) else { continue };
-            connection.changes_membership_of(member.user).await?;
+            connection.changes_membership_of(member.user, Some(member.workspace)).await?;
             members::set_grants(connection, member.workspace, member.user, &grants).await?;
             connection.narrows(Subject::Membership(member.user));
             pinned

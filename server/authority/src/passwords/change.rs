@@ -125,6 +125,7 @@ impl Passwords<'_> {
         if !users::lock_checked(&mut transaction, &user).await? {
             return Err(ServiceError::PreconditionFailed);
         }
+        transaction.changes_person(id).await?;
         store::set(&mut transaction, id, &hash, Descent::Same).await?;
         store::delete_link(&mut transaction, id).await?;
         let session = match ctx.session {

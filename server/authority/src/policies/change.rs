@@ -7,6 +7,7 @@ use crate::{
     OpContext, ServiceError,
     access::Tenant,
     audit::{Change, record},
+    callers::RULES,
     store::{policies as store, workspaces},
     verification::Subject,
 };
@@ -30,9 +31,12 @@ impl Policies<'_> {
         let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
         self.check(ctx, &opened, &rules).await?;
         // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.
-        match opened.tenant() {
-            Some(tenant) => workspaces::lock(&mut transaction, tenant).await?,
-            None => workspaces::lock_instance(&mut transaction).await?,
+        if let Some(tenant) = opened.tenant() {
+            workspaces::lock(&mut transaction, tenant).await?;
+        } else {
+            // In a workspace, the end of its log does the same.
+            transaction.ends_acts_of(&[RULES]);
+            workspaces::lock_instance(&mut transaction).await?;
         }
         opened.read_again(&mut transaction).await?;
         if expected.is_some_and(|expected| expected != opened.own().version) {

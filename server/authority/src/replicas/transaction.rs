@@ -5,7 +5,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use domain::ids::{TokenId, UserId};
+use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,11 +13,11 @@ use uuid::Uuid;
 use crate::{
     ServiceError,
     authority::Inner,
-    callers::{CHANGED, CallingToken},
+    callers::{CHANGED, CallingPerson, CallingToken, hold},
     shares::Share,
     store::{
         BEGIN, StoreError,
-        callers::{self, Footing, Kept},
+        callers::{self, Footing, Kept, Where},
         descendants::DescendantStop,
         history, revisions,
     },
@@ -38,12 +38,16 @@ pub(crate) struct Transaction<'a> {
     made: Vec<TokenId>,
     /// Tokens that it stops, and whose descendants are stopped after it.
     stops: Vec<DescendantStop>,
-    /// The person who makes the change, or for whom a token does, and what it rests on.
+    /// The person who makes the change, or for whom a token does.
+    person: Option<CallingPerson>,
+    /// What it rests on: the memberships of that person and the rules there.
     footing: Option<(UserId, Footing)>,
     /// Whether the rules count. They must not hinder a stop.
     rests_on_rules: bool,
     /// The token that makes the change.
     caller: Option<CallingToken>,
+    /// Those from whom it takes something.
+    acting: Vec<Uuid>,
     /// Whether it is a part of a change that waits once for all its parts.
     is_part: bool,
 }
@@ -52,7 +56,7 @@ impl<'a> Transaction<'a> {
     pub(crate) async fn begin(inner: &'a Inner) -> Result<Self, ServiceError> {
         inner.lease().await?;
         let epoch = inner.history.epoch();
-        let share = inner.shares.take().await?;
+        let share = inner.share().await?;
         inner.follower_first().await?;
         let sql = inner.pool.begin_with(BEGIN).await?;
         Ok(Self {
@@ -65,9 +69,11 @@ impl<'a> Transaction<'a> {
             already_so: Vec::new(),
             made: Vec::new(),
             stops: Vec::new(),
+            person: None,
             footing: None,
             rests_on_rules: false,
             caller: None,
+            acting: Vec::new(),
             is_part: false,
         })
     }
@@ -116,11 +122,45 @@ impl<'a> Transaction<'a> {
         self.stops.push(stop);
     }
 
-    /// Notes that this person makes the change, or that a token does for them. The commit refuses it when their membership
-    /// of the workspace that it changes is another one by then, or the rules are on which it rests.
-    pub(crate) async fn depends_on_person(&mut self, user: UserId) -> Result<(), ServiceError> {
+    /// Notes that this person makes the change, or that a token does for them. The commit refuses it when they may not act
+    /// any more, when their membership of the workspace that it changes is another one by then, or the rules are on which it
+    /// rests.
+    pub(crate) async fn depends_on_person(
+        &mut self,
+        person: CallingPerson,
+    ) -> Result<(), ServiceError> {
+        let user = person.user();
         self.footing = Some((user, callers::footing(&mut self.sql, user).await?));
+        self.person = Some(person);
         Ok(())
+    }
+
+    /// Refuses the change when the person may not act any more who makes it, or for whom a token does.
+    ///
+    /// # Errors
+    /// Those of [`CallingPerson::check`].
+    pub(crate) async fn check_person(&mut self) -> Result<(), ServiceError> {
+        let Some(person) = &self.person else { return Ok(()) };
+        person.check(&mut self.sql, self.inner.clock.now()).await
+    }
+
+    /// Notes that the change is one of this person's own account or session, which is locked: the commit would take what
+    /// it changes for something that was taken from the caller.
+    ///
+    /// # Errors
+    /// Those of [`Self::check_person`], when the person makes the change.
+    pub(crate) async fn changes_person(&mut self, user: UserId) -> Result<(), ServiceError> {
+        if self.person.as_ref().is_some_and(|person| person.user() == user) {
+            self.check_person().await?;
+            self.person = None;
+        }
+        Ok(())
+    }
+
+    /// Notes that the change takes something from these people, or from all who rest on the rules of the instance
+    /// ([`crate::callers::RULES`]). The commit returns when all that they were doing is committed or refused.
+    pub(crate) fn ends_acts_of(&mut self, people: &[Uuid]) {
+        self.acting.extend(people);
     }
 
     /// Notes that a token makes the change. The commit refuses it when something was taken from the token by then.
@@ -155,20 +195,39 @@ impl<'a> Transaction<'a> {
         self.rests_on_rules = true;
     }
 
-    /// Notes that the change is one of this person's own membership, which nobody else changes until it is committed.
+    /// Notes that the change is one of this person's own membership of a workspace, or of all of them. Nobody else changes it
+    /// until it is committed.
     ///
     /// # Errors
-    /// `Forbidden` when the person makes the change, or a token for them, and a membership of theirs is not what it was;
+    /// `Forbidden` when the person makes the change, or a token for them, and the membership is not what it was;
     /// the errors of [`Self::changes_token`].
-    pub(crate) async fn changes_membership_of(&mut self, user: UserId) -> Result<(), ServiceError> {
+    pub(crate) async fn changes_membership_of(
+        &mut self,
+        user: UserId,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<(), ServiceError> {
         if self.footing.as_ref().is_some_and(|(by, _)| *by == user) {
-            self.keeps_footing(true).await?;
-            self.footing = None;
+            let wanted = workspace.map_or(Where::Everywhere, |workspace| Where::In(workspace.0));
+            self.keeps_footing(wanted).await?;
+            match (&mut self.footing, workspace) {
+                (Some((_, footing)), Some(workspace)) => footing.forget(workspace.0),
+                (footing, _) => *footing = None,
+            }
         }
         if let Some(caller) = self.caller.take_if(|caller| caller.acts_for(user)) {
             caller.check(&mut self.sql, self.inner.clock.now()).await?;
         }
         Ok(())
+    }
+
+    /// Refuses the change when something was taken from its caller. The person is held from here on until the commit.
+    async fn keeps_caller(&mut self) -> Result<(), ServiceError> {
+        let person = self.person.as_ref().map(CallingPerson::user);
+        let rests_on_rules = self.rests_on_rules && self.footing.is_some();
+        hold(&mut self.sql, person, rests_on_rules).await?;
+        self.check_person().await?;
+        self.keeps_footing(Where::Written).await?;
+        self.keeps_token().await
     }
 
     /// Refuses the change when something was taken from the token that makes it. No stop of the token is committed
@@ -183,9 +242,9 @@ impl<'a> Transaction<'a> {
     /// ends are held, so that no membership and no rule there changes until this is committed.
     ///
     /// Changes in other workspaces do not count: their administrators must not hinder changes here.
-    async fn keeps_footing(&mut self, everywhere: bool) -> Result<(), ServiceError> {
+    async fn keeps_footing(&mut self, wanted: Where) -> Result<(), ServiceError> {
         let Some((user, before)) = &self.footing else { return Ok(()) };
-        match callers::is_kept(&mut self.sql, *user, before, everywhere).await? {
+        match callers::is_kept(&mut self.sql, *user, before, wanted).await? {
             Kept::NoMembership => Err(ServiceError::Forbidden(CHANGED)),
             Kept::OtherRules if self.rests_on_rules => Err(ServiceError::Busy),
             Kept::Whole | Kept::OtherRules => Ok(()),
@@ -223,9 +282,14 @@ impl<'a> Transaction<'a> {
     }
 
     async fn commit_own(mut self) -> Result<(), ServiceError> {
+        let (inner, acting) = (self.inner, std::mem::take(&mut self.acting));
+        self.commit_and_settle().await?;
+        inner.wait_for_acts(&acting).await
+    }
+
+    async fn commit_and_settle(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
-        self.keeps_footing(false).await?;
-        self.keeps_token().await?;
+        self.keeps_caller().await?;
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;

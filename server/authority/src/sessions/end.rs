@@ -24,6 +24,9 @@ impl Sessions<'_> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[session.user.id.0]).await?;
         let ctx = &ctx;
         check_target(&mut transaction, ctx, session.user.id).await?;
+        if ctx.session == Some(id) {
+            transaction.changes_person(session.user.id).await?;
+        }
         if !store::end(&mut transaction, id).await? {
             return Err(ServiceError::NotFound("session"));
         }

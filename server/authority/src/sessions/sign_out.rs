@@ -4,7 +4,6 @@ use super::Sessions;
 use crate::{
     OpContext, ServiceError,
     audit::{Change, record},
-    callers::hold_alone,
     secret::SessionSecret,
     store::sessions as store,
 };
@@ -42,12 +41,9 @@ impl Sessions<'_> {
     /// Ends a session; reports whether there was one.
     async fn end_of(&self, ctx: &OpContext, secret: &SessionSecret) -> Result<bool, ServiceError> {
         let mut transaction = self.inner.begin().await?;
-        // The session may be over already: its person is not looked at again.
-        if let Some(user) = ctx.user_id() {
-            hold_alone(&mut transaction, &[user.0]).await?;
-        }
         let ended = store::delete(&mut transaction, &secret.digest()).await?;
         if let Some(user) = ended {
+            transaction.ends_acts_of(&[user.0]);
             let change = Change {
                 workspace: None,
                 action: "session.sign_out",

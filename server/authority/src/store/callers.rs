@@ -47,31 +47,33 @@ pub(crate) async fn wait_for_locks(
     Ok(())
 }
 
-/// A person who is signed in.
-pub(crate) struct SignedIn {
+/// What became of a person who may act.
+pub(crate) struct PersonStanding {
     pub(crate) instance_role: InstanceRole,
     pub(crate) must_change_password: bool,
+    /// Whether whoever gave them a password that they must change may still do so.
+    pub(crate) may_sign_in: bool,
+    /// Whether the session that was asked about is not over.
+    pub(crate) has_session: bool,
 }
 
-/// Returns what a person is now; `None` when they may not act or their session is over.
-pub(crate) async fn signed_in(
+/// Returns what a person is now; `None` when they may not act. A session comes with the time, and with the time since
+/// which it must have been used.
+pub(crate) async fn standing(
     connection: &mut PgConnection,
     user: UserId,
-    session: Option<SessionId>,
-    now: OffsetDateTime,
-    idle_since: OffsetDateTime,
-) -> Result<Option<SignedIn>, StoreError> {
+    session: Option<(SessionId, OffsetDateTime, OffsetDateTime)>,
+) -> Result<Option<PersonStanding>, StoreError> {
     let row = sqlx::query!(
-        "SELECT u.instance_role, u.must_change_password FROM users u
-          WHERE u.id = $1 AND u.enabled AND u.deleted_at IS NULL
-            AND (NOT u.must_change_password OR may_set_password(u.password_set_by, u.instance_role))
-            AND ($2::uuid IS NULL OR EXISTS (
-                SELECT FROM sessions s
-                 WHERE s.id = $2 AND s.user_id = u.id AND s.expires_at > $3 AND s.last_seen_at > $4))",
+        r#"SELECT u.instance_role, u.must_change_password,
+                  (NOT u.must_change_password OR may_set_password(u.password_set_by, u.instance_role)) AS "may_sign_in!",
+                  EXISTS (SELECT FROM sessions s
+                           WHERE s.id = $2 AND s.user_id = u.id AND s.expires_at > $3 AND s.last_seen_at > $4) AS "has_session!"
+             FROM users u WHERE u.id = $1 AND u.enabled AND u.deleted_at IS NULL"#,
         user.0,
-        session.map(|session| session.0),
-        now,
-        idle_since,
+        session.map(|(session, ..)| session.0),
+        session.map(|(_, now, _)| now),
+        session.map(|(.., idle_since)| idle_since),
     )
     .fetch_optional(connection)
     .await?;
@@ -80,7 +82,12 @@ pub(crate) async fn signed_in(
             .instance_role
             .parse()
             .map_err(|_| StoreError::corrupt("users.instance_role", user.0))?;
-        Ok(SignedIn { instance_role, must_change_password: row.must_change_password })
+        Ok(PersonStanding {
+            instance_role,
+            must_change_password: row.must_change_password,
+            may_sign_in: row.may_sign_in,
+            has_session: row.has_session,
+        })
     })
     .transpose()
 }
@@ -98,6 +105,26 @@ pub(crate) struct Membership {
 pub(crate) struct Footing {
     memberships: Vec<Membership>,
     instance_policy: Option<i64>,
+    /// The last revision. Later ones say which other workspaces have other rules.
+    revision: i64,
+}
+
+impl Footing {
+    /// Leaves a membership out, of which the change is one.
+    pub(crate) fn forget(&mut self, workspace: Uuid) {
+        self.memberships.retain(|one| one.workspace != workspace);
+    }
+}
+
+/// The workspaces that are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Where {
+    /// Those whose logs this transaction has written to. It holds the ends of these logs, which every change of a membership
+    /// or of rules there needs.
+    Written,
+    /// This one.
+    In(Uuid),
+    Everywhere,
 }
 
 /// The state of a [`Footing`] when its change is committed.
@@ -117,15 +144,16 @@ pub(crate) async fn footing(
     user: UserId,
 ) -> Result<Footing, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT m.workspace_id AS "workspace?", m.version AS "version?", p.version AS "policy?"
+        r#"SELECT m.workspace_id AS "workspace?", m.version AS "version?", p.version AS "policy?", 0::bigint AS "revision!"
              FROM memberships m LEFT JOIN policies p ON p.workspace_id = m.workspace_id WHERE m.user_id = $1
             UNION ALL
-           SELECT NULL, NULL, (SELECT version FROM policies WHERE workspace_id IS NULL)"#,
+           SELECT NULL, NULL, (SELECT version FROM policies WHERE workspace_id IS NULL),
+                  COALESCE((SELECT max(id) FROM revisions), 0)"#,
         user.0,
     )
     .fetch_all(connection)
     .await?;
-    let mut footing = Footing { memberships: Vec::new(), instance_policy: None };
+    let mut footing = Footing { memberships: Vec::new(), instance_policy: None, revision: 0 };
     for row in rows {
         match row.workspace {
             Some(workspace) => footing.memberships.push(Membership {
@@ -133,43 +161,48 @@ pub(crate) async fn footing(
                 version: row.version,
                 policy: row.policy,
             }),
-            None => footing.instance_policy = row.policy,
+            None => (footing.instance_policy, footing.revision) = (row.policy, row.revision),
         }
     }
     Ok(footing)
 }
 
-/// Returns what became of what a change rests on, in the workspaces whose logs this transaction has written to; with
-/// `everywhere` in all. It holds the ends of these logs, which every change of a membership or of rules there needs.
-/// Rules that the transaction itself changed count as they were.
+/// Returns what became of what a change rests on. Rules that the transaction itself changed count as they were.
 pub(crate) async fn is_kept(
     connection: &mut PgConnection,
     user: UserId,
     before: &Footing,
-    everywhere: bool,
+    wanted: Where,
 ) -> Result<Kept, StoreError> {
     let workspaces: Vec<Uuid> = before.memberships.iter().map(|one| one.workspace).collect();
+    let only = if let Where::In(workspace) = wanted { Some(workspace) } else { None };
+    // The last part: workspaces of which the caller is not a member, as an administrator of the instance.
     let rows = sqlx::query!(
         r#"SELECT w.id AS "workspace?", m.version AS "version?", p.version AS "policy?",
-                  COALESCE(p.xmin = pg_current_xact_id()::xid, false) AS "own!"
+                  COALESCE(p.xmin = pg_current_xact_id()::xid, false) AS "own!", false AS "other!"
              FROM unnest($2::uuid[]) AS w (id)
              LEFT JOIN audit_heads h ON h.chain = w.id
              LEFT JOIN memberships m ON m.workspace_id = w.id AND m.user_id = $1
              LEFT JOIN policies p ON p.workspace_id = w.id
-            WHERE $3 OR h.xmin = pg_current_xact_id()::xid
+            WHERE CASE WHEN $4::uuid IS NULL THEN $3 OR h.xmin = pg_current_xact_id()::xid ELSE w.id = $4 END
             UNION ALL
-           SELECT NULL, NULL, p.version, COALESCE(p.xmin = pg_current_xact_id()::xid, false)
+           SELECT NULL, NULL, p.version, COALESCE(p.xmin = pg_current_xact_id()::xid, false), EXISTS (
+                    SELECT FROM revisions r JOIN audit_heads h ON h.chain = r.subject_id
+                     WHERE r.id > $5 AND r.kind = 'workspace'
+                       AND h.xmin = pg_current_xact_id()::xid AND r.subject_id <> ALL ($2::uuid[]))
              FROM (SELECT 1) AS one (row) LEFT JOIN policies p ON p.workspace_id IS NULL"#,
         user.0,
         &workspaces,
-        everywhere,
+        matches!(wanted, Where::Everywhere),
+        only,
+        before.revision,
     )
     .fetch_all(connection)
     .await?;
     let mut rules_changed = false;
     for row in rows {
         let Some(workspace) = row.workspace else {
-            rules_changed |= !row.own && row.policy != before.instance_policy;
+            rules_changed |= row.other || !row.own && row.policy != before.instance_policy;
             continue;
         };
         let known = before.memberships.iter().find(|one| one.workspace == workspace);

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{StoreError, secrets::parse_all};
-use crate::access::Tenant;
+use crate::{access::Tenant, shares::About};
 
 /// Reads the patterns of a membership's row: those of `audience_grants`, unless a 0.1 server, which knows
 /// nothing of that column, changed `grants` since.
@@ -275,4 +275,31 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Returns the workspace for which a request of this person counts: the one that it concerns, if they are a member of it,
+/// or else the oldest of theirs.
+pub(crate) async fn workspace_of(
+    connection: &mut PgConnection,
+    user: UserId,
+    about: &About,
+) -> Result<Option<WorkspaceId>, StoreError> {
+    let (slug, token) = match about {
+        About::Unknown => (None, None),
+        About::Workspace(slug) => (Some(slug.as_ref()), None),
+        About::Token(token) => (None, Some(token.0)),
+    };
+    let found = sqlx::query_scalar!(
+        "SELECT w.id FROM memberships m JOIN workspaces w ON w.id = m.workspace_id
+          WHERE m.user_id = $1
+          ORDER BY (w.slug = $2 OR w.id = (SELECT workspace_id FROM tokens WHERE id = $3)) IS TRUE DESC,
+                   w.created_at, w.id
+          LIMIT 1",
+        user.0,
+        slug,
+        token,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.map(Into::into))
 }

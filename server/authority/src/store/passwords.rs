@@ -232,6 +232,22 @@ pub(crate) async fn end_descended(
     }
 }
 
+/// Counts none of what these people's accounts did until now as their doing, if they have no password.
+pub(crate) async fn disown(
+    connection: &mut PgConnection,
+    people: &[UserId],
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
+    sqlx::query!(
+        "UPDATE users SET acts_count_after = (SELECT max(id) FROM audit_events)
+          WHERE id = ANY($1) AND password_hash IS NULL AND acts_count_after IS NOT NULL",
+        &ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Why nobody can say that a password is its owner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordDoubt {

@@ -4,7 +4,7 @@ use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 use serde_json::json;
 
 use super::{
-    Users, addresses, check_kind, check_last_owner, check_owner, end_unmade, locked, lose,
+    Users, addresses, check_kind, check_last_owner, check_owner, disown, end_unmade, locked, lose,
     manages_one, note_password_end,
     raise::{self, Raise},
     snapshot,
@@ -89,6 +89,7 @@ impl Users<'_> {
             passwords::lock_descended(&mut transaction, id).await?;
         }
         let user = locked(&mut transaction, id).await?;
+        transaction.changes_person(id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
             return Err(ServiceError::PreconditionFailed);
         }
@@ -140,6 +141,11 @@ impl Users<'_> {
         let after = locked(&mut transaction, id).await?;
         let stays_owner = role == InstanceRole::Owner && enabled;
         check_last_owner(&mut transaction, &user, stays_owner).await?;
+        let mut acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
+        transaction.ends_acts_of(&acted.iter().map(|person| person.0).collect::<Vec<_>>());
+        if raise.password_ended {
+            acted.push(id);
+        }
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
@@ -166,6 +172,7 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
+        disown(self.inner, &acted).await?;
         let disabled = disable_all_noted(self.inner, &stops).await?;
         Ok(ChangedUser {
             user: after,

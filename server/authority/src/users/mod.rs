@@ -14,7 +14,7 @@ mod show;
 
 pub use change::{ChangedUser, UserChange};
 pub use create::NewUser;
-use lose::lose;
+use lose::{disown, lose};
 
 use domain::{
     ids::UserId,

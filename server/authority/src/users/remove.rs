@@ -4,7 +4,7 @@ use domain::ids::UserId;
 use serde_json::json;
 
 use super::{
-    ChangedUser, Users, addresses, check_last_owner, check_owner, end_unmade, locked, lose,
+    ChangedUser, Users, addresses, check_last_owner, check_owner, disown, end_unmade, locked, lose,
     manages_one, note_password_end, snapshot,
 };
 use crate::{
@@ -64,7 +64,8 @@ impl Users<'_> {
             return Err(ServiceError::PreconditionFailed);
         }
         check_owner(ctx, &[user.instance_role])?;
-        transaction.changes_membership_of(id).await?;
+        transaction.changes_membership_of(id, None).await?;
+        transaction.changes_person(id).await?;
         let stopped_tokens = store::acting_tokens(&mut transaction, id).await?;
         if !store::remove(&mut transaction, id, ctx.now).await? {
             return Err(ServiceError::NotFound("user"));
@@ -80,6 +81,8 @@ impl Users<'_> {
         }
         transaction.narrows(Subject::User(id));
         check_last_owner(&mut transaction, &user, false).await?;
+        let acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
+        transaction.ends_acts_of(&acted.iter().map(|person| person.0).collect::<Vec<_>>());
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
@@ -96,6 +99,7 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
+        disown(self.inner, &acted).await?;
         let disabled_tokens = disable_all_noted(self.inner, &stops).await?;
         Ok(ChangedUser {
             user,

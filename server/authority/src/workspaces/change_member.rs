@@ -157,7 +157,7 @@ impl Workspaces<'_> {
         if !is_within(was, is) {
             wanted.known_secrets.check_chooser(ctx, user)?;
         }
-        transaction.changes_membership_of(user).await?;
+        transaction.changes_membership_of(user, Some(access.workspace.id)).await?;
         store::update(&mut transaction, access.tenant(), user, role, grants.as_deref()).await?;
         transaction.narrows(Subject::Membership(user));
         let member = one(&mut transaction, &access, user).await?;
@@ -274,7 +274,7 @@ impl Workspaces<'_> {
         if expected.is_some_and(|expected| expected != member.version) {
             return Err(ServiceError::PreconditionFailed);
         }
-        transaction.changes_membership_of(user).await?;
+        transaction.changes_membership_of(user, Some(access.workspace.id)).await?;
         let acting = users::acting_tokens(&mut transaction, user).await?;
         if !store::delete(&mut transaction, access.tenant(), user).await? {
             return Err(ServiceError::NotFound("member"));

@@ -6,6 +6,7 @@ use super::Workspaces;
 use crate::{
     Actor, OpContext, ServiceError,
     access::{makes_tokens, permissions},
+    shares::{About, Holder},
     store::workspaces as store,
 };
 
@@ -28,8 +29,9 @@ impl Workspaces<'_> {
             Actor::User(_) => {}
         }
         let mut connection = self.inner.connection().await?;
-        store::standings(&mut connection, ctx.user_id())
-            .await?
+        let standings = store::standings(&mut connection, ctx.user_id()).await?;
+        drop(connection);
+        let home = standings
             .into_iter()
             .filter(|standing| permissions(ctx, standing).allows(Permission::WorkspaceRead))
             .min_by_key(|standing| {
@@ -38,6 +40,8 @@ impl Workspaces<'_> {
                 (!makes, standing.role.is_none(), workspace.created_at, workspace.id)
             })
             .map(|standing| standing.workspace.slug)
-            .ok_or(ServiceError::Forbidden("You are in no workspace."))
+            .ok_or(ServiceError::Forbidden("You are in no workspace."))?;
+        Holder::current().concerns(About::Workspace(home.clone()));
+        Ok(home)
     }
 }

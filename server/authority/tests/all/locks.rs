@@ -585,3 +585,82 @@ async fn change_of_itself_that_waits_does_not_undo_what_narrowed_the_token(pool:
     let now = scene.world.authority.tokens().show(&scene.bob, id).await.unwrap();
     assert_eq!(now.expires_at, Some(given - time::Duration::DAY));
 }
+
+/// A person who leaves a workspace, whatever somebody does to their membership of another one meanwhile.
+#[sqlx::test(migrations = false)]
+async fn leaving_a_workspace_rests_on_that_membership_only(pool: PgPool) {
+    const ELSEWHERE: &str = "UPDATE memberships m SET version = m.version + 1 FROM workspaces w
+        WHERE w.id = m.workspace_id AND w.slug = 'workspace-1' AND m.user_id = (SELECT id FROM users WHERE email = 'bob@example.com')";
+    let scene = Scene::new(pool).await;
+    scene.world.join(BOB, HOME, "member").await;
+    let chain = scene.hold(CHAIN).await;
+    let (authority, bob) = (scene.world.authority.clone(), scene.bob.clone());
+    let leave = tokio::spawn(async move {
+        authority.workspaces().remove_member(&bob, &slug(OTHER), id(&bob), None).await
+    });
+    scene.until_it_waits(&leave).await;
+    scene.world.execute(ELSEWHERE).await;
+    chain.rollback().await.unwrap();
+    leave.await.unwrap().unwrap();
+}
+
+/// An administrator of the instance rests on the rules of a workspace that they are not a member of.
+#[sqlx::test(migrations = false)]
+async fn waiting_change_of_somebody_who_is_no_member_rests_on_the_rules_there(pool: PgPool) {
+    const RULES: &str = "INSERT INTO policies (id, workspace_id, self_service, updated_at)
+        SELECT gen_random_uuid(), id, true, now() FROM workspaces WHERE slug = $1";
+    let scene = Scene::new(pool).await;
+    scene.world.execute("DELETE FROM memberships WHERE user_id = (SELECT id FROM users WHERE email <> 'bob@example.com')").await;
+    for (workspace, expected) in [(HOME, None), (OTHER, Some(ProblemCode::Busy))] {
+        let chain = scene.hold(CHAIN).await;
+        let (authority, ada) = (scene.world.authority.clone(), scene.ada.clone());
+        let creation = tokio::spawn(async move {
+            Box::pin(authority.tokens().create(&ada, &slug(OTHER), draft(&["rivers:read"]))).await
+        });
+        scene.until_it_waits(&creation).await;
+        sqlx::query(RULES).bind(workspace).execute(&scene.world.pool).await.unwrap();
+        let revision = "INSERT INTO revisions (at, kind, subject_id) SELECT now(), 'workspace', id FROM workspaces WHERE slug = $1";
+        sqlx::query(revision).bind(workspace).execute(&scene.world.pool).await.unwrap();
+        chain.rollback().await.unwrap();
+        let refused = creation.await.unwrap().err().map(|error| error.code());
+        assert_eq!(refused, expected, "{workspace}");
+    }
+}
+
+/// A change that has looked at its caller and at the rules for the last time, and is not committed yet.
+#[sqlx::test(migrations = false)]
+async fn stop_and_new_rules_are_answered_when_what_they_came_too_late_for_is_committed(
+    pool: PgPool,
+) {
+    /// Tells the locks' keys from others'.
+    const KEYS: u64 = 0x6361_6c6c_6572_7321;
+    let scene = Scene::new(pool).await;
+    let bob = id(&scene.bob);
+    let (_, random) = bob.0.as_u64_pair();
+    let cap = "SELECT count(*) FROM policies WHERE workspace_id IS NULL AND max_tokens = 7";
+    let enabled = "SELECT count(*) FROM users WHERE email = 'bob@example.com' AND NOT enabled";
+    for (key, made) in [(KEYS, cap), (random ^ KEYS, enabled)] {
+        let mut late = scene.world.pool.begin().await.unwrap();
+        sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
+            .bind(key.cast_signed())
+            .execute(&mut *late)
+            .await
+            .unwrap();
+        let (authority, ada) = (scene.world.authority.clone(), scene.ada.clone());
+        let change = tokio::spawn(async move {
+            if key == KEYS {
+                let cap = PolicyRules { max_tokens: Some(7), ..PolicyRules::default() };
+                let policies = authority.policies();
+                return policies.change(&ada, &PolicyLevel::Instance, cap, None).await.map(drop);
+            }
+            let disable = UserChange { enabled: Some(false), ..UserChange::default() };
+            Box::pin(authority.users().change(&ada, bob, disable, None)).await.map(drop)
+        });
+        scene.until_it_waits(&change).await;
+        assert!(!change.is_finished(), "{made}");
+        // It holds already for everybody else.
+        assert_eq!(scene.count(made).await, 1, "{made}");
+        late.rollback().await.unwrap();
+        change.await.unwrap().unwrap();
+    }
+}
