@@ -155,13 +155,11 @@ pub(crate) async fn footing(
     .await?;
     let mut footing = Footing { memberships: Vec::new(), instance_policy: None, revision: 0 };
     for row in rows {
-        match row.workspace {
-            Some(workspace) => footing.memberships.push(Membership {
-                workspace,
-                version: row.version,
-                policy: row.policy,
-            }),
-            None => (footing.instance_policy, footing.revision) = (row.policy, row.revision),
+        if let Some(workspace) = row.workspace {
+            let (version, policy) = (row.version, row.policy);
+            footing.memberships.push(Membership { workspace, version, policy });
+        } else {
+            (footing.instance_policy, footing.revision) = (row.policy, row.revision);
         }
     }
     Ok(footing)
