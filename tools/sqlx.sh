@@ -20,7 +20,10 @@ if [ -z "${SQLX_TEMPORARY:-}" ]; then
 fi
 
 for migration in server/authority/migrations/*.sql; do
-    psql "$DATABASE_URL" --quiet --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --file "$migration" \
+    transaction=(--single-transaction)
+    # As sqlx runs it.
+    [[ $(head -n 1 "$migration") != "-- no-transaction"* ]] || transaction=()
+    psql "$DATABASE_URL" --quiet --no-psqlrc --set ON_ERROR_STOP=1 "${transaction[@]}" --file "$migration" \
         >/dev/null
 done
 

@@ -1,7 +1,13 @@
 //! The database as a whole: whether Tessera can work in it, and its schema.
+//!
+//! A migration runs in a transaction and waits for a lock only for a moment. An index of a large table is made by a migration of
+//! its own, beside everybody who writes the table: a file that begins with `-- no-transaction` and has one statement,
+//! `CREATE INDEX CONCURRENTLY IF NOT EXISTS …`. Nobody waits for it, and it waits for as long as it has to.
 
 use sqlx::{
-    Connection as _, PgConnection, Row as _, migrate::MigrateError, postgres::PgConnectOptions,
+    AssertSqlSafe, Connection as _, PgConnection, Row as _,
+    migrate::{Migrate as _, MigrateError, Migration},
+    postgres::PgConnectOptions,
 };
 use thiserror::Error;
 
@@ -133,13 +139,62 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceErr
     let _ = connection.close().await;
     checked?;
     let attempt = |mut connection: PgConnection| async move {
-        let outcome = MIGRATIONS.run_direct(None, &mut connection, false).await;
+        let outcome = run_migrations(&mut connection).await;
         let _ = connection.close().await;
         outcome
     };
     patience::until_unlocked(options, attempt)
         .await
         .map_err(|error| migrate_error(error, pending.unwrap_or_default()))
+}
+
+/// Runs the migrations in parts, each of those that run in transactions or of those that do not.
+async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    // Until the connection is closed: an index that another server makes at present is not left over.
+    connection.lock().await?;
+    let all: Vec<&Migration> = MIGRATIONS.iter().collect();
+    for part in all.chunk_by(|one, next| one.no_tx == next.no_tx) {
+        let Some(last) = part.last() else { continue };
+        if last.no_tx {
+            sqlx::raw_sql("SET lock_timeout = 0").execute(&mut *connection).await?;
+            drop_left_over(connection, part).await?;
+        } else {
+            sqlx::raw_sql("SET lock_timeout = '1s'").execute(&mut *connection).await?;
+        }
+        MIGRATIONS.run_direct(Some(last.version), connection, false).await?;
+    }
+    Ok(())
+}
+
+/// Drops the indexes of pending migrations that somebody stopped while they were made. PostgreSQL keeps them, without using them.
+async fn drop_left_over(
+    connection: &mut PgConnection,
+    migrations: &[&Migration],
+) -> Result<(), MigrateError> {
+    let applied = connection.list_applied_migrations(&MIGRATIONS.table_name).await?;
+    let is_pending = |one: &&&Migration| applied.iter().all(|made| made.version != one.version);
+    let pending = migrations.iter().filter(is_pending);
+    let names: Vec<String> =
+        pending.filter_map(|migration| index_of(migration)).map(ToOwned::to_owned).collect();
+    let statements = sqlx::query_scalar!(
+        r#"SELECT format('DROP INDEX CONCURRENTLY %s', i.indexrelid::regclass) AS "sql!"
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY($1) AND NOT i.indisvalid"#,
+        &names,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for sql in statements {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Returns the name of the index that a migration makes without a transaction.
+fn index_of(migration: &Migration) -> Option<&str> {
+    let (_, rest) =
+        migration.sql.as_str().split_once("\nCREATE INDEX CONCURRENTLY IF NOT EXISTS ")?;
+    rest.split_once(" ON ").map(|(name, _)| name)
 }
 
 pub(super) async fn pending(connection: &mut PgConnection) -> Result<usize, StoreError> {
@@ -156,5 +211,28 @@ fn migrate_error(error: MigrateError, pending: usize) -> ServiceError {
         // Waiting for the database would not help.
         error if error.is_of_schema() => ServiceError::internal(error),
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migration_without_a_transaction_makes_one_index() {
+        let mut seen = 0;
+        for migration in MIGRATIONS.iter().filter(|migration| migration.no_tx) {
+            let sql = migration.sql.as_str();
+            assert_eq!(sql.matches(';').count(), 1, "{sql}");
+            assert!(sql.trim_end().ends_with(';'), "{sql}");
+            let name = index_of(migration).unwrap();
+            assert!(name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()), "{name}");
+            seen += 1;
+        }
+        assert!(seen > 0);
+        let in_transactions = MIGRATIONS.iter().filter(|migration| !migration.no_tx);
+        for migration in in_transactions.filter(|migration| migration.version > 27) {
+            assert!(!migration.sql.as_str().contains("INDEX audit_events"), "{}", migration.version);
+        }
     }
 }

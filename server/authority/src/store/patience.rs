@@ -1,5 +1,6 @@
 //! Changes of the schema of a database that is in use. They need tables for themselves, and PostgreSQL lets everybody
-//! who comes later wait behind them. So each waits for a lock only for a moment and is tried again.
+//! who comes later wait behind them. So each waits for a lock only for a moment and is tried again. Indexes that are made
+//! beside everybody who writes wait for as long as they have to (`database`): nobody waits behind them.
 
 use std::{convert::Infallible, time::Duration};
 

@@ -37,6 +37,65 @@ async fn readers_do_not_wait_behind_migrations_that_wait_for_a_backup(pool: PgPo
     assert_eq!(world.authority.pending_migrations().await.unwrap(), 0);
 }
 
+/// Builds the database of a version 0.1 instance with all migrations but those of the indexes of the log. Returns how many
+/// those are.
+async fn restore_without_indexes(pool: &PgPool) -> usize {
+    restore(pool).await;
+    let all = Migrator::new(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")));
+    let mut earlier = all.await.unwrap();
+    let indexes = earlier.iter().filter(|one| one.no_tx).count();
+    earlier.migrations = earlier.iter().filter(|one| !one.no_tx).cloned().collect();
+    earlier.run(pool).await.unwrap();
+    indexes
+}
+
+/// The log is large, so that its indexes take a while. Two servers upgrade at once.
+#[sqlx::test(migrations = false)]
+async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPool) {
+    restore_without_indexes(&pool).await;
+    let options = pool.connect_options().as_ref().clone();
+    let mut busy = PgConnection::connect_with(&options).await.unwrap();
+    let begin = "BEGIN; LOCK TABLE audit_events IN ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(begin).execute(&mut busy).await.unwrap();
+    let mut writer = PgConnection::connect_with(&options).await.unwrap();
+    let upgrades = [tokio::spawn(opened(pool.clone())), tokio::spawn(opened(pool))];
+    let waits = "SELECT count(*) FROM pg_stat_progress_create_index
+                  WHERE datname = current_database() AND phase LIKE 'waiting for %'";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut writer).await.unwrap() == 0 {
+        assert!(upgrades.iter().all(|one| !one.is_finished()), "no index waits");
+        tokio::task::yield_now().await;
+    }
+    // As a server of 0.1 disables a token.
+    let write = "SET lock_timeout = '5s';
+        BEGIN;
+        UPDATE tokens SET enabled = false WHERE name = 'plain';
+        INSERT INTO audit_events (at, workspace_id, actor_kind, actor_name, action, subject_id, subject_name, surface, request_id, chain, seq, mac, key_version)
+        SELECT at, workspace_id, 'operator', 'command line', 'token.disable', subject_id, subject_name, 'cli', request_id, chain, seq + 1000, mac, key_version
+          FROM audit_events WHERE action = 'token.disable' LIMIT 1;
+        COMMIT";
+    sqlx::raw_sql(write).execute(&mut writer).await.unwrap();
+    assert!(upgrades.iter().all(|one| !one.is_finished()));
+    sqlx::raw_sql("COMMIT").execute(&mut busy).await.unwrap();
+    for upgrade in upgrades {
+        assert_eq!(upgrade.await.unwrap().authority.pending_migrations().await.unwrap(), 0);
+    }
+}
+
+/// PostgreSQL keeps an index that somebody stopped while it was made, and does not use it.
+#[sqlx::test(migrations = false)]
+async fn index_that_is_left_over_is_made_again(pool: PgPool) {
+    let indexes = restore_without_indexes(&pool).await;
+    let stopped = "CREATE UNIQUE INDEX CONCURRENTLY audit_events_of_users ON audit_events (surface)";
+    let stopped = sqlx::raw_sql(stopped).execute(&pool).await.unwrap_err();
+    assert!(stopped.to_string().contains("could not create unique index"), "{stopped}");
+    let world = opened(pool).await;
+    let made = "SELECT pg_get_indexdef(indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid
+                 WHERE indrelid = 'audit_events'::regclass AND indisvalid AND relname ~ 'secrets|holder|users?$'";
+    let made: Vec<String> = sqlx::query_scalar(made).fetch_all(&world.pool).await.unwrap();
+    assert_eq!(made.len(), indexes, "{made:?}");
+    assert!(made.iter().all(|index| !index.contains("surface")), "{made:?}");
+}
+
 /// The statements of the page for operators that begin with this.
 fn documented(beginning: &str) -> String {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
