@@ -232,7 +232,11 @@ mod tests {
         assert!(seen > 0);
         let in_transactions = MIGRATIONS.iter().filter(|migration| !migration.no_tx);
         for migration in in_transactions.filter(|migration| migration.version > 27) {
-            assert!(!migration.sql.as_str().contains("INDEX audit_events"), "{}", migration.version);
+            assert!(
+                !migration.sql.as_str().contains("INDEX audit_events"),
+                "{}",
+                migration.version
+            );
         }
     }
 }

@@ -169,20 +169,26 @@ pub(crate) async fn end_of_raised(
 }
 
 /// Locks a user and everybody whose row [`end_descended`] may change, in the order in which all lock users: nobody waits in
-/// a circle.
+/// a circle. Those are the owners and administrators whose passwords descend from the user, and all who got a password from one
+/// of these. Others to whom the user gave a password are not held up.
 pub(crate) async fn lock_descended(
     connection: &mut PgConnection,
     giver: UserId,
+    kept: Option<UserId>,
 ) -> Result<(), StoreError> {
     sqlx::query_scalar!(
-        "WITH RECURSIVE descended (id, goes_on) AS (
-             SELECT $1::uuid, true
+        "WITH RECURSIVE ended (id) AS (
+             SELECT id FROM users WHERE id = $1 AND instance_role IN ('owner', 'admin')
               UNION
-             SELECT u.id, u.instance_role IN ('owner', 'admin')
-               FROM descended d JOIN users u ON u.password_set_by = d.id WHERE d.goes_on
+             SELECT u.id FROM ended e JOIN users u ON u.password_set_by = e.id
+              WHERE u.instance_role IN ('owner', 'admin') AND u.id IS DISTINCT FROM $2
          )
-         SELECT id FROM users WHERE id IN (SELECT id FROM descended) ORDER BY id FOR NO KEY UPDATE",
+         SELECT id FROM users
+          WHERE id = $1 OR id IN (SELECT id FROM ended)
+             OR password_set_by IN (SELECT id FROM ended WHERE id <> $1)
+          ORDER BY id FOR NO KEY UPDATE",
         giver.0,
+        kept.map(|user| user.0),
     )
     .fetch_all(connection)
     .await?;

@@ -292,6 +292,13 @@ pub(crate) async fn page(
     .collect()
 }
 
+/// Reports whether this is a user, or was one before they were removed.
+pub(crate) async fn was(connection: &mut PgConnection, id: UserId) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM users WHERE id = $1) AS "was!""#, id.0)
+        .fetch_one(connection)
+        .await?)
+}
+
 /// Locks a user's row until the transaction ends.
 pub(crate) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
     sqlx::query!("SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE", id.0)

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use super::portions::By;
 use crate::{
-    Authority, OpContext, ServiceError,
+    Actor, Authority, OpContext, ServiceError,
     access::Tenant,
     authority::Inner,
     replicas::Transaction,
@@ -45,22 +45,29 @@ pub enum KnownSecrets {
     /// instance end, if they may not set those any more.
     #[default]
     Disable,
-    /// They stay as they are. Not for the person who loses the rights.
+    /// They stay as they are. Only another person and the command line can choose that.
     Keep,
 }
 
 impl KnownSecrets {
-    /// Refuses to keep the secrets to the person who loses the rights, and to tokens that act as them: the choice is for
-    /// those who stay.
+    /// Refuses to keep the secrets to the person who loses the rights, and to all tokens: the person may know the secret of
+    /// the one that asks, whoever it acts as.
     ///
     /// # Errors
     /// `Invalid` with the field `known_secrets`.
     pub(crate) fn check_chooser(self, ctx: &OpContext, user: UserId) -> Result<(), ServiceError> {
-        if self == Self::Keep && ctx.user_id() == Some(user) {
-            let message = "must be disable: you lose these rights yourself. Another administrator can keep the tokens";
-            return Err(ServiceError::invalid("known_secrets", message));
-        }
-        Ok(())
+        let message = match &ctx.actor {
+            _ if self == Self::Disable => return Ok(()),
+            Actor::Operator => return Ok(()),
+            Actor::User(visitor) if visitor.user.id != user => return Ok(()),
+            Actor::User(_) => {
+                "must be disable: you lose these rights yourself. Another administrator can keep the tokens"
+            }
+            _ => {
+                "must be disable: a token cannot keep the tokens. An administrator who is signed in can, and so can the command line"
+            }
+        };
+        Err(ServiceError::invalid("known_secrets", message))
     }
 }
 

@@ -85,8 +85,11 @@ impl Users<'_> {
         } else {
             None
         };
-        if wanted.instance_role.is_some() || wanted.enabled == Some(false) {
-            passwords::lock_descended(&mut transaction, id).await?;
+        // Nobody loses rights by becoming an owner.
+        let may_lose = wanted.enabled == Some(false)
+            || wanted.instance_role.is_some_and(|role| role != InstanceRole::Owner);
+        if may_lose && wanted.known_secrets == KnownSecrets::Disable {
+            passwords::lock_descended(&mut transaction, id, ctx.user_id()).await?;
         }
         let user = locked(&mut transaction, id).await?;
         transaction.changes_person(id).await?;

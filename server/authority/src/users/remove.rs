@@ -13,17 +13,21 @@ use crate::{
     invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
-    tokens::{KnownSecrets, known::disable_all_noted},
+    tokens::{
+        KnownSecrets,
+        known::{Of, disable_all_noted, note},
+    },
     verification::Subject,
 };
 
 impl Users<'_> {
     /// Makes a user a tombstone: signed out, member of nothing, its tokens refused at once. What it
     /// made keeps its name, and its address is not given to another. Tokens by which the user could come back are disabled,
-    /// and passwords of administrators that descend from them end. Returns the user as it was.
+    /// and passwords of administrators that descend from them end. The tokens are disabled, too, if the user was removed before:
+    /// they may have been kept. Returns the user as it was.
     ///
     /// # Errors
-    /// `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all
+    /// `NotFound` for a user who was removed; `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all
     /// tokens are disabled yet.
     pub async fn remove(
         &self,
@@ -50,12 +54,21 @@ impl Users<'_> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         locks::people(&mut transaction).await?;
-        passwords::lock_descended(&mut transaction, id).await?;
+        if known_secrets == KnownSecrets::Disable {
+            passwords::lock_descended(&mut transaction, id, ctx.user_id()).await?;
+        }
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.
             Err(ServiceError::NotFound(what)) => {
                 transaction.already_so(Subject::User(id));
+                let mut stop = None;
+                if known_secrets == KnownSecrets::Disable
+                    && store::was(&mut transaction, id).await?
+                {
+                    stop = Some(note(&mut transaction, ctx, Of::KnownTo(id), None).await?);
+                }
                 transaction.commit().await?;
+                disable_all_noted(self.inner, stop.as_slice()).await?;
                 return Err(ServiceError::NotFound(what));
             }
             user => user?,

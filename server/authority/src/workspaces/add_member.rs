@@ -69,9 +69,11 @@ impl Workspaces<'_> {
         workspaces::lock(&mut transaction, access.tenant()).await?;
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
         let adds = ctx.manages_instance().is_ok();
-        if adds && let Ok(user) = find(&mut transaction, &new.user).await {
-            // Before anything is held that other tenants need. Members of before are looked at, too: they may have been
-            // removed since.
+        if adds
+            && let Ok(user) = find(&mut transaction, &new.user).await
+            && workspaces::role(&mut transaction, access.tenant(), user).await?.is_none()
+        {
+            // Before anything is held that other tenants need.
             let place = (new.role, grants.as_deref());
             joining((user, access.workspace.id), place).check(&mut transaction, ctx.now).await?;
         }

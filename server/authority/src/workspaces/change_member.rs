@@ -130,6 +130,9 @@ impl Workspaces<'_> {
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
         // Before anything is held that other tenants need: the search may take long.
         let seen = one(&mut transaction, &access, user).await?;
+        if expected.is_some_and(|expected| expected != seen.version) {
+            return Err(ServiceError::PreconditionFailed);
+        }
         self.check_wider(&mut transaction, ctx, &access, (&seen, &wanted)).await?;
         // Catalogues stay as they are until the grants are written that are checked against them.
         store::hold_meaning(&mut transaction).await?;
@@ -230,10 +233,10 @@ impl Workspaces<'_> {
     }
 
     /// Ends a membership: the user's tokens of this workspace are refused at once. Tokens by which they could come back
-    /// are disabled.
+    /// are disabled, also when the user is no member any more: their secrets may have been kept.
     ///
     /// # Errors
-    /// `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
+    /// `NotFound` for a user who is no member; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
     pub async fn remove_member(
         &self,
         ctx: &OpContext,
@@ -266,9 +269,15 @@ impl Workspaces<'_> {
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
         let found = store::list(&mut transaction, access.tenant(), Some(user)).await?;
         let Some(member) = found.into_iter().next() else {
-            // Whoever removed it may still be waiting for other servers to hear of it.
+            // The one who removed it may still be waiting for other servers to hear of it.
             transaction.already_so(Subject::Membership(user));
+            let mut stop = None;
+            if known_secrets == KnownSecrets::Disable && users::was(&mut transaction, user).await? {
+                let workspace = Some(access.workspace.id);
+                stop = Some(note(&mut transaction, ctx, Of::KnownTo(user), workspace).await?);
+            }
             transaction.commit().await?;
+            disable_all_noted(self.inner, stop.as_slice()).await?;
             return Err(ServiceError::NotFound("member"));
         };
         if expected.is_some_and(|expected| expected != member.version) {

@@ -617,6 +617,20 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
             .await;
         assert_eq!(code(changed), ProblemCode::ValidationFailed);
     }
+    // A token of hers that acts as somebody else does not choose it either.
+    let of_memb = scene.mint(wanda, "memb", "of-memb", &["members:write"]).await;
+    let by = world.bearer(&of_memb).await;
+    let refused = workspaces
+        .remove_member_and(&scene.later(&by), &slug(HOME), id(wanda), None, KnownSecrets::Keep)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), ProblemCode::ValidationFailed);
+    assert!(format!("{refused:?}").contains("a token cannot keep the tokens"), "{refused:?}");
+    let refused = workspaces
+        .change_member(&scene.later(&by), &slug(HOME), id(wanda), keep.clone(), None)
+        .await;
+    assert_eq!(code(refused), ProblemCode::ValidationFailed);
+    world.authority.tokens().delete(&scene.later(memb), of_memb.token.id, None).await.unwrap();
     // To somebody else it is a choice, and to those who lose nothing.
     scene.change(wanda, keep.clone()).await;
     scene.change(wanda, role(WorkspaceRole::Admin)).await;
@@ -641,6 +655,82 @@ async fn person_who_leaves_does_not_choose_to_keep_what_they_know(pool: PgPool) 
     assert_eq!(code(changed), ProblemCode::ValidationFailed);
     let removed = users.remove_and(&adam, id(memb), None, KnownSecrets::Keep).await;
     assert_eq!(code(removed), ProblemCode::ValidationFailed);
+}
+
+/// An administrator disables later what somebody kept.
+#[sqlx::test(migrations = false)]
+async fn secrets_that_were_kept_are_disabled_when_the_person_is_removed_again(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, .. } = &scene;
+    let first = scene.mint(wanda, "memb", "first", &["members:write"]).await;
+    scene.remove(wanda, KnownSecrets::Keep).await;
+    assert_eq!(scene.decide(&first).await, DecisionCode::Valid);
+    let workspaces = world.authority.workspaces();
+    let again = async |known| {
+        let by = scene.later(ada);
+        workspaces.remove_member_and(&by, &slug(HOME), id(wanda), None, known).await
+    };
+    assert_eq!(code(again(KnownSecrets::Keep).await), ProblemCode::NotFound);
+    assert_eq!(scene.decide(&first).await, DecisionCode::Valid);
+    assert_eq!(code(again(KnownSecrets::Disable).await), ProblemCode::NotFound);
+    assert_eq!(scene.decide(&first).await, DISABLED);
+
+    let second = scene.mint(memb, "friend", "second", &["members:write"]).await;
+    let users = world.authority.users();
+    let removed = users.remove_and(&scene.later(ada), id(memb), None, KnownSecrets::Keep).await;
+    assert_eq!(removed.unwrap().disabled_tokens, 0);
+    assert_eq!(scene.decide(&second).await, DecisionCode::Valid);
+    assert_eq!(code(users.remove(&scene.later(ada), id(memb), None).await), ProblemCode::NotFound);
+    assert_eq!(scene.decide(&second).await, DISABLED);
+    assert_eq!(scene.count("SELECT count(*) FROM secret_stops").await, 0);
+}
+
+/// Somebody makes tokens all the time that act as a member to whom the administrator gave a password.
+#[sqlx::test(migrations = false)]
+async fn administrator_is_removed_while_a_member_is_busy_who_got_a_password_from_them(
+    pool: PgPool,
+) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, friend, .. } = &scene;
+    world.execute("UPDATE users SET instance_role = 'admin' WHERE email ~ '^(wanda|memb)@'").await;
+    // Memb got hers from Wanda, too, and manages the instance: hers ends.
+    let given = "UPDATE users SET password_set_by = (SELECT id FROM users WHERE email ~ '^wanda@')
+                  WHERE email ~ '^(memb|friend)@'";
+    world.execute(given).await;
+    let mut busy = world.pool.begin().await.unwrap();
+    let keep = "SELECT FROM users WHERE id = $1 FOR SHARE";
+    sqlx::query(keep).bind(id(friend).0).execute(&mut *busy).await.unwrap();
+    let users = world.authority.users();
+    let member = UserChange { instance_role: Some(InstanceRole::Member), ..UserChange::default() };
+    let changed = users.change(&scene.later(ada), id(wanda), member, None).await.unwrap();
+    assert_eq!(changed.ended_passwords, ["memb@example.com"]);
+    users.remove(&scene.later(ada), id(wanda), None).await.unwrap();
+    busy.rollback().await.unwrap();
+}
+
+/// What somebody knows about a member's token does not hide why a request is refused.
+#[sqlx::test(migrations = false)]
+async fn member_who_is_there_already_and_old_versions_are_refused_as_such(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let Scene { world, ada, wanda, memb, friend } = &scene;
+    scene.mint(memb, "friend", "lurking", &["tokens:write"]).await;
+    let keep = KnownSecrets::Keep;
+    scene.change(memb, MemberChange { known_secrets: keep, ..role(WorkspaceRole::Viewer) }).await;
+    let workspaces = world.authority.workspaces();
+    let new =
+        NewMember { user: "friend@example.com".into(), role: WorkspaceRole::Admin, grants: None };
+    let added = workspaces.add_member(&scene.later(ada), &slug(HOME), new).await;
+    assert_eq!(code(added), ProblemCode::AlreadyExists);
+    let changed = workspaces
+        .change_member(
+            &scene.later(wanda),
+            &slug(HOME),
+            id(friend),
+            role(WorkspaceRole::Admin),
+            Some(i64::MAX),
+        )
+        .await;
+    assert_eq!(code(changed), ProblemCode::PreconditionFailed);
 }
 
 /// The token is disabled, and may be enabled again: its invitations are over.

@@ -14,7 +14,7 @@ pub(crate) enum KnownSecretsBody {
     /// end that the person gave and may not set any more.
     #[default]
     Disable,
-    /// They stay as they are. The person who loses the rights, and tokens that act as them, cannot choose this (422).
+    /// They stay as they are. The person who loses the rights cannot choose this, and no token can (422).
     Keep,
 }
 

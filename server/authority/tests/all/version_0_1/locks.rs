@@ -85,7 +85,8 @@ async fn log_and_tokens_are_written_while_indexes_of_the_log_are_made(pool: PgPo
 #[sqlx::test(migrations = false)]
 async fn index_that_is_left_over_is_made_again(pool: PgPool) {
     let indexes = restore_without_indexes(&pool).await;
-    let stopped = "CREATE UNIQUE INDEX CONCURRENTLY audit_events_of_users ON audit_events (surface)";
+    let stopped =
+        "CREATE UNIQUE INDEX CONCURRENTLY audit_events_of_users ON audit_events (surface)";
     let stopped = sqlx::raw_sql(stopped).execute(&pool).await.unwrap_err();
     assert!(stopped.to_string().contains("could not create unique index"), "{stopped}");
     let world = opened(pool).await;
