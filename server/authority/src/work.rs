@@ -61,10 +61,12 @@ pub(crate) enum Kind {
     Rights,
     /// Comparing scopes with those that a caller may put on tokens.
     Scopes,
+    /// Deciding whose secrets others may know.
+    Secrets,
 }
 
 impl Kind {
-    const COUNT: usize = 9;
+    const COUNT: usize = 10;
 
     const fn limits(self) -> Limits {
         let (threads, waiting, nice) = match self {
@@ -74,7 +76,9 @@ impl Kind {
             Self::Name | Self::Scopes => (2, WAITING_MAX, 10),
             // A verification waits for it.
             Self::Rights => (2, WAITING_MAX, 5),
-            Self::Import | Self::Export | Self::Document | Self::Preview => (1, WAITING_MAX, 15),
+            Self::Import | Self::Export | Self::Document | Self::Preview | Self::Secrets => {
+                (1, WAITING_MAX, 15)
+            }
         };
         Limits { threads, waiting, nice }
     }
@@ -167,6 +171,7 @@ impl Default for Pool {
                 lane(Kind::Preview),
                 lane(Kind::Rights),
                 lane(Kind::Scopes),
+                lane(Kind::Secrets),
             ],
         }
     }

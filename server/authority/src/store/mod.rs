@@ -54,6 +54,8 @@ pub(crate) mod workspaces;
 #[cfg(test)]
 mod constraints;
 
+use std::time::Duration;
+
 use sqlx::{PgConnection, migrate::Migrator};
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -281,6 +283,19 @@ pub(crate) async fn applied_migrations(
 /// Lets the statements of a transaction wait for locks of others for a moment only.
 pub(crate) async fn wait_briefly(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SET LOCAL lock_timeout = '1s'").execute(connection).await?;
+    Ok(())
+}
+
+/// Ends statements of a transaction that take longer.
+pub(crate) async fn limit_statements(
+    connection: &mut PgConnection,
+    limit: Duration,
+) -> Result<(), StoreError> {
+    // 0 would be no limit.
+    let limit = limit.as_millis().max(1).to_string();
+    sqlx::query!("SELECT set_config('statement_timeout', $1, true)", limit)
+        .fetch_one(connection)
+        .await?;
     Ok(())
 }
 

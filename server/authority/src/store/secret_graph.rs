@@ -61,18 +61,20 @@ fn covers(pattern: &str, scope: &str) -> bool {
     name == "*" || name == scope || prefix.is_some_and(|prefix| scope.starts_with(prefix))
 }
 
-/// People who may not know a secret: all but those who could get it now, and but its user.
+/// People who may not know a secret: all but those who could get it now, and but its user. Where one person counts only, who is
+/// never the user, there are few classes however many users the roots have.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Class {
     /// Those who do not manage the instance.
-    OfManagers { user: Uuid },
+    OfManagers { user: Option<Uuid> },
     /// Those who could not grant the scope in the workspace.
-    OfScope { user: Uuid, workspace: Uuid, scope: Option<String> },
+    OfScope { user: Option<Uuid>, workspace: Uuid, scope: Option<String> },
 }
 
 impl Class {
-    fn of(root: &Root) -> Vec<Self> {
+    fn of(root: &Root, known_to: Option<Uuid>) -> Vec<Self> {
         let Root { user, workspace, .. } = *root;
+        let user = Some(user).filter(|user| known_to.is_none_or(|known_to| known_to == *user));
         if root.for_managers {
             vec![Self::OfManagers { user }]
         } else if root.scopes.is_empty() {
@@ -93,7 +95,7 @@ impl Class {
                     }
                 });
         let (Self::OfManagers { user } | Self::OfScope { user, .. }) = self;
-        id != *user && !may
+        Some(id) != *user && !may
     }
 }
 
@@ -131,6 +133,8 @@ pub(super) struct Graph {
     makers: Vec<Maker>,
     maker_places: HashMap<Uuid, Place>,
     people: HashMap<Uuid, Person>,
+    /// How many edges and holders there are.
+    size: usize,
 }
 
 impl Graph {
@@ -143,7 +147,13 @@ impl Graph {
             makers: Vec::new(),
             maker_places: HashMap::new(),
             people: HashMap::new(),
+            size: 0,
         }
+    }
+
+    /// Returns how many roots, edges and holders there are.
+    pub(super) fn size(&self) -> usize {
+        self.roots.len() + self.size
     }
 
     pub(super) fn root(&self, place: usize) -> &Root {
@@ -158,22 +168,26 @@ impl Graph {
 
     pub(super) fn add_root_edge(&mut self, root: Uuid, by: Uuid) {
         let (start, by) = (self.start(root), self.maker(by));
+        self.size += 1;
         self.roots[start].got_by.push(by);
     }
 
     pub(super) fn add_root_holder(&mut self, root: Uuid, holder: Holder) {
         let start = self.start(root);
+        self.size += 1;
         self.roots[start].holders.push(holder);
     }
 
     pub(super) fn add_edge(&mut self, token: Uuid, by: Uuid) {
         let (token, by) = (self.maker(token), self.maker(by));
+        self.size += 1;
         self.makers[token].got_by.push(by);
         self.makers[by].got.push(token);
     }
 
     pub(super) fn add_holder(&mut self, token: Uuid, holder: Holder) {
         let place = self.maker(token);
+        self.size += 1;
         self.makers[place].holders.push(holder);
     }
 
@@ -257,7 +271,7 @@ impl Graph {
         let mut walks = Walks { graph: self, of_class: HashMap::new(), of_user: HashMap::new() };
         let is_exposed = |(place, start): (usize, &Start)| {
             let root = &start.root;
-            let classes = Class::of(root);
+            let classes = Class::of(root, self.known_to);
             let through = |marks: &[bool]| start.got_by.iter().any(|by| marks[*by]);
             let found = through(&doubted)
                 || start.holders.iter().any(|holder| self.may_not_know(root, &classes, *holder))
@@ -272,7 +286,7 @@ impl Graph {
     /// Returns the addresses of those who may know the secret of a root and may not.
     pub(super) fn holders(&self, place: usize) -> Vec<String> {
         let Start { root, holders, got_by } = &self.roots[place];
-        let classes = Class::of(root);
+        let classes = Class::of(root, self.known_to);
         let mut found: HashSet<Uuid> = HashSet::new();
         let mut seen: HashSet<Place> = got_by.iter().copied().collect();
         let mut open = got_by.clone();
@@ -346,8 +360,8 @@ impl Walks<'_> {
     }
 }
 
-/// What the user of a root knows of makers. A token is not known to its user because it acts as them itself, only because
-/// another one does, so that two of those are kept for each maker.
+/// What the user of a root knows of makers. That a token acts as its user does not count; that another one does counts. So two
+/// such tokens are kept for each maker: one of them is another one.
 struct OwnWalk {
     /// Makers through which the user knows a secret by an act.
     by_act: Vec<bool>,
@@ -398,4 +412,50 @@ fn add(places: &mut [Option<Uuid>; 2], more: [Option<Uuid>; 2]) -> bool {
         }
     }
     *places != before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One maker got the secrets of tokens that act as many users.
+    fn graph(known_to: Option<Uuid>, users: u128) -> Graph {
+        let (person, maker, workspace) =
+            (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let mut graph = Graph::new(known_to, false);
+        for number in 0..users {
+            let token = Uuid::from_u128(1_000_000 + number);
+            graph.add_root(Root {
+                token,
+                user: Uuid::from_u128(2_000_000 + number),
+                workspace,
+                scopes: vec!["tokens:write".to_owned()],
+                for_managers: false,
+            });
+            graph.add_root_edge(token, maker);
+        }
+        graph.add_holder(maker, (person, 1));
+        graph.sort();
+        let gone = Person {
+            email: "gone@example.com".to_owned(),
+            acts_count_after: None,
+            is_active: false,
+            manages: false,
+            administers: HashMap::new(),
+        };
+        graph.add_person(person, gone);
+        graph
+    }
+
+    #[test]
+    fn what_one_person_knows_is_one_class_however_many_users_there_are() {
+        let person = Some(Uuid::from_u128(1));
+        for known_to in [person, None] {
+            let graph = graph(known_to, 50);
+            assert_eq!(graph.exposed().len(), 50);
+            let classes: HashSet<Class> =
+                graph.roots.iter().flat_map(|start| Class::of(&start.root, known_to)).collect();
+            assert_eq!(classes.len(), if known_to.is_some() { 1 } else { 50 });
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! of the instance, everybody who does not manage the instance; of other tokens, everybody who could not put the token's
 //! scopes of `tessera` on a token of that workspace.
 //!
-//! The search reads each token and each row of the log about it once, however long the chains are in which tokens made each
+//! The search reads each token once, and each row of the log about its secrets a few times, however long the chains are in which tokens made each
 //! other: first it finds the tokens that may be exposed ([`candidates`]), then all who got their secrets
 //! ([`read`]), and `secret_graph` decides. A person's tokens are found from the person: tokens that they have nothing to do
 //! with are not read.
@@ -16,14 +16,25 @@
 use std::collections::HashMap;
 
 use domain::ids::{TokenId, UserId, WorkspaceId};
+use futures::TryStreamExt as _;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::task::{spawn_blocking, yield_now};
 use uuid::Uuid;
 
 use super::{
     StoreError,
     secret_graph::{Graph, Person, Root},
 };
+use crate::{
+    ServiceError,
+    work::{Kind, Pool},
+};
+
+/// Rows after which a search lets others have the thread, and the largest graph that is decided there.
+const FEW: usize = 500;
+/// The largest graph, of some hundred MiB.
+const SIZE_MAX: usize = 4_000_000;
 
 /// A token whose secret others may know who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,33 +78,22 @@ pub(crate) struct Sought<'a> {
     pub(crate) enabled: bool,
 }
 
-/// Returns the workspaces that may have tokens that are sought.
-pub(crate) async fn workspaces(
-    connection: &mut PgConnection,
-    sought: &Sought<'_>,
-) -> Result<Vec<WorkspaceId>, StoreError> {
-    let ids = candidates(connection, sought).await?;
-    let found = sqlx::query_scalar!(
-        "SELECT DISTINCT workspace_id FROM tokens WHERE id = ANY($1) ORDER BY workspace_id",
-        &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(found.into_iter().map(WorkspaceId).collect())
-}
-
 /// Returns exposed tokens by their workspace and id. Replaced secrets count while they work.
 ///
 /// Acts of an account before its `acts_count_after` count as acts of others. A user whom the token acted as may
 /// know a secret from a rotation only if the token acted as them for an hour after it: a token can be rotated first and
 /// handed over then.
+///
+/// # Errors
+/// `Busy` when others use the threads of `work`, or the log leads to too many tokens.
 pub(crate) async fn exposed(
     connection: &mut PgConnection,
+    work: Option<&Pool>,
     sought: &Sought<'_>,
     now: OffsetDateTime,
-) -> Result<Vec<(WorkspaceId, TokenId)>, StoreError> {
-    let graph = search(connection, sought, now).await?;
-    let found = graph.exposed().into_iter().map(|place| {
+) -> Result<Vec<(WorkspaceId, TokenId)>, ServiceError> {
+    let (graph, places) = search(connection, work, sought, now).await?;
+    let found = places.into_iter().map(|place| {
         let root = graph.root(place);
         (WorkspaceId(root.workspace), TokenId(root.token))
     });
@@ -101,14 +101,17 @@ pub(crate) async fn exposed(
 }
 
 /// Returns the first ones of the exposed tokens, with those who may know their secrets.
+///
+/// # Errors
+/// As [`exposed`].
 pub(crate) async fn with_holders(
     connection: &mut PgConnection,
+    work: Option<&Pool>,
     sought: &Sought<'_>,
     now: OffsetDateTime,
     limit: usize,
-) -> Result<Vec<ExposedToken>, StoreError> {
-    let graph = search(connection, sought, now).await?;
-    let mut places = graph.exposed();
+) -> Result<Vec<ExposedToken>, ServiceError> {
+    let (graph, mut places) = search(connection, work, sought, now).await?;
     places.truncate(limit);
     let ids: Vec<Uuid> = places.iter().map(|place| graph.root(*place).token).collect();
     let rows = sqlx::query!(
@@ -118,7 +121,8 @@ pub(crate) async fn with_holders(
         &ids,
     )
     .fetch_all(connection)
-    .await?;
+    .await
+    .map_err(StoreError::from)?;
     let places: HashMap<Uuid, usize> = ids.into_iter().zip(places).collect();
     let tokens = rows.into_iter().map(|row| ExposedToken {
         token: TokenId(row.id),
@@ -132,19 +136,51 @@ pub(crate) async fn with_holders(
     Ok(tokens.collect())
 }
 
+/// Returns who got whose secret, and the places of the roots that are exposed.
 async fn search(
     connection: &mut PgConnection,
+    work: Option<&Pool>,
     sought: &Sought<'_>,
     now: OffsetDateTime,
-) -> Result<Graph, StoreError> {
+) -> Result<(Graph, Vec<usize>), ServiceError> {
     let ids = candidates(connection, sought).await?;
     let known_to = sought.known_to.map(|user| user.0);
     let mut graph = Graph::new(known_to, sought.is_doubted);
-    if !ids.is_empty() {
-        read(connection, &mut graph, (sought, &ids), now).await?;
-        add_people(connection, &mut graph).await?;
+    if ids.is_empty() {
+        return Ok((graph, Vec::new()));
     }
-    Ok(graph)
+    read(connection, &mut graph, (sought, &ids), now).await?;
+    let workspace = sought.workspace.map(|workspace| workspace.0);
+    let tenant = workspace.or(known_to).or(sought.user.map(|user| user.0)).unwrap_or_default();
+    let work = (work, tenant);
+    let (mut graph, (people, workspaces)) = decide(work, graph, |graph| {
+        graph.sort();
+        graph.people()
+    })
+    .await?;
+    add_people(connection, &mut graph, &people, &workspaces).await?;
+    decide(work, graph, |graph| graph.exposed()).await
+}
+
+/// Runs a function of a graph. Large ones keep a processor busy, and have a thread of the pool; where there is no pool, one of
+/// the runtime's for such work.
+async fn decide<T: Send + 'static>(
+    (work, tenant): (Option<&Pool>, Uuid),
+    mut graph: Graph,
+    function: impl FnOnce(&mut Graph) -> T + Send + 'static,
+) -> Result<(Graph, T), ServiceError> {
+    if graph.size() <= FEW {
+        let found = function(&mut graph);
+        return Ok((graph, found));
+    }
+    let decide = move || {
+        let found = function(&mut graph);
+        (graph, found)
+    };
+    match work {
+        Some(work) => work.run(Kind::Secrets, tenant, move |_| decide()).await,
+        None => spawn_blocking(decide).await.map_err(ServiceError::internal),
+    }
 }
 
 /// Returns the tokens that may be exposed: those that are sought, and of a person those by which the log leads from the
@@ -243,15 +279,16 @@ async fn reached_from(
     Ok(found.fetch_all(connection).await?)
 }
 
-/// Reads who got the secrets of these tokens, and of the tokens that got them, and so on: in one statement, so that all of it
-/// is of one moment. `ORDER BY e.at` leads to the index that has no other rows of the log.
+/// Reads who got the secrets of these tokens, and of the tokens that got them, and so on: in one statement, so that all of this
+/// is of one moment. Who loses rights between it and [`add_people`] is noted by that change. `ORDER BY e.at` leads to the index
+/// that has no other rows of the log.
 async fn read(
     connection: &mut PgConnection,
     graph: &mut Graph,
     (sought, ids): (&Sought<'_>, &[Uuid]),
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query!(
         r#"WITH RECURSIVE acting AS MATERIALIZED (
                SELECT t.id, t.user_id, t.workspace_id, held.scopes, working.since,
                       $7 OR u.instance_role IN ('owner', 'admin') AS for_managers
@@ -329,15 +366,15 @@ async fn read(
                            ORDER BY e.before ->> 'user', e.id LIMIT 1
                       ) e
            )
-           SELECT 'root' AS "kind!", r.id AS "token!", r.user_id AS "other!", 0::bigint AS "act!",
+           SELECT 0 AS "kind!", r.id AS "token!", r.user_id AS "other!", 0::bigint AS "act!",
                   r.workspace_id AS workspace, r.scopes, r.for_managers
              FROM root r
             UNION ALL
-           SELECT CASE actor_kind WHEN 'token' THEN 'root by token' ELSE 'root by user' END, root, actor_id, act,
+           SELECT CASE actor_kind WHEN 'token' THEN 1 ELSE 2 END, root, actor_id, act,
                   NULL, NULL, NULL
              FROM got
             UNION ALL
-           SELECT 'root by user', r.id, u.id, e.id, NULL, NULL, NULL
+           SELECT 2, r.id, u.id, e.id, NULL, NULL, NULL
              FROM acted a JOIN root r ON r.id = a.token JOIN users u ON u.email = a.email
             CROSS JOIN LATERAL (
                       SELECT e.id FROM audit_events e
@@ -346,7 +383,7 @@ async fn read(
                        ORDER BY e.id LIMIT 1
                   ) e
             UNION ALL
-           SELECT CASE e.actor_kind WHEN 'token' THEN 'by token' ELSE 'by user' END, m.token, e.actor_id, e.act,
+           SELECT CASE e.actor_kind WHEN 'token' THEN 3 ELSE 4 END, m.token, e.actor_id, e.act,
                   NULL, NULL, NULL
              FROM maker m
             CROSS JOIN LATERAL (
@@ -358,10 +395,10 @@ async fn read(
                        GROUP BY e.actor_kind, e.actor_id
                   ) e
             UNION ALL
-           SELECT 'by user', a.token, u.id, a.act, NULL, NULL, NULL
+           SELECT 4, a.token, u.id, a.act, NULL, NULL, NULL
              FROM acted a JOIN maker m ON m.token = a.token JOIN users u ON u.email = a.email
             UNION ALL
-           SELECT 'acts as', t.id, t.user_id, 0, NULL, NULL, NULL
+           SELECT 5, t.id, t.user_id, 0, NULL, NULL, NULL
              FROM maker m JOIN tokens t ON t.id = m.token"#,
         ids,
         now,
@@ -372,37 +409,48 @@ async fn read(
         sought.for_managers,
         sought.enabled,
     )
-    .fetch_all(connection)
-    .await?;
-    for row in rows {
-        match (&*row.kind, row.workspace) {
-            ("root", Some(workspace)) => graph.add_root(Root {
+    .fetch(connection);
+    let mut seen: usize = 0;
+    while let Some(row) = rows.try_next().await? {
+        seen += 1;
+        if seen.is_multiple_of(FEW) {
+            yield_now().await;
+        }
+        if seen > SIZE_MAX {
+            let cause = sqlx::Error::Protocol("the log leads to too many tokens".into());
+            return Err(StoreError::Busy(cause));
+        }
+        match (row.kind, row.workspace) {
+            (0, Some(workspace)) => graph.add_root(Root {
                 token: row.token,
                 user: row.other,
                 workspace,
                 scopes: row.scopes.unwrap_or_default(),
                 for_managers: row.for_managers.unwrap_or_default(),
             }),
-            ("root by token", _) => graph.add_root_edge(row.token, row.other),
-            ("root by user", _) => graph.add_root_holder(row.token, (row.other, row.act)),
-            ("by token", _) => graph.add_edge(row.token, row.other),
-            ("by user", _) => graph.add_holder(row.token, (row.other, row.act)),
-            ("acts as", _) => graph.add_user(row.token, row.other),
+            (1, _) => graph.add_root_edge(row.token, row.other),
+            (2, _) => graph.add_root_holder(row.token, (row.other, row.act)),
+            (3, _) => graph.add_edge(row.token, row.other),
+            (4, _) => graph.add_holder(row.token, (row.other, row.act)),
+            (5, _) => graph.add_user(row.token, row.other),
             _ => return Err(StoreError::corrupt("audit_events.action", row.token)),
         }
     }
-    graph.sort();
     Ok(())
 }
 
 /// Adds what the people are by now.
-async fn add_people(connection: &mut PgConnection, graph: &mut Graph) -> Result<(), StoreError> {
-    let (people, workspaces) = graph.people();
+async fn add_people(
+    connection: &mut PgConnection,
+    graph: &mut Graph,
+    people: &[Uuid],
+    workspaces: &[Uuid],
+) -> Result<(), StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id, email, acts_count_after, enabled AND deleted_at IS NULL AS "is_active!",
                   instance_role IN ('owner', 'admin') AS "manages!"
              FROM users WHERE id = ANY($1)"#,
-        &people,
+        people,
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -419,8 +467,8 @@ async fn add_people(connection: &mut PgConnection, graph: &mut Graph) -> Result<
     let rows = sqlx::query!(
         "SELECT user_id, workspace_id, grants, audience_grants FROM memberships
           WHERE role = 'admin' AND user_id = ANY($1) AND workspace_id = ANY($2)",
-        &people,
-        &workspaces,
+        people,
+        workspaces,
     )
     .fetch_all(connection)
     .await?;

@@ -39,7 +39,8 @@ impl Tokens<'_> {
     pub async fn exposed(&self, ctx: &OpContext) -> Result<Vec<ExposedToken>, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;
-        Ok(store::with_holders(&mut connection, &Sought::default(), ctx.now, LISTED_MAX).await?)
+        let (work, sought) = (Some(&*self.inner.work), Sought::default());
+        store::with_holders(&mut connection, work, &sought, ctx.now, LISTED_MAX).await
     }
 }
 
@@ -78,7 +79,8 @@ impl Acting {
         sought: &Sought<'_>,
     ) -> Result<i64, ServiceError> {
         let sought = Sought { enabled: true, ..*sought };
-        let found = store::exposed(transaction, &sought, ctx.now).await?;
+        let work = Some(&*transaction.inner().work);
+        let found = store::exposed(transaction, work, &sought, ctx.now).await?;
         if found.iter().any(|(_, token)| !self.tokens.contains(token)) {
             return Err(ServiceError::Busy);
         }
@@ -138,7 +140,8 @@ pub(super) async fn refuse_exposed(
         scopes: scopes.as_deref(),
         ..Sought::default()
     };
-    if store::exposed(transaction, &sought, ctx.now).await?.is_empty() {
+    let work = Some(&*transaction.inner().work);
+    if store::exposed(transaction, work, &sought, ctx.now).await?.is_empty() {
         return Ok(());
     }
     let message = "cannot be this user yet: somebody may know the token's secret who may not do as much. Rotate the token first, without grace, and hand it over within the hour";

@@ -10,14 +10,15 @@
 //! While the note stands, none of these tokens changes tokens or members ([`is_being_disabled`]), so that nobody returns by
 //! one of them.
 
-use std::{str::FromStr, time::Duration};
+use std::{pin::pin, str::FromStr, time::Duration};
 
 use domain::ids::{TokenId, UserId, WorkspaceId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
 
-use super::portions::By;
+use super::portions::{By, by_workspace};
 use crate::{
     Actor, Authority, OpContext, ServiceError,
     access::Tenant,
@@ -37,6 +38,8 @@ const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
 /// How long the background task works for one workspace of a note before the next one has its turn: longer than it waits for
 /// a lock, whose queue is fair.
 const TURN: Duration = Duration::from_secs(12);
+/// How often a search says that it goes on.
+const KEEP: Duration = Duration::from_secs(5);
 
 /// The choice about the secrets that a person may know who loses rights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +125,7 @@ pub(crate) async fn is_being_disabled(
     for stop in store::in_workspace(connection, workspace).await? {
         let scopes = returning();
         let sought = Sought { ids: Some(&ids), ..sought(&stop, &scopes) };
-        if !secret_holders::exposed(connection, &sought, now).await?.is_empty() {
+        if !secret_holders::exposed(connection, None, &sought, now).await?.is_empty() {
             return Ok(true);
         }
     }
@@ -162,8 +165,9 @@ impl Inner {
         })
     }
 
-    /// Goes through the workspaces one by one: what one of them has busy, or a search there that takes too long, does not
-    /// keep the tokens of others from being disabled. With `turn`, each of them has so much time.
+    /// Searches once for all workspaces, and goes through those that have such tokens one by one: what one of them has busy
+    /// does not keep the tokens of others from being disabled. With `turn`, each of them has so much time. Ends with a search
+    /// that finds none: a token may have made another one before it could see the note.
     async fn disable_all(
         &self,
         stop: &SecretStop,
@@ -172,34 +176,34 @@ impl Inner {
         let epoch = self.history.epoch();
         let scopes = returning();
         let sought = sought(stop, &scopes);
-        let workspaces = if let Some(workspace) = stop.workspace {
-            vec![workspace]
-        } else {
-            let mut connection = self.connection().await?;
-            secret_holders::workspaces(&mut connection, &sought).await?
-        };
-        let (mut disabled, mut failure) = (0, None);
-        for workspace in workspaces {
-            let part = self.disable_in(stop, Sought { workspace: Some(workspace), ..sought });
-            let outcome = match turn {
-                Some(turn) => timeout(turn, part).await.unwrap_or(Err(ServiceError::Unfinished)),
-                None => part.await,
-            };
-            match outcome {
-                Ok(more) => disabled += more,
-                Err(error) => {
-                    // The note stays, and this server or another one tries again.
-                    tracing::error!(
-                        workspace = %workspace.0,
-                        note = %stop.id,
-                        "tokens of this workspace are still enabled although somebody may know their secrets who lost the right to them; trying again: {error}",
-                    );
-                    failure = Some(error);
+        let mut disabled = 0;
+        loop {
+            let found = self.search_noted(stop, &sought).await?;
+            if found.is_empty() {
+                break;
+            }
+            let (before, mut failure) = (disabled, None);
+            for (workspace, ids) in by_workspace(&found) {
+                match self.disable_in(stop, &sought, (workspace, &ids), turn).await {
+                    Ok(more) => disabled += more,
+                    Err(error) => {
+                        // The note stays, and this server or another one tries again.
+                        tracing::error!(
+                            workspace = %workspace.0,
+                            note = %stop.id,
+                            "tokens of this workspace are still enabled although somebody may know their secrets who lost the right to them; trying again: {error}",
+                        );
+                        failure = Some(error);
+                    }
                 }
             }
-        }
-        if let Some(error) = failure {
-            return Err(error);
+            if let Some(error) = failure {
+                return Err(error);
+            }
+            if disabled == before {
+                // Somebody else disabled them, or made their secrets worthless.
+                break;
+            }
         }
         let mut connection = self.connection().await?;
         store::finish(&mut connection, stop.id).await?;
@@ -214,23 +218,47 @@ impl Inner {
         Ok(disabled)
     }
 
-    /// Disables the tokens of a note in one workspace. Returns how many.
-    async fn disable_in(&self, stop: &SecretStop, sought: Sought<'_>) -> Result<i64, ServiceError> {
-        let Some(workspace) = sought.workspace else { return Ok(0) };
-        let now = self.clock.now();
+    /// Searches for the tokens of a note, and keeps other servers from doing the same for as long as it takes.
+    async fn search_noted(
+        &self,
+        stop: &SecretStop,
+        sought: &Sought<'_>,
+    ) -> Result<Vec<(WorkspaceId, TokenId)>, ServiceError> {
         let mut connection = self.connection().await?;
-        let found = secret_holders::exposed(&mut connection, &sought, now).await?;
-        drop(connection);
-        if found.is_empty() {
-            return Ok(0);
+        let (work, now) = (Some(&*self.work), self.instant());
+        let mut search = pin!(secret_holders::exposed(&mut connection, work, sought, now));
+        loop {
+            match timeout(KEEP, &mut search).await {
+                Ok(found) => return found,
+                Err(_) => store::keep(&mut *self.connection().await?, stop.id).await?,
+            }
         }
-        // Changes that these tokens began before they could see the note.
-        let mut transaction = self.begin().await?;
-        let tenant = Tenant::of_stopped_token(workspace);
-        descendants::wait_for_changes(&mut transaction, tenant).await?;
-        transaction.rollback().await?;
+    }
+
+    /// Disables tokens of a note in one workspace. Returns how many.
+    async fn disable_in(
+        &self,
+        stop: &SecretStop,
+        sought: &Sought<'_>,
+        (workspace, ids): (WorkspaceId, &[Uuid]),
+        turn: Option<Duration>,
+    ) -> Result<i64, ServiceError> {
         let by = By { user: stop.by, author: stop.author.clone() };
-        self.disable_in_portions((&by, None), &sought, Some(stop.id)).await
+        let sought = Sought { workspace: Some(workspace), ..*sought };
+        let end = turn.map(|turn| Instant::now() + turn);
+        let part = async {
+            store::keep(&mut *self.connection().await?, stop.id).await?;
+            // Changes that these tokens began before they could see the note.
+            let mut transaction = self.begin().await?;
+            let tenant = Tenant::of_stopped_token(workspace);
+            descendants::wait_for_changes(&mut transaction, tenant).await?;
+            transaction.rollback().await?;
+            self.disable_these((&by, None), &sought, (workspace, ids), Some((stop.id, end))).await
+        };
+        match end {
+            Some(end) => timeout_at(end, part).await.unwrap_or(Err(ServiceError::Unfinished)),
+            None => part.await,
+        }
     }
 }
 
@@ -256,7 +284,7 @@ pub(crate) async fn disable_before_widening(
     if wider.scopes.is_empty() {
         return Ok(0);
     }
-    inner.disable_in_portions((by, Some(ctx)), &wider.sought(), None).await
+    inner.disable_in_portions((by, ctx), &wider.sought()).await
 }
 
 /// The scopes of `tessera` that do something for a user in a workspace only after a change.
@@ -284,11 +312,12 @@ impl Wider {
     /// `Busy`.
     pub(crate) async fn check(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
+        let work = Some(&*transaction.inner().work);
         if self.scopes.is_empty()
-            || secret_holders::exposed(connection, &self.sought(), now).await?.is_empty()
+            || secret_holders::exposed(transaction, work, &self.sought(), now).await?.is_empty()
         {
             return Ok(());
         }

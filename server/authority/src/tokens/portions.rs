@@ -6,6 +6,7 @@ use domain::{
     token::Token,
 };
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -20,7 +21,7 @@ use crate::{
     authority::Inner,
     replicas::Transaction,
     store::{
-        invitations_open,
+        invitations_open, limit_statements,
         secret_holders::{self, Sought},
         secret_stops, stops, tokens as store,
         tokens_change::StoppedBy,
@@ -45,38 +46,24 @@ impl By {
 }
 
 impl Inner {
-    /// Disables the exposed tokens that are sought, until none is left. Each transaction is one by `ctx`, who must still
-    /// have all rights; without, one of the server itself, which goes on with `note`. Returns how many it disabled; the caller
-    /// waits until that holds everywhere.
+    /// Disables the exposed tokens that are sought, until none is left. Returns how many it disabled; the caller waits until
+    /// that holds everywhere.
     pub(crate) async fn disable_in_portions(
         &self,
-        (by, ctx): (&By, Option<&OpContext>),
+        (by, ctx): (&By, &OpContext),
         sought: &Sought<'_>,
-        note: Option<Uuid>,
     ) -> Result<i64, ServiceError> {
         let sought = Sought { enabled: true, ..*sought };
         let mut disabled = 0;
         loop {
             let mut connection = self.connection().await?;
-            let found = secret_holders::exposed(&mut connection, &sought, self.instant()).await?;
+            let (work, now) = (Some(&*self.work), self.instant());
+            let found = secret_holders::exposed(&mut connection, work, &sought, now).await?;
             drop(connection);
             let mut some = 0;
             for (workspace, ids) in by_workspace(&found) {
-                for ids in ids.chunks(AT_ONCE) {
-                    if let Some(note) = note {
-                        // By itself: the note must not be held while a busy workspace is waited for.
-                        secret_stops::keep(&mut *self.connection().await?, note).await?;
-                    }
-                    let mut transaction = match ctx {
-                        Some(ctx) => self.begin_for(ctx, &[]).await?.0,
-                        None => self.begin().await?,
-                    };
-                    let of = (workspace, ids);
-                    some += disable_some(&mut transaction, by, &sought, of).await?;
-                    for stop in transaction.commit_part().await? {
-                        self.stop_descendants(&stop).await?;
-                    }
-                }
+                let of = (workspace, &*ids);
+                some += self.disable_these((by, Some(ctx)), &sought, of, None).await?;
             }
             disabled += some;
             // Somebody else may have enabled some of them meanwhile.
@@ -84,6 +71,37 @@ impl Inner {
                 return Ok(disabled);
             }
         }
+    }
+
+    /// Disables those of these tokens that are enabled and exposed once they are locked, in portions. Each transaction is one by
+    /// `ctx`, who must still have all rights; without, one of the server itself, which works on a note, until its turn ends.
+    pub(super) async fn disable_these(
+        &self,
+        (by, ctx): (&By, Option<&OpContext>),
+        sought: &Sought<'_>,
+        (workspace, ids): (WorkspaceId, &[Uuid]),
+        note: Option<(Uuid, Option<Instant>)>,
+    ) -> Result<i64, ServiceError> {
+        let mut disabled = 0;
+        for ids in ids.chunks(AT_ONCE) {
+            if let Some((note, _)) = note {
+                // By itself: the note must not be held while a busy workspace is waited for.
+                secret_stops::keep(&mut *self.connection().await?, note).await?;
+            }
+            let mut transaction = match ctx {
+                Some(ctx) => self.begin_for(ctx, &[]).await?.0,
+                None => self.begin().await?,
+            };
+            if let Some((_, Some(end))) = note {
+                // The database does not go on with what nobody waits for.
+                limit_statements(&mut transaction, end - Instant::now()).await?;
+            }
+            disabled += disable_some(&mut transaction, by, sought, (workspace, ids)).await?;
+            for stop in transaction.commit_part().await? {
+                self.stop_descendants(&stop).await?;
+            }
+        }
+        Ok(disabled)
     }
 
     /// Returns this moment, as the database keeps it.
@@ -116,7 +134,8 @@ pub(super) async fn disable_some(
     let tenant = Tenant::of_stopped_token(workspace);
     let locked = stops::lock_enabled(transaction, tenant, ids).await?;
     let still = Sought { ids: Some(&locked), ..*sought };
-    let found = secret_holders::exposed(transaction, &still, now).await?;
+    let work = Some(&*transaction.inner().work);
+    let found = secret_holders::exposed(transaction, work, &still, now).await?;
     let ids: Vec<Uuid> = found.iter().map(|(_, token)| token.0).collect();
     if ids.is_empty() {
         return Ok(0);

@@ -36,7 +36,7 @@ pub(super) async fn prepare(
     let is_doubted = !passwords::may_keep(&mut connection, user, role).await?;
     drop(connection);
     let sought = Sought { is_doubted, ..sought(user) };
-    inner.disable_in_portions((&By::of(ctx), Some(ctx)), &sought, None).await
+    inner.disable_in_portions((&By::of(ctx), ctx), &sought).await
 }
 
 /// The tokens that a new administrator or owner must not bring along.

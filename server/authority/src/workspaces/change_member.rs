@@ -8,7 +8,6 @@ use domain::{
     roles::{InstanceRole, WorkspaceRole},
     workspace::Member,
 };
-use sqlx::PgConnection;
 
 use super::{
     Workspaces,
@@ -20,6 +19,7 @@ use crate::{
     audit::{Change, hold_end, record},
     authority::Inner,
     invitations::close_fallen,
+    replicas::Transaction,
     store::{catalogues, members as store, users, workspaces},
     tokens::{
         By, KnownSecrets, effective_scopes,
@@ -192,7 +192,7 @@ impl Workspaces<'_> {
     /// chain. A role that the caller may not give is left to be refused for that.
     async fn check_wider(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
         (member, wanted): (&Member, &MemberChange),
@@ -203,7 +203,7 @@ impl Workspaces<'_> {
             return Ok(());
         }
         let of = (member.user.id, access.workspace.id);
-        wider(of, Some(was), is).check(connection, ctx.now).await
+        wider(of, Some(was), is).check(transaction, ctx.now).await
     }
 
     /// Disables the tokens that a wider role would make powerful, before the member gets it. Returns how many.
