@@ -2,7 +2,8 @@
 //!
 //! A request waits until there is a place, and all its parties have room for one more. It takes what it needs at once: while
 //! it waits, it holds nothing that another one waits for. Of those that could have a free place, the one is next whose
-//! parties have the fewest; of equals, the one that came first.
+//! parties have the fewest; of equals, the one whose first party has the fewest: nobody keeps the places of a crowd from the
+//! others in it. Of equals, it is the one that came first.
 //!
 //! Requests of the same parties stand in one line, and a line has an end ([`LINE_MAX`]): who waits keeps memory.
 
@@ -132,9 +133,9 @@ impl<P: Copy + Eq + Hash> State<P> {
             let next = lines
                 .filter_map(|(parties, line)| {
                     let (number, _) = line.first_key_value()?;
-                    Some((self.most(*parties), *number, *parties))
+                    Some(((self.most(*parties), self.count(parties.0), *number), *parties))
                 })
-                .min_by_key(|(most, number, _)| (*most, *number));
+                .min_by_key(|(rank, _)| *rank);
             let Some((.., parties)) = next else { return given };
             let Some(line) = self.lines.get_mut(&parties) else { return given };
             let first = line.pop_first();
@@ -207,6 +208,21 @@ mod tests {
         assert!(late.now_or_never().is_some());
         let _first = many[0].as_mut().now_or_never().unwrap();
         assert!(many[1].as_mut().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn crowd_of_one_member_delays_no_other_member() {
+        let queue = Queue::new(10, 2);
+        let crowd = async || queue.take((1, Some(9))).await;
+        let mut busy = vec![crowd().await, crowd().await];
+        let mut more: Vec<_> = (0..3).map(|_| Box::pin(queue.take((1, Some(9))))).collect();
+        assert!(more.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        let mut other = Box::pin(queue.take((2, Some(9))));
+        assert!(other.as_mut().now_or_never().is_none());
+        drop(busy.pop());
+        let _other = other.now_or_never().expect("the one who has none is next");
+        drop(busy.pop());
+        assert!(more[0].as_mut().now_or_never().is_some());
     }
 
     #[tokio::test]

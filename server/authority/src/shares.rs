@@ -5,7 +5,7 @@
 //!
 //! | caller | parties |
 //! |---|---|
-//! | a token | its workspace |
+//! | a token | the token, and its workspace |
 //! | an owner or administrator of the instance | the person |
 //! | another person | the person, and a workspace that they are a member of: the one that the request concerns, else the oldest one; people without a workspace together |
 //!
@@ -67,7 +67,7 @@ struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Operator,
-    TokenOf(WorkspaceId),
+    Token(TokenId, WorkspaceId),
     Manager(UserId),
     Person(UserId),
 }
@@ -100,6 +100,7 @@ struct Concern {
 enum Party {
     Operator,
     Person(UserId),
+    Token(TokenId),
     /// The tokens of a workspace, and its members.
     Workspace(WorkspaceId),
     /// People who are in no workspace.
@@ -124,7 +125,7 @@ impl Holder {
         let who = match caller {
             Actor::Anonymous => return,
             Actor::Operator => Who::Operator,
-            Actor::Token(facts) => Who::TokenOf(facts.surroundings.workspace_id),
+            Actor::Token(facts) => Who::Token(facts.token_id, facts.surroundings.workspace_id),
             Actor::User(visitor) | Actor::Restricted(visitor) => {
                 let manages = visitor.is_instance_admin();
                 if manages { Who::Manager(visitor.user.id) } else { Who::Person(visitor.user.id) }
@@ -149,7 +150,9 @@ impl Holder {
     fn parties(&self) -> Option<(Party, Option<Party>)> {
         Some(match *self.0.who.get()? {
             Who::Operator => (Party::Operator, None),
-            Who::TokenOf(workspace) => (Party::Workspace(workspace), None),
+            Who::Token(token, workspace) => {
+                (Party::Token(token), Some(Party::Workspace(workspace)))
+            }
             Who::Manager(user) => (Party::Person(user), None),
             Who::Person(user) => (Party::Person(user), self.concern().party),
         })
@@ -361,7 +364,7 @@ mod tests {
     async fn tokens_and_members_of_a_workspace_have_half_together() {
         let shares = Shares::new(10);
         let workspace = |id| WorkspaceId(Uuid::from_u128(id));
-        let token = |id| of(Who::TokenOf(workspace(id)));
+        let token = |id| of(Who::Token(TokenId(Uuid::from_u128(7)), workspace(id)));
         let member = |id, of_workspace| {
             let member = of(Who::Person(UserId(Uuid::from_u128(id))));
             member.concern().party = Some(of_workspace);
