@@ -38,6 +38,7 @@ use crate::{
     authority::Inner,
     context::Actor,
     replicas::Transaction,
+    shares::Share,
     store::callers::{self as store, Lock},
     tokens::bounds_of_facts,
     verification::Known,
@@ -162,6 +163,18 @@ impl Inner {
             Actor::Anonymous | Actor::Operator | Actor::Token(_) => None,
         };
         Some(CallingPerson { user, signed_in })
+    }
+
+    /// Waits after a commit until all that these people were doing is committed or refused. The part of a share stays with the
+    /// request: others must not delay what comes after a commit.
+    ///
+    /// If they cannot be waited for, the change is made nevertheless, and is answered so. Where something must be done after
+    /// them, a note says so (`users/second_look.rs`).
+    pub(crate) async fn let_acts_end(&self, share: Share, people: &[Uuid]) {
+        if let Err(error) = self.wait_for_acts(people).await {
+            error.log("wait for what people were doing");
+        }
+        drop(share);
     }
 
     /// Waits until all that these people were doing is committed. What they do later is refused, if what it rests on was

@@ -21,7 +21,7 @@ mod walk;
 pub(crate) use self::{
     adopt::{adopt, adopt_anew},
     chain::{ChainedEvent, Event, Head, Link},
-    record::{Author, Change, hold_end, record, record_all},
+    record::{Author, Change, hold_end, record, record_all, record_by},
     refusals::Refusals,
 };
 pub use self::{

@@ -107,10 +107,19 @@ pub(crate) async fn record(
     ctx: &OpContext,
     change: Change<'_>,
 ) -> Result<(), ServiceError> {
+    record_by(connection, (&ctx.keys, &Author::of(ctx), ctx.now), change).await
+}
+
+/// Writes the audit row of a change that an author began earlier.
+pub(crate) async fn record_by(
+    connection: &mut PgConnection,
+    (keys, author, now): (&Keys, &Author, OffsetDateTime),
+    change: Change<'_>,
+) -> Result<(), ServiceError> {
     let chain = change.workspace.map_or(INSTANCE, |workspace| workspace.0);
-    let (head, id) = lock_end(connection, &ctx.keys, chain).await?;
-    let event = Author::of(ctx).event(id, ctx.now, change);
-    let (link, head) = event.after(&ctx.keys, &head).ok_or_else(missing_key)?;
+    let (head, id) = lock_end(connection, keys, chain).await?;
+    let event = author.event(id, now, change);
+    let (link, head) = event.after(keys, &head).ok_or_else(missing_key)?;
     Ok(store::append(connection, &event, &link, &head).await?)
 }
 

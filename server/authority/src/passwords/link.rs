@@ -41,7 +41,7 @@ impl Passwords<'_> {
         user: UserId,
     ) -> Result<PasswordLink, ServiceError> {
         manages_one(ctx)?;
-        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.0]).await?;
+        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;
         let user = locked(&mut transaction, user).await?;
         if ctx.user_id() == Some(user.summary.id) {

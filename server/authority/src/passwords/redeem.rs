@@ -9,13 +9,14 @@ use super::{Passwords, unchanged};
 use crate::{
     OpContext, ServiceError,
     audit::{Change, Refusal, RefusalKind, record},
+    callers::hold,
     password::{PasswordCheck, Tenant},
     secret::{Password, PasswordLinkSecret},
     sessions::Throttle,
     shares::Holder,
     store::{
         passwords::{self as store, Descent},
-        sessions, users,
+        person_stops, sessions, users,
     },
 };
 
@@ -35,8 +36,8 @@ impl Passwords<'_> {
         secret: &PasswordLinkSecret,
     ) -> Result<UserSummary, ServiceError> {
         let mut transaction = self.inner.begin().await?;
-        if let Some(link) = store::of_link(&mut transaction, &secret.digest(), ctx.now).await? {
-            return Ok(link.user);
+        if let Some(user) = store::of_link(&mut transaction, &secret.digest(), ctx.now).await? {
+            return Ok(user);
         }
         let refused = |kind| {
             let refusal =
@@ -104,14 +105,18 @@ impl Passwords<'_> {
                 return Err(unchanged());
             }
         }
-        let (mut transaction, ctx) = self.inner.begin_for(ctx, &[user.id.0]).await?;
-        let ctx = &ctx;
+        // The link is the right to this, whoever is signed in: it may be the person themselves, whose session ends.
+        let mut transaction = self.inner.begin().await?;
+        transaction.ends_acts_of(&[user.id.0]);
         users::lock(&mut transaction, user.id).await?;
-        // Again, now that it counts: the link may have been used while the password was hashed.
-        let link = store::of_link(&mut transaction, &secret.digest(), ctx.now).await?;
-        let link = link.ok_or_else(gone)?;
-        store::delete_link(&mut transaction, user.id).await?;
-        store::set(&mut transaction, user.id, &hash, Descent::Link(link.issued_by)).await?;
+        // Somebody else may still be using the account, as an administrator who was just stopped.
+        if person_stops::concerns(&mut transaction, user.id).await? {
+            return Err(ServiceError::Busy);
+        }
+        // Again, now that it counts: the link may have been used, or its maker stopped, while the password was hashed.
+        let link = store::take_link(&mut transaction, user.id, &secret.digest(), ctx.now).await?;
+        let maker = link.ok_or_else(gone)?;
+        store::set(&mut transaction, user.id, &hash, Descent::Link(maker)).await?;
         let ended = sessions::end_others(&mut transaction, user.id, None).await?;
         throttle.unchecked(&mut transaction, ctx.now).await?;
         let change = Change {
@@ -123,6 +128,11 @@ impl Passwords<'_> {
             after: Some(json!({"ended_sessions": ended})),
         };
         record(&mut transaction, ctx, change).await?;
+        // Whoever stops the maker waits for this: their stop is committed first, or sees the password.
+        hold(&mut transaction, maker, false).await?;
+        if !store::may_set(&mut transaction, maker, user.id).await? {
+            return Err(gone());
+        }
         transaction.commit().await
     }
 

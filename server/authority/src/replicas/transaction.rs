@@ -144,8 +144,8 @@ impl<'a> Transaction<'a> {
         person.check(&mut self.sql, self.inner.clock.now()).await
     }
 
-    /// Notes that the change is one of this person's own account or session, which is locked: the commit would take what
-    /// it changes for something that was taken from the caller.
+    /// Notes that the change is one of this person's own account or session, which is locked. Otherwise the commit would
+    /// refuse it, because it takes something from the caller.
     ///
     /// # Errors
     /// Those of [`Self::check_person`], when the person makes the change.
@@ -282,18 +282,12 @@ impl<'a> Transaction<'a> {
     }
 
     async fn commit_own(mut self) -> Result<(), ServiceError> {
-        let (inner, acting) = (self.inner, std::mem::take(&mut self.acting));
-        self.commit_and_settle().await?;
-        inner.wait_for_acts(&acting).await
-    }
-
-    async fn commit_and_settle(mut self) -> Result<(), ServiceError> {
         let inner = self.inner;
         self.keeps_caller().await?;
         if self.changed.is_empty() {
             self.is_current().await?;
             self.sql.commit().await?;
-            drop(self.share);
+            inner.let_acts_end(self.share, &self.acting).await;
             inner.history.note_tokens(self.made);
             if inner.history.epoch() != self.epoch {
                 return Err(failover().into());
@@ -310,8 +304,6 @@ impl<'a> Transaction<'a> {
             revisions::insert(&mut self.sql, &kinds, &subjects, now).await?;
         self.is_current().await?;
         let committed = self.sql.commit().await;
-        // Nobody waits for others with a connection.
-        drop(self.share);
         match &committed {
             Ok(()) => inner.cache.forget_own(&self.changed, &revisions),
             // The answer that was lost may be "committed", also a moment later: then the follower forgets it once more.
@@ -319,6 +311,8 @@ impl<'a> Transaction<'a> {
         }
         inner.cache.forget(&self.already_so);
         committed?;
+        // Nobody waits for other servers with a part of a share.
+        inner.let_acts_end(self.share, &self.acting).await;
         inner.history.note_made(revision, self.changed);
         inner.history.note_tokens(self.made);
         // Revisions are applied in their order: a replica that has this one has the earlier ones.

@@ -59,6 +59,8 @@ const WORLD: &str = "
     INSERT INTO tokens_with_unread_log (token_id) VALUES ('00000000-0000-0000-0000-000000000004');
     INSERT INTO secret_stops (id, known_to, author, worked_until)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', '{}', now());
+    INSERT INTO person_stops (id, giver, ended, ends_more, author, worked_until)
+        VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000001', '{}', true, '{}', now());
     INSERT INTO import_collisions (id, workspace_id, at)
         VALUES (gen_random_uuid(), '00000000-0000-0000-0000-000000000002', now());
     INSERT INTO import_allowances (workspace_id, since, imported)
@@ -296,6 +298,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "INSERT INTO tokens_with_unread_log SELECT * FROM tokens_with_unread_log",
     ),
     ("secret_stops_pkey", "INSERT INTO secret_stops SELECT * FROM secret_stops"),
+    ("person_stops_pkey", "INSERT INTO person_stops SELECT * FROM person_stops"),
     ("secret_stops_one_person", "UPDATE secret_stops SET acting_as = known_to"),
     ("descendant_stops_pkey", "INSERT INTO descendant_stops SELECT * FROM descendant_stops"),
     ("descendant_stops_token_id_fkey", "UPDATE descendant_stops SET token_id = gen_random_uuid()"),

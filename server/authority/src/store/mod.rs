@@ -30,6 +30,7 @@ pub(crate) mod old_log;
 pub(crate) mod page;
 pub mod passwords;
 mod patience;
+pub(crate) mod person_stops;
 pub(crate) mod policies;
 pub(crate) mod replicas;
 pub(crate) mod revisions;

@@ -87,21 +87,16 @@ impl From<PersonRow> for UserSummary {
     }
 }
 
-/// The person whose password a link sets, and the administrator who made the link; `None` is the command line.
-pub(crate) struct OfLink {
-    pub(crate) user: UserSummary,
-    pub(crate) issued_by: Option<UserId>,
-}
-
 /// Returns whose password a link sets. None when it is over, when the user is disabled, or when the
 /// administrator who made it may not make it any more.
 pub(crate) async fn of_link(
     connection: &mut PgConnection,
     digest: &[u8; 32],
     now: OffsetDateTime,
-) -> Result<Option<OfLink>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT u.id, u.email, u.name, l.issued_by
+) -> Result<Option<UserSummary>, StoreError> {
+    let row = sqlx::query_as!(
+        PersonRow,
+        "SELECT u.id, u.email, u.name
            FROM password_links l
            JOIN users u ON u.id = l.user_id
           WHERE l.digest = $1 AND l.expires_at > $2
@@ -112,10 +107,44 @@ pub(crate) async fn of_link(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| OfLink {
-        user: UserSummary { id: row.id.into(), email: row.email, name: row.name },
-        issued_by: row.issued_by.map(UserId),
-    }))
+    Ok(row.map(UserSummary::from))
+}
+
+/// Uses up a link. Returns the administrator who made it; `None` when the link is not there any more. It waits for a change
+/// that ends the link, and the maker's right must be asked for after it, with [`may_set`].
+pub(crate) async fn take_link(
+    connection: &mut PgConnection,
+    user: UserId,
+    digest: &[u8; 32],
+    now: OffsetDateTime,
+) -> Result<Option<Option<UserId>>, StoreError> {
+    let issued_by = sqlx::query_scalar!(
+        "DELETE FROM password_links WHERE user_id = $1 AND digest = $2 AND expires_at > $3
+         RETURNING issued_by",
+        user.0,
+        &digest[..],
+        now,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(issued_by.map(|maker| maker.map(UserId)))
+}
+
+/// Reports whether this maker may set the password of an enabled person.
+pub(crate) async fn may_set(
+    connection: &mut PgConnection,
+    maker: Option<UserId>,
+    user: UserId,
+) -> Result<bool, StoreError> {
+    let may = sqlx::query_scalar!(
+        r#"SELECT may_set_password($2, instance_role) AS "may!" FROM users
+            WHERE id = $1 AND enabled AND kind = 'person' AND deleted_at IS NULL"#,
+        user.0,
+        maker.map(|maker| maker.0),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(may.unwrap_or(false))
 }
 
 /// Reports whether a person keeps their password with another role on the instance.
@@ -135,14 +164,14 @@ pub(crate) async fn may_keep(
 }
 
 /// Ends the password of a person who got a higher role, if the administrator from whom it descends may not set the
-/// password of somebody with that role. Reports whether it did.
+/// password of somebody with that role. Returns that administrator if it did.
 ///
 /// That administrator may have used the account: what it did until now is not the person's doing any more. Passwords that
 /// the account gave to others descend from the administrator, and its links end.
 pub(crate) async fn end_of_raised(
     connection: &mut PgConnection,
     user: UserId,
-) -> Result<bool, StoreError> {
+) -> Result<Option<UserId>, StoreError> {
     let giver = sqlx::query_scalar!(
         r#"SELECT password_set_by AS "giver!" FROM users
             WHERE id = $1 AND NOT may_set_password(password_set_by, instance_role)"#,
@@ -150,7 +179,7 @@ pub(crate) async fn end_of_raised(
     )
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(giver) = giver else { return Ok(false) };
+    let Some(giver) = giver else { return Ok(None) };
     sqlx::query!(
         "UPDATE users SET password_hash = NULL, password_set_by = NULL, must_change_password = false,
                 acts_count_after = (SELECT max(id) FROM audit_events)
@@ -165,29 +194,31 @@ pub(crate) async fn end_of_raised(
     sqlx::query!("DELETE FROM password_links WHERE issued_by = $1", user.0)
         .execute(connection)
         .await?;
-    Ok(true)
+    Ok(Some(UserId(giver)))
 }
 
 /// Locks a user and everybody whose row [`end_descended`] may change, in the order in which all lock users: nobody waits in
 /// a circle. Those are the owners and administrators whose passwords descend from the user, and all who got a password from one
-/// of these. Others to whom the user gave a password are not held up.
+/// of these, or of those who `ended` before. Others to whom the user gave a password are not held up.
 pub(crate) async fn lock_descended(
     connection: &mut PgConnection,
     giver: UserId,
+    ended: &[UserId],
     kept: Option<UserId>,
 ) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = ended.iter().map(|person| person.0).collect();
     sqlx::query_scalar!(
         "WITH RECURSIVE ended (id) AS (
-             SELECT id FROM users WHERE id = $1 AND instance_role IN ('owner', 'admin')
+             SELECT id FROM unnest(array_append($2::uuid[], $1::uuid)) AS roots (id)
               UNION
              SELECT u.id FROM ended e JOIN users u ON u.password_set_by = e.id
-              WHERE u.instance_role IN ('owner', 'admin') AND u.id IS DISTINCT FROM $2
+              WHERE u.instance_role IN ('owner', 'admin') AND u.id IS DISTINCT FROM $3
          )
          SELECT id FROM users
-          WHERE id = $1 OR id IN (SELECT id FROM ended)
-             OR password_set_by IN (SELECT id FROM ended WHERE id <> $1)
+          WHERE id IN (SELECT id FROM ended) OR password_set_by IN (SELECT id FROM ended WHERE id <> $1)
           ORDER BY id FOR NO KEY UPDATE",
         giver.0,
+        &ids,
         kept.map(|user| user.0),
     )
     .fetch_all(connection)
@@ -236,6 +267,33 @@ pub(crate) async fn end_descended(
             .await?;
         ended.extend(rows.into_iter().map(UserSummary::from));
     }
+}
+
+/// Ends the links of these people, and lets passwords that they gave descend from the giver of their own, if they have no
+/// password.
+pub(crate) async fn hand_back(
+    connection: &mut PgConnection,
+    people: &[UserId],
+    giver: UserId,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
+    // The links are first: whoever uses one up gives a password.
+    sqlx::query!(
+        "DELETE FROM password_links l USING users u
+          WHERE l.issued_by = ANY($1) AND u.id = l.issued_by AND u.password_hash IS NULL",
+        &ids,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE users SET password_set_by = $2 WHERE password_set_by IN (
+             SELECT id FROM users WHERE id = ANY($1) AND password_hash IS NULL)",
+        &ids,
+        giver.0,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Counts none of what these people's accounts did until now as their doing, if they have no password.

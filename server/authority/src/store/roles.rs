@@ -27,6 +27,7 @@ pub(super) const TABLES: &[&str] = &[
     "invitations",
     "memberships",
     "password_links",
+    "person_stops",
     "policies",
     "replicas",
     "revision_head",

@@ -81,12 +81,15 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Takes a note that no server works on, for some seconds.
+/// Takes a note that no server works on, for some seconds. Notes of people come later whose accounts are still to be looked
+/// at ([`super::person_stops`]).
 pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<SecretStop>, StoreError> {
     sqlx::query_as!(
         Row,
         r#"UPDATE secret_stops SET worked_until = clock_timestamp() + interval '15 seconds'
-            WHERE id = (SELECT id FROM secret_stops WHERE worked_until <= clock_timestamp()
+            WHERE id = (SELECT id FROM secret_stops s WHERE worked_until <= clock_timestamp()
+                           AND NOT EXISTS (SELECT FROM person_stops p
+                                            WHERE COALESCE(s.known_to, s.acting_as) = ANY (p.giver || p.ended))
                          ORDER BY worked_until LIMIT 1 FOR UPDATE SKIP LOCKED)
         RETURNING id, workspace_id, known_to, acting_as, stopped_by, author AS "author: Json<Author>""#,
     )

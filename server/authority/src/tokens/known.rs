@@ -133,11 +133,13 @@ pub(crate) async fn is_being_disabled(
 }
 
 impl Authority {
-    /// Disables the tokens of all notes on which no server works at present.
+    /// Disables the tokens of all notes on which no server works at present. Accounts whose passwords ended are looked at
+    /// first: whose doing their tokens are depends on that.
     ///
     /// # Errors
     /// `Unavailable` without the database.
     pub async fn disable_known_secrets(&self) -> Result<(), ServiceError> {
+        self.look_again_at_ended().await?;
         loop {
             let mut transaction = self.inner.begin().await?;
             let stop = store::claim(&mut transaction).await?;

@@ -105,7 +105,7 @@ impl Inner {
     }
 
     /// Returns this moment, as the database keeps it.
-    pub(super) fn instant(&self) -> OffsetDateTime {
+    pub(crate) fn instant(&self) -> OffsetDateTime {
         let now = self.clock.now();
         now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }

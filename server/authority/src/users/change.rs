@@ -4,10 +4,10 @@ use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 use serde_json::json;
 
 use super::{
-    Users, addresses, check_kind, check_last_owner, check_owner, disown, end_unmade, locked, lose,
+    Users, addresses, check_kind, check_last_owner, check_owner, end_unmade, locked, lose,
     manages_one, note_password_end,
     raise::{self, Raise},
-    snapshot,
+    second_look, snapshot,
 };
 use crate::{
     OpContext, ServiceError,
@@ -75,6 +75,8 @@ impl Users<'_> {
         manages_one(ctx)?;
         let name = wanted.name.as_deref().map(str::parse::<DisplayName>).transpose();
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
+        // The place stays until the end: others must not delay what comes after the commit.
+        let _place = self.inner.share().await?;
         let stopped_first = self.stop_exposed_first(ctx, id, &wanted, expected).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
@@ -89,7 +91,7 @@ impl Users<'_> {
         let may_lose = wanted.enabled == Some(false)
             || wanted.instance_role.is_some_and(|role| role != InstanceRole::Owner);
         if may_lose && wanted.known_secrets == KnownSecrets::Disable {
-            passwords::lock_descended(&mut transaction, id, ctx.user_id()).await?;
+            passwords::lock_descended(&mut transaction, id, &[], ctx.user_id()).await?;
         }
         let user = locked(&mut transaction, id).await?;
         transaction.changes_person(id).await?;
@@ -144,20 +146,25 @@ impl Users<'_> {
         let after = locked(&mut transaction, id).await?;
         let stays_owner = role == InstanceRole::Owner && enabled;
         check_last_owner(&mut transaction, &user, stays_owner).await?;
-        let mut acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
-        transaction.ends_acts_of(&acted.iter().map(|person| person.0).collect::<Vec<_>>());
-        if raise.password_ended {
-            acted.push(id);
+        let acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
+        let mut looks = Vec::new();
+        if loses && user.instance_role.manages() || !acted.is_empty() {
+            let ends_more = loses && wanted.known_secrets == KnownSecrets::Disable;
+            let note = second_look::note(&mut transaction, ctx, id, &acted, ends_more);
+            looks.push(note.await?);
+        }
+        if let Some(giver) = raise.giver {
+            looks.push(second_look::note(&mut transaction, ctx, giver, &[id], false).await?);
         }
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
-        if raise.password_ended {
+        if raise.giver.is_some() {
             note_password_end(&mut transaction, ctx, &after.summary, raise.ended_sessions).await?;
         }
         let mut noted = snapshot(&after);
         noted["closed_invitations"] = json!(close_fallen(&mut transaction, ctx, id, None).await?);
-        let ended_passwords = addresses(&unmade);
+        let mut ended_passwords = addresses(&unmade);
         if !ended_passwords.is_empty() {
             noted["ended_passwords"] = json!(ended_passwords);
         }
@@ -175,13 +182,15 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        disown(self.inner, &acted).await?;
+        let found = second_look::look(self.inner, looks).await?;
+        ended_passwords.extend(found.ended.into_iter().map(|person| person.email));
+        stops.extend(found.stops);
         let disabled = disable_all_noted(self.inner, &stops).await?;
         Ok(ChangedUser {
             user: after,
             stopped_tokens: (before - still_acting).max(0),
             disabled_tokens: raise.disabled_tokens + disabled,
-            password_ended: raise.password_ended,
+            password_ended: raise.giver.is_some(),
             ended_passwords,
         })
     }

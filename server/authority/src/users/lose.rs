@@ -4,11 +4,10 @@
 //! - Passwords of other owners and administrators end that descend from the user, who may not set them any more. So do the
 //!   sessions, and tokens that the accounts of those people made and by which the user could come back.
 
-use domain::{ids::UserId, token::UserSummary, user::User};
+use domain::{token::UserSummary, user::User};
 
 use crate::{
     OpContext, ServiceError,
-    authority::Inner,
     replicas::Transaction,
     store::{passwords, secret_stops::SecretStop, sessions},
     tokens::known::{Of, note},
@@ -42,15 +41,4 @@ pub(super) async fn lose(
     }
     lost.stops.push(note(transaction, ctx, Of::KnownTo(id), None).await?);
     Ok(lost)
-}
-
-/// Notes that what the accounts of these people did until now is not their persons' doing, if their passwords ended. It
-/// comes after the commit that ended the passwords, which waited for what the accounts were doing, and before tokens are
-/// disabled that the accounts made.
-pub(super) async fn disown(inner: &Inner, people: &[UserId]) -> Result<(), ServiceError> {
-    if people.is_empty() {
-        return Ok(());
-    }
-    let mut connection = inner.connection().await?;
-    Ok(passwords::disown(&mut connection, people).await?)
 }

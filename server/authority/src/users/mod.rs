@@ -10,11 +10,12 @@ mod list;
 mod lose;
 mod raise;
 mod remove;
+mod second_look;
 mod show;
 
 pub use change::{ChangedUser, UserChange};
 pub use create::NewUser;
-use lose::{disown, lose};
+use lose::lose;
 
 use domain::{
     ids::UserId,
@@ -136,15 +137,18 @@ async fn note_password_end(
     person: &UserSummary,
     ended_sessions: u64,
 ) -> Result<(), ServiceError> {
-    let change = Change {
+    record(connection, ctx, password_end(person, ended_sessions)).await
+}
+
+fn password_end(person: &UserSummary, ended_sessions: u64) -> Change<'_> {
+    Change {
         workspace: None,
         action: "user.password_end",
         subject_id: Some(person.id.0),
         subject_name: &person.email,
         before: None,
         after: Some(serde_json::json!({"ended_sessions": ended_sessions})),
-    };
-    record(connection, ctx, change).await
+    }
 }
 
 pub(crate) async fn locked(

@@ -22,7 +22,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Raise {
     pub(super) ended_sessions: u64,
-    pub(super) password_ended: bool,
+    /// The administrator who gave the password, if it ended.
+    pub(super) giver: Option<UserId>,
     pub(super) disabled_tokens: i64,
 }
 
@@ -53,11 +54,11 @@ pub(super) async fn apply(
     acting: Option<&Acting>,
 ) -> Result<Raise, ServiceError> {
     // First: the password decides whose doing the account's acts were.
-    let password_ended = passwords::end_of_raised(transaction, user).await?;
+    let giver = passwords::end_of_raised(transaction, user).await?;
     let disabled_tokens = match acting {
         Some(acting) => acting.disable_exposed(transaction, ctx, &sought(user)).await?,
         None => 0,
     };
     let ended_sessions = sessions::end_others(transaction, user, None).await?;
-    Ok(Raise { ended_sessions, password_ended, disabled_tokens })
+    Ok(Raise { ended_sessions, giver, disabled_tokens })
 }

@@ -4,8 +4,8 @@ use domain::ids::UserId;
 use serde_json::json;
 
 use super::{
-    ChangedUser, Users, addresses, check_last_owner, check_owner, disown, end_unmade, locked, lose,
-    manages_one, note_password_end, snapshot,
+    ChangedUser, Users, addresses, check_last_owner, check_owner, end_unmade, locked, lose,
+    manages_one, note_password_end, second_look, snapshot,
 };
 use crate::{
     OpContext, ServiceError,
@@ -51,11 +51,13 @@ impl Users<'_> {
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
         known_secrets.check_chooser(ctx, id)?;
+        // The place stays until the end: others must not delay what comes after the commit.
+        let _place = self.inner.share().await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         locks::people(&mut transaction).await?;
         if known_secrets == KnownSecrets::Disable {
-            passwords::lock_descended(&mut transaction, id, ctx.user_id()).await?;
+            passwords::lock_descended(&mut transaction, id, &[], ctx.user_id()).await?;
         }
         let user = match locked(&mut transaction, id).await {
             // Another caller removed it and may still be waiting for other servers to hear of it.
@@ -95,12 +97,17 @@ impl Users<'_> {
         transaction.narrows(Subject::User(id));
         check_last_owner(&mut transaction, &user, false).await?;
         let acted: Vec<_> = unmade.iter().map(|(person, _)| person.id).collect();
-        transaction.ends_acts_of(&acted.iter().map(|person| person.0).collect::<Vec<_>>());
+        let mut looks = Vec::new();
+        if user.instance_role.manages() || !acted.is_empty() {
+            let ends_more = known_secrets == KnownSecrets::Disable;
+            let note = second_look::note(&mut transaction, ctx, id, &acted, ends_more);
+            looks.push(note.await?);
+        }
         for (person, ended) in &unmade {
             note_password_end(&mut transaction, ctx, person, *ended).await?;
         }
         let closed = close_fallen(&mut transaction, ctx, id, None).await?;
-        let ended_passwords = addresses(&unmade);
+        let mut ended_passwords = addresses(&unmade);
         let change = Change {
             workspace: None,
             action: "user.remove",
@@ -112,7 +119,9 @@ impl Users<'_> {
         };
         record(&mut transaction, ctx, change).await?;
         transaction.commit().await?;
-        disown(self.inner, &acted).await?;
+        let found = second_look::look(self.inner, looks).await?;
+        ended_passwords.extend(found.ended.into_iter().map(|person| person.email));
+        stops.extend(found.stops);
         let disabled_tokens = disable_all_noted(self.inner, &stops).await?;
         Ok(ChangedUser {
             user,

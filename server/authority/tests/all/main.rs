@@ -9,6 +9,7 @@ mod catalogues;
 mod connections;
 mod cut;
 mod descendants;
+mod givers;
 mod history;
 mod idempotency;
 mod invitations;

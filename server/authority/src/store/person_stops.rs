@@ -1,0 +1,127 @@
+//! Notes that what accounts were doing whose passwords ended is to be looked at once more.
+
+use domain::ids::UserId;
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::audit::Author;
+
+/// A note.
+#[derive(Clone, Debug)]
+pub(crate) struct PersonStop {
+    pub(crate) id: Uuid,
+    /// The person from whom the passwords descend.
+    pub(crate) giver: UserId,
+    /// The people whose passwords ended.
+    pub(crate) ended: Vec<UserId>,
+    /// Whether passwords of administrators end that descend from the giver.
+    pub(crate) ends_more: bool,
+    /// The user who made the change.
+    pub(crate) by: Option<UserId>,
+    /// The author of the change, for the audit rows.
+    pub(crate) author: Author,
+}
+
+fn uuids(people: &[UserId]) -> Vec<Uuid> {
+    people.iter().map(|person| person.0).collect()
+}
+
+/// Notes people who are to be looked at. The server that notes it begins within some seconds.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    stop: &PersonStop,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO person_stops (id, giver, ended, ends_more, stopped_by, author, worked_until)
+         VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + interval '15 seconds')",
+        stop.id,
+        stop.giver.0,
+        &uuids(&stop.ended),
+        stop.ends_more,
+        stop.by.map(|user| user.0),
+        Json(&stop.author) as _,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes a note that no server works on, for some seconds.
+pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<PersonStop>, StoreError> {
+    let row = sqlx::query!(
+        r#"UPDATE person_stops SET worked_until = clock_timestamp() + interval '15 seconds'
+            WHERE id = (SELECT id FROM person_stops WHERE worked_until <= clock_timestamp()
+                         ORDER BY worked_until LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING id, giver, ended, ends_more, stopped_by, author AS "author: Json<Author>""#,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| PersonStop {
+        id: row.id,
+        giver: UserId(row.giver),
+        ended: row.ended.into_iter().map(UserId).collect(),
+        ends_more: row.ends_more,
+        by: row.stopped_by.map(UserId),
+        author: row.author.0,
+    }))
+}
+
+/// Reports whether a note is still there. The caller holds [`crate::locks::people`], under which notes end.
+pub(crate) async fn is_open(connection: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
+    let open = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM person_stops WHERE id = $1) AS "open!""#,
+        id
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(open)
+}
+
+/// Reports whether a person's password ended, and what their account was doing is still to be looked at.
+pub(crate) async fn concerns(
+    connection: &mut PgConnection,
+    person: UserId,
+) -> Result<bool, StoreError> {
+    let concerns = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM person_stops WHERE $1 = ANY (ended)) AS "concerns!""#,
+        person.0,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(concerns)
+}
+
+/// Notes more people whose passwords ended, because of those whom the note had.
+pub(crate) async fn add(
+    connection: &mut PgConnection,
+    id: Uuid,
+    ended: &[UserId],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE person_stops SET ended = ended || $2::uuid[],
+                worked_until = clock_timestamp() + interval '15 seconds' WHERE id = $1",
+        id,
+        &uuids(ended),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Lets any server go on with a note, after those that wait for longer.
+pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
+        id,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes a note: nothing more was found.
+pub(crate) async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM person_stops WHERE id = $1", id).execute(connection).await?;
+    Ok(())
+}
