@@ -20,13 +20,21 @@ use std::{
 use axum::body::{Body, Bytes};
 use bytes::Buf as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Sleep, sleep},
+};
 
 use super::room::{Leaving, Seat};
 
 /// The most of an answer that is handed on at a time. HTTP/2 keeps up to two such pieces for a peer that takes nothing,
-/// also when the place is given back.
+/// also when the place is given back: one in h2, and one that waits for it.
 pub(super) const PIECE: usize = 8 * 1024;
+/// How often a part of an answer looks for room before the answer is dropped: at first for room that is free, then for
+/// room of others.
+const TRIES: u32 = 50;
+const POLITE_TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an answer waits for its caller.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +47,9 @@ pub(super) enum Patience {
 
 /// A place that an answer has.
 pub(super) trait Place: Send + 'static {
-    /// Makes room for a part of the answer that was made. Reports whether there is room.
-    fn holds(&mut self, _bytes: usize) -> bool {
+    /// Takes room for a part of the answer that was made, or makes it: then others may give way. Reports whether there
+    /// is room.
+    fn holds(&mut self, _bytes: usize, _others_give_way: bool) -> bool {
         true
     }
 
@@ -48,7 +57,7 @@ pub(super) trait Place: Send + 'static {
     fn moved(&self, _bytes: usize) {}
 
     /// Waits for the server from now on, which makes more of the answer.
-    fn works(&self) {}
+    fn works(&mut self) {}
 
     /// Waits for the caller from now on.
     fn waits(&self) {}
@@ -64,7 +73,7 @@ impl Place for Arc<Seat> {
         Seat::moved(self, bytes);
     }
 
-    fn works(&self) {
+    fn works(&mut self) {
         self.work();
     }
 
@@ -92,6 +101,14 @@ struct Content<P> {
     place: P,
     /// Whether the server makes more of it, so that it does not wait for its caller.
     is_made: bool,
+    homeless: Option<Homeless>,
+}
+
+/// A part of an answer that was made and has no room yet.
+struct Homeless {
+    data: Bytes,
+    tries: u32,
+    pause: Pin<Box<Sleep>>,
 }
 
 impl<P: Place> Content<P> {
@@ -100,6 +117,13 @@ impl<P: Place> Content<P> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         while self.read.is_empty() {
+            if self.homeless.is_some() {
+                match self.house(context) {
+                    Poll::Ready(true) => continue,
+                    Poll::Ready(false) => return Poll::Ready(Some(Err(dropped()))),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
                 if !self.is_made {
                     self.is_made = true;
@@ -113,18 +137,20 @@ impl<P: Place> Content<P> {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => None,
             };
-            // While it is being made, it does not give way to itself.
-            let has_room = data.as_ref().is_none_or(|data| self.place.holds(data.len()));
-            if self.is_made {
-                self.is_made = false;
-                self.place.waits();
-            }
-            if !has_room {
-                return Poll::Ready(Some(Err(dropped())));
-            }
-            match data {
-                Some(data) => self.read = data,
-                None => return Poll::Ready(None),
+            let Some(data) = data else {
+                self.is_over();
+                return Poll::Ready(None);
+            };
+            if self.place.holds(data.len(), false) {
+                self.read = data;
+                self.is_over();
+            } else {
+                // Until it has room, it waits for the server.
+                if !self.is_made {
+                    self.is_made = true;
+                    self.place.works();
+                }
+                self.homeless = Some(Homeless { data, tries: 0, pause: Box::pin(sleep(PAUSE)) });
             }
         }
         let length = self.read.len().min(PIECE);
@@ -135,8 +161,38 @@ impl<P: Place> Content<P> {
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
+    /// The next part is made.
+    fn is_over(&mut self) {
+        if self.is_made {
+            self.is_made = false;
+            self.place.waits();
+        }
+    }
+
+    /// Finds room for the part that has none. Reports whether there was any. Readers take their answers meanwhile, so
+    /// nobody gives way at first.
+    fn house(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(homeless) = &mut self.homeless else { return Poll::Ready(true) };
+        loop {
+            std::task::ready!(homeless.pause.as_mut().poll(context));
+            homeless.tries += 1;
+            if self.place.holds(homeless.data.len(), homeless.tries > POLITE_TRIES) {
+                break;
+            }
+            if homeless.tries >= TRIES {
+                return Poll::Ready(false);
+            }
+            homeless.pause = Box::pin(sleep(PAUSE));
+        }
+        self.read = std::mem::take(&mut homeless.data);
+        self.homeless = None;
+        self.is_over();
+        Poll::Ready(true)
+    }
+
     fn size_hint(&self) -> SizeHint {
-        let read = self.read.len() as u64;
+        let homeless = self.homeless.as_ref().map_or(0, |homeless| homeless.data.len());
+        let read = (self.read.len() + homeless) as u64;
         let mut hint = self.body.size_hint();
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + read);
@@ -150,7 +206,7 @@ impl<P: Place> Patient<P> {
     /// Returns an answer with this body and place.
     pub(super) fn body(body: Body, place: P, patience: Patience) -> Body {
         let leaving = place.leaving();
-        let content = Content { read: Bytes::new(), body, place, is_made: false };
+        let content = Content { read: Bytes::new(), body, place, is_made: false, homeless: None };
         let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
         let (sent, mut all_is_sent) = oneshot::channel();
@@ -201,7 +257,9 @@ impl<P: Place> HttpBody for Patient<P> {
 
     fn is_end_stream(&self) -> bool {
         let content = lock(&self.content);
-        content.as_ref().is_some_and(|left| left.read.is_empty() && left.body.is_end_stream())
+        content.as_ref().is_some_and(|left| {
+            left.read.is_empty() && left.homeless.is_none() && left.body.is_end_stream()
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

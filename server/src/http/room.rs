@@ -174,6 +174,24 @@ impl Seat {
         Ok(())
     }
 
+    /// Takes more without letting anybody give way.
+    ///
+    /// # Errors
+    /// `Full`, also for a seat that gave way.
+    pub(super) fn take_free(&self, units: usize) -> Result<(), Full> {
+        let mut taken = self.room.taken();
+        if !self.has_room(&taken, units)? {
+            return Err(Full);
+        }
+        taken.change(self.party, self.number, |guest| guest.units += units);
+        Ok(())
+    }
+
+    /// Gives so much back.
+    pub(super) fn give_back(&self, units: usize) {
+        self.change(|guest| guest.units = guest.units.saturating_sub(units));
+    }
+
     /// Takes more in any case: when nobody has to give way, there is more than the room has. The next ones make up for
     /// that.
     pub(super) fn take_in_any_case(&self, units: usize) {
@@ -184,20 +202,31 @@ impl Seat {
 
     /// Lets others give way until there is room for so much.
     fn make_room(&self, taken: &mut Taken, units: usize) -> Result<(), Full> {
-        let limits = &*self.room.0;
-        loop {
-            let part = taken.of.get(&self.party).filter(|_| !self.is_gone()).ok_or(Full)?;
-            let mine = part.sum + units;
-            let has_part = mine <= limits.each || self.party == Party::Unknown;
-            let left = limits.all.checked_sub(taken.all + units);
-            if has_part && left.is_some_and(|left| mine <= left) {
-                return Ok(());
-            }
-            let victim = taken.slowest_of_others(self.party, mine).filter(|_| has_part);
+        while !self.has_room(taken, units)? {
+            let mine = self.sum_with(taken, units)?;
+            let victim = taken.slowest_of_others(self.party, mine).filter(|_| self.has_part(mine));
             let victim = victim.or_else(|| taken.slowest_of(self.party, self.number));
             let (party, number) = victim.ok_or(Full)?;
             taken.give_way(party, number);
         }
+        Ok(())
+    }
+
+    fn has_room(&self, taken: &Taken, units: usize) -> Result<bool, Full> {
+        let mine = self.sum_with(taken, units)?;
+        let left = self.room.0.all.checked_sub(taken.all + units);
+        Ok(self.has_part(mine) && left.is_some_and(|left| mine <= left))
+    }
+
+    /// Returns what its party has together with this.
+    fn sum_with(&self, taken: &Taken, units: usize) -> Result<usize, Full> {
+        let part = taken.of.get(&self.party).filter(|_| !self.is_gone()).ok_or(Full)?;
+        Ok(part.sum + units)
+    }
+
+    /// Whether a party may have so much.
+    fn has_part(&self, units: usize) -> bool {
+        units <= self.room.0.each || self.party == Party::Unknown
     }
 
     /// Notes that the peer sent or took so many bytes.
@@ -315,9 +344,9 @@ impl Taken {
         let Some(guest) = part.guests.get_mut(&number) else { return };
         let (before, units) = (guest.slowness(), guest.units);
         change(guest);
-        let (after, more) = (guest.slowness(), guest.units - units);
-        part.sum += more;
-        self.all += more;
+        let (after, now) = (guest.slowness(), guest.units);
+        part.sum = part.sum - units + now;
+        self.all = self.all - units + now;
         if before != after {
             if let Some(before) = before {
                 part.waiting.remove(&(before, number));
@@ -523,6 +552,7 @@ mod tests {
                 (4, Some(seat)) => seat.wait(),
                 (5, Some(seat)) => {
                     let _ = seat.take(below(10));
+                    seat.give_back(below(5));
                 }
                 (_, Some(_)) => drop(seats.swap_remove(at)),
             }

@@ -8,9 +8,9 @@
 //! Answers to questions about tokens have a room of their own, and no places: a token that only reads lists takes
 //! nothing from the verifications of its workspace. A question is never refused, as its token's use was counted.
 //!
-//! The answer to a change is sent in any case: a change is refused before it is made when too much of the answers to
-//! changes waits, of its caller, of its holder, or of all. Callers of whom nothing waits may make one change all the
-//! same: others who read nothing must not keep them from a revocation.
+//! The answer to a change is sent in any case. A change is refused before it is made, when its caller has too much of
+//! what waits of changes: more than a part, or more than it leaves to others of its holder. The same holds for a holder
+//! among all. Those who have little are not refused: others who read nothing must not keep them from a revocation.
 //!
 //! An answer in one piece costs no more than its stream, and streams are counted where the connection is served.
 
@@ -39,15 +39,17 @@ use super::{
 
 /// Large answers of one holder at a time: a workspace's tokens are one, a person is another.
 const OF_HOLDER: usize = 32;
-/// A smaller answer needs no place. One of an unknown size counts as having this size, and as a larger page of it has.
+/// A smaller answer needs no place. An answer of unknown size counts this much, or as much as its page that is sent.
 const LARGE: usize = 64 * 1024;
 /// Bytes of answers of all holders, and of one, that were not taken yet: as many of answers to questions, and of all
 /// others that change nothing.
 const UNREAD: (usize, usize) = (64 * MIB, 16 * MIB);
 /// Bytes of answers to changes that were not taken yet: of all, of one holder, and of one caller.
 const CHANGES: (usize, usize, usize) = (64 * MIB, 16 * MIB, 4 * MIB);
-/// What a change counts while it is being made.
-const CHANGE: usize = 1024;
+/// What a change counts while it is being made: its answer is not known yet.
+const CHANGE: usize = 64 * 1024;
+/// What a caller and a holder may have in any case, however much others have.
+const FEW: (usize, usize) = (4 * CHANGE, 32 * CHANGE);
 const MIB: usize = 1024 * 1024;
 /// The longest that an answer waits until its caller takes some more of it.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -104,21 +106,24 @@ struct Place {
 
 /// What an answer has until it was taken.
 enum Kept {
-    Answer { seat: Seat, bytes: usize, _place: Option<Place> },
+    Answer { seat: Seat, bytes: usize, least: usize, _place: Option<Place> },
     Change(Arc<Change>),
 }
 
 impl patient::Place for Kept {
-    fn holds(&mut self, more: usize) -> bool {
+    fn holds(&mut self, bytes: usize, others_give_way: bool) -> bool {
         match self {
-            Self::Answer { bytes, .. } if more <= *bytes => true,
-            Self::Answer { seat, bytes, .. } => {
-                let has_room = seat.take(more - *bytes).is_ok();
-                *bytes = more;
+            Self::Answer { seat, bytes: has, .. } => {
+                let more = bytes.min(UNREAD.1).saturating_sub(*has);
+                let has_room = more == 0
+                    || if others_give_way { seat.take(more) } else { seat.take_free(more) }.is_ok();
+                if has_room {
+                    *has += more;
+                }
                 has_room
             }
             Self::Change(change) => {
-                change.holds(more);
+                change.holds(bytes);
                 true
             }
         }
@@ -130,9 +135,12 @@ impl patient::Place for Kept {
         }
     }
 
-    fn works(&self) {
-        if let Self::Answer { seat, .. } = self {
+    fn works(&mut self) {
+        if let Self::Answer { seat, bytes, least, .. } = self {
             seat.work();
+            // A page that was read holds nothing.
+            seat.give_back(*bytes - *least);
+            *bytes = *least;
         }
     }
 
@@ -169,12 +177,15 @@ impl Answers {
     pub(super) fn change(&self, holder: Uuid, caller: Uuid) -> Result<For, ApiError> {
         let of = [Sum::ChangesOfCaller(caller), Sum::ChangesOfHolder(holder), Sum::Changes];
         let mut sums = self.sums();
-        let [own, holders, all] = of.map(|of| sums.get(&of).copied().unwrap_or_default());
-        if own >= CHANGES.2 || own > 0 && holders >= CHANGES.1 {
-            return Err(full());
+        let [own, holders, all] = of.map(|of| CHANGE + sums.get(&of).copied().unwrap_or_default());
+        if own > CHANGES.2 {
+            return Err(refuse(ProblemCode::RateLimited, OF_CALLER));
         }
-        if own > 0 && all >= CHANGES.0 {
-            return Err(crowded());
+        if own > FEW.0 && own > CHANGES.1.saturating_sub(holders) {
+            return Err(refuse(ProblemCode::RateLimited, OF_OTHERS));
+        }
+        if own > FEW.0 && holders > FEW.1 && holders > CHANGES.0.saturating_sub(all) {
+            return Err(refuse(ProblemCode::Busy, OF_ALL));
         }
         for of in of {
             *sums.entry(of).or_default() += CHANGE;
@@ -216,7 +227,7 @@ impl Answers {
             For::Question(holder) => Ok(self.question(*holder, size)),
             For::Holder(holder) => self.other(*holder, size),
             For::Change(change) => {
-                change.holds(size);
+                change.counts(size);
                 Ok(Kept::Change(Arc::clone(change)))
             }
         };
@@ -236,15 +247,17 @@ impl Answers {
 
     fn question(&self, holder: Uuid, bytes: usize) -> Kept {
         let seat = self.0.questions.seat(Party::Holder(holder));
-        seat.take_in_any_case(bytes.min(UNREAD.1));
-        Kept::Answer { seat, bytes, _place: None }
+        let bytes = bytes.min(UNREAD.1);
+        seat.take_in_any_case(bytes);
+        Kept::Answer { seat, bytes, least: bytes, _place: None }
     }
 
     fn other(&self, holder: Uuid, bytes: usize) -> Result<Kept, ApiError> {
         let place = if bytes < LARGE { None } else { Some(self.enter(holder).ok_or_else(full)?) };
         let seat = self.0.others.seat(Party::Holder(holder));
-        seat.take(bytes.min(UNREAD.1)).map_err(|Full| crowded())?;
-        Ok(Kept::Answer { seat, bytes, _place: place })
+        let bytes = bytes.min(UNREAD.1);
+        seat.take(bytes).map_err(|Full| crowded())?;
+        Ok(Kept::Answer { seat, bytes, least: bytes, _place: place })
     }
 }
 
@@ -256,12 +269,18 @@ pub(super) const fn is_piece(size: usize) -> bool {
 impl Change {
     /// Counts so many bytes, if they are more than before.
     fn holds(&self, bytes: usize) {
-        let more = bytes.saturating_sub(self.bytes.fetch_max(bytes, Ordering::Relaxed));
-        if more > 0 {
-            let mut sums = self.answers.sums();
-            for of in self.of {
-                *sums.entry(of).or_default() += more;
-            }
+        if bytes > self.bytes.load(Ordering::Relaxed) {
+            self.counts(bytes);
+        }
+    }
+
+    /// Counts so many bytes instead of those before.
+    fn counts(&self, bytes: usize) {
+        let mut sums = self.answers.sums();
+        let before = self.bytes.swap(bytes, Ordering::Relaxed);
+        for of in self.of {
+            let sum = sums.entry(of).or_default();
+            *sum = *sum + bytes - before;
         }
     }
 }
@@ -281,18 +300,27 @@ impl Drop for Place {
     }
 }
 
+const OF_CALLER: &str = "You have too many changes in progress, or unread responses to changes. Read or close them, then try again.";
+const OF_OTHERS: &str = "You and other callers for the same workspace have too many changes in progress, or unread responses to changes. \
+     Read or close them, then try again.";
+const OF_ALL: &str = "The server has too many changes in progress, and responses to changes that clients have not read yet. Try again in a second.";
+
 fn full() -> ApiError {
-    let mut problem = Problem::new(
+    refuse(
         ProblemCode::RateLimited,
         "You have too many unread responses. Read or close them, then try again.",
-    );
-    problem.retry_after_s = Some(1);
-    problem.into()
+    )
 }
 
 fn crowded() -> ApiError {
-    let detail = "The server holds too many responses that clients have not read yet. Try again in a second.";
-    let mut problem = Problem::new(ProblemCode::Busy, detail);
+    refuse(
+        ProblemCode::Busy,
+        "The server holds too many responses that clients have not read yet. Try again in a second.",
+    )
+}
+
+fn refuse(code: ProblemCode, detail: &'static str) -> ApiError {
+    let mut problem = Problem::new(code, detail);
     problem.retry_after_s = Some(1);
     problem.into()
 }
@@ -388,7 +416,7 @@ mod tests {
     fn change(answers: &Answers, holder: Uuid, caller: u128, bytes: usize) -> For {
         let change = answers.change(holder, Uuid::from_u128(caller)).unwrap();
         let For::Change(begun) = &change else { panic!("a change") };
-        begun.holds(bytes);
+        begun.counts(bytes);
         change
     }
 
@@ -396,7 +424,7 @@ mod tests {
     async fn change_is_refused_before_it_is_made_while_too_many_answers_of_its_caller_wait() {
         let answers = Answers::default();
         let begun = answers.change(ONE, ONE).unwrap();
-        let unread: Vec<_> = (0..64).map(|_| change(&answers, ONE, 1, CHANGES.2 / 64)).collect();
+        let unread: Vec<_> = (0..63).map(|_| change(&answers, ONE, 1, CHANGES.2 / 64)).collect();
         // The answer to a change that was begun before is sent.
         assert_eq!(answers.keep(&begun, large()).status(), 200);
         let refused = answers.change(ONE, ONE).unwrap_err();
@@ -409,29 +437,62 @@ mod tests {
         assert!(answers.sums().is_empty());
     }
 
-    #[test]
-    fn changes_have_a_bound_for_a_holder_and_in_all_and_one_change_is_left_to_everybody() {
-        let answers = Answers::default();
-        let refused = |holder, caller| {
-            let refused = answers.change(holder, Uuid::from_u128(caller)).err();
-            refused.map(|refused| refused.problem().code)
-        };
-        // Each token has less than a caller may have.
-        let mut unread: Vec<_> =
-            (0..4).map(|caller| change(&answers, ONE, caller, CHANGES.1 / 4 - 1)).collect();
-        assert_eq!(refused(ONE, 3), None);
-        unread.push(change(&answers, ONE, 4, CHANGE + 4));
-        assert_eq!(refused(ONE, 4), Some(ProblemCode::RateLimited));
-        assert_eq!(refused(ONE, 5), None, "nothing of it waits");
-        unread.push(change(&answers, TWO, 6, CHANGE));
-        assert_eq!(refused(TWO, 6), None);
-        for holder in 10..22 {
-            unread.push(change(&answers, Uuid::from_u128(holder), holder, CHANGES.2));
+    /// Begins changes until one is refused. Returns them, and the refusal.
+    fn begin(answers: &Answers, holder: u128, caller: u128) -> (Vec<For>, ProblemCode) {
+        let mut begun = Vec::new();
+        loop {
+            match answers.change(Uuid::from_u128(holder), Uuid::from_u128(caller)) {
+                Ok(change) => begun.push(change),
+                Err(refusal) => return (begun, refusal.problem().code),
+            }
         }
-        assert_eq!(refused(TWO, 6), Some(ProblemCode::Busy));
-        assert_eq!(refused(TWO, 7), None);
-        drop(unread);
+    }
+
+    #[test]
+    fn change_that_is_being_made_counts_as_much_as_a_usual_answer_to_it() {
+        let answers = Answers::default();
+        let (begun, _) = begin(&answers, 1, 1);
+        assert_eq!(begun.len(), CHANGES.2 / CHANGE);
+        for change in &begun {
+            let For::Change(change) = change else { panic!("a change") };
+            change.counts(10_000);
+        }
+        assert!(answers.change(ONE, ONE).is_ok(), "the answers are smaller");
+        drop(begun);
         assert!(answers.sums().is_empty());
+    }
+
+    #[test]
+    fn callers_and_holders_who_have_little_are_not_refused_for_those_who_have_much() {
+        let answers = Answers::default();
+        let of = |holder: u128, caller: u128, bytes| {
+            change(&answers, Uuid::from_u128(holder), caller, bytes)
+        };
+        // Larger answers than was thought when their changes began.
+        let mut unread: Vec<_> = (0..5).map(|caller| of(1, caller, CHANGES.1 / 4)).collect();
+        assert_eq!(begin(&answers, 1, 4).1, ProblemCode::RateLimited);
+        assert_eq!(begin(&answers, 1, 4).0.len(), 0);
+        let (few, refusal) = begin(&answers, 1, 5);
+        assert_eq!((few.len(), refusal), (4, ProblemCode::RateLimited));
+        for holder in 2..=4 {
+            unread.extend((0..5).map(|caller| of(holder, holder * 10 + caller, CHANGES.1 / 4)));
+        }
+        // All have more than there may be.
+        let (others, refusal) = begin(&answers, 5, 50);
+        assert_eq!((others.len(), refusal), (FEW.1 / CHANGE, ProblemCode::Busy));
+        assert_eq!(begin(&answers, 5, 51).0.len(), FEW.0 / CHANGE);
+        drop((unread, few, others));
+        assert!(answers.sums().is_empty());
+    }
+
+    #[test]
+    fn caller_has_no_more_changes_than_it_leaves_to_others_of_its_holder() {
+        let answers = Answers::default();
+        let begun: Vec<_> = (0..8).map(|caller| begin(&answers, 1, caller).0).collect();
+        let counts: Vec<_> = begun.iter().map(Vec::len).collect();
+        assert_eq!(counts[0], CHANGES.2 / CHANGE);
+        assert!(counts.iter().sum::<usize>() <= CHANGES.1 / CHANGE, "{counts:?}");
+        assert!(counts.is_sorted_by(|one, next| one >= next) && counts[7] >= 4, "{counts:?}");
     }
 
     /// An answer whose size nobody knows, of pages of this size.
@@ -451,7 +512,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn page_of_an_export_counts_whole_until_it_was_read() {
         let answers = Answers::default();
         let mut unread = Vec::new();
@@ -466,6 +527,32 @@ mod tests {
             left += usize::from(takes(response).await);
         }
         assert_eq!(left, UNREAD.1 / MIB);
+    }
+
+    /// Twenty exports, whose pages come all at once, and whose clients read them.
+    #[tokio::test(start_paused = true)]
+    async fn exports_that_are_read_go_on_also_when_their_pages_have_no_room_together() {
+        const PAGES: usize = 3;
+        let answers = Answers::default();
+        let reads = (0..20).map(|_| {
+            let pages = futures::stream::unfold(0, async |number| {
+                sleep(Duration::from_secs(1)).await;
+                let page = Bytes::from(vec![b'x'; MIB]);
+                (number < PAGES).then(|| (Ok::<_, std::convert::Infallible>(page), number + 1))
+            });
+            let mut export =
+                answers.keep(&For::Holder(ONE), Response::new(Body::from_stream(pages)));
+            async move {
+                let mut read = 0;
+                while let Some(frame) = export.body_mut().frame().await {
+                    read += frame.unwrap().into_data().unwrap().len();
+                    sleep(Duration::from_millis(3)).await;
+                }
+                read
+            }
+        });
+        let all = futures::future::join_all(reads).await;
+        assert_eq!(all, [PAGES * MIB; 20]);
     }
 
     #[tokio::test(start_paused = true)]

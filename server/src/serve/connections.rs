@@ -29,6 +29,7 @@ use rustix::io::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixStream},
+    task::spawn_blocking,
     time::{interval, sleep, timeout},
 };
 use tower::ServiceExt as _;
@@ -101,14 +102,13 @@ pub(super) async fn serve(
     let health = router.clone().layer(from_fn(only_health));
     let streams = Streams::new(Arc::clone(&capacity.network.proxies));
     let house = House { state, router, managing };
-    let doorman = Doorman::new(house, streams, drain.clone());
+    let doorman = Doorman::new(house, streams.clone(), drain.clone());
     let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
     let local = Places::new(few(capacity.local));
     let health = House { state: None, router: health, managing: None };
-    // An address that has no stream left may ask all the same whether the server runs.
-    let streams = Streams::new(Arc::default());
-    let reserve =
-        (Doorman::new(health, streams, drain.clone()), Places::new(few(capacity.reserve)));
+    // On these places, an address that has no stream left may ask all the same whether the server runs.
+    let spare = Streams::new(Arc::default());
+    let reserve = (Doorman::new(health, spare, drain.clone()), Places::new(few(capacity.reserve)));
     let network = Places::new(capacity.network);
     let mut seconds = interval(TICK);
     let mut spare = spare_file();
@@ -117,6 +117,10 @@ pub(super) async fn serve(
             accepted = listeners.accept() => accepted,
             _ = seconds.tick() => {
                 life::tick();
+                if streams.are_short() {
+                    let streams = streams.clone();
+                    spawn_blocking(move || streams.rank());
+                }
                 continue;
             }
             () = drain.begun() => break,

@@ -32,13 +32,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
     life::Life,
     signals::Drain,
     streams::{self, Piece, Stream, counting},
+    unsent::Unsent,
 };
 use crate::http::{
     answer::X_REQUEST_ID,
@@ -57,8 +58,9 @@ const FIELDS: usize = 100;
 /// streams it has. The protocol knows no smaller window for a connection.
 const STREAM_WINDOW: u32 = 16 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// What is held back of one answer for a peer that reads slowly.
-const SEND_BUFFER: usize = 64 * 1024;
+/// What h2 holds of one answer for a peer that reads slowly. hyper holds one more piece of the answer, which has as much.
+/// Neither counts as unread bytes, however large the peer's windows are.
+const SEND_BUFFER: usize = 8 * 1024;
 /// Streams that a peer may reset before they were looked at, and that it may make the server reset:
 /// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
 const RESETS: usize = 20;
@@ -72,8 +74,11 @@ const MORE_REFUSALS: u32 = STREAMS;
 /// How often a peer that says nothing is asked whether it is there, and how long it may take.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
-/// How long a connection that was asked to end may take for it.
+/// How long nothing may move on a connection that was asked to end, and how long it may take in all.
 const END: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_mins(10);
+/// The same for one that has to make room for others: it may take [`END`] in all.
+const FLUSH: Duration = Duration::from_millis(500);
 
 /// The server's side of HTTP/2 with these bounds.
 pub(super) fn builder() -> http2::Builder<TokioExecutor> {
@@ -95,8 +100,8 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
 /// Serves a connection to its end: the peer's, that of draining, after `rest` without a request, or when its peer does
 /// not take its answers.
 ///
-/// A connection that ends is asked to (GOAWAY), so that requests in progress are answered. One that has to make room
-/// for others ends at once.
+/// A connection that ends is asked to (GOAWAY), so that requests in progress are answered. It ends when no request is
+/// being answered and its peer takes nothing more. One that has to make room for others has only a short time.
 pub(super) async fn serve<S, F>(
     builder: &http2::Builder<TokioExecutor>,
     stream: S,
@@ -142,7 +147,7 @@ pub(super) async fn serve<S, F>(
     // A peer that goes away is not worth a word.
     let drained = tokio::select! {
         _ = connection.as_mut() => return,
-        () = unsent.gave_way() => return,
+        () = unsent.gave_way() => false,
         () = refusals.reach(REFUSALS) => false,
         () = unsent.too_long() => false,
         () = drain.begun() => true,
@@ -152,11 +157,29 @@ pub(super) async fn serve<S, F>(
     refusals.end();
     tokio::select! {
         _ = connection => {}
-        () = unsent.gave_way() => {}
+        () = made_room(unsent, &life) => {}
         () = refusals.reach(MORE_REFUSALS) => {}
         // Draining has its own limit.
-        () = sleep(END), if !drained => {}
+        () = stands_still(unsent, &life, END), if !drained => {}
+        () = sleep(LONGEST), if !drained => {}
     }
+}
+
+/// Resolves when no request is being answered, and the peer took nothing for so long.
+async fn stands_still(unsent: &Unsent, life: &Life, long: Duration) {
+    loop {
+        let before = unsent.progress();
+        sleep(long).await;
+        if !life.is_answering() && !unsent.is_making() && unsent.progress() == before {
+            return;
+        }
+    }
+}
+
+/// Resolves when the connection had to make room for others, and has had the time for its requests.
+async fn made_room(unsent: &Unsent, life: &Life) {
+    unsent.gave_way().await;
+    let _ = timeout(END, stands_still(unsent, life, FLUSH)).await;
 }
 
 /// The streams in a row that were refused.
@@ -251,8 +274,8 @@ impl Drop for Running {
     }
 }
 
-/// A body of which every piece that is handed on shows that the peer took the one before: hyper asks for the next one
-/// when the peer's window has room.
+/// A body of which every piece that is handed on shows that the peer took an earlier one: hyper asks for the next one
+/// when the last one has room in the peer's window and in what h2 holds.
 #[derive(Debug)]
 struct Sent {
     body: AnswerBody,
@@ -274,7 +297,8 @@ impl HttpBody for Sent {
                 self.life.wrote();
                 self.stream.waits();
             }
-            Poll::Ready(None) => {}
+            // All is made. What the peer has not taken yet waits for it.
+            Poll::Ready(None) => self.stream.waits(),
             Poll::Pending => self.stream.works(),
         }
         frame.map_ok(|frame| frame.map_data(|bytes| Piece::new(bytes, Arc::clone(&self.stream))))
@@ -291,24 +315,28 @@ impl HttpBody for Sent {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
+    use axum::body::{Body, Bytes};
+    use futures::StreamExt as _;
     use http::Response;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
         task::JoinHandle,
-        time::timeout,
     };
 
     use super::*;
     use crate::{
         http::client_ip::Peer,
-        serve::{signals::Signals, streams::Streams},
+        serve::{life, signals::Signals, streams::Streams},
     };
+
+    const PIECE: usize = 8 * 1024;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     /// Empty settings, and a window of 0 for each stream (RFC 9113 section 6.5.2).
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
     const NO_WINDOW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    /// Windows of 2^30 bytes for each stream and for the connection.
+    const WIDE: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x40\0\0\0\0\0\x04\x08\0\0\0\0\0\x40\0\0\0";
 
     /// The kind of a frame (RFC 9113 section 6).
     mod kind {
@@ -324,6 +352,26 @@ mod tests {
         let block = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
         let head = [0, 0, 6, 1, 5];
         [&head[..], &stream.to_be_bytes(), &block].concat()
+    }
+
+    /// Gives a stream so much more window.
+    fn window(stream: u32, more: u32) -> Vec<u8> {
+        [&[0, 0, 4, 8, 0][..], &stream.to_be_bytes(), &more.to_be_bytes()].concat()
+    }
+
+    /// Lets the seconds of connections pass.
+    fn seconds() -> JoinHandle<()> {
+        tokio::spawn(async {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                life::tick();
+            }
+        })
+    }
+
+    fn stream_of(pieces: impl futures::Stream<Item = Bytes> + Send + 'static) -> Answer {
+        let pieces = pieces.map(Ok::<_, std::convert::Infallible>);
+        Response::new(http_body_util::Either::Right(Body::from_stream(pieces)))
     }
 
     fn network(host: u8) -> Peer {
@@ -431,7 +479,98 @@ mod tests {
             while let Ok(true) = timeout(Duration::from_millis(1), peer.next()).await {}
         }
         assert!(peer.served.is_finished());
+        peer.until(kind::GOAWAY, 1).await;
         until_none_counts(&streams).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn export_goes_on_beside_an_unread_answer_and_after_the_peer_was_asked_to_end() {
+        let _seconds = seconds();
+        let counts = Streams::with(Arc::from([]), 4);
+        let mut peer = Raw::open(counts.connect(network(1)), NO_WINDOW, async || {
+            stream_of(futures::stream::repeat(Bytes::from_static(&[b'x'; 1_000])).take(60))
+        })
+        .await;
+        peer.ask(0..2).await;
+        peer.until(kind::HEADERS, 2).await;
+        for number in 0..60 {
+            if number == 30 {
+                // These are refused.
+                peer.ask(2..30).await;
+                peer.until(kind::GOAWAY, 1).await;
+            }
+            peer.io.write_all(&window(1, 1_000)).await.unwrap();
+            let seen = peer.until(kind::DATA, number + 1).await;
+            assert!(seen.iter().all(|stream| *stream == 1));
+            sleep(Duration::from_secs(8)).await;
+        }
+        // Nothing moves any more.
+        while peer.next().await {}
+        peer.served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_bytes_are_held_for_an_unread_socket_whatever_the_windows_are() {
+        const STREAMS: u32 = 50;
+        let counts = Streams::new(Arc::from([]));
+        let kept = Arc::<AtomicU32>::default();
+        let all = Arc::clone(&kept);
+        let mut peer = Raw::open_with(1_024, counts.connect(network(1)), WIDE, move || {
+            let all = Arc::clone(&all);
+            let piece = move |_| Bytes::from_owner(Counted::new(Arc::clone(&all)));
+            ready(stream_of(futures::stream::iter(0..20).map(piece)))
+        })
+        .await;
+        peer.ask(0..STREAMS).await;
+        // Everything that can be done was done by then.
+        sleep(Duration::from_secs(1)).await;
+        let kept = kept.load(Ordering::Relaxed);
+        assert!((STREAMS..=2 * STREAMS + 2).contains(&kept), "{kept}");
+        while peer.seen.iter().filter(|(kind, _)| *kind == kind::DATA).count() < 1_000 {
+            assert!(peer.next().await);
+        }
+    }
+
+    /// A piece of an answer that is counted while it is kept.
+    struct Counted(Vec<u8>, Arc<AtomicU32>);
+
+    impl Counted {
+        fn new(all: Arc<AtomicU32>) -> Self {
+            all.fetch_add(1, Ordering::Relaxed);
+            Self(vec![b'x'; PIECE], all)
+        }
+    }
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.1.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answer_whose_end_comes_late_waits_for_its_peer_as_well() {
+        let counts = Streams::new(Arc::from([]));
+        let mut peer = Raw::open(counts.connect(network(1)), NO_WINDOW, async || {
+            stream_of(futures::stream::unfold(false, async |is_over| {
+                if is_over {
+                    sleep(Duration::from_secs(1)).await;
+                    return None;
+                }
+                Some((Bytes::from_static(b"a piece"), true))
+            }))
+        })
+        .await;
+        peer.ask(0..1).await;
+        peer.io.write_all(&window(1, 6)).await.unwrap();
+        // It rests later than that.
+        let end = async { while peer.next().await {} };
+        timeout(Duration::from_secs(80), end).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -465,9 +604,21 @@ mod tests {
     async fn connection_that_reads_nothing_makes_room_for_another_address() {
         let counts = Streams::with(Arc::from([]), 20);
         let many = counts.connect(network(1));
-        let mut idle = Raw::open(Arc::clone(&many), NO_WINDOW, async || text()).await;
+        let number = AtomicU32::new(0);
+        let mut idle = Raw::open(Arc::clone(&many), NO_WINDOW, move || {
+            let is_slow = number.fetch_add(1, Ordering::Relaxed) == 5;
+            async move {
+                sleep(Duration::from_secs(if is_slow { 3 } else { 0 })).await;
+                text()
+            }
+        })
+        .await;
         idle.ask(0..20).await;
-        assert_eq!(idle.until(kind::HEADERS, 10).await.len(), 10);
+        assert_eq!(idle.until(kind::HEADERS, 9).await.len(), 9);
+        for _ in 0..4 {
+            life::tick();
+        }
+        counts.rank();
         let few = counts.connect(network(2));
         let mut busy = Raw::open(few, SETTINGS, async || {
             sleep(Duration::from_secs(1)).await;
@@ -476,6 +627,9 @@ mod tests {
         .await;
         busy.ask(0..9).await;
         assert_eq!(busy.until(kind::HEADERS, 9).await.len(), 9);
+        // What was in progress is answered.
+        assert_eq!(idle.until(kind::HEADERS, 10).await.len(), 10);
+        idle.until(kind::GOAWAY, 1).await;
         while idle.next().await {}
         idle.served.await.unwrap();
     }

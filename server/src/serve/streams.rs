@@ -5,17 +5,20 @@
 //! a stream is refused before anything of it is done (`REFUSED_STREAM`, RFC 9113 section 8.7): the client may
 //! send the request again.
 //!
-//! No caller has more streams than it leaves to all others. When there is no room, connections with unread answers end,
-//! first of the caller who has the most, if that is more than the one that wants a stream has itself. A connection also
-//! ends when an answer waits for too long ([`unsent`](super::unsent)). With HTTP/1.1, the limits of connections are
-//! enough.
+//! No caller has more streams than it leaves to all others. When there is no room, connections with unread answers end.
+//! The caller with the most unread answers loses a connection first, but only if it has more of them than the newcomer
+//! has. A caller at its own limit loses one of its own connections. A connection also ends when an answer waits for too
+//! long ([`unsent`](super::unsent)). With HTTP/1.1, the limits of connections are enough.
+//!
+//! Requests do not search for these connections. A thread of its own ranks them once a second while streams are short.
 
 use std::{
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap},
     net::IpAddr,
+    ops::Bound,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -23,10 +26,7 @@ use bytes::{Buf, Bytes};
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use super::{
-    life,
-    unsent::{Since, Taken, Unsent},
-};
+use super::unsent::{Since, Taken, Unsent};
 use crate::http::{client_ip::Peer, network};
 
 /// Streams of all trusted proxies and of the Unix socket together; as many are kept for all other addresses together,
@@ -36,9 +36,12 @@ const ALL: usize = 32_768;
 const OF_PROXY: usize = 16_384;
 /// Streams of any other address.
 const OF_ADDRESS: usize = 4_096;
-/// A search makes room for this part of all streams, if there are so many unread ones, so that the next ones need no
-/// search.
+/// One newcomer frees this part of all streams, if that many are unread, so that the next ones find room.
 const PART: usize = 128;
+/// Connections that one newcomer looks at.
+const LOOKS: usize = 100;
+/// Connections that are ranked while others wait for the lock.
+const SLICE: usize = 256;
 
 /// The streams of all callers.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ struct Crowd {
     count: AtomicUsize,
     /// Those of connections that are ending.
     leaving: AtomicUsize,
+    /// Whether a stream was refused since the last ranking.
+    is_short: AtomicBool,
     connections: Mutex<Connections>,
 }
 
@@ -70,9 +75,33 @@ struct Crowd {
 #[derive(Debug, Default)]
 struct Connections {
     next: u64,
-    open: HashMap<u64, (Key, Arc<Unsent>)>,
-    /// The second in which a search found nothing, and for how many streams of the one that wanted more.
-    in_vain: (u32, usize),
+    open: BTreeMap<u64, Open>,
+    ranking: Ranking,
+}
+
+/// A connection that is open.
+#[derive(Clone, Debug)]
+struct Open {
+    key: Key,
+    unsent: Arc<Unsent>,
+    /// The streams of its caller's connections that are ending.
+    leaving: Arc<AtomicUsize>,
+}
+
+/// The callers and their connections with unread answers, as they were when they were ranked. Each connection that ends
+/// is taken out.
+#[derive(Debug, Default)]
+struct Ranking {
+    /// The caller with the most unread answers first.
+    order: BinaryHeap<(usize, Key)>,
+    callers: HashMap<Key, Ranked>,
+}
+
+/// The unread answers of a caller, and its connections: the one with the most first.
+#[derive(Debug, Default)]
+struct Ranked {
+    sum: usize,
+    connections: BinaryHeap<(usize, u64)>,
 }
 
 /// The streams of one address, or of the Unix socket, on all of its connections.
@@ -81,6 +110,8 @@ struct Caller {
     shared: Arc<Shared>,
     key: Key,
     count: AtomicUsize,
+    /// Those of connections that are ending.
+    leaving: Arc<AtomicUsize>,
 }
 
 /// The streams of one connection.
@@ -123,8 +154,25 @@ impl Streams {
     pub(super) fn connect(&self, peer: Peer) -> Arc<Connection> {
         let caller = self.caller(peer);
         let unsent = Arc::<Unsent>::default();
-        let number = caller.crowd().enter(caller.key, Arc::clone(&unsent));
+        let (key, leaving) = (caller.key, Arc::clone(&caller.leaving));
+        let number = caller.crowd().enter(Open { key, unsent: Arc::clone(&unsent), leaving });
         Arc::new(Connection { caller, number, unsent })
+    }
+
+    /// Whether streams are short, so that connections have to be ranked.
+    pub(super) fn are_short(&self) -> bool {
+        self.crowds().iter().any(|crowd| crowd.is_short())
+    }
+
+    /// Ranks connections by their unread answers, for those who need room. Takes milliseconds with many connections.
+    pub(super) fn rank(&self) {
+        for crowd in self.crowds().into_iter().filter(|crowd| crowd.is_short()) {
+            crowd.rank();
+        }
+    }
+
+    fn crowds(&self) -> [&Crowd; 2] {
+        [&self.0.of_proxies, &self.0.of_others]
     }
 
     /// Returns the caller at the other end of a connection.
@@ -143,8 +191,8 @@ impl Streams {
         if let Some(caller) = callers.get(&key).and_then(Weak::upgrade) {
             return caller;
         }
-        let count = AtomicUsize::new(0);
-        let caller = Arc::new(Caller { shared: Arc::clone(shared), key, count });
+        let (count, leaving) = (AtomicUsize::new(0), Arc::default());
+        let caller = Arc::new(Caller { shared: Arc::clone(shared), key, count, leaving });
         callers.insert(key, Arc::downgrade(&caller));
         caller
     }
@@ -163,71 +211,138 @@ impl Crowd {
             of_each,
             count: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
+            is_short: AtomicBool::new(false),
             connections: Mutex::default(),
         }
+    }
+
+    fn is_short(&self) -> bool {
+        let is_half_full = self.count.load(Ordering::Relaxed) >= self.limit / 2;
+        is_half_full || self.is_short.load(Ordering::Relaxed)
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self, key: Key, unsent: Arc<Unsent>) -> u64 {
+    fn enter(&self, open: Open) -> u64 {
         let mut connections = self.connections();
         let number = connections.next;
         connections.next += 1;
-        connections.open.insert(number, (key, unsent));
+        connections.open.insert(number, open);
         number
     }
 
-    /// Makes room for a caller who has so many streams, by ending connections of callers who have more unread answers
-    /// than that. Reports whether there is room now.
-    fn make_room(&self, key: Key, own: usize) -> bool {
+    /// Makes room for a stream of a caller who has `own` others, among `all` others, by ending connections: one of its
+    /// own at its limit, and those of callers who have more unread answers than it has. Reports whether there is room.
+    fn make_room(&self, connection: &Connection, own: usize, all: usize) -> bool {
+        let caller = &connection.caller;
         let mut connections = self.connections();
-        let limit = self.limit + self.leaving.load(Ordering::Relaxed);
+        let of_each = self.of_each + caller.leaving.load(Ordering::Relaxed);
+        let mut has_room = own < of_each;
+        if !has_room {
+            let freed = connections.end_one_of(caller.key, connection.number);
+            self.leaving.fetch_add(freed, Ordering::Relaxed);
+            has_room = freed > 0;
+        }
         // The room of connections that are ending is free already.
-        if own < limit.saturating_sub(self.count.load(Ordering::Relaxed)) {
-            return true;
+        let limit = self.limit + self.leaving.load(Ordering::Relaxed);
+        if has_room && own >= limit.saturating_sub(all) {
+            let freed = connections.end_those_of_others(caller.key, (self.limit / PART).max(1));
+            self.leaving.fetch_add(freed, Ordering::Relaxed);
+            has_room = freed > 0;
         }
-        let now = life::ticks();
-        let (second, least) = connections.in_vain;
-        if second == now && own >= least {
-            return false;
+        if !has_room {
+            self.is_short.store(true, Ordering::Relaxed);
         }
-        let freed = connections.end_those_of_others(key, own, (self.limit / PART).max(1));
-        if freed == 0 {
-            connections.in_vain = (now, own);
+        has_room
+    }
+
+    fn rank(&self) {
+        self.is_short.store(false, Ordering::Relaxed);
+        let mut ranking = Ranking::default();
+        let mut after = Bound::Unbounded;
+        loop {
+            let slice: Vec<_> = {
+                let connections = self.connections();
+                let slice = connections.open.range((after, Bound::Unbounded)).take(SLICE);
+                slice.map(|(number, open)| (*number, open.clone())).collect()
+            };
+            let Some((last, _)) = slice.last() else { break };
+            after = Bound::Excluded(*last);
+            for (number, Open { key, unsent, .. }) in slice {
+                let unread = unsent.unread();
+                if unread > 0 && unsent.leaving() == 0 {
+                    let ranked = ranking.callers.entry(key).or_default();
+                    ranked.sum += unread;
+                    ranked.connections.push((unread, number));
+                }
+            }
         }
-        self.leaving.fetch_add(freed, Ordering::Relaxed);
-        freed > 0
+        ranking.order = ranking.callers.iter().map(|(key, ranked)| (ranked.sum, *key)).collect();
+        // The old one is dropped without the lock.
+        let _old = std::mem::replace(&mut self.connections().ranking, ranking);
     }
 }
 
 impl Connections {
-    /// Ends connections with so many unread answers together: first of the caller who has the most, as long as that is
-    /// more than `own`, and of this caller's the one that has the most. Returns the number of these answers.
-    fn end_those_of_others(&self, key: Key, own: usize, wanted: usize) -> usize {
-        let mut callers: HashMap<Key, (usize, BinaryHeap<(usize, u64)>)> = HashMap::new();
-        for (number, (other, unsent)) in &self.open {
-            let unread = unsent.count();
-            if *other != key && unread > 0 && unsent.leaving() == 0 {
-                let (sum, connections) = callers.entry(*other).or_default();
-                *sum += unread;
-                connections.push((unread, *number));
+    /// Ends a connection if it has unread answers still. Returns their number.
+    fn end(&self, number: u64) -> usize {
+        let Some(Open { unsent, leaving, .. }) = self.open.get(&number) else { return 0 };
+        let unread = if unsent.leaving() > 0 { 0 } else { unsent.unread() };
+        if unread > 0 {
+            leaving.fetch_add(unread, Ordering::Relaxed);
+            unsent.leave(unread);
+        }
+        unread
+    }
+
+    /// Ends the connection of this caller that has the most unread answers, but not the one that asks. Returns the
+    /// number of these answers.
+    fn end_one_of(&mut self, key: Key, asks: u64) -> usize {
+        let mut kept = None;
+        let mut freed = 0;
+        for _ in 0..LOOKS {
+            let Some(ranked) = self.ranking.callers.get_mut(&key) else { break };
+            let Some((unread, number)) = ranked.connections.pop() else { break };
+            if number == asks {
+                kept = Some((unread, number));
+                continue;
+            }
+            ranked.sum -= unread;
+            freed = self.end(number);
+            if freed > 0 {
+                break;
             }
         }
-        let mut order: BinaryHeap<(usize, Key)> =
-            callers.iter().map(|(other, (sum, _))| (*sum, *other)).collect();
+        if let Some(ranked) = self.ranking.callers.get_mut(&key) {
+            ranked.connections.extend(kept);
+        }
+        freed
+    }
+
+    /// Ends connections with so many unread answers together: first of the caller who has the most, as long as that is
+    /// more than this caller has, and of that caller's the one that has the most. Returns the number of these answers.
+    fn end_those_of_others(&mut self, key: Key, wanted: usize) -> usize {
+        let own = self.ranking.callers.get(&key).map_or(0, |ranked| ranked.sum);
         let mut freed = 0;
-        while freed < wanted
-            && let Some((sum, other)) = order.pop().filter(|(sum, _)| *sum > own)
-            && let Some((unread, number)) =
-                callers.get_mut(&other).and_then(|(_, connections)| connections.pop())
-        {
-            if let Some((_, unsent)) = self.open.get(&number) {
-                unsent.leave(unread);
+        for _ in 0..LOOKS {
+            if freed >= wanted || self.ranking.order.peek().is_none_or(|(sum, _)| *sum <= own) {
+                break;
             }
-            freed += unread;
-            order.push((sum - unread, other));
+            let Some((sum, other)) = self.ranking.order.pop() else { break };
+            let Some(ranked) = self.ranking.callers.get_mut(&other) else { continue };
+            // It may have given up a connection of its own meanwhile.
+            if ranked.sum == sum
+                && let Some((unread, number)) = ranked.connections.pop()
+            {
+                ranked.sum -= unread;
+                freed += self.end(number);
+            }
+            let left = self.ranking.callers.get(&other).map_or(0, |ranked| ranked.sum);
+            if left > 0 {
+                self.ranking.order.push((left, other));
+            }
         }
         freed
     }
@@ -259,8 +374,8 @@ impl Connection {
         let own = caller.count.fetch_add(1, Ordering::Relaxed);
         let all = crowd.count.fetch_add(1, Ordering::Relaxed);
         let stream = Arc::new(Stream { connection: Arc::clone(self), since: Since::default() });
-        let has_room = own < crowd.of_each
-            && (own < crowd.limit.saturating_sub(all) || crowd.make_room(caller.key, own));
+        let has_room = own < crowd.of_each && own < crowd.limit.saturating_sub(all)
+            || crowd.make_room(self, own, all);
         has_room.then_some(stream)
     }
 }
@@ -283,7 +398,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.works();
+        self.since.ends(&self.connection.unsent);
         let caller = &self.connection.caller;
         caller.count.fetch_sub(1, Ordering::Relaxed);
         caller.crowd().count.fetch_sub(1, Ordering::Relaxed);
@@ -295,8 +410,9 @@ impl Drop for Connection {
         let crowd = self.caller.crowd();
         let left = crowd.connections().open.remove(&self.number);
         // All of its streams are gone.
-        if let Some((_, unsent)) = left {
+        if let Some(Open { unsent, leaving, .. }) = left {
             crowd.leaving.fetch_sub(unsent.leaving(), Ordering::Relaxed);
+            leaving.fetch_sub(unsent.leaving(), Ordering::Relaxed);
         }
     }
 }
@@ -336,7 +452,7 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        if self.taken.add(count) {
+        if self.taken.add(count) || self.bytes.is_empty() {
             self.stream.moved();
         }
     }
@@ -367,6 +483,7 @@ pub(super) fn counting(value: HeaderValue, stream: Arc<Stream>) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::life;
 
     fn peer(text: &str) -> Peer {
         Peer::Network(text.parse().unwrap())
@@ -384,6 +501,16 @@ mod tests {
             stream.waits();
         }
         streams
+    }
+
+    /// Lets what waits become unread, and ranks it.
+    fn rank(streams: &Streams) {
+        for _ in 0..4 {
+            life::tick();
+        }
+        for crowd in streams.crowds() {
+            crowd.rank();
+        }
     }
 
     #[test]
@@ -441,31 +568,72 @@ mod tests {
         kept.push(unread(&other, 4));
         kept.push(begin(&newcomer, 3));
         let leaving = || [&one, &again, &other, &newcomer].map(|one| one.unsent().leaving());
+        assert!(newcomer.begin().is_none(), "what is on its way is not unread");
+        rank(&streams);
         assert_eq!(leaving(), [0; 4]);
-        // It leaves no more than it has.
-        kept.extend(newcomer.begin().map(|stream| vec![stream]));
+        kept.push(begin(&newcomer, 1));
         assert_eq!(leaving(), [0, 3, 0, 0]);
-        assert!(newcomer.begin().is_none(), "nobody else has more that is unread");
+        assert_eq!(kept.last().map(Vec::len), Some(1));
         // What the connection had counts until it is gone, but its room is free.
-        assert_eq!(begin(&of(4), 2).len(), 2);
-        assert_eq!(leaving(), [0, 3, 0, 0]);
+        kept.push(begin(&of(4), 2));
+        assert_eq!((leaving(), kept.last().map(Vec::len)), ([0, 3, 0, 0], Some(2)));
+        // A caller in need gets what others do not read, however much it has in progress.
+        kept.push(begin(&newcomer, 1));
+        assert_eq!((leaving(), kept.last().map(Vec::len)), ([0, 3, 4, 0], Some(1)));
         drop((kept, one, again, other, newcomer));
         assert_eq!(streams.0.of_others.leaving.load(Ordering::Relaxed), 0);
         assert!(streams.0.callers().is_empty());
     }
 
     #[test]
-    fn caller_takes_nothing_from_one_who_has_less_or_whose_answers_are_taken() {
+    fn caller_takes_nothing_from_one_who_has_less_unread_or_whose_answers_are_taken() {
         let streams = Streams::with(Arc::from([]), 8);
         let of = |host: u8| streams.connect(peer(&format!("192.0.2.{host}")));
-        let (busy, few) = (of(1), of(2));
+        let (busy, few, many) = (of(1), of(2), of(3));
         let _answered = begin(&busy, 4);
-        let _unread = unread(&few, 2);
-        let newcomer = of(3);
-        let own = begin(&newcomer, 8);
-        // The last one is of the room that the two unread answers had.
-        assert_eq!(own.len(), 2);
-        assert!(busy.unsent().leaving() == 0 && few.unsent().leaving() == 2);
+        let _unread = [unread(&few, 1), unread(&many, 2)];
+        rank(&streams);
+        let leaving = || [&busy, &few, &many].map(|one| one.unsent().leaving());
+        assert!(many.begin().is_none());
+        assert_eq!(leaving(), [0; 3]);
+        assert!(few.begin().is_some());
+        assert_eq!(leaving(), [0, 0, 2]);
+    }
+
+    #[test]
+    fn address_at_its_limit_gives_up_its_own_connection_with_the_most_unread_answers() {
+        let streams = Streams::of(Arc::from([]), 100, 10, 10);
+        let of = |host: u8| streams.connect(peer(&format!("192.0.2.{host}")));
+        let [other, one, again, asks] = [of(1), of(2), of(2), of(2)];
+        let mut kept =
+            vec![unread(&other, 9), unread(&one, 2), unread(&again, 3), unread(&asks, 5)];
+        assert!(asks.begin().is_none() && streams.are_short());
+        rank(&streams);
+        let more = begin(&asks, 6);
+        assert_eq!([&other, &one, &again, &asks].map(|one| one.unsent().leaving()), [0, 2, 3, 0]);
+        assert_eq!(more.len(), 5);
+        kept.push(more);
+        drop((kept, one, again, asks));
+        assert!(begin(&of(2), 11).len() == 10, "what was left counts no more");
+    }
+
+    /// A request looks at few connections, however many there are.
+    #[test]
+    fn crowd_of_callers_with_little_makes_room_for_those_who_read() {
+        let streams = Streams::with(Arc::from([]), 2_000);
+        let crowd: Vec<_> = (0..1_000_u32)
+            .map(|host| streams.connect(Peer::Network(std::net::Ipv4Addr::from(host).into())))
+            .collect();
+        let kept: Vec<_> = crowd.iter().map(|one| unread(one, 1)).collect();
+        let newcomer = streams.connect(peer("192.0.2.1"));
+        let mut own = begin(&newcomer, 2_000);
+        assert_eq!(own.len(), 500);
+        rank(&streams);
+        own.extend(begin(&newcomer, 10));
+        assert_eq!(own.len(), 510);
+        let leaving = crowd.iter().filter(|one| one.unsent().leaving() > 0).count();
+        assert!((1..=2 * LOOKS).contains(&leaving), "{leaving}");
+        drop(kept);
     }
 
     #[test]

@@ -1,62 +1,97 @@
 //! Answers of one HTTP/2 connection that its peer has not taken yet.
 //!
 //! hyper does not ask for more of an answer while the peer's window is closed, so nothing that an answer does can end
-//! its stream. The connection looks from outside: it counts the answers that wait by periods. An answer that waits
-//! since before the last period waits for too long, and ends the connection. Each answer costs two additions.
+//! its stream. The connection looks from outside. It counts the answers that wait, and ends when one waits and nothing
+//! else on the connection moves. One answer that waits while others are taken costs little: what it keeps is bounded.
+//!
+//! An answer that is on its way is not unread: only one that has waited for [`STAMP`] to twice as long is. Each answer
+//! takes the connection's lock twice, for a few additions.
 
 use std::{
-    sync::atomic::{AtomicU8, AtomicUsize, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::sleep};
 
-/// The length of a period. An answer of which nothing is taken waits for one to two of them.
+use super::life;
+
+/// How long nothing may move on a connection while an answer waits. It takes up to twice as long until that is seen.
 const PERIOD: Duration = Duration::from_secs(30);
+/// The seconds that one stamp stands for.
+const STAMP: u32 = 2;
 /// Bytes of an answer that show that its peer takes it.
-const STEP: usize = 8 * 1024;
-/// The period of an answer that does not wait for its peer.
-const NONE: u8 = 2;
+const STEP: usize = 1024;
+/// The stamp of an answer that does not wait for its peer, as its request is being answered.
+const NONE: u32 = 0;
+/// The stamp of an answer of which the server makes the next part.
+const MADE: u32 = 1;
 
 /// The answers of a connection that wait.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
-    /// Counts the periods.
-    period: AtomicUsize,
-    /// The answers that wait since an even period, and since an odd one.
-    waiting: [AtomicUsize; 2],
+    counts: Mutex<Counts>,
     /// The unread answers with which the connection had to make room for others; 0 before that.
     leaving: AtomicUsize,
     leave: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Counts {
+    /// The latest stamp.
+    now: u32,
+    /// The answers that wait since this stamp, since the one before, and since an earlier one.
+    fresh: usize,
+    recent: usize,
+    old: usize,
+    /// The answers of which the next part is being made.
+    made: usize,
+    /// Grows when the peer takes something.
+    progress: usize,
+}
+
 /// Whether an answer waits, and since when.
 #[derive(Debug)]
-pub(super) struct Since(AtomicU8);
+pub(super) struct Since(AtomicU32);
 
 /// Counts the bytes that a peer took of one piece of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Taken(usize);
 
 impl Unsent {
-    /// Returns the number of answers that wait.
-    pub(super) fn count(&self) -> usize {
-        self.waiting.iter().map(|waiting| waiting.load(Ordering::Relaxed)).sum()
+    /// Returns the number of answers that are unread.
+    pub(super) fn unread(&self) -> usize {
+        let mut counts = self.counts();
+        counts.advance(stamp());
+        counts.old
     }
 
-    /// Resolves when an answer has waited for too long.
+    /// Resolves when an answer has waited for too long while nothing else moved.
     pub(super) async fn too_long(&self) {
         loop {
+            let (waiting, before) = self.look(|counts| (counts.waiting(), counts.progress));
             sleep(PERIOD).await;
-            let period = self.period.load(Ordering::Relaxed);
-            if self.of(period + 1).load(Ordering::Relaxed) > 0 {
+            // What waited then and did not move still waits.
+            if waiting > 0 && self.progress() == before {
                 return;
             }
-            self.period.store(period + 1, Ordering::Relaxed);
         }
     }
 
-    /// Ends the connection at once, so that others get the room of these unread answers.
+    /// Grows when the peer takes something.
+    pub(super) fn progress(&self) -> usize {
+        self.look(|counts| counts.progress)
+    }
+
+    /// Whether the next part of an answer is being made.
+    pub(super) fn is_making(&self) -> bool {
+        self.look(|counts| counts.made > 0)
+    }
+
+    /// Ends the connection, so that others get the room of these unread answers.
     pub(super) fn leave(&self, answers: usize) {
         self.leaving.store(answers, Ordering::Relaxed);
         self.leave.notify_one();
@@ -74,52 +109,93 @@ impl Unsent {
         }
     }
 
-    /// Returns the answers of an even or an odd period.
-    const fn of(&self, period: usize) -> &AtomicUsize {
-        let [even, odd] = &self.waiting;
-        if period.is_multiple_of(2) { even } else { odd }
+    fn look<T>(&self, look: impl FnOnce(&Counts) -> T) -> T {
+        look(&self.counts())
     }
 
-    fn now(&self) -> u8 {
-        u8::from(!self.period.load(Ordering::Relaxed).is_multiple_of(2))
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the stamp of this moment.
+fn stamp() -> u32 {
+    life::ticks() / STAMP + MADE + 1
+}
+
+impl Counts {
+    const fn waiting(&self) -> usize {
+        self.fresh + self.recent + self.old
+    }
+
+    fn advance(&mut self, now: u32) {
+        while self.now < now && self.fresh + self.recent > 0 {
+            self.old += self.recent;
+            self.recent = self.fresh;
+            self.fresh = 0;
+            self.now += 1;
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Returns where answers with this stamp count.
+    const fn of(&mut self, stamp: u32) -> Option<&mut usize> {
+        match stamp {
+            NONE => None,
+            MADE => Some(&mut self.made),
+            _ if stamp >= self.now => Some(&mut self.fresh),
+            _ if stamp + 1 == self.now => Some(&mut self.recent),
+            _ => Some(&mut self.old),
+        }
     }
 }
 
 impl Default for Since {
     fn default() -> Self {
-        Self(AtomicU8::new(NONE))
+        Self(AtomicU32::new(NONE))
     }
 }
 
 impl Since {
     /// Waits for the peer from now on.
     pub(super) fn waits(&self, unsent: &Unsent) {
-        self.set(unsent, unsent.now());
+        self.set(unsent, stamp());
     }
 
-    /// Does not wait for the peer: the answer, or the next part of it, is being made.
+    /// Does not wait for the peer: the next part of the answer is being made.
     pub(super) fn works(&self, unsent: &Unsent) {
+        self.set(unsent, MADE);
+    }
+
+    /// Counts no more.
+    pub(super) fn ends(&self, unsent: &Unsent) {
         self.set(unsent, NONE);
     }
 
     /// Notes that the peer took something.
     pub(super) fn moved(&self, unsent: &Unsent) {
-        if self.0.load(Ordering::Relaxed) != NONE {
+        if self.0.load(Ordering::Relaxed) > MADE {
             self.waits(unsent);
         }
     }
 
-    fn set(&self, unsent: &Unsent, period: u8) {
-        if self.0.load(Ordering::Relaxed) == period {
+    fn set(&self, unsent: &Unsent, stamp: u32) {
+        if self.0.load(Ordering::Relaxed) == stamp {
             return;
         }
-        // Counts before others can see it, so that whoever takes it out again finds it counted.
-        if period != NONE {
-            unsent.of(period.into()).fetch_add(1, Ordering::Relaxed);
+        let mut counts = unsent.counts();
+        if stamp > MADE {
+            counts.advance(stamp);
         }
-        let before = self.0.swap(period, Ordering::AcqRel);
-        if before != NONE {
-            unsent.of(before.into()).fetch_sub(1, Ordering::Relaxed);
+        let before = self.0.swap(stamp, Ordering::Relaxed);
+        if let Some(count) = counts.of(before) {
+            *count -= 1;
+        }
+        if let Some(count) = counts.of(stamp) {
+            *count += 1;
+        }
+        if before > MADE {
+            counts.progress += 1;
         }
     }
 }
@@ -144,24 +220,51 @@ mod tests {
 
     use super::*;
 
+    /// Lets so much time pass for answers.
+    fn stamps(number: u32) {
+        for _ in 0..number * STAMP {
+            life::tick();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn answer_waits_for_one_to_two_periods_and_what_is_taken_counts() {
+    async fn answer_waits_for_one_to_two_periods_unless_something_else_moves() {
         let unsent = Unsent::default();
         let mut too_long = pin!(unsent.too_long());
         let (slow, stuck) = (Since::default(), Since::default());
-        assert!(timeout(PERIOD / 2, too_long.as_mut()).await.is_err());
+        stuck.waits(&unsent);
         slow.waits(&unsent);
         for _ in 0..10 {
             assert!(timeout(PERIOD / 2, too_long.as_mut()).await.is_err());
+            stamps(1);
             slow.moved(&unsent);
-            assert_eq!(unsent.count(), 1);
         }
         slow.works(&unsent);
-        assert!(timeout(PERIOD * 5, too_long.as_mut()).await.is_err(), "the server works");
-        slow.moved(&unsent);
-        assert_eq!(unsent.count(), 0);
-        stuck.waits(&unsent);
-        assert!(timeout(PERIOD, too_long.as_mut()).await.is_err());
-        timeout(PERIOD, too_long).await.unwrap();
+        assert!(unsent.is_making());
+        slow.ends(&unsent);
+        assert!(timeout(PERIOD / 2, too_long.as_mut()).await.is_err());
+        timeout(PERIOD * 2, too_long).await.unwrap();
+    }
+
+    #[test]
+    fn answer_is_unread_only_when_it_has_waited() {
+        let unsent = Unsent::default();
+        let [first, second, third] = std::array::from_fn(|_| Since::default());
+        first.waits(&unsent);
+        assert_eq!(unsent.unread(), 0);
+        stamps(2);
+        assert_eq!(unsent.unread(), 1);
+        second.waits(&unsent);
+        third.works(&unsent);
+        assert_eq!(unsent.unread(), 1);
+        stamps(100);
+        assert_eq!(unsent.unread(), 2);
+        first.moved(&unsent);
+        assert_eq!(unsent.unread(), 1);
+        for since in [&first, &second, &third] {
+            since.ends(&unsent);
+        }
+        assert_eq!((unsent.unread(), unsent.look(Counts::waiting)), (0, 0));
+        assert!(!unsent.is_making());
     }
 }
