@@ -30,7 +30,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statement_timeout", "'60s'"),
     ("lock_timeout", "'10s'"),
     ("idle_in_transaction_session_timeout", "'5s'"),
-    // Long statements read few rows each way: compiling them takes longer than running them.
+    // Statements are long but read few rows: to compile one takes longer than to run it.
     ("jit", "off"),
     // Tables are found in this schema only. Temporary ones come last, so that they hide nothing.
     ("search_path", "public, pg_temp"),

@@ -154,7 +154,7 @@ impl Transfer<'_> {
                 errors.push(of_row(place, "name", "is in use by another token of this workspace"));
             }
         }
-        let guesses = (Presenter::asked_by(ctx, None), rows.len());
+        let guesses = (Presenter::importing(ctx, access.workspace.id), rows.len());
         self.inner.unknown.take_many(guesses.0, guesses.1, self.inner.clock.elapsed())?;
         self.check_digests(&mut transaction, &access, &rows, &mut errors).await?;
         if !errors.is_empty() {
@@ -304,6 +304,9 @@ impl Transfer<'_> {
         access: &Access,
         rows: usize,
     ) -> Result<usize, ServiceError> {
+        if matches!(ctx.actor, Actor::Operator) {
+            return Ok(rows);
+        }
         let Ok(number @ 1..) = i64::try_from(rows) else { return Ok(0) };
         let day = (ctx.now - Duration::DAY, ctx.now);
         let imported = imports::count(connection, access.tenant(), number, day).await?;

@@ -27,8 +27,8 @@ impl Users<'_> {
     /// they may have been kept. Returns the user as it was.
     ///
     /// # Errors
-    /// `NotFound` for a user who was removed; `Forbidden` when it is an owner and the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all
-    /// tokens are disabled yet.
+    /// `NotFound` for a user who was removed; `Forbidden` when it is an owner and the caller is none; `LastOwner`;
+    /// `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
     pub async fn remove(
         &self,
         ctx: &OpContext,

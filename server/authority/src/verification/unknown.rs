@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 
-use domain::decision::Facts;
+use domain::{decision::Facts, ids::WorkspaceId};
 use uuid::Uuid;
 
 use crate::{OpContext, ServiceError, context::Actor};
@@ -70,7 +70,7 @@ enum Counted {
     Site(Option<Uuid>, u128),
     /// All callers of a workspace who ask about others' tokens; a person who asks by themselves.
     Verifiers(Uuid),
-    /// A caller who asks about others' tokens and names no address.
+    /// A caller who asks about others' tokens and names no address. All who import into a workspace.
     Itself(Uuid),
     /// An address that is not known.
     Nobody,
@@ -115,6 +115,12 @@ impl Presenter {
             }
             Actor::Anonymous => Self::at(address.or(ctx.client_ip)),
         }
+    }
+
+    /// Returns for whom an import asks: its caller, and all who import into the workspace, however many tokens they are.
+    pub(crate) fn importing(ctx: &OpContext, workspace: WorkspaceId) -> Self {
+        let Self([all, itself, _]) = Self::asked_by(ctx, None);
+        Self([all, itself, itself.map(|_| Counted::Itself(workspace.0))])
     }
 
     /// Returns whom a verifier asks about: the address that it names, else the verifier itself.

@@ -313,6 +313,36 @@ async fn rows_that_are_not_imported_count_as_unknown_tokens(pool: PgPool) {
     assert!(dry().await.is_ok());
 }
 
+/// Somebody makes many tokens and imports with one after another.
+#[sqlx::test(migrations = false)]
+async fn all_who_import_into_a_workspace_have_one_budget(pool: PgPool) {
+    let world = World::founded(pool).await;
+    let ada = world.owner().await;
+    let eve = world.person("eve", Some(("workspace-1", "admin"))).await;
+    let other = world.workspace("other").await;
+    let home = slug("workspace-1");
+    let text: String = (0..ROWS_MAX).map(|number| line(&format!("s{number}"), "n", "")).collect();
+    let transfer = world.authority.transfer();
+    let dry =
+        async |by, into| transfer.import(by, into, Format::Jsonl, text.as_bytes(), true).await;
+    assert!(dry(&eve, &home).await.is_ok());
+    let refused = dry(&ada, &home).await;
+    assert!(matches!(refused, Err(ServiceError::TooManyUnknown(_))), "{refused:?}");
+    // What was refused took nothing of the caller's own budget.
+    assert!(dry(&ada, &other).await.is_ok());
+    // The command line imports without a limit, and takes nothing from others.
+    let operator = world.operator();
+    for number in 0..2 {
+        let text: String = (0..600).map(|row| line(&format!("{number}-{row}"), "n", "")).collect();
+        transfer.import(&operator, &home, Format::Jsonl, text.as_bytes(), false).await.unwrap();
+    }
+    let counted: i64 = sqlx::query_scalar("SELECT count(*) FROM import_allowances")
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+    assert_eq!(counted, 0);
+}
+
 /// Guesses at other workspaces' secrets that hit nothing are imported. They are not free for ever.
 #[sqlx::test(migrations = false)]
 async fn imported_rows_count_as_unknown_tokens_beyond_the_allowance_of_a_day(pool: PgPool) {
