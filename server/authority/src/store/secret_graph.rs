@@ -295,10 +295,14 @@ impl Graph {
                 found.insert(holder.0);
             }
         };
-        holders.iter().for_each(|holder| look(*holder));
+        for holder in holders {
+            look(*holder);
+        }
         while let Some(place) = open.pop() {
             let maker = &self.makers[place];
-            maker.holders.iter().for_each(|holder| look(*holder));
+            for holder in &maker.holders {
+                look(*holder);
+            }
             if let Some(user) = maker.user.filter(|_| maker.token != root.token) {
                 look((user, i64::MAX));
             }

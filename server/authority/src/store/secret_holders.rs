@@ -282,6 +282,7 @@ async fn reached_from(
 /// Reads who got the secrets of these tokens, and of the tokens that got them, and so on: in one statement, so that all of this
 /// is of one moment. Who loses rights between it and [`add_people`] is noted by that change. `ORDER BY e.at` leads to the index
 /// that has no other rows of the log.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn read(
     connection: &mut PgConnection,
     graph: &mut Graph,

@@ -85,7 +85,7 @@ SELECT t.id, array_agg(DISTINCT h.email ORDER BY h.email)
                  ))))
  GROUP BY t.id, t.workspace_id ORDER BY t.workspace_id, t.id";
 
-/// Numbers that are the same in each run (SplitMix64).
+/// Numbers that are the same in each run (`SplitMix64`).
 struct Numbers(u64);
 
 impl Numbers {
@@ -501,10 +501,10 @@ async fn time_of_the_search(pool: PgPool) {
             Sought { user: Some(user), workspace: Some(workspace), ..sought },
             Sought { known_to: Some(user), ..sought },
         ] {
-            let clock = std::time::Instant::now();
+            let clock = tokio::time::Instant::now();
             let found = exposed(&mut sql, None, &sought, START).await.unwrap().len();
             let new = clock.elapsed();
-            let clock = std::time::Instant::now();
+            let clock = tokio::time::Instant::now();
             let old = if length > 5_000 {
                 None
             } else {
