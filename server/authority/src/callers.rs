@@ -5,14 +5,16 @@
 //! - A change reads its caller again when it begins, and goes on with what is true of them now. It is refused when a
 //!   right was taken away from them.
 //! - A change reads its caller again at its commit: the person and their session, the membership and the rules on which it
-//!   rests, the token. It is refused when one of them gives less than before.
+//!   rests, the token. It is refused when one of them gives less than before, or a person has another role. So it is for the
+//!   users that the tokens act as which it makes.
 //! - Nobody is locked while a change is under way. The stop of a person or a token waits for nothing that they do.
 //!
 //! The last look and the commit are two steps, and a stop may come between them:
 //! - A change takes a lock of its person for these two steps, which many changes share. A change that takes something from
 //!   a person commits, and then takes that lock alone for a moment ([`Inner::wait_for_acts`]). Then all that the person did is
 //!   committed, and everything later is refused. It looks for what they made after that, and is answered after that.
-//!   Nothing else is held or waited for with that lock: nobody waits in a circle, and a moment is as long as a commit takes.
+//!   Nothing else is held or waited for with that lock, so nobody waits in a circle. A moment is as long as a commit takes,
+//!   with its wait for `revision_head`.
 //! - Rules of the instance are changed in the same way.
 //! - A token, a membership and the rules of a workspace change under the lock of the end of the workspace's audit log. A
 //!   change there holds it, too, since it has written its row. So either the stop is committed first, and the change is
@@ -329,15 +331,15 @@ fn rights(facts: &Facts) -> BTreeSet<(&AudienceSlug, &ScopeName)> {
     rights.flat_map(|of| of.granted.iter().map(|scope| (&of.audience, scope))).collect()
 }
 
-/// Holds a person and, if the change rests on them, the rules of the instance as they are, from the last look at the
+/// Holds people and, if the change rests on them, the rules of the instance as they are, from the last look at the
 /// caller until the commit.
 pub(crate) async fn hold(
     connection: &mut PgConnection,
-    person: Option<UserId>,
+    people: impl IntoIterator<Item = UserId>,
     rests_on_rules: bool,
 ) -> Result<(), ServiceError> {
     let rules = rests_on_rules.then_some(RULES);
-    let held: Vec<Uuid> = person.map(|user| user.0).into_iter().chain(rules).collect();
+    let held: Vec<Uuid> = people.into_iter().map(|user| user.0).chain(rules).collect();
     if held.is_empty() {
         return Ok(());
     }

@@ -16,7 +16,7 @@
 //! | 7 | attempts to sign in: /48, address, account, pair | people at one address |
 //! | 8 | the row of the instance | all tenants, when the instance limits tokens |
 //! | 9 | the end of the instance's chain | all who sign in, administrators, refusals |
-//! | 10 | the person who makes a change, and the instance's rules (`callers.rs`), shared | whoever acts for the same person |
+//! | 10 | the person who makes a change, the users that its tokens act as, and the instance's rules (`callers.rs`), shared | whoever acts for the same people |
 //! | 11 | `revision_head`, right before the commit | all tenants |
 //!
 //! - Two locks of one kind are taken in the order of their ids.

@@ -3,9 +3,15 @@
 //! What a service method changes is noted while it runs and written by the commit: so there is one place
 //! where a narrowing change waits until it holds everywhere, and no way around it.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, DerefMut},
+};
 
-use domain::ids::{TokenId, UserId, WorkspaceId};
+use domain::{
+    ids::{TokenId, UserId, WorkspaceId},
+    roles::InstanceRole,
+};
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -19,7 +25,7 @@ use crate::{
         BEGIN, StoreError,
         callers::{self, Footing, Kept, Where},
         descendants::DescendantStop,
-        history, revisions,
+        history, revisions, users,
     },
     verification::Subject,
 };
@@ -46,6 +52,8 @@ pub(crate) struct Transaction<'a> {
     rests_on_rules: bool,
     /// The token that makes the change.
     caller: Option<CallingToken>,
+    /// The users that tokens act as which it makes, with their roles.
+    holders: BTreeMap<UserId, InstanceRole>,
     /// Those from whom it takes something.
     acting: Vec<Uuid>,
     /// Whether it is a part of a change that waits once for all its parts.
@@ -73,6 +81,7 @@ impl<'a> Transaction<'a> {
             footing: None,
             rests_on_rules: false,
             caller: None,
+            holders: BTreeMap::new(),
             acting: Vec::new(),
             is_part: false,
         })
@@ -163,6 +172,12 @@ impl<'a> Transaction<'a> {
         self.acting.extend(people);
     }
 
+    /// Notes that tokens act as a user whom it makes, or hands over. The commit refuses it when the user may not act any more,
+    /// or has another role.
+    pub(crate) fn acts_as(&mut self, user: UserId, role: InstanceRole) {
+        self.holders.insert(user, role);
+    }
+
     /// Notes that a token makes the change. The commit refuses it when something was taken from the token by then.
     pub(crate) fn depends_on_token(&mut self, caller: CallingToken) {
         self.caller = Some(caller);
@@ -224,7 +239,14 @@ impl<'a> Transaction<'a> {
     async fn keeps_caller(&mut self) -> Result<(), ServiceError> {
         let person = self.person.as_ref().map(CallingPerson::user);
         let rests_on_rules = self.rests_on_rules && self.footing.is_some();
-        hold(&mut self.sql, person, rests_on_rules).await?;
+        let people = self.holders.keys().copied().chain(person);
+        hold(&mut self.sql, people, rests_on_rules).await?;
+        for (user, role) in &self.holders {
+            let found = users::by_id(&mut self.sql, *user).await?;
+            if !found.is_some_and(|found| found.enabled && found.instance_role == *role) {
+                return Err(ServiceError::Forbidden(CHANGED));
+            }
+        }
         self.check_person().await?;
         self.keeps_footing(Where::Written).await?;
         self.keeps_token().await

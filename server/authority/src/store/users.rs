@@ -307,14 +307,6 @@ pub(crate) async fn lock(connection: &mut PgConnection, id: UserId) -> Result<()
     Ok(())
 }
 
-/// Keeps a user's row as it is until the transaction ends. Others may do so at the same time.
-pub(crate) async fn share(connection: &mut PgConnection, id: UserId) -> Result<(), StoreError> {
-    sqlx::query!("SELECT id FROM users WHERE id = $1 FOR SHARE", id.0)
-        .fetch_optional(connection)
-        .await?;
-    Ok(())
-}
-
 /// Changes a user's name, role and switch.
 pub(crate) async fn update(
     connection: &mut PgConnection,

@@ -29,6 +29,7 @@ use crate::{
     access::{self, Access},
     audit::{Change, record},
     context::Actor,
+    replicas::Transaction,
     secret::TokenSecret,
     store::{
         catalogues::{self, StoredCatalogue},
@@ -69,7 +70,7 @@ impl Tokens<'_> {
     /// Makes a token, for a caller who was authorised to; `origin` is the token that it is a copy of.
     pub(super) async fn mint(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut Transaction<'_>,
         ctx: &OpContext,
         access: &Access,
         draft: &TokenDraft,

@@ -28,7 +28,7 @@ use crate::{
     store::{
         catalogues::StoredCatalogue,
         users::{self, User},
-        wait_briefly, workspaces,
+        workspaces,
     },
 };
 
@@ -107,33 +107,33 @@ pub(crate) async fn holder(
     Ok(Some(user.summary))
 }
 
-/// Checks again, after tokens were written, that the caller may make them act as these users. The users' roles then stay
-/// until the transaction ends: somebody who gets a higher role looks at all tokens that act as them.
+/// Checks again, after tokens were written, that the caller may make them act as these users. The commit refuses the change
+/// if one of them has another role by then. Whoever gets a higher role looks for tokens that act as them after that.
 ///
-/// Other tenants need the rows of users, too, such as for a sign-in. So the caller has the end of the workspace's
-/// chain already, and gives up after a moment.
+/// The rows of the users are not locked: creations would keep those from their change who want to stop the users.
 pub(crate) async fn keep_holders(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     users: impl IntoIterator<Item = UserId>,
 ) -> Result<(), ServiceError> {
-    wait_briefly(connection).await?;
     let users: BTreeSet<UserId> = users.into_iter().collect();
     for user in users {
-        keep_holder(connection, ctx, user).await?;
+        keep_holder(transaction, ctx, user).await?;
     }
     Ok(())
 }
 
 async fn keep_holder(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     user: UserId,
 ) -> Result<(), ServiceError> {
-    users::share(connection, user).await?;
-    let user = users::by_id(connection, user).await?.filter(|user| user.enabled);
+    let user = users::by_id(transaction, user).await?.filter(|user| user.enabled);
     match user {
-        Some(user) if may_act_as(ctx, &user) => Ok(()),
+        Some(user) if may_act_as(ctx, &user) => {
+            transaction.acts_as(user.summary.id, user.instance_role);
+            Ok(())
+        }
         Some(_) => Err(ServiceError::invalid(
             "user",
             "is an administrator of the instance: only another one may do this",

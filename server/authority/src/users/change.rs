@@ -15,7 +15,10 @@ use crate::{
     invitations::close_fallen,
     locks,
     store::{passwords, sessions, users as store},
-    tokens::{self, KnownSecrets, known::disable_all_noted},
+    tokens::{
+        self, KnownSecrets,
+        known::{Of, disable_all_noted, note},
+    },
     verification::Subject,
 };
 
@@ -152,6 +155,11 @@ impl Users<'_> {
             let ends_more = loses && wanted.known_secrets == KnownSecrets::Disable;
             let note = second_look::note(&mut transaction, ctx, id, &acted, ends_more);
             looks.push(note.await?);
+        }
+        if raised && role.manages() {
+            // Those that were made or handed over since they were sought.
+            let of = Of::ActingAs(id);
+            stops.push(note(&mut transaction, ctx, of, None).await?);
         }
         if let Some(giver) = raise.giver {
             looks.push(second_look::note(&mut transaction, ctx, giver, &[id], false).await?);

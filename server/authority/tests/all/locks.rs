@@ -41,7 +41,6 @@ const INSTANCE_CHAIN: &str = "SELECT FROM audit_heads
     WHERE chain = '00000000-0000-0000-0000-000000000000' FOR UPDATE NOWAIT";
 const USER: &str = "SELECT FROM users WHERE email = 'bob@example.com' FOR NO KEY UPDATE NOWAIT";
 const INSTANCE_LATER: &str = "SELECT FROM instance FOR NO KEY UPDATE";
-const USER_LATER: &str = "SELECT FROM users WHERE email = 'bob@example.com' FOR NO KEY UPDATE";
 const MEMBERSHIPS: &str = "SELECT FROM memberships FOR NO KEY UPDATE NOWAIT";
 const INVITATIONS: &str = "SELECT FROM invitations FOR NO KEY UPDATE NOWAIT";
 const MEANING: &str =
@@ -205,7 +204,7 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
     let token = scene.token().await.token.id;
     let all = "SELECT (SELECT count(*) FROM tokens) + (SELECT count(*) FROM audit_events)";
     let before = scene.count(all).await;
-    for (held, wanted) in [(INSTANCE, INSTANCE_LATER), (USER, USER_LATER)] {
+    for (held, wanted) in [(INSTANCE, INSTANCE_LATER)] {
         let other = scene.hold(held).await;
         // Somebody who gives up later.
         let pool = scene.world.pool.clone();
@@ -226,6 +225,22 @@ async fn creation_gives_up_on_a_lock_that_all_tenants_share(pool: PgPool) {
     let others = [scene.hold(INSTANCE).await, scene.hold(USER).await];
     tokens.disable(&scene.bob, token, None).await.unwrap();
     drop(others);
+}
+
+#[sqlx::test(migrations = false)]
+async fn creation_keeps_nobody_from_the_user_whom_its_token_acts_as(pool: PgPool) {
+    let scene = Scene::new(pool).await;
+    let busy = scene.hold(INSTANCE).await;
+    let (authority, bob) = (scene.world.authority.clone(), scene.bob.clone());
+    let task = tokio::spawn(async move {
+        authority.tokens().create(&bob, &slug(OTHER), draft(&["rivers:read"])).await.map(drop)
+    });
+    scene.until_it_waits(&task).await;
+    let change = scene.hold(USER).await;
+    assert!(!task.is_finished(), "it was to wait");
+    busy.rollback().await.unwrap();
+    task.await.unwrap().unwrap();
+    change.rollback().await.unwrap();
 }
 
 #[sqlx::test(migrations = false)]

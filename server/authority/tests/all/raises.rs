@@ -7,7 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
-use crate::support::{PASSWORD, World, draft, password, slug};
+use crate::support::{PASSWORD, World, demand, draft, password, slug};
 use authority::{
     Actor, ChangedUser, Format, KnownSecrets, MintedToken, NewUser, OpContext, PasswordChange,
     RotationDraft, ServiceError, SignIn, SignedIn, TokenDraft, TokenPatch, UserChange,
@@ -458,35 +458,34 @@ async fn tokens_of_an_account_that_its_giver_may_have_used_are_disabled(pool: Pg
 }
 
 #[sqlx::test(migrations = false)]
-async fn token_that_is_being_made_sees_the_higher_role(pool: PgPool) {
+async fn token_that_is_made_while_its_user_gets_a_higher_role_is_disabled(pool: PgPool) {
     let Scene { world, wanda, memb, .. } = Scene::new(pool).await;
-    let mut holder = world.pool.begin().await.unwrap();
-    sqlx::query("UPDATE users SET instance_role = 'admin' WHERE id = $1")
-        .bind(id(&memb).0)
-        .execute(&mut *holder)
-        .await
-        .unwrap();
-    let core = world.authority.clone();
-    let making = tokio::spawn(async move {
-        let user = Some("memb@example.com".to_owned());
-        let wish = TokenDraft { user, ..draft(&["rivers:read"]) };
-        core.tokens().create(&wanda, &slug(HOME), wish).await.map(drop)
+    let ada = world.owner().await;
+    let mut busy = world.pool.begin().await.unwrap();
+    sqlx::query(
+        "SELECT FROM audit_heads WHERE chain = '00000000-0000-0000-0000-000000000000' FOR UPDATE",
+    )
+    .execute(&mut *busy)
+    .await
+    .unwrap();
+    let (core, user) = (world.authority.clone(), id(&memb));
+    let raising = tokio::spawn(async move {
+        let role = Some(InstanceRole::Admin);
+        let change = UserChange { instance_role: role, ..UserChange::default() };
+        core.users().change(&ada, user, change, None).await
     });
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                                   AND wait_event_type = 'Lock')";
     let began = Instant::now();
-    loop {
-        let waits: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-                             AND wait_event_type = 'Lock')",
-        )
-        .fetch_one(&world.pool)
-        .await
-        .unwrap();
-        if waits || making.is_finished() {
-            break;
-        }
-        assert!(began.elapsed().as_secs() < 60, "it never came to the row");
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&world.pool).await.unwrap() {
+        assert!(began.elapsed().as_secs() < 60, "the change never came to the log");
         tokio::task::yield_now().await;
     }
-    holder.commit().await.unwrap();
-    assert_eq!(code(making.await.unwrap()), ProblemCode::ValidationFailed);
+    // The change has looked for tokens already, and is not committed.
+    let wish = TokenDraft { user: Some("memb@example.com".into()), ..draft(&["rivers:read"]) };
+    let minted = world.mint(&wanda, HOME, wish).await;
+    busy.rollback().await.unwrap();
+    raising.await.unwrap().unwrap();
+    let ask = demand("default", &["rivers:read"]);
+    assert_eq!(world.decide(minted.secret.expose(), &ask).await, DecisionCode::Disabled);
 }
