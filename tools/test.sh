@@ -92,13 +92,34 @@ rust_tests() {
     return "$status"
 }
 
-site() {
-    cargo run --package bundler -- --release
+# Builds what the last steps test, while other steps run: they wait for compilers and servers often enough
+# to leave room for it. The bundler is built before, so that nothing here needs the folder of debug builds.
+start_release() {
+    cargo build --package bundler || return
+    # A process group of its own, so that nothing of it outlives these tests.
+    set -m
+    nice bash -c 'target/debug/bundler --release && cargo build --release --package server' \
+        >"$logs/release.log" 2>&1 </dev/null &
+    release=$!
+    set +m
 }
 
-release() {
-    cargo build --release --package server
+wait_for_release() {
+    local status=0
+    wait "$release" || status=$?
+    release=
+    [ "$status" -eq 0 ] || cat "$logs/release.log"
+    return "$status"
 }
+
+release=
+stop_release() {
+    [ -n "$release" ] || return 0
+    kill -TERM -- -"$release" 2>/dev/null || true
+    wait "$release" 2>/dev/null || true
+}
+trap stop_release EXIT
+trap 'exit 130' INT TERM
 
 browser_tests() {
     local status=0
@@ -114,14 +135,14 @@ browser_tests() {
 
 step "What the tests need on this machine" tools/setup.sh test
 step "Formatting (cargo fmt)" cargo fmt --all --check
+step "The console's files and the release binary (started: they are built meanwhile)" start_release
 step "Lints of the server side (cargo clippy)" clippy_server
 step "Lints of the browser side (cargo clippy)" clippy_browser
 step "The browser's dependencies (cargo tree)" browser_dependencies
 step "Descriptions of the SQL queries (.sqlx)" tools/sqlx.sh check
 step "Unit, storage and REST tests on PostgreSQL" rust_tests
 step "No stale accept while servers are stopped, cut off and killed (drill)" env DRILL_BUILT=1 tools/drill.sh short
-step "The console's files (target/site)" site
-step "The release binary (target/release/tessera)" release
+step "The console's files and the release binary (the rest of the build)" wait_for_release
 step "The API by its own description (generated clients, schemathesis)" tools/api.sh test
 step "Browser tests in Chromium (end2end)" browser_tests
 
