@@ -106,8 +106,11 @@ pub fn signed_in() -> Result<(ConsoleRequest, OpContext), ConsoleError> {
 
 /// Turns a problem into a server function's error, and gives the answer its status: that of the
 /// page during server rendering, that of the function's own answer otherwise. One that says when to try again has
-/// `Retry-After`.
+/// `Retry-After`. The audit log gets a refusal.
 pub fn tell(problem: Problem) -> ConsoleError {
+    if let Some(request) = use_context::<ConsoleRequest>() {
+        request.refusal.note(problem.code);
+    }
     set_status(problem.status);
     if let (Some(options), Some(seconds)) =
         (use_context::<ResponseOptions>(), problem.retry_after_s)
@@ -139,11 +142,9 @@ pub fn set_status(status: u16) {
     }
 }
 
-/// Turns a service's error into a server function's: logs its cause, notes it for the audit log, and keeps what
-/// the caller may know.
+/// Turns a service's error into a server function's: logs its cause, and keeps what the caller may know.
 pub fn failed(request: &ConsoleRequest, error: &authority::ServiceError) -> ConsoleError {
     error.log(&request.request_id);
-    request.refusal.note(error.code());
     let mut problem = error.problem();
     problem.request_id = Some(request.request_id.clone());
     tell(problem)

@@ -7,7 +7,10 @@ use time::{
     macros::format_description,
 };
 
-use crate::policy::{DAY_S, Policy};
+use crate::{
+    moments,
+    policy::{DAY_S, Policy},
+};
 
 /// The lifetimes that the console offers, in days.
 pub const CHOICES_DAYS: [i64; 7] = [7, 30, 60, 90, 180, 270, 365];
@@ -106,9 +109,8 @@ impl ExpiryChoice {
     }
 }
 
-/// RFC 3339 writes years of four digits, of which the first is 0001.
 fn in_calendar(moment: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
-    if (1..=9999).contains(&moment.year()) { Ok(moment) } else { Err(ExpiryError::OutOfRange) }
+    moments::in_calendar(moment).ok_or(ExpiryError::OutOfRange)
 }
 
 /// Reads what a person types or a form sends: `default` or nothing, `never`, `30d`, `12h`,

@@ -1,10 +1,19 @@
-//! Moments as people type them.
+//! Moments as people and programs write them.
+//!
+//! RFC 3339 writes years of four digits, and an offset can lead beyond them: `0000-01-01T00:00:00+01:00` lies in the
+//! year -1. A moment that was read here is in UTC and can be written again.
 
+use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 use thiserror::Error;
 use time::{
-    Date, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339,
-    macros::format_description,
+    Date, OffsetDateTime, UtcOffset,
+    format_description::well_known::Rfc3339,
+    macros::{datetime, format_description},
 };
+
+/// The first and the last moment of the years 1 to 9999, to the database's microsecond.
+const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
+const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
 
 /// Not a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -15,18 +24,52 @@ pub struct NoMoment;
 pub fn parse(text: &str) -> Result<OffsetDateTime, NoMoment> {
     let text = text.trim();
     if let Ok(date) = Date::parse(text, format_description!("[year]-[month]-[day]")) {
-        return Ok(date.midnight().assume_utc());
+        return in_calendar(date.midnight().assume_utc()).ok_or(NoMoment);
     }
-    OffsetDateTime::parse(text, &Rfc3339)
-        .ok()
-        .and_then(|moment| moment.checked_to_offset(UtcOffset::UTC))
-        .ok_or(NoMoment)
+    read(text).ok_or(NoMoment)
+}
+
+/// Reads an RFC 3339 moment.
+pub fn read(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().and_then(in_calendar)
+}
+
+/// Returns the moment in UTC, if it can be written there.
+pub fn in_calendar(moment: OffsetDateTime) -> Option<OffsetDateTime> {
+    let moment = moment.checked_to_offset(UtcOffset::UTC)?;
+    (FIRST..=LAST).contains(&moment).then_some(moment)
+}
+
+/// Reads and writes optional moments as [`time::serde::rfc3339::option`] does, but for those beyond the calendar:
+/// they are not read, and an old record that has one is written with the nearest that there is. One such record
+/// must not keep a whole list from being written.
+pub mod option {
+    use super::*;
+
+    /// Writes the moment.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(
+        moment: &Option<OffsetDateTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let moment = moment.map(|moment| moment.clamp(FIRST, LAST));
+        time::serde::rfc3339::option::serialize(&moment, serializer)
+    }
+
+    /// Reads the moment.
+    pub fn deserialize<'a, D: Deserializer<'a>>(
+        deserializer: D,
+    ) -> Result<Option<OffsetDateTime>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        read(&text).map(Some).ok_or_else(|| D::Error::custom(NoMoment))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use time::macros::datetime;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
 
     use super::*;
 
@@ -34,15 +77,53 @@ mod tests {
     fn moments_and_dates_are_read() {
         assert_eq!(parse("2027-08-18"), Ok(datetime!(2027-08-18 00:00 UTC)));
         assert_eq!(parse(" 2027-08-18T12:00:00+02:00 "), Ok(datetime!(2027-08-18 10:00 UTC)));
-        for text in ["", "30d", "2027-02-30", "2027-08-18 12:00", "9999-12-31T23:59:59-01:00"] {
+        for text in ["", "30d", "2027-02-30", "2027-08-18 12:00", "0000-01-01"] {
             assert_eq!(parse(text), Err(NoMoment), "{text}");
         }
+    }
+
+    #[test]
+    fn moments_that_cannot_be_written_in_utc_are_not_read() {
+        for text in [
+            "9999-12-31T23:59:59-01:00",
+            "9999-12-31T23:59:59.9999999Z",
+            "0000-01-01T00:00:00Z",
+            "0000-01-01T00:00:00+23:59",
+            "0001-01-01T00:00:00+00:01",
+        ] {
+            assert_eq!(parse(text), Err(NoMoment), "{text}");
+            assert!(serde_json::from_value::<Kept>(json!({"at": text})).is_err(), "{text}");
+        }
+        assert_eq!(parse("0001-01-01T00:00:00Z"), Ok(FIRST));
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Kept {
+        #[serde(with = "option")]
+        at: Option<OffsetDateTime>,
+    }
+
+    #[test]
+    fn record_from_beyond_the_calendar_is_written_all_the_same() {
+        let written = |at| serde_json::to_value(Kept { at }).unwrap();
+        let early = datetime!(0000-01-01 00:00 UTC) - time::Duration::days(1);
+        assert_eq!(written(Some(early)), json!({"at": "0001-01-01T00:00:00Z"}));
+        assert_eq!(written(Some(LAST)), json!({"at": "9999-12-31T23:59:59.999999Z"}));
+        assert_eq!(written(None), json!({"at": null}));
     }
 
     proptest! {
         #[test]
         fn parsing_any_text_never_panics(text in any::<String>()) {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn moment_that_is_read_is_written_and_read_again(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:00:00(\\.[0-9]{1,9})?[+-][0-2][0-9]:[0-5][0-9]") {
+            if let Some(moment) = read(&text) {
+                let written = moment.format(&Rfc3339).unwrap();
+                prop_assert_eq!(read(&written), Some(moment));
+            }
         }
     }
 }

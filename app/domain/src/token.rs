@@ -165,10 +165,10 @@ pub struct Token {
     /// Whether its secret is kept sealed and can be shown again, which policy must allow at present.
     pub recoverable: bool,
     /// Not valid before this moment.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moments::option")]
     pub not_before: Option<OffsetDateTime>,
     /// Not valid from this moment on; `None` is never.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moments::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// Addresses from which it may be used; empty is from anywhere.
     pub ip_allow: Vec<IpNet>,
@@ -177,7 +177,7 @@ pub struct Token {
     /// What people and programs noted on it.
     pub tags: Tags,
     /// The end of the secret that a rotation replaced, while that one still works.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "crate::moments::option")]
     pub grace_until: Option<OffsetDateTime>,
     /// Prefix and last four characters of that secret, while it still works.
     pub older_hint: Option<String>,

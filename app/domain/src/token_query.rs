@@ -69,13 +69,13 @@ pub struct TokenQuery {
     /// Only those whose name, hint or user contains this, without regard to case.
     pub q: String,
     /// Only those that were made before this moment and not used since.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moments::option")]
     pub unused_since: Option<OffsetDateTime>,
     /// Only those that were never used.
     #[serde(default)]
     pub never_used: bool,
     /// Only those that end before this moment; those that have ended are among them.
-    #[serde(default, with = "time::serde::rfc3339::option")]
+    #[serde(default, with = "crate::moments::option")]
     pub expires_before: Option<OffsetDateTime>,
     /// Only those of this user: e-mail address or id.
     #[serde(default)]

@@ -22,6 +22,7 @@ use crate::{
     keys::Keys,
     password::PasswordVault,
     policies::Patterns,
+    readiness::Readiness,
     replicas::{History, Replica, Transaction},
     sessions::MetSessions,
     shares::{Shared, Shares},
@@ -110,6 +111,7 @@ pub(crate) struct Inner {
     /// The same budgets for texts that may be sessions.
     pub(crate) unknown_sessions: UnknownTokens,
     pub(crate) met_sessions: MetSessions,
+    pub(crate) readiness: Readiness,
     pub(crate) follows: Follows,
     /// Whether any token came from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
@@ -199,6 +201,7 @@ impl Authority {
             unknown,
             unknown_sessions,
             met_sessions: MetSessions::default(),
+            readiness: Readiness::default(),
             follows: Follows::default(),
             imports,
             cache,
@@ -312,20 +315,6 @@ impl Authority {
         Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
     }
 
-    /// Whether requests can be served: the database answers, has this build's schema, and was set up with these keys.
-    ///
-    /// # Errors
-    /// `Unavailable` when the keys are others: the server ends then.
-    pub async fn ready(&self) -> Result<(), ServiceError> {
-        match self.pending_migrations().await? {
-            0 => self.check_keys().await.map_err(|error| match error {
-                ServiceError::Internal(_) => StoreError::away(OTHER_KEYS).into(),
-                other => other,
-            }),
-            pending => Err(ServiceError::internal(format!("{pending} migrations are pending"))),
-        }
-    }
-
     /// Refuses keys that did not make what the database holds: with others, every token and every
     /// count would silently be lost.
     ///
@@ -436,7 +425,7 @@ impl Authority {
 }
 
 /// The error for keys that are not those of the database.
-const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with: restore keys.toml from a backup, or copy it from a server on which the instance was set up";
+pub(crate) const OTHER_KEYS: &str = "the keys file is not the one that this database was set up with: restore keys.toml from a backup, or copy it from a server on which the instance was set up";
 
 impl Inner {
     async fn check_keys(&self, connection: &mut PgConnection) -> Result<(), ServiceError> {

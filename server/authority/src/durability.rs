@@ -15,6 +15,8 @@ pub enum Risk {
     AnswersBeforeStandby,
     /// There are standbys, and none of them is synchronous.
     AsynchronousStandbys,
+    /// A commit needs fewer standbys than there are: without the one that is promoted, the old primary goes on.
+    OldPrimaryGoesOn,
     /// The database does not say which server and timeline answers.
     UnknownServer,
 }
@@ -37,6 +39,9 @@ impl Risk {
             }
             Self::AsynchronousStandbys => {
                 "its standbys are asynchronous: a failover can lose changes that were answered, revocations among them, and an old primary that still runs must be fenced; set synchronous_standby_names, or see docs/high-availability.md"
+            }
+            Self::OldPrimaryGoesOn => {
+                "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can go on with one that stays with it, and must be fenced; let every standby confirm, such as by ANY 2 (a, b), or see docs/high-availability.md"
             }
             Self::UnknownServer => {
                 "it does not say which server and timeline answers: raise the epoch after a failover, see docs/high-availability.md"
@@ -61,6 +66,10 @@ impl Authority {
                 !found.synchronous_standbys.trim().is_empty(),
                 found.standbys > 0,
             ));
+            risks.extend(
+                goes_on_without_one(&found.synchronous_standbys, found.standbys)
+                    .then_some(Risk::OldPrimaryGoesOn),
+            );
         }
         if history::mark(&mut connection).await?.is_none() {
             risks.push(Risk::UnknownServer);
@@ -78,9 +87,53 @@ fn risk(synchronous_commit: &str, names_standbys: bool, has_standbys: bool) -> O
     }
 }
 
+/// Whether commits need fewer standbys than this setting (`synchronous_standby_names`) offers, so that one of them can
+/// be promoted and the others let the old primary go on. `*` offers all that are connected.
+fn goes_on_without_one(setting: &str, connected: i64) -> bool {
+    let setting = setting.trim();
+    if setting.is_empty() {
+        return false;
+    }
+    let (needed, names) = match setting.split_once('(') {
+        Some((method, names)) => {
+            let number = method.split_whitespace().last().and_then(|number| number.parse().ok());
+            (number.unwrap_or(1), names.trim_end().trim_end_matches(')'))
+        }
+        None => (1, setting),
+    };
+    let names: Vec<&str> = names.split(',').map(|name| name.trim().trim_matches('"')).collect();
+    let named = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let offered = if names.contains(&"*") { connected.max(named) } else { named };
+    needed < offered
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn setting_that_lets_an_old_primary_go_on_is_noticed() {
+        for (setting, connected, goes_on) in [
+            ("", 2, false),
+            ("a", 1, false),
+            ("\"a\"", 2, false),
+            ("*", 1, false),
+            ("*", 2, true),
+            ("a, b", 2, true),
+            ("a,b", 1, true),
+            ("FIRST 1 (a, b)", 2, true),
+            ("FIRST 2 (a, b)", 2, false),
+            ("ANY 1 (\"a\", b, c)", 3, true),
+            ("ANY 2 (a, b, c)", 3, true),
+            ("any 3 (a,b,c)", 3, false),
+            ("2 (a, b)", 2, false),
+            ("1 (a, b)", 2, true),
+            ("ANY 2 (*)", 2, false),
+            ("ANY 2 (*)", 3, true),
+        ] {
+            assert_eq!(goes_on_without_one(setting, connected), goes_on, "{setting} {connected}");
+        }
+    }
 
     #[test]
     fn settings_that_can_lose_an_answered_change_are_named() {

@@ -34,6 +34,7 @@ mod password;
 mod passwords;
 mod policies;
 mod queue;
+mod readiness;
 mod replicas;
 pub mod secret;
 mod sessions;

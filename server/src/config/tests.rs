@@ -5,7 +5,10 @@ use std::{ffi::OsString, fs, path::Path};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{layers::parse_file, *};
+use super::{
+    layers::{self, parse_file},
+    *,
+};
 
 fn inputs(folder: &Path) -> Inputs {
     Inputs {
@@ -144,6 +147,33 @@ fn address_of_a_server_for_callers_is_no_setting() {
     inputs.environment = vec![variable("TESSERA_URL", "http://127.0.0.1:9")];
     let config = Config::load(&inputs).unwrap();
     assert_eq!(config.public_origin(), "http://127.0.0.1:3000");
+}
+
+#[test]
+fn variables_of_a_kubernetes_service_named_tessera_are_no_settings() {
+    let mut inputs = inputs(Path::new("/srv"));
+    let names = [
+        "TESSERA_SERVICE_HOST",
+        "TESSERA_SERVICE_PORT",
+        "TESSERA_SERVICE_PORT_HTTP",
+        "TESSERA_PORT",
+        "TESSERA_PORT_3000_TCP",
+        "TESSERA_PORT_3000_TCP_PROTO",
+        "TESSERA_PORT_3000_TCP_PORT",
+        "TESSERA_PORT_3000_TCP_ADDR",
+        "TESSERA_POSTGRES_SERVICE_HOST",
+        "TESSERA_POSTGRES_PORT_5432_TCP_ADDR",
+    ];
+    inputs.environment = names.map(|name| variable(name, "tcp://10.0.0.1:3000")).to_vec();
+    assert_eq!(Config::load(&inputs).unwrap().listen.port(), 3000);
+    for name in ["TESSERA_LISTEN_PORTS", "TESSERA_HOST", "TESSERA_PORT_TCP", "TESSERA_PORT_3000"] {
+        inputs.environment = vec![variable(name, "x")];
+        assert!(matches!(Config::load(&inputs), Err(ConfigError::Unknown { .. })), "{name}");
+    }
+    // None of them hides a setting.
+    for setting in Setting::ALL {
+        assert!(!layers::is_of_a_service(&setting.variable()), "{}", setting.variable());
+    }
 }
 
 #[test]

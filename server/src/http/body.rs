@@ -27,7 +27,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::problem::ProblemCode;
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap, Version, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::timeout;
@@ -57,6 +57,8 @@ const HANDLER: Duration = Duration::from_secs(40);
 /// The most that is read and thrown away of a body that nobody wanted, so that its sender, who reads the
 /// answer only after sending everything, sees the answer instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
+/// The same by HTTP/2, whose senders see the answer before they have sent everything (RFC 9113 section 8.1).
+const DRAIN_STREAM: usize = 64 * 1024;
 /// The longest that this may delay the answer.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -249,6 +251,7 @@ async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Resp
     let awaited = Awaited::of(&parts.extensions);
     // A client that asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
     let asks = parts.headers.contains_key(header::EXPECT);
+    let most = if parts.version < Version::HTTP_2 { DRAIN } else { DRAIN_STREAM };
     let lent = Lent { body, home: Arc::clone(&home), is_wanted: !asks };
     let request = Request::from_parts(parts, Body::new(lent));
     let response = match timeout(HANDLER, next.run(request)).await {
@@ -262,7 +265,7 @@ async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Resp
     {
         let _waiting = awaited.map(|awaited| awaited.begin());
         tokio::select! {
-            _ = timeout(DRAIN_TIME, drain(unread)) => {}
+            _ = timeout(DRAIN_TIME, drain(unread, most)) => {}
             _ = strangers::gave_way(stranger.as_ref()) => {}
         }
     }
@@ -314,9 +317,9 @@ impl Drop for Lent {
     }
 }
 
-async fn drain(mut body: Body) {
+async fn drain(mut body: Body, most: usize) {
     let mut seen = 0;
-    while seen < DRAIN
+    while seen < most
         && let Some(Ok(frame)) = body.frame().await
     {
         seen += frame.data_ref().map_or(0, Bytes::len);

@@ -27,10 +27,11 @@ use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
     sync::Arc,
+    time::Duration,
 };
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 pub(crate) use self::signals::Signals;
 
@@ -56,6 +57,8 @@ use crate::{
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How long the database may take to confirm that this server leaves it.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// Why the server ended other than by a signal.
 #[derive(Debug, Error)]
@@ -172,7 +175,9 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
             background.abort();
             // Nobody need wait for a replica that answers nothing from memory any more.
             follower.stop().await;
-            authority.leave_replicas().await;
+            if timeout(CLOSE, authority.leave_replicas()).await.is_err() {
+                tracing::debug!("the replica's row stays until others remove it");
+            }
             ended
         }
         Some(Err(error)) => Err(error),
@@ -182,7 +187,10 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     let hurried = tokio::select! {
         () = async {
             let _ = (server.await, watched.await);
-            authority.close().await;
+            // A connection to a database that was cut off may never end by itself.
+            if timeout(CLOSE, authority.close()).await.is_err() {
+                tracing::warn!("the database has not confirmed the end of all connections");
+            }
         } => false,
         signal = signals.recv() => {
             tracing::warn!(signal, "stopping at once");

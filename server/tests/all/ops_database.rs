@@ -139,6 +139,12 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
     let sql = |database: &str, sql: &str| psql(&data_dir, "tessera", database, sql).unwrap();
     sql("postgres", "CREATE DATABASE apart ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner");
     sql("apart", OF_OTHERS);
+    // Some administrators take from everybody what PostgreSQL gives to everybody.
+    sql(
+        "apart",
+        "ALTER DEFAULT PRIVILEGES FOR ROLE tessera_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+         ALTER DEFAULT PRIVILEGES FOR ROLE tessera_owner REVOKE USAGE ON TYPES FROM PUBLIC",
+    );
     fs::write(
         data_dir.join("postgres/pg_hba.conf"),
         "local all tessera trust\nlocal all tessera_owner trust\nlocal all tessera_server trust\n",
@@ -164,6 +170,11 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
             "{database}"
         );
     }
+
+    let callable = "SELECT string_agg(DISTINCT has_function_privilege('tessera_server', oid, 'EXECUTE')::text, ' ')
+                      FROM pg_proc f WHERE pronamespace = 'public'::regnamespace
+                       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')";
+    assert_eq!(sql("apart", callable), "true");
 
     // A table of Tessera's that belongs to somebody else is named, with the cure.
     sql(

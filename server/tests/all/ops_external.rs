@@ -1,9 +1,12 @@
 //! A database of one's own. Here it is the embedded one of another server, which can be stopped and
 //! started at will.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use crate::support::{Server, Tessera, server::open_folder, wait::until};
+use crate::support::{Cluster, Server, Tessera, server::open_folder, wait::until};
 use tempfile::TempDir;
 
 /// The server whose database the others use, switched off; the folder that holds everything.
@@ -109,4 +112,24 @@ fn server_that_still_waits_for_its_database_stops_when_told() {
     guest.get("/readyz").expect(503);
     let (status, _) = guest.stop();
     assert!(status.success(), "{status}");
+}
+
+/// A standby takes no writes and answers `BEGIN … READ WRITE` with an error of its own. It is waited for as for a
+/// database that is away.
+#[test]
+fn server_that_starts_before_its_standby_is_promoted_waits_for_it() {
+    let mut cluster = Cluster::new();
+    let signal = cluster.folder().join("house/postgres/standby.signal");
+    fs::write(&signal, "").unwrap();
+    cluster.give(&signal);
+    cluster.start(&[("hot_standby", "on")]);
+    let mut guest = cluster.guest(&cluster.url()).without_waiting().start();
+    for _ in 0..3 {
+        guest.get("/readyz").expect(503);
+    }
+    until("an attempt", || guest.stderr().contains("standby").then_some(()));
+    cluster.sql("SELECT pg_promote()");
+    guest.wait_until_ready();
+    guest.get("/readyz").expect(200);
+    guest.managing_token("workspace-1");
 }

@@ -7,6 +7,7 @@
 )]
 
 use crate::rest_support::{Instance, WORKSPACE, draft, fields, problem, tokens_of};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 /// Sends these bytes as a new token with this content type.
@@ -85,6 +86,63 @@ fn json_of_another_shape_names_the_field() {
     let unknown = problem(&unknown, 422, "validation_failed");
     assert!(fields(&unknown)[0].starts_with("recovrable: is not a field that is known here"));
     assert_eq!(count(&instance), 1);
+}
+
+/// RFC 3339 writes the years 0 to 9999, and an offset leads beyond them.
+const BEYOND_THE_CALENDAR: [&str; 4] = [
+    "0000-01-01T00:00:00+23:59",
+    "0000-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-23:59",
+    "9999-12-31T23:59:59.9999999Z",
+];
+
+#[test]
+fn moment_that_cannot_be_written_is_refused_wherever_it_is_sent() {
+    let instance = Instance::start();
+    let token = instance.minted(WORKSPACE, &draft("ci"));
+    let path = format!("/api/v1/tokens/{}", token["token"]["id"].as_str().unwrap());
+    for moment in BEYOND_THE_CALENDAR {
+        for field in ["not_before", "expires_at"] {
+            let mut body = draft("odd");
+            body[field] = json!(moment);
+            let refused = problem(&instance.create(&body), 422, "validation_failed");
+            assert!(fields(&refused)[0].starts_with(field), "{refused}");
+            let patch = instance.managing("PATCH", &path).json(&json!({field: moment})).send();
+            assert_eq!(patch.status, 422, "{field} {moment}: {}", patch.text());
+        }
+        let cursor = json!({"s": "newest", "t": moment, "i": token["token"]["id"]});
+        let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        for page in [
+            format!("{}?cursor={cursor}", tokens_of(WORKSPACE)),
+            format!("/v1/users/api-tokens?pageToken={cursor}"),
+        ] {
+            let answer = instance.managing("GET", &page).send();
+            assert!((400..500).contains(&answer.status), "{page}: {}", answer.text());
+        }
+        let encoded = moment.replace('+', "%2B");
+        for filter in ["unused_since", "expires_before"] {
+            let page = format!("{}?{filter}={encoded}", tokens_of(WORKSPACE));
+            let answer = instance.managing("GET", &page).send();
+            assert!((400..500).contains(&answer.status), "{page}: {}", answer.text());
+        }
+    }
+}
+
+#[test]
+fn old_record_with_such_a_moment_hides_no_list_and_is_in_every_export() {
+    let instance = Instance::start();
+    let token = instance.minted(WORKSPACE, &draft("ancient"));
+    let id = token["token"]["id"].as_str().unwrap().to_owned();
+    instance.sql(&format!("UPDATE tokens SET not_before = '0002-01-01 BC' WHERE id = '{id}'"));
+    let list = instance.managing("GET", &tokens_of(WORKSPACE)).send().expect(200).json();
+    let found = list["items"].as_array().unwrap().iter().find(|item| item["id"] == *id);
+    assert_eq!(found.unwrap()["not_before"], "0001-01-01T00:00:00Z", "{list}");
+    let path = format!("/api/v1/tokens/{id}");
+    instance.managing("GET", &path).send().expect(200);
+    let export = format!("{}/export?format=jsonl", tokens_of(WORKSPACE));
+    let export = instance.managing("GET", &export).send();
+    assert!(export.expect(200).text().contains(&id));
+    instance.managing("POST", &format!("{path}/disable")).send().expect(200);
 }
 
 #[test]

@@ -304,3 +304,55 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
     };
     is_refusal(&until_refused(|_| tokens(&unknown_cookie())), 429);
 }
+
+/// A verifier of another tenant must not find out what secrets a tenant has imported: neither by the answer nor by the
+/// budget.
+#[test]
+fn imported_secret_of_another_workspace_is_answered_and_counted_like_any_guess() {
+    let instance = start();
+    let owner = By::Session(OWNER.to_owned());
+    // SHA-256 of "acme-1234".
+    let digest = "4d80f2452497a716448d777b015166262c71f7013d03f7f7e0e508bbd6ae1cfa";
+    let imported = json!({"digest": digest, "name": "old", "scopes": ["rivers:run"]});
+    instance
+        .request(&owner, "POST", &format!("{}/import", tokens_of(WORKSPACE)))
+        .header("content-type", "application/jsonl")
+        .body(imported.to_string())
+        .send()
+        .expect(201);
+    let ours = instance.verify(&json!({"token": "acme-1234"}));
+    assert_eq!(ours["code"], "VALID", "{ours}");
+
+    let others = json!({"slug": "others", "name": "Others"});
+    instance.request(&owner, "POST", "/api/v1/workspaces").json(&others).send().expect(201);
+    let eve = instance.person("eve", "member", None);
+    instance.sql(
+        "INSERT INTO memberships (workspace_id, user_id, role, created_at)
+         SELECT w.id, u.id, 'admin', now() FROM workspaces w, users u
+          WHERE w.slug = 'others' AND u.name = 'eve'",
+    );
+    let draft = json!({"name": "verifier", "grants": {"tessera": ["verify"]}});
+    let minted = instance.request(&eve, "POST", &tokens_of("others")).json(&draft).send();
+    let verifier = By::Token(minted.expect(201).json()["secret"].as_str().unwrap().to_owned());
+    let ask = |path: &str, body: &Value| {
+        from(instance.request(&verifier, "POST", path).json(body), "192.0.2.40").send()
+    };
+    let code = |text: &str| {
+        let one = ask("/api/v1/verify", &json!({"token": text, "ip": "198.51.100.9"}));
+        let batch = json!({"items": [{"token": text, "ip": "198.51.100.9"}]});
+        let many = ask("/api/v1/verify/batch", &batch).expect(200).json();
+        (one.expect(200).json()["code"].clone(), many["items"][0]["code"].clone())
+    };
+    assert_eq!(code("acme-1234"), code("acme-1235"));
+    // In memory or not, each question counts. Over the budget it is refused as any guess is.
+    let refused = (0..MANY).any(|_| {
+        let question = json!({"token": "acme-1234", "ip": "198.51.100.10"});
+        ask("/api/v1/verify", &question).status == 429
+    });
+    assert!(refused, "it is answered however often it is asked for");
+    let introspect = || {
+        let request = instance.request(&verifier, "POST", "/oauth2/introspect");
+        from(request.form(&[("token", "acme-1234")]), "192.0.2.41").send().status
+    };
+    assert!((0..MANY).any(|_| introspect() == 429), "introspected however often");
+}

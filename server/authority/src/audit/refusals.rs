@@ -208,7 +208,9 @@ impl Refusals {
     pub(crate) fn note(&self, ctx: &OpContext, mut refusal: Refusal) {
         refusal.subject = given(&refusal.subject);
         let Ok(mut state) = self.0.lock() else { return };
-        let row = Waiting { tenancy: Tenancy::of(ctx), ctx: ctx.clone(), refusal };
+        // No row has the caller's program, and its name may be long.
+        let ctx = OpContext { user_agent: None, ..ctx.clone() };
+        let row = Waiting { tenancy: Tenancy::of(&ctx), ctx, refusal };
         let room = state.room(row.tenancy);
         if let Some(row) = room.take(row) {
             room.left_out.add(row);

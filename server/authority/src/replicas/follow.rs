@@ -38,6 +38,8 @@ const GONE: Duration = Duration::from_secs(15);
 const BATCH: i64 = 1_000;
 /// How often a new connection shows whether the way to the database still leads to the same server.
 const CONFIRM_EVERY: Duration = Duration::from_secs(2);
+/// How far this machine's clock may be from the database's.
+const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
 /// How often one renewal may find that the history has changed.
 const BREAKS_MAX: usize = 3;
 
@@ -253,14 +255,22 @@ async fn in_time<T>(
 }
 
 impl Inner {
-    /// Forgets all that was kept when the follower has a new connection: what happened since the last
-    /// one is not known.
+    /// Ends the lease when the follower has a new connection: what happened since the last one is not known.
+    /// What was kept is forgotten at once if another server answers, and otherwise when this one has taken a
+    /// write: until then it can be used within [`Settings::stale_grace`](crate::Settings::stale_grace) only.
     async fn connected(
         &self,
         connection: &mut PgConnection,
         was_away: bool,
     ) -> Result<(), StoreError> {
+        store::wait_in_short(connection).await?;
         let mark = history::mark(connection).await?;
+        if mark.as_ref().is_some_and(history::Mark::is_standby) {
+            // One that is about to be promoted, perhaps. Its history counts when it takes writes.
+            self.replica.lease.end();
+            return Err(StoreError::away("a standby answers, which takes no writes"));
+        }
+        self.compare_clocks(connection).await?;
         let is_same =
             self.history.learn(mark.as_ref()) || mark.is_some() && mark == self.history.mark();
         self.forget(Break::Connected, mark, is_same);
@@ -270,14 +280,28 @@ impl Inner {
         Ok(())
     }
 
+    /// Logs an error where this machine's clock and the database's are far apart. Ends of tokens and sessions, and
+    /// delays between attempts to sign in, are judged by both.
+    async fn compare_clocks(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let ahead = self.clock.now() - store::database_time(connection).await?;
+        if ahead.abs() > CLOCKS_APART {
+            tracing::error!(
+                seconds_ahead = ahead.whole_seconds(),
+                "this machine's clock and the database's differ: set both by NTP, or tokens end and people are kept from signing in at wrong times"
+            );
+        }
+        Ok(())
+    }
+
     /// Ends the lease and forgets everything, before anything is answered by another history. Of the same
-    /// server, connections from before may still be used.
+    /// server, connections from before may still be used, and `enter` forgets what is in memory.
     fn forget(&self, why: Break, mark: Option<history::Mark>, is_same: bool) {
-        self.replica.lease.give_back();
+        self.replica.lease.end();
         if self.settings.drill.without_history {
             return;
         }
         if !is_same {
+            self.replica.lease.give_back();
             tracing::warn!(
                 reason = why.describe(),
                 "the database's history may have changed: everything in memory is forgotten"
@@ -286,9 +310,9 @@ impl Inner {
             self.history.begin(mark);
         }
         self.replica.forget_others();
-        self.cache.clear();
         self.usage.write_all_soon();
         if !is_same {
+            self.cache.clear();
             self.leave_connections();
         }
     }
@@ -349,15 +373,16 @@ impl Inner {
         connection: &mut PgConnection,
         own: &Own,
     ) -> Result<Position, StoreError> {
-        self.replica.lease.give_back();
+        self.replica.lease.end();
         let epoch = history::epoch(connection).await?;
         let anchor = revisions::head(connection).await?;
-        // After the head was read: what is loaded from now on has all that is not read again.
+        self.replica.applied.store(anchor.map_or(0, |(id, _)| id), Ordering::Release);
+        let renewals = replicas::enter(connection, &self.renewal(own)).await?;
+        // After the head was read: what is loaded from now on has all that is not read again. And after a write:
+        // a database that takes none is away.
         if !self.settings.drill.without_history {
             self.cache.clear();
         }
-        self.replica.applied.store(anchor.map_or(0, |(id, _)| id), Ordering::Release);
-        let renewals = replicas::enter(connection, &self.renewal(own)).await?;
         self.report_lost(connection).await?;
         Ok(Position { renewals, anchor, epoch, has_keys: false })
     }

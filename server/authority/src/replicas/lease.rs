@@ -14,6 +14,8 @@ const HELD: Duration = LEASE.saturating_sub(MARGIN);
 pub(crate) struct Lease {
     /// In nanoseconds.
     ends: AtomicU64,
+    /// When the last one that was had would have ended by itself; 0 when memory must not be used beyond it.
+    held: AtomicU64,
     /// When the last renewal that succeeded was sent.
     renewed: AtomicU64,
     /// It counts as valid for ever: what a drill must notice.
@@ -22,18 +24,30 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(super) const fn new(endless: bool) -> Self {
-        Self { ends: AtomicU64::new(0), renewed: AtomicU64::new(0), endless }
+        Self {
+            ends: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            renewed: AtomicU64::new(0),
+            endless,
+        }
     }
 
     /// Renews it, counted from the moment before the renewal was sent.
     pub(super) fn renew(&self, sent: Duration) {
         self.renewed.store(nanoseconds(sent), Ordering::Release);
+        self.held.store(nanoseconds(sent + HELD), Ordering::Release);
         self.ends.store(nanoseconds(sent + HELD), Ordering::Release);
     }
 
-    /// Ends it.
-    pub(super) fn give_back(&self) {
+    /// Ends it. Memory may still be used where the operator has chosen so.
+    pub(super) fn end(&self) {
         self.ends.store(0, Ordering::Release);
+    }
+
+    /// Ends it, and any use of memory beyond it.
+    pub(super) fn give_back(&self) {
+        self.end();
+        self.held.store(0, Ordering::Release);
     }
 
     /// Whether it is valid. Read the clock after the request has arrived, not before.
@@ -41,10 +55,11 @@ impl Lease {
         self.endless || nanoseconds(now) < self.ends.load(Ordering::Acquire)
     }
 
-    /// For how long there has been none; zero while it is valid, `None` when there never was one.
+    /// For how long there has been none; zero while it is valid, `None` when there never was one or it was
+    /// given back.
     pub(crate) fn over_for(&self, now: Duration) -> Option<Duration> {
-        let ends = self.ends.load(Ordering::Acquire);
-        (ends > 0).then(|| now.saturating_sub(Duration::from_nanos(ends)))
+        let held = self.held.load(Ordering::Acquire);
+        (held > 0).then(|| now.saturating_sub(Duration::from_nanos(held)))
     }
 
     /// The time since the last renewal; `None` before the first one.
@@ -74,7 +89,10 @@ mod tests {
         assert!(!lease.is_valid(end) && end < sent + LEASE);
         assert_eq!(lease.over_for(end + MARGIN), Some(MARGIN));
         lease.renew(end);
-        lease.give_back();
+        lease.end();
         assert!(!lease.is_valid(end));
+        assert_eq!(lease.over_for(end), Some(Duration::ZERO));
+        lease.give_back();
+        assert_eq!(lease.over_for(end), None);
     }
 }

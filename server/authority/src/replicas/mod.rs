@@ -39,9 +39,9 @@
 //! connection for lookups must lead to the follower's server, and each transaction before it commits.
 //!
 //! A replica whose renewals fail answers nothing but 503, even if it can read: a renewal is a write, and
-//! only a write shows that a primary was not replaced. With synchronous replication a replaced primary
-//! commits nothing any more, so that no replica keeps a lease there. With asynchronous replication
-//! it does commit, and no replica can notice that from the inside: it must be fenced
+//! only a write shows that a primary was not replaced. Where every standby has to confirm a commit, a replaced
+//! primary commits nothing any more, so that no replica keeps a lease there. With asynchronous replication, or with
+//! standbys that stay with it and suffice, it does commit, and no replica can notice that from the inside: it must be fenced
 //! (docs/high-availability.md).
 //!
 //! A server whose keys are not those of the database gets no lease, and ends. The set-up of the instance is a change that
@@ -108,6 +108,8 @@ pub(crate) struct Replica {
     is_followed: AtomicBool,
     /// Whether that one has a connection.
     is_connected: AtomicBool,
+    /// Whether an attempt to renew the lease has failed since it was renewed.
+    is_failing: AtomicBool,
     /// Attempts to renew the lease that have failed. Sent with every attempt.
     attempts: watch::Sender<u64>,
     /// Why the last of them failed.
@@ -134,6 +136,7 @@ impl Replica {
             other_keys: watch::Sender::new(false),
             is_followed: AtomicBool::new(false),
             is_connected: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
             attempts: watch::Sender::new(0),
             failure: Mutex::new("no answer in time".to_owned()),
             seen: Mutex::default(),

@@ -36,6 +36,7 @@ impl Replica {
 
     /// Renews the lease, counted from this moment.
     pub(super) fn renew_lease(&self, sent: Duration) {
+        self.is_failing.store(false, Ordering::Release);
         self.lease.renew(sent);
         self.attempts.send_modify(|_| ());
     }
@@ -49,7 +50,13 @@ impl Replica {
     /// Notes that the lease could not be renewed, and why.
     pub(super) fn attempt_failed(&self, error: &StoreError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = chain(error);
+        self.is_failing.store(true, Ordering::Release);
         self.attempts.send_modify(|failed| *failed = failed.wrapping_add(1));
+    }
+
+    /// Whether an attempt to renew the lease has failed since it was renewed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Acquire)
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a> Transaction<'a> {
         let epoch = inner.history.epoch();
         let share = inner.share().await?;
         inner.follower_first().await?;
-        let sql = inner.pool.begin_with(BEGIN).await?;
+        let sql = inner.pool.begin_with(BEGIN).await.map_err(StoreError::of_beginning)?;
         Ok(Self {
             inner,
             share,

@@ -57,6 +57,8 @@ const JUDGED: Rule = Rule::Steady { burst: 60, every_s: 5 };
 /// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
 /// other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
+/// A delay that is so much longer than any that a rule makes is of a server whose clock was ahead, and does not count.
+const CLOCK_WAS_AHEAD: Duration = Duration::hours(1);
 /// Networks of an account that are kept as known.
 const NETWORKS_MAX: i64 = 20;
 /// Attempts are forgotten this long after the last delay.
@@ -207,6 +209,7 @@ impl Throttle {
 impl Rule {
     /// The state after one more attempt, or how long to wait for it.
     fn take(self, found: Attempts, now: OffsetDateTime) -> Result<Attempts, Duration> {
+        let found = self.without_clock_ahead(found, now);
         match self {
             Self::Growing { free, first_s, longest_s } => {
                 if found.count > 0 && found.open_at > now {
@@ -232,6 +235,25 @@ impl Rule {
                     return Err(empty_at - full_at);
                 }
                 Ok(Attempts { count: 0, open_at: empty_at, forget_at: empty_at })
+            }
+        }
+    }
+
+    /// The state without delays that a server counted by a clock that was far ahead. Nobody would get in until that
+    /// moment has come, be it in years.
+    fn without_clock_ahead(self, found: Attempts, now: OffsetDateTime) -> Attempts {
+        let longest = match self {
+            Self::Growing { longest_s, .. } => Duration::seconds(longest_s),
+            Self::Steady { burst, every_s } => Duration::seconds(every_s) * burst,
+        };
+        if found.open_at <= now + longest + CLOCK_WAS_AHEAD {
+            return found;
+        }
+        match self {
+            Self::Growing { .. } => Attempts { open_at: now, forget_at: now + FORGET, ..found },
+            Self::Steady { every_s, .. } => {
+                let open_at = now + longest - Duration::seconds(every_s);
+                Attempts { open_at, forget_at: open_at, ..found }
             }
         }
     }
@@ -303,6 +325,30 @@ mod tests {
         assert_eq!(state.count, 1, "forgotten");
         let right = PAIR.give_back(PAIR.take(state, now).unwrap(), now);
         assert_eq!(PAIR.take(right, now).unwrap().count, 1);
+    }
+
+    #[test]
+    fn attempt_counted_by_a_clock_that_was_years_ahead_keeps_nobody_out() {
+        let ahead = NOW + Duration::days(900);
+        for rule in [PAIR, BROWSER, ADDRESS, SITE, ACCOUNT] {
+            let mut state = NEW;
+            while let Ok(taken) = rule.take(state, ahead) {
+                state = taken;
+            }
+            let state = rule.take(state, NOW).unwrap();
+            // What is counted by the right clock counts again.
+            let refused = (0..1_000).try_fold(state, |state, _| rule.take(state, NOW));
+            assert!(refused.is_err(), "{rule:?}");
+        }
+        // Clocks that differ by minutes give nobody an attempt.
+        let minutes = NOW + Duration::minutes(30);
+        for rule in [PAIR, ADDRESS, SITE, ACCOUNT] {
+            let mut state = NEW;
+            while let Ok(taken) = rule.take(state, minutes) {
+                state = taken;
+            }
+            assert!(rule.take(state, NOW).is_err(), "{rule:?}");
+        }
     }
 
     #[test]

@@ -310,6 +310,9 @@ fn check_parameter(
             unsupported("channel binding cannot be required; use sslmode=verify-full")
         }
         "channel_binding" => Ok(()),
+        "gssencmode" if value == "require" => {
+            unsupported("encryption by GSSAPI cannot be required; use sslmode=verify-full")
+        }
         "target_session_attrs" if matches!(value, "any" | "read-write" | "primary") => Ok(()),
         "target_session_attrs" => unsupported("Tessera always needs the primary"),
         "sslpassword" => unsupported("decrypt the client's key and name it with sslkey"),
@@ -394,6 +397,7 @@ mod tests {
             ("postgres://h/d?sslmode=required", "sslmode"),
             ("postgres://h/d?sslmode=allow", "prefer"),
             ("postgres://h/d?channel_binding=require", "channel_binding"),
+            ("postgres://h/d?gssencmode=require", "gssencmode"),
             ("postgres://h/d?sslpassword=geheim", "sslkey"),
             ("postgres://h/d?passwrod=geheim", "passwrod"),
             ("postgres://h/d?target_session_attrs=standby", "primary"),

@@ -17,6 +17,16 @@ pub(crate) struct Mark {
     pub(crate) database: i64,
 }
 
+impl Mark {
+    /// Reports whether this is a standby, which takes no writes.
+    pub(crate) fn is_standby(&self) -> bool {
+        self.timeline == STANDBY
+    }
+}
+
+/// The timeline of a server that replays another one's.
+const STANDBY: &str = "recovery";
+
 /// Returns the mark of the server that answers; `None` from an engine that has no such functions, or does
 /// not allow them to this role.
 pub(crate) async fn mark(connection: &mut PgConnection) -> Result<Option<Mark>, StoreError> {

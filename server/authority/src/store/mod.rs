@@ -169,6 +169,11 @@ impl StoreError {
         self.has_code(|code| code.starts_with("53"))
     }
 
+    fn has(error: &sqlx::Error, wanted: &str) -> bool {
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| code == wanted)
+    }
+
     fn has_code(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
@@ -183,6 +188,15 @@ impl StoreError {
                 error.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
             }
             _ => false,
+        }
+    }
+
+    /// Returns the error of a transaction that could not begin. A standby refuses to begin one that may write as a
+    /// feature that is not supported.
+    pub(crate) fn of_beginning(error: sqlx::Error) -> Self {
+        match Self::from(error) {
+            Self::Query(error) if Self::has(&error, "0A000") => Self::Unavailable(error),
+            error => error,
         }
     }
 
@@ -297,6 +311,13 @@ pub(crate) async fn limit_statements(
     sqlx::query!("SELECT set_config('statement_timeout', $1, true)", limit)
         .fetch_one(connection)
         .await?;
+    Ok(())
+}
+
+/// Lets the statements of a connection wait for locks for a moment only. When the follower gives up on a connection,
+/// what it asked for there goes on, and would wait for its own next attempt.
+pub(crate) async fn wait_in_short(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::raw_sql("SET lock_timeout = '1s'").execute(connection).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 //!   schema belongs to somebody else.
 //! - The serving role changes rows, and neither tables nor the list of migrations.
 //!
-//! A migration that makes a table adds its name to [`TABLES`].
+//! A migration that makes a table adds its name to [`TABLES`], and one that makes a function to [`FUNCTIONS`].
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, migrate::MigrateError, postgres::PgConnectOptions,
@@ -48,6 +48,19 @@ pub(super) const TABLES: &[&str] = &[
     "usage_hours",
     "users",
     "workspaces",
+];
+/// Tessera's functions. Where an administrator of the database has taken `EXECUTE` from everybody, the serving role
+/// needs it: triggers call functions with the rights of the role that writes the row.
+const FUNCTIONS: &[&str] = &[
+    "audit_reads_giver",
+    "audit_reads_token_row",
+    "held_scopes",
+    "may_set_password",
+    "moment_in_log",
+    "read_giver",
+    "read_token_row",
+    "tokens_forget_name_key",
+    "tokens_forget_stoppers",
 ];
 /// The table of the migrations that were made. The serving role only reads it.
 pub(super) const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
@@ -131,6 +144,7 @@ async fn grant(
         return Ok(());
     }
     let tables: Vec<String> = TABLES.iter().copied().map(ToOwned::to_owned).collect();
+    let functions: Vec<String> = FUNCTIONS.iter().copied().map(ToOwned::to_owned).collect();
     let statements = sqlx::query_scalar!(
         r#"WITH serving AS (
                SELECT $1::text AS name, quote_ident($1) AS quoted, $1::text::name::text AS role
@@ -163,6 +177,11 @@ async fn grant(
              JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
             WHERE NOT (has_sequence_privilege(role, s.oid, 'USAGE') AND has_sequence_privilege(role, s.oid, 'SELECT'))
            UNION ALL
+           SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', f.oid::regprocedure, quoted)
+             FROM serving, pg_proc f
+            WHERE f.pronamespace = 'public'::regnamespace AND f.proname = ANY($4)
+              AND NOT has_function_privilege(role, f.oid, 'EXECUTE')
+           UNION ALL
            SELECT format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT %s TO %s', kind.rights, quoted)
              FROM serving, (VALUES ('r', 'SELECT, INSERT, UPDATE, DELETE ON TABLES'), ('S', 'USAGE, SELECT ON SEQUENCES')) AS kind (letter, rights)
             WHERE NOT EXISTS (
@@ -171,7 +190,8 @@ async fn grant(
                    AND d.defaclobjtype::text = kind.letter AND r.rolname = role)"#,
         role,
         &tables,
-        MIGRATIONS_TABLE
+        MIGRATIONS_TABLE,
+        &functions
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -250,7 +270,7 @@ mod tests {
     use super::*;
 
     #[sqlx::test(migrations = "./migrations")]
-    async fn names_are_those_of_all_tables_that_migrations_make(pool: PgPool) {
+    async fn names_are_those_of_all_tables_and_functions_that_migrations_make(pool: PgPool) {
         let made: Vec<String> = sqlx::query_scalar(
             "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')",
         )
@@ -258,5 +278,15 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(made.into_iter().collect::<BTreeSet<_>>(), names().into_iter().collect());
+
+        let made: Vec<String> = sqlx::query_scalar(
+            "SELECT proname::text FROM pg_proc f WHERE pronamespace = 'public'::regnamespace
+                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')",
+        )
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        let named = FUNCTIONS.iter().copied().map(ToOwned::to_owned);
+        assert_eq!(made.into_iter().collect::<BTreeSet<_>>(), named.collect());
     }
 }

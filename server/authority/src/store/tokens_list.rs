@@ -31,7 +31,7 @@ struct Cursor {
     sort: TokenSort,
     #[serde(
         rename = "t",
-        with = "time::serde::rfc3339::option",
+        with = "domain::moments::option",
         default,
         skip_serializing_if = "Option::is_none"
     )]

@@ -11,6 +11,7 @@ use crate::{
     OpContext, ServiceError,
     access::{self, Access},
     audit::{Change, record},
+    context::Actor,
     replicas::Transaction,
     store::{secrets_change, tokens_change},
     verification::Subject,
@@ -84,6 +85,22 @@ impl Tokens<'_> {
         let token = bury(&mut transaction, ctx, &access, (facts.token_id, expected), false).await?;
         transaction.commit().await?;
         Ok(token)
+    }
+}
+
+impl Tokens<'_> {
+    /// Deletes the token that asks and the tokens that it made, as [`Self::delete_with_children`]. Unlike deleting
+    /// itself only, this needs the right to manage tokens.
+    ///
+    /// # Errors
+    /// As [`Self::delete`]; `Unauthenticated` for people.
+    pub async fn delete_self_with_children(
+        &self,
+        ctx: &OpContext,
+        expected: Option<i64>,
+    ) -> Result<Token, ServiceError> {
+        let Actor::Token(own) = &ctx.actor else { return Err(ServiceError::Unauthenticated) };
+        self.delete_with_children(ctx, own.token_id, expected, true).await
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{problem::FieldError, rate_limit::RateLimitError};
+use domain::{moments, problem::FieldError, rate_limit::RateLimitError};
 use ipnet::IpNet;
-use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 /// Most address ranges of a token.
 const RANGES_MAX: usize = 32;
@@ -16,8 +16,7 @@ pub(super) fn not_before(
     expires_at: Option<OffsetDateTime>,
     errors: &mut Vec<FieldError>,
 ) -> Option<OffsetDateTime> {
-    let moment = OffsetDateTime::parse(text?, &Rfc3339).ok();
-    let Some(moment) = moment.and_then(|moment| moment.checked_to_offset(UtcOffset::UTC)) else {
+    let Some(moment) = moments::read(text?) else {
         let message = "must be a moment such as 2027-08-18T12:00:00Z";
         errors.push(FieldError::new("not_before", message));
         return None;

@@ -102,7 +102,7 @@ impl Transfer<'_> {
             _ => ctx.user_id().map_or(Uuid::nil(), |user| user.0),
         };
         let write = move |heavy: &Heavy| format.lines(&rows, cells, heavy);
-        self.inner.work.run(Kind::Export, tenant, write).await
+        self.inner.work.run(Kind::Export, tenant, write).await?.map_err(ServiceError::internal)
     }
 }
 
@@ -142,19 +142,24 @@ impl Format {
         text
     }
 
-    fn lines<T: Serialize>(self, rows: &[T], cells: fn(&T) -> Vec<String>, _: &Heavy) -> String {
+    /// A row that cannot be written ends the export: a file that leaves one out says that there is none.
+    fn lines<T: Serialize>(
+        self,
+        rows: &[T],
+        cells: fn(&T) -> Vec<String>,
+        _: &Heavy,
+    ) -> Result<String, serde_json::Error> {
         let mut text = String::new();
         for row in rows {
             match self {
                 Self::Csv => csv::write(&mut text, &cells(row)),
                 Self::Jsonl => {
-                    // Maps with text as keys: cannot fail.
-                    text.push_str(&serde_json::to_string(row).unwrap_or_default());
+                    text.push_str(&serde_json::to_string(row)?);
                     text.push('\n');
                 }
             }
         }
-        text
+        Ok(text)
     }
 }
 

@@ -28,7 +28,7 @@ impl Verification<'_> {
         let Ok(looked) = self.look_up(presented, from).await? else { return Ok(None) };
         let facts = looked.known;
         if !self.may_verify_token(ctx, &facts).await? {
-            return Ok(None);
+            return self.as_unknown(presented, from).map(|_| None);
         }
         let demand = Demand::default();
         let code = facts.decide(&demand, ctx.now);

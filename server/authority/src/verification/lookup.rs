@@ -33,18 +33,20 @@ impl Verification<'_> {
         presented: &str,
         from: Presenter,
     ) -> Result<Result<Looked, Decision>, ServiceError> {
-        let otherwise = if domain::token_text::check(presented).is_ok() {
-            DecisionCode::NotFound
-        } else if self.inner.may_be_imported(presented) {
-            // Another system's text is looked up, but what is not found here is still no token.
-            DecisionCode::Malformed
-        } else {
-            return Ok(Err(Decision::without_facts(DecisionCode::Malformed)));
-        };
+        let otherwise = code_of_unknown(presented);
+        if otherwise == DecisionCode::Malformed && !self.inner.may_be_imported(presented) {
+            return Ok(Err(Decision::without_facts(otherwise)));
+        }
         let (cache, key) = (&self.inner.cache, key(presented));
         if !self.inner.has_lease() {
             if !self.inner.is_followed() {
                 return self.look_up_without_lease(presented, from, &key, otherwise).await;
+            }
+            // Waiting for each next attempt would slow down every answer for as long as the database is away.
+            if self.inner.replica.is_failing()
+                && let Some(stale) = self.stale(&key)
+            {
+                return Ok(Ok(stale));
             }
             if let Err(error) = self.inner.lease().await {
                 return self.stale(&key).map(Ok).ok_or(error);
@@ -72,6 +74,22 @@ impl Verification<'_> {
                 }
             }
         })
+    }
+
+    /// Returns what is answered about a token that the caller may not know of: the same as about a text that is no
+    /// token. It counts as one, too. Otherwise callers could find out by guessing which secrets others have imported.
+    ///
+    /// # Errors
+    /// `TooManyUnknown`.
+    pub(super) fn as_unknown(
+        self,
+        presented: &str,
+        from: Presenter,
+    ) -> Result<Decision, ServiceError> {
+        let has_form = domain::token_text::check(presented).is_ok();
+        let _not_given_back =
+            self.inner.unknown.take(from, has_form, self.inner.clock.elapsed())?;
+        Ok(Decision::without_facts(code_of_unknown(presented)))
     }
 
     /// Asks the database, and keeps nothing, in a process whose lease nobody renews.
@@ -140,6 +158,16 @@ impl Verification<'_> {
 impl From<Arc<Known>> for Looked {
     fn from(known: Arc<Known>) -> Self {
         Self { known, stale: None }
+    }
+}
+
+/// Returns the code of a text that is not found. One that another system may have made is looked up, but what is not
+/// found is not a token.
+fn code_of_unknown(presented: &str) -> DecisionCode {
+    if domain::token_text::check(presented).is_ok() {
+        DecisionCode::NotFound
+    } else {
+        DecisionCode::Malformed
     }
 }
 

@@ -2,7 +2,7 @@
 
 use domain::{
     access::{Permission, Permissions},
-    decision::{DecisionCode, Demand, Facts, Verifies},
+    decision::{Demand, Facts, Verifies},
     names::Slug,
 };
 
@@ -11,8 +11,8 @@ use crate::{OpContext, ServiceError, access, context::Actor, store::workspaces};
 
 impl Verification<'_> {
     /// Decides whether the presented token may do what is demanded, for a caller who may verify: in
-    /// their own workspaces, or anywhere when they manage the instance. Of other tokens they learn
-    /// `NOT_FOUND`.
+    /// their own workspaces, or anywhere when they manage the instance. Other tokens are
+    /// answered like texts that are not tokens.
     ///
     /// # Errors
     /// `Unauthenticated`; `Forbidden` or `InsufficientScope` for callers who may verify nowhere.
@@ -40,7 +40,7 @@ impl Verification<'_> {
             Err(decision) => return Ok(decision),
         };
         if !self.may_verify_token(ctx, &looked.known).await? {
-            return Ok(Decision::without_facts(DecisionCode::NotFound));
+            return self.as_unknown(presented, from);
         }
         // The agent that asks is not the one that presented the token.
         self.answer(ctx, looked, demand, None).await

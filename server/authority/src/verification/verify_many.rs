@@ -44,14 +44,8 @@ impl Verification<'_> {
         let mut allowed: HashMap<WorkspaceId, bool> = HashMap::new();
         let mut judged = Vec::with_capacity(questions.len());
         let mut bytes = 0;
-        for ((_, demand), found) in questions.iter().zip(found) {
-            // The others are answered all the same.
-            let found = match found {
-                Err(ServiceError::TooManyUnknown(_)) => {
-                    Err(Decision::without_facts(DecisionCode::RateLimited))
-                }
-                found => found?,
-            };
+        for ((text, demand), found) in questions.iter().zip(found) {
+            let found = unless_too_many(found)?.and_then(|found| found);
             let looked = match found {
                 Ok(looked) => looked,
                 Err(decision) => {
@@ -66,7 +60,8 @@ impl Verification<'_> {
                 Entry::Vacant(free) => *free.insert(self.may_verify_token(ctx, facts).await?),
             };
             if !allowed {
-                judged.push(Err(Decision::without_facts(DecisionCode::NotFound)));
+                let unknown = self.as_unknown(text, Presenter::asked_by(ctx, demand.ip));
+                judged.push(Err(unless_too_many(unknown)?.unwrap_or_else(|limited| limited)));
                 continue;
             }
             let mut steps = Steps::new(STEPS_MAX);
@@ -111,5 +106,17 @@ impl Verification<'_> {
         let (code, rate) = self.limit(&known, code, ctx.now);
         self.note(ctx, &known, demand, code, None).await?;
         Ok(Decision { code, facts: Some(known), rate, stale })
+    }
+}
+
+/// Turns "too many unknown texts" into the answer to one question: the others are answered all the same.
+fn unless_too_many<T>(
+    outcome: Result<T, ServiceError>,
+) -> Result<Result<T, Decision>, ServiceError> {
+    match outcome {
+        Err(ServiceError::TooManyUnknown(_)) => {
+            Ok(Err(Decision::without_facts(DecisionCode::RateLimited)))
+        }
+        outcome => outcome.map(Ok),
     }
 }

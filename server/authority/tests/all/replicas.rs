@@ -319,6 +319,62 @@ async fn without_lease_and_database_nothing_passes_but_in_a_grace_that_is_told(p
     }
 }
 
+/// A database that answers questions and takes no writes may be a primary that was replaced: it counts as away,
+/// and the grace applies. A server that reaches it again and again forgets nothing by that.
+#[sqlx::test(migrations = false)]
+async fn database_that_takes_no_writes_is_away_and_the_grace_applies(pool: PgPool) {
+    let keys = keys(&pool).await;
+    let with = |stale_grace| Settings { stale_grace, ..Settings::default() };
+    let strict = Server::start(&pool, &keys, with(Duration::ZERO));
+    let lenient = Server::start(&pool, &keys, with(Duration::from_mins(10)));
+    let minted = strict.token().await;
+    let text = minted.secret.expose();
+    strict.remembers(text).await;
+    lenient.remembers(text).await;
+
+    // Writes of the table wait, as all do whose standby is away. Reads go on.
+    let mut block = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE replicas IN EXCLUSIVE MODE").execute(&mut *block).await.unwrap();
+    let decided = async |server: &Server| {
+        let ctx = server.authority.context(Actor::Anonymous, Surface::Rest, "test".into(), None);
+        server.authority.verification().decide(&ctx, text, &Demand::default()).await
+    };
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let refused = loop {
+        assert!(tokio::time::Instant::now() < deadline, "answers without a lease");
+        if let Err(error) = decided(&strict).await {
+            break error;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(matches!(refused, authority::ServiceError::Unavailable(_)), "{refused:?}");
+    // Each renewal that fails is followed by a new connection.
+    let several = Duration::from_secs(4);
+    while lenient.authority.observe().lease_age.is_some_and(|age| age < several) {
+        assert!(tokio::time::Instant::now() < deadline, "the lease is renewed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..20 {
+        let decided = decided(&lenient).await.unwrap();
+        assert_eq!(decided.code, DecisionCode::Valid);
+        assert!(decided.stale.is_some(), "{decided:?}");
+    }
+
+    // Memory is used no more as soon as there are writes again.
+    sqlx::query("UPDATE tokens SET enabled = false").execute(&pool).await.unwrap();
+    block.rollback().await.unwrap();
+    loop {
+        assert!(tokio::time::Instant::now() < deadline, "memory from before is used");
+        let decided = decided(&lenient).await.unwrap();
+        if decided.code == DecisionCode::Disabled {
+            assert_eq!(decided.stale, None);
+            break;
+        }
+        assert!(decided.stale.is_some(), "{decided:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// What is so already is answered when whoever made it so could be answered, and not before.
 #[sqlx::test(migrations = false)]
 async fn change_that_finds_nothing_to_change_waits_for_the_one_that_made_it_so(pool: PgPool) {

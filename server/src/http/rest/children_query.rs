@@ -24,3 +24,8 @@ pub(crate) struct DisableChildrenQuery {
     #[param(value_type = Option<bool>)]
     pub(super) children: bool,
 }
+
+/// No parameters: one that would be passed over, such as `children`, is refused instead.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoQuery {}

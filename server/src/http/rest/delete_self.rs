@@ -3,31 +3,37 @@
 use axum::extract::State;
 use http::StatusCode;
 
-use super::errors::SwitchErrors;
+use super::{children_query::ChildrenQuery, errors::ChangeErrors};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{IfMatch, IfMatchHeader},
+    extract::{ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
 /// Delete the presented token
 ///
 /// For good: once this is answered, the token is refused everywhere. Every valid token may do so; no
-/// scope is needed.
+/// scope is needed, but for its children: with `children=true` it needs `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/self",
     operation_id = "deleteSelf",
     tag = "Tokens",
-    params(IfMatchHeader),
-    responses((status = 204, description = "The presented token is deleted"), SwitchErrors),
+    params(IfMatchHeader, ChildrenQuery),
+    responses((status = 204, description = "The presented token is deleted"), ChangeErrors),
 )]
 pub(crate) async fn delete_self(
     State(state): State<AppState>,
     Caller(context): Caller,
     IfMatch(expected): IfMatch,
+    ApiQuery(query): ApiQuery<ChildrenQuery>,
 ) -> Result<StatusCode, ApiError> {
-    state.authority.tokens().delete_self(&context, expected).await?;
+    let tokens = state.authority.tokens();
+    if query.children {
+        tokens.delete_self_with_children(&context, expected).await?;
+    } else {
+        tokens.delete_self(&context, expected).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,11 +3,11 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{errors::ChangeErrors, schema::TokenBody, tagged::Tagged};
+use super::{children_query::NoQuery, errors::ChangeErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -34,6 +34,7 @@ pub(crate) async fn enable_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    ApiQuery(NoQuery {}): ApiQuery<NoQuery>,
 ) -> Result<Tagged<TokenBody>, ApiError> {
     let token = state.authority.tokens().enable(&context, id, expected).await?;
     Ok(token.into())

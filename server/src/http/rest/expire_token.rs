@@ -3,11 +3,11 @@
 use axum::extract::State;
 use domain::ids::TokenId;
 
-use super::{errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
+use super::{children_query::NoQuery, errors::SwitchErrors, schema::TokenBody, tagged::Tagged};
 use crate::http::{
     AppState,
     caller::Caller,
-    extract::{ApiPath, IfMatch, IfMatchHeader},
+    extract::{ApiPath, ApiQuery, IfMatch, IfMatchHeader},
     problem::ApiError,
 };
 
@@ -35,6 +35,7 @@ pub(crate) async fn expire_token(
     Caller(context): Caller,
     ApiPath(id): ApiPath<TokenId>,
     IfMatch(expected): IfMatch,
+    ApiQuery(NoQuery {}): ApiQuery<NoQuery>,
 ) -> Result<Tagged<TokenBody>, ApiError> {
     let token = state.authority.tokens().expire(&context, id, expected).await?;
     Ok(token.into())

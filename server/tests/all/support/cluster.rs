@@ -74,7 +74,7 @@ impl Cluster {
         until("the cluster", || {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "{}", self.log());
-            self.log().contains("ready to accept connections").then_some(())
+            self.log().contains("ready to accept").then_some(())
         });
     }
 

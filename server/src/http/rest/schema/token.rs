@@ -173,10 +173,10 @@ pub(crate) struct TokenBody {
     /// Whether its secret can be shown again, which policy must allow at present.
     recoverable: bool,
     /// Not valid before this moment; null when it is valid from its creation.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "domain::moments::option")]
     not_before: Option<OffsetDateTime>,
     /// Not valid from this moment on; null when it never expires.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "domain::moments::option")]
     expires_at: Option<OffsetDateTime>,
     /// Addresses and networks from which it may be used; empty is from anywhere.
     ip_allow: Vec<String>,
@@ -185,7 +185,7 @@ pub(crate) struct TokenBody {
     /// What people and programs noted on it.
     tags: BTreeMap<String, String>,
     /// Until when the secret that a rotation replaced still works; null when none does.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "domain::moments::option")]
     grace_until: Option<OffsetDateTime>,
     /// Prefix and last four characters of that secret.
     older_hint: Option<String>,
