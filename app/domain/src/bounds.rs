@@ -69,11 +69,7 @@ pub struct FixedBounds {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     /// A beginning.
-    #[serde(
-        default,
-        with = "time::serde::rfc3339::option",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "crate::moments::option", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<OffsetDateTime>,
     /// The token, made by another token, that set all of them; `None` for everybody else.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -34,9 +34,10 @@ pub fn read(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok().and_then(in_calendar)
 }
 
-/// Returns the moment in UTC, if it can be written there.
+/// Returns the moment in UTC, to the database's microsecond, if it can be written there.
 pub fn in_calendar(moment: OffsetDateTime) -> Option<OffsetDateTime> {
     let moment = moment.checked_to_offset(UtcOffset::UTC)?;
+    let moment = moment.replace_microsecond(moment.microsecond()).ok()?;
     (FIRST..=LAST).contains(&moment).then_some(moment)
 }
 
@@ -86,7 +87,6 @@ mod tests {
     fn moments_that_cannot_be_written_in_utc_are_not_read() {
         for text in [
             "9999-12-31T23:59:59-01:00",
-            "9999-12-31T23:59:59.9999999Z",
             "0000-01-01T00:00:00Z",
             "0000-01-01T00:00:00+23:59",
             "0001-01-01T00:00:00+00:01",
@@ -95,6 +95,8 @@ mod tests {
             assert!(serde_json::from_value::<Kept>(json!({"at": text})).is_err(), "{text}");
         }
         assert_eq!(parse("0001-01-01T00:00:00Z"), Ok(FIRST));
+        // What .NET writes for the last moment that it knows.
+        assert_eq!(parse("9999-12-31T23:59:59.9999999Z"), Ok(LAST));
     }
 
     #[derive(Serialize, Deserialize)]

@@ -12,6 +12,11 @@ pub trait Clock: Send + Sync {
     /// The time since some moment of the past that stays the same. Never goes back, whatever is done
     /// to the machine's clock, and goes on while the machine sleeps.
     fn elapsed(&self) -> Duration;
+
+    /// Whether this is the machine's clock. Where servers must agree, the database's clock counts instead.
+    fn is_of_machine(&self) -> bool {
+        false
+    }
 }
 
 /// The machine's clock.
@@ -22,6 +27,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> OffsetDateTime {
         OffsetDateTime::now_utc()
+    }
+
+    fn is_of_machine(&self) -> bool {
+        true
     }
 
     // std's `Instant` stands still while the machine sleeps: a lease would outlive its time.

@@ -41,7 +41,7 @@ impl Risk {
                 "its standbys are asynchronous: a failover can lose changes that were answered, revocations among them, and an old primary that still runs must be fenced; set synchronous_standby_names, or see docs/high-availability.md"
             }
             Self::OldPrimaryGoesOn => {
-                "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can go on with one that stays with it, and must be fenced; let every standby confirm, such as by ANY 2 (a, b), or see docs/high-availability.md"
+                "synchronous_standby_names needs fewer standbys than it names: after a failover the old primary can go on with one that stays with it, so it must be fenced: see docs/high-availability.md"
             }
             Self::UnknownServer => {
                 "it does not say which server and timeline answers: raise the epoch after a failover, see docs/high-availability.md"

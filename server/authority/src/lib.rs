@@ -88,8 +88,8 @@ pub use transfer::{Format, ImportReport, ImportedToken, ROWS_MAX, Transfer};
 pub use turns::{Turn, Turns};
 pub use users::{ChangedUser, NewUser, UserChange, Users};
 pub use verification::{
-    ANSWERS_MAX, Asked, Decision, Known, Presented, QUESTIONS_MAX, RateState, Recalled, Rejection,
-    Remembered, Verification,
+    ANSWERS_MAX, Asked, Decision, Introspected, Known, Presented, QUESTIONS_MAX, RateState,
+    Recalled, Rejection, Remembered, Verification,
 };
 pub use work::lower_priority;
 pub use workspaces::{

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fmt, fs,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -260,7 +261,7 @@ fn environment(
         let (setting, text) = match (direct, by_file) {
             (Some(setting), _) => (setting, value.to_owned()),
             (None, Some(setting)) => (setting, secret_file(Path::new(value))?),
-            (None, None) if is_of_a_service(name) => continue,
+            (None, None) if is_of_a_service(name, value) => continue,
             (None, None) => return Err(unknown_variable(name)),
         };
         let entry = (Raw::One(text), Source::Variable(name.to_owned()));
@@ -282,12 +283,15 @@ fn secret_file(path: &Path) -> Result<String, ConfigError> {
 
 /// Whether this is a variable that Kubernetes sets in every container of a namespace for a Service named `tessera` or
 /// `tessera-…`: `TESSERA_SERVICE_HOST`, `TESSERA_PORT_3000_TCP_ADDR` and so on. Docker sets some of them for links.
-pub(super) fn is_of_a_service(name: &str) -> bool {
+/// `TESSERA_PORT` is one only with such a value as `tcp://10.0.0.1:3000`, and a mistake with `3000`.
+pub(super) fn is_of_a_service(name: &str, value: &str) -> bool {
     let parts: Vec<&str> = name.split('_').collect();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
     (1..parts.len()).any(|at| match &parts[at..] {
-        ["PORT"] | ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] => true,
+        ["PORT"] => ["tcp://", "udp://", "sctp://"].iter().any(|form| value.starts_with(form)),
+        ["SERVICE", "HOST"] => value.parse::<IpAddr>().is_ok(),
+        ["SERVICE", "PORT", ..] => is_number(value),
         ["PORT", port, protocol] | ["PORT", port, protocol, "PROTO" | "PORT" | "ADDR"] => {
             is_number(port) && is_protocol(protocol)
         }

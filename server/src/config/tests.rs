@@ -152,27 +152,37 @@ fn address_of_a_server_for_callers_is_no_setting() {
 #[test]
 fn variables_of_a_kubernetes_service_named_tessera_are_no_settings() {
     let mut inputs = inputs(Path::new("/srv"));
-    let names = [
-        "TESSERA_SERVICE_HOST",
-        "TESSERA_SERVICE_PORT",
-        "TESSERA_SERVICE_PORT_HTTP",
-        "TESSERA_PORT",
-        "TESSERA_PORT_3000_TCP",
-        "TESSERA_PORT_3000_TCP_PROTO",
-        "TESSERA_PORT_3000_TCP_PORT",
-        "TESSERA_PORT_3000_TCP_ADDR",
-        "TESSERA_POSTGRES_SERVICE_HOST",
-        "TESSERA_POSTGRES_PORT_5432_TCP_ADDR",
+    let variables = [
+        ("TESSERA_SERVICE_HOST", "10.0.0.1"),
+        ("TESSERA_SERVICE_PORT", "3000"),
+        ("TESSERA_SERVICE_PORT_HTTP", "3000"),
+        ("TESSERA_PORT", "tcp://10.0.0.1:3000"),
+        ("TESSERA_PORT_3000_TCP", "tcp://10.0.0.1:3000"),
+        ("TESSERA_PORT_3000_TCP_PROTO", "tcp"),
+        ("TESSERA_PORT_3000_TCP_PORT", "3000"),
+        ("TESSERA_PORT_3000_TCP_ADDR", "10.0.0.1"),
+        ("TESSERA_POSTGRES_SERVICE_HOST", "fd00::1"),
+        ("TESSERA_POSTGRES_PORT_5432_TCP_ADDR", "10.0.0.1"),
     ];
-    inputs.environment = names.map(|name| variable(name, "tcp://10.0.0.1:3000")).to_vec();
+    inputs.environment = variables.map(|(name, value)| variable(name, value)).to_vec();
     assert_eq!(Config::load(&inputs).unwrap().listen.port(), 3000);
-    for name in ["TESSERA_LISTEN_PORTS", "TESSERA_HOST", "TESSERA_PORT_TCP", "TESSERA_PORT_3000"] {
-        inputs.environment = vec![variable(name, "x")];
+    for name in [
+        "TESSERA_PORT",
+        "TESSERA_LISTEN_PORT",
+        "TESSERA_LISTEN_PORTS",
+        "TESSERA_HOST",
+        "TESSERA_PORT_TCP",
+        "TESSERA_PORT_3000",
+    ] {
+        inputs.environment = vec![variable(name, "3000")];
         assert!(matches!(Config::load(&inputs), Err(ConfigError::Unknown { .. })), "{name}");
     }
     // None of them hides a setting.
     for setting in Setting::ALL {
-        assert!(!layers::is_of_a_service(&setting.variable()), "{}", setting.variable());
+        for value in ["tcp://10.0.0.1:3000", "10.0.0.1", "3000"] {
+            let name = setting.variable();
+            assert!(!layers::is_of_a_service(&name, value), "{name}");
+        }
     }
 }
 

@@ -57,8 +57,9 @@ const HANDLER: Duration = Duration::from_secs(40);
 /// The most that is read and thrown away of a body that nobody wanted, so that its sender, who reads the
 /// answer only after sending everything, sees the answer instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
-/// The same by HTTP/2, whose senders see the answer before they have sent everything (RFC 9113 section 8.1).
-const DRAIN_STREAM: usize = 64 * 1024;
+/// The same by HTTP/2, whose senders see the answer before they have sent everything (RFC 9113 section 8.1), if their
+/// program shows it. So what is legal somewhere is read to its end.
+const DRAIN_STREAM: usize = 1024 * 1024 + 64 * 1024;
 /// The longest that this may delay the answer.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 

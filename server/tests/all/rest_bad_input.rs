@@ -89,12 +89,8 @@ fn json_of_another_shape_names_the_field() {
 }
 
 /// RFC 3339 writes the years 0 to 9999, and an offset leads beyond them.
-const BEYOND_THE_CALENDAR: [&str; 4] = [
-    "0000-01-01T00:00:00+23:59",
-    "0000-01-01T00:00:00Z",
-    "9999-12-31T23:59:59-23:59",
-    "9999-12-31T23:59:59.9999999Z",
-];
+const BEYOND_THE_CALENDAR: [&str; 3] =
+    ["0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"];
 
 #[test]
 fn moment_that_cannot_be_written_is_refused_wherever_it_is_sent() {

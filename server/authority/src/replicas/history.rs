@@ -109,6 +109,8 @@ impl History {
         }
         state.known = true;
         state.mark = mark.cloned();
+        // Connections of before may lead to a standby, which left no mark.
+        state.since = Some(Instant::now());
         true
     }
 

@@ -66,7 +66,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -110,6 +110,8 @@ pub(crate) struct Replica {
     is_connected: AtomicBool,
     /// Whether an attempt to renew the lease has failed since it was renewed.
     is_failing: AtomicBool,
+    /// When it was logged last that clocks differ, in seconds; 0 when it was not.
+    told_of_clocks: AtomicU64,
     /// Attempts to renew the lease that have failed. Sent with every attempt.
     attempts: watch::Sender<u64>,
     /// Why the last of them failed.
@@ -125,6 +127,16 @@ struct Seen {
 }
 
 impl Replica {
+    /// Reports whether it may be logged that clocks differ: once in ten minutes.
+    fn may_tell_of_clocks(&self, now: Duration) -> bool {
+        let told = self.told_of_clocks.load(Ordering::Relaxed);
+        let may = told == 0 || now.as_secs() >= told + 600;
+        if may {
+            self.told_of_clocks.store(now.as_secs().max(1), Ordering::Relaxed);
+        }
+        may
+    }
+
     pub(crate) fn new(id: Uuid, started_at: OffsetDateTime, without_lease: bool) -> Self {
         Self {
             id,
@@ -137,6 +149,7 @@ impl Replica {
             is_followed: AtomicBool::new(false),
             is_connected: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
+            told_of_clocks: AtomicU64::new(0),
             attempts: watch::Sender::new(0),
             failure: Mutex::new("no answer in time".to_owned()),
             seen: Mutex::default(),

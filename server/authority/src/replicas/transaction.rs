@@ -66,7 +66,13 @@ impl<'a> Transaction<'a> {
         let epoch = inner.history.epoch();
         let share = inner.share().await?;
         inner.follower_first().await?;
-        let sql = inner.pool.begin_with(BEGIN).await.map_err(StoreError::of_beginning)?;
+        let sql = inner.pool.begin_with(BEGIN).await.map_err(|error| {
+            let error = StoreError::of_beginning(error);
+            if error.is_of_standby() {
+                inner.history.distrust_connections();
+            }
+            error
+        })?;
         Ok(Self {
             inner,
             share,

@@ -39,7 +39,10 @@ use crate::{
     OpContext, ServiceError,
     authority::Inner,
     password::Tenant,
-    store::throttles::{self as store, Attempts},
+    store::{
+        database_time,
+        throttles::{self as store, Attempts},
+    },
 };
 
 /// An account from one address: 10 free attempts, then 5 s, 10 s, … up to 15 minutes.
@@ -57,7 +60,7 @@ const JUDGED: Rule = Rule::Steady { burst: 60, every_s: 5 };
 /// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
 /// other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
-/// A delay that is so much longer than any that a rule makes is of a server whose clock was ahead, and does not count.
+/// A delay that ends so much later than any rule allows was counted by a clock that was ahead. It does not count.
 const CLOCK_WAS_AHEAD: Duration = Duration::hours(1);
 /// Networks of an account that are kept as known.
 const NETWORKS_MAX: i64 = 20;
@@ -78,6 +81,8 @@ pub(crate) struct Throttle {
     counters: Vec<([u8; 32], Rule)>,
     /// The network that a success makes known to this account.
     network: Option<(UserId, [u8; 32])>,
+    /// Whether the database's clock counts. Servers whose clocks differ would give each other's delays away.
+    by_database: bool,
 }
 
 impl Throttle {
@@ -112,7 +117,8 @@ impl Throttle {
             let account = (key("sign-in to account", &[account.as_bytes()]), ACCOUNT);
             site.into_iter().chain([address, account, pair]).collect()
         };
-        Ok(Self { counters, network: user.map(|user| (user, known)) })
+        let by_database = inner.clock.is_of_machine();
+        Ok(Self { counters, network: user.map(|user| (user, known)), by_database })
     }
 
     /// Returns the counters of somebody who opens a one-time link: an address may try as many wrong ones as it
@@ -121,26 +127,30 @@ impl Throttle {
         let key = |purpose, text: &str| inner.keys.blind(purpose, &[text.as_bytes()]);
         let site = site(ctx.client_ip).map(|site| (key("link from site", &site), SITE));
         let address = (key("link from address", &network(ctx.client_ip)), ADDRESS);
-        Self { counters: site.into_iter().chain([address]).collect(), network: None }
+        Self::of(inner, site.into_iter().chain([address]).collect())
     }
 
     /// Returns the counter of new passwords that are judged.
     pub(crate) fn of_judged(inner: &Inner, tenant: Tenant) -> Self {
         let key = inner.keys.blind("judged passwords", &[tenant.as_bytes()]);
-        Self { counters: vec![(key, JUDGED)], network: None }
+        Self::of(inner, vec![(key, JUDGED)])
     }
 
     /// Returns the counter of new passwords that are judged for holders of the links of a person.
     pub(crate) fn of_judged_by_link(inner: &Inner, user: UserId) -> Self {
         let key = inner.keys.blind("judged passwords of links", &[user.0.as_bytes()]);
-        Self { counters: vec![(key, JUDGED)], network: None }
+        Self::of(inner, vec![(key, JUDGED)])
     }
 
     /// Returns the counter of new passwords that holders of the links of a person choose: each is compared with the one
     /// that the person has.
     pub(crate) fn of_passwords_by_link(inner: &Inner, user: UserId) -> Self {
         let key = inner.keys.blind("passwords of links", &[user.0.as_bytes()]);
-        Self { counters: vec![(key, BROWSER)], network: None }
+        Self::of(inner, vec![(key, BROWSER)])
+    }
+
+    fn of(inner: &Inner, counters: Vec<([u8; 32], Rule)>) -> Self {
+        Self { counters, network: None, by_database: inner.clock.is_of_machine() }
     }
 
     /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.
@@ -152,7 +162,8 @@ impl Throttle {
         connection: &mut PgConnection,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+        let (now, locked) = self.lock(connection, now).await?;
+        for ((key, rule), found) in self.counters.iter().zip(locked) {
             match rule.take(found, now) {
                 Ok(taken) => store::set(connection, key, &taken).await?,
                 Err(wait) => {
@@ -175,7 +186,8 @@ impl Throttle {
         connection: &mut PgConnection,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+        let (now, locked) = self.lock(connection, now).await?;
+        for ((key, rule), found) in self.counters.iter().zip(locked) {
             store::set(connection, key, &rule.give_back(found, now)).await?;
         }
         if let Some((user, network)) = &self.network {
@@ -190,7 +202,8 @@ impl Throttle {
         connection: &mut PgConnection,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
-        for ((key, rule), found) in self.counters.iter().zip(self.lock(connection, now).await?) {
+        let (now, locked) = self.lock(connection, now).await?;
+        for ((key, rule), found) in self.counters.iter().zip(locked) {
             store::set(connection, key, &rule.take_back(found, now)).await?;
         }
         Ok(())
@@ -200,9 +213,10 @@ impl Throttle {
         &self,
         connection: &mut PgConnection,
         now: OffsetDateTime,
-    ) -> Result<Vec<Attempts>, ServiceError> {
+    ) -> Result<(OffsetDateTime, Vec<Attempts>), ServiceError> {
+        let now = if self.by_database { database_time(connection).await? } else { now };
         let keys: Vec<[u8; 32]> = self.counters.iter().map(|(key, _)| *key).collect();
-        Ok(store::lock(connection, &keys, now).await?)
+        Ok((now, store::lock(connection, &keys, now).await?))
     }
 }
 
@@ -239,8 +253,8 @@ impl Rule {
         }
     }
 
-    /// The state without delays that a server counted by a clock that was far ahead. Nobody would get in until that
-    /// moment has come, be it in years.
+    /// The state without delays that were counted by a clock that was far ahead, such as that of an earlier primary.
+    /// Nobody would get in until that moment has come, be it in years.
     fn without_clock_ahead(self, found: Attempts, now: OffsetDateTime) -> Attempts {
         let longest = match self {
             Self::Growing { longest_s, .. } => Duration::seconds(longest_s),

@@ -169,11 +169,6 @@ impl StoreError {
         self.has_code(|code| code.starts_with("53"))
     }
 
-    fn has(error: &sqlx::Error, wanted: &str) -> bool {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        code.is_some_and(|code| code == wanted)
-    }
-
     fn has_code(&self, is_wanted: impl Fn(&str) -> bool) -> bool {
         let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
@@ -194,10 +189,17 @@ impl StoreError {
     /// Returns the error of a transaction that could not begin. A standby refuses to begin one that may write as a
     /// feature that is not supported.
     pub(crate) fn of_beginning(error: sqlx::Error) -> Self {
-        match Self::from(error) {
-            Self::Query(error) if Self::has(&error, "0A000") => Self::Unavailable(error),
+        let error = Self::from(error);
+        let is_of_standby = error.is_of_standby();
+        match error {
+            Self::Query(error) if is_of_standby => Self::Unavailable(error),
             error => error,
         }
+    }
+
+    /// Reports whether a standby refused to begin a transaction that may write.
+    pub(crate) fn is_of_standby(&self) -> bool {
+        self.has_code(|code| code == "0A000")
     }
 
     /// The database was away, as somebody else found out.

@@ -1,11 +1,20 @@
 //! Introspection (RFC 7662): what a token is, for a caller who may verify.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::decision::{DecisionCode, Demand};
 
 use super::{Known, Presenter, Verification};
 use crate::{OpContext, ServiceError};
+
+/// The facts about an active token.
+#[derive(Debug)]
+pub struct Introspected {
+    /// The token.
+    pub facts: Arc<Known>,
+    /// For how long there has been no lease, when it was answered from memory all the same.
+    pub stale: Option<Duration>,
+}
 
 impl Verification<'_> {
     /// The facts about the presented token if it is active; `None` for anything else, and for a token
@@ -22,11 +31,11 @@ impl Verification<'_> {
         &self,
         ctx: &OpContext,
         presented: &str,
-    ) -> Result<Option<Arc<Known>>, ServiceError> {
+    ) -> Result<Option<Introspected>, ServiceError> {
         self.may_verify(ctx).await?;
         let from = Presenter::asked_by(ctx, None);
         let Ok(looked) = self.look_up(presented, from).await? else { return Ok(None) };
-        let facts = looked.known;
+        let (facts, stale) = (looked.known, looked.stale);
         if !self.may_verify_token(ctx, &facts).await? {
             return self.as_unknown(presented, from).map(|_| None);
         }
@@ -34,6 +43,6 @@ impl Verification<'_> {
         let code = facts.decide(&demand, ctx.now);
         self.inner.counters.decided(code);
         self.note(ctx, &facts, &demand, code, None).await?;
-        Ok((code == DecisionCode::Valid).then_some(facts))
+        Ok((code == DecisionCode::Valid).then_some(Introspected { facts, stale }))
     }
 }

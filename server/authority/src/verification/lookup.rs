@@ -64,7 +64,13 @@ impl Verification<'_> {
         let found = found.map_err(|_| StoreError::away("no answer in time"))?;
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
-            Found::Nothing => Err(Decision::without_facts(otherwise)),
+            Found::Nothing => {
+                // As for a token of others that a verifier may not know of: it must not matter which of them it is.
+                if from.is_of_verifiers() {
+                    self.count_guess(presented, from)?;
+                }
+                Err(Decision::without_facts(otherwise))
+            }
             Found::Vacant(vacancy) => {
                 if let Some(facts) = self.load(presented, from, true).await? {
                     Ok(vacancy.fill(facts).into())
@@ -76,8 +82,8 @@ impl Verification<'_> {
         })
     }
 
-    /// Returns what is answered about a token that the caller may not know of: the same as about a text that is no
-    /// token. It counts as one, too. Otherwise callers could find out by guessing which secrets others have imported.
+    /// Returns what is answered about a token that the caller may not know of: the same as about a text that is not a
+    /// token, and it counts in the same way. A difference would show callers which secrets others have imported.
     ///
     /// # Errors
     /// `TooManyUnknown`.
@@ -86,10 +92,17 @@ impl Verification<'_> {
         presented: &str,
         from: Presenter,
     ) -> Result<Decision, ServiceError> {
-        let has_form = domain::token_text::check(presented).is_ok();
-        let _not_given_back =
-            self.inner.unknown.take(from, has_form, self.inner.clock.elapsed())?;
+        self.count_guess(presented, from)?;
         Ok(Decision::without_facts(code_of_unknown(presented)))
+    }
+
+    /// Counts a text that may be a guess. Nobody guesses texts with the form and checksum of Tessera's own tokens.
+    fn count_guess(self, presented: &str, from: Presenter) -> Result<(), ServiceError> {
+        if domain::token_text::check(presented).is_err() {
+            let _not_given_back =
+                self.inner.unknown.take(from, false, self.inner.clock.elapsed())?;
+        }
+        Ok(())
     }
 
     /// Asks the database, and keeps nothing, in a process whose lease nobody renews.

@@ -30,6 +30,7 @@ mod verify_many;
 pub use authenticate::Rejection;
 pub(crate) use cache::Cache;
 pub(crate) use follow::Follows;
+pub use introspect::Introspected;
 pub use known::Known;
 pub(crate) use load::Loader;
 pub use memory::{Asked, Presented, Recalled, Remembered};

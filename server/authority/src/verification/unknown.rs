@@ -129,6 +129,13 @@ impl Presenter {
         Self::asked_of((workspace, verifier.token_id.0), address)
     }
 
+    /// Reports whether verifiers ask about others' tokens.
+    pub(super) fn is_of_verifiers(&self) -> bool {
+        let asks =
+            |counted: &Counted| matches!(counted, Counted::Verifiers(_) | Counted::Itself(_));
+        self.0.iter().flatten().any(asks)
+    }
+
     fn asked_of((all, itself): (Uuid, Uuid), address: Option<IpAddr>) -> Self {
         match address {
             Some(_) => Self::named_by(Some(all), address),

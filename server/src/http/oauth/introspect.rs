@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use authority::Surface;
+use authority::{Introspected, Surface};
 use axum::{
     Json,
     extract::{FromRequestParts, State},
@@ -79,6 +79,11 @@ pub(super) struct ActiveBody<'a> {
     iss: &'a str,
     /// The token's id.
     jti: Uuid,
+    /// Present when the answer is from memory although the database is away (setting `stale_grace`): for how many
+    /// seconds it could not be made sure that nothing was revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stale_s: Option<u64>,
 }
 
 /// What is said of any other: nothing.
@@ -161,16 +166,19 @@ pub(super) async fn introspect(
     TokenForm(token): TokenForm,
 ) -> Result<Response, ApiError> {
     let verification = state.authority.verification();
-    let facts = verification.introspect(&context, &token).await.map_err(ApiError::from)?;
-    let body = match &facts {
-        Some(facts) => IntrospectionBody::active(facts, state.config.public_url.as_str()),
+    let found = verification.introspect(&context, &token).await.map_err(ApiError::from)?;
+    let body = match &found {
+        Some(Introspected { facts, stale }) => {
+            let public_url = state.config.public_url.as_str();
+            IntrospectionBody::active(facts, stale.map(|stale| stale.as_secs()), public_url)
+        }
         None => IntrospectionBody::Inactive(InactiveBody { active: false }),
     };
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
 impl<'a> IntrospectionBody<'a> {
-    fn active(facts: &'a Facts, public_url: &'a str) -> Self {
+    fn active(facts: &'a Facts, stale_s: Option<u64>, public_url: &'a str) -> Self {
         let ends = [facts.expires_at, facts.secret.expires_at];
         Self::Active(Box::new(ActiveBody {
             active: true,
@@ -186,6 +194,7 @@ impl<'a> IntrospectionBody<'a> {
             grants: granted(facts),
             iss: public_url.trim_end_matches('/'),
             jti: facts.token_id.0,
+            stale_s,
         }))
     }
 }
