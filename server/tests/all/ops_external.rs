@@ -127,7 +127,7 @@ fn server_that_starts_before_its_standby_is_promoted_waits_for_it() {
     for _ in 0..3 {
         guest.get("/readyz").expect(503);
     }
-    until("an attempt", || guest.stderr().contains("standby").then_some(()));
+    until("an attempt", || guest.stderr().contains("during recovery").then_some(()));
     cluster.sql("SELECT pg_promote()");
     guest.wait_until_ready();
     guest.get("/readyz").expect(200);
