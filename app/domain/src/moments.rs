@@ -48,7 +48,6 @@ pub mod option {
     use super::*;
 
     /// Writes the moment.
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub fn serialize<S: Serializer>(
         moment: &Option<OffsetDateTime>,
         serializer: S,

@@ -102,8 +102,8 @@ fn goes_on_without_one(setting: &str, connected: i64) -> bool {
         None => (1, setting),
     };
     let names: Vec<&str> = names.split(',').map(|name| name.trim().trim_matches('"')).collect();
-    let named = i64::try_from(names.len()).unwrap_or(i64::MAX);
-    let offered = if names.contains(&"*") { connected.max(named) } else { named };
+    let count = i64::try_from(names.len()).unwrap_or(i64::MAX);
+    let offered = if names.contains(&"*") { connected.max(count) } else { count };
     needed < offered
 }
 

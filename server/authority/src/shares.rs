@@ -115,6 +115,13 @@ impl Holder {
         Self(Arc::new(Request { stranger, ..Request::default() }))
     }
 
+    /// Returns a holder that counts for a person only, whatever they ask for.
+    pub(crate) fn of_person(person: UserId) -> Self {
+        let holder = Self::default();
+        let _ = holder.0.who.set(Who::Manager(person));
+        holder
+    }
+
     /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
     pub fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()

@@ -89,11 +89,12 @@ fn about(path: &str) -> About {
 
 /// Answers a question about tokens.
 pub(crate) async fn hold_question(
-    State(AppState { answers, .. }): State<AppState>,
+    State(AppState { answers, trusted_proxies, .. }): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    Held::new(answers, Holder::default(), Kind::Question).answer(request, next).await
+    let address = client_ip(peer(request.extensions()), request.headers(), &trusted_proxies);
+    Held::new(answers, Holder::at(address.map(network)), Kind::Question).answer(request, next).await
 }
 
 /// Notes whose request this is, and who calls. Refuses a change while too many answers to changes wait.

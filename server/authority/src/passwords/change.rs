@@ -132,7 +132,7 @@ impl Passwords<'_> {
             Some(session) => {
                 let secret = SessionSecret::generate(entropy);
                 let digest = secret.digest();
-                self.inner.met_sessions.note(digest);
+                self.inner.met_sessions.note(digest, id);
                 sessions::replace_secret(&mut transaction, session, id, &digest)
                     .await?
                     .map(|end| (secret, end))

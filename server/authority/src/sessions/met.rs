@@ -4,13 +4,15 @@
 //! unknown token does ([`crate::verification`]), until it turns out to be a session. So a browser whose session
 //! was found before must not depend on what others at its address present.
 //!
-//! The digests that are kept answer nothing: the session is read from the database every time. A digest that is found no
-//! more is forgotten.
+//! The digests that are kept answer nothing: the session is read from the database every time, for the person whom it was
+//! of, so that it waits for nobody else's requests. A digest that is found no more is forgotten.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Mutex, PoisonError},
 };
+
+use domain::ids::UserId;
 
 /// Sessions after which those that were not met for longest are forgotten, half of them at a time.
 const KEPT: usize = 16 * 1_024;
@@ -21,25 +23,25 @@ pub(crate) struct MetSessions(Mutex<Digests>);
 
 #[derive(Debug, Default)]
 struct Digests {
-    late: HashSet<[u8; 32]>,
-    early: HashSet<[u8; 32]>,
+    late: HashMap<[u8; 32], UserId>,
+    early: HashMap<[u8; 32], UserId>,
 }
 
 impl MetSessions {
     /// Notes a session that exists.
-    pub(crate) fn note(&self, digest: [u8; 32]) {
+    pub(crate) fn note(&self, digest: [u8; 32], user: UserId) {
         let mut digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         digests.early.remove(&digest);
-        digests.late.insert(digest);
+        digests.late.insert(digest, user);
         if digests.late.len() >= KEPT / 2 {
             digests.early = std::mem::take(&mut digests.late);
         }
     }
 
-    /// Whether this session existed when it was met.
-    pub(super) fn has(&self, digest: &[u8; 32]) -> bool {
+    /// Returns the person of this session, if it existed when it was met.
+    pub(super) fn person(&self, digest: &[u8; 32]) -> Option<UserId> {
         let digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        digests.late.contains(digest) || digests.early.contains(digest)
+        digests.late.get(digest).or_else(|| digests.early.get(digest)).copied()
     }
 
     /// Forgets a session that is over.
@@ -60,16 +62,22 @@ mod tests {
         digest
     }
 
+    fn person(number: usize) -> UserId {
+        UserId(uuid::Uuid::from_u128(number as u128))
+    }
+
     #[test]
     fn sessions_that_were_met_of_late_are_kept_and_memory_is_bounded() {
         let met = MetSessions::default();
         for number in 0..3 * KEPT {
-            met.note(digest(number));
-            met.note(digest(0));
+            met.note(digest(number), person(number));
+            met.note(digest(0), person(0));
         }
-        assert!(met.has(&digest(0)) && met.has(&digest(3 * KEPT - 1)) && !met.has(&digest(1)));
+        assert_eq!(met.person(&digest(0)), Some(person(0)));
+        assert_eq!(met.person(&digest(3 * KEPT - 1)), Some(person(3 * KEPT - 1)));
+        assert_eq!(met.person(&digest(1)), None);
         met.forget(&digest(0));
-        assert!(!met.has(&digest(0)));
+        assert_eq!(met.person(&digest(0)), None);
         let digests = met.0.lock().unwrap();
         assert!(digests.late.len() + digests.early.len() <= KEPT);
     }

@@ -105,7 +105,7 @@ impl Inner {
         };
         let ended = store::end_beyond(connection, visitor.user.id, SESSIONS_MAX - 1).await?;
         store::insert(connection, &session, ctx.now).await?;
-        self.met_sessions.note(secret.digest());
+        self.met_sessions.note(secret.digest(), visitor.user.id);
         if ended > 0 {
             let change = Change {
                 workspace: None,

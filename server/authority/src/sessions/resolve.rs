@@ -1,6 +1,9 @@
 //! Find the session of a cookie.
 
-use domain::{ids::SessionId, session::Visitor};
+use domain::{
+    ids::{SessionId, UserId},
+    session::Visitor,
+};
 use time::Duration;
 
 use super::Sessions;
@@ -42,6 +45,8 @@ impl Resolved {
 pub(super) struct Looking {
     from: Presenter,
     taken: Option<Taken>,
+    /// Whose session it was when it was met.
+    person: Option<UserId>,
 }
 
 impl Sessions<'_> {
@@ -56,13 +61,14 @@ impl Sessions<'_> {
     ) -> Result<Option<Resolved>, ServiceError> {
         let digest = secret.digest();
         let looking = self.look(ctx, secret)?;
-        let session = if looking.taken.is_none() {
+        let session = match looking.person {
             // Nobody waits behind strangers for a session that was there before.
-            Holder::default().scope(self.find_live(ctx, &digest)).await
-        } else {
-            self.find_live(ctx, &digest).await
+            Some(person) => Holder::of_person(person).scope(self.find_live(ctx, &digest)).await,
+            None => self.find_live(ctx, &digest).await,
         };
-        self.looked(looking, digest, session.as_ref().map(Option::is_some));
+        let person =
+            |session: &Option<LiveSession>| session.as_ref().map(|session| session.visitor.user.id);
+        self.looked(looking, digest, session.as_ref().map(person));
         Ok(session?.map(|session| Resolved {
             id: session.id,
             visitor: session.visitor,
@@ -80,14 +86,15 @@ impl Sessions<'_> {
         secret: &SessionSecret,
     ) -> Result<Looking, ServiceError> {
         let from = Presenter::at(ctx.client_ip);
-        let taken = if self.inner.met_sessions.has(&secret.digest()) {
+        let person = self.inner.met_sessions.person(&secret.digest());
+        let taken = if person.is_some() {
             None
         } else {
             let has_form = SessionSecret::has_form(secret.expose());
             let now = self.inner.clock.elapsed();
             Some(self.inner.unknown_sessions.take(from, has_form, now)?)
         };
-        Ok(Looking { from, taken })
+        Ok(Looking { from, taken, person })
     }
 
     /// Notes whether a text was a session's secret. One that was, or about which nothing was found out, does not
@@ -96,11 +103,11 @@ impl Sessions<'_> {
         self,
         looking: Looking,
         digest: [u8; 32],
-        was_found: Result<bool, &ServiceError>,
+        found: Result<Option<UserId>, &ServiceError>,
     ) {
-        match was_found {
-            Ok(true) => self.inner.met_sessions.note(digest),
-            Ok(false) => return self.inner.met_sessions.forget(&digest),
+        match found {
+            Ok(Some(person)) => self.inner.met_sessions.note(digest, person),
+            Ok(None) => return self.inner.met_sessions.forget(&digest),
             Err(_) => {}
         }
         if let Some(taken) = looking.taken {

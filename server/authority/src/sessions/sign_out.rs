@@ -1,5 +1,7 @@
 //! Sign out.
 
+use domain::ids::UserId;
+
 use super::Sessions;
 use crate::{
     OpContext, ServiceError,
@@ -21,7 +23,7 @@ impl Sessions<'_> {
         let looking = self.look(ctx, secret)?;
         let ended = self.end_of(ctx, secret).await;
         self.looked(looking, secret.digest(), ended.as_ref().copied());
-        if ended? {
+        if ended?.is_some() {
             self.inner.met_sessions.forget(&secret.digest());
         }
         Ok(())
@@ -38,8 +40,12 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends a session; reports whether there was one.
-    async fn end_of(&self, ctx: &OpContext, secret: &SessionSecret) -> Result<bool, ServiceError> {
+    /// Ends a session; returns whose it was, if there was one.
+    async fn end_of(
+        &self,
+        ctx: &OpContext,
+        secret: &SessionSecret,
+    ) -> Result<Option<UserId>, ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let ended = store::delete(&mut transaction, &secret.digest()).await?;
         if let Some(user) = ended {
@@ -55,6 +61,6 @@ impl Sessions<'_> {
             record(&mut transaction, ctx, change).await?;
         }
         transaction.commit().await?;
-        Ok(ended.is_some())
+        Ok(ended)
     }
 }
