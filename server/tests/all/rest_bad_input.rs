@@ -103,8 +103,8 @@ fn moment_that_cannot_be_written_is_refused_wherever_it_is_sent() {
             body[field] = json!(moment);
             let refused = problem(&instance.create(&body), 422, "validation_failed");
             assert!(fields(&refused)[0].starts_with(field), "{refused}");
-            let patch = instance.managing("PATCH", &path).json(&json!({field: moment})).send();
-            assert_eq!(patch.status, 422, "{field} {moment}: {}", patch.text());
+            let answer = instance.managing("PATCH", &path).json(&json!({field: moment})).send();
+            assert_eq!(answer.status, 422, "{field} {moment}: {}", answer.text());
         }
         let cursor = json!({"s": "newest", "t": moment, "i": token["token"]["id"]});
         let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());

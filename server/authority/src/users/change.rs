@@ -14,6 +14,7 @@ use crate::{
     audit::{Change, record},
     invitations::close_fallen,
     locks,
+    replicas::Transaction,
     store::{passwords, sessions, users as store},
     tokens::{
         self, KnownSecrets,
@@ -84,18 +85,7 @@ impl Users<'_> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
         locks::people(&mut transaction).await?;
-        let acting = if wanted.instance_role.is_some_and(InstanceRole::manages) {
-            // Tokens before their user, as everywhere.
-            Some(tokens::lock_acting(&mut transaction, ctx, id).await?)
-        } else {
-            None
-        };
-        // Nobody loses rights by becoming an owner.
-        let may_lose = wanted.enabled == Some(false)
-            || wanted.instance_role.is_some_and(|role| role != InstanceRole::Owner);
-        if may_lose && wanted.known_secrets == KnownSecrets::Disable {
-            passwords::lock_descended(&mut transaction, id, &[], ctx.user_id()).await?;
-        }
+        let acting = lock_others(&mut transaction, ctx, id, &wanted).await?;
         let user = locked(&mut transaction, id).await?;
         transaction.changes_person(id).await?;
         if expected.is_some_and(|expected| expected != user.version) {
@@ -170,25 +160,9 @@ impl Users<'_> {
         if raise.giver.is_some() {
             note_password_end(&mut transaction, ctx, &after.summary, raise.ended_sessions).await?;
         }
-        let mut noted = snapshot(&after);
-        noted["closed_invitations"] = json!(close_fallen(&mut transaction, ctx, id, None).await?);
         let mut ended_passwords = addresses(&unmade);
-        if !ended_passwords.is_empty() {
-            noted["ended_passwords"] = json!(ended_passwords);
-        }
-        if raised {
-            noted["ended_sessions"] = json!(raise.ended_sessions);
-            noted["disabled_tokens"] = json!(raise.disabled_tokens);
-        }
-        let change = Change {
-            workspace: None,
-            action: "user.change",
-            subject_id: Some(id.0),
-            subject_name: &after.summary.email,
-            before: Some(snapshot(&user)),
-            after: Some(noted),
-        };
-        record(&mut transaction, ctx, change).await?;
+        let what = (&ended_passwords[..], raised.then_some(&raise));
+        note_change(&mut transaction, ctx, (&user, &after), what).await?;
         transaction.commit().await?;
         let found = second_look::look(self.inner, looks).await?;
         ended_passwords.extend(found.ended.into_iter().map(|person| person.email));
@@ -226,4 +200,52 @@ impl Users<'_> {
         }
         raise::prepare(self.inner, ctx, (id, role)).await
     }
+}
+
+/// Locks those whom the change may concern beside the user: tokens that act as them, and people whose passwords descend
+/// from them. Tokens come before their user, as everywhere.
+async fn lock_others(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    id: UserId,
+    wanted: &UserChange,
+) -> Result<Option<tokens::Acting>, ServiceError> {
+    let manages = wanted.instance_role.is_some_and(InstanceRole::manages);
+    let acting =
+        if manages { Some(tokens::lock_acting(transaction, ctx, id).await?) } else { None };
+    // Nobody loses rights by becoming an owner.
+    let may_lose = wanted.enabled == Some(false)
+        || wanted.instance_role.is_some_and(|role| role != InstanceRole::Owner);
+    if may_lose && wanted.known_secrets == KnownSecrets::Disable {
+        passwords::lock_descended(transaction, id, &[], ctx.user_id()).await?;
+    }
+    Ok(acting)
+}
+
+/// Writes the row of the log, with the passwords that ended and what a higher role ended.
+async fn note_change(
+    transaction: &mut Transaction<'_>,
+    ctx: &OpContext,
+    (before, after): (&User, &User),
+    (ended_passwords, raise): (&[String], Option<&Raise>),
+) -> Result<(), ServiceError> {
+    let id = after.summary.id;
+    let mut noted = snapshot(after);
+    noted["closed_invitations"] = json!(close_fallen(transaction, ctx, id, None).await?);
+    if !ended_passwords.is_empty() {
+        noted["ended_passwords"] = json!(ended_passwords);
+    }
+    if let Some(raise) = raise {
+        noted["ended_sessions"] = json!(raise.ended_sessions);
+        noted["disabled_tokens"] = json!(raise.disabled_tokens);
+    }
+    let change = Change {
+        workspace: None,
+        action: "user.change",
+        subject_id: Some(id.0),
+        subject_name: &after.summary.email,
+        before: Some(snapshot(before)),
+        after: Some(noted),
+    };
+    record(transaction, ctx, change).await
 }
