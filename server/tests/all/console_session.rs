@@ -162,7 +162,7 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
     // Somebody else at the same address has used up everything.
     let mut sql = Sql::on(&server);
     Browser::new(&server).post("/sign-in", &[("email", ADMIN_EMAIL), ("password", "x")]);
-    sql.run("UPDATE sign_in_attempts SET open_at = open_at + interval '10 hours'");
+    sql.run("UPDATE sign_in_attempts SET open_at = open_at + interval '30 minutes'");
     Browser::new(&server).post("/sign-in", &right).expect(429);
     known.post("/sign-in", &right).expect(303);
     let proof = known.cookie("tessera-known").unwrap().to_owned();
@@ -170,7 +170,7 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
     assert!(!log.contains(&proof), "{log}");
     // Ending the sessions ends what the cookie proves.
     server.run(&["session", "end", "--user", ADMIN_EMAIL]).ok();
-    sql.run("UPDATE sign_in_attempts SET open_at = now() + interval '10 hours'");
+    sql.run("UPDATE sign_in_attempts SET open_at = now() + interval '30 minutes'");
     known.post("/sign-in", &right).expect(429);
 }
 

@@ -155,7 +155,7 @@ async fn changed_password_ends_all_other_sessions_and_known_browsers(pool: PgPoo
     // What the browser proves was renewed: others used up what the account and the address may be tried.
     world
         .execute(
-            "UPDATE sign_in_attempts SET open_at = open_at + interval '10 hours', attempts = 50",
+            "UPDATE sign_in_attempts SET open_at = open_at + interval '10 minutes', attempts = 50",
         )
         .await;
     let throttled = sign_in_at(&world, OWNER, NEW, other.known_browser).await;
