@@ -132,7 +132,7 @@ mod tests {
             identify(&extensions, &Actor::Operator, ONE, ONE).map(|()| extensions)
         };
         let changes: Vec<_> = std::iter::from_fn(|| ask(Kind::Change).ok()).take(5_000).collect();
-        assert_eq!(changes.len(), 64);
+        assert_eq!(changes.len(), 256);
         assert_eq!(ask(Kind::Change).unwrap_err().problem().status, 429);
         for kind in [Kind::Question, Kind::Other] {
             ask(kind).unwrap();

@@ -19,6 +19,7 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use bytes::Buf as _;
+use futures::task::AtomicWaker;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     sync::oneshot,
@@ -90,6 +91,8 @@ impl Place for Arc<Seat> {
 pub(super) struct Patient<P> {
     content: Arc<Mutex<Option<Content<P>>>>,
     taken: Arc<AtomicU64>,
+    /// Who polls for more of it: has to see when the rest is dropped.
+    polls: Arc<AtomicWaker>,
     /// Ends the wait when dropped.
     _sent: oneshot::Sender<()>,
 }
@@ -210,7 +213,8 @@ impl<P: Place> Patient<P> {
         let content = Arc::new(Mutex::new(Some(content)));
         let taken = Arc::new(AtomicU64::new(0));
         let (sent, mut all_is_sent) = oneshot::channel();
-        let (waiting, asked) = (Arc::clone(&content), Arc::clone(&taken));
+        let polls = Arc::<AtomicWaker>::default();
+        let (waiting, asked, told) = (Arc::clone(&content), Arc::clone(&taken), Arc::clone(&polls));
         tokio::spawn(async move {
             let mut before = asked.load(Ordering::Relaxed);
             let limit = match patience {
@@ -222,6 +226,7 @@ impl<P: Place> Patient<P> {
                     () = sleep(limit) => {}
                     () = gave_way(leaving.as_ref()) => {
                         drop(lock(&waiting).take());
+                        told.wake();
                         return;
                     }
                 }
@@ -230,13 +235,15 @@ impl<P: Place> Patient<P> {
                 let is_made = content.as_ref().is_some_and(|content| content.is_made);
                 if (now == before && !is_made) || matches!(patience, Patience::InAll(_)) {
                     drop(content.take());
+                    drop(content);
+                    told.wake();
                     return;
                 }
                 drop(content);
                 before = now;
             }
         });
-        Body::new(Self { content, taken, _sent: sent })
+        Body::new(Self { content, taken, polls, _sent: sent })
     }
 }
 
@@ -249,6 +256,7 @@ impl<P: Place> HttpBody for Patient<P> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.taken.fetch_add(1, Ordering::Relaxed);
+        self.polls.register(context.waker());
         match &mut *lock(&self.content) {
             Some(left) => left.poll_frame(context),
             None => Poll::Ready(Some(Err(dropped()))),
@@ -287,4 +295,26 @@ async fn gave_way(leaving: Option<&Leaving>) {
 
 fn lock<P>(content: &Mutex<Option<Content<P>>>) -> MutexGuard<'_, Option<Content<P>>> {
     content.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    struct Free;
+
+    impl Place for Free {}
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_more_sees_that_the_rest_was_dropped() {
+        let body = Body::from_stream(futures::stream::pending::<io::Result<Bytes>>());
+        let second = Duration::from_secs(1);
+        let mut body = Patient::body(body, Free, Patience::InAll(second));
+        let read = tokio::spawn(async move { body.frame().await });
+        sleep(10 * second).await;
+        assert!(read.is_finished());
+        assert!(read.await.unwrap().unwrap().is_err());
+    }
 }

@@ -47,9 +47,9 @@ const UNREAD: (usize, usize) = (64 * MIB, 16 * MIB);
 /// Bytes of answers to changes that were not taken yet: of all, of one holder, and of one caller.
 const CHANGES: (usize, usize, usize) = (64 * MIB, 16 * MIB, 4 * MIB);
 /// What a change counts while it is being made: its answer is not known yet.
-const CHANGE: usize = 64 * 1024;
+const CHANGE: usize = 16 * 1024;
 /// What a caller and a holder may have in any case, however much others have.
-const FEW: (usize, usize) = (4 * CHANGE, 32 * CHANGE);
+const FEW: (usize, usize) = (16 * CHANGE, 128 * CHANGE);
 const MIB: usize = 1024 * 1024;
 /// The longest that an answer waits until its caller takes some more of it.
 const PATIENCE: Duration = Duration::from_mins(1);

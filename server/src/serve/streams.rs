@@ -5,7 +5,8 @@
 //! a stream is refused before anything of it is done (`REFUSED_STREAM`, RFC 9113 section 8.7): the client may
 //! send the request again.
 //!
-//! No caller has more streams than it leaves to all others. When there is no room, connections with unread answers end.
+//! No caller has more streams than it leaves to all others. When there is no room, connections with unread answers end,
+//! if they have 16 of them, or half of their streams are unread: one slow answer ends nothing that is in progress.
 //! The caller with the most unread answers loses a connection first, but only if it has more of them than the newcomer
 //! has. A caller at its own limit loses one of its own connections. A connection also ends when an answer waits for too
 //! long ([`unsent`](super::unsent)). With HTTP/1.1, the limits of connections are enough.
@@ -373,6 +374,7 @@ impl Connection {
         // Counts first, so that two concurrent calls cannot both take the last place. Dropping the stream undoes it.
         let own = caller.count.fetch_add(1, Ordering::Relaxed);
         let all = crowd.count.fetch_add(1, Ordering::Relaxed);
+        self.unsent.enter();
         let stream = Arc::new(Stream { connection: Arc::clone(self), since: Since::default() });
         let has_room = own < crowd.of_each && own < crowd.limit.saturating_sub(all)
             || crowd.make_room(self, own, all);
@@ -399,6 +401,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.since.ends(&self.connection.unsent);
+        self.connection.unsent.exit();
         let caller = &self.connection.caller;
         caller.count.fetch_sub(1, Ordering::Relaxed);
         caller.crowd().count.fetch_sub(1, Ordering::Relaxed);

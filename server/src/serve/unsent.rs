@@ -25,6 +25,8 @@ const PERIOD: Duration = Duration::from_secs(30);
 const STAMP: u32 = 2;
 /// Bytes of an answer that show that its peer takes it.
 const STEP: usize = 1024;
+/// A connection with so many unread answers may have to make room for others, whatever else it has in progress.
+const MANY: usize = 16;
 /// The stamp of an answer that does not wait for its peer, as its request is being answered.
 const NONE: u32 = 0;
 /// The stamp of an answer of which the server makes the next part.
@@ -34,6 +36,10 @@ const MADE: u32 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     counts: Mutex<Counts>,
+    /// The streams of the connection.
+    streams: AtomicUsize,
+    /// Grows when the peer takes something.
+    progress: AtomicUsize,
     /// The unread answers with which the connection had to make room for others; 0 before that.
     leaving: AtomicUsize,
     leave: Notify,
@@ -49,8 +55,6 @@ struct Counts {
     old: usize,
     /// The answers of which the next part is being made.
     made: usize,
-    /// Grows when the peer takes something.
-    progress: usize,
 }
 
 /// Whether an answer waits, and since when.
@@ -62,8 +66,26 @@ pub(super) struct Since(AtomicU32);
 pub(super) struct Taken(usize);
 
 impl Unsent {
-    /// Returns the number of answers that are unread.
+    /// Counts a stream of the connection.
+    pub(super) fn enter(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a stream of the connection no more.
+    pub(super) fn exit(&self) {
+        self.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of unread answers, if they are reason enough to end the connection: it has many of them, or
+    /// they are at least half of what it does. 0 otherwise: a few slow answers cost others nothing that is in progress.
     pub(super) fn unread(&self) -> usize {
+        let unread = self.waited();
+        let streams = self.streams.load(Ordering::Relaxed);
+        if unread >= MANY || unread * 2 >= streams { unread } else { 0 }
+    }
+
+    /// Returns the number of answers that have waited for long.
+    fn waited(&self) -> usize {
         let mut counts = self.counts();
         counts.advance(stamp());
         counts.old
@@ -72,7 +94,7 @@ impl Unsent {
     /// Resolves when an answer has waited for too long while nothing else moved.
     pub(super) async fn too_long(&self) {
         loop {
-            let (waiting, before) = self.look(|counts| (counts.waiting(), counts.progress));
+            let (waiting, before) = (self.look(Counts::waiting), self.progress());
             sleep(PERIOD).await;
             // What waited then and did not move still waits.
             if waiting > 0 && self.progress() == before {
@@ -83,7 +105,7 @@ impl Unsent {
 
     /// Grows when the peer takes something.
     pub(super) fn progress(&self) -> usize {
-        self.look(|counts| counts.progress)
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Whether the next part of an answer is being made.
@@ -174,29 +196,40 @@ impl Since {
 
     /// Notes that the peer took something.
     pub(super) fn moved(&self, unsent: &Unsent) {
-        if self.0.load(Ordering::Relaxed) > MADE {
-            self.waits(unsent);
-        }
+        unsent.progress.fetch_add(1, Ordering::Relaxed);
+        self.set_if(unsent, stamp(), |before| before > MADE);
     }
 
     fn set(&self, unsent: &Unsent, stamp: u32) {
-        if self.0.load(Ordering::Relaxed) == stamp {
-            return;
+        let before = self.set_if(unsent, stamp, |_| true);
+        if before > MADE && before != stamp {
+            unsent.progress.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the stamp if the one before allows it, and returns the one before.
+    fn set_if(&self, unsent: &Unsent, stamp: u32, allows: impl Fn(u32) -> bool) -> u32 {
+        let before = self.0.load(Ordering::Relaxed);
+        if before == stamp || !allows(before) {
+            return before;
         }
         let mut counts = unsent.counts();
+        // Another task may have set it meanwhile.
+        let before = self.0.load(Ordering::Relaxed);
+        if !allows(before) {
+            return before;
+        }
         if stamp > MADE {
             counts.advance(stamp);
         }
-        let before = self.0.swap(stamp, Ordering::Relaxed);
+        self.0.store(stamp, Ordering::Relaxed);
         if let Some(count) = counts.of(before) {
             *count -= 1;
         }
         if let Some(count) = counts.of(stamp) {
             *count += 1;
         }
-        if before > MADE {
-            counts.progress += 1;
-        }
+        before
     }
 }
 
@@ -247,24 +280,61 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_peer_takes_counts_at_once() {
+        let unsent = Unsent::default();
+        let since = Since::default();
+        since.waits(&unsent);
+        for _ in 0..10 {
+            let before = unsent.progress();
+            since.moved(&unsent);
+            assert!(unsent.progress() > before);
+        }
+        since.works(&unsent);
+        since.moved(&unsent);
+        assert!(unsent.is_making(), "an earlier piece that was taken says nothing about the next");
+    }
+
+    #[test]
+    fn few_unread_answers_among_many_requests_end_no_connection() {
+        for (unread, others, may_end) in
+            [(1, 1, true), (1, 2, false), (15, 16, false), (16, 184, true)]
+        {
+            let unsent = Unsent::default();
+            let waiting: Vec<_> = (0..unread).map(|_| Since::default()).collect();
+            for since in &waiting {
+                since.waits(&unsent);
+            }
+            for _ in 0..unread + others {
+                unsent.enter();
+            }
+            stamps(2);
+            assert_eq!(unsent.unread(), if may_end { unread } else { 0 }, "{unread} {others}");
+            for _ in 0..others {
+                unsent.exit();
+            }
+            assert_eq!(unsent.unread(), unread);
+        }
+    }
+
+    #[test]
     fn answer_is_unread_only_when_it_has_waited() {
         let unsent = Unsent::default();
         let [first, second, third] = std::array::from_fn(|_| Since::default());
         first.waits(&unsent);
-        assert_eq!(unsent.unread(), 0);
+        assert_eq!(unsent.waited(), 0);
         stamps(2);
-        assert_eq!(unsent.unread(), 1);
+        assert_eq!(unsent.waited(), 1);
         second.waits(&unsent);
         third.works(&unsent);
-        assert_eq!(unsent.unread(), 1);
+        assert_eq!(unsent.waited(), 1);
         stamps(100);
-        assert_eq!(unsent.unread(), 2);
+        assert_eq!(unsent.waited(), 2);
         first.moved(&unsent);
-        assert_eq!(unsent.unread(), 1);
+        assert_eq!(unsent.waited(), 1);
         for since in [&first, &second, &third] {
             since.ends(&unsent);
         }
-        assert_eq!((unsent.unread(), unsent.look(Counts::waiting)), (0, 0));
+        assert_eq!((unsent.waited(), unsent.look(Counts::waiting)), (0, 0));
         assert!(!unsent.is_making());
     }
 }
