@@ -473,7 +473,7 @@ mod tests {
         assert_eq!(begin(&answers, 1, 4).1, ProblemCode::RateLimited);
         assert_eq!(begin(&answers, 1, 4).0.len(), 0);
         let (few, refusal) = begin(&answers, 1, 5);
-        assert_eq!((few.len(), refusal), (4, ProblemCode::RateLimited));
+        assert_eq!((few.len(), refusal), (FEW.0 / CHANGE, ProblemCode::RateLimited));
         for holder in 2..=4 {
             unread.extend((0..5).map(|caller| of(holder, holder * 10 + caller, CHANGES.1 / 4)));
         }
