@@ -167,10 +167,13 @@ pub(super) async fn serve<S, F>(
 
 /// Resolves when no request is being answered, and the peer took nothing for so long.
 async fn stands_still(unsent: &Unsent, life: &Life, long: Duration) {
+    let is_busy = || life.is_answering() || unsent.is_making();
+    let progress = || (unsent.progress(), life.progress());
     loop {
-        let before = unsent.progress();
+        // An answer that is made meanwhile has to be sent, too.
+        let (was_busy, before) = (is_busy(), progress());
         sleep(long).await;
-        if !life.is_answering() && !unsent.is_making() && unsent.progress() == before {
+        if !was_busy && !is_busy() && progress() == before {
             return;
         }
     }
