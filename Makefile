@@ -42,7 +42,7 @@ fuzz-api: build ## Call every operation of the API with what it allows and forbi
 
 drill-races: ## Run each race of 64 a thousand times: caps, rotations, repeated requests
 	@tools/setup.sh postgres
-	@TESSERA_RACE_ROUNDS=1000 tools/with-postgres.sh cargo test --package authority --package server \
+	@TESSERA_RACE_ROUNDS=1000 WITH_POSTGRES=migrated tools/with-postgres.sh cargo test --package authority --package server \
 		--test all -- crowd_at_ of_64_ one_request_64_times
 
 drill-revocation: build ## A million verifications of revoked tokens while servers are stopped, cut off and killed

@@ -74,7 +74,7 @@ rust_tests() {
     local status=0
     if command -v cargo-nextest >/dev/null 2>&1; then
         # Tests wait for their servers and databases more than they compute.
-        tools/with-postgres.sh cargo nextest run --workspace --exclude frontend --no-fail-fast \
+        WITH_POSTGRES=migrated tools/with-postgres.sh cargo nextest run --workspace --exclude frontend --no-fail-fast \
             --test-threads "$(($(nproc) * 3 / 2))" \
             --status-level "${TESSERA_TEST_STATUS_LEVEL:-slow}" 2>&1 | tee "$logs/rust.log" || status=$?
         local line
@@ -83,7 +83,7 @@ rust_tests() {
         passed=$((passed + $(count "$logs/rust-summary.log" passed)))
         failed=$((failed + $(count "$logs/rust-summary.log" '(failed|timed out)')))
     else
-        tools/with-postgres.sh cargo test --workspace --exclude frontend --no-fail-fast \
+        WITH_POSTGRES=migrated tools/with-postgres.sh cargo test --workspace --exclude frontend --no-fail-fast \
             2>&1 | tee "$logs/rust.log" || status=$?
         grep '^test result:' "$logs/rust.log" >"$logs/rust-summary.log" || true
         passed=$((passed + $(count "$logs/rust-summary.log" passed)))

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs a command beside a private, temporary PostgreSQL, and leaves nothing behind.
 #
-#     tools/with-postgres.sh cargo nextest run -p authority
+#     WITH_POSTGRES=migrated tools/with-postgres.sh cargo nextest run --workspace --exclude frontend
 #
+# With WITH_POSTGRES=migrated, new databases have Tessera's tables already: they are copies of migrated ones.
 # The command finds the database under DATABASE_URL. The server listens on a Unix socket only, in a
 # folder that other users cannot enter, and writes without fsync: its data live as long as the command. With
 # WITH_POSTGRES=durable it writes as in production, which is what measurements are made with.
@@ -79,6 +80,46 @@ start() (
     }
 )
 start
+
+# Applies all migrations to a database, as a role, and records them as sqlx does, so that Tessera finds nothing to do.
+migrate() {
+    local migration version description begin commit
+    {
+        echo "\\set ON_ERROR_STOP on"
+        echo "SET client_min_messages = warning;"
+        echo "SET ROLE $2;"
+        echo "CREATE TABLE _sqlx_migrations (version bigint PRIMARY KEY, description text NOT NULL,
+            installed_on timestamptz NOT NULL DEFAULT now(), success boolean NOT NULL, checksum bytea NOT NULL,
+            execution_time bigint NOT NULL);"
+        for migration in "$migrations"/*.sql; do
+            version=$(basename "$migration" .sql)
+            description=${version#*_}
+            version=${version%%_*}
+            # As sqlx runs it.
+            begin="BEGIN;" commit="COMMIT;"
+            [[ $(head -n 1 "$migration") != "-- no-transaction"* ]] || begin='' commit=''
+            echo "$begin"
+            cat "$migration"
+            echo "; $commit"
+            echo "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                VALUES ($((10#$version)), '${description//_/ }', true, '\\x$(sha384sum <"$migration" | cut -d ' ' -f 1)', 0);"
+        done
+    } | psql --quiet --no-psqlrc "postgres://tessera@localhost/$1?host=$home" --file - >/dev/null
+}
+
+# Tests copy databases that have the schema: one for sqlx's tests, which copy template1, and one that belongs to the
+# owner's role of docs/operating.md. Measurements and programs other than tests begin with nothing.
+if [ "${WITH_POSTGRES:-}" = migrated ]; then
+    migrations=$(dirname "$0")/../server/authority/migrations
+    psql --quiet --no-psqlrc "postgres://tessera@localhost/postgres?host=$home" --command "
+        CREATE ROLE tessera_owner LOGIN" --command "
+        CREATE ROLE tessera_server LOGIN" --command "
+        CREATE DATABASE tessera_template TEMPLATE template0 OWNER tessera_owner" >/dev/null
+    migrate template1 tessera &
+    migrate tessera_template tessera_owner
+    wait $!
+    export TESSERA_TEST_TEMPLATE=tessera_template
+fi
 
 # For those who make clusters of their own.
 export POSTGRES_BINARIES=$binaries POSTGRES_OWNER=$owner

@@ -67,15 +67,27 @@ pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<Person
     }))
 }
 
-/// Reports whether a note is still there. The caller holds [`crate::locks::people`], under which notes end.
-pub(crate) async fn is_open(connection: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
-    let open = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM person_stops WHERE id = $1) AS "open!""#,
-        id
+/// Returns the people of a note, to whom another server may have added some; `None` when the note is finished. The caller
+/// holds [`crate::locks::people`], under which notes change.
+pub(crate) async fn ended(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<Vec<UserId>>, StoreError> {
+    let ended = sqlx::query_scalar!("SELECT ended FROM person_stops WHERE id = $1", id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(ended.map(|people| people.into_iter().map(UserId).collect()))
+}
+
+/// Keeps other servers from a note for as long as waiting for its people may take.
+pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE person_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1",
+        id,
     )
-    .fetch_one(connection)
+    .execute(connection)
     .await?;
-    Ok(open)
+    Ok(())
 }
 
 /// Reports whether a person's password ended, and what their account was doing is still to be looked at.

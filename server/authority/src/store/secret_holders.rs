@@ -36,6 +36,10 @@ const FEW: usize = 500;
 /// The largest graph, of some hundred MiB.
 const SIZE_MAX: usize = 4_000_000;
 
+/// Tokens that one statement searches at a time. A statement may take a minute, and whoever is about to lose rights must not
+/// keep their tokens from being found by making many.
+const PORTION: usize = if cfg!(test) { 3 } else { 20_000 };
+
 /// A token whose secret others may know who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExposedToken {
@@ -92,12 +96,16 @@ pub(crate) async fn exposed(
     sought: &Sought<'_>,
     now: OffsetDateTime,
 ) -> Result<Vec<(WorkspaceId, TokenId)>, ServiceError> {
-    let (graph, places) = search(connection, work, sought, now).await?;
-    let found = places.into_iter().map(|place| {
-        let root = graph.root(place);
-        (WorkspaceId(root.workspace), TokenId(root.token))
-    });
-    Ok(found.collect())
+    let mut found = Vec::new();
+    for ids in candidates(connection, sought).await?.chunks(PORTION) {
+        let (graph, places) = search(connection, work, (sought, ids), now).await?;
+        found.extend(places.into_iter().map(|place| {
+            let root = graph.root(place);
+            (WorkspaceId(root.workspace), TokenId(root.token))
+        }));
+    }
+    found.sort_unstable_by_key(|(workspace, token)| (workspace.0, token.0));
+    Ok(found)
 }
 
 /// Returns the first ones of the exposed tokens, with those who may know their secrets.
@@ -111,7 +119,8 @@ pub(crate) async fn with_holders(
     now: OffsetDateTime,
     limit: usize,
 ) -> Result<Vec<ExposedToken>, ServiceError> {
-    let (graph, mut places) = search(connection, work, sought, now).await?;
+    let ids = candidates(connection, sought).await?;
+    let (graph, mut places) = search(connection, work, (sought, &ids), now).await?;
     places.truncate(limit);
     let ids: Vec<Uuid> = places.iter().map(|place| graph.root(*place).token).collect();
     let rows = sqlx::query!(
@@ -136,20 +145,19 @@ pub(crate) async fn with_holders(
     Ok(tokens.collect())
 }
 
-/// Returns who got whose secret, and the places of the roots that are exposed.
+/// Returns who got whose secret of these tokens, and the places of the roots that are exposed.
 async fn search(
     connection: &mut PgConnection,
     work: Option<&Pool>,
-    sought: &Sought<'_>,
+    (sought, ids): (&Sought<'_>, &[Uuid]),
     now: OffsetDateTime,
 ) -> Result<(Graph, Vec<usize>), ServiceError> {
-    let ids = candidates(connection, sought).await?;
     let known_to = sought.known_to.map(|user| user.0);
     let mut graph = Graph::new(known_to, sought.is_doubted);
     if ids.is_empty() {
         return Ok((graph, Vec::new()));
     }
-    read(connection, &mut graph, (sought, &ids), now).await?;
+    read(connection, &mut graph, (sought, ids), now).await?;
     let workspace = sought.workspace.map(|workspace| workspace.0);
     let tenant = workspace.or(known_to).or(sought.user.map(|user| user.0)).unwrap_or_default();
     let work = (work, tenant);

@@ -68,9 +68,13 @@ pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM sign_in_attempts WHERE forget_at <= $1", now)
-        .execute(&mut *connection)
-        .await?;
+    // The database's clock wrote these. A server whose own clock is ahead must not end delays early.
+    sqlx::query!(
+        "DELETE FROM sign_in_attempts WHERE forget_at <= LEAST($1, clock_timestamp())",
+        now
+    )
+    .execute(&mut *connection)
+    .await?;
     sqlx::query!("DELETE FROM sign_in_throttles WHERE window_ends_at <= $1", now)
         .execute(connection)
         .await?;

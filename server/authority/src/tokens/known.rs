@@ -179,6 +179,10 @@ impl Inner {
         let scopes = returning();
         let sought = sought(stop, &scopes);
         let mut disabled = 0;
+        if let (None, Of::KnownTo(person)) = (stop.workspace, stop.of) {
+            // What the person has under way may still make a token that the search would not find.
+            self.wait_for_acts(&[person.0]).await?;
+        }
         loop {
             let found = self.search_noted(stop, &sought).await?;
             if found.is_empty() {

@@ -11,6 +11,8 @@
 //! The answer waits for this. If the caller hangs up or the server ends before, a background task goes on by the note. Until
 //! then no link opens such an account again.
 
+use std::collections::HashSet;
+
 use domain::{ids::UserId, token::UserSummary};
 use uuid::Uuid;
 
@@ -102,13 +104,22 @@ impl Authority {
 impl Inner {
     async fn look_again(&self, mut stop: PersonStop) -> Result<Found, ServiceError> {
         let mut found = Found::default();
+        let mut waited_for = HashSet::new();
         loop {
+            store::keep(&mut *self.connection().await?, stop.id).await?;
             let people = stop.ended.iter().map(|person| person.0).chain([stop.giver.0]);
             self.wait_for_acts(&people.collect::<Vec<Uuid>>()).await?;
+            waited_for.extend(stop.ended.iter().copied());
             let mut transaction = self.begin().await?;
             locks::people(&mut transaction).await?;
-            if !store::is_open(&mut transaction, stop.id).await? {
+            let Some(all) = store::ended(&mut transaction, stop.id).await? else {
                 return Ok(found);
+            };
+            if all.iter().any(|person| !waited_for.contains(person)) {
+                // Another server works on this note, too, and has found more people.
+                transaction.rollback().await?;
+                stop.ended = all;
+                continue;
             }
             let ended = self.end_more(&mut transaction, &stop, &mut found.stops).await?;
             if ended.is_empty() {

@@ -170,7 +170,7 @@ enum Part {
     /// A part of the budget.
     Budget,
     /// The turn of the reserved share.
-    Share,
+    Share { has_form: bool },
     /// Nothing: there is no bound.
     #[default]
     Nothing,
@@ -298,8 +298,11 @@ impl UnknownTokens {
     pub(crate) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
         let Some(rate) = self.rate else { return };
         for (part, counted) in taken.0.into_iter().zip(who.0) {
-            if let (Part::Budget, Some(counted)) = (part, counted) {
-                self.shard(counted).give_back(counted, rate.times(counted), now);
+            let Some(counted) = counted else { continue };
+            match part {
+                Part::Budget => self.shard(counted).give_back(counted, rate.times(counted), now),
+                Part::Share { has_form } => self.shard(counted).give_turn_back(counted, has_form),
+                Part::Nothing => {}
             }
         }
     }
@@ -342,7 +345,7 @@ impl Shard {
         let next = &mut budget.share_at[usize::from(has_form)];
         if *next <= now {
             *next = now + rate.share;
-            return Ok(Part::Share);
+            return Ok(Part::Share { has_form });
         }
         Err(room_at.saturating_sub(now))
     }
@@ -375,6 +378,12 @@ impl Shard {
             }
             None => self.others.whole_at = self.others.whole_at.saturating_sub(rate.each),
         }
+    }
+
+    /// Gives the turn of the share back: the next one to ask may have it.
+    fn give_turn_back(&mut self, who: Counted, has_form: bool) {
+        let budget = self.held.get_mut(&who).unwrap_or(&mut self.others);
+        budget.share_at[usize::from(has_form)] = Duration::ZERO;
     }
 
     /// Returns the budget that holds for somebody.
@@ -425,6 +434,21 @@ mod tests {
     /// Presents unknown texts until one is refused; how many were looked up.
     fn exhaust(unknown: &UnknownTokens, who: Presenter, now: Duration) -> usize {
         (0..100_000).take_while(|_| unknown.take(who, false, now).is_ok()).count()
+    }
+
+    #[test]
+    fn turn_of_the_share_that_found_something_is_there_for_the_next_text() {
+        let unknown = UnknownTokens::new(100);
+        let guesser = at("192.0.2.1");
+        exhaust(&unknown, guesser, START);
+        for (has_form, now) in [(false, START + Duration::from_secs(1)), (true, START)] {
+            let last = std::iter::from_fn(|| unknown.take(guesser, has_form, now).ok()).last();
+            let last = last.expect("a turn was due");
+            assert!(unknown.take(guesser, has_form, now).is_err());
+            unknown.give_back(guesser, last, now);
+            assert!(unknown.take(guesser, has_form, now).is_ok());
+            assert!(unknown.take(guesser, has_form, now).is_err());
+        }
     }
 
     #[test]

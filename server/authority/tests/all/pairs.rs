@@ -9,7 +9,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use crate::support::{World, demand, draft, slug};
+use crate::support::{World, demand, draft, drop_tables, slug};
 use authority::{
     Actor, Added, Doubt, GrantsChange, LoadOptions, MemberChange, MintedToken, NewMember,
     OpContext, ServiceError, TokenDraft, TokenPatch, catalogue_file::parse_toml, keys::Keys,
@@ -316,6 +316,7 @@ fn fixture(name: &str) -> PathBuf {
 
 #[sqlx::test(migrations = false)]
 async fn tokens_of_0_1_are_read_as_pairs_and_doubts_are_reported(pool: PgPool) {
+    drop_tables(&pool).await;
     Migrator::new(fixture("migrations")).await.unwrap().run(&pool).await.unwrap();
     let data = fs::read_to_string(fixture("data.sql")).unwrap();
     sqlx::raw_sql(AssertSqlSafe(data)).execute(&pool).await.unwrap();

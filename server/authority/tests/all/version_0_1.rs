@@ -13,7 +13,7 @@ mod stops;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use crate::support::{PASSWORD, World, password, slug};
+use crate::support::{PASSWORD, World, drop_tables, password, slug};
 use authority::{
     DoubtfulPassword, NewUser, PasswordDoubt, ServiceError, SignIn, SignedIn, UserChange,
     keys::Keys,
@@ -42,6 +42,7 @@ fn read(name: &str) -> String {
 
 /// Builds the database of a version 0.1 instance.
 async fn restore(pool: &PgPool) {
+    drop_tables(pool).await;
     Migrator::new(fixture("migrations")).await.unwrap().run(pool).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(read("data.sql"))).execute(pool).await.unwrap();
 }

@@ -7,6 +7,7 @@ pub(crate) mod instructions;
 pub(crate) mod lists;
 pub(crate) mod memory;
 pub(crate) mod peers;
+mod slow;
 pub(crate) mod tenants;
 pub(crate) mod uncached;
 pub(crate) mod usage;

@@ -5,7 +5,6 @@
 //! program there would.
 
 use std::{
-    fmt::Write as _,
     io::{self, Write},
     net::TcpStream,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
@@ -13,15 +12,18 @@ use std::{
     time::Duration,
 };
 
-use super::verify::questions;
+use super::{
+    slow::{Slow, requests},
+    verify::questions,
+};
 use crate::{
     Outcome,
-    drive::{Order, Requests},
+    drive::Order,
     fill::fill,
     noop::Noop,
     process::Cpu,
     rounds::{Reading, Settings, Side, is_wanted, ratio, spread},
-    tessera::{PASSWORD, PERSON, Tessera},
+    tessera::Tessera,
 };
 
 /// What p99 may be of the other side's.
@@ -31,30 +33,19 @@ const RATE: f64 = 500.0;
 const CONNECTIONS: usize = 8;
 /// Tenants who ask at once, again and again.
 const TENANTS: usize = 4;
-/// Tokens of the workspace that previews and exports go through.
-const TOKENS: u32 = 20_000;
-/// The slowest pattern that a policy takes: its compiled form fills the bound.
-const PATTERN: &str = "(?:.{0,60}){4}";
-const ROWS: usize = 1_000;
-/// Under the longest body that is taken.
-const BODY: usize = 60_000;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_mins(1);
-const CLOSE: (&str, &str) = ("Connection", "close");
-
-/// A kind of slow request, by its name.
-type Kind = (&'static str, Vec<u8>);
 
 /// Prints a line for each kind.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
     let tokens = fill(&tessera, "workspace-1", 1_000)?;
-    let requests = questions(&caller, tokens, Order::Random)?;
-    let noop = Noop::like(&tessera.url, requests.first())?;
-    let ours = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
-    let theirs = Side { url: &noop.url, cpu: Cpu::Process(noop.pid), requests: &requests };
-    let kinds = kinds(&tessera, settings)?;
+    let asked = questions(&caller, tokens, Order::Random)?;
+    let noop = Noop::like(&tessera.url, asked.first())?;
+    let ours = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &asked };
+    let theirs = Side { url: &noop.url, cpu: Cpu::Process(noop.pid), requests: &asked };
+    let slow = requests(&tessera, settings)?;
 
     writeln!(
         out,
@@ -65,7 +56,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         "against a handler that does nothing beside the same load; p99 from when a request was due"
     )?;
     writeln!(out)?;
-    for (name, request) in kinds.iter().filter(|(name, _)| is_wanted(name)) {
+    for Slow { name, request } in slow.iter().filter(|slow| is_wanted(slow.name)) {
         let done = AtomicU32::new(0);
         let rounds = beside(&tessera.url, request, &done, || {
             settings.compare([ours, theirs], CONNECTIONS, Some(RATE))
@@ -115,53 +106,4 @@ fn ask(url: &str, request: &[u8]) -> io::Result<u64> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
     io::copy(&mut stream, &mut io::sink())
-}
-
-/// Every kind of work that takes long.
-fn kinds(tessera: &Tessera, settings: Settings) -> Outcome<Vec<Kind>> {
-    tessera.workspace("slow")?;
-    let scopes = "tokens:read tokens:write policy:write audit:read rivers:run";
-    let manager = tessera.token("slow", "tessera default", scopes)?;
-    fill(tessera, "slow", settings.count(TOKENS))?;
-    tessera.policy("slow", &format!("name_pattern={PATTERN}"))?;
-    let bearer = format!("Bearer {manager}");
-    let request = |method: &str, path: &str, kind: &str, body: &str| -> Outcome<Vec<u8>> {
-        let path = format!("/api/v1/workspaces/slow/{path}");
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", kind), CLOSE];
-        let request = Requests::new(method, &path, &headers, body, Vec::new(), Order::Once)?;
-        Ok(request.first().to_vec())
-    };
-    let mut rows = String::new();
-    for row in 0..ROWS {
-        writeln!(
-            rows,
-            r#"{{"digest":"{row:064x}","name":"{row:a>128}","scopes":["rivers:run"]}}"#
-        )?;
-    }
-    let json = "application/json";
-    let preview = serde_json::json!({ "name_pattern": PATTERN }).to_string();
-    let draft = serde_json::json!({ "name": "x", "scopes": vec!["rivers:fly"; BODY / 14] });
-    let form = [("email", PERSON), ("password", PASSWORD)];
-    let form = form.map(|(name, value)| format!("{name}={}", value.replace(' ', "+"))).join("&");
-    let sign_in = Requests::new(
-        "POST",
-        "/sign-in",
-        &[
-            ("Content-Type", "application/x-www-form-urlencoded"),
-            ("Sec-Fetch-Site", "same-origin"),
-            CLOSE,
-        ],
-        &form,
-        Vec::new(),
-        Order::Once,
-    )?;
-    Ok(vec![
-        ("import", request("POST", "tokens/import?dry_run=true", "application/jsonl", &rows)?),
-        ("preview", request("POST", "policy/preview", json, &preview)?),
-        ("export", request("GET", "tokens/export?format=csv", json, "")?),
-        ("list", request("GET", "tokens?limit=200", json, "")?),
-        ("audit", request("GET", "audit?limit=200", json, "")?),
-        ("create", request("POST", "tokens", json, &draft.to_string())?),
-        ("sign-in", sign_in.first().to_vec()),
-    ])
 }

@@ -22,9 +22,11 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes an empty database.
+    /// Creates a database, with Tessera's tables if `tools/with-postgres.sh` has migrated some to copy.
     #[track_caller]
     pub fn create() -> Self {
+        let template = std::env::var("TESSERA_TEST_TEMPLATE");
+        let template = template.as_deref().unwrap_or("template0");
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tessera_test_{}_{number}", std::process::id());
@@ -33,7 +35,7 @@ impl Database {
             // A test that was killed may have left one.
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
             &format!(
-                "CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner"
+                "CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template} OWNER tessera_owner"
             ),
             &format!(
                 "REVOKE ALL ON DATABASE {name} FROM PUBLIC;

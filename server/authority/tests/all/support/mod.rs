@@ -27,6 +27,11 @@ pub const PASSWORD: &str = "violet kettle drums outside";
 pub const OWNER: &str = "ada@example.com";
 pub const START: OffsetDateTime = datetime!(2026-01-02 12:00 UTC);
 
+/// Drops the tables that a test run's databases have from the beginning (`tools/with-postgres.sh`).
+pub async fn drop_tables(pool: &PgPool) {
+    sqlx::raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public").execute(pool).await.unwrap();
+}
+
 #[derive(Clone)]
 pub struct TestClock(Arc<Mutex<OffsetDateTime>>);
 
