@@ -6,12 +6,12 @@
 //!
 //! | counted | limit |
 //! |---|---|
-//! | an account from one address | [`PAIR`]: some free attempts, then a delay that grows with each |
+//! | an account from one address | [`PAIR`]: some free attempts, then growing delays |
 //! | an address, with all accounts | [`ADDRESS`]: a bucket that refills steadily |
 //! | a /48 network of IPv6, with all accounts | [`SITE`]: a larger bucket |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
-//! | an address or a /48 network, with one-time links that don't work | [`ADDRESS`], [`SITE`], counted separately |
-//! | a person, the links of a person, or an address, with new passwords that are judged | [`JUDGED`] |
+//! | an address or a /48 network, with invalid one-time links | [`ADDRESS`], [`SITE`], separately |
+//! | a person, a person's links, or an address, with new passwords to judge | [`JUDGED`] |
 //! | the links of a person, with the person's present password | [`BROWSER`] |
 //! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
