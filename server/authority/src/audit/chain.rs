@@ -51,7 +51,7 @@ pub(crate) struct Link {
     pub(crate) key_version: i16,
 }
 
-/// A row as it is stored. It has no link if someone removed that.
+/// A row as it is stored. `link` is `None` if it was removed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ChainedEvent {
     pub(crate) event: Event,

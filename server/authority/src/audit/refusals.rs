@@ -49,7 +49,7 @@ const PER_KIND: Rate = Rate { burst: 100, every: Duration::seconds(10) };
 const SHARE: Rate = Rate { burst: 10, every: Duration::minutes(5) };
 /// The maximum number of waiting rows of one room, for example while the database is unavailable.
 const WAITING_MAX: usize = 500;
-/// The maximum number of people of one room with their own row about left-out refusals, each time.
+/// The maximum number of people of one room that get a row of their own in a summary.
 const LEFT_OUT_ROWS_MAX: usize = 20;
 /// The maximum number of people of one room whose refusals are counted separately.
 const LEFT_OUT_PEOPLE_MAX: usize = 1_000;
@@ -104,7 +104,7 @@ pub struct Refusal {
     /// The kind.
     pub kind: RefusalKind,
     /// The target of the request: the account as typed, or the method and the route. It is
-    /// shortened and stripped of control characters when it is written.
+    /// shortened, and control characters are replaced, when it is written.
     pub subject: String,
     /// The id of the record in the request, if any.
     pub subject_id: Option<Uuid>,
@@ -477,7 +477,7 @@ impl Authority {
         closing: bool,
     ) -> Result<(), ServiceError> {
         let mut sorted: Vec<_> = rows.iter().collect();
-        // A log is in the order of events.
+        // The rows of a log are in the order of events.
         sorted.sort_by_key(|row| row.ctx.now);
         let mut transaction = self.inner.begin().await?;
         let patience = if closing { LAST_PATIENCE } else { PATIENCE };

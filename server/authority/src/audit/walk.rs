@@ -2,8 +2,8 @@
 //!
 //! A row whose MAC doesn't match is damaged. The next row is checked against both the stored MAC of
 //! the damaged row and its expected one, so that a single change is a single finding. At the end,
-//! rows that don't match are tried at each other's positions: this tells moved rows from changed
-//! ones, and clears intact rows between them.
+//! rows that don't match are tried at each other's positions: this distinguishes moved rows from
+//! changed ones, and clears intact rows between them.
 
 use uuid::Uuid;
 

@@ -213,9 +213,9 @@ impl Arrangement {
         })
     }
 
-    /// Returns whether new scopes in `after` may give tokens more rights: a new scope may match a
-    /// grant, or contain a URI that a token holds. If the audience had no scopes, no token has any
-    /// of them.
+    /// Returns whether new scopes in `after` may give tokens more rights: a grant may match a new
+    /// scope, and a new pattern may cover a URI that a token holds. If the audience had no scopes,
+    /// no token has any of them.
     pub(crate) fn grows(&self, after: &Self) -> bool {
         let is_new = |stored: &StoredScope| self.get(&stored.scope.name).is_none();
         !self.0.is_empty() && after.0.iter().any(is_new)

@@ -72,8 +72,8 @@ impl Open {
         now: OffsetDateTime,
     ) -> Result<i64, ServiceError> {
         let id = self.audience.id;
-        // Convert the tokens that 0.1 servers wrote first: they mean what the catalogues say
-        // until now.
+        // First convert the tokens that 0.1 servers wrote: they mean what the catalogues say before
+        // this change.
         read_before_change(connection, now).await?;
         self.pinned = self.pin_grants(connection, &after).await?;
         let gone = self

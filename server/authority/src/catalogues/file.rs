@@ -43,8 +43,8 @@ pub fn parse_toml(text: &str) -> Result<Catalogue, FileError> {
     Ok(catalogue)
 }
 
-/// Parses and checks a catalogue in either format. A text that begins with a brace is JSON, as TOML
-/// never does.
+/// Parses and checks a catalogue in either format. A text that begins with a brace is JSON, because
+/// TOML never begins with one.
 ///
 /// # Errors
 /// [`FileError`], whose message names the line or the scope at fault.

@@ -4,8 +4,6 @@
 //! them. Every change works on the whole [`arrangement`] of an audience, which is pure, and is
 //! written by [`change`]: one place locks, compares versions, computes implied scopes and notifies
 //! the replicas.
-//!
-//! [`change`]: one place locks, compares versions, computes what scopes imply and tells replicas.
 
 mod arrangement;
 mod audience_change;

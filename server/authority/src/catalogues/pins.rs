@@ -29,8 +29,9 @@ struct Pins<'a> {
 }
 
 impl Open {
-    /// Writes the audiences that they mean into the grants whose meaning would change when this
-    /// audience gets the scopes of `after`. Returns the changed grants for the audit log.
+    /// Pins the grants whose meaning would change when this audience gets the scopes of `after`:
+    /// writes the audiences that they mean now into them. Returns the changed grants for the audit
+    /// log.
     pub(super) async fn pin_grants(
         &self,
         connection: &mut Transaction<'_>,

@@ -70,8 +70,8 @@ impl Invitations<'_> {
         Ok(invitation)
     }
 
-    /// Disables tokens of an earlier membership whose secrets may be known to people who could not
-    /// grant as much.
+    /// Disables tokens from an earlier membership if their secrets may be known to people who could
+    /// not grant as much.
     async fn disable_before_accepting(
         &self,
         ctx: &OpContext,

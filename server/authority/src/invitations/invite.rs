@@ -27,8 +27,8 @@ const KEPT: Duration = Duration::days(30);
 const HOUR: Duration = Duration::hours(1);
 
 /// Invites an address to a workspace. The caller has authorised the invitation and checked its role
-/// and grants, and holds locks on the workspace's row and the end of its chain, because other
-/// transactions also need the inviter's row.
+/// and grants, and holds locks on the workspace's row and the end of its chain, so that the
+/// inviter's row, which other transactions need, is locked last.
 ///
 /// Nothing here depends on whether a user of the instance has the address, unless that user is a
 /// member, whom the caller sees in the list of members anyway.

@@ -143,7 +143,7 @@ fn backwards(read: &[char], known: &[Vec<char>]) -> Vec<Vec<(usize, u32)>> {
     all
 }
 
-/// Returns the bits of a character that belongs to no longer piece.
+/// Returns the bits of a character that is not part of a longer piece.
 fn single(character: char, before: Option<char>) -> u32 {
     match character {
         _ if before == Some(character) => 1,
@@ -171,7 +171,7 @@ fn is_day(rest: &[char]) -> bool {
     is_date(one, other) || is_date(other, one)
 }
 
-/// Returns for each character how many characters from it on repeat an earlier part.
+/// Returns, for each character, how many characters from it on repeat earlier text.
 fn repeats(text: &[char]) -> Vec<usize> {
     let mut longest = vec![0; text.len()];
     // The length for which the texts from `start` and from each earlier character on are equal.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fold::letter;
 
-/// The bits that are added to the digit after a word.
+/// What to add to the digit after a word in the list to get its bits.
 const DIGIT: u8 = 4;
 
 /// The words of `common.txt`.

@@ -1,4 +1,4 @@
-//! Names about the place where a password is used, which an attacker knows.
+//! Names related to the place where a password is used, which an attacker knows.
 
 use domain::ids::UserId;
 

@@ -60,7 +60,7 @@ impl Passwords<'_> {
         person(ctx)?;
         let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
         // Run to the end, so that a right current password changes the password even if the caller
-        // disconnects on the missing refusal.
+        // disconnects as soon as a quick refusal fails to arrive.
         Holder::to_the_end(async move { Passwords { inner: &inner }.attempt(&ctx, change).await })
             .await
     }

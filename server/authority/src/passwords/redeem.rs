@@ -62,8 +62,8 @@ impl Passwords<'_> {
     /// person ends. The caller is not signed in.
     ///
     /// The person's present password is refused, because an administrator may have chosen it. So
-    /// each new password is a guess at it: a wrong guess uses up the link, even if the caller
-    /// disconnects, and a right one is counted and recorded.
+    /// each new password is a guess at it: a wrong guess sets the password and uses up the link,
+    /// even if the caller disconnects, and a right one is counted and recorded.
     ///
     /// # Errors
     /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`; `TooManyAttempts`

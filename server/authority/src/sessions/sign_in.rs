@@ -78,7 +78,7 @@ impl Sessions<'_> {
         })?;
         let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
         // Run to the end, so that a right password leaves its audit row even if the caller
-        // disconnects on the missing refusal.
+        // disconnects as soon as a quick refusal fails to arrive.
         Holder::to_the_end(
             async move { Sessions { inner: &inner }.check_attempt(&ctx, attempt).await },
         )

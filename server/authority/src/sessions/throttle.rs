@@ -55,22 +55,21 @@ const BROWSER: Rule = Rule::Growing { free: 5, first_s: 5, longest_s: 900 };
 /// An address: 100 at once, then one every 6 s. It allows for the mistakes of an office behind
 /// one address.
 const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
-/// A /48 network of IPv6, which has 65,536 networks of the kind above: 300 at once, then one every
-/// 2 s.
+/// A /48 network of IPv6, with 65,536 of the networks above: 300 at once, then one every 2 s.
 const SITE: Rule = Rule::Steady { burst: 300, every_s: 2 };
 /// An account, from anywhere: 50 at once, then one a minute.
 const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
 /// New passwords that are judged for a person, or for an address: 60 at once, then one every 5 s.
 const JUDGED: Rule = Rule::Steady { burst: 60, every_s: 5 };
-/// How much earlier than the last attempt one without a delay may have begun: requests overtake
-/// each other, and servers' clocks differ.
+/// How much earlier than the last attempt an attempt without a delay may have begun: requests
+/// overtake each other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
 /// A delay that exceeds the longest one of its rule by more than this was counted by a clock that
 /// was ahead. It is ignored.
 const CLOCK_WAS_AHEAD: Duration = Duration::hours(1);
 /// The maximum number of known networks of an account.
 const NETWORKS_MAX: i64 = 20;
-/// How long after the last delay attempts are forgotten.
+/// How long attempts are remembered after the last delay.
 const FORGET: Duration = Duration::hours(12);
 
 /// A limit on attempts.
@@ -88,8 +87,8 @@ pub(crate) struct Throttle {
     counters: Vec<([u8; 32], Rule)>,
     /// The network that becomes known to this account on success.
     network: Option<(UserId, [u8; 32])>,
-    /// Whether to use the database's clock. With clocks of their own that differ, servers would
-    /// ignore each other's delays.
+    /// Whether to use the database's clock. Servers with differing clocks would otherwise ignore
+    /// each other's delays.
     by_database: bool,
 }
 

@@ -85,7 +85,7 @@ impl Reach {
                 return None;
             }
         };
-        // Without steps left, the missing scope may be covered by a pattern that was not compared.
+        // If the steps ran out, a pattern that was not compared may cover the missing scope.
         Some(if steps.left() == 0 { Shortfall::TooLong } else { shortfall })
     }
 }

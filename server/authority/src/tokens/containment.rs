@@ -89,8 +89,8 @@ pub(super) fn recorded(stop: Option<&Stop>, token: Option<TokenId>) -> Option<St
     })
 }
 
-/// Returns the record of who disabled a token, for a disable by `by`. Returns `None` if the token
-/// is already disabled and its record stays as it is.
+/// Returns the record of who disabled a token when `by` disables it; `None` if the token is already
+/// disabled and its record stays as it is.
 pub(crate) fn disabler(by: StoppedBy, before: &Token, stoppers: Stoppers) -> Option<StoppedBy> {
     if before.enabled {
         return Some(by);
@@ -141,8 +141,8 @@ fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
     by.standing == Standing::Administrator && !by_administrator(recorded, owner)
 }
 
-/// Returns the record of who set a token's end, for `by` expiring the token or setting an earlier
-/// end. An administrator stays recorded.
+/// Returns the record of who set a token's end when `by` expires the token or sets an earlier end.
+/// An administrator stays recorded.
 pub(super) fn ender(by: StoppedBy, before: &Token, stoppers: Stoppers) -> StoppedBy {
     let was = before.ended_by.as_ref();
     let keeps = end_is_fixed(before) && !outranks(by, was, before.user.id);

@@ -61,7 +61,7 @@ impl Tokens<'_> {
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
-        // Boxed, because the future is large and would be part of every caller's.
+        // Boxed, because the future is large and would become part of every caller's future.
         let mint = self.mint(&mut transaction, ctx, &access, &draft, None);
         let minted = Box::pin(mint).await?;
         transaction.makes(minted.token.id);

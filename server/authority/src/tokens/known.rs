@@ -2,9 +2,9 @@
 //!
 //! A token may act as one user while another person knows its secret, because they created it,
 //! rotated it or were shown it. When that person loses rights, the token is disabled if it holds a
-//! scope that the person could no longer grant and that either lets its user create tokens, get
-//! their secrets or add members ([`RETURNING`]), or verifies as an owner or administrator of the
-//! instance. Tokens that only call other APIs stay enabled.
+//! scope that the person could no longer grant, and with which they could create tokens, get the
+//! secrets of tokens or add members ([`RETURNING`]), or verify tokens as an owner or administrator
+//! of the instance. Tokens that only call other APIs stay enabled.
 //!
 //! The change to the person waits for no token: it is one short transaction, which also records a
 //! note of what is to be disabled. The tokens follow in portions, and the response waits for them.

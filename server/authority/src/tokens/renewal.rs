@@ -13,8 +13,8 @@ pub(super) const NOT_RENEWABLE: Duration = Duration::MICROSECOND;
 
 /// Returns whether a token could outlast the caller by renewing what the caller grants it. That
 /// is possible if the caller is another token that has an end or presents a replaced secret.
-/// The exception are tokens that the caller created itself: the caller's end bounds each of
-/// their self-rotations.
+/// Tokens that the caller created itself are the exception: the caller's end bounds each of their
+/// self-rotations.
 pub(super) async fn could_outlast_caller(
     connection: &mut PgConnection,
     ctx: &OpContext,

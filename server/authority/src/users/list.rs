@@ -45,8 +45,7 @@ impl Users<'_> {
     }
 }
 
-/// Returns the cursor of the next page: the last address of this one, as addresses are unique and
-/// never change.
+/// Returns the cursor of the page after this address. Addresses are unique and never change.
 fn encode(email: &str) -> String {
     URL_SAFE_NO_PAD.encode(email)
 }

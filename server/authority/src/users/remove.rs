@@ -25,7 +25,8 @@ impl Users<'_> {
     /// tokens are refused at once. What they created keeps their name, and their address cannot be
     /// used again. Tokens with which the user could return are disabled, and passwords of
     /// administrators that descend from the user are expired. The tokens are also disabled if the
-    /// user was removed before, because they may have been kept then. Returns the user as it was.
+    /// user was removed before, because that removal may have kept them. Returns the user as it
+    /// was.
     ///
     /// # Errors
     /// `NotFound` for a removed user; `Forbidden` for an owner if the caller is not an owner;

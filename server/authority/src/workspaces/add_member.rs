@@ -95,8 +95,8 @@ impl Workspaces<'_> {
         Ok(added)
     }
 
-    /// Disables tokens of an earlier membership whose secrets may be known to people who could not
-    /// grant as much. Only applies to a member who is added at once.
+    /// Disables tokens from an earlier membership if their secrets may be known to people who could
+    /// not grant as much. Only applies to a member who is added at once.
     async fn disable_before_adding(
         &self,
         ctx: &OpContext,

@@ -240,7 +240,7 @@ impl Workspaces<'_> {
 
     /// Ends a membership: the user's tokens of this workspace are refused at once. Tokens with
     /// which the user could return are disabled, also if the user is no longer a member, because
-    /// they may have been kept then.
+    /// the removal may have kept them.
     ///
     /// # Errors
     /// `NotFound` for a user who is not a member; `PreconditionFailed`; `Unfinished` if some tokens

@@ -30,8 +30,8 @@ impl Workspaces<'_> {
     }
 }
 
-/// Returns the tokens whose number the caller may see: those that they reach. A workspace with
-/// `None` stands for all of its tokens.
+/// Returns which tokens the caller may count: those that they reach. A workspace with `None` stands
+/// for all of its tokens.
 pub(super) fn counted(ctx: &OpContext, access: &Access) -> Option<(Tenant, Option<UserId>)> {
     match access.reach {
         TokenReach::None => None,

@@ -77,7 +77,7 @@ pub(super) fn parse_grants(
 }
 
 /// Refuses a pattern without an audience that means scopes of both `tessera` and another audience,
-/// because it would be a guess which are meant. `*` means all.
+/// because it would be unclear which ones are meant. `*` means all.
 pub(super) fn check_said(
     grants: Option<&[GrantPattern]>,
     catalogues: &[StoredCatalogue],
@@ -114,8 +114,8 @@ fn also_of_another<'a>(
     others.first().copied().filter(|_| !own.is_empty())
 }
 
-/// A member's grant that means scopes of both `tessera` and another audience. Version 0.1 could not
-/// distinguish them.
+/// A member's grant that means scopes of both `tessera` and another audience. Version 0.1 had no
+/// way to say which one is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmbiguousGrant {
     /// The workspace.
