@@ -1,4 +1,4 @@
-//! Rows from before the log was chained.
+//! Chains rows that were written before the log had chains.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,12 @@ use crate::{
     store::{audit_chain as store, audit_walk, instance},
 };
 
-/// Rows of one step.
+/// The number of rows per step.
 const STEP: i64 = 1_000;
 
-/// Chains the rows from before there were chains, in the order in which they were written. Happens
-/// once in a database's life, when the instance's chain begins: a row without a place that is found
-/// later is no old row but one that somebody put there. Of several servers that start at once, the
+/// Chains the rows that were written before there were chains, in the order of writing. This
+/// happens once in a database's life, when the instance's chain begins: an unchained row that is
+/// found later is not an old row, but was inserted by hand. If several servers start at once, the
 /// others wait here for the first one.
 pub(crate) async fn adopt(connection: &mut PgConnection, keys: &Keys) -> Result<(), ServiceError> {
     let missing_key = || ServiceError::internal("the newest audit key is missing");
@@ -51,9 +51,10 @@ pub(crate) async fn adopt(connection: &mut PgConnection, keys: &Keys) -> Result<
     Ok(())
 }
 
-/// Chains the instance's rows anew with these keys, with which the instance is about to be set up. A server with other
-/// keys, such as the second one of a first roll-out, may have begun the chain. Nothing is lost by it: before the set-up
-/// there is nobody whose doings the log would prove.
+/// Chains the instance's rows again with these keys, which the instance is about to be set up
+/// with. A server with other keys, such as a second one of the first roll-out, may have begun the
+/// chain. Nothing is lost by that, because before the setup there are no users whose actions the
+/// log would prove.
 pub(crate) async fn adopt_anew(
     connection: &mut PgConnection,
     keys: &Keys,
@@ -81,7 +82,7 @@ pub(crate) async fn adopt_anew(
     }
 }
 
-/// The end of a workspace's chain: one that a server which was faster has begun, or a new one.
+/// Returns the end of a workspace's chain. Begins the chain, unless another server was faster.
 async fn first(
     connection: &mut PgConnection,
     keys: &Keys,

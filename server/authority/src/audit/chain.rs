@@ -1,11 +1,11 @@
-//! What chains the rows of the log.
+//! The links between the rows of the log.
 //!
-//! A row's MAC covers every column of the row, its place in the chain and the MAC of the row before
-//! it, under a key that the database does not hold. The chain's end is kept apart, with a seal of its
-//! own, so that a tail that was cut off is missed.
+//! A row's MAC covers every column of the row, its position in the chain and the MAC of the
+//! previous row, under a key that is not in the database. The end of the chain is stored separately
+//! with its own seal, so that a removed tail is detected.
 //!
-//! The MAC is over what PostgreSQL gives back, not over what was sent to it: times to the
-//! microsecond, JSON with its keys in order and its numbers by value.
+//! The MAC is computed over what PostgreSQL returns, not over what was sent to it: times have
+//! microsecond precision, and JSON has its keys sorted and its numbers in canonical form.
 
 use serde_json::{Number, Value};
 use time::OffsetDateTime;
@@ -16,14 +16,14 @@ use crate::keys::Keys;
 /// The chain of changes that belong to no workspace.
 pub(crate) const INSTANCE: Uuid = Uuid::nil();
 
-/// What the first row of a chain has before it.
+/// The MAC that the first row of a chain has as its previous one.
 pub(super) const START: [u8; 32] = [0; 32];
 
-/// Names what a MAC is for, so that one never passes for another.
+/// Domain separators of the MACs, so that a MAC of one kind is never valid as the other.
 const ROW: &[u8] = b"tessera audit row 1";
 const HEAD: &[u8] = b"tessera audit head 1";
 
-/// A row without its place.
+/// A row without its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
     pub(crate) id: i64,
@@ -42,7 +42,7 @@ pub(crate) struct Event {
     pub(crate) after: Option<Value>,
 }
 
-/// A row's place in its chain.
+/// A row's position in its chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) chain: Uuid,
@@ -51,7 +51,7 @@ pub(crate) struct Link {
     pub(crate) key_version: i16,
 }
 
-/// A row as it is stored; without a place when somebody took it away.
+/// A row as it is stored. `link` is `None` if it was removed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ChainedEvent {
     pub(crate) event: Event,
@@ -69,12 +69,12 @@ pub(crate) struct Head {
 }
 
 impl Event {
-    /// The chain that it belongs to.
+    /// Returns the chain that the row belongs to.
     pub(crate) fn chain(&self) -> Uuid {
         self.workspace.unwrap_or(INSTANCE)
     }
 
-    /// Its MAC at a place; `None` when that key is missing.
+    /// Returns the row's MAC at a position; `None` if the key is missing.
     pub(super) fn mac(
         &self,
         keys: &Keys,
@@ -109,7 +109,7 @@ impl Event {
         keys.audit_mac(key_version, &parts.each_ref().map(Vec::as_slice))
     }
 
-    /// Puts it after `head`: its place, and the end of the chain with it.
+    /// Appends the row to `head`. Returns its link and the new end of the chain.
     pub(super) fn after(&self, keys: &Keys, head: &Head) -> Option<(Link, Head)> {
         let (chain, seq, key_version) = (head.chain, head.seq + 1, keys.audit_version());
         let mac = self.mac(keys, key_version, (chain, seq), &head.mac)?.to_vec();
@@ -119,19 +119,19 @@ impl Event {
 }
 
 impl Head {
-    /// The end of a chain, sealed with the newest key.
+    /// Returns the end of a chain, sealed with the newest key.
     pub(super) fn sealed(keys: &Keys, chain: Uuid, seq: i64, mac: Vec<u8>) -> Option<Self> {
         let key_version = keys.audit_version();
         let seal = seal(keys, key_version, chain, seq, &mac)?.to_vec();
         Some(Self { chain, seq, mac, seal, key_version })
     }
 
-    /// The end of a chain that has no row yet.
+    /// Returns the end of a chain without rows.
     pub(super) fn start(keys: &Keys, chain: Uuid) -> Option<Self> {
         Self::sealed(keys, chain, 0, START.to_vec())
     }
 
-    /// Whether it is as it was sealed; `None` when its key is missing.
+    /// Returns whether the seal is valid; `None` if its key is missing.
     pub(super) fn is_whole(&self, keys: &Keys) -> Option<bool> {
         let seal = seal(keys, self.key_version, self.chain, self.seq, &self.mac)?;
         Some(seal.as_slice() == self.seal)
@@ -144,7 +144,7 @@ fn seal(keys: &Keys, key_version: i16, chain: Uuid, seq: i64, mac: &[u8]) -> Opt
     keys.audit_mac(key_version, &parts)
 }
 
-/// A value that may be absent: absence and the empty value differ.
+/// Encodes an optional value, so that an absent value differs from an empty one.
 fn optional(bytes: Option<&[u8]>) -> Vec<u8> {
     match bytes {
         None => vec![0],
@@ -152,7 +152,8 @@ fn optional(bytes: Option<&[u8]>) -> Vec<u8> {
     }
 }
 
-/// JSON in one spelling: the same for what was sent and for what PostgreSQL gives back.
+/// Returns JSON in canonical form, which is the same for what was sent and for what
+/// PostgreSQL returns.
 fn canonical(value: &Value) -> Vec<u8> {
     let mut text = String::new();
     write(value, &mut text);
@@ -182,12 +183,12 @@ fn write(value: &Value, text: &mut String) {
             text.push(']');
         }
         Value::Number(number) => text.push_str(&by_value(number)),
-        // Each has one spelling in serde_json.
+        // serde_json has a single representation for each of these.
         Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
     }
 }
 
-/// A number by its value: PostgreSQL spells `1e16` as `10000000000000000`.
+/// Returns a number in canonical form: PostgreSQL writes `1e16` as `10000000000000000`.
 fn by_value(number: &Number) -> String {
     match number.as_f64() {
         Some(float) if number.is_f64() => {

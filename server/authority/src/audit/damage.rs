@@ -1,9 +1,9 @@
-//! What can be wrong with a chain, for programs and in a plain line for people.
+//! The kinds of damage to a chain, for programs and as a line of text for people.
 
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What is wrong with a chain.
+/// Damage to a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "damage", rename_all = "snake_case")]
 pub enum Damage {
@@ -11,25 +11,25 @@ pub enum Damage {
     Changed {
         /// The chain: a workspace's id, or the nil UUID for the instance.
         chain: Uuid,
-        /// The place in the chain.
+        /// The position in the chain.
         seq: i64,
         /// The row's id.
         id: i64,
     },
-    /// A row is at another row's place.
+    /// A row is at another row's position.
     Reordered {
         /// The chain.
         chain: Uuid,
-        /// The place in the chain.
+        /// The position in the chain.
         seq: i64,
         /// The row's id.
         id: i64,
     },
-    /// A row that was never written by Tessera, or not here.
+    /// A row was not written by Tessera, or not in this place.
     Inserted {
         /// The chain.
         chain: Uuid,
-        /// The place in the chain.
+        /// The position in the chain.
         seq: i64,
         /// The row's id.
         id: i64,
@@ -38,18 +38,18 @@ pub enum Damage {
     Missing {
         /// The chain.
         chain: Uuid,
-        /// The first of them.
+        /// The first missing row.
         from: i64,
-        /// The last of them.
+        /// The last missing row.
         to: i64,
     },
     /// The last rows are missing.
     TailCut {
         /// The chain.
         chain: Uuid,
-        /// The first of them.
+        /// The first missing row.
         from: i64,
-        /// The last of them.
+        /// The last missing row.
         to: i64,
     },
     /// The record of the chain's end is not as it was written.
@@ -57,41 +57,41 @@ pub enum Damage {
         /// The chain.
         chain: Uuid,
     },
-    /// The record of the chain's end is an older one than the rows.
+    /// The record of the chain's end is older than the rows.
     HeadOld {
         /// The chain.
         chain: Uuid,
-        /// The end that it tells.
+        /// The recorded end.
         seq: i64,
-        /// The end that the rows have.
+        /// The end according to the rows.
         last: i64,
     },
-    /// There is no record of the chain's end.
+    /// The record of the chain's end is missing.
     HeadMissing {
         /// The chain.
         chain: Uuid,
     },
-    /// Rows whose key is not in the keys file: whether they are whole cannot be told.
+    /// The key of some rows is not in the keys file, so they cannot be verified.
     UnknownKey {
         /// The chain.
         chain: Uuid,
         /// The key's version.
         version: i16,
-        /// The first of the rows; 0 when it is the record of the chain's end.
+        /// The first of the rows; 0 for the record of the chain's end.
         from: i64,
         /// The last of the rows.
         to: i64,
     },
-    /// A row that is in no chain.
+    /// A row belongs to no chain.
     Unchained {
         /// The row's id.
         id: i64,
     },
-    /// The chain is not the one whose end was kept elsewhere.
+    /// The chain is not the one whose end was stored elsewhere.
     Rewritten {
         /// The chain.
         chain: Uuid,
-        /// The place that was kept.
+        /// The stored position.
         seq: i64,
     },
 }

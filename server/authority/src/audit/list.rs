@@ -1,4 +1,4 @@
-//! Reading the log, page by page.
+//! Reads the log page by page.
 
 use domain::{access::Permission, names::Slug, problem::FieldError};
 use serde::Serialize;
@@ -15,70 +15,70 @@ use crate::{
     },
 };
 
-/// Rows of a page of an export: the most that one reading gives.
+/// The number of rows per page of an export, which is the maximum of a page.
 pub const EXPORT_PAGE: u16 = 1_000;
-/// Longest text of a filter, in characters.
+/// The maximum length of a filter's text, in characters.
 const FILTER_MAX: usize = 256;
 
-/// Whose log.
+/// The part of the log to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditScope {
-    /// A workspace's.
+    /// The log of a workspace.
     Workspace(Slug),
-    /// Everything: of all workspaces, and what belongs to none.
+    /// The whole log: all workspaces, and the rows that belong to none.
     Instance,
 }
 
-/// Which rows. What is absent does not restrict.
+/// A filter for rows. Absent values don't restrict.
 #[derive(Clone, Debug, Default)]
 pub struct AuditQuery {
-    /// An action such as `token.create`, or the beginning of several, such as `token`.
+    /// An action such as `token.create`, or a common prefix of several, such as `token`.
     pub action: Option<String>,
     /// An actor's id, or a part of its name.
     pub actor: Option<String>,
     /// A subject's id, or a part of its name.
     pub subject: Option<String>,
-    /// Not before this moment.
+    /// Only rows at or after this moment.
     pub since: Option<OffsetDateTime>,
-    /// Before this moment.
+    /// Only rows before this moment.
     pub until: Option<OffsetDateTime>,
-    /// Rows of the page, 1 to [`EXPORT_PAGE`].
+    /// The size of the page, 1 to [`EXPORT_PAGE`].
     pub limit: u16,
-    /// Where the page begins: `next` of the page before.
+    /// The start of the page: `next` of the previous page.
     pub cursor: Option<String>,
 }
 
 /// A row of the log.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AuditRecord {
-    /// Its number, growing.
+    /// The row's number. Numbers increase.
     pub id: i64,
-    /// When it happened.
+    /// The time of the action.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// The slug of the workspace; none for what belongs to the instance.
+    /// The slug of the workspace; absent for actions on the instance.
     pub workspace: Option<String>,
     /// `anonymous`, `operator`, `user` or `token`.
     pub actor_kind: String,
-    /// The user's or the token's id.
+    /// The id of the user or token.
     pub actor_id: Option<Uuid>,
-    /// The name that the actor had then.
+    /// The actor's name at that time.
     pub actor_name: String,
-    /// What was done, such as `token.create`.
+    /// The action, such as `token.create`.
     pub action: String,
-    /// What it was done to.
+    /// The id of the subject.
     pub subject_id: Option<Uuid>,
-    /// The name that the subject had then.
+    /// The subject's name at that time.
     pub subject_name: String,
-    /// The way in: `console`, `rest`, `cli`.
+    /// The surface: `console`, `rest`, `cli`.
     pub surface: String,
-    /// The caller's address.
+    /// The caller's IP address.
     pub client_ip: Option<String>,
     /// The request's id, as in the server's log.
     pub request_id: String,
-    /// What was, without secrets.
+    /// The state before the action, without secrets.
     pub before: Option<Value>,
-    /// What is, without secrets.
+    /// The state after the action, without secrets.
     pub after: Option<Value>,
 }
 
@@ -87,12 +87,12 @@ pub struct AuditRecord {
 pub struct AuditPage {
     /// The rows, newest first.
     pub items: Vec<AuditRecord>,
-    /// What to send as `cursor` for the next page; none on the last one.
+    /// The `cursor` of the next page; absent on the last one.
     pub next: Option<String>,
 }
 
 impl AuditLog<'_> {
-    /// A page of the log, newest first.
+    /// Returns a page of the log, newest first.
     ///
     /// # Errors
     /// `Invalid` with the fields `action`, `actor`, `subject`, `limit`, `cursor`.

@@ -1,13 +1,14 @@
 //! The audit log: one row per change, in the change's own transaction. If the row cannot be
-//! written, the change does not happen.
+//! written, the change doesn't happen.
 //!
-//! The rows of a workspace, and those of the instance, are chains ([`chain`]): whoever changes the
-//! database behind Tessera's back cannot make [`AuditLog::verify`] say that nothing happened.
+//! The rows of each workspace, and those of the instance, form chains ([`chain`]): a person who
+//! changes the database directly cannot prevent [`AuditLog::verify`] from detecting it.
 //!
-//! Two changes in one workspace are written one after the other: the second waits for the first
-//! one's transaction at the chain's end ([`record`]).
+//! Two changes in one workspace are written one after the other: the second one waits at the end of
+//! the chain for the transaction of the first one ([`record`]).
 //!
-//! Refusals change nothing; they leave rows as well, a moment later and bounded ([`refusals`]).
+//! Refusals change nothing, but also leave rows, a moment later and in limited
+//! number ([`refusals`]).
 
 mod adopt;
 mod chain;
@@ -40,17 +41,17 @@ use crate::{
     store::audit as store,
 };
 
-/// Most rows of the latest changes.
+/// The maximum number of latest changes.
 const RECENT_MAX: u16 = 200;
 
-/// Reading the audit log.
+/// The operations on the audit log.
 #[derive(Clone, Copy)]
 pub struct AuditLog<'a> {
     pub(crate) inner: &'a Inner,
 }
 
 impl AuditLog<'_> {
-    /// The latest changes in a workspace, newest first; `limit` rows, 200 at most.
+    /// Returns the latest changes in a workspace, newest first: `limit` rows, at most 200.
     pub async fn recent(
         &self,
         ctx: &OpContext,
@@ -65,7 +66,7 @@ impl AuditLog<'_> {
     }
 }
 
-/// Lets through who may read the log of the whole instance.
+/// Checks that the caller may read the log of the whole instance.
 fn reads_instance(ctx: &OpContext) -> Result<(), ServiceError> {
     match &ctx.actor {
         Actor::Operator => Ok(()),

@@ -1,8 +1,9 @@
-//! Writing a row.
+//! Writes audit rows.
 //!
-//! The end of a workspace's chain is locked after everything else of that workspace, and held until the transaction
-//! ends. Locks that tenants share come after it, and the end of the instance's chain after those (`locks.rs`). An
-//! operation that changes several things locks them all before its first row.
+//! The end of a workspace's chain is locked after everything else of that workspace, and held until
+//! the transaction ends. Locks that tenants share come after it, and the end of the instance's
+//! chain comes after those (`locks.rs`). An operation that changes several things locks all of them
+//! before its first row.
 
 use domain::ids::WorkspaceId;
 use serde::{Deserialize, Serialize};
@@ -23,19 +24,19 @@ use crate::{
     },
 };
 
-/// A change, as the audit row tells it.
+/// A change, as its audit row describes it.
 pub(crate) struct Change<'a> {
     pub(crate) workspace: Option<WorkspaceId>,
     pub(crate) action: &'a str,
     pub(crate) subject_id: Option<Uuid>,
     pub(crate) subject_name: &'a str,
-    /// What was, without secrets.
+    /// The state before the change, without secrets.
     pub(crate) before: Option<Value>,
-    /// What is, without secrets.
+    /// The state after the change, without secrets.
     pub(crate) after: Option<Value>,
 }
 
-/// The author of a change and the way in, as audit rows name them.
+/// The author of a change and the surface, as audit rows name them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Author {
     kind: String,
@@ -47,7 +48,7 @@ pub(crate) struct Author {
 }
 
 impl Author {
-    /// The author of what is done in this context.
+    /// Returns the author of actions in this context.
     pub(crate) fn of(ctx: &OpContext) -> Self {
         let (kind, id, name) = match &ctx.actor {
             Actor::Anonymous => ("anonymous", None, "nobody".to_owned()),
@@ -91,8 +92,8 @@ impl Author {
     }
 }
 
-/// Locks the end of a workspace's chain, for a change that goes on to take locks that tenants share: it does not wait
-/// for the chain with those.
+/// Locks the end of a workspace's chain, for a change that continues with locks that tenants share:
+/// it must not wait for the chain while it holds those.
 pub(crate) async fn hold_end(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -101,7 +102,7 @@ pub(crate) async fn hold_end(
     lock_end(connection, &ctx.keys, workspace.0).await.map(drop)
 }
 
-/// Writes the audit row of a change. Nothing comes after it but checks under locks that tenants share.
+/// Writes the audit row of a change. Only checks under locks that tenants share may follow it.
 pub(crate) async fn record(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -123,7 +124,7 @@ pub(crate) async fn record_by(
     Ok(store::append(connection, &event, &link, &head).await?)
 }
 
-/// Writes the audit rows of many changes in one workspace, in their order.
+/// Writes the audit rows of many changes in one workspace, in order.
 pub(crate) async fn record_all(
     connection: &mut PgConnection,
     (keys, author, now): (&Keys, &Author, OffsetDateTime),
@@ -144,15 +145,16 @@ pub(crate) async fn record_all(
     Ok(store::append_all(connection, &rows, &head).await?)
 }
 
-/// Locks the end of a chain, which begins when there is none. Answers what the next row comes after,
-/// and that row's id: within a chain, ids grow with places.
+/// Locks the end of a chain, and begins the chain if it doesn't exist. Returns the end, and the id
+/// of the next row: within a chain, ids increase with positions.
 ///
-/// An end that somebody changed is no reason to refuse changes, for then nobody could revoke what has
-/// leaked. But it must not be healed by the next row either: that row leaves a place free, which is
-/// missed by every later look at the chain.
+/// Changes are still accepted if the end was tampered with; otherwise leaked tokens could not be
+/// revoked. But the next row must not repair the end either: it leaves a position free, so that
+/// every later verification reports a missing row.
 ///
-/// A server with other keys than the database's takes every end for changed. It is refused: its row would break the
-/// chain. Before the instance is set up, nobody's keys count yet ([`super::adopt::adopt_anew`]).
+/// A server whose keys are not those of the database would see every end as tampered with. It is
+/// refused, because its row would break the chain. Before the instance is set up, no keys count
+/// yet ([`super::adopt::adopt_anew`]).
 async fn lock_end(
     connection: &mut PgConnection,
     keys: &Keys,
@@ -176,7 +178,7 @@ async fn lock_end(
     Ok((head, locked.next_id))
 }
 
-/// Begins a chain, and locks its end.
+/// Begins a chain and locks its end.
 async fn begin(
     connection: &mut PgConnection,
     keys: &Keys,

@@ -1,17 +1,19 @@
-//! Refusals in the log: failed sign-ins, failed authorisations, and throttling.
+//! Records refusals in the log: failed sign-ins, failed authorisations, and throttling.
 //!
-//! A refusal changes nothing, so its row need not be in a transaction with anything. It waits in memory
-//! and is written a moment later by a background task: what refuses never waits for the end of a chain.
-//! A server that is killed loses the rows of the last two seconds.
+//! A refusal changes nothing, so its row needs no transaction in common with anything else. It
+//! waits in memory, and a background task writes it a moment later, so that a refusal never waits
+//! for the end of a chain. A server that is killed loses the rows of the last two seconds.
 //!
-//! Each chain has a transaction of its own, which gives up after [`PATIENCE`]: while the chain of one workspace is busy,
-//! the rows of others are written, and nobody waits for their chains.
+//! Each chain has its own transaction, which gives up after [`PATIENCE`]: while the chain of one
+//! workspace is busy, the rows of the others are written, and no request waits for their chains.
 //!
-//! Anybody can cause refusals, so the rows are bounded. Each workspace's tokens, all people and all strangers have
-//! separate room, so that neither a stranger nor another tenant can hide what an insider tries. Within each room there
-//! is a bound for each kind and for each caller; among strangers also for each account that somebody tries to sign in
-//! to. Every person has a share of their own besides, which the others in the room cannot use up. Refusals beyond that
-//! are counted, and rows with the counts follow: one for each person, with the routes, and one for the rest.
+//! Any caller can cause refusals, so the number of rows is limited. The tokens of each workspace,
+//! all people, and all anonymous callers have separate rooms, so that neither an anonymous caller
+//! nor another tenant can hide what an insider tries. Each room has a limit for each kind of
+//! refusal and for each caller. The room of anonymous callers also has one for each account that
+//! they try to sign in to. Each person also has a share of their own, which other callers in the
+//! room cannot use up. Refusals beyond the limits are counted, and rows with the counts follow: one
+//! for each person, with the routes, and one for the rest.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -33,49 +35,50 @@ use crate::{
     store::callers::wait_for_locks,
 };
 
-/// How long a row waits at most before it is written.
+/// The maximum time until a row is written.
 const WRITE_EVERY: Interval = Interval::from_secs(2);
-/// How long refusals are left out before a row says how many they were.
+/// How long refusals are left out before a row reports their number.
 const SUMMARY_AFTER: Duration = Duration::minutes(1);
-/// Rows of one caller, and about one account: 20 at once, then one a minute.
+/// The limit of one caller, and of sign-ins to one account: 20 at once, then one a minute.
 const PER_CALLER: Rate = Rate { burst: 20, every: Duration::minutes(1) };
-/// Rows of a person with all the tokens that act for them: 40 at once, then two a minute.
+/// The limit of a person together with all tokens that act as them: 40 at once, then two a minute.
 const PER_PERSON: Rate = Rate { burst: 40, every: Duration::seconds(30) };
-/// Rows of one kind in one room: 100 at once, then one every ten seconds.
+/// The limit of one kind in one room: 100 at once, then one every ten seconds.
 const PER_KIND: Rate = Rate { burst: 100, every: Duration::seconds(10) };
-/// Rows of one kind that a person has in a room even when [`PER_KIND`] is used up.
+/// The rows of one kind that a person has in a room even if [`PER_KIND`] is used up.
 const SHARE: Rate = Rate { burst: 10, every: Duration::minutes(5) };
-/// Rows of one room that wait at most, as while the database is away.
+/// The maximum number of waiting rows of one room, for example while the database is unavailable.
 const WAITING_MAX: usize = 500;
-/// People of one room that have a row of their own about what was left out, each time.
+/// The maximum number of people of one room that get a row of their own in a summary.
 const LEFT_OUT_ROWS_MAX: usize = 20;
-/// People of one room whose counts are kept apart.
+/// The maximum number of people of one room whose refusals are counted separately.
 const LEFT_OUT_PEOPLE_MAX: usize = 1_000;
-/// Further people that the row about the rest names.
+/// The maximum number of further people that the row about the rest names.
 const LEFT_OUT_NAMED_MAX: usize = 100;
-/// Routes, and tokens, that a row about a person names.
+/// The maximum number of routes, and of tokens, that a row about a person names.
 const LEFT_OUT_ROUTES_MAX: usize = 10;
-/// Rows that are written at a time: as long as that lasts, changes wait for the end of the chain.
+/// The maximum number of rows per transaction: while it runs, changes wait for the end of
+/// the chain.
 const STEP: usize = 20;
-/// How long rows wait for the end of their chain before others have their turn.
+/// How long rows wait for the end of their chain before those of other chains have their turn.
 const PATIENCE: &str = "200ms";
-/// The same when the server ends.
+/// How long rows wait for the end of their chain during shutdown.
 const LAST_PATIENCE: &str = "2s";
-/// Most characters of what a caller gave.
+/// The maximum length of texts from a caller, in characters.
 const GIVEN_MAX: usize = 254;
 
-/// What was refused.
+/// The kind of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
-    /// The password is wrong, or there is no such account.
+    /// The password is wrong, or the account doesn't exist.
     SignIn,
     /// There were too many attempts to sign in.
     SignInThrottled,
-    /// The caller may not do it, or may not know of it.
+    /// The caller may not do it, or may not know that it exists.
     Access,
-    /// The token that the caller presented is not accepted.
+    /// The presented token is not accepted.
     Credential,
-    /// The caller made more calls than it may.
+    /// The caller exceeded its rate limit.
     Throttled,
 }
 
@@ -83,7 +86,7 @@ impl RefusalKind {
     const ALL: [Self; 5] =
         [Self::SignIn, Self::SignInThrottled, Self::Access, Self::Credential, Self::Throttled];
 
-    /// The action of the audit row.
+    /// Returns the action of the audit row.
     pub const fn action(self) -> &'static str {
         match self {
             Self::SignIn => "session.sign_in_failed",
@@ -95,17 +98,17 @@ impl RefusalKind {
     }
 }
 
-/// Something that was refused, as the audit row shows it.
+/// A refusal, as its audit row shows it.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// What it is.
+    /// The kind.
     pub kind: RefusalKind,
-    /// What the caller wanted: the account as typed, or the method and the route. Shortened, and without
-    /// control characters, when it is written.
+    /// The target of the request: the account as typed, or the method and the route. It is
+    /// shortened, and control characters are replaced, when it is written.
     pub subject: String,
-    /// The record that the request named, if it named one.
+    /// The id of the record in the request, if any.
     pub subject_id: Option<Uuid>,
-    /// Further facts, none of them secret.
+    /// Further facts, without secrets.
     pub detail: Value,
 }
 
@@ -116,7 +119,7 @@ pub(crate) struct Refusals(Mutex<State>);
 #[derive(Default)]
 struct State {
     rooms: HashMap<Tenancy, Room>,
-    /// The chains that were busy the last time.
+    /// The chains that were busy in the last run.
     busy: HashSet<Chain>,
 }
 
@@ -127,7 +130,7 @@ type Chain = Option<WorkspaceId>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Tenancy {
     Strangers,
-    /// People who are signed in. Their refusals are in the instance's log.
+    /// Signed-in people. Their refusals are in the instance's log.
     People,
     /// The tokens of a workspace. Their refusals are in its log.
     Tokens(WorkspaceId),
@@ -142,20 +145,21 @@ struct Room {
     left_out: LeftOut,
 }
 
-/// Counts the refusals of a room that were left out of the log since the last rows about them.
+/// The counts of the refusals of a room that were left out of the log since the last rows
+/// about them.
 #[derive(Default)]
 struct LeftOut {
     since: Option<OffsetDateTime>,
     people: HashMap<UserId, OfPerson>,
-    /// The refusals of strangers, and of people beyond [`LEFT_OUT_PEOPLE_MAX`].
+    /// The refusals of anonymous callers, and of people beyond [`LEFT_OUT_PEOPLE_MAX`].
     others: Counts,
 }
 
 type Counts = HashMap<RefusalKind, u64>;
 
-/// The refusals of one person that were left out, with those of the tokens that act for them.
+/// The left-out refusals of one person, including those of the tokens that act as them.
 struct OfPerson {
-    /// The context of the last one.
+    /// The context of the last refusal.
     ctx: OpContext,
     kinds: Counts,
     routes: BTreeMap<String, u64>,
@@ -168,14 +172,14 @@ struct Waiting {
     refusal: Refusal,
 }
 
-/// How many at once, and how long until there is one more.
+/// A rate: the size of a burst, and the interval at which one more is allowed.
 #[derive(Clone, Copy)]
 struct Rate {
     burst: i32,
     every: Duration,
 }
 
-/// What of a rate is used up: all of it is free again at this moment.
+/// The used part of a rate. The rate is fully available again at this moment.
 #[derive(Clone, Copy)]
 struct Budget(OffsetDateTime);
 
@@ -204,11 +208,11 @@ impl Tenancy {
 }
 
 impl Refusals {
-    /// Keeps a refusal for the log, or counts it among those that are left out.
+    /// Keeps a refusal for the log, or counts it as left out.
     pub(crate) fn note(&self, ctx: &OpContext, mut refusal: Refusal) {
         refusal.subject = given(&refusal.subject);
         let Ok(mut state) = self.0.lock() else { return };
-        // No row has the caller's program, and its name may be long.
+        // Rows don't contain the user agent, which may be long.
         let ctx = OpContext { user_agent: None, ..ctx.clone() };
         let row = Waiting { tenancy: Tenancy::of(&ctx), ctx, refusal };
         let room = state.room(row.tenancy);
@@ -217,7 +221,8 @@ impl Refusals {
         }
     }
 
-    /// Takes rows to be written, and the rows about what was left out when they are due. The rows of busy chains stay.
+    /// Takes rows to write, and the rows about left-out refusals when they are due. The rows of
+    /// busy chains stay.
     fn take(
         &self,
         inner: &Inner,
@@ -250,7 +255,7 @@ impl Refusals {
         rows
     }
 
-    /// Returns the chains that were busy the last time, and notes none for this time.
+    /// Returns the chains that were busy in the last run, and clears the record.
     fn take_busy(&self) -> HashSet<Chain> {
         self.0.lock().map(|mut state| std::mem::take(&mut state.busy)).unwrap_or_default()
     }
@@ -261,7 +266,7 @@ impl Refusals {
         }
     }
 
-    /// Puts rows back that could not be written.
+    /// Puts back rows that could not be written.
     fn put_back(&self, rows: Vec<Waiting>) {
         let Ok(mut state) = self.0.lock() else { return };
         for row in rows.into_iter().rev() {
@@ -277,7 +282,7 @@ impl State {
 }
 
 impl Room {
-    /// Takes a row if there is room for it, and gives it back otherwise.
+    /// Takes a row if the limits allow it, and returns it otherwise.
     fn take(&mut self, row: Waiting) -> Option<Waiting> {
         if self.waiting.len() >= WAITING_MAX {
             return Some(row);
@@ -300,7 +305,7 @@ impl Room {
             let Some(overall) = overall else { return Some(row) };
             self.kinds.insert(kind, overall);
         }
-        // As many as there are rows: what is left out leaves nothing behind here.
+        // Only rows that are kept use up a limit, so the map stays as small as the number of rows.
         self.callers.extend(own);
         self.waiting.push_back(row);
         None
@@ -341,7 +346,8 @@ impl LeftOut {
         *kinds.entry(refusal.kind).or_default() += 1;
     }
 
-    /// Makes the rows. People with the fewest refusals come first: somebody who causes many cannot hide the others.
+    /// Creates the rows. People with the fewest refusals come first, so that a person who causes
+    /// many cannot hide the others.
     fn rows(self, inner: &Inner, tenancy: Tenancy, now: OffsetDateTime) -> Vec<Waiting> {
         let since = self.since.unwrap_or(now);
         let total = |of_person: &OfPerson| of_person.kinds.values().sum::<u64>();
@@ -378,19 +384,19 @@ impl LeftOut {
     }
 }
 
-/// Counts one more of `what`, by name as long as there are few names.
+/// Counts `what` once more, by name as long as there are few names.
 fn count(counts: &mut BTreeMap<String, u64>, what: String) {
     let is_more = counts.len() >= LEFT_OUT_ROUTES_MAX && !counts.contains_key(&what);
     *counts.entry(if is_more { "others".into() } else { what }).or_default() += 1;
 }
 
 impl Authority {
-    /// Notes that something was refused, for the audit log.
+    /// Notes a refusal for the audit log.
     pub fn note_refusal(&self, ctx: &OpContext, refusal: Refusal) {
         self.inner.refusals.note(ctx, refusal);
     }
 
-    /// Writes the refusals that wait.
+    /// Writes the waiting refusals.
     pub async fn write_refusals(&self) -> Result<(), ServiceError> {
         self.write_waiting(false).await
     }
@@ -407,7 +413,7 @@ impl Authority {
         }
     }
 
-    /// Writes everything that waits, the counts of what was left out too.
+    /// Writes everything that waits, including the counts of left-out refusals.
     pub(crate) async fn close_refusals(&self) {
         if let Err(error) = self.write_waiting(true).await {
             error.log("close");
@@ -417,7 +423,7 @@ impl Authority {
     async fn write_waiting(&self, closing: bool) -> Result<(), ServiceError> {
         let refusals = &self.inner.refusals;
         let before = refusals.take_busy();
-        // Chains that were busy the last time come last, so that others do not wait again.
+        // Chains that were busy in the last run come last, so that the others don't wait again.
         let mut busy = before.clone();
         self.write_all_but(&mut busy, closing).await?;
         busy.retain(|chain| !before.contains(chain));
@@ -429,7 +435,8 @@ impl Authority {
         Err(ServiceError::Busy)
     }
 
-    /// Writes the rows of all chains but these, to which it adds those that turn out to be busy.
+    /// Writes the rows of all chains except those in `busy`, and adds chains that turn out to
+    /// be busy.
     async fn write_all_but(
         &self,
         busy: &mut HashSet<Chain>,
@@ -470,7 +477,7 @@ impl Authority {
         closing: bool,
     ) -> Result<(), ServiceError> {
         let mut sorted: Vec<_> = rows.iter().collect();
-        // In a log in the order in which they happened.
+        // The rows of a log are in the order of events.
         sorted.sort_by_key(|row| row.ctx.now);
         let mut transaction = self.inner.begin().await?;
         let patience = if closing { LAST_PATIENCE } else { PATIENCE };
@@ -494,10 +501,10 @@ impl Authority {
     }
 }
 
-/// The field of the row about what was left out.
+/// The field of the row about left-out refusals.
 const LEFT_OUT: &str = "left_out";
 
-/// Makes a row that says how many refusals were left out.
+/// Creates the row that reports how many refusals were left out.
 fn summary(tenancy: Tenancy, ctx: OpContext, counts: &Counts, since: OffsetDateTime) -> Waiting {
     let total: u64 = counts.values().sum();
     let counts: serde_json::Map<String, Value> = RefusalKind::ALL
@@ -517,7 +524,7 @@ fn summary(tenancy: Tenancy, ctx: OpContext, counts: &Counts, since: OffsetDateT
     Waiting { tenancy, ctx, refusal }
 }
 
-/// The context of the server itself.
+/// Returns the context of the server itself.
 fn server(inner: &Inner, now: OffsetDateTime) -> OpContext {
     OpContext {
         actor: Actor::Anonymous,
@@ -531,7 +538,7 @@ fn server(inner: &Inner, now: OffsetDateTime) -> OpContext {
     }
 }
 
-/// Returns the person who asks, or for whom a token acts.
+/// Returns the calling person, or the one that the calling token acts as.
 fn person(ctx: &OpContext) -> Option<UserId> {
     match &ctx.actor {
         Actor::Token(facts) => Some(facts.user_id()),
@@ -540,21 +547,21 @@ fn person(ctx: &OpContext) -> Option<UserId> {
     }
 }
 
-/// Returns the budgets that a row counts against, besides that of its kind.
+/// Returns the limits that a row counts against, in addition to that of its kind.
 fn keys(row: &Waiting) -> Vec<(String, Rate)> {
     let mut keys = vec![(caller(&row.ctx), PER_CALLER)];
     if let Some(person) = person(&row.ctx) {
         keys.push((format!("person {person}"), PER_PERSON));
     }
     let is_sign_in = matches!(row.refusal.kind, RefusalKind::SignIn | RefusalKind::SignInThrottled);
-    // Others' guesses at an account use up nothing of its owner's.
+    // Guesses of anonymous callers at an account use up nothing of its owner's limits.
     if is_sign_in && row.tenancy == Tenancy::Strangers {
         keys.push((format!("account {}", row.refusal.subject.to_lowercase()), PER_CALLER));
     }
     keys
 }
 
-/// What one caller is known by.
+/// Returns the key that identifies one caller.
 fn caller(ctx: &OpContext) -> String {
     match &ctx.actor {
         Actor::Token(facts) => facts.token_id.to_string(),
@@ -563,8 +570,8 @@ fn caller(ctx: &OpContext) -> String {
     }
 }
 
-/// What a caller gave, as it may stand in the log: of bounded length, and without characters that would
-/// change what is read around it.
+/// Returns a caller's text as it appears in the log: with limited length, and without characters
+/// that would change how the text around it is read.
 fn given(text: &str) -> String {
     let mut shown: String = text
         .chars()
@@ -577,7 +584,8 @@ fn given(text: &str) -> String {
     shown
 }
 
-/// Neither a control character nor one of Unicode's invisible ones that reorder, join or hide text.
+/// Returns whether a character is neither a control character nor one of Unicode's invisible
+/// characters that reorder, join or hide text.
 fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(

@@ -1,4 +1,4 @@
-//! Verifying the chains of an instance.
+//! Verifies the chains of an instance.
 
 use domain::names::Slug;
 use serde::Serialize;
@@ -7,32 +7,32 @@ use uuid::Uuid;
 use super::{AuditLog, Damage, reads_instance, walk::Walk};
 use crate::{OpContext, ServiceError, store::audit_walk as store};
 
-/// Rows that are read at a time.
+/// The number of rows per step.
 const STEP: i64 = 1_000;
 
-/// The end of a chain as somebody kept it elsewhere: `CHAIN:SEQ:MAC`.
+/// The end of a chain that was stored elsewhere, as `CHAIN:SEQ:MAC`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownHead {
     /// The chain.
     pub chain: Uuid,
-    /// The place of its last row then.
+    /// The position of its last row at that time.
     pub seq: i64,
     /// That row's MAC.
     pub mac: [u8; 32],
 }
 
-/// What a verification found in one chain.
+/// The result of verifying one chain.
 #[derive(Clone, Debug, Serialize)]
 pub struct ChainReport {
     /// The chain: a workspace's id, or the nil UUID for the instance.
     pub chain: Uuid,
-    /// The workspace, when the chain is one's.
+    /// The workspace, if the chain belongs to one.
     pub workspace: Option<Slug>,
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Its end as [`KnownHead`] is written, to be kept elsewhere.
+    /// The chain's end in the form of [`KnownHead`], to be stored elsewhere.
     pub head: Option<String>,
-    /// What is wrong; nothing when it is whole.
+    /// The damage; empty for an intact chain.
     pub damage: Vec<Damage>,
 }
 
@@ -64,12 +64,12 @@ impl std::str::FromStr for KnownHead {
 }
 
 impl AuditLog<'_> {
-    /// Verifies every chain, as of one moment: changes meanwhile do not disturb it. Compares with
-    /// ends that were kept elsewhere, which finds what no look at the database alone can find: that
-    /// an older state of it was put back.
+    /// Verifies all chains in one snapshot, so that concurrent changes don't interfere. Compares
+    /// them with ends that were stored elsewhere: only this can reveal that an older state of the
+    /// database was restored.
     ///
     /// # Errors
-    /// `Forbidden` for who may not read the log of the whole instance.
+    /// `Forbidden` for callers who may not read the log of the whole instance.
     pub async fn verify(
         &self,
         ctx: &OpContext,
@@ -118,7 +118,8 @@ impl AuditLog<'_> {
             let Some(last) = step.last() else { break };
             after = last.event.id;
             for row in &step {
-                // In the report of the chain that it would belong to, else of the instance's.
+                // Goes to the report of the chain that it would belong to, or else to
+                // the instance's.
                 let chain = row.event.chain();
                 let place = reports.iter().position(|report| report.chain == chain).unwrap_or(0);
                 if let Some(report) = reports.get_mut(place) {

@@ -1,9 +1,9 @@
-//! Walking along a chain: finds every kind of damage. Pure: rows in, damage out.
+//! Walks along a chain and finds every kind of damage. This module is pure: rows in, damage out.
 //!
-//! A row whose MAC does not fit is damaged; the row after it is judged by what is stored for the
-//! damaged one and by what should be, so that one change is one finding. Rows that do not fit are
-//! tried at each other's places in the end: who was moved is told from who was changed, and a whole
-//! row between them is not blamed.
+//! A row whose MAC doesn't match is damaged. The next row is checked against both the stored MAC of
+//! the damaged row and its expected one, so that a single change is a single finding. At the end,
+//! rows that don't match are tried at each other's positions: this distinguishes moved rows from
+//! changed ones, and clears intact rows between them.
 
 use uuid::Uuid;
 
@@ -13,29 +13,30 @@ use super::{
 };
 use crate::keys::Keys;
 
-/// Spellings of the MAC before a row that are tried after damaged rows.
+/// How many candidates for the previous MAC are tried after damaged rows.
 const CANDIDATES: usize = 4;
-/// Rows that are tried at each other's places.
+/// How many rows are tried at each other's positions.
 const SUSPECTS: usize = 16;
 
-/// A row that does not fit.
+/// A row that doesn't match.
 struct Suspect {
     row: ChainedEvent,
-    /// What may be before its place.
+    /// The candidates for the previous MAC at its position.
     before: Vec<Vec<u8>>,
 }
 
-/// A walk along one chain, its rows in the order of their places, then of their ids.
+/// A walk along one chain. Its rows come in the order of their positions, then of their ids.
 pub(super) struct Walk<'a> {
     keys: &'a Keys,
     chain: Uuid,
     head: Option<&'a Head>,
-    /// The place of the row before.
+    /// The position of the previous row.
     last: i64,
-    /// What the next row may have before it; nothing after a gap: then it cannot be judged.
+    /// The candidates for the previous MAC of the next row. Empty after a gap, when the next row
+    /// cannot be checked.
     before: Vec<Vec<u8>>,
     suspects: Vec<Suspect>,
-    /// Rows at the end that fit and that the head does not know.
+    /// Whether the last rows match but are not covered by the head.
     beyond: bool,
     /// Whether the last row was damaged.
     damaged: bool,
@@ -57,7 +58,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next row.
+    /// Checks the next row.
     pub(super) fn step(&mut self, row: &ChainedEvent) {
         let (chain, id) = (self.chain, row.event.id);
         let Some(link) = row.link.as_ref().filter(|link| link.chain == chain) else {
@@ -107,7 +108,7 @@ impl<'a> Walk<'a> {
 
     fn unknown_key(&mut self, link: &Link) {
         let (chain, seq, version) = (self.chain, link.seq, link.key_version);
-        // One finding for the rows of a key, however many.
+        // Report one finding for the rows of a key, however many they are.
         if let Some(Damage::UnknownKey { version: known, to, .. }) = self.damage.last_mut()
             && *known == version
             && *to == seq - 1
@@ -118,7 +119,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Tries the rows that do not fit at each other's places.
+    /// Tries the rows that don't match at each other's positions.
     fn judge_suspects(&mut self) {
         let links = || self.suspects.iter().filter_map(|suspect| suspect.row.link.as_ref());
         let befores: Vec<&[u8]> = links()
@@ -151,7 +152,7 @@ impl<'a> Walk<'a> {
                 *damage = Damage::Reordered { chain, seq, id };
             }
         }
-        // That each was whole alone would not explain why they do not fit together.
+        // If each of them matched on its own, that would not explain why they don't match together.
         if whole.len() < self.suspects.len() {
             self.damage.retain(
                 |damage| !matches!(damage, Damage::Changed { seq, .. } if whole.contains(seq)),
@@ -159,7 +160,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The end: what was found.
+    /// Finishes the walk and returns the damage.
     pub(super) fn finish(mut self) -> Vec<Damage> {
         self.judge_suspects();
         let (chain, last) = (self.chain, self.last);
@@ -208,7 +209,7 @@ mod tests {
         heads: Vec<Head>,
     }
 
-    /// What PostgreSQL gives to a verification: chain by chain, in the order of places.
+    /// Verifies a log as PostgreSQL returns it: chain by chain, in the order of positions.
     fn verify(keys: &Keys, log: &Log, chains: &[Uuid]) -> Vec<Damage> {
         let mut rows: Vec<&ChainedEvent> = log.rows.iter().collect();
         rows.sort_by_key(|row| (row.link.as_ref().map(|link| link.seq), row.event.id));
@@ -249,7 +250,7 @@ mod tests {
         }
     }
 
-    /// Rows of three chains, written in turns.
+    /// Returns the interleaved rows of three chains.
     fn log(keys: &Keys, lengths: [usize; 3]) -> (Log, Vec<Uuid>) {
         let chains = [None, Some(Uuid::from_u128(1)), Some(Uuid::from_u128(2))];
         let ids: Vec<Uuid> = chains.iter().map(|chain| chain.unwrap_or(INSTANCE)).collect();
@@ -271,7 +272,7 @@ mod tests {
         (Log { rows, heads }, ids)
     }
 
-    /// The same places of the same chains, written once more after a backup was put back.
+    /// Returns the same positions of the same chains, written again after a backup was restored.
     fn another_past(keys: &Keys, whole: &Log) -> Log {
         let mut past = whole.clone();
         for head in &mut past.heads {
@@ -286,7 +287,7 @@ mod tests {
         past
     }
 
-    /// Numbers that look random and are the same in every run.
+    /// A deterministic pseudo-random generator.
     struct Dice(u64);
 
     impl Dice {
@@ -338,7 +339,7 @@ mod tests {
                 "delete"
             }
             4 => {
-                // Places change hands, with their MACs or without.
+                // Swap the positions with their MACs.
                 let link = log.rows[one].link.clone();
                 log.rows[one].link = std::mem::replace(&mut log.rows[other].link, link);
                 "swap of places"
@@ -396,7 +397,8 @@ mod tests {
                 "change of an end"
             }
             11 => {
-                // Its MAC fits it and its place: what comes before and after it does not.
+                // The row's MAC matches the row and its position, but not the rows before and
+                // after it.
                 log.rows[one] = past.rows[one].clone();
                 "genuine row of another past"
             }
@@ -485,7 +487,7 @@ mod tests {
             found(&|rows, _| rows[2].event.action = "token.delete".into()),
             [Damage::Changed { chain, seq: 3, id: id(3) }]
         );
-        // The MAC alone: the row after it is not blamed.
+        // Only the MAC is changed: the next row must not be reported.
         assert_eq!(
             found(&|rows, _| rows[2].link.as_mut().unwrap().mac[0] ^= 1),
             [Damage::Changed { chain, seq: 3, id: id(3) }]
@@ -529,7 +531,7 @@ mod tests {
                 .key_version = 9)),
             [Damage::UnknownKey { chain, version: 9, from: 2, to: 3 }]
         );
-        // An end of an hour ago is a genuine one, but the rows know better.
+        // An older end has a valid seal, but there are rows after it.
         let old = log(&keys, [1, 4, 1]).0.heads[1].clone();
         let old_end = found(&move |_, heads| heads[1] = old.clone());
         assert_eq!(old_end, [Damage::HeadOld { chain, seq: 4, last: 6 }]);

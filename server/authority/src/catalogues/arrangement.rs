@@ -1,4 +1,4 @@
-//! The scopes of one audience in their order, and what a change of them means: pure.
+//! The ordered scopes of one audience, and the effect of changes to them. This module is pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +10,15 @@ use time::OffsetDateTime;
 
 use crate::{ServiceError, store::catalogues::StoredScope};
 
-/// All scopes of an audience, retired ones among them. Scopes of one group stand together.
+/// All scopes of an audience, including retired ones. Scopes of the same group are adjacent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrangement(Vec<StoredScope>);
 
-/// What holding a scope gives, looked up by name.
+/// What each scope grants, looked up by name.
 pub(crate) struct Grants<'a>(BTreeMap<&'a ScopeName, &'a StoredScope>);
 
 impl<'a> Grants<'a> {
-    /// All that a token has which holds this text.
+    /// Returns all scopes that a token has if it holds this one.
     pub(crate) fn of(&self, held: &'a ScopeName) -> BTreeSet<&'a ScopeName> {
         let in_use = |stored: &StoredScope| stored.retired_at.is_none();
         if !self.0.contains_key(held) {
@@ -39,7 +39,7 @@ impl<'a> Grants<'a> {
         granted
     }
 
-    /// Whether a token that holds this text has less by `after`.
+    /// Returns whether a token that holds this scope loses something in `after`.
     pub(crate) fn lost(&self, after: &Self, held: &'a ScopeName) -> bool {
         !self.of(held).is_subset(&after.of(held))
     }
@@ -52,7 +52,7 @@ impl Arrangement {
         arrangement
     }
 
-    /// What a catalogue says, nothing retired.
+    /// Returns the arrangement of a catalogue, without retired scopes.
     pub(crate) fn of_catalogue(catalogue: &Catalogue) -> Self {
         let scopes = catalogue.groups.iter().flat_map(|group| {
             group.scopes.iter().map(|scope| StoredScope {
@@ -73,8 +73,9 @@ impl Arrangement {
         self.0.iter().find(|stored| stored.scope.name == *name)
     }
 
-    /// Puts a scope in, in the place of one of its name, at `position` within its group; without a
-    /// position, where it was or at the group's end. The group has the description given with it.
+    /// Inserts a scope at `position` within its group and replaces a scope of the same name.
+    /// Without a position, the scope keeps its place or goes to the end of the group. The group
+    /// gets the description of the new scope's group.
     pub(crate) fn put(&mut self, new: StoredScope, position: Option<usize>) {
         let group = new.group.clone();
         for stored in self.0.iter_mut().filter(|stored| stored.group == group) {
@@ -101,21 +102,21 @@ impl Arrangement {
         self.gather();
     }
 
-    /// Takes a scope out. Retired ones that implied it forget it.
+    /// Removes a scope, also from what retired scopes imply.
     pub(crate) fn remove(&mut self, name: &ScopeName) {
         self.0.retain(|stored| stored.scope.name != *name);
         self.forget_unknown();
     }
 
-    /// Grants a scope to nobody any more, or to its holders again.
+    /// Retires a scope, so that it is no longer granted, or takes it into use again.
     pub(crate) fn retire(&mut self, name: &ScopeName, at: Option<OffsetDateTime>) {
         for stored in self.0.iter_mut().filter(|stored| stored.scope.name == *name) {
             stored.retired_at = at;
         }
     }
 
-    /// Adds, retired, the scopes of `before` that are missing here and that are retired already or
-    /// that `keep` wants.
+    /// Adds the scopes of `before` that are missing here as retired scopes, if they were already
+    /// retired or `keep` selects them.
     pub(crate) fn keep_retired(
         &mut self,
         before: &Self,
@@ -133,7 +134,7 @@ impl Arrangement {
         self.gather();
     }
 
-    /// The scopes with their places.
+    /// Returns the scopes with their positions.
     pub(crate) fn entries(&self) -> Vec<ScopeEntry> {
         let mut places: BTreeMap<&str, usize> = BTreeMap::new();
         self.0
@@ -152,13 +153,13 @@ impl Arrangement {
             .collect()
     }
 
-    /// One scope with its place.
+    /// Returns one scope with its position.
     pub(crate) fn entry(&self, name: &ScopeName) -> Result<ScopeEntry, ServiceError> {
         let entry = self.entries().into_iter().find(|entry| entry.scope.name == *name);
         entry.ok_or(ServiceError::NotFound("scope"))
     }
 
-    /// Finds what does not fit together.
+    /// Checks that the scopes are consistent.
     pub(crate) fn check(&self) -> Result<(), ServiceError> {
         let mut names = BTreeSet::new();
         for StoredScope { scope, .. } in &self.0 {
@@ -182,8 +183,8 @@ impl Arrangement {
         Ok(())
     }
 
-    /// What comes with each scope, followed to its end and never through a retired one; for the
-    /// store.
+    /// Returns each scope with all scopes that it implies, directly or through others, but not
+    /// through a retired one, in the form in which the store writes them.
     pub(crate) fn with_implied(&self) -> Vec<(&StoredScope, Vec<&ScopeName>)> {
         let grants = self.grants();
         self.0
@@ -196,13 +197,13 @@ impl Arrangement {
             .collect()
     }
 
-    /// What holding a scope gives.
+    /// Returns what each scope grants.
     pub(crate) fn grants(&self) -> Grants<'_> {
         Grants(self.0.iter().map(|stored| (&stored.scope.name, stored)).collect())
     }
 
-    /// Whether tokens may have something else by `after`: by what a scope of this audience gives, or by its
-    /// risk, which bounds what some members may hold.
+    /// Returns whether tokens may have different rights in `after`. They change with what a scope
+    /// of this audience grants, and with its risk, which limits what some members may hold.
     pub(crate) fn grants_otherwise(&self, after: &Self) -> bool {
         let (gives, will_give) = (self.grants(), after.grants());
         self.0.iter().any(|stored| {
@@ -212,21 +213,22 @@ impl Arrangement {
         })
     }
 
-    /// Whether tokens may have more by what is new in `after`: it may be what a grant means, or the whole of
-    /// a URI. Of an audience that had no scopes, no token has any.
+    /// Returns whether new scopes in `after` may give tokens more rights: a grant may match a new
+    /// scope, and a new pattern may cover a URI that a token holds. If the audience had no scopes,
+    /// no token has any of them.
     pub(crate) fn grows(&self, after: &Self) -> bool {
         let is_new = |stored: &StoredScope| self.get(&stored.scope.name).is_none();
         !self.0.is_empty() && after.0.iter().any(is_new)
     }
 
-    /// Whether what a token holds stands or falls with this scope.
+    /// Returns whether the validity of a held scope depends on the scope `name`.
     pub(crate) fn belongs(&self, held: &ScopeName, name: &ScopeName) -> bool {
         let others =
             || self.0.iter().map(|stored| &stored.scope.name).filter(|other| *other != name);
         held == name || (name.covers(held) && !others().any(|other| other.covers(held)))
     }
 
-    /// The first scope in use that implies this one.
+    /// Returns the first scope in use that implies this one.
     pub(crate) fn implying(&self, name: &ScopeName) -> Option<&ScopeName> {
         self.0
             .iter()
@@ -234,12 +236,12 @@ impl Arrangement {
             .map(|stored| &stored.scope.name)
     }
 
-    /// What a group of this name is about, as far as there is one.
+    /// Returns the description of the group with this name, if it exists.
     pub(crate) fn group_description(&self, group: &DisplayName) -> Option<&Description> {
         self.0.iter().find(|stored| stored.group == *group).map(|stored| &stored.group_description)
     }
 
-    /// Moves the scopes of a group together, where the first of them stands.
+    /// Makes the scopes of each group adjacent, at the place of the group's first scope.
     fn gather(&mut self) {
         let mut order: BTreeMap<String, usize> = BTreeMap::new();
         for stored in &self.0 {

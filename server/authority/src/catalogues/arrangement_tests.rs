@@ -1,4 +1,4 @@
-//! What changes of a catalogue mean.
+//! Tests of the effect of changes to a catalogue.
 
 use domain::catalogue::{Risk, Scope};
 use time::macros::datetime;

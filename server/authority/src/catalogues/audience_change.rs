@@ -1,4 +1,5 @@
-//! Change what an audience is called and described as. Its name in requests stays: APIs ask for it.
+//! Change the name and the description of an audience. Its slug cannot change, because APIs use it
+//! in requests.
 
 use domain::{
     catalogue::Audience,
@@ -16,12 +17,12 @@ use crate::{
     store::catalogues as store,
 };
 
-/// What shall be otherwise; `None` stays as it is.
+/// The values to change; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct AudienceChange {
-    /// Its name for people.
+    /// The display name.
     pub name: Option<String>,
-    /// What the API does.
+    /// The description of the API.
     pub description: Option<String>,
 }
 

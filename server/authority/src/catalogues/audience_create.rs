@@ -1,4 +1,4 @@
-//! Make an audience, without scopes.
+//! Create an audience without scopes.
 
 use domain::{
     catalogue::Audience,
@@ -14,22 +14,22 @@ use crate::{
     store::catalogues::{self as store, StoredAudience},
 };
 
-/// An audience to make.
+/// An audience to create.
 #[derive(Clone, Debug, Default)]
 pub struct NewAudience {
-    /// Its name in requests.
+    /// The slug, which is its name in requests.
     pub slug: String,
-    /// Its name for people.
+    /// The display name.
     pub name: String,
-    /// What the API does.
+    /// The description of the API.
     pub description: String,
 }
 
 impl Catalogues<'_> {
-    /// Makes an audience; its scopes are added afterwards or loaded.
+    /// Creates an audience. Its scopes are added or loaded afterwards.
     ///
     /// # Errors
-    /// `Forbidden` for all but those who manage the instance; `Invalid` with the fields of
+    /// `Forbidden` for callers who do not manage the instance; `Invalid` with the fields of
     /// [`NewAudience`]; `AlreadyExists`.
     pub async fn create_audience(
         &self,

@@ -1,4 +1,4 @@
-//! Delete an audience that nothing uses.
+//! Delete an audience that is not in use.
 
 use domain::names::AudienceSlug;
 
@@ -14,7 +14,7 @@ impl Catalogues<'_> {
     /// Deletes an audience with its retired scopes.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` when tokens are made for it or it has
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` if tokens are meant for it or it has
     /// scopes in use.
     pub async fn delete_audience(
         &self,
@@ -41,7 +41,7 @@ impl Catalogues<'_> {
             )));
         }
         store::delete_audience(&mut transaction, audience.id).await.map_err(|error| {
-            // A token was made for it at this moment.
+            // A token was created for it at the same moment.
             if error.violates("token_audiences_audience_id_fkey") {
                 in_use("a token is made for it".into())
             } else {

@@ -1,5 +1,5 @@
-//! What every change of an audience has in common: it is locked, its version is compared, its scopes
-//! are written as a whole, and replicas are told when somebody may have less.
+//! Shared steps of all changes to an audience: lock it, compare its version, write all of its
+//! scopes, and notify the replicas if tokens may lose rights.
 
 use domain::{
     catalogue::{ScopeName, ScopeUses, TESSERA_AUDIENCE},
@@ -22,11 +22,11 @@ use crate::{
     verification::Subject,
 };
 
-/// An audience that is being changed; nobody else changes it meanwhile.
+/// An audience that is being changed. It is locked against other changes.
 pub(super) struct Open {
     pub(super) audience: StoredAudience,
     pub(super) scopes: Arrangement,
-    /// The grants into which saving wrote the audiences that they mean, for the audit log.
+    /// The grants to which saving added the audiences that they mean, for the audit log.
     pub(super) pinned: Vec<serde_json::Value>,
 }
 
@@ -34,8 +34,8 @@ impl Open {
     /// Locks an audience for a change.
     ///
     /// # Errors
-    /// `NotFound`; `Forbidden` for Tessera's own; `PreconditionFailed` when it is not at the
-    /// expected version any more.
+    /// `NotFound`; `Forbidden` for Tessera's own audience; `PreconditionFailed` if it is no longer
+    /// at the expected version.
     pub(super) async fn of(
         connection: &mut PgConnection,
         slug: &AudienceSlug,
@@ -53,7 +53,8 @@ impl Open {
         Ok(open)
     }
 
-    /// The same for any audience, Tessera's own too, if it is there.
+    /// Locks any audience for a change, including Tessera's own. Returns `None` if it
+    /// doesn't exist.
     pub(super) async fn any(
         connection: &mut PgConnection,
         slug: &AudienceSlug,
@@ -63,7 +64,7 @@ impl Open {
         Ok(Some(Self { audience, scopes, pinned: Vec::new() }))
     }
 
-    /// Writes the audience as it is here, with `after` for its scopes. Answers the new version.
+    /// Writes the audience with the scopes of `after`. Returns the new version.
     pub(super) async fn save(
         &mut self,
         connection: &mut Transaction<'_>,
@@ -71,7 +72,8 @@ impl Open {
         now: OffsetDateTime,
     ) -> Result<i64, ServiceError> {
         let id = self.audience.id;
-        // What a 0.1 server wrote means what the catalogues say until now.
+        // First convert the tokens that 0.1 servers wrote: they mean what the catalogues say before
+        // this change.
         read_before_change(connection, now).await?;
         self.pinned = self.pin_grants(connection, &after).await?;
         let gone = self
@@ -99,7 +101,7 @@ impl Open {
         Ok(self.audience.version)
     }
 
-    /// The tokens that have less in `after`.
+    /// Returns the tokens that lose rights in `after`.
     pub(super) async fn losers(
         &self,
         connection: &mut PgConnection,
@@ -111,7 +113,8 @@ impl Open {
         self.holders(connection, &lost).await
     }
 
-    /// The tokens that hold this scope, or a part of it that is no part of another one.
+    /// Returns the tokens that hold this scope, or a part of it that is not also a part of
+    /// another scope.
     pub(super) async fn holders_of(
         &self,
         connection: &mut PgConnection,
@@ -122,7 +125,7 @@ impl Open {
         self.holders(connection, &held).await
     }
 
-    /// What tokens hold of this audience: its scopes, and parts of its patterns.
+    /// Returns what tokens hold of this audience: its scopes and parts of its patterns.
     pub(super) async fn held(
         &self,
         connection: &mut PgConnection,
@@ -172,7 +175,7 @@ impl Open {
     }
 }
 
-/// A value of a request, or an error of its field.
+/// Parses a value of a request, or records the mistake under its field.
 pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     errors: &mut Vec<FieldError>,
     field: &str,
@@ -181,7 +184,7 @@ pub(super) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.parse().map_err(|error| errors.push(FieldError::new(field, error))).ok()
 }
 
-/// The same for a value that may be absent.
+/// Parses an optional value of a request, or records the mistake under its field.
 pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display>>(
     errors: &mut Vec<FieldError>,
     field: &str,
@@ -190,7 +193,7 @@ pub(super) fn parse_some<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.and_then(|text| parse(errors, field, text))
 }
 
-/// Names of scopes, or an error for each that is none.
+/// Parses names of scopes, and records each one that is invalid.
 pub(super) fn parse_names(
     errors: &mut Vec<FieldError>,
     field: &str,

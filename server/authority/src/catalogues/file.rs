@@ -1,4 +1,4 @@
-//! A catalogue as a file: TOML, or JSON, of the shape of [`Catalogue`].
+//! A catalogue as a file: TOML or JSON with the fields of [`Catalogue`].
 //!
 //! ```toml
 //! audience = "default"
@@ -17,34 +17,37 @@
 use domain::catalogue::{Catalogue, CatalogueError};
 use thiserror::Error;
 
-/// Why a file is no catalogue.
+/// The reason why a file is not a valid catalogue.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// Not TOML, or not of a catalogue's shape; says where.
+    /// The file is not TOML, or doesn't have the structure of a catalogue. The message contains
+    /// the position.
     #[error("{0}")]
     Form(#[from] toml::de::Error),
-    /// Not JSON, or not of a catalogue's shape; says where.
+    /// The file is not JSON, or doesn't have the structure of a catalogue. The message contains
+    /// the position.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// The parts do not fit together.
+    /// The parts of the catalogue are inconsistent.
     #[error("{0}")]
     Catalogue(#[from] CatalogueError),
 }
 
-/// Reads and checks a catalogue.
+/// Parses and checks a catalogue.
 ///
 /// # Errors
-/// [`FileError`], whose text names the line or the scope at fault.
+/// [`FileError`], whose message names the line or the scope at fault.
 pub fn parse_toml(text: &str) -> Result<Catalogue, FileError> {
     let catalogue: Catalogue = toml::from_str(text)?;
     catalogue.check()?;
     Ok(catalogue)
 }
 
-/// Reads and checks a catalogue of either form. No TOML begins with a brace.
+/// Parses and checks a catalogue in either format. A text that begins with a brace is JSON, because
+/// TOML never begins with one.
 ///
 /// # Errors
-/// [`FileError`], whose text names the line or the scope at fault.
+/// [`FileError`], whose message names the line or the scope at fault.
 pub fn parse(text: &str) -> Result<Catalogue, FileError> {
     if !text.trim_start().starts_with('{') {
         return parse_toml(text);

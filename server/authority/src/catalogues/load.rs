@@ -1,4 +1,4 @@
-//! Load a catalogue: the audience then has just these scopes.
+//! Load a catalogue: the audience then has exactly these scopes.
 
 use std::collections::BTreeSet;
 
@@ -19,10 +19,10 @@ use crate::{
     store::catalogues::{self as store, StoredAudience},
 };
 
-/// How a catalogue is loaded.
+/// Options for loading a catalogue.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadOptions {
-    /// Only tell what would change.
+    /// Only report what would change.
     pub dry_run: bool,
     /// Retire missing scopes that tokens hold, instead of refusing the catalogue.
     pub retire: bool,
@@ -31,12 +31,12 @@ pub struct LoadOptions {
 }
 
 impl Catalogues<'_> {
-    /// Makes or replaces the catalogue of an audience. Scopes that are missing are gone; those that
-    /// tokens hold are retired, if that is wished.
+    /// Creates or replaces the catalogue of an audience. Missing scopes are deleted. Missing scopes
+    /// that tokens hold are retired if the options say so.
     ///
     /// # Errors
-    /// `Invalid` with the field `groups` when the parts do not fit together, or when a scope that is
-    /// missing is held by tokens: it would be taken from them without a word. `PreconditionFailed`.
+    /// `Invalid` with the field `groups` if the parts are inconsistent, or if tokens hold a missing
+    /// scope, because they would lose it without notice. `PreconditionFailed`.
     pub async fn load(
         &self,
         ctx: &OpContext,
@@ -81,7 +81,7 @@ impl Catalogues<'_> {
         Ok(changes)
     }
 
-    /// Replaces the scopes of an audience that is locked, or of one that is not there yet.
+    /// Replaces the scopes of an audience that is locked, or that doesn't exist yet.
     pub(super) async fn replace(
         &self,
         connection: &mut Transaction<'_>,
@@ -117,7 +117,7 @@ impl Catalogues<'_> {
         if new || before != after || renamed {
             open.audience.name.clone_from(&catalogue.name);
             open.audience.description.clone_from(&catalogue.description);
-            // Saving makes the next one of it: of a new audience, the first.
+            // Saving increments the version. A new audience gets version 1.
             open.audience.version = version;
             open.save(connection, after, now).await?;
         }
@@ -146,12 +146,12 @@ impl Catalogues<'_> {
             let scopes = Arrangement::default();
             return Ok(Open { audience, scopes, pinned: Vec::new() });
         }
-        // Another server made it at this moment.
+        // Another server created it at the same moment.
         Open::any(connection, &catalogue.audience).await?.ok_or(ServiceError::PreconditionFailed)
     }
 }
 
-/// Locks the audience, if it is there.
+/// Locks the audience, if it exists.
 async fn find(
     connection: &mut PgConnection,
     slug: &AudienceSlug,
@@ -165,7 +165,7 @@ async fn find(
     }
 }
 
-/// The scopes in use that the catalogue lacks and tokens hold, with these tokens.
+/// Returns the scopes in use that the catalogue lacks and tokens hold, with these tokens.
 async fn missing(
     connection: &mut PgConnection,
     open: &Open,

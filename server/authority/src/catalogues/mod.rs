@@ -1,8 +1,9 @@
 //! Audiences and their scopes.
 //!
-//! Reading is open to whoever is known (`show`); changing is for those who manage the instance. Every
-//! change works on the whole [`arrangement`] of an audience, which is pure, and is written by
-//! [`change`]: one place locks, compares versions, computes what scopes imply and tells replicas.
+//! All authenticated callers can read them (`show`); callers who manage the instance can change
+//! them. Every change works on the whole [`arrangement`] of an audience, which is pure, and is
+//! written by [`change`]: one place locks, compares versions, computes implied scopes and notifies
+//! the replicas.
 
 mod arrangement;
 mod audience_change;
@@ -41,17 +42,17 @@ use crate::{
 const SEEDS: [&str; 2] =
     [include_str!("../../catalogues/default.toml"), include_str!("../../catalogues/tessera.toml")];
 
-/// Audiences and their scopes.
+/// The operations on audiences and their scopes.
 #[derive(Clone, Copy)]
 pub struct Catalogues<'a> {
     pub(crate) inner: &'a Inner,
 }
 
 impl Catalogues<'_> {
-    /// Reads and checks a catalogue in TOML, off the threads that answer, for callers who may load it.
+    /// Parses and checks a catalogue in TOML on the worker threads, for callers who may load it.
     ///
     /// # Errors
-    /// `Forbidden`; `Busy`; the inner result says what is wrong with the text.
+    /// `Forbidden`; `Busy`. The inner error says what is wrong with the text.
     pub async fn read_toml(
         &self,
         ctx: &OpContext,
@@ -59,12 +60,12 @@ impl Catalogues<'_> {
     ) -> Result<Result<Catalogue, file::FileError>, ServiceError> {
         ctx.manages_instance()?;
         let read = move |_: &Heavy| file::parse_toml(&text);
-        // Only administrators of the instance load catalogues: there are no tenants.
+        // Only administrators of the instance load catalogues, so there is no tenant to be fair to.
         self.inner.work.run(Kind::Document, Uuid::nil(), read).await
     }
 
-    /// Puts the catalogues of a new instance where there are none yet. What an operator loaded
-    /// under the same name stays; Tessera's own is kept up with this build.
+    /// Creates the catalogues of a new instance if they don't exist yet. A catalogue that an
+    /// operator loaded under the same name stays. Tessera's own catalogue is updated to this build.
     pub(crate) async fn seed(
         &self,
         connection: &mut Transaction<'_>,
@@ -75,8 +76,8 @@ impl Catalogues<'_> {
             let own = catalogue.audience.as_ref() == TESSERA_AUDIENCE;
             let open = change::Open::any(connection, &catalogue.audience).await?;
             if open.is_none() || own {
-                // A scope that a later build has no more is granted to nobody: its holders keep it
-                // by name alone.
+                // A scope that a later build removed is no longer granted. Tokens that hold it keep
+                // only its name.
                 let options = LoadOptions { retire: true, ..LoadOptions::default() };
                 self.replace(connection, open, &catalogue, options, now).await?;
             }

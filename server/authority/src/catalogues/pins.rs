@@ -1,6 +1,8 @@
-//! A grant without an audience means the audiences that have such scopes. It does not grow into others: when an
-//! audience gets scopes that such a grant means, or loses all of them, the audiences that it meant before are
-//! written into the grant first. `*` means every scope there is or will be.
+//! Keeps grants without an audience from growing into new audiences.
+//!
+//! Such a grant means the audiences that have matching scopes. If an audience gets scopes that the
+//! grant would match, or loses all of them, the audiences that the grant meant before are first
+//! written into it. `*` means every present and future scope.
 
 use domain::{catalogue::ScopeName, grants::GrantPattern, names::AudienceSlug};
 use serde_json::{Value, json};
@@ -16,10 +18,10 @@ use crate::{
     verification::Subject,
 };
 
-/// Most memberships that an audit row names.
+/// The maximum number of memberships that an audit row names.
 const NAMED_MAX: usize = 100;
 
-/// A change of an audience, as far as it may change what grants mean.
+/// The parts of a change of an audience that may affect the meaning of grants.
 struct Pins<'a> {
     audience: &'a AudienceSlug,
     catalogues: Vec<StoredCatalogue>,
@@ -27,14 +29,15 @@ struct Pins<'a> {
 }
 
 impl Open {
-    /// Writes the audiences of before into the grants that the audience with the scopes of `after` would
-    /// change. Returns what the audit log says of it.
+    /// Pins the grants whose meaning would change when this audience gets the scopes of `after`:
+    /// writes the audiences that they mean now into them. Returns the changed grants for the audit
+    /// log.
     pub(super) async fn pin_grants(
         &self,
         connection: &mut Transaction<'_>,
         after: &Arrangement,
     ) -> Result<Vec<Value>, ServiceError> {
-        // Changes of members in all workspaces queue behind this one.
+        // The lock below makes changes of members in all workspaces queue behind this one.
         wait_briefly(connection).await?;
         members::lock_meaning(connection).await?;
         let active = after.scopes().iter().filter(|stored| stored.retired_at.is_none());
@@ -67,7 +70,8 @@ impl Open {
 }
 
 impl Pins<'_> {
-    /// Returns the grants with the audiences that they mean; `None` when they mean the same afterwards anyway.
+    /// Returns the grants with the audiences that they mean; `None` if their meaning
+    /// doesn't change.
     fn of(&self, grants: &[GrantPattern]) -> Option<Vec<GrantPattern>> {
         let mut changes = false;
         let mut written = Vec::new();
@@ -99,7 +103,7 @@ impl Pins<'_> {
         let changes = if meant.contains(&self.audience) {
             !pattern.means_some(after)
         } else {
-            // A grant of scopes that no audience has waits for the first one.
+            // A grant that matches no scopes yet stays open for the first audience that has them.
             !meant.is_empty() && pattern.may_mean_some(after)
         };
         changes.then(|| meant.into_iter().map(|audience| pattern.of_audience(audience)).collect())

@@ -15,28 +15,28 @@ use crate::{OpContext, ServiceError, store::catalogues::StoredScope};
 /// A scope to add.
 #[derive(Clone, Debug, Default)]
 pub struct NewScope {
-    /// Its name, or a URI pattern.
+    /// The name, or a URI pattern.
     pub name: String,
     /// The access that it gives.
     pub description: String,
-    /// How much harm it can do.
+    /// The risk.
     pub risk: Risk,
-    /// Scopes of the audience that come with it.
+    /// Scopes of the audience that it implies.
     pub implies: Vec<String>,
-    /// Its group, which is made when there is none of this name.
+    /// The group. A group that doesn't exist is created.
     pub group: String,
-    /// What the group is about; `None` leaves it as it is.
+    /// The description of the group; `None` leaves it as it is.
     pub group_description: Option<String>,
-    /// Its place in the group; `None` is the last.
+    /// The position within the group; `None` puts it last.
     pub position: Option<usize>,
 }
 
 impl Catalogues<'_> {
-    /// Adds a scope. Answers it and the audience's new version.
+    /// Adds a scope. Returns it with the audience's new version.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`NewScope`];
-    /// `AlreadyExists` also for a retired scope of this name.
+    /// `AlreadyExists`, also if a retired scope has this name.
     pub async fn add_scope(
         &self,
         ctx: &OpContext,

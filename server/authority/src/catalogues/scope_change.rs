@@ -1,4 +1,4 @@
-//! Change a scope. Its name stays: tokens hold it.
+//! Change a scope. Its name cannot change, because tokens hold it.
 
 use domain::{
     catalogue::{Risk, ScopeEntry, ScopeName},
@@ -11,26 +11,26 @@ use super::{
 };
 use crate::{OpContext, ServiceError};
 
-/// What shall be otherwise; `None` stays as it is.
+/// The values to change; `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ScopeChange {
     /// The access that it gives.
     pub description: Option<String>,
-    /// How much harm it can do.
+    /// The risk.
     pub risk: Option<Risk>,
-    /// Scopes of the audience that come with it, instead of those that do now.
+    /// Scopes of the audience that it implies. They replace the present ones.
     pub implies: Option<Vec<String>>,
-    /// Its group, which is made when there is none of this name.
+    /// The group. A group that doesn't exist is created.
     pub group: Option<String>,
-    /// What the group is about.
+    /// The description of the group.
     pub group_description: Option<String>,
-    /// Its place in the group.
+    /// The position within the group.
     pub position: Option<usize>,
 }
 
 impl Catalogues<'_> {
-    /// Changes a scope. What its holders have through it changes at once. Answers it and the
-    /// audience's version.
+    /// Changes a scope. The rights of the tokens that hold it change at once. Returns the scope
+    /// with the audience's version.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`; `Invalid` with the fields of [`ScopeChange`].

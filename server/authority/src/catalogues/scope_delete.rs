@@ -6,11 +6,11 @@ use super::{Catalogues, change::Open};
 use crate::{OpContext, ServiceError};
 
 impl Catalogues<'_> {
-    /// Deletes a scope for good.
+    /// Deletes a scope permanently.
     ///
     /// # Errors
-    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` when tokens hold it, or a part of its
-    /// pattern, or another scope implies it.
+    /// `Forbidden`, `NotFound`, `PreconditionFailed`; `InUse` if tokens hold it or a part of its
+    /// pattern, or if another scope implies it.
     pub async fn delete_scope(
         &self,
         ctx: &OpContext,

@@ -1,4 +1,5 @@
-//! Retire a scope: nobody is granted it any more, and no new token gets it. Its name stays known.
+//! Retire a scope: it is no longer granted, and new tokens cannot get it. Its name
+//! remains reserved.
 
 use domain::{
     catalogue::{ScopeEntry, ScopeName, ScopeUses},
@@ -8,20 +9,20 @@ use domain::{
 use super::{Catalogues, change::Open};
 use crate::{OpContext, ServiceError, verification::Subject};
 
-/// What retiring a scope did or would do.
+/// The effect of retiring a scope.
 #[derive(Clone, Debug)]
 pub struct Retired {
-    /// The scope as it is now.
+    /// The scope in its new state.
     pub scope: ScopeEntry,
     /// The audience's version.
     pub version: i64,
-    /// The tokens that lose something: they hold the scope, a part of its pattern, or a scope that
+    /// The tokens that lose rights: they hold the scope, a part of its pattern, or a scope that
     /// implies it.
     pub uses: ScopeUses,
 }
 
 impl Catalogues<'_> {
-    /// Retires a scope, or only tells who uses it (`dry_run`).
+    /// Retires a scope or, with `dry_run`, only reports the tokens that use it.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`.
@@ -53,8 +54,8 @@ impl Catalogues<'_> {
         Ok(Retired { scope: open.scopes.entry(name)?, version: open.audience.version, uses })
     }
 
-    /// Takes a retired scope into use again: its holders have it at once. Answers it and the
-    /// audience's version.
+    /// Takes a retired scope into use again. The tokens that hold it have it again at once. Returns
+    /// the scope with the audience's version.
     ///
     /// # Errors
     /// `Forbidden`, `NotFound`, `PreconditionFailed`.

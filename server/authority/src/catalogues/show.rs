@@ -1,4 +1,5 @@
-//! See audiences and their scopes. Whoever is known may: a scope's name is no secret.
+//! Read audiences and their scopes. All authenticated callers may: the names of scopes are
+//! not secret.
 
 use domain::{
     catalogue::{Audience, Catalogue, ScopeEntry},
@@ -13,8 +14,8 @@ use crate::{
 };
 
 impl Catalogues<'_> {
-    /// Every catalogue: `default` first and `tessera` last, the others by name. Retired scopes are
-    /// left out.
+    /// Returns all catalogues without retired scopes: `default` first, `tessera` last, and the
+    /// others sorted by name.
     pub async fn list(&self, ctx: &OpContext) -> Result<Vec<Catalogue>, ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;
@@ -22,10 +23,10 @@ impl Catalogues<'_> {
         Ok(stored.into_iter().map(|stored| stored.catalogue).collect())
     }
 
-    /// Every audience with its version, in the order of [`Catalogues::list`].
+    /// Returns all audiences with their versions, in the order of [`Catalogues::list`].
     pub async fn audiences(&self, ctx: &OpContext) -> Result<Vec<Audience>, ServiceError> {
         ctx.authenticated()?;
-        // One transaction, so that versions and scopes belong together.
+        // One transaction, so that versions and scopes are consistent.
         let mut transaction = self.inner.begin().await?;
         let audiences = store::audiences(&mut transaction).await?;
         let mut shown = Vec::with_capacity(audiences.len());
@@ -36,7 +37,7 @@ impl Catalogues<'_> {
         Ok(shown)
     }
 
-    /// One audience.
+    /// Returns one audience.
     ///
     /// # Errors
     /// `NotFound`.
@@ -49,7 +50,7 @@ impl Catalogues<'_> {
         Ok(audience(&stored, scopes))
     }
 
-    /// All scopes of an audience, retired ones among them, and the audience's version.
+    /// Returns all scopes of an audience, including retired ones, and the audience's version.
     ///
     /// # Errors
     /// `NotFound`.
@@ -69,8 +70,8 @@ impl Catalogues<'_> {
     ) -> Result<(StoredAudience, Vec<StoredScope>), ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;
-        // The version first: a change in between makes it too low, and a change that is based on
-        // it is then refused.
+        // Read the version first. If the audience changes in between, the returned version is too
+        // low, and a change based on it is refused.
         let audience = store::audience(&mut connection, slug)
             .await?
             .ok_or(ServiceError::NotFound("audience"))?;
@@ -79,7 +80,7 @@ impl Catalogues<'_> {
     }
 }
 
-/// An audience as it is shown.
+/// Returns an audience as it is shown.
 pub(super) fn audience(stored: &StoredAudience, scopes: Vec<StoredScope>) -> Audience {
     Audience {
         catalogue: StoredCatalogue::of(stored, scopes).catalogue,
@@ -89,7 +90,7 @@ pub(super) fn audience(stored: &StoredAudience, scopes: Vec<StoredScope>) -> Aud
     }
 }
 
-/// An audience as an audit row keeps it.
+/// Returns an audience as an audit row stores it.
 pub(super) fn snapshot(audience: &StoredAudience) -> Value {
     json!({
         "audience": audience.slug,

@@ -13,10 +13,11 @@ use crate::{
 };
 
 impl Invitations<'_> {
-    /// Makes the person who is signed in a member of the workspace that invites them.
+    /// Makes the signed-in person a member of the workspace that invited them.
     ///
     /// # Errors
-    /// `NotFound` for an invitation that is not theirs or not open any more; `AlreadyExists` for a member.
+    /// `NotFound` for an invitation that is not theirs or no longer open; `AlreadyExists` for
+    /// a member.
     pub async fn accept(
         &self,
         ctx: &OpContext,
@@ -28,12 +29,12 @@ impl Invitations<'_> {
         let (tenant, user, _) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         workspaces::lock(&mut transaction, tenant).await?;
         hold_end(&mut transaction, ctx, tenant.id()).await?;
-        // Before anything is held that other tenants need: the search may take long.
+        // Check before taking locks that other tenants need, because the search may take long.
         wider.check(&mut transaction, ctx.now).await?;
         members::hold_meaning(&mut transaction).await?;
         users::lock(&mut transaction, user).await?;
-        // Members change under the lock of the workspace: what the inviter may give is read under it. What the grants
-        // mean stays so, too.
+        // Members change under the lock of the workspace, so what the inviter may grant is read
+        // under it. The meaning of the grants is locked, too.
         let (_, _, invitation) = access::authorise_addressee(&mut transaction, ctx, id).await?;
         let found = users::by_id(&mut transaction, user).await?;
         if !found.is_some_and(|user| user.enabled) {
@@ -69,7 +70,8 @@ impl Invitations<'_> {
         Ok(invitation)
     }
 
-    /// Disables tokens of an earlier membership that somebody may know who could not grant as much.
+    /// Disables tokens from an earlier membership if their secrets may be known to people who could
+    /// not grant as much.
     async fn disable_before_accepting(
         &self,
         ctx: &OpContext,
@@ -80,7 +82,8 @@ impl Invitations<'_> {
             access::authorise_addressee(&mut connection, ctx, id).await?;
         drop(connection);
         let place = (invitation.role, invitation.grants.as_deref());
-        // The person did not ask for it, and may not undo it unless their new role allows that.
+        // The person did not request this stop, and may not undo it unless their new role
+        // allows that.
         let by = By { user: None, ..By::of(ctx) };
         disable_before_joining(self.inner, (&by, ctx), (user, tenant.id()), place).await
     }

@@ -10,12 +10,12 @@ use crate::{
 };
 
 impl Invitations<'_> {
-    /// Declines an invitation of the person who is signed in. The workspace sees it as open until it
-    /// expires, and the audit row is in the instance's log. Otherwise a declined invitation would show the
-    /// workspace that a user has this address.
+    /// Declines an invitation of the signed-in person. The workspace sees it as open until it
+    /// expires, and the audit row is in the instance's log. Otherwise a declined invitation would
+    /// show the workspace that a user has this address.
     ///
     /// # Errors
-    /// `NotFound` for an invitation that is not theirs or not open any more.
+    /// `NotFound` for an invitation that is not theirs or no longer open.
     pub async fn decline(&self, ctx: &OpContext, id: InvitationId) -> Result<(), ServiceError> {
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
         let ctx = &ctx;

@@ -1,5 +1,6 @@
-//! Close invitations that do not stand any more, for good: they would come back when their sender gets back what was
-//! taken away, although the people who took it away see nothing of them.
+//! Closes invitations that are no longer valid, permanently. Otherwise they would become
+//! valid again if their sender regained the lost rights, unnoticed by the people who took the
+//! rights away.
 
 use domain::{ids::UserId, token::Token};
 use sqlx::PgConnection;
@@ -13,10 +14,11 @@ use crate::{
     },
 };
 
-/// Closes the invitations of a person that they could not send now, in a workspace or in all of them. Those that tokens
-/// sent for them, or that tokens sent which they made, are among them. Returns how many they were.
+/// Closes the invitations of a person that they could not send now, in one workspace or in all.
+/// These include the ones sent by tokens that act as the person, and by tokens that the person
+/// created. Returns how many it closed.
 ///
-/// It comes after the change of the person, in the same transaction.
+/// It must run after the change of the person, in the same transaction.
 pub(crate) async fn close_fallen(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -26,7 +28,8 @@ pub(crate) async fn close_fallen(
     close(connection, ctx, Sender::Person(user), tenant).await
 }
 
-/// The same for a token. Those that it could still send end with it, at the latest.
+/// Closes the invitations that a token could not send now. Those that it could still send expire
+/// with it, at the latest.
 pub(crate) async fn close_fallen_of_token(
     connection: &mut PgConnection,
     ctx: &OpContext,

@@ -22,15 +22,16 @@ use crate::{
     },
 };
 
-/// How long closed invitations stay: they count against the inviter's number for an hour.
+/// How long closed invitations are kept. They count against the inviter's limit for an hour.
 const KEPT: Duration = Duration::days(30);
 const HOUR: Duration = Duration::hours(1);
 
-/// Invites an address to a workspace. The caller has authorised it, checked role and grants, and holds the workspace's
-/// row and the end of its chain: others need the inviter's row, too.
+/// Invites an address to a workspace. The caller has authorised the invitation and checked its role
+/// and grants, and holds locks on the workspace's row and the end of its chain, so that the
+/// inviter's row, which other transactions need, is locked last.
 ///
-/// Nothing here depends on whether a user of the instance has the address, unless that user is a member,
-/// whom the caller sees in the list of members anyway.
+/// Nothing here depends on whether a user of the instance has the address, unless that user is a
+/// member, whom the caller sees in the list of members anyway.
 pub(crate) async fn invite(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -65,7 +66,7 @@ pub(crate) async fn invite(
         grants,
         invited_by: inviter,
         token,
-        // An invitation ends with the token that sent it.
+        // An invitation expires together with the token that sent it.
         expires_at: token_end.map_or(end, |token_end| token_end.min(end)),
     };
     store::insert(connection, tenant, &new, ctx.now).await?;
@@ -86,7 +87,8 @@ pub(crate) async fn invite(
     Ok(invitation)
 }
 
-/// Returns the address to invite. An id is refused: it would show whether the instance has such a user.
+/// Returns the address to invite. An id is refused, because the result would show whether the
+/// instance has such a user.
 fn address(text: &str) -> Result<Email, ServiceError> {
     if text.trim().parse::<UserId>().is_ok() {
         let message =
@@ -96,7 +98,7 @@ fn address(text: &str) -> Result<Email, ServiceError> {
     text.parse::<Email>().map_err(|error| ServiceError::invalid("user", error))
 }
 
-/// Counts for the person who invites. What tokens send counts for their workspace.
+/// Checks the limit of the inviting person or, for invitations by tokens, that of their workspace.
 async fn check_rate(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -6,8 +6,8 @@ use super::Invitations;
 use crate::{OpContext, ServiceError, access, store::invitations as store};
 
 impl Invitations<'_> {
-    /// Returns the invitations of a workspace that have not ended, the newest first. Declined ones are
-    /// among them: leaving them out would show that a user has this address.
+    /// Returns the unexpired invitations of a workspace, newest first. Declined ones are included,
+    /// because their absence would show that a user has this address.
     pub async fn of_workspace(
         &self,
         ctx: &OpContext,
@@ -19,7 +19,7 @@ impl Invitations<'_> {
         Ok(store::of_workspace(&mut connection, access.tenant(), None, ctx.now).await?)
     }
 
-    /// Returns the open invitations of the person who is signed in, the newest first.
+    /// Returns the open invitations of the signed-in person, newest first.
     ///
     /// # Errors
     /// `Forbidden` for callers who are not a person.

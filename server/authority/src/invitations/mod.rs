@@ -1,15 +1,19 @@
-//! Invitations to workspaces: an administrator of a workspace invites a person, who accepts or declines.
+//! Invitations to workspaces: an administrator of a workspace invites a person, who accepts
+//! or declines.
 //!
 //! Invariants:
-//! - Only the addressee accepts or declines, signed in; a token never does.
-//! - Until the person accepts, a workspace sees the same whether or not a user of the instance has the
-//!   address. Declining is recorded in the instance's log only.
-//! - A change that takes from its sender what an open invitation needs closes it for good (`fallen`).
-//! - Accepting checks the inviter again: they must still be allowed to give the role and the grants. A token
-//!   that invited must still be accepted, with the same secret and user, and hold enough scopes.
-//! - One that a token sent names the token and the person who made it, besides the person whom the token acts for.
-//! - An invitation never changes. Inviting an address again closes the old one and makes a new one, so
-//!   that a person accepts what they saw.
+//! - Only the addressee can accept or decline, signed in; a token cannot.
+//! - Until the person accepts, a workspace sees the same whether or not a user of the instance has
+//!   the address. Declining is recorded only in the instance's log.
+//! - If a change takes away rights of the sender that an open invitation needs, it closes the
+//!   invitation permanently (`fallen`).
+//! - Accepting checks the inviter again: they must still be allowed to give the role and the
+//!   grants. An inviting token must still be accepted, with the same secret and owner, and hold
+//!   sufficient scopes.
+//! - An invitation that a token sent names the token and the person who created it, in addition to
+//!   the token's owner.
+//! - An invitation never changes. Inviting an address again closes the old invitation and creates a
+//!   new one, so that a person accepts what they saw.
 
 mod accept;
 mod decline;
@@ -25,15 +29,16 @@ use time::Duration;
 
 use crate::authority::Inner;
 
-/// How long an invitation is open.
+/// How long an invitation stays open.
 pub(crate) const LIFETIME: Duration = Duration::days(7);
-/// Most open invitations of one workspace.
+/// The maximum number of open invitations of one workspace.
 pub const OPEN_INVITATIONS_MAX: i64 = 100;
-/// Most invitations of one person within an hour, in all workspaces, and of all tokens of a workspace together. What a token
-/// sends does not count for the person whom it acts for, because others may have made it.
+/// The maximum number of invitations within an hour: of one person in all workspaces, and of all
+/// tokens of a workspace together. An invitation by a token doesn't count for its owner, because
+/// other people may have created the token.
 pub const INVITATIONS_PER_HOUR: i64 = 50;
 
-/// Invitations to workspaces.
+/// The operations on invitations.
 #[derive(Clone, Copy)]
 pub struct Invitations<'a> {
     pub(crate) inner: &'a Inner,

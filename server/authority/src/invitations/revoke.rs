@@ -10,10 +10,10 @@ use crate::{
 };
 
 impl Invitations<'_> {
-    /// Revokes an invitation of a workspace: nobody can accept it any more.
+    /// Revokes an invitation of a workspace, so that it can no longer be accepted.
     ///
     /// # Errors
-    /// `NotFound` for an invitation of another workspace, or one that was accepted or has ended.
+    /// `NotFound` for an invitation of another workspace, or one that was accepted or has expired.
     pub async fn revoke(
         &self,
         ctx: &OpContext,
@@ -25,7 +25,8 @@ impl Invitations<'_> {
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         let tenant = access.tenant();
-        // A change of a catalogue waits for the invitation, and others for that change.
+        // Lock the chain first: a change of a catalogue waits for the invitation, and other tenants
+        // wait for that change.
         hold_end(&mut transaction, ctx, tenant.id()).await?;
         let found = store::of_workspace(&mut transaction, tenant, Some(id), ctx.now).await?;
         let invitation = found.into_iter().next().ok_or(ServiceError::NotFound("invitation"))?;

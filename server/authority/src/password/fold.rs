@@ -1,15 +1,17 @@
-//! How a password is read before it is judged: the same for every spelling that people use for a word.
+//! Normalises a password before it is judged, so that all spellings of a word are equal.
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Returns a text in lower case without accents. Characters that look the same are taken apart first (normal form
-/// KD), so full-width letters and ligatures are read as usual letters.
+/// Returns a text in lower case without accents. Compatibility characters are decomposed first
+/// (normal form KD), so full-width letters and ligatures become the usual letters.
 pub(super) fn plain(text: &str) -> impl Iterator<Item = char> {
-    // In this order: lower case has an accent where upper case has none, as `İ`.
+    // In this order: the lower case of a character may have an accent that the upper case lacks, as
+    // for `İ`.
     text.nfkd().flat_map(char::to_lowercase).filter(|character| !is_accent(*character))
 }
 
-/// Whether this is a mark on a Latin, Greek or Cyrillic letter. Vowel signs of other scripts are letters.
+/// Returns whether this is a mark on a Latin, Greek or Cyrillic letter. Vowel signs of other
+/// scripts are letters.
 const fn is_accent(character: char) -> bool {
     matches!(
         character,
@@ -21,8 +23,8 @@ const fn is_accent(character: char) -> bool {
     )
 }
 
-/// Returns the letter that a character of a plain text stands for: digits, symbols, and Cyrillic and Greek letters
-/// that look like a Latin one.
+/// Returns the letter that a character of a plain text stands for: digits, symbols, and Cyrillic
+/// and Greek letters can stand for a similar Latin one.
 pub(super) const fn letter(character: char) -> char {
     match character {
         '0' | 'о' | 'ο' | 'ø' => 'o',
@@ -49,7 +51,7 @@ pub(super) const fn letter(character: char) -> char {
     }
 }
 
-/// Returns a word as the lists of words have it.
+/// Returns a word in the form in which the lists store it.
 pub(super) fn word(text: &str) -> Vec<char> {
     plain(text).map(letter).collect()
 }

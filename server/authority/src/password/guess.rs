@@ -1,8 +1,9 @@
-//! About how many bits an attacker needs who knows people's habits.
+//! Estimates how many bits an attacker who knows people's habits needs to guess a password.
 //!
-//! A text is cut into the pieces that are cheapest to guess. All pieces that begin at a character are found by
-//! reading on from it, so the work is bounded by the number of characters times the longest word and the number of
-//! rows of keyboards. Words count backwards, too, and letters and digits that take turns are read apart.
+//! A text is split into the pieces that are cheapest to guess. All pieces that begin at a character
+//! are found by reading on from it, so the work is limited by the number of characters times the
+//! length of the longest word and the number of keyboard rows. Reversed words count, too, and
+//! alternating letters and digits are read separately.
 
 use std::sync::LazyLock;
 
@@ -16,25 +17,25 @@ use super::{
 
 /// Bits of a word about the person or the place.
 const KNOWN: u32 = 3;
-/// Bits of a word that holds others together, or is one of a well-known phrase.
+/// Bits of a short function word, or a word of a well-known phrase.
 const SHORT_WORD: u32 = 5;
 /// Bits of a common word.
 const COMMON_WORD: u32 = 10;
-/// Bits of two or three runs whose characters take turns.
+/// Bits of two or three interleaved runs.
 const WOVEN: u32 = 10;
 /// Bits of a year, and of a day in a month.
 const YEAR: u32 = 6;
 const DAY: u32 = 10;
-/// Bits of something that was there before.
+/// Bits of a repetition.
 const REPEATED: u32 = 2;
-/// Bits of leaving out the separators.
+/// Bits of removed separators.
 const SEPARATED: u32 = 2;
-/// Fewest of well-known digits: fewer are in every number.
+/// The minimum length of well-known digits. Shorter sequences occur in every number.
 const FEWEST_DIGITS: usize = 5;
-/// Bits of reading a word backwards, and its fewest characters.
+/// Bits of reversing a word, and the minimum length of a reversed word.
 const REVERSED: u32 = 1;
 const FEWEST_REVERSED: usize = 4;
-/// Bits of letters and digits that take turns regularly, and the longest period of that.
+/// Bits of regularly alternating letters and digits, and the longest period of the alternation.
 const MIXED: u32 = 4;
 const PERIOD_MAX: usize = 8;
 
@@ -53,7 +54,7 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     Words { trie: words, lexicon: Lexicon::load(), phrases: Phrases::load() }
 });
 
-/// Returns the bits of a plain text. `known` has words about the person and the place.
+/// Returns the bits of a plain text. `known` contains words about the person and the place.
 pub(super) fn bits(typed: &[char], known: &[Vec<char>]) -> u32 {
     let joined: Vec<char> = typed.iter().copied().filter(|typed| typed.is_alphanumeric()).collect();
     let mut least = cheapest(typed, known);
@@ -68,7 +69,7 @@ pub(super) fn bits(typed: &[char], known: &[Vec<char>]) -> u32 {
     least
 }
 
-/// Whether letters and digits take turns regularly: `a1b2c3`, `ab12cd34`.
+/// Returns whether letters and digits alternate regularly: `a1b2c3`, `ab12cd34`.
 fn takes_turns(text: &[char]) -> bool {
     let is_digit: Vec<bool> = text.iter().map(|typed| typed.is_numeric()).collect();
     let has_both = is_digit.contains(&true) && is_digit.contains(&false);
@@ -128,7 +129,7 @@ fn words(text: &[char], known: &[Vec<char>], found: &mut impl FnMut(usize, u32))
     WORDS.phrases.each(text, found);
 }
 
-/// Returns the lengths and the bits of the words that stand backwards, for each character with which one begins.
+/// Returns the lengths and the bits of the reversed words that begin at each character.
 fn backwards(read: &[char], known: &[Vec<char>]) -> Vec<Vec<(usize, u32)>> {
     let reversed: Vec<char> = read.iter().rev().copied().collect();
     let mut all = vec![Vec::new(); read.len()];
@@ -142,7 +143,7 @@ fn backwards(read: &[char], known: &[Vec<char>]) -> Vec<Vec<(usize, u32)>> {
     all
 }
 
-/// The bits of a character that belongs to nothing longer.
+/// Returns the bits of a character that is not part of a longer piece.
 fn single(character: char, before: Option<char>) -> u32 {
     match character {
         _ if before == Some(character) => 1,
@@ -157,7 +158,7 @@ fn is_year(rest: &[char]) -> bool {
         if third.is_ascii_digit() && fourth.is_ascii_digit())
 }
 
-/// Whether a text begins with a month and a day, in either order.
+/// Returns whether a text begins with a month and a day, in either order.
 fn is_day(rest: &[char]) -> bool {
     let Some(digits) = rest.get(..4) else { return false };
     let number = |digits: &[char]| {
@@ -170,14 +171,14 @@ fn is_day(rest: &[char]) -> bool {
     is_date(one, other) || is_date(other, one)
 }
 
-/// Returns how many characters from each one on were there before it.
+/// Returns, for each character, how many characters from it on repeat earlier text.
 fn repeats(text: &[char]) -> Vec<usize> {
     let mut longest = vec![0; text.len()];
-    // How far the texts from `start` and from each earlier character on are the same.
+    // The length for which the texts from `start` and from each earlier character on are equal.
     let mut same = vec![0; text.len() + 1];
     for start in (0..text.len()).rev() {
         for earlier in 0..start {
-            // Of the step before, one character further on.
+            // From the previous step, which began one character later.
             same[earlier] = if text[earlier] == text[start] { same[earlier + 1] + 1 } else { 0 };
             longest[start] = longest[start].max(same[earlier].min(start - earlier));
         }
@@ -185,27 +186,28 @@ fn repeats(text: &[char]) -> Vec<usize> {
     longest
 }
 
-/// Returns how many characters there are from `start` on where runs take turns, `strands` of them: `q1w2e3`,
-/// `1qa2ws3ed`. Each has at least three. `runs` has how long each strand goes on from every character.
+/// Returns how many characters from `start` on are interleaved runs, `strands` of them: `q1w2e3`,
+/// `1qa2ws3ed`. Each run has at least three characters. `runs` contains the length of the strand
+/// from every character on.
 fn woven(runs: &[usize], start: usize, strands: usize) -> usize {
     let Some(own) = runs.get(start..start + strands) else { return 0 };
     if own.iter().any(|length| *length < FEWEST) {
         return 0;
     }
-    // The strand that ends first ends all.
+    // The shortest strand limits all of them.
     let ends = own.iter().enumerate().map(|(strand, length)| strand + length * strands);
     ends.min().map_or(0, |end| end.min(runs.len() - start))
 }
 
-/// All words.
+/// All known words.
 struct Words {
-    /// Those of any script, from [`super::words`].
+    /// The words of all scripts from [`super::words`].
     trie: Trie,
     lexicon: Lexicon,
     phrases: Phrases,
 }
 
-/// Words by their characters.
+/// A trie of words by their characters.
 struct Trie(Vec<Node>);
 
 #[derive(Default)]

@@ -1,10 +1,10 @@
-//! Common words and names, from a list that is sorted as it is searched.
+//! Common words and names, from a list that is sorted for the search.
 
 use std::ops::Range;
 
 use super::fold::letter;
 
-/// The bits that are taken off a digit behind a word.
+/// What to add to the digit after a word in the list to get its bits.
 const DIGIT: u8 = 4;
 
 /// The words of `common.txt`.
@@ -14,7 +14,7 @@ pub(super) struct Lexicon {
     index: Index,
 }
 
-/// Where a word is in the text, and its bits.
+/// The position of a word in the text, and its bits.
 struct Word {
     start: u32,
     length: u8,
@@ -22,7 +22,7 @@ struct Word {
 }
 
 impl Lexicon {
-    /// Reads the list.
+    /// Loads the list.
     pub(super) fn load() -> Self {
         Self::of(include_str!("common.txt"))
     }
@@ -51,7 +51,7 @@ impl Lexicon {
 
     /// Calls `found` with the length and the bits of every word that the text begins with.
     pub(super) fn each(&self, text: &[char], mut found: impl FnMut(usize, u32)) {
-        // The words that begin as the text does. They stand together, the shortest first.
+        // The words with the same beginning as the text. They are adjacent, the shortest one first.
         let mut words = &self.words[self.index.range(text)];
         for (depth, character) in text.iter().enumerate().skip(HEAD) {
             let Ok(wanted) = u8::try_from(*character) else { return };
@@ -66,7 +66,7 @@ impl Lexicon {
         }
     }
 
-    /// Returns a byte of a word as passwords are read, or 0 beyond its end.
+    /// Returns a byte of a word in normalised form, or 0 beyond its end.
     fn byte(&self, word: &Word, depth: usize) -> u8 {
         if depth < usize::from(word.length) {
             folded(self.text[word.start as usize + depth])
@@ -76,14 +76,14 @@ impl Lexicon {
     }
 }
 
-/// Letters by which texts are found at once.
+/// The number of letters by which texts are indexed.
 pub(super) const HEAD: usize = 3;
 
-/// Where the texts stand that begin with each three letters.
+/// The positions of the texts that begin with each combination of three letters.
 pub(super) struct Index(Vec<u32>);
 
 impl Index {
-    /// Makes the index of sorted texts that begin so.
+    /// Creates the index of sorted texts with these beginnings.
     pub(super) fn of(heads: impl Iterator<Item = [u8; HEAD]>) -> Self {
         let mut ends = vec![0; 26 * 26 * 26 + 1];
         for (number, head) in (1..).zip(heads) {
@@ -99,7 +99,7 @@ impl Index {
         Self(ends)
     }
 
-    /// Returns where the texts stand that begin as this one does.
+    /// Returns the positions of the texts that begin as this one does.
     pub(super) fn range(&self, text: &[char]) -> Range<usize> {
         let head = text.first_chunk().map(|head: &[char; HEAD]| {
             head.map(|character| u8::try_from(character).unwrap_or_default())
@@ -109,14 +109,14 @@ impl Index {
     }
 }
 
-/// Returns the number of three letters.
+/// Returns the number of a combination of three letters.
 pub(super) fn place(head: [u8; HEAD]) -> Option<usize> {
     head.iter().try_fold(0, |place, byte| {
         byte.is_ascii_lowercase().then(|| place * 26 + usize::from(byte - b'a'))
     })
 }
 
-/// Returns what a letter of ASCII is read as.
+/// Returns the normalised form of an ASCII letter.
 pub(super) fn folded(byte: u8) -> u8 {
     u8::try_from(letter(char::from(byte))).unwrap_or(byte)
 }

@@ -1,8 +1,8 @@
-//! Passwords: argon2id (RFC 9106) with the parameters that OWASP's cheat sheet names as minimum.
+//! Passwords: argon2id (RFC 9106) with the minimum parameters of OWASP's cheat sheet.
 //!
-//! A password is hashed in Unicode's normal form C (NIST SP 800-63B-4 section 3.1.1.2), because keyboards
-//! compose the same letters differently. Hashes from before that still verify: [`PasswordVault::check`]
-//! tries the text as typed, too.
+//! A password is hashed in Unicode's normal form C (NIST SP 800-63B-4 section 3.1.1.2), because
+//! keyboards compose the same letters differently. Older hashes of other forms still verify:
+//! [`PasswordVault::check`] also tries the text as typed.
 
 use std::sync::Arc;
 
@@ -40,14 +40,15 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// The holder of a place in the queue for passwords. Callers who are signed in and links count for their
-/// person, tokens for their workspace, strangers for their address: each of them can make only itself wait. A stranger never counts for the
-/// account that they name, because the time of waiting must not say whether it exists.
+/// The tenant of a place in the queue for passwords. Signed-in callers and links count for their
+/// person, tokens for their workspace, and anonymous callers for their address, so that each of
+/// them can only delay itself. An anonymous caller never counts for the account that they name,
+/// because the waiting time must not reveal whether it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(Uuid);
 
 impl Tenant {
-    /// Returns the tenant that asks.
+    /// Returns the tenant of the caller.
     pub(crate) fn of(ctx: &OpContext) -> Self {
         match &ctx.actor {
             Actor::User(visitor) | Actor::Restricted(visitor) => Self::person(visitor.user.id),
@@ -63,33 +64,33 @@ impl Tenant {
         }
     }
 
-    /// Returns the tenant of a person whose link somebody holds.
+    /// Returns the tenant of a person whose link the caller has.
     pub(crate) const fn person(user: UserId) -> Self {
         Self(user.0)
     }
 
-    /// Returns what its counters are known by.
+    /// Returns the key of its counters.
     pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
 }
 
-/// Judges, hashes and checks passwords, a few at a time, off the asynchronous threads. Tenants take turns.
+/// Judges, hashes and checks passwords, a few at a time, on the worker threads. Tenants take turns.
 pub(crate) struct PasswordVault {
     work: Arc<Pool>,
-    /// The name by which people reach the server, which an attacker knows.
+    /// The public name of the server, which an attacker knows.
     host: String,
-    /// A hash of nothing that anybody knows: an unknown user costs as much time as a known one.
+    /// A hash of a random secret, so that an unknown user costs as much time as a known one.
     decoy: String,
 }
 
-/// The outcome of a check.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PasswordCheck {
     Wrong,
     Right,
-    /// Right, but the stored hash has weaker parameters than today's, or is of a text that is not
-    /// normalised: store this one.
+    /// The password is right, but the stored hash has weaker parameters than the current ones, or
+    /// is of a text that is not normalised. Store this hash instead.
     RightButOld(String),
 }
 
@@ -101,14 +102,14 @@ impl PasswordVault {
         Self { work, host: String::new(), decoy }
     }
 
-    /// Counts the name by which people reach the server among what an attacker knows.
+    /// Adds the public name of the server to what an attacker knows.
     pub(crate) fn with_host(self, host: String) -> Self {
         Self { host, ..self }
     }
 
-    /// Says what is wrong with a password that somebody chooses, as the end of a sentence that begins with
-    /// its name. `context` has what an attacker knows besides the server's host: the person's address and name, the
-    /// organisation, the workspaces.
+    /// Returns what is wrong with a new password, as the end of a sentence that begins with its
+    /// name. `context` contains what an attacker knows besides the server's host: the person's
+    /// address and name, the organisation, and the workspaces.
     pub(crate) async fn judge(
         &self,
         tenant: Tenant,
@@ -125,7 +126,7 @@ impl PasswordVault {
         self.work.run(Kind::NewPassword, tenant.0, run).await
     }
 
-    /// A PHC string to store.
+    /// Returns a PHC string to store.
     pub(crate) async fn hash(
         &self,
         tenant: Tenant,
@@ -138,8 +139,8 @@ impl PasswordVault {
         self.work.run(Kind::Password, tenant.0, run).await?
     }
 
-    /// Checks a password. `None` for an account that does not exist or has no password: the same
-    /// work is done, and the answer is wrong.
+    /// Checks a password. `stored` is `None` for an account that doesn't exist or has no password:
+    /// the same work is done, and the result is `Wrong`.
     pub(crate) async fn check(
         &self,
         tenant: Tenant,
@@ -158,7 +159,7 @@ impl PasswordVault {
                     && Argon2::default().verify_password(text.as_bytes(), stored.as_str()).is_ok()
             };
             let normal = fits(text);
-            // How much work this is depends on what was typed, and not on the account.
+            // The amount of work depends on what was typed, and not on the account.
             let right = normal || (typed != text && fits(typed));
             if !(right && known) {
                 Ok(PasswordCheck::Wrong)
@@ -172,12 +173,12 @@ impl PasswordVault {
     }
 }
 
-/// Reports whether two texts are the same password, whatever keyboards composed them.
+/// Returns whether two texts are the same password, regardless of how keyboards composed them.
 pub(crate) fn is_same(one: &Password, other: &Password) -> bool {
     normalised(one).expose() == normalised(other).expose()
 }
 
-/// The password in Unicode's normal form C.
+/// Returns the password in Unicode's normal form C.
 fn normalised(password: &Password) -> Password {
     Password::new(password.expose().nfc().collect())
 }
@@ -231,7 +232,7 @@ mod tests {
             for _ in 0..threads {
                 has_begun.recv().await.unwrap();
             }
-            // All threads are busy: this fills the share of the queue.
+            // All threads are busy, so this fills the tenant's share of the queue.
             own.extend((0..16).map(|_| block()));
             let ask = |tenant: Tenant| {
                 let (vault, password) = (Arc::clone(&vault), password.clone());

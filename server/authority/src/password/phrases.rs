@@ -1,21 +1,22 @@
-//! Phrases that many people know: sentences, titles, and names of several words.
+//! Well-known phrases: sentences, titles, and names of several words.
 //!
-//! `phrases.txt` has them in any order. Add one to any line, after a slash. Parts of several words count, too.
+//! `phrases.txt` contains them in any order. To add one, append it to any line after a slash. Parts
+//! of several words count, too.
 
 use super::lexicon::{HEAD, Index, folded, place};
 
 /// Bits of a phrase, and of a part of one.
 const PHRASE: u32 = 10;
 const PART: u32 = 11;
-/// Fewest letters of a part.
+/// The minimum number of letters of a part.
 const PART_MIN: usize = 10;
-/// Texts that are looked at among those that are the same so far.
+/// How many of the candidates are checked at each letter.
 const LOOKED_AT: usize = 8;
 
 /// All phrases, one after the other without spaces.
 pub(super) struct Phrases {
     letters: Vec<Letter>,
-    /// Where each word begins, sorted by what follows up to the end of its phrase.
+    /// The start of each word, sorted by the text up to the end of its phrase.
     words: Vec<u32>,
     index: Index,
 }
@@ -28,7 +29,7 @@ struct Letter {
 }
 
 impl Phrases {
-    /// Reads the list.
+    /// Loads the list.
     pub(super) fn load() -> Self {
         Self::of(include_str!("phrases.txt"))
     }
@@ -50,7 +51,7 @@ impl Phrases {
                     last.ends_word = true;
                 }
             }
-            // A byte that no text has.
+            // A byte that no text contains.
             letters.push(Letter::default());
         }
         words.sort_unstable_by(|one, other| {
@@ -72,7 +73,8 @@ impl Phrases {
         Self { letters, words, index }
     }
 
-    /// Calls `found` with the length and the bits of every phrase, or part of one, that the text begins with.
+    /// Calls `found` with the length and the bits of every phrase, or part of one, that the text
+    /// begins with.
     pub(super) fn each(&self, text: &[char], mut found: impl FnMut(usize, u32)) {
         let mut words = &self.words[self.index.range(text)];
         for (depth, character) in text.iter().enumerate().skip(HEAD) {
@@ -92,7 +94,8 @@ impl Phrases {
         }
     }
 
-    /// Returns the bits of the text from a word to the letter at `depth`, if that is a phrase or a part of one.
+    /// Returns the bits of the text from a word to the letter at `depth`, if that is a phrase or a
+    /// part of one.
     fn bits(&self, start: usize, depth: usize) -> Option<u32> {
         let end = start + depth;
         if !self.letters[end].ends_word {
@@ -105,7 +108,8 @@ impl Phrases {
         }
     }
 
-    /// Returns a byte from a word on. Only bytes before have been the same, so it is in the phrase or at its end.
+    /// Returns the byte at `depth` after the start of a word. All bytes before it matched, so it is
+    /// in the phrase or at its end.
     fn byte(&self, word: u32, depth: usize) -> u8 {
         self.letters.get(word as usize + depth).map_or(0, |letter| letter.byte)
     }

@@ -1,4 +1,4 @@
-//! Names that an attacker knows about the place where a password counts.
+//! Names related to the place where a password is used, which an attacker knows.
 
 use domain::ids::UserId;
 
@@ -8,13 +8,13 @@ use crate::{
     store::{instance, members},
 };
 
-/// Puts together what is known about a person and about the place.
+/// Combines what is known about a person and about the place.
 pub(crate) fn about<'a>(person: &[&'a str], place: &'a [String]) -> Vec<&'a str> {
     person.iter().copied().chain(place.iter().map(String::as_str)).collect()
 }
 
 impl Inner {
-    /// Returns the names of the organisation and of the workspaces that a person is in, if there is one yet.
+    /// Returns the names of the organisation and of a person's workspaces, as far as they exist.
     pub(crate) async fn names_of_place(
         &self,
         person: Option<UserId>,

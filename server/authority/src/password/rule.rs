@@ -1,10 +1,11 @@
-//! Which passwords may be chosen (NIST SP 800-63B-4 section 3.1.1.2): at least 15 characters, no rule
+//! The rule for new passwords (NIST SP 800-63B-4 section 3.1.1.2): at least 15 characters, no rule
 //! about kinds of characters, and nothing that is easy to guess.
 //!
-//! A password is cut into the pieces that are cheapest to guess ([`super::guess`]): common words, well-known phrases,
-//! words about the person and the place, repetitions, sequences, walks along the keyboard, years, and single
-//! characters. Case, accents and characters that stand for letters make no difference ([`super::fold`]), nor do
-//! separators. Four unrelated words are enough; three are not.
+//! A password is split into the pieces that are cheapest to guess ([`super::guess`]): common words,
+//! well-known phrases, words about the person and the place, repetitions, sequences, walks along
+//! the keyboard, years, and single characters. Case, accents and characters that stand for letters
+//! make no difference ([`super::fold`]), nor do separators. Four unrelated words are enough; three
+//! are not.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +15,18 @@ use super::{
 };
 use crate::{secret::Password, work::Heavy};
 
-/// Fewest characters of a password. There is no second factor (NIST SP 800-63B-4 section 3.1.1.2).
+/// The minimum number of characters. There is no second factor (NIST SP 800-63B-4 section 3.1.1.2).
 pub const PASSWORD_MIN: usize = 15;
-/// Most bytes: far above any passphrase, and a bound on work.
+/// The maximum number of bytes: far above any passphrase, and a limit on the work.
 pub(super) const PASSWORD_MAX_BYTES: usize = 1_024;
 
-/// Fewest bits of a password.
+/// The minimum number of bits.
 const ENOUGH: u32 = 40;
-/// Characters that are looked at. Longer passwords are judged by their beginning.
+/// The number of characters to judge. Longer passwords are judged by their beginning.
 const LOOKED_AT: usize = 128;
 
-/// Says what is wrong with a password that somebody chooses. `context` has what an attacker knows: the
-/// person's address and name, the organisation, the workspaces, the server's host.
+/// Returns what is wrong with a new password. `context` contains what an attacker knows: the
+/// person's address and name, the organisation, the workspaces, and the server's host.
 pub(super) fn check_strength(
     password: &Password,
     context: &[&str],
@@ -47,7 +48,8 @@ pub(super) fn check_strength(
     Ok(())
 }
 
-/// Returns the characters that are judged. Never more than [`LOOKED_AT`], whatever a character is made of.
+/// Returns the characters to judge, never more than [`LOOKED_AT`], even if characters decompose
+/// into many.
 fn looked_at(text: &str) -> Vec<char> {
     plain(text).take(LOOKED_AT).collect()
 }

@@ -1,30 +1,32 @@
-//! Finds runs that go on as they began: sequences, rows and neighbours on keyboards, and numbers that grow by one step.
+//! Finds regular runs: sequences, rows and neighbours on keyboards, and numbers that grow by
+//! one step.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{fold::plain, words::WALKS};
 
-/// Bits of a sequence or a walk, however long it is.
+/// Bits of a sequence or a walk of any length.
 pub(super) const RUN: u32 = 6;
 /// Bits of a turn of a walk.
 const TURN: u32 = 2;
 /// Bits of numbers that grow by one step.
 pub(super) const PROGRESSION: u32 = 10;
-/// Fewest characters of a run.
+/// The minimum length of a run.
 pub(super) const FEWEST: usize = 3;
-/// Fewest characters of a sequence in larger steps than one, of a walk with turns, and of growing numbers.
+/// The minimum length of a sequence with steps larger than one, of a walk with turns, and of
+/// growing numbers.
 const FEWEST_LOOSE: usize = 4;
-/// Most keys of a walk that are looked at together.
+/// The maximum number of keys of a walk.
 const WALK_MAX: usize = 24;
-/// Most characters of numbers that are looked at together.
+/// The maximum number of characters of growing numbers.
 const PROGRESSION_MAX: usize = 40;
-/// Largest step of a sequence.
+/// The largest step of a sequence.
 const STEP_MAX: i64 = 10;
 
 static ROWS: LazyLock<Vec<Vec<char>>> =
     LazyLock::new(|| WALKS.iter().map(|row| plain(row).collect()).collect());
 
-/// Where each character is: in which row, and at which place of it.
+/// The rows of each character, with its position in the row.
 static KEYS: LazyLock<HashMap<char, Vec<(usize, usize)>>> = LazyLock::new(|| {
     let mut keys: HashMap<char, Vec<(usize, usize)>> = HashMap::new();
     for (number, row) in ROWS.iter().enumerate() {
@@ -35,7 +37,7 @@ static KEYS: LazyLock<HashMap<char, Vec<(usize, usize)>>> = LazyLock::new(|| {
     keys
 });
 
-/// The keys of keyboards by their rows. Each row stands half a key to the right of the one above.
+/// The keys of keyboards by their rows. Each row is half a key to the right of the one above.
 const BOARDS: [&[&str]; 6] = [
     &["1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./"],
     &["!@#$%^&*()_+", "qwertyuiop{}", "asdfghjkl:\"", "zxcvbnm<>?"],
@@ -45,7 +47,7 @@ const BOARDS: [&[&str]; 6] = [
     &["789", "456", "123", "000"],
 ];
 
-/// Where a key is: on which board, in which row, at which place.
+/// The place of a key: board, row, and position in the row.
 pub(super) type Place = (usize, i32, i32);
 
 static PLACES: LazyLock<HashMap<char, Vec<Place>>> = LazyLock::new(|| {
@@ -60,8 +62,8 @@ static PLACES: LazyLock<HashMap<char, Vec<Place>>> = LazyLock::new(|| {
     places
 });
 
-/// Returns how many characters the run has that begins at `start` and takes every `stride`-th character: of a sequence,
-/// or of a walk along a row of a keyboard.
+/// Returns the length of the run that begins at `start` and takes every `stride`-th character: a
+/// sequence, or a walk along a row of a keyboard.
 pub(super) fn run(text: &[char], start: usize, stride: usize) -> usize {
     let characters = || text[start..].iter().copied().step_by(stride);
     let places = KEYS.get(&text[start]).map_or(&[][..], Vec::as_slice);
@@ -78,7 +80,7 @@ fn alike(one: impl Iterator<Item = char>, other: impl Iterator<Item = char>) -> 
     one.zip(other).take_while(|(one, other)| one == other).count()
 }
 
-/// Returns how long all steps between neighbours are the same: `aaa`, `abc`, `97531`.
+/// Returns how many characters follow each other with the same step: `aaa`, `abc`, `97531`.
 fn sequence(mut characters: impl Iterator<Item = char>) -> usize {
     let (Some(first), Some(second)) = (characters.next(), characters.next()) else { return 1 };
     let step = |from: char, to: char| i64::from(u32::from(to)) - i64::from(u32::from(from));
@@ -96,13 +98,14 @@ fn sequence(mut characters: impl Iterator<Item = char>) -> usize {
     if wanted.abs() > 1 && length < FEWEST_LOOSE { 1 } else { length }
 }
 
-/// Returns where the key of each character is.
+/// Returns the places of the key of each character.
 pub(super) fn places(text: &[char]) -> Vec<&'static [Place]> {
     let places = &*PLACES;
     text.iter().map(|key| places.get(key).map_or(&[][..], Vec::as_slice)).collect()
 }
 
-/// Calls `found` with the length and the bits of every walk from key to neighbouring key, from the first one on.
+/// Calls `found` with the length and the bits of every walk between neighbouring keys that begins
+/// at the first character.
 pub(super) fn walks(text: &[&[Place]], mut found: impl FnMut(usize, u32)) {
     let Some(first) = text.first() else { return };
     for (board, row, place) in *first {
@@ -126,12 +129,13 @@ pub(super) fn walks(text: &[&[Place]], mut found: impl FnMut(usize, u32)) {
     }
 }
 
-/// Whether a step leads to one of the six keys around, or stays.
+/// Returns whether a step leads to one of the six surrounding keys, or stays on the same key.
 const fn is_neighbour(step: (i32, i32)) -> bool {
     matches!(step, (0, -1..=1) | (-1, 0 | 1) | (1, 0 | -1))
 }
 
-/// Returns how many characters of decimal numbers there are that grow, or shrink, by one step: `2468101214`, `010203`.
+/// Returns how many characters are decimal numbers that grow or shrink by a constant step:
+/// `2468101214`, `010203`.
 pub(super) fn progression(text: &[char]) -> usize {
     let digits: Vec<u32> =
         text.iter().take(PROGRESSION_MAX).map_while(|digit| digit.to_digit(10)).collect();
@@ -149,12 +153,13 @@ pub(super) fn progression(text: &[char]) -> usize {
     longest
 }
 
-/// Returns how far numbers of at least `width` digits go on from `first`, by `step`.
+/// Returns how many digits continue the series from `first` with `step`, in numbers of at least
+/// `width` digits.
 fn series(digits: &[u32], width: usize, first: i64, step: i64) -> usize {
     let (mut number, mut rest, mut count) = (first, digits, 0);
     while number >= 0 {
         let own = usize::try_from(number.checked_ilog10().unwrap_or(0)).unwrap_or(0) + 1;
-        // A first number with zeros before it says how wide all are.
+        // Leading zeros of a number show that all numbers have this width.
         let own = if digits[0] == 0 { own.max(width) } else { own };
         let Some((text, more)) = rest.split_at_checked(own) else { break };
         let mut left = number;

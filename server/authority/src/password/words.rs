@@ -1,7 +1,7 @@
-//! Words that people put into passwords. Collected for Tessera; spellings with digits and symbols
-//! (`p4ssw0rd`) and endings are handled by [`super::fold`] and [`super::guess`].
+//! Words that people use in passwords, collected for Tessera. [`super::fold`] and [`super::guess`]
+//! handle spellings with digits and symbols (`p4ssw0rd`) and endings.
 
-/// Words, separated by white space, in lower case.
+/// Words in lower case, separated by whitespace.
 pub(super) const COMMON: &str = "
 password passwort passwd passphrase passcode motdepasse contrasena senha parola wachtwoord haslo
 welcome willkommen bienvenue bienvenido letmein changeme changeit changethis default secret secrets
@@ -76,12 +76,12 @@ boca riverplate flamengo corinthians palmeiras hunter princesa princesse prinzes
 chocolat doudou marseille loulou kiki tigger snoopy garfield
 ";
 
-/// Words of phrases that everybody knows, in any order.
+/// Words of well-known phrases, in any order.
 pub(super) const PHRASE: &str = "
 correct battery staple horse quick brown fox jumps lazy dog lorem ipsum dolor amet twinkle little star
 ";
 
-/// Short words that hold others together.
+/// Short function words.
 pub(super) const SHORT: &str = "
 the and for you your this that with from have will not are was our its is my to of in on at be we me
 so no go do it all new old can get one two three four five six seven eight nine ten more very good
@@ -120,7 +120,7 @@ pub(super) const WALKS: [&str; 28] = [
     "ζχψωβνμ",
 ];
 
-/// Digits that people know by heart.
+/// Well-known sequences of digits.
 pub(super) const DIGITS: [&str; 12] = [
     "3141592653589793238462643383279502884197169399375105820974944592307816406286208998628034825342117067",
     "2718281828459045235360287471352662497757247093699959574966967627724076630353547594571382178525166427",

@@ -8,18 +8,19 @@ use crate::{OpContext, ServiceError, store::users};
 /// A person's own account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Id, address and name.
+    /// The id, address and name.
     pub user: UserSummary,
-    /// The role on the whole instance.
+    /// The role on the instance.
     pub instance_role: InstanceRole,
-    /// Whether they must change the password before anything else: somebody else chose it.
+    /// Whether the person must change the password before anything else, because someone else
+    /// chose it.
     pub must_change_password: bool,
-    /// Whether the password is below the rule for new ones, as the last sign-in found.
+    /// Whether the password breaks the rule for new ones, according to the last sign-in.
     pub password_is_weak: bool,
 }
 
 impl Passwords<'_> {
-    /// Returns the account of the person who asks.
+    /// Returns the account of the calling person.
     ///
     /// # Errors
     /// `Forbidden` for tokens and the command line, which have no account.

@@ -1,4 +1,4 @@
-//! Change the caller's own password, with the old one.
+//! Change the caller's own password, with the current one.
 
 use std::sync::Arc;
 
@@ -22,19 +22,20 @@ use crate::{
 /// A request to change one's own password.
 #[derive(Debug)]
 pub struct PasswordChange {
-    /// The password until now.
+    /// The current password.
     pub current: Password,
-    /// The password from now on.
+    /// The new password.
     pub new: Password,
     /// The browser's proof that it signed in before.
     pub known_browser: Option<KnownBrowser>,
 }
 
-/// A password was changed.
+/// The result of a password change.
 #[derive(Debug)]
 pub struct ChangedPassword {
-    /// The new secret of the session that asked, for its cookie, and the session's end. The old secret is
-    /// refused from now on. `None` when no session asked, or when it has ended meanwhile.
+    /// The new secret of the calling session, for its cookie, and the end of the session. The
+    /// old secret is no longer accepted. `None` if the caller has no session, or if it has
+    /// ended meanwhile.
     pub session: Option<(SessionSecret, OffsetDateTime)>,
     /// The browser's new proof that it signed in.
     pub known_browser: KnownBrowser,
@@ -43,14 +44,14 @@ pub struct ChangedPassword {
 }
 
 impl Passwords<'_> {
-    /// Changes the password of the person who asks. All their other sessions end; the one that asks goes on
-    /// with another secret.
+    /// Changes the password of the calling person. All their other sessions end; the calling
+    /// session continues with another secret.
     ///
-    /// A wrong old password counts as a failed sign-in.
+    /// A wrong current password counts as a failed sign-in.
     ///
     /// # Errors
-    /// `Invalid` with the fields `current_password`, `new_password`; `TooManyAttempts` after too many wrong
-    /// ones; `PreconditionFailed` when the password was changed meanwhile.
+    /// `Invalid` with the fields `current_password`, `new_password`; `TooManyAttempts` after too
+    /// many wrong passwords; `PreconditionFailed` if the password was changed meanwhile.
     pub async fn change(
         &self,
         ctx: &OpContext,
@@ -58,7 +59,8 @@ impl Passwords<'_> {
     ) -> Result<ChangedPassword, ServiceError> {
         person(ctx)?;
         let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
-        // A right old password changes the password even when the caller hangs up as soon as no refusal comes.
+        // Run to the end, so that a right current password changes the password even if the caller
+        // disconnects as soon as a quick refusal fails to arrive.
         Holder::to_the_end(async move { Passwords { inner: &inner }.attempt(&ctx, change).await })
             .await
     }
@@ -75,10 +77,10 @@ impl Passwords<'_> {
         };
         let user = user.filter(|user| user.enabled && user.password_counts);
         let user = user.ok_or(ServiceError::Unauthenticated)?;
-        // This has a count of its own and uses up no attempt at the old password.
+        // This has a counter of its own and uses up no attempt at the current password.
         let judged = Throttle::of_judged(self.inner, Tenant::person(id));
         self.judge(ctx, (&user.summary, &judged), &change.new).await?;
-        // Once the current password is right, this compares with the stored one, too.
+        // If the current password is right, this also compares the new one with the stored one.
         if is_same(&change.new, &change.current) {
             return Err(unchanged());
         }
@@ -95,7 +97,8 @@ impl Passwords<'_> {
             self.inner.refusals.note(ctx, refusal);
         };
         let entropy = self.inner.entropy.as_ref();
-        // Before the check: too much load after it would show that the old password is right.
+        // Hash before the check: a failure under too much load afterwards would show that the
+        // current password is right.
         let hash = self.inner.passwords.hash(Tenant::person(id), &change.new, entropy).await?;
         let mut transaction = self.inner.begin().await?;
         let throttle = Throttle::of_account(
@@ -121,7 +124,7 @@ impl Passwords<'_> {
         }
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
-        // The password that was checked must still be the one that is replaced.
+        // The checked password must still be the stored one.
         if !users::lock_checked(&mut transaction, &user).await? {
             return Err(ServiceError::PreconditionFailed);
         }

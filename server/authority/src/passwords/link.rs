@@ -24,17 +24,18 @@ pub struct PasswordLink {
     pub user: UserSummary,
     /// The secret part of the link. It leaves the server once.
     pub secret: PasswordLinkSecret,
-    /// Its end.
+    /// When the link expires.
     pub expires_at: OffsetDateTime,
 }
 
 impl Passwords<'_> {
-    /// Makes a link with which a person sets a new password. It replaces an older link. Until it is used,
-    /// nothing else changes: the present password and the sessions go on.
+    /// Creates a link with which a person sets a new password. It replaces an older link. Until it
+    /// is used, nothing else changes: the present password and the sessions still work.
     ///
     /// # Errors
-    /// `NotFound` for callers who manage no users; `Forbidden` for an owner's password when the caller is not
-    /// an owner, and for one's own; `Invalid` with the field `user` for a service account or a disabled user.
+    /// `NotFound` for callers who do not manage users; `Forbidden` for an owner's password if the
+    /// caller is not an owner, and for the caller's own; `Invalid` with the field `user` for a
+    /// service account or a disabled user.
     pub async fn issue_link(
         &self,
         ctx: &OpContext,
@@ -55,7 +56,7 @@ impl Passwords<'_> {
     }
 }
 
-/// Makes a link within the transaction of a caller who manages users.
+/// Creates a link within the transaction of a caller who manages users.
 pub(crate) async fn issue(
     inner: &Inner,
     connection: &mut PgConnection,

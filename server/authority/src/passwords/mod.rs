@@ -1,16 +1,19 @@
-//! Passwords of people: changing the caller's own, one-time links that set a new one, and the state of the
-//! caller's account.
+//! Passwords of people: changing the caller's own, one-time links that set a new one, and the state
+//! of the caller's account.
 //!
-//! - Every password is judged by the same rule (`password/rule.rs`), wherever it is set.
-//! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in with, and
-//!   makes an outstanding link worthless.
-//! - A guess at the present password is counted before it is checked, and has a row in the audit log before it is
-//!   answered. The check goes on when the caller hangs up, so that every guess leaves its trace.
-//! - The holder of a link uses up nothing of what the person may do themselves.
-//! - A password that somebody else chose (`users().create`) must be changed: until then its owner is an
-//!   [`Actor::Restricted`](crate::Actor), who can only read this account, change the password and sign out.
-//! - Such a password and a link count only as long as their maker may set the person's password
-//!   (`may_set_password` in the database). Sign-in and every request of a session ask again.
+//! - Every new password is judged by the same rule (`password/rule.rs`).
+//! - Setting a password ends the sessions of its owner, forgets the browsers that they signed in
+//!   with, and invalidates an open link.
+//! - A guess at the present password is counted before it is checked, and has a row in the audit
+//!   log before the response. The check continues if the caller disconnects, so that every guess
+//!   leaves a trace.
+//! - A caller with a link uses up none of the person's own limits.
+//! - A password that another user chose (`users().create`) must be changed: until then its owner is
+//!   an [`Actor::Restricted`](crate::Actor), who can only read this account, change the password
+//!   and sign out.
+//! - Such a password and a link are valid only as long as the user who gave them may set the
+//!   person's password (`may_set_password` in the database). Sign-in and every request of a session
+//!   check this again.
 
 mod account;
 mod change;
@@ -35,13 +38,13 @@ use crate::{
     sessions::Throttle,
 };
 
-/// Passwords of people.
+/// The operations on passwords of people.
 #[derive(Clone, Copy)]
 pub struct Passwords<'a> {
     pub(crate) inner: &'a Arc<Inner>,
 }
 
-/// Returns the person who asks. Only people have an account of their own.
+/// Returns the calling person. Only people have an account of their own.
 fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
     match &ctx.actor {
         Actor::User(visitor) | Actor::Restricted(visitor) => Ok(visitor),
@@ -52,7 +55,7 @@ fn person(ctx: &OpContext) -> Result<&Visitor, ServiceError> {
     }
 }
 
-/// The error of a new password that is the present one.
+/// Returns the error for a new password that equals the present one.
 fn unchanged() -> ServiceError {
     ServiceError::invalid("new_password", "must not be your current password")
 }

@@ -1,4 +1,4 @@
-//! Set a password by a one-time link.
+//! Set a password with a one-time link.
 
 use std::sync::Arc;
 
@@ -24,12 +24,14 @@ use crate::{
 const SUBJECT: &str = "a link that sets a password";
 
 impl Passwords<'_> {
-    /// Returns the person whose password this link sets. Only links that do not work are counted: whatever others
-    /// at the same address try, one that works is never refused. Nobody guesses 256 bits.
+    /// Returns the person whose password this link sets. Only invalid links are counted, so a
+    /// valid link is never refused because of other callers at the same address. Guessing 256 bits
+    /// is infeasible.
     ///
     /// # Errors
-    /// `NotFound` when the link is wrong, expired, used or replaced, when its person is disabled, or when the
-    /// administrator who made it may not make it any more; `TooManyAttempts` after too many such links.
+    /// `NotFound` if the link is wrong, expired, used or replaced, if its person is disabled, or
+    /// if the administrator who created it may no longer do so; `TooManyAttempts` after too many
+    /// such links.
     pub async fn check_link(
         &self,
         ctx: &OpContext,
@@ -56,16 +58,16 @@ impl Passwords<'_> {
         Err(gone())
     }
 
-    /// Sets the password of the person whose link this is. The link is used up, and every session of the
-    /// person ends. Signs nobody in.
+    /// Sets the password of the person of this link. The link is used up, and every session of the
+    /// person ends. The caller is not signed in.
     ///
-    /// The password that the person has is refused, because an administrator may have chosen it. So each new password is
-    /// a guess at it: a wrong one uses up the link, whether the caller waits for that or not, and a right one is counted and
-    /// recorded.
+    /// The person's present password is refused, because an administrator may have chosen it. So
+    /// each new password is a guess at it: a wrong guess sets the password and uses up the link,
+    /// even if the caller disconnects, and a right one is counted and recorded.
     ///
     /// # Errors
-    /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`; `TooManyAttempts` after the password that
-    /// the person has was given too often.
+    /// As [`Passwords::check_link`]; `Invalid` with the field `new_password`; `TooManyAttempts`
+    /// after the person's present password was given too often.
     pub async fn redeem(
         &self,
         ctx: &OpContext,
@@ -91,7 +93,8 @@ impl Passwords<'_> {
         (user, new): (&UserSummary, &Password),
     ) -> Result<(), ServiceError> {
         let (tenant, entropy) = (Tenant::person(user.id), self.inner.entropy.as_ref());
-        // Before the comparison: too much load after it would show that the guess is wrong, and keep the link.
+        // Hash before the comparison: a failure under too much load afterwards would show that the
+        // guess is wrong, and keep the link.
         let hash = self.inner.passwords.hash(tenant, new, entropy).await?;
         let throttle = Throttle::of_passwords_by_link(self.inner, user.id);
         let stored = self.count_replacement(ctx, user, &throttle).await?;
@@ -105,15 +108,18 @@ impl Passwords<'_> {
                 return Err(unchanged());
             }
         }
-        // The link is the right to this, whoever is signed in: it may be the person themselves, whose session ends.
+        // The link is sufficient, whoever is signed in: that may be the person themselves, whose
+        // session ends.
         let mut transaction = self.inner.begin().await?;
         transaction.ends_acts_of(&[user.id.0]);
         users::lock(&mut transaction, user.id).await?;
-        // Somebody else may still be using the account, as an administrator who was just stopped.
+        // Another person may still be using the account, such as an administrator who was
+        // just stopped.
         if person_stops::concerns(&mut transaction, user.id).await? {
             return Err(ServiceError::Busy);
         }
-        // Again, now that it counts: the link may have been used, or its maker stopped, while the password was hashed.
+        // Check again under the lock: the link may have been used, or its creator stopped, while
+        // the password was hashed.
         let link = store::take_link(&mut transaction, user.id, &secret.digest(), ctx.now).await?;
         let maker = link.ok_or_else(gone)?;
         store::set(&mut transaction, user.id, &hash, Descent::Link(maker)).await?;
@@ -128,7 +134,8 @@ impl Passwords<'_> {
             after: Some(json!({"ended_sessions": ended})),
         };
         record(&mut transaction, ctx, change).await?;
-        // Whoever stops the maker waits for this: their stop is committed first, or sees the password.
+        // A change that stops the link's creator waits for this lock: it either commits first or
+        // sees the new password.
         hold(&mut transaction, maker, false).await?;
         if !store::may_set(&mut transaction, maker, user.id).await? {
             return Err(gone());
@@ -136,7 +143,7 @@ impl Passwords<'_> {
         transaction.commit().await
     }
 
-    /// Counts a comparison with the password that a person has, and returns its hash.
+    /// Counts a comparison with the person's present password, and returns its hash.
     async fn count_replacement(
         &self,
         ctx: &OpContext,
@@ -161,7 +168,8 @@ impl Passwords<'_> {
         Ok(found.and_then(|user| user.password_hash))
     }
 
-    /// Records that the holder of a link gave the password that the person has. They are answered afterwards.
+    /// Records that the caller with the link gave the person's present password. The response
+    /// follows afterwards.
     async fn record_guess(&self, ctx: &OpContext, user: &UserSummary) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
         let change = Change {

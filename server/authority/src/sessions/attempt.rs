@@ -1,4 +1,4 @@
-//! One attempt at a password: at sign-in, or to change the password.
+//! One attempt at a password, at sign-in or to change the password.
 
 use domain::{ids::UserId, rate_limit::RateLimit};
 use serde_json::json;
@@ -14,12 +14,12 @@ use crate::{
 };
 
 impl Inner {
-    /// Counts an attempt, then checks the password. The count is committed before the hashing: guesses that
-    /// arrive at the same time count as well, and no connection waits for a core. An attempt that was refused as
-    /// `Busy` is taken back.
+    /// Counts an attempt, then checks the password. The count is committed before the hashing, so
+    /// that simultaneous guesses count as well, and no connection is held while waiting for a core.
+    /// An attempt that is refused as `Busy` doesn't count.
     ///
     /// # Errors
-    /// `TooManyAttempts`, with nothing checked; `Busy`.
+    /// `TooManyAttempts`, in which case nothing was checked; `Busy`.
     pub(crate) async fn attempt(
         &self,
         ctx: &OpContext,
@@ -48,7 +48,7 @@ impl Inner {
         transaction.commit().await
     }
 
-    /// Checks the password of an attempt that was counted.
+    /// Checks the password of a counted attempt.
     ///
     /// # Errors
     /// `Busy`.
@@ -73,8 +73,9 @@ impl Inner {
         }
     }
 
-    /// Counts a right sign-in of a person from the caller's address, in memory: nobody else uses that up. Beyond the
-    /// limit the attempt is taken back, because it was not a wrong one.
+    /// Counts a successful sign-in of a person from the caller's address, in memory. Other callers
+    /// cannot use up this limit. An attempt beyond the limit is uncounted, because its password
+    /// was right.
     ///
     /// # Errors
     /// `TooManyAttempts`.
@@ -96,7 +97,7 @@ impl Inner {
         Err(ServiceError::TooManyAttempts(state.retry_after_s.into()))
     }
 
-    /// Takes an attempt off the count.
+    /// Uncounts an attempt.
     pub(crate) async fn take_back(
         &self,
         ctx: &OpContext,
@@ -107,8 +108,8 @@ impl Inner {
         transaction.commit().await
     }
 
-    /// Counts a new password that is about to be judged. What was counted stays,
-    /// whatever the judgement says: the work is the same.
+    /// Counts a new password that is about to be judged. The count stays whatever the result is,
+    /// because the work is the same.
     ///
     /// # Errors
     /// `TooManyAttempts`.

@@ -1,4 +1,4 @@
-//! End sessions: one, or all of a user's.
+//! End sessions: a single one, or all sessions of a user.
 
 use domain::{
     ids::{SessionId, UserId},
@@ -14,11 +14,11 @@ use crate::{
 };
 
 impl Sessions<'_> {
-    /// Ends a session: its cookie is refused from now on.
+    /// Ends a session: its cookie is no longer accepted.
     ///
     /// # Errors
-    /// `NotFound` for a session that the caller does not reach; `Forbidden` for an owner's when the caller is
-    /// not an owner.
+    /// `NotFound` for a session that the caller does not reach; `Forbidden` for an owner's session
+    /// if the caller is not an owner.
     pub async fn end(&self, ctx: &OpContext, id: SessionId) -> Result<(), ServiceError> {
         let session = self.show(ctx, id).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[session.user.id.0]).await?;
@@ -35,12 +35,13 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends every session of a user, by default the caller's own, except the one that asks. Returns how many
-    /// it ended.
+    /// Ends all sessions of a user, by default the caller's own, except the session of this
+    /// request. Returns how many it ended.
     ///
     /// # Errors
-    /// `Invalid` with the field `user` when the command line names none; `NotFound` for a user whose
-    /// sessions the caller does not reach; `Forbidden` for an owner's when the caller is not an owner.
+    /// `Invalid` with the field `user` if the command line names none; `NotFound` for a user whose
+    /// sessions the caller does not reach; `Forbidden` for an owner's sessions if the caller is not
+    /// an owner.
     pub async fn end_all(&self, ctx: &OpContext, user: Option<&str>) -> Result<u64, ServiceError> {
         let reach = Reach::of(ctx)?;
         let text = match (user, ctx.user_id()) {
@@ -61,8 +62,8 @@ impl Sessions<'_> {
     }
 }
 
-/// Refuses to end the sessions of an owner to everybody but themselves and other owners. An administrator could lock
-/// them out.
+/// Allows only owners to end the sessions of another owner. Otherwise an administrator could lock
+/// owners out.
 async fn check_target(
     connection: &mut PgConnection,
     ctx: &OpContext,

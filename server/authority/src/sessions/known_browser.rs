@@ -1,12 +1,12 @@
 //! Browsers that signed in to an account before.
 //!
-//! Others can use up the attempts of an account and of an address, so a browser that signed in to the
-//! account within the last 30 days has attempts of its own. A cookie proves the sign-in. For each of the last
-//! few accounts it holds the time of the sign-in, a random id, and a MAC under a key of the keys file. The
-//! cookie is not a credential: its holder may guess a few times, and nothing else.
+//! Attackers can use up the attempts of an account and of an address, so a browser that signed in
+//! to the account within the last 30 days has attempts of its own. A cookie proves the sign-in. For
+//! each of the last few accounts, it contains the time of the sign-in, a random id, and a MAC under
+//! a key of the keys file. The cookie is not a credential: it only allows a few guesses.
 //!
-//! The MAC covers the account, its password's hash, and a number that grows when sessions are ended: a
-//! new password and the end of sessions make every such cookie worthless.
+//! The MAC covers the account, its password's hash, and a number that increases when sessions are
+//! ended: a new password or the end of sessions invalidates all such cookies.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::ids::UserId;
@@ -17,7 +17,7 @@ use crate::{authority::Inner, entropy, secret::KnownBrowser};
 
 /// How long a browser stays known after it signed in.
 pub const KNOWN_FOR: Duration = Duration::days(30);
-/// Most accounts of one browser. The accounts that were longest unused are forgotten.
+/// The maximum number of accounts of one browser. The least recently used ones are dropped.
 const ACCOUNTS_MAX: usize = 4;
 
 const ID_LENGTH: usize = 16;
@@ -26,15 +26,17 @@ const LENGTH: usize = TIME_LENGTH + ID_LENGTH + 32;
 
 /// The length of a proof as text: base64url without padding.
 const TEXT_LENGTH: usize = (LENGTH * 4).div_ceil(3);
-/// Most entries that are tried as proofs in all cookies of a request. Each costs a MAC.
+/// The maximum number of entries that are tried as proofs in all cookies of a request. Each of them
+/// costs a MAC.
 const ENTRIES_MAX: usize = 128;
-/// Separates two cookies in a [`KnownBrowser`]. No cookie's value has a space.
+/// The separator of two cookies in a [`KnownBrowser`]. The value of a cookie never contains
+/// a space.
 pub const COOKIE_SEPARATOR: &str = " ";
 
-/// What tells one browser from another.
+/// The id of a browser.
 pub(crate) type BrowserId = [u8; ID_LENGTH];
 
-/// The account that a proof is about, as it is now.
+/// The account of a proof, in its present state.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
     pub(crate) user: UserId,
@@ -45,7 +47,7 @@ pub(crate) struct Account<'a> {
 /// A browser that proved that it signed in to an account.
 pub(crate) struct Recognised {
     pub(crate) id: BrowserId,
-    /// The text of its proof, to be replaced by the next one.
+    /// The text of its proof, which the next one replaces.
     entry: String,
 }
 
@@ -70,8 +72,8 @@ impl Inner {
         })
     }
 
-    /// Returns the new cookie of a browser that has just signed in to the account. It keeps the proofs for
-    /// other accounts.
+    /// Returns the new cookie of a browser that has just signed in to the account. It keeps the
+    /// proofs for other accounts.
     pub(crate) fn know(
         &self,
         cookie: Option<&KnownBrowser>,
@@ -110,8 +112,9 @@ impl Inner {
     }
 }
 
-/// Returns what may be proofs: of each cookie, the first few of the right length. A browser sends several cookies of
-/// this name when another site, or another server at this host, planted some: they hide none of the right one.
+/// Returns possible proofs: the first few texts of the right length in each cookie. A browser sends
+/// several cookies of this name if another site, or another server on this host, planted some.
+/// Those must not hide the right one.
 fn entries(cookie: Option<&KnownBrowser>) -> impl Iterator<Item = &str> {
     let cookies = cookie.map(KnownBrowser::expose).unwrap_or_default().split(COOKIE_SEPARATOR);
     cookies

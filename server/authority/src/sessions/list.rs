@@ -18,17 +18,18 @@ use crate::{
     },
 };
 
-/// Whose sessions a caller reaches.
+/// The sessions that a caller reaches.
 pub(super) enum Reach {
-    /// Everybody's.
+    /// The sessions of all users.
     All,
-    /// Their own.
+    /// The caller's own sessions.
     Own(UserId),
 }
 
 impl Reach {
-    /// People reach their own sessions; administrators of the instance reach all. Tokens reach none: a stolen
-    /// token must not show where its person is signed in.
+    /// Returns what the caller reaches. People reach their own sessions; administrators of the
+    /// instance reach all. Tokens reach none: a stolen token must not reveal where its owner is
+    /// signed in.
     pub(super) fn of(ctx: &OpContext) -> Result<Self, ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
@@ -42,7 +43,7 @@ impl Reach {
         }
     }
 
-    /// The user of this id or address, if their sessions are within reach.
+    /// Returns the user with this id or address, if the caller reaches their sessions.
     pub(super) async fn user(
         &self,
         connection: &mut PgConnection,
@@ -59,7 +60,7 @@ impl Reach {
             .ok_or(ServiceError::NotFound("user"))
     }
 
-    /// Returns the only user whose sessions are within reach; `None` means all users.
+    /// Returns the only user whose sessions the caller reaches; `None` means all users.
     const fn only(&self) -> Option<UserId> {
         match self {
             Self::All => None,
@@ -69,7 +70,7 @@ impl Reach {
 }
 
 impl Sessions<'_> {
-    /// A page of the sessions that are not over, the newest first.
+    /// Returns a page of active sessions, newest first.
     ///
     /// # Errors
     /// `Invalid` with the fields `limit`, `cursor`; `NotFound` for a user whose sessions the caller
@@ -84,7 +85,7 @@ impl Sessions<'_> {
             let message = format!("must be 1 to {SESSIONS_LIMIT_MAX}");
             return Err(ServiceError::invalid("limit", message));
         }
-        // Ids are in order of time: the last one of a page tells where the next begins.
+        // Ids are in chronological order, so the last id of a page is the cursor of the next one.
         let before =
             query.cursor.as_deref().map(str::parse::<SessionId>).transpose().map_err(|_| {
                 ServiceError::invalid("cursor", "must be `next` of a page of this list")
@@ -94,7 +95,7 @@ impl Sessions<'_> {
             Some(text) => Some(reach.user(&mut connection, text).await?),
             None => reach.only(),
         };
-        // One more than asked for tells whether there is a next page.
+        // One more row shows whether there is a next page.
         let filter = Filter { user, before, id: None, rows: i64::from(query.limit) + 1 };
         let mut items = self.live(&mut connection, ctx, &filter).await?;
         let limit = usize::from(query.limit);
@@ -104,7 +105,7 @@ impl Sessions<'_> {
         Ok(Page { items, next })
     }
 
-    /// One session.
+    /// Returns one session.
     pub async fn show(&self, ctx: &OpContext, id: SessionId) -> Result<Session, ServiceError> {
         let reach = Reach::of(ctx)?;
         let mut connection = self.inner.connection().await?;

@@ -1,11 +1,14 @@
-//! Sessions that this server has met, so that finding them again takes nothing from a stranger's budget.
+//! Sessions that this server has seen, so that finding them again doesn't count against the limit
+//! of unknown callers.
 //!
-//! A cookie may hold any text. Each text that is looked up counts against the address that it came from, as an
-//! unknown token does ([`crate::verification`]), until it turns out to be a session. So a browser whose session
-//! was found before must not depend on what others at its address present.
+//! A cookie may contain any text. Each lookup of such a text counts against the address that it
+//! came from, as for an unknown token ([`crate::verification`]), until it turns out to be a
+//! session. So a browser whose session was found before must not depend on what other callers at
+//! its address present.
 //!
-//! The digests that are kept answer nothing: the session is read from the database every time, for the person whom it was
-//! of, so that it waits for nobody else's requests. A digest that is found no more is forgotten.
+//! The digests don't replace the lookup: the session is read from the database every time, on
+//! behalf of the person that it belonged to, so that it doesn't wait behind other callers'
+//! requests. A digest that is no longer found is dropped.
 
 use std::{
     collections::HashMap,
@@ -14,10 +17,10 @@ use std::{
 
 use domain::ids::UserId;
 
-/// Sessions after which those that were not met for longest are forgotten, half of them at a time.
+/// The number of sessions to keep. Beyond it, the less recently seen half is dropped.
 const KEPT: usize = 16 * 1_024;
 
-/// Digests of sessions.
+/// The digests of seen sessions.
 #[derive(Debug, Default)]
 pub(crate) struct MetSessions(Mutex<Digests>);
 
@@ -28,7 +31,7 @@ struct Digests {
 }
 
 impl MetSessions {
-    /// Notes a session that exists.
+    /// Records a session that exists.
     pub(crate) fn note(&self, digest: [u8; 32], user: UserId) {
         let mut digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         digests.early.remove(&digest);
@@ -38,13 +41,13 @@ impl MetSessions {
         }
     }
 
-    /// Returns the person of this session, if it existed when it was met.
+    /// Returns the person of this session, if it existed when it was last seen.
     pub(super) fn person(&self, digest: &[u8; 32]) -> Option<UserId> {
         let digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         digests.late.get(digest).or_else(|| digests.early.get(digest)).copied()
     }
 
-    /// Forgets a session that is over.
+    /// Drops a session that has ended.
     pub(super) fn forget(&self, digest: &[u8; 32]) {
         let mut digests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         digests.late.remove(digest);

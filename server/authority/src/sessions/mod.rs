@@ -1,8 +1,9 @@
 //! Sessions of people.
 //!
-//! A session's secret is 256 random bits in a cookie; the database has its SHA-256. It ends when it
-//! is idle too long, at its absolute end, at sign-out, when its user is disabled, and when they have too many. Signing in
-//! always makes a new one (OWASP ASVS 5.0 section 7.2.4).
+//! A session's secret is 256 random bits in a cookie; the database contains its SHA-256. A session
+//! expires when it is idle for too long and at its absolute end. It also ends at sign-out, when its
+//! user is disabled, and when the user has too many sessions. Each sign-in creates a new session
+//! (OWASP ASVS 5.0 section 7.2.4).
 
 mod attempt;
 mod end;
@@ -36,25 +37,25 @@ use crate::{
     store::sessions::{self as store, NewSession},
 };
 
-/// Sessions of one person. A further one ends the one that was unused for longest.
+/// The maximum number of sessions of one person. A further one ends the least recently used one.
 const SESSIONS_MAX: i64 = 100;
-/// Longest user agent that is kept, in characters.
+/// The maximum length of a stored user agent, in characters.
 const USER_AGENT_MAX: usize = 256;
 
-/// Signing in and out.
+/// The operations to sign in and out, and on sessions.
 #[derive(Clone, Copy)]
 pub struct Sessions<'a> {
     pub(crate) inner: &'a Arc<Inner>,
 }
 
-/// What a person types to sign in.
+/// The input of a sign-in.
 #[derive(Debug)]
 pub struct SignIn {
     /// The address, as typed.
     pub email: String,
     /// The password, as typed.
     pub password: Password,
-    /// The browser's name of itself.
+    /// The browser's user agent.
     pub user_agent: Option<String>,
     /// The browser's proof that it signed in before.
     pub known_browser: Option<KnownBrowser>,
@@ -63,23 +64,23 @@ pub struct SignIn {
 /// A new session.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// For the cookie. Leaves the server once.
+    /// The secret for the cookie. It leaves the server once.
     pub secret: SessionSecret,
-    /// Who it is.
+    /// The person.
     pub visitor: Visitor,
-    /// Its absolute end.
+    /// The absolute end.
     pub expires_at: OffsetDateTime,
     /// Whether the person must change their password before anything else.
     pub must_change_password: bool,
-    /// Whether the password is below the rule for new ones.
+    /// Whether the password breaks the rule for new ones.
     pub password_is_weak: bool,
-    /// The browser's proof that it signed in, for a cookie of [`KNOWN_FOR`]. `None` for clients that keep no
-    /// cookie.
+    /// The browser's proof that it signed in, for a cookie with the lifetime [`KNOWN_FOR`]. `None`
+    /// for clients without cookies.
     pub known_browser: Option<KnownBrowser>,
 }
 
 impl Inner {
-    /// Makes a session within a transaction.
+    /// Creates a session within a transaction.
     pub(crate) async fn open_session(
         &self,
         connection: &mut PgConnection,

@@ -1,4 +1,4 @@
-//! Find the session of a cookie.
+//! Find the session that belongs to a cookie.
 
 use domain::{
     ids::{SessionId, UserId},
@@ -14,22 +14,22 @@ use crate::{
     verification::{Presenter, Taken},
 };
 
-/// A session's last use is kept to the minute: a page of many requests writes once.
+/// How precisely the last use of a session is stored. A page of many requests writes it once.
 const TOUCH_EVERY: Duration = Duration::minutes(1);
 
-/// A session that is not over.
+/// An active session.
 #[derive(Clone, Debug)]
 pub struct Resolved {
     /// The session.
     pub id: SessionId,
-    /// Its person.
+    /// The person.
     pub visitor: Visitor,
     /// Whether they must change their password before anything else.
     pub must_change_password: bool,
 }
 
 impl Resolved {
-    /// Who asks by this session.
+    /// Returns the actor of requests with this session.
     pub fn actor(self) -> Actor {
         if self.must_change_password {
             Actor::Restricted(self.visitor)
@@ -39,21 +39,22 @@ impl Resolved {
     }
 }
 
-/// The part of its address's budget that a lookup took: none for a session that was met before.
+/// The part of its address's limit that a lookup used: none for a session that was seen before.
 #[derive(Clone, Copy)]
 #[must_use]
 pub(super) struct Looking {
     from: Presenter,
     taken: Option<Taken>,
-    /// Whose session it was when it was met.
+    /// The person of the session when it was last seen.
     person: Option<UserId>,
 }
 
 impl Sessions<'_> {
-    /// Returns the session and its person, and notes its use; `None` for a session that is unknown or over.
+    /// Returns the session and its person, and records its use; `None` for a session that is
+    /// unknown or has ended.
     ///
     /// # Errors
-    /// `TooManyUnknown` when too many texts from this address were not sessions.
+    /// `TooManyUnknown` if too many texts from this address were not sessions.
     pub async fn resolve(
         &self,
         ctx: &OpContext,
@@ -62,7 +63,7 @@ impl Sessions<'_> {
         let digest = secret.digest();
         let looking = self.look(ctx, secret)?;
         let session = match looking.person {
-            // Nobody waits behind strangers for a session that was there before.
+            // A session that existed before must not wait behind unknown callers.
             Some(person) => Holder::of_person(person).scope(self.find_live(ctx, &digest)).await,
             None => self.find_live(ctx, &digest).await,
         };
@@ -76,7 +77,7 @@ impl Sessions<'_> {
         }))
     }
 
-    /// Takes the right to look up a text that may be a session's secret.
+    /// Takes the permission to look up a text that may be a session's secret.
     ///
     /// # Errors
     /// `TooManyUnknown`.
@@ -97,8 +98,8 @@ impl Sessions<'_> {
         Ok(Looking { from, taken, person })
     }
 
-    /// Notes whether a text was a session's secret. One that was, or about which nothing was found out, does not
-    /// count.
+    /// Records whether a text was a session's secret. It doesn't count against the limit if it was
+    /// one, or if the lookup failed.
     pub(super) fn looked(
         self,
         looking: Looking,

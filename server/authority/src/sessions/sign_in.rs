@@ -24,15 +24,15 @@ use crate::{
     },
 };
 
-/// Why a right password was refused, in the audit log.
+/// The reason in the audit log why a right password was refused.
 const NO_MAKER: &str = "the administrator who chose this password may not set it any more";
-/// Most proxies that a warning names.
+/// The maximum number of proxies that a warning names.
 const PROXIES_MAX: i64 = 3;
 
 /// An attempt to sign in.
 struct Attempt {
     sign_in: SignIn,
-    /// The enabled user of that address.
+    /// The enabled user with that address.
     user: Option<User>,
     /// The browser, if it signed in to this account before.
     recognised: Option<Recognised>,
@@ -40,13 +40,13 @@ struct Attempt {
 }
 
 impl Sessions<'_> {
-    /// Signs in. An unknown address, a disabled user and a wrong password answer alike, after the
-    /// same work.
+    /// Signs in. An unknown address, a disabled user and a wrong password give the same response
+    /// after the same work.
     ///
     /// # Errors
-    /// `InvalidCredentials`; `TooManyAttempts` after too many failures, or too many right sign-ins of the person
-    /// from one address, with the time to wait;
-    /// `PasswordChangeRequired` when the password must be changed first and the surface cannot change it.
+    /// `InvalidCredentials`; `TooManyAttempts`, with the time to wait, after too many failures or
+    /// too many successful sign-ins of the person from one address; `PasswordChangeRequired` if the
+    /// password must be changed first and the surface cannot change it.
     pub async fn sign_in(
         &self,
         ctx: &OpContext,
@@ -54,7 +54,7 @@ impl Sessions<'_> {
     ) -> Result<SignedIn, ServiceError> {
         let user = self.account(&sign_in.email).await?;
         let known = sign_in.known_browser.as_ref();
-        // What is asked of the cookie does not depend on whether there is such an account.
+        // Check the cookie in the same way if the account doesn't exist.
         let recognised = self.inner.recognise(known, &proven(user.as_ref(), None), ctx.now);
         let recognised = recognised.filter(|_| user.is_some());
         let browser = recognised.as_ref().map(|recognised| recognised.id);
@@ -77,14 +77,15 @@ impl Sessions<'_> {
             }
         })?;
         let (inner, ctx) = (Arc::clone(self.inner), ctx.clone());
-        // A right password leaves its row even when the caller hangs up as soon as no refusal comes.
+        // Run to the end, so that a right password leaves its audit row even if the caller
+        // disconnects as soon as a quick refusal fails to arrive.
         Holder::to_the_end(
             async move { Sessions { inner: &inner }.check_attempt(&ctx, attempt).await },
         )
         .await
     }
 
-    /// Leaves a row about an attempt that is refused.
+    /// Records a refused attempt.
     fn note(self, ctx: &OpContext, attempt: &Attempt, kind: RefusalKind, why: Option<&str>) {
         let mut detail = json!({"known_browser": attempt.recognised.is_some()});
         if let Some(why) = why {
@@ -95,7 +96,7 @@ impl Sessions<'_> {
         self.inner.refusals.note(ctx, Refusal { kind, subject, subject_id, detail });
     }
 
-    /// Checks the password of an attempt that was counted, and opens the session.
+    /// Checks the password of a counted attempt, and opens the session.
     async fn check_attempt(
         &self,
         ctx: &OpContext,
@@ -110,7 +111,7 @@ impl Sessions<'_> {
             return Err(ServiceError::InvalidCredentials);
         }
         if attempt.user.as_ref().is_some_and(|user| !user.password_counts) {
-            // The answer is that of a wrong password, after the same work.
+            // Give the response to a wrong password, after the same work.
             self.note(ctx, &attempt, RefusalKind::SignIn, Some(NO_MAKER));
             return Err(ServiceError::InvalidCredentials);
         }
@@ -127,7 +128,7 @@ impl Sessions<'_> {
         };
         let is_weak = self.is_weak(&user, &sign_in.password).await?;
         let mut transaction = self.inner.begin().await?;
-        // The password may have been changed while it was checked, and all sessions ended.
+        // The password may have been changed, and all sessions ended, while it was checked.
         if !users::lock_checked(&mut transaction, &user).await? {
             return Err(ServiceError::InvalidCredentials);
         }
@@ -175,8 +176,8 @@ impl Sessions<'_> {
         })
     }
 
-    /// Reports whether a right password breaks the rule for new ones. Under too much load it returns the last
-    /// result.
+    /// Returns whether a right password breaks the rule for new ones. Under too much load, returns
+    /// the previous result.
     async fn is_weak(&self, user: &User, password: &Password) -> Result<bool, ServiceError> {
         let place = self.inner.names_of_place(Some(user.summary.id)).await?;
         let context = about(&[&user.summary.email, &user.summary.name], &place);
@@ -188,7 +189,7 @@ impl Sessions<'_> {
         }
     }
 
-    /// The enabled user of this address; `None` for a text that is not an address, too.
+    /// Returns the enabled user with this address; `None` also for a text that is not an address.
     async fn account(&self, email: &str) -> Result<Option<User>, ServiceError> {
         let Some(email) = WrittenEmail::read(email) else { return Ok(None) };
         let mut connection = self.inner.connection().await?;
@@ -196,8 +197,8 @@ impl Sessions<'_> {
         Ok(user.filter(|user| user.enabled))
     }
 
-    /// Notes that people sign in through this peer, whose `X-Forwarded-For` is not believed: unless
-    /// the operator names it in `trusted_proxies`, everybody behind it shares one limit.
+    /// Records that people sign in through this peer, whose `X-Forwarded-For` is not trusted.
+    /// Unless the operator adds it to `trusted_proxies`, all people behind it share one limit.
     pub async fn note_untrusted_proxy(
         &self,
         ctx: &OpContext,
@@ -208,10 +209,11 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// The peers that [`Self::note_untrusted_proxy`] noted in the last 30 days, the latest first.
+    /// Returns the peers that [`Self::note_untrusted_proxy`] recorded in the last 30 days, the
+    /// latest first.
     ///
     /// # Errors
-    /// `Forbidden` for anybody but the command line and the server itself.
+    /// `Forbidden` for all callers but the command line and the server itself.
     pub async fn untrusted_proxies(&self, ctx: &OpContext) -> Result<Vec<String>, ServiceError> {
         ctx.is_operator()?;
         let mut connection = self.inner.connection().await?;
@@ -219,7 +221,7 @@ impl Sessions<'_> {
     }
 }
 
-/// Returns the account that a browser's proof is about; an unknown user gives one that no proof matches.
+/// Returns the account of a browser's proof. For an unknown user, it is one that no proof matches.
 pub(crate) fn proven<'a>(user: Option<&'a User>, newer_hash: Option<&'a str>) -> Account<'a> {
     let stored = user.and_then(|user| user.password_hash.as_deref());
     Account {

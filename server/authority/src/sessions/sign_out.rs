@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl Sessions<'_> {
-    /// Ends a session. Succeeds also for a session that does not exist any more.
+    /// Ends a session. Succeeds also if the session no longer exists.
     ///
     /// # Errors
-    /// `TooManyUnknown` when too many texts from this address were not sessions.
+    /// `TooManyUnknown` if too many texts from this address were not sessions.
     pub async fn sign_out(
         &self,
         ctx: &OpContext,
@@ -29,7 +29,8 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends the session that a browser had before it signed in again. Its sign-in was right, so it may try any text.
+    /// Ends the session that a browser had before it signed in again. The caller has just signed in
+    /// successfully, so this lookup is not limited.
     pub async fn replace(
         &self,
         ctx: &OpContext,
@@ -40,7 +41,7 @@ impl Sessions<'_> {
         Ok(())
     }
 
-    /// Ends a session; returns whose it was, if there was one.
+    /// Ends a session. Returns its user, if the session existed.
     async fn end_of(
         &self,
         ctx: &OpContext,

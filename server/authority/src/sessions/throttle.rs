@@ -1,31 +1,34 @@
 //! Limits how often a password may be guessed.
 //!
-//! An attempt is counted, in a committed transaction, *before* the password is hashed, and given back
-//! when the password was right. So however many guesses arrive at a time, at however many servers, no
-//! more are checked than the limits allow.
+//! An attempt is counted, in a committed transaction, *before* the password is hashed, and
+//! uncounted if the password was right. So however many guesses arrive at the same time, at however
+//! many servers, no more are checked than the limits allow.
 //!
-//! | what is counted | limit |
+//! | counted | limit |
 //! |---|---|
-//! | an account from one address | [`PAIR`]: some free attempts, then a delay that grows with each |
+//! | an account from one address | [`PAIR`]: some free attempts, then growing delays |
 //! | an address, with all accounts | [`ADDRESS`]: a bucket that refills steadily |
 //! | a /48 network of IPv6, with all accounts | [`SITE`]: a larger bucket |
 //! | an account, from all addresses | [`ACCOUNT`]: a bucket that refills steadily |
-//! | an address or a /48 network, with one-time links that do not work | [`ADDRESS`], [`SITE`], counted apart |
-//! | a person, the links of a person, or an address, with new passwords that are judged | [`JUDGED`] |
-//! | the links of a person, with the password that the person has | [`BROWSER`] |
+//! | an address or a /48 network, with invalid one-time links | [`ADDRESS`], [`SITE`], separately |
+//! | a person, a person's links, or an address, with new passwords to judge | [`JUDGED`] |
+//! | the links of a person, with the person's present password | [`BROWSER`] |
 //! | an account from an address that it signed in from before | [`PAIR`] and [`ADDRESS`] only |
 //! | an account from a browser that signed in to it before | [`BROWSER`] instead of all others |
 //!
-//! - Nobody locks an account. A guesser with many addresses can take every refill of [`ACCOUNT`] for as long as
-//!   they go on, and then the account cannot be signed in to from new places. So that bucket, and that of the
-//!   /48, do not apply to the addresses from which the account signed in within [`KNOWN_FOR`], with any client,
-//!   nor to browsers that prove that they did ([`super::known_browser`]).
-//! - The latest [`NETWORKS_MAX`] such addresses of an account are kept. A new password does not end them: the
-//!   owner needs them most during an attack, and they allow few guesses.
-//! - Accounts that do not exist are counted alike, so that a refusal does not show whether an account exists.
-//! - An IPv6 address counts as its /64 network, which is what one customer gets, and many get a whole /48.
-//!   Callers without a known address share a bucket of their own.
-//! - Rows are locked in one order (/48, address, account, pair), so that no two attempts wait for each other.
+//! - No attacker can lock an account completely. An attacker with many addresses can take every
+//!   refill of [`ACCOUNT`] for as long as the attack lasts, and then the account cannot sign in
+//!   from new places. So that bucket, and that of the /48, do not apply to the addresses from which
+//!   the account signed in within [`KNOWN_FOR`], with any client, nor to browsers that prove that
+//!   they did ([`super::known_browser`]).
+//! - The latest [`NETWORKS_MAX`] such addresses of an account are kept, also after a password
+//!   change: the owner needs them most during an attack, and they allow few guesses.
+//! - Accounts that do not exist are counted in the same way, so that a refusal does not show
+//!   whether an account exists.
+//! - An IPv6 address counts as its /64 network, which is what one customer gets; many customers get
+//!   a whole /48. Callers without a known address share a bucket of their own.
+//! - Rows are locked in one order (/48, address, account, pair), so that two attempts
+//!   cannot deadlock.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -49,46 +52,50 @@ use crate::{
 const PAIR: Rule = Rule::Growing { free: 10, first_s: 5, longest_s: 900 };
 /// A browser that signed in to the account before.
 const BROWSER: Rule = Rule::Growing { free: 5, first_s: 5, longest_s: 900 };
-/// An address: 100 at once, then one every 6 s. An office behind one address may err a little more.
+/// An address: 100 at once, then one every 6 s. It allows for the mistakes of an office behind
+/// one address.
 const ADDRESS: Rule = Rule::Steady { burst: 100, every_s: 6 };
-/// A /48 network of IPv6, which has 65,536 addresses of the kind above: 300 at once, then one every 2 s.
+/// A /48 network of IPv6, with 65,536 of the networks above: 300 at once, then one every 2 s.
 const SITE: Rule = Rule::Steady { burst: 300, every_s: 2 };
 /// An account, from anywhere: 50 at once, then one a minute.
 const ACCOUNT: Rule = Rule::Steady { burst: 50, every_s: 60 };
 /// New passwords that are judged for a person, or for an address: 60 at once, then one every 5 s.
 const JUDGED: Rule = Rule::Steady { burst: 60, every_s: 5 };
-/// Attempts without a delay may have begun earlier than the last one by this much: requests overtake each
-/// other, and servers' clocks differ.
+/// How much earlier than the last attempt an attempt without a delay may have begun: requests
+/// overtake each other, and servers' clocks differ.
 const OVERTAKING: Duration = Duration::minutes(1);
-/// A delay that ends so much later than any rule allows was counted by a clock that was ahead. It does not count.
+/// A delay that exceeds the longest one of its rule by more than this was counted by a clock that
+/// was ahead. It is ignored.
 const CLOCK_WAS_AHEAD: Duration = Duration::hours(1);
-/// Networks of an account that are kept as known.
+/// The maximum number of known networks of an account.
 const NETWORKS_MAX: i64 = 20;
-/// Attempts are forgotten this long after the last delay.
+/// How long attempts are remembered after the last delay.
 const FORGET: Duration = Duration::hours(12);
 
-/// How attempts are limited.
+/// A limit on attempts.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
-    /// So many are free; each further one has to wait twice as long as the one before.
+    /// `free` attempts without a delay; each further one has to wait twice as long as the
+    /// one before.
     Growing { free: i32, first_s: i64, longest_s: i64 },
-    /// So many at once; one more every so many seconds.
+    /// `burst` attempts at once, and one more every `every_s` seconds.
     Steady { burst: i32, every_s: i64 },
 }
 
-/// Attempts that were counted; given back by [`Throttle::succeeded`].
+/// A counted attempt. [`Throttle::succeeded`] uncounts it.
 pub(crate) struct Throttle {
     counters: Vec<([u8; 32], Rule)>,
-    /// The network that a success makes known to this account.
+    /// The network that becomes known to this account on success.
     network: Option<(UserId, [u8; 32])>,
-    /// Whether the database's clock counts. Servers whose clocks differ would give each other's delays away.
+    /// Whether to use the database's clock. Servers with differing clocks would otherwise ignore
+    /// each other's delays.
     by_database: bool,
 }
 
 impl Throttle {
-    /// Returns the counters of an attempt on an account, which is an e-mail address as typed: those of the
-    /// caller's address, or of a browser that `user` is known to use. `user` is `None` when there is no such
-    /// account.
+    /// Returns the counters of an attempt on an account, which is an e-mail address as typed. They
+    /// are those of the caller's address, or of a browser that `user` is known to use. `user` is
+    /// `None` if the account doesn't exist.
     pub(crate) async fn of_account(
         connection: &mut PgConnection,
         inner: &Inner,
@@ -99,11 +106,11 @@ impl Throttle {
     ) -> Result<Self, ServiceError> {
         let key = |purpose, parts: &[&[u8]]| inner.keys.blind(purpose, parts);
         let network = network(ctx.client_ip);
-        // The same is asked of the database when there is no such account.
+        // Send the same query if the account doesn't exist.
         let id = user.unwrap_or(UserId(Uuid::nil()));
         let known = key("sign-in known network", &[id.0.as_bytes(), network.as_bytes()]);
         let is_known = store::is_known(connection, id, &known, ctx.now - KNOWN_FOR).await?;
-        // Every way of writing an address counts for the account that it leads to.
+        // All spellings of an address count for the account that they lead to.
         let account = email_key(email);
         let address = (key("sign-in from address", &[network.as_bytes()]), ADDRESS);
         let pair = (key("sign-in pair", &[account.as_bytes(), network.as_bytes()]), PAIR);
@@ -121,8 +128,8 @@ impl Throttle {
         Ok(Self { counters, network: user.map(|user| (user, known)), by_database })
     }
 
-    /// Returns the counters of somebody who opens a one-time link: an address may try as many wrong ones as it
-    /// may guess passwords.
+    /// Returns the counters of a caller who opens a one-time link. An address may try as many wrong
+    /// links as passwords.
     pub(crate) fn of_links(inner: &Inner, ctx: &OpContext) -> Self {
         let key = |purpose, text: &str| inner.keys.blind(purpose, &[text.as_bytes()]);
         let site = site(ctx.client_ip).map(|site| (key("link from site", &site), SITE));
@@ -136,14 +143,14 @@ impl Throttle {
         Self::of(inner, vec![(key, JUDGED)])
     }
 
-    /// Returns the counter of new passwords that are judged for holders of the links of a person.
+    /// Returns the counter of new passwords that are judged for callers with a link of this person.
     pub(crate) fn of_judged_by_link(inner: &Inner, user: UserId) -> Self {
         let key = inner.keys.blind("judged passwords of links", &[user.0.as_bytes()]);
         Self::of(inner, vec![(key, JUDGED)])
     }
 
-    /// Returns the counter of new passwords that holders of the links of a person choose: each is compared with the one
-    /// that the person has.
+    /// Returns the counter of new passwords that callers with a link of this person choose. Each of
+    /// them is compared with the person's present password.
     pub(crate) fn of_passwords_by_link(inner: &Inner, user: UserId) -> Self {
         let key = inner.keys.blind("passwords of links", &[user.0.as_bytes()]);
         Self::of(inner, vec![(key, BROWSER)])
@@ -153,10 +160,11 @@ impl Throttle {
         Self { counters, network: None, by_database: inner.clock.is_of_machine() }
     }
 
-    /// Counts an attempt, unless one of its counters refuses. The caller commits before it hashes.
+    /// Counts an attempt, unless one of its counters refuses it. The caller commits before hashing
+    /// the password.
     ///
     /// # Errors
-    /// `TooManyAttempts`; then nothing may be committed.
+    /// `TooManyAttempts`, in which case the caller must not commit.
     pub(crate) async fn take(
         &self,
         connection: &mut PgConnection,
@@ -175,12 +183,12 @@ impl Throttle {
         Ok(())
     }
 
-    /// Gives the attempt back: the password was right, and the account knows this network from now on. The
-    /// caller has locked the person's row.
+    /// Uncounts the attempt after a right password, and makes this network known to the account.
+    /// The caller has locked the person's row.
     ///
-    /// The account's attempts from this address are all forgotten. Earlier attempts of the address and of the
-    /// account as a whole stay: otherwise a guesser could use their own account, or wait for the owner's
-    /// sign-in, to get new attempts.
+    /// All of the account's attempts from this address are forgotten. Earlier attempts of the
+    /// address and of the account as a whole stay: otherwise an attacker could get new attempts by
+    /// signing in to their own account, or by waiting for the owner's sign-in.
     pub(crate) async fn succeeded(
         &self,
         connection: &mut PgConnection,
@@ -196,7 +204,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Takes the attempt off the count: its password was never checked. Delays stay as they are.
+    /// Uncounts the attempt because its password was not checked. Delays stay as they are.
     pub(crate) async fn unchecked(
         &self,
         connection: &mut PgConnection,
@@ -221,7 +229,7 @@ impl Throttle {
 }
 
 impl Rule {
-    /// The state after one more attempt, or how long to wait for it.
+    /// Returns the state after one more attempt, or how long to wait for it.
     fn take(self, found: Attempts, now: OffsetDateTime) -> Result<Attempts, Duration> {
         let found = self.without_clock_ahead(found, now);
         match self {
@@ -231,10 +239,10 @@ impl Rule {
                 }
                 let before = if found.forget_at > now { found.count } else { 0 };
                 let count = before.saturating_add(1);
-                // The last free attempt begins the first delay.
+                // The last free attempt starts the first delay.
                 let delay_s = match count - free {
                     ..0 => 0,
-                    // 2^20 times any delay is far beyond the longest.
+                    // 2^20 times any delay is far beyond the longest one.
                     over => longest_s.min(first_s << over.min(20)),
                 };
                 let end = now + Duration::seconds(delay_s);
@@ -253,8 +261,9 @@ impl Rule {
         }
     }
 
-    /// The state without delays that were counted by a clock that was far ahead, such as that of an earlier primary.
-    /// Nobody would get in until that moment has come, be it in years.
+    /// Returns the state without delays that were counted by a clock that was far ahead, such as
+    /// that of an earlier primary. Otherwise all attempts would be refused until that time,
+    /// possibly for years.
     fn without_clock_ahead(self, found: Attempts, now: OffsetDateTime) -> Attempts {
         let longest = match self {
             Self::Growing { longest_s, .. } => Duration::seconds(longest_s),
@@ -272,7 +281,7 @@ impl Rule {
         }
     }
 
-    /// The state without an attempt that was never made.
+    /// Returns the state without an attempt that did not happen.
     fn take_back(self, found: Attempts, now: OffsetDateTime) -> Attempts {
         match self {
             Self::Growing { .. } => Attempts { count: (found.count - 1).max(0), ..found },
@@ -280,7 +289,7 @@ impl Rule {
         }
     }
 
-    /// The state after an attempt turned out to be right.
+    /// Returns the state after a successful attempt.
     fn give_back(self, found: Attempts, now: OffsetDateTime) -> Attempts {
         match self {
             Self::Growing { .. } => Attempts { count: 0, open_at: now, forget_at: now },
@@ -292,7 +301,7 @@ impl Rule {
     }
 }
 
-/// Returns what counts as one place to guess from.
+/// Returns the network that counts as one source of guesses.
 pub(crate) fn network(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "unknown".to_owned(),
@@ -350,11 +359,11 @@ mod tests {
                 state = taken;
             }
             let state = rule.take(state, NOW).unwrap();
-            // What is counted by the right clock counts again.
+            // Attempts that the right clock counts are limited again.
             let refused = (0..1_000).try_fold(state, |state, _| rule.take(state, NOW));
             assert!(refused.is_err(), "{rule:?}");
         }
-        // Clocks that differ by minutes give nobody an attempt.
+        // Clocks that differ by minutes allow no additional attempt.
         let minutes = NOW + Duration::minutes(30);
         for rule in [PAIR, ADDRESS, SITE, ACCOUNT] {
             let mut state = NEW;
@@ -403,7 +412,7 @@ mod tests {
         assert!(ADDRESS.take(state, NOW + Duration::seconds(6)).is_err());
         let right = ADDRESS.give_back(state, NOW);
         assert!(ADDRESS.take(right, NOW + Duration::seconds(6)).is_ok());
-        // After a rest it holds as much as at first, and no more.
+        // After a rest, it is as full as at first, and no fuller.
         let mut rested = state;
         let later = NOW + Duration::days(1);
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Change many tokens of a workspace, each for itself.
+//! Change many tokens of a workspace in one call, each independently of the others.
 
 use domain::{access::Permission, ids::TokenId, names::Slug};
 
@@ -15,10 +15,10 @@ use crate::{
     store::descendants::DescendantStop,
 };
 
-/// Most tokens of one call.
+/// The maximum number of tokens in one call.
 pub const BULK_MAX: usize = 100;
 
-/// What shall be done with each of them.
+/// The action to apply to each token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BulkAction {
     /// [`Tokens::enable`]
@@ -31,19 +31,19 @@ pub enum BulkAction {
     Delete,
 }
 
-/// What became of one of them.
+/// The outcome for one token.
 #[derive(Debug)]
 pub struct BulkOutcome {
     /// The token.
     pub id: TokenId,
-    /// Whether it was done; a token of another workspace is not found, nor is one of somebody else's
-    /// for who reaches their own alone.
+    /// The result of the action. It is `NotFound` for a token of another workspace and, if the
+    /// caller reaches only their own tokens, for a token that acts as another user.
     pub outcome: Result<(), ServiceError>,
 }
 
 impl Tokens<'_> {
-    /// Does the same with many tokens of a workspace, in the order given, each in a transaction of its
-    /// own: one that fails leaves the others done.
+    /// Applies the same action to many tokens of a workspace, in the given order. Each token has
+    /// its own transaction, so a failure doesn't affect the others.
     ///
     /// # Errors
     /// `Invalid` with the field `ids`, which must name 1 to [`BULK_MAX`] tokens, each once.
@@ -57,11 +57,13 @@ impl Tokens<'_> {
         self.bulk_with_children(ctx, workspace, action, ids, false).await
     }
 
-    /// The same; with `children` also for the tokens that each of them made, and those that they made, as far
-    /// as the caller reaches them. A child that is named, too, may be gone when its turn comes.
+    /// Applies the action as [`Self::bulk`] does. With `children`, it also applies to the
+    /// descendants of each token that the caller reaches. A descendant that is itself named may
+    /// already be deleted when its turn comes.
     ///
     /// # Errors
-    /// As [`Self::bulk`]; `Invalid` with the field `children` for actions other than disabling and deleting.
+    /// As [`Self::bulk`]; `Invalid` with the field `children` for actions other than disabling
+    /// and deleting.
     pub async fn bulk_with_children(
         &self,
         ctx: &OpContext,
@@ -79,7 +81,8 @@ impl Tokens<'_> {
             return Err(ServiceError::invalid("children", message));
         }
         let mut outcomes = Vec::with_capacity(ids.len());
-        // All that are named first: none of them waits for the descendants of another.
+        // Apply the action to all named tokens first, so that none of them waits for another
+        // one's descendants.
         for id in ids {
             let outcome = self.one(ctx, workspace, (action, children), *id).await;
             outcomes.push((*id, outcome));

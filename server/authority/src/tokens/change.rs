@@ -1,5 +1,5 @@
-//! What every change of a token has in common: its row is locked first, in the version that the
-//! caller expects. The audit row has the token before and after the change.
+//! Shared steps of all token changes. A change first locks the token's row in the version that the
+//! caller expects. Its audit row holds the token before and after the change.
 
 use domain::{ids::TokenId, token::Token};
 use sqlx::PgConnection;
@@ -14,12 +14,14 @@ use crate::{
     verification::Subject,
 };
 
-/// How long a stop of a token waits for locks: longer than others. The token may keep its own row and the end of its workspace's
-/// log busy with changes of its own, which are served in turn.
+/// How long a change that stops a token waits for locks. It is longer than for other changes
+/// because the token itself may keep its row and the end of its workspace's log busy with changes
+/// of its own, and the lock queue is fair.
 const PATIENCE: &str = "30s";
 
-/// Locks a token until the transaction ends, for a change that gives it nothing. Returns it, provided that the caller
-/// reaches it and that it is in the version that they expect. Of changes that expect one version, one finds it.
+/// Locks a token until the transaction ends, for a change that doesn't widen it. Returns the token
+/// if the caller reaches it and it is in the expected version. Of several changes that expect the
+/// same version, only one succeeds.
 pub(super) async fn locked(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -30,7 +32,7 @@ pub(super) async fn locked(
     lock(transaction, ctx, access, (id, expected), false).await
 }
 
-/// The same for a change that stops the token.
+/// Locks a token as [`locked`] does, for a change that stops it.
 pub(super) async fn locked_to_stop(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -42,7 +44,7 @@ pub(super) async fn locked_to_stop(
     lock(transaction, ctx, access, (id, expected), false).await
 }
 
-/// The same for a change that gives the token a new secret.
+/// Locks a token as [`locked`] does, for a change that gives it a new secret.
 pub(super) async fn locked_to_rotate(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -55,7 +57,8 @@ pub(super) async fn locked_to_rotate(
     lock(transaction, ctx, access, (id, expected), false).await
 }
 
-/// The same for a change that may give the token more, or its secret to the caller, as far as policy allows.
+/// Locks a token as [`locked`] does, for a change that may widen it, or show its secret to the
+/// caller, as far as policy allows.
 pub(super) async fn locked_for_more(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -80,7 +83,8 @@ async fn lock(
     }
     connection.changes_token(id, gives_more).await?;
     let token = read(connection, ctx, access, id).await?;
-    // Whose it is may have changed since it was authorised; a change of many was never asked.
+    // The owner may have changed since the caller was authorised. A bulk change was not authorised
+    // for this token at all.
     if access.own.is_some_and(|own| own != token.user.id) {
         return Err(ServiceError::NotFound("token"));
     }
@@ -90,9 +94,10 @@ async fn lock(
     }
 }
 
-/// Writes what a change leaves behind, and gives the token as it is now.
+/// Records a change of a token: writes the audit row and notes the change for the replicas. Returns
+/// the token in its new state.
 ///
-/// Whatever is changed but a switch on may take something away.
+/// Every change except enabling may revoke access.
 pub(crate) async fn changed(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -129,8 +134,8 @@ async fn read(
         .ok_or(ServiceError::NotFound("token"))
 }
 
-/// Returns a token as an audit row keeps it. Rows of version 0.1 have no `grants`: the database reads those of them that
-/// servers of 0.1 write beside this version.
+/// Returns a token as an audit row stores it. Rows of version 0.1 have no `grants`: the database
+/// derives them for rows that 0.1 servers write while this version runs.
 pub(crate) fn snapshot(token: &Token) -> serde_json::Value {
     serde_json::json!({
         "name": token.name,

@@ -1,12 +1,17 @@
-//! Stops the tokens that a stopped token made, and those that they made, if the caller or policy asks for it. Where
-//! policy asks for it, they end no later than their parent when that gets an earlier end. A rotation disables them if the
-//! caller asks for it: whoever had the old secret may have made them. Other changes of a token leave them as they are.
+//! Stops the descendants of a stopped token, that is, the tokens that it created directly or
+//! through others, if the caller or policy asks for it. If policy asks for it, an earlier end of a
+//! token also limits the ends of its descendants. A rotation disables the descendants if the caller
+//! asks for it, because a person who had the old secret may have created them. Other changes of a
+//! token leave its descendants as they are.
 //!
-//! A token can make any number of others, so its own stop never waits for theirs. That stop is one short transaction,
-//! which also notes that the descendants are to be stopped. They follow in transactions of [`AT_ONCE`] tokens each.
-//! The answer waits for all of them. If the server ends before, or the caller gives up, another server goes on by the note.
+//! A token can create any number of others, so its own stop never waits for theirs. The stop of
+//! the token is one short transaction, which also records a note that the descendants are to be
+//! stopped. They follow in transactions of [`AT_ONCE`] tokens each, and the response waits for all
+//! of them. If the server stops first, or the caller disconnects, another server continues from
+//! the note.
 //!
-//! While the note stands, no descendant changes tokens (`access::not_being_stopped`), so none escapes.
+//! While the note exists, no descendant can change tokens (`access::not_being_stopped`), so
+//! none escapes.
 
 use std::time::Duration;
 
@@ -37,13 +42,14 @@ use crate::{
 
 pub(crate) use crate::store::descendants::How;
 
-/// Descendants that are stopped in one transaction.
+/// The maximum number of descendants that one transaction stops.
 const AT_ONCE: usize = 500;
-/// How long the background task works for one note before another one has its turn.
+/// How long the background task works on one note before it turns to the next one.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Notes that the descendants of a token that the caller stops in this transaction are to be stopped, if the caller or
-/// policy wants that. The commit waits for them. Policy reaches tokens of all users, a caller only those that they reach anyway.
+/// Notes that the descendants of a token that this transaction stops are to be stopped, if the
+/// caller or policy asks for it. The commit waits for them. Policy reaches the tokens of all users;
+/// a caller reaches only the tokens that they can manage anyway.
 pub(crate) async fn follow(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -59,8 +65,9 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-/// Notes that the descendants of a token are to be stopped because the caller asks for it, whatever policy says; with
-/// `own` only those that act as that user. The commit waits for them.
+/// Notes that the descendants of a token are to be stopped because the caller asks for it,
+/// regardless of policy. With `own`, only descendants that act as that user are stopped. The commit
+/// waits for them.
 pub(crate) async fn note(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -75,7 +82,8 @@ pub(crate) async fn note(
     Ok(())
 }
 
-/// The same for a rule of policy that stopped the parent. Nobody waits for it: a background task stops them.
+/// Notes the stop of the descendants as [`follow`] does, for a parent that a rule of policy
+/// stopped. No request waits for them: a background task stops them.
 pub(crate) async fn follow_later(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -92,7 +100,8 @@ pub(crate) async fn follow_later(
     Ok(())
 }
 
-/// The same for tokens that were disabled together. Only policy stops their descendants.
+/// Notes the stop of the descendants of tokens that were disabled together. Only policy asks
+/// for that.
 pub(super) async fn follow_some(
     transaction: &mut Transaction<'_>,
     (tenant, by): (Tenant, &By),
@@ -142,10 +151,10 @@ async fn stop_of(
 }
 
 impl Authority {
-    /// Stops the descendants of all tokens for which no server does so at present.
+    /// Stops the descendants of all noted tokens that no other server is working on.
     ///
     /// # Errors
-    /// `Unavailable` without the database.
+    /// `Unavailable` if the database cannot be reached.
     pub async fn stop_noted_descendants(&self) -> Result<(), ServiceError> {
         loop {
             let mut transaction = self.inner.begin().await?;
@@ -155,7 +164,8 @@ impl Authority {
             if let Ok(outcome) = timeout(TURN, self.inner.stop_descendants(&stop)).await {
                 outcome?;
             } else {
-                // What is done stays so. Other notes wait for longer than this one.
+                // The tokens stopped so far stay stopped. The other notes have waited longer than
+                // this one.
                 let mut connection = self.inner.connection().await?;
                 descendants::release(&mut connection, stop.id).await?;
             }
@@ -164,10 +174,11 @@ impl Authority {
 }
 
 impl Inner {
-    /// Stops the descendants of a token, some at a time, until none is left. Returns when that holds everywhere.
+    /// Stops all descendants of a token in portions. Returns when all replicas have applied
+    /// the stops.
     ///
     /// # Errors
-    /// `Unfinished` when not all are stopped yet.
+    /// `Unfinished` if some descendants are not stopped yet.
     pub(crate) async fn stop_descendants(&self, stop: &DescendantStop) -> Result<(), ServiceError> {
         self.stop_all(stop).await.map_err(|error| {
             error.log("stop of descendants");
@@ -177,7 +188,7 @@ impl Inner {
 
     async fn stop_all(&self, stop: &DescendantStop) -> Result<(), ServiceError> {
         let epoch = self.history.epoch();
-        // Changes that descendants began before they could see the note.
+        // Wait for changes that descendants began before they could see the note.
         let mut transaction = self.begin().await?;
         descendants::wait_for_changes(&mut transaction, stop.tenant).await?;
         transaction.rollback().await?;
@@ -189,7 +200,7 @@ impl Inner {
             for some in ids.chunks(AT_ONCE) {
                 stopped += self.stop_some(stop, some).await?;
             }
-            // Somebody else may have enabled or prolonged some of them meanwhile.
+            // Repeat, because another caller may have enabled or extended some of them meanwhile.
             if stopped == 0 {
                 break;
             }
@@ -197,7 +208,7 @@ impl Inner {
         let mut connection = self.connection().await?;
         descendants::finish(&mut connection, stop.id).await?;
         drop(connection);
-        // Revisions are applied in their order: whoever has the last one has them all.
+        // Replicas apply revisions in order, so a replica that has the last one has all of them.
         self.already_so(&[]).await?;
         if self.history.epoch() != epoch {
             return Err(StoreError::away("the database's history changed during the change").into());
@@ -205,7 +216,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Stops those of these tokens that are still to be stopped, in one transaction. Returns how many they were.
+    /// Stops those of the given tokens that still have to be stopped, in one transaction. Returns
+    /// how many it stopped.
     async fn stop_some(&self, stop: &DescendantStop, ids: &[Uuid]) -> Result<usize, ServiceError> {
         let now = self.instant();
         let mut stop = stop.clone();
@@ -264,7 +276,7 @@ impl Inner {
     }
 }
 
-/// Returns a token as it is after it was stopped; `None` when it is deleted.
+/// Returns a token in its state after the stop; `None` if it is deleted.
 fn stopped(token: &Token, how: How, now: OffsetDateTime) -> Option<Token> {
     let end = match how {
         How::Delete => return None,

@@ -1,4 +1,4 @@
-//! Make a token like another one.
+//! Create a token like another one.
 
 use domain::{
     access::Permission,
@@ -22,13 +22,16 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Creates a token with the values of another one, under a name of its own. It lives as long as
-    /// the other one did from its secret's beginning, within policy; whatever else policy or the
-    /// caller's own scopes do not allow any more is refused as in [`Self::create`]. The copy that a member
-    /// makes of their own token keeps the end and the bounds that an administrator set.
+    /// Creates a token with the values of another one and a name of its own. The copy gets the
+    /// lifetime that the original had when its current secret was created, within policy. Other
+    /// values that policy or the caller's own scopes no longer allow are refused as in
+    /// [`Self::create`]. If a member copies their own token, the copy keeps the end and the bounds
+    /// that an administrator set.
     ///
     /// # Errors
-    /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped, and for a token that may not undo a stop; `PreconditionFailed` when the other token is not in the version `expected`.
+    /// As [`Self::create`]; `Forbidden` for a member whose token an administrator stopped, and for
+    /// a calling token that may not undo a stop; `PreconditionFailed` if the original is not in the
+    /// version `expected`.
     pub async fn clone_of(
         &self,
         ctx: &OpContext,
@@ -97,7 +100,7 @@ async fn draft_of(
         rate_limit: Ok(origin.rate_limit),
         recoverable: origin.recoverable.into(),
         tags: origin.tags.into(),
-        // Nobody asked for this end.
+        // The caller didn't choose this end, so it is shortened instead of refused.
         cut_end: true,
         ..TokenDraft::default()
     })

@@ -1,7 +1,8 @@
-//! Comparing scopes with those that a caller may put on tokens.
+//! Compares scopes with the scopes that a caller may put on tokens.
 //!
-//! A token holds up to a thousand patterns, and so does a token that asks. All comparisons of one change share their
-//! steps: beyond [`STEPS_MAX`] it is refused. What takes longer than a millisecond runs on the threads for such work.
+//! A token holds up to a thousand patterns, and so does a calling token. All comparisons of one
+//! change share a budget of steps, and a change that needs more than [`STEPS_MAX`] is refused. A
+//! comparison that takes longer than a millisecond runs on the worker threads.
 
 use std::sync::Arc;
 
@@ -20,16 +21,17 @@ use crate::{
     work::{Kind, Pool},
 };
 
-/// So many steps take less than a millisecond.
+/// A number of steps that takes less than a millisecond.
 const SOON_STEPS: u32 = 50_000;
-/// Most steps of one change: some milliseconds.
+/// The maximum number of steps of one change, which take some milliseconds.
 pub(crate) const STEPS_MAX: u32 = 1_000_000;
 
 impl Pool {
-    /// Compares scopes on behalf of a tenant: here if few steps suffice, otherwise on the threads for such work.
+    /// Compares scopes on behalf of a tenant: on the current thread if few steps suffice, otherwise
+    /// on the worker threads.
     ///
     /// # Errors
-    /// `Busy` when others are before it for too long.
+    /// `Busy` if other work is ahead in the queue for too long.
     pub(crate) async fn compare<T: Send + 'static>(
         &self,
         tenant: Uuid,
@@ -45,7 +47,7 @@ impl Pool {
     }
 }
 
-/// What a caller may put on tokens, to be compared with what a token holds.
+/// The scopes that a caller may put on tokens, for comparison with those that a token holds.
 #[derive(Clone)]
 pub(super) struct Reach {
     pub(super) ctx: OpContext,
@@ -63,7 +65,8 @@ impl Reach {
         Ok(Self { ctx: ctx.clone(), grants: access.grants.clone(), catalogues })
     }
 
-    /// Reports why the caller could not put these scopes on a token, as far as scopes are concerned.
+    /// Returns why the caller could not put these scopes on a token. Considers only scopes
+    /// and audiences.
     pub(super) fn shortfall(&self, token: &HeldScopes, steps: &mut Steps) -> Option<Shortfall> {
         let rights = rights(&self.ctx, &self.grants, &self.catalogues, steps);
         let held = grantable(&self.ctx);
@@ -82,7 +85,7 @@ impl Reach {
                 return None;
             }
         };
-        // What was not found by then may be there.
+        // If the steps ran out, a pattern that was not compared may cover the missing scope.
         Some(if steps.left() == 0 { Shortfall::TooLong } else { shortfall })
     }
 }
@@ -93,7 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// Says how many steps a comparison had that takes so many, and whether it ran apart at last.
+    /// Returns the step budget with which a comparison of `taken` steps last ran, and whether that
+    /// run was on a worker thread.
     async fn compare(taken: u32) -> (u32, bool) {
         let comparison = move |steps: &mut Steps| {
             let given = steps.left();

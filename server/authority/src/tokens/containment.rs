@@ -1,5 +1,6 @@
-//! Records who stopped or bound a token, and decides who may undo it: a member who manages their own tokens
-//! cannot undo what an administrator did. `lifting` has the rule for tokens that ask.
+//! Records who stopped or bound a token, and decides who may undo it. A member who manages their
+//! own tokens cannot undo what an administrator did. The module `lifting` has the rule for
+//! calling tokens.
 
 use domain::{
     bounds::{FixedBounds, ends_later},
@@ -21,8 +22,9 @@ use crate::{
     },
 };
 
-/// Returns the caller, in the standing that they have towards the owner of a token. A token is named if another one made
-/// it, or if it stops itself: what other tokens do counts as done by a person.
+/// Returns the caller with their standing towards the owner of a token. The record names the
+/// calling token if another token created it, or if it stops itself. The actions of other calling
+/// tokens count as those of a person.
 pub(super) async fn stopped_by(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -48,7 +50,7 @@ async fn named(
 
 /// Returns the standing of the caller towards the owner of a token.
 pub(super) fn standing(ctx: &OpContext, owner: UserId) -> Standing {
-    // Only a rule of policy does anything by itself.
+    // Only rules of policy act anonymously.
     standing_of(ctx.user_id(), matches!(ctx.actor, Actor::Anonymous), owner)
 }
 
@@ -63,8 +65,8 @@ pub(super) fn standing_of(user: Option<UserId>, by_policy: bool, owner: UserId) 
     }
 }
 
-/// Returns whether the owner of a token may not undo this by themselves: an administrator did it, or somebody
-/// who owned the token before.
+/// Returns whether the owner of a token needs an administrator to undo this stop, because an
+/// administrator or a previous owner of the token made it.
 pub(super) fn by_administrator(stop: Option<&Stop>, owner: UserId) -> bool {
     stop.is_some_and(|stop| match stop.standing {
         Standing::Administrator => true,
@@ -73,12 +75,12 @@ pub(super) fn by_administrator(stop: Option<&Stop>, owner: UserId) -> bool {
     })
 }
 
-/// Returns whether an administrator ended this token or set it the end that it has.
+/// Returns whether an administrator expired this token or set its present end.
 pub(super) fn end_is_fixed(token: &Token) -> bool {
     by_administrator(token.ended_by.as_ref(), token.user.id)
 }
 
-/// Returns the recorded values, to be written again.
+/// Returns the recorded stop in a form that can be written again.
 pub(super) fn recorded(stop: Option<&Stop>, token: Option<TokenId>) -> Option<StoppedBy> {
     stop.map(|stop| StoppedBy {
         user: stop.user.as_ref().map(|user| user.id),
@@ -87,8 +89,8 @@ pub(super) fn recorded(stop: Option<&Stop>, token: Option<TokenId>) -> Option<St
     })
 }
 
-/// Returns the record of who disabled a token, when `by` disables it; `None` when the token is disabled and its record stays
-/// as it is.
+/// Returns the record of who disabled a token when `by` disables it; `None` if the token is already
+/// disabled and its record stays as it is.
 pub(crate) fn disabler(by: StoppedBy, before: &Token, stoppers: Stoppers) -> Option<StoppedBy> {
     if before.enabled {
         return Some(by);
@@ -96,8 +98,8 @@ pub(crate) fn disabler(by: StoppedBy, before: &Token, stoppers: Stoppers) -> Opt
     stopped_again(by, (before.disabled_by.as_ref(), stoppers.disabled_by), before.user.id)
 }
 
-/// Returns the record of a token that is stopped because of one that made it. The rules are those of every other stop, so
-/// that nobody loosens a stop by another one.
+/// Returns the record of a token that is stopped along with one that created it. The rules are
+/// those of every other stop, so that a second stop never makes the first one easier to undo.
 pub(super) fn record_of_stop(
     stop: &DescendantStop,
     before: &Token,
@@ -117,8 +119,8 @@ pub(super) fn record_of_stop(
     record.or_else(|| recorded(was, None)).unwrap_or(by)
 }
 
-/// Returns the record of a stop, when `by` stops a token once more; `None` when the record stays as it is. A person's stop
-/// is never replaced by one that a token may lift.
+/// Returns the new record of a token that `by` stops again; `None` if the record stays as it is. A
+/// stop that a token may undo never replaces a person's stop.
 pub(super) fn stopped_again(
     by: StoppedBy,
     (was, token): (Option<&Stop>, Option<TokenId>),
@@ -133,25 +135,26 @@ pub(super) fn stopped_again(
     }
 }
 
-/// Whether a stop by the caller replaces the recorded one. An administrator's stop replaces a member's: the
-/// member could undo their own.
+/// Returns whether a stop by the caller replaces the recorded one. An administrator's stop replaces
+/// a member's, because the member could undo their own.
 fn outranks(by: StoppedBy, recorded: Option<&Stop>, owner: UserId) -> bool {
     by.standing == Standing::Administrator && !by_administrator(recorded, owner)
 }
 
-/// Returns who is to be recorded as the one who ended a token, when `by` ends it or sets it an earlier end: an
-/// administrator stays recorded.
+/// Returns the record of who set a token's end when `by` expires the token or sets an earlier end.
+/// An administrator stays recorded.
 pub(super) fn ender(by: StoppedBy, before: &Token, stoppers: Stoppers) -> StoppedBy {
     let was = before.ended_by.as_ref();
     let keeps = end_is_fixed(before) && !outranks(by, was, before.user.id);
-    // What somebody else did, a token does not make its own by doing more.
+    // A token that adds to another caller's stop doesn't become its author.
     let token = by.token.filter(|by| was.is_none() || stoppers.ended_by == Some(*by));
     let by = StoppedBy { token, ..by };
     recorded(was, token).filter(|_| keeps).unwrap_or(by)
 }
 
-/// Lets a caller enable, prolong, rotate or clone a token, unless they reach only their own tokens and an
-/// administrator disabled or ended this one, or they are a token that may not undo that ([`Lifting`]).
+/// Checks whether a caller may enable, extend, rotate or clone a token. Refuses a caller who
+/// reaches only their own tokens if an administrator disabled or expired this one, and a calling
+/// token that may not undo the stop ([`Lifting`]).
 pub(super) async fn may_lift(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -181,7 +184,8 @@ pub(super) async fn may_lift(
     Ok(())
 }
 
-/// Refuses a change that widens a token to a token that may not undo what was done to it.
+/// Refuses a change that widens a token if the caller is a token that may not undo what was done
+/// to it.
 pub(super) async fn may_widen_by_token(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -201,8 +205,8 @@ pub(super) async fn may_widen_by_token(
     Ok(())
 }
 
-/// Refuses a later end to a caller who reaches only their own tokens, if an administrator set the present
-/// end.
+/// Refuses a later end if an administrator set the present one and the caller reaches only their
+/// own tokens.
 pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), ServiceError> {
     if access.own.is_some() && end_is_fixed(before) {
         return Err(ServiceError::Forbidden(
@@ -212,8 +216,9 @@ pub(super) fn may_prolong(access: &Access, before: &Token) -> Result<(), Service
     Ok(())
 }
 
-/// Refuses a member who would undo the bounds that an administrator set on one of their tokens, and a token that may not
-/// undo them. Bounds that stay as they are pass, except a beginning: a token that ended before it began has lost it.
+/// Refuses a member who would undo the bounds that an administrator set on one of their tokens, and
+/// a calling token that may not undo them. Unchanged bounds pass, except the start: a token that
+/// expired before its start has lost it.
 pub(super) async fn may_unbind(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -251,8 +256,8 @@ pub(super) async fn may_unbind(
     Ok(())
 }
 
-/// Notes the bounds that an administrator sets on a token of somebody else: those that change, and all of a
-/// token that gets another owner.
+/// Records the bounds that an administrator sets on another user's token: the changed ones, or all
+/// bounds if the token gets another owner.
 pub(super) async fn note_bounds(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -283,8 +288,8 @@ pub(super) async fn note_bounds(
     Ok(())
 }
 
-/// Fixes the bounds of a new token that only an administrator may widen: those that an administrator gives a token of
-/// somebody else.
+/// Records the bounds that an administrator gives to a new token of another user. Only an
+/// administrator may widen them.
 pub(crate) async fn fix_bounds(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -305,7 +310,7 @@ pub(crate) async fn fix_bounds(
     Ok(())
 }
 
-/// Gives a member's copy of their token the bounds that an administrator set on the original.
+/// Copies the bounds that an administrator set on a member's token to the member's copy of it.
 pub(super) async fn copy_bounds(
     connection: &mut PgConnection,
     access: &Access,

@@ -1,7 +1,9 @@
 //! Create a token.
 //!
-//! Authorise → policy → scopes within the creator's → random secret → digest → one transaction of
-//! {token, secret, audit row, cap under a row lock} → commit → the secret, once.
+//! The steps: authorise the caller, apply policy, check that the scopes are within the creator's,
+//! generate a random secret, compute its digest, and write the token, the secret and the audit row
+//! in one transaction that checks the limits under a row lock. After the commit, the secret is
+//! returned, once.
 
 use domain::{
     access::Permission,
@@ -42,11 +44,12 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Creates a token in a workspace and gives its secret, this once.
+    /// Creates a token in a workspace and returns its secret, which is not shown again.
     ///
     /// # Errors
-    /// `Invalid` with the fields of [`TokenDraft`]; `AlreadyExists` when policy wants names to be
-    /// unique; `TokenLimitReached`; `AlreadyCreated` when this form made its token before.
+    /// `Invalid` with the fields of [`TokenDraft`]; `AlreadyExists` if policy requires unique names
+    /// and this one is in use; `TokenLimitReached`; `AlreadyCreated` if this form already created
+    /// its token.
     pub async fn create(
         &self,
         ctx: &OpContext,
@@ -58,7 +61,7 @@ impl Tokens<'_> {
         let access =
             access::authorise_tokens(&mut transaction, ctx, workspace, Permission::TokensWrite)
                 .await?;
-        // The future is large, and so would be those of all who create tokens.
+        // Boxed, because the future is large and would become part of every caller's future.
         let mint = self.mint(&mut transaction, ctx, &access, &draft, None);
         let minted = Box::pin(mint).await?;
         transaction.makes(minted.token.id);
@@ -67,7 +70,8 @@ impl Tokens<'_> {
         Ok(minted)
     }
 
-    /// Makes a token, for a caller who was authorised to; `origin` is the token that it is a copy of.
+    /// Creates a token for a caller who is already authorised. `origin` is the token that it is a
+    /// copy of.
     pub(super) async fn mint(
         &self,
         connection: &mut Transaction<'_>,
@@ -86,7 +90,7 @@ impl Tokens<'_> {
         {
             errors.push(error);
         }
-        // Before anything of the workspace is locked: it may wait for its turn.
+        // Check before locking any row of the workspace, because the check may wait in a queue.
         let (checked, mistakes) =
             self.check_draft(ctx, access, draft, policy.clone(), catalogues).await?;
         errors.extend(mistakes);
@@ -130,7 +134,7 @@ impl Tokens<'_> {
         Ok(MintedToken { token, secret, children_pending: false })
     }
 
-    /// Checks a draft, and returns all mistakes.
+    /// Checks a draft and returns all mistakes.
     async fn check_draft(
         &self,
         ctx: &OpContext,
@@ -155,8 +159,8 @@ impl Tokens<'_> {
         self.inner.work.compare(access.workspace.id.0, check).await
     }
 
-    /// Inserts a token's current secret: its digest and, when the token is recoverable, its text
-    /// under the sealing key.
+    /// Inserts a token's current secret: its digest and, if the token is recoverable, its text
+    /// encrypted with the sealing key.
     pub(super) async fn insert_secret(
         &self,
         connection: &mut PgConnection,
@@ -220,7 +224,8 @@ async fn insert(
         disabled,
     };
     store::insert(connection, access.tenant(), &token, ctx.now).await.map_err(|error| {
-        // The same form twice at the same moment: the other one has the token.
+        // The same form was submitted twice at the same moment, and the other request created
+        // the token.
         if error.violates("tokens_creation_key_unique") {
             ServiceError::AlreadyCreated(id)
         } else {
@@ -231,7 +236,7 @@ async fn insert(
     fix_bounds(connection, ctx, access, (id, user.id), checked).await
 }
 
-/// The token that asks.
+/// Returns the calling token, which is the parent of a token that it creates.
 pub(crate) fn parent(ctx: &OpContext) -> Option<TokenId> {
     match &ctx.actor {
         Actor::Token(facts) => Some(facts.token_id),
@@ -239,8 +244,9 @@ pub(crate) fn parent(ctx: &OpContext) -> Option<TokenId> {
     }
 }
 
-/// Refuses tokens for which there is no room. The row lock of the workspace makes its own limit exact: of many
-/// creations at the limit, just as many succeed as there is room for. [`keep_room`] does that for the instance's.
+/// Refuses tokens that would exceed a limit. The workspace's limit is exact because its row is
+/// locked: of concurrent creations at the limit, only as many succeed as fit. [`keep_room`] does
+/// the same for the limit of the instance.
 pub(crate) async fn check_room(
     connection: &mut PgConnection,
     access: &Access,
@@ -253,8 +259,9 @@ pub(crate) async fn check_room(
     has_room(connection, access, levels, tokens).await
 }
 
-/// Refuses tokens, which this transaction has made, beyond the limit of the instance. All tenants that make tokens
-/// share the lock: it is taken when nothing is left to do but to commit, and given up on after a moment.
+/// Refuses the tokens that this transaction created if they exceed the limit of the instance. All
+/// tenants that create tokens share the lock, so it is taken immediately before the commit and
+/// times out quickly.
 pub(crate) async fn keep_room(
     connection: &mut PgConnection,
     levels: &policies::Levels,
@@ -268,7 +275,7 @@ pub(crate) async fn keep_room(
     Ok(())
 }
 
-/// The same as [`check_room`] without locks, for tokens that are not to stay.
+/// Checks the limits as [`check_room`] does, but without locks, for tokens that will not be kept.
 pub(crate) async fn has_room(
     connection: &mut PgConnection,
     access: &Access,
@@ -289,25 +296,25 @@ pub(crate) async fn has_room(
     Ok(())
 }
 
-/// Which of these names, by their places, are in use or stand here twice.
+/// Returns the positions of the names that are in use or repeat an earlier one.
 pub(crate) async fn check_names(
     connection: &mut PgConnection,
     access: &Access,
     names: &[&str],
 ) -> Result<Vec<usize>, ServiceError> {
     workspaces::lock(connection, access.tenant()).await?;
-    // A name that stands here twice is in use from its first place on.
+    // A repeated name counts as in use from its first position on.
     let mut used = names::taken(connection, access.tenant(), names, None).await?;
     let keys = names.iter().map(|name| names::fold(name)).enumerate();
     Ok(keys.filter_map(|(place, key)| (!used.insert(key)).then_some(place)).collect())
 }
 
-/// The highest number that a name gets. Beyond it the token's own id tells it from the others: however
-/// many there are, few names are tried.
+/// The highest number appended to a name. After it, the token's own id is appended, so that only a
+/// few names are tried, however many are in use.
 const NUMBERS: u32 = 9;
 
 impl Tokens<'_> {
-    /// This name or, where another token of the workspace has it, the first like it that is free.
+    /// Returns the name or, if another token of the workspace has it, the first free variant of it.
     async fn free_name(
         &self,
         connection: &mut PgConnection,
@@ -341,7 +348,7 @@ impl Tokens<'_> {
     }
 }
 
-/// A name with something behind it, cut so that it is a name still.
+/// Appends a suffix to a name and shortens the name so that the result is valid.
 fn with_end(name: &TokenName, end: &dyn std::fmt::Display) -> Result<TokenName, ServiceError> {
     let end = format!(" {end}");
     let room = TOKEN_NAME_MAX.saturating_sub(end.chars().count());
@@ -349,7 +356,7 @@ fn with_end(name: &TokenName, end: &dyn std::fmt::Display) -> Result<TokenName, 
     format!("{}{end}", name.trim_end()).parse().map_err(ServiceError::internal)
 }
 
-/// Refuses a name that another token of the workspace has, under the lock of the workspace's row.
+/// Refuses a name that another token of the workspace has. Locks the workspace's row.
 pub(super) async fn check_name(
     connection: &mut PgConnection,
     access: &Access,

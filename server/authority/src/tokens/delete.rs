@@ -1,4 +1,4 @@
-//! Delete ("revoke") a token, for good.
+//! Delete a token permanently ("revoke").
 
 use domain::{access::Permission, ids::TokenId, token::Token};
 
@@ -18,11 +18,11 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Makes a token a tombstone: it keeps its id, name and digest, is seen nowhere, and can never be
-    /// used or made again. Returns it as it was.
+    /// Turns a token into a tombstone: it keeps its id, name and digest, is listed nowhere, and can
+    /// never be used or created again. Returns the token as it was.
     ///
     /// # Errors
-    /// `NotFound`, also when it was deleted before; `PreconditionFailed` when the token is not in the
+    /// `NotFound`, also if it was deleted before; `PreconditionFailed` if the token is not in the
     /// version `expected`.
     pub async fn delete(
         &self,
@@ -33,8 +33,8 @@ impl Tokens<'_> {
         self.delete_with_children(ctx, id, expected, false).await
     }
 
-    /// The same; with `children` also for the tokens that it made, and those that they made, as far as the
-    /// caller reaches them. Policy may want so in any case.
+    /// Deletes a token as [`Self::delete`] does. With `children`, also deletes its descendants that
+    /// the caller reaches. Policy can require that in any case.
     ///
     /// # Errors
     /// As [`Self::delete`].
@@ -47,13 +47,15 @@ impl Tokens<'_> {
     ) -> Result<Token, ServiceError> {
         let outcome = self.delete_now(ctx, id, expected, children).await;
         if matches!(outcome, Err(ServiceError::NotFound(_))) {
-            // Whoever deleted it may still be waiting for other servers to hear of it.
+            // The request that deleted it may still be waiting for other replicas to apply
+            // the deletion.
             self.inner.already_so(&[Subject::Token(id)]).await?;
         }
         outcome
     }
 
-    /// The same, but that what is gone already is told without waiting.
+    /// Deletes a token as [`Self::delete_with_children`] does, but returns `NotFound` for a deleted
+    /// token without waiting for the replicas.
     pub(super) async fn delete_now(
         &self,
         ctx: &OpContext,
@@ -70,8 +72,8 @@ impl Tokens<'_> {
         Ok(token)
     }
 
-    /// The same for the token that asks: every token may end itself, also by its older secret, and also when it cannot be
-    /// used.
+    /// Deletes the calling token. Every token may delete itself, also with its older secret and
+    /// also while it cannot be used.
     ///
     /// # Errors
     /// As [`Self::delete`].
@@ -89,8 +91,8 @@ impl Tokens<'_> {
 }
 
 impl Tokens<'_> {
-    /// Deletes the token that asks and the tokens that it made, as [`Self::delete_with_children`]. Unlike deleting
-    /// itself only, this needs the right to manage tokens.
+    /// Deletes the calling token and its descendants, as [`Self::delete_with_children`] does.
+    /// Unlike deleting only itself, this needs the permission to manage tokens.
     ///
     /// # Errors
     /// As [`Self::delete`]; `Unauthenticated` for people.
@@ -104,7 +106,7 @@ impl Tokens<'_> {
     }
 }
 
-/// Makes a token a tombstone, and those that it made where the caller or policy wants so.
+/// Turns a token into a tombstone, and also its descendants if the caller or policy asks for that.
 pub(super) async fn bury(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -117,7 +119,7 @@ pub(super) async fn bury(
     Ok(token)
 }
 
-/// Makes a token a tombstone.
+/// Turns one token into a tombstone.
 async fn bury_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! Switch a token off.
+//! Disable a token.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
 
@@ -6,11 +6,11 @@ use super::{Tokens, enable::switch_off};
 use crate::{OpContext, ServiceError, access};
 
 impl Tokens<'_> {
-    /// Switches a token off: it is refused everywhere until it is switched on again. One that is off
-    /// stays as it is: nothing is changed nor written.
+    /// Disables a token: it is refused everywhere until it is enabled again. A disabled token stays
+    /// as it is, and nothing is written.
     ///
     /// # Errors
-    /// `PreconditionFailed` when the token is not in the version `expected`.
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn disable(
         &self,
         ctx: &OpContext,
@@ -20,8 +20,8 @@ impl Tokens<'_> {
         self.disable_with_children(ctx, id, expected, false).await
     }
 
-    /// The same; with `children` also for the tokens that it made, and those that they made, as far as the
-    /// caller reaches them. Policy may want so in any case.
+    /// Disables a token as [`Self::disable`] does. With `children`, also disables its descendants
+    /// that the caller reaches. Policy can require that in any case.
     ///
     /// # Errors
     /// As [`Self::disable`].

@@ -1,4 +1,4 @@
-//! A token as somebody asks for it, and what is wrong with it.
+//! The draft of a token, as a caller requests it, and the checks that find all mistakes in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,54 +25,56 @@ use super::{
 };
 use crate::store::catalogues::StoredCatalogue;
 
-/// A token to make, as a door received it.
+/// A token to create, as a surface received it.
 #[derive(Clone, Debug)]
 pub struct TokenDraft {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is for.
+    /// The purpose of the token.
     pub description: String,
-    /// E-mail address or id of the user that it acts as; the caller when there is none.
+    /// E-mail address or id of the owner. Defaults to the caller.
     pub user: Option<String>,
-    /// What it holds: scopes by audience. `None` when `audiences` and `scopes` say it.
+    /// The scopes that the token holds, by audience. `None` if `audiences` and `scopes` are
+    /// used instead.
     pub grants: Option<BTreeMap<String, Vec<String>>>,
-    /// The APIs that it is meant for; `default` when there is none.
+    /// The audiences that the token is meant for. Defaults to `default`.
     pub audiences: Vec<String>,
-    /// Its scopes, each held in every one of these audiences that declares it.
+    /// The scopes. Each is held in every one of `audiences` that declares it.
     pub scopes: Vec<String>,
-    /// When it ends, as [`domain::expiry::parse`] understood it.
+    /// The expiry, as [`domain::expiry::parse`] read it.
     pub expiry: Result<ExpiryChoice, ExpiryError>,
-    /// Not valid before this moment, RFC 3339.
+    /// The moment from which the token is valid, RFC 3339.
     pub not_before: Option<String>,
-    /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
+    /// Addresses or CIDR ranges from which the token may be used. Empty for anywhere.
     pub ip_allow: Vec<String>,
-    /// How often it may be used, as [`RateLimit`] understood it; at any rate when there is none.
+    /// The maximum rate of use, as [`RateLimit`] read it. `None` for no limit.
     pub rate_limit: Result<Option<RateLimit>, RateLimitError>,
-    /// Whether its secret shall be kept sealed, so that it can be shown again.
+    /// Whether the secret is kept sealed, so that it can be shown again.
     pub recoverable: Recoverable,
-    /// What shall be noted on it.
+    /// The tags of the token.
     pub tags: BTreeMap<String, String>,
-    /// The form that asks: sent twice, it makes one token.
+    /// The key of the form that creates the token. A form that is submitted twice creates
+    /// one token.
     pub creation_key: Option<Uuid>,
-    /// Whether it shall be switched off from the first moment on.
+    /// Whether the token is created disabled.
     pub disabled: bool,
-    /// Whether its name gets a number where policy wants names to be unique and it is in use: for
-    /// makers who do not choose names.
+    /// Whether to append a number to the name if it is in use and policy requires unique names.
+    /// Meant for surfaces whose callers don't choose names.
     pub number_name: bool,
-    /// Whether a later end than the maker may give becomes the latest that it may: for makers who do
-    /// not choose ends.
+    /// Whether an end later than the caller may set is shortened to the latest possible one. Meant
+    /// for surfaces whose callers don't choose ends.
     pub cut_end: bool,
 }
 
-/// Whether a secret shall be kept, as its maker wants it.
+/// The caller's choice whether the secret is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recoverable {
-    /// It is shown once.
+    /// The secret is shown once.
     #[default]
     No,
-    /// It is kept; where policy does not allow that, no token is made.
+    /// The secret is kept. If policy doesn't allow that, the token is refused.
     Yes,
-    /// It is kept where policy allows that, and shown once elsewhere.
+    /// The secret is kept if policy allows that, and is otherwise shown once.
     IfAllowed,
 }
 
@@ -105,7 +107,7 @@ impl Default for TokenDraft {
     }
 }
 
-/// A draft whose every value can be used.
+/// A draft with valid values only.
 #[derive(Clone, Debug)]
 pub(crate) struct CheckedDraft {
     pub(crate) name: TokenName,
@@ -119,33 +121,33 @@ pub(crate) struct CheckedDraft {
     pub(crate) tags: Tags,
 }
 
-/// What a draft is checked against.
+/// The rules that a draft is checked against.
 pub(crate) struct Rules<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) catalogues: &'a [StoredCatalogue],
-    /// What the caller holds, when the caller is a token; people have rights.
+    /// The scopes of the calling token; `None` for people, who have `rights` instead.
     pub(crate) grantable: Option<Held<'a>>,
-    /// What the caller may put on tokens, when the caller is a person.
+    /// The scopes that a calling person may put on tokens.
     pub(crate) rights: &'a Rights,
     pub(crate) now: OffsetDateTime,
 }
 
 impl TokenDraft {
-    /// A token that may do what this one may do at present: for its audiences, with its scopes as far
-    /// as they are granted now.
+    /// Returns the draft of a token that may do what this one may do at present: with the same
+    /// audiences and those of its scopes that are granted now.
     pub fn like(facts: &Facts) -> Self {
         let grants = facts.surroundings.rights.iter().map(|rights| {
             let mut steps = Steps::new(STEPS_MAX);
             let all = rights.scopes.iter().all(|scope| rights.grants_within(scope, &mut steps));
-            // What is left of a scope may be what it implied.
+            // If the scope itself is no longer granted, scopes that it implied may still be.
             let scopes = if all { &rights.scopes } else { &rights.granted };
             (rights.audience.to_string(), scopes.iter().map(ToString::to_string).collect())
         });
         Self { grants: Some(grants.collect()), ..Self::default() }
     }
 
-    /// Checks everything but the user and the policy's patterns of names, and finds all mistakes, not
-    /// only the first. Draws on `steps` to compare scopes.
+    /// Checks everything except the user and the policy's name patterns. Reports all mistakes, not
+    /// only the first. Uses `steps` to compare scopes.
     pub(crate) fn check(
         &self,
         rules: &Rules<'_>,
@@ -210,7 +212,8 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2026-01-02 00:00 UTC);
 
-    /// Also of the audience `vault`, which has a scope that is called as one of `tessera`.
+    /// Returns several catalogues. That of the audience `vault` has a scope with the same name as
+    /// one of `tessera`.
     fn catalogues() -> Vec<StoredCatalogue> {
         let scope = |name: &str| Scope {
             name: name.parse().unwrap(),
@@ -416,7 +419,7 @@ mod tests {
         };
         let part: ScopeName = "table://my.app.*".parse().unwrap();
         assert_eq!(ask("TABLE://my.app.*", "table://my.app.**").unwrap(), [part]);
-        // A star is a text that `?` stands for: covering is more than matching.
+        // `?` also matches a literal star, but a pattern must be covered, not only matched.
         assert_eq!(ask("table://my.*", "table://my.?").unwrap_err(), refused("table://my.*"));
         assert_eq!(
             ask("table://my.**", "table://my.app.**").unwrap_err(),

@@ -1,5 +1,5 @@
-//! The scopes that a draft asks for: pairs of an audience and a scope, or a list of audiences and a list of
-//! scopes, which stand for every pair that is declared.
+//! Checks the scopes of a draft. They are either pairs of an audience and a scope, or a list of
+//! audiences and a list of scopes, which stand for every declared pair.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,17 +19,17 @@ use super::{
 };
 use crate::store::catalogues::StoredCatalogue;
 
-/// What a token that asks can hand on: what it may do itself.
+/// The scopes that a calling token can pass on: those that it holds itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held<'a>(pub(crate) &'a [AudienceRights]);
 
 impl<'a> Held<'a> {
-    /// Returns whether the token that asks is meant for this audience.
+    /// Returns whether the calling token is meant for this audience.
     pub(crate) fn is_meant_for(self, audience: &AudienceSlug) -> bool {
         self.0.iter().any(|rights| rights.audience == *audience)
     }
 
-    /// Returns whether the token that asks may do this itself; `false` also when the steps do not suffice.
+    /// Returns whether the calling token holds this scope; also `false` if the steps don't suffice.
     pub(super) fn covers_within(
         self,
         audience: &AudienceSlug,
@@ -40,7 +40,7 @@ impl<'a> Held<'a> {
         own.any(|rights| rights.grants_within(scope, steps))
     }
 
-    /// Returns all pairs that it may hand on.
+    /// Returns all pairs that the calling token may pass on.
     pub(crate) fn pairs(self) -> impl Iterator<Item = (&'a AudienceSlug, &'a ScopeName)> + Clone {
         self.0
             .iter()
@@ -51,11 +51,11 @@ impl<'a> Held<'a> {
 /// The scopes of a checked draft, in each of its audiences.
 pub(crate) type CheckedGrants = Vec<(AudienceId, Vec<ScopeName>)>;
 
-/// Why scopes are refused for which the steps do not suffice.
+/// The message for scopes that the steps don't suffice to compare.
 const TOO_LONG: &str =
     "have patterns that take too long to compare: name fewer of them, or simpler ones";
 
-/// Adds an error once, however many pairs it is about.
+/// Adds an error once, even if it concerns several pairs.
 fn refuse(errors: &mut Vec<FieldError>, field: &str, message: String) {
     let error = FieldError::new(field, message);
     if !errors.contains(&error) {
@@ -73,7 +73,7 @@ impl TokenDraft {
         let found = errors.len();
         let checked = self.compare_grants(rules, errors, steps);
         if steps.left() == 0 {
-            // What was not found by then may be there.
+            // With the steps used up, these errors may be wrong.
             errors.truncate(found);
             let field = if self.grants.is_some() { "grants" } else { "scopes" };
             refuse(errors, field, TOO_LONG.to_owned());
@@ -92,7 +92,7 @@ impl TokenDraft {
             Some(grants) => grants.values().map(Vec::len).sum(),
             None => self.scopes.len(),
         };
-        // Before they are compared with anything.
+        // Check the number before comparing anything.
         let named = Extent { scopes: named.max(self.audiences.len()), bytes: 0 };
         if let Some(excess) = named.excess(Extent::default()) {
             refuse(errors, field, excess);
@@ -102,7 +102,7 @@ impl TokenDraft {
             Some(grants) => self.check_pairs(grants, rules, errors, steps),
             None => self.check_flat(rules, errors, steps),
         };
-        // A flat scope is held in several audiences.
+        // A flat scope counts once for each of its audiences.
         let held = Extent::of(chosen.iter().flat_map(|(_, scopes)| scopes));
         if let Some(excess) = held.excess(Extent::default()) {
             refuse(errors, field, excess);
@@ -111,7 +111,7 @@ impl TokenDraft {
         for (stored, scopes) in &chosen {
             let audience = &stored.catalogue.audience;
             for scope in scopes {
-                // Of a flat list, the name says which is meant.
+                // In a flat list, the caller named only the scope.
                 let name = if self.grants.is_some() {
                     HeldScope { audience: audience.clone(), scope: scope.clone() }.to_string()
                 } else {
@@ -218,7 +218,7 @@ impl TokenDraft {
     }
 }
 
-/// The audience of this name, if the caller may make tokens for it.
+/// Returns the audience with this slug, if the caller may create tokens for it.
 fn audience<'a>(
     slug: &str,
     field: &str,

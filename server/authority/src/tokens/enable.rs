@@ -1,4 +1,4 @@
-//! Switch a token on.
+//! Enable a token.
 
 use super::{
     Tokens,
@@ -19,11 +19,12 @@ use crate::{
 use domain::{access::Permission, ids::TokenId, token::Token};
 
 impl Tokens<'_> {
-    /// Switches a token on. One that is on stays as it is: nothing is changed nor written.
+    /// Enables a token. An enabled token stays as it is, and nothing is written.
     ///
     /// # Errors
-    /// `Forbidden` when the token may do more than the caller, or an administrator stopped it and the
-    /// caller is not one; `BoundExceeded` when a token asks that is bound more tightly; `PreconditionFailed` when the token is not in the version `expected`.
+    /// `Forbidden` if the token may do more than the caller, or if an administrator stopped it and
+    /// the caller is not an administrator; `BoundExceeded` if the calling token has tighter bounds;
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn enable(
         &self,
         ctx: &OpContext,
@@ -40,7 +41,8 @@ impl Tokens<'_> {
     }
 }
 
-/// Sets the switch, either way. Where policy wants so, the tokens that it made are switched off with it.
+/// Enables or disables a token. If policy asks for it, disabling also disables the
+/// token's descendants.
 pub(super) async fn switch(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -55,7 +57,7 @@ pub(super) async fn switch(
     }
 }
 
-/// Switches a token off, and those that it made where the caller or policy wants so.
+/// Disables a token, and also its descendants if the caller or policy asks for that.
 pub(super) async fn switch_off(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -68,7 +70,7 @@ pub(super) async fn switch_off(
     Ok(token)
 }
 
-/// Sets the switch of one token.
+/// Enables or disables one token.
 async fn switch_one(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! End a token's grace: the secret that a rotation replaced works no longer.
+//! End a token's grace: the secret that a rotation replaced stops working.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
 
@@ -13,11 +13,11 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Ends the older secret of a token now. A token without one stays as it is: nothing is changed
-    /// nor written.
+    /// Expires the older secret of a token now. A token without one stays as it is, and nothing
+    /// is written.
     ///
     /// # Errors
-    /// `PreconditionFailed` when the token is not in the version `expected`.
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn end_grace(
         &self,
         ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! End a token now.
+//! Expire a token now.
 
 use domain::{access::Permission, ids::TokenId, token::Token};
 
@@ -18,11 +18,12 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Ends a token now, and with it every grace. It stays listed, and lives again when it is rotated
-    /// or gets a later end. One that has ended stays as it is: nothing is changed nor written.
+    /// Expires a token now, together with its older secret. The token stays listed, and works
+    /// again once it is rotated or gets a later end. An expired token stays as it is, and nothing
+    /// is written.
     ///
     /// # Errors
-    /// `PreconditionFailed` when the token is not in the version `expected`.
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn expire(
         &self,
         ctx: &OpContext,
@@ -39,7 +40,7 @@ impl Tokens<'_> {
     }
 }
 
-/// Ends a token, and those that it made where policy wants so.
+/// Expires a token, and also its descendants if policy asks for that.
 pub(super) async fn end(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -52,7 +53,7 @@ pub(super) async fn end(
     Ok(token)
 }
 
-/// Ends one token.
+/// Expires one token.
 async fn end_one(
     connection: &mut Transaction<'_>,
     ctx: &OpContext,

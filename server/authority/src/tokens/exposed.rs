@@ -1,4 +1,5 @@
-//! Tokens whose secret others may know who could not get it now. `store/secret_holders.rs` finds them.
+//! Handles exposed tokens: their secret may be known to a person who could not get it now.
+//! `store/secret_holders.rs` finds them.
 
 use std::collections::BTreeSet;
 
@@ -27,12 +28,13 @@ use crate::{
     },
 };
 
-/// Most tokens that are listed.
+/// The maximum number of tokens in the list.
 const LISTED_MAX: usize = 100;
 
 impl Tokens<'_> {
-    /// Returns tokens that act as an owner or administrator of the instance, and whose secret others may know who do not
-    /// manage the instance: at most 100. Rotating or deleting such a token settles it.
+    /// Returns up to 100 tokens that act as an owner or administrator of the instance and whose
+    /// secret may be known to a person who doesn't manage the instance. Rotating or deleting such a
+    /// token removes it from the list.
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
@@ -44,14 +46,15 @@ impl Tokens<'_> {
     }
 }
 
-/// The tokens that act as a user, locked: none of them changes hands until the transaction ends.
+/// The tokens that act as a user, locked so that none of them gets another owner until the
+/// transaction ends.
 pub(crate) struct Acting {
     tokens: BTreeSet<TokenId>,
 }
 
-/// Locks the tokens that act as a user. They may be in several workspaces, so that it waits for each lock for a moment
-/// only. The ends of the workspaces' chains come with them: they are not waited for when the user's row is locked, which
-/// others need.
+/// Locks the tokens that act as a user. They may belong to several workspaces, so the wait for each
+/// lock is short. Also locks the ends of the workspaces' audit chains: the transaction must not
+/// wait for them later, while it holds the lock on the user's row, which other transactions need.
 pub(crate) async fn lock_acting(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -68,10 +71,11 @@ pub(crate) async fn lock_acting(
 }
 
 impl Acting {
-    /// Disables those of them that are exposed and enabled. Nearly all were disabled before, in portions.
+    /// Disables the locked tokens that are exposed and enabled. Nearly all of them were disabled
+    /// before, in portions.
     ///
     /// # Errors
-    /// `Busy` when the user got another one that is.
+    /// `Busy` if an exposed token of the user is not among the locked ones.
     pub(crate) async fn disable_exposed(
         &self,
         transaction: &mut Transaction<'_>,
@@ -92,13 +96,13 @@ impl Acting {
     }
 }
 
-/// Returns the scopes of `tessera` by which a token does something while it acts as a user with this role and these grants
-/// in its workspace.
+/// Returns the scopes of `tessera` that have an effect for a token whose owner has this role and
+/// these grants in the token's workspace.
 pub(crate) fn effective_scopes(
     role: WorkspaceRole,
     grants: Option<&[GrantPattern]>,
 ) -> BTreeSet<String> {
-    // As if members managed their own tokens: policy may say so tomorrow.
+    // Assume that members manage their own tokens, because policy may allow that later.
     let may = Permissions::of_user(InstanceRole::Member, Some(role), true).on_own_tokens();
     let Ok(tessera) = TESSERA_AUDIENCE.parse::<AudienceSlug>() else { return BTreeSet::new() };
     let granted = |name: &str| match (grants, role) {
@@ -112,8 +116,9 @@ pub(crate) fn effective_scopes(
     may.scopes().into_iter().filter(|name| granted(name)).map(ToOwned::to_owned).collect()
 }
 
-/// Refuses to hand a token to a user as whom it could do more than somebody who may know its secret could grant now. The
-/// handover is written already, and the user's roles stay until the transaction ends.
+/// Refuses to hand a token over to a user if the token could then do more than a person who may
+/// know its secret could grant now. The handover is already written, and the user's roles cannot
+/// change until the transaction ends.
 ///
 /// # Errors
 /// `Invalid` with the field `user`.

@@ -1,5 +1,5 @@
-//! Values that people and programs send, read for a new token and for a changed one alike. Each
-//! reader notes what is wrong under its field's name and goes on.
+//! Parses values that callers send, for new and changed tokens alike. Each parser records a mistake
+//! under the name of its field and continues.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use domain::{moments, problem::FieldError, rate_limit::RateLimitError};
 use ipnet::IpNet;
 use time::OffsetDateTime;
 
-/// Most address ranges of a token.
+/// The maximum number of address ranges of a token.
 const RANGES_MAX: usize = 32;
 
-/// A beginning before `expires_at`.
+/// Parses the start of a token, which must be before `expires_at`.
 pub(super) fn not_before(
     text: Option<&str>,
     expires_at: Option<OffsetDateTime>,
@@ -27,7 +27,7 @@ pub(super) fn not_before(
     Some(moment)
 }
 
-/// Addresses and networks, in one spelling, each once.
+/// Parses addresses and networks. Returns each of them once, in canonical form.
 pub(super) fn ip_allow(texts: &[String], errors: &mut Vec<FieldError>) -> Vec<IpNet> {
     if texts.len() > RANGES_MAX {
         let message = format!("must have at most {RANGES_MAX} ranges");
@@ -52,7 +52,7 @@ pub(super) fn ip_allow(texts: &[String], errors: &mut Vec<FieldError>) -> Vec<Ip
     ranges.into_iter().collect()
 }
 
-/// A limit as its door read it, or a note under the part that is wrong.
+/// Returns the limit that the surface parsed, or records the mistake under the part that is wrong.
 pub(super) fn rate_limit<T>(
     outcome: Result<T, RateLimitError>,
     errors: &mut Vec<FieldError>,
@@ -60,7 +60,7 @@ pub(super) fn rate_limit<T>(
     outcome.map_err(|error| errors.push(FieldError::new(error.field(), error))).ok()
 }
 
-/// The value, or a note of what is wrong with it.
+/// Returns the value, or records the mistake in it.
 pub(super) fn keep<T, E: std::fmt::Display>(
     outcome: Result<T, E>,
     field: &str,
@@ -69,7 +69,7 @@ pub(super) fn keep<T, E: std::fmt::Display>(
     outcome.map_err(|error| errors.push(FieldError::new(field, error))).ok()
 }
 
-/// Somebody's text within a message: short, and without anything that a terminal obeys.
+/// Quotes a caller's text in a message: shortened, and without terminal control characters.
 pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(64).flat_map(char::escape_debug).collect();
     if text.chars().count() > 64 {

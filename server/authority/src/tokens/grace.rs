@@ -1,5 +1,6 @@
-//! Limits a secret that a rotation replaced and that still works for a while. Calls with it go on, but it
-//! gives nothing that outlasts it: neither to tokens that it makes, nor to tokens that it changes, nor to itself.
+//! Limits a secret that a rotation replaced and that still works for a while. Requests with it keep
+//! working, but nothing that it grants outlasts it: neither the tokens that it creates or changes,
+//! nor its own token.
 
 use domain::{ids::SecretId, problem::FieldError};
 use time::{Duration, OffsetDateTime};
@@ -7,8 +8,8 @@ use time::{Duration, OffsetDateTime};
 use super::renewal::NOT_RENEWABLE;
 use crate::{OpContext, ServiceError, context::Actor, store::secrets_change::WorkingSecret};
 
-/// Refuses a replaced secret whose newer one was used: an old secret that somebody found must not come to
-/// hold the newer one or its successor.
+/// Refuses a replaced secret if the newer one was used, so that a leaked old secret cannot obtain
+/// the newer one or its successor.
 pub(crate) fn refuse_superseded(
     working: &[WorkingSecret],
     presented: SecretId,
@@ -19,12 +20,12 @@ pub(crate) fn refuse_superseded(
         Some(_) => Err(ServiceError::Forbidden(
             "A newer secret of this token is in use: present that one instead.",
         )),
-        // Ended between the look at the credential and the lock.
+        // The secret expired between the authentication and the lock.
         None => Err(ServiceError::Unauthenticated),
     }
 }
 
-/// Returns the end of the secret that asks, if a newer one replaces it.
+/// Returns the end of the presented secret, if a newer one replaces it.
 pub(super) fn end_of_secret(ctx: &OpContext) -> Option<OffsetDateTime> {
     match &ctx.actor {
         Actor::Token(facts) => facts.secret.expires_at,
@@ -32,8 +33,9 @@ pub(super) fn end_of_secret(ctx: &OpContext) -> Option<OffsetDateTime> {
     }
 }
 
-/// Returns the lifetime to record for the end of a token that the caller makes. A token whose end comes from a secret in
-/// its grace must not renew itself beyond that end, so it gets the shortest lifetime that can be recorded.
+/// Returns the lifetime to record for the end of a token that the caller creates. If the end comes
+/// from a secret in its grace, the token must not renew itself beyond it, so it gets the shortest
+/// lifetime that can be recorded.
 pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<Duration> {
     match end_of_secret(ctx) {
         Some(_) => lifetime.map(|_| NOT_RENEWABLE),
@@ -41,7 +43,8 @@ pub(crate) fn renewable(ctx: &OpContext, lifetime: Option<Duration>) -> Option<D
     }
 }
 
-/// Names the bound that an end exceeds: that of the secret, where the secret ends before its token.
+/// Names the bound that an end exceeds: the end of the secret, if the secret expires before
+/// its token.
 pub(super) fn name_bound(ctx: &OpContext, errors: &mut [FieldError]) {
     if end_of_secret(ctx).is_some() {
         for error in errors.iter_mut().filter(|error| error.field == "expires_at") {

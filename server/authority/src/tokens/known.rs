@@ -1,14 +1,16 @@
-//! Somebody loses rights: tokens whose secrets they may know do not give those back.
+//! Keeps a person who loses rights from regaining them with tokens whose secrets they may know.
 //!
-//! A token may act as somebody else, and its secret be with the person who loses the rights: they made it, rotated it or
-//! were shown it. If it holds a scope by which its holder makes tokens, gets their secrets or lets people in
-//! ([`RETURNING`]), or verifies as an owner or administrator of the instance, and the person could not grant that scope any more, it is disabled. Tokens that only call other APIs
-//! stay.
+//! A token may act as one user while another person knows its secret, because they created it,
+//! rotated it or were shown it. When that person loses rights, the token is disabled if it holds a
+//! scope that the person could no longer grant, and with which they could create tokens, get the
+//! secrets of tokens or add members ([`RETURNING`]), or verify tokens as an owner or administrator
+//! of the instance. Tokens that only call other APIs stay enabled.
 //!
-//! The change of the person waits for no token: it is one short transaction, which also notes what is to be disabled. The
-//! tokens follow in portions, and the answer waits for them. If the server ends before, another one goes on by the note.
-//! While the note stands, none of these tokens changes tokens or members ([`is_being_disabled`]), so that nobody returns by
-//! one of them.
+//! The change to the person waits for no token: it is one short transaction, which also records a
+//! note of what is to be disabled. The tokens follow in portions, and the response waits for them.
+//! If the server stops first, another one continues from the note. While the note exists, none of
+//! these tokens can change tokens or members ([`is_being_disabled`]), so the person cannot return
+//! with one of them.
 
 use std::{pin::pin, str::FromStr, time::Duration};
 
@@ -33,28 +35,29 @@ use crate::{
 
 pub(crate) use crate::store::secret_stops::Of;
 
-/// The scopes of `tessera` by which the holder of a secret comes back, or makes other secrets.
+/// The scopes of `tessera` with which a person who knows a secret can return or obtain
+/// other secrets.
 const RETURNING: [&str; 3] = ["tokens:write", "tokens:reveal", "members:write"];
-/// How long the background task works for one workspace of a note before the next one has its turn: longer than it waits for
-/// a lock, whose queue is fair.
+/// How long the background task works on one workspace of a note before it turns to the next one.
+/// It is longer than the wait for a lock, whose queue is fair.
 const TURN: Duration = Duration::from_secs(12);
-/// How often a search says that it goes on.
+/// How often a search reports that it is still running.
 const KEEP: Duration = Duration::from_secs(5);
 
-/// The choice about the secrets that a person may know who loses rights.
+/// The choice about the secrets that a person who loses rights may know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KnownSecrets {
-    /// Tokens by which the person could come back are disabled. Passwords that they gave to other administrators of the
-    /// instance end, if they may not set those any more.
+    /// Disables tokens with which the person could return, and expires passwords that they gave to
+    /// other administrators of the instance, if they may no longer set those.
     #[default]
     Disable,
-    /// They stay as they are. Only another person and the command line can choose that.
+    /// Leaves them as they are. Only another person and the command line can choose this.
     Keep,
 }
 
 impl KnownSecrets {
-    /// Refuses to keep the secrets to the person who loses the rights, and to all tokens: the person may know the secret of
-    /// the one that asks, whoever it acts as.
+    /// Refuses to keep the secrets if the caller is the person who loses the rights, or any token:
+    /// the person may know the secret of the calling token, whichever user it acts as.
     ///
     /// # Errors
     /// `Invalid` with the field `known_secrets`.
@@ -86,8 +89,8 @@ impl FromStr for KnownSecrets {
     }
 }
 
-/// Notes that exposed tokens are to be disabled, in the transaction that takes the rights away. The caller disables them
-/// after its commit, with [`Inner::disable_noted`].
+/// Notes that exposed tokens are to be disabled, in the transaction that takes the rights away. The
+/// caller disables them after its commit, with [`Inner::disable_noted`].
 pub(crate) async fn note(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -100,7 +103,7 @@ pub(crate) async fn note(
     Ok(stop)
 }
 
-/// Returns what a note seeks.
+/// Returns the search criteria of a note.
 fn sought<'a>(stop: &SecretStop, scopes: &'a [String]) -> Sought<'a> {
     let sought = Sought { workspace: stop.workspace, enabled: true, ..Sought::default() };
     match stop.of {
@@ -113,8 +116,8 @@ fn returning() -> Vec<String> {
     RETURNING.map(ToOwned::to_owned).to_vec()
 }
 
-/// Reports whether a note says that this token is to be disabled. The caller holds the lock of changes by tokens of the
-/// workspace.
+/// Returns whether a note says that this token is to be disabled. The caller holds the lock of
+/// changes by tokens of the workspace.
 pub(crate) async fn is_being_disabled(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
@@ -133,11 +136,12 @@ pub(crate) async fn is_being_disabled(
 }
 
 impl Authority {
-    /// Disables the tokens of all notes on which no server works at present. Accounts whose passwords ended are looked at
-    /// first: whose doing their tokens are depends on that.
+    /// Disables the tokens of all notes that no other server is working on. First re-checks the
+    /// accounts whose passwords were expired, because the attribution of their tokens depends
+    /// on that.
     ///
     /// # Errors
-    /// `Unavailable` without the database.
+    /// `Unavailable` if the database cannot be reached.
     pub async fn disable_known_secrets(&self) -> Result<(), ServiceError> {
         self.look_again_at_ended().await?;
         loop {
@@ -147,7 +151,7 @@ impl Authority {
             let Some(stop) = stop else { return Ok(()) };
             if let Err(error) = self.inner.disable_all(&stop, Some(TURN)).await {
                 error.log("stop of tokens whose secrets are known");
-                // The tokens that are disabled stay so. Other notes come first now.
+                // The disabled tokens stay disabled. Other notes have precedence now.
                 let mut connection = self.inner.connection().await?;
                 store::release(&mut connection, stop.id).await?;
             }
@@ -156,10 +160,11 @@ impl Authority {
 }
 
 impl Inner {
-    /// Disables the tokens of a note in portions. Returns how many, when that holds everywhere.
+    /// Disables the tokens of a note in portions. Returns how many it disabled, when all replicas
+    /// have applied that.
     ///
     /// # Errors
-    /// `Unfinished` when not all are disabled yet.
+    /// `Unfinished` if some of them are not disabled yet.
     pub(crate) async fn disable_noted(&self, stop: &SecretStop) -> Result<i64, ServiceError> {
         self.disable_all(stop, None).await.map_err(|error| {
             error.log("stop of tokens whose secrets are known");
@@ -167,9 +172,10 @@ impl Inner {
         })
     }
 
-    /// Searches once for all workspaces, and goes through those that have such tokens one by one: what one of them has busy
-    /// does not keep the tokens of others from being disabled. With `turn`, each of them has so much time. Ends with a search
-    /// that finds none: a token may have made another one before it could see the note.
+    /// Disables all tokens of a note. Searches all workspaces once and then handles the workspaces
+    /// with such tokens one by one, so that a busy workspace doesn't keep the tokens of others
+    /// enabled. With `turn`, each workspace has that much time. Repeats until a search finds none,
+    /// because a token may have created another one before it could see the note.
     async fn disable_all(
         &self,
         stop: &SecretStop,
@@ -193,7 +199,7 @@ impl Inner {
                 match self.disable_in(stop, &sought, (workspace, &ids), turn).await {
                     Ok(more) => disabled += more,
                     Err(error) => {
-                        // The note stays, and this server or another one tries again.
+                        // The note remains, so this server or another one retries.
                         tracing::error!(
                             workspace = %workspace.0,
                             note = %stop.id,
@@ -207,7 +213,8 @@ impl Inner {
                 return Err(error);
             }
             if disabled == before {
-                // Somebody else disabled them, or made their secrets worthless.
+                // The remaining tokens were disabled by another caller, or their secrets no
+                // longer work.
                 break;
             }
         }
@@ -215,7 +222,8 @@ impl Inner {
         store::finish(&mut connection, stop.id).await?;
         drop(connection);
         if disabled > 0 {
-            // Revisions are applied in their order: a server that has the last one has them all.
+            // Replicas apply revisions in order, so a replica that has the last one has all
+            // of them.
             self.already_so(&[]).await?;
         }
         if self.history.epoch() != epoch {
@@ -224,7 +232,8 @@ impl Inner {
         Ok(disabled)
     }
 
-    /// Searches for the tokens of a note, and keeps other servers from doing the same for as long as it takes.
+    /// Searches for the tokens of a note, and keeps other servers from working on the
+    /// note meanwhile.
     async fn search_noted(
         &self,
         stop: &SecretStop,
@@ -254,7 +263,7 @@ impl Inner {
         let end = turn.map(|turn| Instant::now() + turn);
         let part = async {
             store::keep(&mut *self.connection().await?, stop.id).await?;
-            // Changes that these tokens began before they could see the note.
+            // Wait for changes that these tokens began before they could see the note.
             let mut transaction = self.begin().await?;
             let tenant = Tenant::of_stopped_token(workspace);
             descendants::wait_for_changes(&mut transaction, tenant).await?;
@@ -268,7 +277,7 @@ impl Inner {
     }
 }
 
-/// Returns the number of tokens that notes disabled.
+/// Disables the tokens of several notes. Returns how many it disabled.
 pub(crate) async fn disable_all_noted(
     inner: &Inner,
     stops: &[SecretStop],
@@ -280,8 +289,8 @@ pub(crate) async fn disable_all_noted(
     Ok(disabled)
 }
 
-/// Disables tokens that act as somebody who is about to do more in a workspace, and whose secrets others may know who could
-/// not grant these scopes of `tessera`. Returns how many.
+/// Disables tokens of a user who is about to get more rights in a workspace, if their secrets may
+/// be known to people who could not grant these scopes of `tessera`. Returns how many it disabled.
 pub(crate) async fn disable_before_widening(
     inner: &Inner,
     (by, ctx): (&By, &OpContext),
@@ -293,7 +302,7 @@ pub(crate) async fn disable_before_widening(
     inner.disable_in_portions((by, ctx), &wider.sought()).await
 }
 
-/// The scopes of `tessera` that do something for a user in a workspace only after a change.
+/// The scopes of `tessera` that have an effect for a user in a workspace only after a change.
 pub(crate) struct Wider {
     pub(crate) user: UserId,
     pub(crate) workspace: WorkspaceId,
@@ -311,11 +320,11 @@ impl Wider {
         }
     }
 
-    /// Refuses the change if such a token came since they were disabled. The caller holds the end of the workspace's chain:
-    /// no other one comes until the transaction ends.
+    /// Refuses the change if another such token appeared since they were disabled. The caller holds
+    /// the end of the workspace's audit chain, so no more can appear until the transaction ends.
     ///
     /// # Errors
-    /// `Busy`.
+    /// `Busy` if there is such a token.
     pub(crate) async fn check(
         &self,
         transaction: &mut Transaction<'_>,

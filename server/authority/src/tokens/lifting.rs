@@ -1,18 +1,20 @@
-//! Decides what a token may undo. People stop a token because somebody else may have its secret, and that somebody may
-//! have the secrets of other tokens of its family. So for a token that asks:
+//! Decides what a calling token may undo. People stop a token because its secret may have leaked,
+//! and the person who found it may also have the secrets of related tokens. The rules for a calling
+//! token are therefore:
 //!
-//! 1. It widens no token that made it, directly or through others, and none that got a secret of it. It does not make itself
-//!    act as another user.
-//! 2. It widens nothing while a token that made it is disabled or was ended, and nothing once such a token is deleted.
-//! 3. If another token made it, it lifts only the stops that it set itself: it does not undo what people, policy and
-//!    other tokens did. A stop of which nobody knows who set it is one of those.
-//! 4. If a person or the command line made it, it lifts every stop of a token that it could have made. Such tokens automate what
-//!    administrators do.
+//! 1. It widens no token that created it, directly or through others, and no token that obtained a
+//!    secret of it. It doesn't change the user that it acts as itself.
+//! 2. It widens nothing while a token that created it is disabled or was expired, and never again
+//!    once such a token is deleted.
+//! 3. If another token created it, it lifts only the stops that it set itself. It doesn't undo what
+//!    people, policy and other tokens did. A stop without a recorded author counts as one of those.
+//! 4. If a person or the command line created it, it lifts every stop of a token that it could have
+//!    created. Such tokens automate what administrators do.
+//! 5. It obtains no secret of a token that created it, directly or through others, or that obtained
+//!    a secret of it: it neither rotates nor reveals such a token, stopped or not.
 //!
-//! 5. It gets no secret of a token that made it, directly or through others, or that got a secret of it: it neither
-//!    rotates nor reveals one, whether that one is stopped or not.
-//!
-//! To lift a stop is to enable, prolong, unbind, rotate or clone a token that is stopped. Deleted tokens stay deleted.
+//! Lifting a stop means to enable, extend, unbind, rotate or clone a stopped token. Deleted tokens
+//! stay deleted.
 
 use domain::{bounds::FixedBounds, ids::TokenId, token::Token};
 use sqlx::PgConnection;
@@ -24,19 +26,19 @@ use crate::{
     store::stops::{self, Lineage, Stoppers},
 };
 
-/// The relation of a token that asks to another one, read before the other one is locked.
+/// The relation of the calling token to another one, read before the other one is locked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Foreseen {
     asks: TokenId,
     other: TokenId,
     lineage: Lineage,
-    /// The last row of the workspace's log then.
+    /// The last row of the workspace's log at that time.
     last_row: i64,
 }
 
-/// Reads what a token that asks has to do with another one, before that one is locked: the longer the log about them is, the
-/// longer it takes, and nobody else changes a token that is locked. [`Lifting::of`] reads it again if the log has other rows by
-/// then.
+/// Reads the relation of the calling token to another one before that one is locked. Reading takes
+/// longer the more log rows the tokens have, and no other change of a locked token can proceed.
+/// [`Lifting::of`] reads the relation again if the log has grown by then.
 pub(super) async fn foresee(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -47,12 +49,12 @@ pub(super) async fn foresee(
     let (asks, tenant) = (facts.token_id, access.tenant());
     let last_row = stops::last_row(connection, tenant).await?;
     let lineage = stops::lineage(connection, tenant, (asks, other), ctx.now).await?;
-    // Of several tokens, the first one stays; the others are read when they are locked.
+    // Only the first of several tokens is kept; the others are read after they are locked.
     let _ = access.foreseen.set(Foreseen { asks, other, lineage, last_row });
     Ok(())
 }
 
-/// What a token that asks may undo of another one.
+/// The rights of the calling token to undo stops and bounds of another one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifting {
     asks: TokenId,
@@ -61,7 +63,7 @@ pub(super) struct Lifting {
 }
 
 impl Lifting {
-    /// Returns what the caller may undo of a token; `None` for callers who are not tokens.
+    /// Returns what the caller may undo of a token; `None` for callers that are not tokens.
     pub(super) async fn of(
         connection: &mut PgConnection,
         ctx: &OpContext,
@@ -82,7 +84,7 @@ impl Lifting {
         Ok(Some(Self { asks, lineage, stoppers }))
     }
 
-    /// Refuses to lift the stops of a token that is disabled, or has `ended`.
+    /// Refuses to lift the stops of a token that is disabled or has `ended`.
     pub(super) fn check_stops(&self, token: &Token, ended: bool) -> Result<(), ServiceError> {
         self.check_widening()?;
         let others = !token.enabled && !self.has_set(self.stoppers.disabled_by)
@@ -95,7 +97,7 @@ impl Lifting {
         Ok(())
     }
 
-    /// Refuses the secret of a token that made the one that asks, or that got a secret of it.
+    /// Refuses the secret of a token that created the calling token or obtained a secret of it.
     pub(super) fn check_secret(&self) -> Result<(), ServiceError> {
         if self.lineage.knows_secret {
             return Err(ServiceError::Forbidden(
@@ -120,7 +122,7 @@ impl Lifting {
         Ok(())
     }
 
-    /// Refuses a token that would make itself act as somebody else.
+    /// Refuses a calling token that would change the user that it acts as.
     pub(super) fn check_user(&self, before: &Token, after: &Token) -> Result<(), ServiceError> {
         if before.id == self.asks && before.user.id != after.user.id {
             return Err(ServiceError::Forbidden(
@@ -130,18 +132,20 @@ impl Lifting {
         Ok(())
     }
 
-    /// Returns whether the token that asks must stay within bounds that an administrator fixed: unless it did so itself.
+    /// Returns whether the calling token must stay within bounds that an administrator fixed. It
+    /// need not if it fixed them itself.
     pub(super) fn is_bound_by(&self, fixed: &FixedBounds) -> bool {
         !self.has_set(fixed.by_token)
     }
 
-    /// Returns whether a token keeps the end that it has, at the latest.
+    /// Returns whether a token's end must not become later.
     pub(super) fn keeps_end(&self, token: &Token) -> bool {
         self.check_widening().is_err()
             || token.ended_by.is_some() && !self.has_set(self.stoppers.ended_by)
     }
 
-    /// Returns whether the token that asks may undo what this token did; `None` is anybody else.
+    /// Returns whether the calling token may undo what `token` did. `None` stands for any
+    /// other author.
     fn has_set(&self, token: Option<TokenId>) -> bool {
         !self.lineage.made_by_token || token == Some(self.asks)
     }

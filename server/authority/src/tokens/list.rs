@@ -17,12 +17,13 @@ use crate::{
     store,
 };
 
-/// Longest search text, in characters: longer than anything that it is compared with.
+/// The maximum length of a search text, in characters. It is longer than any text that it is
+/// compared with.
 const SEARCH_MAX: usize = 256;
 
 impl Tokens<'_> {
-    /// A page of a workspace's tokens, deleted ones left out; for members who manage their own, of
-    /// those.
+    /// Returns a page of a workspace's tokens without deleted ones. Members who manage their own
+    /// tokens see only those.
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `owner`, `audience`, `scope`, `limit`, `cursor`.
@@ -39,7 +40,7 @@ impl Tokens<'_> {
         page(&mut connection, ctx, &access, query).await
     }
 
-    /// How many tokens [`Self::list`] lists of this user, or of everybody.
+    /// Returns how many tokens [`Self::list`] lists for this user, or for all users.
     pub async fn count(
         &self,
         ctx: &OpContext,
@@ -53,10 +54,11 @@ impl Tokens<'_> {
         Ok(store::count_tokens(&mut connection, access.tenant(), [access.own, user]).await?)
     }
 
-    /// A page of all tokens of a workspace, for callers who see them all.
+    /// Returns a page of all tokens of a workspace, for callers who may see all of them.
     ///
     /// # Errors
-    /// As [`Self::list`]; `Forbidden` or `InsufficientScope` for who sees only tokens of their own.
+    /// As [`Self::list`]; `Forbidden` or `InsufficientScope` for callers who may see only their
+    /// own tokens.
     pub async fn list_of_everybody(
         &self,
         ctx: &OpContext,

@@ -1,7 +1,7 @@
-//! Tokens: make, list, show, change, switch, rotate, reveal, delete.
+//! Tokens: create, list, show, change, enable, disable, rotate, reveal, delete.
 //!
-//! Every change goes the way of `change`: lock the row in the expected version, change, write the
-//! revision and the audit row.
+//! Every change follows the steps of `change`: lock the row in the expected version, change it, and
+//! write the revision and the audit row.
 
 mod bulk;
 pub(crate) mod change;
@@ -62,20 +62,21 @@ use domain::token::Token;
 
 use crate::{authority::Inner, secret::TokenSecret};
 
-/// Tokens.
+/// The operations on tokens.
 #[derive(Clone, Copy)]
 pub struct Tokens<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// A token with its secret: a new one, which leaves the server here and never again unless the token
-/// is recoverable, or a revealed one.
+/// A token with its secret. The secret of a new token leaves the server only here, unless the token
+/// is recoverable and revealed later.
 #[derive(Debug)]
 pub struct MintedToken {
-    /// The record.
+    /// The token's record.
     pub token: Token,
-    /// The text that a caller presents.
+    /// The secret that a caller presents.
     pub secret: TokenSecret,
-    /// Whether tokens that it made are still to be disabled with its rotation. Tessera goes on with that.
+    /// Whether descendants are still to be disabled after the token's rotation. Tessera continues
+    /// to do that in the background.
     pub children_pending: bool,
 }

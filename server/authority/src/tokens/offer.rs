@@ -1,4 +1,4 @@
-//! What a caller may put on tokens, and what not.
+//! The scopes that a caller may put on tokens, and those that they may not.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{OpContext, ServiceError, access};
 
-/// What a caller has to give: a token what it holds itself, a person what their membership grants.
+/// The scopes that a caller can grant: a token those that it holds itself, a person those that
+/// their membership grants.
 struct Gifts<'a> {
     held: Option<Held<'a>>,
     rights: Rights,
@@ -39,7 +40,7 @@ impl Reach {
         Gifts { held: grantable(&self.ctx), rights }
     }
 
-    /// What does not turn out to be the caller's within the steps is not offered.
+    /// Returns the offered scopes. Leaves out those that the steps don't suffice to check.
     fn offer(&self, audiences: &[AudienceSlug], steps: &mut Steps) -> HeldScopes {
         let gifts = self.gifts(steps);
         let held = gifts.held.into_iter().flat_map(Held::pairs);
@@ -62,7 +63,8 @@ impl Reach {
                     offered.insert(audience.clone(), scope.clone());
                 }
             }
-            // A part of a pattern that the audience declares is no scope of its catalogue.
+            // A part of a pattern that the audience declares is a valid scope, but not listed in
+            // the catalogue.
             for (of, scope) in parts.clone() {
                 if of.is_none_or(|of| of == audience)
                     && stored.declares_within(scope, steps)
@@ -91,12 +93,12 @@ impl Reach {
 }
 
 impl Tokens<'_> {
-    /// All scopes of these audiences that the caller may put on a token of the workspace, none of which
-    /// is retired: for makers who want a token that may do what they may. A token hands on what it holds
-    /// itself.
+    /// Returns all scopes of these audiences that the caller may put on a token of the workspace,
+    /// without retired ones. It serves callers who want a token that may do what they may. A
+    /// calling token passes on the scopes that it holds itself.
     ///
     /// # Errors
-    /// As [`Self::create`] for callers who may make no tokens there.
+    /// As [`Self::create`] for callers who may not create tokens there.
     pub async fn offer(
         &self,
         ctx: &OpContext,
@@ -108,8 +110,8 @@ impl Tokens<'_> {
         self.inner.work.compare(tenant, move |steps| reach.offer(&audiences, steps)).await
     }
 
-    /// The scopes of all audiences that [`Self::create`] would refuse from this caller, for a form that
-    /// does not offer them.
+    /// Returns the scopes of all audiences that [`Self::create`] would refuse for this caller, so
+    /// that a form can leave them out.
     ///
     /// # Errors
     /// As [`Self::offer`].

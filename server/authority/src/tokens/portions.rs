@@ -1,5 +1,5 @@
-//! Disables many tokens whose secrets are exposed, in short transactions of at most [`AT_ONCE`] tokens of one workspace
-//! each. None of them holds anything that others need for longer than that.
+//! Disables many exposed tokens in short transactions, each of at most [`AT_ONCE`] tokens of one
+//! workspace. No transaction holds locks that other transactions need for longer than that.
 
 use domain::{
     ids::{TokenId, UserId, WorkspaceId},
@@ -29,7 +29,7 @@ use crate::{
     verification::Subject,
 };
 
-/// Tokens that are disabled in one transaction.
+/// The maximum number of tokens that one transaction disables.
 pub(super) const AT_ONCE: usize = 500;
 
 /// The author of a stop of many tokens.
@@ -46,8 +46,8 @@ impl By {
 }
 
 impl Inner {
-    /// Disables the exposed tokens that are sought, until none is left. Returns how many it disabled; the caller waits until
-    /// that holds everywhere.
+    /// Disables all exposed tokens that match `sought`. Returns how many it disabled. The caller
+    /// must wait until all replicas have applied that.
     pub(crate) async fn disable_in_portions(
         &self,
         (by, ctx): (&By, &OpContext),
@@ -66,15 +66,16 @@ impl Inner {
                 some += self.disable_these((by, Some(ctx)), &sought, of, None).await?;
             }
             disabled += some;
-            // Somebody else may have enabled some of them meanwhile.
+            // Repeat, because another caller may have enabled some of them meanwhile.
             if some == 0 {
                 return Ok(disabled);
             }
         }
     }
 
-    /// Disables those of these tokens that are enabled and exposed once they are locked, in portions. Each transaction is one by
-    /// `ctx`, who must still have all rights; without, one of the server itself, which works on a note, until its turn ends.
+    /// Disables those of the given tokens that are enabled and exposed once they are locked, in
+    /// portions. With `ctx`, each transaction acts for that caller, who must still have all rights.
+    /// Without it, the server itself works on a note until its turn is over.
     pub(super) async fn disable_these(
         &self,
         (by, ctx): (&By, Option<&OpContext>),
@@ -85,7 +86,8 @@ impl Inner {
         let mut disabled = 0;
         for ids in ids.chunks(AT_ONCE) {
             if let Some((note, _)) = note {
-                // By itself: the note must not be held while a busy workspace is waited for.
+                // On a separate connection, because the note must not be locked while waiting for a
+                // busy workspace.
                 secret_stops::keep(&mut *self.connection().await?, note).await?;
             }
             let mut transaction = match ctx {
@@ -93,7 +95,7 @@ impl Inner {
                 None => self.begin().await?,
             };
             if let Some((_, Some(end))) = note {
-                // The database does not go on with what nobody waits for.
+                // The database must not continue with a statement that timed out here.
                 limit_statements(&mut transaction, end - Instant::now()).await?;
             }
             disabled += disable_some(&mut transaction, by, sought, (workspace, ids)).await?;
@@ -104,14 +106,14 @@ impl Inner {
         Ok(disabled)
     }
 
-    /// Returns this moment, as the database keeps it.
+    /// Returns the current time with the database's precision.
     pub(crate) fn instant(&self) -> OffsetDateTime {
         let now = self.clock.now();
         now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }
 }
 
-/// Returns the tokens of each workspace.
+/// Groups tokens by workspace.
 pub(super) fn by_workspace(found: &[(WorkspaceId, TokenId)]) -> Vec<(WorkspaceId, Vec<Uuid>)> {
     let mut groups: Vec<(WorkspaceId, Vec<Uuid>)> = Vec::new();
     for (of, token) in found {
@@ -123,7 +125,8 @@ pub(super) fn by_workspace(found: &[(WorkspaceId, TokenId)]) -> Vec<(WorkspaceId
     groups
 }
 
-/// Disables those of these tokens of a workspace that are enabled and exposed once they are locked. Returns how many.
+/// Disables those of the given tokens of a workspace that are enabled and exposed once they are
+/// locked. Returns how many.
 pub(super) async fn disable_some(
     transaction: &mut Transaction<'_>,
     by: &By,

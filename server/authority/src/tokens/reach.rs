@@ -1,4 +1,4 @@
-//! Limits what a caller may put on tokens: nobody grants more than they hold.
+//! Limits what a caller may put on tokens: callers cannot grant more than they hold.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// What a token that asks may hand on; `None` for callers who are not tokens.
+/// Returns the scopes that the calling token may pass on; `None` for callers that are not tokens.
 pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     match &ctx.actor {
         Actor::Token(facts) => Some(Held(&facts.surroundings.rights)),
@@ -40,8 +40,9 @@ pub(crate) fn grantable(ctx: &OpContext) -> Option<Held<'_>> {
     }
 }
 
-/// What a caller may put on tokens beyond that: a token hands on what it holds; a person, what their membership grants
-/// among the scopes of these catalogues. Fewer rights when the steps do not suffice.
+/// Returns the further limits on what a caller may put on tokens. A calling token is limited only
+/// by [`grantable`]. A person may grant, among the scopes of these catalogues, those that their
+/// membership covers. Returns fewer rights if the steps don't suffice.
 pub(crate) fn rights(
     ctx: &OpContext,
     grants: &Grants,
@@ -56,14 +57,15 @@ pub(crate) fn rights(
     grants.rights_within(&known, steps)
 }
 
-/// Whether policy lets a token be made whose secret can be shown again.
+/// Returns whether policy allows tokens whose secret can be shown again.
 pub(super) fn may_be_recoverable(policy: &Policy) -> bool {
     policy.reveal == Reveal::RecoverableAllowed
 }
 
-/// The user that a token will act as: enabled, and a member of the workspace or an administrator
-/// of the instance. Only such an administrator makes tokens for another one: what the token may do
-/// beyond the workspace must not exceed its maker.
+/// Returns the owner of a new token. The owner must be enabled, and a member of the workspace
+/// or an administrator of the instance. Only such an administrator may create tokens for
+/// another administrator, because what a token may do beyond the workspace must not exceed its
+/// creator's rights.
 pub(crate) async fn holder(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -107,10 +109,12 @@ pub(crate) async fn holder(
     Ok(Some(user.summary))
 }
 
-/// Checks again, after tokens were written, that the caller may make them act as these users. The commit refuses the change
-/// if one of them has another role by then. Whoever gets a higher role looks for tokens that act as them after that.
+/// Checks again, after tokens were written, that the caller may create tokens that act as these
+/// users. The commit refuses the change if the role of one of them has changed by then. A change
+/// that raises a user's role searches for tokens that act as them afterwards.
 ///
-/// The rows of the users are not locked: creations would keep those from their change who want to stop the users.
+/// Doesn't lock the users' rows, because token creations could then delay a change that stops
+/// those users.
 pub(crate) async fn keep_holders(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -145,9 +149,10 @@ async fn keep_holder(
     }
 }
 
-/// Refuses the secret of a token to callers who could not have made that token. To a token, this holds
-/// for the addresses and the rate limit, too, or it would get rid of its own. A token does not get the secret of one
-/// that made it or knows its secret: that one may have leaked, and its new secret would leak to the same people.
+/// Refuses the secret of a token to callers who could not have created that token. For a calling
+/// token, this includes the addresses and the rate limit: otherwise it could escape its own. A
+/// calling token cannot get the secret of a token that created it or knows its secret. That token
+/// may have leaked, and its new secret would leak to the same people.
 pub(super) async fn may_hold_secret(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -180,9 +185,10 @@ pub(super) async fn may_hold_secret(
     }))
 }
 
-/// The same where the caller is shown a secret that others go on with. What a token with an end is shown, or a secret in its
-/// grace, must not outlast that: it would be the secret that outlasts it. Its own token is another matter
-/// ([`super::refuse_superseded`]).
+/// Checks whether the caller may see a secret that stays in use. The rule is [`may_hold_secret`],
+/// and a calling token with an end, or with a secret in its grace, must not see the secret of a
+/// token that ends later: it could use that secret after its own end. For the secret of the calling
+/// token itself, see [`super::refuse_superseded`].
 pub(crate) async fn may_see_secret(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -199,7 +205,7 @@ pub(crate) async fn may_see_secret(
     Ok(())
 }
 
-/// Whether a caller may hold tokens that act as this user.
+/// Returns whether a caller may hold tokens that act as this user.
 pub(super) fn may_act_as(ctx: &OpContext, user: &User) -> bool {
     let own = ctx.user_id() == Some(user.summary.id);
     let equal = match &ctx.actor {

@@ -1,5 +1,5 @@
-//! Limits how long a token renews itself by an end that another token gave it. A token that has an end gives nothing that
-//! outlasts it, neither at once nor by self-rotations later.
+//! Limits how long a token renews itself if another token gave it its end. A token that has an end
+//! grants nothing that outlasts it, neither at once nor through later self-rotations.
 
 use domain::token::Token;
 use sqlx::PgConnection;
@@ -11,9 +11,10 @@ use crate::{OpContext, ServiceError, access::Access, context::Actor, store::toke
 /// The lifetime that is recorded for an end that the token itself cannot renew.
 pub(super) const NOT_RENEWABLE: Duration = Duration::MICROSECOND;
 
-/// Reports whether a token could outlast the caller by renewing what the caller gives it. So it is where the caller is
-/// another token, or a replaced secret of one, that has an end. The caller's end bounds only those tokens that the
-/// caller made itself, each time that they renew themselves.
+/// Returns whether a token could outlast the caller by renewing what the caller grants it. That
+/// is possible if the caller is another token that has an end or presents a replaced secret.
+/// Tokens that the caller created itself are the exception: the caller's end bounds each of their
+/// self-rotations.
 pub(super) async fn could_outlast_caller(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -34,7 +35,7 @@ pub(super) async fn could_outlast_caller(
     Ok(!(made && tokens_change::is_within_parent(connection, access.tenant(), token.id).await?))
 }
 
-/// Returns the lifetime of a token that gets an earlier end: an earlier end never gives a longer lifetime than the
+/// Returns the lifetime of a token that gets an earlier end. It is never longer than the
 /// recorded one.
 pub(super) fn lowered(recorded: Option<Duration>, given: Option<Duration>) -> Option<Duration> {
     let given = given.filter(|given| given.is_positive());

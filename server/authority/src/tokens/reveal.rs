@@ -23,14 +23,14 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// The current secret of a recoverable token. Every time leaves an audit row.
+    /// Returns the current secret of a recoverable token. Each call writes an audit row.
     ///
     /// # Errors
-    /// `NotRecoverable` when the secret was never kept; `RevealNotAllowed` when policy shows secrets once,
-    /// whatever it said when the token was made; `Forbidden` when the token may do more than
-    /// the caller, or the caller presents a secret of this token whose newer one was used; `BoundExceeded` when a token asks
-    /// that has an end before that of this one, or other bounds that this one lacks; `PreconditionFailed` when the token is not
-    /// in the version `expected`.
+    /// `NotRecoverable` if the secret was not kept; `RevealNotAllowed` if policy now shows secrets
+    /// only once, even if it allowed more when the token was created; `Forbidden` if the token may
+    /// do more than the caller, or if the caller presents a secret of this token whose newer one
+    /// was used; `BoundExceeded` if the calling token ends before this one, or has other bounds
+    /// that this one lacks; `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn reveal(
         &self,
         ctx: &OpContext,
@@ -53,7 +53,7 @@ impl Tokens<'_> {
             .await?
             .ok_or(ServiceError::NotRecoverable)?;
         if !token.recoverable {
-            // Kept while policy allowed that.
+            // The secret was kept while policy still allowed that.
             return Err(ServiceError::RevealNotAllowed);
         }
         let secret = open(self.inner, (access.workspace.id, id, secret), &sealed)
@@ -72,7 +72,8 @@ impl Tokens<'_> {
     }
 }
 
-/// Reports whether the caller may be shown the secret of this token, if policy has it kept.
+/// Returns whether the caller may see the secret of this token, provided that policy allows it to
+/// be kept.
 pub(super) async fn may_reveal(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -84,7 +85,8 @@ pub(super) async fn may_reveal(
     Ok(may_hold && access.permissions.allows(Permission::TokensReveal))
 }
 
-/// Where a sealed secret belongs. In any other place it does not open.
+/// The place of a sealed secret, which is bound to it: the secret cannot be unsealed for any
+/// other place.
 type Place = (WorkspaceId, TokenId, SecretId);
 
 /// Seals the secret of a recoverable token.

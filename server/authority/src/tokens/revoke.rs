@@ -1,4 +1,4 @@
-//! Revoke the token that somebody presents (RFC 7009).
+//! Revoke the token that a caller presents (RFC 7009).
 
 use std::sync::Arc;
 
@@ -9,19 +9,22 @@ use crate::{
 };
 
 impl Tokens<'_> {
-    /// Deletes the token that this text is. Whoever holds it may: nobody in particular, and the token
-    /// itself, also by another of its secrets. Any other caller needs what [`Self::delete`] needs.
+    /// Deletes the token that has this secret. Knowing the secret is sufficient for anonymous
+    /// callers and for the token itself, also if it authenticates with another of its secrets.
+    /// Other callers need the same rights as for [`Self::delete`].
     ///
-    /// What has ended stays as it is, and so does a token whose older secret is presented after that
-    /// one's end. Otherwise its state does not matter: `Ok` means that the text is of no use from now on,
-    /// so that one which is switched off, has not begun or is bound to other addresses is deleted, too.
-    /// `Ok` also for a text that is no token and for a token that the caller may not see.
+    /// An expired token stays as it is, and so does a token whose older secret is presented after
+    /// the end of that secret. Otherwise the token's state doesn't matter: `Ok` means that the
+    /// secret is useless from now on, so a token that is disabled, not yet valid or bound to other
+    /// addresses is deleted, too. Also returns `Ok` for a text that isn't a secret, and for a token
+    /// that the caller may not see.
     ///
     /// # Errors
-    /// `Forbidden` or `InsufficientScope` for a token that the caller may see but not delete;
-    /// `TooManyUnknown`.
+    /// `Forbidden` or `InsufficientScope` for a token that the caller may see but not
+    /// delete; `TooManyUnknown`.
     pub async fn revoke(&self, ctx: &OpContext, presented: &str) -> Result<(), ServiceError> {
-        // Not from memory: that a text is unknown may be remembered, and "revoked" must be true.
+        // Don't use the cache: it may still say that the secret is unknown, and "revoked" must
+        // be true.
         let from = Presenter::at(ctx.client_ip);
         let verification = Verification { inner: self.inner };
         let Some(facts) = verification.in_database(presented, from).await? else {
@@ -29,7 +32,7 @@ impl Tokens<'_> {
         };
         let id = facts.token_id;
         if facts.has_ended(ctx.now) {
-            // Perhaps a moment ago, by somebody who is not answered yet.
+            // Another request may have ended it a moment ago and still be waiting for the replicas.
             return self.inner.already_so(&[Subject::Token(id)]).await;
         }
         let holder = match &ctx.actor {
@@ -44,7 +47,7 @@ impl Tokens<'_> {
             self.delete_now(ctx, id, None, false).await
         };
         match outcome {
-            // Deleted a moment ago, or not for this caller to see.
+            // It was deleted a moment ago, or the caller may not see it.
             Ok(_) => Ok(()),
             Err(ServiceError::NotFound(_)) => self.inner.already_so(&[Subject::Token(id)]).await,
             Err(error) => Err(error),

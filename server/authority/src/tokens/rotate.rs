@@ -1,4 +1,5 @@
-//! Rotate a token: it gets a new secret; the one that it had works on for as long as is asked for.
+//! Rotate a token: it gets a new secret, and the replaced secret still works for the
+//! requested grace.
 
 use std::time::Duration as Wait;
 
@@ -42,39 +43,41 @@ use crate::{
     workspaces::effective_policy,
 };
 
-/// The longest grace where policy says nothing.
+/// The longest grace if policy sets none.
 const LONGEST_GRACE: Duration = Duration::days(30);
-/// How long a rotation waits for the children that it disables. A request ends later.
+/// How long a rotation waits for the descendants that it disables. It is shorter than the timeout
+/// of a request.
 const CHILDREN_WAIT: Wait = Wait::from_secs(20);
 
-/// How a rotation shall go, as a door received it.
+/// The settings of a rotation, as a surface received them.
 #[derive(Clone, Debug, Default)]
 pub struct RotationDraft {
-    /// For how many seconds the secret that is replaced shall still work; not at all without this
-    /// and the next one.
+    /// For how many seconds the replaced secret still works. If this and the next setting are
+    /// missing, it stops working at once.
     pub grace_s: Option<i64>,
-    /// Whether it shall work until the new secret is first used.
+    /// Whether the replaced secret works until the new one is first used.
     pub until_first_use: bool,
-    /// When the token ends then, as [`domain::expiry::parse`] understood it; after as long a life as
-    /// it had when there is none. What policy does not allow becomes what it does allow.
+    /// When the token expires after the rotation, as [`domain::expiry::parse`] read it. By default,
+    /// the token gets the same lifetime again. A value that policy doesn't allow is adjusted to an
+    /// allowed one.
     pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
-    /// Whether the tokens that it made, and those that they made, are disabled, as far as the caller reaches them.
+    /// Whether to disable the token's descendants that the caller reaches.
     pub children: bool,
 }
 
 impl Tokens<'_> {
-    /// Gives a token a new secret, shown this once. An expired token lives again; a disabled one
-    /// stays disabled. The answer waits for children that are to be disabled, but not for longer than 20 seconds, because
-    /// nobody can get the new secret again.
+    /// Gives a token a new secret, which is shown only once. An expired token works again; a
+    /// disabled one stays disabled. The response waits for descendants that are to be disabled, but
+    /// at most 20 seconds, because the new secret cannot be obtained again.
     ///
-    /// Rotated again before anybody used the new secret, the token keeps the grace of its older one:
-    /// a reply that got lost cuts nobody off.
+    /// If a token is rotated again before the new secret was used, it keeps the grace of its older
+    /// secret, so a lost response doesn't lock out its clients.
     ///
     /// # Errors
-    /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` when the token may do more
-    /// than the caller, made the token that asks, or rotates itself with a secret whose newer one was used;
-    /// `BoundExceeded` when a token asks that has fewer addresses or a lower rate limit;
-    /// `PreconditionFailed` when the token is not in the version `expected`.
+    /// `Invalid` with the fields `grace_s` and `expires_at`; `Forbidden` if the token may do more
+    /// than the caller, created the calling token, or rotates itself with a secret whose newer one
+    /// was used; `BoundExceeded` if the calling token has fewer addresses or a lower rate limit;
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn rotate(
         &self,
         ctx: &OpContext,
@@ -105,11 +108,11 @@ impl Tokens<'_> {
         self.finish(transaction, minted).await
     }
 
-    /// The same for the token that asks: every token may rotate itself, unless policy says otherwise. Its
-    /// end stays within the lifetime that it was given by somebody who may set it. A token that another token
-    /// made gets no end after that one's, and an earlier end that somebody else gave it stays. The older
-    /// secret may rotate only while the newer one was never used: an old secret that somebody found must not
-    /// take the token over.
+    /// Rotates the calling token. Every token may rotate itself unless policy forbids it. The new
+    /// end stays within the lifetime that a caller who may set it gave to the token. If another
+    /// token created it, the new end is not later than that token's, and an earlier end that
+    /// another caller set stays. The older secret may rotate only while the newer one is unused, so
+    /// that a leaked old secret cannot take the token over.
     ///
     /// # Errors
     /// As [`Self::rotate`].
@@ -141,7 +144,8 @@ impl Tokens<'_> {
         self.finish(transaction, minted).await
     }
 
-    /// Commits a rotation and waits for the children that it disables. An error of theirs must not lose the secret.
+    /// Commits a rotation and waits for the descendants that it disables. If they fail, the secret
+    /// must still be returned.
     async fn finish(
         &self,
         transaction: Transaction<'_>,
@@ -169,7 +173,7 @@ impl Tokens<'_> {
         draft: &RotationDraft,
     ) -> Result<MintedToken, ServiceError> {
         if by == By::Itself && !token.active {
-            // Stopped since it was authenticated: it must not live again.
+            // It was stopped since it was authenticated, and must not work again.
             return Err(ServiceError::Unauthenticated);
         }
         if let (By::Itself, Actor::Token(facts)) = (by, &ctx.actor) {
@@ -196,7 +200,7 @@ impl Tokens<'_> {
         let stoppers = stops::stoppers(connection, access.tenant(), token.id).await?;
         let is_kept = match by {
             By::Person => false,
-            // An end that somebody else gave it.
+            // Keep an end that another caller set.
             By::Itself => token.ended_by.is_some() && stoppers.ended_by != Some(token.id),
             By::AnotherToken => Lifting::of(connection, ctx, access, token.id)
                 .await?
@@ -230,7 +234,8 @@ impl Tokens<'_> {
         let secret = TokenSecret::generate(&policy.prefix, self.inner.entropy.as_ref());
         self.insert_secret(connection, ctx, access, (token.id, token.recoverable), &secret).await?;
         let hint = secret.hint();
-        // Where policy shows secrets once, the token is not recoverable: none is kept from here on.
+        // If policy shows secrets once, the token is no longer recoverable, so the new secret is
+        // not kept.
         let shown = (hint.as_str(), token.recoverable);
         tokens_change::rotate(connection, access.tenant(), token.id, shown, ends_at, ctx.now)
             .await?;
@@ -249,7 +254,7 @@ impl Tokens<'_> {
             };
             (ends_at.map(|end| end - ctx.now), ended)
         };
-        // The caller holds the new secret, and would go on by it.
+        // The caller has the new secret, and could continue with it after its own end.
         let outlasts =
             by == By::AnotherToken && could_outlast_caller(connection, ctx, access, token).await?;
         let lifetime = if outlasts { Some(NOT_RENEWABLE) } else { lifetime };
@@ -269,8 +274,9 @@ impl Tokens<'_> {
 }
 
 impl RotationDraft {
-    /// Returns how the caller changes the end of a token. A caller who names no end changes none, unless the token has ended
-    /// and lives again. Moments that are less than a minute apart are the same: both may be "in an hour".
+    /// Returns how the caller changes the end of a token. A caller who names no end doesn't change
+    /// it, unless the token has expired and works again. Moments less than a minute apart count as
+    /// the same, because both may mean "in an hour".
     fn change_of(
         &self,
         before: Option<OffsetDateTime>,
@@ -329,27 +335,27 @@ impl RotationDraft {
 /// The effect of a rotation on a token's end, for the record of who set that end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndChange {
-    /// Nobody chose another one.
+    /// The caller chose no other end.
     Kept,
     Later,
     Earlier,
 }
 
-/// Who rotates, as far as the token's end depends on that.
+/// The kind of caller that rotates a token, as far as it affects the token's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// Somebody who may set its end.
+    /// A person or the command line, who may set the end.
     Person,
-    /// The token: its end stays within the lifetime that it was given, and a token that made it must not
-    /// have ended before.
+    /// The token itself. The end stays within the lifetime that the token was given, and within the
+    /// end of the token that created it.
     Itself,
-    /// A token that manages tokens: what it gives ends no later than it does.
+    /// A token that manages tokens. What it grants ends no later than it does.
     AnotherToken,
 }
 
-/// Returns the latest end of a token that rotates itself: after the lifetime that it was given, but not after
-/// the end of the token that made it, if that one has an end. The end that it has stays possible. `None` is
-/// never, for tokens that had no end.
+/// Returns the latest end of a token that rotates itself: after the lifetime that it was given, but
+/// no later than the end of the token that created it, if that one has an end. Its present end
+/// remains allowed. `None` means never, for tokens without an end.
 fn latest(
     token: &Token,
     given: Option<Duration>,
@@ -361,8 +367,8 @@ fn latest(
     Some(parent.map_or(renewed, |parent| renewed.min(parent.max(end))))
 }
 
-/// Returns the only user whose tokens a token may disable that rotates itself; `None` when it may disable those of all
-/// users.
+/// Returns the only user whose tokens a token that rotates itself may disable; `None` if it may
+/// disable those of all users.
 async fn own_children(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -379,7 +385,7 @@ async fn own_children(
     }
 }
 
-/// The longest grace.
+/// Returns the longest grace under a policy.
 fn max_grace(policy: &Policy) -> Duration {
     policy.max_grace_s.map_or(LONGEST_GRACE, Duration::seconds).min(LONGEST_GRACE)
 }

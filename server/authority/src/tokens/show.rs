@@ -6,7 +6,7 @@ use super::Tokens;
 use crate::{OpContext, ServiceError, access, store::tokens as store};
 
 impl Tokens<'_> {
-    /// A token's record, never its secret.
+    /// Returns a token's record, which never contains its secret.
     pub async fn show(&self, ctx: &OpContext, id: TokenId) -> Result<Token, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access =
@@ -16,7 +16,7 @@ impl Tokens<'_> {
             .ok_or(ServiceError::NotFound("token"))
     }
 
-    /// The record of the workspace's token with this number ([`Token::num`]).
+    /// Returns the record of the workspace's token with this number ([`Token::num`]).
     pub async fn show_number(
         &self,
         ctx: &OpContext,
@@ -35,7 +35,7 @@ impl Tokens<'_> {
             .ok_or(ServiceError::NotFound("token"))
     }
 
-    /// The record of the token that asks. Every token may see itself.
+    /// Returns the record of the calling token. Every token may see itself.
     pub async fn show_self(&self, ctx: &OpContext) -> Result<Token, ServiceError> {
         let crate::Actor::Token(facts) = &ctx.actor else {
             return Err(ServiceError::Unauthenticated);

@@ -1,5 +1,5 @@
-//! Take scopes away from a token. Nothing is added: what is left was granted before, by name or because a
-//! scope of the same audience implies it.
+//! Removes scopes from a token. Nothing is added: each remaining scope was granted before, by name
+//! or because a scope of the same audience implies it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use domain::{
 use super::fields::quoted;
 use crate::store::catalogues::StoredCatalogue;
 
-/// All that a token grants in each of its audiences. A scope that its catalogue no longer has can be kept,
-/// which grants nothing.
+/// Returns all scopes that a token grants in each of its audiences. Scopes that the catalogue no
+/// longer contains are included, although they grant nothing, so that the token can keep them.
 fn granted<'a>(
     token: &'a Token,
     catalogues: &'a [StoredCatalogue],
@@ -29,7 +29,7 @@ fn granted<'a>(
     token.grants.iter().map(of).collect()
 }
 
-/// Checks that this is no more than a token may hold, or than this one holds already.
+/// Checks that this is no more than a token may hold, or than this token already holds.
 fn fits(token: &Token, wanted: Extent, field: &str, errors: &mut Vec<FieldError>) -> bool {
     let excess = wanted.excess(token.grants.extent());
     let fits = excess.is_none();
@@ -37,12 +37,13 @@ fn fits(token: &Token, wanted: Extent, field: &str, errors: &mut Vec<FieldError>
     fits
 }
 
-/// How many scopes are named, before they are compared with anything.
+/// Returns an extent with only the number of scopes, to check it before comparing them
+/// with anything.
 const fn named(scopes: usize) -> Extent {
     Extent { scopes, bytes: 0 }
 }
 
-/// What is left when the token keeps these scopes of these audiences.
+/// Returns the grants of the token after it is reduced to these scopes by audience.
 pub(super) fn shrunk(
     token: &Token,
     wanted: &BTreeMap<String, Vec<String>>,
@@ -72,12 +73,13 @@ pub(super) fn shrunk(
             }
         }
     }
-    // What a scope implies may have a longer name.
+    // A scope that was implied may have a longer name than the one that implied it.
     fits(token, left.extent(), "grants", errors);
     left
 }
 
-/// What is left when the token keeps scopes of these names, in whichever audiences it holds them.
+/// Returns the grants of the token after it is reduced to scopes of these names, in all audiences
+/// where it holds them.
 pub(super) fn shrunk_by_name(
     token: &Token,
     texts: &[String],
@@ -107,7 +109,7 @@ pub(super) fn shrunk_by_name(
             refuse(errors, "scopes", text);
         }
     }
-    // One that is implied in several audiences is held in each.
+    // A scope that is implied in several audiences counts in each.
     fits(token, left.extent(), "scopes", errors);
     left
 }

@@ -1,8 +1,8 @@
-//! Reads as pairs what 0.1 servers wrote: audiences and scopes beside each other.
+//! Converts tokens that 0.1 servers wrote, with separate lists of audiences and scopes, to pairs.
 //!
-//! A row that was not read yet means what the catalogues say at present (`held_scopes` in the migrations), so
-//! that a 0.1 server may go on making tokens. It is written down at each start and before a catalogue
-//! changes: no later change of a catalogue adds to what a token holds.
+//! An unconverted row means what the catalogues say at present (`held_scopes` in the migrations),
+//! so a 0.1 server can still create tokens. The pairs are written at each start and before a
+//! catalogue changes, so that no later change of a catalogue adds to what a token holds.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// How many tokens are read at a time.
+/// The number of tokens per batch.
 const BATCH: i64 = 500;
 
 impl Tokens<'_> {
-    /// Returns what could not be decided when tokens of 0.1 servers were read: each scope with its token.
-    /// Changing the token's scopes, or deleting it, settles it.
+    /// Returns the scopes that were in doubt when tokens of 0.1 servers were converted, each with
+    /// its token. Changing the token's scopes or deleting it removes it from the list.
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
@@ -39,7 +39,7 @@ impl Tokens<'_> {
         Ok(store::doubts(&mut connection).await?)
     }
 
-    /// Reads all that was not read yet, some tokens in each transaction.
+    /// Converts all tokens that are not converted yet, one batch per transaction.
     pub(crate) async fn read_all(&self) -> Result<(), ServiceError> {
         loop {
             let mut transaction = self.inner.begin().await?;
@@ -53,7 +53,8 @@ impl Tokens<'_> {
     }
 }
 
-/// Reads all that was not read yet, in the transaction that is about to change a catalogue.
+/// Converts all tokens that are not converted yet, in the transaction that is about to change
+/// a catalogue.
 pub(crate) async fn read_before_change(
     connection: &mut PgConnection,
     now: OffsetDateTime,
@@ -62,7 +63,7 @@ pub(crate) async fn read_before_change(
     Ok(())
 }
 
-/// Returns whether there were any.
+/// Converts one batch. Returns whether there was any token to convert.
 async fn read_some(
     connection: &mut PgConnection,
     now: OffsetDateTime,
@@ -87,7 +88,7 @@ async fn read_some(
     Ok(true)
 }
 
-/// What a token holds in each of its audiences, as words.
+/// Returns the scopes of a token in each of its audiences, separated by spaces.
 fn pairs(token: &Unread, catalogues: &[StoredCatalogue]) -> (Vec<(AudienceId, String)>, Read) {
     let own: HashMap<&AudienceSlug, &StoredCatalogue> = catalogues
         .iter()
@@ -96,7 +97,7 @@ fn pairs(token: &Unread, catalogues: &[StoredCatalogue]) -> (Vec<(AudienceId, St
         .collect();
     let slugs: Vec<AudienceSlug> = own.keys().map(|slug| (*slug).clone()).collect();
     let read = match slugs.as_slice() {
-        // Nothing is in doubt.
+        // With one audience, nothing is in doubt.
         [only] => Read {
             held: [(only.clone(), token.scopes.iter().cloned())].into_iter().collect(),
             ..Read::default()

@@ -51,64 +51,66 @@ use crate::{
     workspaces::effective_policy,
 };
 
-/// A change of a value that a token may do without.
+/// A change of an optional value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Edit<T> {
-    /// It stays as it is.
+    /// Keep the value.
     #[default]
     Keep,
-    /// It is not there any more.
+    /// Remove the value.
     Remove,
-    /// It is this.
+    /// Set this value.
     Set(T),
 }
 
-/// What shall change, as a door received it. `None` leaves a value as it is.
+/// The changes to a token, as a surface received them. `None` leaves a value as it is.
 #[derive(Clone, Debug, Default)]
 pub struct TokenPatch {
-    /// Its name.
+    /// The name.
     pub name: Option<String>,
-    /// What it is for.
+    /// The purpose of the token.
     pub description: Option<String>,
-    /// E-mail address or id of the user that it shall act as from now on.
+    /// E-mail address or id of the new owner.
     pub user: Option<String>,
-    /// Fewer scopes, in all of its audiences: each one of those that it holds, or implied by one.
+    /// Fewer scopes, in all of its audiences. The token must hold each of them, or one that
+    /// implies it.
     pub scopes: Option<Vec<String>>,
-    /// Fewer scopes by audience. An audience that is left out is none of the token's any more.
+    /// Fewer scopes, by audience. Omitted audiences are removed from the token.
     pub grants: Option<BTreeMap<String, Vec<String>>>,
-    /// When it ends, as [`domain::expiry::parse`] understood it.
+    /// The expiry, as [`domain::expiry::parse`] read it.
     pub expiry: Option<Result<ExpiryChoice, ExpiryError>>,
-    /// Not valid before this moment, RFC 3339.
+    /// The moment from which the token is valid, RFC 3339.
     pub not_before: Edit<String>,
-    /// Addresses or CIDR ranges from which it may be used; from anywhere when there is none.
+    /// Addresses or CIDR ranges from which the token may be used. Empty for anywhere.
     pub ip_allow: Option<Vec<String>>,
-    /// How often it may be used, as [`RateLimit`] understood it.
+    /// The maximum rate of use, as [`RateLimit`] read it.
     pub rate_limit: Edit<Result<RateLimit, RateLimitError>>,
-    /// All that is noted on it.
+    /// All tags of the token.
     pub tags: Option<BTreeMap<String, String>>,
-    /// The switch.
+    /// Whether the token is enabled.
     pub enabled: Option<bool>,
 }
 
-/// What a change is checked against.
+/// The rules that a change is checked against.
 struct Rules<'a> {
     policy: &'a Policy,
     catalogues: &'a [StoredCatalogue],
-    /// When the current secret was made: policy counts its life from there.
+    /// When the current secret was created. Policy counts the lifetime from then.
     made_at: OffsetDateTime,
     now: OffsetDateTime,
 }
 
 impl Tokens<'_> {
-    /// Changes a token's record. A change to what is there already changes and writes nothing. Where policy
-    /// wants so, an earlier end is the latest one for the tokens that it made.
+    /// Changes a token's record. If the patch changes nothing, nothing is written. If policy asks
+    /// for it, an earlier end also limits the ends of the token's descendants.
     ///
     /// # Errors
-    /// `Invalid` with the fields of [`TokenPatch`]; `Forbidden` when the token may do more afterwards than
-    /// before, and more than the caller may grant, or when an administrator stopped or bound it and the caller is not
-    /// one; `Invalid` for a user as whom the token could do more than somebody who may know its secret could grant;
-    /// `BoundExceeded` likewise for the bounds of a token that asks; `AlreadyExists` when policy wants names to be
-    /// unique; `PreconditionFailed` when the token is not in the version `expected`.
+    /// `Invalid` with the fields of [`TokenPatch`], and for a user as whom the token could do more
+    /// than a person who may know its secret could grant; `Forbidden` if the change widens the
+    /// token to more than the caller may grant, or if an administrator stopped or bound it and the
+    /// caller is not an administrator; `BoundExceeded` if it exceeds the bounds of the calling
+    /// token; `AlreadyExists` if policy requires unique names and this one is in use;
+    /// `PreconditionFailed` if the token is not in the version `expected`.
     pub async fn update(
         &self,
         ctx: &OpContext,
@@ -121,14 +123,14 @@ impl Tokens<'_> {
         let access =
             access::authorise_token(&mut transaction, ctx, id, Permission::TokensWrite).await?;
         let policy = effective_policy(&levels::levels(&mut transaction, access.tenant()).await?);
-        // Before anything is locked: it waits for its turn.
+        // Check before locking anything, because the check may wait in a queue.
         let pattern = match patch.name.as_ref().map(|text| text.parse::<TokenName>()) {
             Some(Ok(name)) => self.check_pattern(&access, &policy, &name).await?,
             _ => Ok(()),
         };
         let names = policy.unique_names && patch.name.is_some();
         if names {
-            // The workspace before the token, as everywhere: two orders could wait for each other.
+            // Lock the workspace before the token, as everywhere: two orders could deadlock.
             workspaces::lock(&mut transaction, access.tenant()).await?;
         }
         let before = locked_for_more(&mut transaction, ctx, &access, id, expected).await?;
@@ -144,10 +146,11 @@ impl Tokens<'_> {
             if names && after.name != before.name {
                 check_name(&mut transaction, &access, &after.name, Some(id)).await?;
             }
-            // A new end clears what is noted about the present one.
+            // Read the authors of the stops first: a new end clears the record for the present one.
             let stoppers = stops::stoppers(&mut transaction, access.tenant(), id).await?;
             let scopes = (after.grants != before.grants).then_some(&after.grants);
-            // The secret in use is not for the caller, and would be as soon as the token is another's.
+            // If the caller may not see the secret in use, stop keeping it: the new owner could
+            // reveal it.
             let keeps = after.user.id == before.user.id
                 || may_reveal(&mut transaction, ctx, &access, &before).await?;
             write(&mut transaction, ctx, &access, (&after, scopes)).await?;
@@ -170,7 +173,7 @@ impl Tokens<'_> {
             unread::forget(&mut transaction, id).await?;
         }
         if let Some(enabled) = patch.enabled {
-            // Under its own name in the audit log, whatever changes with it.
+            // Audited as its own action, whatever else changes with it.
             token = switch(&mut transaction, ctx, &access, (id, None), enabled).await?;
         }
         if after.user.id != before.user.id {
@@ -205,7 +208,7 @@ async fn check(
     Ok(after)
 }
 
-/// Refuses a change that widens to callers who may not grant what the token can do afterwards.
+/// Refuses a change that widens the token if the caller may not grant what the token could then do.
 async fn may_widen(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -233,7 +236,7 @@ async fn may_widen(
     }
 }
 
-/// When the current secret was made: lifetimes count from there.
+/// Returns when the current secret was created. Lifetimes count from then.
 async fn made_at(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -244,8 +247,9 @@ async fn made_at(
     Ok(made_at.unwrap_or(token.created_at))
 }
 
-/// Notes the lifetime that another end gives, and who set an earlier one. An earlier end gives no longer lifetime. What a
-/// token with an end gives to a token that it did not make is not renewed.
+/// Records the lifetime that follows from a new end, and who set an earlier end. An earlier end
+/// never makes the lifetime longer. If a calling token with an end widens a token that it did not
+/// create, that token cannot renew its end itself.
 async fn note_end(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -310,14 +314,14 @@ pub(super) async fn write(
         tokens_change::set_grants(connection, token.id, grants).await?;
     }
     if let Some(end) = token.expires_at {
-        // A later change of the token's end must not revive what ends with it now.
+        // A later change of the token's end must not revive a secret that expires with it now.
         secrets_change::end_older(connection, token.id, end).await?;
     }
     Ok(())
 }
 
 impl TokenPatch {
-    /// The token as it would be. Finds all mistakes, not the first alone.
+    /// Returns the changed token. Reports all mistakes, not only the first.
     fn apply(&self, before: &Token, rules: &Rules<'_>, errors: &mut Vec<FieldError>) -> Token {
         let mut after = before.clone();
         if let Some(text) = &self.name

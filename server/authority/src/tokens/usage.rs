@@ -1,4 +1,4 @@
-//! How often a token was presented.
+//! Report how often a token was presented.
 
 use domain::{
     access::Permission,
@@ -11,11 +11,11 @@ use super::Tokens;
 use crate::{OpContext, ServiceError, access, store::usage as store};
 
 impl Tokens<'_> {
-    /// A token's last use, and its counts in the last `hours` hours, the running one included: a number for each hour,
-    /// also for those without use. What was counted in the last seconds may be missing.
+    /// Returns a token's last use and its counts of the last `hours` hours, including the current
+    /// one. Hours without use have a count of zero. Uses of the last seconds may be missing.
     ///
     /// # Errors
-    /// `Invalid` with the field `hours` when it is not 1 to 720.
+    /// `Invalid` with the field `hours` if it is not 1 to 720.
     pub async fn usage(
         &self,
         ctx: &OpContext,

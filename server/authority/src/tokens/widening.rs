@@ -1,8 +1,8 @@
-//! The one rule for edits that widen: the editor must be able to grant everything that the token can do
-//! afterwards. It holds for people and tokens alike, in the console and in every API. Edits that only narrow
-//! need only the right to edit.
+//! The single rule for edits that widen: the editor must be able to grant everything that the token
+//! can do afterwards. It applies to people and tokens, in the console and in every API. Edits that
+//! only narrow need only the right to edit.
 //!
-//! What a token can do is its scopes for its audiences, as its owner, within its bounds.
+//! What a token can do is determined by its scopes in its audiences, its owner and its bounds.
 
 use domain::{
     bounds::{Bounds, earlier},
@@ -26,20 +26,20 @@ use crate::{
     OpContext, ServiceError, access::Access, context::Actor, replicas::Transaction, store::users,
 };
 
-/// Why an editor cannot grant what a token can do.
+/// The reason why an editor cannot grant what a token can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shortfall {
     /// A person may not put all of its scopes on tokens.
     Scopes,
-    /// The token that asks does not hold all of its scopes.
+    /// The calling token doesn't hold all of its scopes.
     HeldScopes,
-    /// The token that asks is not meant for all of its audiences.
+    /// The calling token is not meant for all of its audiences.
     Audiences,
-    /// It acts as an administrator of the instance, and the editor is not one.
+    /// It acts as an administrator of the instance, and the editor is not an administrator.
     Owner,
     /// Its scopes take too long to compare.
     TooLong,
-    /// It is bound less tightly than the token that asks.
+    /// Its bounds are wider than those of the calling token.
     Bounds(Vec<FieldError>),
 }
 
@@ -62,7 +62,7 @@ impl From<Shortfall> for ServiceError {
     }
 }
 
-/// What a caller can grant in a workspace.
+/// The rights of a caller to grant in a workspace.
 pub(super) struct Grantor<'a> {
     ctx: &'a OpContext,
     workspace: WorkspaceId,
@@ -79,7 +79,7 @@ impl<'a> Grantor<'a> {
         Ok(Self { ctx, workspace: access.workspace.id, reach })
     }
 
-    /// Whether the caller could have made this token, its bounds included.
+    /// Checks whether the caller could have created this token, including its bounds.
     pub(super) async fn check(
         &self,
         transaction: &mut Transaction<'_>,
@@ -88,8 +88,8 @@ impl<'a> Grantor<'a> {
         self.check_by(transaction, token, Bounds::beyond).await
     }
 
-    /// Checks whether the caller may hold the secret of this token. The same as [`Self::check`], except that
-    /// the token may end later than the caller.
+    /// Checks whether the caller may hold the secret of this token. The rule is that of
+    /// [`Self::check`], except that the token may expire later than the caller.
     pub(super) async fn check_secret(
         &self,
         transaction: &mut Transaction<'_>,
@@ -132,8 +132,9 @@ impl<'a> Grantor<'a> {
     }
 }
 
-/// Whether an edit lets a token do more than before: act as somebody else, be used again, longer, sooner,
-/// from more addresses or more often. Its audiences never change and its scopes only shrink.
+/// Returns whether an edit lets a token do more than before: act as another user, or be used again,
+/// longer, sooner, from more addresses or more often. Its audiences are never extended and its
+/// scopes only shrink.
 pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool {
     let sooner = before
         .not_before
@@ -144,8 +145,8 @@ pub(super) fn widens(before: &Token, after: &Token, now: OffsetDateTime) -> bool
         || !bounds_of(after).is_within(&bounds_of(before))
 }
 
-/// The bounds of the token that asks, which are upper limits for all that it makes and edits; `None` for
-/// callers who are not tokens. A secret that was replaced gives nothing beyond its own end.
+/// Returns the bounds of the calling token, which limit all tokens that it creates and edits;
+/// `None` for callers that are not tokens. A replaced secret grants nothing beyond its own end.
 pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     match &ctx.actor {
         Actor::Token(facts) => Some(bounds_of_facts(facts)),
@@ -153,7 +154,7 @@ pub(crate) fn bounds(ctx: &OpContext) -> Option<Bounds> {
     }
 }
 
-/// Returns the bounds of a token with the secret that it presents.
+/// Returns the bounds of a token and of the secret that it presents.
 pub(crate) fn bounds_of_facts(facts: &Facts) -> Bounds {
     Bounds {
         expires_at: earlier(facts.expires_at, facts.secret.expires_at),
@@ -170,8 +171,9 @@ fn bounds_of(token: &Token) -> Bounds {
     }
 }
 
-/// Gives a new token those bounds of the token that makes it that the draft leaves out, and refuses wider
-/// ones. An end that is left out is the earlier of the default and the maker's.
+/// Gives a new token those bounds of the calling token that the draft omits, and refuses
+/// wider ones. If the draft omits the end, the end is the earlier one of the default and the
+/// calling token's.
 pub(crate) fn inherit(
     ctx: &OpContext,
     draft: &TokenDraft,

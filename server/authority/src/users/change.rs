@@ -1,4 +1,4 @@
-//! Change a user's name, role or switch.
+//! Change a user's name or role, or enable or disable the user.
 
 use domain::{ids::UserId, names::DisplayName, roles::InstanceRole, user::User};
 use serde_json::json;
@@ -28,47 +28,54 @@ use crate::{
 pub struct UserChange {
     /// The name.
     pub name: Option<String>,
-    /// What it is on the whole instance.
+    /// The role on the instance.
     pub instance_role: Option<InstanceRole>,
-    /// The switch.
+    /// Whether the user is enabled.
     pub enabled: Option<bool>,
-    /// The choice about secrets that the user may know, when they lose rights.
+    /// The choice about the secrets that the user may know, if they lose rights.
     pub known_secrets: KnownSecrets,
 }
 
 /// A user after a change.
 #[derive(Clone, Debug)]
 pub struct ChangedUser {
-    /// As it is now.
+    /// The user in the new state.
     pub user: User,
     /// How many tokens the change stopped: they are refused until they are handed over to another
-    /// user, or this one may act again.
+    /// user, or until this user may act again.
     pub stopped_tokens: i64,
-    /// How many tokens the change disabled. A higher role: they act as the user, and others may know their secrets who could
-    /// not get them now. Fewer rights: the user may know their secrets, and could come back by them.
+    /// How many tokens the change disabled. After a change to a higher role, these are tokens that
+    /// act as the user and whose secrets may be known to people who could not get them now. If the
+    /// user loses rights, they are tokens whose secrets the user may know, and with which they
+    /// could regain the rights.
     pub disabled_tokens: i64,
-    /// Whether the user's password ended, because of who gave it. They need a link.
+    /// Whether the user's password was expired because of the person who gave it. The user needs
+    /// a link.
     pub password_ended: bool,
-    /// The addresses of people whose passwords ended, because the user gave them and may not set them any more. They need
-    /// links.
+    /// The addresses of people whose passwords were expired, because the user gave them and may no
+    /// longer set them. They need links.
     pub ended_passwords: Vec<String>,
 }
 
 impl Users<'_> {
-    /// Changes a user. A change to what is there already writes nothing. Disabling a user signs them out and stops
-    /// their tokens at once. A change of the role or the switch ends links, and passwords that must be changed, whose
-    /// maker may not set the person's password any more.
+    /// Changes a user. If nothing changes, nothing is written. Disabling a user signs them out and
+    /// stops their tokens at once. A change of the role, or of whether the user is enabled, expires
+    /// links, and passwords that must be changed, if the user who gave them may no longer set the
+    /// person's password.
     ///
-    /// A higher role ends the person's sessions and forgets their browsers. It also ends the password, if the
-    /// administrator from whom it descends may not set the password of somebody with that role. When the person becomes an
-    /// administrator or an owner, it disables the tokens that act as them and whose secret others may know.
+    /// A higher role ends the person's sessions and forgets their browsers. It also expires the
+    /// password, if the administrator from whom it descends may not set the password of a person
+    /// with that role. If the person becomes an administrator or an owner, it disables the tokens
+    /// that act as them and whose secret other people may know.
     ///
-    /// A lower role and the switch disable tokens by which the user could come back, and end passwords of other
-    /// administrators that descend from the user, unless [`UserChange::known_secrets`] keeps them.
+    /// A lower role, and disabling the user, disables tokens with which the user could regain the
+    /// rights, and expires passwords of other administrators that descend from the user, unless
+    /// [`UserChange::known_secrets`] keeps them.
     ///
     /// # Errors
-    /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` when an owner is concerned and
-    /// the caller is none; `LastOwner`; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
+    /// `Invalid` with the fields `name`, `instance_role`; `Forbidden` if the change concerns an
+    /// owner and the caller is not an owner; `LastOwner`; `PreconditionFailed`; `Unfinished` if
+    /// some tokens are not disabled yet.
     pub async fn change(
         &self,
         ctx: &OpContext,
@@ -79,7 +86,8 @@ impl Users<'_> {
         manages_one(ctx)?;
         let name = wanted.name.as_deref().map(str::parse::<DisplayName>).transpose();
         let name = name.map_err(|error| ServiceError::invalid("name", error))?;
-        // The place stays until the end: others must not delay what comes after the commit.
+        // Keep the share until the end, so that other requests cannot delay the steps after
+        // the commit.
         let _place = self.inner.share().await?;
         let stopped_first = self.stop_exposed_first(ctx, id, &wanted, expected).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
@@ -147,7 +155,7 @@ impl Users<'_> {
             looks.push(note.await?);
         }
         if raised && role.manages() {
-            // Those that were made or handed over since they were sought.
+            // Tokens that were created or handed over since the search.
             let of = Of::ActingAs(id);
             stops.push(note(&mut transaction, ctx, of, None).await?);
         }
@@ -177,7 +185,8 @@ impl Users<'_> {
         })
     }
 
-    /// Disables what a higher role is not to bring along, if this change would give one. Returns how many tokens.
+    /// Disables the tokens that must not gain from a higher role, if this change would give one.
+    /// Returns how many.
     async fn stop_exposed_first(
         &self,
         ctx: &OpContext,
@@ -202,8 +211,8 @@ impl Users<'_> {
     }
 }
 
-/// Locks those whom the change may concern beside the user: tokens that act as them, and people whose passwords descend
-/// from them. Tokens come before their user, as everywhere.
+/// Locks what the change may affect besides the user: tokens that act as them, and people whose
+/// passwords descend from them. Tokens are locked before their user, as everywhere.
 async fn lock_others(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -213,7 +222,7 @@ async fn lock_others(
     let manages = wanted.instance_role.is_some_and(InstanceRole::manages);
     let acting =
         if manages { Some(tokens::lock_acting(transaction, ctx, id).await?) } else { None };
-    // Nobody loses rights by becoming an owner.
+    // Becoming an owner takes no rights away.
     let may_lose = wanted.enabled == Some(false)
         || wanted.instance_role.is_some_and(|role| role != InstanceRole::Owner);
     if may_lose && wanted.known_secrets == KnownSecrets::Disable {
@@ -222,7 +231,7 @@ async fn lock_others(
     Ok(acting)
 }
 
-/// Writes the row of the log, with the passwords that ended and what a higher role ended.
+/// Writes the audit row, with the passwords that were expired and what a higher role ended.
 async fn note_change(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! Make a person or a service account.
+//! Create a person or a service account.
 
 use domain::{
     ids::UserId,
@@ -20,29 +20,29 @@ use crate::{
     store::{addresses, users as store},
 };
 
-/// A user to make.
+/// A user to create.
 #[derive(Debug)]
 pub struct NewUser {
-    /// Whether it signs in.
+    /// The kind of account. Only people sign in.
     pub kind: UserKind,
-    /// The address; a service account has one too, as a name.
+    /// The address. For a service account, it is only a name.
     pub email: String,
-    /// The name; the part of the address before the `@` when there is none.
+    /// The name. Defaults to the part of the address before the `@`.
     pub name: Option<String>,
-    /// What it is on the whole instance.
+    /// The role on the instance.
     pub instance_role: InstanceRole,
-    /// The password of a person; a service account has none.
+    /// The password of a person; service accounts have none.
     pub password: Option<Password>,
 }
 
-/// Whether a person gets a password now or chooses one by a link.
+/// Whether a person gets a password now or chooses one with a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
     Password,
     Link,
 }
 
-/// A user whose fields are checked.
+/// A user with valid fields.
 struct Checked {
     kind: UserKind,
     email: Email,
@@ -52,13 +52,13 @@ struct Checked {
 }
 
 impl Users<'_> {
-    /// Makes a user. It belongs to no workspace yet. A person must change the password that they are given
-    /// here when they first sign in.
+    /// Creates a user, who belongs to no workspace yet. A person must change the password that is
+    /// given here when they first sign in.
     ///
     /// # Errors
-    /// `Invalid` with the fields `email`, `name`, `password`, `instance_role`; `AlreadyExists` when
-    /// the address is in use, also by a user who was removed; `Forbidden` when an owner is wanted by
-    /// somebody who is not one.
+    /// `Invalid` with the fields `email`, `name`, `password`, `instance_role`; `AlreadyExists` if
+    /// the address is in use, also by a removed user; `Forbidden` for an owner if the caller is not
+    /// an owner.
     pub async fn create(&self, ctx: &OpContext, new: NewUser) -> Result<User, ServiceError> {
         let checked = self.checked(ctx, new, By::Password).await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[]).await?;
@@ -68,10 +68,10 @@ impl Users<'_> {
         Ok(user)
     }
 
-    /// Makes a person without a password, and the one-time link with which they choose one.
+    /// Creates a person without a password, and the one-time link with which they choose one.
     ///
     /// # Errors
-    /// As [`Users::create`]; `password` must not be given, and a service account has no link.
+    /// As [`Users::create`]; `password` must be absent, and a service account cannot have a link.
     pub async fn create_with_link(
         &self,
         ctx: &OpContext,

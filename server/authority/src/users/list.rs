@@ -9,11 +9,12 @@ use domain::{
 use super::Users;
 use crate::{OpContext, ServiceError, store::users as store};
 
-/// Longest search text, in characters: longer than anything that it is compared with.
+/// The maximum length of a search text, in characters. It is longer than any text that it is
+/// compared with.
 const SEARCH_MAX: usize = 256;
 
 impl Users<'_> {
-    /// A page of the instance's users, by address; removed ones are left out.
+    /// Returns a page of the instance's users, sorted by address, without removed ones.
     ///
     /// # Errors
     /// `Invalid` with the fields `q`, `limit`, `cursor`.
@@ -34,7 +35,7 @@ impl Users<'_> {
         let after = query.cursor.as_deref().map(decode).transpose()?;
         let mut connection = self.inner.connection().await?;
         let limit = usize::from(query.limit);
-        // One more than asked for tells whether there is a next page.
+        // One more row shows whether there is a next page.
         let rows = i64::from(query.limit) + 1;
         let mut items = store::page(&mut connection, query, after.as_deref(), rows).await?;
         let more = items.len() > limit;
@@ -44,14 +45,14 @@ impl Users<'_> {
     }
 }
 
-/// A cursor is the address before the page: addresses are unique and never change.
+/// Returns the cursor of the page after this address. Addresses are unique and never change.
 fn encode(email: &str) -> String {
     URL_SAFE_NO_PAD.encode(email)
 }
 
 fn decode(text: &str) -> Result<String, ServiceError> {
     let bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
-    // PostgreSQL's text has no NUL.
+    // A text in PostgreSQL cannot contain NUL.
     String::from_utf8(bytes)
         .ok()
         .filter(|email| !email.is_empty() && !email.contains('\0'))

@@ -1,8 +1,11 @@
-//! A user loses rights on the instance: secrets that they may know do not give those back.
+//! Keeps a user who loses rights on the instance from regaining them with secrets that they
+//! may know.
 //!
-//! - Tokens that act as others and by which the user could come back are disabled (`tokens/known.rs`).
-//! - Passwords of other owners and administrators end that descend from the user, who may not set them any more. So do the
-//!   sessions, and tokens that the accounts of those people made and by which the user could come back.
+//! - Tokens that act as other users and with which the user could regain the rights are
+//!   disabled (`tokens/known.rs`).
+//! - Passwords of other owners and administrators that descend from the user are expired, because
+//!   the user may no longer set them. Those people's sessions end, and tokens that their accounts
+//!   created and with which the user could regain the rights are disabled.
 
 use domain::{token::UserSummary, user::User};
 
@@ -13,16 +16,16 @@ use crate::{
     tokens::known::{Of, note},
 };
 
-/// The secrets that end with the rights.
+/// The secrets that are withdrawn together with the rights.
 pub(super) struct Lost {
-    /// The people whose passwords ended, with the number of their sessions.
+    /// The people whose passwords were expired, with the number of their ended sessions.
     pub(super) ended: Vec<(UserSummary, u64)>,
-    /// The tokens that are to be disabled after the commit.
+    /// The tokens to disable after the commit.
     pub(super) stops: Vec<SecretStop>,
 }
 
-/// Ends passwords, and notes which tokens are to be disabled, in the transaction that has taken the rights. The caller
-/// holds [`crate::locks::people`].
+/// Expires passwords and notes the tokens to disable, in the transaction that takes the rights
+/// away. The caller holds [`crate::locks::people`].
 pub(super) async fn lose(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

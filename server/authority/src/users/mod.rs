@@ -1,8 +1,8 @@
 //! The users of the instance: people and service accounts.
 //!
-//! Administrators of the instance manage them, signed in or on the command line; no token does, for
-//! a token reaches its own workspace only. Owners alone make, change and remove owners, and one
-//! enabled owner stays.
+//! Administrators of the instance manage them, signed in or on the command line. Tokens cannot,
+//! because a token only reaches its own workspace. Only owners can create, change and remove
+//! owners, and at least one enabled owner must remain.
 
 mod change;
 mod create;
@@ -36,14 +36,15 @@ use crate::{
     },
 };
 
-/// The users of the instance.
+/// The operations on users.
 #[derive(Clone, Copy)]
 pub struct Users<'a> {
     pub(crate) inner: &'a Inner,
 }
 
 impl Users<'_> {
-    /// Returns the people whose password may not be their own, and why: what an upgrade from version 0.1 could not decide.
+    /// Returns the people whose password may not be their own, with the reason: cases that the
+    /// upgrade from version 0.1 could not decide.
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
@@ -56,7 +57,7 @@ impl Users<'_> {
         Ok(passwords::doubtful(&mut connection).await?)
     }
 
-    /// Returns the users of version 0.1 whose address looks like that of another one.
+    /// Returns the users of version 0.1 whose address can be confused with another user's.
     ///
     /// # Errors
     /// `Forbidden` for callers who do not manage the instance.
@@ -70,7 +71,8 @@ impl Users<'_> {
     }
 }
 
-/// Lets callers through who manage users. For all others the named user does not exist.
+/// Checks that the caller manages users. Other callers get the response that the user
+/// doesn't exist.
 pub(crate) fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
     match ctx.manages_instance() {
         Err(ServiceError::Forbidden(_)) => Err(ServiceError::NotFound("user")),
@@ -78,7 +80,7 @@ pub(crate) fn manages_one(ctx: &OpContext) -> Result<(), ServiceError> {
     }
 }
 
-/// Only owners make and change owners.
+/// Checks that only owners create and change owners.
 pub(crate) fn check_owner(ctx: &OpContext, roles: &[InstanceRole]) -> Result<(), ServiceError> {
     if roles.contains(&InstanceRole::Owner) && !ctx.owns_instance() {
         return Err(ServiceError::Forbidden("Only owners of the instance make or change owners."));
@@ -95,9 +97,9 @@ fn check_kind(kind: UserKind, role: InstanceRole) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Refuses to take away the last enabled owner. The caller holds [`crate::locks::people`]: of two owners who demote
-/// each other at a time, one stays. Servers of 0.1 hold the instance's row instead, which comes after all locks that a
-/// tenant controls.
+/// Refuses to remove the last enabled owner. The caller holds [`crate::locks::people`], so that one
+/// owner remains if two demote each other at the same time. Servers of 0.1 lock the instance's row
+/// instead, which comes after all locks that a tenant controls.
 async fn check_last_owner(
     connection: &mut PgConnection,
     user: &User,
@@ -111,9 +113,10 @@ async fn check_last_owner(
     Ok(())
 }
 
-/// Ends what this change leaves without a maker: links, and passwords that must be changed, with their sessions. The
-/// person needs a new link. The caller holds [`crate::locks::people`], so roles do not change meanwhile. Returns whose
-/// passwords ended, with the number of their sessions, for the log.
+/// Expires links, and passwords that must be changed, if the user who gave them may no longer do so
+/// after this change. Ends the sessions of these people, who need a new link. The caller holds
+/// [`crate::locks::people`], so that roles cannot change meanwhile. Returns the people whose
+/// passwords were expired, with the number of their ended sessions, for the log.
 async fn end_unmade(
     connection: &mut PgConnection,
     user: UserId,
@@ -126,7 +129,7 @@ async fn end_unmade(
     Ok(unmade)
 }
 
-/// Returns the addresses of people whose passwords ended.
+/// Returns the addresses of people whose passwords were expired.
 fn addresses(ended: &[(UserSummary, u64)]) -> Vec<String> {
     ended.iter().map(|(person, _)| person.email.clone()).collect()
 }
@@ -159,7 +162,7 @@ pub(crate) async fn locked(
     store::record(connection, id).await?.ok_or(ServiceError::NotFound("user"))
 }
 
-/// A user as an audit row keeps it.
+/// Returns a user as an audit row stores it.
 fn snapshot(user: &User) -> serde_json::Value {
     serde_json::json!({
         "kind": user.kind,

@@ -1,12 +1,15 @@
-//! Give a user a higher role: nobody else gets it with them.
+//! Gives a user a higher role, without giving it to other people as well.
 //!
-//! An administrator may have given the person their password, a workspace's administrator may know the secret of a token
-//! that acts as them. Neither may come to more rights that way, so that a higher role ends what others may hold:
+//! An administrator may have given the person their password, and a workspace's administrator may
+//! know the secret of a token that acts as them. Neither must gain rights that way, so a higher
+//! role withdraws what other people may hold:
 //!
-//! - every session of the person, and the browsers that they signed in with;
-//! - the password, when the administrator from whom it descends may not set the password of somebody with the new role;
-//! - tokens that act as the person, when they become an administrator or an owner and others may know the secret who
-//!   could not get it now. They are disabled, not deleted: a rotation makes them safe.
+//! - all sessions of the person, and the browsers that they signed in with;
+//! - the password, if the administrator from whom it descends may not set the password of a person
+//!   with the new role;
+//! - tokens that act as the person, if they become an administrator or an owner and the secret may
+//!   be known to people who could not get it now. Such tokens are disabled, not deleted: a rotation
+//!   makes them safe.
 
 use domain::{ids::UserId, roles::InstanceRole};
 
@@ -18,11 +21,11 @@ use crate::{
     tokens::{Acting, By},
 };
 
-/// What a higher role ended.
+/// The effects of a higher role.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Raise {
     pub(super) ended_sessions: u64,
-    /// The administrator who gave the password, if it ended.
+    /// The administrator who gave the password, if it was expired.
     pub(super) giver: Option<UserId>,
     pub(super) disabled_tokens: i64,
 }
@@ -40,20 +43,21 @@ pub(super) async fn prepare(
     inner.disable_in_portions((&By::of(ctx), ctx), &sought).await
 }
 
-/// The tokens that a new administrator or owner must not bring along.
+/// Returns the search for tokens that must not gain from a new administrator or owner.
 fn sought(user: UserId) -> Sought<'static> {
     Sought { user: Some(user), for_managers: true, ..Sought::default() }
 }
 
-/// Ends it, within the transaction that has set the new role. `acting` are the user's tokens, if the role manages the
-/// instance.
+/// Withdraws what other people may hold, in the transaction that set the new role. `acting` are the
+/// user's tokens, if the role manages the instance.
 pub(super) async fn apply(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
     user: UserId,
     acting: Option<&Acting>,
 ) -> Result<Raise, ServiceError> {
-    // First: the password decides whose doing the account's acts were.
+    // This comes first, because the password decides whether the account's actions are attributed
+    // to the person.
     let giver = passwords::end_of_raised(transaction, user).await?;
     let disabled_tokens = match acting {
         Some(acting) => acting.disable_exposed(transaction, ctx, &sought(user)).await?,

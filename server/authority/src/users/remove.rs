@@ -1,4 +1,4 @@
-//! Remove a user, for good.
+//! Remove a user permanently.
 
 use domain::ids::UserId;
 use serde_json::json;
@@ -21,14 +21,16 @@ use crate::{
 };
 
 impl Users<'_> {
-    /// Makes a user a tombstone: signed out, member of nothing, its tokens refused at once. What it
-    /// made keeps its name, and its address is not given to another. Tokens by which the user could come back are disabled,
-    /// and passwords of administrators that descend from them end. The tokens are disabled, too, if the user was removed before:
-    /// they may have been kept. Returns the user as it was.
+    /// Turns a user into a tombstone: they are signed out and lose all memberships, and their
+    /// tokens are refused at once. What they created keeps their name, and their address cannot be
+    /// used again. Tokens with which the user could return are disabled, and passwords of
+    /// administrators that descend from the user are expired. The tokens are also disabled if the
+    /// user was removed before, because that removal may have kept them. Returns the user as it
+    /// was.
     ///
     /// # Errors
-    /// `NotFound` for a user who was removed; `Forbidden` when it is an owner and the caller is none; `LastOwner`;
-    /// `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
+    /// `NotFound` for a removed user; `Forbidden` for an owner if the caller is not an owner;
+    /// `LastOwner`; `PreconditionFailed`; `Unfinished` if some tokens are not disabled yet.
     pub async fn remove(
         &self,
         ctx: &OpContext,
@@ -38,7 +40,7 @@ impl Users<'_> {
         self.remove_and(ctx, id, expected, KnownSecrets::Disable).await
     }
 
-    /// The same, with what becomes of secrets that they may know.
+    /// Removes a user as [`Self::remove`] does, with a choice about the secrets that they may know.
     ///
     /// # Errors
     /// As [`Self::remove`].
@@ -51,7 +53,8 @@ impl Users<'_> {
     ) -> Result<ChangedUser, ServiceError> {
         manages_one(ctx)?;
         known_secrets.check_chooser(ctx, id)?;
-        // The place stays until the end: others must not delay what comes after the commit.
+        // Keep the share until the end, so that other requests cannot delay the steps after
+        // the commit.
         let _place = self.inner.share().await?;
         let (mut transaction, ctx) = self.inner.begin_for(ctx, &[id.0]).await?;
         let ctx = &ctx;
@@ -60,7 +63,7 @@ impl Users<'_> {
             passwords::lock_descended(&mut transaction, id, &[], ctx.user_id()).await?;
         }
         let user = match locked(&mut transaction, id).await {
-            // Another caller removed it and may still be waiting for other servers to hear of it.
+            // Another caller removed it and may still be waiting for the replicas.
             Err(ServiceError::NotFound(what)) => {
                 transaction.already_so(Subject::User(id));
                 let mut stop = None;

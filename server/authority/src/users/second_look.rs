@@ -1,15 +1,19 @@
-//! Looks once more at what accounts were doing whose passwords ended.
+//! Checks accounts again after their passwords were expired.
 //!
-//! Somebody else may have used such an account. What it was doing at that moment may be committed before the change that
-//! ended the password: a person with a password from it, a link, a token. So the change notes the account, and when all that
-//! the account was doing is committed or refused, this looks at it again:
+//! Another person may have used such an account. What it was doing at that moment may be committed
+//! before the change that expired the password: it may have created a person with a password, a
+//! link, or a token. So the change notes the account. Once everything that the account was doing is
+//! committed or refused, this module checks it again:
 //!
-//! - Its links end. Passwords that it gave descend from the giver of its own, and end if the giver may not set them.
-//! - The people whose passwords end that way are looked at in the same manner, until there are no more.
-//! - What it did until now is not its person's doing. Tokens are sought by that, so they come later.
+//! - Its links are deleted. Passwords that it gave now descend from the giver of its own password,
+//!   and are expired if that giver may not set them.
+//! - The people whose passwords are expired that way are checked in the same way, until there are
+//!   no more.
+//! - Its actions until now are no longer attributed to its person. The search for tokens depends on
+//!   this, so it comes later.
 //!
-//! The answer waits for this. If the caller hangs up or the server ends before, a background task goes on by the note. Until
-//! then no link opens such an account again.
+//! The response waits for this check. If the caller disconnects or the server stops first, a
+//! background task continues from the note. Until then, no link opens such an account again.
 
 use std::collections::HashSet;
 
@@ -31,17 +35,17 @@ use crate::{
     },
 };
 
-/// What the look found.
+/// The results of the check.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The people whose passwords ended.
+    /// The people whose passwords were expired.
     pub(crate) ended: Vec<UserSummary>,
-    /// The tokens that are to be disabled.
+    /// The tokens to disable.
     pub(crate) stops: Vec<SecretStop>,
 }
 
-/// Notes that the accounts of these people are to be looked at, in the transaction that ended their passwords. The caller
-/// looks after its commit, with [`look`].
+/// Notes that the accounts of these people must be checked again, in the transaction that expired
+/// their passwords. The caller does so after its commit, with [`look`].
 pub(super) async fn note(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -56,10 +60,10 @@ pub(super) async fn note(
     Ok(stop)
 }
 
-/// Looks at all that is noted.
+/// Checks all noted accounts.
 ///
 /// # Errors
-/// `Unfinished` when a background task must go on.
+/// `Unfinished` if a background task must continue.
 pub(super) async fn look(inner: &Inner, stops: Vec<PersonStop>) -> Result<Found, ServiceError> {
     let mut all = Found::default();
     for stop in stops {
@@ -74,11 +78,11 @@ pub(super) async fn look(inner: &Inner, stops: Vec<PersonStop>) -> Result<Found,
 }
 
 impl Authority {
-    /// Looks at the accounts of all notes on which no server works at present. Tokens that are to be disabled with them
-    /// have notes of their own.
+    /// Checks the accounts of all notes that no other server is working on. Tokens to disable have
+    /// notes of their own.
     ///
     /// # Errors
-    /// `Unavailable` without the database.
+    /// `Unavailable` if the database cannot be reached.
     pub(crate) async fn look_again_at_ended(&self) -> Result<(), ServiceError> {
         loop {
             let mut transaction = self.inner.begin().await?;
@@ -134,7 +138,7 @@ impl Inner {
         }
     }
 
-    /// Ends what the accounts left. Returns whose passwords ended.
+    /// Withdraws what the accounts left behind. Returns the people whose passwords were expired.
     async fn end_more(
         &self,
         transaction: &mut Transaction<'_>,

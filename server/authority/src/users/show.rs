@@ -6,14 +6,14 @@ use super::{Users, manages_one};
 use crate::{OpContext, ServiceError, store::users as store};
 
 impl Users<'_> {
-    /// A user's record.
+    /// Returns a user's record.
     pub async fn show(&self, ctx: &OpContext, id: UserId) -> Result<User, ServiceError> {
         manages_one(ctx)?;
         let mut connection = self.inner.connection().await?;
         store::record(&mut connection, id).await?.ok_or(ServiceError::NotFound("user"))
     }
 
-    /// The user with this id or address.
+    /// Returns the user with this id or address.
     pub async fn find(&self, ctx: &OpContext, text: &str) -> Result<User, ServiceError> {
         manages_one(ctx)?;
         let id = match (text.trim().parse::<UserId>(), WrittenEmail::read(text)) {

@@ -29,27 +29,29 @@ use crate::{
 /// A member to add.
 #[derive(Clone, Debug)]
 pub struct NewMember {
-    /// E-mail address or id of a user of the instance; the address to invite.
+    /// E-mail address or id of a user of the instance, or the address to invite.
     pub user: String,
     /// The role.
     pub role: WorkspaceRole,
-    /// Patterns of the scopes that the member may put on tokens; `None` is what the role gives.
+    /// Patterns of the scopes that the member may put on tokens; `None` stands for what the
+    /// role gives.
     pub grants: Option<Vec<String>>,
 }
 
-/// What came of adding a member.
+/// The result of adding a member.
 #[derive(Clone, Debug)]
 pub enum Added {
-    /// The user is a member.
+    /// The user is now a member.
     Member(Member),
     /// The person can accept an invitation.
     Invited(Invitation),
 }
 
 impl Workspaces<'_> {
-    /// Makes a user of the instance a member, on the word of an administrator of the instance; anybody
-    /// else who manages members invites a person by e-mail. A token invites too, whoever it acts as:
-    /// otherwise a workspace's token of an administrator of the instance could add anybody.
+    /// Makes a user of the instance a member if the caller is an administrator of the instance.
+    /// Other callers who manage members invite the person by e-mail. A token always invites,
+    /// whichever user it acts as: otherwise a workspace's token that acts as an administrator of
+    /// the instance could add any user.
     ///
     /// # Errors
     /// `Invalid` with the fields `user`, `role`, `grants`; `AlreadyExists` for a member;
@@ -73,7 +75,7 @@ impl Workspaces<'_> {
             && let Ok(user) = find(&mut transaction, &new.user).await
             && workspaces::role(&mut transaction, access.tenant(), user).await?.is_none()
         {
-            // Before anything is held that other tenants need.
+            // Check before taking locks that other tenants need.
             let place = (new.role, grants.as_deref());
             joining((user, access.workspace.id), place).check(&mut transaction, ctx.now).await?;
         }
@@ -93,8 +95,8 @@ impl Workspaces<'_> {
         Ok(added)
     }
 
-    /// Disables tokens of an earlier membership that somebody may know who could not grant as much. Only for a member who
-    /// is added at once.
+    /// Disables tokens from an earlier membership if their secrets may be known to people who could
+    /// not grant as much. Only applies to a member who is added at once.
     async fn disable_before_adding(
         &self,
         ctx: &OpContext,
@@ -140,7 +142,7 @@ async fn add(
         }
     })?;
     let member = one(connection, access, user).await?;
-    // A member has nothing to accept.
+    // A member has nothing left to accept.
     invitations::close(connection, tenant, &member.user.email, ctx.now).await?;
     let change = Change {
         workspace: Some(tenant.id()),

@@ -31,50 +31,52 @@ use crate::{
 /// The fields of a member to change.
 #[derive(Clone, Debug, Default)]
 pub struct MemberChange {
-    /// The role; `None` stays as it is.
+    /// The role; `None` leaves it as it is.
     pub role: Option<WorkspaceRole>,
     /// The grants.
     pub grants: GrantsChange,
-    /// The choice about secrets that the member may know, when they lose rights.
+    /// The choice about the secrets that the member may know, if they lose rights.
     pub known_secrets: KnownSecrets,
 }
 
 /// A change of a member's grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GrantsChange {
-    /// They stay as they are.
+    /// Keep the grants.
     #[default]
     Keep,
-    /// They are what the role gives.
+    /// Use the grants that the role gives.
     ByRole,
-    /// They are these patterns.
+    /// Use these patterns.
     Patterns(Vec<String>),
 }
 
 /// A member after a change.
 #[derive(Clone, Debug)]
 pub struct ChangedMember {
-    /// The member now; the member as it was, when it was removed.
+    /// The member in the new state, or a removed member as they were.
     pub member: Member,
     /// How many tokens the change stopped: they are refused until they are handed over to another
-    /// user, or this one belongs to the workspace again.
+    /// user, or until this user belongs to the workspace again.
     pub stopped_tokens: i64,
-    /// How many tokens the change disabled. The member loses rights: tokens that act as others, by which they could come
-    /// back. The member gets more: tokens that act as them, and whose secrets others may know who could not grant as much.
+    /// How many tokens the change disabled. If the member loses rights, these are tokens that act
+    /// as other users, with which they could regain the rights. If the member gains rights, they
+    /// are tokens that act as them and whose secrets may be known to people who could not grant
+    /// as much.
     pub disabled_tokens: i64,
 }
 
 /// A role with grants.
 type Place<'a> = (WorkspaceRole, Option<&'a [GrantPattern]>);
 
-/// Reports whether a member in one place may do nothing that they may not do in another one.
+/// Returns whether a member with one role and its grants may do no more than with another one.
 fn is_within(place: Place<'_>, other: Place<'_>) -> bool {
     let may = |role| Permissions::of_user(InstanceRole::Member, Some(role), true);
     let grant = |(role, grants)| Grants::of(InstanceRole::Member, Some(role), grants);
     may(place.0).is_within(may(other.0)) && grant(place).is_within(&grant(other))
 }
 
-/// Returns what tokens that act as a member can do only after a change.
+/// Returns the scopes with an effect for tokens of a member only after a change.
 fn wider(
     (user, workspace): (UserId, WorkspaceId),
     before: Option<Place<'_>>,
@@ -88,13 +90,13 @@ fn wider(
     Wider { user, workspace, scopes: scopes.into_iter().collect() }
 }
 
-/// Returns what tokens that act as somebody can do only once they are a member.
+/// Returns the scopes with an effect for tokens of a user only once the user is a member.
 pub(super) fn joining(user: (UserId, WorkspaceId), place: Place<'_>) -> Wider {
     wider(user, None, place)
 }
 
-/// Disables exposed tokens of somebody who is about to become a member. Returns what is to be checked once no other one
-/// can come.
+/// Disables exposed tokens of a user who is about to become a member. Returns what to check again
+/// once no further token can appear.
 pub(crate) async fn disable_before_joining(
     inner: &Inner,
     (by, ctx): (&By, &OpContext),
@@ -107,11 +109,13 @@ pub(crate) async fn disable_before_joining(
 }
 
 impl Workspaces<'_> {
-    /// Changes a member; a change to what is there already writes nothing. Tokens that act as the member are bound by it
-    /// from then on. [`ChangedMember::disabled_tokens`] says which tokens it disables.
+    /// Changes a member. If nothing changes, nothing is written. The change applies at once to
+    /// tokens that act as the member. [`ChangedMember::disabled_tokens`] describes which tokens
+    /// it disables.
     ///
     /// # Errors
-    /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
+    /// `Invalid` with the fields `role`, `grants`; `PreconditionFailed`; `Unfinished` if some
+    /// tokens are not disabled yet.
     pub async fn change_member(
         &self,
         ctx: &OpContext,
@@ -125,16 +129,16 @@ impl Workspaces<'_> {
         let ctx = &ctx;
         let access =
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
-        // One change of members at a time: what is checked is what is there.
+        // Serialise changes of members, so that the checked state is the present one.
         workspaces::lock(&mut transaction, access.tenant()).await?;
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
-        // Before anything is held that other tenants need: the search may take long.
+        // Check before taking locks that other tenants need, because the search may take long.
         let seen = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != seen.version) {
             return Err(ServiceError::PreconditionFailed);
         }
         self.check_wider(&mut transaction, ctx, &access, (&seen, &wanted)).await?;
-        // Catalogues stay as they are until the grants are written that are checked against them.
+        // Lock the catalogues until the grants that are checked against them are written.
         store::hold_meaning(&mut transaction).await?;
         let before = one(&mut transaction, &access, user).await?;
         if expected.is_some_and(|expected| expected != before.version) {
@@ -176,7 +180,7 @@ impl Workspaces<'_> {
             })),
         };
         record(&mut transaction, ctx, change).await?;
-        // A member who loses nothing could grant the same as before.
+        // A member who loses nothing can still grant the same.
         let stop = if is_within(was, is) || wanted.known_secrets == KnownSecrets::Keep {
             None
         } else {
@@ -188,8 +192,9 @@ impl Workspaces<'_> {
         Ok(ChangedMember { member, stopped_tokens: 0, disabled_tokens: first + after })
     }
 
-    /// Refuses a wider role if a token came that it would make powerful. The caller holds the workspace and the end of its
-    /// chain. A role that the caller may not give is left to be refused for that.
+    /// Refuses a wider role if a token appeared meanwhile that would gain from it. The caller holds
+    /// the locks on the workspace and the end of its chain. A role that the caller may not give
+    /// passes here and is refused later.
     async fn check_wider(
         &self,
         transaction: &mut Transaction<'_>,
@@ -206,7 +211,8 @@ impl Workspaces<'_> {
         wider(of, Some(was), is).check(transaction, ctx.now).await
     }
 
-    /// Disables the tokens that a wider role would make powerful, before the member gets it. Returns how many.
+    /// Disables the tokens that would gain from a wider role, before the member gets it. Returns
+    /// how many.
     async fn disable_before_change(
         &self,
         ctx: &OpContext,
@@ -232,11 +238,13 @@ impl Workspaces<'_> {
         disable_before_widening(self.inner, (&By::of(ctx), ctx), &wider).await
     }
 
-    /// Ends a membership: the user's tokens of this workspace are refused at once. Tokens by which they could come back
-    /// are disabled, also when the user is no member any more: their secrets may have been kept.
+    /// Ends a membership: the user's tokens of this workspace are refused at once. Tokens with
+    /// which the user could return are disabled, also if the user is no longer a member, because
+    /// the removal may have kept them.
     ///
     /// # Errors
-    /// `NotFound` for a user who is no member; `PreconditionFailed`; `Unfinished` when not all tokens are disabled yet.
+    /// `NotFound` for a user who is not a member; `PreconditionFailed`; `Unfinished` if some tokens
+    /// are not disabled yet.
     pub async fn remove_member(
         &self,
         ctx: &OpContext,
@@ -247,7 +255,8 @@ impl Workspaces<'_> {
         self.remove_member_and(ctx, slug, user, expected, KnownSecrets::Disable).await
     }
 
-    /// The same, with what becomes of secrets that they may know.
+    /// Ends a membership as [`Self::remove_member`] does, with a choice about the secrets that the
+    /// user may know.
     ///
     /// # Errors
     /// As [`Self::remove_member`].
@@ -265,11 +274,12 @@ impl Workspaces<'_> {
             access::authorise(&mut transaction, ctx, slug, Permission::MembersWrite).await?;
         known_secrets.check_chooser(ctx, user)?;
         workspaces::lock(&mut transaction, access.tenant()).await?;
-        // A change of a catalogue waits for the membership, and others for that change.
+        // Lock the chain first: a change of a catalogue waits for the membership, and other tenants
+        // wait for that change.
         hold_end(&mut transaction, ctx, access.workspace.id).await?;
         let found = store::list(&mut transaction, access.tenant(), Some(user)).await?;
         let Some(member) = found.into_iter().next() else {
-            // The one who removed it may still be waiting for other servers to hear of it.
+            // The caller who removed it may still be waiting for the replicas.
             transaction.already_so(Subject::Membership(user));
             let mut stop = None;
             if known_secrets == KnownSecrets::Disable && users::was(&mut transaction, user).await? {

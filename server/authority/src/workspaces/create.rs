@@ -1,4 +1,4 @@
-//! Make a workspace.
+//! Create a workspace.
 
 use domain::{
     ids::WorkspaceId,
@@ -15,20 +15,20 @@ use crate::{
     store::{members, workspaces as store},
 };
 
-/// A workspace to make.
+/// A workspace to create.
 #[derive(Clone, Debug)]
 pub struct NewWorkspace {
-    /// Its name in URLs; what the name suggests when there is none.
+    /// The name in URLs. Defaults to one derived from the display name.
     pub slug: Option<String>,
-    /// Its name for people.
+    /// The display name.
     pub name: String,
 }
 
 impl Workspaces<'_> {
-    /// Makes a workspace. A person who makes one becomes its administrator.
+    /// Creates a workspace. A person who creates one becomes its administrator.
     ///
     /// # Errors
-    /// `Invalid` with the fields `name`, `slug`; `AlreadyExists` when the slug is in use.
+    /// `Invalid` with the fields `name`, `slug`; `AlreadyExists` if the slug is in use.
     pub async fn create(
         &self,
         ctx: &OpContext,

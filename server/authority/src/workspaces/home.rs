@@ -11,15 +11,16 @@ use crate::{
 };
 
 impl Workspaces<'_> {
-    /// The workspace in which a caller acts who names none, as in APIs that know of no workspaces: a
-    /// token's own; a person's first.
+    /// Returns the workspace of a caller who names none, as in APIs without workspaces: a token's
+    /// own, or a person's first one.
     ///
-    /// A person's first is, of those that they see, one in which they may make tokens rather than
-    /// another, one that they are a member of rather than another, and then the oldest: a workspace that
-    /// is added later changes nothing for them.
+    /// A person's first workspace is chosen among those that they see: preferably one in which they
+    /// may create tokens, then one that they are a member of, and then the oldest. So a workspace
+    /// that is added later changes nothing for them.
     ///
     /// # Errors
-    /// `Forbidden` for persons who see none; `NotFound` for the command line, which is in none.
+    /// `Forbidden` for people who see no workspace; `NotFound` for the command line, which is
+    /// in none.
     pub async fn home(&self, ctx: &OpContext) -> Result<Slug, ServiceError> {
         match &ctx.actor {
             Actor::Restricted(_) => return Err(ServiceError::PasswordChangeRequired),

@@ -10,7 +10,8 @@ use crate::{
 };
 
 impl Workspaces<'_> {
-    /// The workspaces that the caller sees, by name. Two queries, however many there are.
+    /// Returns the workspaces that the caller sees, sorted by name, with two queries for any number
+    /// of workspaces.
     pub async fn list(&self, ctx: &OpContext) -> Result<Vec<WorkspaceCard>, ServiceError> {
         ctx.authenticated()?;
         let mut connection = self.inner.connection().await?;
@@ -29,8 +30,8 @@ impl Workspaces<'_> {
     }
 }
 
-/// The tokens that a caller is told the number of: those that they reach. `None` with a workspace is
-/// all of its tokens.
+/// Returns which tokens the caller may count: those that they reach. A workspace with `None` stands
+/// for all of its tokens.
 pub(super) fn counted(ctx: &OpContext, access: &Access) -> Option<(Tenant, Option<UserId>)> {
     match access.reach {
         TokenReach::None => None,

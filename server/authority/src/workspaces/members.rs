@@ -1,4 +1,4 @@
-//! Who belongs to a workspace.
+//! The members of a workspace.
 
 use domain::{
     access::{Permission, Permissions},
@@ -23,14 +23,14 @@ use crate::{
 };
 
 impl Workspaces<'_> {
-    /// The members of a workspace, by name, disabled ones included.
+    /// Returns the members of a workspace, sorted by name, including disabled ones.
     pub async fn members(&self, ctx: &OpContext, slug: &Slug) -> Result<Vec<Member>, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let access = access::authorise(&mut connection, ctx, slug, Permission::MembersRead).await?;
         Ok(store::list(&mut connection, access.tenant(), None).await?)
     }
 
-    /// One member.
+    /// Returns one member.
     pub async fn member(
         &self,
         ctx: &OpContext,
@@ -52,7 +52,7 @@ pub(super) async fn one(
     found.into_iter().next().ok_or(ServiceError::NotFound("member"))
 }
 
-/// Reads the patterns of a membership.
+/// Parses the patterns of a membership.
 pub(super) fn parse_grants(
     grants: Option<&[String]>,
 ) -> Result<Option<Vec<GrantPattern>>, ServiceError> {
@@ -76,8 +76,8 @@ pub(super) fn parse_grants(
     Ok(Some(patterns))
 }
 
-/// Refuses a pattern without an audience that means scopes of `tessera` and of another audience: which are
-/// meant would be a guess. `*` means all.
+/// Refuses a pattern without an audience that means scopes of both `tessera` and another audience,
+/// because it would be unclear which ones are meant. `*` means all.
 pub(super) fn check_said(
     grants: Option<&[GrantPattern]>,
     catalogues: &[StoredCatalogue],
@@ -94,7 +94,8 @@ pub(super) fn check_said(
     if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }
 
-/// Returns an audience whose scopes a pattern without an audience means beside those of `tessera`.
+/// Returns an audience whose scopes a pattern without an audience means in addition to those
+/// of `tessera`.
 fn also_of_another<'a>(
     pattern: &GrantPattern,
     catalogues: &'a [StoredCatalogue],
@@ -113,7 +114,8 @@ fn also_of_another<'a>(
     others.first().copied().filter(|_| !own.is_empty())
 }
 
-/// A grant of a member that means scopes of `tessera` and of another audience: version 0.1 could not say which.
+/// A member's grant that means scopes of both `tessera` and another audience. Version 0.1 had no
+/// way to say which one is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AmbiguousGrant {
     /// The workspace.
@@ -127,10 +129,10 @@ pub struct AmbiguousGrant {
 }
 
 impl Workspaces<'_> {
-    /// Returns the grants that mean scopes of `tessera` and of another audience.
+    /// Returns the grants that mean scopes of both `tessera` and another audience.
     ///
     /// # Errors
-    /// `Forbidden` for all but those who manage the instance.
+    /// `Forbidden` for callers who do not manage the instance.
     pub async fn ambiguous_grants(
         &self,
         ctx: &OpContext,
@@ -155,20 +157,20 @@ impl Workspaces<'_> {
     }
 }
 
-/// Which parts of a membership go beyond what somebody holds.
+/// The parts of a membership that exceed what a caller holds.
 pub(crate) struct Excess {
     pub(crate) role: bool,
     pub(crate) grants: bool,
 }
 
-/// Compares a membership with the permissions and grants of the one who gives it.
+/// Compares a membership with the permissions and grants of the caller who gives it.
 pub(crate) fn excess(
     mut held: Permissions,
     held_grants: &Grants,
     role: WorkspaceRole,
     grants: Option<&[GrantPattern]>,
 ) -> Excess {
-    // As if members managed their own tokens: policy may say so tomorrow.
+    // Assume that members manage their own tokens, because policy may allow that later.
     let given = Permissions::of_user(InstanceRole::Member, Some(role), true);
     if held.allows(Permission::TokensWrite) {
         held = held.or(Permissions::of(&[Permission::OwnTokens]));
@@ -177,8 +179,8 @@ pub(crate) fn excess(
     Excess { role: !given.is_within(held), grants: !given_grants.is_within(held_grants) }
 }
 
-/// Nobody gives more than they hold: neither a role that may do what they may not, nor scopes that
-/// they may not put on tokens themselves.
+/// Refuses a membership that exceeds what the caller holds: a role with permissions that they lack,
+/// or scopes that they may not put on tokens themselves.
 pub(super) fn check_within(
     ctx: &OpContext,
     access: &Access,

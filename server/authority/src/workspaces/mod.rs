@@ -19,13 +19,13 @@ use domain::policy::Policy;
 
 use crate::{authority::Inner, store::policies};
 
-/// Workspaces and their members.
+/// The operations on workspaces and their members.
 #[derive(Clone, Copy)]
 pub struct Workspaces<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// The policy in force in a workspace.
+/// Returns the policy in force in a workspace.
 pub(crate) fn effective_policy(levels: &policies::Levels) -> Policy {
     Policy::in_force(&levels.instance, &levels.workspace)
 }

@@ -1,4 +1,4 @@
-//! Rename a workspace. Its slug stays: links and programs name it.
+//! Rename a workspace. Its slug cannot change, because links and programs use it.
 
 use domain::{
     access::Permission,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Workspaces<'_> {
-    /// Gives a workspace another name for people.
+    /// Changes the display name of a workspace.
     ///
     /// # Errors
     /// `Invalid` with the field `name`; `PreconditionFailed`.

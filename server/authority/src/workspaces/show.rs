@@ -1,4 +1,4 @@
-//! One workspace with its policy and its counts.
+//! Show one workspace with its policy and its counts.
 
 use domain::{
     access::{Permission, TokenReach},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Workspaces<'_> {
-    /// A workspace as the caller sees it.
+    /// Returns a workspace as the caller sees it.
     pub async fn show(
         &self,
         ctx: &OpContext,
@@ -32,7 +32,7 @@ impl Workspaces<'_> {
             let mut counted = store::counts(&mut connection, &[counted], ctx.now).await?;
             counts = counted.remove(&access.workspace.id).unwrap_or_default();
         }
-        // How many tokens others have is no business of who reaches their own alone.
+        // Callers who reach only their own tokens must not see how many other users have.
         if matches!(access.reach, TokenReach::Read | TokenReach::All) {
             quota = nearer_limit(&mut connection, &levels, counts.total).await?;
         }
@@ -47,8 +47,8 @@ impl Workspaces<'_> {
     }
 }
 
-/// Of the instance's and the workspace's limits, the one that leaves less room. The instance's
-/// counts the tokens of all workspaces.
+/// Returns whichever of the limits of the instance and of the workspace leaves less room. The
+/// instance's limit counts the tokens of all workspaces.
 async fn nearer_limit(
     connection: &mut PgConnection,
     levels: &Levels,

@@ -1,17 +1,18 @@
-//! What of an OpenAPI document matters for a catalogue. Everything is borrowed, and whatever has
-//! another shape than it should is passed over.
+//! The parts of an OpenAPI document that matter for a catalogue. Everything is borrowed, and parts
+//! with an unexpected structure are skipped.
 
 use serde_json::{Map, Value};
 
-/// The operations of a path item, in the order in which they count (OpenAPI 3.1 section 4.8.9).
+/// The methods of a path item, in the order in which their operations are considered (OpenAPI 3.1
+/// section 4.8.9).
 const METHODS: [&str; 8] = ["get", "head", "options", "trace", "post", "put", "patch", "delete"];
 
-/// A document.
+/// An OpenAPI document.
 pub(super) struct Document<'a> {
     pub(super) title: &'a str,
     pub(super) description: &'a str,
     root: &'a Map<String, Value>,
-    /// Every operation, by path and method.
+    /// All operations, sorted by path and then by method.
     pub(super) operations: Vec<Operation<'a>>,
 }
 
@@ -19,17 +20,17 @@ pub(super) struct Document<'a> {
 pub(super) struct Operation<'a> {
     pub(super) path: &'a str,
     pub(super) method: &'static str,
-    /// Its first tag: the others are for readers.
+    /// The first tag. Further tags are only for readers.
     pub(super) tag: Option<&'a str>,
     pub(super) summary: &'a str,
     object: &'a Map<String, Value>,
 }
 
-/// A scope that a security requirement asks for, or a flow declares.
+/// A scope that an OAuth 2 flow declares, with its description.
 pub(super) type Declared<'a> = (&'a str, &'a str);
 
 impl<'a> Document<'a> {
-    /// `None` for everything but OpenAPI 3.0 and 3.1.
+    /// Returns `None` for everything but OpenAPI 3.0 and 3.1.
     pub(super) fn of(value: &'a Value) -> Option<Self> {
         let root = value.as_object()?;
         let version = text(root, "openapi");
@@ -47,7 +48,7 @@ impl<'a> Document<'a> {
         })
     }
 
-    /// What the document says of a tag.
+    /// Returns the document's description of a tag.
     pub(super) fn description_of_tag(&self, name: &str) -> &'a str {
         list(self.root, "tags")
             .filter_map(Value::as_object)
@@ -55,12 +56,12 @@ impl<'a> Document<'a> {
             .map_or("", |tag| text(tag, "description"))
     }
 
-    /// The tags in the order in which the document lists them.
+    /// Returns the tags in the order of the document.
     pub(super) fn tags(&self) -> impl Iterator<Item = &'a str> {
         list(self.root, "tags").filter_map(Value::as_object).map(|tag| text(tag, "name"))
     }
 
-    /// All scopes of the document's OAuth 2 flows, with their descriptions.
+    /// Returns all scopes of the document's OAuth 2 flows, with their descriptions.
     pub(super) fn declared_scopes(&self) -> Vec<Declared<'a>> {
         let mut declared = Vec::new();
         for (_, scheme) in self.schemes() {
@@ -75,15 +76,15 @@ impl<'a> Document<'a> {
         declared
     }
 
-    /// The scopes that an operation asks for: its own requirements, or the document's. Alternatives
-    /// all count.
+    /// Returns the scopes that an operation requires: its own security requirements, or else the
+    /// document's. The scopes of all alternatives count.
     pub(super) fn scopes_of(&self, operation: &Operation<'a>) -> Vec<&'a str> {
         let of =
             if operation.object.contains_key("security") { operation.object } else { self.root };
         self.required(of)
     }
 
-    /// The scopes that the document asks for in general.
+    /// Returns the scopes that the document requires by default.
     pub(super) fn general_scopes(&self) -> Vec<&'a str> {
         self.required(self.root)
     }
@@ -100,7 +101,8 @@ impl<'a> Document<'a> {
             .collect()
     }
 
-    /// The schemes whose requirements name scopes; elsewhere the lists are empty or of roles.
+    /// Returns the security schemes whose requirements name scopes. For other schemes, the lists
+    /// are empty or name roles.
     fn schemes(&self) -> impl Iterator<Item = (&'a str, &'a Map<String, Value>)> {
         object(self.root, "components")
             .and_then(|components| object(components, "securitySchemes"))
@@ -113,7 +115,7 @@ impl<'a> Document<'a> {
 }
 
 impl Operation<'_> {
-    /// Whether it only looks (RFC 9110 section 9.2.1).
+    /// Returns whether the method is safe (RFC 9110 section 9.2.1).
     pub(super) fn is_safe(&self) -> bool {
         matches!(self.method, "get" | "head" | "options" | "trace")
     }
@@ -136,8 +138,8 @@ fn operations(root: &Map<String, Value>) -> Vec<Operation<'_>> {
     operations
 }
 
-/// A path item, or the one within the document that it refers to. One step: a chain is not followed,
-/// nor is another document.
+/// Returns a path item, or the one in the same document that it refers to. Follows a single
+/// reference, and none to other documents.
 fn resolve<'a>(root: &'a Map<String, Value>, item: &'a Value) -> Option<&'a Map<String, Value>> {
     let item = item.as_object()?;
     let Some(name) = text(item, "$ref").strip_prefix("#/components/pathItems/") else {
@@ -150,8 +152,8 @@ fn object<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Map<String, 
     map.get(key)?.as_object()
 }
 
-/// The members by name. How a map is kept in memory, by name or as written, depends on features of a
-/// library that others may switch on.
+/// Returns the members sorted by name. Whether a map keeps the order of the text depends on a
+/// feature of a library, which other crates may enable.
 fn sorted(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut members: Vec<_> = map.iter().collect();
     members.sort_by_key(|(name, _)| *name);

@@ -1,16 +1,17 @@
-//! A catalogue from an OpenAPI document (3.0 or 3.1), JSON or YAML.
+//! Generates a catalogue from an OpenAPI document (3.0 or 3.1), JSON or YAML.
 //!
 //! - The document's OAuth 2 and `OpenID` Connect scopes become scopes, each in the group of the tag
-//!   whose operations ask for it.
+//!   whose operations require it.
 //! - A document without such scopes gets two of them for each tag: `<tag>:read` for GET and HEAD,
-//!   `<tag>:write` for everything else, which implies the former.
+//!   and `<tag>:write`, which implies the former, for the other methods.
 //!
-//! Pure: the same document gives the same catalogue. What is not understood is left out, never
-//! guessed into a wider scope: a catalogue is read by a person before it is used (`--dry-run`).
+//! This module is pure: the same document always gives the same catalogue. Parts that it doesn't
+//! understand are left out, and never guessed into a wider scope: a person reads a catalogue before
+//! it is used (`--dry-run`).
 //!
-//! - `document`: what of a document matters here.
-//! - `naming`: names that catalogues accept, and what becomes of two that are alike.
-//! - `security`, `operations`: the two ways to scopes.
+//! - `document`: the relevant parts of a document.
+//! - `naming`: turns the document's names into valid and unique ones.
+//! - `security`, `operations`: the two sources of scopes.
 
 mod document;
 mod naming;
@@ -26,33 +27,34 @@ use thiserror::Error;
 
 use self::document::Document;
 
-/// Most scopes that a document may give. A catalogue of more is nothing that a person can tick.
+/// The maximum number of scopes from a document. A larger catalogue would be impractical for people
+/// to choose from.
 pub const SCOPES_MAX: usize = 1_000;
 
-/// Why a document gives no catalogue.
+/// The reason why a document gives no catalogue.
 #[derive(Debug, Error)]
 pub enum OpenApiError {
-    /// Neither JSON nor YAML.
+    /// The text is neither JSON nor YAML.
     #[error("cannot be read: {0}")]
     Form(String),
-    /// Another kind of document, or another version.
+    /// The document is of another kind or version.
     #[error("is not an OpenAPI document of version 3.0 or 3.1")]
     Version,
-    /// No scope and no operation.
+    /// The document has neither scopes nor operations.
     #[error("has neither security scopes nor operations")]
     Empty,
-    /// Too many.
+    /// The document has too many scopes.
     #[error("gives {0} scopes; a catalogue from a document has at most {SCOPES_MAX}")]
     TooMany(usize),
-    /// What came out does not fit together: a fault of this module.
+    /// The generated catalogue is inconsistent, which is a bug in this module.
     #[error("{0}")]
     Catalogue(#[from] CatalogueError),
 }
 
-/// Reads a document, JSON or YAML.
+/// Parses a document, JSON or YAML.
 ///
 /// # Errors
-/// [`OpenApiError::Form`], whose text names the place at fault.
+/// [`OpenApiError::Form`], whose message names the position of the mistake.
 pub fn parse(text: &str) -> Result<Value, OpenApiError> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| OpenApiError::Form(error.to_string()));
@@ -60,7 +62,7 @@ pub fn parse(text: &str) -> Result<Value, OpenApiError> {
     serde_saphyr::from_str(text).map_err(|error| OpenApiError::Form(error.to_string()))
 }
 
-/// The catalogue that a document gives an audience.
+/// Returns the catalogue of an audience that a document describes.
 ///
 /// # Errors
 /// See [`OpenApiError`]; every variant but `Form`.
@@ -90,7 +92,7 @@ pub fn catalogue(document: &Value, audience: &AudienceSlug) -> Result<Catalogue,
     Ok(catalogue)
 }
 
-/// Puts scopes into groups by the names of the groups, in the order of their first appearance.
+/// Groups scopes by the names of their groups, in the order of the groups' first appearance.
 fn grouped(
     document: &Document<'_>,
     scopes: impl IntoIterator<Item = (String, Scope)>,
@@ -113,7 +115,7 @@ fn grouped(
     groups
 }
 
-/// The group of what has no tag.
+/// The group of scopes without a tag.
 const GENERAL: &str = "General";
 
 fn scope(name: ScopeName, description: domain::names::Description, risk: Risk) -> Scope {

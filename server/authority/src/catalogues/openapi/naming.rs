@@ -1,4 +1,4 @@
-//! Names that catalogues accept, out of names that documents have.
+//! Turns the names of a document into names that catalogues accept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use domain::{
     names::{DESCRIPTION_MAX, DISPLAY_NAME_MAX, Description, DisplayName},
 };
 
-/// Room that is left in a name for `:write`, and for the number of one that is alike another.
+/// Space to reserve in a name for `:write` and for the number that makes it unique.
 const ROOM: usize = 16;
-/// Most sentences of a description.
+/// The maximum number of sentences in a description.
 const SENTENCES_MAX: usize = 8;
 
-/// A part of a scope's name: lower-case letters, digits, `.` and `_` are kept, every run of other
-/// characters becomes one `-`. Empty when nothing is left.
+/// Returns a part of a scope's name: lower-case letters, digits, `.` and `_` are kept, and every
+/// run of other characters becomes one `-`. The result may be empty.
 pub(super) fn part(text: &str) -> String {
     let mut part = String::new();
     for character in text.chars() {
@@ -30,7 +30,7 @@ pub(super) fn part(text: &str) -> String {
     part.trim_end_matches('-').to_owned()
 }
 
-/// The form that the text has as a scope: itself if it is one, else parts joined by `:`.
+/// Returns the text as a scope: unchanged if it is a valid one, otherwise as parts joined by `:`.
 pub(super) fn as_scope(text: &str) -> String {
     if let Ok(name) = text.parse::<ScopeName>() {
         return name.into();
@@ -39,13 +39,13 @@ pub(super) fn as_scope(text: &str) -> String {
     bounded(parts.join(":"), "scope")
 }
 
-/// The form that the text has as the first part of a scope.
+/// Returns the text as the first part of a scope.
 pub(super) fn as_part(text: &str) -> String {
     bounded(part(text), "general")
 }
 
 fn bounded(mut text: String, otherwise: &str) -> String {
-    // All of it is ASCII now.
+    // The text is ASCII by now.
     text.truncate(SCOPE_MAX - ROOM);
     match text.trim_end_matches([':', '-']) {
         "" => otherwise.to_owned(),
@@ -53,10 +53,10 @@ fn bounded(mut text: String, otherwise: &str) -> String {
     }
 }
 
-/// Gives each of these texts a name of its own, in this form. A text that has the form already keeps
-/// it; of others that would get the same name, the first (by the alphabet) has it and the next get
-/// `-2`, `-3`. The order of the document does not matter, and neither does a text that comes twice.
-/// A URI in another spelling is the same URI: it gets no name.
+/// Assigns a unique name of this form to each text. A text that already has the form keeps it. Of
+/// other texts with the same name, the first one in alphabetical order gets the name, and the next
+/// ones get `-2`, `-3`. Neither the order of the document nor repeated texts matter. A URI in
+/// another spelling is the same URI, so it gets no name.
 pub(super) fn assign<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     form: impl Fn(&str) -> String,
@@ -82,7 +82,8 @@ pub(super) fn assign<'a>(
     assigned
 }
 
-/// A heading: one line of visible characters, cut to what a name may have.
+/// Returns the text as a heading: one line of visible characters, cut to the maximum length of
+/// a name.
 pub(super) fn display_name(text: &str) -> Option<DisplayName> {
     let line = line(text);
     if line.is_empty() {
@@ -91,8 +92,8 @@ pub(super) fn display_name(text: &str) -> Option<DisplayName> {
     line.parse().ok().or_else(|| cut(&line, DISPLAY_NAME_MAX).parse().ok())
 }
 
-/// One description out of several texts: a line each, as sentences, cut to what a description may
-/// have.
+/// Joins several texts to one description, each as a sentence, cut to the maximum length of
+/// a description.
 pub(super) fn description<'a>(texts: impl IntoIterator<Item = &'a str>) -> Description {
     let mut seen = BTreeSet::new();
     let mut text = String::new();
@@ -117,7 +118,8 @@ pub(super) fn description<'a>(texts: impl IntoIterator<Item = &'a str>) -> Descr
     text.parse().or_else(|_| cut(&text, DESCRIPTION_MAX).parse()).unwrap_or_default()
 }
 
-/// The text on one line, without what steers a terminal or turns the text around.
+/// Returns the text on one line, without control characters and characters that change the
+/// text direction.
 fn line(text: &str) -> String {
     let visible = |character: &char| {
         character.is_whitespace()

@@ -1,4 +1,4 @@
-//! Scopes for a document that names none: two of them a tag.
+//! Generates scopes for a document that names none: two for each tag.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use super::{
     grouped, naming, scope,
 };
 
-/// What a tag's operations are about.
+/// The summaries of a tag's operations.
 #[derive(Default)]
 struct Tag<'a> {
     reading: Vec<&'a str>,
     writing: Vec<&'a str>,
 }
 
-/// `<tag>:read` and `<tag>:write`, in a group for each tag.
+/// Returns `<tag>:read` and `<tag>:write`, in a group for each tag.
 pub(super) fn groups(document: &Document<'_>) -> Vec<ScopeGroup> {
     let mut tags: BTreeMap<&str, Tag<'_>> = BTreeMap::new();
     for operation in &document.operations {
         let tag = tags.entry(tag(operation)).or_default();
-        // OPTIONS and TRACE concern the connection, not the thing: they need no scope.
+        // OPTIONS and TRACE concern the connection, not the resource, so they need no scope.
         match operation.method {
             "get" | "head" => tag.reading.push(operation.summary),
             "options" | "trace" => {}
@@ -58,14 +58,15 @@ fn scopes(base: &str, tag: &Tag<'_>) -> Vec<Scope> {
     scopes
 }
 
-/// The operation's tag, or the first part of its path that names a thing.
+/// Returns the operation's tag, or else the first part of its path that names a resource.
 fn tag<'a>(operation: &Operation<'a>) -> &'a str {
     operation.tag.filter(|tag| !naming::part(tag).is_empty()).unwrap_or_else(|| {
         operation.path.split('/').find(|segment| names_a_thing(segment)).unwrap_or(GENERAL)
     })
 }
 
-/// Not `api`, not a version such as `v1`, not a parameter.
+/// Returns whether a path segment names a resource: it is not `api`, a version such as `v1`, or
+/// a parameter.
 fn names_a_thing(segment: &str) -> bool {
     let version = segment
         .strip_prefix('v')

@@ -1,4 +1,4 @@
-//! Scopes that a document names itself, for OAuth 2 or `OpenID` Connect.
+//! Generates scopes from those that the document names for OAuth 2 or `OpenID` Connect.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use domain::catalogue::{Risk, ScopeGroup};
 
 use super::{GENERAL, document::Document, grouped, naming, scope};
 
-/// What a document tells of one scope.
+/// The document's facts about one scope.
 #[derive(Default)]
 struct Known<'a> {
     description: &'a str,
     tag: Option<&'a str>,
     summaries: Vec<&'a str>,
-    /// Of the operations that ask for it.
+    /// The number of safe operations that require it; `changing` counts the others.
     safe: usize,
     changing: usize,
 }
 
-/// The document's scopes, in groups by the tag of the first operation that asks for them. Empty when
-/// it has none.
+/// Returns the document's scopes, grouped by the tag of the first operation that requires them.
+/// Empty if it has none.
 pub(super) fn groups(document: &Document<'_>) -> Vec<ScopeGroup> {
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
     for (name, description) in document.declared_scopes() {
@@ -53,7 +53,7 @@ pub(super) fn groups(document: &Document<'_>) -> Vec<ScopeGroup> {
             };
             let risk = risk(text, &known);
             let tag = known.tag.unwrap_or(GENERAL);
-            // Tags in the document's order, those that it does not list after them.
+            // Tags in the document's order, followed by those that it doesn't list.
             let place = order.iter().position(|listed| *listed == tag).unwrap_or(order.len());
             let name = names.get(text)?.parse().ok()?;
             Some((place, (tag.to_owned(), scope(name, description, risk))))
@@ -65,8 +65,8 @@ pub(super) fn groups(document: &Document<'_>) -> Vec<ScopeGroup> {
     grouped(document, scopes.into_iter().map(|(_, scope)| scope))
 }
 
-/// For people: what a scope is called says most. Else a scope that some operation needs in order to
-/// change something can do harm, and so may one that no operation asks for.
+/// Estimates the risk of a scope, for people. Its name says most. Otherwise, a scope that some
+/// operation requires for a change can do harm, and so may one that no operation requires.
 fn risk(name: &str, known: &Known<'_>) -> Risk {
     let name = name.to_ascii_lowercase();
     let says = |wanted: &[&str]| {

@@ -1,4 +1,4 @@
-//! Documents and the catalogues that they give.
+//! Tests of documents and their catalogues.
 
 use proptest::prelude::*;
 use serde_json::{Map, json};
@@ -12,7 +12,7 @@ fn read(text: &str) -> Result<Catalogue, OpenApiError> {
     catalogue(&parse(text).unwrap(), &"api".parse().unwrap())
 }
 
-/// A line for each scope: group, name, risk, what it implies, description.
+/// Returns one line for each scope: group, name, risk, implied scopes, description.
 fn outline(catalogue: &Catalogue) -> String {
     let mut lines = Vec::new();
     for group in &catalogue.groups {
@@ -94,7 +94,7 @@ fn too_many_scopes_are_refused() {
     assert!(matches!(outcome, Err(OpenApiError::TooMany(count)) if count == SCOPES_MAX + 1));
 }
 
-/// Any JSON at all.
+/// Generates arbitrary JSON.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -111,7 +111,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Words that mean something in a document, and others.
+/// Generates words that have a meaning in a document, and others.
 fn words() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => prop::sample::select(vec![
@@ -124,7 +124,7 @@ fn words() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Something like a document, whose parts are any JSON here and there.
+/// Generates documents, some of whose parts are arbitrary JSON.
 fn document() -> impl Strategy<Value = Value> {
     let operation = prop_oneof![
         4 => (words(), words(), words()).prop_map(|(tag, summary, scope)| json!({
