@@ -69,7 +69,8 @@ impl Idempotency<'_> {
         let mut transaction = self.inner.begin().await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let id = facts.token_id;
-        // Writing the audit row may have waited for a lock.
+        // The audit row comes first: writing it may wait for a lock, and a newer secret may be used
+        // meanwhile.
         let token = find(&mut transaction, ctx, &access, id).await?;
         note(&mut transaction, ctx, &access, Some(&token)).await?;
         if secrets_change::newer_was_used(&mut transaction, id, presented).await? {

@@ -331,8 +331,8 @@ impl Inner {
         }
     }
 
-    /// Closes idle connections and distrusts all existing ones: they may silently lead to another
-    /// server, or to none.
+    /// Closes idle connections and wakes the tasks that use other existing ones: these connections
+    /// may silently lead to another server, or to none.
     fn leave_connections(&self) {
         self.leave_resting();
         self.replica.back.send_replace(());

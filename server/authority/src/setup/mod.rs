@@ -93,7 +93,7 @@ impl Setup<'_> {
         workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
         let role = WorkspaceRole::Admin;
         members::insert(connection, workspace, owner.id, role, None, ctx.now).await?;
-        // From here on, the owner is the actor of the audit rows.
+        // The person who opened the link is the owner from here on, and the audit rows say so.
         let visitor = Visitor { user: owner.clone(), instance_role: InstanceRole::Owner };
         let ctx = match ctx.actor {
             Actor::Anonymous => OpContext { actor: Actor::User(visitor), ..ctx.clone() },
