@@ -60,7 +60,7 @@ pub struct Settings {
     /// lease has expired. Tokens that were revoked on another server may be accepted during this
     /// time.
     pub stale_grace: std::time::Duration,
-    /// The mechanisms that a drill switches off, to check that tests notice.
+    /// The mechanisms that a drill switches off, to check that their absence is noticed.
     pub drill: Drill,
 }
 

@@ -57,7 +57,7 @@ impl Authority {
         }
     }
 
-    /// Stops tokens that are recorded for it and that no server is stopping: descendants after a
+    /// Stops tokens that are recorded as to be stopped and that no server is stopping: descendants after a
     /// reuse, or after a server died in the middle of a stop.
     async fn run_stops(&self) {
         let mut interval = tokio::time::interval(STOP_EVERY);
@@ -76,7 +76,7 @@ impl Authority {
         }
     }
 
-    /// Folds all addresses of users and names of tokens that have no key yet, [`NAMES`] in each
+    /// Folds all addresses of users and names of tokens that have no key yet, some in each
     /// transaction.
     ///
     /// # Errors

@@ -27,8 +27,8 @@
 //!   change commits first and the stop sees everything that it created, because the stop searches
 //!   for that after it has written its own audit row.
 //!
-//! The stop of a token does not wait for the changes that its descendants have in progress:
-//! `tokens/children.rs` does.
+//! The stop of a token does not wait for the changes that its descendants have in progress. The
+//! code that stops the descendants does (`tokens/children.rs`).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 

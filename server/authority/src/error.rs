@@ -37,7 +37,7 @@ pub enum ServiceError {
     /// A name that must be unique is in use.
     #[error("{} {}", .0.field, .0.message)]
     AlreadyExists(FieldError),
-    /// The same form created its token before.
+    /// A token was already created from this form.
     #[error("this form made token {0} before")]
     AlreadyCreated(TokenId),
     /// The policy allows no further token.

@@ -9,6 +9,10 @@ use crate::{ServiceError, work::Heavy};
 const SECONDS_MAX: i64 = 3_155_760_000;
 
 /// Finds all mistakes in the rules.
+///
+/// # Errors
+///
+/// `Invalid` with the rules' names as fields.
 pub(super) fn check(rules: &PolicyRules, heavy: &Heavy) -> Result<(), ServiceError> {
     let mut errors = Vec::new();
     let mut refuse = |field: &str, message: String| errors.push(FieldError::new(field, message));

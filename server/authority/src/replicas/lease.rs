@@ -19,7 +19,7 @@ pub(crate) struct Lease {
     held: AtomicU64,
     /// When the last successful renewal was sent.
     renewed: AtomicU64,
-    /// The lease counts as valid forever. A drill uses this to check that tests notice.
+    /// The lease counts as valid forever. Only for a drill, which must notice it.
     endless: bool,
 }
 
