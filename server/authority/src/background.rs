@@ -57,8 +57,8 @@ impl Authority {
         }
     }
 
-    /// Stops tokens that are recorded as to be stopped and that no server is stopping: descendants after a
-    /// reuse, or after a server died in the middle of a stop.
+    /// Stops tokens that are recorded for that and that no server is stopping yet: descendants after
+    /// a reuse, or after a server died in the middle of a stop.
     async fn run_stops(&self) {
         let mut interval = tokio::time::interval(STOP_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -4,7 +4,7 @@
 //! stolen dump reveals no token. Every replica needs the same file. For each purpose, the newest
 //! key is used for new data; older keys still find, open or verify the data that they produced.
 //!
-//! | purpose | what it does |
+//! | purpose | use |
 //! |---|---|
 //! | pepper | digests of secrets (HMAC-SHA-256), names of what must not be stored |
 //! | sealing | seals what must be shown again ([`seal`]) |
