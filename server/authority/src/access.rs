@@ -1,8 +1,8 @@
-//! Authorisation: the first act of every service method.
+//! Authorisation: the first step of every service method.
 //!
-//! A caller's power in a workspace is looked up anew for every operation, so that a role that was
-//! taken away is gone at once. A record that the caller may not see is not found (404); an operation on a
-//! record that they may see is forbidden (403).
+//! A caller's permissions in a workspace are looked up again for every operation, so that losing a
+//! role takes effect at once. A record that the caller may not see is not found (404); an operation
+//! that the caller may not perform on a visible record is forbidden (403).
 
 use std::sync::OnceLock;
 
@@ -33,7 +33,7 @@ use crate::{
     workspaces::members::excess,
 };
 
-/// The right to name a workspace in a query. Only authorising, in this module, makes one.
+/// The right to name a workspace in a query. Only authorisation, in this module, creates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(WorkspaceId);
 
@@ -42,31 +42,32 @@ impl Tenant {
         self.0
     }
 
-    /// The workspace of a token whose stop was authorised before, for what follows from that.
+    /// Returns the workspace of a token whose stop was authorised earlier, for the consequences of
+    /// that stop.
     pub(crate) const fn of_stopped_token(workspace: WorkspaceId) -> Self {
         Self(workspace)
     }
 
-    /// A token's own workspace, for what every token may do with itself.
+    /// Returns a token's own workspace, for the operations that every token may perform on itself.
     pub(crate) fn of_own_token(facts: &Facts) -> Self {
         Self(facts.surroundings.workspace_id)
     }
 }
 
-/// What a caller is in a workspace, after authorisation.
+/// A caller's standing in a workspace, after authorisation.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) workspace: Workspace,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) permissions: Permissions,
-    /// Which tokens of the workspace the caller reaches, whatever was asked for.
+    /// The tokens of the workspace that the caller reaches, whatever the operation.
     pub(crate) reach: TokenReach,
-    /// The scopes that the caller may put on tokens.
+    /// The scopes that the caller may grant to tokens.
     pub(crate) grants: Grants,
-    /// The only user whose tokens the caller reaches and may not hand to others; `None` is all tokens of
-    /// the workspace.
+    /// The only user whose tokens the caller reaches, without being able to hand them over; `None`
+    /// means all tokens of the workspace.
     pub(crate) own: Option<UserId>,
-    /// What a token that asks has to do with the token that it changes.
+    /// How the calling token relates to the token that it changes.
     pub(crate) foreseen: OnceLock<Foreseen>,
 }
 
@@ -77,7 +78,7 @@ impl Access {
 }
 
 impl OpContext {
-    /// The user that the caller is or acts as.
+    /// Returns the user that the caller is or acts as.
     pub(crate) fn user_id(&self) -> Option<UserId> {
         match &self.actor {
             Actor::User(visitor) | Actor::Restricted(visitor) => Some(visitor.user.id),
@@ -86,14 +87,15 @@ impl OpContext {
         }
     }
 
-    /// Whether Tessera knows the caller. It says nothing about their rights.
+    /// Returns whether the caller is authenticated. This says nothing about their rights.
     pub const fn is_known(&self) -> bool {
         !matches!(self.actor, Actor::Anonymous)
     }
 
-    /// Refuses callers that Tessera does not know, and people who must change their password first.
+    /// Refuses unauthenticated callers, and people who must change their password first.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`, `PasswordChangeRequired`.
     pub const fn authenticated(&self) -> Result<(), ServiceError> {
         match self.actor {
@@ -103,9 +105,10 @@ impl OpContext {
         }
     }
 
-    /// Lets a person through who is signed in, and returns them.
+    /// Returns the person who is signed in.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`; `PasswordChangeRequired`; `Forbidden` for a token and the command line.
     pub(crate) fn person(&self) -> Result<&Visitor, ServiceError> {
         match &self.actor {
@@ -118,7 +121,7 @@ impl OpContext {
         }
     }
 
-    /// Lets the command line and administrators of the instance through.
+    /// Checks that the caller is the command line or an administrator of the instance.
     pub(crate) fn manages_instance(&self) -> Result<(), ServiceError> {
         match &self.actor {
             Actor::Operator => Ok(()),
@@ -131,7 +134,7 @@ impl OpContext {
         }
     }
 
-    /// Whether the caller has all rights of the instance's owners.
+    /// Returns whether the caller has all rights of the instance's owners.
     pub(crate) const fn owns_instance(&self) -> bool {
         match &self.actor {
             Actor::Operator => true,
@@ -140,7 +143,7 @@ impl OpContext {
         }
     }
 
-    /// Lets only the command line through.
+    /// Checks that the caller is the command line.
     pub(crate) const fn is_operator(&self) -> Result<(), ServiceError> {
         match self.actor {
             Actor::Operator => Ok(()),
@@ -153,17 +156,17 @@ impl OpContext {
     }
 }
 
-/// What the caller may do in a workspace, given their standing in it.
+/// Returns the caller's permissions in a workspace, given their standing in it.
 pub(crate) fn permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing))
 }
 
-/// What the caller may do there with tokens of their own.
+/// Returns the caller's permissions there for tokens of their own.
 fn own_permissions(ctx: &OpContext, standing: &Standing) -> Permissions {
     bounded(ctx, standing, of_user(standing).on_own_tokens())
 }
 
-/// Whether the caller may make tokens there, at least for themselves.
+/// Returns whether the caller may create tokens there, at least for themselves.
 pub(crate) fn makes_tokens(ctx: &OpContext, standing: &Standing) -> bool {
     own_permissions(ctx, standing).allows(Permission::TokensWrite)
 }
@@ -174,13 +177,14 @@ fn of_user(standing: &Standing) -> Permissions {
     })
 }
 
-/// What is left of a user's permissions for this kind of caller.
+/// Restricts a user's permissions to those of this kind of caller.
 fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permissions {
     match &ctx.actor {
         Actor::Anonymous | Actor::Restricted(_) => Permissions::NONE,
         Actor::Operator => Permissions::ALL,
         Actor::User(_) => of_user,
-        // A token reaches its own workspace only, and there what both its scopes and its user may.
+        // A token reaches only its own workspace, and may do there only what both its scopes and
+        // its owner's role allow.
         Actor::Token(facts) => {
             if facts.surroundings.workspace_id == standing.workspace.id {
                 permissions_of_token(facts, of_user)
@@ -191,12 +195,12 @@ fn bounded(ctx: &OpContext, standing: &Standing, of_user: Permissions) -> Permis
     }
 }
 
-/// Returns what a token may do in its workspace, given what its user may.
+/// Returns what a token may do in its workspace, given the permissions of its owner.
 fn permissions_of_token(facts: &Facts, of_user: Permissions) -> Permissions {
     of_user.and(Permissions::of_scopes(facts.surroundings.granted_in(TESSERA_AUDIENCE)))
 }
 
-/// Returns the scopes that a token may put on tokens of its workspace.
+/// Returns the scopes that a token may grant to tokens of its workspace.
 fn grants_of_token(facts: &Facts) -> Grants {
     let held = Held(&facts.surroundings.rights);
     Grants::exactly(
@@ -207,7 +211,7 @@ fn grants_of_token(facts: &Facts) -> Grants {
     )
 }
 
-/// The scopes that the caller may put on tokens of this workspace.
+/// Returns the scopes that the caller may grant to tokens of this workspace.
 fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
     match &ctx.actor {
         Actor::Anonymous | Actor::Restricted(_) => Grants::Patterns(Vec::new()),
@@ -219,7 +223,7 @@ fn grants(ctx: &OpContext, standing: &Standing) -> Grants {
     }
 }
 
-/// Authorises an operation on the workspace of this slug.
+/// Authorises an operation on the workspace with this slug.
 pub(crate) async fn authorise(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -235,8 +239,8 @@ pub(crate) async fn authorise(
     Ok(access)
 }
 
-/// Refuses to let a token change tokens or members, or be shown secrets, while it is being stopped: what it changed might
-/// escape the stop.
+/// Refuses to let a token change tokens or members, or reveal secrets, while it is being stopped:
+/// the stop might miss the token's latest changes.
 async fn not_being_stopped(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -261,8 +265,8 @@ async fn not_being_stopped(
     Ok(())
 }
 
-/// Authorises an operation on tokens of the workspace: on all of them or, where members manage
-/// their own, on those. The caller of this function must heed [`Access::own`].
+/// Authorises an operation on tokens of the workspace: on all of them or, if members manage their
+/// own, on the caller's. Callers of this function must respect [`Access::own`].
 pub(crate) async fn authorise_tokens(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -283,7 +287,7 @@ pub(crate) async fn authorise_tokens(
     Ok(access)
 }
 
-/// Authorises an operation on a token, by the workspace that it belongs to and whose it is.
+/// Authorises an operation on a token, by its workspace and its owner.
 pub(crate) async fn authorise_token(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -306,8 +310,8 @@ pub(crate) async fn authorise_token(
     Ok(Access { own: only_own.then(|| ctx.user_id()).flatten(), ..access })
 }
 
-/// Authorises the person whom an open invitation is addressed to. One that is not theirs, or whose inviter
-/// may not give as much any more, does not exist for them.
+/// Authorises the person to whom an open invitation is addressed. An invitation to another person,
+/// or one whose inviter may not grant its role any more, is not found.
 pub(crate) async fn authorise_addressee(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -322,7 +326,7 @@ pub(crate) async fn authorise_addressee(
         .ok_or(ServiceError::NotFound("invitation"))
 }
 
-/// Returns those invitations that their inviter could still send.
+/// Returns the invitations that their inviter could still send.
 pub(crate) async fn standing(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -344,13 +348,14 @@ pub(crate) async fn standing(
     Ok(standing)
 }
 
-/// Leaves out the addresses that a token is bound to. The person who asks about its invitation is somewhere else.
+/// Removes the addresses that a token is bound to. The person who opens the token's invitation is
+/// at another address.
 fn without_addresses(mut facts: Facts) -> Facts {
     facts.ip_allow.clear();
     facts
 }
 
-/// The terms of an invitation: with its sender, they decide whether it stands.
+/// The terms of an invitation. Together with its sender they decide whether it is still valid.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms<'a> {
     pub(crate) role: WorkspaceRole,
@@ -359,8 +364,9 @@ pub(crate) struct Terms<'a> {
     pub(crate) created_at: OffsetDateTime,
 }
 
-/// Reports whether the inviter could still send this invitation. A token could if a request of it would be let in and
-/// its present scopes suffice. What it sent as another user, or with a secret from before, it does not stand for.
+/// Returns whether the inviter could still send this invitation. A token could if its requests
+/// would be accepted and its current scopes suffice. Invitations that it sent as another user, or
+/// with an earlier secret, are not valid any more.
 pub(crate) async fn still_stands(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -369,7 +375,7 @@ pub(crate) async fn still_stands(
 ) -> Result<bool, ServiceError> {
     let Inviter { role, grants, token, .. } = inviter;
     let Some(instance) = inviter.instance_role else { return Ok(false) };
-    // Self-service counts for nothing in what is given to members.
+    // Self-service does not count towards the rights that are granted to members.
     let of_user = Permissions::of_user(instance, *role, false);
     let (held, held_grants) = match token {
         None => (of_user, Grants::of(instance, *role, grants.as_deref())),
@@ -388,7 +394,7 @@ pub(crate) async fn still_stands(
     Ok(held.allows(Permission::MembersWrite) && !excess.role && !excess.grants)
 }
 
-/// Authorises what every token may do with itself. No scope is asked for.
+/// Authorises operations that every token may perform on itself. Needs no scope.
 pub(crate) async fn authorise_self<'a>(
     connection: &mut PgConnection,
     ctx: &'a OpContext,
@@ -400,8 +406,8 @@ pub(crate) async fn authorise_self<'a>(
     Ok((access, facts.as_ref()))
 }
 
-/// The workspace of a token that a verification looked up, for what that verification itself writes.
-/// `None` when the token was deleted in the meantime.
+/// Returns the workspace of a token that a verification looked up, for the rows that the
+/// verification itself writes. Returns `None` when the token was deleted in the meantime.
 pub(crate) async fn of_facts(
     connection: &mut PgConnection,
     facts: &Facts,
@@ -420,7 +426,7 @@ pub(crate) async fn of_facts(
     }))
 }
 
-/// What the caller is in a workspace that they see; `None` when they do not.
+/// Returns the caller's standing in a workspace that they may see, otherwise `None`.
 pub(crate) fn visible(ctx: &OpContext, standing: Standing) -> Option<Access> {
     let permissions = permissions(ctx, &standing);
     admit(ctx, standing, permissions, Permission::WorkspaceRead, "workspace").ok()
@@ -434,15 +440,15 @@ fn admit(
     what: &'static str,
 ) -> Result<Access, ServiceError> {
     if permissions.is_empty() {
-        // A token that holds nothing of this audience at all learns what it lacks, in its own
-        // workspace, which it knows anyway.
+        // In its own workspace, which it knows anyway, even a token without any scope of this
+        // audience gets to know which scope it lacks.
         let own = matches!(&ctx.actor, Actor::Token(facts) if facts.surroundings.workspace_id == standing.workspace.id);
         return Err(if own { lacking(permission) } else { ServiceError::NotFound(what) });
     }
     if !permissions.allows(permission) {
         return Err(match ctx.actor {
             Actor::Token(_) => lacking(permission),
-            // A caller who may not see tokens does not learn that this one exists.
+            // A caller who may not see tokens must not learn that this one exists.
             _ if what == "token" && !permissions.allows(Permission::TokensRead) => {
                 ServiceError::NotFound(what)
             }
@@ -465,7 +471,7 @@ fn admit(
     })
 }
 
-/// The error of a token that lacks a permission: names the scope that gives it.
+/// Returns the error for a token that lacks a permission. It names the scope that grants it.
 pub(crate) const fn lacking(permission: Permission) -> ServiceError {
     ServiceError::InsufficientScope(match permission {
         Permission::WorkspaceRead => "workspaces:read",

@@ -1,4 +1,4 @@
-//! The handle that doors hold.
+//! The handle through which the surfaces call the services.
 
 use std::{
     net::IpAddr,
@@ -35,42 +35,43 @@ use crate::{
     work::Pool,
 };
 
-/// How many tokens have their log of version 0.1 read in one transaction.
+/// How many tokens' old audit rows, written by version 0.1, are read in one transaction.
 const OLD_LOG_AT_ONCE: i64 = 20;
 
-/// What an operator may set.
+/// The settings that an operator may change.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// A session ends when it was not used for this long.
+    /// A session expires when it was not used for this long.
     pub session_idle: Duration,
-    /// A session ends after this long, used or not.
+    /// A session expires after this long, used or not.
     pub session_absolute: Duration,
-    /// How many tokens' facts are kept in memory at most.
+    /// Most tokens whose facts are cached.
     pub cached_tokens: usize,
-    /// How many unknown tokens a second are looked up for one address, and ten times as many at once; the same
-    /// number of unknown sessions; 0 for any number.
+    /// How many unknown tokens a second are looked up for one address, and ten times as many at
+    /// once; the same number of unknown sessions; 0 for no limit.
     pub unknown_token_rate: u32,
-    /// How many right sign-ins a person may make from one address at once; one a second follows. Each server counts
-    /// for itself.
+    /// How many successful sign-ins a person may make from one address at once, followed by one a
+    /// second. Each server counts separately.
     pub right_sign_ins: u32,
-    /// The host of the address by which people reach the server; empty when nobody said. It is easy to guess in a
-    /// password.
+    /// The host of the server's public address; empty if it is not configured. It is easy to guess
+    /// in a password.
     pub public_host: String,
-    /// For how long verifications may still be answered from memory when the database is away and the
-    /// lease is over: then what was revoked elsewhere may pass.
+    /// How long verifications may still be answered from memory when the database is away and the
+    /// lease has expired. Tokens that were revoked on another server may be accepted during this
+    /// time.
     pub stale_grace: std::time::Duration,
-    /// What a drill switches off, to see that it is noticed.
+    /// The mechanisms that a drill switches off, to check that their absence is noticed.
     pub drill: Drill,
 }
 
 /// Mechanisms that drills can switch off.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Drill {
-    /// The lease counts as valid for ever.
+    /// The lease counts as valid forever.
     pub without_lease: bool,
-    /// Notifications are not heard.
+    /// Notifications are ignored.
     pub without_notify: bool,
-    /// Nobody looks whether the database's history has changed.
+    /// Changes of the database's history are not detected.
     pub without_history: bool,
 }
 
@@ -105,26 +106,26 @@ pub(crate) struct Inner {
     pub(crate) passwords: PasswordVault,
     pub(crate) usage: UsageRecorder,
     pub(crate) rates: TokenRates,
-    /// Right sign-ins of a person from a network.
+    /// Successful sign-ins of a person from a network.
     pub(crate) right_sign_ins: Rates<(UserId, String)>,
     pub(crate) unknown: UnknownTokens,
-    /// The same budgets for texts that may be sessions.
+    /// The same budgets, for texts that may be sessions.
     pub(crate) unknown_sessions: UnknownTokens,
     pub(crate) met_sessions: MetSessions,
     pub(crate) readiness: Readiness,
     pub(crate) follows: Follows,
-    /// Whether any token came from another system: see [`crate::transfer`].
+    /// Whether any token was imported from another system: see [`crate::transfer`].
     pub(crate) imports: AtomicBool,
     pub(crate) cache: Arc<Cache>,
     pub(crate) loader: Arc<Loader>,
     pub(crate) replica: Replica,
     pub(crate) history: Arc<History>,
     pub(crate) counters: Counters,
-    /// What takes long, off the threads that answer.
+    /// Runs heavy work off the threads that serve requests.
     pub(crate) work: Arc<Pool>,
     pub(crate) patterns: Arc<Patterns>,
     pub(crate) refusals: Refusals,
-    /// Says that descendants are to be stopped in the background.
+    /// Signals that descendants are to be stopped in the background.
     pub(crate) stops: tokio::sync::Notify,
 }
 
@@ -141,8 +142,8 @@ impl Inner {
         Ok(Shared::new(self.pool.acquire().await?, share))
     }
 
-    /// Begins a transaction of the server's own, or one that only reads. A change that a caller asks for begins with
-    /// [`Inner::begin_for`].
+    /// Begins a transaction of the server's own, or one that only reads. A change that a caller
+    /// requests begins with [`Inner::begin_for`].
     pub(crate) async fn begin(&self) -> Result<Transaction<'_>, ServiceError> {
         Transaction::begin(self).await
     }
@@ -153,7 +154,7 @@ impl Inner {
 }
 
 impl Authority {
-    /// Puts the core together. Nothing is asked of the database yet.
+    /// Assembles the core. Runs no query yet.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "it is replaced by a pool that closes connections from before a change of history"
@@ -217,7 +218,7 @@ impl Authority {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The context of one operation, at this moment.
+    /// Returns the context of one operation, at the current time.
     pub fn context(
         &self,
         actor: Actor,
@@ -239,26 +240,29 @@ impl Authority {
         }
     }
 
-    /// This moment.
+    /// Returns the current time.
     pub fn now(&self) -> OffsetDateTime {
-        // The database keeps microseconds: what is compared with it must not have more.
+        // The database stores microseconds: times that are compared with its own must not be more
+        // precise.
         let now = self.inner.clock.now();
         now.replace_nanosecond(now.nanosecond() / 1_000 * 1_000).unwrap_or(now)
     }
 
-    /// A new request id.
+    /// Returns a new request id.
     pub fn request_id(&self) -> String {
         self.inner.uuid(self.inner.clock.now()).to_string()
     }
 
-    /// Brings the schema up to this build, writes what every instance has, and begins the audit log. Several servers
-    /// may do so at once. A schema that is up to date is left alone, so that a role without DDL can serve.
+    /// Migrates the schema to this build, writes the rows that every instance has, and begins the
+    /// audit log. Several servers may do so at once. If the schema is up to date, it is not
+    /// touched, so that a role without DDL privileges can serve.
     pub async fn migrate(&self) -> Result<(), ServiceError> {
         self.migrate_tables().await?;
         self.begin_log().await
     }
 
-    /// Brings the schema up to this build, and writes what every instance has, as far as that needs no keys.
+    /// Migrates the schema to this build, and writes the rows that every instance has, as far as
+    /// that needs no keys.
     pub async fn migrate_tables(&self) -> Result<(), ServiceError> {
         if self.pending_migrations().await? > 0 {
             store::database::migrate(&self.inner.pool.connect_options()).await?;
@@ -273,8 +277,8 @@ impl Authority {
         self.learn_imports().await
     }
 
-    /// Reads what version 0.1 wrote into the log about tokens, some tokens in each transaction: servers of 0.1 that
-    /// still run may change the others meanwhile.
+    /// Reads the audit rows about tokens that version 0.1 wrote, a few tokens in each transaction:
+    /// servers of 0.1 that still run may change the other tokens meanwhile.
     async fn read_old_log(&self) -> Result<(), ServiceError> {
         loop {
             let mut transaction = self.inner.begin().await?;
@@ -286,9 +290,10 @@ impl Authority {
         }
     }
 
-    /// Begins the audit log, and chains rows from before it had chains.
+    /// Begins the audit log, and chains rows from the time before it had chains.
     ///
     /// # Errors
+    ///
     /// `Internal` when the keys are not those of this database.
     pub async fn begin_log(&self) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
@@ -297,50 +302,53 @@ impl Authority {
         transaction.commit().await
     }
 
-    /// Checks what no waiting can mend: a pooler's mode, the database's encoding, read-only defaults, another schema.
+    /// Checks for problems that don't go away by waiting: a pooler's mode, the database's encoding,
+    /// read-only defaults, another schema.
     ///
     /// # Errors
-    /// `Internal` with a [`store::DatabaseProblem`], whose text names the cure.
+    ///
+    /// `Internal` with a [`store::DatabaseProblem`], whose text names the remedy.
     pub async fn check_database(&self) -> Result<(), ServiceError> {
-        // First: behind such a pooler other checks may fail with less to say.
+        // First, because behind such a pooler other checks may fail with less helpful errors.
         store::database::check_pooler(&self.inner.pool.connect_options()).await?;
         let mut connection = self.inner.connection().await?;
         store::database::check(&mut connection).await
     }
 
-    /// How many migrations of this build the database lacks.
+    /// Returns how many migrations of this build the database lacks.
     pub async fn pending_migrations(&self) -> Result<usize, ServiceError> {
         let mut connection = self.inner.connection().await?;
         let applied = store::applied_migrations(&mut connection).await?;
         Ok(MIGRATIONS.iter().filter(|migration| !applied.contains(&migration.version)).count())
     }
 
-    /// Refuses keys that did not make what the database holds: with others, every token and every
-    /// count would silently be lost.
+    /// Refuses keys that did not produce the data in the database: with other keys, every token and
+    /// every count would silently be lost.
     ///
     /// # Errors
-    /// `Internal` when the keys are others; its text may be shown to the operator.
+    ///
+    /// `Internal` when the keys are different; its text may be shown to the operator.
     pub async fn check_keys(&self) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
         self.inner.check_keys(&mut connection).await
     }
 
-    /// Resolves when this server finds that its keys are not those of the database. Returns the error of
-    /// [`Self::check_keys`].
+    /// Resolves when this server finds that its keys are not those of the database. Returns the
+    /// error of [`Self::check_keys`].
     pub async fn other_keys(&self) -> ServiceError {
         let mut found = self.inner.replica.other_keys.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = found.wait_for(|found| *found).await;
         ServiceError::internal(OTHER_KEYS)
     }
 
-    /// The database's clock, to compare with the machine's.
+    /// Returns the database's clock, to compare it with the machine's.
     pub async fn database_time(&self) -> Result<OffsetDateTime, ServiceError> {
         let mut connection = self.inner.connection().await?;
         Ok(store::database_time(&mut connection).await?)
     }
 
-    /// Writes what is still held back and closes the pool.
+    /// Writes pending uses and closes the pool.
     pub async fn close(&self) {
         self.flush_usage().await;
         self.close_refusals().await;
@@ -348,7 +356,7 @@ impl Authority {
         self.inner.loader.close().await;
     }
 
-    /// First start: the one-time link and what it leads to.
+    /// First start: the one-time link and the set-up behind it.
     pub fn setup(&self) -> Setup<'_> {
         Setup { inner: &self.inner }
     }
@@ -436,7 +444,7 @@ impl Inner {
     }
 }
 
-/// Whether the instance was set up with these keys; `None` while it is not set up.
+/// Returns whether the instance was set up with these keys; `None` while it is not set up.
 pub(crate) async fn has_these_keys(
     connection: &mut PgConnection,
     keys: &Keys,
@@ -445,8 +453,8 @@ pub(crate) async fn has_these_keys(
     Ok(check.map(|check| keys.made(&check)))
 }
 
-/// Returns the same pool, which takes no connection to another server than the follower's, and closes connections from
-/// before the last change of the database's history.
+/// Returns the same pool, but with two checks: it accepts connections only to the follower's
+/// server, and closes those that are older than the last change of the database's history.
 fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> PgPool {
     let [at_connect, at_acquire, at_release] = std::array::from_fn(|_| Arc::clone(history));
     pool.options()
@@ -456,8 +464,8 @@ fn closing_what_is_before(pool: &PgPool, history: &Arc<History>) -> PgPool {
             Box::pin(async move {
                 let epoch = history.epoch();
                 store::configure(connection).await?;
-                // A connection that was being opened when the history changed may lead to a primary that was replaced,
-                // and its age counts from now.
+                // A connection that was being opened when the history changed may lead to a primary
+                // that was replaced, and its age counts from now.
                 if history.mark().is_some() {
                     let found = store::history::mark(connection).await;
                     let found = found.map_err(|error| sqlx::Error::Protocol(chain(&error)))?;
@@ -497,7 +505,8 @@ mod tests {
         mark(&mut connection).await.unwrap().unwrap()
     }
 
-    /// As one does that was being opened when the history changed, and reached the primary that was replaced.
+    /// Such a connection was being opened when the history changed, and reached the replaced
+    /// primary.
     #[sqlx::test]
     async fn pool_takes_no_connection_to_another_server_than_the_followers(pool: PgPool) {
         let history = Arc::new(History::new());

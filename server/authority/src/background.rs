@@ -1,25 +1,26 @@
-//! What a server does beside answering: writing last uses and refusals, forgetting what is over, learning that
-//! another server has imported tokens, stopping descendants that are noted.
+//! Background tasks of a server: writing last uses and refusals, deleting expired rows, noticing
+//! imports by other servers, and stopping the descendants that are recorded for that.
 
 use std::time::Duration;
 
 use crate::{Authority, KNOWN_FOR, ServiceError, store, usage};
 
-/// How long a last use may wait.
+/// How long a recorded use waits to be written.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
-/// How often a server looks for descendants that are to be stopped, beside those that it hears of.
+/// How often a server checks for descendants that are to be stopped, besides being notified.
 const STOP_EVERY: Duration = Duration::from_secs(2);
 /// Flushes between two clean-ups: ten minutes.
 const CLEAN_EVERY: u32 = 300;
-/// How many names are folded at a time.
+/// How many names are folded in one transaction.
 const NAMES: i64 = 500;
-/// How long revisions are kept that every replica has applied: for people who look into them.
+/// How long revisions are kept after every replica has applied them, for operators who inspect
+/// them.
 const REVISIONS_KEPT: time::Duration = time::Duration::DAY;
 
 impl Authority {
     /// Runs until dropped. A server spawns it once.
     pub async fn run_background(self) {
-        // Apart: a row of the log may have to wait for the end of a chain, uses may not.
+        // Concurrently: an audit row may have to wait for the end of a chain, uses must not.
         tokio::join!(self.run_upkeep(), self.run_refusals(), self.run_names(), self.run_stops());
     }
 
@@ -42,9 +43,10 @@ impl Authority {
         }
     }
 
-    /// Folds names that servers of 0.1 wrote, at the start and now and then: they may still run.
+    /// Folds names that servers of 0.1 wrote, at the start and regularly: such servers may still
+    /// run.
     async fn run_names(&self) {
-        // Not at once: a server that starts has no lease yet.
+        // Not at once: a server that has just started has no lease yet.
         let first = tokio::time::Instant::now() + FLUSH_EVERY;
         let mut interval = tokio::time::interval_at(first, FLUSH_EVERY * CLEAN_EVERY);
         loop {
@@ -55,7 +57,8 @@ impl Authority {
         }
     }
 
-    /// Stops tokens that are noted and that no server stops: descendants after a reuse, or because a server ended amid that.
+    /// Stops tokens that are recorded for that and that no server is stopping yet: descendants after
+    /// a reuse, or after a server died in the middle of a stop.
     async fn run_stops(&self) {
         let mut interval = tokio::time::interval(STOP_EVERY);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -64,7 +67,7 @@ impl Authority {
                 _ = interval.tick() => {}
                 () = self.inner.stops.notified() => {}
             }
-            // Neither waits for the other.
+            // Concurrently, so that neither waits for the other.
             let (descendants, secrets) =
                 tokio::join!(self.stop_noted_descendants(), self.disable_known_secrets());
             for error in [descendants, secrets].into_iter().filter_map(Result::err) {
@@ -73,9 +76,11 @@ impl Authority {
         }
     }
 
-    /// Folds all addresses of users and names of tokens that have no key yet, names some in each transaction.
+    /// Folds all addresses of users and names of tokens that have no key yet, some in each
+    /// transaction.
     ///
     /// # Errors
+    ///
     /// `Unavailable` without the database.
     pub async fn fold_names(&self) -> Result<(), ServiceError> {
         let mut transaction = self.inner.begin().await?;
@@ -91,7 +96,7 @@ impl Authority {
         }
     }
 
-    /// Removes sessions, links, counted attempts and kept replies that are over, and old counts.
+    /// Deletes expired sessions, links, counted attempts and stored responses, and old counts.
     pub async fn forget_ended(&self) -> Result<(), ServiceError> {
         let now = self.inner.clock.now();
         let idle_since = now - self.inner.settings.session_idle;

@@ -1,26 +1,34 @@
-//! Callers of changes, looked at again in the transaction that makes the change.
+//! Checks the callers of changes again, in the transaction that makes the change.
 //!
-//! A request may wait between its authentication and its change: for its body, for a place, for a lock. So that
-//! nobody acts by rights that were taken from them meanwhile:
-//! - A change reads its caller again when it begins, and goes on with what is true of them now. It is refused when a
-//!   right was taken away from them.
-//! - A change reads its caller again at its commit: the person and their session, the membership and the rules on which it
-//!   rests, the token. It is refused when one of them gives less than before, or a person has another role. So it is for the
-//!   users that the tokens act as which it makes.
-//! - Nobody is locked while a change is under way. The stop of a person or a token waits for nothing that they do.
+//! A request may wait between its authentication and its change: for its body, for a connection,
+//! for a lock. These rules prevent a caller from using rights that were revoked meanwhile:
 //!
-//! The last look and the commit are two steps, and a stop may come between them:
-//! - A change takes a lock of its person for these two steps, which many changes share. A change that takes something from
-//!   a person commits, and then takes that lock alone for a moment ([`Inner::wait_for_acts`]). Then all that the person did is
-//!   committed, and everything later is refused. It looks for what they made after that, and is answered after that.
-//!   Nothing else is held or waited for with that lock, so nobody waits in a circle. A moment is as long as a commit takes,
-//!   with its wait for `revision_head`.
+//! - A change reads its caller again when it begins, and continues with the caller's current
+//!   rights. It is refused if the caller has lost a right.
+//! - A change reads its caller again at its commit: the person and their session, the membership
+//!   and the rules on which the change rests, and the token. It is refused if one of them grants
+//!   less than before, or if a person has another role. The same applies to the owners of the
+//!   tokens that it creates.
+//! - The caller is not locked while a change is in progress. Stopping a person or a token never
+//!   waits for their changes in progress.
+//!
+//! The last check and the commit are two steps, and a stop may happen between them:
+//!
+//! - A change takes a shared lock on its person for these two steps. A change that takes something
+//!   from a person commits, and then takes that lock exclusively for a moment
+//!   ([`Inner::wait_for_acts`]). At that point all changes by the person are committed, and later
+//!   ones are refused. Only then does it search for what the person created, and only then is it
+//!   acknowledged. No other lock is held or awaited together with that one, so there is no
+//!   deadlock. The moment is as long as a commit takes, including its wait for `revision_head`.
 //! - Rules of the instance are changed in the same way.
-//! - A token, a membership and the rules of a workspace change under the lock of the end of the workspace's audit log. A
-//!   change there holds it, too, since it has written its row. So either the stop is committed first, and the change is
-//!   refused; or the change is, and the stop sees all that it made, because it looks for that after it has written its row.
+//! - A token, a membership and the rules of a workspace change under the lock of the end of the
+//!   workspace's audit log. A change in that workspace holds this lock, too, from the time when it
+//!   writes its audit row. So either the stop commits first and the change is refused, or the
+//!   change commits first and the stop sees everything that it created, because the stop searches
+//!   for that after it has written its own audit row.
 //!
-//! The stop of a token does not wait for what its descendants are doing: `tokens/children.rs` does.
+//! The stop of a token does not wait for the changes that its descendants have in progress. The
+//! code that stops the descendants does (`tokens/children.rs`).
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -46,15 +54,15 @@ use crate::{
     verification::Known,
 };
 
-/// Tells these locks' keys from others'.
+/// Distinguishes the keys of these locks from other keys.
 const KEYS: u64 = 0x6361_6c6c_6572_7321;
-/// Stands for the rules of the instance among those locks.
+/// The rules of the instance, as one of these locks.
 pub(crate) const RULES: Uuid = Uuid::nil();
 pub(crate) const CHANGED: &str =
     "Your rights changed while this request waited. If you may still do this, send it again.";
 
 impl OpContext {
-    /// Returns the token that asks.
+    /// Returns the calling token.
     pub(crate) fn own_token(&self) -> Option<TokenId> {
         match &self.actor {
             Actor::Token(known) => Some(known.token_id),
@@ -64,9 +72,10 @@ impl OpContext {
 }
 
 impl Actor {
-    /// Refuses a caller from whom something was taken, by what the same credential gives now.
+    /// Refuses a caller who has lost something, judging by what the same credential grants now.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden`.
     pub fn check_again(&self, now: &Self) -> Result<(), ServiceError> {
         let is_kept = match (self, now) {
@@ -85,14 +94,15 @@ impl Actor {
 }
 
 impl Inner {
-    /// Begins a change by this caller. `people` are those from whom it may take something away: its commit returns when all
-    /// that they were doing is committed or refused.
+    /// Begins a change by this caller. `people` are those from whom it may take something away: its
+    /// commit returns when all their changes in progress are committed or refused.
     ///
-    /// Returns the caller as they are now, by whom the change is to be made.
+    /// Returns the caller with their current rights; the change must use these.
     ///
     /// # Errors
-    /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden` when something was taken from the caller since the
-    /// request was authenticated.
+    ///
+    /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden` when something was taken from the
+    /// caller since the request was authenticated.
     pub(crate) async fn begin_for(
         &self,
         ctx: &OpContext,
@@ -103,10 +113,11 @@ impl Inner {
         self.read_caller(transaction, ctx, None).await
     }
 
-    /// The same for a change of a token, which may be the one that asks.
+    /// Does the same for a change of a token, which may be the calling one.
     ///
     /// # Errors
-    /// As [`Self::begin_for`].
+    ///
+    /// Those of [`Self::begin_for`].
     pub(crate) async fn begin_for_token(
         &self,
         ctx: &OpContext,
@@ -122,7 +133,8 @@ impl Inner {
         ctx: &OpContext,
         token: Option<TokenId>,
     ) -> Result<(Transaction<'a>, OpContext), ServiceError> {
-        // Before the caller is read: what is narrowed in between is seen by the commit.
+        // Before the caller is read, so that the commit sees everything that is narrowed in
+        // between.
         if let Some(person) = self.calling_person(ctx) {
             transaction.depends_on_person(person).await?;
         }
@@ -140,7 +152,7 @@ impl Inner {
                 let known = match caller.read(&mut transaction, now).await {
                     Ok(found) if has_all(&found, &caller.known) => Arc::new(Known::new(found)),
                     Ok(_) => return Err(ServiceError::Forbidden(CHANGED)),
-                    // The token is gone, and the change that was to be made of it says so.
+                    // The token was deleted, and the change of that same token will report it.
                     Err(Refused::Deleted) if is_own => Arc::clone(&caller.known),
                     Err(Refused::Deleted) => return Err(ServiceError::Unauthenticated),
                     Err(Refused::Other(error)) => return Err(error),
@@ -152,7 +164,7 @@ impl Inner {
         Ok((transaction, ctx))
     }
 
-    /// Returns the person who makes a change, or for whom a token does.
+    /// Returns the person who makes a change, or as whom the calling token acts.
     fn calling_person(&self, ctx: &OpContext) -> Option<CallingPerson> {
         let user = ctx.user_id()?;
         let signed_in = match &ctx.actor {
@@ -167,11 +179,12 @@ impl Inner {
         Some(CallingPerson { user, signed_in })
     }
 
-    /// Waits after a commit until all that these people were doing is committed or refused. The part of a share stays with the
-    /// request: others must not delay what comes after a commit.
+    /// Waits after a commit until all changes that these people have in progress are committed or
+    /// refused. The request keeps its part of a share meanwhile, so that other requests cannot
+    /// delay the steps that follow a commit.
     ///
-    /// If they cannot be waited for, the change is made nevertheless, and is answered so. Where something must be done after
-    /// them, a note says so (`users/second_look.rs`).
+    /// If the wait fails, the change is still made and reported as such. If a step must follow the
+    /// wait, a recorded note makes sure that it does (`users/second_look.rs`).
     pub(crate) async fn let_acts_end(&self, share: Share, people: &[Uuid]) {
         if let Err(error) = self.wait_for_acts(people).await {
             error.log("wait for what people were doing");
@@ -179,27 +192,30 @@ impl Inner {
         drop(share);
     }
 
-    /// Waits until all that these people were doing is committed. What they do later is refused, if what it rests on was
-    /// taken away before: their changes look for that under the same lock.
+    /// Waits until all changes that these people have in progress are committed. Their later
+    /// changes are refused if a right that they rest on was revoked before: they check that under
+    /// the same lock.
     ///
     /// # Errors
-    /// `Busy` and others when they could not be waited for.
+    ///
+    /// `Busy` and others when the wait failed.
     pub(crate) async fn wait_for_acts(&self, people: &[Uuid]) -> Result<(), ServiceError> {
         if people.is_empty() {
             return Ok(());
         }
         let mut transaction = self.begin().await?;
         store::lock(&mut transaction, &locks(people, true)).await?;
-        // Nothing is held on with these locks.
+        // Releases these locks at once.
         transaction.rollback().await
     }
 }
 
-/// The person who makes a change, as they were when the change began, or for whom a token does.
+/// The person who makes a change, or as whom the calling token acts, with their state when the
+/// change began.
 #[derive(Clone, Debug)]
 pub(crate) struct CallingPerson {
     user: UserId,
-    /// `None` when a token acts for them: the facts of the token have their role.
+    /// `None` when a token acts for them: the facts of the token contain their role.
     signed_in: Option<SignedIn>,
 }
 
@@ -216,9 +232,11 @@ impl CallingPerson {
         self.user
     }
 
-    /// Refuses a person who may not act any more, or has another role, and one whose session is over.
+    /// Refuses a person who may not act any more or has another role, and a person whose session
+    /// has ended.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden`.
     pub(crate) async fn check(
         &self,
@@ -234,7 +252,7 @@ impl CallingPerson {
         if !found.may_sign_in || signed_in.session.is_some() && !found.has_session {
             return Err(ServiceError::Unauthenticated);
         }
-        // The restriction is one of sessions.
+        // The restriction applies to sessions only.
         if found.must_change_password && signed_in.session.is_some() && !signed_in.is_restricted {
             return Err(ServiceError::PasswordChangeRequired);
         }
@@ -245,7 +263,7 @@ impl CallingPerson {
     }
 }
 
-/// The token that makes a change, as it was when the change began.
+/// The token that makes a change, with its state when the change began.
 #[derive(Clone)]
 pub(crate) struct CallingToken {
     known: Arc<Known>,
@@ -259,20 +277,21 @@ enum Refused {
 }
 
 impl CallingToken {
-    /// Returns whether it is this token.
+    /// Returns whether this is the given token.
     pub(crate) fn is(&self, token: TokenId) -> bool {
         self.known.token_id == token
     }
 
-    /// Returns whether it acts for this user.
+    /// Returns whether it acts as this user.
     pub(crate) fn acts_for(&self, user: UserId) -> bool {
         self.known.surroundings.user.id == user
     }
 
-    /// Refuses the change if something was taken from the token since the change began: what it made may go beyond what
-    /// the token may do now.
+    /// Refuses the change if something was taken from the token since the change began: the result
+    /// could exceed the token's current rights.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`, `Forbidden`.
     pub(crate) async fn check(
         &self,
@@ -284,10 +303,11 @@ impl CallingToken {
         if bound { Ok(()) } else { Err(ServiceError::Forbidden(CHANGED)) }
     }
 
-    /// The same for a change of the token itself, which gives nothing to another one: a secret that was replaced may do
-    /// that until it ends.
+    /// Does the same for a change of the token itself, which grants nothing to another token: a
+    /// replaced secret may make such changes until it expires.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`, `Forbidden`.
     pub(crate) async fn check_use(
         &self,
@@ -318,7 +338,7 @@ impl CallingToken {
     }
 }
 
-/// Returns whether a token acts for the same user, and lost no right that it had before.
+/// Returns whether a token still acts as the same user and has lost no right.
 fn has_all(facts: &Facts, before: &Facts) -> bool {
     let (now, earlier) = (&facts.surroundings, &before.surroundings);
     now.user.id == earlier.user.id
@@ -331,8 +351,8 @@ fn rights(facts: &Facts) -> BTreeSet<(&AudienceSlug, &ScopeName)> {
     rights.flat_map(|of| of.granted.iter().map(|scope| (&of.audience, scope))).collect()
 }
 
-/// Holds people and, if the change rests on them, the rules of the instance as they are, from the last look at the
-/// caller until the commit.
+/// Locks people and, if the change rests on them, the rules of the instance, from the last check of
+/// the caller until the commit.
 pub(crate) async fn hold(
     connection: &mut PgConnection,
     people: impl IntoIterator<Item = UserId>,
@@ -346,7 +366,7 @@ pub(crate) async fn hold(
     Ok(store::lock(connection, &locks(&held, false)).await?)
 }
 
-/// Returns the locks of these, each once, in the order of everybody's.
+/// Returns the locks of these ids, without duplicates, in the order that all transactions follow.
 fn locks(ids: &[Uuid], alone: bool) -> Vec<Lock> {
     let mut locks: Vec<_> = ids.iter().map(|id| Lock { key: key(*id), alone }).collect();
     locks.sort_unstable_by_key(|lock| lock.key);

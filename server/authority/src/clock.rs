@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-/// Tells the time. Tests bring their own.
+/// A source of time. Tests supply their own.
 pub trait Clock: Send + Sync {
-    /// This moment, in UTC.
+    /// Returns the current time in UTC.
     fn now(&self) -> OffsetDateTime;
 
-    /// The time since some moment of the past that stays the same. Never goes back, whatever is done
-    /// to the machine's clock, and goes on while the machine sleeps.
+    /// Returns the time since a fixed moment in the past. Never goes back, even if the machine's
+    /// clock is set, and advances while the machine sleeps.
     fn elapsed(&self) -> Duration;
 
-    /// Whether this is the machine's clock. Where servers must agree, the database's clock counts instead.
+    /// Returns whether this is the machine's clock. Where servers must agree, the database's clock
+    /// is used instead.
     fn is_of_machine(&self) -> bool {
         false
     }
@@ -33,7 +34,7 @@ impl Clock for SystemClock {
         true
     }
 
-    // std's `Instant` stands still while the machine sleeps: a lease would outlive its time.
+    // std's `Instant` stops while the machine sleeps: a lease would outlive its time.
     #[cfg(target_os = "linux")]
     fn elapsed(&self) -> Duration {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

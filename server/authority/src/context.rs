@@ -1,4 +1,4 @@
-//! Who asks, through which door, when.
+//! The caller, the surface and the time of an operation.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,44 +7,45 @@ use time::OffsetDateTime;
 
 use crate::{keys::Keys, verification::Known};
 
-/// What every service method is told first.
+/// The first argument of every service method.
 #[derive(Clone, Debug)]
 pub struct OpContext {
-    /// Who asks.
+    /// The caller.
     pub actor: Actor,
-    /// The way in.
+    /// The surface.
     pub surface: Surface,
     /// The request's id, for the log and the audit row.
     pub request_id: String,
-    /// The session that asks, when it is one.
+    /// The calling session, if there is one.
     pub session: Option<SessionId>,
-    /// The caller's address, when there is one.
+    /// The caller's address, if there is one.
     pub client_ip: Option<IpAddr>,
-    /// What the caller's program calls itself, when the door was told.
+    /// The caller's program as it identifies itself, if the surface receives that.
     pub user_agent: Option<Arc<str>>,
-    /// This moment. One operation happens at one moment.
+    /// The current time. An operation uses a single time throughout.
     pub now: OffsetDateTime,
-    /// What the audit row of the operation is chained with: whoever is handed a context can leave a
-    /// row, and nobody else can.
+    /// The keys that chain the operation's audit row. Only code that receives a context can write
+    /// an audit row.
     pub(crate) keys: Arc<Keys>,
 }
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Debug)]
 pub enum Actor {
-    /// Nobody that Tessera knows.
+    /// An unauthenticated caller.
     Anonymous,
-    /// Whoever runs the program on the server itself, with its keys and its database: everything.
+    /// The user who runs the program on the server itself, with its keys and its database. May do
+    /// everything.
     Operator,
     /// A person with a session.
     User(Visitor),
-    /// A person with a session who must change their password before anything else.
+    /// A person with a session who must change their password before doing anything else.
     Restricted(Visitor),
     /// A token that manages tokens.
     Token(Arc<Known>),
 }
 
-/// A way in.
+/// A surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
     /// The browser console.
@@ -57,23 +58,23 @@ pub enum Surface {
     Forward,
     /// `/oauth2`: introspection and revocation.
     OAuth2,
-    /// The dialect of Devo.
+    /// The Devo surface.
     Devo,
-    /// The dialect of Kriten.
+    /// The Kriten surface.
     Kriten,
-    /// The dialect of Robust Intelligence.
+    /// The Robust Intelligence surface.
     RobustIntelligence,
     /// The server itself, not on behalf of a request.
     Server,
 }
 
 impl Surface {
-    /// Whether people can change their password there.
+    /// Returns whether people can change their password there.
     pub(crate) const fn changes_passwords(self) -> bool {
         matches!(self, Self::Console | Self::Rest)
     }
 
-    /// The name that audit rows carry.
+    /// Returns the name in audit rows.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Console => "console",

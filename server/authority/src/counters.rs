@@ -1,8 +1,9 @@
-//! What a server has counted since it started: for those who watch it.
+//! Counts events since a server started, for monitoring.
 //!
-//! Nothing decides on these numbers, and none of them needs the database. The hot ones cost one relaxed
-//! addition to a number that few threads share: they are kept in shards, each on cache lines of its own,
-//! and added up when somebody looks. A look while others count is of no one moment.
+//! No decision depends on these numbers, and none of them needs the database. The hot ones cost one
+//! relaxed addition to a number that few threads share: they are kept in shards, each on its own
+//! cache lines, and added up when they are read. A snapshot that is taken while other threads count
+//! does not describe a single moment.
 
 use std::{
     cell::Cell,
@@ -12,7 +13,7 @@ use std::{
 
 use domain::decision::DecisionCode;
 
-/// Shards; more threads than these share.
+/// Number of shards. Beyond this many threads, shards are shared.
 const SHARDS: usize = 16;
 /// Room for the codes of decisions.
 const CODES: usize = 16;
@@ -22,7 +23,7 @@ const PASSWORD_CHECKS: usize = CODES + 2;
 const SIGN_INS_THROTTLED: usize = CODES + 3;
 const NUMBERS: usize = CODES + 4;
 
-/// Upper bounds of the histogram's buckets in milliseconds; one without a bound follows.
+/// Upper bounds of the histogram's buckets in milliseconds. A bucket without a bound follows.
 const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
 /// A server's numbers.
@@ -42,32 +43,32 @@ struct Times {
     sum_us: AtomicU64,
 }
 
-/// The numbers at one look.
+/// The numbers at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Answers to verifications, by their code: every code, in a fixed order.
     pub verifications: Vec<(DecisionCode, u64)>,
     /// Verifications whose facts were in the cache.
     pub cache_hits: u64,
-    /// Verifications whose facts were asked of the database.
+    /// Verifications whose facts were queried from the database.
     pub cache_misses: u64,
-    /// Passwords that were hashed to sign somebody in, right or wrong.
+    /// Passwords that were hashed for a sign-in, right or wrong.
     pub password_checks: u64,
-    /// Attempts to sign in that were refused unchecked: there were too many.
+    /// Sign-in attempts that were refused unchecked because there were too many.
     pub sign_ins_throttled: u64,
-    /// How long changes that narrow access took from their commit until no server answered by what was
-    /// before.
+    /// How long narrowing changes took from their commit until no server answered from earlier
+    /// facts.
     pub revocations: Histogram,
 }
 
-/// How long something took.
+/// A distribution of durations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
-    /// Upper bounds, rising, each with how many took as long at most.
+    /// Rising upper bounds, each with the number of durations up to it.
     pub buckets: Vec<(Duration, u64)>,
-    /// How many there were.
+    /// The number of durations.
     pub count: u64,
-    /// How long all of them took together.
+    /// The sum of all durations.
     pub sum: Duration,
 }
 
@@ -82,22 +83,22 @@ impl Counters {
         self.add(CACHE_HITS);
     }
 
-    /// Counts facts that were asked of the database.
+    /// Counts facts that were queried from the database.
     pub(crate) fn cache_miss(&self) {
         self.add(CACHE_MISSES);
     }
 
-    /// Counts a password that is hashed to sign somebody in.
+    /// Counts a password that is hashed for a sign-in.
     pub(crate) fn password_checked(&self) {
         self.add(PASSWORD_CHECKS);
     }
 
-    /// Counts an attempt to sign in that is refused unchecked.
+    /// Counts a sign-in attempt that is refused unchecked.
     pub(crate) fn sign_in_throttled(&self) {
         self.add(SIGN_INS_THROTTLED);
     }
 
-    /// Notes how long a narrowing change took from its commit until every server had applied it.
+    /// Records how long a narrowing change took from its commit until every server had applied it.
     pub(crate) fn revoked(&self, took: Duration) {
         let bucket = BOUNDS_MS
             .iter()
@@ -108,7 +109,7 @@ impl Counters {
         self.revocations.buckets[bucket].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All numbers.
+    /// Returns all numbers.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             verifications: DecisionCode::ALL
@@ -134,7 +135,7 @@ impl Counters {
     }
 }
 
-/// The shard of this thread, given out in turn.
+/// Returns the shard of this thread, assigned in turn.
 fn own_shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -164,8 +165,9 @@ impl Times {
 }
 
 impl Histogram {
-    /// An estimate of what the given part (0.5 for the median) took at most, evenly spread within a
-    /// bucket; the last bound for what took longer than that. `None` when there was nothing.
+    /// Estimates the duration that the given part (0.5 for the median) did not exceed, assuming an
+    /// even distribution within a bucket. Returns the last bound for longer durations, and `None`
+    /// without any durations.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         if self.count == 0 {
             return None;

@@ -1,8 +1,8 @@
-//! Finds out how a crash or a failover of this database could lose answered changes.
+//! Detects how a crash or a failover of this database could lose acknowledged changes.
 
 use crate::{Authority, ServiceError, store::history};
 
-/// A reason why a crash or a failover of the database could lose answered changes.
+/// A reason why a crash or a failover of the database could lose acknowledged changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Risk {
     /// `fsync` is off.
@@ -13,16 +13,17 @@ pub enum Risk {
     AnswersBeforeDisk,
     /// `synchronous_commit` does not wait for the synchronous standbys.
     AnswersBeforeStandby,
-    /// There are standbys, and none of them is synchronous.
+    /// There are standbys, but none of them is synchronous.
     AsynchronousStandbys,
-    /// A commit needs fewer standbys than there are: without the one that is promoted, the old primary goes on.
+    /// A commit needs fewer standbys than there are: without the standby that is promoted, the old
+    /// primary continues to commit.
     OldPrimaryGoesOn,
     /// The database does not say which server and timeline answers.
     UnknownServer,
 }
 
 impl Risk {
-    /// What can happen, and what to do.
+    /// Describes the consequences and the remedy.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::NeverOnDisk => {
@@ -51,9 +52,10 @@ impl Risk {
 }
 
 impl Authority {
-    /// Returns what a crash or a failover of the database could lose.
+    /// Returns the risks of a crash or a failover of the database.
     ///
     /// # Errors
+    ///
     /// `Unavailable` when the database is away.
     pub async fn failover_risks(&self) -> Result<Vec<Risk>, ServiceError> {
         let mut connection = self.inner.connection().await?;
@@ -87,8 +89,9 @@ fn risk(synchronous_commit: &str, names_standbys: bool, has_standbys: bool) -> O
     }
 }
 
-/// Whether commits need fewer standbys than this setting (`synchronous_standby_names`) offers, so that one of them can
-/// be promoted and the others let the old primary go on. `*` offers all that are connected.
+/// Returns whether commits need fewer standbys than this setting (`synchronous_standby_names`)
+/// offers, so that one of them can be promoted while the others let the old primary continue. `*`
+/// offers all that are connected.
 fn goes_on_without_one(setting: &str, connected: i64) -> bool {
     let setting = setting.trim();
     if setting.is_empty() {

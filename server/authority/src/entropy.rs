@@ -4,9 +4,9 @@ use domain::token_text::{ALPHABET, RANDOM_LENGTH};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Gives random bytes. Tests bring their own.
+/// A source of random bytes. Tests supply their own.
 pub trait Entropy: Send + Sync {
-    /// Fills the buffer with bytes that nobody can foretell.
+    /// Fills the buffer with unpredictable bytes.
     fn fill(&self, buffer: &mut [u8]);
 }
 
@@ -22,25 +22,26 @@ impl Entropy for SystemEntropy {
     }
 }
 
-/// `N` random bytes.
+/// Returns `N` random bytes.
 pub fn bytes<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     let mut buffer = [0; N];
     entropy.fill(&mut buffer);
     buffer
 }
 
-/// A UUID of version 7 (RFC 9562 section 5.7) for this moment.
+/// Returns a UUID of version 7 (RFC 9562 section 5.7) for this time.
 pub fn uuid(entropy: &dyn Entropy, now: OffsetDateTime) -> Uuid {
     let milliseconds = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &bytes(entropy)).into_uuid()
 }
 
-/// The random part of a token: 30 characters of base62, each equally likely.
+/// Returns the random part of a token: 30 characters of base62, each equally likely.
 pub(crate) fn token_random(entropy: &dyn Entropy) -> String {
     let mut text = String::with_capacity(RANDOM_LENGTH);
     while text.len() < RANDOM_LENGTH {
         for byte in bytes::<48>(entropy) {
-            // 248 is the largest multiple of 62 in a byte: the rest would favour some characters.
+            // 248 is the largest multiple of 62 in a byte: larger values would favour some
+            // characters.
             if byte < 248 && text.len() < RANDOM_LENGTH {
                 text.push(char::from(ALPHABET[usize::from(byte % 62)]));
             }
@@ -68,7 +69,8 @@ mod tests {
             }
         }
         assert_eq!(counts.len(), 62);
-        // 60,000 characters, 968 expected of each, deviation 31: six of them is never.
+        // 60,000 characters, 968 expected of each, standard deviation 31: six deviations never
+        // occur.
         assert!(counts.values().all(|count| (780..1_160).contains(count)), "{counts:?}");
     }
 

@@ -1,4 +1,5 @@
-//! What a service method can fail with: for each case, what the caller can do about it.
+//! The errors of service methods: one variant for each case in which the caller can act
+//! differently.
 
 use domain::{
     ids::TokenId,
@@ -8,64 +9,65 @@ use thiserror::Error;
 
 use crate::store::StoreError;
 
-/// The failure of a service method. `Unavailable` and `Internal` keep their cause, which is logged
+/// The error of a service method. `Unavailable` and `Internal` keep their cause, which is logged
 /// and never sent.
 #[derive(Debug, Error)]
 pub enum ServiceError {
-    /// The caller is nobody that Tessera knows.
+    /// The caller is not authenticated.
     #[error("not authenticated")]
     Unauthenticated,
-    /// E-mail and password do not fit together.
+    /// E-mail address and password do not match.
     #[error("wrong e-mail address or password")]
     InvalidCredentials,
-    /// The caller sees it, but may not do this.
+    /// The caller may see the record, but may not do this.
     #[error("forbidden: {0}")]
     Forbidden(&'static str),
-    /// Somebody else chose the caller's password: they can only change it.
+    /// Another person chose the caller's password: the caller can only change it.
     #[error("the password must be changed first")]
     PasswordChangeRequired,
     /// The presented token lacks this scope of the audience `tessera`.
     #[error("the token lacks the scope {0}")]
     InsufficientScope(&'static str),
-    /// There is none, or the caller may not know that there is.
+    /// The record does not exist, or the caller may not know that it exists.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// Values that cannot be used.
+    /// Some values are invalid.
     #[error("invalid values: {0:?}")]
     Invalid(Vec<FieldError>),
     /// A name that must be unique is in use.
     #[error("{} {}", .0.field, .0.message)]
     AlreadyExists(FieldError),
-    /// The same form made its token before.
+    /// A token was already created from this form.
     #[error("this form made token {0} before")]
     AlreadyCreated(TokenId),
-    /// Policy allows no further token.
+    /// The policy allows no further token.
     #[error("the limit of {0} tokens is reached")]
     TokenLimitReached(i64),
-    /// The workspace has as many open invitations as it may have.
+    /// The workspace has reached its limit of open invitations.
     #[error("the limit of {0} open invitations is reached")]
     InvitationLimitReached(i64),
-    /// The person, or all tokens of the workspace together, sent as many invitations within an hour as they may.
+    /// The person, or all tokens of the workspace together, have reached the limit of invitations
+    /// within an hour.
     #[error("too many invitations; again in {wait_s} s")]
     TooManyInvitations {
-        /// Whether the tokens did.
+        /// Whether the tokens reached the limit.
         by_tokens: bool,
         /// How long to wait.
         wait_s: u64,
     },
-    /// What the caller saw is not what is there any more.
+    /// The record has changed since the caller read it.
     #[error("changed in the meantime")]
     PreconditionFailed,
-    /// The token's secret was never kept.
+    /// The token's secret was not stored.
     #[error("the secret is not recoverable")]
     NotRecoverable,
-    /// Policy shows secrets once, also those that were kept before.
+    /// The policy shows secrets only once. This includes secrets that were stored earlier.
     #[error("policy does not allow secrets to be shown again")]
     RevealNotAllowed,
-    /// Wider than the bounds of the token that asks.
+    /// The request exceeds the bounds of the calling token.
     #[error("beyond the bounds of the token that asks: {0:?}")]
     BoundExceeded(Vec<FieldError>),
-    /// Something else still needs it; the text says what.
+    /// Another record still needs it; the text names it.
     #[error("in use: {0}")]
     InUse(String),
     /// The instance would be left without an owner.
@@ -74,47 +76,47 @@ pub enum ServiceError {
     /// The first request under this idempotency key is still in progress.
     #[error("the same request is in progress")]
     IdempotencyInFlight,
-    /// Another request was sent under this idempotency key before.
+    /// Another request was sent under this idempotency key earlier.
     #[error("the idempotency key belongs to another request")]
     IdempotencyMismatch,
-    /// The caller holds as many idempotency keys as one may.
+    /// The caller has reached the limit of idempotency keys.
     #[error("the caller holds too many idempotency keys; the first ends in {0} s")]
     TooManyKeys(u64),
     /// Too many attempts.
     #[error("too many attempts; again in {0} s")]
     TooManyAttempts(u64),
-    /// Too many texts that are neither tokens nor sessions came from this address, or from this verifier.
+    /// Too many texts from this address, or from this verifier, were neither tokens nor sessions.
     #[error("too many unknown tokens or sessions; again in {0} s")]
     TooManyUnknown(u64),
-    /// Imports named too many secrets that tokens of other workspaces have.
+    /// Imports named too many secrets of other workspaces' tokens.
     #[error("too many imports named secrets of other workspaces; again in {0} s")]
     TooManyCollisions(u64),
-    /// A change is made, but not yet all tokens are stopped that follow it.
+    /// The change is made, but some tokens that it stops are not stopped yet.
     #[error("not all tokens are stopped yet")]
     Unfinished,
-    /// Others are before this work, for too long.
+    /// Other work took the threads or locks for too long.
     #[error("too much other work")]
     Busy,
     /// The database cannot be reached.
     #[error("the database cannot be reached")]
     Unavailable(#[source] StoreError),
-    /// A fault of Tessera's own.
+    /// An internal error of Tessera.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ServiceError {
-    /// One field that cannot be used.
+    /// Returns the error for one invalid field.
     pub fn invalid(field: &str, message: impl std::fmt::Display) -> Self {
         Self::Invalid(vec![FieldError::new(field, message)])
     }
 
-    /// A fault of Tessera's own.
+    /// Returns an internal error with its cause.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ProblemCode {
         match self {
             Self::Unauthenticated => ProblemCode::Unauthenticated,
@@ -147,12 +149,13 @@ impl ServiceError {
         }
     }
 
-    /// Returns whether the same may succeed a moment later, because others have the locks or the threads at present.
+    /// Returns whether a retry may succeed a moment later, because other requests hold the locks or
+    /// the threads at present.
     pub(crate) const fn is_busy(&self) -> bool {
         matches!(self, Self::Busy | Self::Unavailable(StoreError::Busy(_)))
     }
 
-    /// What a door sends. Holds nothing of an internal cause.
+    /// Returns the problem that a surface sends. Contains nothing of an internal cause.
     pub fn problem(&self) -> Problem {
         let mut problem = Problem::new(self.code(), self.detail());
         match self {
@@ -175,7 +178,7 @@ impl ServiceError {
         problem
     }
 
-    /// Writes the cause to the log, when there is one that callers are not told.
+    /// Logs the cause, if there is one that is not sent to callers.
     pub fn log(&self, request_id: &str) {
         match self {
             Self::Unavailable(cause) => {
@@ -292,7 +295,7 @@ impl From<StoreError> for ServiceError {
     }
 }
 
-/// A time to wait, for people.
+/// Formats a time to wait, for people.
 fn in_words(seconds: u64) -> String {
     match (seconds, seconds.div_ceil(60)) {
         (..=1, _) => "a second".to_owned(),

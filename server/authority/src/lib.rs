@@ -1,10 +1,13 @@
-//! The core of Tessera: what every door (REST, console, command line) calls.
+//! The core of Tessera, which every surface (REST, console, command line) calls.
 //!
 //! Invariants:
-//! - [`OpContext`] is the first argument of every service method, and authorisation its first act.
-//!   Doors authenticate, translate and answer; they decide nothing.
-//! - Validation, transaction and audit row live inside the service method: no door can skip them.
-//! - All SQL is in [`store`]. A query on a tenant's rows takes a `Tenant`, which only `access` makes.
+//!
+//! - [`OpContext`] is the first argument of every service method, and authorisation its first step.
+//!   Surfaces authenticate, translate and respond; they decide nothing.
+//! - Validation, transaction and audit row live inside the service method, so that no surface can
+//!   skip them.
+//! - All SQL is in [`store`]. A query on a tenant's rows takes a `Tenant`, which only `access`
+//!   creates.
 //! - The clock and randomness come in through [`clock`] and [`entropy`].
 //! - Secrets have types of their own ([`secret`]) whose `Debug` shows nothing.
 //! - No HTTP and no leptos here.

@@ -1,9 +1,10 @@
 //! The order in which transactions take locks, so that no tenant keeps another one waiting.
 //!
-//! A lock that tenants share is taken after all that one tenant controls, and held for the shortest time. A
-//! transaction never waits for one tenant's rows, or for the end of its chain, while it holds a lock that other tenants
-//! need. What must be checked under a shared lock is checked last: the audit row is written by then, and a refusal
-//! rolls it back. Creations and imports give up on shared locks after [`crate::store::wait_briefly`].
+//! A lock that tenants share is taken after all locks that a single tenant controls, and held for
+//! the shortest time. A transaction never waits for one tenant's rows, or for the end of its chain,
+//! while it holds a lock that other tenants need. Checks that need a shared lock come last: the
+//! audit row is written by then, and a refusal rolls it back. Creations and imports give up on
+//! shared locks after [`crate::store::wait_briefly`].
 //!
 //! | order | lock | who shares it |
 //! |---|---|---|
@@ -16,18 +17,21 @@
 //! | 7 | attempts to sign in: /48, address, account, pair | people at one address |
 //! | 8 | the row of the instance | all tenants, when the instance limits tokens |
 //! | 9 | the end of the instance's chain | all who sign in, administrators, refusals |
-//! | 10 | the person who makes a change, the users that its tokens act as, and the instance's rules (`callers.rs`), shared | whoever acts for the same people |
+//! | 10 | the person who makes a change, the owners of its tokens, and the instance's rules (`callers.rs`), shared | all callers who act for the same people |
 //! | 11 | `revision_head`, right before the commit | all tenants |
 //!
 //! - Two locks of one kind are taken in the order of their ids.
-//! - The caller of a change is not locked while it is under way: their stop waits for nothing that they do. The change reads
-//!   them again at the commit ([`crate::callers`]): a token under the lock of order 4, which a stop needs, too; a person
-//!   under a shared lock that their stop takes alone, in a transaction of its own that takes nothing else.
-//! - Invitations that fall with their sender are skipped where somebody else has them locked (`invitations/fallen.rs`).
-//! - A statement that writes rows of many tenants skips those that are locked (`store/usage.rs`, `store/names.rs`).
+//! - The caller of a change is not locked while it is in progress, so stopping the caller waits for
+//!   none of their changes. A change reads its caller again at the commit ([`crate::callers`]): a
+//!   token under the lock of order 4, which a stop needs, too; a person under a shared lock that a
+//!   stop of the person takes exclusively, in a separate transaction that takes no other lock.
+//! - Invitations that become invalid with their sender are skipped if another transaction has
+//!   locked them (`invitations/fallen.rs`).
+//! - A statement that writes rows of many tenants skips locked rows (`store/usage.rs`,
+//!   `store/names.rs`).
 //! - Refusals are written in one transaction for each chain (`audit/refusals.rs`).
-//! - A higher role is the exception to the first rule: it disables tokens in several workspaces at once. It waits
-//!   for each of their locks for a moment only.
+//! - Granting a higher role is the exception to the first rule: it disables tokens in several
+//!   workspaces at once. It waits for each of their locks only for a moment.
 
 use sqlx::PgConnection;
 
@@ -39,13 +43,14 @@ use crate::store::{
 const PEOPLE: i64 = 0x7465_7373_7065_6f70;
 const READING: i64 = 0x7465_7373_7265_6164;
 
-/// Holds the roles of users as they are, and the keys of their addresses, until the transaction ends. Administrators
-/// change them one after another.
+/// Locks the roles of users, and the keys of their addresses, until the transaction ends.
+/// Administrators change them one after another.
 pub(crate) async fn people(connection: &mut PgConnection) -> Result<(), StoreError> {
     alone(connection, PEOPLE).await
 }
 
-/// Lets one server at a time read what servers of 0.1 wrote: two would wait for each other's rows.
+/// Lets one server at a time read rows that servers of 0.1 wrote: two servers would wait for each
+/// other's rows.
 pub(crate) async fn reading(connection: &mut PgConnection) -> Result<(), StoreError> {
     alone(connection, READING).await
 }

@@ -1,4 +1,4 @@
-//! What a server can say about itself at this moment, without asking anybody.
+//! The current state of a server, without any query.
 
 use std::time::Duration;
 
@@ -7,19 +7,20 @@ use crate::{Authority, counters::Snapshot};
 /// The state of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// What it has counted.
+    /// The numbers that it has counted.
     pub snapshot: Snapshot,
     /// Tokens whose facts are in the cache.
     pub cache_entries: u64,
-    /// Texts that were not looked up, because too many before them were not tokens, or not sessions.
+    /// Texts that were not looked up because too many texts before them were neither tokens nor
+    /// sessions.
     pub unknown_refused: u64,
-    /// How long ago its lease was renewed; `None` without one.
+    /// The time since its lease was renewed; `None` without a lease.
     pub lease_age: Option<Duration>,
     /// Whether it may answer from its cache.
     pub lease_valid: bool,
     /// Tokens whose uses wait to be written.
     pub usage_queue: u64,
-    /// Uses that were never noted, for lack of room.
+    /// Uses that were never recorded, for lack of room.
     pub usage_dropped: u64,
     /// The connections to the database.
     pub pool: PoolState,
@@ -28,14 +29,14 @@ pub struct Observation {
 /// Connections to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
-    /// Open, and nobody's at the moment.
+    /// Open and idle.
     pub idle: u64,
-    /// At work.
+    /// In use.
     pub used: u64,
 }
 
 impl Authority {
-    /// Looks.
+    /// Returns the current state.
     pub fn observe(&self) -> Observation {
         let (lease, now) = (&self.inner.replica.lease, self.inner.clock.elapsed());
         let (usage_queue, usage_dropped) = self.inner.usage.state();

@@ -1,22 +1,23 @@
-//! Work in turns, on a thread that answers verifications.
+//! Splits long work into turns, on a thread that answers verifications.
 //!
-//! A request that needs longer than a fraction of a millisecond there lets the thread's other tasks run in
-//! between. Work is counted in steps of a few nanoseconds, as [`domain::scope_pattern::Steps`] counts it, so
-//! that what a turn is does not depend on a clock.
+//! A request that needs longer than a fraction of a millisecond there lets the thread's other tasks
+//! run in between. Work is counted in steps of a few nanoseconds, as
+//! [`domain::scope_pattern::Steps`] counts it, so that the length of a turn does not depend on a
+//! clock.
 
 use tokio::task::yield_now;
 
-/// Steps after which the others have their turn.
+/// Steps after which other tasks get their turn.
 const TURN: usize = 50_000;
-/// Bytes that are written or read in the time of a step.
+/// Bytes that are written or read in the time of one step.
 const BYTES_AT_ONCE: usize = 8;
 
-/// How much of a turn is over.
+/// The used part of a turn.
 #[derive(Debug, Default)]
 pub struct Pace(usize);
 
 impl Pace {
-    /// Counts work that was done, and lets other tasks run when the turn is over.
+    /// Counts completed work, and lets other tasks run when the turn is over.
     pub async fn spend(&mut self, steps: usize) {
         self.0 += steps;
         if self.0 >= TURN {
@@ -25,13 +26,13 @@ impl Pace {
         }
     }
 
-    /// The same for bytes that were written or read.
+    /// Does the same for bytes that were written or read.
     pub async fn spend_bytes(&mut self, bytes: usize) {
         self.spend(bytes / BYTES_AT_ONCE).await;
     }
 }
 
-/// Returns what a future returns, and how often it let others run.
+/// Returns the output of a future, and how often it let other tasks run.
 #[cfg(test)]
 pub(crate) async fn turns<T>(work: impl Future<Output = T>) -> (T, usize) {
     let mut work = std::pin::pin!(work);

@@ -1,11 +1,13 @@
-//! Places that each count for several parties at a time.
+//! A queue for places that each count towards several parties at a time.
 //!
-//! A request waits until there is a place, and all its parties have room for one more. It takes what it needs at once: while
-//! it waits, it holds nothing that another one waits for. Of those that could have a free place, the one is next whose
-//! parties have the fewest; of equals, the one whose first party has the fewest: nobody keeps the places of a crowd from the
-//! others in it. Of equals, it is the one that came first.
+//! A request waits until a place is free and all its parties have room for one more. It takes
+//! everything that it needs at once: while it waits, it holds nothing that another request waits
+//! for. Of the requests that could take a free place, the one whose parties have the fewest places
+//! is next. Among equals, the one whose first party has the fewest is next, so that one member of a
+//! crowd cannot take the places of the others. Among these, the first to arrive is next.
 //!
-//! Requests of the same parties stand in one line, and a line has an end ([`LINE_MAX`]): who waits keeps memory.
+//! Requests of the same parties stand in one line. A line has a limit ([`LINE_MAX`]), because
+//! waiting requests occupy memory.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +17,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Requests of the same parties that wait at a time.
+/// Most requests of the same parties that wait at a time.
 const LINE_MAX: usize = 512;
 
 /// The parties of a request.
@@ -31,39 +33,39 @@ pub(crate) struct Queue<P: Copy + Eq + Hash> {
 #[derive(Debug)]
 struct State<P: Copy + Eq + Hash> {
     free: usize,
-    /// The places of each party that has some.
+    /// The number of places of each party that has any.
     taken: HashMap<P, usize>,
-    /// Those who wait, in the order in which they came.
+    /// The waiting requests, in order of arrival.
     lines: HashMap<Parties<P>, BTreeMap<u64, oneshot::Sender<Place<P>>>>,
     next: u64,
 }
 
-/// A place, given back when dropped.
+/// A place, returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Place<P: Copy + Eq + Hash> {
     queue: Arc<Queue<P>>,
     parties: Parties<P>,
 }
 
-/// Somebody who waits in a line, until dropped.
+/// A request that waits in a line, until dropped.
 struct Waiting<'a, P: Copy + Eq + Hash> {
     queue: &'a Queue<P>,
     parties: Parties<P>,
     number: u64,
 }
 
-/// Places that were given, and who waits for them.
+/// Places that were assigned, and the requests that wait for them.
 type Given<P> = Vec<(oneshot::Sender<Place<P>>, Place<P>)>;
 
 impl<P: Copy + Eq + Hash> Queue<P> {
-    /// Returns so many places, of which one party has fewer.
+    /// Returns a queue with this many places, of which one party has at most `each`.
     pub(crate) fn new(all: usize, each: usize) -> Arc<Self> {
         let state =
             State { free: all.max(1), taken: HashMap::new(), lines: HashMap::new(), next: 0 };
         Arc::new(Self { each: each.max(1), state: Mutex::new(state) })
     }
 
-    /// Waits for a place. Returns `None` when too many of the same parties wait already.
+    /// Waits for a place. Returns `None` when too many requests of the same parties wait already.
     pub(crate) async fn take(self: &Arc<Self>, parties: Parties<P>) -> Option<Place<P>> {
         let (waiting, given) = {
             let mut state = self.state();
@@ -95,7 +97,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         self.taken.get(&party).copied().unwrap_or_default()
     }
 
-    /// Returns the most places that one of these parties has.
+    /// Returns the larger number of places that one of these parties has.
     fn most(&self, (one, other): Parties<P>) -> usize {
         self.count(one).max(other.map_or(0, |other| self.count(other)))
     }
@@ -124,7 +126,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
     }
 
-    /// Gives free places to those who wait.
+    /// Assigns free places to waiting requests.
     fn serve(&mut self, queue: &Arc<Queue<P>>) -> Given<P> {
         let mut given = Vec::new();
         loop {
@@ -156,7 +158,8 @@ impl<P: Copy + Eq + Hash> Drop for Place<P> {
             state.serve(&self.queue)
         };
         for (sender, place) in given {
-            // The place of somebody who does not wait any more is dropped, and given to the next one.
+            // If the request does not wait any more, its place is dropped and assigned to the next
+            // one.
             let _ = sender.send(place);
         }
     }
@@ -186,7 +189,7 @@ mod tests {
         let full = [queue.take((1, Some(9))).await, queue.take((2, Some(9))).await];
         let mut waits = Box::pin(queue.take((3, Some(9))));
         assert!(waits.as_mut().now_or_never().is_none());
-        // Its own party goes on elsewhere, with all that it may have.
+        // Its own party continues elsewhere, with all the places that it may have.
         let own = [queue.take((3, None)).await, queue.take((3, Some(8))).await];
         assert!(own.iter().all(Option::is_some));
         drop(own);
@@ -237,7 +240,7 @@ mod tests {
         }
         drop(gone);
         drop(place);
-        // It has the place, but never asks for it.
+        // It has the place, but never polls for it.
         drop(given);
         assert!(next.now_or_never().is_some());
         let state = queue.state();

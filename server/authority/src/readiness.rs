@@ -1,7 +1,8 @@
-//! Whether this server can do its work, for load balancers that ask all the time.
+//! Whether this server can serve requests, for load balancers that poll constantly.
 //!
-//! Anybody may ask, without a credential, and an answer takes queries. So one look answers everybody who asks meanwhile
-//! and for a moment after. It goes on when whoever asked hangs up: however many ask, one connection is in use for them.
+//! No credential is needed, and a check takes queries. So one check answers all requests that
+//! arrive meanwhile and for a moment after. It continues when its client disconnects: however many
+//! clients poll, they use a single connection.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -15,12 +16,12 @@ use tokio::{
 
 use crate::{Authority, ServiceError, authority::OTHER_KEYS, error::chain, store::StoreError};
 
-/// How long an answer holds.
+/// How long a result is valid.
 const HOLDS: Duration = Duration::from_millis(250);
-/// How long a look may take.
+/// How long a check may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What was found out last, and whether somebody looks again.
+/// The last result, and whether a check is in progress.
 #[derive(Default)]
 pub(crate) struct Readiness {
     last: watch::Sender<Option<Last>>,
@@ -33,7 +34,7 @@ struct Last {
     outcome: Result<(), Unready>,
 }
 
-/// Why requests cannot be served, as can be told more than once.
+/// Why requests cannot be served, in a form that can be reported more than once.
 #[derive(Clone, Debug)]
 enum Unready {
     Away(String),
@@ -59,7 +60,7 @@ impl From<Unready> for ServiceError {
     }
 }
 
-/// Somebody looks while this exists.
+/// Marks that a check is in progress, until dropped.
 struct Looking<'a>(&'a Readiness);
 
 impl Drop for Looking<'_> {
@@ -69,12 +70,13 @@ impl Drop for Looking<'_> {
 }
 
 impl Authority {
-    /// Checks whether requests can be served: the database answers, has this build's schema, and was set up with these
-    /// keys.
+    /// Checks whether requests can be served: the database answers, has this build's schema, and
+    /// was set up with these keys.
     ///
     /// # Errors
-    /// `Unavailable` without the database, or with other keys: the server ends then. `Internal` when migrations are
-    /// pending.
+    ///
+    /// `Unavailable` without the database, or with other keys, in which case the server exits.
+    /// `Internal` when migrations are pending.
     pub async fn ready(&self) -> Result<(), ServiceError> {
         let readiness = &self.inner.readiness;
         let mut last = readiness.last.subscribe();
@@ -86,7 +88,7 @@ impl Authority {
         if !readiness.is_looking.swap(true, Ordering::AcqRel) {
             tokio::spawn(self.clone().look_once());
         }
-        // A look that panics leaves nothing behind.
+        // A check that panics leaves no result.
         let looked = timeout(PATIENCE * 2, last.changed()).await;
         let outcome = last.borrow().as_ref().map(|last| last.outcome.clone());
         match (looked, outcome) {
@@ -101,7 +103,7 @@ impl Authority {
         let outcome = timeout(PATIENCE, self.look()).await;
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::away("no answer in time").into()));
         let outcome = outcome.map_err(|error| Unready::of(&error));
-        // First: who asks from here on begins another look, and who asked before hears of this one.
+        // First, so that later requests begin another check, and earlier ones get this result.
         drop(looking);
         readiness.last.send_replace(Some(Last { at: Instant::now(), outcome }));
     }

@@ -1,4 +1,4 @@
-//! Secrets: types whose `Debug` shows nothing, and what is stored instead of them.
+//! Secrets: types whose `Debug` shows nothing.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::token_text;
@@ -14,12 +14,12 @@ macro_rules! secret {
         pub struct $name(SecretString);
 
         impl $name {
-            /// Takes a text that must not be seen. It is wiped from memory when dropped.
+            /// Takes a secret text, which is wiped from memory when dropped.
             pub fn new(text: String) -> Self {
                 Self(SecretString::from(text))
             }
 
-            /// The text itself. Every use is a place to look at.
+            /// Returns the text itself. Every use deserves a review.
             pub fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
@@ -38,23 +38,24 @@ secret!(
     Password
 );
 secret!(
-    /// What a session's cookie holds: 256 random bits in base64url.
+    /// The value of a session's cookie: 256 random bits in base64url.
     SessionSecret
 );
 secret!(
-    /// What a browser's cookie holds that proves to which accounts it signed in before. It signs nobody in.
+    /// The value of a browser's cookie that proves to which accounts it signed in before. It does
+    /// not sign anyone in.
     KnownBrowser
 );
 secret!(
-    /// What the one-time set-up link holds: 256 random bits in base64url.
+    /// The secret of the one-time set-up link: 256 random bits in base64url.
     SetupSecret
 );
 secret!(
-    /// What a one-time link holds that sets a password: 256 random bits in base64url.
+    /// The secret of a one-time link that sets a password: 256 random bits in base64url.
     PasswordLinkSecret
 );
 secret!(
-    /// A token's text. Leaves the server once, in the answer to its creation.
+    /// A token's text. It leaves the server once, in the response to its creation.
     TokenSecret
 );
 
@@ -63,7 +64,7 @@ impl SessionSecret {
         Self::new(URL_SAFE_NO_PAD.encode(entropy::bytes::<32>(entropy)))
     }
 
-    /// Whether this text has the form of a session's secret. A token's text never counts as one.
+    /// Returns whether this text has the form of a session's secret. A token's text never has it.
     pub fn has_form(text: &str) -> bool {
         let bytes = URL_SAFE_NO_PAD.decode(text);
         bytes.is_ok_and(|bytes| bytes.len() == 32) && token_text::check(text).is_err()

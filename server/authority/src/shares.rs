@@ -1,7 +1,9 @@
-//! Shares of the pool of connections, so that a caller who asks for much keeps nobody else from the database.
+//! Shares of the connection pool, so that a caller who sends many requests does not keep others
+//! from the database.
 //!
-//! A door says for whom a request is answered ([`Holder`]). The connections of all requests of one party are at most half of
-//! the pool at a time; further ones wait, and are refused when they wait for too long:
+//! A surface reports for whom a request is answered ([`Holder`]). The connections of all requests
+//! of one party are at most half of the pool at a time. Further requests wait, and are refused when
+//! they wait too long:
 //!
 //! | caller | parties |
 //! |---|---|
@@ -9,12 +11,13 @@
 //! | an owner or administrator of the instance | the person |
 //! | another person | the person, and a workspace that they are a member of: the one that the request concerns, else the oldest one; people without a workspace together |
 //!
-//! So no request counts for a workspace with which its caller has nothing to do, and everybody of a workspace has half
-//! together, whatever the path names. All parties leave a fifth to strangers, who may be signing in. A request that has a
+//! So no request counts towards a workspace with which its caller has nothing to do, and all
+//! callers of a workspace together have half of the pool, whatever the path names. All parties
+//! leave a fifth to unauthenticated callers, who may be signing in. A request that holds a
 //! connection gets another one without waiting.
 //!
-//! Requests of callers who are not known share half of the pool, too, and those of one address half of that. A
-//! request counts as theirs until its caller is known.
+//! Requests of unauthenticated callers share half of the pool, too, and those from one address half
+//! of that. A request counts as unauthenticated until its caller is known.
 
 use std::{
     net::IpAddr,
@@ -43,7 +46,7 @@ use crate::{
     turns::{Turn, Turns},
 };
 
-/// How long a request waits for a connection of its parties' shares.
+/// How long a request waits for a connection from its parties' shares.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
@@ -57,13 +60,13 @@ pub struct Holder(Arc<Request>);
 #[derive(Debug, Default)]
 struct Request {
     who: OnceLock<Who>,
-    /// A caller who counts as a stranger until `who` is known.
+    /// An unauthenticated caller, as which the request counts until `who` is known.
     stranger: Option<Stranger>,
     concern: Mutex<Concern>,
     connections: AtomicUsize,
 }
 
-/// A caller who is known.
+/// An authenticated caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Operator,
@@ -72,14 +75,14 @@ enum Who {
     Person(UserId),
 }
 
-/// Somebody who is not known, at this address if that is.
+/// An unauthenticated caller, with its address if known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Stranger(Option<IpAddr>);
 
-/// The workspace that a request concerns, as far as the door knows it.
+/// The workspace that a request concerns, as far as the surface knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum About {
-    /// Nothing says it.
+    /// The request names no workspace.
     #[default]
     Unknown,
     /// The workspace with this name.
@@ -95,7 +98,7 @@ struct Concern {
     party: Option<Party>,
 }
 
-/// Those who have a share.
+/// The parties that have a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Party {
     Operator,
@@ -103,31 +106,32 @@ enum Party {
     Token(TokenId),
     /// The tokens of a workspace, and its members.
     Workspace(WorkspaceId),
-    /// People who are in no workspace.
+    /// People without a workspace.
     Nowhere,
 }
 
 impl Holder {
-    /// Returns the holder of a request from this address. Until somebody says who it is, it is a stranger. An IPv6 network
-    /// is one address.
+    /// Returns the holder of a request from this address. It counts as unauthenticated until its
+    /// caller is identified. An IPv6 network counts as one address.
     pub fn at(address: Option<IpAddr>) -> Self {
         let stranger = Some(Stranger(address));
         Self(Arc::new(Request { stranger, ..Request::default() }))
     }
 
-    /// Returns a holder that counts for a person only, whatever they ask for.
+    /// Returns a holder that counts towards a person only, whatever the request concerns.
     pub(crate) fn of_person(person: UserId) -> Self {
         let holder = Self::default();
         let _ = holder.0.who.set(Who::Manager(person));
         holder
     }
 
-    /// Returns the holder of the request that this task answers; a new one, who is not known, elsewhere.
+    /// Returns the holder of the request that this task answers, or a new holder without a caller
+    /// elsewhere.
     pub fn current() -> Self {
         CURRENT.try_with(Self::clone).unwrap_or_default()
     }
 
-    /// Notes who calls. The first one stays.
+    /// Records the caller. Only the first call has an effect.
     pub fn identify(&self, caller: &Actor) {
         let who = match caller {
             Actor::Anonymous => return,
@@ -141,7 +145,8 @@ impl Holder {
         let _ = self.0.who.set(who);
     }
 
-    /// Notes which workspace the request concerns. A person who is a member of it counts for it from now on.
+    /// Records the workspace that the request concerns. If the caller is a person and a member of
+    /// it, the request counts towards it from now on.
     pub fn concerns(&self, about: About) {
         let mut concern = self.concern();
         if concern.about != about {
@@ -153,7 +158,8 @@ impl Holder {
         self.0.concern.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the parties of a known caller. That of a person must have been looked up.
+    /// Returns the parties of an authenticated caller. The party of a person must have been looked
+    /// up.
     fn parties(&self) -> Option<(Party, Option<Party>)> {
         Some(match *self.0.who.get()? {
             Who::Operator => (Party::Operator, None),
@@ -169,7 +175,8 @@ impl Holder {
         self.0.connections.load(Ordering::Relaxed) > 0
     }
 
-    /// Does something in a task of its own, for the holder of this request. It goes on when the caller hangs up.
+    /// Runs work in a separate task, for the holder of this request. The task continues when the
+    /// client disconnects.
     pub(crate) async fn to_the_end<T: Send + 'static>(
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
     ) -> Result<T, ServiceError> {
@@ -177,31 +184,31 @@ impl Holder {
             Ok(outcome) => outcome,
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The server is going down.
+                // The server is shutting down.
                 Err(_) => Err(ServiceError::Busy),
             },
         }
     }
 
-    /// Does something for this holder.
+    /// Runs work for this holder.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
 }
 
-/// The shares of all parties, and of strangers.
+/// The shares of all parties, and of unauthenticated callers.
 pub(crate) struct Shares {
     known: Arc<Queue<Party>>,
     strangers: Turns<Stranger>,
 }
 
-/// A part of a share, given back when dropped.
+/// A part of a share, returned when dropped.
 pub(crate) struct Share {
     holder: Option<Holder>,
     _waited: Option<Waited>,
 }
 
-/// What a request has waited for.
+/// The places that a request has waited for.
 enum Waited {
     Known(#[expect(dead_code, reason = "it is given back when dropped")] Place<Party>),
     Stranger(#[expect(dead_code, reason = "it is given back when dropped")] Turn),
@@ -216,14 +223,14 @@ impl Drop for Share {
 }
 
 impl Shares {
-    /// Shares of a pool of so many connections.
+    /// Returns the shares of a pool with this many connections.
     pub(crate) fn new(connections: u32) -> Self {
         let all = connections as usize;
         let half = all / 2;
         Self { known: Queue::new(all - all / 5, half), strangers: Turns::new(half, half / 2) }
     }
 
-    /// Takes a part of the shares of a holder. Work of the server's own needs none.
+    /// Takes a part of a holder's shares. The server's own work needs none.
     async fn take(&self, holder: Holder) -> Result<Share, ServiceError> {
         if holder.0.who.get().is_none() && holder.0.stranger.is_none() {
             return Ok(Share { holder: None, _waited: None });
@@ -238,7 +245,7 @@ impl Shares {
         Ok(Share { holder: Some(holder), _waited: waited })
     }
 
-    /// Returns `None` when too many wait already.
+    /// Waits for the places of a holder. Returns `None` when too many requests wait already.
     async fn wait(&self, holder: &Holder) -> Option<Waited> {
         match holder.parties() {
             Some(parties) => Some(Waited::Known(self.known.take(parties).await?)),
@@ -251,7 +258,8 @@ impl Inner {
     /// Takes a part of the shares of the current holder.
     ///
     /// # Errors
-    /// `Busy` when it was waited for in vain.
+    ///
+    /// `Busy` when the wait timed out.
     pub(crate) async fn share(&self) -> Result<Share, ServiceError> {
         let holder = Holder::current();
         if let Some(Who::Person(user)) = holder.0.who.get()
@@ -265,8 +273,9 @@ impl Inner {
         self.shares.take(holder).await
     }
 
-    /// Looks up whether a person is a member of the workspace that their request concerns. The connection for that counts for
-    /// the person only, and is given back before the other one is waited for.
+    /// Looks up whether a person is a member of the workspace that their request concerns. The
+    /// connection for that counts towards the person only, and is returned before waiting for the
+    /// other one.
     async fn party_of(
         &self,
         holder: &Holder,
@@ -357,7 +366,7 @@ mod tests {
         }
         let waits = |host| shares.take(from(host)).now_or_never().is_none();
         assert!(waits(1) && waits(3));
-        // A known caller takes nothing of it, and waits for nobody.
+        // An authenticated caller takes nothing from that share, and waits for no other request.
         let known = from(1);
         known.0.who.set(Who::Operator).unwrap();
         shares.take(known).await.unwrap();
@@ -387,7 +396,7 @@ mod tests {
         assert!(waits(token(1)) && waits(member(9, Party::Workspace(workspace(1)))));
         held.push(shares.take(member(1, Party::Nowhere)).await.unwrap());
         held.push(shares.take(token(2)).await.unwrap());
-        // Somebody can sign in, whoever else there is.
+        // A sign-in still gets through, whatever the other callers do.
         held.push(shares.take(holder(4)).await.unwrap());
         assert!(waits(holder(6)));
         shares.take(Holder::at(None)).await.unwrap();

@@ -1,7 +1,8 @@
-//! Turns that many parties take: so many at a time, and fewer for one party.
+//! Concurrency limits for many parties: so many turns in total, and fewer for one party.
 //!
-//! A request waits in the line of its own party first. So one that comes from a party with few requests never
-//! waits behind all those of another one. A line has an end ([`LINE_MAX`]): who waits keeps memory.
+//! A request first waits in the line of its own party. So a request of a party with few requests
+//! never waits behind all those of another party. A line has a limit ([`LINE_MAX`]), because
+//! waiting requests occupy memory.
 
 use std::{
     collections::HashMap,
@@ -14,9 +15,9 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Parties after which those without a turn are forgotten.
+/// Number of parties after which those without a turn are dropped.
 const FORGET_AT: usize = 1_024;
-/// Requests of one party that wait at a time.
+/// Most requests of one party that wait at a time.
 const LINE_MAX: usize = 512;
 
 /// The turns.
@@ -34,7 +35,7 @@ struct Line {
     waiting: AtomicUsize,
 }
 
-/// Somebody who waits in a line, until dropped.
+/// A request that waits in a line, until dropped.
 struct Waiting<'a>(&'a Line);
 
 impl Line {
@@ -52,27 +53,27 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// A turn, given back when dropped.
+/// A turn, returned when dropped.
 #[derive(Debug)]
 pub struct Turn {
     _of_all: OwnedSemaphorePermit,
     _own: OwnedSemaphorePermit,
-    /// A party that has turns keeps its line.
+    /// Keeps the line of a party that has turns.
     _line: Arc<Line>,
 }
 
 impl<P: Eq + Hash> Turns<P> {
-    /// Returns so many turns, of which one party has fewer.
+    /// Returns this many turns, of which one party has at most `each`.
     pub fn new(all: usize, each: usize) -> Self {
         let all = all.clamp(1, Semaphore::MAX_PERMITS);
         Self { all: Arc::new(Semaphore::new(all)), each: each.max(1), of: Mutex::default() }
     }
 
-    /// Waits for a turn. Returns `None` when too many of the party wait already.
+    /// Waits for a turn. Returns `None` when too many requests of the party wait already.
     pub async fn take(&self, party: P) -> Option<Turn> {
         let line = self.line(party);
         let _waiting = line.join()?;
-        // Nobody closes the semaphores.
+        // The semaphores are never closed.
         let own = Arc::clone(&line.turns).acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(Turn { _of_all: of_all, _own: own, _line: Arc::clone(&line) })
@@ -108,7 +109,7 @@ mod tests {
         let other = turns.take(2).await.unwrap();
         assert!(turns.take(3).now_or_never().is_none(), "all are taken");
         drop(other);
-        // The third of the first party does not stand before others in the line of all.
+        // The third request of the first party does not block others in the common line.
         assert!(turns.take(2).now_or_never().is_some());
         assert!(third.as_mut().now_or_never().is_none());
         first.pop();

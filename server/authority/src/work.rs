@@ -1,12 +1,12 @@
-//! Work that keeps a processor busy for longer than a millisecond, on threads of its own.
+//! Runs work that keeps a processor busy for longer than a millisecond, on separate threads.
 //!
-//! - Each [`Kind`] of work has a lane: few threads and a bounded queue. One kind never waits for another,
-//!   so that imports do not keep anybody from signing in.
-//! - Within a lane, the tenants that wait take turns, and none of them can fill the queue. Whoever finds
-//!   it full, or waits too long, gets [`ServiceError::Busy`].
+//! - Each [`Kind`] of work has a lane: a few threads and a bounded queue. One kind never waits for
+//!   another, so that imports don't delay sign-ins.
+//! - Within a lane, the waiting tenants take turns, and none of them can fill the queue. A caller
+//!   that finds it full, or waits too long, gets [`ServiceError::Busy`].
 //! - The threads have a lower priority than those that answer verifications (on Linux).
-//! - A heavy function takes a [`Heavy`], which only these threads have. The compiler finds a caller that
-//!   would run it elsewhere.
+//! - A heavy function takes a [`Heavy`], which only these threads have. The compiler rejects a
+//!   caller that would run it elsewhere.
 //!
 //! To add a kind of work: a variant and its row in [`Kind::limits`].
 
@@ -27,17 +27,17 @@ use uuid::Uuid;
 
 use crate::ServiceError;
 
-/// Jobs that wait in one lane, at most.
+/// Most jobs that wait in one lane.
 const WAITING_MAX: usize = 64;
-/// Jobs with passwords that wait: so many that a few people and addresses cannot fill the lane.
+/// Most password jobs that wait: enough that a few people and addresses cannot fill the lane.
 const PASSWORDS_MAX: usize = 512;
-/// Jobs of one tenant that wait in one lane, at most.
+/// Most jobs of one tenant that wait in one lane.
 const WAITING_OF_ONE: usize = 16;
-/// How long a job may wait for a thread. Shorter than the database lets a transaction rest.
+/// How long a job may wait for a thread. Shorter than the database's timeout for idle transactions.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a thread without work stays.
+/// How long an idle thread is kept.
 const REST: Duration = Duration::from_secs(10);
-/// The readers of documents recurse.
+/// The stack size of a thread in bytes. The parsers of documents recurse.
 const STACK: usize = 4 * 1024 * 1024;
 
 /// A kind of heavy work.
@@ -51,17 +51,17 @@ pub(crate) enum Kind {
     Name,
     /// Reading and checking rows to import.
     Import,
-    /// Writing rows for other systems.
+    /// Writing rows for exports.
     Export,
     /// Reading catalogues.
     Document,
     /// Comparing all tokens with a policy.
     Preview,
-    /// Reading what tokens with many scopes may do.
+    /// Reading the rights of tokens with many scopes.
     Rights,
-    /// Comparing scopes with those that a caller may put on tokens.
+    /// Comparing scopes with those that a caller may grant.
     Scopes,
-    /// Deciding whose secrets others may know.
+    /// Deciding whose secrets other people may know.
     Secrets,
 }
 
@@ -70,11 +70,11 @@ impl Kind {
 
     const fn limits(self) -> Limits {
         let (threads, waiting, nice) = match self {
-            // Each takes 19 MiB, and somebody waits at a form for it.
+            // Each takes 19 MiB, and a person waits for it at a form.
             Self::Password => (2, PASSWORDS_MAX, 5),
             Self::NewPassword => (1, PASSWORDS_MAX, 10),
             Self::Name | Self::Scopes => (2, WAITING_MAX, 10),
-            // A verification waits for it.
+            // Verifications wait for it.
             Self::Rights => (2, WAITING_MAX, 5),
             Self::Import | Self::Export | Self::Document | Self::Preview | Self::Secrets => {
                 (1, WAITING_MAX, 15)
@@ -86,20 +86,20 @@ impl Kind {
 
 #[derive(Clone, Copy)]
 struct Limits {
-    /// The most threads.
+    /// Most threads.
     threads: usize,
-    /// Jobs that may wait.
+    /// Most jobs that may wait.
     waiting: usize,
-    /// How far below the usual priority the threads run.
+    /// The nice value of the threads: how far their priority is lowered.
     nice: i32,
 }
 
-/// Says that this code runs on one of the pool's threads. Cannot leave its thread.
+/// Proof that the code runs on one of the pool's threads. It cannot leave its thread.
 pub(crate) struct Heavy(PhantomData<*const ()>);
 
 #[cfg(test)]
 impl Heavy {
-    /// For tests of functions, which have a thread to themselves.
+    /// Returns a value for tests of functions, which have a thread to themselves.
     pub(crate) const fn test() -> Self {
         Self(PhantomData)
     }
@@ -119,7 +119,7 @@ struct Lane {
 
 #[derive(Default)]
 struct State {
-    /// Who waits, in the order of their turns, each with their jobs.
+    /// The waiting tenants in the order of their turns, each with its jobs.
     tenants: VecDeque<(Uuid, VecDeque<Job>)>,
     waiting: usize,
     threads: usize,
@@ -128,7 +128,7 @@ struct State {
 
 type Job = Box<dyn FnOnce(&Heavy) + Send>;
 
-/// What has become of a job.
+/// The state of a job.
 #[derive(Default)]
 struct Progress(AtomicU8);
 
@@ -137,7 +137,7 @@ const BEGUN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
 impl Progress {
-    /// Whether it waited until now, and is in this state from now on.
+    /// Moves a job that still waits to this state. Returns whether it was waiting.
     fn leave(&self, next: u8) -> bool {
         self.0.compare_exchange(WAITS, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -178,10 +178,11 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// Runs work for a tenant on a thread of its kind, and waits for what it returns.
+    /// Runs work for a tenant on a thread of its kind, and returns its result.
     ///
     /// # Errors
-    /// `Busy` when others are before it for too long; `Internal` when it panics.
+    ///
+    /// `Busy` when other work is ahead of it for too long; `Internal` when it panics.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         kind: Kind,
@@ -225,7 +226,7 @@ impl Lane {
             let thread = thread::Builder::new().name("work".to_owned()).stack_size(STACK);
             match thread.spawn(move || lane.attend()) {
                 Ok(_) => state.threads += 1,
-                // Others will do it, if there are any.
+                // Other threads will do it, if there are any.
                 Err(cause) if state.threads == 0 => {
                     state.tenants.clear();
                     state.waiting = 0;
@@ -239,12 +240,12 @@ impl Lane {
         Ok(())
     }
 
-    /// Does what there is to do. Ends after a while without work.
+    /// Runs the waiting jobs. Returns after some time without work.
     fn attend(&self) {
         lower_priority(self.limits.nice);
         let heavy = Heavy(PhantomData);
         while let Some(job) = self.next() {
-            // The caller learns of a panic by its answer that never comes.
+            // The caller notices a panic because no result arrives.
             let _ = catch_unwind(AssertUnwindSafe(|| job(&heavy)));
         }
     }
@@ -273,7 +274,8 @@ impl Lane {
 }
 
 impl State {
-    /// The first job of the tenant whose turn it is; the tenant then waits behind the others.
+    /// Returns the first job of the tenant whose turn it is; the tenant then waits behind the
+    /// others.
     fn next(&mut self) -> Option<Job> {
         let (tenant, mut jobs) = self.tenants.pop_front()?;
         let job = jobs.pop_front();
@@ -285,11 +287,12 @@ impl State {
     }
 }
 
-/// Lowers the priority of the calling thread, where threads have one of their own.
+/// Lowers the priority of the calling thread, on systems where threads have their own priority.
 pub fn lower_priority(nice: i32) {
     #[cfg(target_os = "linux")]
     {
-        // On Linux, process 0 is the calling thread. Without a lower priority it works all the same.
+        // On Linux, process 0 is the calling thread. Without a lower priority the thread still
+        // works.
         let _ = rustix::process::setpriority_process(None, nice);
     }
     #[cfg(not(target_os = "linux"))]

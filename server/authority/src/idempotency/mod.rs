@@ -1,16 +1,16 @@
-//! Requests that may be repeated: the first one is carried out, the others get its reply.
+//! Requests that may be repeated: the first one is carried out, and repetitions get its response.
 //!
-//! A caller names an attempt by a key of their own. A caller who may not do what the request asks for claims
-//! nothing, and one who holds [`KEYS_MAX`] keys claims no further one. The claim on it is a row of its own, committed
-//! before the operation begins; the reply is stored after the operation's end, sealed, for it may hold
-//! a secret. Key and request are stored as MACs.
+//! The caller names an attempt by a key of its own. A caller who may not do what the request asks
+//! for cannot claim a key, and a caller who holds [`KEYS_MAX`] keys cannot claim another one. The
+//! claim is a row of its own, committed before the operation begins. The response is stored after
+//! the operation, sealed because it may hold a secret. Key and request are stored as MACs.
 //!
-//! A server that dies in between leaves a claim without a reply. After [`TAKE_OVER`] the next attempt
-//! takes it over. Whether the operation was carried out is unknown then; [`Attempt::operation`] is the
-//! same for both, so that an operation that keeps it (a token's `creation_key`) is not carried out
-//! twice.
+//! A server that dies in between leaves a claim without a response. After [`TAKE_OVER`] the next
+//! attempt takes it over. Whether the operation was carried out is unknown then.
+//! [`Attempt::operation`] is the same for both attempts, so an operation that stores it (as a
+//! token's `creation_key`) is not carried out twice.
 //!
-//! A reply that holds a token's secret shows that secret again: see `repeat`.
+//! A response that holds a token's secret shows that secret again: see `repeat`.
 
 mod repeat;
 
@@ -33,14 +33,14 @@ use crate::{
     },
 };
 
-/// How long a reply is kept.
+/// How long a response is kept.
 pub(crate) const KEPT: Duration = Duration::hours(24);
 /// How long an attempt may be in progress.
 const TAKE_OVER: Duration = Duration::minutes(1);
 /// Most keys that one caller holds at a time.
 pub(crate) const KEYS_MAX: i64 = 10_000;
-/// How long a secret that was replaced by a rotation finds the reply to it, and how long a reply shows a secret
-/// again where policy shows secrets once.
+/// How long the secret that a rotation replaced can retrieve the response of that rotation, and how
+/// long a response shows a secret again if the policy shows secrets only once.
 const LOST_REPLY: Duration = Duration::minutes(10);
 /// Longest key, in bytes.
 const KEY_MAX: usize = 255;
@@ -51,26 +51,26 @@ pub struct Idempotency<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// What a request is about. The caller must have the right to do it before anything is written.
+/// The operation of a request. The caller must have the right to do it before anything is written.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose<'a> {
-    /// To make tokens in this workspace.
+    /// To create tokens in this workspace.
     NewTokens(&'a Slug),
     /// To import tokens into this workspace.
     Import(&'a Slug),
     /// To change this token.
     Token(TokenId),
-    /// To change the token that asks.
+    /// To change the calling token.
     Own,
 }
 
-/// What an attempt may do.
+/// The result of claiming a key.
 #[derive(Debug)]
 pub enum Claim {
-    /// It is the first: carry it out, then [`Idempotency::keep`] its reply or
-    /// [`Idempotency::release`] it.
+    /// This attempt is the first: carry it out, then [`Idempotency::keep`] its response or
+    /// [`Idempotency::release`] the key.
     First(Attempt),
-    /// It was carried out before: this was the reply.
+    /// The request was carried out before; this is its response.
     Repeated(KeptReply),
 }
 
@@ -82,7 +82,7 @@ pub struct Attempt {
     operation: Uuid,
 }
 
-/// A reply as it is kept.
+/// A stored response.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeptReply {
     /// The status.
@@ -105,13 +105,13 @@ impl std::fmt::Debug for KeptReply {
 struct Envelope {
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
-    /// Servers of version 0.1 know nothing of it.
+    /// Servers of version 0.1 don't write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret_of: Option<TokenId>,
 }
 
 impl Attempt {
-    /// Names what this attempt carries out: the same for whoever takes it over.
+    /// Returns the id of the operation. It stays the same when another attempt takes over.
     pub fn operation(&self) -> Uuid {
         self.operation
     }
@@ -121,10 +121,12 @@ impl Idempotency<'_> {
     /// Claims a key for a request of this caller.
     ///
     /// # Errors
-    /// Those of authorisation, by the request's purpose; `Invalid` for a key that is not 1 to 255 visible characters of ASCII;
-    /// `IdempotencyInFlight` while the first attempt goes on; `IdempotencyMismatch` when it was for
-    /// another request; `TooManyKeys`. For a reply that holds a secret: `RevealNotAllowed` where policy shows secrets
-    /// once and ten minutes are over, and the errors of revealing that secret.
+    ///
+    /// Those of authorisation, by the request's purpose; `Invalid` for a key that is not 1 to 255
+    /// visible ASCII characters; `IdempotencyInFlight` while the first attempt is in progress;
+    /// `IdempotencyMismatch` if the key belongs to another request; `TooManyKeys`. For a response
+    /// that holds a secret: `RevealNotAllowed` if the policy shows secrets only once and ten
+    /// minutes have passed, and the errors of revealing that secret.
     pub async fn claim(
         &self,
         ctx: &OpContext,
@@ -166,7 +168,7 @@ impl Idempotency<'_> {
                 Err(ServiceError::IdempotencyMismatch)
             }
             Some(Found { reply: Some((status, sealed)), created_at, .. }) => {
-                // Given back: the repetition takes one for itself.
+                // Released, because the repetition takes a connection for itself.
                 drop(connection);
                 let reply = open(keys, &key, status, &sealed)?;
                 self.may_repeat(ctx, purpose, &reply, created_at).await?;
@@ -180,20 +182,22 @@ impl Idempotency<'_> {
                         let wait = (end - ctx.now).whole_seconds().unsigned_abs();
                         Err(ServiceError::TooManyKeys(wait + 1))
                     }
-                    // It was given up a moment ago: the next attempt will find out.
+                    // It was released a moment ago: the next attempt can claim it.
                     None => Err(ServiceError::IdempotencyInFlight),
                 }
             }
         }
     }
 
-    /// The reply to a rotation that a token asked for itself, for the secret that asked for it and was
-    /// replaced by it. The caller lost the reply and has no other secret. Presenting the secret for this is
-    /// no reuse. `None` for every other secret, key and request, after ten minutes, and once a newer secret of the token
-    /// was used: then the reply arrived, and somebody else may have recorded the request.
+    /// Returns the response of a rotation that a token requested for itself, for the replaced
+    /// secret that requested it. The caller lost the response and has no other secret. Presenting
+    /// the secret for this purpose is not a reuse. Returns `None` for every other secret, key and
+    /// request, after ten minutes, and once a newer secret of the token was used: the response has
+    /// arrived then, and another party may have recorded the request.
     ///
     /// # Errors
-    /// `IdempotencyInFlight` while the rotation goes on.
+    ///
+    /// `IdempotencyInFlight` while the rotation is in progress.
     pub async fn lost_rotation(
         &self,
         ctx: &OpContext,
@@ -242,8 +246,8 @@ impl Idempotency<'_> {
         self.inner.keys.blind("idempotency request", &parts)
     }
 
-    /// Keeps the reply for those who repeat the request. An attempt that was taken over meanwhile
-    /// keeps nothing.
+    /// Stores the response for repetitions of the request. An attempt that was taken over meanwhile
+    /// stores nothing.
     pub async fn keep(&self, attempt: &Attempt, reply: &KeptReply) -> Result<(), ServiceError> {
         let envelope = Envelope {
             headers: reply.headers.clone(),
@@ -259,7 +263,8 @@ impl Idempotency<'_> {
         Ok(())
     }
 
-    /// Gives an attempt up whose outcome is nobody's: the next one may begin at once.
+    /// Releases the key of an attempt whose outcome is not to be repeated, so that the next attempt
+    /// may begin at once.
     pub async fn release(&self, attempt: &Attempt) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
         let stale = attempt.claimed_at - TAKE_OVER;

@@ -1,6 +1,8 @@
-//! Replies that hold a token's secret. Repeating one shows the secret again: the caller must still be able to hold
-//! it, every time leaves an audit row, and where policy shows secrets once, only a reply that got lost a moment
-//! ago is repeated.
+//! Responses that hold a token's secret.
+//!
+//! Repeating such a response shows the secret again. The caller must still be entitled to the
+//! secret, and every repetition leaves an audit row. If the policy shows secrets only once, only a
+//! response that was lost a moment ago is repeated.
 
 use domain::{
     access::Permission,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 impl Idempotency<'_> {
-    /// Lets a caller have a kept reply again.
+    /// Checks that the caller may get a stored response again.
     pub(super) async fn may_repeat(
         self,
         ctx: &OpContext,
@@ -42,7 +44,8 @@ impl Idempotency<'_> {
         if policy.reveal == Reveal::Once && began + LOST_REPLY <= ctx.now {
             return Err(ServiceError::RevealNotAllowed);
         }
-        // A server of version 0.1 does not note whose secret a reply holds. Here it is the caller's own.
+        // Servers of version 0.1 don't record whose secret a response holds. Here it is the
+        // caller's own.
         let own = ctx.own_token().filter(|_| matches!(purpose, Purpose::Own));
         let token = match reply.secret_of.or(own) {
             Some(id) => Some(still_held(&mut transaction, ctx, purpose, (&access, id)).await?),
@@ -52,8 +55,8 @@ impl Idempotency<'_> {
         transaction.commit().await
     }
 
-    /// Notes that the secret that a rotation replaced is given the reply to that rotation. Returns whether it may be: no
-    /// newer secret was used meanwhile.
+    /// Records that the replaced secret retrieves the response of the rotation that replaced it.
+    /// Returns whether it may: no newer secret was used meanwhile.
     pub(super) async fn note_lost_rotation(
         self,
         ctx: &OpContext,
@@ -66,7 +69,8 @@ impl Idempotency<'_> {
         let mut transaction = self.inner.begin().await?;
         let (access, facts) = access::authorise_self(&mut transaction, ctx).await?;
         let id = facts.token_id;
-        // The row of the log may have been waited for.
+        // The audit row comes first: writing it may wait for a lock, and a newer secret may be used
+        // meanwhile.
         let token = find(&mut transaction, ctx, &access, id).await?;
         note(&mut transaction, ctx, &access, Some(&token)).await?;
         if secrets_change::newer_was_used(&mut transaction, id, presented).await? {
@@ -78,13 +82,13 @@ impl Idempotency<'_> {
     }
 }
 
-/// Returns whether a reply holds a secret. Servers of version 0.1 did not note whose.
+/// Returns whether a response holds a secret. Servers of version 0.1 did not record whose.
 fn holds_secret(purpose: Purpose<'_>, reply: &KeptReply) -> bool {
     let made = (200..300).contains(&reply.status) && !matches!(purpose, Purpose::Import(_));
     made || reply.secret_of.is_some()
 }
 
-/// Returns the token whose secret the caller would get, if they may still hold it.
+/// Returns the token whose secret the caller would get, if the caller is still entitled to it.
 async fn still_held(
     transaction: &mut Transaction<'_>,
     ctx: &OpContext,

@@ -19,23 +19,23 @@ const HEAD: &str = "\
 # are still needed for what they made.
 ";
 
-/// What is wrong with a keys file. Never says anything of a key.
+/// What is wrong with a keys file. Never reveals any part of a key.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum KeysError {
-    /// Not TOML, or not of this form.
+    /// It is not TOML, or not of this form.
     #[error(
         "the keys file must be TOML with [[pepper]], [[sealing]] and [[audit]] tables of `version` and `key`"
     )]
     Form,
-    /// None of one kind.
+    /// There is no key of one kind.
     #[error(
         "the keys file has no [[{0}]]; add one with version = 1 and key = \"…\", 32 random bytes in base64, such as `openssl rand -base64 32` prints"
     )]
     Empty(&'static str),
-    /// Two of one version, or one below 1.
+    /// Two keys of one kind have the same version, or a version is below 1.
     #[error("the versions of one kind of key must be different numbers from 1 to 32767")]
     Versions,
-    /// Not 32 bytes in base64.
+    /// A key is not 32 bytes in base64.
     #[error("the key of {0} {1} must be 32 bytes in base64")]
     Key(&'static str, i16),
 }
@@ -69,7 +69,7 @@ impl Keys {
         })
     }
 
-    /// The text of a keys file that holds these keys.
+    /// Returns the text of a keys file that holds these keys.
     pub fn to_toml(&self) -> SecretString {
         let mut text = Zeroizing::new(HEAD.to_owned());
         for (kind, ring) in
@@ -83,8 +83,9 @@ impl Keys {
     }
 }
 
-/// The same file with keys of the kinds that it lacks, which versions before them did not write;
-/// `None` when it lacks none. A file without any pepper is not completed: it would be another one.
+/// Returns the same file with keys of the kinds that it lacks because earlier versions did not
+/// write them, or `None` if it lacks none. A file without any pepper is not completed: the result
+/// would be a different set of keys.
 pub fn completed(text: &str, entropy: &dyn Entropy) -> Result<Option<SecretString>, KeysError> {
     let file = parse(text)?;
     if file.pepper.is_empty() {

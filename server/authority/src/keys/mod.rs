@@ -1,10 +1,10 @@
-//! The keys that turn secrets into what is stored, by purpose and version.
+//! The keys that protect secrets in the database, by purpose and version.
 //!
 //! They live outside the database (`keys.toml`, mode 0600, or given by configuration), so that a
-//! stolen dump tells nobody's token. Every replica needs the same file. Of each purpose the newest
-//! makes and the older ones still find, open or prove what they made.
+//! stolen dump reveals no token. Every replica needs the same file. For each purpose, the newest
+//! key is used for new data; older keys still find, open or verify the data that they produced.
 //!
-//! | purpose | what it does |
+//! | purpose | use |
 //! |---|---|
 //! | pepper | digests of secrets (HMAC-SHA-256), names of what must not be stored |
 //! | sealing | seals what must be shown again ([`seal`]) |
@@ -48,7 +48,7 @@ pub(crate) struct Digest {
 }
 
 impl Keys {
-    /// New keys, all of version 1.
+    /// Generates new keys, all of version 1.
     pub fn generate(entropy: &dyn Entropy) -> Self {
         Self {
             peppers: Ring::generate(entropy),
@@ -57,50 +57,53 @@ impl Keys {
         }
     }
 
-    /// What is stored for a new token's text.
+    /// Returns the digest to store for a new token's text.
     pub(crate) fn digest(&self, text: &str) -> Digest {
         self.digest_of_sha256(&Sha256::digest(text).into())
     }
 
-    /// What is stored for a text of which only the SHA-256 is known: tokens that another system made.
+    /// Returns the digest to store for a text of which only the SHA-256 is known: tokens that
+    /// another system issued.
     pub(crate) fn digest_of_sha256(&self, inner: &[u8; 32]) -> Digest {
         self.peppers.newest().digest(inner)
     }
 
-    /// What may be stored for a text that somebody presents: one digest for each pepper.
+    /// Returns the digests under which a presented text may be stored: one for each pepper.
     pub(crate) fn digests(&self, text: &str) -> Vec<Digest> {
         self.digests_of_sha256(&Sha256::digest(text).into())
     }
 
-    /// The same for a text of which only the SHA-256 is known.
+    /// Returns the same for a text of which only the SHA-256 is known.
     pub(crate) fn digests_of_sha256(&self, inner: &[u8; 32]) -> Vec<Digest> {
         self.peppers.0.iter().map(|pepper| pepper.digest(inner)).collect()
     }
 
-    /// Recognises these keys: version of the newest pepper, then a MAC of a constant.
+    /// Returns a value that identifies these keys: the version of the newest pepper, then a MAC of
+    /// a constant.
     pub(crate) fn check_value(&self) -> Vec<u8> {
         self.peppers.newest().check_value()
     }
 
-    /// Whether a check value was made with one of these keys.
+    /// Returns whether a check value was computed with one of these keys.
     pub(crate) fn made(&self, check_value: &[u8]) -> bool {
         self.peppers.0.iter().any(|pepper| pepper.check_value() == check_value)
     }
 
-    /// A keyed name for something that must not be stored itself. Uses the oldest pepper, so that a
-    /// new one does not forget what is counted.
+    /// Returns a keyed name for a value that must not be stored itself. Uses the oldest pepper, so
+    /// that counts survive the addition of a new pepper.
     pub(crate) fn blind(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
         let mut framed: Vec<&[u8]> = vec![b"blind", purpose.as_bytes()];
         framed.extend(parts);
         self.peppers.oldest().mac(&framed)
     }
 
-    /// The version that new rows of the audit log are chained with.
+    /// Returns the version that new rows of the audit log are chained with.
     pub(crate) fn audit_version(&self) -> i16 {
         self.audit.newest().version
     }
 
-    /// The MAC of a row of the audit log, or of a chain's end; `None` when that version is missing.
+    /// Returns the MAC of a row of the audit log, or of a chain's end; `None` when that version is
+    /// missing.
     pub(crate) fn audit_mac(&self, version: i16, parts: &[&[u8]]) -> Option<[u8; 32]> {
         self.audit.version(version).map(|key| key.mac(parts))
     }
@@ -147,8 +150,9 @@ impl Key {
         value
     }
 
-    /// A MAC of several parts, each with its length before it, so that no two lists of parts read
-    /// alike; and none reads like a token's inner digest, which is 32 bytes and has no such frame.
+    /// Computes a MAC of several parts, each preceded by its length, so that two different lists of
+    /// parts never produce the same message. No message equals a token's inner digest either, which
+    /// is 32 bytes without such a frame.
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
         let mut message = b"tessera".to_vec();
         frame(&mut message, parts);
@@ -166,7 +170,7 @@ impl Key {
     }
 }
 
-/// Appends parts, each with its length before it.
+/// Appends parts, each preceded by its length.
 fn frame(message: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         message.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());

@@ -1,8 +1,9 @@
-//! Sealing: what must be shown again, such as a recoverable token's secret or a kept reply.
+//! Seals values that must be shown again, such as a recoverable token's secret or a stored
+//! response.
 //!
-//! XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce of 24 bytes, which may be
-//! drawn for every message without counting. What it belongs to is bound as associated data: a sealed
-//! value that was moved to another row does not open.
+//! Sealing uses XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) with a random nonce of 24 bytes,
+//! which may be drawn for every message without counting. The row that a value belongs to is bound
+//! as associated data: a sealed value that was moved to another row does not open.
 
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
@@ -23,13 +24,13 @@ pub(crate) struct Sealed {
     pub(crate) key_version: i16,
 }
 
-/// A sealed value that does not open: its key is missing, or it is not what was sealed.
+/// A sealed value does not open: its key is missing, or the value was altered or moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a sealed value does not open: its key is missing, or it was changed or moved")]
 pub(crate) struct Unsealable;
 
 impl Keys {
-    /// Seals a text for what `binding` names.
+    /// Seals a text for the row or purpose that `binding` names.
     pub(crate) fn seal(
         &self,
         entropy: &dyn Entropy,
@@ -45,7 +46,7 @@ impl Keys {
         Ok(Sealed { bytes, key_version: key.version })
     }
 
-    /// Opens what was sealed for the same `binding`.
+    /// Opens a value that was sealed for the same `binding`.
     pub(crate) fn unseal(
         &self,
         sealed: &Sealed,

@@ -1,4 +1,4 @@
-//! Change a policy.
+//! Changes a policy.
 
 use domain::{access::Permission, policy::PolicyRules, policy_view::PolicyView};
 
@@ -13,10 +13,11 @@ use crate::{
 };
 
 impl Policies<'_> {
-    /// Puts rules in place of all that the level sets; the rules that it sets already write nothing.
-    /// The tokens that are there go on as they are.
+    /// Replaces all rules that the level sets. Writes nothing if the rules are the same. Existing
+    /// tokens are not affected.
     ///
     /// # Errors
+    ///
     /// `Invalid` with the rules' names as fields; `PreconditionFailed` when the level's version is
     /// not `expected`.
     pub async fn change(
@@ -30,11 +31,12 @@ impl Policies<'_> {
         let ctx = &ctx;
         let mut opened = open(&mut transaction, ctx, level, Permission::PolicyWrite).await?;
         self.check(ctx, &opened, &rules).await?;
-        // The rows that creations lock where a cap binds them: a creation sees the old rules or the new.
+        // Creations lock the same rows if a cap applies to them, so a creation sees either the old
+        // rules or the new ones.
         if let Some(tenant) = opened.tenant() {
             workspaces::lock(&mut transaction, tenant).await?;
         } else {
-            // In a workspace, the end of its log does the same.
+            // In a workspace, the lock on the end of its log does the same.
             transaction.ends_acts_of(&[RULES]);
             workspaces::lock_instance(&mut transaction).await?;
         }

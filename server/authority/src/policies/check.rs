@@ -1,4 +1,4 @@
-//! Whether rules can be set.
+//! Checks whether rules can be set.
 
 use domain::{policy::PolicyRules, problem::FieldError, token_text};
 
@@ -8,9 +8,10 @@ use crate::{ServiceError, work::Heavy};
 /// Longest lifetime or grace that a rule may name: a hundred years, in seconds.
 const SECONDS_MAX: i64 = 3_155_760_000;
 
-/// Finds everything that is wrong with rules.
+/// Finds all mistakes in the rules.
 ///
 /// # Errors
+///
 /// `Invalid` with the rules' names as fields.
 pub(super) fn check(rules: &PolicyRules, heavy: &Heavy) -> Result<(), ServiceError> {
     let mut errors = Vec::new();

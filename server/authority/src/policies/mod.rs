@@ -1,7 +1,8 @@
-//! Policies and presets: shown, previewed, changed.
+//! Policies and presets: show, preview and change them.
 //!
-//! A policy has two levels, the instance's and a workspace's. A change binds what is made from then
-//! on; the tokens that are there go on as they are, and a preview tells which of them would not fit.
+//! A policy has two levels, the instance's and a workspace's. A change applies to tokens that are
+//! created from then on. Existing tokens are not affected, and a preview lists those that would not
+//! fit.
 
 mod change;
 mod check;
@@ -31,16 +32,16 @@ pub struct Policies<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// Whose rules.
+/// The level whose rules are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyLevel {
-    /// The instance's, which bind every workspace.
+    /// The instance, whose rules bind every workspace.
     Instance,
-    /// A workspace's.
+    /// A workspace.
     Workspace(Slug),
 }
 
-/// Whose turn it is among those who wait for heavy work about a level.
+/// Returns the tenant under which heavy work about a level is queued.
 fn tenant(ctx: &OpContext, opened: &Opened) -> Uuid {
     match (&opened.access, &ctx.actor) {
         (Some(access), _) => access.workspace.id.0,
@@ -50,9 +51,10 @@ fn tenant(ctx: &OpContext, opened: &Opened) -> Uuid {
 }
 
 impl Policies<'_> {
-    /// Finds everything that is wrong with rules, off the threads that answer.
+    /// Finds all mistakes in the rules, off the threads that serve requests.
     ///
     /// # Errors
+    ///
     /// `Invalid` with the rules' names as fields; `Busy`.
     async fn check(
         &self,
@@ -66,7 +68,7 @@ impl Policies<'_> {
     }
 }
 
-/// A level that the caller may look at, with the one above.
+/// A level that the caller may see, with the level above it.
 struct Opened {
     /// `None` for the instance.
     access: Option<Access>,
@@ -79,12 +81,12 @@ impl Opened {
         self.access.as_ref().map(Access::tenant)
     }
 
-    /// The level itself.
+    /// Returns the level itself.
     fn own(&self) -> &Level {
         if self.access.is_some() { &self.workspace } else { &self.instance }
     }
 
-    /// The rules of both levels when these ones are in place of the level's own.
+    /// Returns the rules of both levels with these rules in place of the level's own.
     fn with(&self, rules: &PolicyRules) -> (PolicyRules, PolicyRules) {
         if self.access.is_some() {
             (self.instance.rules.clone(), rules.clone())
@@ -99,8 +101,8 @@ impl Opened {
     }
 }
 
-/// Authorises and reads. The instance's rules are for its administrators; of a workspace's, whoever
-/// may do `permission` there.
+/// Authorises the caller and reads the level. The instance's rules require an administrator of the
+/// instance; a workspace's rules require `permission` there.
 async fn open(
     connection: &mut PgConnection,
     ctx: &OpContext,

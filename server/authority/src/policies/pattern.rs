@@ -1,8 +1,8 @@
-//! Patterns of names: regular expressions that a whole name must match.
+//! Name patterns: regular expressions that a whole name must match.
 //!
-//! They are compiled by the crate regex, which matches in time proportional to the name and to the size
-//! of the compiled pattern. Both are bounded here. Compiling and matching are heavy work
-//! ([`crate::work`]); a pattern is compiled once and kept ([`Patterns`]).
+//! They are compiled by the crate regex, which matches in time proportional to the length of the
+//! name and to the size of the compiled pattern. Both are bounded here. Compiling and matching are
+//! heavy work ([`crate::work`]); a pattern is compiled once and cached ([`Patterns`]).
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ use crate::{
 
 /// Longest pattern, in characters.
 pub(super) const PATTERN_MAX: usize = 200;
-/// Most bytes of a compiled pattern. One that fills it takes about a millisecond to match a name of 128
-/// characters. `(\w{100}){100}` is short and huge.
+/// Most bytes of a compiled pattern. A pattern of this size takes about a millisecond to match a
+/// name of 128 characters. `(\w{100}){100}` is short and huge.
 const SIZE_MAX: usize = 256 * 1024;
-/// Most classes, and operations on them, that upper and lower case are mixed in. Each of them can take
+/// Most classes, and operations on classes, in a pattern that ignores case. Each of them can take
 /// milliseconds to compile, however small the result is.
 const FOLDED_MAX: usize = 10;
-/// Compiled patterns that are kept: some 150 MB, if each of them were as large as it may be and were used on all
-/// threads that match names.
+/// Compiled patterns in the cache: some 150 MB, if each of them had the largest allowed size and
+/// were used on all threads that match names.
 const KEPT: usize = 64;
-/// Most bytes in which a pattern remembers, on each thread, what it has found out about names.
+/// Most bytes in which a pattern caches its matching state, on each thread.
 const REMEMBERED_MAX: usize = 512 * 1024;
 
 /// Why a pattern cannot be used, as the end of a sentence that begins with the field's name.
 type Unusable = String;
 
-/// The patterns in use, compiled.
+/// The compiled patterns in use.
 pub(crate) struct Patterns(Cache<String, Result<Arc<Regex>, Unusable>>);
 
 impl Default for Patterns {
@@ -44,7 +44,7 @@ impl Default for Patterns {
 }
 
 impl Patterns {
-    /// A pattern that a policy has, from memory if it was used before.
+    /// Returns the compiled pattern of a policy, from memory if it was used before.
     pub(super) fn get(&self, pattern: &str, heavy: &Heavy) -> Result<Arc<Regex>, Unusable> {
         if let Some(known) = self.0.get(pattern) {
             return known;
@@ -57,6 +57,7 @@ impl Patterns {
     /// Finds the first pattern of a policy that a name does not match.
     ///
     /// # Errors
+    ///
     /// The field `name`, with the pattern.
     pub(crate) fn check_name(
         &self,
@@ -65,7 +66,8 @@ impl Patterns {
         heavy: &Heavy,
     ) -> Result<(), FieldError> {
         for pattern in &policy.name_patterns {
-            // A pattern that cannot be used was refused when it was set; nothing matches it.
+            // Unusable patterns are refused when they are set. If one is found here, no name
+            // matches it.
             if !self.get(pattern, heavy).is_ok_and(|regex| regex.is_match(name)) {
                 let message =
                     format!("must match the pattern {pattern} of this workspace's policy");
@@ -80,6 +82,7 @@ impl Inner {
     /// Checks a token's name against the patterns of its workspace's policy.
     ///
     /// # Errors
+    ///
     /// `Busy`; the inner result has the field `name` when the name does not match.
     pub(crate) async fn check_name_pattern(
         &self,
@@ -97,9 +100,10 @@ impl Inner {
     }
 }
 
-/// Compiles a pattern that a policy is to have.
+/// Compiles a pattern that is about to be set in a policy.
 pub(super) fn compile_new(pattern: &str, heavy: &Heavy) -> Result<Regex, Unusable> {
-    // Read by itself first: `a)|(b` is not a pattern, though it is one between parentheses.
+    // Parsed by itself first: `a)|(b` is not a pattern, although it becomes one between
+    // parentheses.
     regex_syntax::ast::parse::Parser::new()
         .parse(pattern)
         .map_err(|error| unusable(last_line(&error.to_string())))?;
@@ -132,14 +136,15 @@ fn unusable(reason: &str) -> Unusable {
     format!("cannot be used as a regular expression: {reason}")
 }
 
-/// The last line of several names the mistake; the others draw an arrow to it.
+/// Returns the last line of an error message, which names the mistake; the lines before it draw an
+/// arrow to it.
 fn last_line(text: &str) -> &str {
     let line = text.lines().last().unwrap_or_default();
     line.trim_start_matches("error: ")
 }
 
-/// How many classes and operations on classes a pattern has, where it ignores case; 0 where it does not.
-/// Counts what only looks like one, too.
+/// Returns how many classes and operations on classes a pattern has if it ignores case, otherwise
+/// 0. Also counts text that only looks like a class.
 fn folded(pattern: &str) -> usize {
     let ignores_case = pattern.split("(?").skip(1).any(|flags| {
         let flags = flags.split([')', ':']).next().unwrap_or_default();

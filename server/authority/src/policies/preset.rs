@@ -1,4 +1,4 @@
-//! Apply a preset: a policy in one step, and the audiences that it needs.
+//! Applies a preset: a policy and the audiences that it needs, in one step.
 
 use domain::{
     access::Permission,
@@ -12,7 +12,7 @@ use super::{Policies, PolicyLevel, open};
 use crate::{Catalogues, LoadOptions, OpContext, ServiceError, store::catalogues};
 
 impl Policies<'_> {
-    /// What applying a preset would mean. Changes nothing.
+    /// Returns what applying a preset would change. Changes nothing.
     pub async fn preview_preset(
         &self,
         ctx: &OpContext,
@@ -26,12 +26,13 @@ impl Policies<'_> {
         Ok(preview)
     }
 
-    /// Puts a preset's rules in place of all that the level sets, and makes the audiences that it
-    /// needs where they are missing.
+    /// Replaces all rules that the level sets by the preset's, and creates the audiences that it
+    /// needs and that don't exist.
     ///
     /// # Errors
-    /// `PreconditionFailed` as a change; `Forbidden` when audiences are missing and the caller may
-    /// not make any.
+    ///
+    /// `PreconditionFailed` as for a change; `Forbidden` when audiences are missing and the caller
+    /// may not create them.
     pub async fn apply_preset(
         &self,
         ctx: &OpContext,
@@ -59,7 +60,7 @@ impl Policies<'_> {
     }
 }
 
-/// The catalogues of the preset's audiences that are not there yet.
+/// Returns the catalogues of the preset's audiences that don't exist yet.
 async fn missing(
     connection: &mut PgConnection,
     preset: Preset,

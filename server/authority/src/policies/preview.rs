@@ -1,4 +1,4 @@
-//! What a change of policy would mean.
+//! Previews a change of policy.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,9 +23,9 @@ use crate::{
     work::{Heavy, Kind},
 };
 
-/// Rows of one reading.
+/// Rows that are read at once.
 const BATCH: i64 = 5_000;
-/// Rows that are compared before others get their turn.
+/// Rows that are compared before other tasks get their turn.
 const AT_ONCE: usize = 100;
 
 /// The policy of each workspace.
@@ -38,11 +38,12 @@ struct Compiled {
 }
 
 impl Policies<'_> {
-    /// What would differ if these rules were in place of all that the level sets, and which tokens
-    /// would not fit. Tokens are named only to those who may see them. Changes nothing.
+    /// Returns what would differ if these rules replaced all that the level sets, and which tokens
+    /// would not fit. Tokens are named only to callers who may see them. Changes nothing.
     ///
     /// # Errors
-    /// `Invalid` as a change.
+    ///
+    /// `Invalid` as for a change.
     pub async fn preview(
         &self,
         ctx: &OpContext,
@@ -56,7 +57,7 @@ impl Policies<'_> {
             let count = tokens::count(&mut connection, opened.tenant()).await?;
             preview.above_cap = (count - limit).max(0);
         }
-        // Given back: no connection waits for a processor, here and below.
+        // Released: no connection is held while waiting for a processor, here and below.
         drop(connection);
         self.check(ctx, &opened, rules).await?;
         let policies = self.policies_after(ctx, &opened, rules).await?;
@@ -94,7 +95,7 @@ fn compare(opened: &Opened, rules: &PolicyRules) -> PolicyPreview {
 }
 
 impl Policies<'_> {
-    /// The policy that would be in force in each workspace that the level binds.
+    /// Returns the policy that would be in force in each workspace that the level binds.
     async fn policies_after(
         &self,
         ctx: &OpContext,
@@ -121,7 +122,7 @@ impl Policies<'_> {
         self.inner.work.run(Kind::Preview, tenant(ctx, opened), compile).await
     }
 
-    /// Looks at every token that has not ended and may not fit, some thousands at a time.
+    /// Checks every token that has not expired and may not fit, some thousands at a time.
     async fn fit(
         &self,
         ctx: &OpContext,
@@ -148,7 +149,7 @@ impl Policies<'_> {
             after = last.id;
             let mut rows = rows.into_iter();
             loop {
-                // Others get their turns in between.
+                // Other tasks get their turns in between.
                 let some: Vec<FitRow> = rows.by_ref().take(AT_ONCE).collect();
                 if some.is_empty() {
                     break;
@@ -172,7 +173,7 @@ impl Compiled {
     }
 }
 
-/// What a token must be so that any of these policies can mind it.
+/// Returns the search for tokens that may not fit one of these policies.
 fn search(policies: &InForce) -> FitSearch {
     let any = |minds: fn(&Compiled) -> bool| policies.values().any(minds);
     let names = if any(|compiled| compiled.policy.unique_names) {
@@ -190,10 +191,10 @@ fn search(policies: &InForce) -> FitSearch {
     }
 }
 
-/// The tokens that do not fit, each with the reasons.
+/// Returns the tokens that do not fit, each with the reasons.
 fn misfits(rows: Vec<FitRow>, policies: &InForce, heavy: &Heavy) -> Vec<(FitRow, Vec<Misfit>)> {
     let rows = rows.into_iter().filter_map(|row| {
-        // A workspace that was made in the meantime has no token that is older.
+        // A workspace that was created in the meantime has no older tokens.
         let reasons = reasons(&row, policies.get(&row.workspace_id)?, heavy);
         (!reasons.is_empty()).then_some((row, reasons))
     });

@@ -1,4 +1,4 @@
-//! Show a policy.
+//! Shows a policy.
 
 use domain::{
     access::Permission,
@@ -10,7 +10,8 @@ use super::{Opened, Policies, PolicyLevel, open};
 use crate::{OpContext, ServiceError};
 
 impl Policies<'_> {
-    /// What a level sets, what is in force there, and where each rule comes from.
+    /// Returns the rules that a level sets, the rules in force there, and where each rule comes
+    /// from.
     pub async fn show(
         &self,
         ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! Following the others: renewing the lease, reading what is new.
+//! Follows the other replicas: renews the lease and reads new revisions.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -24,47 +24,49 @@ use crate::{
     verification::Subject,
 };
 
-/// How long one exchange with the database may take: two fit into a lease.
+/// How long one exchange with the database may take. Two fit into a lease.
 const PATIENCE: Duration = Duration::from_millis(900);
-/// How long one attempt to connect is waited for before there is another one beside it.
+/// How long one attempt to connect may take before another one starts beside it.
 const ANOTHER: Duration = Duration::from_millis(250);
 /// The pause after a failure.
 const AGAIN: Duration = Duration::from_millis(100);
-/// After so long without a notification the connection that hears them shows that it still works.
+/// After this long without a notification, the listening connection is tested.
 const HEAR_WITHIN: Duration = Duration::from_mins(1);
-/// A replica that was silent for so long is gone.
+/// After this long without a renewal, a replica is considered gone.
 const GONE: Duration = Duration::from_secs(15);
 /// Most revisions that are read at once.
 const BATCH: i64 = 1_000;
-/// How often a new connection shows whether the way to the database still leads to the same server.
+/// How often a new connection checks whether the address of the database still leads to the same
+/// server.
 const CONFIRM_EVERY: Duration = Duration::from_secs(2);
-/// How far this machine's clock may be from the database's.
+/// The largest tolerated difference between this machine's clock and the database's.
 const CLOCKS_APART: time::Duration = time::Duration::minutes(1);
 /// How often one renewal may find that the history has changed.
 const BREAKS_MAX: usize = 3;
 
-/// What a server calls itself.
+/// The name and version under which this server is registered.
 struct Own {
     name: String,
     version: &'static str,
 }
 
-/// The follower's connection, and where this server is in the history at its other end.
+/// The follower's connection, and this server's position in the history at its other end.
 struct Link {
     connection: PgConnection,
-    /// `None` until the server is entered.
+    /// `None` until the server is registered.
     position: Option<Position>,
 }
 
-/// What a renewal must find again.
+/// The state that a renewal must find again.
 struct Position {
     /// How often the row of this server was renewed.
     renewals: i64,
     /// The last revision that was applied; `None` before the first one.
     anchor: Option<RevisionKey>,
-    /// The epoch that operators raise.
+    /// The epoch, which operators can raise.
     epoch: i64,
-    /// Whether the keys are known to be those of this database. They are not while no instance is set up.
+    /// Whether the keys are known to be those of this database. Unknown while no instance is set
+    /// up.
     has_keys: bool,
 }
 
@@ -77,7 +79,8 @@ impl Authority {
         tokio::join!(self.follow(&own), self.listen(), self.confirm());
     }
 
-    /// Leaves: nobody waits for this replica any more, and it answers nothing from memory.
+    /// Leaves the replicas: the others stop waiting for this one, and it answers nothing from
+    /// memory any more.
     pub async fn leave_replicas(&self) {
         self.inner.replica.lease.give_back();
         if let Ok(mut connection) = self.inner.pool.acquire().await
@@ -88,7 +91,7 @@ impl Authority {
     }
 
     async fn follow(&self, own: &Own) {
-        // A connection of its own: a pool that is exhausted must not cost the lease.
+        // A separate connection: an exhausted pool must not cost the lease.
         let mut link: Option<Link> = None;
         let (mut works, mut was_away) = (false, false);
         let mut next = Instant::now();
@@ -101,8 +104,8 @@ impl Authority {
                     true
                 }
             };
-            // This process stood still, or the database was slow. Its connection may lead to a primary that
-            // was replaced meanwhile.
+            // This process was suspended, or the database was slow. The connection may lead to a
+            // primary that was replaced meanwhile.
             if renewing && !self.inner.has_lease() {
                 link = None;
             }
@@ -121,7 +124,8 @@ impl Authority {
                         none.insert(Link { connection, position: None })
                     }
                 };
-                // By itself: what is left of the time to connect may be too little for it.
+                // With a timeout of its own: the time that remains after connecting may be too
+                // short.
                 if renewing {
                     in_time(self.inner.renew(link, own)).await.map(|()| true)
                 } else {
@@ -139,9 +143,10 @@ impl Authority {
                 // The next renewal finds out what has changed.
                 Ok(false) => next = Instant::now(),
                 Err(error) => {
-                    // One that can be reached and is slow is not taken for away again and again.
+                    // A database that is reachable but slow is not reported as away again and
+                    // again.
                     was_away |= error.is_unavailable() && (worked || link.is_none());
-                    // Half an exchange may still be under way on it.
+                    // An exchange may still be in progress on it.
                     link = None;
                     self.inner.replica.note_connection(false);
                     if error.is_full() {
@@ -155,8 +160,8 @@ impl Authority {
         }
     }
 
-    /// Connects now and then as a request would, to see whether the way to the database leads to another
-    /// server by now. A connection that stays open does not show it.
+    /// Regularly opens a connection as a request would, to check whether the address of the
+    /// database now leads to another server. A connection that stays open does not show it.
     async fn confirm(&self) {
         loop {
             sleep(CONFIRM_EVERY).await;
@@ -171,7 +176,7 @@ impl Authority {
                 Ok(mark) => {
                     self.inner.history.agrees(mark.as_ref());
                 }
-                // The follower finds out by itself whether the database is away.
+                // The follower itself detects whether the database is away.
                 Err(error) => tracing::debug!(%error, "no connection to confirm the server by"),
             }
         }
@@ -183,7 +188,8 @@ impl Authority {
         }
         let mut back = self.inner.replica.back.subscribe();
         loop {
-            // Each time another pool: what is given back to one is asked for a last word first, and may be silent.
+            // A new pool each time: a pool tests a connection that is returned to it, and the
+            // connection may hang.
             let pool = PgPoolOptions::new()
                 .max_connections(1)
                 .connect_lazy_with(self.inner.pool.connect_options().as_ref().clone());
@@ -194,7 +200,7 @@ impl Authority {
             };
             let ended: Result<(), sqlx::Error> = tokio::select! {
                 ended = heard => ended,
-                // A connection from before may be silent for ever.
+                // An older connection may hang forever.
                 Ok(()) = back.changed() => continue,
             };
             if let Err(error) = ended {
@@ -205,19 +211,19 @@ impl Authority {
     }
 }
 
-/// Passes on notifications. After a time without any, asks the database whether the connection still works: a network
-/// may have forgotten it without a word.
+/// Forwards notifications. After some time without any, tests the connection: a network device may
+/// have dropped it silently.
 ///
-/// Returns why notifications are not heard any more.
+/// Returns why notifications can no longer be received.
 async fn hear(
     mut listener: PgListener,
     within: Duration,
     heard: impl Fn(),
 ) -> Result<(), sqlx::Error> {
-    // Some may have been missed before this connection was there.
+    // Notifications may have been missed before this connection existed.
     heard();
     loop {
-        // A message that is half read stays in the buffer when the time is over.
+        // A partly read message stays in the buffer after the timeout.
         if let Ok(notification) = timeout(within, listener.recv()).await {
             notification?;
             heard();
@@ -230,16 +236,19 @@ async fn hear(
     }
 }
 
-/// A connection: the first that there is of several attempts, or why the last of them failed. What was sent
-/// into a network that was cut is sent again by the system a second later and then ever more seldom (RFC
-/// 6298 section 2); a new attempt gets through as soon as there is a way.
+/// Opens a connection. Returns the first of several concurrent attempts to succeed, or why the last
+/// of them failed.
+///
+/// Packets that were sent into a broken network are retransmitted after a second and then at
+/// growing intervals (RFC 6298 section 2); a new attempt succeeds as soon as the network works.
 async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     let mut attempts = FuturesUnordered::new();
     loop {
         attempts.push(store::open(options));
         let next = Instant::now() + ANOTHER;
         while let Ok(Some(reached)) = timeout_at(next, attempts.next()).await {
-            // One that is refused, such as by a server without room for more, says nothing of those before it.
+            // A refusal, for example by a server without a free slot, does not decide about the
+            // earlier attempts.
             if reached.is_ok() || attempts.is_empty() {
                 return reached.map_err(Into::into);
             }
@@ -247,7 +256,7 @@ async fn reach(options: &PgConnectOptions) -> Result<PgConnection, StoreError> {
     }
 }
 
-/// What the database answers, if it does so in time.
+/// Returns the database's response, if it arrives in time.
 async fn in_time<T>(
     exchange: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
@@ -255,9 +264,12 @@ async fn in_time<T>(
 }
 
 impl Inner {
-    /// Ends the lease when the follower has a new connection: what happened since the last one is not known.
-    /// What was kept is forgotten at once if another server answers, and otherwise when this one has taken a
-    /// write: until then it can be used within [`Settings::stale_grace`](crate::Settings::stale_grace) only.
+    /// Ends the lease when the follower has a new connection: events since the last connection are
+    /// not known.
+    ///
+    /// If another server answers, the cache is cleared at once; otherwise it is cleared when the
+    /// server has accepted a write. Until then it can be used within
+    /// [`Settings::stale_grace`](crate::Settings::stale_grace) only.
     async fn connected(
         &self,
         connection: &mut PgConnection,
@@ -266,7 +278,7 @@ impl Inner {
         store::wait_in_short(connection).await?;
         let mark = history::mark(connection).await?;
         if mark.as_ref().is_some_and(history::Mark::is_standby) {
-            // One that is about to be promoted, perhaps. Its history counts when it takes writes.
+            // It may be about to be promoted. Its history counts once it accepts writes.
             self.replica.lease.end();
             return Err(StoreError::away("a standby answers, which takes no writes"));
         }
@@ -280,8 +292,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Logs an error where this machine's clock and the database's are far apart. Ends of tokens and sessions, and
-    /// delays between attempts to sign in, are judged by both.
+    /// Logs an error if this machine's clock and the database's are far apart. Both are used to
+    /// judge when tokens and sessions expire and how long sign-in attempts are delayed.
     async fn compare_clocks(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let ahead = self.clock.now() - store::database_time(connection).await?;
         if ahead.abs() > CLOCKS_APART && self.replica.may_tell_of_clocks(self.clock.elapsed()) {
@@ -293,8 +305,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Ends the lease and forgets everything, before anything is answered by another history. Of the same
-    /// server, connections from before may still be used, and `enter` forgets what is in memory.
+    /// Ends the lease and clears the cache, before anything is answered from another history. If
+    /// the server is the same, existing connections may still be used, and `enter` clears the
+    /// cache.
     fn forget(&self, why: Break, mark: Option<history::Mark>, is_same: bool) {
         self.replica.lease.end();
         if self.settings.drill.without_history {
@@ -306,7 +319,8 @@ impl Inner {
                 reason = why.describe(),
                 "the database's history may have changed: everything in memory is forgotten"
             );
-            // Before the cache is cleared: what comes by a connection from before is not kept afterwards.
+            // Before the cache is cleared, so that results from older connections are not cached
+            // afterwards.
             self.history.begin(mark);
         }
         self.replica.forget_others();
@@ -317,13 +331,14 @@ impl Inner {
         }
     }
 
-    /// Leaves connections from before: they may lead to another server, or to nobody, and nobody tells.
+    /// Closes idle connections and wakes the tasks that use other existing ones: these connections
+    /// may silently lead to another server, or to none.
     fn leave_connections(&self) {
         self.leave_resting();
         self.replica.back.send_replace(());
     }
 
-    /// Leaves the connections that nobody uses at the moment.
+    /// Closes the idle connections.
     fn leave_resting(&self) {
         while let Some(connection) = self.pool.try_acquire() {
             drop(connection.detach());
@@ -331,9 +346,9 @@ impl Inner {
         self.loader.forget_connections();
     }
 
-    /// Renews the lease. The order is what the claim rests on: note the moment, count up the row, read
-    /// what is new and apply it, make sure that the history is still the same, and only then have a lease,
-    /// from the moment that was noted.
+    /// Renews the lease. The claim rests on the order: note the time, count up the row, read and
+    /// apply new revisions, make sure that the history is still the same, and only then take the
+    /// lease, counted from the noted time.
     async fn renew(&self, link: &mut Link, own: &Own) -> Result<(), StoreError> {
         let sent = self.clock.elapsed();
         for _ in 0..BREAKS_MAX {
@@ -367,7 +382,7 @@ impl Inner {
         Err(StoreError::away("the history changes again and again"))
     }
 
-    /// Enters this server: nobody has waited for what is kept here.
+    /// Registers this server. No other server has waited for its cached facts so far.
     async fn enter(
         &self,
         connection: &mut PgConnection,
@@ -378,8 +393,8 @@ impl Inner {
         let anchor = revisions::head(connection).await?;
         self.replica.applied.store(anchor.map_or(0, |(id, _)| id), Ordering::Release);
         let renewals = replicas::enter(connection, &self.renewal(own)).await?;
-        // After the head was read: what is loaded from now on has all that is not read again. And after a write:
-        // a database that takes none is away.
+        // After the head was read: everything loaded from now on includes the revisions that are
+        // not read again. And after a write: a database that accepts no writes counts as away.
         if !self.settings.drill.without_history {
             self.cache.clear();
         }
@@ -387,7 +402,7 @@ impl Inner {
         Ok(Position { renewals, anchor, epoch, has_keys: false })
     }
 
-    /// Applies what is new, and returns why the history is not the one that is known, if it is not.
+    /// Applies new revisions. If the history is not the known one, returns why.
     async fn catch_up(&self, link: &mut Link) -> Result<Option<Break>, StoreError> {
         let Link { connection, position: Some(position) } = link else { return Ok(None) };
         if !self.read(connection, position).await? {
@@ -397,7 +412,7 @@ impl Inner {
         if history::epoch(connection).await? != position.epoch {
             return Ok(Some(Break::Epoch));
         }
-        // A pooler may lead one connection to another server.
+        // A pooler may route one connection to different servers.
         if let Some(known) = self.history.mark()
             && history::mark(connection).await?.is_some_and(|mark| mark != known)
             && !self.settings.drill.without_history
@@ -407,7 +422,8 @@ impl Inner {
         Ok(None)
     }
 
-    /// Applies what is new and says so. Extends nothing. Returns `false` when the history has changed.
+    /// Applies new revisions and publishes the new position. Does not extend the lease. Returns
+    /// `false` when the history has changed.
     async fn read_and_tell(&self, link: &mut Link) -> Result<bool, StoreError> {
         let Some(position) = &mut link.position else { return Ok(false) };
         let before = self.replica.applied();
@@ -425,7 +441,8 @@ impl Inner {
         replicas::note_applied(connection, self.replica.id, self.replica.applied()).await
     }
 
-    /// Applies what is new. Returns `false` when the last revision that was applied is gone or another one.
+    /// Applies new revisions. Returns `false` when the last applied revision is gone or is a
+    /// different one.
     async fn read(
         &self,
         connection: &mut PgConnection,
@@ -441,7 +458,8 @@ impl Inner {
                 (_, all) => all,
             };
             let Some(last) = rows.last() else { return Ok(true) };
-            // The set-up is one of these rows, and is not answered before this server has applied it.
+            // The set-up is one of these rows, and is acknowledged only after this server has
+            // applied it.
             self.know_keys(connection, position).await?;
             let revisions: Vec<_> = rows
                 .iter()
@@ -453,10 +471,11 @@ impl Inner {
         }
     }
 
-    /// Makes sure that the keys are those of the database, as soon as it has an instance.
+    /// Checks that the keys are those of the database, as soon as it has an instance.
     ///
     /// # Errors
-    /// `Unavailable` when they are others. Then there is no lease any more.
+    ///
+    /// `Unavailable` when they are not. The lease is given up then.
     async fn know_keys(
         &self,
         connection: &mut PgConnection,
@@ -478,7 +497,7 @@ impl Inner {
         }
     }
 
-    /// Logs the changes that this server has answered and that the database does not hold.
+    /// Logs the changes that this server has acknowledged and that the database does not hold.
     async fn report_lost(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let made = self.history.made();
         if made.is_empty() {
@@ -505,7 +524,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes how far the others have counted, and removes those that are gone.
+    /// Records the renewal counts of the other replicas, and removes replicas that are gone.
     async fn look_around(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let others = replicas::others(connection, self.replica.id).await?;
         let now = self.clock.elapsed();
@@ -513,7 +532,7 @@ impl Inner {
         for other in others {
             if self.replica.silent_for(other, now) > GONE {
                 replicas::delete(connection, other.id, Some(other.renewals)).await?;
-                // It may enter again with the same count, and then it has a lease.
+                // It may register again with the same count, and then it has a lease.
                 self.replica.forget_other(other.id);
             }
         }
@@ -550,7 +569,8 @@ mod tests {
         Settings, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store::replicas::Other,
     };
 
-    /// Its first row was silent for so long as the machine runs; the next one begins with the same count.
+    /// The first row was silent for as long as the machine has been running; the next row begins
+    /// with the same count.
     #[sqlx::test]
     async fn server_that_enters_again_after_its_row_was_removed_is_waited_for(pool: PgPool) {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -570,7 +590,7 @@ mod tests {
         assert_eq!(inner.replica.silent_for(other, inner.clock.elapsed()), Duration::ZERO);
     }
 
-    /// The database says so itself. Notifications are heard before and after.
+    /// The database itself is queried. Notifications arrive before and after.
     #[sqlx::test]
     async fn connection_that_hears_nothing_gives_signs_of_life(pool: PgPool) {
         let mut listener = PgListener::connect_with(&pool).await.unwrap();

@@ -1,8 +1,7 @@
-//! Which history of the database this server answers by.
+//! Tracks the history of the database that this server relies on.
 //!
-//! A failover or a restore can take back what was committed and answered. Then nothing that was read before
-//! may be kept, and no connection from before may be used: it may lead to a primary that was replaced and
-//! still runs.
+//! A failover or a restore can undo acknowledged commits. Then no earlier result may be kept, and
+//! no earlier connection may be used: it may lead to a primary that was replaced and still runs.
 
 use std::{
     collections::VecDeque,
@@ -21,28 +20,28 @@ use crate::{
     verification::Subject,
 };
 
-/// Most changes of its own that a server remembers, to report those that a failover has lost.
+/// Most of its own changes that a server remembers, to report those that a failover has lost.
 const MADE_MAX: usize = 256;
-/// How long it remembers them: much less than revisions are kept for.
+/// How long it remembers them; much shorter than revisions are kept.
 const MADE_FOR: Duration = Duration::from_hours(1);
 
-/// Why everything that was kept is forgotten.
+/// Why the whole cache is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Break {
     /// The follower has a new connection.
     Connected,
-    /// Another server process answers, or another timeline.
+    /// Another server process or another timeline answers.
     Server,
-    /// The row of this server is not as it left it.
+    /// The row of this server is not in the state in which it left it.
     Row,
-    /// The last revision that was applied is not there, or is another one.
+    /// The last applied revision is missing, or is a different one.
     Revisions,
     /// An operator has raised the epoch.
     Epoch,
 }
 
 impl Break {
-    /// What it says about the database, for the log.
+    /// Describes what this means for the database, for the log.
     pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::Connected => "the connection is new",
@@ -54,32 +53,33 @@ impl Break {
     }
 }
 
-/// The history that is known, and which connections belong to it.
+/// The known history, and which connections belong to it.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// Grows with every change of history. What was begun under another one is not used.
+    /// Grows with every change of history. Results that were begun under an earlier epoch are not
+    /// used.
     epoch: AtomicU64,
     state: Mutex<State>,
-    /// Somebody has reached another server than the follower.
+    /// Signals that a connection has reached another server than the follower's.
     suspected: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The server that the follower is connected to; `None` before the first connection, and of engines that
-    /// do not say.
+    /// The server that the follower is connected to; `None` before the first connection, and for
+    /// engines that don't report it.
     mark: Option<Mark>,
     /// Whether the follower was ever connected.
     known: bool,
-    /// When the history changed last, or a connection was found to lead to another server.
+    /// When the history last changed, or a connection was last found to lead to another server.
     since: Option<Instant>,
     made: VecDeque<Made>,
 }
 
-/// A change that was made here.
+/// A change that was committed here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Made {
-    /// `None` of new tokens, which leave no revision.
+    /// `None` for new tokens, which leave no revision.
     pub(super) revision: Option<RevisionKey>,
     pub(super) subjects: Vec<Subject>,
     at: Instant,
@@ -91,17 +91,19 @@ impl History {
         Self { epoch: AtomicU64::new(0), state: Mutex::new(state), suspected: Notify::const_new() }
     }
 
-    /// The epoch. Read it before connecting or asking, and again when the answer is there.
+    /// Returns the epoch. Read it before connecting or querying, and again when the result has
+    /// arrived.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// The server that the follower is connected to.
+    /// Returns the server that the follower is connected to.
     pub(crate) fn mark(&self) -> Option<Mark> {
         self.state().mark.clone()
     }
 
-    /// Learns which server the follower is connected to first. Returns `false` when it was connected before.
+    /// Records the first server that the follower is connected to. Returns `false` if it was
+    /// connected before.
     pub(super) fn learn(&self, mark: Option<&Mark>) -> bool {
         let mut state = self.state();
         if state.known {
@@ -109,12 +111,12 @@ impl History {
         }
         state.known = true;
         state.mark = mark.cloned();
-        // Connections of before may lead to a standby, which left no mark.
+        // Earlier connections may lead to a standby, which left no mark.
         state.since = Some(Instant::now());
         true
     }
 
-    /// Begins a new history, of the server with this mark.
+    /// Begins a new history, that of the server with this mark.
     pub(crate) fn begin(&self, mark: Option<Mark>) {
         let mut state = self.state();
         state.known = true;
@@ -123,8 +125,8 @@ impl History {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether this is the server that the follower is connected to, or that cannot be said. If it is
-    /// another one, the follower is asked to connect again.
+    /// Returns whether this is the server that the follower is connected to, or may be. If it is
+    /// another server, makes the follower connect again.
     pub(crate) fn agrees(&self, found: Option<&Mark>) -> bool {
         let agrees = match (&self.state().mark, found) {
             (Some(known), Some(found)) => known == found,
@@ -136,27 +138,29 @@ impl History {
         agrees
     }
 
-    /// Counts all connections of this moment as from before: one of them leads to another server than the follower's.
+    /// Distrusts all existing connections, because one of them leads to another server than the
+    /// follower's.
     pub(super) fn distrust_connections(&self) {
         self.state().since = Some(Instant::now());
     }
 
-    /// Returns when somebody has reached another server than the follower.
+    /// Resolves when a connection has reached another server than the follower's.
     pub(crate) async fn suspected(&self) {
         self.suspected.notified().await;
     }
 
-    /// Returns whether a connection of this age is from before the last change of history, or is not trusted.
+    /// Returns whether a connection of this age is older than the last change of history, or is
+    /// distrusted.
     pub(crate) fn is_before(&self, age: Duration) -> bool {
         self.state().since.is_some_and(|since| age >= since.elapsed())
     }
 
-    /// Notes a change that was committed here.
+    /// Records a change that was committed here.
     pub(super) fn note_made(&self, revision: RevisionKey, subjects: Vec<Subject>) {
         self.note(Some(revision), subjects);
     }
 
-    /// Notes tokens that were made here. They are one change.
+    /// Records tokens that were created here. They count as a single change.
     pub(super) fn note_tokens(&self, tokens: Vec<TokenId>) {
         if !tokens.is_empty() {
             self.note(None, tokens.into_iter().map(Subject::Token).collect());
@@ -171,14 +175,14 @@ impl History {
         state.made.push_back(Made { revision, subjects, at: Instant::now() });
     }
 
-    /// The changes that were committed here of late.
+    /// Returns the recent changes that were committed here.
     pub(super) fn made(&self) -> Vec<Made> {
         let mut state = self.state();
         state.made.retain(|made| made.at.elapsed() < MADE_FOR);
         state.made.iter().cloned().collect()
     }
 
-    /// Forgets these changes: they are not in the database.
+    /// Drops these changes, which are not in the database.
     pub(super) fn forget_made(&self, lost: &[Made]) {
         self.state().made.retain(|made| !lost.contains(made));
     }

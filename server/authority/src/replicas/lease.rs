@@ -1,4 +1,4 @@
-//! The right to answer, for a while.
+//! The right to answer from memory, for a limited time.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,18 +7,19 @@ use std::{
 
 use super::{LEASE, MARGIN};
 
-/// For how long a lease is held.
+/// How long a lease is held.
 const HELD: Duration = LEASE.saturating_sub(MARGIN);
 
-/// A replica's lease, on its own monotonic clock. Without one until it is renewed.
+/// A replica's lease, on its own monotonic clock. It is invalid until it is renewed for the first
+/// time.
 pub(crate) struct Lease {
-    /// In nanoseconds.
+    /// When the lease expires, in nanoseconds.
     ends: AtomicU64,
-    /// When the last one that was had would have ended by itself; 0 when memory must not be used beyond it.
+    /// When the last lease would have expired by itself; 0 when memory must not be used after it.
     held: AtomicU64,
-    /// When the last renewal that succeeded was sent.
+    /// When the last successful renewal was sent.
     renewed: AtomicU64,
-    /// It counts as valid for ever: what a drill must notice.
+    /// The lease counts as valid forever. Only for a drill, which must notice it.
     endless: bool,
 }
 
@@ -32,37 +33,38 @@ impl Lease {
         }
     }
 
-    /// Renews it, counted from the moment before the renewal was sent.
+    /// Renews the lease, counted from the time before the renewal was sent.
     pub(super) fn renew(&self, sent: Duration) {
         self.renewed.store(nanoseconds(sent), Ordering::Release);
         self.held.store(nanoseconds(sent + HELD), Ordering::Release);
         self.ends.store(nanoseconds(sent + HELD), Ordering::Release);
     }
 
-    /// Ends it. Memory may still be used where the operator has chosen so.
+    /// Ends the lease. Memory may still be used if the operator allows that.
     pub(super) fn end(&self) {
         self.ends.store(0, Ordering::Release);
     }
 
-    /// Ends it, and any use of memory beyond it.
+    /// Ends the lease, and any use of memory after it.
     pub(super) fn give_back(&self) {
         self.end();
         self.held.store(0, Ordering::Release);
     }
 
-    /// Whether it is valid. Read the clock after the request has arrived, not before.
+    /// Returns whether the lease is valid. Read the clock after the request has arrived, not
+    /// before.
     pub(crate) fn is_valid(&self, now: Duration) -> bool {
         self.endless || nanoseconds(now) < self.ends.load(Ordering::Acquire)
     }
 
-    /// For how long there has been none; zero while it is valid, `None` when there never was one or it was
-    /// given back.
+    /// Returns how long there has been no lease; zero while it is valid, `None` when there never
+    /// was a lease or it was given back.
     pub(crate) fn over_for(&self, now: Duration) -> Option<Duration> {
         let held = self.held.load(Ordering::Acquire);
         (held > 0).then(|| now.saturating_sub(Duration::from_nanos(held)))
     }
 
-    /// The time since the last renewal; `None` before the first one.
+    /// Returns the time since the last renewal; `None` before the first one.
     pub(crate) fn age(&self, now: Duration) -> Option<Duration> {
         let renewed = self.renewed.load(Ordering::Acquire);
         (renewed > 0).then(|| now.saturating_sub(Duration::from_nanos(renewed)))

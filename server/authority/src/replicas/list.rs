@@ -1,4 +1,4 @@
-//! Show the servers of the instance.
+//! Lists the servers of the instance.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Replicas<'_> {
-    /// The instance as it runs: the build that answers, the database, and all servers.
+    /// Returns the state of the instance: the build that answers, the database, and all servers.
     pub async fn list(&self, ctx: &OpContext) -> Result<InstanceView, ServiceError> {
         ctx.manages_instance()?;
         let mut connection = self.inner.connection().await?;
@@ -34,7 +34,8 @@ impl Replicas<'_> {
         let live = if own {
             replica.lease.is_valid(elapsed)
         } else {
-            // A command watches nobody, and has only what the other's clock said.
+            // A command does not observe the other servers, and relies on what their clocks
+            // reported.
             let silent = replica.known_silence(row.other, elapsed);
             silent.map_or_else(|| now - row.renewed_at < LEASE, |silent| silent < LEASE)
         };

@@ -1,54 +1,61 @@
-//! Servers that keep facts about tokens, and never answer by what was revoked.
+//! Servers that cache facts about tokens, and never accept a revoked token from the cache.
 //!
-//! Every server ("replica") over one database keeps the facts that its verifications looked up. A change
-//! to these facts leaves a row in `revisions`, in its own transaction, and the ids of these rows are in the
-//! order of their commits. A replica reads the rows after the last one that it has applied, forgets the facts
-//! that they name, and notes in its row of `replicas` how far it is.
+//! Every server ("replica") of one database caches the facts that its verifications looked up. A
+//! change to these facts inserts a row into `revisions`, in its own transaction, and the ids of
+//! these rows follow the order of their commits. A replica reads the rows after the last one that
+//! it has applied, invalidates the facts that they name, and records its position in its row of
+//! `replicas`.
 //!
-//! # Once a change that narrows access is answered, no replica lets anything pass by earlier facts
+//! # Once a narrowing change is acknowledged, no replica accepts anything based on earlier facts
 //!
 //! This rests on leases:
 //!
-//! - A replica answers only while it has a lease. To renew it, it notes the moment (its own monotonic clock),
-//!   counts up its row, *then* reads the new revisions, applies them, and only then has a lease, for
-//!   [`LEASE`] less a margin from the moment that it noted.
-//! - So any lease that is valid [`LEASE`] after a commit was renewed by reading revisions after that commit.
-//!   A change could simply wait for that long.
-//! - It need not: it is answered as soon as every other replica has noted that it has applied the revision
-//!   (`settle`). A replica whose row was not counted up for the time of a lease has none, and is not
-//!   waited for. No machine's clock is compared with another's.
-//! - `NOTIFY` makes replicas read at once. It is a hint: nothing is wrong when it is lost.
+//! - A replica answers from memory only while it has a lease. To renew it, it notes the time (of
+//!   its own monotonic clock), counts up its row, *then* reads the new revisions, applies them, and
+//!   only then has a lease, for [`LEASE`] less a margin from the noted time.
+//! - So any lease that is valid [`LEASE`] after a commit was renewed by reading revisions after
+//!   that commit. A change could simply wait for that long.
+//! - It rarely has to: the change is acknowledged as soon as every other replica has recorded that
+//!   it has applied the revision (`settle`). A replica whose row was not counted up for the
+//!   duration of a lease has no lease, and is not waited for. The clocks of two machines are never
+//!   compared.
+//! - `NOTIFY` makes replicas read at once. It is only a hint: losing it does no harm.
 //!
 //! # Memory never disagrees with the database
 //!
-//! The argument above needs that the database keeps what it has committed. A failover to an asynchronous
-//! standby or a restored backup takes commits back, and new commits get their numbers. So a replica proves
-//! with every renewal that the history is the one that it knows (`follow`):
+//! The argument above requires that the database keeps what it has committed. A failover to an
+//! asynchronous standby or a restored backup undoes commits, and new commits reuse their numbers.
+//! So with every renewal a replica proves that the history is still the known one (`follow`):
 //!
-//! - Its row was renewed as often as it says itself: the renewal compares before it counts up.
-//! - The last revision that it has applied is still there, with the same nonce.
-//! - The same server process answers, on the same timeline (`store::history::Mark`); the epoch, which an
-//!   operator can raise, is the same; and the connection is the one of the last renewal.
+//! - Its row was renewed as often as the replica has counted: the renewal compares before it counts
+//!   up.
+//! - The last revision that it has applied still exists, with the same nonce.
+//! - The same server process answers, on the same timeline (`store::history::Mark`); the epoch,
+//!   which an operator can raise, is the same; and the connection is that of the last renewal.
 //!
-//! If one of these fails, the replica ends its lease and forgets everything before it answers again. It
-//! connects anew, and forgets everything, also when its lease has ended: a process that was stopped may hold
-//! a connection to a primary that was replaced and still runs. Every two seconds it connects a second time
-//! to see whether the way to the database leads to another server by now.
+//! If one of these checks fails, the replica ends its lease and clears its cache before it answers
+//! again. It also reconnects and clears its cache when its lease has expired: a process that was
+//! suspended may hold a connection to a primary that was replaced and still runs. Every two seconds
+//! it opens a second connection to check whether the address of the database now leads to another
+//! server.
 //!
-//! What was read over a connection from before is neither kept nor answered ([`History::epoch`]). Each new
-//! connection for lookups must lead to the follower's server, and each transaction before it commits.
+//! Results from a connection of an earlier history are neither cached nor returned
+//! ([`History::epoch`]). Each new connection for lookups, and each transaction before it commits,
+//! must have reached the follower's server.
 //!
-//! A replica whose renewals fail answers nothing but 503, even if it can read: a renewal is a write, and
-//! only a write shows that a primary was not replaced. Where every standby has to confirm a commit, a replaced
-//! primary commits nothing any more, so that no replica keeps a lease there. With asynchronous replication, or with
-//! standbys that stay with it and suffice, it does commit, and no replica can notice that from the inside: it must be fenced
-//! (docs/high-availability.md).
+//! A replica whose renewals fail answers only 503, even if it can read: a renewal is a write, and
+//! only a write shows that a primary was not replaced. If every standby has to confirm a commit, a
+//! replaced primary cannot commit any more, so no replica keeps a lease there. With asynchronous
+//! replication, or if the standbys that stay with the old primary are enough for it, the old
+//! primary still commits, and no replica can detect that from the inside: the old primary must be
+//! fenced (docs/high-availability.md).
 //!
-//! A server whose keys are not those of the database gets no lease, and ends. The set-up of the instance is a change that
-//! each server applies before it is answered; so no server accepts or makes a token with other keys.
+//! A server whose keys are not those of the database gets no lease and exits. The set-up of the
+//! instance is a change that each server applies before it is acknowledged, so no server accepts or
+//! creates a token with other keys.
 //!
-//! A change that was committed when the history changes is answered only if its revision is in the history
-//! that the server then knows.
+//! If the history changes while a change is being committed, the change is acknowledged only if its
+//! revision is in the history that the server then follows.
 
 mod follow;
 pub(crate) mod history;
@@ -79,8 +86,8 @@ use crate::{authority::Inner, store::replicas::Other};
 
 /// How long a lease is.
 pub const LEASE: Duration = Duration::from_secs(2);
-/// What a replica holds its own lease for shorter: clocks of two machines may run at speeds that
-/// differ by a fortieth.
+/// The margin by which a replica shortens its own lease: the clocks of two machines may differ in
+/// speed by a fortieth.
 const MARGIN: Duration = Duration::from_millis(50);
 /// How often a lease is renewed.
 const RENEW_EVERY: Duration = Duration::from_millis(667);
@@ -91,32 +98,32 @@ pub struct Replicas<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// What this process is among the servers. A command's process is one, too, that never has a lease.
+/// The state of this process as a replica. A command's process has one too, but never has a lease.
 pub(crate) struct Replica {
     pub(crate) id: Uuid,
     pub(crate) lease: Lease,
     pub(crate) started_at: OffsetDateTime,
     /// The last revision that was applied here.
     applied: AtomicI64,
-    /// There may be new revisions.
+    /// Signals that there may be new revisions.
     hint: Notify,
-    /// The database is there again.
+    /// Signals that the database is available again.
     pub(crate) back: watch::Sender<()>,
-    /// Whether the keys of this process were found not to be those of the database.
+    /// Whether the keys of this process were found to differ from those of the database.
     pub(crate) other_keys: watch::Sender<bool>,
-    /// Whether somebody renews the lease.
+    /// Whether a task renews the lease.
     is_followed: AtomicBool,
-    /// Whether that one has a connection.
+    /// Whether that task has a connection.
     is_connected: AtomicBool,
-    /// Whether an attempt to renew the lease has failed since it was renewed.
+    /// Whether an attempt to renew the lease has failed since the last renewal.
     is_failing: AtomicBool,
-    /// When it was logged last that clocks differ, in seconds; 0 when it was not.
+    /// When a clock difference was last logged, in seconds; 0 if it never was.
     told_of_clocks: AtomicU64,
-    /// Attempts to renew the lease that have failed. Sent with every attempt.
+    /// The number of failed attempts to renew the lease. Sent with every attempt.
     attempts: watch::Sender<u64>,
-    /// Why the last of them failed.
+    /// Why the last attempt failed.
     failure: Mutex<String>,
-    /// When the count of another replica's renewals was first seen to be what it is.
+    /// When the current renewal count of each other replica was first observed.
     seen: Mutex<HashMap<Uuid, Seen>>,
 }
 
@@ -127,7 +134,7 @@ struct Seen {
 }
 
 impl Replica {
-    /// Reports whether it may be logged that clocks differ: once in ten minutes.
+    /// Returns whether a clock difference may be logged: once in ten minutes.
     fn may_tell_of_clocks(&self, now: Duration) -> bool {
         let told = self.told_of_clocks.load(Ordering::Relaxed);
         let may = told == 0 || now.as_secs() >= told + 600;
@@ -160,17 +167,19 @@ impl Replica {
         self.applied.load(Ordering::Acquire)
     }
 
-    /// Forgets how far others have counted: in another history they may have counted further.
+    /// Clears the observed counts of other replicas: in another history they may have counted
+    /// further.
     fn forget_others(&self) {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
     }
 
-    /// Forgets how far this one has counted: its row was removed, and a new one counts from the beginning.
+    /// Clears the observed count of this replica: its row was removed, and a new one counts from
+    /// the beginning.
     fn forget_other(&self, id: Uuid) {
         self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&id);
     }
 
-    /// Notes how far others have counted.
+    /// Records the counts of other replicas.
     fn observe(&self, others: &[Other], now: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.retain(|id, _| others.iter().any(|other| other.id == *id));
@@ -183,12 +192,12 @@ impl Replica {
         }
     }
 
-    /// For how long this replica is known not to have renewed its lease.
+    /// Returns how long this replica is known not to have renewed its lease.
     fn silent_for(&self, other: Other, now: Duration) -> Duration {
         self.known_silence(other, now).unwrap_or(Duration::ZERO)
     }
 
-    /// The same; `None` of one that was never seen.
+    /// Does the same, but returns `None` for a replica that was never observed.
     fn known_silence(&self, other: Other, now: Duration) -> Option<Duration> {
         let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let known = seen.get(&other.id)?;

@@ -1,7 +1,7 @@
-//! Waiting for a lease.
+//! Waits for a lease.
 //!
-//! A server that stood still, or has just started, gets its lease within milliseconds when all is well. Until
-//! then it cannot tell whether the database that it reaches was replaced by another one.
+//! A server that was suspended, or has just started, normally gets its lease within milliseconds.
+//! Until then it cannot determine whether the database that it reaches was replaced by another one.
 
 use std::{
     sync::{PoisonError, atomic::Ordering},
@@ -15,10 +15,11 @@ use crate::{ServiceError, authority::Inner, error::chain, store::StoreError};
 
 /// How long a request waits for a lease.
 const PATIENCE: Duration = Duration::from_millis(1_500);
-/// After so many attempts that fail a request waits no longer. The first may have begun long before.
+/// After this many failed attempts a request stops waiting. The first of them may have begun long
+/// before the request.
 const ATTEMPTS: u64 = 2;
 
-/// Somebody renews the lease while this exists.
+/// Marks that a task renews the lease, until dropped.
 pub(super) struct Followed<'a>(&'a Replica);
 
 impl Drop for Followed<'_> {
@@ -28,68 +29,70 @@ impl Drop for Followed<'_> {
 }
 
 impl Replica {
-    /// Notes that somebody renews the lease.
+    /// Records that a task renews the lease.
     pub(super) fn followed(&self) -> Followed<'_> {
         self.is_followed.store(true, Ordering::Release);
         Followed(self)
     }
 
-    /// Renews the lease, counted from this moment.
+    /// Renews the lease, counted from this time.
     pub(super) fn renew_lease(&self, sent: Duration) {
         self.is_failing.store(false, Ordering::Release);
         self.lease.renew(sent);
         self.attempts.send_modify(|_| ());
     }
 
-    /// Notes whether the one who renews the lease has a connection.
+    /// Records whether the task that renews the lease has a connection.
     pub(super) fn note_connection(&self, is_connected: bool) {
         self.is_connected.store(is_connected, Ordering::Release);
         self.attempts.send_modify(|_| ());
     }
 
-    /// Notes that the lease could not be renewed, and why.
+    /// Records that the lease could not be renewed, and why.
     pub(super) fn attempt_failed(&self, error: &StoreError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = chain(error);
         self.is_failing.store(true, Ordering::Release);
         self.attempts.send_modify(|failed| *failed = failed.wrapping_add(1));
     }
 
-    /// Whether an attempt to renew the lease has failed since it was renewed.
+    /// Returns whether an attempt to renew the lease has failed since the last renewal.
     pub(crate) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Acquire)
     }
 }
 
 impl Inner {
-    /// Whether this server has a lease. Read it after the request has arrived.
+    /// Returns whether this server has a lease. Call it after the request has arrived.
     pub(crate) fn has_lease(&self) -> bool {
         self.replica.lease.is_valid(self.clock.elapsed())
     }
 
-    /// Whether somebody renews this process's lease. Commands have none, and a server that ends gives its
-    /// own back.
+    /// Returns whether a task renews this process's lease. Commands have none, and a server that
+    /// shuts down gives its own back.
     pub(crate) fn is_followed(&self) -> bool {
         self.replica.is_followed.load(Ordering::Acquire) && !self.settings.drill.without_history
     }
 
-    /// Waits for a lease, unless nobody renews it.
+    /// Waits for a lease, unless no task renews it.
     ///
     /// # Errors
-    /// `Unavailable` when there is none in time.
+    ///
+    /// `Unavailable` when there is no lease in time.
     pub(crate) async fn lease(&self) -> Result<(), ServiceError> {
         self.regain(|| self.has_lease()).await
     }
 
-    /// Waits until whoever renews the lease has a connection. A database may have room for fewer connections than
-    /// this server wants, and without that one all the others are of no use.
+    /// Waits until the task that renews the lease has a connection. A database may accept fewer
+    /// connections than this server wants, and without that one all the others are useless.
     ///
     /// # Errors
-    /// `Unavailable` when there is none in time.
+    ///
+    /// `Unavailable` when it has none in time.
     pub(crate) async fn follower_first(&self) -> Result<(), ServiceError> {
         self.regain(|| self.replica.is_connected.load(Ordering::Acquire)).await
     }
 
-    /// Waits for what an attempt to renew the lease brings, unless nobody makes one.
+    /// Waits for the outcome of an attempt to renew the lease, unless no task makes such attempts.
     async fn regain(&self, is_there: impl Fn() -> bool) -> Result<(), ServiceError> {
         if !self.is_followed() || is_there() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Waiting until a narrowing change holds everywhere.
+//! Waits until a narrowing change holds everywhere.
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use crate::{
     verification::Subject,
 };
 
-/// The first pause between two looks at how far the others are; it doubles.
+/// The first pause between two checks of the other replicas' positions; it doubles.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
-/// How long a change that takes nothing away waits for others to hear of it.
+/// How long a widening change waits for the other replicas to apply it.
 const MOMENT: Duration = Duration::from_millis(250);
 
 impl Inner {
-    /// Returns when no other replica can answer by earlier facts than this revision, which is
-    /// committed and applied here: at once when there is none, after a few milliseconds when they
-    /// hear of it, after [`LEASE`] at the latest.
+    /// Returns when no other replica can answer from facts before this revision, which is committed
+    /// and applied here: at once if there is no other replica, after a few milliseconds if the
+    /// others are notified, after [`LEASE`] at the latest.
     pub(crate) async fn settle(&self, revision: i64) {
         let took = self.wait(revision, LEASE).await;
         self.counters.revoked(took);
     }
 
-    /// The same for a moment at most, when nothing depends on it but that what was given is there: a command
-    /// that has enabled a token ends when the servers know.
+    /// Does the same for a widening change, with a shorter timeout. It is a convenience: a command
+    /// that enables a token finishes when the servers have applied that.
     pub(crate) async fn tell(&self, revision: i64) {
         self.wait(revision, MOMENT).await;
     }
@@ -43,10 +43,10 @@ impl Inner {
         let mut told = false;
         loop {
             let waited = self.clock.elapsed().saturating_sub(committed);
-            // A database that is cut off without a word must not hold the answer for longer.
+            // A database that was cut off silently must not delay the response any longer.
             let left = longest.saturating_sub(waited);
             match timeout(left, self.awaited(revision, &mut told)).await {
-                // In another history the same number may be another revision.
+                // In another history the same number may denote another revision.
                 Ok(Ok(0)) if self.history.epoch() == epoch => break,
                 Ok(Ok(_)) | Err(_) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "cannot see how far the replicas are"),
@@ -61,11 +61,12 @@ impl Inner {
         self.clock.elapsed().saturating_sub(committed)
     }
 
-    /// Makes sure that a revision that was committed before the history has changed is in the database that
+    /// Checks that a revision that was committed before the history changed is in the database that
     /// this server reaches now.
     ///
     /// # Errors
-    /// `Unavailable` when it is not, or that cannot be found out.
+    ///
+    /// `Unavailable` when it is not, or that cannot be determined.
     pub(crate) async fn is_kept(&self, (id, nonce): RevisionKey) -> Result<(), ServiceError> {
         self.lease().await?;
         let mut connection = self.connection().await?;
@@ -75,11 +76,12 @@ impl Inner {
         Err(StoreError::away("the change was lost in a failover").into())
     }
 
-    /// Returns when every change of this that was committed before holds everywhere.
+    /// Returns when every earlier committed change of these subjects holds everywhere.
     pub(crate) async fn already_so(&self, subjects: &[Subject]) -> Result<(), ServiceError> {
         let mut connection = self.connection().await?;
         let last = revisions::last(&mut connection).await?;
-        // What this server has applied it has forgotten, if that was a revision of the same history.
+        // The revisions that this server has applied are invalidated here, provided that they
+        // belong to the same history.
         let is_same = self.history.mark().is_some()
             && self.history.agrees(history::mark(&mut connection).await?.as_ref());
         drop(connection);
@@ -90,7 +92,7 @@ impl Inner {
         Ok(())
     }
 
-    /// How many replicas may still answer by what was before.
+    /// Returns how many replicas may still answer from earlier facts.
     async fn awaited(&self, revision: i64, told: &mut bool) -> Result<usize, StoreError> {
         let mut connection = self.pool.acquire().await?;
         let behind = replicas::behind(&mut connection, self.replica.id, revision).await?;

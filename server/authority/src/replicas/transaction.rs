@@ -1,7 +1,7 @@
-//! A transaction that says what it changes of what replicas keep.
+//! A transaction that records which cached facts it changes.
 //!
-//! What a service method changes is noted while it runs and written by the commit: so there is one place
-//! where a narrowing change waits until it holds everywhere, and no way around it.
+//! Service methods record their changes while they run, and the commit writes them. So a single
+//! place makes narrowing changes wait until they hold everywhere, and no code path can bypass it.
 
 use std::{
     collections::BTreeMap,
@@ -30,33 +30,33 @@ use crate::{
     verification::Subject,
 };
 
-/// An open transaction. Dropped without [`Self::commit`] it is rolled back.
+/// An open transaction. If it is dropped without [`Self::commit`], it is rolled back.
 pub(crate) struct Transaction<'a> {
     inner: &'a Inner,
     share: Share,
-    /// The history that it began in.
+    /// The history in which it began.
     epoch: u64,
     sql: sqlx::Transaction<'static, Postgres>,
     changed: Vec<Subject>,
     narrows: bool,
     already_so: Vec<Subject>,
-    /// Tokens that it makes.
+    /// The tokens that it creates.
     made: Vec<TokenId>,
-    /// Tokens that it stops, and whose descendants are stopped after it.
+    /// The tokens that it stops, and whose descendants are stopped after it.
     stops: Vec<DescendantStop>,
-    /// The person who makes the change, or for whom a token does.
+    /// The person who makes the change, or as whom the calling token acts.
     person: Option<CallingPerson>,
-    /// What it rests on: the memberships of that person and the rules there.
+    /// What the change rests on: the memberships of that person and the rules there.
     footing: Option<(UserId, Footing)>,
-    /// Whether the rules count. They must not hinder a stop.
+    /// Whether the rules count. They must not prevent a stop.
     rests_on_rules: bool,
     /// The token that makes the change.
     caller: Option<CallingToken>,
-    /// The users that tokens act as which it makes, with their roles.
+    /// The owners of the tokens that it creates, with their roles.
     holders: BTreeMap<UserId, InstanceRole>,
-    /// Those from whom it takes something.
+    /// The people from whom it takes something away.
     acting: Vec<Uuid>,
-    /// Whether it is a part of a change that waits once for all its parts.
+    /// Whether it is part of a change that waits once for all its parts.
     is_part: bool,
 }
 
@@ -98,48 +98,49 @@ impl<'a> Transaction<'a> {
         self.inner
     }
 
-    /// Makes an id for a row.
+    /// Returns a new id for a row.
     pub(crate) fn uuid(&self, now: OffsetDateTime) -> Uuid {
         self.inner.uuid(now)
     }
 
-    /// Notes a change that may take something away from tokens: the commit returns when no replica
-    /// lets anything pass by what was before.
+    /// Records a change that may take something away from tokens. The commit returns when no
+    /// replica accepts anything based on earlier facts.
     pub(crate) fn narrows(&mut self, subject: Subject) {
         self.narrows = true;
         self.widens(subject);
     }
 
-    /// Notes a change that takes nothing away: it holds here at once, and everywhere within a lease; within
-    /// a moment, for which the commit waits, where all is well.
+    /// Records a change that takes nothing away. It holds here at once, and everywhere within a
+    /// lease. The commit waits a moment for the other replicas, which is normally enough.
     pub(crate) fn widens(&mut self, subject: Subject) {
         if !self.changed.contains(&subject) {
             self.changed.push(subject);
         }
     }
 
-    /// Notes that there is nothing to be changed, because it is so already. Who made it so may still be
-    /// waiting for others to hear of it, or have died: the commit forgets and waits likewise, for what it
-    /// answers must be true.
+    /// Records that the subject already is in the wanted state. The transaction that changed it may
+    /// still be waiting for other replicas, or its server may have died. So the commit invalidates
+    /// and waits as for a change, because its response must be true.
     pub(crate) fn already_so(&mut self, subject: Subject) {
         self.already_so.push(subject);
     }
 
-    /// Notes a token that is made. It changes nothing that anybody keeps; it is remembered only so that a failover
-    /// that loses it is reported.
+    /// Records a token that is created. It changes no cached facts; it is remembered only so that
+    /// its loss in a failover is reported.
     pub(crate) fn makes(&mut self, token: TokenId) {
         self.rests_on_rules = true;
         self.made.push(token);
     }
 
-    /// Notes that the descendants of a token are stopped after this transaction. The commit waits for that, too.
+    /// Records that the descendants of a token are stopped after this transaction. The commit waits
+    /// for that, too.
     pub(crate) fn stops_descendants(&mut self, stop: DescendantStop) {
         self.stops.push(stop);
     }
 
-    /// Notes that this person makes the change, or that a token does for them. The commit refuses it when they may not act
-    /// any more, when their membership of the workspace that it changes is another one by then, or the rules are on which it
-    /// rests.
+    /// Records that this person makes the change, or that a token does so on their behalf. The
+    /// commit refuses the change if they may not act any more, or if their membership of the
+    /// changed workspace or the rules on which the change rests have changed by then.
     pub(crate) async fn depends_on_person(
         &mut self,
         person: CallingPerson,
@@ -150,20 +151,23 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Refuses the change when the person may not act any more who makes it, or for whom a token does.
+    /// Refuses the change if the person who makes it, or as whom the calling token acts, may not
+    /// act any more.
     ///
     /// # Errors
+    ///
     /// Those of [`CallingPerson::check`].
     pub(crate) async fn check_person(&mut self) -> Result<(), ServiceError> {
         let Some(person) = &self.person else { return Ok(()) };
         person.check(&mut self.sql, self.inner.clock.now()).await
     }
 
-    /// Notes that the change is one of this person's own account or session, which is locked. Otherwise the commit would
-    /// refuse it, because it takes something from the caller.
+    /// Records that the change concerns this person's own account or session, which is locked.
+    /// Otherwise the commit would refuse it for taking something from the caller.
     ///
     /// # Errors
-    /// Those of [`Self::check_person`], when the person makes the change.
+    ///
+    /// Those of [`Self::check_person`], if the person makes the change.
     pub(crate) async fn changes_person(&mut self, user: UserId) -> Result<(), ServiceError> {
         if self.person.as_ref().is_some_and(|person| person.user() == user) {
             self.check_person().await?;
@@ -172,30 +176,35 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Notes that the change takes something from these people, or from all who rest on the rules of the instance
-    /// ([`crate::callers::RULES`]). The commit returns when all that they were doing is committed or refused.
+    /// Records that the change takes something from these people, or from everyone who relies on
+    /// the rules of the instance ([`crate::callers::RULES`]). The commit returns when all changes
+    /// that they had in progress are committed or refused.
     pub(crate) fn ends_acts_of(&mut self, people: &[Uuid]) {
         self.acting.extend(people);
     }
 
-    /// Notes that tokens act as a user whom it makes, or hands over. The commit refuses it when the user may not act any more,
-    /// or has another role.
+    /// Records that the change creates or hands over tokens that act as this user. The commit
+    /// refuses it if the user may not act any more, or has another role.
     pub(crate) fn acts_as(&mut self, user: UserId, role: InstanceRole) {
         self.holders.insert(user, role);
     }
 
-    /// Notes that a token makes the change. The commit refuses it when something was taken from the token by then.
+    /// Records that a token makes the change. The commit refuses it if something was taken from the
+    /// token by then.
     pub(crate) fn depends_on_token(&mut self, caller: CallingToken) {
         self.caller = Some(caller);
     }
 
-    /// Notes that the change is one of this token, whose row is locked: nobody else changes the token until this is
-    /// committed.
+    /// Records that the change concerns this token, whose row is locked: no other transaction
+    /// changes the token until this one is committed.
     ///
-    /// With `gives_more`, the change may give the token more than it has: then its bounds must be those that it had, too.
+    /// With `gives_more`, the change may give the token more than it has. Then its bounds must be
+    /// unchanged, too.
     ///
     /// # Errors
-    /// `Unauthenticated`, `Forbidden` when the token makes the change itself, and something was taken from it.
+    ///
+    /// `Unauthenticated` or `Forbidden` when the token itself makes the change and something was
+    /// taken from it.
     pub(crate) async fn changes_token(
         &mut self,
         token: TokenId,
@@ -210,18 +219,19 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Notes that the change rests on the policy of the instance and of its workspace. The commit refuses it when one of
-    /// them is another one by then.
+    /// Records that the change rests on the policy of the instance and of its workspace. The commit
+    /// refuses it if one of them has changed by then.
     pub(crate) const fn rests_on_rules(&mut self) {
         self.rests_on_rules = true;
     }
 
-    /// Notes that the change is one of this person's own membership of a workspace, or of all of them. Nobody else changes it
-    /// until it is committed.
+    /// Records that the change concerns this person's own membership of a workspace, or all of
+    /// their memberships. No other transaction changes it until this one is committed.
     ///
     /// # Errors
-    /// `Forbidden` when the person makes the change, or a token for them, and the membership is not what it was;
-    /// the errors of [`Self::changes_token`].
+    ///
+    /// `Forbidden` when the person makes the change, or a token on their behalf, and the membership
+    /// has changed; the errors of [`Self::changes_token`].
     pub(crate) async fn changes_membership_of(
         &mut self,
         user: UserId,
@@ -241,7 +251,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Refuses the change when something was taken from its caller. The person is held from here on until the commit.
+    /// Refuses the change if something was taken from its caller. The person is locked from here
+    /// until the commit.
     async fn keeps_caller(&mut self) -> Result<(), ServiceError> {
         let person = self.person.as_ref().map(CallingPerson::user);
         let rests_on_rules = self.rests_on_rules && self.footing.is_some();
@@ -258,18 +269,20 @@ impl<'a> Transaction<'a> {
         self.keeps_token().await
     }
 
-    /// Refuses the change when something was taken from the token that makes it. No stop of the token is committed
-    /// between this and the commit: the end of its workspace's chain is held since the audit rows were written, and a
-    /// stop needs it. The row of the token is not locked, because a stop holds it while it waits for that end.
+    /// Refuses the change if something was taken from the token that makes it. No stop of the token
+    /// can commit between this check and the commit: this transaction has held the end of its
+    /// workspace's chain since it wrote the audit rows, and a stop needs that lock. The row of the
+    /// token is not locked, because a stop holds it while it waits for the end of the chain.
     async fn keeps_token(&mut self) -> Result<(), ServiceError> {
         let Some(caller) = self.caller.take() else { return Ok(()) };
         caller.check(&mut self.sql, self.inner.clock.now()).await
     }
 
-    /// Refuses the change when what it rests on was changed since it began. The audit rows were written: their chains'
-    /// ends are held, so that no membership and no rule there changes until this is committed.
+    /// Refuses the change if what it rests on has changed since it began. The audit rows are
+    /// written, so the ends of their chains are locked, and no membership and no rule there can
+    /// change until this transaction is committed.
     ///
-    /// Changes in other workspaces do not count: their administrators must not hinder changes here.
+    /// Changes in other workspaces do not count: their administrators must not block changes here.
     async fn keeps_footing(&mut self, wanted: Where) -> Result<(), ServiceError> {
         let Some((user, before)) = &self.footing else { return Ok(()) };
         match callers::is_kept(&mut self.sql, *user, before, wanted).await? {
@@ -279,12 +292,13 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Commits, and waits until the change holds everywhere. That it cannot be found out how far the others
-    /// are is not an error: their leases end.
+    /// Commits, and waits until the change holds everywhere. If the positions of the other replicas
+    /// cannot be determined, that is not an error: their leases expire.
     ///
     /// # Errors
-    /// `Unavailable` when the database's history has changed meanwhile, and the change may be lost; `Unfinished` when
-    /// not all descendants of a token that it stops are stopped yet.
+    ///
+    /// `Unavailable` when the database's history has changed meanwhile, and the change may be lost;
+    /// `Unfinished` when some descendants of a token that it stops are not stopped yet.
     pub(crate) async fn commit(self) -> Result<(), ServiceError> {
         let inner = self.inner;
         for stop in self.commit_before_descendants().await? {
@@ -293,7 +307,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// The same, but leaves it to the caller to stop the descendants, which it returns.
+    /// Does the same, but returns the descendants, which the caller must stop.
     pub(crate) async fn commit_before_descendants(
         mut self,
     ) -> Result<Vec<DescendantStop>, ServiceError> {
@@ -302,8 +316,8 @@ impl<'a> Transaction<'a> {
         Ok(stops)
     }
 
-    /// Commits a part of a change, without waiting until it holds everywhere: the caller waits after the last part.
-    /// Returns the descendants that the caller must stop.
+    /// Commits part of a change, without waiting until it holds everywhere: the caller waits after
+    /// the last part. Returns the descendants that the caller must stop.
     pub(crate) async fn commit_part(mut self) -> Result<Vec<DescendantStop>, ServiceError> {
         self.is_part = true;
         self.commit_before_descendants().await
@@ -334,16 +348,17 @@ impl<'a> Transaction<'a> {
         let committed = self.sql.commit().await;
         match &committed {
             Ok(()) => inner.cache.forget_own(&self.changed, &revisions),
-            // The answer that was lost may be "committed", also a moment later: then the follower forgets it once more.
+            // The lost response may be "committed", even a moment later. The follower then
+            // invalidates the subjects once more.
             Err(_) => inner.cache.forget(&self.changed),
         }
         inner.cache.forget(&self.already_so);
         committed?;
-        // Nobody waits for other servers with a part of a share.
+        // No part of a share is held while waiting for other servers.
         inner.let_acts_end(self.share, &self.acting).await;
         inner.history.note_made(revision, self.changed);
         inner.history.note_tokens(self.made);
-        // Revisions are applied in their order: a replica that has this one has the earlier ones.
+        // Revisions are applied in order: a replica that has this one has the earlier ones.
         if self.is_part {
             // Waited for later.
         } else if self.narrows || !self.already_so.is_empty() {
@@ -357,14 +372,15 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Makes sure that this transaction runs where the follower is, and that its commit waits for as long as
-    /// replication takes.
+    /// Checks that this transaction runs on the follower's server, and makes its commit wait for
+    /// replication.
     async fn is_current(&mut self) -> Result<(), StoreError> {
         let history = &self.inner.history;
         if self.inner.is_followed() && history.mark().is_some() {
             let found = history::mark(&mut self.sql).await?;
             if !history.agrees(found.as_ref()) {
-                // The pool closes this connection, and others from its time, which may lead there, too.
+                // The pool closes this connection, and others of the same age, which may lead
+                // there, too.
                 history.distrust_connections();
                 return Err(failover());
             }
@@ -375,7 +391,7 @@ impl<'a> Transaction<'a> {
         history::let_commit_wait(&mut self.sql).await
     }
 
-    /// Takes everything back.
+    /// Rolls everything back.
     pub(crate) async fn rollback(self) -> Result<(), ServiceError> {
         Ok(self.sql.rollback().await?)
     }
@@ -425,7 +441,7 @@ mod tests {
         inner.history.learn(Some(&Mark { timeline: "0000000F".into(), ..here }));
         let refused = transaction.commit().await;
         assert!(matches!(refused, Err(ServiceError::Unavailable(_))), "{refused:?}");
-        // It is given back, or closed, by a task of the pool.
+        // A task of the pool returns or closes it.
         while inner.pool.size() > 0 && inner.pool.num_idle() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,4 +1,4 @@
-//! Set-up by the one-time link.
+//! Sets the instance up by the one-time link.
 
 use domain::{
     names::{DisplayName, Email},
@@ -17,7 +17,7 @@ use crate::{
     verification::Subject,
 };
 
-/// What the person who opens the link types.
+/// The form behind the set-up link.
 #[derive(Debug)]
 pub struct SetupForm {
     /// The organisation's name.
@@ -30,7 +30,7 @@ pub struct SetupForm {
     pub password: Password,
     /// The first workspace's name.
     pub workspace_name: String,
-    /// The browser's name of itself.
+    /// The browser's `User-Agent`.
     pub user_agent: Option<String>,
 }
 
@@ -38,6 +38,7 @@ impl Setup<'_> {
     /// Sets the instance up and signs its owner in.
     ///
     /// # Errors
+    ///
     /// `NotFound` as [`Setup::check_link`]; `Invalid` with the fields `organisation`, `email`,
     /// `name`, `password`, `workspace_name`.
     pub async fn complete(
@@ -68,7 +69,8 @@ impl Setup<'_> {
         let (vault, entropy) = (&self.inner.passwords, self.inner.entropy.as_ref());
         let hash = vault.hash(tenant, &form.password, entropy).await?;
         let mut transaction = self.inner.begin().await?;
-        // Again, now that it counts: the link may have been used while the password was hashed.
+        // Checked again in the transaction: the link may have been used while the password was
+        // hashed.
         link::check(&mut transaction, ctx, secret).await?;
         let founding = Founding {
             organisation: &organisation,
@@ -78,7 +80,7 @@ impl Setup<'_> {
             workspace: &workspace,
         };
         let owner = self.found(&mut transaction, ctx, &founding).await?;
-        // Servers with other keys end before this is answered.
+        // Servers with other keys exit before this is acknowledged.
         transaction.narrows(Subject::User(owner.id));
         let account = Account { user: owner.id, password_hash: &hash, generation: 0 };
         let proof = self.inner.know(None, None, &account, ctx.now);
@@ -93,7 +95,7 @@ impl Setup<'_> {
     }
 }
 
-/// Parses one field; what is wrong goes to `errors`.
+/// Parses one field; adds mistakes to `errors`.
 pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     field: &str,
     text: &str,

@@ -1,4 +1,4 @@
-//! Set-up without a browser, and further administrators, by the command line.
+//! Sets the instance up without a browser, and creates further administrators, on the command line.
 
 use domain::{
     ids::UserId,
@@ -18,19 +18,19 @@ use crate::{
     verification::Subject,
 };
 
-/// An administrator to make.
+/// An administrator to create.
 #[derive(Debug)]
 pub struct NewAdmin {
     /// The address.
     pub email: String,
-    /// The name; the part of the address before the `@` when there is none.
+    /// The name; `None` for the part of the address before the `@`.
     pub name: Option<String>,
     /// The password.
     pub password: Password,
 }
 
 impl Setup<'_> {
-    /// Makes an administrator of the instance. On an empty database this is the set-up: the
+    /// Creates an administrator of the instance. On an empty database this is the set-up: the
     /// administrator becomes its owner, in an organisation and a workspace "Workspace 1".
     pub async fn create_admin(
         &self,
@@ -71,7 +71,8 @@ impl Setup<'_> {
                 email: &email,
                 name: name.as_ref(),
                 password_hash: Some(&hash),
-                // Who may run this command may do everything: they set up their own account.
+                // A person who may run this command may do everything, and sets up their own
+                // account.
                 must_change_password: false,
                 password_set_by: None,
                 instance_role: InstanceRole::Admin,
@@ -99,7 +100,7 @@ impl Setup<'_> {
                 workspace: &workspace,
             };
             let owner = self.found(&mut transaction, ctx, &founding).await?;
-            // Servers with other keys end before this is answered.
+            // Servers with other keys exit before this is acknowledged.
             transaction.narrows(Subject::User(owner.id));
             owner
         };

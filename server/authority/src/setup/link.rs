@@ -1,4 +1,4 @@
-//! The one-time link: 256 random bits, 24 hours, gone once used.
+//! The one-time link: 256 random bits, valid for 24 hours and for one use.
 
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
@@ -17,7 +17,7 @@ const LIFETIME: Duration = Duration::hours(24);
 pub(super) const SUBJECT: &str = "a link that sets the instance up";
 
 impl Setup<'_> {
-    /// A new link in place of an older one; `None` when the instance is set up.
+    /// Issues a new link, which replaces an older one. Returns `None` when the instance is set up.
     pub async fn issue_link(&self, ctx: &OpContext) -> Result<Option<SetupSecret>, ServiceError> {
         ctx.is_operator()?;
         let mut transaction = self.inner.begin().await?;
@@ -31,10 +31,11 @@ impl Setup<'_> {
         Ok(Some(secret))
     }
 
-    /// Checks that this link works. A link that does not leaves a row in the audit log.
+    /// Checks that this link works. A link that does not work leaves a row in the audit log.
     ///
     /// # Errors
-    /// `NotFound` when it is wrong, too old, replaced, or the instance is set up.
+    ///
+    /// `NotFound` when it is wrong, expired or replaced, or the instance is set up.
     pub async fn check_link(
         &self,
         ctx: &OpContext,

@@ -1,4 +1,4 @@
-//! First start: from an empty database to an organisation with an owner and a workspace.
+//! First start: turns an empty database into an organisation with an owner and a workspace.
 //!
 //! There are two ways: the one-time link that the server prints, and `tessera admin create` on the
 //! command line. Both end in the same transaction.
@@ -34,7 +34,7 @@ pub struct Setup<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// Everything that the first transaction needs, checked.
+/// The validated input of the first transaction.
 struct Founding<'a> {
     organisation: &'a DisplayName,
     email: &'a Email,
@@ -44,13 +44,13 @@ struct Founding<'a> {
 }
 
 impl Setup<'_> {
-    /// Whether nobody has set up this instance yet.
+    /// Returns whether this instance still has to be set up.
     pub async fn is_open(&self, _ctx: &OpContext) -> Result<bool, ServiceError> {
         let mut connection = self.inner.connection().await?;
         Ok(!instance::exists(&mut connection).await?)
     }
 
-    /// Makes organisation, owner and first workspace. Of two at a time, one succeeds.
+    /// Creates organisation, owner and first workspace. Of two concurrent calls, one succeeds.
     async fn found(
         &self,
         connection: &mut PgConnection,
@@ -93,7 +93,7 @@ impl Setup<'_> {
         workspaces::insert(connection, workspace, &slug, founding.workspace, ctx.now).await?;
         let role = WorkspaceRole::Admin;
         members::insert(connection, workspace, owner.id, role, None, ctx.now).await?;
-        // Whoever held the link is the owner from here on, and the log says so.
+        // The person who opened the link is the owner from here on, and the audit rows say so.
         let visitor = Visitor { user: owner.clone(), instance_role: InstanceRole::Owner };
         let ctx = match ctx.actor {
             Actor::Anonymous => OpContext { actor: Actor::User(visitor), ..ctx.clone() },
@@ -118,7 +118,7 @@ impl Setup<'_> {
     }
 }
 
-/// The slug of the first workspace: what its name suggests, else `workspace-1`.
+/// Returns the slug of the first workspace: suggested by its name, otherwise `workspace-1`.
 fn first_slug(name: &DisplayName) -> Result<Slug, ServiceError> {
     match Slug::suggested_by(name.as_ref()) {
         Some(slug) => Ok(slug),

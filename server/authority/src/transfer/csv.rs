@@ -1,10 +1,11 @@
-//! Comma-separated values (RFC 4180), and their guard.
+//! Comma-separated values (RFC 4180), guarded against formulas.
 //!
-//! Spreadsheets take a cell that begins like a formula for one, also when somebody else chose the
-//! token's name. Such a cell is written with an apostrophe before it, which spreadsheets hide; reading
-//! takes it away again.
+//! Spreadsheets evaluate a cell that begins like a formula, even if another person chose the
+//! token's name. Such a cell is written with a leading apostrophe, which spreadsheets hide; reading
+//! removes it.
 
-/// What a formula begins with (OWASP, "CSV Injection"), the wide forms of East Asian keyboards too.
+/// The characters that begin a formula (OWASP, "CSV Injection"), including the wide forms of East
+/// Asian keyboards.
 const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
 
 /// Text that is not CSV.
@@ -35,7 +36,8 @@ pub(super) fn write(into: &mut String, cells: &[String]) {
     into.push_str("\r\n");
 }
 
-/// A cell that reads like a formula, or like one with its guard: the guard of that is kept, too.
+/// Returns whether a cell reads like a formula, or like a guarded one: its own apostrophe must
+/// survive, too.
 fn needs_guard(cell: &str) -> bool {
     cell.trim_start_matches('\'').starts_with(FORMULA)
 }
@@ -47,7 +49,7 @@ fn unguarded(cell: String) -> String {
     }
 }
 
-/// Reads rows; empty lines are left out.
+/// Reads rows and skips empty lines.
 pub(super) fn read(text: &str) -> Result<Vec<Vec<String>>, BadCsv> {
     let mut rows = Vec::new();
     let mut row = Vec::new();
@@ -80,7 +82,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Vec<String>>, BadCsv> {
         }
         row.push(unguarded(cell));
         match characters.next() {
-            // A comma at the very end has an empty cell behind it.
+            // A comma at the very end is followed by an empty cell.
             Some(',') if characters.peek().is_some() => continue,
             Some(',') => row.push(String::new()),
             Some('\r') if characters.next_if_eq(&'\n').is_some() => line += 1,
@@ -143,7 +145,7 @@ mod tests {
             }
             let kept: Vec<_> = rows.iter()
                 .filter(|row| row.iter().any(|cell| !cell.is_empty())).cloned().collect();
-            // A byte order mark at the very beginning is nobody's text.
+            // A byte order mark at the very beginning is not part of the text.
             prop_assume!(!text.starts_with('\u{feff}'));
             prop_assert_eq!(read(&text).unwrap(), kept);
         }
@@ -152,7 +154,7 @@ mod tests {
         fn no_written_cell_is_a_formula(cell in "[=+@'\t\r\n -]{0,3}.{0,8}") {
             let text = written(&[&cell]);
             let shown = text.strip_suffix("\r\n").unwrap();
-            // One pair of quotes is around it; others are the cell's own.
+            // One pair of quotes surrounds the cell; others belong to its text.
             let shown = shown.strip_prefix('"').unwrap_or(shown);
             prop_assert!(!shown.starts_with(FORMULA), "{text:?}");
         }

@@ -1,4 +1,5 @@
-//! Rows for other systems: records of tokens and of the audit log. Never a digest or a secret.
+//! Exports records of tokens and of the audit log for other systems. Never contains a digest or a
+//! secret.
 
 use std::collections::BTreeSet;
 
@@ -64,9 +65,10 @@ const AUDIT_COLUMNS: [&str; 14] = [
 ];
 
 impl Transfer<'_> {
-    /// Writes tokens, line by line. `ctx` says whose turn it is.
+    /// Writes tokens, line by line. Heavy work is queued under the tenant of `ctx`.
     ///
     /// # Errors
+    ///
     /// `Busy`.
     pub async fn write_tokens(
         &self,
@@ -107,7 +109,7 @@ impl Transfer<'_> {
 }
 
 impl Format {
-    /// The media type.
+    /// Returns the media type.
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
@@ -115,7 +117,7 @@ impl Format {
         }
     }
 
-    /// The ending of a file's name.
+    /// Returns the file extension.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -123,12 +125,12 @@ impl Format {
         }
     }
 
-    /// The headings of a file of tokens, if it has any.
+    /// Returns the header line of a file of tokens, if the format has one.
     pub fn token_heading(self) -> String {
         self.heading(&TOKEN_COLUMNS)
     }
 
-    /// The headings of a file of the audit log, if it has any.
+    /// Returns the header line of a file of the audit log, if the format has one.
     pub fn audit_heading(self) -> String {
         self.heading(&AUDIT_COLUMNS)
     }
@@ -142,7 +144,8 @@ impl Format {
         text
     }
 
-    /// A row that cannot be written ends the export: a file that leaves one out says that there is none.
+    /// A row that cannot be written fails the export: a file without it would claim that the row
+    /// does not exist.
     fn lines<T: Serialize>(
         self,
         rows: &[T],
@@ -192,7 +195,7 @@ fn token_cells(token: &Token) -> Vec<String> {
     ]
 }
 
-/// The address of who stopped a token, or else the standing.
+/// Returns the address of the user who stopped a token, otherwise the actor's standing.
 fn stop(stop: Option<&Stop>) -> String {
     let name = |stop: &Stop| match &stop.user {
         Some(user) => user.email.clone(),
@@ -228,7 +231,7 @@ fn words(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Pairs in one cell, as an import reads them.
+/// Formats pairs as one cell, as an import reads them.
 fn grants(held: &HeldScopes) -> String {
     let of = |(audience, scopes): (&AudienceSlug, &BTreeSet<ScopeName>)| {
         if scopes.is_empty() {

@@ -1,4 +1,4 @@
-//! Import tokens that another system made.
+//! Imports tokens that another system issued.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -51,22 +51,22 @@ use crate::{
 
 /// Most rows of a file.
 pub const ROWS_MAX: usize = 1_000;
-/// Most mistakes that are told.
+/// Most mistakes that are reported.
 const ERRORS_MAX: usize = 100;
-/// Most imports within a day, of a caller or a workspace, that name a secret of another workspace.
+/// Most imports within a day, for a caller or a workspace, that name a secret of another workspace.
 pub(crate) const COLLISIONS_MAX: i64 = 5;
-/// Most rows within a day, for each workspace, that do not count as unknown tokens because they were imported.
+/// Most imported rows within a day, for each workspace, that do not count as unknown tokens.
 pub(crate) const FREE_A_DAY: i64 = 20_000;
-/// Rows that are checked before others get their turn.
+/// Rows that are checked before other tasks get their turn.
 const AT_ONCE: usize = 50;
-/// Rows of the log that are written at a time.
+/// Audit rows that are written at a time.
 const RECORDED_AT_ONCE: usize = 100;
 /// Most steps to compare the scopes of all rows: some hundred milliseconds.
 const FILE_STEPS: u32 = 50_000_000;
-/// What a list shows instead of the ends of a secret that nobody here has seen.
+/// Shown in lists in place of the ends of a secret that Tessera has never seen.
 const HINT: &str = "imported";
 
-/// What an import did, or would do.
+/// The result of an import or a dry run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ImportReport {
     /// Whether nothing was changed.
@@ -80,13 +80,13 @@ pub struct ImportReport {
 pub struct ImportedToken {
     /// The row, counted from 1.
     pub row: usize,
-    /// Its id; none when nothing was changed.
+    /// Its id; `None` when nothing was changed.
     pub id: Option<TokenId>,
     /// Its name.
     pub name: String,
 }
 
-/// A row whose every value can be used.
+/// A row whose values are all valid.
 struct Checked {
     user: UserSummary,
     draft: CheckedDraft,
@@ -94,22 +94,24 @@ struct Checked {
 }
 
 impl Transfer<'_> {
-    /// Refuses callers who may not import into this workspace, before anybody receives their file.
+    /// Refuses callers who may not import into this workspace, before their file is received.
     pub async fn may_import(&self, ctx: &OpContext, workspace: &Slug) -> Result<(), ServiceError> {
         let mut connection = self.inner.connection().await?;
         access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
         Ok(())
     }
 
-    /// Makes tokens of the rows of a file: of all of them, or of none. Caps, lifetimes and names are
-    /// what policy says, as for every other token. A digest that a token has is refused, also that
-    /// of a token which was deleted.
+    /// Creates tokens from the rows of a file: from all of them, or from none. Caps, lifetimes and
+    /// names follow the policy, as for every other token. A digest that a token already has is
+    /// refused, also if that token was deleted.
     ///
-    /// An import tells which secrets there are. So its rows count as unknown tokens, except those that are imported: up to
-    /// 20,000 a day for each workspace. A digest of another workspace is refused only in a real import whose rows are right
-    /// otherwise, one row at a time, and few times a day.
+    /// An import reveals which secrets exist. So its rows count as unknown tokens, except for
+    /// imported ones: up to 20,000 a day for each workspace. A digest of another workspace is
+    /// refused only in a real import whose rows are valid otherwise, one row at a time, and a few
+    /// times a day.
     ///
     /// # Errors
+    ///
     /// `Invalid` with the fields `rows` and `rows[1].name`, rows counted from 1;
     /// `TokenLimitReached`; `TooManyUnknown`; `TooManyCollisions`.
     pub async fn import(
@@ -125,7 +127,7 @@ impl Transfer<'_> {
             let access =
                 access::authorise(&mut connection, ctx, workspace, Permission::TokensWrite).await?;
             let rules = InForce::read(&mut connection, ctx, &access).await?;
-            // Given back: no connection waits for a processor.
+            // Released: no connection is held while waiting for a processor.
             drop(connection);
             let rows = self.check_rows(ctx, &access, &rules, (format, bytes)).await?;
             (rules, rows)
@@ -135,7 +137,8 @@ impl Transfer<'_> {
         let access =
             access::authorise(&mut transaction, ctx, workspace, Permission::TokensWrite).await?;
         if InForce::read(&mut transaction, ctx, &access).await? != rules {
-            // The rows were checked against other rules. Rare enough to be tried again by the caller.
+            // The rows were checked against other rules. This is rare enough to leave the retry to
+            // the caller.
             return Err(ServiceError::Busy);
         }
         let InForce { levels, policy, .. } = &*rules;
@@ -143,7 +146,7 @@ impl Transfer<'_> {
         let checked = find_owners(&mut transaction, ctx, &access, &rows, &mut errors).await?;
         let rows: Vec<&Row> = rows.iter().map(|row| &row.row).collect();
         if dry_run {
-            // Without a lock that all who make tokens in the workspace would wait for.
+            // Without a lock on which all creations of tokens in the workspace would wait.
             has_room(&mut transaction, &access, levels, checked.len()).await?;
         } else {
             check_room(&mut transaction, &access, levels, checked.len()).await?;
@@ -183,7 +186,8 @@ impl Transfer<'_> {
         for id in &ids {
             transaction.makes(*id);
         }
-        // From here on others wait: first for the end of the chain, then for what all tenants share.
+        // From here on, locks that others need are taken: first the end of the chain, then those
+        // that all tenants share.
         record_imports(&mut transaction, ctx, &access, &ids).await?;
         keep_holders(&mut transaction, ctx, checked.iter().map(|row| row.user.id)).await?;
         keep_room(&mut transaction, levels).await?;
@@ -202,7 +206,8 @@ impl Transfer<'_> {
         Ok(ImportReport { dry_run, tokens })
     }
 
-    /// Refuses digests that this workspace knows, under whichever pepper, and those that the file has twice.
+    /// Refuses digests that this workspace already has, under any pepper, and digests that occur
+    /// twice in the file.
     async fn check_digests(
         &self,
         connection: &mut PgConnection,
@@ -240,8 +245,9 @@ impl Transfer<'_> {
         places
     }
 
-    /// Finds the rows with the digest of a token of another workspace: only the first one, except for the operator.
-    /// Imports into a workspace do so one after another, so that their number is right.
+    /// Finds the rows with the digest of a token of another workspace: only the first such row,
+    /// except for the operator. Imports into a workspace run this step one after another, so that
+    /// the number of collisions is exact.
     async fn collisions(
         &self,
         connection: &mut PgConnection,
@@ -274,7 +280,7 @@ impl Transfer<'_> {
         Ok(taken.into_iter().map(|place| (place, of_row(place, "digest", message))).collect())
     }
 
-    /// Notes that an import named the digest of a token of another workspace.
+    /// Records that an import named the digest of a token of another workspace.
     async fn note_collision(
         &self,
         connection: &mut PgConnection,
@@ -295,8 +301,8 @@ impl Transfer<'_> {
         record(connection, ctx, change).await
     }
 
-    /// Counts the rows of an import towards what the workspace imports within a day. Returns how many of them are not to
-    /// count as guesses. The caller holds the row of the workspace.
+    /// Counts the rows of an import towards the workspace's imports of the day. Returns how many of
+    /// them do not count as guesses. The caller holds a lock on the row of the workspace.
     async fn free_rows(
         &self,
         connection: &mut PgConnection,
@@ -350,7 +356,7 @@ impl Transfer<'_> {
         let secret: Uuid = self.inner.uuid(ctx.now);
         let digest: Digest = self.inner.keys.digest_of_sha256(&row.sha256);
         imports::insert(connection, secret, id, &digest, ctx.now).await.map_err(|error| {
-            // Another import had it at the same moment.
+            // Another import inserted the digest at the same moment.
             if error.violates("token_secrets_digest_unique") {
                 ServiceError::invalid("rows", "have a digest that was imported a moment ago")
             } else {
@@ -361,7 +367,7 @@ impl Transfer<'_> {
     }
 }
 
-/// Writes the rows of the log, some at a time.
+/// Writes the audit rows, some at a time.
 async fn record_imports(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -398,7 +404,7 @@ struct InForce {
     policy: Policy,
     catalogues: Vec<StoredCatalogue>,
     grants: Grants,
-    /// The bounds of the token that asks.
+    /// The bounds of the calling token.
     bounds: Option<Bounds>,
 }
 
@@ -416,7 +422,7 @@ impl InForce {
     }
 }
 
-/// A row, and what was found out about it without the database.
+/// A row, with the results of the checks that need no database.
 struct ReadRow {
     row: Row,
     sha256: Option<[u8; 32]>,
@@ -425,7 +431,7 @@ struct ReadRow {
 }
 
 impl Transfer<'_> {
-    /// Reads and checks the rows of a file, some at a time, so that others get their turns.
+    /// Reads and checks the rows of a file, some at a time, so that other tasks get their turns.
     async fn check_rows(
         &self,
         ctx: &OpContext,
@@ -459,8 +465,8 @@ impl Transfer<'_> {
     }
 }
 
-/// Finds all mistakes of a row that can be found without the database. `file_steps` are left to compare the scopes of
-/// this row and those after it.
+/// Finds all mistakes of a row that can be found without the database. `file_steps` are the steps
+/// that remain to compare the scopes of this row and the following ones.
 fn check(
     ctx: &OpContext,
     (in_force, rights): (&InForce, &Rights),
@@ -503,7 +509,7 @@ fn check(
     ReadRow { sha256: row.sha256(), row, draft, mistakes }
 }
 
-/// Finds the owner of each row, and adds all mistakes of all rows.
+/// Finds the owner of each row, and collects all mistakes of all rows.
 async fn find_owners(
     connection: &mut PgConnection,
     ctx: &OpContext,
@@ -536,8 +542,8 @@ async fn find_owners(
     Ok(checked)
 }
 
-/// Returns the person for whom an import counts. One by a token counts only for its workspace, so that nobody uses up what
-/// the person may do for whom the token acts.
+/// Returns the person towards whom an import counts. An import by a token counts only towards its
+/// workspace, so that the token does not use up the allowance of the person it acts as.
 fn person(ctx: &OpContext) -> Option<UserId> {
     match &ctx.actor {
         Actor::User(visitor) => Some(visitor.user.id),
@@ -549,7 +555,7 @@ fn of_row(index: usize, field: &str, message: &str) -> FieldError {
     FieldError::new(format!("rows[{}].{field}", index + 1), message)
 }
 
-/// The first mistakes, in the order of the rows: a thousand of them help nobody.
+/// Keeps only the first mistakes, in the order of the rows: a thousand of them help no reader.
 fn few(mut errors: Vec<FieldError>) -> ServiceError {
     let row = |error: &FieldError| {
         let number = error.field.strip_prefix("rows[").and_then(|rest| rest.split(']').next());

@@ -1,13 +1,13 @@
-//! Tokens from and for other systems.
+//! Imports tokens from other systems, and exports records for them.
 //!
-//! - Import takes tokens of which another system holds the SHA-256: their holders go on with the
-//!   secrets that they have. All rows of a file become tokens, or none.
-//! - Export gives the records of tokens, never a digest and never a secret.
+//! - Import takes tokens of which another system holds the SHA-256: their bearers continue to use
+//!   their secrets. All rows of a file become tokens, or none.
+//! - Export returns the records of tokens, never a digest and never a secret.
 //!
-//! An imported secret need not have the form of Tessera's own, so a text of another form is looked up
-//! once any token was imported, and refused without a query until then ([`Inner::may_be_imported`]).
-//! A server knows what it imported at once; others, and a server beside a command that imported,
-//! within two seconds (`background.rs`).
+//! An imported secret need not have the form of Tessera's own secrets. So a text of another form is
+//! looked up once any token was imported, and refused without a query until then
+//! ([`Inner::may_be_imported`]). A server sees its own imports at once; other servers, and a server
+//! beside a command that imported, see them within two seconds (`background.rs`).
 
 mod csv;
 mod export;
@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 
 use crate::{Authority, ServiceError, authority::Inner, store::imports};
 
-/// Longest text that is looked up though it has not the form of a token, in bytes.
+/// Longest text without the form of a token that is looked up, in bytes.
 const FOREIGN_MAX: usize = 1_024;
 
 /// Tokens from and for other systems.
@@ -30,7 +30,7 @@ pub struct Transfer<'a> {
     pub(crate) inner: &'a Inner,
 }
 
-/// How rows are written.
+/// The format of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated values with headings (RFC 4180).
@@ -52,14 +52,14 @@ impl std::str::FromStr for Format {
 }
 
 impl Inner {
-    /// Whether a text that has not the form of a token may be one all the same.
+    /// Returns whether a text without the form of a token may still be a token.
     pub(crate) fn may_be_imported(&self, presented: &str) -> bool {
         self.imports.load(Ordering::Relaxed) && (1..=FOREIGN_MAX).contains(&presented.len())
     }
 }
 
 impl Authority {
-    /// Finds out whether there are imported tokens, which stays true once it is.
+    /// Checks whether there are imported tokens. Once true, it stays true.
     pub(crate) async fn learn_imports(&self) -> Result<(), ServiceError> {
         if self.inner.imports.load(Ordering::Relaxed) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The rows of a file to import.
+//! Reads the rows of a file to import.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use serde::Deserialize;
 use super::{Format, csv, import::ROWS_MAX};
 use crate::work::Heavy;
 
-/// The columns, in the order in which they are told.
+/// The columns, in the order in which messages list them.
 const COLUMNS: [&str; 8] =
     ["digest", "name", "owner", "grants", "scopes", "audiences", "expires_at", "description"];
 
-/// A token as another system hands it over.
+/// A token in the form in which another system hands it over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
@@ -37,7 +37,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The SHA-256 of its secret, which is written in hexadecimal digits or in base64.
+    /// Returns the SHA-256 of its secret, which is written in hexadecimal digits or in base64.
     pub(super) fn sha256(&self) -> Option<[u8; 32]> {
         let text = self.digest.trim();
         let bytes = if text.len() == 64 {
@@ -51,7 +51,7 @@ impl Row {
     }
 }
 
-/// Reads a file. Rows are counted from 1, headings and empty lines left out.
+/// Reads a file. Rows are counted from 1, without the header and empty lines.
 pub(super) fn read(format: Format, bytes: &[u8], _: &Heavy) -> Result<Vec<Row>, Vec<FieldError>> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| vec![FieldError::new("rows", "must be text in UTF-8")])?;
@@ -74,12 +74,12 @@ fn read_jsonl(text: &str) -> Result<Vec<Row>, Vec<FieldError>> {
     let mut errors = Vec::new();
     let lines = text.trim_start_matches('\u{feff}').lines().filter(|line| !line.trim().is_empty());
     for (index, line) in lines.enumerate() {
-        // serde would take an array for a structure.
+        // serde would accept an array for a structure.
         let row =
             if line.trim_start().starts_with('{') { serde_json::from_str(line).ok() } else { None };
         match row {
             Some(row) => rows.push(row),
-            // The parser's own words would quote the line, and the line has a digest.
+            // The parser's own message would quote the line, and the line contains a digest.
             None => errors.push(FieldError::new(
                 format!("rows[{}]", index + 1),
                 format!(
@@ -144,8 +144,8 @@ impl Row {
     }
 }
 
-/// Pairs as a cell of CSV has them: `default/rivers:read tessera/verify`, an audience without scopes as
-/// `default/`. A word that is no pair names no audience that there is.
+/// Parses pairs from a CSV cell: `default/rivers:read tessera/verify`, and `default/` for an
+/// audience without scopes. A word that is not a pair yields an audience name that does not exist.
 fn pairs(value: &str) -> BTreeMap<String, Vec<String>> {
     let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for word in value.split_whitespace() {

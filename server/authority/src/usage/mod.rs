@@ -1,13 +1,16 @@
-//! The use of tokens, gathered in memory and written in batches: it never slows a verification.
+//! Records the use of tokens in memory and writes it in batches, so that it never slows down a
+//! verification.
 //!
-//! What is known of a token is written every two minutes at most, beginning with its first use after a rest:
-//! so a token's use is seen at once, and one that is used all the time costs one row a minute: its own, and
-//! its count of the hour, both every other minute. What was gathered since is lost when the process is killed; nothing decides on it.
-//! A flush that fails is tried again with the next one. A row that the database refuses is dropped, and the
-//! others are written: a token that a failover has lost must not keep those of all tokens from being written.
+//! The recorded uses of a token are written every two minutes at most, beginning with its first use
+//! after a rest. So the use of a token shows at once, and a token in constant use costs one row a
+//! minute: its own row and its count of the hour, both every other minute. Uses that were recorded
+//! since are lost when the process is killed; no decision depends on them. A failed flush is
+//! retried with the next one. A row that the database refuses is dropped, and the others are
+//! written: a token that a failover has lost must not block the uses of all other tokens.
 //!
-//! A use is noted beside the facts that decided it (`uses`); every two seconds a flush gathers them by
-//! token (`recorder`) and writes what is due. Memory is bounded: of further tokens no use is noted.
+//! A use is recorded next to the facts that decided it (`uses`). Every two seconds a flush gathers
+//! the uses by token (`recorder`) and writes those that are due. Memory is bounded: beyond the
+//! bound, no uses of further tokens are recorded.
 
 mod recorder;
 mod uses;
@@ -33,16 +36,16 @@ use crate::{
 
 /// How long counts are kept.
 pub(crate) const KEPT: Duration = Duration::days(90);
-/// Longest name of a program that is kept, in bytes.
+/// Longest program name that is kept, in bytes.
 const AGENT_MAX: usize = 256;
 
 impl Authority {
-    /// Writes all uses that were noted. What cannot be written is kept for the next time.
+    /// Writes all recorded uses. Uses that cannot be written are kept for the next flush.
     pub async fn flush_usage(&self) {
         self.write_usage(true).await;
     }
 
-    /// The same for tokens of which nothing was written in the last two minutes.
+    /// Does the same, but only for tokens of which nothing was written in the last two minutes.
     pub(crate) async fn flush_due_usage(&self) {
         self.write_usage(false).await;
     }
@@ -72,11 +75,12 @@ impl Authority {
         recorder.put_back(locked);
     }
 
-    /// Writes and takes out what was written, so that it is not counted twice. Last uses of tokens that somebody is
-    /// changing stay.
+    /// Writes uses and removes the written ones, so that they are not counted twice. The last uses
+    /// of tokens that another transaction has locked are kept.
     async fn write_some(&self, due: &mut HashMap<TokenId, Gathered>) -> Result<(), StoreError> {
         let mut connection = self.inner.pool.acquire().await?;
-        // In one order everywhere: servers that write the same rows wait, and do not deadlock.
+        // In the same order everywhere, so that servers that write the same rows wait for each
+        // other and do not deadlock.
         let mut hours: Vec<_> = due
             .iter()
             .flat_map(|(token, uses)| {
@@ -113,7 +117,8 @@ async fn add_hours(
     Ok(())
 }
 
-/// Returns the tokens that somebody is changing, of whose uses nothing was noted.
+/// Returns the tokens that another transaction has locked, and whose last uses were therefore not
+/// written.
 async fn note_last(
     connection: &mut PgConnection,
     uses: &[LastUseRow],
@@ -130,7 +135,7 @@ async fn note_last(
     Ok(locked)
 }
 
-/// Drops a row that the database refuses: it would be refused for ever.
+/// Drops a row that the database refuses, because it would refuse it every time.
 fn refused(token: TokenId, written: Result<(), StoreError>) -> Result<(), StoreError> {
     match written {
         Err(error) if error.is_of_data() => {

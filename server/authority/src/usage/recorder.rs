@@ -1,4 +1,4 @@
-//! Uses since they were last written, of all tokens.
+//! Gathers the uses of all tokens since they were last written.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,39 +15,39 @@ use time::OffsetDateTime;
 use super::uses::{Counts, LastUse, Use, Uses};
 use crate::verification::Known;
 
-/// How long a token's uses are gathered after some were written: its own row and that of the hour make two
-/// rows in two minutes.
+/// How long a token's uses are gathered after the last write. Its own row and that of the hour make
+/// two rows in two minutes.
 const WRITTEN_EVERY: Duration = Duration::from_mins(2);
 /// Most tokens that are used between two flushes.
 const FRESH_MAX: usize = 100_000;
-/// Most tokens that are used within that time.
+/// Most tokens that are used within [`WRITTEN_EVERY`].
 const HELD_MAX: usize = 1_000_000;
-/// Tokens that are looked at before others get their turn.
+/// Tokens that are processed before other tasks get their turn.
 pub(super) const STEP: usize = 128;
 
 /// Uses since the last flush.
 #[derive(Debug, Default)]
 pub(crate) struct UsageRecorder {
-    /// What has uses that nobody has gathered yet.
+    /// Cached tokens with uses that were not gathered yet.
     fresh: Mutex<Vec<Arc<Known>>>,
     held: Mutex<Held>,
     /// Uses for which there was no room.
     dropped: AtomicU64,
-    /// The next flush writes everything.
+    /// Whether the next flush writes everything.
     all_soon: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The tokens that were written of late, and their uses since.
+    /// The recently written tokens, with their uses since.
     resting: HashMap<TokenId, Gathered>,
-    /// When each of them was, in that order.
+    /// When each of them was written, in that order.
     written: VecDeque<(Duration, TokenId)>,
-    /// What is to be written now.
+    /// The uses that are to be written now.
     due: HashMap<TokenId, Gathered>,
 }
 
-/// Uses of one token, hour by hour.
+/// The uses of one token, hour by hour.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) last: Option<LastUse>,
@@ -55,7 +55,7 @@ pub(super) struct Gathered {
 }
 
 impl UsageRecorder {
-    /// Notes that a token was presented and what the answer was.
+    /// Records that a token was presented, and the answer.
     pub(crate) fn note(&self, known: &Arc<Known>, used: Use<'_>) {
         let mut noted = known.noted().lock();
         match &mut *noted {
@@ -65,7 +65,8 @@ impl UsageRecorder {
                 drop(noted);
                 self.held().put(known.token_id, earlier.into(), &self.dropped);
             }
-            // Until the next flush, it would keep what the cache has no room for.
+            // Otherwise it would stay in memory until the next flush although the cache has no room
+            // for it.
             _ if known.is_heavy() => {
                 drop(noted);
                 self.held().put(known.token_id, Uses::of(used).into(), &self.dropped);
@@ -82,7 +83,8 @@ impl UsageRecorder {
         }
     }
 
-    /// Tokens that wait to be written, and the uses for which there never was room.
+    /// Returns the number of tokens that wait to be written, and the number of uses for which there
+    /// was no room.
     pub(crate) fn state(&self) -> (u64, u64) {
         let fresh = self.fresh().len();
         let held = self.held();
@@ -92,13 +94,13 @@ impl UsageRecorder {
         (u64::try_from(waiting).unwrap_or(u64::MAX), dropped)
     }
 
-    /// Has the next flush write the uses of all tokens, and forget which tokens there are.
+    /// Makes the next flush write the uses of all tokens and clear the list of recent tokens.
     pub(crate) fn write_all_soon(&self) {
         self.all_soon.store(true, Ordering::Release);
     }
 
-    /// Gathers what is due: the uses of tokens of which nothing was written for a while, or those of
-    /// all. In steps, so that whoever is verified beside it waits for none of it.
+    /// Gathers the uses that are due: those of tokens of which nothing was written for a while, or
+    /// those of all tokens. Works in steps, so that concurrent verifications don't wait for it.
     pub(super) async fn gather(&self, now: Duration, all: bool) {
         let all = self.all_soon.swap(false, Ordering::AcqRel) || all;
         let fresh = std::mem::take(&mut *self.fresh());
@@ -114,18 +116,19 @@ impl UsageRecorder {
         }
     }
 
-    /// Takes some of what is due.
+    /// Takes some of the uses that are due.
     pub(super) fn take_due(&self) -> HashMap<TokenId, Gathered> {
         let mut held = self.held();
         if held.due.len() <= STEP {
             return std::mem::take(&mut held.due);
         }
-        // In the order of ids would be neighbours in the tables, but a map has none.
+        // The order of ids would put rows that are neighbours in the tables together, but a map has
+        // no order.
         let some: Vec<TokenId> = held.due.keys().take(STEP).copied().collect();
         some.iter().filter_map(|token| held.due.remove_entry(token)).collect()
     }
 
-    /// Notes that these were written.
+    /// Records that these tokens were written.
     pub(super) fn written(&self, tokens: impl Iterator<Item = TokenId>, now: Duration) {
         let mut held = self.held();
         for token in tokens {
@@ -136,7 +139,7 @@ impl UsageRecorder {
         }
     }
 
-    /// Takes back what was not written.
+    /// Puts back the uses that were not written.
     pub(super) fn put_back(&self, unwritten: HashMap<TokenId, Gathered>) {
         let mut held = self.held();
         for (token, uses) in unwritten {
@@ -171,7 +174,7 @@ impl Held {
         }
     }
 
-    /// Makes due what has rested for long enough; whether there may be more.
+    /// Makes the uses that have rested for long enough due. Returns whether there may be more.
     fn wake(&mut self, now: Duration, all: bool) -> bool {
         for _ in 0..STEP {
             match self.written.front() {
@@ -237,7 +240,7 @@ mod tests {
         Use { code, at, address: None, agent: Some("curl/8") }
     }
 
-    /// What a flush at this second writes.
+    /// Returns what a flush at this second writes.
     async fn flush(recorder: &UsageRecorder, second: u64, all: bool) -> HashMap<TokenId, Gathered> {
         let now = Duration::from_secs(second);
         recorder.gather(now, all).await;
@@ -262,7 +265,7 @@ mod tests {
         recorder.gather(Duration::ZERO, false).await;
         let taken = recorder.take_due();
         assert_eq!(taken[&known.token_id].hours, [(HOUR, Counts { allowed: 2, refused: 1 })]);
-        // The same token by another of its secrets, or looked up again.
+        // The same token by another of its secrets, or after another lookup.
         recorder.note(
             &crate::verification::known::of(1),
             used(DecisionCode::Valid, AT - time::Duration::SECOND),
@@ -280,7 +283,7 @@ mod tests {
         let kept = known::of(1);
         let mut written = (0, 0);
         for second in 0..360 {
-            // One that was looked up again is the same token.
+            // After another lookup, it is still the same token.
             let token = if second % 7 == 0 { &known::of(1) } else { &kept };
             recorder.note(token, used(DecisionCode::Valid, AT));
             let due = flush(&recorder, 1_000 + second, false).await;

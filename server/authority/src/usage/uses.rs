@@ -1,4 +1,4 @@
-//! Uses of one token.
+//! The uses of one token.
 
 use std::{
     net::IpAddr,
@@ -13,12 +13,12 @@ use super::AGENT_MAX;
 /// A token was presented.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Use<'a> {
-    /// What the answer was.
+    /// The answer.
     pub(crate) code: DecisionCode,
     pub(crate) at: OffsetDateTime,
-    /// From where.
+    /// The client's address.
     pub(crate) address: Option<IpAddr>,
-    /// By which program.
+    /// The client's program.
     pub(crate) agent: Option<&'a str>,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Uses {
     pub(super) last: Option<LastUse>,
 }
 
-/// The uses of what is kept of a token that no flush has gathered yet: beside the facts that were read
-/// anyway, so that noting one touches little else.
+/// The uses of a cached token that no flush has gathered yet. They are stored next to the facts
+/// that a verification reads anyway, so that recording a use touches little other memory.
 #[derive(Debug, Default)]
 pub(crate) struct Noted(Mutex<Option<Uses>>);
 
@@ -63,20 +63,20 @@ impl Uses {
         sum
     }
 
-    /// Adds one of the same hour.
+    /// Adds a use within the same hour.
     pub(super) fn add(&mut self, used: Use<'_>) {
         if used.code != DecisionCode::Valid {
             self.counts.refused = self.counts.refused.saturating_add(1);
             return;
         }
         self.counts.allowed = self.counts.allowed.saturating_add(1);
-        // Callers choose it, and it is held until it is written.
+        // Callers choose this text, and it is held until it is written.
         let agent = used.agent.map(|agent| &agent[..agent.floor_char_boundary(AGENT_MAX)]);
         match &mut self.last {
             Some(last) if last.at > used.at => {}
             Some(last) => {
                 (last.at, last.address) = (used.at, used.address);
-                // Mostly the same program again: nothing to copy.
+                // Usually the same program again, so there is nothing to copy.
                 if last.agent.as_deref() != agent {
                     last.agent = agent.map(Arc::from);
                 }

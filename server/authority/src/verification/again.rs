@@ -1,4 +1,4 @@
-//! A credential that was accepted a moment ago, or that a rotation has just ended.
+//! Verifies a credential that was accepted a moment ago, or that a rotation has just ended.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use super::{Presenter, Verification, known::Known};
 use crate::{Actor, OpContext, ServiceError};
 
 impl Verification<'_> {
-    /// Authenticates a caller anew amid a long answer. Takes nothing from the token's rate limit and
-    /// notes no use: the whole answer is one.
+    /// Authenticates a caller again during a long response. Takes nothing from the token's rate
+    /// limit and records no use: the whole response is one use.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated` when the token is no longer accepted.
     pub async fn authenticate_again(
         &self,
@@ -27,7 +28,7 @@ impl Verification<'_> {
         }
     }
 
-    /// Returns the token of a secret that was replaced and has ended, if nothing else speaks against the
+    /// Returns the token of a replaced secret that has expired, if nothing else speaks against the
     /// token. Does not count as a reuse.
     pub(crate) async fn replaced(
         &self,

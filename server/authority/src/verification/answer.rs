@@ -1,4 +1,4 @@
-//! What every way of asking does once the facts are there.
+//! The steps that every kind of verification takes once it has the facts.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::{Decision, RateState, Verification, known::Known, lookup::Looked};
 use crate::{OpContext, ServiceError, usage::Use};
 
 impl Verification<'_> {
-    /// Decides, and notes the use. `agent` is the program that presented the token, when it is known.
+    /// Decides and records the use. `agent` is the program that presented the token, if known.
     pub(super) async fn answer(
         &self,
         ctx: &OpContext,
@@ -23,7 +23,7 @@ impl Verification<'_> {
         Ok(Decision { code, facts: Some(known), rate, stale: looked.stale })
     }
 
-    /// Notes the use: at once where it changes something, in memory otherwise.
+    /// Records the use: immediately if it changes something, otherwise in memory.
     pub(super) async fn note(
         &self,
         ctx: &OpContext,
@@ -38,8 +38,9 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The code, and what is left of the token's rate limit. The limit comes last: a use that is
-    /// refused for another reason takes nothing from it. Asks nobody and waits for nothing.
+    /// Returns the code and the state of the token's rate limit. The limit is checked last, so that
+    /// a use that is refused for another reason takes nothing from it. Runs no query and never
+    /// waits.
     pub(super) fn judge(
         self,
         facts: &Facts,

@@ -1,4 +1,4 @@
-//! A presented token as the caller's own credential at Tessera's API.
+//! Authenticates a caller of Tessera's API by the token that it presents.
 
 use domain::decision::{DecisionCode, Demand};
 
@@ -10,7 +10,7 @@ use crate::{Actor, Holder, OpContext, ServiceError};
 pub enum Rejection {
     /// The token is not accepted, as this decision says.
     Refused(Decision),
-    /// It could not be found out.
+    /// The lookup failed.
     Failed(ServiceError),
 }
 
@@ -21,11 +21,13 @@ impl From<ServiceError> for Rejection {
 }
 
 impl Verification<'_> {
-    /// The actor that a presented token is. Its audience is not asked for here: every token may see
-    /// itself, and everything else needs scopes of the audience `tessera`, which the services check.
+    /// Returns the actor that a presented token stands for. The audience is not checked here: every
+    /// token may see itself, and everything else needs scopes of the audience `tessera`, which the
+    /// services check.
     pub async fn authenticate(&self, ctx: &OpContext, presented: &str) -> Result<Actor, Rejection> {
         let demand = Demand { ip: ctx.client_ip, ..Demand::default() };
-        // Only what is a token gets as far as a connection of its own: it does not wait behind strangers.
+        // Only a valid token gets its own share of the connections, so that it does not wait behind
+        // unauthenticated callers.
         let decision = Holder::default().scope(self.presented(ctx, presented, &demand)).await?;
         match decision {
             Decision { code: DecisionCode::Valid, facts: Some(facts), .. } => {

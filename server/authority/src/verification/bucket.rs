@@ -1,28 +1,29 @@
 //! How much of a rate limit is spent, and of the limits that it replaced.
 //!
-//! Somebody who may change a limit must not make an exhausted one whole sooner by going through others. So the limits
-//! that were replaced are kept until they are whole. Uses count on all of them, but only the present one refuses. A
-//! limit that comes back is as far spent as it would be without the others; a new one is spent as far as the one of
-//! them that is spent the furthest.
+//! A caller who may change a limit must not restore an exhausted limit sooner by switching to
+//! others and back. So replaced limits are kept until they are whole. Uses count against all of
+//! them, but only the current limit refuses uses. A limit that comes back is spent as far as it
+//! would be without the others; a new limit starts as far spent as the most spent of them.
 //!
-//! Only [`EARLIER_MAX`] of them are kept. Of more, the one that would be whole first goes, and the one with the
-//! shortest window is spent at least as far instead: what is new stays spent far enough until both are whole.
+//! Only [`EARLIER_MAX`] of them are kept. Beyond that, the limit that would be whole first is
+//! dropped, and the one with the shortest window is raised to at least the same spent share: a new
+//! limit then stays spent far enough until both are whole.
 
 use domain::rate_limit::RateLimit;
 
 use super::rate::RateState;
 
-/// How many limits are kept beside the present one.
+/// How many limits are kept besides the current one.
 const EARLIER_MAX: usize = 4;
 const NANOS: i128 = 1_000_000_000;
-/// How long a question may have waited between its moment and here, in nanoseconds.
+/// How long a request may have waited between its recorded time and this check, in nanoseconds.
 const LATE: i128 = 10 * NANOS;
 
-/// A limit with what is spent of it, and of those that it replaced.
+/// A limit with the spent part of it, and the limits that it replaced.
 #[derive(Debug)]
 pub(super) struct Bucket {
     level: Level,
-    /// Boxed, because almost nobody changes a limit that is in use.
+    /// Boxed because limits in use rarely change.
     earlier: Option<Box<Earlier>>,
 }
 
@@ -32,12 +33,12 @@ struct Earlier(Vec<Level>);
 #[derive(Clone, Copy, Debug)]
 struct Level {
     limit: RateLimit,
-    /// When it is whole again, in nanoseconds since 1970.
+    /// When the limit is whole again, in nanoseconds since 1970.
     whole_at: i128,
 }
 
 impl Bucket {
-    /// Returns a bucket of which nothing is spent.
+    /// Returns a bucket with nothing spent.
     pub(super) const fn whole(limit: RateLimit, now: i128) -> Self {
         Self { level: Level { limit, whole_at: now }, earlier: None }
     }
@@ -51,7 +52,7 @@ impl Bucket {
                 .is_none_or(|earlier| earlier.0.iter().all(|level| level.whole_at <= now))
     }
 
-    /// Takes one use of this limit, if there is one left.
+    /// Takes one use of the current limit, if one remains.
     pub(super) fn take(&mut self, rate: RateLimit, now: i128) -> RateState {
         if self.level.limit != rate {
             self.change(rate, now);
@@ -59,8 +60,8 @@ impl Bucket {
         let each = each(rate);
         let window = window_of(rate);
         let whole_at = &mut self.level.whole_at;
-        // A question that waited for the database comes with an earlier moment, and gives nothing back.
-        // But a clock that was set back locks nobody out for longer than a window.
+        // A request that waited for the database carries an earlier time; it must not restore uses.
+        // But a clock that was set back locks callers out for at most one window.
         let held = if *whole_at > now + window + LATE { now + window } else { now.max(*whole_at) };
         let after = held + each;
         let allowed = after <= now + window;
@@ -80,7 +81,7 @@ impl Bucket {
         }
     }
 
-    /// Counts a use on the limits that were replaced, and forgets those that are whole.
+    /// Counts a use against the replaced limits, and drops those that are whole.
     fn count(&mut self, now: i128) {
         let Some(earlier) = &mut self.earlier else { return };
         earlier.0.retain(|level| level.whole_at > now);
@@ -115,7 +116,7 @@ impl Bucket {
 }
 
 impl Level {
-    /// Returns the part of another window that is as great as the part of this one that is spent. Rounded up.
+    /// Returns the same spent share in terms of another window, rounded up.
     fn spent_of(self, window: i128, now: i128) -> i128 {
         let own = window_of(self.limit);
         let spent = (self.whole_at - now).clamp(0, own);
@@ -123,8 +124,8 @@ impl Level {
     }
 }
 
-/// Forgets the limit that is whole first. The others are whole later: if one of them is spent as far now, it stays
-/// spent at least as far.
+/// Drops the limit that is whole first. The others are whole later, so raising one of them to the
+/// same spent share keeps it spent for at least as long.
 fn forget_first(levels: &mut Vec<Level>, now: i128) {
     let first = levels.iter().enumerate().min_by_key(|(_, level)| level.whole_at);
     let Some((place, _)) = first else { return };
@@ -134,7 +135,8 @@ fn forget_first(levels: &mut Vec<Level>, now: i128) {
     }
 }
 
-/// Returns the nanoseconds that a use takes. Rounded up: never more than the limit in a window.
+/// Returns the nanoseconds that one use takes, rounded up so that a window never allows more uses
+/// than the limit.
 fn each(rate: RateLimit) -> i128 {
     let uses = i128::from(rate.limit());
     (i128::from(rate.window_s()) * NANOS + uses - 1) / uses
@@ -162,7 +164,7 @@ mod tests {
         seconds * NANOS
     }
 
-    /// Returns how many uses pass at once.
+    /// Returns how many uses are allowed at once.
     fn uses(bucket: &mut Bucket, rate: RateLimit, now: i128) -> usize {
         (0..2_000).take_while(|_| bucket.take(rate, now).allowed).count()
     }
@@ -195,7 +197,7 @@ mod tests {
         assert_eq!(bucket.take(small, 0).retry_after_s, 10);
     }
 
-    /// The exhausted limit is the one that is whole first, so that it is not kept.
+    /// The exhausted limit is whole first, so it is the one that is dropped.
     #[test]
     fn exhausted_limit_that_is_not_kept_is_not_whole_when_it_comes_back() {
         let large = |number: i64| rate(1_000, 86_400 - number);
@@ -227,7 +229,8 @@ mod tests {
     }
 
     proptest! {
-        /// Changes of the limit never let more pass by one of them than it lets pass where nothing is changed.
+        /// No sequence of changes lets more uses through one of the limits than that limit allows
+        /// without changes.
         #[test]
         fn no_sequence_of_limits_lets_more_pass_by_one_of_them_than_it_allows(
             limits in proptest::collection::vec((1..30_i64, 1..200_i64), 1..9),

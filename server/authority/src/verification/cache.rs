@@ -1,21 +1,25 @@
-//! Facts that verifications looked up, by digest, so that the next one needs no database.
+//! Caches the facts that verifications looked up, by digest, so that the next verification needs no
+//! database.
 //!
-//! What is kept are facts, never decisions: they hold for every demand and every moment until something
-//! changes them. Whether they may be used at all is for the lease to say (`replicas`).
+//! The cache holds facts, never decisions: facts hold for every demand and every moment until
+//! something changes them. The lease decides whether they may be used at all (`replicas`).
 //!
 //! Invariants:
-//! - What is forgotten while it is being looked up does not come back: a load takes the generation
-//!   first, and what it found is kept only if nothing since then concerns it. Keeping and forgetting
-//!   are in one order, that of the lock of [`Log`].
-//! - The same holds for surroundings, what the rest of the database says of tokens: with them, a token that is not in
-//!   memory needs only its own row.
-//! - A change of a user or a workspace ends the surroundings that it concerns (`places`). They stay where they are until
-//!   they make room, and everything here takes them, and tokens that refer to them, for missing.
-//! - What can be got is in the index, under a serial number of its own: what makes room takes out its own
-//!   number, never that of what was kept under the same key since.
-//! - Memory is bounded, in number and in bytes (`room`): what was not asked for in a while makes room.
-//! - That a digest is unknown is kept for [`UNKNOWN_FOR`] at most, and for no longer than until the
-//!   next token is made here. It needs no lease: what it refuses did not exist a moment ago.
+//!
+//! - An entry that is invalidated while it is being looked up does not come back: a load first
+//!   takes the generation, and its result is kept only if no later change concerns it. Keeping and
+//!   invalidating follow one order, that of the lock of [`Log`].
+//! - The same holds for surroundings, that is, everything the database says about a token outside
+//!   its own row. If its surroundings are cached, a token that is not needs only its own row.
+//! - A change of a user or a workspace invalidates the surroundings that it concerns (`places`).
+//!   They stay in memory until they are evicted, but the cache treats them, and tokens that refer
+//!   to them, as missing.
+//! - Every entry that can be returned is in the index, under a serial number of its own. Eviction
+//!   removes only its own number, never that of a later entry under the same key.
+//! - Memory is bounded, in entries and in bytes (`room`): entries that were not requested recently
+//!   are evicted.
+//! - An unknown digest is remembered for [`UNKNOWN_FOR`] at most, and only until the next token is
+//!   created here. This needs no lease: the token that it refuses did not exist a moment ago.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -45,14 +49,16 @@ use crate::store::{
     revisions::RevisionKey,
 };
 
-/// The SHA-256 of a presented text. Not the digest that is stored, which takes a key and more time.
+/// The SHA-256 of a presented text. This is not the stored digest, which takes a key and more time
+/// to compute.
 pub(crate) type Key = [u8; 32];
 
-/// How long it is remembered that there is no such token.
+/// How long the cache remembers that a token does not exist.
 const UNKNOWN_FOR: Duration = Duration::from_secs(1);
-/// Most digests that are remembered to be unknown.
+/// Most unknown digests that are remembered.
 const UNKNOWN_MAX: usize = 10_000;
-/// How many changes a load may run beside and still tell whether they concern it.
+/// How many changes may happen during a load before it can no longer determine whether they concern
+/// it.
 const RECENT: usize = 256;
 /// Most revisions of this server's own that are remembered until they are read back.
 const OWN_MAX: usize = 1_024;
@@ -63,7 +69,7 @@ type Guard<'a> =
 
 pub(crate) struct Cache {
     known: Kept,
-    /// How often something was forgotten. Counted when it is gone.
+    /// The number of invalidations. Incremented after the entries are gone.
     forgotten: AtomicU64,
     surroundings: KeptSurroundings,
     room: Room,
@@ -75,25 +81,25 @@ pub(crate) struct Cache {
     places: Arc<Places>,
 }
 
-/// The changes of late, in their order.
+/// The recent changes, in order.
 #[derive(Default)]
 struct Log {
     generation: u64,
     recent: VecDeque<Subject>,
     heavy: Heavy,
-    /// Revisions that were committed here, and whose subjects were forgotten after that.
+    /// Revisions that were committed here and whose subjects were invalidated after that.
     own: BTreeMap<i64, Uuid>,
 }
 
-/// Which keys the facts of a token are kept under, one for each of its secrets, and as what number.
+/// The keys of a token's cached facts, one for each of its secrets, with their serial numbers.
 #[derive(Default)]
 struct Index(Mutex<HashMap<TokenId, Vec<(Key, u64)>>>);
 
-/// Takes out of the index what makes room.
+/// Removes evicted entries from the index.
 #[derive(Clone)]
 struct Eviction(Arc<Index>);
 
-/// A place that is free for what is being looked up.
+/// A reserved entry for a key that is being looked up.
 pub(crate) struct Vacancy<'a> {
     cache: &'a Cache,
     guard: Guard<'a>,
@@ -101,17 +107,17 @@ pub(crate) struct Vacancy<'a> {
     generation: u64,
 }
 
-/// What is known about a digest.
+/// The cached state of a digest.
 pub(crate) enum Found<'a> {
     Known(Arc<Known>),
-    /// There is no such token.
+    /// The token does not exist.
     Nothing,
-    /// It must be looked up; whoever asks for it meanwhile waits.
+    /// The caller must look it up; concurrent requests for the same key wait.
     Vacant(Vacancy<'a>),
 }
 
 impl Cache {
-    /// A cache for this many tokens.
+    /// Returns a cache for this many tokens.
     pub(crate) fn new(capacity: usize) -> Self {
         Self::within(capacity, Room::default())
     }
@@ -152,25 +158,25 @@ impl Cache {
         }
     }
 
-    /// Changes when something was forgotten: what was got after this number was read is still kept, or
-    /// only made room, while it is the same.
+    /// Returns a number that changes with every invalidation. While it is the same, an entry that
+    /// was read after the number is still valid, even if it was evicted.
     pub(crate) fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Acquire)
     }
 
-    /// The facts, if they are kept.
+    /// Returns the facts if they are cached.
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<Known>> {
         self.known.get(key).filter(|known| !known.has_ended())
     }
 
-    /// Returns how many tokens' facts take room, each secret by itself. Facts that have ended are among them until others
-    /// take their room.
+    /// Returns how many entries are cached, counting each secret separately. Includes invalidated
+    /// facts that were not evicted yet.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// What is known about a digest, or the place for it. Of many who ask for the same at once, one
-    /// looks it up.
+    /// Returns the cached state of a digest, or a reserved entry for it. Of many concurrent
+    /// requests for one key, only one looks it up.
     pub(crate) async fn find(&self, key: &Key, now: Duration) -> Found<'_> {
         if self.is_unknown(key, now) {
             return Found::Nothing;
@@ -179,7 +185,7 @@ impl Cache {
             match self.known.get_value_or_guard_async(key).await {
                 Ok(known) if known.has_ended() => self.remove(key, &known),
                 Ok(known) => return Found::Known(known),
-                // Who held the place before may have found that there is nothing.
+                // The previous holder of the entry may have found that the token does not exist.
                 Err(_) if self.is_unknown(key, now) => return Found::Nothing,
                 Err(guard) => {
                     let generation = self.generation();
@@ -189,19 +195,21 @@ impl Cache {
         }
     }
 
-    /// Removes these facts, and none that were kept under the same key since.
+    /// Removes these facts, but no later entry under the same key.
     fn remove(&self, key: &Key, known: &Known) {
         self.index.remove(known);
         self.known.remove_if(key, |kept| kept.serial() == known.serial());
     }
 
-    /// Where the log is. What is read from here on is after all changes that were forgotten so far.
+    /// Returns the position in the log. Data that is read after this call includes all changes that
+    /// were applied so far.
     pub(crate) fn generation(&self) -> u64 {
         self.log().generation
     }
 
-    /// The facts about a token whose row was read since this generation, if its surroundings are kept and
-    /// nothing since then concerns them: then neither lacks a change that was answered before.
+    /// Returns the facts of a token whose row was read since this generation, if its surroundings
+    /// are cached and no later change concerns them. Neither part then lacks a change that was
+    /// acknowledged earlier.
     pub(crate) fn complete(&self, generation: u64, bare: Bare) -> Option<Facts> {
         let surroundings = self.kept_surroundings(&bare.key)?;
         let facts = bare.with(surroundings);
@@ -212,8 +220,8 @@ impl Cache {
         self.surroundings.get(key).filter(|surroundings| !surroundings.validity.has_ended())
     }
 
-    /// Keeps surroundings that were read since this generation, unless they may have changed meanwhile.
-    /// Gives them in any case, with what they have in common with others.
+    /// Caches surroundings that were read since this generation, unless they may have changed
+    /// meanwhile. Returns them in any case, sharing the parts that they have in common with others.
     pub(crate) fn keep(
         &self,
         generation: u64,
@@ -246,15 +254,16 @@ impl Cache {
         self.unknown.get(key).is_some_and(|until| now < until)
     }
 
-    /// Forgets what these changes concern.
+    /// Invalidates everything that these changes concern.
     pub(crate) fn forget(&self, subjects: &[Subject]) {
         if !subjects.is_empty() {
             self.forget_in(&mut self.log(), subjects);
         }
     }
 
-    /// Forgets what changes concern that were committed here, and remembers their revisions: when they are read back,
-    /// there is nothing left to forget. Only for a commit that has succeeded: what is looked up from now on has it.
+    /// Invalidates everything that local commits concern, and records their revisions, so that
+    /// nothing needs to be invalidated when they are read back. Call it only after a successful
+    /// commit: later lookups see the change.
     pub(crate) fn forget_own(&self, subjects: &[Subject], revisions: &[RevisionKey]) {
         let mut log = self.log();
         self.forget_in(&mut log, subjects);
@@ -264,7 +273,7 @@ impl Cache {
         }
     }
 
-    /// Forgets what these revisions concern, except those of [`Self::forget_own`].
+    /// Invalidates everything that these revisions concern, except those of [`Self::forget_own`].
     pub(crate) fn apply(&self, revisions: &[(RevisionKey, Subject)]) {
         let mut log = self.log();
         let subjects: Vec<Subject> = revisions
@@ -297,24 +306,24 @@ impl Cache {
                 }
             }
         }
-        // Last: who reads the new number gets nothing of this any more.
+        // Last, so that a reader of the new number gets none of the old entries.
         self.forgotten.fetch_add(1, Ordering::Release);
     }
 
-    /// Forgets everything.
+    /// Invalidates everything.
     pub(crate) fn clear(&self) {
         self.forget(&[Subject::Unknown]);
         self.unknown.clear();
     }
 
-    /// Forgets what was unknown: a token was made here.
+    /// Clears the unknown digests after a token was created here.
     pub(crate) fn made(&self) {
-        // Who is looking for it now must not note that there is none.
+        // A concurrent lookup of this token must not record that it does not exist.
         self.log().note(&[]);
         self.unknown.clear();
     }
 
-    /// Has tokens with heavy surroundings leave while these take too much room.
+    /// Evicts tokens with heavy surroundings while these take too much memory.
     fn make_room(&self, heavy: &mut Heavy) {
         heavy.look(|key, serial| match self.known.peek(key) {
             Some(known) if known.serial() == serial => {
@@ -334,11 +343,11 @@ impl Cache {
 }
 
 impl Vacancy<'_> {
-    /// Keeps what was found, unless it may have changed meanwhile. Returns it in any case: its caller asked before that
-    /// change was answered.
+    /// Caches the result unless it may have changed meanwhile. Returns it in any case: its caller
+    /// sent the request before that change was acknowledged.
     pub(crate) fn fill(self, facts: Facts) -> Arc<Known> {
         let known = Arc::new(Known::new(facts));
-        // Held until the place is taken, so that what is forgotten from now on finds it.
+        // Held until the entry is filled, so that later invalidations find it.
         let mut log = self.cache.log();
         if !known.has_ended() && log.has_left(self.generation, |subject| subject.concerns(&known)) {
             self.cache.places.list(&known.surroundings);
@@ -354,7 +363,7 @@ impl Vacancy<'_> {
         known
     }
 
-    /// Notes that there is no such token.
+    /// Records that the token does not exist.
     pub(crate) fn nothing(self, now: Duration) {
         let log = self.cache.log();
         if log.generation == self.generation {
@@ -366,7 +375,7 @@ impl Vacancy<'_> {
 }
 
 impl Log {
-    /// Notes changes; without any, that something was made.
+    /// Records changes. An empty list means that a token was created.
     fn note(&mut self, subjects: &[Subject]) {
         if subjects.is_empty() {
             self.push(None);
@@ -378,14 +387,15 @@ impl Log {
 
     fn push(&mut self, subject: Option<Subject>) {
         self.generation += 1;
-        // What is made concerns no facts that are there: a token of no id stands for it.
+        // A new token concerns no existing facts: the nil token id stands for it.
         self.recent.push_back(subject.unwrap_or(Subject::Token(TokenId(Uuid::nil()))));
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
     }
 
-    /// Whether no change since this generation concerns what was read, as far as that is known.
+    /// Returns whether no change since this generation concerns the data that was read, as far as
+    /// the log reaches.
     fn has_left(&self, generation: u64, concerns: impl Fn(&Subject) -> bool) -> bool {
         let since = usize::try_from(self.generation - generation).unwrap_or(usize::MAX);
         since <= self.recent.len()
@@ -399,7 +409,7 @@ impl Index {
     }
 
     fn put(&self, known: &Known, key: Key) {
-        // Most tokens have one secret: no room for more.
+        // Most tokens have one secret, so reserve no more.
         let mut all = self.keys();
         let keys = all.entry(known.token_id).or_insert_with(|| Vec::with_capacity(1));
         keys.push((key, known.serial()));
@@ -491,7 +501,7 @@ mod tests {
         cache.forget(&[token(1)]);
         looking.fill(facts(1, 7));
         assert!(cache.get(&key(1)).is_none());
-        // What concerns others is no reason, as long as it can be remembered.
+        // Unrelated changes don't matter, as long as the log holds them.
         let looking = vacancy(&cache, &key(1)).await;
         cache.forget(&vec![token(2); RECENT]);
         looking.fill(facts(1, 7));
@@ -503,7 +513,7 @@ mod tests {
         assert!(cache.get(&key(1)).is_none());
     }
 
-    /// Other tenants' tokens are in the same memory.
+    /// The tokens of other tenants share the same memory.
     #[tokio::test]
     async fn change_of_one_of_100_000_users_looks_at_nothing_of_the_others() {
         let cache = Cache::new(100_000);
@@ -523,7 +533,7 @@ mod tests {
             assert!(visits <= 2, "{subject:?}: {visits} of {kept} looked at");
         }
         assert!((98_000..98_004).all(|number| cache.get(&key(number)).is_none()));
-        // An entry for the user and one for the workspace, for what is kept and nothing else.
+        // One entry for the user and one for the workspace, only for cached surroundings.
         drop(cache.find(&key(98_000), NOW).await);
         assert!(cache.places.len() <= 2 * kept, "{}", cache.places.len());
         cache.clear();
@@ -545,7 +555,7 @@ mod tests {
         cache.forget(&[Subject::Membership(UserId(Uuid::from_u128(7)))]);
         assert_eq!(cache.places.visits(), 1);
         assert!((1..=3).all(|number| cache.get(&key(number)).is_none()));
-        // What has ended is kept by nobody any more.
+        // Invalidated surroundings are not kept any longer.
         let (bare, _) = apart(facts(4, 7));
         vacancy(&cache, &key(4)).await.fill(bare.with(surroundings));
         assert!(cache.get(&key(4)).is_none() && complete(&cache, cache.generation(), 4).is_none());
@@ -576,7 +586,7 @@ mod tests {
             cache.apply(&[(read, token(1))]);
             assert_eq!(cache.get(&key(1)).is_some(), is_kept, "{read:?}");
             cache.apply(&[(own, token(1))]);
-            // It counts once.
+            // It is skipped only once.
             cache.apply(&[(own, token(1))]);
             assert!(cache.get(&key(1)).is_none());
         }
@@ -635,7 +645,7 @@ mod tests {
         cache.forget(&[user]);
         keep_surroundings(&cache, before);
         assert!(complete(&cache, cache.generation(), 1).is_none());
-        // Its surroundings are of after the change, its own row of before.
+        // The surroundings are from after the change, the token's own row is from before.
         let before = cache.generation();
         cache.forget(&[user]);
         keep_surroundings(&cache, cache.generation());
@@ -669,7 +679,7 @@ mod tests {
         assert_eq!((cache.len(), cache.index.keys().len()), (0, 0));
     }
 
-    /// Facts with scopes of so many bytes, which no other token has.
+    /// Returns facts with scopes of this many bytes, which no other token shares.
     fn heavy_facts(token: u32, bytes: usize) -> Facts {
         let mut facts = facts(u128::from(token) + 1, 7);
         let name = |number| format!("a://{token}.{number}.{}", "s".repeat(400));
@@ -683,7 +693,7 @@ mod tests {
         facts
     }
 
-    /// Keeps facts as a load does.
+    /// Caches facts the way a load does.
     async fn load(cache: &Cache, number: u32, facts: Facts) -> Arc<Known> {
         let vacancy = vacancy(cache, &key(number)).await;
         let (bare, surroundings) = apart(facts);
@@ -699,7 +709,7 @@ mod tests {
             load(&cache, number, heavy_facts(number, 0)).await;
         }
         assert_eq!(cache.room.bytes(), 0);
-        // A change of a user takes the surroundings that are kept by themselves along.
+        // A change of a user also invalidates surroundings that are cached by themselves.
         let user = Subject::User(UserId(Uuid::from_u128(8)));
         for number in 1_000..1_300 {
             let known = load(&cache, number, heavy_facts(number, 20_000)).await;
@@ -745,12 +755,13 @@ mod tests {
         assert!(cache.room.bytes() <= 64 * 1024 * 1024 + 2 * 16 * 1024 * 1024);
     }
 
-    /// Everybody at once: whoever asks after a change was answered gets what is after it.
+    /// Many threads at once: a request that starts after a change was acknowledged sees that
+    /// change.
     #[test]
     fn nobody_gets_what_was_before_an_answered_change() {
         let cache = Cache::new(8);
         let database: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(0)).collect();
-        // The version of a token stands in its user's number.
+        // The token's version is stored in its user's number.
         let ask = |number: u32| {
             let at = usize::try_from(number).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -791,7 +802,7 @@ mod tests {
         const USERS: u32 = 3;
         let cache = Cache::new(8);
         let database: Vec<AtomicU64> = (0..USERS).map(|_| AtomicU64::new(0)).collect();
-        // The version of a user stands in its name.
+        // The user's version is stored in its name.
         let ask = |number: u32| {
             let user = number % USERS;
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,4 +1,4 @@
-//! A token that speaks for itself, at a gateway.
+//! Decides about a token that is presented at a gateway without a caller's credential.
 
 use domain::decision::Demand;
 
@@ -6,8 +6,8 @@ use super::{Decision, Presenter, Verification};
 use crate::{OpContext, ServiceError};
 
 impl Verification<'_> {
-    /// Decides whether the presented token may do what is demanded. Needs no credential beside the
-    /// token itself: it tells its holder nothing that using it would not.
+    /// Decides whether the presented token may do what is demanded. Needs no other credential: the
+    /// answer reveals nothing to the bearer that using the token would not.
     pub async fn decide(
         &self,
         ctx: &OpContext,
@@ -19,7 +19,7 @@ impl Verification<'_> {
         Ok(decision)
     }
 
-    /// The same, not counted as a verification.
+    /// Does the same as [`Self::decide`], but is not counted as a verification.
     pub(super) async fn presented(
         &self,
         ctx: &OpContext,

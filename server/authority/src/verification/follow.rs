@@ -1,6 +1,8 @@
-//! What a verification leaves behind, beside the use itself: the first use of a secret that replaced
-//! another, and the presentation of a replaced one after its end. Neither happens on the usual way, which
-//! stays one query and waits for no lock: a server that was cut off amid a change must not hold it up.
+//! Writes what follows from a verification besides the use itself: the first use of a secret that
+//! replaced another, and the reuse of a replaced secret after its expiry.
+//!
+//! Neither happens in the usual case, which stays one query and waits for no lock: a server that
+//! was cut off during a change must not hold it up.
 
 use std::{
     collections::HashMap,
@@ -38,18 +40,19 @@ use crate::{
     verification::Subject,
 };
 
-/// Keys after which those that nobody uses are forgotten.
+/// Number of keys after which unused keys are dropped.
 const FORGET_AT: usize = 1_024;
-/// Writers at a time: others need connections, too.
+/// Concurrent writers. Others need connections, too.
 const WRITERS: usize = 8;
-/// Writers at a time for the tokens of one workspace, so that none has all of them.
+/// Concurrent writers for the tokens of one workspace, so that no workspace takes all of them.
 const OF_WORKSPACE: usize = 2;
-/// How long somebody waits for others to write before it is refused.
+/// How long a request waits for concurrent writers before it is refused.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Who writes what verifications leave behind: one for each secret, few for a workspace, and not many for all. A crowd
-/// that presents a new secret would take all connections, and nobody could revoke anything meanwhile. Nobody waits here
-/// for another workspace that takes long.
+/// Limits who writes the consequences of verifications: one writer for each secret, few for a
+/// workspace, and a bounded number overall. Otherwise a crowd that presents a new secret would take
+/// all connections, and no token could be revoked meanwhile. No request waits here for another
+/// workspace that is slow.
 #[derive(Debug)]
 pub(crate) struct Follows {
     secrets: Keyed<SecretId, Mutex<()>>,
@@ -57,7 +60,7 @@ pub(crate) struct Follows {
     writers: Semaphore,
 }
 
-/// The right to write, until it is dropped.
+/// The right to write, held until it is dropped.
 struct Writer<'a> {
     _of_workspace: OwnedSemaphorePermit,
     _of_all: SemaphorePermit<'a>,
@@ -90,7 +93,7 @@ impl Follows {
     }
 }
 
-/// What belongs to a key for as long as somebody uses it.
+/// Values by key, each kept for as long as it is in use.
 #[derive(Debug)]
 struct Keyed<K, V>(std::sync::Mutex<HashMap<K, Weak<V>>>);
 
@@ -120,8 +123,8 @@ fn busy() -> ServiceError {
 }
 
 impl Verification<'_> {
-    /// Notes what this decision is the first one of. Fails closed: a secret that was to end with this
-    /// use must have ended before the use is allowed.
+    /// Records the first occurrence of this decision. Fails closed: a secret that is to expire with
+    /// this use must have expired before the use is allowed.
     pub(super) async fn follow(
         &self,
         ctx: &OpContext,
@@ -129,12 +132,14 @@ impl Verification<'_> {
         demand: &Demand,
         code: DecisionCode,
     ) -> Result<(), ServiceError> {
-        // Boxed, because both are rare and large, and are part of the future of every verification.
+        // Boxed because both are rare and large, and would be part of the future of every
+        // verification.
         match code {
             DecisionCode::Valid if facts.secret.awaited => {
                 Box::pin(self.once(facts, self.first_use(ctx, facts))).await
             }
-            // Only this code: a gateway of another workspace learns and causes nothing.
+            // Only for this code: a gateway of another workspace neither learns nor causes
+            // anything.
             DecisionCode::Expired if facts.is_reuse(ctx.now) && !facts.secret.reused => {
                 Box::pin(self.once(facts, self.reuse(ctx, facts, demand))).await
             }
@@ -156,8 +161,9 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// The use is noted when what it ends has ended everywhere. Until then each further one, at whichever
-    /// server, is a first one, too, and waits for that.
+    /// Records the first use of a new secret once the secret that it replaces has expired on every
+    /// server. Until then each further use, on whichever server, is a first use, too, and waits for
+    /// that.
     async fn first_use(&self, ctx: &OpContext, facts: &Arc<Known>) -> Result<(), ServiceError> {
         self.end_grace(ctx, facts).await?;
         let _writer = self.inner.follows.writer(facts.surroundings.workspace_id).await?;
@@ -186,7 +192,7 @@ impl Verification<'_> {
                     .ok_or(ServiceError::NotFound("token"))?;
                 secrets_change::end_older(&mut transaction, id, ctx.now).await?;
                 tokens_change::touch(&mut transaction, tenant, id, ctx.now).await?;
-                // Nobody asked for it but the token's own bearer, by using the new secret.
+                // Only the token's own bearer caused this, by using the new secret.
                 let actor = match &ctx.actor {
                     Actor::Anonymous => Actor::Token(Arc::clone(facts)),
                     known => known.clone(),
@@ -195,7 +201,7 @@ impl Verification<'_> {
                 changed(&mut transaction, &ctx, &access, "token.grace_end", &before).await?;
             }
         }
-        // The commit waits for the other servers, and needs no connection for that.
+        // The commit waits for the other servers and needs no connection for that.
         drop(writer);
         transaction.commit().await
     }
@@ -228,8 +234,8 @@ impl Verification<'_> {
     }
 }
 
-/// Notes a reuse on the token and, when policy wants so, disables it. Its children follow in the background, where policy
-/// wants that, too.
+/// Records a reuse on the token and disables the token if the policy says so. Its children follow
+/// in the background if the policy extends to them.
 async fn record_reuse(
     connection: &mut Transaction<'_>,
     ctx: &OpContext,
@@ -261,7 +267,7 @@ async fn record_reuse(
     {
         tokens_change::set_enabled(connection, tenant, id, Some(by), ctx.now).await?;
         let token = changed(connection, ctx, access, "token.disable", &token).await?;
-        // Policy stops them, not the one who happened to present the secret.
+        // The policy disables them, not the caller who happened to present the secret.
         let nobody = OpContext { actor: Actor::Anonymous, ..ctx.clone() };
         children::follow_later(connection, &nobody, access, id, How::Disable).await?;
         close_fallen_of_token(connection, ctx, tenant, &token).await?;
@@ -275,7 +281,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether somebody has to wait.
+    /// Returns whether the caller has to wait.
     async fn waits<T>(turn: impl Future<Output = Result<T, ServiceError>>) -> bool {
         match timeout(Duration::from_millis(20), turn).await {
             Ok(outcome) => {

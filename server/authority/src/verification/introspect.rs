@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): what a token is, for a caller who may verify.
+//! Introspection (RFC 7662): describes a token to a caller who may verify tokens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,26 +7,27 @@ use domain::decision::{DecisionCode, Demand};
 use super::{Known, Presenter, Verification};
 use crate::{OpContext, ServiceError};
 
-/// The facts about an active token.
+/// The facts of an active token.
 #[derive(Debug)]
 pub struct Introspected {
     /// The token.
     pub facts: Arc<Known>,
-    /// For how long there has been no lease, when it was answered from memory all the same.
+    /// How long this server has had no lease, if it answered from memory regardless.
     pub stale: Option<Duration>,
 }
 
 impl Verification<'_> {
-    /// The facts about the presented token if it is active; `None` for anything else, and for a token
-    /// that the caller may not ask about.
+    /// Returns the facts of the presented token if it is active, and `None` for anything else,
+    /// including a token that the caller may not inspect.
     ///
-    /// Nothing is demanded but that it be valid now. No address is known, so that a token which is bound
-    /// to addresses is not active: absence never means "all". Its rate limit is neither looked at nor
-    /// drawn on: whether a token is active is no question of how often it was used, and whoever asks may
-    /// keep the answer for a while. Otherwise it is a use like any other.
+    /// The only demand is that the token is valid now. No client address is known, so a token that
+    /// is bound to addresses is not active: absence never means "all". The token's rate limit is
+    /// neither checked nor charged: whether a token is active does not depend on how often it was
+    /// used, and callers may cache the response for a while. Otherwise it is a use like any other.
     ///
     /// # Errors
-    /// As [`Self::verify`].
+    ///
+    /// Those of [`Self::verify`].
     pub async fn introspect(
         &self,
         ctx: &OpContext,

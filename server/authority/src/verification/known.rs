@@ -1,4 +1,4 @@
-//! What is kept of a token that was looked up.
+//! A token in the cache.
 
 use std::{
     any::Any,
@@ -13,8 +13,8 @@ use domain::decision::Facts;
 
 use crate::usage::Noted;
 
-/// Facts, what a door made of them, and the uses since the last flush. In one piece: what a verification
-/// needs is read from few places of memory.
+/// Facts, their rendered form and the uses since the last flush. They are one piece, so that a
+/// verification reads from few places in memory.
 pub struct Known {
     facts: Facts,
     serial: u64,
@@ -35,28 +35,29 @@ impl Known {
         }
     }
 
-    /// What `render` makes of the facts; it is asked once. `None` for
-    /// another type than the first one's.
+    /// Returns what `render` produces from the facts; `render` is called only once. Returns `None`
+    /// if the type differs from that of the first call.
     pub fn rendered<T: Any + Send + Sync>(&self, render: impl FnOnce(&Facts) -> T) -> Option<&T> {
         self.rendered.get_or_init(|| Box::new(render(&self.facts))).downcast_ref()
     }
 
-    /// Tells it from all others of this process, also of the same token.
+    /// Returns the number that distinguishes this entry from all others of this process, also from
+    /// those of the same token.
     pub(super) const fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// Whether it refers to so many bytes that nothing should hold it longer than needed.
+    /// Returns whether it refers to so many bytes that nothing should hold it longer than needed.
     pub(crate) fn is_heavy(&self) -> bool {
         self.facts.surroundings.counted.bytes() > 0
     }
 
-    /// Returns whether a change of its user or its workspace has ended what is known.
+    /// Returns whether a change of its user or its workspace has invalidated it.
     pub(super) fn has_ended(&self) -> bool {
         self.facts.surroundings.validity.has_ended()
     }
 
-    /// Whether what a decision by these facts leaves behind was written.
+    /// Returns whether the consequences of a decision by these facts were written.
     pub(super) fn is_followed(&self) -> bool {
         self.followed.load(Ordering::Acquire)
     }

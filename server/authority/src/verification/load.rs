@@ -1,16 +1,16 @@
-//! Facts from the database. Whoever asks while a query is under way is answered by the next one, with all
-//! others who asked meanwhile: the more ask at once, the less each costs. Nobody is answered by a query
-//! that began before they asked.
+//! Loads facts from the database in batches. Requests that arrive during a query are answered
+//! together by the next one: the more requests at once, the less each costs. No request is answered
+//! by a query that began before the request arrived.
 //!
-//! It has connections of its own: other requests' do not keep verifications waiting, and a pool asks of
-//! each connection whether it lives, before and after, which takes longer than the query. One that does
-//! not is replaced here when its query fails.
+//! The loader has connections of its own. Other requests' connections do not keep verifications
+//! waiting, and a pool tests each connection before and after use, which takes longer than the
+//! query. A dead connection is replaced here when its query fails.
 //!
-//! Where the cache may be used, what it keeps of a token's user, workspace and catalogues need not be read:
-//! most queries are for the token's own row.
+//! Where the cache may be used, the cached parts of a token's user, workspace and catalogues are
+//! not read again: most queries fetch only the token's own row.
 //!
-//! What a token with many scopes may do takes long to read: that is done on threads of its own ([`Kind::Rights`]),
-//! and the others who asked with it do not wait for that.
+//! Reading the rights of a token with many scopes takes long. It runs on separate threads
+//! ([`Kind::Rights`]), and the other requests of the batch do not wait for it.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -42,37 +42,38 @@ use crate::{
 
 /// How long a verification waits for the database before it is refused.
 pub(super) const PATIENCE: Duration = Duration::from_millis(1_500);
-/// Queries at a time, and connections.
+/// Most concurrent queries, and most connections.
 const QUERIES_MAX: usize = 4;
-/// How long a connection that nobody uses is kept: something on the way may have forgotten it.
+/// How long an idle connection is kept. After that, a network device may have dropped it.
 const IDLE_MAX: Duration = Duration::from_mins(1);
-/// More than so many have to wait for each query that is under way before there is another one. With
-/// fewer the database has more to do than need be, with more it stands still while answers go out
-/// (`tools/bench.sh uncached`).
+/// Another query starts only when more than this many requests wait for each query in progress. A
+/// lower value gives the database more work than necessary; a higher one leaves it idle while
+/// responses are sent (`tools/bench.sh uncached`).
 const ENOUGH: usize = 2;
-/// A query that takes so long is not waited for.
+/// Further requests don't wait for a query that takes this long.
 const SLOW: Duration = Duration::from_millis(50);
-/// How often a connection is tried again where the database has no room, and after how long.
+/// How often a connection is retried while the database has no free slot, and at what interval.
 const ATTEMPTS: usize = 5;
 const AGAIN: Duration = Duration::from_millis(20);
-/// Why facts of another history are not used.
+/// Why facts from another history are not used.
 const ANOTHER_HISTORY: &str = "the database's history changed during the query";
 /// Most texts in one query.
 const BATCH_MAX: usize = 64;
 
 type Found = Result<Option<Facts>, ServiceError>;
 
-/// Asks for facts.
+/// Loads facts.
 pub(crate) struct Loader {
-    /// What says where the database is, and whether it is used any more.
+    /// Says where the database is, and whether it is still in use.
     pool: PgPool,
     cache: Arc<Cache>,
     history: Arc<History>,
     work: Arc<Pool>,
     state: Mutex<State>,
-    /// Changes when the database is there again.
+    /// Changes when the database is available again.
     back: watch::Receiver<()>,
-    /// Where queries run: whoever asks first may be on threads that others should not wait for.
+    /// The runtime for queries: the first caller may be on threads that other callers should not
+    /// depend on.
     runtime: Option<Handle>,
 }
 
@@ -80,37 +81,38 @@ pub(crate) struct Loader {
 struct State {
     waiting: Vec<Waiting>,
     queries: usize,
-    /// When the last of them began.
+    /// When the latest query began.
     began: Option<Instant>,
     idle: Vec<(Instant, Link)>,
 }
 
-/// A connection, and the history that it was made in.
+/// A connection, and the history in which it was opened.
 struct Link {
     connection: PgConnection,
     epoch: u64,
 }
 
 impl State {
-    /// Whether those who wait are worth a query of their own, beside those that are under way. A
-    /// query for many is much cheaper than as many queries; but nobody waits for one that may hang.
+    /// Returns whether the waiting requests justify another query besides those in progress. One
+    /// query for many is much cheaper than many queries, but requests don't wait for a query that
+    /// may hang.
     fn wants_another(&self) -> bool {
         let hangs = || self.began.is_none_or(|began| began.elapsed() > SLOW);
         self.queries < QUERIES_MAX && (self.waiting.len() > self.queries * ENOUGH || hangs())
     }
 }
 
-/// Somebody who asked.
+/// A waiting request.
 struct Waiting {
-    /// A text's, under every pepper.
+    /// The digests of its text, one for each pepper.
     digests: Vec<Digest>,
-    /// Whether there was a lease when it asked: what is in memory has not changed in a way that was
-    /// answered before then.
+    /// Whether there was a lease when the request arrived. If so, the cached facts include every
+    /// change that was acknowledged before then.
     has_lease: bool,
     found: oneshot::Sender<Found>,
 }
 
-/// What a query found.
+/// The result of a query.
 #[derive(Clone)]
 enum Loaded {
     Facts(Facts),
@@ -118,7 +120,7 @@ enum Loaded {
     Unread(Arc<Unread>, Since),
 }
 
-/// What a row is not older than.
+/// The point that a row is not older than.
 #[derive(Clone, Copy)]
 struct Since {
     /// A generation of the cache.
@@ -127,14 +129,14 @@ struct Since {
     epoch: u64,
 }
 
-/// A row of which the rest is to be read, and those who wait for it.
+/// A row whose remaining parts are to be read, and the requests that wait for it.
 struct Reading {
     row: Arc<Unread>,
     since: Since,
     waiting: Vec<Waiting>,
 }
 
-/// One of the queries that may be under way; given back when dropped.
+/// A slot for one concurrent query, released when dropped.
 struct Place {
     loader: Arc<Loader>,
     is_held: bool,
@@ -150,11 +152,12 @@ impl Loader {
         Arc::new(Self { pool, cache, history, work, state: Mutex::default(), back, runtime })
     }
 
-    /// The facts about the token that one of these digests belongs to: as the database has them now or,
-    /// with a lease, as they are for everybody who has one.
+    /// Returns the facts of the token that one of these digests belongs to: as the database has
+    /// them now or, with a lease, as every server with a lease has them.
     ///
     /// # Errors
-    /// `Unavailable` when it does not answer in time.
+    ///
+    /// `Unavailable` when the database does not answer in time.
     pub(crate) async fn facts(self: &Arc<Self>, digests: Vec<Digest>, has_lease: bool) -> Found {
         let (found, answer) = oneshot::channel();
         let place = {
@@ -166,7 +169,8 @@ impl Loader {
             })
         };
         if let Some(place) = place {
-            // A task of its own: others may wait for what this one asks, also when it goes away.
+            // A separate task: other requests may wait for this query, even if this caller goes
+            // away.
             match &self.runtime {
                 Some(runtime) => runtime.spawn(place.work()),
                 None => tokio::spawn(place.work()),
@@ -174,18 +178,18 @@ impl Loader {
         }
         match timeout(PATIENCE, answer).await {
             Ok(Ok(found)) => found,
-            // A database that is cut off without a word would hold the caller for minutes.
+            // A database that was cut off silently would block the caller for minutes.
             _ => Err(StoreError::away("no answer in time").into()),
         }
     }
 
-    /// Gives those who wait what was found: now, or when the rest of it is read.
+    /// Sends the results to the waiting requests: now, or when the remaining parts are read.
     fn give(self: &Arc<Self>, found: impl Iterator<Item = (Waiting, Option<Loaded>)>) {
         let mut unread: HashMap<Uuid, VecDeque<Reading>> = HashMap::new();
         for (waiting, found) in found {
             let (row, since) = match found {
                 Some(Loaded::Unread(row, since)) => (row, since),
-                // Those who went away meanwhile get nothing.
+                // Requests that were dropped meanwhile get nothing.
                 Some(Loaded::Facts(facts)) => {
                     drop(waiting.found.send(Ok(Some(facts))));
                     continue;
@@ -206,7 +210,8 @@ impl Loader {
         }
     }
 
-    /// Reads rows of a tenant on the threads that are there for it. After a while it is others' turn there.
+    /// Reads rows of a tenant on the threads for heavy work. Gives other tenants their turn after a
+    /// while.
     async fn read(self: Arc<Self>, tenant: Uuid, mut rows: VecDeque<Reading>) {
         loop {
             rows.retain(|reading| reading.waiting.iter().any(|waiting| !waiting.found.is_closed()));
@@ -240,16 +245,16 @@ impl Loader {
         }
     }
 
-    /// Leaves the connections that rest: the database was away.
+    /// Drops the idle connections after the database was away.
     pub(crate) fn forget_connections(&self) {
         self.state().idle.clear();
     }
 
-    /// Closes the connections that rest; there will be no others.
+    /// Closes the idle connections; no new ones are opened.
     pub(crate) async fn close(&self) {
         let idle = std::mem::take(&mut self.state().idle);
         for (_, link) in idle {
-            // It is of no use any more, whatever it says.
+            // The connection is not needed any more, whatever the result.
             let _ = link.connection.close().await;
         }
     }
@@ -267,8 +272,8 @@ impl Loader {
         }
     }
 
-    /// Whether the history is still the one that this connection was made in. A connection from before may
-    /// lead to a primary that was replaced.
+    /// Returns whether the history is still the one in which this connection was opened. An older
+    /// connection may lead to a primary that was replaced.
     fn is_current(&self, link: &Link) -> bool {
         link.epoch == self.history.epoch()
     }
@@ -287,8 +292,8 @@ impl Loader {
         Ok(Link { connection, epoch })
     }
 
-    /// Opens a connection. Where the database has no room, those of the pool that rest give theirs up: without
-    /// verifications nobody asks for them.
+    /// Opens a connection. If the database has no free slot, idle connections of the pool are
+    /// closed: requests can't use them before their tokens are verified.
     async fn open(&self) -> Result<PgConnection, StoreError> {
         let options = self.pool.connect_options();
         for _ in 0..ATTEMPTS {
@@ -315,7 +320,7 @@ impl Place {
         while let Some(batch) = self.next() {
             match timeout(PATIENCE, self.insist(&batch)).await {
                 Ok(Ok(found)) => self.loader.give(batch.into_iter().zip(found)),
-                // What cannot be read is one's own trouble and nobody else's.
+                // A malformed row must not fail the rest of the batch.
                 Ok(Err(error)) if batch.len() > 1 && !error.is_unavailable() => {
                     for waiting in batch {
                         let one = [waiting];
@@ -329,20 +334,21 @@ impl Place {
                     }
                 }
                 Ok(Err(error)) => refuse(batch, error.into()),
-                // All of them have given up by now.
+                // All requests of this batch have given up by now.
                 Err(_) => {}
             }
         }
     }
 
-    /// Some of those who wait, and whom nobody else asks for; `None` when there are none, and then this
-    /// place is free again.
+    /// Takes some of the waiting requests, which then belong to this query. If none wait, releases
+    /// this slot and returns `None`.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut state = self.loader.state();
         state.waiting.retain(|waiting| !waiting.found.is_closed());
         let some = state.waiting.len().min(BATCH_MAX);
         if some == 0 {
-            // At once: who asks after this look finds it free.
+            // Under the same lock, so that a request that arrives after this check finds the slot
+            // free.
             state.queries -= 1;
             self.is_held = false;
             return None;
@@ -351,8 +357,8 @@ impl Place {
         Some(state.waiting.drain(..some).collect())
     }
 
-    /// Asks, and once more whenever the database is there again: what was said before may have come to
-    /// nobody.
+    /// Runs the query, and again whenever the database becomes available again: the earlier query
+    /// may have been lost.
     async fn insist(&self, batch: &[Waiting]) -> Result<Vec<Option<Loaded>>, StoreError> {
         let mut back = self.loader.back.clone();
         back.mark_unchanged();
@@ -373,7 +379,8 @@ impl Place {
             self.loader.rest(link);
             return Ok(found);
         }
-        // There is none, or it was cut off meanwhile, or there is another reason, which a new one will have.
+        // There is no connection, or it was cut off meanwhile, or the query failed for another
+        // reason, which will recur on a new one.
         let mut link = self.loader.connect().await?;
         let found = query(&mut link, &self.loader.cache, batch).await?;
         if !self.loader.is_current(&link) {
@@ -384,7 +391,8 @@ impl Place {
     }
 }
 
-/// Gives all of them the error; the cause of what is not [`ServiceError::Busy`] only once.
+/// Sends the error to all of these requests. The cause of an error other than
+/// [`ServiceError::Busy`] is reported only once.
 fn refuse(all: impl IntoIterator<Item = Waiting>, error: ServiceError) {
     let (why, is_busy) = (error.to_string(), matches!(error, ServiceError::Busy));
     let mut error = Some(error);
@@ -426,7 +434,8 @@ async fn query(
             let loaded = match read {
                 Some(surroundings) => {
                     let bare = unread.bare;
-                    // Kept without a lease, too: before there is one, what has changed meanwhile is forgotten.
+                    // Cached without a lease, too: before there is a lease, everything that has
+                    // changed meanwhile is invalidated.
                     let surroundings = cache.keep(generation, bare.key.clone(), surroundings);
                     Loaded::Facts(bare.with(surroundings))
                 }

@@ -1,4 +1,5 @@
-//! The facts about a presented text: from memory while there is a lease, else from the database.
+//! Looks up the facts of a presented text: in memory while there is a lease, otherwise in the
+//! database.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,19 +16,20 @@ use super::{
 };
 use crate::{ServiceError, store::StoreError};
 
-/// Facts, and how sure they are.
+/// Facts, and how current they are.
 #[derive(Clone, Debug)]
 pub(super) struct Looked {
     pub(super) known: Arc<Known>,
-    /// For how long there has been no lease, when it was answered from memory all the same.
+    /// How long this server has had no lease, if it answered from memory regardless.
     pub(super) stale: Option<Duration>,
 }
 
 impl Verification<'_> {
-    /// The facts about a presented text; `Err` of a decision when there are none to have.
+    /// Returns the facts of a presented text, or `Err` with a decision when there are none.
     ///
     /// # Errors
-    /// `TooManyUnknown` when the text is not in memory and too many before it were unknown.
+    ///
+    /// `TooManyUnknown` when the text is not in memory and too many texts before it were unknown.
     pub(super) async fn look_up(
         &self,
         presented: &str,
@@ -42,7 +44,8 @@ impl Verification<'_> {
             if !self.inner.is_followed() {
                 return self.look_up_without_lease(presented, from, &key, otherwise).await;
             }
-            // Waiting for each next attempt would slow down every answer for as long as the database is away.
+            // Waiting for the next attempt would slow down every response for as long as the
+            // database is away.
             if self.inner.replica.is_failing()
                 && let Some(stale) = self.stale(&key)
             {
@@ -59,13 +62,15 @@ impl Verification<'_> {
         self.inner.counters.cache_miss();
         self.inner.follower_first().await?;
         let now = self.inner.clock.elapsed();
-        // Of many who wait for one token, each would look it up when the one before has given up.
+        // Without this timeout, of many requests that wait for one token, each would start its own
+        // lookup after the previous one has given up.
         let found = timeout(load::PATIENCE, cache.find(&key, now)).await;
         let found = found.map_err(|_| StoreError::away("no answer in time"))?;
         Ok(match found {
             Found::Known(known) => Ok(known.into()),
             Found::Nothing => {
-                // As for a token of others that a verifier may not know of: it must not matter which of them it is.
+                // Counted like a token that the verifier may not see: the two cases must not be
+                // distinguishable.
                 if from.is_of_verifiers() {
                     self.count_guess(presented, from)?;
                 }
@@ -82,10 +87,12 @@ impl Verification<'_> {
         })
     }
 
-    /// Returns what is answered about a token that the caller may not know of: the same as about a text that is not a
-    /// token, and it counts in the same way. A difference would show callers which secrets others have imported.
+    /// Returns the answer for a token that the caller may not see: the same as for a text that is
+    /// not a token, and counted in the same way. A difference would show callers which secrets
+    /// other workspaces have imported.
     ///
     /// # Errors
+    ///
     /// `TooManyUnknown`.
     pub(super) fn as_unknown(
         self,
@@ -96,7 +103,8 @@ impl Verification<'_> {
         Ok(Decision::without_facts(code_of_unknown(presented)))
     }
 
-    /// Counts a text that may be a guess. Nobody guesses texts with the form and checksum of Tessera's own tokens.
+    /// Counts a text that may be a guess. Texts with the form and checksum of Tessera's own tokens
+    /// cannot be guessed.
     fn count_guess(self, presented: &str, from: Presenter) -> Result<(), ServiceError> {
         if domain::token_text::check(presented).is_err() {
             let _not_given_back =
@@ -105,7 +113,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Asks the database, and keeps nothing, in a process whose lease nobody renews.
+    /// Queries the database and caches nothing, in a process that has no task to renew its lease.
     async fn look_up_without_lease(
         &self,
         presented: &str,
@@ -121,19 +129,19 @@ impl Verification<'_> {
         }
     }
 
-    /// The facts in memory although there is no lease, where the operator has chosen so for a while.
+    /// Returns the facts in memory without a lease, if the operator allows that for a while.
     fn stale(self, key: &Key) -> Option<Looked> {
         let over = self.inner.replica.lease.over_for(self.inner.clock.elapsed());
         let stale = over.filter(|over| *over < self.inner.settings.stale_grace);
         stale.and_then(|_| self.inner.cache.get(key)).map(|known| Looked { known, stale })
     }
 
-    /// Whether the facts about a presented text are in memory.
+    /// Returns whether the facts of a presented text are in memory.
     pub fn remembers(&self, presented: &str) -> bool {
         self.inner.cache.get(&key(presented)).is_some()
     }
 
-    /// The facts as the database has them now, if there is such a token.
+    /// Returns the facts as the database has them now, if the token exists.
     pub(crate) async fn in_database(
         &self,
         presented: &str,
@@ -143,13 +151,13 @@ impl Verification<'_> {
         if !has_form && !self.inner.may_be_imported(presented) {
             return Ok(None);
         }
-        // What is in memory is no guess.
+        // A text whose facts are in memory is not a guess.
         let is_known = self.remembers(presented);
         let from = if is_known { Presenter::OPERATOR } else { from };
         Ok(self.load(presented, from, false).await?.map(|facts| Arc::new(Known::new(facts))))
     }
 
-    /// Asks the database, unless too many texts of this presenter were unknown.
+    /// Queries the database, unless too many texts of this presenter were unknown.
     async fn load(
         &self,
         presented: &str,
@@ -174,8 +182,8 @@ impl From<Arc<Known>> for Looked {
     }
 }
 
-/// Returns the code of a text that is not found. One that another system may have made is looked up, but what is not
-/// found is not a token.
+/// Returns the code for a text that was not found. A text that another system may have issued is
+/// looked up, but if it is not found, it is not a token.
 fn code_of_unknown(presented: &str) -> DecisionCode {
     if domain::token_text::check(presented).is_ok() {
         DecisionCode::NotFound

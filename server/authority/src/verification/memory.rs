@@ -1,7 +1,7 @@
-//! Answers from memory alone: no database, no waiting, nothing to allocate that can be helped.
+//! Answers from memory only: no database, no waiting and as few allocations as possible.
 //!
-//! What is answered here is what the other ways would answer. Whatever needs more than facts that are
-//! kept, such as a first use that must be written, is not answered here at all.
+//! An answer from here is the same as from the other paths. A request that needs more than cached
+//! facts, such as a first use that must be written, is not answered here at all.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::usage::Use;
 #[derive(Debug)]
 pub struct Recalled {
     known: Arc<Known>,
-    /// What [`super::Cache::forgotten`] was before they were got.
+    /// The value of [`super::Cache::forgotten`] before the facts were read.
     forgotten: u64,
 }
 
@@ -34,9 +34,9 @@ impl Recalled {
 pub struct Remembered {
     /// The stable code.
     pub code: DecisionCode,
-    /// The token. Only a `VALID` answer may tell its facts.
+    /// The token. Only a `VALID` answer may reveal its facts.
     pub known: Arc<Known>,
-    /// What is left of its rate limit, when it has one.
+    /// The state of its rate limit, if it has one.
     pub rate: Option<RateState>,
 }
 
@@ -47,37 +47,39 @@ pub struct Presented<'a> {
     pub now: OffsetDateTime,
     /// The address.
     pub ip: Option<IpAddr>,
-    /// The program.
+    /// The program that presents it.
     pub agent: Option<&'a str>,
-    /// Whether the facts were [`Verification::learn`]ed for this.
+    /// Whether [`Verification::learn`] looked the facts up for this request.
     pub learned: bool,
 }
 
-/// What is demanded, in whichever form it is known.
+/// A demand, in whichever form it is available.
 pub trait Asked {
-    /// Whether it is met, as far as that can be told at a glance: [`Facts::has_by_name`]. `false` says
-    /// nothing.
+    /// Returns whether a cheap check shows that the demand is met: [`Facts::has_by_name`]. `false`
+    /// decides nothing.
     fn is_plainly_met(&self, facts: &Facts, now: OffsetDateTime) -> bool;
 
-    /// The demand in full, for when a glance was not enough; `None` when it cannot be understood.
+    /// Returns the full demand, for when the cheap check was not enough, or `None` when it is
+    /// malformed.
     fn demand(&self) -> Option<Cow<'_, Demand>>;
 
-    /// The caller's address.
+    /// Returns the caller's address.
     fn ip(&self) -> Option<IpAddr>;
 }
 
 impl Verification<'_> {
-    /// The facts that are kept about the presented text of somebody who may ask about tokens; whether
-    /// they may be used is for later.
+    /// Returns the cached facts of the presented text of a caller who may verify tokens. Whether
+    /// they may be used is checked later.
     pub fn recall(&self, presented: &str) -> Option<Recalled> {
         let forgotten = self.inner.cache.forgotten();
         let known = self.inner.cache.get(&key(presented))?;
         (known.surroundings.verifies != Verifies::Nobody).then_some(Recalled { known, forgotten })
     }
 
-    /// Looks up a presented text that is not in memory, for a caller at this address who asks about
-    /// somebody at the address `asked`. Returns whether it is there now. `false` when it was there before, or
-    /// there is no lease: then something else is the matter.
+    /// Looks up a presented text that is not in memory, for a caller at this address who verifies a
+    /// token presented from the address `asked`. Returns whether the text is in memory now. Returns
+    /// `false` if it was there before or there is no lease: the reason for not answering from
+    /// memory is then a different one.
     pub async fn learn(
         &self,
         caller: &Recalled,
@@ -92,7 +94,7 @@ impl Verification<'_> {
             && matches!(self.look_up(presented, from).await, Ok(Ok(_)))
     }
 
-    /// [`Self::decide`], if it can be answered from memory.
+    /// Does the same as [`Self::decide`] if memory is enough to answer.
     pub fn decide_remembered(
         &self,
         presented: &str,
@@ -105,8 +107,9 @@ impl Verification<'_> {
         Some(answer)
     }
 
-    /// [`Self::authenticate`] and [`Self::verify`], if both can be answered from memory. The caller was
-    /// recalled before the question had come; it must still be what is kept.
+    /// Does the same as [`Self::authenticate`] and [`Self::verify`] if memory is enough to answer
+    /// both. The caller was recalled before the request was complete; its facts must still be the
+    /// cached ones.
     pub fn verify_remembered(
         &self,
         caller: &Recalled,
@@ -115,7 +118,7 @@ impl Verification<'_> {
         at: Presented<'_>,
     ) -> Option<Remembered> {
         let key = key(presented);
-        // One look at the clock for both, before either is looked at.
+        // Reads the clock once for both, before either is checked.
         if !self.has_lease() || self.inner.cache.forgotten() != caller.forgotten {
             return None;
         }
@@ -130,13 +133,13 @@ impl Verification<'_> {
         let Presented { now, ip, agent, learned: _ } = at;
         let own = Use { code: DecisionCode::Valid, at: now, address: ip, agent };
         self.inner.usage.note(&caller.known, own);
-        // The agent that asks is not the one that presented the token.
+        // The agent that sends the request is not the one that presented the token.
         self.note_remembered(&answer, asked.ip(), Presented { agent: None, ..at });
         Some(answer)
     }
 
     pub(super) fn kept(self, key: &Key) -> Option<Arc<Known>> {
-        // The clock first: were this process stopped after it, the question came before.
+        // The clock first: if this process is stopped after reading it, the request arrived before.
         if self.has_lease() { self.inner.cache.get(key) } else { None }
     }
 
@@ -186,10 +189,10 @@ impl Asked for Demand {
     }
 }
 
-/// Whether a caller may ask anything at all, without more ado.
+/// Returns whether a cheap check shows that the caller may call at all.
 fn may_call(caller: &Facts, ip: Option<IpAddr>, now: OffsetDateTime) -> bool {
     !caller.secret.awaited
-        // Its own limit is counted, and told, on the other way.
+        // The slow path counts and reports the caller's own limit.
         && caller.rate_limit.is_none()
         && caller.decide(&Demand { ip, ..Demand::default() }, now) == DecisionCode::Valid
 }

@@ -1,11 +1,12 @@
 //! "May this token do this?"
 //!
-//! The way of an answer: form and checksum (no database for a text that is no token) → digest → facts,
-//! from memory (`cache`) or by ONE query (`lookup`; `unknown` bounds those that find nothing) → pure checks in a fixed order ([`Facts::decide`]), the
-//! rate limit last → the use is noted in memory (`answer`, for every way of asking). What is looked up are
-//! facts, which hold for every demand and every moment, so that they can be kept; when they may not be
-//! used any more is told by `replicas`.
-//! The first use of a secret that replaced another and the reuse of a replaced one are written at once (`follow`).
+//! A verification takes these steps: form and checksum (no query for a text that is not a token) →
+//! digest → facts, from memory (`cache`) or by ONE query (`lookup`; `unknown` bounds those that
+//! find nothing) → pure checks in a fixed order ([`Facts::decide`]), with the rate limit last → the
+//! use is recorded in memory (`answer`, for every kind of verification). Facts hold for every
+//! demand and every moment, so they can be cached; `replicas` decides when they may not be used any
+//! more. The first use of a secret that replaced another and the reuse of a replaced secret are
+//! written at once (`follow`).
 
 mod again;
 mod answer;
@@ -56,12 +57,12 @@ pub struct Verification<'a> {
 pub struct Decision {
     /// The stable code.
     pub code: DecisionCode,
-    /// The token's facts, when there is such a token. Only a `VALID` answer may tell them.
+    /// The token's facts, if the token exists. Only a `VALID` answer may reveal them.
     pub facts: Option<Arc<Known>>,
-    /// For how long this server has had no lease, when it answers from memory all the same
+    /// How long this server has had no lease, if it answers from memory regardless
     /// ([`crate::Settings::stale_grace`]).
     pub stale: Option<Duration>,
-    /// What is left of the token's rate limit, when it has one and passed all other checks.
+    /// The state of the token's rate limit, if it has one and passed all other checks.
     pub rate: Option<RateState>,
 }
 

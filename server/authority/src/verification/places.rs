@@ -1,13 +1,16 @@
-//! The surroundings in memory, by the user and by the workspace that they depend on.
+//! Lists the surroundings in memory by the user and by the workspace that they depend on.
 //!
-//! A change of a user or a workspace ends the surroundings that depend on it, for all facts that refer to them. It costs
-//! what it concerns: nothing else in memory is looked at.
+//! A change of a user or a workspace invalidates the surroundings that depend on it, for all facts
+//! that refer to them. The cost depends only on the number of affected surroundings: nothing else
+//! in memory is visited.
 //!
 //! Invariants:
-//! - Surroundings that the cache keeps, by themselves or with a token, are listed here or have ended. The cache lists,
-//!   keeps and ends them in one order, that of the lock of its log.
-//! - Surroundings leave the list when they are dropped. That may happen under any lock of the cache, so this list's
-//!   lock is the last one that is taken, and no surroundings are dropped under it.
+//!
+//! - Surroundings in the cache, by themselves or with a token, are listed here or invalidated. The
+//!   cache lists, keeps and invalidates them in one order, that of the lock of its log.
+//! - Surroundings leave the list when they are dropped. That may happen under any lock of the
+//!   cache, so this list's lock is the last one to be taken, and no surroundings are dropped under
+//!   it.
 
 use std::{
     collections::BTreeMap,
@@ -20,20 +23,20 @@ use std::{
 use domain::decision::Surroundings;
 use uuid::Uuid;
 
-/// Surroundings under the id of their user and under that of their workspace. The number tells them from others of the
-/// same user or workspace.
+/// Surroundings under the id of their user and under that of their workspace. The number
+/// distinguishes surroundings of the same user or workspace.
 type Listed = BTreeMap<(Uuid, u64), Weak<Surroundings>>;
 
 #[derive(Default)]
 pub(super) struct Places {
     listed: Mutex<Listed>,
     next: AtomicU64,
-    /// How many listed surroundings were looked at so far.
+    /// How many listed surroundings were visited so far.
     #[cfg(test)]
     visits: std::sync::atomic::AtomicUsize,
 }
 
-/// Takes surroundings out of the list when they are dropped.
+/// Removes surroundings from the list when they are dropped.
 struct Entry {
     places: Arc<Places>,
     ids: [Uuid; 2],
@@ -55,17 +58,17 @@ impl Places {
         });
     }
 
-    /// Ends all surroundings of the user or the workspace with this id.
+    /// Invalidates all surroundings of the user or the workspace with this id.
     pub(super) fn end(&self, id: Uuid) {
         let concerned: Vec<_> =
             self.listed().extract_if((id, 0)..=(id, u64::MAX), |_, _| self.visit()).collect();
-        // Without the lock: this may be the last reference to them.
+        // Without the lock, because this may drop the last reference to them.
         for surroundings in concerned.iter().filter_map(|(_, listed)| listed.upgrade()) {
             surroundings.validity.end();
         }
     }
 
-    /// Notes in tests that something is looked at.
+    /// Counts a visit in tests.
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "only tests count"))]
     fn visit(&self) -> bool {
         #[cfg(test)]

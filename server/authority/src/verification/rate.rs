@@ -1,13 +1,13 @@
-//! How much is left of tokens' rate limits.
+//! Applies the rate limits of tokens.
 //!
-//! One moment is kept for each token: when its limit will be whole again (the generic cell rate
-//! algorithm, ITU-T I.371). A use moves it on by `window / limit`, and is refused when that would put it
-//! more than a window ahead. So `limit` uses pass at once, and then one each `window / limit`. A change of the limit
-//! makes no limit whole sooner ([`super::bucket`]).
+//! For each token one point in time is kept: when its limit will be whole again (the generic cell
+//! rate algorithm, ITU-T I.371). A use moves it forward by `window / limit` and is refused when
+//! that would put it more than a window ahead. So `limit` uses are allowed at once, and then one
+//! every `window / limit`. A change of the limit never restores uses sooner ([`super::bucket`]).
 //!
-//! Kept in memory: each server counts for itself, and a restart makes every limit whole. A token whose
-//! limit is whole again is forgotten; what is held is bounded by twice the tokens that are not. Only
-//! tokens with a limit come here.
+//! State is kept in memory: each server counts separately, and a restart makes every limit whole. A
+//! token whose limit is whole again is dropped; the number of entries is bounded by twice the
+//! number of tokens whose limit is not whole. Only tokens with a limit are entered here.
 
 use std::{
     collections::HashMap,
@@ -20,32 +20,32 @@ use time::OffsetDateTime;
 
 use super::bucket::Bucket;
 
-/// Tokens that are used at one moment wait for one another only when they share a part.
+/// Number of shards. Concurrent uses of different tokens contend only within a shard.
 const SHARDS: usize = 64;
-/// Tokens in a part before the first look for those that can be forgotten.
+/// Entries in a shard before the first search for entries to drop.
 const HELD_MIN: usize = 64;
 
-/// What is left for a token.
+/// The state of a token's rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateState {
-    /// Whether this use may be.
+    /// Whether this use is allowed.
     pub allowed: bool,
     /// Uses in a window.
     pub limit: u32,
     /// The window in seconds.
     pub window_s: u32,
-    /// Uses that may follow at once.
+    /// Uses that may follow immediately.
     pub remaining: u32,
-    /// Seconds after which the limit is whole again, rounded up.
+    /// Seconds until the limit is whole again, rounded up.
     pub reset_s: u32,
-    /// Seconds after which a use passes, rounded up; 0 when this one did.
+    /// Seconds until the next use is allowed, rounded up; 0 if this one was.
     pub retry_after_s: u32,
 }
 
-/// The limits of all tokens that were used of late.
+/// The limits of all recently used tokens.
 pub(crate) type TokenRates = Rates<TokenId>;
 
-/// The limits of everything that was used of late, by key.
+/// The limits of everything used recently, by key.
 #[derive(Debug)]
 pub(crate) struct Rates<K> {
     shards: [Mutex<Shard<K>>; SHARDS],
@@ -55,7 +55,7 @@ pub(crate) struct Rates<K> {
 #[derive(Debug)]
 struct Shard<K> {
     held: HashMap<K, Bucket>,
-    /// With so many, those that are whole are forgotten.
+    /// The number of entries at which those that are whole are dropped.
     look_at: usize,
 }
 
@@ -67,9 +67,9 @@ impl<K> Default for Rates<K> {
 }
 
 impl<K: Eq + Hash> Rates<K> {
-    /// Takes one use of the key's limit, if there is one left.
+    /// Takes one use of the key's limit, if one remains.
     pub(crate) fn take(&self, key: K, limit: RateLimit, now: OffsetDateTime) -> RateState {
-        // Ids are in the order of their making: their own bits would crowd into a few parts.
+        // Ids are ordered by creation time: their own bits would crowd into a few shards.
         let place = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
         let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
         shard.take(key, limit, now.unix_timestamp_nanos())
@@ -125,7 +125,7 @@ mod tests {
         }
         let refused = RateState { allowed: false, retry_after_s: 20, ..state(0, 60) };
         assert_eq!(rates.take(token(1), limit, NOW), refused);
-        // Whoever asks again takes nothing, and another token has a limit of its own.
+        // A retry takes nothing, and another token has a limit of its own.
         assert_eq!(rates.take(token(1), limit, NOW), refused);
         assert_eq!(rates.take(token(2), limit, NOW), state(2, 20));
         let soon = NOW + Duration::milliseconds(19_001);
@@ -157,7 +157,7 @@ mod tests {
                 !rates.take(token(1), rate(1, 10 + window), NOW + Duration::seconds(10)).allowed
             );
         }
-        // Half of one is half of the other.
+        // Half of one limit is half of the other.
         for _ in 0..5 {
             assert!(rates.take(token(2), rate(10, 10), NOW).allowed);
         }
@@ -203,7 +203,7 @@ mod tests {
     }
 
     proptest! {
-        /// In no stretch of time pass more uses than the limit and what was refilled in it.
+        /// No period allows more uses than the limit and the refill within that period.
         #[test]
         fn uses_never_exceed_the_limit_and_its_refill(
             limit in 1..20_i64, window_s in 1..100_i64,
@@ -220,7 +220,7 @@ mod tests {
                 if state.allowed {
                     passed.push(now);
                 } else {
-                    // Whoever waits as long as told, passes.
+                    // A retry after the reported delay is allowed.
                     now += Duration::seconds(state.retry_after_s.into());
                     prop_assert!(rates.take(token(1), rate, now).allowed);
                     passed.push(now);

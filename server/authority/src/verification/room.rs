@@ -1,9 +1,10 @@
-//! How many bytes the cache keeps, beside how many things.
+//! Bounds the cache in bytes, besides the number of its entries.
 //!
-//! A token may hold scopes with long names, and its answer names each of them twice. What is kept of a token
-//! beside its own row is light or heavy ([`HEAVY`]). Light things are bounded by their number. Heavy ones count
-//! in one sum for as long as anything refers to them; [`Heavy`] says which tokens refer to them, so that some of
-//! these tokens make room when the sum is too large.
+//! A token may hold scopes with long names, and its answer contains each name twice. The cached
+//! data of a token besides its own row is light or heavy ([`HEAVY`]). Light entries are bounded by
+//! their number. Heavy ones count towards one sum for as long as anything refers to them; [`Heavy`]
+//! lists the tokens that refer to them, so that some of these tokens can be evicted when the sum is
+//! too large.
 
 use std::{
     collections::VecDeque,
@@ -27,20 +28,22 @@ use crate::store::facts::SurroundingsKey;
 const HEAVY: usize = 4 * 1024;
 /// Most bytes of all heavy surroundings together.
 const HEAVY_MAX: usize = 256 * 1024 * 1024;
-/// Most bytes of the surroundings that are kept by themselves, without a token that refers to them.
+/// Most bytes of the surroundings that are cached by themselves, without a token that refers to
+/// them.
 const SURROUNDINGS_BYTES: u64 = 64 * 1024 * 1024;
-/// Most surroundings that are kept by themselves, and no more than tokens.
+/// Most surroundings that are cached by themselves; never more than tokens.
 const SURROUNDINGS_MAX: usize = 10_000;
-/// Most lists of one kind that are shared.
+/// Most shared lists of one kind.
 const SHARED_MAX: usize = 1_000;
 /// Most bytes of these lists.
 const SHARED_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes that a text takes beside its own.
+/// Overhead of a text in bytes.
 const TEXT: usize = 40;
-/// Tokens with heavy surroundings that are looked at when room is needed, for each one that is added.
+/// How many tokens with heavy surroundings are checked for each one that is added while memory is
+/// short.
 const LOOKS: usize = 64;
 
-/// The bytes of the heavy surroundings that are in memory.
+/// Counts the bytes of the heavy surroundings in memory.
 #[derive(Debug)]
 pub(super) struct Room {
     sum: Arc<AtomicUsize>,
@@ -76,19 +79,19 @@ impl Room {
     }
 }
 
-/// Which tokens with heavy surroundings are kept: under which key, and as what number. Some of them may have
-/// gone since.
+/// The cached tokens with heavy surroundings, by key and serial number. Some of them may have been
+/// evicted since.
 #[derive(Default)]
 pub(super) struct Heavy(VecDeque<(Key, u64)>);
 
-/// What becomes of a token with heavy surroundings.
+/// The result of checking a token with heavy surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// It is not kept any more.
+    /// It is not cached any more.
     Gone,
     /// It stays.
     Stays,
-    /// It has made room.
+    /// It was evicted.
     Left,
 }
 
@@ -97,8 +100,9 @@ impl Heavy {
         self.0.push_back((key, serial));
     }
 
-    /// Looks at some tokens in turn, beginning with the one that was not looked at for the longest time: at two
-    /// that stay, so that those that have gone are not listed for ever, or at [`LOOKS`] while room is needed.
+    /// Checks some tokens in turn, starting with the one whose last check is the longest ago. Stops
+    /// after two that stay, so that evicted ones are not listed forever, or after [`LOOKS`] while
+    /// memory is short.
     pub(super) fn look(&mut self, mut look: impl FnMut(&Key, u64) -> Look) {
         let mut staying = 0;
         for _ in 0..LOOKS {
@@ -123,12 +127,12 @@ impl Heavy {
     }
 }
 
-/// Roughly the bytes of memory that these take, with the answer that is made of them.
+/// Estimates the bytes of memory that these take, including the answer rendered from them.
 fn weigh(surroundings: &Surroundings) -> usize {
     surroundings.rights.iter().map(Weighs::bytes).sum::<usize>() + surroundings.answer_max()
 }
 
-/// Things whose memory is bounded.
+/// Values whose memory is bounded.
 pub(super) trait Weighs {
     fn bytes(&self) -> usize;
 }
@@ -146,7 +150,8 @@ impl Weighs for AudienceRights {
     }
 }
 
-/// Weighs what is kept by its bytes. Nothing is lighter than its part of the room, which bounds the number, too.
+/// Weighs cached values by their bytes. The minimum weight is the room divided by the number of
+/// entries, which bounds the number, too.
 #[derive(Clone, Copy)]
 pub(super) struct ByBytes {
     least: u64,
@@ -174,17 +179,18 @@ impl<T: Weighs> Weighter<Arc<[T]>, Arc<[T]>> for ByBytes {
     }
 }
 
-/// Surroundings that are kept by themselves.
+/// Surroundings that are cached by themselves.
 pub(super) type KeptSurroundings = sync::Cache<SurroundingsKey, Arc<Surroundings>, ByBytes>;
 
-/// Room for the surroundings of so many tokens.
+/// Returns a cache for the surroundings of this many tokens.
 pub(super) fn surroundings(tokens: usize) -> KeptSurroundings {
     let number = tokens.clamp(1, SURROUNDINGS_MAX);
     let weighter = ByBytes::new(SURROUNDINGS_BYTES, number);
     sync::Cache::with_weighter(number, SURROUNDINGS_BYTES, weighter)
 }
 
-/// Lists of which many tokens have the same: one copy for all of them takes less room, and is near.
+/// Lists that many tokens have in common: a single copy takes less memory and stays in the
+/// processor's caches.
 pub(super) struct Shared<T>(sync::Cache<Arc<[T]>, Arc<[T]>, ByBytes>);
 
 impl<T: Eq + Hash + Weighs> Shared<T> {

@@ -1,4 +1,4 @@
-//! What a change is about, for those who keep facts.
+//! The subject of a change, as the caches of facts see it.
 
 use domain::{
     decision::Facts,
@@ -6,25 +6,25 @@ use domain::{
 };
 use uuid::Uuid;
 
-/// What a revision names: facts about it are looked up anew.
+/// The subject that a revision names: facts about it are looked up again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// A token.
     Token(TokenId),
-    /// A user: all tokens that act as it.
+    /// A user, and all tokens that act as it.
     User(UserId),
-    /// A user's place in a workspace.
+    /// A user's membership of a workspace.
     Membership(UserId),
-    /// A workspace's rules; `None` is the instance's, and with them every workspace's.
+    /// A workspace's rules; `None` means the instance's, and thereby every workspace's.
     Workspace(Option<WorkspaceId>),
     /// An audience's scopes, by its id.
     Catalogue(Uuid),
-    /// Something that this version does not know.
+    /// A kind that this version does not support.
     Unknown,
 }
 
 impl Subject {
-    /// As `revisions.kind` has it.
+    /// Returns the value of `revisions.kind`.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Token(_) => "token",
@@ -35,7 +35,7 @@ impl Subject {
         }
     }
 
-    /// As `revisions.subject_id` has it.
+    /// Returns the value of `revisions.subject_id`.
     pub(crate) const fn id(&self) -> Uuid {
         match self {
             Self::Token(id) => id.0,
@@ -46,7 +46,7 @@ impl Subject {
         }
     }
 
-    /// What a row of `revisions` names.
+    /// Parses a row of `revisions`.
     pub(crate) fn of(kind: &str, id: Uuid) -> Self {
         match kind {
             "token" => Self::Token(TokenId(id)),
@@ -54,12 +54,13 @@ impl Subject {
             "membership" => Self::Membership(UserId(id)),
             "workspace" => Self::Workspace((!id.is_nil()).then_some(WorkspaceId(id))),
             "catalogue" => Self::Catalogue(id),
-            // A later version's: whatever it is, nothing that is kept is sure any more.
+            // The kind comes from a later version. It may concern anything, so nothing in the cache
+            // can be relied on.
             _ => Self::Unknown,
         }
     }
 
-    /// Whether these facts may have changed with it.
+    /// Returns whether the change may have altered these facts.
     pub(crate) fn concerns(&self, facts: &Facts) -> bool {
         match self {
             Self::Token(id) => facts.token_id == *id,
@@ -67,14 +68,14 @@ impl Subject {
         }
     }
 
-    /// Whether it may have changed what else but a token says of one that acts as this user in this
-    /// workspace.
+    /// Returns whether the change may have altered the data outside the token's own row, for tokens
+    /// that act as this user in this workspace.
     pub(crate) fn concerns_place(&self, workspace: WorkspaceId, user: UserId) -> bool {
         match self {
             Self::Token(_) => false,
             Self::User(id) | Self::Membership(id) => user == *id,
             Self::Workspace(Some(id)) => workspace == *id,
-            // Which audiences a scope counts for is not kept by id.
+            // The audiences that a scope counts for are not cached by id.
             Self::Workspace(None) | Self::Catalogue(_) | Self::Unknown => true,
         }
     }

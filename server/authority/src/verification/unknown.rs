@@ -1,24 +1,26 @@
 //! Limits how many texts that are not tokens are looked up for one address.
 //!
-//! A secret that another system made may have little entropy: nobody may guess at the speed of the
-//! database. Each text that is looked up counts against the address that presented it, until it is found.
-//! Texts that are in memory, known or unknown, do not come here, and tokens that are found do not count,
-//! however many there are.
+//! A secret that another system issued may have little entropy, so nobody may guess at the speed of
+//! the database. Each text that is looked up counts against the address that presented it until it
+//! is found. Texts that are in memory, known or unknown, are not counted here, nor are tokens that
+//! are found, however many there are.
 //!
-//! A text counts against more than its address. The /48 network of an IPv6 address has a larger budget of its
-//! own, because many customers get one. A verifier can name any address, so the texts that it asks about count
-//! against the workspace of its token, too: more verifiers have no more. The rate of a workspace is [`VERIFIER`]
-//! times that of an address. A verifier that names no address also has the budget of one.
+//! A text counts against more than its address. The /48 network of an IPv6 address has a larger
+//! budget of its own, because many customers get a whole /48. A verifier can name any address, so
+//! the texts that it verifies count against the workspace of its token, too: more verifiers don't
+//! get a larger budget. The rate of a workspace is [`VERIFIER`] times that of an address. A
+//! verifier that names no address also has the budget of one address.
 //!
-//! One moment is kept for each of them: when its budget will be whole again (the generic cell rate
-//! algorithm, as in `rate`). Beyond the budget, a reserved share of lookups goes on, so that a valid token
-//! that is not in memory still gets its answer. Texts with the form and checksum of Tessera's own tokens,
-//! which nobody can guess, have a share to themselves.
+//! For each of them one point in time is kept: when its budget will be whole again (the generic
+//! cell rate algorithm, as in `rate`). Beyond the budget, a reserved share of lookups continues, so
+//! that a valid token that is not in memory is still accepted. Texts with the form and checksum of
+//! Tessera's own tokens, which cannot be guessed, have a separate share.
 //!
-//! Texts that may be sessions have budgets of the same size, and of their own (`crate::sessions`).
+//! Texts that may be sessions have separate budgets of the same size (`crate::sessions`).
 //!
-//! Memory is bounded: there is a fixed number of budgets, and only whole budgets are forgotten. Without room,
-//! further addresses share one budget, so that nobody gets a new budget by crowding the old one out.
+//! Memory is bounded: the number of budgets is fixed, and only whole budgets are dropped. When
+//! there is no room, further addresses share one budget, so that a client cannot get a new budget
+//! by crowding out its old one.
 
 use std::{
     collections::HashMap,
@@ -36,17 +38,18 @@ use uuid::Uuid;
 
 use crate::{OpContext, ServiceError, context::Actor};
 
-/// Addresses that are looked at at one moment wait for one another only when they share a part.
+/// Number of shards. Concurrent lookups for different addresses contend only within a shard.
 const SHARDS: usize = 64;
-/// Most addresses of a part.
+/// Most addresses in a shard.
 const HELD_MAX: usize = 1_024;
-/// Unknown texts that may come at once, in seconds of the rate.
+/// Unknown texts that are allowed at once, in seconds of the rate.
 const BURST_S: u32 = 10;
-/// The same for a workspace's verifiers: few of many callers present unknown texts at the same moment.
+/// The same for a workspace's verifiers. Few of many callers present unknown texts at the same
+/// moment.
 const VERIFIER_BURST_S: u32 = 1;
-/// Lookups beyond the budget that go on: one in so many of the rate, for each kind of text.
+/// Lookups that continue beyond the budget: the rate divided by this number, for each kind of text.
 const SHARE: u32 = 10;
-/// How often a full part is looked through for addresses to forget.
+/// How often a full shard is searched for addresses to drop.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The budget of a /48 network of IPv6, as a multiple of that of an address.
@@ -56,28 +59,30 @@ const VERIFIER: u32 = 50;
 /// Most budgets that one text counts against.
 const COUNTED_MAX: usize = 3;
 
-/// Whom a text counts against.
+/// The budgets that a text counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Presenter([Option<Counted>; COUNTED_MAX]);
 
-/// Who has a budget.
+/// The owner of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counted {
-    /// An IPv4 address, or the /64 of an IPv6 address, as a number: that of a caller, or one that verifiers of a
-    /// workspace name. What those say of an address is their own: they take nothing from whoever calls from it.
+    /// An IPv4 address, or the /64 of an IPv6 address, as a number: the caller's own, or one that
+    /// the verifiers of a workspace name. The two are separate, so that verifiers take nothing from
+    /// callers at an address that they name.
     Address(Option<Uuid>, u128),
     /// The /48 of an IPv6 address, as a number.
     Site(Option<Uuid>, u128),
-    /// All callers of a workspace who ask about others' tokens; a person who asks by themselves.
+    /// All callers of a workspace who verify tokens, or a person who verifies tokens in a session.
     Verifiers(Uuid),
-    /// A caller who asks about others' tokens and names no address. All who import into a workspace.
+    /// A caller who verifies tokens and names no address; or all callers who import into a
+    /// workspace.
     Itself(Uuid),
-    /// An address that is not known.
+    /// An unknown address.
     Nobody,
 }
 
 impl Counted {
-    /// Returns how many times the budget of an address this is.
+    /// Returns this budget as a multiple of that of an address.
     fn multiple(self) -> u32 {
         match self {
             Self::Address(..) | Self::Itself(_) | Self::Nobody => 1,
@@ -96,15 +101,16 @@ impl Counted {
 }
 
 impl Presenter {
-    /// The operator, who reads the database anyway.
+    /// The operator, who can read the database anyway.
     pub(crate) const OPERATOR: Self = Self([None; COUNTED_MAX]);
 
-    /// Returns the presenter of a token of their own, at this address.
+    /// Returns the presenter for a client at this address that presents its own token.
     pub(crate) fn at(address: Option<IpAddr>) -> Self {
         Self::named_by(None, address)
     }
 
-    /// Returns whom a caller asks about: the address that it names, else the caller itself.
+    /// Returns the presenter for a caller who verifies a token: the address that it names,
+    /// otherwise the caller itself.
     pub(crate) fn asked_by(ctx: &OpContext, address: Option<IpAddr>) -> Self {
         match &ctx.actor {
             Actor::Operator => Self::OPERATOR,
@@ -117,19 +123,21 @@ impl Presenter {
         }
     }
 
-    /// Returns for whom an import asks: its caller, and all who import into the workspace, however many tokens they are.
+    /// Returns the presenter for an import: its caller, and all callers who import into the
+    /// workspace, whatever tokens they use.
     pub(crate) fn importing(ctx: &OpContext, workspace: WorkspaceId) -> Self {
         let Self([all, itself, _]) = Self::asked_by(ctx, None);
         Self([all, itself, itself.map(|_| Counted::Itself(workspace.0))])
     }
 
-    /// Returns whom a verifier asks about: the address that it names, else the verifier itself.
+    /// Returns the presenter for a verifier's token: the address that it names, otherwise the
+    /// verifier itself.
     pub(super) fn verified_by(verifier: &Facts, address: Option<IpAddr>) -> Self {
         let workspace = verifier.surroundings.workspace_id.0;
         Self::asked_of((workspace, verifier.token_id.0), address)
     }
 
-    /// Reports whether verifiers ask about others' tokens.
+    /// Returns whether verifiers present these texts.
     pub(super) fn is_of_verifiers(&self) -> bool {
         let asks =
             |counted: &Counted| matches!(counted, Counted::Verifiers(_) | Counted::Itself(_));
@@ -143,13 +151,13 @@ impl Presenter {
         }
     }
 
-    /// The widest comes first: if it refuses, no budget is kept for the others.
+    /// Puts the widest budget first: if it refuses, no budget is kept for the others.
     fn named_by(by: Option<Uuid>, address: Option<IpAddr>) -> Self {
         let (site, address) = match address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(address)) => {
                 (None, Counted::Address(by, address.to_ipv6_mapped().to_bits()))
             }
-            // One subscriber has all of a /64.
+            // A subscriber has a whole /64.
             Some(IpAddr::V6(address)) => {
                 let bits = address.to_bits();
                 (Some(Counted::Site(by, bits >> 80 << 80)), Counted::Address(by, bits >> 64 << 64))
@@ -160,7 +168,7 @@ impl Presenter {
     }
 }
 
-/// What a lookup took from the budgets of its [`Presenter`], in their order.
+/// The parts that a lookup took from the budgets of its [`Presenter`], in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Taken([Part; COUNTED_MAX]);
@@ -169,37 +177,37 @@ pub(crate) struct Taken([Part; COUNTED_MAX]);
 enum Part {
     /// A part of the budget.
     Budget,
-    /// The turn of the reserved share.
+    /// A turn of the reserved share.
     Share { has_form: bool },
-    /// Nothing: there is no bound.
+    /// Nothing, because there is no limit.
     #[default]
     Nothing,
 }
 
-/// The budgets of all that unknown texts counted against of late.
+/// The budgets that unknown texts counted against recently.
 pub(crate) struct UnknownTokens {
-    /// `None` for any number.
+    /// `None` for no limit.
     rate: Option<Rate>,
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     refused: AtomicU64,
 }
 
-/// Times of the server's own clock, which never goes back.
+/// Times on the server's monotonic clock.
 #[derive(Clone, Copy)]
 struct Rate {
-    /// What an unknown text takes from the budget of an address.
+    /// The part of an address's budget that an unknown text takes.
     each: Duration,
-    /// A second's worth of the rate; what may be taken at once is a multiple of it.
+    /// The budget for one second. The amount that may be taken at once is a multiple of it.
     second: Duration,
-    /// Between two lookups of an address's reserved share.
+    /// The interval between two lookups of an address's reserved share.
     share: Duration,
 }
 
 #[derive(Default)]
 struct Shard {
     held: HashMap<Counted, Budget>,
-    /// For those who find no room.
+    /// The budget of the addresses that find no room.
     others: Budget,
     look_at: Duration,
 }
@@ -207,13 +215,14 @@ struct Shard {
 #[derive(Clone, Copy, Default)]
 struct Budget {
     whole_at: Duration,
-    /// When the next lookup of the reserved share may be: of foreign texts, and of those with the form of
-    /// a token.
+    /// When the next lookup of the reserved share is allowed: for foreign texts, and for those with
+    /// the form of a token.
     share_at: [Duration; 2],
 }
 
 impl UnknownTokens {
-    /// So many unknown texts a second for each address, and ten times as many at once; any number for 0.
+    /// Allows this many unknown texts a second for each address, and ten times as many at once; 0
+    /// means no limit.
     pub(crate) fn new(per_second: u32) -> Self {
         let rate = (per_second > 0).then(|| {
             let each = Duration::from_secs(1) / per_second;
@@ -227,10 +236,11 @@ impl UnknownTokens {
         }
     }
 
-    /// Takes the right to look up a text for somebody. It counts as unknown until it is given back, so
-    /// that nobody gains by asking for many at once, or by going away.
+    /// Takes the right to look up a text for a presenter. The text counts as unknown until it is
+    /// given back, so that clients gain nothing by sending many at once or by disconnecting.
     ///
     /// # Errors
+    ///
     /// `TooManyUnknown` beyond one of the budgets and its share.
     pub(crate) fn take(
         &self,
@@ -242,8 +252,8 @@ impl UnknownTokens {
         let Some(rate) = self.rate else { return Ok(taken) };
         for (part, counted) in taken.0.iter_mut().zip(who.0) {
             let Some(counted) = counted else { continue };
-            // Not in the `match` itself: the lock would last until its end, and what is given back there may
-            // need the same one.
+            // Not within the `match`: the lock would be held until its end, and giving back there
+            // may need the same lock.
             let took = self.shard(counted).take(counted, rate.times(counted), has_form, now);
             match took {
                 Ok(took) => *part = took,
@@ -257,11 +267,13 @@ impl UnknownTokens {
         Ok(taken)
     }
 
-    /// Takes the right to say of so many texts whether they are known. Whoever has anything left of their budgets may ask
-    /// for any number, and owes the rest: a file is refused or read as a whole.
+    /// Takes the right to learn of this many texts whether they are known. A presenter with any
+    /// budget left may take any number and goes into debt for the rest: a file is refused or read
+    /// as a whole.
     ///
     /// # Errors
-    /// `TooManyUnknown` if one of the budgets is used up. Then nothing is taken.
+    ///
+    /// `TooManyUnknown` if one of the budgets is used up. Nothing is taken then.
     pub(crate) fn take_many(
         &self,
         who: Presenter,
@@ -284,7 +296,7 @@ impl UnknownTokens {
         Ok(())
     }
 
-    /// Gives back what was taken for so many texts.
+    /// Gives back the parts that were taken for this many texts.
     pub(crate) fn give_back_many(&self, who: Presenter, number: usize, now: Duration) {
         let Some(rate) = self.rate else { return };
         for counted in who.0.into_iter().flatten() {
@@ -294,7 +306,7 @@ impl UnknownTokens {
         }
     }
 
-    /// Gives back what was taken for a text that is a token, or about which nothing was found out.
+    /// Gives back the part that was taken for a text that is a token, or whose lookup failed.
     pub(crate) fn give_back(&self, who: Presenter, taken: Taken, now: Duration) {
         let Some(rate) = self.rate else { return };
         for (part, counted) in taken.0.into_iter().zip(who.0) {
@@ -307,7 +319,7 @@ impl UnknownTokens {
         }
     }
 
-    /// How many lookups were refused.
+    /// Returns how many lookups were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -319,7 +331,7 @@ impl UnknownTokens {
 }
 
 impl Rate {
-    /// Returns the rate for somebody whose budget is a multiple of that of an address.
+    /// Returns the rate of an owner whose budget is a multiple of that of an address.
     fn times(self, who: Counted) -> Self {
         let multiple = who.multiple();
         Self { each: self.each / multiple, share: self.share / multiple, ..self }
@@ -327,7 +339,8 @@ impl Rate {
 }
 
 impl Shard {
-    /// Takes a part of somebody's budget, or of the share; `Err` with the time until there is room.
+    /// Takes a part of the owner's budget, or of the share. Returns `Err` with the time until one
+    /// is available.
     fn take(
         &mut self,
         who: Counted,
@@ -350,7 +363,8 @@ impl Shard {
         Err(room_at.saturating_sub(now))
     }
 
-    /// Takes so many parts of somebody's budget if there is room for one; `Err` with the time until there is.
+    /// Takes this many parts of the owner's budget if at least one is available. Returns `Err` with
+    /// the time until one is.
     fn take_many(
         &mut self,
         who: Counted,
@@ -380,13 +394,13 @@ impl Shard {
         }
     }
 
-    /// Gives the turn of the share back: the next one to ask may have it.
+    /// Returns a turn of the reserved share: the next lookup may have it.
     fn give_turn_back(&mut self, who: Counted, has_form: bool) {
         let budget = self.held.get_mut(&who).unwrap_or(&mut self.others);
         budget.share_at[usize::from(has_form)] = Duration::ZERO;
     }
 
-    /// Returns the budget that holds for somebody.
+    /// Returns the budget that applies to the owner.
     fn budget(&mut self, who: Counted, now: Duration) -> &mut Budget {
         if self.held.len() >= HELD_MAX && !self.held.contains_key(&who) {
             if now >= self.look_at {
@@ -417,7 +431,7 @@ mod tests {
         Presenter::at(Some(text.parse().unwrap()))
     }
 
-    /// What is known of a verifier's token.
+    /// Returns the facts of a verifier's token.
     fn of_workspace(workspace: u128, token: u128) -> Facts {
         let mut facts = crate::verification::known::facts(token, 7);
         let mut surroundings = (*facts.surroundings).clone();
@@ -426,12 +440,12 @@ mod tests {
         facts
     }
 
-    /// An IPv4 address.
+    /// Returns the presenter at an IPv4 address.
     fn address(number: u32) -> Presenter {
         Presenter::at(Some(IpAddr::from(number.to_be_bytes())))
     }
 
-    /// Presents unknown texts until one is refused; how many were looked up.
+    /// Presents unknown texts until one is refused. Returns how many were looked up.
     fn exhaust(unknown: &UnknownTokens, who: Presenter, now: Duration) -> usize {
         (0..100_000).take_while(|_| unknown.take(who, false, now).is_ok()).count()
     }
@@ -455,11 +469,11 @@ mod tests {
     fn burst_is_looked_up_then_the_rate_and_a_share() {
         let unknown = UnknownTokens::new(100);
         let guesser = at("192.0.2.1");
-        // The budget, and one of the share.
+        // The budget, and one lookup of the share.
         assert_eq!(exhaust(&unknown, guesser, START), 1_001);
         let refused = unknown.take(guesser, false, START);
         assert!(matches!(refused, Err(ServiceError::TooManyUnknown(1))), "{refused:?}");
-        // A token of Tessera's own form has a share that guesses at others do not take.
+        // Tokens of Tessera's own form have a share that guesses at other tokens don't take.
         assert!(unknown.take(guesser, true, START).is_ok());
         assert!(unknown.take(guesser, true, START).is_err());
         assert!(unknown.take(at("192.0.2.2"), false, START).is_ok());
@@ -492,7 +506,7 @@ mod tests {
         unknown.take_many(other, 1_000, START).unwrap();
         unknown.give_back_many(other, 1_000, START);
         assert_eq!(exhaust(&unknown, other, START), 101, "nothing is owed");
-        // Nothing is kept of what one of several budgets refuses.
+        // When one of several budgets refuses, nothing is kept.
         let verifier = Presenter::verified_by(&of_workspace(1, 1), None);
         unknown.take_many(verifier, 1_000, START).unwrap();
         assert!(unknown.take_many(verifier, 1_000, START).is_err());
@@ -510,7 +524,7 @@ mod tests {
         assert!(unknown.take(at("::ffff:192.0.2.1"), false, START).is_err());
     }
 
-    /// Some of so many have both of their budgets behind one lock.
+    /// Some of this many presenters have both of their budgets behind one lock.
     #[test]
     fn refusal_gives_back_whatever_lock_the_budgets_have() {
         let (is_over, over) = std::sync::mpsc::channel();
@@ -534,7 +548,7 @@ mod tests {
             let who = at(&format!("2001:db8:{site:x}:{number:x}::1"));
             unknown.take(who, false, START).is_ok()
         };
-        // The budget of ten addresses, and one of the share.
+        // The budget of ten addresses, and one lookup of the share.
         assert_eq!((0..1_000).filter(|number| guess(1, *number)).count(), 101);
         assert!(guess(2, 1));
     }
@@ -550,19 +564,20 @@ mod tests {
         };
         let guess =
             |id: u128, number: u32| unknown.take(invented(id, number), false, START).is_ok();
-        // A second of the rate of fifty addresses, and one of the share.
+        // A second of the rate of fifty addresses, and one lookup of the share.
         assert_eq!((0..10_000).filter(|number| guess(1, *number)).count(), 51);
         assert!(guess(2, 20_000), "a verifier of another workspace");
-        // Other addresses were not charged for what the verifier was refused.
+        // Other addresses were not charged for the texts that the verifier was refused.
         assert_eq!(exhaust(&unknown, at("0.0.39.15"), START), 11);
-        // Tokens that are found give back what they took from both.
+        // Tokens that are found give back the parts that they took from both.
         for number in 30_000..40_000 {
             let who = invented(3, number);
             let taken = unknown.take(who, true, START).unwrap();
             unknown.give_back(who, taken, START);
         }
-        // An address that guesses stays bounded for all verifiers of a workspace. What they say of it takes nothing
-        // from others who name it, nor from itself.
+        // An address that guesses stays limited for all verifiers of a workspace. Texts that
+        // verifiers attribute to it take nothing from other workspaces that name it, nor from the
+        // address itself.
         exhaust(&unknown, verifier(4, "192.0.2.1"), START);
         assert!(unknown.take(verifier(4, "192.0.2.1"), false, START).is_err());
         assert!(unknown.take(verifier(4, "192.0.2.2"), false, START).is_ok());
@@ -581,10 +596,11 @@ mod tests {
             };
             (0..1_000).filter(|number| presented(*number)).count()
         };
-        // One that names no address has the budget of an address, and one of the share.
+        // A verifier that names no address has the budget of one address, and one lookup of the
+        // share.
         assert_eq!(guesses(1, 1, false), 11);
         assert_eq!(guesses(1, 2, false), 11);
-        // Together they have what is left of the workspace's budget, and one of its share.
+        // Together they have the rest of the workspace's budget, and one lookup of its share.
         assert_eq!(guesses(1, 3, true), 51 - 22);
         for token in 4..10 {
             assert_eq!(guesses(1, token, true), 0);
@@ -617,7 +633,7 @@ mod tests {
         };
         assert_eq!(held(&unknown), SHARDS * HELD_MAX);
         assert!(unknown.take(guesser, false, START).is_err());
-        // Those for whom there was no room are bounded together.
+        // The addresses without room are limited together.
         let late = address(u32::MAX);
         exhaust(&unknown, late, START);
         assert!(unknown.take(late, false, START).is_err());

@@ -1,4 +1,4 @@
-//! A gateway or a service that asks about somebody else's token.
+//! Verifies another party's token for a gateway or a service.
 
 use domain::{
     access::{Permission, Permissions},
@@ -10,12 +10,14 @@ use super::{Decision, Presenter, Verification};
 use crate::{OpContext, ServiceError, access, context::Actor, store::workspaces};
 
 impl Verification<'_> {
-    /// Decides whether the presented token may do what is demanded, for a caller who may verify: in
-    /// their own workspaces, or anywhere when they manage the instance. Other tokens are
-    /// answered like texts that are not tokens.
+    /// Decides whether the presented token may do what is demanded, for a caller who may verify
+    /// tokens: in the caller's own workspaces, or in all workspaces if the caller manages the
+    /// instance. Other tokens are answered like texts that are not tokens.
     ///
     /// # Errors
-    /// `Unauthenticated`; `Forbidden` or `InsufficientScope` for callers who may verify nowhere.
+    ///
+    /// `Unauthenticated`; `Forbidden` or `InsufficientScope` for callers who may not verify
+    /// anywhere.
     pub async fn verify(
         &self,
         ctx: &OpContext,
@@ -42,20 +44,22 @@ impl Verification<'_> {
         if !self.may_verify_token(ctx, &looked.known).await? {
             return self.as_unknown(presented, from);
         }
-        // The agent that asks is not the one that presented the token.
+        // The agent that sends the request is not the one that presented the token.
         self.answer(ctx, looked, demand, None).await
     }
 
-    /// Refuses callers who may verify nowhere, before anything is read or looked up for them.
+    /// Refuses callers who may not verify anywhere, before anything is read or looked up for them.
     ///
     /// # Errors
+    ///
     /// `Unauthenticated`; `Forbidden` or `InsufficientScope`.
     pub async fn may_verify(&self, ctx: &OpContext) -> Result<(), ServiceError> {
         match &ctx.actor {
             Actor::Anonymous => Err(ServiceError::Unauthenticated),
             Actor::Restricted(_) => Err(ServiceError::PasswordChangeRequired),
             Actor::Operator => Ok(()),
-            // What an authorisation would find is among the facts: no query for what is asked all the time.
+            // The facts contain the result of an authorisation, which saves this frequent request a
+            // query.
             Actor::Token(facts) if facts.surroundings.verifies != Verifies::Nobody => Ok(()),
             Actor::Token(facts) => {
                 let mut connection = self.inner.connection().await?;
@@ -83,7 +87,7 @@ impl Verification<'_> {
         }
     }
 
-    /// Whether the caller, who may verify somewhere, may verify this token.
+    /// Returns whether the caller, who may verify somewhere, may verify this token.
     pub(super) async fn may_verify_token(
         &self,
         ctx: &OpContext,
@@ -93,8 +97,8 @@ impl Verification<'_> {
             if own.surroundings.workspace_id == facts.surroundings.workspace_id {
                 return Ok(true);
             }
-            // A gateway before an API of many workspaces: a token of an administrator of the
-            // instance verifies for all of them.
+            // A gateway in front of an API of many workspaces: a token of an instance administrator
+            // verifies tokens of all of them.
             return Ok(own.surroundings.verifies == Verifies::Instance);
         }
         self.allows(ctx, &facts.surroundings.workspace, Permission::Verify).await

@@ -1,4 +1,4 @@
-//! Several questions at once, from a gateway or a service.
+//! Verifies several tokens in one request from a gateway or a service.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -12,28 +12,29 @@ use futures::future::join_all;
 use super::{Decision, Presenter, Verification, lookup::Looked};
 use crate::{OpContext, Pace, ServiceError};
 
-/// Most questions at once.
+/// Most questions in one request.
 pub const QUESTIONS_MAX: usize = 100;
-/// Most bytes of the answers to several questions. One answer may be larger: a token of an earlier version may
-/// hold any number of scopes, and a scope may imply many.
+/// Most bytes of the answers to several questions. A single answer may be larger: a token of an
+/// earlier version may hold any number of scopes, and a scope may imply many.
 pub const ANSWERS_MAX: usize = 1024 * 1024;
 
 impl Verification<'_> {
-    /// The same as [`Self::verify`] for up to [`QUESTIONS_MAX`] presented texts, each with what its
-    /// bearer wants to do; the answers are in the order of the questions. The caller is checked once, and
-    /// few queries find all tokens. Each question counts by itself, also about a token that was asked about
-    /// before it.
+    /// Does the same as [`Self::verify`] for up to [`QUESTIONS_MAX`] presented texts, each with
+    /// what its bearer wants to do. The answers are in the order of the questions. The caller is
+    /// checked once, and few queries find all tokens. Each question counts separately, even if an
+    /// earlier one was about the same token.
     ///
     /// # Errors
-    /// As [`Self::verify`], and `Invalid` when the answers would be larger than [`ANSWERS_MAX`]: then no question
-    /// was answered, and none counts as a use.
+    ///
+    /// Those of [`Self::verify`], and `Invalid` when the answers would be larger than
+    /// [`ANSWERS_MAX`]: then no question is answered, and none counts as a use.
     pub async fn verify_many(
         &self,
         ctx: &OpContext,
         questions: &[(String, Demand)],
     ) -> Result<Vec<Decision>, ServiceError> {
         self.may_verify(ctx).await?;
-        // All at once: what is not in memory is asked for together.
+        // Concurrently, so that the loader batches the lookups of tokens that are not in memory.
         let found = join_all(
             questions
                 .iter()
@@ -53,7 +54,7 @@ impl Verification<'_> {
                     continue;
                 }
             };
-            // What decides whether the caller may ask is the same for all tokens of a workspace.
+            // Whether the caller may verify a token depends only on the token's workspace.
             let facts = &looked.known;
             let allowed = match allowed.entry(facts.surroundings.workspace_id) {
                 Entry::Occupied(known) => *known.get(),
@@ -94,7 +95,7 @@ impl Verification<'_> {
         Ok(decisions)
     }
 
-    /// Takes a question that was decided from the token's rate limit, and notes the use.
+    /// Takes a decided question from the token's rate limit, and records the use.
     async fn count(
         &self,
         ctx: &OpContext,
@@ -109,7 +110,8 @@ impl Verification<'_> {
     }
 }
 
-/// Turns "too many unknown texts" into the answer to one question: the others are answered all the same.
+/// Turns "too many unknown texts" into the answer to one question, so that the others are still
+/// answered.
 fn unless_too_many<T>(
     outcome: Result<T, ServiceError>,
 ) -> Result<Result<T, Decision>, ServiceError> {
