@@ -116,30 +116,31 @@ pub(crate) struct RulesBody {
 pub(crate) struct PolicyBody {
     /// Maximum number of tokens at a time; null means no limit.
     max_tokens: Option<i64>,
-    /// Lifetime of a token whose maker names no expiry, in seconds; null is never expiring.
+    /// Lifetime of a token that is created without an expiry, in seconds; null means that it never
+    /// expires.
     default_ttl_s: Option<i64>,
-    /// Longest lifetime, in seconds; null is no limit.
+    /// Longest lifetime, in seconds; null means no limit.
     max_ttl_s: Option<i64>,
     /// Whether a token may never expire.
     allow_never: bool,
-    /// Whether tokens may be made whose secret can be shown again.
+    /// Whether tokens can be created whose secret can be shown again.
     reveal: RevealBody,
     /// The prefix of new tokens.
     #[schema(example = "tsr")]
     prefix: String,
-    /// Whether no two tokens of the workspace may share a name.
+    /// Whether token names are unique within the workspace.
     unique_names: bool,
     /// Regular expressions, each of which a token's whole name must match.
     name_patterns: Vec<String>,
-    /// Whether members manage tokens of their own.
+    /// Whether members manage their own tokens.
     self_service: bool,
-    /// The longest time for which a replaced secret still works, in seconds; null is no limit.
+    /// The longest time for which a replaced secret still works, in seconds; null means no limit.
     max_grace_s: Option<i64>,
-    /// What happens when a replaced secret is presented after its end.
+    /// The reaction to a replaced secret that is presented after its grace.
     on_reuse: OnReuseBody,
     /// Whether a token may rotate itself.
     self_rotate: bool,
-    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    /// What happens to the tokens that a token created when it is disabled, expired or deleted.
     on_parent_end: OnParentEndBody,
 }
 
@@ -149,16 +150,16 @@ pub(crate) struct PolicyBody {
 pub(crate) struct PolicyViewBody {
     /// The workspace's slug; null for the instance.
     workspace: Option<String>,
-    /// What this level sets.
+    /// The rules that this level sets.
     rules: RulesBody,
-    /// What the instance sets.
+    /// The rules that the instance sets.
     instance: RulesBody,
-    /// What is in force.
+    /// The rules in force.
     effective: PolicyBody,
-    /// Where each rule in force comes from: `default`, `instance` or `workspace`.
+    /// The origin of each rule in force: `default`, `instance` or `workspace`.
     #[schema(example = json!({"max_tokens": "instance", "prefix": "workspace", "reveal": "default"}))]
     sources: BTreeMap<String, String>,
-    /// When this level was last changed; null before the first time.
+    /// When this level last changed; null if it never has.
     #[serde(with = "time::serde::rfc3339::option")]
     updated_at: Option<OffsetDateTime>,
 }

@@ -104,7 +104,7 @@ impl From<TokenState> for StateBody {
 pub(crate) enum StandingBody {
     /// As an administrator over the token's owner, who cannot undo it.
     Administrator,
-    /// As the user that the token acts as.
+    /// As the token's owner, the user that it acts as.
     Owner,
     /// By a rule of policy.
     Policy,
