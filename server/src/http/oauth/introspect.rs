@@ -80,8 +80,8 @@ pub(super) struct ActiveBody<'a> {
     /// The token's id.
     jti: Uuid,
     /// Present if the response comes from memory while the database is unreachable (setting
-    /// `stale_grace`): the number of seconds since the server could last confirm that nothing was
-    /// revoked.
+    /// `stale_grace`): the number of seconds for which the server has been unable to confirm that
+    /// nothing was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stale_s: Option<u64>,

@@ -105,8 +105,8 @@ pub(crate) struct ValidBody<'a> {
     /// has none.
     rate_limit: Option<RateStateBody>,
     /// Present only if the database is unreachable and the server responds from memory (setting
-    /// `stale_grace`): the number of seconds since the server could last confirm that nothing was
-    /// revoked.
+    /// `stale_grace`): the number of seconds for which the server has been unable to confirm that
+    /// nothing was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stale_s: Option<u64>,
