@@ -41,8 +41,8 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Adds the id to the request and its response, completes problems with the id, and logs their
-/// causes.
+/// Adds the id to the request and its response, completes problems with the id, and logs
+/// their causes.
 pub(crate) async fn finish(
     State(state): State<AppState>,
     mut request: Request,

@@ -46,8 +46,8 @@ use super::{
     strangers,
 };
 
-/// Maximum size of a body in bytes. The longest list of scopes that the service accepts fits
-/// easily.
+/// Maximum size of a body in bytes. The longest list of scopes that the service accepts
+/// fits easily.
 pub(crate) const LIMIT: usize = 64 * 1024;
 /// Maximum size of a file of tokens to import, in bytes.
 const FILE_LIMIT: usize = 1024 * 1024;
@@ -60,11 +60,11 @@ const HANDLER: Duration = Duration::from_secs(40);
 /// The most bytes of an unread body that are read and discarded over HTTP/1.1. Clients that read
 /// the response only after sending everything then see the response instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
-/// The same over HTTP/2. Its clients receive the response before they have sent everything (RFC
-/// 9113 section 8.1), but not every program shows it. Therefore every body whose size is legal for
-/// some route is read to its end.
+/// The same over HTTP/2. Its clients receive the response before they have sent everything
+/// (RFC 9113 section 8.1), but not every program shows it. Therefore every body whose size is legal
+/// for some route is read to its end.
 const DRAIN_STREAM: usize = 1024 * 1024 + 64 * 1024;
-/// Maximum delay of the response for this.
+/// How long discarding an unread body may delay the response.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// The callers whose bodies are read.
@@ -104,8 +104,8 @@ impl Received {
 #[derive(Clone)]
 struct Caller(Arc<(AppState, OpContext, Again)>);
 
-/// Records the caller unless they are anonymous. Refuses callers who have too many unread
-/// responses.
+/// Records the caller unless they are anonymous. Refuses callers who have too many
+/// unread responses.
 pub(crate) fn admit(
     extensions: &mut Extensions,
     state: &AppState,
@@ -288,7 +288,7 @@ type Home = Arc<Mutex<Option<Body>>>;
 struct Lent {
     body: Body,
     home: Home,
-    /// Whether the client sends the body without waiting, or has been told to send it.
+    /// Whether the client sends the body without waiting, or has been asked to send it.
     is_wanted: bool,
 }
 

@@ -75,8 +75,8 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<Peer> {
 /// list (RFC 9110 section 5.3).
 fn hops(headers: &HeaderMap) -> Vec<Option<&str>> {
     let lines = headers.get_all(FORWARDED_FOR).iter();
-    // Parse each entry by itself: a proxy appends the caller's address to the line that the caller
-    // sent.
+    // Parse each entry by itself: a proxy appends the caller's address to the line that the
+    // caller sent.
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries.map(|entry| std::str::from_utf8(entry).ok().map(str::trim)).collect()
 }

@@ -48,8 +48,8 @@ impl SessionCookies {
 
     /// Returns the proof that this browser has signed in before.
     pub(crate) fn known_browser(self, headers: &HeaderMap) -> Option<KnownBrowser> {
-        // A wrong cookie planted beside the right one does no harm: each cookie has room of its
-        // own.
+        // A wrong cookie planted beside the right one does no harm: each cookie has room of
+        // its own.
         let all: Vec<&str> = values(headers, self.known_name()).collect();
         (!all.is_empty()).then(|| KnownBrowser::new(all.join(COOKIE_SEPARATOR)))
     }

@@ -67,8 +67,8 @@ pub(crate) struct ForwardQuery {
     /// The API that is called. Not checked when absent: always name it.
     #[param(value_type = Option<super::rest::schema::AudienceText>, example = "default")]
     audience: Option<String>,
-    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At most
-    /// 64.
+    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At
+    /// most 64.
     #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, max_items = 64, example = json!(["rivers:run"]))]
     scope: Vec<String>,
     /// The only workspace whose tokens are accepted.
@@ -231,8 +231,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// Returns the text with `%` and everything except visible ASCII percent-encoded (RFC 3986 section
-/// 2.1).
+/// Returns the text with `%` and everything except visible ASCII percent-encoded
+/// (RFC 3986 section 2.1).
 fn visible(text: &str) -> String {
     let encode = |byte: u8| {
         if byte.is_ascii_graphic() && byte != b'%' {

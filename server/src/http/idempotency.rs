@@ -92,8 +92,8 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
 }
 
 impl Repeatable {
-    /// Returns the response to the rotation that replaced the presented secret, if this is the same
-    /// request.
+    /// Returns the response to the rotation that replaced the presented secret, if this is the
+    /// same request.
     pub(crate) async fn lost_rotation(
         &self,
         state: &AppState,
@@ -186,8 +186,8 @@ async fn keep(
         idempotency.release(&attempt).await
     };
     if let Err(error) = outcome {
-        // The work is done, and its caller must learn the outcome. A repeated request is told to
-        // wait.
+        // The work is done, and its caller must learn the outcome. A repeated request is told
+        // to wait.
         error.log(request_id);
     }
     Response::from_parts(parts, Body::from(body))

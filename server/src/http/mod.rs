@@ -9,16 +9,16 @@
 //! - `again`, `pages`: long responses, written page by page for a caller that is authenticated
 //!   again for each page.
 //! - `body`, `bodies`, `room`: reading of bodies, and limits on the memory for them.
-//! - `holders`, `unread`, `patient`: the holder of a request, and limits on the memory for unread
-//!   responses.
+//! - `holders`, `unread`, `patient`: the holder of a request, and limits on the memory for
+//!   unread responses.
 //! - `strangers`: a limit on concurrent requests of unauthenticated callers.
 //! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
 //! - `router`: the routes, and the layers of each.
 //!
 //! Invariants:
 //! - A handler decides nothing: the authority does, and its errors become problems in one place.
-//! - Every response carries `x-request-id`; every 4xx and 5xx of an interface for programs is
-//!   `application/problem+json`.
+//! - Every response carries `x-request-id`; every 4xx and 5xx of an interface for programs
+//!   is `application/problem+json`.
 //! - No log line and no error text contains a secret, a cookie or a request's URI.
 //!
 //! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in

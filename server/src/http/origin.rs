@@ -80,8 +80,8 @@ pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiErr
 }
 
 /// Whether a browser sent this request, as far as its headers show. Browsers send `Origin` with
-/// every POST of a page. `Sec-Fetch-Mode` by itself proves nothing, because Node's `fetch` sends it
-/// too.
+/// every POST of a page. `Sec-Fetch-Mode` by itself proves nothing, because Node's `fetch` sends
+/// it too.
 fn is_of_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }

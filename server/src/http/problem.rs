@@ -66,8 +66,8 @@ impl ApiError {
         ServiceError::Invalid(errors).into()
     }
 
-    /// Returns the error for a credential that cannot be parsed (RFC 6750 section 3.1,
-    /// `invalid_request`).
+    /// Returns the error for a credential that cannot be parsed (RFC 6750
+    /// section 3.1, `invalid_request`).
     pub(crate) fn unreadable_credential(detail: &str) -> Self {
         let mut error = Self::new(ProblemCode::MalformedRequest, detail);
         error.0.challenge =

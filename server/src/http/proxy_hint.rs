@@ -8,8 +8,8 @@ use std::{net::IpAddr, sync::Once};
 
 use authority::{OpContext, Sessions};
 
-/// Records that a person signed in through this peer. A failure to record it does not fail the
-/// sign-in.
+/// Records that a person signed in through this peer. A failure to record it does not fail
+/// the sign-in.
 pub(crate) async fn note(sessions: Sessions<'_>, context: &OpContext, peer: Option<IpAddr>) {
     static WARNED: Once = Once::new();
     let Some(peer) = peer else { return };

@@ -113,8 +113,8 @@ pub(crate) async fn record(
     if let Some(workspace) = workspace(route.as_str(), &uri) {
         detail["workspace"] = workspace.to_string().into();
     }
-    // Record the template, never the path, which may contain a secret. A function's path is a
-    // template.
+    // Record the template, never the path, which may contain a secret. A function's path is
+    // a template.
     let at = function.as_deref().unwrap_or(route.as_str());
     let refusal = Refusal {
         kind,

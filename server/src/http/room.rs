@@ -1,5 +1,5 @@
-//! Room that many parties share: for the bytes of bodies, or for requests of unauthenticated
-//! clients.
+//! Room that many parties share: for the bytes of bodies, or for requests of
+//! unauthenticated clients.
 //!
 //! A party, such as an address or a workspace's tokens, has only a limited part of it, and never
 //! more than it leaves to all others. However much a few parties want, some room remains for the
@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 /// The rate in bytes per second at which a peer does not count as slow.
 const USUAL: u32 = 16 * 1024;
-/// How long a peer may pause after it has sent or read something, at most, before it counts as
-/// slow.
+/// How long a peer may pause after it has sent or read something, at most, before it counts
+/// as slow.
 const REST: Duration = Duration::from_secs(1);
 
 /// The room.

@@ -1,9 +1,9 @@
 //! The routes, and the layers of each.
 //!
-//! From the outside in. Surfaces of other products pass the same layers as the API, and
-//! `surfaces::speak`. OAuth's revocation passes the same layers as the API, and its introspection
-//! the same as verify, except for `origin`, because they do not accept cookies; both also pass
-//! `oauth::speak`.
+//! The table lists the layers from the outside in. Surfaces of other products pass the same layers
+//! as the API, and `surfaces::speak`. OAuth's revocation passes the layers of the API, and its
+//! introspection those of verify. Both skip `origin`, because they do not accept cookies, and pass
+//! `oauth::speak` as well.
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|

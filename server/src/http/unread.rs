@@ -246,8 +246,8 @@ impl Answers {
         }
     }
 
-    /// Counts a response from memory to a verification of this holder that does not go out in one
-    /// piece.
+    /// Counts a response from memory to a verification of this holder that does not go out in
+    /// one piece.
     pub(super) fn keep_whole(&self, holder: Uuid, bytes: Bytes) -> Body {
         let kept = self.question(holder, bytes.len());
         Patient::body(Body::from(bytes), kept, Patience::EachTime(PATIENCE))

@@ -21,8 +21,8 @@ pub(crate) struct IfMatch(pub(crate) Option<i64>);
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the header; IfMatch reads it")]
 pub(crate) struct IfMatchHeader {
-    /// The `ETag` of the record as it was read. A record that has changed since is left unchanged
-    /// (412)
+    /// The `ETag` of the record as it was read. A record that has changed since is left
+    /// unchanged (412)
     #[param(rename = "If-Match", nullable = false, example = "\"3\"")]
     if_match: Option<String>,
 }

@@ -14,8 +14,8 @@ use crate::http::{
 /// A JSON body of exactly this shape.
 ///
 /// Rejects an unauthenticated caller with 401 before it reads anything, another content type with
-/// 415, invalid JSON with 400, and JSON of another shape with 422. The size is limited earlier: see
-/// `http::body`.
+/// 415, invalid JSON with 400, and JSON of another shape with 422. The size is limited earlier:
+/// see `http::body`.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {

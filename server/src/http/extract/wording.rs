@@ -2,8 +2,8 @@
 
 use domain::problem::FieldError;
 
-/// Returns the invalid field and what is wrong with it, from serde's message and the path to the
-/// value.
+/// Returns the invalid field and what is wrong with it, from serde's message and the path to
+/// the value.
 pub(super) fn field_error(path: &str, message: &str) -> FieldError {
     let message = without_position(message);
     let path = if matches!(path, "" | "." | "?") { "" } else { path };
@@ -61,8 +61,8 @@ fn quoted<'a>(message: &'a str, beginning: &str) -> Option<&'a str> {
     Some(rest.split_once('`').map_or(rest, |(field, _)| field))
 }
 
-/// Joins the path and the field. serde reports some errors at the structure and some at the field
-/// itself.
+/// Joins the path and the field. serde reports some errors at the structure and some at the
+/// field itself.
 fn join(path: &str, field: &str) -> String {
     match path.rsplit_once('.') {
         _ if path.is_empty() || path == field => field.to_owned(),

@@ -1,5 +1,5 @@
-//! The caller's credential: a token in any of the usual places, or as the password of HTTP Basic
-//! (RFC 7617).
+//! The caller's credential: a token in any of the usual places, or as the password of HTTP
+//! Basic (RFC 7617).
 
 use authority::OpContext;
 use base64::{Engine as _, engine::general_purpose::STANDARD};

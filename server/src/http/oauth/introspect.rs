@@ -136,10 +136,10 @@ impl FromRequestParts<AppState> for Introspector {
 ///
 /// Reports whether a token is active (RFC 7662). The response is just `{"active":false}` for every
 /// token that is not active and for tokens of workspaces that the caller may not introspect. A
-/// token that is bound to addresses is not active here, because the request cannot name an address.
-/// The token's rate limit is neither checked nor consumed. Check `aud` and `grants` yourself: the
-/// request names neither an audience nor scopes. Needs the scope `verify` of the audience
-/// `tessera`.
+/// token that is bound to addresses is not active here, because the request cannot name an
+/// address. The token's rate limit is neither checked nor consumed. Check `aud` and `grants`
+/// yourself: the request names neither an audience nor scopes. Needs the scope `verify` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/oauth2/introspect",

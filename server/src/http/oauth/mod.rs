@@ -1,5 +1,5 @@
-//! The protocols of OAuth clients and gateway plugins: introspection (RFC 7662) and revocation (RFC
-//! 7009).
+//! The protocols of OAuth clients and gateway plugins: introspection (RFC 7662) and
+//! revocation (RFC 7009).
 //!
 //! Requests are forms, and errors are the JSON of RFC 6749 section 5.2, because both RFCs require
 //! it and their clients read nothing else: `{"error","error_description"}`. This includes errors of

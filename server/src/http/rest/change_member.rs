@@ -27,8 +27,8 @@ pub(crate) struct MemberChangeBody {
     /// The role.
     #[serde(default)]
     role: Option<WorkspaceRoleBody>,
-    /// Patterns of the scopes that the member may put on tokens. Null restores the role's default
-    /// grants.
+    /// Patterns of the scopes that the member may put on tokens. Null restores the role's
+    /// default grants.
     #[serde(default, deserialize_with = "grants")]
     #[schema(value_type = Option<Vec<String>>, max_items = 64)]
     grants: GrantsChange,

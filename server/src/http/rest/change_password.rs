@@ -27,8 +27,8 @@ pub(crate) struct PasswordChangeBody {
 /// Change your password
 ///
 /// Signs you out of all other sessions. This session continues with a new cookie, which the
-/// response sets. A wrong current password counts as a failed sign-in attempt. For signed-in
-/// people.
+/// response sets. A wrong current password counts as a failed sign-in attempt. For
+/// signed-in people.
 #[utoipa::path(
     post,
     path = "/api/v1/account/password",

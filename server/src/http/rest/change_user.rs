@@ -32,8 +32,8 @@ pub(crate) struct UserChangeBody {
     /// enabled owner must remain. A higher role signs the user out everywhere.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
-    /// Whether the user is enabled. A disabled user is signed out, and their tokens are refused at
-    /// once.
+    /// Whether the user is enabled. A disabled user is signed out, and their tokens are refused
+    /// at once.
     #[serde(default)]
     enabled: Option<bool>,
     /// Whether to disable secrets that the user may know, if the user gets a lower role or is
@@ -45,8 +45,8 @@ pub(crate) struct UserChangeBody {
 
 /// Change a user
 ///
-/// The response says how many tokens the change disabled; `GET
-/// /api/v1/workspaces/{ws}/tokens?owner=` with the user's address lists them.
+/// The response says how many of the user's tokens the change stopped (`stopped_tokens`);
+/// `GET /api/v1/workspaces/{ws}/tokens?owner=` with the user's address lists them.
 ///
 /// A higher role signs the person out everywhere. It also invalidates their password
 /// (`password_ended`) if the administrator who set it, or who created the link for it, may not set

@@ -8,9 +8,9 @@ use utoipa::IntoParams;
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChildrenQuery {
-    /// `true` to do the same with the tokens that it created, and with those that these created in
-    /// turn, as far as the caller can reach them. Policy (`on_parent_end`) may require this in any
-    /// case.
+    /// `true` to do the same with the tokens that it created, and with those that these created
+    /// in turn, as far as the caller can reach them. Policy (`on_parent_end`) may require this in
+    /// any case.
     #[param(value_type = Option<bool>)]
     pub(super) children: bool,
 }

@@ -13,9 +13,9 @@ use crate::http::{
 
 /// Expire a token now
 ///
-/// The token stays listed. It becomes valid again when it is rotated or gets a later expiry.
-/// Expiring an expired token changes nothing. Needs the scope `tokens:write` of the audience
-/// `tessera`.
+/// The token stays listed. It becomes valid again when it is rotated or gets a later
+/// expiry. Expiring an expired token changes nothing. Needs the scope `tokens:write` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/expire",

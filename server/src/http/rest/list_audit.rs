@@ -91,9 +91,9 @@ pub(crate) async fn list_workspace_audit(
 
 /// Read the log of the instance
 ///
-/// Like the log of a workspace, but covers all workspaces and changes outside of any workspace. For
-/// owners, administrators and auditors of the instance; a token reads only the log of its own
-/// workspace.
+/// Like the log of a workspace, but covers all workspaces and changes outside of any workspace.
+/// For owners, administrators and auditors of the instance; a token reads only the log of its
+/// own workspace.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",

@@ -38,8 +38,8 @@ pub(crate) struct ListQuery {
     /// Only tokens that were never used, when `true`.
     #[param(value_type = Option<bool>)]
     never_used: bool,
-    /// Only tokens that expire before this time, including expired ones; same format as
-    /// `unused_since`.
+    /// Only tokens that expire before this time, including expired ones; same format
+    /// as `unused_since`.
     #[param(value_type = Option<String>, example = "2027-08-18")]
     expires_before: Option<String>,
     /// Only tokens that act as this user: e-mail address or id.

@@ -18,9 +18,9 @@ use crate::http::{
 
 /// Preview a change of the instance's policy
 ///
-/// Reports which rules would change, and which tokens of all workspaces would not comply. Changes
-/// nothing. The `ETag` names the version that was compared. For signed-in administrators of the
-/// instance.
+/// Reports which rules would change, and which tokens of all workspaces would not comply.
+/// Changes nothing. The `ETag` names the version that was compared. For signed-in administrators
+/// of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/policy/preview",

@@ -27,8 +27,8 @@ pub(crate) struct RotationBody {
     #[serde(default)]
     #[schema(minimum = 0)]
     grace_s: Option<i64>,
-    /// Until the new secret is first used, but no longer than `grace_s` or, without it, than policy
-    /// allows.
+    /// Until the new secret is first used, but no longer than `grace_s` or, without it, than
+    /// policy allows.
     #[serde(default)]
     until_first_use: bool,
     /// When the token expires: an RFC 3339 timestamp, a date (the end of that day, UTC), or
@@ -89,8 +89,8 @@ pub(crate) async fn rotate_token(
 }
 
 impl RotationBody {
-    /// Returns the requested rotation. Without a body, or with null, all options have their
-    /// defaults.
+    /// Returns the requested rotation. Without a body, or with null, all options have
+    /// their defaults.
     pub(super) fn draft(body: Option<ApiJson<Option<Self>>>) -> RotationDraft {
         let body = body.and_then(|ApiJson(body)| body).unwrap_or_default();
         RotationDraft {

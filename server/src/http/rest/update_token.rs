@@ -46,8 +46,8 @@ pub(crate) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = grants_schema)]
     grants: Option<BTreeMap<String, Vec<String>>>,
-    /// In place of `grants`: the names of the scopes that it keeps, in every API for which it holds
-    /// them.
+    /// In place of `grants`: the names of the scopes that it keeps, in every API for which it
+    /// holds them.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<ScopeText>>, nullable = false, min_items = 1)]
     scopes: Option<Vec<String>>,

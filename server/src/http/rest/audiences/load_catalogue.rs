@@ -91,10 +91,10 @@ pub(crate) struct CatalogueScopeText {
 
 /// Load a catalogue
 ///
-/// Creates the audience, or replaces its scopes with those of the body, JSON or TOML. Scopes that
-/// the body lacks are removed. If tokens hold them, the catalogue is refused (422), unless
-/// `retire=true` retires them instead. Send `dry_run=true` first. Only for administrators of the
-/// instance.
+/// Creates the audience, or replaces its scopes with those of the body, JSON or TOML. Scopes
+/// that the body lacks are removed. If tokens hold them, the catalogue is refused (422), unless
+/// `retire=true` retires them instead. Send `dry_run=true` first. Only for administrators of
+/// the instance.
 #[utoipa::path(
     put,
     path = "/api/v1/audiences/{slug}/catalogue",

@@ -73,8 +73,8 @@ enum StateBody {
 }
 
 impl InstanceBody {
-    /// Returns the response body. The caller passes the public URL, because only the HTTP layer has
-    /// it.
+    /// Returns the response body. The caller passes the public URL, because only the HTTP layer
+    /// has it.
     pub(in crate::http::rest) fn new(view: InstanceView, public_url: String) -> Self {
         let now = view.now;
         Self {

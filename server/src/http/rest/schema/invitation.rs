@@ -25,8 +25,8 @@ pub(crate) struct InvitationBody {
     email: String,
     /// The role that the person gets.
     role: WorkspaceRoleBody,
-    /// Patterns of the scopes that the person may put on tokens. Null means the role's default
-    /// grants.
+    /// Patterns of the scopes that the person may put on tokens. Null means the role's
+    /// default grants.
     #[schema(example = json!(["rivers:*"]))]
     grants: Option<Vec<String>>,
     /// The person who sent the invitation, or the owner of the token that sent it.

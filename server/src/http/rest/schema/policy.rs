@@ -74,8 +74,8 @@ pub(crate) struct RulesBody {
     /// all workspaces.
     #[schema(minimum = 0)]
     max_tokens: Option<i64>,
-    /// Lifetime of a token that is created without an expiry, in seconds. Not longer than
-    /// `max_ttl_s`.
+    /// Lifetime of a token that is created without an expiry, in seconds. Not longer
+    /// than `max_ttl_s`.
     #[schema(minimum = 1, maximum = 3_155_760_000_i64)]
     default_ttl_s: Option<i64>,
     /// Longest lifetime, in seconds.
@@ -90,8 +90,8 @@ pub(crate) struct RulesBody {
     prefix: Option<String>,
     /// Whether token names are unique within a workspace.
     unique_names: Option<bool>,
-    /// A regular expression (that of the Rust crate regex: no look-around) that a token's whole name
-    /// must match.
+    /// A regular expression (in the syntax of the Rust crate regex: no look-around) that a token's
+    /// whole name must match.
     #[schema(min_length = 1, max_length = 200, example = "[a-z0-9-]+")]
     name_pattern: Option<String>,
     /// Whether members manage their own tokens.
@@ -116,8 +116,8 @@ pub(crate) struct RulesBody {
 pub(crate) struct PolicyBody {
     /// Maximum number of tokens at a time; null means no limit.
     max_tokens: Option<i64>,
-    /// Lifetime of a token that is created without an expiry, in seconds; null means that it never
-    /// expires.
+    /// Lifetime of a token that is created without an expiry, in seconds; null means that it
+    /// never expires.
     default_ttl_s: Option<i64>,
     /// Longest lifetime, in seconds; null means no limit.
     max_ttl_s: Option<i64>,

@@ -84,8 +84,8 @@ impl From<MisfitToken> for MisfitTokenBody {
     }
 }
 
-/// The effect of a change of policy. Existing tokens stay as they are: policy binds only later
-/// changes.
+/// The effect of a change of policy. Existing tokens stay as they are: policy binds only
+/// later changes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PolicyPreview)]
 pub(crate) struct PreviewBody {

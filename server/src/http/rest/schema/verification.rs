@@ -175,8 +175,8 @@ pub(crate) struct AnswersBody {
     items: Vec<VerificationBody<'static>>,
 }
 
-/// Writes the responses to several requests one by one, and lets the worker's other tasks run in
-/// between.
+/// Writes the responses to several requests one by one, and lets the worker's other tasks run
+/// in between.
 pub(crate) async fn write_answers(decisions: &[Decision]) -> serde_json::Result<Vec<u8>> {
     let (mut body, mut pace) = (Vec::from(br#"{"items":["#), Pace::default());
     for (index, decision) in decisions.iter().enumerate() {
