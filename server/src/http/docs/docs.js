@@ -69,7 +69,7 @@ const requestOf = (operation, form) => {
   return { url: path + suffix, method: operation.method, headers, body };
 };
 
-/** Returns the same request as a shell command. The token is a variable in it, so that copies of the command do not contain it. */
+/** Returns the request as a shell command, with a variable so that copies do not contain the token. */
 const curl = ({ url, method, headers, body }) => {
   const lines = [`curl -X ${method} ${quote(location.origin + url)}`];
   lines.push(`-H "Authorization: Bearer $TESSERA_TOKEN"`);

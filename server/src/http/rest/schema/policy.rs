@@ -33,7 +33,8 @@ pub(crate) enum OnReuseBody {
     Disable,
 }
 
-/// What happens to the tokens that a token created when it is disabled, expired or deleted.
+/// What happens to a token's children, the tokens that it created, when it is disabled, expired
+/// or deleted.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OnParentEnd)]
@@ -103,7 +104,8 @@ pub(crate) struct RulesBody {
     on_reuse: Option<OnReuseBody>,
     /// Whether a token may rotate itself.
     self_rotate: Option<bool>,
-    /// What happens to the tokens that a token created when it is disabled, expired or deleted.
+    /// What happens to a token's children, the tokens that it created, when it is disabled, expired
+    /// or deleted.
     on_parent_end: Option<OnParentEndBody>,
     /// The preset that these rules came from, for information. It is not a rule.
     preset: Option<PresetText>,
@@ -140,7 +142,8 @@ pub(crate) struct PolicyBody {
     on_reuse: OnReuseBody,
     /// Whether a token may rotate itself.
     self_rotate: bool,
-    /// What happens to the tokens that a token created when it is disabled, expired or deleted.
+    /// What happens to a token's children, the tokens that it created, when it is disabled, expired
+    /// or deleted.
     on_parent_end: OnParentEndBody,
 }
 
