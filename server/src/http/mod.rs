@@ -17,8 +17,8 @@
 //!
 //! Invariants:
 //! - A handler decides nothing: the authority does, and its errors become problems in one place.
-//! - Every response carries `x-request-id`; every 4xx and 5xx of an interface for programs
-//!   is `application/problem+json`.
+//! - Every response carries `x-request-id`; every 4xx and 5xx of an interface for programs is
+//!   `application/problem+json`.
 //! - No log line and no error text contains a secret, a cookie or a request's URI.
 //!
 //! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in

@@ -1,8 +1,8 @@
-//! Responses that clients must read in time. A response that waits too long for its
-//! client is dropped together with its place. So is a response whose place is needed for
-//! another one. The client notices when it reads on: HTTP/2 then resets the stream, and
-//! HTTP/1.1 closes the connection. HTTP/2 closes the connection of a peer that reads
-//! nothing ([`unsent`](crate::serve)).
+//! Responses that clients must read in time. A response that waits too long for its client is
+//! dropped together with its place. So is a response whose place is needed for another one. The
+//! client notices when it reads on: HTTP/2 then resets the stream, and HTTP/1.1 closes the
+//! connection. HTTP/2 closes the connection of a peer that reads nothing
+//! ([`unsent`](crate::serve)).
 //!
 //! A response that waits for the server, such as an export that waits for its next page, does not
 //! wait for its client: it keeps its place, and its time does not run.

@@ -94,9 +94,9 @@ pub(crate) struct ChangedUserBody {
     /// users whose secrets the user may know and could use to regain access. Rotating such a token
     /// makes it safe.
     disabled_tokens: i64,
-    /// Whether the password was invalidated, because the administrator who set it
-    /// may not set the password of a user with this role. The person needs a
-    /// link: `POST /api/v1/users/{id}/password-reset`.
+    /// Whether the password was invalidated, because the administrator who set it may not set the
+    /// password of a user with this role. The person needs a link:
+    /// `POST /api/v1/users/{id}/password-reset`.
     password_ended: bool,
     /// The addresses of people whose passwords were invalidated, because the user set them and may
     /// no longer do so. Each of them needs a link.
