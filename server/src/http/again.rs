@@ -1,4 +1,5 @@
-//! Callers who are authenticated anew: for each part of a long answer, and after a body that was waited for.
+//! Reauthentication of callers: for each part of a long response, and after a body that took time
+//! to arrive.
 
 use authority::{Actor, OpContext, ServiceError, secret::SessionSecret};
 use axum::extract::FromRequestParts;
@@ -10,8 +11,9 @@ use super::{
     problem::ApiError,
 };
 
-/// The credential of a request that takes long. A token may be deleted meanwhile, a session may end, and either may
-/// lose rights: what is done afterwards is done for a caller that is known then.
+/// The credential of a long request. While the request runs, the token may be deleted, the session
+/// may end, and either may lose rights. Later steps therefore run for a caller that is still
+/// authenticated at that time.
 #[derive(Clone)]
 pub(crate) struct Again {
     token: Option<String>,
@@ -34,22 +36,23 @@ impl FromRequestParts<AppState> for Again {
 }
 
 impl Again {
-    /// The credential of a caller who presents this token.
+    /// Returns the credential of a caller who presents this token.
     pub(crate) fn token(text: &str) -> Self {
         Self { token: Some(text.to_owned()), session: None }
     }
 
-    /// The credential of a caller who presents a text that has a session's form, and may be a token all the same.
+    /// Returns the credential of a caller who presents a text in the form of a session's secret,
+    /// which may still be a token.
     pub(crate) fn of_either(text: &str) -> Self {
         Self { token: Some(text.to_owned()), session: Some(SessionSecret::new(text.to_owned())) }
     }
 
-    /// The credential of a person who has this session.
+    /// Returns the credential of a person with this session.
     pub(crate) const fn session(secret: SessionSecret) -> Self {
         Self { token: None, session: Some(secret) }
     }
 
-    /// Refuses the caller when something was taken away from them since this context was made.
+    /// Refuses the caller if they have lost rights since this context was created.
     ///
     /// # Errors
     /// `Unauthenticated`, `PasswordChangeRequired`, `Forbidden`.
@@ -62,10 +65,10 @@ impl Again {
         context.actor.check_again(&now.actor)
     }
 
-    /// The context at this moment of the caller that this one was for.
+    /// Returns a current context for the caller of `context`.
     ///
     /// # Errors
-    /// `Unauthenticated` when the credential is no longer accepted.
+    /// `Unauthenticated` if the credential is no longer accepted.
     pub(crate) async fn renew(
         &self,
         state: &AppState,

@@ -1,4 +1,4 @@
-//! The outermost layer: gives every request an id and every answer the same id.
+//! The outermost layer: gives every request an id, and its response the same id.
 
 use std::{any::Any, convert::Infallible};
 
@@ -16,11 +16,10 @@ use super::{
     problem::{ApiError, Envelope, Form},
 };
 
-/// The header that carries a request's id.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A request's id: a UUID. One that the caller sends is not used: it would let strangers
-/// write into the log and the audit trail.
+/// A request's id: a UUID. An id sent by the client is ignored, because it would let
+/// unauthenticated clients write into the log and the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestId(String);
 
@@ -29,7 +28,6 @@ impl RequestId {
         Self(authority.request_id())
     }
 
-    /// The id's text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -43,7 +41,8 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// Stamps the request and its answer; completes problems with the id and logs their causes.
+/// Adds the id to the request and its response, completes problems with the id, and logs
+/// their causes.
 pub(crate) async fn finish(
     State(state): State<AppState>,
     mut request: Request,
@@ -55,7 +54,7 @@ pub(crate) async fn finish(
     complete(next.run(request).await, id.as_str(), form)
 }
 
-/// Writes the error that a handler answered, if it did, and the request's id.
+/// Writes the error that the handler returned, if any, and adds the request's id.
 pub(crate) fn complete(mut response: Response, id: &str, form: Form) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let (mut parts, _) = response.into_parts();
@@ -64,7 +63,7 @@ pub(crate) fn complete(mut response: Response, id: &str, form: Form) -> Response
             _ => form,
         };
         let (complete, body) = error.finish(id, form).into_parts();
-        // Layers in between added headers of their own, such as Allow: they stay.
+        // Keep headers that layers in between added, such as `Allow`.
         parts.headers.remove(header::CONTENT_LENGTH);
         parts.headers.extend(complete.headers);
         parts.status = complete.status;
@@ -76,7 +75,8 @@ pub(crate) fn complete(mut response: Response, id: &str, form: Form) -> Response
     response
 }
 
-/// Programs get problems. Browsers that open the console get pages, also when a layer refuses.
+/// Returns how to write errors: problems for programs, and pages for browsers that open the
+/// console, even if a layer refuses the request.
 fn form(request: &Request) -> Form {
     let path = request.uri().path();
     let for_programs = path == "/api" || path.starts_with("/api/") || path == forward::PATH;
@@ -90,7 +90,7 @@ fn form(request: &Request) -> Form {
     }
 }
 
-/// The answer to a request whose handler panicked. What it said is in the log by the panic hook,
+/// Returns the response to a request whose handler panicked. The panic hook has logged the message
 /// under the same request's span.
 pub(crate) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request handler panicked");

@@ -1,7 +1,7 @@
 //! Tells a connection that one of its requests only waits for its peer.
 //!
-//! A request whose body comes from a stranger, or is thrown away, takes as long as its peer likes. Until the
-//! body is there, it must not keep its connection's place from others.
+//! A request whose body comes from an unauthenticated client, or is discarded, takes as long as its
+//! peer likes. Until the body has arrived, the request must not occupy its connection's place.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use std::sync::{
 
 use http::Extensions;
 
-/// Counts the requests of one connection that wait for their peer.
+/// The number of requests of one connection that wait for their peer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Awaited(Arc<AtomicUsize>);
 
@@ -19,17 +19,17 @@ pub(crate) struct Awaited(Arc<AtomicUsize>);
 pub(super) struct Waiting(Awaited);
 
 impl Awaited {
-    /// The requests that wait now.
+    /// Returns the number of requests that wait now.
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The counter of the connection by which a request came.
+    /// Returns the counter of the connection on which a request arrived.
     pub(super) fn of(extensions: &Extensions) -> Option<Self> {
         extensions.get().cloned()
     }
 
-    /// A request begins to wait.
+    /// Counts a request that begins to wait.
     pub(super) fn begin(&self) -> Waiting {
         self.0.fetch_add(1, Ordering::Relaxed);
         Waiting(self.clone())

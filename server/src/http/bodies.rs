@@ -1,12 +1,12 @@
-//! How many bytes of bodies are held at a time, in the whole process.
+//! Limits the bytes of request bodies that the process holds at a time.
 //!
-//! There is one room for each kind of body ([`Kind`]), so that none takes anything from another: what strangers
-//! send, what is asked about tokens, what is changed, and files. In each nobody has more than a part: a
-//! workspace's tokens, a person, a stranger's address. Under pressure the slowest body of whoever has the most is
-//! given up ([`Room`]).
+//! Each kind of body ([`Kind`]) has its own room, so that no kind takes memory from another: bodies
+//! of unauthenticated clients, verifications, changes, and files. Within a room, each party has
+//! only a limited part: a workspace's tokens, a person, or the address of an unauthenticated
+//! client. Under pressure, the slowest body of the party that holds the most is dropped ([`Room`]).
 //!
-//! Bytes count when they arrive, together with what the growing buffer holds in reserve. What a request announces
-//! takes nothing.
+//! Bytes count when they arrive, together with the spare capacity of the growing buffer. The
+//! announced length of a request takes no room.
 
 use std::net::IpAddr;
 
@@ -20,22 +20,24 @@ use super::{
 };
 
 const MIB: usize = 1024 * 1024;
-/// What strangers may have in flight together, and one address of theirs.
+/// Bytes that unauthenticated clients may have in flight: all together, and per address.
 const STRANGERS: (usize, usize) = (4 * MIB, MIB / 2);
-/// What known callers may who ask about tokens, and one workspace or person.
+/// Bytes of verifications that authenticated callers may have in flight: all together, and per
+/// workspace or person.
 const QUESTIONS: (usize, usize) = (6 * MIB, 3 * MIB);
-/// The same for all other bodies but files.
+/// The same for all other bodies except files.
 const CHANGES: (usize, usize) = (6 * MIB, 2 * MIB);
 /// The same for files of tokens to import: twelve of the largest size, and six.
 const FILES: (usize, usize) = (12 * MIB, 6 * MIB);
-/// Requests of known callers whose bodies are waited for, and those of one workspace or person. Each holds its head.
+/// Requests of authenticated callers that wait for their bodies: all together, and per workspace or
+/// person. Each of them keeps its head in memory.
 const AWAITED: (usize, usize) = (1_024, 256);
-/// What a buffer has room for when the first byte has arrived.
+/// The capacity of a buffer when the first byte has arrived.
 const FIRST: usize = 1_024;
 /// Seconds after which a caller may try again.
 const AGAIN_S: u64 = 1;
 
-/// The rooms.
+/// The rooms for all kinds of bodies.
 #[derive(Clone, Debug)]
 pub(crate) struct Bodies {
     strangers: Room,
@@ -45,10 +47,10 @@ pub(crate) struct Bodies {
     awaited: Room,
 }
 
-/// What a known caller sends.
+/// The kind of a body that an authenticated caller sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A question about tokens, which gateways and services wait for.
+    /// A verification, which gateways and services wait for.
     Question,
     /// Anything else.
     #[default]
@@ -64,7 +66,7 @@ pub(crate) struct Kept {
     seat: Option<Seat>,
     bytes: Vec<u8>,
     length: usize,
-    /// The bytes that were counted, at least as many as there are.
+    /// The bytes that are counted, at least as many as the body has.
     counted: usize,
 }
 
@@ -82,7 +84,7 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// A body of a caller who was authenticated, on behalf of this workspace or person.
+    /// Returns a body of an authenticated caller, counted for this workspace or person.
     pub(crate) fn known(&self, holder: Uuid, kind: Kind) -> Kept {
         let room = match kind {
             Kind::Question => &self.questions,
@@ -92,24 +94,24 @@ impl Bodies {
         Kept::of(Some(room.seat(Party::Holder(holder))))
     }
 
-    /// A place for a request of a known caller whose body is waited for.
+    /// Returns a place for a request of an authenticated caller that waits for its body.
     ///
     /// # Errors
-    /// `Busy` when there is none.
+    /// `Busy` if no place is free.
     pub(super) fn wait(&self, holder: Uuid) -> Result<Seat, ApiError> {
         let seat = self.awaited.seat(Party::Holder(holder));
         seat.take(1).map_err(full)?;
         Ok(seat)
     }
 
-    /// A body of anybody else.
+    /// Returns a body of an unauthenticated client.
     pub(crate) fn stranger(&self, address: Option<IpAddr>) -> Kept {
         Kept::of(Some(self.strangers.seat(Party::stranger(address))))
     }
 }
 
 impl Kept {
-    /// A body that takes no room.
+    /// Returns a body that takes no room.
     pub(crate) const fn uncounted() -> Self {
         Self::of(None)
     }
@@ -118,15 +120,15 @@ impl Kept {
         Self { seat, bytes: Vec::new(), length: 0, counted: 0 }
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes so far.
     pub(crate) const fn len(&self) -> usize {
         self.length
     }
 
-    /// Adds some, of so many that may come.
+    /// Adds bytes to a body that may have up to `expected` bytes.
     ///
     /// # Errors
-    /// `Busy` when there is no room, or when the body was given up for others.
+    /// `Busy` if there is no room, or if the body was dropped to make room.
     pub(crate) fn add(&mut self, data: &[u8], expected: usize) -> Result<(), ApiError> {
         let length = self.length + data.len();
         let Some(seat) = &self.seat else {
@@ -135,7 +137,7 @@ impl Kept {
             return Ok(());
         };
         if length > self.counted {
-            // The buffer grows by half, not byte by byte.
+            // Grow the buffer by half, not byte by byte.
             let room = (self.counted + self.counted / 2).max(FIRST).min(expected).max(length);
             seat.take(room - self.counted).map_err(full)?;
             self.counted = room;
@@ -146,7 +148,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Resolves when the body was given up for others.
+    /// Resolves when the body is dropped to make room.
     pub(crate) async fn given_up(&self) -> ApiError {
         match &self.seat {
             Some(seat) => {
@@ -157,10 +159,11 @@ impl Kept {
         }
     }
 
-    /// The bytes. They are counted until the last copy is dropped, and not given up any more.
+    /// Returns the bytes. They count until the last copy is dropped, and can no longer be dropped
+    /// to make room.
     ///
     /// # Errors
-    /// `Busy` when the body was given up for others.
+    /// `Busy` if the body was dropped to make room.
     pub(crate) fn into_bytes(mut self) -> Result<Bytes, ApiError> {
         if let Some(seat) = &self.seat {
             self.bytes = seat.bytes().map_err(full)?;
@@ -175,7 +178,7 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-/// Resolves when a request that waits for its body has to make room for another one.
+/// Resolves when a request that waits for its body must give its place to another one.
 pub(super) async fn gave_way(waiting: Option<&Seat>) -> ApiError {
     match waiting {
         Some(seat) => {
@@ -197,7 +200,8 @@ fn full(_: Full) -> ApiError {
 
 #[cfg(test)]
 impl Bodies {
-    /// Rooms with so many places for requests whose bodies are waited for, and so many of one holder.
+    /// Returns rooms with these numbers of places for requests that wait for their bodies: in all,
+    /// and per holder.
     pub(super) fn of_awaited(all: usize, each: usize) -> Self {
         Self { awaited: Room::new(all, each), ..Self::default() }
     }
@@ -219,7 +223,7 @@ mod tests {
         Bodies { strangers: room(strangers), changes: room(changes), ..Bodies::default() }
     }
 
-    /// A body of which so much has arrived.
+    /// A body of which this many bytes have arrived.
     fn arrived(mut kept: Kept, length: usize) -> Result<Kept, u16> {
         kept.add(&vec![1; length], LARGE).map_err(|error| error.problem().status)?;
         Ok(kept)
@@ -258,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_arrived_counts_and_a_small_reserve() {
         let bodies = bodies((0, 0), (100 * FIRST, 50 * FIRST));
-        // Whatever they announce.
+        // The announced length does not matter.
         let mut idle: Vec<_> =
             (0..50).map(|_| arrived(bodies.known(ONE, Kind::Change), 1).unwrap()).collect();
         assert!(idle.iter().all(|kept| kept.given_up().now_or_never().is_none()));

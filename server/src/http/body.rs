@@ -1,14 +1,16 @@
-//! Bodies: how large they may be, how long they may take, and how many may be in flight.
+//! Limits on request bodies: their size, the time they may take, and how many may be in flight.
 //!
-//! No layer collects a body. The extractor that needs one does, after the caller was authenticated:
-//! [`Readers::Known`] refuses everybody else before a byte is read. A body that a stranger may send, such as
-//! the form of a sign-in, has at most 16 KiB. A file is received only for callers who may import it
-//! ([`read_file`]). Every byte that is held is counted ([`Bodies`]) until the last copy of it is dropped. A
-//! body that only waits for its peer is given up when others need its room. A caller whose body had to be
-//! waited for is authenticated again when all of it is there.
+//! No layer reads a body into memory. The extractor that needs it does, after the caller is
+//! authenticated: [`Readers::Known`] refuses unauthenticated callers before it reads a byte. A body
+//! that an unauthenticated client may send, such as the form of a sign-in, has at most 16 KiB. A
+//! file is received only for callers who may import it ([`read_file`]). Every byte held counts
+//! ([`Bodies`]) until the last copy of it is dropped. A body that only waits for its peer is
+//! dropped if another needs its room. A caller whose body took time to arrive is authenticated
+//! again once it is complete.
 //!
-//! [`receive`] lends each handler its request's body. What the handler left of it is thrown away: an answer
-//! before the request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it.
+//! [`receive`] lends each handler its request's body, and discards the part that the handler has
+//! not read: a response before the end of the request costs an HTTP/1.1 client its connection, and
+//! some HTTP/2 clients never show such a response.
 
 use std::{
     future::poll_fn,
@@ -44,39 +46,41 @@ use super::{
     strangers,
 };
 
-/// Most bytes of a body. The longest list of scopes that the service takes fits well.
+/// Maximum size of a body in bytes. The longest list of scopes that the service accepts
+/// fits easily.
 pub(crate) const LIMIT: usize = 64 * 1024;
-/// Most bytes of a file of tokens to import.
+/// Maximum size of a file of tokens to import, in bytes.
 const FILE_LIMIT: usize = 1024 * 1024;
-/// Most bytes of a body whose sender is not known.
+/// Maximum size of a body from an unauthenticated client, in bytes.
 pub(crate) const STRANGERS_LIMIT: usize = 16 * 1024;
-/// The longest that a body may take to arrive.
+/// Maximum time for a body to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest that a handler may take, its body included.
+/// Maximum time for a handler, including its body.
 const HANDLER: Duration = Duration::from_secs(40);
-/// The most that is read and thrown away of a body that nobody wanted, so that its sender, who reads the
-/// answer only after sending everything, sees the answer instead of a reset connection.
+/// The most bytes of an unread body that are read and discarded over HTTP/1.1. Clients that read
+/// the response only after sending everything then see the response instead of a reset connection.
 const DRAIN: usize = 16 * 1024 * 1024;
-/// The same by HTTP/2, whose senders see the answer before they have sent everything (RFC 9113 section 8.1), if their
-/// program shows it. So what is legal somewhere is read to its end.
+/// The same over HTTP/2. Its clients receive the response before they have sent everything
+/// (RFC 9113 section 8.1), but not every program shows it. Therefore every body whose size is legal
+/// for some route is read to its end.
 const DRAIN_STREAM: usize = 1024 * 1024 + 64 * 1024;
-/// The longest that this may delay the answer.
+/// How long discarding an unread body may delay the response.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// Whose bodies are read.
+/// The callers whose bodies are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Readers {
-    /// Only those of callers who were authenticated.
+    /// Only authenticated callers.
     Known,
-    /// Everybody's: the credential is in the body, or none is needed.
+    /// All callers, because the credential is in the body or none is needed.
     Anybody,
 }
 
-/// The caller of this request was authenticated, and its body counts for this workspace or person.
+/// Marks a request whose caller is authenticated. Its body counts for this workspace or person.
 #[derive(Clone, Copy, Debug)]
 struct Known(Uuid);
 
-/// What a body is counted by.
+/// The counter and the kind of a request's body.
 #[derive(Clone)]
 struct Intake {
     bodies: Bodies,
@@ -84,22 +88,24 @@ struct Intake {
     kind: Kind,
 }
 
-/// The body as it was received, once it was read, for handlers that need its bytes beside their meaning.
+/// The raw bytes of the body once they are read, for handlers that need them in addition to the
+/// parsed value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received(Arc<OnceLock<Bytes>>);
 
 impl Received {
-    /// The bytes; none before they were read.
+    /// Returns the bytes, or none if the body has not been read.
     pub(crate) fn bytes(&self) -> Bytes {
         self.0.get().cloned().unwrap_or_default()
     }
 }
 
-/// A caller who is looked at again when the body had to be waited for.
+/// A caller who is authenticated again if the body took time to arrive.
 #[derive(Clone)]
 struct Caller(Arc<(AppState, OpContext, Again)>);
 
-/// Notes who calls, unless it is nobody. Refuses who has too many answers that wait to be read.
+/// Records the caller unless they are anonymous. Refuses callers who have too many
+/// unread responses.
 pub(crate) fn admit(
     extensions: &mut Extensions,
     state: &AppState,
@@ -118,7 +124,7 @@ pub(crate) fn admit(
     holders::identify(extensions, &context.actor, holder, caller)
 }
 
-/// Refuses a request whose caller was not authenticated.
+/// Refuses a request whose caller is not authenticated.
 pub(crate) fn admitted(extensions: &Extensions) -> Result<(), ApiError> {
     match extensions.get::<Known>() {
         Some(Known(_)) => Ok(()),
@@ -136,7 +142,7 @@ pub(crate) async fn read_file(request: Request) -> Result<Bytes, ApiError> {
     receive_body(request, Readers::Known, Some(Kind::File)).await
 }
 
-/// Reads a body of this kind, or of its route's.
+/// Reads a body of this kind, or of the kind of its route.
 async fn receive_body(
     request: Request,
     readers: Readers,
@@ -224,7 +230,7 @@ async fn collect(
     kept.into_bytes()
 }
 
-/// Lends the handler the body, and throws away what it left. No handler takes longer than it may.
+/// Lends the handler the body and discards the unread part. Cancels handlers that take too long.
 pub(crate) async fn receive(
     State(state): State<AppState>,
     request: Request,
@@ -233,7 +239,7 @@ pub(crate) async fn receive(
     lend(state, request, next, Kind::default()).await
 }
 
-/// The same for questions about tokens.
+/// The same for verifications.
 pub(crate) async fn receive_question(
     State(state): State<AppState>,
     request: Request,
@@ -250,7 +256,8 @@ async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Resp
     let home = Home::default();
     let guest = strangers::guest(&parts.extensions);
     let awaited = Awaited::of(&parts.extensions);
-    // A client that asked first (RFC 9110 section 10.1.1) gets the answer instead of a go-ahead.
+    // A client that sent `Expect: 100-continue` (RFC 9110 section 10.1.1) gets the response instead
+    // of the go-ahead.
     let asks = parts.headers.contains_key(header::EXPECT);
     let most = if parts.version < Version::HTTP_2 { DRAIN } else { DRAIN_STREAM };
     let lent = Lent { body, home: Arc::clone(&home), is_wanted: !asks };
@@ -260,7 +267,8 @@ async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Resp
         Err(_) => unavailable().into_response(),
     };
     let unread = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-    // A stranger for whom there is no place does not see the answer if it goes on sending.
+    // Without a place for it, an unauthenticated client does not see the response if it continues
+    // to send.
     if let Some(unread) = unread
         && let Ok(stranger) = guest.map_or(Ok(None), |guest| guest.wait())
     {
@@ -273,14 +281,14 @@ async fn lend(state: AppState, request: Request, next: Next, kind: Kind) -> Resp
     response
 }
 
-/// Where a body goes that was not read to its end.
+/// The place to which a body returns that was not read to its end.
 type Home = Arc<Mutex<Option<Body>>>;
 
-/// A body that goes home when its reader drops it.
+/// A body that returns to its `home` when its reader drops it.
 struct Lent {
     body: Body,
     home: Home,
-    /// Whether its sender sends it, or was asked for it.
+    /// Whether the client sends the body without waiting, or has been asked to send it.
     is_wanted: bool,
 }
 
@@ -372,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn body_at_the_limit_passes_and_one_byte_more_does_not() {
-        // Whatever the path is called.
+        // The path does not matter.
         let path = "/api/v1/workspaces/w/tokens/import";
         for (is_known, is_file, limit) in
             [(true, false, LIMIT), (true, true, FILE_LIMIT), (false, false, STRANGERS_LIMIT)]
@@ -447,7 +455,7 @@ mod tests {
         assert_eq!(status(request("/", endless, true), Readers::Known).await, Err(400));
     }
 
-    /// A request of a known caller whose body's pieces come at these times.
+    /// A request of an authenticated caller whose body arrives in pieces with this pause.
     fn slow(holder: u128, bodies: &Bodies, pieces: usize, pause: Duration) -> Request {
         let pieces = futures::stream::unfold(0, move |sent| async move {
             tokio::time::sleep(pause).await;

@@ -1,4 +1,4 @@
-//! Who calls the REST API: the context of the operation.
+//! The caller of the REST API: the context of the operation.
 
 use authority::{Actor, OpContext, Rejection, Surface};
 use axum::extract::FromRequestParts;
@@ -15,9 +15,9 @@ use super::{
     refusals::Asker,
 };
 
-/// The context of the operation, on behalf of the token that the request presents or, without one,
-/// of the person whose session it carries (so that the documentation's page can make calls). A
-/// request with neither is anonymous: the service refuses it, in its own words.
+/// The context of the operation. The actor is the token that the request presents or, without one,
+/// the person whose session it carries, so that the documentation page can make calls. A request
+/// with neither is anonymous: the service refuses it with its own error.
 pub(crate) struct Caller(pub(crate) OpContext);
 
 impl FromRequestParts<AppState> for Caller {
@@ -51,7 +51,7 @@ impl FromRequestParts<AppState> for Caller {
     }
 }
 
-/// The context of nobody in particular.
+/// Returns the context of an anonymous caller.
 pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surface) -> OpContext {
     let Ok(id) = RequestId::from_request_parts(parts, state).await;
     let address = client_ip(peer(&parts.extensions), &parts.headers, &state.trusted_proxies);
@@ -65,7 +65,7 @@ pub(crate) async fn anonymous(parts: &mut Parts, state: &AppState, surface: Surf
     context
 }
 
-/// Whoever presents this token.
+/// Returns the actor that presents this token.
 pub(crate) async fn authenticate(
     state: &AppState,
     context: &OpContext,

@@ -1,4 +1,4 @@
-//! The caller's address: the peer's, unless the peer is a proxy that is trusted to name it.
+//! The caller's address: the peer's address, unless the peer is a proxy that is trusted to name it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,23 +7,23 @@ use ipnet::IpNet;
 
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// Whoever has this address.
+    /// A peer with this address.
     Network(IpAddr),
-    /// A process of this machine that may open the server's Unix socket. It has no address, and what
-    /// may open that file is as trusted as a proxy in `trusted_proxies`.
+    /// A process on this machine that may open the server's Unix socket. It has no address. A
+    /// process with access to that file is trusted like a proxy in `trusted_proxies`.
     Local,
 }
 
-/// The caller's address.
+/// Returns the caller's address.
 ///
-/// A trusted peer's `X-Forwarded-For` is read from its end, where the nearest proxy wrote; the
-/// first address that is not a trusted proxy itself is the caller's. What stands to its left was
-/// sent by the caller and means nothing. When a trusted proxy wrote something that is no address,
-/// the caller's is not known: `None`, which no address rule lets pass. Nor is it known when a local
-/// process names none.
+/// The `X-Forwarded-For` header of a trusted peer is read from its end, where the nearest proxy
+/// wrote. The first address that is not itself a trusted proxy is the caller's. Entries to its left
+/// were sent by the caller and mean nothing. If a trusted proxy wrote something that is not an
+/// address, the caller's address is unknown: `None`, which fails every address rule. It is also
+/// unknown if a local process names none.
 pub(crate) fn client_ip(
     peer: Option<Peer>,
     headers: &HeaderMap,
@@ -50,9 +50,9 @@ pub(crate) fn client_ip(
     caller
 }
 
-/// The peer of a request that came through a proxy which is not trusted: everybody behind it has its
-/// address. Only looked for where no proxy is trusted: otherwise the operator knows of the setting, and
-/// the header is a stranger's.
+/// Returns the peer of a request that came through an untrusted proxy: all clients behind it share
+/// its address. Checks this only if no proxy is trusted. Otherwise the operator knows the setting,
+/// and the header comes from an untrusted client.
 pub(crate) fn untrusted_proxy(
     peer: Option<Peer>,
     headers: &HeaderMap,
@@ -66,21 +66,23 @@ pub(crate) fn untrusted_proxy(
     }
 }
 
-/// The peer of this request; `None` when there is no connection, as in a unit test.
+/// Returns the peer of this request; `None` if there is no connection, as in a unit test.
 pub(crate) fn peer(extensions: &Extensions) -> Option<Peer> {
     extensions.get().copied()
 }
 
-/// Returns all entries in their order; `None` for one that is not text. A header that came twice is one
+/// Returns all entries in order, with `None` for one that is not text. Repeated headers form one
 /// list (RFC 9110 section 5.3).
 fn hops(headers: &HeaderMap) -> Vec<Option<&str>> {
     let lines = headers.get_all(FORWARDED_FOR).iter();
-    // Each entry by itself: a proxy adds the caller's address to the line that the caller sent.
+    // Parse each entry by itself: a proxy appends the caller's address to the line that the
+    // caller sent.
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries.map(|entry| std::str::from_utf8(entry).ok().map(str::trim)).collect()
 }
 
-/// `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`.
+/// Parses an address, with or without a port: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`,
+/// `[2001:db8::1]`, `[2001:db8::1]:4711`.
 fn parse(entry: &str) -> Option<IpAddr> {
     let address = entry
         .parse::<IpAddr>()

@@ -1,4 +1,4 @@
-//! The session's cookie and that of a known browser: names, attributes, and how they are read.
+//! The session cookie and the cookie of a known browser: names, attributes, and parsing.
 
 use authority::{
     COOKIE_SEPARATOR, ChangedPassword, KNOWN_FOR,
@@ -8,52 +8,53 @@ use http::{HeaderMap, HeaderValue, header};
 use time::{Duration, OffsetDateTime};
 use url::Url;
 
-/// How the session's cookie is called and protected.
+/// The name and the protection of the session cookie.
 ///
-/// Over https it is `__Host-tessera` (RFC 6265bis section 4.1.3.2: bound to this host, `Secure`,
-/// `Path=/`); over plain http on a private machine, where browsers refuse that prefix, `tessera`.
+/// Over https the cookie is `__Host-tessera` (RFC 6265bis section 4.1.3.2: bound to this host,
+/// `Secure`, `Path=/`). Over plain http on a private machine, where browsers refuse that prefix, it
+/// is `tessera`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SessionCookies {
     secure: bool,
 }
 
 impl SessionCookies {
-    /// The cookie that browsers of this public address accept.
+    /// Returns the cookies that browsers of this public address accept.
     pub(crate) fn for_public_url(url: &Url) -> Self {
         Self { secure: url.scheme() == "https" }
     }
 
-    /// Whether people reach the server by https.
+    /// Whether people reach the server over https.
     pub(crate) const fn is_secure(self) -> bool {
         self.secure
     }
 
-    /// The cookie's name.
     pub(crate) const fn name(self) -> &'static str {
         if self.secure { "__Host-tessera" } else { "tessera" }
     }
 
-    /// The session's secret that the request carries. Two different ones are none: somebody
-    /// planted one of them, and nobody can say which.
+    /// Returns the session's secret that the request carries, or `None` if it carries two different
+    /// ones: one of them was planted, and the server cannot tell which.
     pub(crate) fn read(self, headers: &HeaderMap) -> Option<SessionSecret> {
         let mut values = values(headers, self.name());
         let first = values.next()?;
         values.all(|other| other == first).then(|| SessionSecret::new(first.to_owned()))
     }
 
-    /// Whether the request carries a session's cookie, usable or not.
+    /// Whether the request carries a session cookie, valid or not.
     pub(crate) fn is_present(self, headers: &HeaderMap) -> bool {
         values(headers, self.name()).next().is_some()
     }
 
-    /// The proof that this browser signed in before.
+    /// Returns the proof that this browser has signed in before.
     pub(crate) fn known_browser(self, headers: &HeaderMap) -> Option<KnownBrowser> {
-        // A wrong cookie that somebody planted beside the right one changes nothing: each has room of its own.
+        // A wrong cookie planted beside the right one does no harm: each cookie has room of
+        // its own.
         let all: Vec<&str> = values(headers, self.known_name()).collect();
         (!all.is_empty()).then(|| KnownBrowser::new(all.join(COOKIE_SEPARATOR)))
     }
 
-    /// The `Set-Cookie` value that keeps a proof that this browser signed in.
+    /// Returns the `Set-Cookie` value that stores a proof that this browser has signed in.
     pub(crate) fn keep_known_browser(self, proof: &KnownBrowser) -> Option<HeaderValue> {
         let (name, seconds) = (self.known_name(), KNOWN_FOR.whole_seconds());
         sensitive(&self.cookie(name, proof.expose(), seconds))
@@ -63,14 +64,15 @@ impl SessionCookies {
         if self.secure { "__Host-tessera-known" } else { "tessera-known" }
     }
 
-    /// The `Set-Cookie` value that begins a session. `None` for a secret that is no cookie value,
-    /// which the authority never makes.
+    /// Returns the `Set-Cookie` value that begins a session. `None` for a secret that is not a
+    /// valid cookie value, which the authority never creates.
     pub(crate) fn set(self, secret: &SessionSecret, lifetime: Duration) -> Option<HeaderValue> {
         let seconds = lifetime.whole_seconds().max(0);
         sensitive(&self.cookie(self.name(), secret.expose(), seconds))
     }
 
-    /// The `Set-Cookie` values after a change of the password: the session goes on with another secret.
+    /// Returns the `Set-Cookie` values after a change of the password: the session continues with
+    /// another secret.
     pub(crate) fn after_change(
         self,
         changed: &ChangedPassword,
@@ -81,7 +83,7 @@ impl SessionCookies {
         session.into_iter().chain(self.keep_known_browser(&changed.known_browser)).collect()
     }
 
-    /// The `Set-Cookie` value that ends a session.
+    /// Returns the `Set-Cookie` value that ends a session.
     pub(crate) fn clear(self) -> HeaderValue {
         HeaderValue::from_static(if self.secure {
             "__Host-tessera=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
@@ -109,8 +111,8 @@ fn values<'a>(headers: &'a HeaderMap, wanted: &'static str) -> impl Iterator<Ite
         .map(|(_, value)| value)
 }
 
-/// Returns the names and values of all cookies of ASCII. Each is read by itself: a sibling host may plant a cookie of
-/// other bytes, and browsers send it in the same line.
+/// Returns the names and values of all ASCII cookies. Each is parsed by itself: a sibling host may
+/// plant a cookie with other bytes, and browsers send it in the same line.
 pub(crate) fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)

@@ -10,16 +10,16 @@ use super::problem::ApiError;
 const PLAIN: [HeaderName; 2] =
     [HeaderName::from_static("token"), HeaderName::from_static("rime-api-key")];
 
-/// Why no single token can be read.
+/// The reason why no single token can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub(crate) enum CredentialError {
-    /// `Bearer` is not followed by one token.
+    /// `Bearer` is not followed by exactly one token.
     #[error("The header Authorization must be of the form \"Bearer TOKEN\".")]
     Bearer,
-    /// The value is not one token.
+    /// The value is not exactly one token.
     #[error("The header Token or rime-api-key must hold one token and nothing else.")]
     Plain,
-    /// Two tokens that differ.
+    /// The request holds two different tokens.
     #[error("The request holds two different tokens. Send one of them.")]
     Multiple,
 }
@@ -35,9 +35,8 @@ impl From<CredentialError> for ApiError {
     }
 }
 
-/// The one token that the request presents; `None` when it presents none. Credentials of other
-/// schemes (`Basic`, …) are somebody else's. Whether the text is a token is for the authority to
-/// say.
+/// Returns the token that the request presents, or `None`. Ignores credentials of other schemes
+/// (`Basic`, …). The authority decides whether the text is a token.
 pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<&str>, CredentialError> {
     let bearer = headers.get_all(header::AUTHORIZATION).iter().filter_map(bearer);
     let plain = PLAIN
@@ -47,22 +46,22 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Option<&str>, CredentialE
     single(bearer.chain(plain))
 }
 
-/// Whether headers of this name hold a token, beside `Authorization`.
+/// Whether a header of this name, other than `Authorization`, holds a token.
 pub(crate) fn is_credential(name: &HeaderName) -> bool {
     PLAIN.contains(name)
 }
 
-/// What a request presents where people's sessions are presented, too.
+/// The credential of a request to a route that also accepts people's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
     /// A token.
     Token(&'a str),
-    /// A `Bearer` of a session's form.
+    /// A `Bearer` value in the form of a session's secret.
     Session(&'a str),
 }
 
-/// The same where a `Bearer` may be a session instead of a token: beside a token it counts for nothing.
-/// Headers without a value present nothing.
+/// Returns the credential of a request whose `Bearer` value may be a session instead of a token. A
+/// session beside a token is ignored, and so are headers without a value.
 pub(crate) fn presented_or_session(
     headers: &HeaderMap,
     is_session: fn(&str) -> bool,
@@ -83,7 +82,7 @@ pub(crate) fn presented_or_session(
     }
 }
 
-/// The one value that all of these are; `None` when there is none.
+/// Returns the value that all of these share; `None` if there are no values.
 fn single<'a>(
     values: impl IntoIterator<Item = Result<&'a str, CredentialError>>,
 ) -> Result<Option<&'a str>, CredentialError> {
@@ -98,7 +97,7 @@ fn single<'a>(
     Ok(found)
 }
 
-/// The token of a `Bearer` value; the scheme's case does not matter (RFC 9110 section 11.1).
+/// Returns the token of a `Bearer` value. The scheme is case-insensitive (RFC 9110 section 11.1).
 pub(crate) fn bearer(value: &HeaderValue) -> Option<Result<&str, CredentialError>> {
     let bytes = value.as_bytes();
     let end = bytes.iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len());
@@ -168,7 +167,7 @@ mod tests {
         assert_eq!(read(&[session, ("token", "a")]), Ok("token a".into()));
         assert_eq!(read(&[session, other, ("token", "a")]), Ok("token a".into()));
         assert_eq!(read(&[session, ("authorization", "Bearer a")]), Ok("token a".into()));
-        // In a header for tokens it is one.
+        // In a header for tokens it is a token.
         assert_eq!(read(&[("token", "session-1")]), Ok("token session-1".into()));
         assert_eq!(read(&[("token", " ")]), Ok(String::new()));
         assert_eq!(read(&[session, other]), Err(CredentialError::Multiple));

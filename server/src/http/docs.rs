@@ -1,16 +1,16 @@
-//! `/api/docs`: a page to read and try the API. Ours from first to last: one page, one script, one
-//! style sheet, no third party, under a policy that lets the page load just these.
+//! `/api/docs`: a page to read and try the API. It consists of one page, one script and one style
+//! sheet of our own, without third parties, under a policy that lets the page load only these.
 
 use axum::{Router, response::IntoResponse, routing::get};
 use http::{HeaderName, header};
 
 use super::AppState;
 
-/// Own files, calls to this server, nothing else.
+/// Our own files and calls to this server, nothing else.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page and its two files.
+/// Returns the routes of the page and its two files.
 pub(crate) fn router() -> Router<AppState> {
     Router::new()
         .route("/api/docs", get(async || file("text/html", include_str!("docs/page.html"))))

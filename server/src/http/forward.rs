@@ -1,14 +1,16 @@
-//! `/auth/forward`: gateways ask here, with the caller's own headers, whether to let a call pass.
+//! `/auth/forward`: gateways call it with the caller's own headers to find out whether to let a
+//! request pass.
 //!
-//! nginx (`auth_request`), Traefik (`ForwardAuth`) and Caddy (`forward_auth`) ask by GET; Envoy's
-//! HTTP service keeps the caller's method. So every method is answered alike, and a body is never
-//! read.
+//! nginx (`auth_request`), Traefik (`ForwardAuth`) and Caddy (`forward_auth`) use GET; Envoy's HTTP
+//! service keeps the caller's method. Therefore the response does not depend on the method, and a
+//! body is never read.
 //!
-//! All gateways understand three answers: 2xx lets pass, 401 and 403 are handed to the caller.
-//! Everything that is wrong with what the *caller* sent is therefore 401 or 403, two different
-//! tokens included (nginx would make a 500 of a 400). 400 is for the gateway's own query: its
-//! configuration is wrong, and a check that was not understood must not be skipped. 429 is for a token
-//! that was used too often, and for an address that presents too many unknown ones; a gateway that knows nothing but 401 and 403 asks for 403 instead.
+//! All gateways understand three responses: 2xx lets the request pass, and 401 and 403 are returned
+//! to the caller. Every error in the *caller's* request is therefore 401 or 403, including two
+//! different tokens (nginx would turn a 400 into a 500). 400 is for the gateway's own query: its
+//! configuration is wrong, and a check that is not understood must not be skipped. 429 is for a
+//! token that exceeds its rate limit, and for an address that presents too many unknown tokens. A
+//! gateway that supports only 401 and 403 can request 403 instead.
 
 mod query;
 
@@ -38,7 +40,6 @@ use super::{
     rate::tell_token,
 };
 
-/// The path.
 pub(crate) const PATH: &str = "/auth/forward";
 
 const X_TESSERA_CODE: HeaderName = HeaderName::from_static("x-tessera-code");
@@ -49,16 +50,16 @@ const X_TESSERA_USER: HeaderName = HeaderName::from_static("x-tessera-user");
 const X_TESSERA_USER_ID: HeaderName = HeaderName::from_static("x-tessera-user-id");
 const X_TESSERA_SCOPES: HeaderName = HeaderName::from_static("x-tessera-scopes");
 
-/// Gateways read the answer's headers into a buffer of one page (4 KiB with nginx) and fail when
-/// it overflows. A longer list of scopes is left out.
+/// Gateways read the response headers into a buffer of one page (4 KiB in nginx) and fail if it
+/// overflows. A longer list of scopes is left out.
 const SCOPES_MAX: usize = 2_048;
 
-/// The route.
+/// Returns the route.
 pub(crate) fn router() -> Router<AppState> {
     Router::new().route(PATH, routing::any(forward))
 }
 
-/// What the call needs.
+/// The requirements of the call.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes the query, which is read pair by pair")]
@@ -66,22 +67,24 @@ pub(crate) struct ForwardQuery {
     /// The API that is called. Not checked when absent: always name it.
     #[param(value_type = Option<super::rest::schema::AudienceText>, example = "default")]
     audience: Option<String>,
-    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At most 64.
+    /// A scope that the call needs; may be repeated, or hold several separated by spaces. At
+    /// most 64.
     #[param(value_type = Option<Vec<super::rest::schema::ScopeText>>, max_items = 64, example = json!(["rivers:run"]))]
     scope: Vec<String>,
-    /// The only workspace whose tokens are welcome.
+    /// The only workspace whose tokens are accepted.
     #[param(max_length = 127, pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$")]
     workspace: Option<String>,
-    /// The status for a token beyond its rate limit: 429 when absent, or 403 for a gateway that makes
-    /// 500 of everything but 401 and 403, as nginx does.
+    /// The status for a token beyond its rate limit: 429 if absent, or 403 for a gateway that, like
+    /// nginx, turns everything except 401 and 403 into 500.
     #[param(pattern = "^(403|429)$", example = "429")]
     rate_limited: Option<String>,
 }
 
-/// Ask for a gateway
+/// Check a request for a gateway
 ///
-/// The gateway passes the caller's headers on; the token in them speaks for itself. 200 lets the
-/// call pass and tells the API who calls. Any method is answered alike; a body is not read.
+/// The gateway passes on the caller's headers with the token to check, and needs no token of its
+/// own. 200 lets the request pass and tells the API who the caller is. The response does not depend
+/// on the method, and a body is not read.
 #[utoipa::path(
     get,
     path = "/auth/forward",
@@ -136,7 +139,7 @@ pub(crate) async fn forward(
     }
 }
 
-/// The answer, with the error that it may be still to be written.
+/// Returns the response, with the error that remains to be written, if any.
 pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     let mut response = match (decision.code, &decision.facts) {
         (DecisionCode::Valid, Some(facts)) => {
@@ -164,19 +167,19 @@ pub(crate) fn answer(decision: &Decision, asked: &Asked) -> Response {
     response
 }
 
-/// The headers of an answer about one audience, kept with the facts.
+/// The headers of a response for one audience, cached with the facts.
 pub(crate) struct Allowed {
     audience: Option<AudienceSlug>,
     headers: HeaderMap,
 }
 
 impl Allowed {
-    /// The headers for these facts.
+    /// Returns the headers for these facts.
     pub(crate) fn of(facts: &Facts, audience: Option<&AudienceSlug>) -> Self {
         Self { audience: audience.cloned(), headers: allowed(facts, audience) }
     }
 
-    /// The headers for this audience: those that are kept, if they are for it.
+    /// Returns the headers for this audience: the cached ones if they are for it.
     pub(crate) fn headers(&self, facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
         if self.audience.as_ref() == audience {
             self.headers.clone()
@@ -186,7 +189,7 @@ impl Allowed {
     }
 }
 
-/// The headers of an answer that lets a call pass.
+/// Returns the headers of a response that lets a request pass.
 fn allowed(facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(8);
     let headers = &mut map;
@@ -196,7 +199,7 @@ fn allowed(facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
     insert(headers, X_TESSERA_WORKSPACE, facts.surroundings.workspace.as_ref());
     insert(headers, X_TESSERA_USER, &visible(&facts.surroundings.user.email));
     insert(headers, X_TESSERA_USER_ID, &facts.surroundings.user.id.to_string());
-    // A scope of another API would be taken for one of the API that is called.
+    // A scope of another API could be mistaken for one of the called API.
     let scopes = match audience {
         Some(audience) => words(facts.surroundings.granted_in(audience.as_ref())),
         None => words(facts.surroundings.all_granted()),
@@ -207,7 +210,7 @@ fn allowed(facts: &Facts, audience: Option<&AudienceSlug>) -> HeaderMap {
     map
 }
 
-/// The names, separated by spaces; `None` when they are longer than a header may be.
+/// Returns the names, separated by spaces; `None` if they exceed the length of a header.
 fn words<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Option<String> {
     let mut words = String::new();
     for scope in scopes {
@@ -228,7 +231,8 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// The text with everything but visible ASCII, and `%`, percent-encoded (RFC 3986 section 2.1).
+/// Returns the text with `%` and everything except visible ASCII percent-encoded
+/// (RFC 3986 section 2.1).
 fn visible(text: &str) -> String {
     let encode = |byte: u8| {
         if byte.is_ascii_graphic() && byte != b'%' {
@@ -241,7 +245,7 @@ fn visible(text: &str) -> String {
 }
 
 fn refuse_credential(error: CredentialError) -> ApiError {
-    // 401 whatever the code says elsewhere: see the module's head.
+    // Always 401, whatever the code means elsewhere: see the module's docs.
     Problem::new(ProblemCode::InvalidToken, error.to_string()).into()
 }
 

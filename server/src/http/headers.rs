@@ -1,4 +1,4 @@
-//! Headers that keep browsers from doing more with an answer than it is meant for.
+//! Headers that restrict what browsers may do with a response.
 
 use axum::{
     extract::{Request, State},
@@ -15,21 +15,21 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// The policy of everything that is no page: it loads nothing, and nobody may frame it.
+/// The policy of every response that is not a page: it loads nothing, and it cannot be framed.
 const DATA_CSP: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// One year. Without `includeSubDomains`: Tessera does not own its host's other names.
+/// One year. Without `includeSubDomains`, because Tessera does not own the other names of its host.
 const HSTS: &str = "max-age=31536000";
 
-/// What the console needs of the browser, no more: the clipboard, for copying a new token.
+/// The browser features that the console needs: the clipboard, to copy a new token, and passkeys.
 const PERMISSIONS: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
      clipboard-write=(self), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), \
      magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), \
      publickey-credentials-get=(self), screen-wake-lock=(), serial=(), usb=(), \
      xr-spatial-tracking=()";
 
-/// The policy of a page of the console: scripts that carry this nonce and those that they load,
-/// WebAssembly, own styles and images, calls to this server, forms to this server.
+/// Returns the policy of a console page: scripts that carry this nonce and those that they load,
+/// WebAssembly, the server's own styles and images, and calls and forms to this server.
 pub(crate) fn console_csp(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
@@ -38,7 +38,8 @@ pub(crate) fn console_csp(nonce: &str) -> String {
     )
 }
 
-/// Adds what is missing; what a handler said stays, save that nothing may be framed or sniffed.
+/// Adds the missing headers. Headers that the handler set stay, except that no response may be
+/// framed or sniffed.
 pub(crate) async fn protect(
     State(state): State<AppState>,
     request: Request,
@@ -55,8 +56,9 @@ fn complete(headers: &mut HeaderMap, is_https: bool) {
     };
     default(header::CONTENT_SECURITY_POLICY, DATA_CSP);
     default(header::CACHE_CONTROL, "no-store");
-    // Not `no-referrer`: under it browsers send `Origin: null` with forms, and the check of origins
-    // could not tell our own page from a stranger's. This one tells nobody more than the origin.
+    // Not `no-referrer`: under that policy browsers send `Origin: null` with forms, and the origin
+    // check could not distinguish our own pages from those of another site. This policy reveals
+    // only the origin to other sites.
     default(header::REFERRER_POLICY, "strict-origin");
     default(PERMISSIONS_POLICY, PERMISSIONS);
     default(CROSS_ORIGIN_OPENER_POLICY, "same-origin");

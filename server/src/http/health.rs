@@ -10,7 +10,7 @@ pub(crate) fn is_check(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
 }
 
-/// Both routes.
+/// Returns both routes.
 pub(crate) fn router() -> Router<AppState> {
     Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz))
 }

@@ -1,5 +1,5 @@
-//! Whose request it is: a known caller has its share of the database ([`authority::Holder`]), and of what waits to be
-//! read ([`Answers`]).
+//! The holder of a request: an authenticated caller has its share of the database
+//! ([`authority::Holder`]) and of the memory for unread responses ([`Answers`]).
 
 use std::{
     borrow::Cow,
@@ -24,7 +24,7 @@ use super::{
     unread::{Answers, For},
 };
 
-/// A request whose holder becomes known on the way.
+/// A request whose holder becomes known while it is handled.
 #[derive(Clone)]
 struct Held {
     holder: Holder,
@@ -33,10 +33,10 @@ struct Held {
     of: Arc<OnceLock<For>>,
 }
 
-/// What is asked for.
+/// The kind of a request.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A question about tokens, which changes nothing whatever its method is.
+    /// A verification, which changes nothing whatever its method is.
     Question,
     /// A change.
     Change,
@@ -59,7 +59,7 @@ impl Held {
     }
 }
 
-/// Answers a request for its holder, and until that is known for a stranger at its address.
+/// Handles a request for its holder. Until the holder is known, the request counts for its address.
 pub(crate) async fn hold(
     State(AppState { answers, trusted_proxies, .. }): State<AppState>,
     request: Request,
@@ -72,8 +72,8 @@ pub(crate) async fn hold(
     Held::new(answers, holder, kind).answer(request, next).await
 }
 
-/// Returns what a path is about, in the API, the console or another product's API, as routes read it: by a name in another
-/// encoding, too.
+/// Returns the subject of a path of the API, the console or another product's API, decoded as
+/// routes decode it: a name may be percent-encoded.
 fn about(path: &str) -> About {
     let after = |names: &[&str]| -> Option<Cow<'_, str>> {
         let segment = path.split('/').skip_while(|segment| !names.contains(segment)).nth(1)?;
@@ -87,7 +87,7 @@ fn about(path: &str) -> About {
         .unwrap_or_default()
 }
 
-/// Answers a question about tokens.
+/// Handles a verification.
 pub(crate) async fn hold_question(
     State(AppState { answers, trusted_proxies, .. }): State<AppState>,
     request: Request,
@@ -97,7 +97,8 @@ pub(crate) async fn hold_question(
     Held::new(answers, Holder::at(address.map(network)), Kind::Question).answer(request, next).await
 }
 
-/// Notes whose request this is, and who calls. Refuses a change while too many answers to changes wait.
+/// Records the holder and the caller of this request. Refuses a change while too many responses to
+/// changes are unread.
 pub(super) fn identify(
     extensions: &Extensions,
     actor: &Actor,

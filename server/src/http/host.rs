@@ -1,11 +1,12 @@
 //! The host that a request names.
 //!
-//! Every request except a health check names one host (RFC 9110 section 7.2). Where cookies count, and where a
-//! browser sends a credential in a body, it must be a name of this server. Otherwise a page whose name was made to
-//! point here (DNS rebinding) would be of one origin with what answers under that name.
+//! Every request except a health check must name one host (RFC 9110 section 7.2). If cookies count,
+//! or a browser sends a credential in the body, the host must be a name of this server. Otherwise a
+//! page whose name was pointed at this server (DNS rebinding) would have the same origin as the
+//! responses under that name.
 //!
-//! Programs of this machine that use the Unix socket for themselves name any host. The requests that they pass on for
-//! others, as a proxy does, follow the rule.
+//! Programs on this machine that use the Unix socket for themselves may name any host. Requests
+//! that they pass on for other clients, as a proxy does, must follow the rule.
 
 use std::net::IpAddr;
 
@@ -28,13 +29,13 @@ use crate::config::{Config, Setting, Source};
 #[derive(Clone, Debug)]
 pub(crate) struct Hosts {
     names: Vec<String>,
-    /// Whether an IP address will do, and `localhost`: nobody said under which name people come.
+    /// Whether IP addresses and `localhost` are accepted too, because no public name is configured.
     is_open: bool,
     public: String,
 }
 
 impl Hosts {
-    /// The names that are configured.
+    /// Returns the configured names.
     pub(crate) fn of(config: &Config) -> Self {
         let public = config.public_url.host_str().unwrap_or_default().to_ascii_lowercase();
         let names = config.allowed_hosts.iter().cloned().chain([public]).collect();
@@ -42,7 +43,7 @@ impl Hosts {
         Self { names, is_open, public: config.public_origin() }
     }
 
-    /// Refuses a request to another name, unless a program of this machine sent it for itself.
+    /// Refuses a request to another name, unless a program on this machine sent it for itself.
     pub(crate) fn check(
         &self,
         extensions: &Extensions,
@@ -70,7 +71,7 @@ impl Hosts {
     }
 }
 
-/// Whether a request names one host, in a form that a host can have.
+/// Whether a request names exactly one host, in a valid form.
 pub(crate) fn is_named(peer: Option<Peer>, uri: &Uri, headers: &HeaderMap) -> bool {
     let Some(host) = one(headers) else { return false };
     let is_same = |authority: &str| authority.eq_ignore_ascii_case(host);
@@ -78,8 +79,8 @@ pub(crate) fn is_named(peer: Option<Peer>, uri: &Uri, headers: &HeaderMap) -> bo
         || is_own(peer, headers)
 }
 
-/// Returns whether a program of this machine sent this request by the Unix socket for itself: no header comes from a
-/// browser, and none is a proxy's.
+/// Whether a program on this machine sent this request over the Unix socket for itself: no header
+/// comes from a browser or a proxy.
 fn is_own(peer: Option<Peer>, headers: &HeaderMap) -> bool {
     const OTHERS: [HeaderName; 8] = [
         header::ORIGIN,
@@ -94,7 +95,7 @@ fn is_own(peer: Option<Peer>, headers: &HeaderMap) -> bool {
     peer == Some(Peer::Local) && !OTHERS.iter().any(|name| headers.contains_key(name))
 }
 
-/// Refuses requests that do not name one host.
+/// Refuses requests that do not name exactly one host.
 pub(crate) async fn check(request: Request, next: Next) -> Response {
     let (uri, headers) = (request.uri(), request.headers());
     if is_named(peer(request.extensions()), uri, headers) || health::is_check(uri.path()) {
@@ -110,7 +111,7 @@ pub(crate) async fn check(request: Request, next: Next) -> Response {
     ApiError::new(ProblemCode::MalformedRequest, detail).into_response()
 }
 
-/// The only header of this name.
+/// Returns the value of the only `Host` header.
 fn one(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::HOST).iter();
     match (values.next(), values.next()) {
@@ -119,7 +120,7 @@ fn one(headers: &HeaderMap) -> Option<&str> {
     }
 }
 
-/// The host of `host:port`; `None` when it is none.
+/// Returns the host of `host:port`; `None` if it is not a host.
 fn name(text: &str) -> Option<&str> {
     let end = if text.starts_with('[') {
         text.find(']')? + 1
@@ -196,7 +197,7 @@ mod tests {
         {
             assert!(!is_own(local, &sent(name)), "{name}");
         }
-        // Node's fetch sends the second for a program.
+        // Node's `fetch` sends the second one for a program.
         for name in ["user-agent", "sec-fetch-mode", "authorization"] {
             assert!(is_own(local, &sent(name)), "{name}");
             assert!(!is_own(NETWORK, &sent(name)), "{name}");

@@ -1,18 +1,19 @@
-//! Requests that may be repeated: `Idempotency-Key`.
+//! Repeatable requests: `Idempotency-Key`.
 //!
-//! A handler that makes something takes [`Repeatable`] and hands its work over:
+//! A handler that creates something takes [`Repeatable`] and passes its work to it:
 //!
 //! ```ignore
 //! let (authority, of) = (state.authority.clone(), context.clone());
 //! repeatable.once(&authority, &of, Purpose::Token(id), |operation| rotate(state, id, operation)).await
 //! ```
 //!
-//! The caller's right to do the work is looked at first, by its [`Purpose`]; the extractor of the body comes
-//! after [`Repeatable`]. Without the header the work is done as ever. With it the first request does the work and the others
-//! get its reply, with `Idempotency-Replayed: true`; while it goes on they get 409, and 422 when they
-//! ask for something else. Only outcomes of the work are kept. Answers 401, 403, 404, 408, 409, 412, 429 and 5xx are not
-//! ([`is_outcome`]): what went wrong may go right the next time. The work goes on when its caller hangs up, so that the
-//! caller who comes back finds the reply.
+//! The caller's right to do the work is checked first, by its [`Purpose`]. The extractor of the
+//! body comes after [`Repeatable`]. Without the header, the work is done as usual. With it, the
+//! first request does the work, and the others get its response with `Idempotency-Replayed: true`.
+//! While the work is in progress they get 409, and 422 if they ask for something else. Only
+//! outcomes of the work are kept, and responses 401, 403, 404, 408, 409, 412, 429 and 5xx are not
+//! outcomes ([`is_outcome`]): the next attempt may succeed. The work continues if its caller
+//! disconnects, so that a repeated request finds the response.
 
 use authority::{Attempt, Authority, Claim, Holder, KeptReply, OpContext, Purpose, Surface};
 use axum::{
@@ -36,7 +37,7 @@ use super::{
 
 /// The header that names an attempt.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header that tells a reply from before.
+/// The header that marks a replayed response.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// [`Repeatable`] in the description of an operation.
@@ -44,7 +45,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the header; Repeatable reads it")]
 pub(crate) struct IdempotencyKeyHeader {
-    /// A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as a UUID
+    /// A text of your choice that names this attempt: 1 to 255 visible characters of ASCII, such as
+    /// a UUID
     #[param(
         rename = "Idempotency-Key",
         nullable = false,
@@ -54,11 +56,11 @@ pub(crate) struct IdempotencyKeyHeader {
     idempotency_key: Option<String>,
 }
 
-/// Says of a response whose secret it holds.
+/// Marks a response that contains the secret of this token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SecretOf(pub(crate) TokenId);
 
-/// A request that its caller may repeat, if they named it.
+/// A request that its caller may repeat if it has a key.
 pub(crate) struct Repeatable(Option<Named>);
 
 struct Named {
@@ -90,7 +92,8 @@ impl<S: Sync> FromRequestParts<S> for Repeatable {
 }
 
 impl Repeatable {
-    /// The reply to the rotation by which the presented secret was replaced, if this is the same request.
+    /// Returns the response to the rotation that replaced the presented secret, if this is the
+    /// same request.
     pub(crate) async fn lost_rotation(
         &self,
         state: &AppState,
@@ -113,13 +116,13 @@ impl Repeatable {
         }
     }
 
-    /// Whether the caller named the request.
+    /// Whether the request has a key.
     pub(crate) const fn is_named(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Does the work, unless it was done before. What the work is handed names it: the same for every
-    /// attempt, also for one after a server that died; none without the header.
+    /// Does the work, unless it has been done before. `work` gets an id that is the same for every
+    /// attempt, even after a server crash; `None` without the header.
     pub(crate) async fn once<F, R>(
         self,
         authority: &Authority,
@@ -148,7 +151,7 @@ impl Repeatable {
             Ok(response) => Ok(response),
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The server is going down.
+                // The server is shutting down.
                 Err(_) => Err(ApiError::new(
                     ProblemCode::Unavailable,
                     "Tessera is stopping. Send the request again.",
@@ -158,7 +161,7 @@ impl Repeatable {
     }
 }
 
-/// Keeps the reply of an attempt, or gives the attempt up.
+/// Stores the response of an attempt, or releases the attempt.
 async fn keep(
     authority: &Authority,
     request_id: &str,
@@ -168,7 +171,7 @@ async fn keep(
     let idempotency = authority.idempotency();
     let status = response.status();
     let (parts, body) = response.into_parts();
-    // Made in memory by the handler: collecting it cannot fail.
+    // The handler built the body in memory: collecting it cannot fail.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let outcome = if is_outcome(status) {
         let headers = parts
@@ -183,19 +186,21 @@ async fn keep(
         idempotency.release(&attempt).await
     };
     if let Err(error) = outcome {
-        // What was asked for is done: its caller shall know. Who repeats it is told to wait.
+        // The work is done, and its caller must learn the outcome. A repeated request is told
+        // to wait.
         error.log(request_id);
     }
     Response::from_parts(parts, Body::from(body))
 }
 
-/// Reports whether an answer is an outcome of the work. Other answers refuse what may be carried out a moment later: nothing
-/// was done then.
+/// Whether a response is an outcome of the work. All others refuse a request without doing
+/// anything; it may succeed a moment later.
 fn is_outcome(status: StatusCode) -> bool {
     let refused = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
-        // Hides things from callers who may not see them, such as before they are members.
+        // 404 also hides things from callers who may not see them yet, for example because they are
+        // not members.
         StatusCode::NOT_FOUND,
         StatusCode::REQUEST_TIMEOUT,
         // The obstacle may go away: a limit, a name that is taken, another version.
@@ -208,7 +213,7 @@ fn is_outcome(status: StatusCode) -> bool {
 
 fn replayed(reply: KeptReply) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // A problem carries the id of the request that it answers.
+    // A problem carries the id of the request that it responds to.
     let problem = (status.is_client_error())
         .then(|| serde_json::from_slice::<Problem>(&reply.body).ok())
         .flatten();

@@ -1,4 +1,4 @@
-//! One log line per request: method, route, status, time taken, request id.
+//! One log line per request: method, route, status, duration, request id.
 //!
 //! The route is the router's template (`/setup/{secret}`), never the URI: URIs hold set-up secrets
 //! and search texts.
@@ -25,7 +25,7 @@ type OnResponse = fn(&Response, Duration, &Span);
 pub(crate) type LogLayer =
     TraceLayer<SharedClassifier<ServerErrorsAsFailures>, MakeSpan, (), OnResponse, (), (), ()>;
 
-/// The layer that writes the line.
+/// Returns the layer that writes the line.
 pub(crate) fn layer() -> LogLayer {
     TraceLayer::new_for_http()
         .make_span_with(span as MakeSpan)

@@ -1,23 +1,25 @@
-//! HTTP: the doors that programs use, and what every door shares.
+//! HTTP: the interfaces for programs, and the parts that all interfaces share.
 //!
 //! - `rest`: one operation per file, each extract → call the service → wrap.
 //! - `forward`: `/auth/forward`, for gateways.
-//! - `oauth`: `/oauth2`, for OAuth clients and gateways' plugins.
+//! - `oauth`: `/oauth2`, for OAuth clients and gateway plugins.
 //! - `openapi`, `docs`: the description of these, and a page to try them.
-//! - `idempotency`: how a request may be repeated.
-//! - `problem`, `extract`, `caller`: how requests are read and how errors are told.
-//! - `again`, `pages`: long answers, written page by page for a caller that is authenticated anew.
-//! - `body`, `bodies`, `room`: how bodies are read, and how much of them is held.
-//! - `holders`, `unread`, `patient`: whose request it is, and how much of the answers that wait to be read is held.
-//! - `strangers`: how many requests of unknown callers are answered at a time.
+//! - `idempotency`: repeatable requests.
+//! - `problem`, `extract`, `caller`: parsing of requests and reporting of errors.
+//! - `again`, `pages`: long responses, written page by page for a caller that is authenticated
+//!   again for each page.
+//! - `body`, `bodies`, `room`: reading of bodies, and limits on the memory for them.
+//! - `holders`, `unread`, `patient`: the holder of a request, and limits on the memory for
+//!   unread responses.
+//! - `strangers`: a limit on concurrent requests of unauthenticated callers.
 //! - `answer`, `headers`, `host`, `origin`, `log`, `rate`, `refusals`: layers.
-//! - `router`: what is mounted where, and behind which layers.
+//! - `router`: the routes, and the layers of each.
 //!
 //! Invariants:
 //! - A handler decides nothing: the authority does, and its errors become problems in one place.
-//! - Every answer carries `x-request-id`; every 4xx and 5xx of a door for programs is
+//! - Every response carries `x-request-id`; every 4xx and 5xx of an interface for programs is
 //!   `application/problem+json`.
-//! - No log line and no error text holds a secret, a cookie or a request's URI.
+//! - No log line and no error text contains a secret, a cookie or a request's URI.
 //!
 //! To add an operation: a file in `rest`, its `#[utoipa::path]`, one `routes!` line in
 //! `rest/mod.rs`, its row in the authorisation table of `tests/all/rest_authorisation.rs`.

@@ -1,5 +1,5 @@
-//! The OpenAPI 3.1 document, put together from the routes themselves: a route cannot be mounted
-//! without being described.
+//! The OpenAPI 3.1 document, generated from the routes themselves: a route cannot be mounted
+//! without a description.
 
 use std::sync::OnceLock;
 
@@ -17,7 +17,6 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{AppState, forward, oauth, rest};
 use crate::surfaces::Dialect;
 
-/// Where the document is served.
 pub(crate) const PATH: &str = "/api/openapi.json";
 
 #[derive(OpenApi)]
@@ -46,7 +45,7 @@ pub(crate) const PATH: &str = "/api/openapi.json";
 )]
 struct Document;
 
-/// The document.
+/// Returns the document.
 pub(crate) fn document() -> utoipa::openapi::OpenApi {
     let (_, mut document): (Router<AppState>, _) = OpenApiRouter::with_openapi(Document::openapi())
         .merge(rest::managing())
@@ -70,15 +69,15 @@ pub(crate) fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// A document as text, the way it is served.
+/// Returns a document as text, as it is served.
 fn json(document: &utoipa::openapi::OpenApi) -> Result<String, serde_json::Error> {
     serde_json::to_string_pretty(document)
 }
 
-/// The routes of the documents: the API's own, and one of each surface that is on.
+/// Returns the routes of the documents: the API's own, and one for each enabled surface.
 pub(crate) fn router(surfaces: &[Dialect]) -> Router<AppState> {
     static TEXT: OnceLock<Bytes> = OnceLock::new();
-    // Maps with text as keys: cannot fail.
+    // The document has only text as map keys: serializing it cannot fail.
     let own =
         async || serve(TEXT.get_or_init(|| json(&document()).unwrap_or_default().into()).clone());
     surfaces.iter().fold(Router::new().route(PATH, get(own)), |router, dialect| {
@@ -91,7 +90,7 @@ fn serve(text: Bytes) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], text)
 }
 
-/// Where OAuth is spoken alone.
+/// Returns the security scheme that only the OAuth routes accept.
 fn basic() -> SecurityScheme {
     SecurityScheme::Http(
         HttpBuilder::new()

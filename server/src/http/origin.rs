@@ -1,19 +1,21 @@
-//! Unsafe requests that a browser was talked into by another site are refused.
+//! Refuses unsafe requests that another site made a browser send.
 //!
-//! A browser adds cookies to whatever request a page makes it send. So every unsafe request that
-//! rests on a cookie, or that goes to the console at all, must show that it comes from a page of
-//! this server: by `Sec-Fetch-Site` (browsers set it; pages cannot) or, where a browser does not
-//! send that (plain http), by `Origin`. Calls with a token in a header and without a cookie are
-//! exempt: no other site can make a browser add that header without asking this server first
-//! (CORS), which never agrees.
+//! A browser adds cookies to every request that a page makes it send. Therefore every unsafe
+//! request that relies on a cookie, and every unsafe request to the console, must prove that it
+//! comes from a page of this server: by `Sec-Fetch-Site` (set by browsers, not by pages) or, if a
+//! browser does not send that (plain http), by `Origin`. Calls with a token in a header and without
+//! a cookie are exempt: another site cannot make a browser add that header without permission from
+//! this server (CORS), which never grants it.
 //!
-//! Some routes take a credential from the body, without a cookie. Programs call them without any of these
-//! headers. A request that has one comes from a browser, and must be to a name of this server and from a page of
-//! this server ([`check_sender`]): otherwise a page of another site could guess credentials from its visitors'
-//! addresses, and one whose own name was made to point here (DNS rebinding) could read the answers, too.
+//! Some routes take a credential from the body, without a cookie. Programs call them without any of
+//! these headers. A request that has one of them comes from a browser, and must be sent to a name
+//! of this server by a page of this server ([`check_sender`]). Otherwise a page of another site
+//! could guess credentials from its visitors' addresses, and a page whose own name was pointed at
+//! this server (DNS rebinding) could read the responses, too.
 //!
-//! A request to the console that has neither header comes from no browser of these years; it is refused too. A
-//! program that posts to the console sends `Origin`, or better, uses the API with a token.
+//! A request to the console that has neither header does not come from a current browser; it is
+//! refused too. A program that posts to the console must send `Origin` or, better, use the API with
+//! a token.
 
 use axum::{
     extract::{Request, State},
@@ -26,16 +28,17 @@ use url::Url;
 
 use super::{AppState, problem::ApiError};
 
-/// Where unsafe requests of browsers may come from.
+/// The origins from which browsers may send unsafe requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     public: String,
-    /// Whether people reach this server by https: then no page of it has another scheme.
+    /// Whether people reach this server over https. If so, its pages have no other scheme.
     is_secure: bool,
 }
 
 impl Origins {
-    /// The origin of the public address, besides whatever host the browser itself was sent to.
+    /// Returns the origin of the public address. The host to which the browser sent the request is
+    /// accepted as well.
     pub(crate) fn of(public_url: &Url) -> Self {
         let is_secure = public_url.scheme() == "https";
         Self { public: public_url.origin().ascii_serialization(), is_secure }
@@ -45,7 +48,7 @@ impl Origins {
     pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         match text("sec-fetch-site") {
-            // `none`: the person's own doing, such as a reload of the answer to a form.
+            // `none`: an action of the person, such as reloading the response to a form.
             Some(site) => matches!(site, "same-origin" | "none"),
             None => text(header::ORIGIN.as_str()).is_some_and(|origin| {
                 origin == self.public || self.is_host(origin, text(header::HOST.as_str()))
@@ -55,8 +58,9 @@ impl Origins {
 }
 
 impl Origins {
-    /// Whether the origin is the host that the request was sent to. A stranger's page has another host. One that
-    /// points its own host name here has the same: callers check the host, too ([`super::host::Hosts::check`]).
+    /// Whether the origin is the host to which the request was sent. A page of another site has
+    /// another host. A page whose name was pointed at this server has the same one, so callers also
+    /// check the host ([`super::host::Hosts::check`]).
     fn is_host(&self, origin: &str, host: Option<&str>) -> bool {
         let plain = origin.strip_prefix("http://").filter(|_| !self.is_secure);
         let authority = plain.or_else(|| origin.strip_prefix("https://"));
@@ -64,8 +68,8 @@ impl Origins {
     }
 }
 
-/// Refuses what a browser sends for a page of another site, or under a name that is not this server's. For
-/// routes that take a credential from the body.
+/// Refuses requests that a browser sends for a page of another site, or to a name that is not this
+/// server's. For routes that take a credential from the body.
 pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiError> {
     let headers = &parts.headers;
     if !is_of_browser(headers) {
@@ -75,13 +79,15 @@ pub(crate) fn check_sender(state: &AppState, parts: &Parts) -> Result<(), ApiErr
     if state.origins.allow(headers) { Ok(()) } else { Err(refusal()) }
 }
 
-/// Whether a browser sent this, as far as a request shows it. Browsers send `Origin` with every POST of a page.
-/// `Sec-Fetch-Mode` alone shows nothing: Node's `fetch` sends it, too.
+/// Whether a browser sent this request, as far as its headers show. Browsers send `Origin` with
+/// every POST of a page. `Sec-Fetch-Mode` by itself proves nothing, because Node's `fetch` sends
+/// it too.
 fn is_of_browser(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
 }
 
-/// For the console: every request must be to a name of this server, and every unsafe one is checked.
+/// Checks requests to the console: every request must be sent to a name of this server, and every
+/// unsafe one must come from one of its pages.
 pub(crate) async fn check_console(
     State(state): State<AppState>,
     request: Request,
@@ -96,7 +102,7 @@ pub(crate) async fn check_console(
     }
 }
 
-/// For the API: the same for requests that carry a session's cookie.
+/// Checks requests to the API in the same way if they carry a session cookie.
 pub(crate) async fn check_api(
     State(state): State<AppState>,
     request: Request,
@@ -115,7 +121,7 @@ pub(crate) async fn check_api(
 }
 
 fn is_safe(method: &Method) -> bool {
-    // Not Method::is_safe alone would do: TRACE is safe by RFC 9110 and served by nothing here.
+    // This includes TRACE, which is safe by RFC 9110 but served by no route.
     method.is_safe()
 }
 
@@ -164,7 +170,7 @@ mod tests {
         let plain = [("origin", "http://10.0.0.5:3000"), ("host", "10.0.0.5:3000")];
         assert!(allowed_at("http://127.0.0.1:3000", &plain));
         assert!(allowed(&[("origin", "https://10.0.0.5:3000"), ("host", "10.0.0.5:3000")]));
-        // Somebody on the way to a server of https can make pages of http.
+        // An attacker on the path to an https server can forge pages of http.
         assert!(!allowed(&plain));
         assert!(!allowed(&[("origin", "http://tessera.example"), ("host", "tessera.example")]));
         for origin in ["null", "https://evil.example", "https://tessera.example.evil.example", ""] {
@@ -185,7 +191,7 @@ mod tests {
         for name in ["origin", "sec-fetch-site"] {
             assert!(sent(name), "{name}");
         }
-        // Node's fetch sends the second.
+        // Node's `fetch` sends the second one.
         for name in ["user-agent", "sec-fetch-mode"] {
             assert!(!sent(name), "{name}");
         }

@@ -1,4 +1,4 @@
-//! Answers that are written page by page while they are read from the database.
+//! Responses that are streamed page by page while they are read from the database.
 
 use authority::{Holder, ServiceError};
 use axum::{
@@ -11,8 +11,9 @@ use futures::stream;
 use http::{HeaderValue, header};
 use serde::Serialize;
 
-/// A body that begins with a text and closes with one; `page` returns what is between, from a cursor on. A
-/// failure on the way breaks the transfer off, so that nobody takes a part for the whole.
+/// Returns a body that starts with `beginning` and ends with `close`. `page` returns the text in
+/// between, from a cursor on. A failure partway aborts the transfer, so that the client cannot
+/// mistake a partial response for a complete one.
 pub(crate) fn body<F>(
     beginning: String,
     next: Option<String>,
@@ -28,7 +29,7 @@ where
         Close,
         End,
     }
-    // The pages count for the caller of the first one.
+    // All pages count for the holder of the first one.
     let holder = Holder::current();
     let page = move |cursor| holder.clone().scope(page(cursor));
     let pages =
@@ -53,7 +54,8 @@ where
     Body::from_stream(pages)
 }
 
-/// A JSON array of all tokens of a list, in the shape of `T`; `page` returns the pages after the first.
+/// Returns a JSON array of all tokens of a list, in the shape of `T`. `page` returns the pages
+/// after the first.
 pub(crate) fn list<T, F>(
     first: Page<Token>,
     page: impl Fn(String) -> F + Send + 'static,
@@ -85,7 +87,7 @@ where
     response
 }
 
-/// The items of an array, without its brackets.
+/// Returns the items of an array, without its brackets.
 fn items<T: From<Token> + Serialize>(tokens: Vec<Token>) -> Result<String, ServiceError> {
     let items: Vec<T> = tokens.into_iter().map(Into::into).collect();
     let text = serde_json::to_string(&items).map_err(ServiceError::internal)?;

@@ -1,10 +1,11 @@
-//! Answers that their callers have to take in time. One that waits for too long is dropped together with the place
-//! that it has. So is one whose place others need. The caller sees that when it takes more: HTTP/2 then resets the stream,
-//! and HTTP/1.1 closes the connection. HTTP/2 ends the connection of a peer that takes nothing
+//! Responses that clients must read in time. A response that waits too long for its client is
+//! dropped together with its place. So is a response whose place is needed for another one. The
+//! client notices when it reads on: HTTP/2 then resets the stream, and HTTP/1.1 closes the
+//! connection. HTTP/2 closes the connection of a peer that reads nothing
 //! ([`unsent`](crate::serve)).
 //!
-//! An answer that waits for the server, such as an export that waits for its next page, waits for nobody else: it keeps
-//! its place, and its time does not run.
+//! A response that waits for the server, such as an export that waits for its next page, does not
+//! wait for its client: it keeps its place, and its time does not run.
 
 use std::{
     io,
@@ -28,42 +29,43 @@ use tokio::{
 
 use super::room::{Leaving, Seat};
 
-/// The most of an answer that is handed on at a time. HTTP/2 keeps up to two such pieces for a peer that takes nothing,
-/// also when the place is given back: one in h2, and one that waits for it.
+/// Maximum size of a part of a response that is handed on at a time. HTTP/2 keeps up to two such
+/// parts for a peer that reads nothing, even after the place is given back: one in h2, and one that
+/// waits for it.
 pub(super) const PIECE: usize = 8 * 1024;
-/// How often a part of an answer looks for room before the answer is dropped: at first for room that is free, then for
-/// room of others.
+/// The number of times that a part of a response tries to get room before the response is dropped.
+/// The first `POLITE_TRIES` take only free room; later ones also make other responses give way.
 const TRIES: u32 = 50;
 const POLITE_TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an answer waits for its caller.
+/// How long a response waits for its client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
-    /// For so long in all.
+    /// This long in total.
     InAll(Duration),
-    /// For so long until the caller takes some more of it.
+    /// This long each time, until the client reads some more of it.
     EachTime(Duration),
 }
 
-/// A place that an answer has.
+/// The place of a response.
 pub(super) trait Place: Send + 'static {
-    /// Takes room for a part of the answer that was made, or makes it: then others may give way. Reports whether there
-    /// is room.
+    /// Takes room for a part of the response that is ready. If `others_give_way`, makes room by
+    /// dropping other responses. Reports whether there is room.
     fn holds(&mut self, _bytes: usize, _others_give_way: bool) -> bool {
         true
     }
 
-    /// Notes that the caller took so many bytes.
+    /// Records that the client read this many bytes.
     fn moved(&self, _bytes: usize) {}
 
-    /// Waits for the server from now on, which makes more of the answer.
+    /// Waits for the server, which produces more of the response, from now on.
     fn works(&mut self) {}
 
-    /// Waits for the caller from now on.
+    /// Waits for the client from now on.
     fn waits(&self) {}
 
-    /// Returns the word that the place is given up for others, if that may be.
+    /// Returns the signal that the place was given to another response, if this can happen.
     fn leaving(&self) -> Option<Leaving> {
         None
     }
@@ -87,27 +89,27 @@ impl Place for Arc<Seat> {
     }
 }
 
-/// An answer that has a place until all of it was taken.
+/// A response that has a place until it is fully read.
 pub(super) struct Patient<P> {
     content: Arc<Mutex<Option<Content<P>>>>,
     taken: Arc<AtomicU64>,
-    /// Who polls for more of it: has to see when the rest is dropped.
+    /// The task that polls for more of the response. It must learn when the rest is dropped.
     polls: Arc<AtomicWaker>,
     /// Ends the wait when dropped.
     _sent: oneshot::Sender<()>,
 }
 
-/// The rest of an answer.
+/// The rest of a response.
 struct Content<P> {
     read: Bytes,
     body: Body,
     place: P,
-    /// Whether the server makes more of it, so that it does not wait for its caller.
+    /// Whether the server is producing more of it, so that it does not wait for its client.
     is_made: bool,
     homeless: Option<Homeless>,
 }
 
-/// A part of an answer that was made and has no room yet.
+/// A part of a response that is ready but has no room yet.
 struct Homeless {
     data: Bytes,
     tries: u32,
@@ -148,7 +150,7 @@ impl<P: Place> Content<P> {
                 self.read = data;
                 self.is_over();
             } else {
-                // Until it has room, it waits for the server.
+                // Until the part has room, the response waits for the server.
                 if !self.is_made {
                     self.is_made = true;
                     self.place.works();
@@ -157,14 +159,14 @@ impl<P: Place> Content<P> {
             }
         }
         let length = self.read.len().min(PIECE);
-        // A copy: a part of the answer's bytes would keep all of them.
+        // Copy the part: a slice would keep the whole buffer in memory.
         let piece = Bytes::copy_from_slice(&self.read[..length]);
         self.read.advance(length);
         self.place.moved(length);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
-    /// The next part is made.
+    /// Records that the next part is ready.
     fn is_over(&mut self) {
         if self.is_made {
             self.is_made = false;
@@ -172,8 +174,8 @@ impl<P: Place> Content<P> {
         }
     }
 
-    /// Finds room for the part that has none. Reports whether there was any. Readers take their answers meanwhile, so
-    /// nobody gives way at first.
+    /// Finds room for the part that has none, and reports whether it succeeded. Other clients read
+    /// their responses meanwhile, so at first no other response has to give way.
     fn house(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         let Some(homeless) = &mut self.homeless else { return Poll::Ready(true) };
         loop {
@@ -206,7 +208,7 @@ impl<P: Place> Content<P> {
 }
 
 impl<P: Place> Patient<P> {
-    /// Returns an answer with this body and place.
+    /// Returns a response with this body and place.
     pub(super) fn body(body: Body, place: P, patience: Patience) -> Body {
         let leaving = place.leaving();
         let content = Content { read: Bytes::new(), body, place, is_made: false, homeless: None };
@@ -277,7 +279,7 @@ impl<P: Place> HttpBody for Patient<P> {
 
 impl<P> Drop for Patient<P> {
     fn drop(&mut self) {
-        // The waiting task holds the content, too, and may run later.
+        // The waiting task shares the content and may run later.
         drop(lock(&self.content).take());
     }
 }

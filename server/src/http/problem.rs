@@ -1,4 +1,4 @@
-//! Errors of the doors for programs: a [`Problem`] as `application/problem+json` (RFC 9457).
+//! Errors for programs: a [`Problem`] as `application/problem+json` (RFC 9457).
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use domain::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-/// An answer that is an error.
+/// A response that is an error.
 ///
-/// `answer::finish` adds the request's id and logs the cause: neither is known here.
+/// `answer::finish` adds the request's id, which is not available here, and logs the cause.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError(Box<Parts>);
 
@@ -24,49 +24,50 @@ struct Parts {
     problem: Problem,
     challenge: Option<Challenge>,
     cause: Option<Arc<ServiceError>>,
-    /// Whether the request was to a name that is not this server's.
+    /// Whether the request was sent to a name that is not this server's.
     of_host: bool,
 }
 
-/// How an error is written.
+/// The format of an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     /// For programs.
     Problem,
     /// For people whose browser opened the console.
     Page,
-    /// The answer to HEAD.
+    /// The response to HEAD.
     Head,
     /// For clients of another product.
     Envelope(Envelope),
 }
 
-/// How another product writes an error: the status, and the body that it has in JSON.
+/// Converts an error to another product's format: the status, and the JSON body.
 ///
-/// A surface's outermost layer puts it into the answer's extensions (`surfaces::speak`).
+/// A surface's outermost layer puts it into the response's extensions (`surfaces::speak`).
 pub(crate) type Envelope = fn(&Problem) -> (StatusCode, serde_json::Value);
 
-/// What `WWW-Authenticate` says (RFC 6750 section 3).
+/// The value of `WWW-Authenticate` (RFC 6750 section 3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Challenge {
     error: Option<&'static str>,
     scope: Option<String>,
-    /// Whether a token may also come as the password of HTTP Basic (RFC 7617).
+    /// Whether a token is also accepted as the password of HTTP Basic (RFC 7617).
     basic: bool,
 }
 
 impl ApiError {
-    /// A problem of this code; `detail` is a whole sentence.
+    /// Returns a problem with this code. `detail` is a whole sentence.
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Problem::new(code, detail).into()
     }
 
-    /// Values that cannot be used.
+    /// Returns the error for invalid values.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         ServiceError::Invalid(errors).into()
     }
 
-    /// A credential that cannot be read (RFC 6750 section 3.1, `invalid_request`).
+    /// Returns the error for a credential that cannot be parsed (RFC 6750
+    /// section 3.1, `invalid_request`).
     pub(crate) fn unreadable_credential(detail: &str) -> Self {
         let mut error = Self::new(ProblemCode::MalformedRequest, detail);
         error.0.challenge =
@@ -74,7 +75,8 @@ impl ApiError {
         error
     }
 
-    /// A presented token that this decision refuses. `scopes` are what it would need.
+    /// Returns the error for a token that was refused with this code. `scopes` are the scopes that
+    /// it would need.
     pub(crate) fn refused(code: DecisionCode, scopes: &[String]) -> Self {
         let (problem, detail) = match code {
             DecisionCode::Malformed => (
@@ -114,7 +116,7 @@ impl ApiError {
         error
     }
 
-    /// The same with what the decision knows of the token's rate limit.
+    /// Returns the error for a token that this decision refuses, with the state of its rate limit.
     pub(crate) fn decided(decision: &Decision, scopes: &[String]) -> Self {
         let mut error = Self::refused(decision.code, scopes);
         if let Some(rate) = decision.rate.filter(|rate| !rate.allowed) {
@@ -127,7 +129,7 @@ impl ApiError {
         error
     }
 
-    /// The same where a token may also come as the password of HTTP Basic.
+    /// Adds a challenge for HTTP Basic, for routes that also accept a token as its password.
     pub(crate) fn or_basic(mut self) -> Self {
         if let Some(challenge) = &mut self.0.challenge {
             challenge.basic = true;
@@ -135,39 +137,40 @@ impl ApiError {
         self
     }
 
-    /// The same for a request to a name that is not this server's.
+    /// Marks the error as caused by a request to a name that is not this server's.
     pub(crate) fn of_host(mut self) -> Self {
         self.0.of_host = true;
         self
     }
 
-    /// Whether the request was to a name that is not this server's.
+    /// Whether the request was sent to a name that is not this server's.
     pub(crate) fn is_of_host(&self) -> bool {
         self.0.of_host
     }
 
-    /// The same problem under another status, for whoever cannot be told its own.
+    /// Returns the same problem with another status, for clients that do not understand its own.
     pub(crate) fn under(mut self, status: StatusCode) -> Self {
         self.0.problem.status = status.as_u16();
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(crate) fn code(&self) -> ProblemCode {
         self.0.problem.code
     }
 
-    /// Whether a service refused, and not a layer or the router.
+    /// Whether a service refused the request, and not a layer or the router.
     pub(crate) fn by_service(&self) -> bool {
         self.0.cause.is_some()
     }
 
-    /// What is sent.
+    /// Returns the problem that is sent.
     pub(crate) fn problem(&self) -> &Problem {
         &self.0.problem
     }
 
-    /// The whole answer, with the request's id; what the caller is not told goes to the log.
+    /// Returns the complete response, with the request's id. Logs the details that the caller must
+    /// not see.
     pub(crate) fn finish(mut self, request_id: &str, form: Form) -> Response {
         if let Some(cause) = &self.0.cause {
             cause.log(request_id);
@@ -194,7 +197,8 @@ impl ApiError {
     }
 
     fn body(&self) -> Body {
-        // Strings and numbers only: cannot fail. An empty body would still carry its status.
+        // The problem has only strings and numbers: serializing it cannot fail. An empty body would
+        // still carry its status.
         Body::from(serde_json::to_vec(&self.0.problem).unwrap_or_default())
     }
 
@@ -217,8 +221,8 @@ impl ApiError {
 }
 
 impl Challenge {
-    /// The challenge that goes with a code. Without a credential it names no error (RFC 6750
-    /// section 3.1).
+    /// Returns the challenge for a code. Without a credential in the request, it names no error
+    /// (RFC 6750 section 3.1).
     fn of(code: ProblemCode) -> Option<Self> {
         let error = match code {
             ProblemCode::Unauthenticated => None,
@@ -271,7 +275,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A page for an error that a layer found, where none of the console's own pages could be made.
+/// Returns a page for an error of a layer, where the console cannot render its own pages.
 fn page(problem: &Problem) -> String {
     let title = escape(&problem.title);
     let detail = escape(&problem.detail);
@@ -289,12 +293,12 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// No resource of the API has this path.
+/// Returns the error for a path that the API does not have.
 pub(crate) async fn not_found() -> ApiError {
     ApiError::new(ProblemCode::NotFound, "The API has no such path. /api/docs lists all of them.")
 }
 
-/// The resource has no such method. The router adds `Allow`.
+/// Returns the error for a method that the resource does not have. The router adds `Allow`.
 pub(crate) async fn method_not_allowed() -> ApiError {
     ApiError::new(
         ProblemCode::MethodNotAllowed,

@@ -1,14 +1,15 @@
-//! The hint that `trusted_proxies` was forgotten.
+//! The hint that `trusted_proxies` may be missing a proxy.
 //!
-//! Behind a proxy that is not trusted all people have one address, and share what that address may try.
-//! A person who signs in through such a proxy leaves a note, which the log shows at once and at every
-//! start, and `tessera doctor` whenever it runs.
+//! Behind an untrusted proxy, all people share one address and its limit of sign-in attempts. A
+//! sign-in through such a proxy is recorded. The log shows this at once and at every start, and
+//! `tessera doctor` shows it whenever it runs.
 
 use std::{net::IpAddr, sync::Once};
 
 use authority::{OpContext, Sessions};
 
-/// Notes that somebody signed in through this peer. A failure to note it does not fail the sign-in.
+/// Records that a person signed in through this peer. A failure to record it does not fail
+/// the sign-in.
 pub(crate) async fn note(sessions: Sessions<'_>, context: &OpContext, peer: Option<IpAddr>) {
     static WARNED: Once = Once::new();
     let Some(peer) = peer else { return };
@@ -26,7 +27,7 @@ pub(crate) fn warn(proxy: &str) {
     );
 }
 
-/// The hint for people.
+/// Returns the hint for people.
 pub(crate) fn advice(proxies: &[String]) -> String {
     format!(
         "sign-ins arrive through {}, which trusted_proxies does not name. If that address is your proxy, set trusted_proxies to it; otherwise everybody behind it shares one limit of attempts. If it is not, change nothing: clients can send X-Forwarded-For themselves",

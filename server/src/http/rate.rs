@@ -1,13 +1,14 @@
-//! How often one caller may call the managing part of the API, and post forms and call server functions at the
-//! console, which is one budget.
+//! Limits how often one caller may call the management part of the API, and how often they may post
+//! forms and call server functions at the console, which share one budget.
 //!
-//! Every answer says what is left: `RateLimit-Policy` and `RateLimit`
-//! (draft-ietf-httpapi-ratelimit-headers-10). Beyond it is 429 with `Retry-After`. A caller is a user or
-//! a token, whatever address it calls from; who is nobody is refused anyway. What services ask on every
-//! request of theirs, `/api/v1/verify` and `/auth/forward`, is not counted.
+//! Every response reports the remaining calls: `RateLimit-Policy` and `RateLimit`
+//! (draft-ietf-httpapi-ratelimit-headers-10). Calls beyond the limit get 429 with `Retry-After`. A
+//! caller is a user or a token, whatever address it calls from; anonymous callers are refused
+//! anyway. The routes that services call on every request of their own, `/api/v1/verify` and
+//! `/auth/forward`, do not count.
 //!
-//! Each server counts for itself: three servers let three times as much through. A token's own limit
-//! is another one: the authority counts it, and only the way to tell it is here.
+//! Each server counts for itself: three servers let three times as many calls through. A token's
+//! own limit is separate: the authority counts it, and this module only writes its headers.
 
 use std::{
     num::NonZeroU32,
@@ -34,13 +35,13 @@ use super::problem::ApiError;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const WINDOW_S: u32 = 60;
-/// Calls after which callers that are long gone are forgotten.
+/// The number of calls after which inactive callers are removed.
 const FORGET_EVERY: u32 = 4_096;
 
 type Keyed =
     RateLimiter<Uuid, DefaultKeyedStateStore<Uuid>, DefaultClock, StateInformationMiddleware>;
 
-/// How often each caller may call.
+/// The limit of calls per caller.
 #[derive(Clone)]
 pub(crate) struct RateLimit(Option<Arc<Inner>>);
 
@@ -50,12 +51,12 @@ struct Inner {
     calls: AtomicU32,
 }
 
-/// What is left for the caller of a request that is counted; the layer puts it into the request.
+/// The remaining calls of a counted request's caller. The layer puts it into the request.
 #[derive(Clone, Debug, Default)]
 struct Meter(Arc<OnceLock<(u32, u32)>>);
 
 impl RateLimit {
-    /// So many calls a minute, all of them at once if need be; any number for 0.
+    /// Returns a limit of `calls` per minute, which may all come at once; 0 means no limit.
     pub(crate) fn per_minute(calls: u32) -> Self {
         Self(NonZeroU32::new(calls).map(|per_minute| {
             let quota = Quota::per_minute(per_minute);
@@ -64,7 +65,7 @@ impl RateLimit {
         }))
     }
 
-    /// Counts a call, if this request is one that counts.
+    /// Counts a call, if this request counts.
     pub(crate) fn count(&self, extensions: &Extensions, actor: &Actor) -> Result<(), ApiError> {
         let (Some(inner), Some(meter)) = (&self.0, extensions.get::<Meter>()) else {
             return Ok(());
@@ -103,7 +104,7 @@ impl RateLimit {
     }
 }
 
-/// Has calls counted, and says on every answer what is left.
+/// Counts calls, and reports the remaining ones on every response.
 pub(crate) async fn count(
     axum::extract::State(state): axum::extract::State<super::AppState>,
     mut request: Request,
@@ -118,7 +119,7 @@ pub(crate) async fn count(
     response
 }
 
-/// Has posts to the console counted, forms and server functions alike. Pages are not.
+/// Counts posts to the console, both forms and server functions. Pages do not count.
 pub(crate) async fn count_posts(
     state: axum::extract::State<super::AppState>,
     request: Request,
@@ -131,7 +132,8 @@ pub(crate) async fn count_posts(
     }
 }
 
-/// Says what a limit of this name is, and how many calls are left for how many seconds.
+/// Writes the headers of the limit with this name: its size, and the remaining calls with the
+/// seconds until they reset.
 fn tell(
     headers: &mut HeaderMap,
     name: &str,
@@ -149,7 +151,7 @@ fn tell(
     }
 }
 
-/// Says what is left of a token's own limit.
+/// Writes the headers of a token's own limit.
 pub(crate) fn tell_token(headers: &mut HeaderMap, rate: &RateState) {
     let seconds = if rate.allowed { rate.reset_s } else { rate.retry_after_s };
     tell(headers, "token", (rate.limit, rate.window_s), Some((rate.remaining, seconds)));

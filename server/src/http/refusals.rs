@@ -1,11 +1,11 @@
-//! Has refusals left in the audit log: who was refused what, and where from.
+//! Records refusals in the audit log: the caller, the request, and the address.
 //!
-//! The layer is on the managing API, the surfaces, the console and `/oauth2/revoke`. Who asks is found out by the handlers'
-//! extractors, which leave it in [`Asker`].
+//! The layer is on the management API, the surfaces, the console and `/oauth2/revoke`. The
+//! handlers' extractors determine the caller and leave it in [`Asker`].
 //!
-//! The routes that verify have a smaller layer, [`record_own`]: it notes a caller that may not verify or is not accepted. A
-//! question about a token that is not valid has an answer, not a refusal, and leaves no row. Answers from memory
-//! (`remembered`) pass no layer at all.
+//! The routes that verify have a smaller layer, [`record_own`]: it records callers that may not
+//! verify or are not accepted. Verifying an invalid token is not a refusal but a normal response,
+//! and leaves no row. Responses from memory (`remembered`) pass through no layer.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,36 +22,37 @@ use uuid::Uuid;
 
 use super::{AppState, caller::anonymous, problem::ApiError};
 
-/// Who asks, as far as it is known.
+/// The caller, as far as it is known.
 #[derive(Clone, Default)]
 pub(crate) struct Asker(Arc<Mutex<Option<OpContext>>>);
 
-/// Put into the extensions of an answer that is not an [`ApiError`]: why a service refused.
+/// The reason why a service refused, in the extensions of a response that is not an [`ApiError`].
 #[derive(Clone)]
 pub(crate) struct Refused {
     code: ProblemCode,
-    /// The server function that was called. They only read, though they are posts.
+    /// The server function that was called. Server functions only read, although they are posts.
     function: Option<String>,
-    /// The records that were refused, where the request named many.
+    /// The refused records, if the request named many.
     items: Vec<Uuid>,
 }
 
-/// Records that a row about many names.
+/// Maximum number of records that a row about many of them names.
 const NAMED_MAX: usize = 10;
 
 impl Refused {
-    /// A page or a form was refused.
+    /// Returns the mark of a refused page or form.
     pub(crate) const fn page(code: ProblemCode) -> Self {
         Self { code, function: None, items: Vec::new() }
     }
 
-    /// The server function at this path was refused.
+    /// Returns the mark of a refused call of the server function at this path.
     pub(crate) fn function(code: ProblemCode, path: &str) -> Self {
         Self { code, function: Some(path.to_owned()), items: Vec::new() }
     }
 
-    /// Returns what was refused among many records, each with the code of its error; `None` when nothing was. It is one
-    /// refusal, however many they are: that of the first one that the caller may see, or else of the first one.
+    /// Returns the mark of a request on many records, each with the code of its error; `None` if
+    /// none was refused. It counts as one refusal, however many records there are: that of the
+    /// first one that the caller may see, or else of the first one.
     pub(crate) fn of_many(errors: impl IntoIterator<Item = (Uuid, ProblemCode)>) -> Option<Self> {
         let refused = errors.into_iter().filter(|(_, code)| kind_of(*code, true).is_some());
         let refused: Vec<_> = refused.collect();
@@ -61,14 +62,14 @@ impl Refused {
         Some(Self { code, function: None, items })
     }
 
-    /// Marks an answer.
+    /// Marks a response.
     pub(crate) fn mark(self, response: &mut Response) {
         response.extensions_mut().insert(self);
     }
 }
 
 impl Asker {
-    /// Leaves who asks for the layer, if this request passed it.
+    /// Passes the caller on to the layer, if this request goes through it.
     pub(crate) fn tell(extensions: &Extensions, context: &OpContext) {
         if let Some(asker) = extensions.get::<Self>()
             && let Ok(mut asker) = asker.0.lock()
@@ -78,7 +79,7 @@ impl Asker {
     }
 }
 
-/// Records what was refused on a surface.
+/// Records refusals on a surface.
 pub(crate) async fn record(
     State((state, surface)): State<(AppState, Surface)>,
     request: Request,
@@ -87,7 +88,7 @@ pub(crate) async fn record(
     let (mut parts, body) = request.into_parts();
     let asker = Asker::default();
     parts.extensions.insert(asker.clone());
-    // What a layer refuses has no handler that would say who asked.
+    // Determine an anonymous caller first: a request that a layer refuses has no handler to do so.
     anonymous(&mut parts, &state, surface).await;
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let route = parts.extensions.get::<MatchedPath>().cloned();
@@ -98,7 +99,7 @@ pub(crate) async fn record(
     let is_read = method.is_safe() || function.is_some();
     let kind = match kind {
         Kind::Is(kind) => kind,
-        // What may not be seen is not found; what is not there looks alike.
+        // A record that the caller may not see looks like one that does not exist.
         Kind::Hidden if !is_read && !matches!(context.actor, Actor::Anonymous) => {
             RefusalKind::Access
         }
@@ -112,7 +113,8 @@ pub(crate) async fn record(
     if let Some(workspace) = workspace(route.as_str(), &uri) {
         detail["workspace"] = workspace.to_string().into();
     }
-    // The template and never the path, which may hold a secret. A function's path is a template.
+    // Record the template, never the path, which may contain a secret. A function's path is
+    // a template.
     let at = function.as_deref().unwrap_or(route.as_str());
     let refusal = Refusal {
         kind,
@@ -136,7 +138,7 @@ pub(crate) async fn record_own(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
     let Some(Found { code, kind: Kind::Is(kind), .. }) = found(&response) else { return response };
-    // A service that calls too often does so all the time.
+    // A service that exceeds its limit would be recorded on every call.
     if kind == RefusalKind::Throttled {
         return response;
     }
@@ -149,14 +151,15 @@ pub(crate) async fn record_own(
     response
 }
 
-/// The refusal that an answer holds, as its row tells it; an answer without an error may hold one, too.
+/// Returns the details of a refusal for its row. A response with a success status may contain a
+/// refusal too.
 fn detail(response: &Response, code: ProblemCode) -> Value {
     let status = response.status();
     let status = if status.is_success() { code.status() } else { status.as_u16() };
     json!({"status": status, "code": code.as_str()})
 }
 
-/// A refusal, as an answer shows it.
+/// A refusal that was found in a response.
 struct Found {
     code: ProblemCode,
     kind: Kind,
@@ -166,11 +169,11 @@ struct Found {
 
 enum Kind {
     Is(RefusalKind),
-    /// Not found by a service, which may hide it.
+    /// Reported as not found by a service, which may hide the record.
     Hidden,
 }
 
-/// Returns the refusal that an answer is: of a service, or of a layer.
+/// Returns the refusal of a service or a layer in this response, if any.
 fn found(response: &Response) -> Option<Found> {
     let extensions = response.extensions();
     let error = extensions.get::<ApiError>();
@@ -191,7 +194,7 @@ fn found(response: &Response) -> Option<Found> {
     Some(Found { code, kind, function, items })
 }
 
-/// Returns the kind of refusal that an error of this code is, by a service or by a layer.
+/// Returns the kind of refusal for an error with this code from a service or a layer.
 const fn kind_of(code: ProblemCode, by_service: bool) -> Option<Kind> {
     match code {
         ProblemCode::Forbidden
@@ -205,7 +208,7 @@ const fn kind_of(code: ProblemCode, by_service: bool) -> Option<Kind> {
     }
 }
 
-/// The workspace that the path names.
+/// Returns the workspace that the path names.
 fn workspace(route: &str, uri: &Uri) -> Option<Slug> {
     let mut pairs = route.split('/').zip(uri.path().split('/'));
     let (_, named) =

@@ -1,10 +1,10 @@
-//! Verifications that can be answered from memory, before the router and all of its layers.
+//! Verifications that are answered from memory, before the router and all of its layers.
 //!
-//! `POST /api/v1/verify` and `/auth/forward` are asked on every request of somebody else's. What is
-//! usual is answered here: a known caller, a well-formed question, facts that are kept under a lease, or
-//! can be.
-//! Everything else, every mistake among it, goes the way of all requests and is answered there. What is
-//! answered here is byte for byte what it would be there, but for headers that only browsers read.
+//! Services call `POST /api/v1/verify` and `/auth/forward` on every request of their own. This
+//! module handles the common case: a known caller, a well-formed request, and facts that are cached
+//! under a lease or can be. Everything else, including every error, takes the normal path through
+//! the router. A response from memory is byte for byte the same as the router's, except for headers
+//! that only browsers read.
 
 use std::{
     borrow::Cow,
@@ -46,26 +46,27 @@ use super::{
     unread::is_piece,
 };
 
-/// The answer of whichever way.
+/// The response from memory or from the router.
 pub(crate) type Answer = http::Response<AnswerBody>;
 
-/// The body of an answer from memory, or of the router's.
+/// The body of a response from memory or from the router.
 pub(crate) type AnswerBody = Either<Full<Bytes>, Body>;
 
-/// Longest question that is read here, in bytes.
+/// Maximum size of a request body that is read here, in bytes.
 const QUESTION_MAX: u64 = 8_192;
 
-/// How long a body is waited for here.
+/// How long to wait here for a body.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Requests whose bodies are waited for here at the same time. They keep their heads meanwhile, so the rest is left to
-/// the router, where each caller has a bounded number of places.
+/// The number of requests that may wait here for their bodies at the same time. They keep their
+/// heads in memory meanwhile, so all others go to the router, where each caller has a limited
+/// number of places.
 static WAITING: Semaphore = Semaphore::const_new(256);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// A question as [`super::rest`] reads it, without a copy of its texts.
+/// A verification request in the form that [`super::rest`] reads, without copies of its texts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question<'a> {
@@ -80,15 +81,15 @@ struct Question<'a> {
     workspace: Option<&'a str>,
 }
 
-/// What [`VerificationBody`] makes of a valid token, around its id and its end.
+/// The parts of [`VerificationBody`]'s JSON for a valid token, around its id and its expiry.
 const BEFORE_ID: &[u8] = br#"{"valid":true,"code":"VALID","token_id":""#;
 const BEFORE_END: &[u8] = br#","expires_at":"#;
 const AFTER_END: &[u8] = br#","rate_limit":null}"#;
 const NO_END: &[u8] = b"null";
-/// Such as `"2027-08-18T12:00:00.123456Z"`.
+/// The longest expiry looks like `"2027-08-18T12:00:00.123456Z"`.
 const LONGEST_END: usize = 32;
 
-/// The answer, or the request as it was.
+/// Returns the response, or the unchanged request.
 pub(crate) async fn answer(
     state: &AppState,
     peer: Peer,
@@ -99,7 +100,7 @@ pub(crate) async fn answer(
     }
     match request.uri().path() {
         VERIFY_PATH if request.method() == Method::POST => verify(state, peer, request).await,
-        // Any method means the same there; only HEAD is answered otherwise.
+        // The method does not matter there, except that HEAD gets a different response.
         forward::PATH if request.method() != Method::HEAD => {
             let (parts, body) = request.into_parts();
             match decide(state, peer, &parts) {
@@ -117,7 +118,7 @@ async fn verify(
     mut request: Request<Incoming>,
 ) -> Result<Answer, Request<Body>> {
     let verification = state.authority.verification();
-    // Only for whom the body is worth waiting for.
+    // Read the body only for known callers.
     let is_short = request.body().size_hint().exact().is_some_and(|size| size <= QUESTION_MAX);
     let caller = if is_short {
         plain(request.uri(), request.headers()).and_then(|plain| verification.recall(plain.token))
@@ -211,16 +212,16 @@ fn address(state: &AppState, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> 
     client_ip(Some(peer), headers, &state.trusted_proxies)
 }
 
-/// What the head of a plain call tells.
+/// The head of a plain call.
 struct Plain<'a> {
     token: &'a str,
     agent: Option<&'a HeaderValue>,
-    /// Whether a proxy, or somebody who says so, names the caller's address.
+    /// Whether a proxy, or a client that pretends to be one, names the caller's address.
     is_forwarded: bool,
 }
 
-/// Reads a call that nothing but one `Bearer` speaks for, and whose body is JSON; in one pass, as each
-/// look for a header costs as much.
+/// Parses a call whose only credential is one `Bearer` and whose body is JSON. Makes a single pass,
+/// because each lookup of a header would cost as much.
 fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
     let (mut token, mut form, mut agent) = (None, None, None);
     let mut is_forwarded = false;
@@ -247,20 +248,20 @@ fn plain<'a>(uri: &Uri, headers: &'a HeaderMap) -> Option<Plain<'a>> {
     Some(Plain { token, agent, is_forwarded })
 }
 
-/// A question as it should be written: serde would take a list of its parts, too.
+/// Parses a request that is an object: serde would also accept an array of its fields.
 fn read(body: &[u8]) -> Option<Question<'_>> {
     let question: Question<'_> =
         body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())??;
     (question.scopes.len() <= DEMANDED_MAX).then_some(question)
 }
 
-/// Returns a body that comes in one piece, as small ones do, and soon; otherwise the part that came. Slow bodies are
-/// left to the router.
+/// Returns a body that arrives soon and in one piece, as small ones do; otherwise the part that has
+/// arrived. The router handles slow bodies.
 async fn whole<B: hyper::body::Body<Data = Bytes> + Unpin>(
     body: &mut B,
     waiting: &Semaphore,
 ) -> Result<Bytes, Option<Bytes>> {
-    // Most are there: a timer for each would cost more than to look.
+    // Most bodies are already there, and checking is cheaper than a timer.
     let frame = if let Some(frame) = body.frame().now_or_never() {
         frame
     } else {
@@ -277,7 +278,7 @@ async fn whole<B: hyper::body::Body<Data = Bytes> + Unpin>(
     }
 }
 
-/// A body whose first piece was read already.
+/// A body whose first piece has already been read.
 struct Resumed {
     first: Option<Bytes>,
     rest: Incoming,
@@ -301,7 +302,7 @@ impl hyper::body::Body for Resumed {
 impl Asked for Question<'_> {
     fn is_plainly_met(&self, facts: &Facts, now: OffsetDateTime) -> bool {
         let Self { token: _, audience, scopes, ip, workspace } = self;
-        // What is rare is left to the whole way.
+        // Rare demands are left to the normal path.
         ip.is_none()
             && workspace.is_none()
             && facts.has_by_name(*audience, scopes)
@@ -323,21 +324,21 @@ impl Asked for Question<'_> {
 }
 
 fn json(decision: &Decision) -> Vec<u8> {
-    // Made of texts, numbers and lists: it can always be written.
+    // The body has only texts, numbers and lists: serializing it cannot fail.
     serde_json::to_vec(&VerificationBody::of(decision)).unwrap_or_default()
 }
 
-/// The answer about a token that may do what is asked and has no limit.
+/// Returns the response for a token that may do what is requested and has no rate limit.
 fn valid(known: &Arc<Known>) -> Bytes {
     composed(known).unwrap_or_else(|| json(&decision(DecisionCode::Valid, known, None))).into()
 }
 
-/// All of it but the token's id and its end is the same for many tokens: that is made once, and kept with
-/// what they have in common.
+/// Composes the response. Everything except the token's id and its expiry is the same for many
+/// tokens: that part is rendered once and cached with the surroundings that they share.
 fn composed(known: &Arc<Known>) -> Option<Vec<u8>> {
     let common = known.surroundings.rendered.get_or(|| {
         let mut whole = json(&decision(DecisionCode::Valid, known, None));
-        // The last one: an audience may be called `expires_at`, too, and stands before it.
+        // Take the last match: an audience may also be called `expires_at`, and comes earlier.
         let end = whole.windows(BEFORE_END.len()).rposition(|some| some == BEFORE_END);
         whole.truncate(end.map_or(0, |at| at + BEFORE_END.len()));
         whole
@@ -367,11 +368,11 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
 
-/// A request's id, as all have one: UUID version 7, here of a count instead of randomness, which
-/// nothing here needs.
+/// Returns a request id, a UUID version 7 like all others, but with a counter instead of
+/// randomness, which is not needed here.
 fn request_id(now: OffsetDateTime) -> HeaderValue {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    /// Tells this server's from others'.
+    /// Distinguishes the ids of this server from those of other servers.
     static OWN: LazyLock<[u8; 8]> = LazyLock::new(|| RandomState::new().hash_one(0).to_be_bytes());
     let milliseconds = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
     let count = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -387,7 +388,7 @@ fn request_id(now: OffsetDateTime) -> HeaderValue {
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// A response of the router, as the connection sends it.
+/// Returns a response of the router in the form that the connection sends.
 pub(crate) fn routed(response: Response) -> Answer {
     response.map(Either::Right)
 }
@@ -396,7 +397,7 @@ pub(crate) fn routed(response: Response) -> Answer {
 mod tests {
     use super::*;
 
-    /// A body that never comes.
+    /// A body that never arrives.
     struct Silent;
 
     impl hyper::body::Body for Silent {
@@ -420,7 +421,7 @@ mod tests {
         assert_eq!(whole(&mut second, &waiting).now_or_never(), Some(Err(None)));
         assert_eq!(waits.await, Err(None));
         assert!(whole(&mut second, &waiting).now_or_never().is_none());
-        // A body that is there needs no place.
+        // A body that has already arrived needs no place.
         let mut there = Full::new(Bytes::from_static(b"{}"));
         let _last = waiting.acquire().await;
         assert_eq!(whole(&mut there, &waiting).await, Ok(Bytes::from_static(b"{}")));

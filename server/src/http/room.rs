@@ -1,11 +1,14 @@
-//! Room that many parties share: for the bytes of bodies, for requests of strangers.
+//! Room that many parties share: for the bytes of bodies, or for requests of
+//! unauthenticated clients.
 //!
-//! A party, such as an address or a workspace's tokens, has only so much of it, and never more than it leaves to
-//! all others. So however much a few parties want, some is left for the next one.
+//! A party, such as an address or a workspace's tokens, has only a limited part of it, and never
+//! more than it leaves to all others. However much a few parties want, some room remains for the
+//! next one.
 //!
-//! When there is no room, a guest gives way that only waits for its peer: one of the party that has the most,
-//! and of its guests the one whose peer is slowest. A party never takes from one that has less. So peers that
-//! send nothing keep room only while nobody else wants it, and a slow peer is served as long as there is room.
+//! If there is no room, a guest that only waits for its peer gives way. It is a guest of the party
+//! that has the most, and among its guests the one with the slowest peer. A party never takes room
+//! from one that has less. So peers that send nothing keep room only while no other party wants it,
+//! and a slow peer is served as long as there is room.
 
 use std::{
     cmp::Reverse,
@@ -21,9 +24,10 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
-/// Bytes a second at which a peer is not slow.
+/// The rate in bytes per second at which a peer does not count as slow.
 const USUAL: u32 = 16 * 1024;
-/// How long a peer may rest after what it has sent or taken, at most, before it counts as slow.
+/// How long a peer may pause after it has sent or read something, at most, before it counts
+/// as slow.
 const REST: Duration = Duration::from_secs(1);
 
 /// The room.
@@ -38,25 +42,25 @@ struct Inner {
     taken: Mutex<Taken>,
 }
 
-/// Somebody who has a part of the room.
+/// A party that has a part of the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Party {
     /// A workspace's tokens, or a person.
     Holder(Uuid),
-    /// A stranger's address, or its network.
+    /// The address of an unauthenticated client, or its network.
     Address(IpAddr),
-    /// All strangers whose address is not known. Only what all have limits them.
+    /// All unauthenticated clients whose address is unknown. Only the total limits them.
     Unknown,
 }
 
 impl Party {
-    /// Returns the party of a stranger at this address.
+    /// Returns the party of an unauthenticated client at this address.
     pub(super) fn stranger(address: Option<IpAddr>) -> Self {
         address.map_or(Self::Unknown, |address| Self::Address(network(address)))
     }
 }
 
-/// Returns whom an address stands for: one host, or with IPv6 one network of hosts.
+/// Returns the address by which a client counts: its host, or its network of hosts with IPv6.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -64,25 +68,26 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Both orders are kept up to date, so that nobody searches for a guest that gives way while others wait for the lock.
+/// The room that is taken. Both orders are kept up to date, so that finding the guest that gives
+/// way does not require a search under the lock.
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
     next: u64,
     of: HashMap<Party, Part>,
-    /// The parties with a guest that gives way: the one that has the most first.
+    /// The parties with a guest that can give way, the party that has the most first.
     order: BTreeMap<Rank, Party>,
 }
 
-/// What a party has, and its slowest guest.
+/// The size of a party's part, and its slowest guest.
 type Rank = (Reverse<usize>, Duration, u64);
 
-/// What a party has.
+/// The part of a party.
 #[derive(Debug, Default)]
 struct Part {
     sum: usize,
     guests: BTreeMap<u64, Guest>,
-    /// The guests that give way, the slowest first. The number is the order in which they came.
+    /// The guests that can give way, the slowest first. The number is the order of arrival.
     waiting: BTreeSet<(Duration, u64)>,
     rank: Option<Rank>,
 }
@@ -90,17 +95,17 @@ struct Part {
 #[derive(Debug)]
 struct Guest {
     units: usize,
-    /// The time for which its peer has sent or taken enough.
+    /// The time up to which its peer has sent or read enough.
     served_until: Duration,
-    /// Whether it only waits for its peer, and gives way.
+    /// Whether it only waits for its peer, and can give way.
     waits: bool,
     things: Arc<Things>,
 }
 
-/// What a guest has with it.
+/// The contents of a guest.
 #[derive(Debug, Default)]
 struct Things {
-    /// What has arrived of a body. It is dropped at the moment when the guest gives way.
+    /// The bytes of a body that have arrived. They are dropped as soon as the guest gives way.
     bytes: Mutex<Vec<u8>>,
     is_gone: AtomicBool,
     told: Notify,
@@ -129,12 +134,12 @@ pub(super) struct Seat {
     things: Arc<Things>,
 }
 
-/// The word that a seat gave way. It keeps no room.
+/// The signal that a seat gave way. It keeps no room.
 #[derive(Debug)]
 pub(super) struct Leaving(Arc<Things>);
 
 impl Room {
-    /// Returns room for so much in all, and so much of it for one party.
+    /// Returns room for `all` units, of which one party gets at most `each`.
     pub(super) fn new(all: usize, each: usize) -> Self {
         Self(Arc::new(Inner { all, each, opened: Instant::now(), taken: Mutex::default() }))
     }
@@ -143,7 +148,7 @@ impl Room {
     pub(super) fn seat(&self, party: Party) -> Seat {
         let things = Arc::<Things>::default();
         let served_until = self.now();
-        // One that has nothing does not give way.
+        // A guest that has nothing does not give way.
         let guest = Guest { units: 0, served_until, waits: true, things: Arc::clone(&things) };
         let mut taken = self.taken();
         let number = taken.next;
@@ -174,7 +179,7 @@ impl Seat {
         Ok(())
     }
 
-    /// Takes more without letting anybody give way.
+    /// Takes more without making another guest give way.
     ///
     /// # Errors
     /// `Full`, also for a seat that gave way.
@@ -187,20 +192,20 @@ impl Seat {
         Ok(())
     }
 
-    /// Gives so much back.
+    /// Gives units back.
     pub(super) fn give_back(&self, units: usize) {
         self.change(|guest| guest.units = guest.units.saturating_sub(units));
     }
 
-    /// Takes more in any case: when nobody has to give way, there is more than the room has. The next ones make up for
-    /// that.
+    /// Takes more in any case. If no guest can give way, the room is exceeded, and later guests
+    /// have less.
     pub(super) fn take_in_any_case(&self, units: usize) {
         let mut taken = self.room.taken();
         let _ = self.make_room(&mut taken, units);
         taken.change(self.party, self.number, |guest| guest.units += units);
     }
 
-    /// Lets others give way until there is room for so much.
+    /// Makes other guests give way until there is room.
     fn make_room(&self, taken: &mut Taken, units: usize) -> Result<(), Full> {
         while !self.has_room(taken, units)? {
             let mine = self.sum_with(taken, units)?;
@@ -218,18 +223,18 @@ impl Seat {
         Ok(self.has_part(mine) && left.is_some_and(|left| mine <= left))
     }
 
-    /// Returns what its party has together with this.
+    /// Returns the size of its party's part with these units added.
     fn sum_with(&self, taken: &Taken, units: usize) -> Result<usize, Full> {
         let part = taken.of.get(&self.party).filter(|_| !self.is_gone()).ok_or(Full)?;
         Ok(part.sum + units)
     }
 
-    /// Whether a party may have so much.
+    /// Whether a party may have this many units.
     fn has_part(&self, units: usize) -> bool {
         units <= self.room.0.each || self.party == Party::Unknown
     }
 
-    /// Notes that the peer sent or took so many bytes.
+    /// Records that the peer sent or read this many bytes.
     pub(super) fn moved(&self, bytes: usize) {
         let now = self.room.now();
         let enough = Duration::from_secs(1) / USUAL * u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -254,7 +259,7 @@ impl Seat {
         });
     }
 
-    /// Adds to its bytes, which have room for so many. What they take was taken before.
+    /// Appends to its bytes, with capacity for `room` bytes. Their units have been taken before.
     ///
     /// # Errors
     /// `Full` for a seat that gave way.
@@ -269,7 +274,7 @@ impl Seat {
         Ok(())
     }
 
-    /// Returns its bytes, which it does not give up any more.
+    /// Returns its bytes, and does not give way any more.
     ///
     /// # Errors
     /// `Full` for a seat that gave way.
@@ -279,17 +284,17 @@ impl Seat {
         if self.is_gone() { Err(Full) } else { Ok(std::mem::take(&mut *bytes)) }
     }
 
-    /// Whether it gave way: it has nothing, and gets nothing.
+    /// Whether it gave way: it has nothing, and can take nothing.
     pub(super) fn is_gone(&self) -> bool {
         self.things.is_gone()
     }
 
-    /// Resolves when it gives way. One at a time may wait for it.
+    /// Resolves when it gives way. Only one task at a time may wait for it.
     pub(super) async fn gave_way(&self) {
         self.leaving().gave_way().await;
     }
 
-    /// Returns what is left of it when it is dropped: the word that it gave way.
+    /// Returns the signal that it gave way, which outlives the seat.
     pub(super) fn leaving(&self) -> Leaving {
         Leaving(Arc::clone(&self.things))
     }
@@ -300,7 +305,7 @@ impl Seat {
 }
 
 impl Leaving {
-    /// Resolves when the seat gives way. One at a time may wait for it.
+    /// Resolves when the seat gives way. Only one task at a time may wait for it.
     pub(super) async fn gave_way(&self) {
         while !self.0.is_gone() {
             self.0.told.notified().await;
@@ -315,15 +320,15 @@ impl Drop for Seat {
 }
 
 impl Taken {
-    /// Finds the party among others that has the most, at least this much, and the slowest of its guests. Of
-    /// parties that have the same, it is the one with the slowest guest.
+    /// Returns the other party that has the most, at least `least`, with its slowest guest. If
+    /// several parties have the same, it is the one with the slowest guest.
     fn slowest_of_others(&self, party: Party, least: usize) -> Option<(Party, u64)> {
         let ((Reverse(sum), _, number), other) =
             self.order.iter().find(|(_, other)| **other != party)?;
         (*sum >= least).then_some((*other, *number))
     }
 
-    /// Finds the slowest guest of a party but for this one.
+    /// Returns the slowest guest of a party other than `except`.
     fn slowest_of(&self, party: Party, except: u64) -> Option<(Party, u64)> {
         let waiting = &self.of.get(&party)?.waiting;
         let (_, number) = waiting.iter().find(|(_, number)| *number != except)?;
@@ -373,7 +378,7 @@ impl Taken {
         Some(guest)
     }
 
-    /// Puts a party that was changed where it belongs.
+    /// Moves a changed party to its position in the order.
     fn rank(&mut self, party: Party) {
         let Some(part) = self.of.get_mut(&party) else { return };
         let slowest = part.waiting.first();
@@ -391,7 +396,7 @@ impl Taken {
 }
 
 impl Guest {
-    /// Returns its place among those that give way: those that wait and have something.
+    /// Returns its position among the guests that can give way: those that wait and have something.
     const fn slowness(&self) -> Option<Duration> {
         if self.waits && self.units > 0 { Some(self.served_until) } else { None }
     }
@@ -407,14 +412,14 @@ mod tests {
         Party::Holder(Uuid::from_u128(number))
     }
 
-    /// A seat of this party that has so much.
+    /// A seat of this party with this many units.
     fn seat(room: &Room, party: Party, units: usize) -> Result<Seat, Full> {
         let seat = room.seat(party);
         seat.take(units)?;
         Ok(seat)
     }
 
-    /// The same for one that waits for the server.
+    /// A seat that waits for the server.
     fn busy(room: &Room, party: Party, units: usize) -> Result<Seat, Full> {
         let seat = seat(room, party, units)?;
         seat.work();
@@ -460,7 +465,7 @@ mod tests {
         let few = seat(&room, holder(1), 30).unwrap();
         let many: Vec<_> = (0..4).map(|_| seat(&room, holder(2), 10).unwrap()).collect();
         many[0].write(b"some", 4).unwrap();
-        // A burst does not count for longer than a moment.
+        // A burst counts for only a moment.
         many[1].moved(1_000_000);
         for _ in 0..5 {
             advance(Duration::from_secs(1)).await;
@@ -484,7 +489,7 @@ mod tests {
         let own = [(); 3].map(|()| seat(&room, holder(1), 11).unwrap());
         let newcomer = seat(&room, holder(1), 11).unwrap();
         assert!(own[0].is_gone() && !own[1].is_gone() && !newcomer.is_gone() && !other.is_gone());
-        // Only what waits for its peer gives way.
+        // Only guests that wait for their peer give way.
         own[1].work();
         own[2].work();
         newcomer.work();
@@ -529,7 +534,7 @@ mod tests {
         assert!(few.iter().filter(|seat| seat.is_gone()).count() <= 1);
     }
 
-    /// The orders say what a search among all guests would find, whatever happened before.
+    /// The orders equal the result of a search among all guests, whatever happened before.
     #[tokio::test(start_paused = true)]
     async fn orders_are_those_that_a_search_finds() {
         let room = Room::new(300, 120);

@@ -1,8 +1,9 @@
-//! What is mounted where, and behind which layers.
+//! The routes, and the layers of each.
 //!
-//! From the outside in (other products' surfaces pass what the API passes, and `surfaces::speak`; OAuth's
-//! revocation what the API passes and its introspection what verify passes, but for `origin`, since
-//! cookies are no credential there, and `oauth::speak`):
+//! The table lists the layers from the outside in. Surfaces of other products pass the same layers
+//! as the API, and `surfaces::speak`. OAuth's revocation passes the layers of the API, and its
+//! introspection those of verify. Both skip `origin`, because they do not accept cookies, and pass
+//! `oauth::speak` as well.
 //!
 //! | layer | console | API | verify, health | `/auth/forward` |
 //! |---|---|---|---|---|
@@ -12,20 +13,20 @@
 //! | catch panics | ✓ | ✓ | ✓ | ✓ |
 //! | `log::layer` | ✓ | ✓ | | |
 //! | `metrics::count` | | ✓ | | |
-//! | `holders::hold…`: shares, answers above 8 KiB | ✓ | ✓ | ✓ | |
+//! | `holders::hold…`: shares, responses above 8 KiB | ✓ | ✓ | ✓ | |
 //! | `strangers::count`: places | ✓ | ✓ | | |
 //! | `refusals::record…` | ✓ | ✓ | ✓ | |
 //! | `rate::count` | posts | ✓ | | |
 //! | `body::receive…`: lends the body, time | ✓ | ✓ | ✓ | |
 //! | `origin::check_*` | ✓ | ✓ | ✓ | |
 //!
-//! Layers that refuse are within `body::receive`, which throws unread bodies away: an answer before the
-//! request's end costs HTTP/1.1 its connection, and some clients of HTTP/2 never show it. No layer reads a
-//! body.
+//! Layers that refuse requests are inside `body::receive`, which discards unread bodies: a response
+//! before the end of the request costs an HTTP/1.1 client its connection, and some HTTP/2 clients
+//! never show such a response. No layer reads a body.
 //!
-//! `/auth/forward` gets no headers for browsers: gateways hand its refusals on under the names of
-//! other hosts, where Tessera's policies have no business. Session lookup is no layer at all:
-//! whoever needs it asks for it (`caller`).
+//! `/auth/forward` gets no headers for browsers: gateways pass its refusals on under the names of
+//! other hosts, to which Tessera's policies must not apply. Session lookup is not a layer: handlers
+//! that need the session call `caller`.
 
 use authority::Surface;
 use axum::{
@@ -41,7 +42,7 @@ use super::{
 };
 use crate::{assets, console, metrics, surfaces};
 
-/// The whole of it.
+/// Returns the router with all routes.
 pub(crate) fn router(state: AppState) -> Router {
     let api = managing(&state).merge(asking(&state)).with_state(state.clone());
     let console = console::router(state.clone())
@@ -68,7 +69,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state, answer::finish))
 }
 
-/// The API but for what services call on every request of theirs.
+/// Returns the API, except the routes that services call on every request of their own.
 fn managing(state: &AppState) -> Router<AppState> {
     let (routes, _) = rest::managing().split_for_parts();
     routes
@@ -88,7 +89,7 @@ fn managing(state: &AppState) -> Router<AppState> {
         .layer(log::layer())
 }
 
-/// What services and load balancers call all the time: not logged.
+/// Returns the routes that services and load balancers call all the time. They are not logged.
 fn asking(state: &AppState) -> Router<AppState> {
     let (routes, _) = rest::asking().split_for_parts();
     routes

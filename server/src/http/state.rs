@@ -1,4 +1,4 @@
-//! What every request handler is given.
+//! The state that every request handler gets.
 
 use std::sync::Arc;
 
@@ -13,37 +13,38 @@ use super::{
 };
 use crate::{config::Config, metrics::Traffic};
 
-/// What every request handler is given. Cloned per request: cheap.
+/// The state that every request handler gets. It is cloned for each request, which is cheap.
 #[derive(Clone)]
 pub(crate) struct AppState {
     /// The core.
     pub(crate) authority: Authority,
-    /// The configuration as the server was started with.
+    /// The configuration with which the server was started.
     pub(crate) config: Arc<Config>,
-    /// What leptos asks of its host. Tessera serves its own assets; nothing here is read from a file.
+    /// The options that leptos requires. Tessera serves its own assets, and reads nothing here from
+    /// a file.
     pub(crate) leptos: LeptosOptions,
-    /// The networks whose `X-Forwarded-For` is believed.
+    /// The networks whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
-    /// How the session's cookie is called and protected.
+    /// The name and the protection of the session cookie.
     pub(crate) cookies: SessionCookies,
-    /// Where unsafe requests of browsers may come from.
+    /// The origins from which browsers may send unsafe requests.
     pub(crate) origins: Origins,
     /// The names of this server.
     pub(crate) hosts: Arc<Hosts>,
-    /// How often one caller may call the API.
+    /// The limit of API calls per caller.
     pub(crate) rate_limit: RateLimit,
-    /// How much of bodies is held.
+    /// The limits on the memory for bodies.
     pub(crate) bodies: Bodies,
-    /// How many requests of strangers are answered.
+    /// The limit on concurrent requests of unauthenticated callers.
     pub(crate) strangers: Strangers,
-    /// The large answers that known callers have not taken yet.
+    /// The large responses that authenticated callers have not read yet.
     pub(crate) answers: Answers,
-    /// What was answered.
+    /// The counts of responses.
     pub(crate) traffic: Arc<Traffic>,
 }
 
 impl AppState {
-    /// The state of a server with this core and this configuration.
+    /// Returns the state of a server with this core and this configuration.
     pub(crate) fn new(authority: Authority, config: Arc<Config>) -> Self {
         Self {
             leptos: LeptosOptions::builder().output_name("tessera").build(),
@@ -70,7 +71,7 @@ impl FromRef<AppState> for LeptosOptions {
 
 #[cfg(test)]
 impl AppState {
-    /// A state whose database is out of reach: whatever is answered was answered without it.
+    /// A state whose database is unreachable: every successful response was produced without it.
     pub(crate) fn without_database() -> Self {
         use authority::{Settings, clock::SystemClock, entropy::SystemEntropy, keys::Keys, store};
 

@@ -1,17 +1,17 @@
-//! Limits the requests of strangers (callers without a valid credential) in progress, in the whole process and
-//! for one address.
+//! Limits the concurrent requests of strangers (callers without a valid credential), in the whole
+//! process and for each address.
 //!
-//! A peer that opens many streams, and neither completes its requests nor reads the answers, would keep the
-//! memory of all of them. So a stranger's request needs a place while its body is awaited ([`wait`]), before a page is
-//! made for it ([`Guest::turn`]), and at the latest when its answer is ready, until the connection took the last byte
-//! of it ([`keep`]). An answer
-//! that is not taken within [`PATIENCE`] is dropped ([`patient`](super::patient)). Without a place the answer is a
-//! 503 without a body, which takes no memory on a connection that nobody reads.
+//! A peer that opens many streams, and neither completes its requests nor reads the responses,
+//! would keep all of them in memory. So a stranger's request needs a place while it waits for its
+//! body ([`wait`]), before a page is rendered for it ([`Guest::turn`]), and at the latest when its
+//! response is ready, until the connection has taken its last byte ([`keep`]). A response that is
+//! not read within [`PATIENCE`] is dropped ([`patient`](super::patient)). Without a place, the
+//! response is a 503 without a body, which takes no memory on a connection that is not read.
 //!
-//! When all places are taken, a request that only waits for its peer gives its place up ([`Room`]): strangers that
-//! send nothing and read nothing keep nobody else out. Callers who were authenticated
-//! (`body::admit`) need no place: strangers take nothing from them. The routes that gateways ask are left out,
-//! because their answers are small.
+//! If all places are taken, a request that only waits for its peer gives up its place ([`Room`]):
+//! strangers that send nothing and read nothing cannot keep others out. Authenticated callers
+//! (`body::admit`) need no place, and strangers take nothing from them. The routes that gateways
+//! call are exempt, because their responses are small.
 
 use std::{
     future,
@@ -41,19 +41,19 @@ use super::{
     room::{Full, Party, Room, Seat, network},
 };
 
-/// Requests of strangers at a time.
+/// Maximum number of concurrent requests of strangers.
 const ALL: usize = 1_024;
-/// Those of one address, or of one network of IPv6.
+/// Maximum number for one address, or for one IPv6 network.
 const OF_ADDRESS: usize = 128;
-/// The longest that an answer to a stranger waits until its peer takes it.
+/// How long a response to a stranger waits until its peer reads it.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds after which a stranger may try again.
 const AGAIN_S: u64 = 1;
 
-/// The longest that a stranger waits for a turn.
+/// How long a stranger waits for a turn.
 const LINE: Duration = Duration::from_secs(3);
 
-/// The places for requests of strangers, and the turns in which pages are made for them.
+/// The places for requests of strangers, and the turns to render pages for them.
 #[derive(Clone, Debug)]
 pub(crate) struct Strangers {
     room: Room,
@@ -75,11 +75,11 @@ enum Need {
     Later,
     /// It has one, or had to give it up.
     Taken(Arc<Seat>),
-    /// Its caller is known.
+    /// Never, because its caller is authenticated.
     Never,
 }
 
-/// A request that waits for its peer, and may have to give its place up, until dropped.
+/// A request that waits for its peer, and may have to give up its place, until dropped.
 #[derive(Debug)]
 pub(super) struct Waiting(Arc<Seat>);
 
@@ -97,13 +97,13 @@ impl Default for Strangers {
 
 impl Strangers {
     fn new(all: usize, of_address: usize) -> Self {
-        // Half of the threads that make pages are left to callers who are known.
+        // Half of the threads that render pages are reserved for authenticated callers.
         let half = std::thread::available_parallelism().map_or(1, |threads| threads.get() / 2);
         let turns = Arc::new(Turns::new(half, half / 2));
         Self { room: Room::new(all, of_address), turns }
     }
 
-    /// Returns a place for a request from this address. Unknown addresses share only the limit of all.
+    /// Returns a place for a request from this address. Only the total limits unknown addresses.
     fn enter(&self, address: Option<IpAddr>) -> Result<Arc<Seat>, Full> {
         let seat = self.room.seat(Party::stranger(address));
         seat.take(1)?;
@@ -112,7 +112,7 @@ impl Strangers {
     }
 }
 
-/// Marks each request as one that needs a place, until its caller is known.
+/// Marks each request as one that needs a place until its caller is authenticated.
 pub(crate) async fn count(
     State(state): State<AppState>,
     mut request: Request,
@@ -131,14 +131,14 @@ pub(crate) async fn count(
     response
 }
 
-/// Gives back the place of a request whose caller is known now.
+/// Gives back the place of a request whose caller has been authenticated.
 pub(super) fn release(extensions: &Extensions) {
     if let Some(guest) = extensions.get::<Guest>() {
         *guest.need() = Need::Never;
     }
 }
 
-/// The request, as one that may need a place.
+/// Returns the request's [`Guest`], if it may need a place.
 pub(crate) fn guest(extensions: &Extensions) -> Option<Guest> {
     extensions.get().cloned()
 }
@@ -148,7 +148,7 @@ pub(super) fn wait(extensions: &Extensions) -> Result<Option<Waiting>, ApiError>
     extensions.get::<Guest>().map_or(Ok(None), Guest::wait)
 }
 
-/// Resolves when a request has to give its place up.
+/// Resolves when a request has to give up its place.
 pub(super) async fn gave_way(waiting: Option<&Waiting>) -> ApiError {
     match waiting {
         Some(Waiting(seat)) => {
@@ -159,8 +159,8 @@ pub(super) async fn gave_way(waiting: Option<&Waiting>) -> ApiError {
     }
 }
 
-/// Keeps a stranger's place until the answer was sent or was waiting for too long. Nothing may buffer the
-/// answer after this.
+/// Keeps a stranger's place until the response has been sent or has waited too long. No later layer
+/// may buffer the response.
 pub(crate) fn keep(mut response: Response) -> Response {
     let Some(guest) = response.extensions_mut().remove::<Guest>() else { return response };
     if response.body().is_end_stream() {
@@ -186,10 +186,10 @@ pub(crate) fn keep(mut response: Response) -> Response {
 }
 
 impl Guest {
-    /// Takes a place, unless it needs none.
+    /// Takes a place, unless the request needs none.
     ///
     /// # Errors
-    /// `Busy` when there is none, or when it had to give its place up.
+    /// `Busy` if no place is free, or if the request had to give up its place.
     fn enter(&self) -> Result<Option<Arc<Seat>>, ApiError> {
         let mut need = self.need();
         match &*need {
@@ -204,7 +204,7 @@ impl Guest {
         }
     }
 
-    /// Takes a place, unless it needs none, and waits for the peer.
+    /// Takes a place, unless the request needs none, and waits for the peer.
     pub(super) fn wait(&self) -> Result<Option<Waiting>, ApiError> {
         let seat = self.enter()?;
         Ok(seat.map(|seat| {
@@ -213,10 +213,10 @@ impl Guest {
         }))
     }
 
-    /// Takes a place, unless it needs none, and waits for a turn to have a page made.
+    /// Takes a place, unless the request needs none, and waits for a turn to render a page.
     ///
     /// # Errors
-    /// `Busy` when there is no place, when it had to give its place up, or after [`LINE`].
+    /// `Busy` if no place is free, if the request had to give up its place, or after [`LINE`].
     pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
         let waiting = self.wait()?;
         let turn = self.strangers.turns.take(self.address.map(network));
@@ -319,7 +319,7 @@ mod tests {
         let mut response = answer(guest(&strangers));
         let other = guest(&strangers);
         let _waiting = other.wait().unwrap();
-        // The task that drops the answer.
+        // Run the task that drops the response.
         tokio::task::yield_now().await;
         assert!(response.body_mut().frame().await.unwrap().is_err());
     }

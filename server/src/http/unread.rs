@@ -1,18 +1,23 @@
-//! Answers to known callers that wait to be read.
+//! Unread responses to authenticated callers.
 //!
-//! Each answer that does not go out in one piece has its bytes counted until the connection took all of it. When there
-//! is no room, the answer whose peer is slowest is dropped ([`patient`]): of the holder's own answers, or of those of a
-//! holder that has more ([`Room`]). A large answer has a place as well. When its holder has none left, 429 is
-//! answered instead. An answer of which nothing is taken for [`PATIENCE`] is dropped, too.
+//! Each response that does not go out in one piece has its bytes counted until the connection has
+//! taken all of it. If there is no room, the response with the slowest peer is dropped
+//! ([`patient`]): one of the same holder's, or one of a holder's that has more ([`Room`]). A large
+//! response needs a place as well. If its holder has no free place, 429 is returned instead. A
+//! response of which the client reads nothing for [`PATIENCE`] is dropped, too.
 //!
-//! Answers to questions about tokens have a room of their own, and no places: a token that only reads lists takes
-//! nothing from the verifications of its workspace. A question is never refused, as its token's use was counted.
+//! Responses to verifications have a room of their own, and need no places: a token that only reads
+//! lists takes nothing from the verifications of its workspace. A verification is never refused,
+//! because its token's use has already been counted.
 //!
-//! The answer to a change is sent in any case. A change is refused before it is made, when its caller has too much of
-//! what waits of changes: more than a part, or more than it leaves to others of its holder. The same holds for a holder
-//! among all. Those who have little are not refused: others who read nothing must not keep them from a revocation.
+//! The response to a change is always sent. Instead, a change is refused before it is made if its
+//! caller has too many unread bytes of changes: more than its part, or more than it leaves to other
+//! callers of its holder. The same holds for a holder among all holders. Callers and holders that
+//! have little unread are not refused: other clients that read nothing must not prevent them from
+//! revoking a token.
 //!
-//! An answer in one piece costs no more than its stream, and streams are counted where the connection is served.
+//! A response in one piece costs no more than its stream, and streams are counted where the
+//! connection is served.
 
 use std::{
     collections::HashMap,
@@ -37,51 +42,53 @@ use super::{
     room::{Full, Leaving, Party, Room, Seat},
 };
 
-/// Large answers of one holder at a time: a workspace's tokens are one, a person is another.
+/// Maximum number of large responses of one holder at a time. A workspace's tokens together are one
+/// holder; a person is another.
 const OF_HOLDER: usize = 32;
-/// A smaller answer needs no place. An answer of unknown size counts this much, or as much as its page that is sent.
+/// The size from which a response needs a place. A response of unknown size counts this many bytes,
+/// or as many as the page that is being sent.
 const LARGE: usize = 64 * 1024;
-/// Bytes of answers of all holders, and of one, that were not taken yet: as many of answers to questions, and of all
+/// Unread bytes of all holders, and of one: once for responses to verifications, and once for all
 /// others that change nothing.
 const UNREAD: (usize, usize) = (64 * MIB, 16 * MIB);
-/// Bytes of answers to changes that were not taken yet: of all, of one holder, and of one caller.
+/// Unread bytes of responses to changes: of all holders, of one holder, and of one caller.
 const CHANGES: (usize, usize, usize) = (64 * MIB, 16 * MIB, 4 * MIB);
-/// What a change counts while it is being made: its answer is not known yet.
+/// The bytes that count for a change in progress, whose response is not known yet.
 const CHANGE: usize = 16 * 1024;
-/// What a caller and a holder may have in any case, however much others have.
+/// The bytes that a caller and a holder may have in any case, however much others have.
 const FEW: (usize, usize) = (16 * CHANGE, 128 * CHANGE);
 const MIB: usize = 1024 * 1024;
-/// The longest that an answer waits until its caller takes some more of it.
+/// How long a response waits until its client reads some more of it.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The answers that were not taken yet.
+/// The unread responses.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The bytes of those to questions about tokens.
+    /// The bytes of responses to verifications.
     questions: Room,
     /// The bytes of all others that change nothing.
     others: Room,
     sums: Mutex<HashMap<Sum, usize>>,
 }
 
-/// What is counted by itself.
+/// A sum that is counted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Sum {
-    /// The large answers of a holder.
+    /// The large responses of a holder.
     Large(Uuid),
-    /// Bytes of answers to all changes, to those of a holder, and to those of one caller.
+    /// Bytes of responses to all changes, to those of a holder, and to those of one caller.
     Changes,
     ChangesOfHolder(Uuid),
     ChangesOfCaller(Uuid),
 }
 
-/// For what an answer is counted.
+/// The kind and the holder for which a response counts.
 #[derive(Clone, Debug)]
 pub(super) enum For {
-    /// A question about a token, for this holder.
+    /// A verification for this holder.
     Question(Uuid),
     /// Anything else that changes nothing.
     Holder(Uuid),
@@ -89,7 +96,7 @@ pub(super) enum For {
     Change(Arc<Change>),
 }
 
-/// A change, and later the bytes of its answer. Counts until dropped.
+/// A change, and later the bytes of its response. Counts until dropped.
 #[derive(Debug)]
 pub(super) struct Change {
     answers: Answers,
@@ -97,14 +104,14 @@ pub(super) struct Change {
     bytes: AtomicUsize,
 }
 
-/// A place of a large answer, given back when dropped.
+/// The place of a large response, given back when dropped.
 #[derive(Debug)]
 struct Place {
     answers: Answers,
     holder: Uuid,
 }
 
-/// What an answer has until it was taken.
+/// The room and places of a response until it is read.
 enum Kept {
     Answer { seat: Seat, bytes: usize, least: usize, _place: Option<Place> },
     Change(Arc<Change>),
@@ -138,7 +145,7 @@ impl patient::Place for Kept {
     fn works(&mut self) {
         if let Self::Answer { seat, bytes, least, .. } = self {
             seat.work();
-            // A page that was read holds nothing.
+            // A page that has been read takes no room.
             seat.give_back(*bytes - *least);
             *bytes = *least;
         }
@@ -173,7 +180,7 @@ impl Answers {
     /// Begins a change of this caller, for this holder.
     ///
     /// # Errors
-    /// `RateLimited` and `Busy` when too much waits to be read.
+    /// `RateLimited` and `Busy` if too much is unread.
     pub(super) fn change(&self, holder: Uuid, caller: Uuid) -> Result<For, ApiError> {
         let of = [Sum::ChangesOfCaller(caller), Sum::ChangesOfHolder(holder), Sum::Changes];
         let mut sums = self.sums();
@@ -216,7 +223,7 @@ impl Answers {
         }
     }
 
-    /// Counts an answer that does not go out in one piece.
+    /// Counts a response that does not go out in one piece.
     pub(super) fn keep(&self, of: &For, response: Response) -> Response {
         let size = response.body().size_hint().exact();
         let size = size.map_or(LARGE, |size| usize::try_from(size).unwrap_or(usize::MAX));
@@ -239,7 +246,8 @@ impl Answers {
         }
     }
 
-    /// Counts an answer to a question of this holder, given from memory, that does not go out in one piece.
+    /// Counts a response from memory to a verification of this holder that does not go out in
+    /// one piece.
     pub(super) fn keep_whole(&self, holder: Uuid, bytes: Bytes) -> Body {
         let kept = self.question(holder, bytes.len());
         Patient::body(Body::from(bytes), kept, Patience::EachTime(PATIENCE))
@@ -261,20 +269,20 @@ impl Answers {
     }
 }
 
-/// Reports whether an answer of this size goes out in one piece, and needs no room.
+/// Whether a response of this size goes out in one piece, and needs no room.
 pub(super) const fn is_piece(size: usize) -> bool {
     size <= PIECE
 }
 
 impl Change {
-    /// Counts so many bytes, if they are more than before.
+    /// Counts this many bytes, if they are more than before.
     fn holds(&self, bytes: usize) {
         if bytes > self.bytes.load(Ordering::Relaxed) {
             self.counts(bytes);
         }
     }
 
-    /// Counts so many bytes instead of those before.
+    /// Counts this many bytes instead of those before.
     fn counts(&self, bytes: usize) {
         let mut sums = self.answers.sums();
         let before = self.bytes.swap(bytes, Ordering::Relaxed);
@@ -349,7 +357,7 @@ mod tests {
         let refused = keep(&For::Holder(ONE), large());
         assert_eq!(refused.status(), 429);
         assert_eq!(refused.headers()["retry-after"], "1");
-        // Small answers, answers to changes, and those to others go out.
+        // Small responses, responses to changes, and responses to other holders go out.
         let small = Response::new(Body::from("small"));
         assert_eq!(keep(&For::Holder(ONE), small).status(), 200);
         assert_eq!(keep(&change, large()).status(), 200);
@@ -368,7 +376,7 @@ mod tests {
         let other = ask(&For::Holder(TWO));
         let mut unread: Vec<Response> = (0..400).map(|_| ask(&For::Holder(ONE))).collect();
         assert!(unread.iter().all(|response| response.status() == 200));
-        // The tasks that drop answers.
+        // Run the tasks that drop responses.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -425,7 +433,7 @@ mod tests {
         let answers = Answers::default();
         let begun = answers.change(ONE, ONE).unwrap();
         let unread: Vec<_> = (0..63).map(|_| change(&answers, ONE, 1, CHANGES.2 / 64)).collect();
-        // The answer to a change that was begun before is sent.
+        // The response to a change that began earlier is sent.
         assert_eq!(answers.keep(&begun, large()).status(), 200);
         let refused = answers.change(ONE, ONE).unwrap_err();
         assert_eq!(refused.problem().code, ProblemCode::RateLimited);
@@ -468,7 +476,7 @@ mod tests {
         let of = |holder: u128, caller: u128, bytes| {
             change(&answers, Uuid::from_u128(holder), caller, bytes)
         };
-        // Larger answers than was thought when their changes began.
+        // The responses are larger than expected when their changes began.
         let mut unread: Vec<_> = (0..5).map(|caller| of(1, caller, CHANGES.1 / 4)).collect();
         assert_eq!(begin(&answers, 1, 4).1, ProblemCode::RateLimited);
         assert_eq!(begin(&answers, 1, 4).0.len(), 0);
@@ -477,7 +485,7 @@ mod tests {
         for holder in 2..=4 {
             unread.extend((0..5).map(|caller| of(holder, holder * 10 + caller, CHANGES.1 / 4)));
         }
-        // All have more than there may be.
+        // All of them have more than the limits allow in total.
         let (others, refusal) = begin(&answers, 5, 50);
         assert_eq!((others.len(), refusal), (FEW.1 / CHANGE, ProblemCode::Busy));
         assert_eq!(begin(&answers, 5, 51).0.len(), FEW.0 / CHANGE);
@@ -495,7 +503,7 @@ mod tests {
         assert!(counts.is_sorted_by(|one, next| one >= next) && counts[7] >= 4, "{counts:?}");
     }
 
-    /// An answer whose size nobody knows, of pages of this size.
+    /// A response of unknown size, with pages of this size.
     fn export(size: usize) -> Response {
         let page = move || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; size]));
         Response::new(Body::from_stream(futures::stream::repeat_with(page)))
@@ -505,7 +513,7 @@ mod tests {
         response.body_mut().frame().await.is_some_and(|frame| frame.is_ok())
     }
 
-    /// Lets the tasks run that drop answers.
+    /// Runs the tasks that drop responses.
     async fn others() {
         for _ in 0..200 {
             tokio::task::yield_now().await;
@@ -529,7 +537,7 @@ mod tests {
         assert_eq!(left, UNREAD.1 / MIB);
     }
 
-    /// Twenty exports, whose pages come all at once, and whose clients read them.
+    /// Twenty exports whose pages are produced at the same time, and whose clients read them.
     #[tokio::test(start_paused = true)]
     async fn exports_that_are_read_go_on_also_when_their_pages_have_no_room_together() {
         const PAGES: usize = 3;
@@ -567,7 +575,7 @@ mod tests {
         let mut frame = Box::pin(waiting.body_mut().frame());
         assert!(futures::poll!(frame.as_mut()).is_pending());
         sleep(PATIENCE * 3).await;
-        // Others of the same holder want all of its room.
+        // Other responses of the same holder want all of its room.
         let mut unread = Vec::new();
         for _ in 0..20 {
             let mut response = answers.keep(&For::Holder(ONE), export(MIB));

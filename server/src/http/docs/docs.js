@@ -1,5 +1,5 @@
-// The page at /api/docs: reads /api/openapi.json, lists the operations, sends requests.
-// Text goes into the page by textContent only. The token stays in its input field.
+// The page at /api/docs: reads /api/openapi.json, lists the operations, and sends requests.
+// Text is written to the page only through textContent. The token stays in its input field.
 
 const theme = document.cookie.match(/(?:^|;\s*)theme=(light|dark)(?:;|$)/);
 if (theme) document.documentElement.dataset.theme = theme[1];
@@ -16,11 +16,11 @@ const pretty = (value) => JSON.stringify(value, null, 2);
 
 let api;
 
-/** Follows a reference into the document. */
+/** Resolves a reference within the document. */
 const resolve = (value) =>
   value?.$ref ? value.$ref.slice(2).split("/").reduce((at, key) => at?.[key], api) : value;
 
-/** An example of a schema: its own, or one put together from its parts. */
+/** Returns an example of a schema: its own, or one assembled from those of its parts. */
 const example = (schema, depth = 0) => {
   const shape = resolve(schema);
   if (!shape || depth > 6) return null;
@@ -39,7 +39,7 @@ const example = (schema, depth = 0) => {
   return { string: "text", integer: 1, number: 1, boolean: true }[type] ?? null;
 };
 
-/** A paragraph in which `code` is set as code. */
+/** Returns a paragraph that shows text between backticks as code. */
 const prose = (text) => {
   const paragraph = make("p");
   (text ?? "").split("`").forEach((part, index) => {
@@ -50,7 +50,7 @@ const prose = (text) => {
 
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** The request that the form describes. */
+/** Returns the request that the form describes. */
 const requestOf = (operation, form) => {
   let path = operation.path;
   const query = new URLSearchParams();
@@ -69,7 +69,7 @@ const requestOf = (operation, form) => {
   return { url: path + suffix, method: operation.method, headers, body };
 };
 
-/** The same request for a terminal. The token is a variable there: it is not to be copied about. */
+/** Returns the request as a shell command, with a variable so that copies do not contain the token. */
 const curl = ({ url, method, headers, body }) => {
   const lines = [`curl -X ${method} ${quote(location.origin + url)}`];
   lines.push(`-H "Authorization: Bearer $TESSERA_TOKEN"`);

@@ -1,4 +1,4 @@
-//! Changes that shall only happen to what the caller saw: `If-Match` (RFC 9110 section 13.1.1).
+//! Conditional changes: `If-Match` (RFC 9110 section 13.1.1).
 
 use std::convert::Infallible;
 
@@ -6,13 +6,14 @@ use axum::extract::FromRequestParts;
 use http::{HeaderMap, header, request::Parts};
 use utoipa::IntoParams;
 
-/// A version that nothing has.
+/// A version that no record has.
 const NEVER: i64 = -1;
 
-/// The version that a change expects: that of `If-Match`, any without it or with `*`.
+/// The version that a change expects, from `If-Match`. Any version matches if the header is absent
+/// or `*`.
 ///
-/// A header that is not one tag as Tessera writes them names no version that there is, so that the
-/// change does not happen: 412, of whoever may make it.
+/// A header that is not a single tag in Tessera's own spelling matches no version, so the change
+/// fails with 412 for callers who may make it.
 pub(crate) struct IfMatch(pub(crate) Option<i64>);
 
 /// [`IfMatch`] in the description of an operation.
@@ -20,7 +21,8 @@ pub(crate) struct IfMatch(pub(crate) Option<i64>);
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the header; IfMatch reads it")]
 pub(crate) struct IfMatchHeader {
-    /// The `ETag` of the record as it was read: a record that has changed since is left as it is (412)
+    /// The `ETag` of the record as it was read. A record that has changed since is left
+    /// unchanged (412)
     #[param(rename = "If-Match", nullable = false, example = "\"3\"")]
     if_match: Option<String>,
 }
@@ -33,7 +35,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The version of `If-Match`.
+/// Returns the version that `If-Match` names.
 fn expected(headers: &HeaderMap) -> Option<i64> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let value = values.next()?;
@@ -41,7 +43,7 @@ fn expected(headers: &HeaderMap) -> Option<i64> {
     if text == "*" && values.next().is_none() {
         return None;
     }
-    // Weak tags never match here (RFC 9110 section 13.1.1), and versions have one spelling.
+    // Weak tags never match here (RFC 9110 section 13.1.1), and versions have only one spelling.
     let tag = text.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or_default();
     let version = tag.parse().ok().filter(|version: &i64| version.to_string() == tag);
     Some(version.filter(|_| values.next().is_none()).unwrap_or(NEVER))

@@ -1,4 +1,4 @@
-//! A JSON body.
+//! JSON request bodies.
 
 use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use domain::problem::{FieldError, ProblemCode};
@@ -13,8 +13,9 @@ use crate::http::{
 
 /// A JSON body of exactly this shape.
 ///
-/// Refusals: 401 for a caller who was not authenticated, before anything is read; 415 for another content type, 400 for text that is no JSON, 422 for JSON of another
-/// shape. The size is limited before: see `http::body`.
+/// Rejects an unauthenticated caller with 401 before it reads anything, another content type with
+/// 415, invalid JSON with 400, and JSON of another shape with 422. The size is limited earlier:
+/// see `http::body`.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
@@ -30,7 +31,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
     }
 }
 
-/// A body that may be left out: none at all is `None`, whatever its announced type.
+/// An optional body: an empty one is `None`, whatever its content type.
 impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for ApiJson<T> {
     type Rejection = ApiError;
 
@@ -54,10 +55,10 @@ fn not_json() -> ApiError {
     )
 }
 
-/// A body's value, whatever type was announced.
+/// Parses a body, whatever its content type.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    // serde would take an array for a structure, its items in the order of the fields.
+    // serde would accept an array for a structure, with its items in the order of the fields.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         let read: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(bytes);
         read.map_err(|error| refuse("", &error))?;
@@ -85,7 +86,8 @@ fn refuse(path: &str, error: &serde_json::Error) -> ApiError {
     ApiError::new(ProblemCode::MalformedRequest, detail)
 }
 
-/// `application/json` or `application/…+json`, with or without parameters (RFC 6839 section 3.1).
+/// Whether the content type is `application/json` or `application/…+json`, with or without
+/// parameters (RFC 6839 section 3.1).
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
     else {

@@ -1,4 +1,4 @@
-//! Extractors whose refusals are problems that name the field at fault.
+//! Extractors that reject requests with problems that name the invalid field.
 
 mod if_match;
 mod json;

@@ -1,9 +1,9 @@
-//! A moment in the query.
+//! Timestamps in the query.
 
 use domain::{moments, problem::FieldError};
 use time::OffsetDateTime;
 
-/// The moment that a parameter holds; what is wrong with it goes to `errors`.
+/// Returns the timestamp that a parameter holds. Adds an error to `errors` if it is invalid.
 pub(crate) fn moment(
     field: &str,
     text: Option<&str>,

@@ -1,4 +1,4 @@
-//! A structure within a body.
+//! Structures within a body.
 
 use std::{fmt, marker::PhantomData};
 
@@ -7,8 +7,9 @@ use serde::{
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-/// A structure that is sent as an object. By itself serde would take an array for it, too, its items in
-/// the order of the fields: what was meant for one field would be read as another.
+/// A structure that must be sent as an object. By default serde also accepts an array, with its
+/// items in the order of the fields, and could read a value as another field than the one it was
+/// meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Object<T>(pub(crate) T);
 

@@ -1,4 +1,4 @@
-//! The query.
+//! The query string.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use url::form_urlencoded;
 use super::wording;
 use crate::http::problem::ApiError;
 
-/// The query, of exactly this shape. Empty texts count as absent; an empty number is none.
+/// The query, of exactly this shape. An empty text counts as absent; an empty number is invalid.
 ///
-/// Refusal: 422, with the parameter at fault.
+/// Rejects an invalid query with 422, naming the parameter.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for ApiQuery<T> {
@@ -43,7 +43,7 @@ fn read<'a, T: DeserializeOwned>(
     })
 }
 
-/// A value of a query: a text, which numbers and truth are read from when they are asked for.
+/// A value of a query: text from which numbers and booleans are parsed on demand.
 struct Text(String);
 
 impl serde::de::IntoDeserializer<'_, serde::de::value::Error> for Text {

@@ -1,8 +1,9 @@
-//! serde's messages in words for the caller. Never with a value: it may be a secret.
+//! Translates serde's messages for the caller, always without the value, which may be a secret.
 
 use domain::problem::FieldError;
 
-/// The field at fault and what is wrong with it, from serde's message and the path to the value.
+/// Returns the invalid field and what is wrong with it, from serde's message and the path to
+/// the value.
 pub(super) fn field_error(path: &str, message: &str) -> FieldError {
     let message = without_position(message);
     let path = if matches!(path, "" | "." | "?") { "" } else { path };
@@ -42,7 +43,7 @@ pub(super) fn field_error(path: &str, message: &str) -> FieldError {
             field,
             format!("must be {}, not {}", expected_kind(expected), found_kind(found)),
         ),
-        // A parsed type's own words, which begin with "must".
+        // The message of a parsed type, which begins with "must".
         None if message.starts_with("must ") => FieldError::new(field, message),
         None => FieldError::new(field, "cannot be used"),
     }
@@ -60,7 +61,8 @@ fn quoted<'a>(message: &'a str, beginning: &str) -> Option<&'a str> {
     Some(rest.split_once('`').map_or(rest, |(field, _)| field))
 }
 
-/// serde reports some errors at the structure and some at the field itself.
+/// Joins the path and the field. serde reports some errors at the structure and some at the
+/// field itself.
 fn join(path: &str, field: &str) -> String {
     match path.rsplit_once('.') {
         _ if path.is_empty() || path == field => field.to_owned(),
@@ -69,7 +71,7 @@ fn join(path: &str, field: &str) -> String {
     }
 }
 
-/// A field's name may be anything, also a pasted secret: a few characters tell enough.
+/// Shortens a field's name to a few characters: it may be anything, even a pasted secret.
 fn shortened(field: &str) -> String {
     match field.char_indices().nth(24) {
         Some((end, _)) => format!("{}…", &field[..end]),
@@ -77,7 +79,7 @@ fn shortened(field: &str) -> String {
     }
 }
 
-/// serde's words for a kind of value, without the value itself.
+/// Returns the kind of a value from serde's words for it, without the value itself.
 fn found_kind(found: &str) -> &'static str {
     match found.split([' ', '`']).next().unwrap_or_default() {
         "string" => "a string",

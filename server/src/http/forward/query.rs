@@ -1,4 +1,4 @@
-//! What a gateway asks, as the query of `/auth/forward` says it.
+//! The query of `/auth/forward`, in which a gateway states its requirements.
 
 use domain::{
     decision::{DEMANDED_MAX, Demand},
@@ -9,7 +9,7 @@ use url::form_urlencoded;
 
 use crate::http::problem::ApiError;
 
-/// What a gateway asks.
+/// The requirements of a gateway.
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) demand: Demand,
@@ -17,8 +17,8 @@ pub(crate) struct Asked {
     pub(crate) rate_limited: StatusCode,
 }
 
-/// Reads what is asked. Whatever is not understood, and whatever is named without a value, is
-/// refused: a check that is misspelt must not be a check that always passes.
+/// Parses the query. Refuses unknown parameters and parameters without a value: a misspelt check
+/// must not become a check that always passes.
 pub(crate) fn asked(query: &str) -> Result<Asked, ApiError> {
     let mut demand = Demand::default();
     let mut rate_limited = None;

@@ -1,4 +1,5 @@
-//! Who calls: a token, presented as everywhere or as the password of HTTP Basic (RFC 7617).
+//! The caller's credential: a token in any of the usual places, or as the password of HTTP
+//! Basic (RFC 7617).
 
 use authority::OpContext;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -7,8 +8,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::http::{AppState, caller::authenticate, credentials::presented, problem::ApiError};
 
-/// The token that authenticates the caller; `None` when there is none. A user name without a password,
-/// as clients without a secret send it, is none.
+/// Returns the token that authenticates the caller, or `None`. A user name without a password,
+/// which clients without a secret send, does not count as a credential.
 pub(super) fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let token = presented(headers).map_err(ApiError::from)?;
     let mut found = token.map(str::to_owned);
@@ -26,7 +27,7 @@ pub(super) fn credential(headers: &HeaderMap) -> Result<Option<String>, ApiError
     Ok(found)
 }
 
-/// The password of a `Basic` value. What is before the first colon is the user name.
+/// Returns the password of a `Basic` value. The text before the first colon is the user name.
 fn basic(value: &HeaderValue) -> Option<Result<String, ApiError>> {
     let bytes = value.as_bytes();
     let end = bytes.iter().position(u8::is_ascii_whitespace).unwrap_or(bytes.len());
@@ -44,7 +45,7 @@ fn basic(value: &HeaderValue) -> Option<Result<String, ApiError>> {
     }))
 }
 
-/// The context with whoever presents this token as its actor.
+/// Returns the context with the bearer of this token as its actor.
 pub(super) async fn caller(
     state: &AppState,
     mut context: OpContext,

@@ -1,4 +1,4 @@
-//! A form with a token (RFC 7662 section 2.1, RFC 7009 section 2.1).
+//! A form that contains a token (RFC 7662 section 2.1, RFC 7009 section 2.1).
 
 use axum::extract::{FromRequest, Request};
 use domain::problem::ProblemCode;
@@ -19,15 +19,16 @@ pub(super) struct FormBody {
     /// The token as it was presented.
     #[schema(min_length = 1)]
     token: String,
-    /// What kind of token it might be. Not looked at: there is one kind.
+    /// The kind of token. Ignored, because there is only one kind.
     #[schema(nullable = false)]
     token_type_hint: Option<String>,
 }
 
 /// The text of the token that a form names.
 ///
-/// As RFC 6749 section 3.2 has it: parameters without a value count as left out, unknown ones are
-/// ignored, and none may come twice. Of unknown ones that is not known: `resource` (RFC 8707) may.
+/// Follows RFC 6749 section 3.2: parameters without a value count as absent, unknown ones are
+/// ignored, and none may be repeated. Repetition of unknown parameters is not checked, because some
+/// of them, like `resource` (RFC 8707), may be repeated.
 pub(super) struct TokenForm(pub(super) String);
 
 impl<S: Send + Sync> FromRequest<S> for TokenForm {
@@ -40,7 +41,7 @@ impl<S: Send + Sync> FromRequest<S> for TokenForm {
                 "The body must be a form, sent with the header \"Content-Type: application/x-www-form-urlencoded\".",
             ));
         }
-        // Revocation needs no other credential than the token in the form.
+        // Revocation needs no credential other than the token in the form.
         let bytes = body::read(request, Readers::Anybody).await?;
         read(&bytes).map(Self)
     }

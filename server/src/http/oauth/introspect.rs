@@ -30,7 +30,7 @@ use crate::http::{
     rest::schema::{granted, grants_schema, names},
 };
 
-/// What is known of a token that is active.
+/// An active token.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ActiveToken, example = json!({
     "active": true,
@@ -49,44 +49,45 @@ use crate::http::{
 pub(super) struct ActiveBody<'a> {
     /// Always true.
     active: bool,
-    /// The names of its scopes and of all that they imply, of all its APIs, separated by spaces. Of a token
-    /// with several APIs, `grants` says which of them each is for.
+    /// The names of its scopes and of all scopes that they imply, in all its APIs, separated by
+    /// spaces. For a token with several APIs, `grants` says which API each scope is for.
     scope: String,
-    /// The token's id: a token is a client of its own.
+    /// The token's id: each token is its own client.
     client_id: Uuid,
     /// The e-mail address of the user that it acts as.
     username: &'a str,
     /// Always `Bearer`.
     token_type: &'static str,
-    /// When it ends, in seconds since 1970; absent when it never does.
+    /// When it expires, in seconds since 1970; absent if it never does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     exp: Option<i64>,
-    /// When its secret was made.
+    /// When its secret was created.
     iat: i64,
-    /// When it began, if not at once.
+    /// When it became valid, if not at its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     nbf: Option<i64>,
     /// The id of the user that it acts as.
     sub: Uuid,
-    /// The APIs that it is meant for. An API must find itself here.
+    /// The APIs that it is meant for. An API must check that it is one of them.
     aud: Vec<&'a str>,
-    /// What it may do, for each API in `aud`.
+    /// The scopes that it may use, for each API in `aud`.
     #[schema(schema_with = grants_schema)]
     grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// This server's address.
     iss: &'a str,
     /// The token's id.
     jti: Uuid,
-    /// Present when the answer is from memory although the database is away (setting `stale_grace`): for how many
-    /// seconds it could not be made sure that nothing was revoked.
+    /// Present if the response comes from memory while the database is unreachable (setting
+    /// `stale_grace`): the number of seconds for which the server has been unable to confirm that
+    /// nothing was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stale_s: Option<u64>,
 }
 
-/// What is said of any other: nothing.
+/// Any other token, without further information.
 #[derive(Serialize, ToSchema)]
 #[schema(as = InactiveToken, example = json!({"active": false}))]
 #[serde(deny_unknown_fields)]
@@ -95,18 +96,19 @@ pub(super) struct InactiveBody {
     active: bool,
 }
 
-/// The answer of an introspection.
+/// The response to an introspection.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Introspection)]
 pub(super) enum IntrospectionBody<'a> {
     /// The token is active.
     Active(Box<ActiveBody<'a>>),
-    /// It is not, or the caller may not ask about it.
+    /// The token is not active, or the caller may not introspect it.
     Inactive(InactiveBody),
 }
 
-/// The caller, found out before the form is read: nobody learns what a form should hold.
+/// The caller, authenticated before the form is read, so that an unauthenticated client learns
+/// nothing about the form.
 pub(super) struct Introspector(authority::OpContext);
 
 impl FromRequestParts<AppState> for Introspector {
@@ -132,11 +134,12 @@ impl FromRequestParts<AppState> for Introspector {
 
 /// Introspect a token
 ///
-/// Whether a token is active, by RFC 7662. Whatever is not active, and a token of a workspace that the
-/// caller may not ask about, is answered `{"active":false}` and no more. A token that is bound to
-/// addresses is not active here, for no address can be named; a token's rate limit is neither looked at
-/// nor drawn on. Check `aud` and `grants`: no question is asked about them. Needs the scope `verify` of
-/// the audience `tessera`.
+/// Reports whether a token is active (RFC 7662). The response is just `{"active":false}` for every
+/// token that is not active and for tokens of workspaces that the caller may not introspect. A
+/// token that is bound to addresses is not active here, because the request cannot name an
+/// address. The token's rate limit is neither checked nor consumed. Check `aud` and `grants`
+/// yourself: the request names neither an audience nor scopes. Needs the scope `verify` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/oauth2/introspect",

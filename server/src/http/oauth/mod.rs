@@ -1,12 +1,13 @@
-//! What OAuth clients and gateways' plugins speak: introspection (RFC 7662) and revocation (RFC 7009).
+//! The protocols of OAuth clients and gateway plugins: introspection (RFC 7662) and
+//! revocation (RFC 7009).
 //!
-//! Requests are forms, and errors are the JSON of RFC 6749 section 5.2, because both RFCs say so and
-//! their clients read nothing else: `{"error","error_description"}`, for what the layers in between
-//! refuse, too. The status is what it is everywhere in Tessera, but that a value which cannot be used is
-//! 400.
+//! Requests are forms, and errors are the JSON of RFC 6749 section 5.2, because both RFCs require
+//! it and their clients read nothing else: `{"error","error_description"}`. This includes errors of
+//! the layers in between. Statuses are the same as elsewhere in Tessera, except that an unusable
+//! value is 400.
 //!
-//! A caller presents a token as everywhere, or as the password of HTTP Basic, whose user name is not
-//! looked at: many plugins cannot do anything else. Sessions are no credential here.
+//! Callers present a token as elsewhere, or as the password of HTTP Basic, whose user name is
+//! ignored: many plugins support nothing else. Sessions are not accepted here.
 
 mod credential;
 mod form;
@@ -33,12 +34,12 @@ use super::{
     rate, refusals, strangers,
 };
 
-/// The operations, for the document.
+/// Returns the operations, for the OpenAPI document.
 pub(crate) fn operations() -> OpenApiRouter<AppState> {
     asking().merge(managing())
 }
 
-/// What gateways ask on every request of theirs.
+/// Returns the route that gateways call on every request of their own.
 fn asking() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(introspect::introspect))
 }
@@ -47,7 +48,7 @@ fn managing() -> OpenApiRouter<AppState> {
     OpenApiRouter::default().routes(routes!(revoke::revoke))
 }
 
-/// The routes with their layers.
+/// Returns the routes with their layers.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     let (asking, _) = asking().split_for_parts();
     let (managing, _) = managing().split_for_parts();
@@ -72,7 +73,7 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
         .layer(from_fn(speak))
 }
 
-/// Has errors written in OAuth's way.
+/// Makes the layers write errors in OAuth's format.
 async fn speak(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.extensions_mut().insert(envelope as Envelope);
@@ -116,10 +117,10 @@ fn envelope(problem: &Problem) -> (StatusCode, serde_json::Value) {
 }))]
 #[expect(dead_code, reason = "describes; the envelope writes it")]
 pub(crate) struct ErrorBody {
-    /// What is wrong, for programs: `invalid_request`, `invalid_client` (401), `insufficient_scope` and
+    /// The error for programs: `invalid_request`, `invalid_client` (401), `insufficient_scope` and
     /// `unauthorized_client` (403), `temporarily_unavailable` (429, 503) or `server_error` (500).
     error: String,
-    /// What is wrong, for people.
+    /// The error for people.
     error_description: String,
 }
 

@@ -16,7 +16,7 @@ use crate::http::{
     AppState, caller::anonymous, origin::check_sender, problem::ApiError, refusals::Asker,
 };
 
-/// A request's credential, and what its caller is known by before it is looked at.
+/// A request's credential, with its context and extensions, before the credential is checked.
 pub(super) struct Revoker {
     context: authority::OpContext,
     credential: Option<String>,
@@ -39,10 +39,11 @@ impl FromRequestParts<AppState> for Revoker {
 
 /// Revoke a token
 ///
-/// Ends a token for good, by RFC 7009, as if it were deleted. Whoever holds it may end it: without a
-/// credential, or with the token itself as the credential. With another credential the caller needs the
-/// scope `tokens:write` of the audience `tessera`, as for deleting it. A token that is unknown, has ended,
-/// or is not for the caller to see is answered like one that was revoked.
+/// Revokes a token permanently (RFC 7009), as if it were deleted. Every bearer of a token may
+/// revoke it: without a credential, or with the token itself as the credential. With another
+/// credential, the caller needs the scope `tokens:write` of the audience `tessera`, as for deleting
+/// the token. A token that is unknown, has expired, or is not visible to the caller gets the same
+/// response as a revoked one.
 #[utoipa::path(
     post,
     path = "/oauth2/revoke",
@@ -71,7 +72,7 @@ pub(super) async fn revoke(
     Revoker { context, credential, extensions }: Revoker,
     TokenForm(token): TokenForm,
 ) -> Result<Response, ApiError> {
-    // The token itself needs no other proof, and nothing of its rate limit.
+    // The token itself needs no other proof, and does not use up its rate limit.
     let context = match credential.filter(|credential| *credential != token) {
         Some(other) => caller(&state, context, &other).await.map_err(ApiError::or_basic)?,
         None => context,

@@ -8,9 +8,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Accept an invitation
 ///
-/// Makes the person who is signed in a member of the workspace. The one who invited must still be allowed
-/// to give that role and those grants; otherwise the invitation does not exist any more (404). A token
-/// cannot accept.
+/// The signed-in person becomes a member of the workspace. The inviter must still be allowed to
+/// give that role and those grants; otherwise the invitation no longer exists (404). A token cannot
+/// accept an invitation.
 #[utoipa::path(
     post,
     path = "/api/v1/invitations/{id}/accept",

@@ -29,13 +29,13 @@ use crate::http::{
     "user": "grace@example.com", "role": "member", "grants": ["rivers:*"]
 }))]
 pub(crate) struct NewMemberBody {
-    /// E-mail address of the person. Administrators of the instance may also name a user by id, and a
+    /// The person's e-mail address. Administrators of the instance may also name a user by id, or a
     /// service account.
     user: String,
     /// The role.
     role: WorkspaceRoleBody,
     /// Patterns of the scopes that the member may put on tokens: `*`, `rivers:*` or a scope's name.
-    /// What the role gives when null or absent.
+    /// Null or absent means the role's default grants.
     #[serde(default)]
     #[schema(max_items = 64)]
     grants: Option<Vec<String>>,
@@ -43,14 +43,14 @@ pub(crate) struct NewMemberBody {
 
 /// Add a member, or invite one
 ///
-/// An administrator of the instance who is signed in adds a user at once (201). Anybody else invites a
-/// person by e-mail (202): the person accepts, or the invitation expires after seven days. The answer does
-/// not depend on whether a user of the instance has the address. Inviting an address again replaces the
-/// invitation. A workspace has at most 100 open invitations, and a person sends at most 50 an hour, as do
-/// all tokens of a workspace together.
+/// An administrator of the instance who is signed in adds a user at once (201). All other callers
+/// invite a person by e-mail (202): the person accepts, or the invitation expires after seven days.
+/// The response does not reveal whether a user of the instance has the address. Inviting an address
+/// again replaces the invitation. A workspace has at most 100 open invitations. A person sends at
+/// most 50 an hour; all tokens of a workspace together have the same limit.
 ///
-/// Nobody gives more than they hold: neither a role that may do what they may not, nor grants beyond
-/// their own. Needs the scope `members:write` of the audience `tessera`.
+/// Callers cannot give more than they hold: neither a role with more rights than their own, nor
+/// grants beyond their own. Needs the scope `members:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/members",

@@ -18,19 +18,19 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// A preset, to look at or to apply.
+/// A preset to preview or apply.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PresetRequest, example = json!({"preset": "kriten", "apply": false}))]
 pub(crate) struct PresetBody {
     /// The preset.
     preset: PresetText,
-    /// Whether it shall be applied; what it would mean is told either way.
+    /// Whether to apply it. The response describes its effect either way.
     #[serde(default)]
     apply: bool,
 }
 
-/// What a preset means, and what is in force once it is applied.
+/// The effect of a preset, and the policy in force once it is applied.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PresetOutcome)]
 pub(crate) struct PresetOutcomeBody {
@@ -38,16 +38,16 @@ pub(crate) struct PresetOutcomeBody {
     preset: PresetText,
     /// Whether it was applied.
     applied: bool,
-    /// What it meant for the policy and the tokens that were there.
+    /// Its effect on the policy and the existing tokens.
     preview: PreviewBody,
-    /// The policy after it; null when it was not applied.
+    /// The policy after the change; null if the preset was not applied.
     policy: Option<PolicyViewBody>,
 }
 
 /// Apply a preset to the instance
 ///
-/// Without `"apply": true` it only tells what would change. Applying makes the audiences that the
-/// preset needs, too. For administrators of the instance who are signed in.
+/// Without `"apply": true`, only reports what would change. Applying a preset also creates the
+/// audiences that it needs. For signed-in administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/policy/preset",
@@ -71,9 +71,9 @@ pub(crate) async fn apply_instance_preset(
 
 /// Apply a preset to a workspace
 ///
-/// Without `"apply": true` it only tells what would change. Where the instance sets a rule, the
-/// stricter one is in force. Audiences that a preset needs are made by administrators of the
-/// instance alone. Needs the scope `policy:write` of the audience `tessera`.
+/// Without `"apply": true`, only reports what would change. If the instance sets a rule too, the
+/// stricter one is in force. Only administrators of the instance can create the audiences that a
+/// preset needs. Needs the scope `policy:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/policy/preset",
@@ -108,7 +108,7 @@ async fn apply(
     let mut version = preview.version;
     let mut policy = None;
     if body.apply {
-        // What is applied is what was looked at.
+        // Apply exactly the version that was previewed.
         let expected = expected.or(Some(version));
         let view = policies.apply_preset(context, level, body.preset.into(), expected).await?;
         version = view.version;

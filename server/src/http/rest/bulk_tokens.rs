@@ -20,48 +20,48 @@ use crate::http::{
     refusals::Refused,
 };
 
-/// What shall be done with which tokens.
+/// An action, and the tokens to apply it to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Bulk, example = json!({
     "action": "disable", "ids": ["0198c2c4-7a00-7000-8000-00000000002a"]
 }))]
 pub(crate) struct BulkBody {
-    /// What shall be done with each of them.
+    /// The action to take on each of them.
     action: ActionBody,
-    /// The tokens: 1 to 100, each once.
+    /// The tokens: 1 to 100, without duplicates.
     #[schema(value_type = Vec<Uuid>, min_items = 1, max_items = 100)]
     ids: Vec<TokenId>,
-    /// `true` to do the same with the tokens that each of them made, and with those that they made, as far as
-    /// the caller reaches them; only for `disable` and `delete`.
+    /// `true` to do the same with the tokens that each of them created, and with those that these
+    /// created in turn, as far as the caller can reach them. Only for `disable` and `delete`.
     #[serde(default)]
     children: bool,
 }
 
-/// What can be done with many tokens at once.
+/// The actions that can be taken on many tokens at once.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = BulkAction)]
 pub(crate) enum ActionBody {
-    /// Switch them on.
+    /// Enable them.
     Enable,
-    /// Switch them off.
+    /// Disable them.
     Disable,
-    /// End them now.
+    /// Expire them now.
     Expire,
-    /// Delete them for good.
+    /// Delete them permanently.
     Delete,
 }
 
-/// What became of each token, in the order of the request.
+/// The result for each token, in the order of the request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkResult)]
 pub(crate) struct BulkResultBody {
-    /// One for each id.
+    /// One result for each id.
     items: Vec<BulkItemBody>,
 }
 
-/// What became of one token.
+/// The result for one token.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BulkItem, example = json!({
     "id": "0198c2c4-7a00-7000-8000-00000000002a", "status": 200
@@ -69,11 +69,11 @@ pub(crate) struct BulkResultBody {
 pub(crate) struct BulkItemBody {
     /// The token's id.
     id: Uuid,
-    /// The status that the operation on this token alone would have answered: 200, or 204 when it was
-    /// deleted.
+    /// The status that the single operation on this token would have returned: 200, or 204 if it
+    /// was deleted.
     #[schema(minimum = 200, maximum = 599)]
     status: u16,
-    /// Why it was not done.
+    /// Why the action failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ProblemBody>, nullable = false)]
     problem: Option<domain::problem::Problem>,
@@ -81,8 +81,8 @@ pub(crate) struct BulkItemBody {
 
 /// Change many tokens
 ///
-/// Does the same with up to 100 tokens of a workspace, each for itself: one that fails leaves the
-/// others done. Needs the scope `tokens:write` of the audience `tessera`.
+/// Takes the same action on up to 100 tokens of a workspace. Each succeeds or fails on its own: a
+/// failure does not undo the others. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens/bulk",

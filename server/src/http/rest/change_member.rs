@@ -27,17 +27,19 @@ pub(crate) struct MemberChangeBody {
     /// The role.
     #[serde(default)]
     role: Option<WorkspaceRoleBody>,
-    /// Patterns of the scopes that the member may put on tokens. Null leaves them to the role.
+    /// Patterns of the scopes that the member may put on tokens. Null restores the role's
+    /// default grants.
     #[serde(default, deserialize_with = "grants")]
     #[schema(value_type = Option<Vec<String>>, max_items = 64)]
     grants: GrantsChange,
-    /// Whether to disable tokens whose secrets the member may know, if they may do less. `disable` if absent.
+    /// Whether to disable tokens whose secrets the member may know, if the change takes rights
+    /// away. `disable` if absent.
     #[serde(default)]
     #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,
 }
 
-/// Tells a null from what is absent.
+/// Distinguishes null from an absent field.
 fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D::Error> {
     let patterns = Option::deserialize(deserializer)?;
     Ok(patterns.map_or(GrantsChange::ByRole, GrantsChange::Patterns))
@@ -45,14 +47,18 @@ fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GrantsChange, D:
 
 /// Change a member
 ///
-/// The member's tokens are bound by it at once: they keep of their scopes what the member may still
-/// put on tokens.
+/// The change binds the member's tokens at once: they keep only the scopes that the member may
+/// still put on tokens.
 ///
-/// A change that takes something away disables tokens of the workspace that act as others if the member may know their secret,
-/// and could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera` but may not grant those any
-/// more. Those that only call other APIs stay. A change that gives more disables tokens that act as the member and can do more in
-/// Tessera by it, if somebody may know their secret who could not grant as much: a rotation makes them safe. `disabled_tokens`
-/// says how many. Needs the scope `members:write` of the audience `tessera`.
+/// A change that takes rights away disables tokens of the workspace that act as other users if the
+/// member may know their secret and could regain access through their scopes `tokens:write`,
+/// `tokens:reveal` or `members:write` of `tessera`, which the member may no longer grant. Tokens
+/// that only call other APIs stay as they are.
+///
+/// A change that gives rights disables tokens that act as the member and can do more in Tessera
+/// because of it, if a user who could not grant as much may know their secret. Rotating such a
+/// token makes it safe. `disabled_tokens` is the number of disabled tokens. Needs the scope
+/// `members:write` of the audience `tessera`.
 #[utoipa::path(
     patch,
     path = "/api/v1/workspaces/{ws}/members/{user}",

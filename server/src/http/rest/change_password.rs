@@ -9,25 +9,26 @@ use utoipa::ToSchema;
 use super::errors::ChangeErrors;
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// The password until now, and the one from now on.
+/// The current password and a new one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = PasswordChange, example = json!({
     "current_password": "violet kettle drums outside", "new_password": "tr0mbone ladder mist"
 }))]
 pub(crate) struct PasswordChangeBody {
-    /// The password until now.
+    /// The current password.
     #[schema(format = Password)]
     current_password: String,
-    /// The password from now on: at least 15 characters, and not easy to guess.
+    /// The new password: at least 15 characters, and not easy to guess.
     #[schema(format = Password, min_length = 15)]
     new_password: String,
 }
 
 /// Change your password
 ///
-/// All other sessions of yours end. This one goes on with a new cookie, which the answer sets. A wrong
-/// current password counts as a failed attempt to sign in. For people who are signed in.
+/// Signs you out of all other sessions. This session continues with a new cookie, which the
+/// response sets. A wrong current password counts as a failed sign-in attempt. For
+/// signed-in people.
 #[utoipa::path(
     post,
     path = "/api/v1/account/password",

@@ -18,9 +18,8 @@ use crate::http::{
 
 /// Change the instance's policy
 ///
-/// The body stands in place of all rules that the instance sets. The tokens that are there go on as
-/// they are; the preview tells which would not fit. For administrators of the instance who are
-/// signed in.
+/// The body replaces all rules that the instance sets. Existing tokens stay as they are; the
+/// preview lists those that would not comply. For signed-in administrators of the instance.
 #[utoipa::path(
     put,
     path = "/api/v1/policy",
@@ -44,9 +43,9 @@ pub(crate) async fn change_instance_policy(
 
 /// Change a workspace's policy
 ///
-/// The body stands in place of all rules that the workspace sets. Where the instance sets a rule,
-/// the stricter one is in force. The tokens that are there go on as they are. Needs the scope
-/// `policy:write` of the audience `tessera`.
+/// The body replaces all rules that the workspace sets. If the instance sets a rule too, the
+/// stricter one is in force. Existing tokens stay as they are. Needs the scope `policy:write` of
+/// the audience `tessera`.
 #[utoipa::path(
     put,
     path = "/api/v1/workspaces/{ws}/policy",

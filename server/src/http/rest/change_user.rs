@@ -28,14 +28,16 @@ pub(crate) struct UserChangeBody {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
-    /// What it is on the whole instance. Only owners make and change owners, and one enabled owner
-    /// stays. A higher role signs the person out everywhere.
+    /// The role on the whole instance. Only owners can appoint and change owners, and at least one
+    /// enabled owner must remain. A higher role signs the user out everywhere.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
-    /// The switch. Who is disabled is signed out, and their tokens are refused at once.
+    /// Whether the user is enabled. A disabled user is signed out, and their tokens are refused
+    /// at once.
     #[serde(default)]
     enabled: Option<bool>,
-    /// Whether to disable secrets that the user may know, if they get a lower role or are disabled. `disable` if absent.
+    /// Whether to disable secrets that the user may know, if the user gets a lower role or is
+    /// disabled. `disable` if absent.
     #[serde(default)]
     #[schema(value_type = Option<KnownSecretsBody>, nullable = false)]
     known_secrets: KnownSecretsBody,
@@ -43,19 +45,21 @@ pub(crate) struct UserChangeBody {
 
 /// Change a user
 ///
-/// The answer says how many tokens the change stopped; `GET /api/v1/workspaces/{ws}/tokens?owner=` with
-/// the user's address lists them.
+/// The response says how many of the user's tokens the change stopped (`stopped_tokens`);
+/// `GET /api/v1/workspaces/{ws}/tokens?owner=` with the user's address lists them.
 ///
-/// A higher role ends the person's sessions. It also ends their password (`password_ended`) if the administrator who gave
-/// it, or the link for it, may not set the password of somebody with that role, also when the password was changed since.
-/// Tokens that act as a new administrator or owner are disabled (`disabled_tokens`) if somebody may know their secret who
-/// does not manage the instance.
+/// A higher role signs the person out everywhere. It also invalidates their password
+/// (`password_ended`) if the administrator who set it, or who created the link for it, may not set
+/// the password of a user with that role, even if the password has been changed since. Tokens that
+/// act as a new administrator or owner are disabled (`disabled_tokens`) if a user who does not
+/// manage the instance may know their secret.
 ///
-/// A lower role, and disabling the user, disable tokens (`disabled_tokens`) that act as others if the user may know their
-/// secret and could come back by their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Tokens that only
-/// call other APIs stay. Passwords of other owners and administrators end (`ended_passwords`) if the user gave them and can no
-/// longer set them; your own never does. `"known_secrets": "keep"` leaves all of them. For administrators of the instance who
-/// are signed in.
+/// A lower role, and disabling the user, disable tokens (`disabled_tokens`) that act as other users
+/// if the user may know their secret and could regain access through their scopes `tokens:write`,
+/// `tokens:reveal` or `members:write` of `tessera`. Tokens that only call other APIs stay as they
+/// are. Passwords of other owners and administrators are invalidated (`ended_passwords`) if the
+/// user set them and may no longer do so; your own password never is. `"known_secrets": "keep"`
+/// leaves all of them as they are. For signed-in administrators of the instance.
 #[utoipa::path(
     patch,
     path = "/api/v1/users/{id}",

@@ -13,20 +13,20 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall be different.
+/// The workspace's new name.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Rivers"}))]
 pub(crate) struct WorkspaceChange {
-    /// Its name for people: 1 to 100 characters on one line.
+    /// Its display name: 1 to 100 characters on one line.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
 
 /// Rename a workspace
 ///
-/// Its slug stays: links and programs name it. Needs the scope `workspaces:write` of the audience
-/// `tessera`.
+/// Its slug stays the same, because links and programs refer to it. Needs the scope
+/// `workspaces:write` of the audience `tessera`.
 #[utoipa::path(
     patch,
     path = "/api/v1/workspaces/{ws}",

@@ -1,31 +1,33 @@
-//! `?children=true`: whether a change of a token is made to the tokens that it made, too.
+//! `?children=true`: whether a change to a token also applies to the tokens that it created.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-/// How far it reaches.
+/// Whether the change extends to children.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ChildrenQuery {
-    /// `true` to do the same with the tokens that it made, and with those that they made, as far as the
-    /// caller reaches them. Policy (`on_parent_end`) may want that in any case.
+    /// `true` to do the same with the tokens that it created, and with those that these created
+    /// in turn, as far as the caller can reach them. Policy (`on_parent_end`) may require this in
+    /// any case.
     #[param(value_type = Option<bool>)]
     pub(super) children: bool,
 }
 
-/// The same for a rotation.
+/// Whether a rotation disables children.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct DisableChildrenQuery {
-    /// `true` to disable the tokens that it made, and those that they made, as far as the caller reaches them. Somebody
-    /// who had the old secret may have made them.
+    /// `true` to disable the tokens that it created, and those that these created in turn, as far
+    /// as the caller can reach them. They may have been created by an unauthorized holder of the
+    /// old secret.
     #[param(value_type = Option<bool>)]
     pub(super) children: bool,
 }
 
-/// No parameters: one that would be passed over, such as `children`, is refused instead.
+/// No parameters. An unknown parameter, such as `children`, is refused instead of ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoQuery {}

@@ -16,7 +16,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What the new token shall have of its own.
+/// The properties that the new token does not copy.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TokenClone, example = json!({"name": "deploy-bot 2"}))]
@@ -28,9 +28,9 @@ pub(crate) struct CloneBody {
 
 /// Clone a token
 ///
-/// Makes a new token with the description, user, audiences, scopes, addresses and tags of another one,
-/// and as long a life. The answer holds its secret, once. Needs the scope `tokens:write` of the
-/// audience `tessera`, and every scope of the token that is cloned.
+/// Creates a token with the description, owner, audiences, scopes, addresses and tags of another
+/// one, and the same lifetime. The response contains its secret, which is shown once. Needs the
+/// scope `tokens:write` of the audience `tessera`, and every scope of the cloned token.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/clone",

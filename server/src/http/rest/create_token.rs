@@ -30,7 +30,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What a new token shall be. Only the name is required, and whatever else policy demands.
+/// A token to create. Only the name is required, plus what policy demands.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({
@@ -50,48 +50,49 @@ pub(crate) struct NewToken {
     #[serde(default)]
     #[schema(max_length = 1_000)]
     description: String,
-    /// E-mail address or id of the user that it acts as; the caller when absent.
+    /// E-mail address or id of the user that it acts as. If absent, it acts as the caller.
     #[serde(default)]
     user: Option<String>,
-    /// What it holds: for each API that it is meant for, scopes of its catalogue; at most 1,000 in all, whose
-    /// names have at most 65,536 bytes together. Not together with `audiences` and `scopes`.
+    /// Its scopes, by the API that they are for: at most 1,000 in all, whose names total at most
+    /// 65,536 bytes. Cannot be combined with `audiences` and `scopes`.
     #[serde(default)]
     #[schema(schema_with = new_grants_schema)]
     grants: Option<BTreeMap<String, Vec<String>>>,
-    /// In place of `grants`: the APIs that it is meant for; `["default"]` when empty.
+    /// In place of `grants`: the APIs that it is meant for; `["default"]` if empty.
     #[serde(default)]
     #[schema(value_type = Vec<AudienceText>)]
     audiences: Vec<String>,
-    /// In place of `grants`: its scopes, at least one. Each is held in every one of `audiences` that
-    /// declares it, and counts there; one that `tessera` and another of them declare is refused. A token that
-    /// asks grants only what it holds itself.
+    /// In place of `grants`: its scopes, at least one. The token holds each of them for every one
+    /// of `audiences` that declares it, and each counts there. A scope that both `tessera` and
+    /// another of these audiences declare is refused. A calling token can grant only scopes that it
+    /// holds itself.
     #[serde(default)]
     #[schema(value_type = Vec<ScopeText>, max_items = 1_000)]
     scopes: Vec<String>,
-    /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. When neither
-    /// this nor `expires_in_s` is given, policy decides.
+    /// When it expires: an RFC 3339 timestamp, a date (the end of that day, UTC), or `never`. If
+    /// neither this nor `expires_in_s` is given, policy decides.
     #[serde(default)]
     expires_at: Option<String>,
-    /// Its end in seconds from now. Not together with `expires_at`.
+    /// When it expires, in seconds from now. Cannot be combined with `expires_at`.
     #[serde(default)]
     #[schema(minimum = 1)]
     expires_in_s: Option<i64>,
-    /// Not valid before this moment (RFC 3339); from now on when absent.
+    /// Not valid before this time (RFC 3339). If absent, it is valid at once.
     #[serde(default)]
     #[schema(format = DateTime)]
     not_before: Option<String>,
-    /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
+    /// Addresses and networks (CIDR) from which it may be used. Empty means from anywhere.
     #[serde(default)]
     #[schema(max_items = 32)]
     ip_allow: Vec<String>,
-    /// How often it may be used; at any rate when absent.
+    /// How often it may be used. If absent, there is no limit.
     #[serde(default)]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Object<RateLimitBody>>,
-    /// Whether its secret shall be kept sealed, so that it can be shown again; policy must allow it.
+    /// Whether to keep its secret, sealed, so that it can be shown again. Policy must allow this.
     #[serde(default)]
     recoverable: bool,
-    /// What to note on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
+    /// Tags to attach: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
     #[serde(default)]
     #[schema(schema_with = tags_schema)]
     tags: BTreeMap<String, String>,
@@ -99,11 +100,13 @@ pub(crate) struct NewToken {
 
 /// Create a token
 ///
-/// The answer holds the token's secret, once. A request with an `Idempotency-Key` may be repeated
-/// within 24 hours when its answer got lost: it makes no second token and answers the same again, to callers who
-/// may still hold the secret. Where policy shows secrets once, the secret is shown again for ten minutes only,
-/// then the answer is 403 `reveal_not_allowed`. Answers 401, 403, 404, 408, 409, 412, 429 and 5xx are not kept under the key:
-/// send the same request again, and it is carried out. Needs the scope `tokens:write` of the audience `tessera`.
+/// The response contains the token's secret, which is shown once. If the response is lost, a
+/// request with an `Idempotency-Key` can be repeated within 24 hours: it does not create a second
+/// token, and it returns the same response to callers who may still hold the secret. If policy
+/// shows secrets only once, the secret is returned again for only ten minutes; after that the
+/// response is 403 `reveal_not_allowed`. Responses 401, 403, 404, 408, 409, 412, 429 and 5xx are
+/// not kept under the key: send the same request again, and it is carried out. Needs the scope
+/// `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens",

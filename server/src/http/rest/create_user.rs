@@ -13,29 +13,29 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// A user to make: a person, with a password or without one, or a service account.
+/// A user to create: a person, with or without a password, or a service account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewUser, example = json!({
     "email": "grace@example.com", "name": "Grace"
 }))]
 pub(crate) struct NewUserBody {
-    /// Whether it signs in; a person when absent.
+    /// Whether the user is a person or a service account; a person if absent.
     #[serde(default)]
     kind: Option<UserKindBody>,
-    /// The address; a service account has one too, as a name. It is never given to another user.
+    /// The address. A service account has one too, as a name. It is never given to another user.
     #[schema(max_length = 254, example = "grace@example.com")]
     email: String,
-    /// The name; the part of the address before the `@` when absent.
+    /// The name. If absent, the part of the address before the `@`.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
-    /// What it is on the whole instance; `member` when absent. Only owners make owners.
+    /// The role on the whole instance; `member` if absent. Only owners can create owners.
     #[serde(default)]
     instance_role: Option<InstanceRoleBody>,
-    /// A person's password: at least 15 characters, and not easy to guess. The person must change it at the
-    /// first sign-in. Better leave it out: then the answer has a link with which the person chooses one. A
-    /// service account has none.
+    /// A person's password: at least 15 characters, and not easy to guess. The person must change
+    /// it at the first sign-in. Leaving it out is better: the response then contains a link that
+    /// lets the person choose one. A service account has no password.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password, min_length = 15)]
     password: Option<String>,
@@ -43,8 +43,8 @@ pub(crate) struct NewUserBody {
 
 /// Create a user
 ///
-/// It belongs to no workspace yet. A person without a password gets `password_link`: hand it to them. For
-/// administrators of the instance who are signed in.
+/// The user belongs to no workspace yet. For a person without a password the response contains
+/// `password_link`: hand it to them. For signed-in administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/users",

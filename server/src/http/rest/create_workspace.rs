@@ -9,15 +9,15 @@ use utoipa::ToSchema;
 use super::{errors::WriteErrors, schema::WorkspaceOverviewBody};
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// A workspace to make.
+/// A workspace to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewWorkspace, example = json!({"name": "Rivers", "slug": "rivers"}))]
 pub(crate) struct NewWorkspaceBody {
-    /// Its name for people: 1 to 100 characters on one line.
+    /// Its display name: 1 to 100 characters on one line.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// Its name in paths; what the name suggests when absent.
+    /// Its name in paths. If absent, it is derived from the name.
     #[serde(default)]
     #[schema(pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length = 127)]
     slug: Option<String>,
@@ -25,8 +25,8 @@ pub(crate) struct NewWorkspaceBody {
 
 /// Create a workspace
 ///
-/// Whoever makes it becomes its administrator. For administrators of the instance who are signed in;
-/// a token reaches its own workspace only.
+/// The caller becomes its administrator. For signed-in administrators of the instance; a token
+/// reaches only its own workspace.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces",

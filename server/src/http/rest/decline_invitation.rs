@@ -9,8 +9,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Decline an invitation
 ///
-/// The workspace does not learn of it: its list shows the invitation until it expires. A token cannot
-/// decline.
+/// The workspace is not notified: its list shows the invitation until it expires. A token cannot
+/// decline an invitation.
 #[utoipa::path(
     post,
     path = "/api/v1/invitations/{id}/decline",

@@ -13,8 +13,9 @@ use crate::http::{
 
 /// Delete the presented token
 ///
-/// For good: once this is answered, the token is refused everywhere. Every valid token may do so; no
-/// scope is needed, but for its children: with `children=true` it needs `tokens:write` of the audience `tessera`.
+/// This is permanent: once the response is sent, the token is refused everywhere. Every valid token
+/// may delete itself without a scope. Deleting its children too (`children=true`) needs the scope
+/// `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/self",

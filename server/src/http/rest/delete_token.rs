@@ -14,8 +14,8 @@ use crate::http::{
 
 /// Delete a token
 ///
-/// For good: once this is answered, the token is refused everywhere, and it can never be used
-/// again. Needs the scope `tokens:write` of the audience `tessera`.
+/// This is permanent: once the response is sent, the token is refused everywhere, and it can never
+/// be used again. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/tokens/{id}",

@@ -15,8 +15,8 @@ use crate::http::{
 
 /// Disable a token
 ///
-/// It is refused everywhere until it is enabled again. One that is disabled stays as it is. Needs the
-/// scope `tokens:write` of the audience `tessera`.
+/// The token is refused everywhere until it is enabled again. Disabling a disabled token changes
+/// nothing. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/disable",

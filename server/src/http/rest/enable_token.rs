@@ -13,7 +13,8 @@ use crate::http::{
 
 /// Enable a token
 ///
-/// One that is enabled stays as it is. Needs the scope `tokens:write` of the audience `tessera`.
+/// Enabling an enabled token changes nothing. Needs the scope `tokens:write` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/enable",

@@ -13,8 +13,8 @@ use crate::http::{
 
 /// End a token's grace
 ///
-/// The secret that a rotation replaced works no longer. A token without one stays as it is. Needs the
-/// scope `tokens:write` of the audience `tessera`.
+/// The secret that a rotation replaced stops working. A token that is not in its grace period stays
+/// as it is. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/tokens/{id}/grace",

@@ -9,7 +9,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// End a session
 ///
-/// Its cookie is refused from now on. One's own, or anybody's for administrators of the instance.
+/// Its cookie is refused from now on. People can end their own sessions; administrators of the
+/// instance can end any.
 #[utoipa::path(
     delete,
     path = "/api/v1/sessions/{id}",

@@ -7,20 +7,21 @@ use utoipa::IntoParams;
 use super::{errors::QueryErrors, schema::EndedBody};
 use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError};
 
-/// Whose sessions.
+/// The user whose sessions end.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct EndQuery {
-    /// Whose: id or e-mail address; the caller's own when absent.
+    /// Id or e-mail address of the user; the caller if absent.
     #[param(value_type = Option<String>, example = "bob@example.com")]
     user: Option<String>,
 }
 
 /// End all sessions of a user
 ///
-/// All but the one that asks: for a lost laptop, or after a password was seen. One's own, or anybody's
-/// for administrators of the instance.
+/// Ends every session except the one that sends the request, for instance after a laptop is lost or
+/// a password is exposed. People can end their own sessions; administrators of the instance can end
+/// any user's.
 #[utoipa::path(
     delete,
     path = "/api/v1/sessions",

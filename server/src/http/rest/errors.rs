@@ -1,4 +1,4 @@
-//! Which errors an operation may answer, as the OpenAPI document tells it.
+//! The errors that an operation may return, as described by the OpenAPI document.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +15,34 @@ use super::schema::ProblemBody;
 
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Errors of an operation that reads nothing but its path: 401, 403, 404 and the server's own.
+/// Errors of an operation that reads only its path: 401, 403, 404 and the server's own errors.
 pub(crate) struct ReadErrors;
 
-/// Errors of an operation with parameters that can be wrong.
+/// Errors of an operation whose parameters can be invalid.
 pub(crate) struct QueryErrors;
 
-/// Errors of an operation that is open to whoever has a token.
+/// Errors of an operation that is open to every valid token.
 pub(crate) struct SelfErrors;
 
-/// Errors of an operation that takes a body and makes something.
+/// Errors of an operation that takes a body and creates something.
 pub(crate) struct WriteErrors;
 
-/// Errors of an operation that changes what is there, with or without a body.
+/// Errors of an operation that changes an existing record, with or without a body.
 pub(crate) struct ChangeErrors;
 
-/// The same for an operation that takes neither a body nor a parameter.
+/// Errors of a change that takes neither a body nor a parameter.
 pub(crate) struct SwitchErrors;
 
-/// Errors of showing a secret again.
+/// Errors of an operation that shows a secret again.
 pub(crate) struct RevealErrors;
 
-/// Errors of an operation on many things, which has a result for each of them.
+/// Errors of an operation on many items, which returns a result for each of them.
 pub(crate) struct BulkErrors;
 
-/// Errors of removing what may be in use.
+/// Errors of an operation that removes something that may be in use.
 pub(crate) struct RemoveErrors;
 
-/// The same with a parameter that can be wrong.
+/// Errors of a removal whose parameters can be invalid.
 pub(crate) struct RemovePersonErrors;
 
 /// Errors of an operation that takes a body and changes nothing.
@@ -114,7 +114,7 @@ impl IntoResponses for WriteErrors {
     }
 }
 
-/// What `references` refers to, by name.
+/// Returns the responses that `references` refers to, by name.
 pub(crate) fn reusable_responses() -> Vec<(String, Response)> {
     [
         (400, "The request or its credential cannot be read, or it holds two different tokens.",

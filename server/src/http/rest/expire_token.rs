@@ -11,10 +11,11 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// End a token now
+/// Expire a token now
 ///
-/// It stays listed, and lives again when it is rotated or gets a later end. One that has expired stays
-/// as it is. Needs the scope `tokens:write` of the audience `tessera`.
+/// The token stays listed. It becomes valid again when it is rotated or gets a later
+/// expiry. Expiring an expired token changes nothing. Needs the scope `tokens:write` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/expire",

@@ -1,4 +1,4 @@
-//! Files that are written while they are read from the database, page by page.
+//! Export files, streamed from the database page by page.
 
 use authority::{Format, ServiceError};
 use axum::response::Response;
@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::http::{pages, problem::ApiError};
 
-/// The format that the caller wants; none for JSON, page by page. The query wins over the header.
+/// Returns the file format that the caller wants, or `None` for pages of JSON. The query takes
+/// precedence over the header.
 pub(super) fn format(headers: &HeaderMap, query: Option<&str>) -> Result<Option<Format>, ApiError> {
     match query {
         Some("json") => return Ok(None),
@@ -37,8 +38,9 @@ pub(super) fn format(headers: &HeaderMap, query: Option<&str>) -> Result<Option<
     }
 }
 
-/// A file that begins with a text; `page` gives what follows, from a cursor on. A failure on the way
-/// breaks the transfer off, so that nobody takes a part for the whole.
+/// Returns a file that starts with `beginning` and continues with the pages that `page` returns
+/// from cursor `next` on. A failure partway aborts the transfer, so that the client cannot mistake
+/// a partial file for a complete one.
 pub(super) fn file<F>(
     format: Format,
     name: &str,

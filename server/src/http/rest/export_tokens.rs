@@ -19,7 +19,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// How the file is written.
+/// The format of the file.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -31,10 +31,11 @@ pub(crate) struct ExportQuery {
 
 /// Export the tokens of a workspace
 ///
-/// The caller is authenticated anew for each page of it: when the token is deleted or the session ends
-/// meanwhile, the transfer breaks off. The records of all its tokens but the deleted, the oldest first, as a file. It never has digests
-/// or secrets. Cells that a spreadsheet would take for a formula begin with an apostrophe. Needs the
-/// scope `tokens:read` of the audience `tessera`.
+/// Returns a file with the records of all tokens of the workspace except deleted ones, oldest
+/// first. The file never contains digests or secrets. Cells that a spreadsheet would take for a
+/// formula begin with an apostrophe. The caller is authenticated again for each page: if the
+/// calling token is deleted or the session ends meanwhile, the transfer is aborted. Needs the scope
+/// `tokens:read` of the audience `tessera`.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces/{ws}/tokens/export",

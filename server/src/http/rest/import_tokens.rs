@@ -21,26 +21,27 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// How it is done.
+/// How the file is imported.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportQuery {
-    /// `true` to learn what would be done, without doing it. Says nothing about secrets that other workspaces have.
+    /// `true` to report what would be done, without doing it. Reveals nothing about secrets of
+    /// other workspaces.
     #[param(value_type = Option<bool>)]
     dry_run: bool,
 }
 
 /// Import tokens of another system
 ///
-/// Takes tokens of which another system holds the SHA-256: their holders go on with the secrets that
-/// they have. The file is JSON lines or CSV with headings, at most 1,000 rows and 1 MiB, with `digest`
-/// (the SHA-256 of the secret, in hexadecimal digits or base64), `name`, and optionally `owner` (e-mail
-/// address or id; the caller otherwise), `scopes`, `audiences` (lists; in CSV separated by spaces),
-/// `expires_at` (as for a new token) and `description`. All rows become tokens, or none: `errors` names
-/// the rows at fault, counted from 1. Caps, lifetimes and names are what policy says. A digest that is
-/// known here is refused, also one of a deleted token. Needs the scope `tokens:write` of the audience
-/// `tessera`.
+/// Imports tokens whose SHA-256 digests another system holds, so that their secrets keep working.
+/// The file is JSON lines or CSV with headings, at most 1,000 rows and 1 MiB, with `digest` (the
+/// SHA-256 of the secret, in hexadecimal digits or base64), `name`, and optionally `owner` (e-mail
+/// address or id; the caller if absent), `scopes`, `audiences` (lists; in CSV separated by spaces),
+/// `expires_at` (as for a new token) and `description`. Either all rows become tokens or none do:
+/// `errors` names the invalid rows, counted from 1. Policy applies to limits, lifetimes and names.
+/// A digest that Tessera already has is refused, even that of a deleted token. Needs the scope
+/// `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/tokens/import",
@@ -69,7 +70,7 @@ pub(crate) async fn import_tokens(
     repeatable: Repeatable,
     request: Request,
 ) -> Result<Response, ApiError> {
-    // Nobody else's file is received.
+    // Receive the file only from callers who may import.
     state.authority.transfer().may_import(&context, &workspace).await?;
     let format = format(request.headers())?;
     let bytes = body::read_file(request).await?;

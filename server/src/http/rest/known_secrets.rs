@@ -1,20 +1,22 @@
-//! `?known_secrets=keep`: what becomes of secrets that a person may know who loses rights.
+//! `?known_secrets=keep`: how to treat secrets that a person who loses rights may know.
 
 use authority::KnownSecrets;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-/// The choice about the secrets that a person may know who loses rights.
+/// How to treat secrets that a person who loses rights may know.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(as = KnownSecrets, rename_all = "snake_case")]
 pub(crate) enum KnownSecretsBody {
-    /// Tokens that act as others are disabled if the person may know their secret, and could come back by their scopes
-    /// `tokens:write`, `tokens:reveal` or `members:write` of `tessera`. Passwords of other administrators of the instance
-    /// end that the person gave and may not set any more.
+    /// Disable tokens that act as other users if the person may know their secret and could regain
+    /// access through their scopes `tokens:write`, `tokens:reveal` or `members:write` of `tessera`.
+    /// Invalidate passwords of other administrators of the instance that the person set and may no
+    /// longer set.
     #[default]
     Disable,
-    /// They stay as they are. The person who loses the rights cannot choose this, and no token can (422).
+    /// Leave them as they are. The person who loses the rights cannot choose this, and neither can
+    /// a token (422).
     Keep,
 }
 
@@ -38,13 +40,14 @@ impl From<KnownSecretsBody> for KnownSecrets {
     }
 }
 
-/// The parameter of a removal.
+/// The query parameter of a removal.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct KnownSecretsQuery {
-    /// `keep` leaves secrets alone that the person may know. Otherwise, tokens that they could use to return are disabled.
-    /// When a user is removed, passwords that they gave to other owners and administrators end, too.
+    /// `keep` leaves secrets that the person may know as they are. Otherwise, tokens through which
+    /// they could regain access are disabled. Removing a user also invalidates passwords that they
+    /// set for other owners and administrators.
     #[param(inline, value_type = Option<KnownSecretsBody>)]
     pub(super) known_secrets: KnownSecretsBody,
 }

@@ -24,42 +24,42 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// Which rows of the log.
+/// Which rows of the log to return.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
-    /// Only this action, or all that begin with it: `token.create`, `token`.
+    /// Only this action, or all actions that begin with it: `token.create`, `token`.
     #[param(value_type = Option<String>, example = "token")]
     action: Option<String>,
-    /// Only what this actor did: the id of a user or a token, or a part of the name.
+    /// Only changes by this actor: the id of a user or a token, or a part of the name.
     #[param(value_type = Option<String>)]
     actor: Option<String>,
-    /// Only what was done to this subject: its id, or a part of its name.
+    /// Only changes to this subject: its id, or a part of its name.
     #[param(value_type = Option<String>)]
     subject: Option<String>,
-    /// Not before this moment: an RFC 3339 moment, or a date (its beginning, UTC).
+    /// Not before this time: an RFC 3339 timestamp, or a date (its beginning, UTC).
     #[param(value_type = Option<String>, example = "2026-08-18")]
     since: Option<String>,
-    /// Before this moment: as `since`.
+    /// Before this time; same format as `since`.
     #[param(value_type = Option<String>, example = "2026-08-19T12:00:00Z")]
     until: Option<String>,
-    /// Rows of a page, 1 to 200; 25 when absent. Files have all rows.
+    /// Rows per page, 1 to 200; 25 if absent. Files contain all rows.
     #[param(minimum = 1, maximum = 200, example = 25)]
     limit: Option<u16>,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: `next` of the previous page.
     cursor: Option<String>,
-    /// A file of all rows instead of a page: `csv` or `jsonl`. The header `Accept` with `text/csv` or
-    /// `application/jsonl` does the same.
+    /// Returns a file of all rows instead of a page: `csv` or `jsonl`. The header `Accept` with
+    /// `text/csv` or `application/jsonl` does the same.
     #[param(value_type = Option<String>)]
     format: Option<String>,
 }
 
 /// Read the log of a workspace
 ///
-/// Every change with who did it, what, from where and through which surface, newest first; as JSON
-/// page by page, or whole as a file of CSV or JSON lines. Needs the scope `audit:read` of the audience
-/// `tessera`.
+/// Every change, newest first: who made it, what changed, from which address and through which
+/// surface. Returns pages of JSON, or one file of CSV or JSON lines with all rows. Needs the scope
+/// `audit:read` of the audience `tessera`.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces/{ws}/audit",
@@ -91,8 +91,9 @@ pub(crate) async fn list_workspace_audit(
 
 /// Read the log of the instance
 ///
-/// As the log of a workspace, but of all workspaces and of what belongs to none. For owners,
-/// administrators and auditors of the instance; a token reads the log of its own workspace alone.
+/// Like the log of a workspace, but covers all workspaces and changes outside of any workspace.
+/// For owners, administrators and auditors of the instance; a token reads only the log of its
+/// own workspace.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
@@ -133,7 +134,8 @@ async fn answer(
         return Ok(Json(AuditPageBody::from(page)).into_response());
     };
     query.limit = EXPORT_PAGE;
-    // Read before the answer begins: who may not read it gets an error, not half a file.
+    // Read the first page before the response begins: a caller who may not read the log gets an
+    // error, not a truncated file.
     let first = state.authority.audit().list(&context, &scope, &query).await?;
     let transfer = state.authority.transfer();
     let lines = transfer.write_audit(&context, format, first.items).await?;

@@ -8,8 +8,9 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// List the invitations of a workspace
 ///
-/// Those that were not accepted and have not expired, the newest first. An invitation that the person
-/// declined stays in the list until it expires. Needs the scope `members:write` of the audience `tessera`.
+/// Invitations that have been neither accepted nor revoked and have not expired, newest first. An
+/// invitation that the person declined stays in the list until it expires. Needs the scope
+/// `members:write` of the audience `tessera`.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces/{ws}/invitations",

@@ -8,7 +8,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// List the members of a workspace
 ///
-/// By name, disabled users included. Needs the scope `members:read` of the audience `tessera`.
+/// Sorted by name, including disabled users. Needs the scope `members:read` of the
+/// audience `tessera`.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces/{ws}/members",

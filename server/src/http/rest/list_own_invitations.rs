@@ -7,8 +7,7 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// List your invitations
 ///
-/// Invitations to the address of the person who is signed in that can be accepted, the newest first. A
-/// token has none.
+/// Open invitations to the address of the signed-in person, newest first. A token has none.
 #[utoipa::path(
     get,
     path = "/api/v1/invitations",

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{errors::QueryErrors, schema::SessionPageBody};
 use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError};
 
-/// Which sessions, how many.
+/// Which sessions to return, and how many.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -16,17 +16,17 @@ pub(crate) struct SessionsQuery {
     /// Only sessions of this user: id or e-mail address.
     #[param(value_type = Option<String>, example = "ada@example.com")]
     user: Option<String>,
-    /// Rows of a page, 1 to 200; 50 when absent.
+    /// Rows per page, 1 to 200; 50 if absent.
     #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u16>,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: `next` of the previous page.
     cursor: Option<String>,
 }
 
 /// List sessions
 ///
-/// Sessions that are not over, the newest first: one's own, or everybody's for administrators of the
-/// instance. For people who are signed in; a token reaches no session.
+/// Active sessions, newest first: your own, or those of all users for administrators of the
+/// instance. For signed-in people; a token cannot see sessions.
 #[utoipa::path(
     get,
     path = "/api/v1/sessions",

@@ -20,7 +20,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// Which tokens, in which order, how many.
+/// Which tokens to return, in which order, and how many.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
@@ -28,36 +28,37 @@ pub(crate) struct ListQuery {
     /// Only tokens in this state.
     #[param(value_type = Option<StateBody>)]
     state: Option<String>,
-    /// Only tokens whose name, hint or user contains this, without regard to case.
+    /// Only tokens whose name, hint or owner contains this text, ignoring case.
     #[param(value_type = Option<String>, example = "deploy")]
     q: String,
-    /// Only tokens that were made before this moment and not used since: an RFC 3339 moment, or a
-    /// date (its beginning, UTC).
+    /// Only tokens that were created before this time and have not been used since: an RFC 3339
+    /// timestamp, or a date (its beginning, UTC).
     #[param(value_type = Option<String>, example = "2026-08-18T12:00:00Z")]
     unused_since: Option<String>,
     /// Only tokens that were never used, when `true`.
     #[param(value_type = Option<bool>)]
     never_used: bool,
-    /// Only tokens that end before this moment, ended ones among them: as `unused_since`.
+    /// Only tokens that expire before this time, including expired ones; same format
+    /// as `unused_since`.
     #[param(value_type = Option<String>, example = "2027-08-18")]
     expires_before: Option<String>,
-    /// Only tokens of this user: e-mail address or id.
+    /// Only tokens that act as this user: e-mail address or id.
     #[param(value_type = Option<String>, example = "ada@example.com")]
     owner: Option<String>,
     /// Only tokens that are meant for this audience.
     #[param(value_type = Option<String>, example = "default")]
     audience: Option<String>,
-    /// Only tokens that were granted this scope, as it is written on them.
+    /// Only tokens that were granted this scope, exactly as it is written on them.
     #[param(value_type = Option<String>, example = "rivers:run")]
     scope: Option<String>,
     /// The order: `newest` (default), `oldest`, `name`, `expires` (the next to expire first),
     /// `last_used` (the longest unused first).
     #[param(value_type = Option<String>, example = "newest")]
     sort: Option<String>,
-    /// Rows of a page, 1 to 200; 25 when absent.
+    /// Rows per page, 1 to 200; 25 if absent.
     #[param(minimum = 1, maximum = 200, example = 25)]
     limit: Option<u16>,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: `next` of the previous page.
     cursor: Option<String>,
 }
 

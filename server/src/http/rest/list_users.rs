@@ -14,30 +14,30 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiQuery, problem::ApiError};
 
-/// Which users, how many.
+/// Which users to return, and how many.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsersQuery {
-    /// Only users whose name or address contains this, without regard to case.
+    /// Only users whose name or address contains this text, ignoring case.
     #[param(value_type = Option<String>, example = "ada")]
     q: String,
     /// Only people, or only service accounts.
     #[param(value_type = Option<UserKindBody>)]
     kind: Option<String>,
-    /// Only users that are enabled (`true`), or only those that are not (`false`).
+    /// Only enabled users (`true`), or only disabled ones (`false`).
     #[param(value_type = Option<bool>)]
     enabled: Option<String>,
-    /// Rows of a page, 1 to 200; 50 when absent.
+    /// Rows per page, 1 to 200; 50 if absent.
     #[param(minimum = 1, maximum = 200, example = 50)]
     limit: Option<u16>,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: `next` of the previous page.
     cursor: Option<String>,
 }
 
 /// List users
 ///
-/// By address; removed users are not listed. For administrators of the instance who are signed in.
+/// Sorted by address. Removed users are not listed. For signed-in administrators of the instance.
 #[utoipa::path(
     get,
     path = "/api/v1/users",

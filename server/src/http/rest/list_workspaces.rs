@@ -7,8 +7,8 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// List workspaces
 ///
-/// Those that the caller sees. A token sees its own, given the scope `workspaces:read` or one that
-/// concerns tokens.
+/// Workspaces that the caller can see. A token sees its own if it has the scope `workspaces:read`
+/// or one that concerns tokens.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces",

@@ -1,8 +1,8 @@
 //! The REST API, version 1: one operation per file.
 //!
-//! Two routers, because they stand behind different layers: `managing` for people and programs that
-//! manage tokens, `asking` for what services call on every request of theirs, which passes no log
-//! and looks up a session only when no token is presented.
+//! There are two routers, because they stand behind different layers: `managing` for people and
+//! programs that manage tokens, and `asking` for the calls that services make on every request of
+//! their own. `asking` bypasses the log and looks up a session only if the request has no token.
 
 mod accept_invitation;
 mod add_member;
@@ -72,7 +72,7 @@ pub(crate) use verify::PATH as VERIFY_PATH;
 
 use super::AppState;
 
-/// Managing tokens.
+/// Returns the routes that manage tokens.
 pub(crate) fn managing() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_tokens::list_tokens, create_token::create_token))
@@ -104,7 +104,8 @@ pub(crate) fn managing() -> OpenApiRouter<AppState> {
         .merge(audiences::router())
 }
 
-/// Users of the instance, one's own account, sessions, members of workspaces, and invitations.
+/// Returns the routes for the instance's users, the caller's account, sessions, members of
+/// workspaces, and invitations.
 fn people() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_users::list_users, create_user::create_user))
@@ -127,7 +128,7 @@ fn people() -> OpenApiRouter<AppState> {
         .routes(routes!(decline_invitation::decline_invitation))
 }
 
-/// The rules for tokens.
+/// Returns the routes for policies.
 fn policies() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(show_policy::show_instance_policy, change_policy::change_instance_policy))
@@ -138,7 +139,7 @@ fn policies() -> OpenApiRouter<AppState> {
         .routes(routes!(apply_preset::apply_preset))
 }
 
-/// Asking what a token may do.
+/// Returns the routes that verify tokens.
 pub(crate) fn asking() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(verify::verify))

@@ -18,8 +18,9 @@ use crate::http::{
 
 /// Preview a change of the instance's policy
 ///
-/// What would differ, and which tokens of all workspaces would not fit. Changes nothing. The `ETag`
-/// names the version that was looked at. For administrators of the instance who are signed in.
+/// Reports which rules would change, and which tokens of all workspaces would not comply.
+/// Changes nothing. The `ETag` names the version that was compared. For signed-in administrators
+/// of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/policy/preview",
@@ -41,8 +42,9 @@ pub(crate) async fn preview_instance_policy(
 
 /// Preview a change of a workspace's policy
 ///
-/// What would differ, and which tokens would not fit: counts, and the first 50 by name for callers
-/// who may see tokens. Changes nothing. Needs the scope `policy:write` of the audience `tessera`.
+/// Reports which rules would change, and which tokens would not comply: counts, and the first 50 by
+/// name for callers who may see tokens. Changes nothing. Needs the scope `policy:write` of the
+/// audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/workspaces/{ws}/policy/preview",

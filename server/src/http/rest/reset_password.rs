@@ -7,12 +7,12 @@ use http::StatusCode;
 use super::{errors::QueryErrors, schema::PasswordLinkBody};
 use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError};
 
-/// Make a link that resets a password
+/// Create a link that resets a password
 ///
-/// Hand the link to the person: it lets them choose a new password, once, within 24 hours, and replaces an
-/// earlier link. Nothing changes before it is used; then all sessions of the person end. Only owners reset
-/// the password of an owner, and nobody resets their own. For administrators of the instance who are signed
-/// in.
+/// Hand the link to the person: it lets them choose a new password, once, within 24 hours, and it
+/// replaces an earlier link. Nothing changes until the link is used; then all sessions of the
+/// person end. Only owners can reset the password of an owner, and users cannot reset their own.
+/// For signed-in administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/users/{id}/password-reset",

@@ -13,11 +13,12 @@ use crate::http::{
 
 /// Show a recoverable token's secret
 ///
-/// Every call leaves a row in the audit log. A token that was made without `recoverable` answers 409
-/// `not_recoverable`. Where policy shows secrets once, it answers 403 `reveal_not_allowed`, whatever policy
-/// said when the token was made. Needs the scope `tokens:reveal` of the audience `tessera`, every scope of
-/// the token whose secret is shown, and no tighter addresses or rate limit than that token has: a token that
-/// is bound more tightly is answered 422 `bound_exceeded`.
+/// Every call writes a row to the audit log. A token that was created without `recoverable`
+/// returns 409 `not_recoverable`. If policy shows secrets only once, the response is 403
+/// `reveal_not_allowed`, regardless of the policy when the token was created. Needs the scope
+/// `tokens:reveal` of the audience `tessera`, every scope of the token whose secret is shown,
+/// and no tighter addresses or rate limit than that token has: a more tightly bound token gets
+/// 422 `bound_exceeded`.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/reveal",

@@ -9,7 +9,8 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Revoke an invitation
 ///
-/// Nobody can accept it any more. Needs the scope `members:write` of the audience `tessera`.
+/// The invitation can no longer be accepted. Needs the scope `members:write` of the
+/// audience `tessera`.
 #[utoipa::path(
     delete,
     path = "/api/v1/workspaces/{ws}/invitations/{id}",

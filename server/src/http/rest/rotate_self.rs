@@ -20,16 +20,17 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// How the rotation shall go, if the caller says so.
+/// The options of the rotation, if the caller sends any.
 type Body = ApiJson<Option<RotationBody>>;
 
 /// Rotate the presented token
 ///
-/// Every valid token may do so; no scope is needed. The answer holds the new secret, once. An older
-/// secret in its grace may ask as long as the newer one was never used. Send an `Idempotency-Key` that
-/// nobody can guess: if the answer got lost, the same request with the secret that was replaced returns the
-/// same answer for ten minutes, until the new secret is used, and does not count as a reuse of the old one.
-/// Without the scope `tokens:write` of the audience `tessera`, `children=true` disables only tokens of the token's user.
+/// Every valid token may rotate itself without a scope. The response contains the new secret, which
+/// is shown once. An older secret in its grace period may rotate the token as long as the newer one
+/// has never been used. Send an unguessable `Idempotency-Key`: if the response is lost, the same
+/// request with the replaced secret returns the same response for ten minutes, until the new secret
+/// is used, and does not count as reuse of the old one. Without the scope `tokens:write` of the
+/// audience `tessera`, `children=true` disables only tokens that act as the token's owner.
 #[utoipa::path(
     post,
     path = "/api/v1/self/rotate",
@@ -54,7 +55,8 @@ pub(crate) async fn rotate_self(
     let (mut parts, mut body) = request.into_parts();
     let repeatable = Repeatable::from_request_parts(&mut parts, &state).await?;
     if repeatable.is_named() {
-        // The secret may be the one that was replaced: the body tells.
+        // Read the body too: the presented secret may be the replaced one, and only a repetition of
+        // the same request gets the lost response.
         let whole = Request::from_parts(parts.clone(), body);
         body = body::read(whole, Readers::Anybody).await?.into();
         if let Some(reply) = repeatable.lost_rotation(&state, &mut parts).await? {

@@ -18,36 +18,40 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// For how long the secret that is replaced shall still work; not at all when nothing is said.
+/// How long the replaced secret still works. By default it stops at once.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Rotation, example = json!({"grace_s": 86_400, "until_first_use": true}))]
 pub(crate) struct RotationBody {
-    /// For so many seconds. What policy does not allow becomes the longest grace that it does allow.
+    /// In seconds. A value beyond what policy allows is shortened to the longest allowed grace.
     #[serde(default)]
     #[schema(minimum = 0)]
     grace_s: Option<i64>,
-    /// Until the new secret is first used, and no longer than `grace_s` or, without it, policy allows.
+    /// Until the new secret is first used, but no longer than `grace_s` or, without it, than
+    /// policy allows.
     #[serde(default)]
     until_first_use: bool,
-    /// The token's end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`; after as
-    /// long a life as it had when absent. An end that is later than the caller may give becomes the latest
-    /// one that they may give: by policy; for a token that rotates another one, its own end; for a token
-    /// that rotates itself, the lifetime that it was given and the end of the token that made it; where an
-    /// administrator set an earlier end, that end. The answer has the end that the token got.
+    /// When the token expires: an RFC 3339 timestamp, a date (the end of that day, UTC), or
+    /// `never`. If absent, the token gets the same lifetime as before. A time later than the caller
+    /// may give is shortened to the latest that they may give. That limit is set by policy; for a
+    /// token that rotates another one, by its own expiry; for a token that rotates itself, by its
+    /// original lifetime and the expiry of the token that created it; and by an earlier expiry that
+    /// an administrator set. The response contains the resulting expiry.
     #[serde(default)]
     expires_at: Option<String>,
 }
 
 /// Rotate a token
 ///
-/// The answer holds the new secret, once. Rotated again before the new secret was used, the token gets
-/// another one and the older secret keeps its grace: a call whose answer got lost can be repeated
-/// without cutting off whoever still holds the older secret. An expired token lives again, a disabled
-/// one stays disabled. Needs the scope `tokens:write` of the audience `tessera`, every scope of the
-/// token that is rotated, and no tighter addresses or rate limit than that token has. A token cannot rotate one that made
-/// it, directly or through others, or that got a secret of it. After a leak, `children=true` disables the tokens that the
-/// old secret may have made; `children_pending` in the answer means that some are not disabled yet and that Tessera goes on.
+/// The response contains the new secret, which is shown once. If the token is rotated again before
+/// the new secret is used, it gets another secret and the older secret keeps its grace: a call
+/// whose response is lost can be repeated without cutting off clients that still use the older
+/// secret. An expired token becomes valid again; a disabled one stays disabled. Needs the scope
+/// `tokens:write` of the audience `tessera`, every scope of the rotated token, and no tighter
+/// addresses or rate limit than that token has. A token cannot rotate one that created it, directly
+/// or through others, or that obtained a secret of it. After a leak, `children=true` disables the
+/// tokens that the old secret may have created; `children_pending` in the response means that
+/// Tessera is still disabling some of them.
 #[utoipa::path(
     post,
     path = "/api/v1/tokens/{id}/rotate",
@@ -85,7 +89,8 @@ pub(crate) async fn rotate_token(
 }
 
 impl RotationBody {
-    /// What is asked for; nothing in particular without a body, or with null.
+    /// Returns the requested rotation. Without a body, or with null, all options have
+    /// their defaults.
     pub(super) fn draft(body: Option<ApiJson<Option<Self>>>) -> RotationDraft {
         let body = body.and_then(|ApiJson(body)| body).unwrap_or_default();
         RotationDraft {

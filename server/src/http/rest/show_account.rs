@@ -7,7 +7,7 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// Show your account
 ///
-/// For people who are signed in; a token has no account.
+/// For signed-in people; a token has no account.
 #[utoipa::path(
     get,
     path = "/api/v1/account",

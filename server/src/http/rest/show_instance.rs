@@ -7,8 +7,8 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// Show the instance
 ///
-/// What runs: the build that answers, the database, and all servers with their leases. For
-/// administrators of the instance who are signed in.
+/// The build of the responding server, the database, and all servers with their leases. For
+/// signed-in administrators of the instance.
 #[utoipa::path(
     get,
     path = "/api/v1/instance",

@@ -9,7 +9,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Show the instance's policy
 ///
-/// Its rules bind every workspace. For administrators of the instance who are signed in.
+/// Its rules bind every workspace. For signed-in administrators of the instance.
 #[utoipa::path(
     get,
     path = "/api/v1/policy",
@@ -29,8 +29,8 @@ pub(crate) async fn show_instance_policy(
 
 /// Show a workspace's policy
 ///
-/// What the workspace sets, what the instance sets, what is in force, and where each rule comes from.
-/// Needs the scope `workspaces:read` of the audience `tessera`.
+/// The rules that the workspace sets, those that the instance sets, those in force, and the origin
+/// of each rule. Needs the scope `workspaces:read` of the audience `tessera`.
 #[utoipa::path(
     get,
     path = "/api/v1/workspaces/{ws}/policy",

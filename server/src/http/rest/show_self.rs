@@ -7,7 +7,7 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// Show the presented token
 ///
-/// Every valid token may look at its own record; no scope is needed.
+/// Every valid token may read its own record without a scope.
 #[utoipa::path(
     get,
     path = "/api/v1/self",

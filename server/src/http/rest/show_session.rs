@@ -8,7 +8,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Show a session
 ///
-/// One's own, or anybody's for administrators of the instance.
+/// People can see their own sessions; administrators of the instance can see any.
 #[utoipa::path(
     get,
     path = "/api/v1/sessions/{id}",

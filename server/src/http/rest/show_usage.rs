@@ -13,19 +13,19 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// For how long.
+/// The period to count.
 #[derive(Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct UsageQuery {
-    /// Hours, the running one included: 1 to 720; 24 when absent.
+    /// Hours, including the current one: 1 to 720; 24 if absent.
     #[param(minimum = 1, maximum = 720, example = 24)]
     hours: Option<u16>,
 }
 
 /// Show how often a token was presented
 ///
-/// Counts per hour, oldest first, a number for every hour. What happened in the last seconds may be
+/// Counts per hour, oldest first, including hours without use. Uses in the last few seconds may be
 /// missing. Counts are kept for 90 days. Needs the scope `tokens:read` of the audience `tessera`.
 #[utoipa::path(
     get,

@@ -8,7 +8,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Show a user
 ///
-/// For administrators of the instance who are signed in.
+/// For signed-in administrators of the instance.
 #[utoipa::path(
     get,
     path = "/api/v1/users/{id}",

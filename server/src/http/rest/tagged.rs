@@ -12,7 +12,8 @@ use serde::Serialize;
 use super::schema::{MintedBody, TokenBody};
 use crate::http::idempotency::SecretOf;
 
-/// A record with its version as `ETag`. `no-store`: it may hold a secret, and is somebody's own.
+/// A record with its version as `ETag`. The response is `no-store`, because it may hold a secret
+/// and is specific to the caller.
 pub(crate) struct Tagged<T> {
     pub(crate) version: i64,
     pub(crate) body: T,
@@ -42,7 +43,7 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
     }
 }
 
-/// A token that was made or rotated, with its secret.
+/// A created or rotated token, with its secret.
 pub(crate) struct Minted(pub(crate) MintedToken);
 
 impl IntoResponse for Minted {

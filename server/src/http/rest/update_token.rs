@@ -23,7 +23,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall change. Whatever is absent stays as it is.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TokenPatch, example = json!({"name": "deploy-bot", "scopes": ["rivers:read"]}))]
@@ -36,30 +36,31 @@ pub(crate) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false, max_length = 1_000)]
     description: Option<String>,
-    /// E-mail address or id of the user that it acts as from now on; who could have been named when
-    /// it was made.
+    /// E-mail address or id of the user that it acts as from now on: any user that could have been
+    /// named when the token was created.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     user: Option<String>,
-    /// What it holds from now on: for each API that it stays meant for, some of its scopes there, or of those
-    /// that these imply. To widen a token, make another one.
+    /// Its scopes from now on, by API. Each API may keep scopes that it has now, or scopes that
+    /// these imply. To widen a token, create another one.
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = grants_schema)]
     grants: Option<BTreeMap<String, Vec<String>>>,
-    /// In place of `grants`: the names of the scopes that it keeps, in whichever of its APIs it holds them.
+    /// In place of `grants`: the names of the scopes that it keeps, in every API for which it
+    /// holds them.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<ScopeText>>, nullable = false, min_items = 1)]
     scopes: Option<Vec<String>>,
-    /// Its end: an RFC 3339 moment, a date (the end of that day, UTC), or `never`. Policy counts from
-    /// when the current secret was made.
+    /// When it expires: an RFC 3339 timestamp, a date (the end of that day, UTC), or `never`.
+    /// Policy counts from the creation of the current secret.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, nullable = false)]
     expires_at: Option<String>,
-    /// Not valid before this moment (RFC 3339); null removes it.
+    /// Not valid before this time (RFC 3339); null removes it.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, format = DateTime)]
     not_before: Option<Nullable<String>>,
-    /// Addresses and networks (CIDR) from which it may be used; from anywhere when empty.
+    /// Addresses and networks (CIDR) from which it may be used. Empty means from anywhere.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>, nullable = false, max_items = 32)]
     ip_allow: Option<Vec<String>>,
@@ -67,13 +68,13 @@ pub(crate) struct PatchBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<RateLimitBody>)]
     rate_limit: Option<Nullable<Object<RateLimitBody>>>,
-    /// All that is noted on it: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
+    /// All of its tags: up to 32 pairs, keys of 1 to 64 characters, values of up to 256.
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = tags_schema)]
     tags: Option<BTreeMap<String, String>>,
 }
 
-/// A value, or null, which removes what is there.
+/// A value, or null to remove the present one.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Nullable<T>(Option<T>);
@@ -90,8 +91,8 @@ impl<T> Nullable<T> {
 
 /// Change a token
 ///
-/// Changes what is named in the body and nothing else. Its scopes can only shrink, and its end cannot
-/// be moved beyond policy. Needs the scope `tokens:write` of the audience `tessera`.
+/// Changes only the fields that the body names. A token's scopes can only shrink, and its expiry
+/// cannot be moved beyond policy. Needs the scope `tokens:write` of the audience `tessera`.
 #[utoipa::path(
     patch,
     path = "/api/v1/tokens/{id}",
@@ -127,7 +128,7 @@ impl From<PatchBody> for TokenPatch {
             user: body.user,
             scopes: body.scopes,
             grants: body.grants,
-            // An empty text is no wish here: nothing is asked of policy's default.
+            // An empty text is an error here, because policy's default does not apply to changes.
             expiry: body.expires_at.map(|text| match text.trim() {
                 "" => Err(ExpiryError::Form),
                 text => expiry::parse(text),
@@ -145,8 +146,8 @@ impl From<PatchBody> for TokenPatch {
     }
 }
 
-/// A value that is there. Null is a value of its own: where it means nothing it is refused, since it
-/// might have been meant to remove something.
+/// Reads a field that is present. Null is passed to the field's type, which refuses it unless it
+/// has a meaning: the caller may have meant to remove something.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(reader: D) -> Result<Option<T>, D::Error> {
     T::deserialize(reader).map(Some)
 }

@@ -20,7 +20,6 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// The path.
 pub(crate) const PATH: &str = "/api/v1/verify";
 
 /// A token, and what its bearer wants to do.
@@ -40,23 +39,23 @@ pub(crate) struct Question {
     #[serde(default)]
     #[schema(value_type = Vec<ScopeText>, max_items = 64)]
     scopes: Vec<String>,
-    /// The address of whoever presented the token. A token that is bound to addresses is refused
-    /// when this is absent.
+    /// The address of the client that presented the token. If absent, a token that is bound to
+    /// addresses is refused.
     #[serde(default)]
     #[schema(pattern = r"^[0-9a-fA-F.:]+$", example = "10.1.2.3")]
     ip: Option<String>,
-    /// The only workspace whose tokens are welcome. Not checked when absent.
+    /// The only workspace whose tokens are accepted. Not checked when absent.
     #[serde(default)]
     #[schema(pattern = r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length = 127)]
     workspace: Option<String>,
 }
 
-/// Ask whether a token may do something
+/// Check whether a token may do something
 ///
-/// Answers 200 whatever the decision; `valid` and `code` tell it. Name audience and scopes in every
-/// question: what is not named is not checked, so a token made for another API would pass. Needs
-/// the scope `verify` of the audience `tessera`; tokens of workspaces that the caller may not ask
-/// about are `NOT_FOUND`.
+/// Returns 200 whatever the decision, which is in `valid` and `code`. Name the audience and the
+/// scopes in every request: whatever is not named is not checked, so a token created for another
+/// API would pass. Needs the scope `verify` of the audience `tessera`. Tokens of workspaces that
+/// the caller may not verify are `NOT_FOUND`.
 #[utoipa::path(
     post,
     path = "/api/v1/verify",
@@ -81,8 +80,8 @@ pub(crate) async fn verify(
 }
 
 impl Question {
-    /// What is asked. What cannot be used is noted under the names of the fields behind `place`, and is
-    /// not in the demand: there is no answer to it.
+    /// Returns the demand. Unusable fields are reported in `errors`, with `place` before their
+    /// names, and are left out of the demand; the request then gets no decision.
     pub(super) fn demand(&self, place: &str, errors: &mut Vec<FieldError>) -> Demand {
         let field = |name: &str| format!("{place}{name}");
         if self.scopes.len() > DEMANDED_MAX {

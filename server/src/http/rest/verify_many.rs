@@ -25,10 +25,10 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// Parsing a scope takes as long as so many steps.
+/// The cost of parsing one scope, in steps.
 const STEPS_OF_A_SCOPE: usize = 30;
 
-/// Questions, each as if it were asked alone.
+/// Requests, each decided as if it were sent on its own.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"items": [
@@ -41,11 +41,12 @@ pub(crate) struct Questions {
     items: Vec<Object<Question>>,
 }
 
-/// Ask many questions at once
+/// Verify many tokens at once
 ///
-/// Up to 100 questions, each answered as `POST /api/v1/verify` would, in the same order. When a question
-/// cannot be read none is answered. Neither is any, and none counts as a use, when the answers could have more
-/// than 1,048,576 bytes, because the tokens have very many scopes: ask fewer questions then. Needs the scope `verify` of the audience `tessera`.
+/// Up to 100 requests, each decided as by `POST /api/v1/verify`, in the same order. If one of them
+/// is invalid, none is decided. If the decisions could exceed 1,048,576 bytes, because the tokens
+/// have very many scopes, none is returned and none counts as a use: send fewer requests then.
+/// Needs the scope `verify` of the audience `tessera`.
 #[utoipa::path(
     post,
     path = "/api/v1/verify/batch",
@@ -59,7 +60,7 @@ pub(crate) async fn verify_many(
     Caller(context): Caller,
     ApiJson(body): ApiJson<Questions>,
 ) -> Result<Response, ApiError> {
-    // Nobody else has so many questions read.
+    // Parse so many requests only for callers who may verify.
     state.authority.verification().may_verify(&context).await?;
     let questions = body.read().await?;
     let decisions = state.authority.verification().verify_many(&context, &questions).await?;

@@ -31,7 +31,7 @@ use crate::http::{
     "group": "Tables"
 }))]
 pub(crate) struct NewScopeBody {
-    /// Its name, or a URI pattern: tokens can then hold any part of it. It cannot be changed.
+    /// Its name, or a URI pattern, of which tokens can hold any part. It cannot be changed.
     #[schema(value_type = ScopeText)]
     name: String,
     /// The access that it gives, in one sentence: up to 1,000 characters.
@@ -41,18 +41,18 @@ pub(crate) struct NewScopeBody {
     /// How much harm it can do.
     #[serde(default)]
     risk: RiskBody,
-    /// Scopes of this audience that come with it. A URI implies nothing.
+    /// Scopes of this audience that it implies. A URI implies nothing.
     #[serde(default)]
     #[schema(value_type = Vec<ScopeText>)]
     implies: Vec<String>,
-    /// Its group: 1 to 100 characters. It is made when there is none of this name.
+    /// Its group: 1 to 100 characters. The group is created if it does not exist.
     #[schema(min_length = 1, max_length = 100)]
     group: String,
-    /// What the group is about: up to 1,000 characters. What is known stays when this is absent.
+    /// What the group is about: up to 1,000 characters. If absent, the present description stays.
     #[serde(default)]
     #[schema(max_length = 1_000)]
     group_description: Option<String>,
-    /// Its place in the group, 0 for the first; the last when absent.
+    /// Its place in the group, 0 for the first. If absent, it comes last.
     #[serde(default)]
     #[schema(maximum = 65_535)]
     position: Option<u16>,
@@ -60,7 +60,7 @@ pub(crate) struct NewScopeBody {
 
 /// Add a scope
 ///
-/// Only administrators of the instance may.
+/// Only for administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/audiences/{slug}/scopes",

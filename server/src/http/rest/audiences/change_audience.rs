@@ -17,12 +17,12 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall be otherwise; what is absent stays.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AudienceChange, example = json!({"name": "Billing API"}))]
 pub(crate) struct AudienceChangeBody {
-    /// Its name for people: 1 to 100 characters on one line.
+    /// Its display name: 1 to 100 characters on one line.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) struct AudienceChangeBody {
 
 /// Change an audience
 ///
-/// Its name for people and its description. Only administrators of the instance may.
+/// Changes its display name and its description. Only for administrators of the instance.
 #[utoipa::path(
     patch,
     path = "/api/v1/audiences/{slug}",

@@ -20,7 +20,7 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// What shall be otherwise; what is absent stays.
+/// The fields to change; absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ScopeChange, example = json!({"description": "Run rivers and cancel their runs.", "risk": "write"}))]
@@ -32,12 +32,12 @@ pub(crate) struct ScopeChangeBody {
     /// How much harm it can do.
     #[serde(default)]
     risk: Option<RiskBody>,
-    /// Scopes of this audience that come with it, instead of those that do now. Its holders have them
-    /// at once, and lose those that are not named any more.
+    /// Scopes of this audience that it implies, in place of the present ones. Tokens that hold this
+    /// scope gain the new ones at once, and lose those that are no longer named.
     #[serde(default)]
     #[schema(value_type = Option<Vec<ScopeText>>)]
     implies: Option<Vec<String>>,
-    /// Its group: 1 to 100 characters. It is made when there is none of this name.
+    /// Its group: 1 to 100 characters. The group is created if it does not exist.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100)]
     group: Option<String>,
@@ -53,7 +53,7 @@ pub(crate) struct ScopeChangeBody {
 
 /// Change a scope
 ///
-/// Its name cannot be changed: tokens hold it. Only administrators of the instance may.
+/// Its name cannot be changed, because tokens hold it. Only for administrators of the instance.
 #[utoipa::path(
     patch,
     path = "/api/v1/audiences/{slug}/scopes/{name}",

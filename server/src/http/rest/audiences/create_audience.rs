@@ -15,7 +15,7 @@ use super::{
 };
 use crate::http::{AppState, caller::Caller, extract::ApiJson, problem::ApiError};
 
-/// An audience to make.
+/// An audience to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAudience, example = json!({"audience": "billing", "name": "Billing API", "description": "Invoices and payments"}))]
@@ -23,7 +23,7 @@ pub(crate) struct NewAudienceBody {
     /// Its name in requests; it cannot be changed.
     #[schema(value_type = AudienceText)]
     audience: String,
-    /// Its name for people: 1 to 100 characters on one line.
+    /// Its display name: 1 to 100 characters on one line.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What the API does: up to 1,000 characters.
@@ -34,7 +34,8 @@ pub(crate) struct NewAudienceBody {
 
 /// Create an audience
 ///
-/// One API that tokens can be made for, without scopes yet. Only administrators of the instance may.
+/// An audience is an API that tokens can be created for. It starts without scopes. Only for
+/// administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/audiences",

@@ -14,8 +14,8 @@ use crate::http::{
 
 /// Delete an audience
 ///
-/// Refused with 409 `in_use` while a token is made for it or one of its scopes is in use. Only
-/// administrators of the instance may.
+/// Refused with 409 `in_use` while a token is meant for the audience or one of its scopes is in
+/// use. Only for administrators of the instance.
 #[utoipa::path(
     delete,
     path = "/api/v1/audiences/{slug}",

@@ -14,8 +14,8 @@ use crate::http::{
 
 /// Delete a scope
 ///
-/// Refused with 409 `in_use` while a token holds it, or a part of its pattern, or another scope
-/// implies it: retire it then. Only administrators of the instance may.
+/// Refused with 409 `in_use` while a token holds the scope or a part of its pattern, or another
+/// scope implies it. Retire it instead. Only for administrators of the instance.
 #[utoipa::path(
     delete,
     path = "/api/v1/audiences/{slug}/scopes/{name}",

@@ -7,7 +7,7 @@ use crate::http::{AppState, caller::Caller, problem::ApiError};
 
 /// List audiences and their scopes
 ///
-/// Everything that a token can be made for.
+/// Everything that a token can be created for.
 #[utoipa::path(
     get,
     path = "/api/v1/audiences",

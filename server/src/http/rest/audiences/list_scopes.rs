@@ -11,7 +11,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// List the scopes of an audience
 ///
-/// In their order, retired ones too.
+/// In the order in which they are shown, including retired ones.
 #[utoipa::path(
     get,
     path = "/api/v1/audiences/{slug}/scopes",

@@ -31,20 +31,20 @@ use crate::http::{
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct LoadQuery {
-    /// Only tell what would change, and which tokens would have less.
+    /// Only report what would change, and which tokens would lose scopes.
     dry_run: bool,
     /// Retire missing scopes that tokens hold, instead of refusing the catalogue.
     retire: bool,
 }
 
-/// A whole catalogue: the audience then has just these scopes.
+/// A complete catalogue: loading it leaves the audience with exactly these scopes.
 #[derive(ToSchema)]
 #[schema(as = Catalogue)]
 #[expect(dead_code, reason = "describes; the authority's own type is read")]
 pub(crate) struct CatalogueText {
     /// The audience; the same as in the path.
     audience: AudienceText,
-    /// Its name for people.
+    /// Its display name.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// What the API does.
@@ -84,17 +84,17 @@ pub(crate) struct CatalogueScopeText {
     /// How much harm it can do.
     #[schema(required = false)]
     risk: RiskBody,
-    /// Scopes of this catalogue that come with it.
+    /// Scopes of this catalogue that it implies.
     #[schema(required = false)]
     implies: Vec<ScopeText>,
 }
 
 /// Load a catalogue
 ///
-/// Makes the audience, or replaces its scopes by those of the body, JSON or TOML. Scopes that are
-/// missing are removed; when tokens hold them, the catalogue is refused (422) unless `retire=true`
-/// says that they shall be retired. Ask with `dry_run=true` first. Only administrators of the instance
-/// may.
+/// Creates the audience, or replaces its scopes with those of the body, JSON or TOML. Scopes
+/// that the body lacks are removed. If tokens hold them, the catalogue is refused (422), unless
+/// `retire=true` retires them instead. Send `dry_run=true` first. Only for administrators of
+/// the instance.
 #[utoipa::path(
     put,
     path = "/api/v1/audiences/{slug}/catalogue",
@@ -142,7 +142,8 @@ pub(crate) async fn load_catalogue(
     Ok(Tagged { version: changes.version, body: changes.into() })
 }
 
-/// A body of either form. TOML takes longer to read: only for callers who may load a catalogue.
+/// A request body, JSON or TOML. TOML takes longer to parse, so it is parsed only for callers who
+/// may load a catalogue.
 pub(crate) enum CatalogueFile {
     Json(Catalogue),
     Toml(String),
@@ -185,7 +186,7 @@ impl CatalogueFile {
 
 fn toml(read: Result<Catalogue, FileError>) -> Result<Catalogue, ApiError> {
     read.map_err(|error| {
-        // The place and the reason; the lines between them show the text itself.
+        // Keep the position and the reason; the lines between them quote the file itself.
         let error = error.to_string();
         let mut lines = error.lines().filter(|line| !line.is_empty());
         let place = lines.next().unwrap_or_default().to_owned();

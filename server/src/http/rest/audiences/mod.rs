@@ -1,8 +1,8 @@
-//! Audiences and their scopes. Whoever is known reads them; changing them is for administrators of
-//! the instance, and nobody changes Tessera's own.
+//! Audiences and their scopes. Every authenticated caller may read them. Only administrators of the
+//! instance may change them, and Tessera's own audience cannot be changed.
 //!
-//! Every answer about one audience has the audience's version as its `ETag`, and every change takes
-//! it as `If-Match`: scopes have no versions of their own, since they imply each other.
+//! Every response about one audience carries the audience's version as its `ETag`, and every change
+//! takes it as `If-Match`. Scopes have no versions of their own, because they imply each other.
 
 mod add_scope;
 mod change_audience;
@@ -21,7 +21,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::AppState;
 
-/// The routes.
 pub(super) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_audiences::list_audiences, create_audience::create_audience))

@@ -21,16 +21,16 @@ use crate::http::{
 #[serde(deny_unknown_fields)]
 #[schema(as = Retirement, example = json!({"dry_run": true}))]
 pub(crate) struct RetirementBody {
-    /// Only tell which tokens would have less.
+    /// Only report which tokens would lose scopes.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// Retire a scope
 ///
-/// It is granted to nobody from then on, and no new token gets it; its name stays known, and it can be
-/// taken into use again. Ask with `{"dry_run": true}` first: the answer names the tokens that lose
-/// something. Only administrators of the instance may.
+/// A retired scope grants nothing any more, and new tokens cannot get it. Its name stays reserved,
+/// and it can be brought back into use. Send `{"dry_run": true}` first: the response lists the
+/// tokens that would lose scopes. Only for administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/audiences/{slug}/scopes/{name}/retire",

@@ -11,7 +11,7 @@ use crate::http::{AppState, caller::Caller, extract::ApiPath, problem::ApiError}
 
 /// Show an audience
 ///
-/// With its scopes that are in use.
+/// With its scopes that are not retired.
 #[utoipa::path(
     get,
     path = "/api/v1/audiences/{slug}",

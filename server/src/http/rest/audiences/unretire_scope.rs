@@ -14,9 +14,9 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// Take a retired scope into use again
+/// Bring a retired scope back into use
 ///
-/// The tokens that hold it have it at once. Takes no body. Only administrators of the instance may.
+/// Tokens that hold it regain it at once. Takes no body. Only for administrators of the instance.
 #[utoipa::path(
     post,
     path = "/api/v1/audiences/{slug}/scopes/{name}/unretire",

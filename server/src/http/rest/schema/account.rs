@@ -1,4 +1,4 @@
-//! One's own account, and links that set a password.
+//! The caller's own account, and links that set a password.
 
 use authority::{Account, PasswordLink};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::InstanceRoleBody;
 use crate::{config::Config, http::password_link};
 
-/// The account of the person who asks.
+/// The account of the signed-in person.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Account)]
 pub(crate) struct AccountBody {
@@ -21,12 +21,13 @@ pub(crate) struct AccountBody {
     /// Its name.
     #[schema(example = "Ada")]
     name: String,
-    /// What it is on the whole instance.
+    /// The role on the whole instance.
     instance_role: InstanceRoleBody,
-    /// Whether an administrator chose the password: until it is changed, every other call is answered 403
-    /// `password_change_required`.
+    /// Whether an administrator chose the password. Until it is changed, every other call returns
+    /// 403 `password_change_required`.
     must_change_password: bool,
-    /// Whether the password is below the rule for new ones, as the last sign-in found. It still works.
+    /// Whether the last sign-in found that the password does not meet the rules for new ones. It
+    /// still works.
     password_is_weak: bool,
 }
 
@@ -43,20 +44,20 @@ impl From<Account> for AccountBody {
     }
 }
 
-/// A link with which a person sets a password, once.
+/// A link through which a person sets a password, once.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PasswordLink)]
 pub(crate) struct PasswordLinkBody {
-    /// The link. Whoever has it sets the password.
+    /// The link. Anyone who has it can set the password.
     #[schema(example = "https://tessera.example/reset-password/F2qv…")]
     pub(crate) url: String,
-    /// Its end, 24 hours after it was made.
+    /// When it expires: 24 hours after its creation.
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) expires_at: OffsetDateTime,
 }
 
 impl PasswordLinkBody {
-    /// The link as people open it.
+    /// Returns the link with its URL.
     pub(crate) fn of(link: &PasswordLink, config: &Config) -> Self {
         Self { url: password_link(link, config), expires_at: link.expires_at }
     }

@@ -54,7 +54,7 @@ pub(crate) struct AudienceText(String);
 #[serde(rename_all = "snake_case")]
 #[schema(as = Risk)]
 pub(crate) enum RiskBody {
-    /// Looks.
+    /// Reads data.
     #[default]
     Read,
     /// Changes or starts something.
@@ -74,7 +74,7 @@ pub(crate) struct ScopeBody {
     description: String,
     /// How much harm it can do.
     risk: RiskBody,
-    /// Scopes that come with it.
+    /// Scopes that it implies.
     implies: Vec<String>,
 }
 
@@ -90,25 +90,25 @@ pub(crate) struct ScopeGroupBody {
     scopes: Vec<ScopeBody>,
 }
 
-/// One API that tokens are meant for, with the scopes that it knows.
+/// An API that tokens are meant for, with its scopes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Audience)]
 pub(crate) struct AudienceBody {
     /// Its name in requests.
     #[schema(example = "default")]
     audience: String,
-    /// Its name for people.
+    /// Its display name.
     name: String,
     /// What the API does.
     description: String,
-    /// Its scopes, in groups; retired ones are left out.
+    /// Its scopes, in groups, without retired ones.
     groups: Vec<ScopeGroupBody>,
-    /// A number that grows with every change of the audience or its scopes; also the `ETag`.
+    /// A number that grows with every change to the audience or its scopes; also the `ETag`.
     version: i64,
-    /// When it was made.
+    /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// When it or one of its scopes was changed last.
+    /// When it or one of its scopes last changed.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
 }

@@ -1,4 +1,4 @@
-//! What runs.
+//! The running instance.
 
 use domain::replica::{InstanceView, Replica, ReplicaState};
 use serde::Serialize;
@@ -6,23 +6,23 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The instance as it runs.
+/// The running instance.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Instance)]
 pub(crate) struct InstanceBody {
-    /// Which build answers.
+    /// The version of the responding server.
     #[schema(example = "0.2.0")]
     version: String,
     /// When it started.
     #[serde(with = "time::serde::rfc3339")]
     started_at: OffsetDateTime,
-    /// The origin that links and cookies are made for.
+    /// The public origin, which links and cookies use.
     #[schema(example = "https://tessera.example.com")]
     public_url: String,
     /// The version of PostgreSQL.
     #[schema(example = "15.7")]
     database_version: String,
-    /// Its servers, the longest-running first.
+    /// Its servers, longest-running first.
     replicas: Vec<ReplicaBody>,
 }
 
@@ -30,18 +30,18 @@ pub(crate) struct InstanceBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Replica)]
 struct ReplicaBody {
-    /// The id of this run of it.
+    /// The id of this run of the server.
     id: Uuid,
-    /// What its operator calls it.
+    /// The name that its operator gave it.
     #[schema(example = "tessera-1")]
     name: String,
-    /// Which build it runs.
+    /// The version that it runs.
     #[schema(example = "0.2.0")]
     version: String,
-    /// Whether it has a lease (`live`), has not renewed it in time (`late`), or was not heard of for long
-    /// (`gone`).
+    /// Whether it has a lease (`live`), has not renewed it in time (`late`), or has not reported
+    /// for a long time (`gone`).
     state: StateBody,
-    /// Whether it is the one that answers.
+    /// Whether it is the responding server.
     own: bool,
     /// When it started, by its own clock.
     #[serde(with = "time::serde::rfc3339")]
@@ -51,18 +51,18 @@ struct ReplicaBody {
     renewed_at: OffsetDateTime,
     /// The last revision that it has applied.
     applied: i64,
-    /// Revisions that it has not applied yet.
+    /// The number of revisions that it has not applied yet.
     behind: i64,
-    /// Changes that narrow access that were made there since it started.
+    /// The number of changes that it has made since it started and that narrow access.
     revocations: i64,
-    /// Microseconds until no server answered by what was before: half of them took as long at most. Null
-    /// when there were none.
+    /// The median time in microseconds from such a change until no server used the old state any
+    /// more. Null if there were no such changes.
     revocation_p50_us: Option<i64>,
-    /// Microseconds that 99 of 100 took at most.
+    /// The 99th percentile of the same time, in microseconds.
     revocation_p99_us: Option<i64>,
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReplicaState)]
 #[serde(rename_all = "snake_case")]
@@ -73,7 +73,8 @@ enum StateBody {
 }
 
 impl InstanceBody {
-    /// What is sent; the public URL is the door's to know.
+    /// Returns the response body. The caller passes the public URL, because only the HTTP layer
+    /// has it.
     pub(in crate::http::rest) fn new(view: InstanceView, public_url: String) -> Self {
         let now = view.now;
         Self {

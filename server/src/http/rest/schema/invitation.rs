@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::{UserBody, WorkspaceRoleBody, texts};
 
-/// An invitation to a workspace that the person did not accept yet.
+/// An invitation to a workspace that the person has not accepted yet.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Invitation)]
 pub(crate) struct InvitationBody {
-    /// Its id. Inviting the address again makes a new invitation and closes this one.
+    /// Its id. Inviting the address again creates a new invitation and closes this one.
     id: Uuid,
     /// The workspace's slug.
     #[schema(example = "workspace-1")]
@@ -20,17 +20,18 @@ pub(crate) struct InvitationBody {
     /// The workspace's name.
     #[schema(example = "Workspace 1")]
     workspace_name: String,
-    /// The address that is invited. A user of the instance may have it or not.
+    /// The invited address, whether or not a user of the instance has it.
     #[schema(example = "grace@example.com")]
     email: String,
     /// The role that the person gets.
     role: WorkspaceRoleBody,
-    /// Patterns of the scopes that the person may put on tokens. Null is what the role gives.
+    /// Patterns of the scopes that the person may put on tokens. Null means the role's
+    /// default grants.
     #[schema(example = json!(["rivers:*"]))]
     grants: Option<Vec<String>>,
-    /// The person who invites, or for whom the token acts that invites.
+    /// The person who sent the invitation, or the owner of the token that sent it.
     invited_by: UserBody,
-    /// The token that invites. Null when a person does so themselves.
+    /// The token that sent the invitation; null if a person did.
     token: Option<InvitingTokenBody>,
     /// When it was sent.
     #[serde(with = "time::serde::rfc3339")]
@@ -70,7 +71,8 @@ pub(crate) struct InvitingTokenBody {
     /// Its name.
     #[schema(example = "onboarding")]
     name: String,
-    /// The person who made it, or who made the first of the tokens that made it. Null is the command line.
+    /// The person who created it, or who created the first token in the chain of tokens that led to
+    /// it. Null for the command line.
     made_by: Option<UserBody>,
 }
 
@@ -78,7 +80,7 @@ pub(crate) struct InvitingTokenBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = InvitationList)]
 pub(crate) struct InvitationListBody {
-    /// All of them, the newest first.
+    /// All of them, newest first.
     items: Vec<InvitationBody>,
     /// Always null: the list has one page.
     next: Option<String>,

@@ -13,11 +13,11 @@ use super::token::{TokenBody, token_example};
 pub(crate) struct MintedBody {
     /// Its record.
     token: TokenBody,
-    /// What callers present. Store it now: unless the token is recoverable, Tessera keeps only a
-    /// digest of it.
+    /// The secret that callers present. Store it now: unless the token is recoverable, Tessera
+    /// keeps only a digest of it.
     secret: String,
-    /// `true` when a rotation was asked to disable the tokens that this one made, and some are not disabled yet. Tessera
-    /// goes on.
+    /// `true` if a rotation is to disable the tokens that this one created and some are not
+    /// disabled yet. Tessera continues to disable them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(value_type = Option<bool>, nullable = false)]
     children_pending: bool,

@@ -1,6 +1,6 @@
-//! What the REST API sends, spelled out: the one place where its JSON is fixed.
+//! The bodies that the REST API sends: the only place that defines its JSON.
 //!
-//! Each type is made from the authority's own by `From`, so that a change there cannot change the
+//! Each type is built from the authority's own by `From`, so that a change there cannot change the
 //! API by accident. Times are RFC 3339 in UTC.
 
 mod account;

@@ -1,4 +1,4 @@
-//! Policies: what a level sets, and what is in force.
+//! Policies: the rules that a level sets, and the rules in force.
 
 use std::collections::BTreeMap;
 
@@ -16,42 +16,43 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 #[schema(as = Reveal)]
 pub(crate) enum RevealBody {
-    /// Once, when it is made.
+    /// Only once, at its creation.
     Once,
-    /// Again, for tokens that were made recoverable.
+    /// Again, for tokens that were created as recoverable.
     RecoverableAllowed,
 }
 
-/// What happens when a replaced secret is presented after its end.
+/// The reaction to a replaced secret that is presented after its grace.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OnReuse)]
 pub(crate) enum OnReuseBody {
-    /// It is noted on the token.
+    /// It is recorded on the token.
     Record,
-    /// The token is disabled, too.
+    /// It is recorded, and the token is disabled.
     Disable,
 }
 
-/// What happens to the tokens that a token made when it is disabled, ended or deleted.
+/// What happens to a token's children, the tokens that it created, when it is disabled, expired
+/// or deleted.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OnParentEnd)]
 pub(crate) enum OnParentEndBody {
-    /// They stay as they are, unless the caller asks for the same.
+    /// They stay as they are, unless the caller includes them.
     Keep,
-    /// The same.
+    /// The same happens to them.
     End,
 }
 
-/// A policy in one step.
+/// A predefined policy.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Preset)]
 pub(crate) enum PresetText {
-    /// What holds where nobody sets a rule.
+    /// The defaults, without any rules of its own.
     Standard,
-    /// Administrators alone manage tokens; names are unique.
+    /// Only administrators manage tokens; names are unique.
     Rivery,
     /// Secrets can be shown again; five audiences.
     Devo,
@@ -61,7 +62,8 @@ pub(crate) enum PresetText {
     RobustIntelligence,
 }
 
-/// What one level sets. A rule that is null or absent is left to the level above, or to the default.
+/// The rules that one level sets. A rule that is null or absent is left to the level above, or to
+/// the default.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[derive(Default)]
@@ -69,10 +71,12 @@ pub(crate) enum PresetText {
     "max_tokens": 200, "default_ttl_s": 7_776_000, "max_ttl_s": 23_328_000, "unique_names": true
 }))]
 pub(crate) struct RulesBody {
-    /// Most tokens at a time, deleted ones not counted. The instance's counts all workspaces.
+    /// Maximum number of tokens at a time, not counting deleted ones. The instance's limit counts
+    /// all workspaces.
     #[schema(minimum = 0)]
     max_tokens: Option<i64>,
-    /// Lifetime of a token whose maker names no expiry, in seconds. Not longer than `max_ttl_s`.
+    /// Lifetime of a token that is created without an expiry, in seconds. Not longer
+    /// than `max_ttl_s`.
     #[schema(minimum = 1, maximum = 3_155_760_000_i64)]
     default_ttl_s: Option<i64>,
     /// Longest lifetime, in seconds.
@@ -80,29 +84,30 @@ pub(crate) struct RulesBody {
     max_ttl_s: Option<i64>,
     /// Whether a token may never expire.
     allow_never: Option<bool>,
-    /// Whether tokens may be made whose secret can be shown again.
+    /// Whether tokens can be created whose secret can be shown again.
     reveal: Option<RevealBody>,
     /// The prefix of new tokens.
     #[schema(pattern = "^[a-z][a-z0-9]{0,15}$", example = "tsr")]
     prefix: Option<String>,
-    /// Whether no two tokens of a workspace may share a name.
+    /// Whether token names are unique within a workspace.
     unique_names: Option<bool>,
-    /// A regular expression (that of the Rust crate regex: no look-around) that a token's whole name
-    /// must match.
+    /// A regular expression (in the syntax of the Rust crate regex: no look-around) that a token's
+    /// whole name must match.
     #[schema(min_length = 1, max_length = 200, example = "[a-z0-9-]+")]
     name_pattern: Option<String>,
-    /// Whether members manage tokens of their own.
+    /// Whether members manage their own tokens.
     self_service: Option<bool>,
     /// The longest time for which a replaced secret still works, in seconds.
     #[schema(minimum = 0, maximum = 3_155_760_000_i64)]
     max_grace_s: Option<i64>,
-    /// What happens when a replaced secret is presented after its end.
+    /// The reaction to a replaced secret that is presented after its grace.
     on_reuse: Option<OnReuseBody>,
     /// Whether a token may rotate itself.
     self_rotate: Option<bool>,
-    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    /// What happens to a token's children, the tokens that it created, when it is disabled, expired
+    /// or deleted.
     on_parent_end: Option<OnParentEndBody>,
-    /// The preset that these rules came from, for people. No rule.
+    /// The preset that these rules came from, for information. It is not a rule.
     preset: Option<PresetText>,
 }
 
@@ -111,51 +116,53 @@ pub(crate) struct RulesBody {
 #[schema(as = Policy)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
 pub(crate) struct PolicyBody {
-    /// Most tokens at a time; null is no limit.
+    /// Maximum number of tokens at a time; null means no limit.
     max_tokens: Option<i64>,
-    /// Lifetime of a token whose maker names no expiry, in seconds; null is never expiring.
+    /// Lifetime of a token that is created without an expiry, in seconds; null means that it
+    /// never expires.
     default_ttl_s: Option<i64>,
-    /// Longest lifetime, in seconds; null is no limit.
+    /// Longest lifetime, in seconds; null means no limit.
     max_ttl_s: Option<i64>,
     /// Whether a token may never expire.
     allow_never: bool,
-    /// Whether tokens may be made whose secret can be shown again.
+    /// Whether tokens can be created whose secret can be shown again.
     reveal: RevealBody,
     /// The prefix of new tokens.
     #[schema(example = "tsr")]
     prefix: String,
-    /// Whether no two tokens of the workspace may share a name.
+    /// Whether token names are unique within the workspace.
     unique_names: bool,
     /// Regular expressions, each of which a token's whole name must match.
     name_patterns: Vec<String>,
-    /// Whether members manage tokens of their own.
+    /// Whether members manage their own tokens.
     self_service: bool,
-    /// The longest time for which a replaced secret still works, in seconds; null is no limit.
+    /// The longest time for which a replaced secret still works, in seconds; null means no limit.
     max_grace_s: Option<i64>,
-    /// What happens when a replaced secret is presented after its end.
+    /// The reaction to a replaced secret that is presented after its grace.
     on_reuse: OnReuseBody,
     /// Whether a token may rotate itself.
     self_rotate: bool,
-    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    /// What happens to a token's children, the tokens that it created, when it is disabled, expired
+    /// or deleted.
     on_parent_end: OnParentEndBody,
 }
 
-/// A policy: what a level sets, what is in force, and where each rule comes from.
+/// A policy: the rules that a level sets, the rules in force, and the origin of each rule.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PolicyView)]
 pub(crate) struct PolicyViewBody {
     /// The workspace's slug; null for the instance.
     workspace: Option<String>,
-    /// What this level sets.
+    /// The rules that this level sets.
     rules: RulesBody,
-    /// What the instance sets.
+    /// The rules that the instance sets.
     instance: RulesBody,
-    /// What is in force.
+    /// The rules in force.
     effective: PolicyBody,
-    /// Where each rule in force comes from: `default`, `instance` or `workspace`.
+    /// The origin of each rule in force: `default`, `instance` or `workspace`.
     #[schema(example = json!({"max_tokens": "instance", "prefix": "workspace", "reveal": "default"}))]
     sources: BTreeMap<String, String>,
-    /// When this level was last changed; null before the first time.
+    /// When this level last changed; null if it never has.
     #[serde(with = "time::serde::rfc3339::option")]
     updated_at: Option<OffsetDateTime>,
 }

@@ -1,4 +1,4 @@
-//! What a change of policy would mean.
+//! The effect of a change of policy.
 
 use domain::policy_view::{Misfit, MisfitToken, PolicyPreview, Rule};
 use serde::Serialize;
@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use super::{PolicyBody, texts};
 
-/// Why a token would not fit.
+/// The reason why a token would not comply.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Misfit)]
 pub(crate) enum MisfitBody {
-    /// It has no end, and policy wants one.
+    /// It never expires, and policy requires an expiry.
     NoEnd,
-    /// It lives longer than policy allows.
+    /// Its lifetime is longer than policy allows.
     TooLong,
-    /// Another token has its name, and policy wants names to be unique.
+    /// Another token has the same name, and policy requires unique names.
     NameRepeats,
     /// Its name does not match the pattern.
     NameUnmatched,
-    /// Its secret can be shown again, and policy allows it once.
+    /// Its secret can be shown again, and policy allows showing it only once.
     Recoverable,
 }
 
@@ -36,27 +36,27 @@ impl From<Misfit> for MisfitBody {
     }
 }
 
-/// How many tokens would not fit. One token can have several reasons.
+/// How many tokens would not comply. One token can have several reasons.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Misfits)]
 pub(crate) struct MisfitsBody {
-    /// Tokens that would not fit, for whatever reason.
+    /// Tokens that would not comply, for any reason.
     total: i64,
-    /// Without an end where policy wants one.
+    /// Tokens that never expire although policy requires an expiry.
     no_end: i64,
-    /// Living longer than policy allows.
+    /// Tokens whose lifetime is longer than policy allows.
     too_long: i64,
-    /// With the name of another token where names shall be unique.
+    /// Tokens that share a name although policy requires unique names.
     name_repeats: i64,
-    /// With a name that does not match.
+    /// Tokens whose name does not match the pattern.
     name_unmatched: i64,
-    /// With a secret that can be shown again where it shall be shown once.
+    /// Tokens whose secret can be shown again although policy allows showing it only once.
     recoverable: i64,
-    /// Tokens above the cap.
+    /// Tokens above the limit.
     above_cap: i64,
 }
 
-/// A token that would not fit.
+/// A token that would not comply.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MisfitToken)]
 pub(crate) struct MisfitTokenBody {
@@ -68,7 +68,7 @@ pub(crate) struct MisfitTokenBody {
     workspace: String,
     /// The address of the user that it acts as.
     user: String,
-    /// Why it would not fit.
+    /// Why it would not comply.
     reasons: Vec<MisfitBody>,
 }
 
@@ -84,25 +84,25 @@ impl From<MisfitToken> for MisfitTokenBody {
     }
 }
 
-/// What a change of policy would mean. The tokens that are there go on as they are: policy binds
-/// what is made.
+/// The effect of a change of policy. Existing tokens stay as they are: policy binds only
+/// later changes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PolicyPreview)]
 pub(crate) struct PreviewBody {
     /// The workspace's slug; null for the instance.
     workspace: Option<String>,
-    /// What is in force now.
+    /// The rules in force now.
     before: PolicyBody,
-    /// What would be in force.
+    /// The rules that would be in force.
     after: PolicyBody,
-    /// The rules in force that would differ.
+    /// The rules in force that would change.
     #[schema(example = json!(["max_tokens", "default_ttl_s"]))]
     changed: Vec<String>,
-    /// How many tokens would not fit.
+    /// How many tokens would not comply.
     misfits: MisfitsBody,
-    /// The first of them, 50 at most; empty for callers who may not see tokens.
+    /// The first 50 of them; empty for callers who may not see tokens.
     tokens: Vec<MisfitTokenBody>,
-    /// Audiences that the preset would make.
+    /// Audiences that the preset would create.
     audiences: Vec<String>,
 }
 

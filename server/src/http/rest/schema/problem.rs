@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = FieldError)]
 pub(crate) struct FieldErrorBody {
-    /// The field's name in the request; nested ones are joined by dots.
+    /// The field's name in the request; names of nested fields are joined by dots.
     #[schema(example = "name")]
     field: String,
     /// What is wrong, as the end of a sentence that begins with the field's name.
@@ -28,15 +28,15 @@ pub(crate) struct ProblemBody {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What went wrong, for programs. Codes never change their meaning.
+    /// The error code, for programs. Codes never change their meaning.
     code: String,
-    /// What went wrong this time and what to do about it, for people.
+    /// What went wrong in this case and what to do about it, for people.
     detail: String,
-    /// The fields at fault.
+    /// The invalid fields.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldErrorBody>,
-    /// Seconds after which a further attempt makes sense.
+    /// Seconds to wait before the next attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<u64>,
     /// The request's id, as in the header `x-request-id` and the server's log.
@@ -45,7 +45,7 @@ pub(crate) struct ProblemBody {
 }
 
 impl ProblemBody {
-    /// An example for the documentation.
+    /// Returns an example for the documentation.
     pub(in crate::http::rest) fn example(mut problem: Problem) -> Value {
         problem.request_id = Some("6f1f64a3-7d0f-4f0e-9a53-2f5d8c1d9b11".to_owned());
         json!(problem)

@@ -27,25 +27,25 @@ macro_rules! role {
 }
 
 role!(
-    /// What a user is on the whole instance.
+    /// A user's role on the whole instance.
     InstanceRoleBody as InstanceRole of InstanceRole {
-        /// Everything; only owners make and change owners.
+        /// May do everything; only owners can appoint and change owners.
         Owner,
-        /// Everything else.
+        /// May do everything else.
         Admin,
-        /// Reads the audit log everywhere.
+        /// Reads the audit log of all workspaces.
         Auditor,
-        /// Nothing beyond the workspaces of which they are a member.
+        /// Has no rights beyond the workspaces of which they are a member.
         Member,
     }
 );
 
 role!(
-    /// What a member is in a workspace.
+    /// A member's role in a workspace.
     WorkspaceRoleBody as WorkspaceRole of WorkspaceRole {
         /// Manages members, policy and all tokens of the workspace.
         Admin,
-        /// Manages their own tokens where policy says so.
+        /// Manages their own tokens if policy allows it.
         Member,
         /// Reads tokens' records and members.
         Viewer,
@@ -55,11 +55,11 @@ role!(
 );
 
 role!(
-    /// Whether a user signs in.
+    /// Whether a user is a person or a service account.
     UserKindBody as UserKind of UserKind {
         /// A person, who signs in.
         Person,
-        /// A service account, which never does; tokens act for it.
+        /// A service account, which never signs in; tokens act as it.
         Service,
     }
 );

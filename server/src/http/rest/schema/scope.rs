@@ -1,4 +1,4 @@
-//! Scopes as those see them who manage them.
+//! Scopes as the administrators who manage them see them.
 
 use authority::Retired;
 use domain::catalogue::{CatalogueChanges, ScopeEntry, ScopeUses, TokenUse};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{RiskBody, texts};
 
-/// A scope in its place.
+/// A scope and its place in the catalogue.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ScopeEntry)]
 pub(crate) struct ScopeEntryBody {
@@ -20,7 +20,7 @@ pub(crate) struct ScopeEntryBody {
     description: String,
     /// How much harm it can do.
     risk: RiskBody,
-    /// Scopes that come with it.
+    /// Scopes that it implies.
     implies: Vec<String>,
     /// Its group.
     group: String,
@@ -28,7 +28,7 @@ pub(crate) struct ScopeEntryBody {
     group_description: String,
     /// Its place in the group; the first is 0.
     position: usize,
-    /// Since when it is granted to nobody; null while it is in use.
+    /// When it was retired; null while it is in use.
     #[serde(with = "time::serde::rfc3339::option")]
     retired_at: Option<OffsetDateTime>,
 }
@@ -37,13 +37,13 @@ pub(crate) struct ScopeEntryBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ScopeList)]
 pub(crate) struct ScopeListBody {
-    /// All of them in their order, retired ones too.
+    /// All of them in their order, including retired ones.
     pub(in crate::http::rest) items: Vec<ScopeEntryBody>,
     /// Always null: the list has one page.
     pub(in crate::http::rest) next: Option<String>,
 }
 
-/// A token that a change concerns.
+/// A token that a change affects.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenUse)]
 pub(crate) struct TokenUseBody {
@@ -57,7 +57,7 @@ pub(crate) struct TokenUseBody {
     user: String,
 }
 
-/// The tokens that have less after a change.
+/// The tokens that lose scopes by a change.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ScopeUses)]
 pub(crate) struct ScopeUsesBody {
@@ -67,38 +67,38 @@ pub(crate) struct ScopeUsesBody {
     tokens: Vec<TokenUseBody>,
 }
 
-/// What retiring a scope did, or would do.
+/// The effect of retiring a scope.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RetiredScope)]
 pub(crate) struct RetiredBody {
-    /// Whether nothing was changed.
+    /// Whether this was a dry run, which changes nothing.
     dry_run: bool,
     /// The scope as it is now.
     scope: ScopeEntryBody,
-    /// The tokens that have less: they hold the scope, a part of its pattern, or a scope that implies
-    /// it.
+    /// The tokens that lose scopes: they hold the scope, a part of its pattern, or a scope that
+    /// implies it.
     uses: ScopeUsesBody,
 }
 
-/// What a catalogue changed, or would change.
+/// The changes that a catalogue makes.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CatalogueChanges)]
 pub(crate) struct ChangesBody {
     /// The audience.
     audience: String,
-    /// Whether nothing was changed.
+    /// Whether this was a dry run, which changes nothing.
     dry_run: bool,
-    /// The audience's version now; 0 when there is none.
+    /// The audience's current version; 0 if it does not exist.
     version: i64,
-    /// Scopes that are new, or in use again.
+    /// Scopes that are new, or back in use.
     added: Vec<String>,
-    /// Scopes that are described, grouped or implied otherwise.
+    /// Scopes whose description, group or implied scopes changed.
     changed: Vec<String>,
-    /// Scopes that the catalogue lacks and tokens hold: granted to nobody any more.
+    /// Scopes that the catalogue lacks but tokens hold: they are retired.
     retired: Vec<String>,
     /// Scopes that the catalogue lacks and no token holds.
     removed: Vec<String>,
-    /// The tokens that have less.
+    /// The tokens that lose scopes.
     uses: ScopeUsesBody,
 }
 

@@ -8,29 +8,29 @@ use uuid::Uuid;
 
 use super::UserBody;
 
-/// A session that is not over.
+/// An active session.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 pub(crate) struct SessionBody {
-    /// Its id; not what its cookie holds.
+    /// Its id, which is not the value of its cookie.
     id: Uuid,
-    /// Who signed in.
+    /// The person who signed in.
     user: UserBody,
-    /// Whether it is the one that asks.
+    /// Whether it is the session that sends the request.
     current: bool,
-    /// When they signed in.
+    /// When the person signed in.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// When it was last used, to the minute.
     #[serde(with = "time::serde::rfc3339")]
     last_seen_at: OffsetDateTime,
-    /// Its end, used or not; one that is not used for long ends earlier.
+    /// When it expires at the latest. A session that is unused for a long time expires earlier.
     #[serde(with = "time::serde::rfc3339")]
     expires_at: OffsetDateTime,
-    /// The address that signed in.
+    /// The address from which the person signed in.
     #[schema(example = "192.0.2.7")]
     client_ip: Option<String>,
-    /// What the browser called itself then.
+    /// The browser's `User-Agent` at sign-in.
     #[schema(example = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")]
     user_agent: String,
 }
@@ -54,9 +54,9 @@ impl From<Session> for SessionBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SessionPage)]
 pub(crate) struct SessionPageBody {
-    /// The rows, the newest first.
+    /// The rows, newest first.
     items: Vec<SessionBody>,
-    /// What to send as `cursor` for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
 
@@ -66,10 +66,10 @@ impl From<Page<Session>> for SessionPageBody {
     }
 }
 
-/// How many sessions were ended.
+/// The number of sessions that were ended.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EndedSessions)]
 pub(crate) struct EndedBody {
-    /// How many.
+    /// The number of sessions.
     pub(in crate::http::rest) ended: u64,
 }

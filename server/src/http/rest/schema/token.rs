@@ -44,13 +44,13 @@ impl From<UserSummary> for UserBody {
     }
 }
 
-/// How often a token may be used: `limit` times at once, and once more each time that `window_s / limit`
-/// seconds have passed.
+/// A token's rate limit: `limit` uses at once, and one more for each `window_s / limit` seconds
+/// that pass.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RateLimit, example = json!({"limit": 600, "window_s": 60}))]
 pub(crate) struct RateLimitBody {
-    /// Uses in a window.
+    /// Uses per window.
     #[schema(minimum = 1, maximum = 1_000_000)]
     limit: i64,
     /// The window in seconds.
@@ -59,7 +59,7 @@ pub(crate) struct RateLimitBody {
 }
 
 impl RateLimitBody {
-    /// The limit, or what is wrong with it.
+    /// Returns the limit, or what is wrong with it.
     pub(in crate::http::rest) fn parse(&self) -> Result<RateLimit, RateLimitError> {
         RateLimit::new(self.limit, self.window_s)
     }
@@ -76,13 +76,13 @@ impl From<RateLimit> for RateLimitBody {
 #[serde(rename_all = "snake_case")]
 #[schema(as = TokenState)]
 pub(crate) enum StateBody {
-    /// Enabled, begun, not expired.
+    /// Enabled, already valid, and not expired.
     Active,
-    /// Switched off.
+    /// Disabled.
     Disabled,
     /// Past its expiry.
     Expired,
-    /// Not begun yet.
+    /// Not valid yet.
     Scheduled,
 }
 
@@ -97,20 +97,20 @@ impl From<TokenState> for StateBody {
     }
 }
 
-/// In which standing somebody stopped a token.
+/// The capacity in which a user stopped a token.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Standing)]
 pub(crate) enum StandingBody {
     /// As an administrator over the token's owner, who cannot undo it.
     Administrator,
-    /// As the user that the token acts as.
+    /// As the token's owner, the user that it acts as.
     Owner,
     /// By a rule of policy.
     Policy,
 }
 
-/// Who stopped a token.
+/// The user who stopped a token, and their standing.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Stop)]
 pub(crate) struct StopBody {
@@ -131,11 +131,11 @@ impl From<Stop> for StopBody {
     }
 }
 
-/// A token's record. Never its secret.
+/// A token's record, which never contains its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token, example = token_example)]
 pub(crate) struct TokenBody {
-    /// Its id, for good.
+    /// Its id, which never changes.
     id: Uuid,
     /// Its number on this instance, for clients that need an integer.
     num: i64,
@@ -147,44 +147,45 @@ pub(crate) struct TokenBody {
     description: String,
     /// The user that it acts as.
     user: UserBody,
-    /// Who made it; null when it was made on the command line.
+    /// The user who created it; null if it was created on the command line.
     created_by: Option<UserBody>,
-    /// The id of the token that made it; null when a person or the command line did.
+    /// The id of the token that created it; null if a person or the command line did.
     parent: Option<Uuid>,
-    /// What it holds: for each API that it is meant for, its scopes there, without what they imply.
+    /// Its scopes for each API that it is meant for, without the scopes that they imply.
     #[schema(schema_with = grants_schema)]
     grants: BTreeMap<String, Vec<String>>,
     /// The APIs that it is meant for: a flat view of `grants`.
     audiences: Vec<String>,
     /// The names of its scopes in all of these APIs: a flat view of `grants`.
     scopes: Vec<String>,
-    /// The switch.
+    /// Whether it is enabled.
     enabled: bool,
-    /// Who disabled it; null when it is enabled or that was not recorded.
+    /// The user or rule that disabled it; null if it is enabled or this was not recorded.
     disabled_by: Option<StopBody>,
-    /// Who ended it or set it an earlier end; null when nobody did or that was not recorded.
+    /// The user or rule that expired it or gave it an earlier expiry; null if there is none or this
+    /// was not recorded.
     ended_by: Option<StopBody>,
     /// Whether it can be used now.
     active: bool,
-    /// What the record says now.
+    /// Its current state.
     state: StateBody,
-    /// Prefix and last four characters of its secret, to tell it from others.
+    /// Prefix and last four characters of its secret, to distinguish it from other tokens.
     hint: String,
-    /// Whether its secret can be shown again, which policy must allow at present.
+    /// Whether its secret can be shown again, if the current policy allows it.
     recoverable: bool,
-    /// Not valid before this moment; null when it is valid from its creation.
+    /// Not valid before this time; null if it is valid from its creation.
     #[serde(with = "domain::moments::option")]
     not_before: Option<OffsetDateTime>,
-    /// Not valid from this moment on; null when it never expires.
+    /// Not valid from this time on; null if it never expires.
     #[serde(with = "domain::moments::option")]
     expires_at: Option<OffsetDateTime>,
-    /// Addresses and networks from which it may be used; empty is from anywhere.
+    /// Addresses and networks from which it may be used. Empty means from anywhere.
     ip_allow: Vec<String>,
-    /// How often it may be used; at any rate when null.
+    /// How often it may be used; null means no limit.
     rate_limit: Option<RateLimitBody>,
-    /// What people and programs noted on it.
+    /// The tags that people and programs attached to it.
     tags: BTreeMap<String, String>,
-    /// Until when the secret that a rotation replaced still works; null when none does.
+    /// Until when the secret that a rotation replaced still works; null if there is none.
     #[serde(with = "domain::moments::option")]
     grace_until: Option<OffsetDateTime>,
     /// Prefix and last four characters of that secret.
@@ -192,24 +193,24 @@ pub(crate) struct TokenBody {
     /// When its secret was last replaced.
     #[serde(with = "time::serde::rfc3339::option")]
     rotated_at: Option<OffsetDateTime>,
-    /// When a replaced secret was presented after its end: somebody holds it who should not.
+    /// When a replaced secret was presented after its grace, which means that it may have leaked.
     #[serde(with = "time::serde::rfc3339::option")]
     reused_at: Option<OffsetDateTime>,
-    /// When it was last verified with the code `VALID`, to two minutes.
+    /// When it was last verified with the code `VALID`, to within two minutes.
     #[serde(with = "time::serde::rfc3339::option")]
     last_used_at: Option<OffsetDateTime>,
-    /// The caller's address then.
+    /// The caller's address at that time.
     #[schema(value_type = Option<String>)]
     last_used_ip: Option<IpAddr>,
-    /// The caller's program then, as it named itself.
+    /// The caller's program at that time, from its `User-Agent`.
     last_used_agent: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// When its record last changed.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
-    /// Grows with every change; the same number as in `ETag`.
+    /// A number that grows with every change; also the `ETag`.
     version: i64,
 }
 
@@ -220,12 +221,12 @@ fn grants(held: &HeldScopes) -> BTreeMap<String, Vec<String>> {
     held.iter().map(of).collect()
 }
 
-/// Scopes by audience, as JSON Schema says it.
+/// Returns the JSON Schema of scopes by audience.
 pub(crate) fn grants_schema() -> Object {
     grants_of(ArrayBuilder::new().items(Object::with_type(Type::String)))
 }
 
-/// The same for a new token, which holds only so many.
+/// Returns the JSON Schema of scopes by audience for a new token, which limits their number.
 pub(crate) fn new_grants_schema() -> Object {
     let scopes = ArrayBuilder::new().items(Object::with_type(Type::String));
     grants_of(scopes.max_items(Some(HELD_MAX)))
@@ -280,7 +281,7 @@ impl From<Token> for TokenBody {
     }
 }
 
-/// Tags as they are sent.
+/// Returns the JSON Schema of tags.
 pub(crate) fn tags_schema() -> Object {
     let value = ObjectBuilder::new().schema_type(Type::String).max_length(Some(TAG_VALUE_MAX));
     ObjectBuilder::new()
@@ -298,7 +299,7 @@ pub(crate) fn tags_schema() -> Object {
 pub(crate) struct TokenPageBody {
     /// The rows.
     items: Vec<TokenBody>,
-    /// What to send as `cursor` for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
 
@@ -308,7 +309,7 @@ impl From<Page<Token>> for TokenPageBody {
     }
 }
 
-/// A token as the examples show it.
+/// Returns the token that the examples show.
 pub(crate) fn token_example() -> Value {
     json!({
         "id": "0198c2c4-7a00-7000-8000-00000000002a",

@@ -10,27 +10,27 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What an import did, or would do.
+/// The result of an import.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Import, example = json!({
     "dry_run": false,
     "tokens": [{"row": 1, "id": "0198c2c4-7a00-7000-8000-00000000002a", "name": "ci"}]
 }))]
 pub(crate) struct ImportBody {
-    /// Whether nothing was changed.
+    /// Whether this was a dry run, which changes nothing.
     dry_run: bool,
     /// The tokens, in the order of the rows.
     tokens: Vec<ImportedTokenBody>,
 }
 
-/// A token that was imported.
+/// An imported token.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ImportedToken)]
 pub(crate) struct ImportedTokenBody {
-    /// The row, counted from 1, headings and empty lines left out.
+    /// The row, counted from 1, without headings and empty lines.
     #[schema(minimum = 1)]
     row: usize,
-    /// Its id; null when nothing was changed.
+    /// Its id; null for a dry run.
     id: Option<Uuid>,
     /// Its name.
     name: String,
@@ -60,29 +60,29 @@ pub(crate) struct UsageBody {
     /// The beginning of the first hour.
     #[serde(with = "time::serde::rfc3339")]
     from: OffsetDateTime,
-    /// How often it was accepted, the oldest hour first.
+    /// How often it was accepted, oldest hour first.
     allowed: Vec<i64>,
-    /// How often it was refused, the oldest hour first.
+    /// How often it was refused, oldest hour first.
     refused: Vec<i64>,
     /// The sum of `allowed`.
     allowed_total: i64,
     /// The sum of `refused`.
     refused_total: i64,
-    /// Its last use; null when it was never used.
+    /// Its last use; null if it has never been used.
     last: Option<LastUseBody>,
 }
 
-/// A use that was accepted.
+/// An accepted use.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LastUse)]
 pub(crate) struct LastUseBody {
-    /// When, to two minutes.
+    /// When it was used, to within two minutes.
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     /// The caller's address.
     #[schema(value_type = Option<String>)]
     ip: Option<IpAddr>,
-    /// What the caller's program called itself, when the gateway passed it on.
+    /// The name of the caller's program, if the gateway passed it on.
     agent: Option<String>,
 }
 
@@ -104,39 +104,39 @@ impl From<TokenUsage> for UsageBody {
     }
 }
 
-/// A change: who did what, to what, when, from where.
+/// A change: who made it, what changed, when, and from where.
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEvent, example = event_example)]
 pub(crate) struct EventBody {
-    /// Its number, growing.
+    /// Its number; numbers grow.
     id: i64,
     /// When it happened.
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
-    /// The slug of the workspace; null for what belongs to the instance.
+    /// The slug of the workspace; null for changes to the instance.
     workspace: Option<String>,
     /// `anonymous`, `operator` (the command line), `user` or `token`.
     actor_kind: String,
     /// The user's or the token's id.
     actor_id: Option<Uuid>,
-    /// The name that the actor had then.
+    /// The actor's name at that time.
     actor_name: String,
-    /// What was done, such as `token.create`.
+    /// The action, such as `token.create`.
     action: String,
-    /// The id of what it was done to.
+    /// The id of the subject.
     subject_id: Option<Uuid>,
-    /// The name that it had then.
+    /// The subject's name at that time.
     subject_name: String,
-    /// The way in: `console`, `rest`, `cli`.
+    /// The surface: `console`, `rest`, `cli`.
     surface: String,
     /// The caller's address.
     client_ip: Option<String>,
     /// The request's id, as in the server's log.
     request_id: String,
-    /// What was, without secrets.
+    /// The state before the change, without secrets.
     #[schema(value_type = Option<Object>)]
     before: Option<Value>,
-    /// What is, without secrets.
+    /// The state after the change, without secrets.
     #[schema(value_type = Option<Object>)]
     after: Option<Value>,
 }
@@ -168,7 +168,7 @@ impl From<AuditRecord> for EventBody {
 pub(crate) struct AuditPageBody {
     /// The rows, newest first.
     items: Vec<EventBody>,
-    /// What to send as `cursor` for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
 

@@ -21,15 +21,15 @@ pub(crate) struct UserRecordBody {
     /// Its name.
     #[schema(example = "Ada")]
     name: String,
-    /// Whether it signs in.
+    /// Whether it is a person or a service account.
     kind: UserKindBody,
-    /// What it is on the whole instance.
+    /// The role on the whole instance.
     instance_role: InstanceRoleBody,
-    /// The switch: a disabled user does not sign in, and its tokens are refused.
+    /// Whether it is enabled. A disabled user cannot sign in, and its tokens are refused.
     enabled: bool,
-    /// Tokens that act as it, in all workspaces.
+    /// The number of tokens that act as it, in all workspaces.
     tokens: i64,
-    /// When it was made.
+    /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// When it last changed.
@@ -53,13 +53,13 @@ impl From<User> for UserRecordBody {
     }
 }
 
-/// A user that was made.
+/// A created user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedUser)]
 pub(crate) struct CreatedUserBody {
     #[serde(flatten)]
     pub(in crate::http::rest) user: UserRecordBody,
-    /// The link with which a person without a password chooses one; it is shown once.
+    /// The link through which a person without a password chooses one; it is shown once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::http::rest) password_link: Option<PasswordLinkBody>,
 }
@@ -68,9 +68,9 @@ pub(crate) struct CreatedUserBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = UserPage)]
 pub(crate) struct UserPageBody {
-    /// The rows, by address.
+    /// The rows, sorted by address.
     items: Vec<UserRecordBody>,
-    /// What to send as `cursor` for the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next: Option<String>,
 }
 
@@ -87,17 +87,19 @@ pub(crate) struct ChangedUserBody {
     #[serde(flatten)]
     user: UserRecordBody,
     /// How many tokens the change stopped. They are refused until they are handed over to another
-    /// user, or this one may act again.
+    /// user or this user is enabled again.
     stopped_tokens: i64,
-    /// How many tokens the change disabled. With a higher role, these are tokens of the user whose secrets others may know.
-    /// With fewer rights, these are tokens of others whose secrets the user may know and could use to return. A rotation
-    /// makes such a token safe.
+    /// How many tokens the change disabled. With a higher role, these are tokens that act as the
+    /// user and whose secrets other users may know. With fewer rights, these are tokens of other
+    /// users whose secrets the user may know and could use to regain access. Rotating such a token
+    /// makes it safe.
     disabled_tokens: i64,
-    /// Whether the password ended, because whoever gave it may not set the password of somebody with this role. The
-    /// person needs a link: `POST /api/v1/users/{id}/password-reset`.
+    /// Whether the password was invalidated, because the administrator who set it may not set the
+    /// password of a user with this role. The person needs a link:
+    /// `POST /api/v1/users/{id}/password-reset`.
     password_ended: bool,
-    /// The addresses of people whose passwords ended, because the user gave them and can no longer set them. Each needs a
-    /// link.
+    /// The addresses of people whose passwords were invalidated, because the user set them and may
+    /// no longer do so. Each of them needs a link.
     ended_passwords: Vec<String>,
 }
 
@@ -117,11 +119,14 @@ impl From<ChangedUser> for ChangedUserBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = RemovedUser)]
 pub(crate) struct RemovedUserBody {
-    /// How many tokens are refused from now on. They stay until they are deleted, or handed over to another user.
+    /// How many tokens are refused from now on. They remain until they are deleted or handed over
+    /// to another user.
     stopped_tokens: i64,
-    /// How many tokens of others are disabled, because the user may know their secrets and could use them to return.
+    /// How many tokens of other users were disabled, because the removed user may know their
+    /// secrets and could regain access through them.
     disabled_tokens: i64,
-    /// The addresses of people whose passwords ended, because the user gave them. Each needs a link.
+    /// The addresses of people whose passwords were invalidated, because the user set them. Each of
+    /// them needs a link.
     ended_passwords: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Answers of a verification.
+//! Responses to verifications.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +11,34 @@ use uuid::Uuid;
 
 use super::{UserBody, grants_schema};
 
-/// A decision's stable code. Only `VALID` lets a call through.
+/// A decision's stable code. Only `VALID` permits a call.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = DecisionCode)]
 pub(crate) enum CodeBody {
     /// The token may do this.
     Valid,
-    /// No such token, or one of a workspace that the caller may not ask about.
+    /// The token does not exist, or belongs to a workspace that the caller may not verify.
     NotFound,
-    /// The text is no token: wrong form or wrong checksum.
+    /// The text is not a token: its form or its checksum is wrong.
     Malformed,
-    /// The token is switched off.
+    /// The token is disabled.
     Disabled,
-    /// The token is past its end.
+    /// The token has expired.
     Expired,
     /// The token was deleted.
     Revoked,
-    /// The token has not begun.
+    /// The token is not valid yet.
     NotYetValid,
     /// The token is not meant for this audience.
     AudienceMismatch,
-    /// The token lacks a scope that was asked for.
+    /// The token lacks a requested scope.
     InsufficientScope,
     /// The token may not be used from this address.
     IpDenied,
-    /// The token's user is disabled or has left the workspace.
+    /// The token's owner is disabled or has left the workspace.
     OwnerDisabled,
-    /// The token may do this, but was used as often as it may be for now.
+    /// The token may do this, but has exceeded its rate limit.
     RateLimited,
 }
 
@@ -61,7 +61,7 @@ impl From<DecisionCode> for CodeBody {
     }
 }
 
-/// What a verification answers for a token that may do what was asked.
+/// The response for a token that may do what was requested.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ValidToken, example = json!({
     "valid": true,
@@ -90,38 +90,39 @@ pub(crate) struct ValidBody<'a> {
     workspace: &'a str,
     /// The user that it acts as.
     user: UserBody,
-    /// What it may do: for each API that it is meant for, its scopes there and all that they imply.
+    /// Its scopes for each API that it is meant for, with all scopes that they imply.
     #[schema(schema_with = grants_schema)]
     grants: BTreeMap<&'a str, Vec<&'a str>>,
     /// The APIs that it is meant for: a flat view of `grants`.
     audiences: Vec<&'a str>,
-    /// The names of its scopes in all of these APIs: a flat view of `grants`. A name says nothing of which
-    /// API it is granted in.
+    /// The names of its scopes in all of these APIs: a flat view of `grants`. A name does not say
+    /// for which API the scope is granted.
     scopes: Vec<&'a str>,
-    /// Its end; null when it never expires.
+    /// When it expires; null if it never does.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
-    /// What is left of its rate limit after this question, on the server that answers; null when it
+    /// The state of its rate limit after this verification, on the responding server; null if it
     /// has none.
     rate_limit: Option<RateStateBody>,
-    /// Only when the database is away and the server answers from memory all the same (setting
-    /// `stale_grace`): for how many seconds it could not be made sure that nothing was revoked.
+    /// Present only if the database is unreachable and the server responds from memory (setting
+    /// `stale_grace`): the number of seconds for which the server has been unable to confirm that
+    /// nothing was revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stale_s: Option<u64>,
 }
 
-/// What is left of a token's rate limit.
+/// The state of a token's rate limit.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RateLimitState)]
 pub(crate) struct RateStateBody {
-    /// Uses in a window.
+    /// Uses per window.
     limit: u32,
     /// The window in seconds.
     window_s: u32,
-    /// Uses that may follow at once.
+    /// Uses that are possible at once.
     remaining: u32,
-    /// Seconds until all of them may again.
+    /// Seconds until all uses are available again.
     reset_s: u32,
 }
 
@@ -132,15 +133,15 @@ impl From<RateState> for RateStateBody {
     }
 }
 
-/// What a verification answers for any other: no more than the reason.
+/// The response for any other token, which contains only the reason.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RefusedToken, example = json!({"valid": false, "code": "INSUFFICIENT_SCOPE"}))]
 pub(crate) struct RefusedBody {
     /// Always false.
     valid: bool,
-    /// Why not.
+    /// The reason.
     code: CodeBody,
-    /// With `RATE_LIMITED`: what is left.
+    /// With `RATE_LIMITED`: the state of the rate limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     rate_limit: Option<RateStateBody>,
@@ -148,33 +149,34 @@ pub(crate) struct RefusedBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     retry_after_s: Option<u32>,
-    /// As for one that is valid.
+    /// As for a valid token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     stale_s: Option<u64>,
 }
 
-/// The answer of a verification.
+/// The response to a verification.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Verification)]
 pub(crate) enum VerificationBody<'a> {
     /// The token may do this.
     Valid(Box<ValidBody<'a>>),
-    /// It may not.
+    /// The token may not do this.
     Refused(RefusedBody),
 }
 
-/// Answers to several questions.
+/// Responses to several requests.
 #[derive(ToSchema)]
 #[schema(as = Verifications)]
 #[expect(dead_code, reason = "describes the answers, which are written one by one")]
 pub(crate) struct AnswersBody {
-    /// One for each question, in the same order.
+    /// One for each request, in the same order.
     items: Vec<VerificationBody<'static>>,
 }
 
-/// Writes the answers to several questions, one by one: a worker's other tasks run in between.
+/// Writes the responses to several requests one by one, and lets the worker's other tasks run
+/// in between.
 pub(crate) async fn write_answers(decisions: &[Decision]) -> serde_json::Result<Vec<u8>> {
     let (mut body, mut pace) = (Vec::from(br#"{"items":["#), Pace::default());
     for (index, decision) in decisions.iter().enumerate() {
@@ -189,13 +191,13 @@ pub(crate) async fn write_answers(decisions: &[Decision]) -> serde_json::Result<
     Ok(body)
 }
 
-/// What a token may do, by audience.
+/// Returns the scopes that a token may use, by audience.
 pub(crate) fn granted(facts: &Facts) -> BTreeMap<&str, Vec<&str>> {
     let rights = facts.surroundings.rights.iter();
     rights.map(|rights| (rights.audience.as_ref(), names(rights.granted.iter()))).collect()
 }
 
-/// The texts of names, which are not copied.
+/// Returns the names as borrowed text.
 pub(crate) fn names<'a, T: AsRef<str> + 'a>(
     names: impl IntoIterator<Item = &'a T>,
 ) -> Vec<&'a str> {
@@ -222,7 +224,7 @@ impl<'a> ValidBody<'a> {
 }
 
 impl<'a> VerificationBody<'a> {
-    /// The answer to this decision. Facts are told only with a `VALID` one.
+    /// Returns the response to this decision. It contains facts only if the decision is `VALID`.
     pub(crate) fn of(decision: &'a Decision) -> Self {
         let code = decision.code.into();
         let stale_s = decision.stale.map(|stale| stale.as_secs());
@@ -302,7 +304,7 @@ mod tests {
         }
     }
 
-    /// A batch is refused by the bound before anything is written.
+    /// The bound refuses a batch before anything is written.
     #[test]
     fn answer_has_no_more_bytes_than_its_bound_says() {
         let rate = RateState {

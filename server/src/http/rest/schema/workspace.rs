@@ -12,15 +12,15 @@ use super::PolicyBody;
 #[derive(Serialize, ToSchema)]
 #[schema(as = TokenCounts)]
 pub(crate) struct CountsBody {
-    /// All of them, deleted ones not counted.
+    /// All tokens except deleted ones.
     total: i64,
-    /// Usable now.
+    /// Valid now.
     active: i64,
-    /// Usable now and ending within 14 days.
+    /// Valid now and expiring within 14 days.
     expiring: i64,
-    /// Past their end.
+    /// Expired.
     expired: i64,
-    /// Switched off.
+    /// Disabled.
     disabled: i64,
     /// Never verified as valid.
     never_used: i64,
@@ -39,7 +39,7 @@ impl From<TokenCounts> for CountsBody {
     }
 }
 
-/// A workspace that the caller sees.
+/// A workspace that the caller can see.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Workspace)]
 pub(crate) struct WorkspaceBody {
@@ -48,20 +48,21 @@ pub(crate) struct WorkspaceBody {
     /// Its name in paths.
     #[schema(example = "workspace-1")]
     slug: String,
-    /// Its name for people.
+    /// Its display name.
     #[schema(example = "Workspace 1")]
     name: String,
-    /// When it was made.
+    /// When it was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// The caller's role in it; null for administrators of the instance who are no members.
+    /// The caller's role in it; null for administrators of the instance who are not members.
     #[schema(example = "admin")]
     role: Option<&'static str>,
-    /// Which of its tokens the caller reaches: `none`, `read` (sees all), `own` (manages their own, sees
-    /// no others) or `all` (manages all). A token that asks may be bound further by its scopes.
+    /// Which of its tokens the caller can reach: `none`, `read` (sees all), `own` (manages their
+    /// own, sees no others) or `all` (manages all). A calling token may be restricted further by
+    /// its scopes.
     #[schema(example = "all")]
     token_reach: &'static str,
-    /// How many tokens the caller reaches.
+    /// The number of tokens that the caller can reach.
     counts: CountsBody,
 }
 
@@ -79,7 +80,7 @@ impl From<WorkspaceCard> for WorkspaceBody {
     }
 }
 
-/// Workspaces that the caller sees.
+/// Workspaces that the caller can see.
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkspaceList)]
 pub(crate) struct WorkspaceListBody {
@@ -97,18 +98,18 @@ pub(crate) struct WorkspaceOverviewBody {
     workspace: WorkspaceBody,
     /// The rules in force.
     policy: PolicyBody,
-    /// The nearer limit of tokens, the workspace's or the instance's; null when there is none, or
-    /// the caller may not see all tokens.
+    /// The closer token limit, the workspace's or the instance's; null if there is none, or if the
+    /// caller may not see all tokens.
     quota: Option<QuotaBody>,
 }
 
-/// How near a limit of tokens is.
+/// Usage of a token limit.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quota)]
 pub(crate) struct QuotaBody {
     /// Tokens that count against the limit.
     used: i64,
-    /// Most tokens at a time.
+    /// Maximum number of tokens at a time.
     limit: i64,
 }
 
