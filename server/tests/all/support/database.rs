@@ -1,11 +1,12 @@
-//! A database of a test's own in the PostgreSQL of the test run, which `DATABASE_URL` names (see
-//! `tools/with-postgres.sh`). It has the two roles of `docs/operating.md`: the owner migrates, and the server serves.
+//! A separate database for a test, in the PostgreSQL of the test run that `DATABASE_URL` names (see
+//! `tools/with-postgres.sh`). It has the two roles of `docs/operating.md`: the owner migrates, and
+//! the server serves.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-/// Both roles, made by whichever test comes first.
+/// Creates both roles, in whichever test comes first.
 const ROLES: &str = "
     SELECT pg_advisory_xact_lock(7301);
     DO $$ BEGIN
@@ -15,14 +16,14 @@ const ROLES: &str = "
         END IF;
     END $$;";
 
-/// A database, dropped with this value.
+/// A database, which is dropped together with this value.
 #[derive(Debug)]
 pub struct Database {
     name: String,
 }
 
 impl Database {
-    /// Makes an empty database.
+    /// Creates an empty database.
     #[track_caller]
     pub fn create() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -30,7 +31,7 @@ impl Database {
         let name = format!("tessera_test_{}_{number}", std::process::id());
         administer(&[
             ROLES,
-            // A test that was killed may have left one.
+            // A killed test may have left one behind.
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
             &format!(
                 "CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner"
@@ -49,7 +50,7 @@ impl Database {
         self.url_of(None)
     }
 
-    /// The settings that lead a server here.
+    /// The settings of a server that uses it.
     pub fn environment(&self) -> [(String, String); 2] {
         [
             ("TESSERA_DATABASE_URL".into(), self.url_of(Some("tessera_server"))),
@@ -71,7 +72,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // The whole PostgreSQL goes away soon.
+        // The whole PostgreSQL is removed soon.
         let _ = administer(&[&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)]);
     }
 }
