@@ -100,8 +100,9 @@ impl Post {
         }
     }
 
-    /// Reports whether the person must first change their password. This excludes forms that would
-    /// be refused for another reason as well, because they could not be shown again.
+    /// Reports whether to redirect to the password page: the person must first change their
+    /// password. This includes forms that were refused for another reason, because the person could
+    /// not see them again.
     fn leads_to_password(&self, error: &ServiceError) -> bool {
         let path = self.visit.uri.path();
         let needs_rights = ["/workspaces/", "/invitations/"].iter().any(|of| path.starts_with(of));

@@ -15,8 +15,8 @@ use crate::config::Config;
 /// The choice about secrets that a user may know.
 #[derive(Debug, clap::Args)]
 pub(super) struct Known {
-    /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the user gave to other
-    /// administrators
+    /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the
+    /// user gave to other administrators
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
 }
