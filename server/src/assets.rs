@@ -1,12 +1,13 @@
-//! The console's files, as `frontend/bundler` left them in `target/site`: style sheet, scripts,
-//! WebAssembly, favicon. A release binary holds them; a debug one reads them from the folder.
+//! The console's static files as `frontend/bundler` wrote them to `target/site`: style sheet,
+//! scripts, WebAssembly, favicon. A release binary embeds them; a debug binary reads them from the
+//! folder.
 //!
 //! Invariants:
-//! - Each file's compressed forms were made by the bundler. Nothing is compressed here.
-//! - A name with a content hash never changes its content: browsers keep it for ever. All others
-//!   are asked for again and answered with 304 while they are the same.
+//! - The bundler creates the compressed forms of each file. The server compresses nothing.
+//! - The content behind a hashed name never changes, so browsers cache it forever. Browsers
+//!   revalidate all other files and get 304 while the content is the same.
 //!
-//! To add a file: put it into `public/`; it is served under its own name.
+//! To add a file, put it into `public/`. It is served under its own name.
 
 mod encoding;
 
@@ -25,24 +26,24 @@ use serde::Deserialize;
 use self::encoding::Encoding;
 use crate::http::problem::{self, ApiError};
 
-/// Digits of the hash in a hashed name, as the bundler writes them.
+/// The number of digits in the hash of a hashed name, as the bundler writes them.
 const HASH_DIGITS: usize = 16;
 
 #[derive(RustEmbed)]
 #[folder = "../target/site"]
 struct Site;
 
-/// URL paths of the console's files, or `None` when the site was not built.
+/// Returns the URL paths of the console's files, or `None` if the site was not built.
 pub(crate) fn manifest() -> Option<app::assets::Assets> {
     manifest_of::<Site>()
 }
 
-/// Answers `GET` and `HEAD` of `/assets/…` and of everything in `public/`.
+/// Returns the router for `GET` and `HEAD` of `/assets/…` and of everything in `public/`.
 pub(crate) fn router() -> Router {
     routes::<Site>()
 }
 
-/// `manifest.json`.
+/// The content of `manifest.json`.
 #[derive(Deserialize)]
 struct Manifest {
     css: String,
@@ -122,7 +123,7 @@ fn answer<Files: RustEmbed>(path: &str, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Whether a file is for the web under this name: the manifest and the compressed forms are not.
+/// Reports whether a file is served under this name. The manifest and the compressed forms are not.
 fn is_public(path: &str) -> bool {
     let escapes = path.split('/').any(|part| part == "." || part == ".." || part.contains('\\'));
     let compressed = [".br", ".gz"].iter().any(|ending| path.strip_suffix(ending).is_some());
@@ -130,7 +131,7 @@ fn is_public(path: &str) -> bool {
     !escapes && !internal && !path.contains(['{', '}'])
 }
 
-/// Whether a name holds the hash of its content: `assets/NAME-0123456789abcdef.ending`.
+/// Reports whether a name contains the hash of its content: `assets/NAME-0123456789abcdef.ending`.
 fn is_hashed(path: &str) -> bool {
     path.starts_with("assets/")
         && path.rsplit_once('.').and_then(|(stem, _)| stem.rsplit_once('-')).is_some_and(
@@ -140,8 +141,8 @@ fn is_hashed(path: &str) -> bool {
         )
 }
 
-/// A strong entity tag (RFC 9110 section 8.8.3): another one for each encoding, since the bytes
-/// differ.
+/// Returns a strong entity tag (RFC 9110 section 8.8.3). Each encoding has its own tag, because the
+/// bytes differ.
 fn entity_tag(plain: &EmbeddedFile, encoding: Encoding) -> String {
     let hash = u128::from_be_bytes(*plain.metadata.sha256_hash().first_chunk().unwrap_or(&[0; 16]));
     match encoding.name() {
@@ -150,7 +151,7 @@ fn entity_tag(plain: &EmbeddedFile, encoding: Encoding) -> String {
     }
 }
 
-/// Whether the caller has this very content (RFC 9110 section 13.1.2).
+/// Reports whether the client already has this content (RFC 9110 section 13.1.2).
 fn is_unchanged(headers: &HeaderMap, tag: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)

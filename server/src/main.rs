@@ -1,21 +1,21 @@
 //! `tessera`: a self-hosted authority for API tokens, in one program.
 //!
-//! | module | what it does |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line: one file per command |
 //! | [`config`] | defaults < file < environment < flags |
 //! | [`data_folder`] | its lock and its keys |
 //! | [`postgres`] | the embedded database |
-//! | [`runtime`] | puts keys, database and the core together, for the server and for commands |
+//! | [`runtime`] | connects keys, database and core, for the server and for commands |
 //! | [`serve`] | the server: start, readiness, drain, stop |
-//! | [`http`], [`console`], [`assets`] | what it answers |
-//! | [`metrics`] | what it tells those who watch it |
-//! | [`surfaces`] | what it answers in the words of other products |
-//! | [`open_files`] | how many sockets there may be |
+//! | [`http`], [`console`], [`assets`] | Tessera's own API, the console and its files |
+//! | [`metrics`] | the numbers for Prometheus |
+//! | [`surfaces`] | the APIs of other products |
+//! | [`open_files`] | the limits of connections that follow from the limit of open files |
 //! | [`telemetry`] | the log |
 //!
-//! Invariants: only [`authority`] decides anything; nothing here reads the clock or random bytes but
-//! through it; a secret is printed where this is the purpose of a command, and written to no log.
+//! Invariants: only [`authority`] makes decisions; this crate reads the clock and random bytes only
+//! through it; only a command whose purpose it is prints a secret, and no log contains one.
 
 mod assets;
 mod cli;
@@ -33,7 +33,7 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-/// Gives memory back to the system soon after a burst of requests, which glibc's allocator does not
+/// Returns memory to the system soon after a burst of requests, which glibc's allocator does not do
 /// (`BENCHMARKS.md` has the measurement).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,47 +1,49 @@
-//! How many files the process may have open: sockets are files.
+//! The number of files that the process may have open, divided among its connections: sockets are
+//! files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files beside sockets: the log's, those of the runtime, listeners, and connections that are being closed.
+/// Files other than sockets: the log, the runtime's files, listeners, and connections that are
+/// closing.
 const OWN: u64 = 128;
-/// Connections to the database beside those of requests: for verifications, to follow the others, for changes of the
-/// schema.
+/// Database connections that do not serve requests: they verify tokens, follow the other replicas
+/// and change the schema.
 const DATABASE: u64 = 8;
-/// Most connections, however many files may be open.
+/// The maximum number of connections, however many files may be open.
 const MOST: u64 = 10_000;
-/// Connections by the Unix socket.
+/// Connections on the Unix socket.
 const LOCAL: u64 = 256;
-/// Connections for those who read the metrics.
+/// Connections on the metrics listener.
 const WATCHERS: u64 = 64;
-/// Connections for health checks when all others are taken, on each listener.
+/// Connections for health checks when all others are in use, for each listener.
 const RESERVE: u64 = 16;
 
-/// What the server has sockets for beside the network.
+/// The sockets that the server needs in addition to those of the network.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Needs {
-    /// Connections to the database for requests.
+    /// Database connections for requests.
     pub(crate) database: u32,
-    /// Whether it listens on a Unix socket.
+    /// Whether the server listens on a Unix socket.
     pub(crate) unix: bool,
-    /// Whether it listens for those who read the metrics.
+    /// Whether the server has a metrics listener.
     pub(crate) metrics: bool,
 }
 
-/// How many connections there may be, so that all of them have files.
+/// The number of connections that may be open so that each of them has a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// From the network.
+    /// Connections from the network.
     pub(crate) network: usize,
-    /// By the Unix socket. The network takes none of these.
+    /// Connections on the Unix socket. The network cannot use these.
     pub(crate) local: usize,
-    /// For those who read the metrics.
+    /// Connections on the metrics listener.
     pub(crate) watchers: usize,
-    /// For health checks, on each listener.
+    /// Connections for health checks, for each listener.
     pub(crate) reserve: usize,
 }
 
-/// Raises the limit to what the system allows. Shells and service managers begin with 1,024. The embedded
-/// database, which is started later, has the same limit.
+/// Raises the limit of open files to the maximum that the system allows. Shells and service
+/// managers start processes with 1,024. The embedded database starts later and inherits the limit.
 pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
@@ -53,7 +55,7 @@ pub(crate) fn raise() {
     }
 }
 
-/// Returns how many connections the present limit allows.
+/// Returns how many connections the current limit allows.
 pub(crate) fn room(needs: Needs) -> Room {
     divided(getrlimit(Resource::Nofile).current, needs)
 }
@@ -61,13 +63,13 @@ pub(crate) fn room(needs: Needs) -> Room {
 fn divided(files: Option<u64>, needs: Needs) -> Room {
     let files = files.unwrap_or(u64::MAX);
     let own = OWN + DATABASE + u64::from(needs.database);
-    // Where there are very few, a quarter of them.
+    // With a very low limit, use a quarter of the files.
     let left = files.saturating_sub(own).max(files / 4);
     let if_used = |used: bool, count| if used { count } else { 0 };
     let local = if_used(needs.unix, LOCAL);
     let watchers = if_used(needs.metrics, WATCHERS);
     let wanted = local + watchers + RESERVE + if_used(needs.metrics, RESERVE);
-    // The network has at least half.
+    // The network gets at least half.
     let granted = wanted.min(left / 2);
     let share = |count: u64| number(count * granted / wanted);
     Room {

@@ -1,5 +1,5 @@
-//! Puts the core together: keys, database, clock, randomness. The same for the server and for every
-//! command, so that both see the same tokens.
+//! Connects keys, database, clock and randomness. The server and every command share this code, so
+//! that both see the same tokens.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -22,55 +22,49 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(50);
 
-/// Why the core cannot be put together, or not be used.
+/// The reasons why the core cannot start or cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
-    /// The data folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// Its lock.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The keys.
     #[error(transparent)]
     Keys(#[from] KeysFileError),
-    /// The embedded database.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
-    /// The database's URL.
     #[error("database_url {0}")]
     Url(#[from] store::UrlError),
-    /// The database does not let Tessera in, and waiting cannot change that.
+    /// The database rejects Tessera's connection, and waiting cannot change that.
     #[error("the database {place} refuses this connection: {}", chain(.cause))]
     Refused {
         /// Host, port and name.
         place: String,
-        /// Why.
         cause: store::StoreError,
     },
-    /// The database, whichever.
+    /// An error of either database, embedded or external.
     #[error("{}", describe(.0))]
     Service(#[from] ServiceError),
 }
 
-/// How the database is reached.
+/// The database URLs.
 #[derive(Debug)]
 pub(crate) struct Urls {
-    /// By the role that serves: it reads and writes rows.
+    /// The URL for the role that serves requests. It reads and writes rows.
     pub(crate) serving: DatabaseUrl,
-    /// By the role that owns the tables, when that is another one: it makes migrations.
+    /// The URL for the role that owns the tables, if that is a different role. It runs migrations.
     pub(crate) owner: Option<DatabaseUrl>,
 }
 
 impl Urls {
-    /// The configured database, if any.
+    /// Returns the configured URLs, or `None` if the embedded database is used.
     pub(crate) fn configured(config: &Config) -> Option<Self> {
         let serving = config.database_url.clone()?;
         Some(Self { serving, owner: config.migration_database_url.clone() })
     }
 }
 
-/// The core over this database with these keys. Nothing is asked of the database yet.
+/// Creates the core for this database and these keys. It does not query the database yet.
 pub(crate) fn authority(
     config: &Config,
     urls: &Urls,
@@ -90,7 +84,7 @@ pub(crate) fn authority(
     Ok(Authority::new(pool, keys.keys()?, Arc::new(SystemClock), Arc::new(SystemEntropy), settings))
 }
 
-/// What a drill switches off, which a release build cannot.
+/// Returns the mechanisms that a drill switches off. A release build ignores these variables.
 fn drill() -> Drill {
     let set = |name| cfg!(debug_assertions) && std::env::var_os(name).is_some();
     Drill {
@@ -100,7 +94,8 @@ fn drill() -> Drill {
     }
 }
 
-/// For how long a drill has every managing request hold its thread: nothing that verifies may wait for it.
+/// Returns how long every managing request blocks its thread in a drill, which shows that no
+/// verification waits for such a thread.
 pub(crate) fn stall() -> Option<Duration> {
     if !cfg!(debug_assertions) {
         return None;
@@ -109,7 +104,8 @@ pub(crate) fn stall() -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis)
 }
 
-/// Opens the keys file. Keys are made only where no database can hold tokens made with others.
+/// Opens the keys file. New keys are created only if no database can contain tokens that were
+/// created with other keys.
 pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, StartError> {
     let keys = KeysFile::open(&config.keys_file, missing, &SystemEntropy)?;
     if keys.is_exposed() && keys.make_private(&config.data_dir) {
@@ -126,13 +122,13 @@ pub(crate) fn keys(config: &Config, missing: MissingKeys) -> Result<KeysFile, St
     Ok(keys)
 }
 
-/// What to do about missing keys beside the embedded database.
+/// Decides what happens if the keys of an embedded database are missing.
 pub(crate) fn missing_keys_of_embedded(data_dir: &Path) -> MissingKeys {
     if Embedded::exists(data_dir) { MissingKeys::Refuse } else { MissingKeys::Make }
 }
 
-/// Brings the schema up to date and makes sure that the keys are those of this database; keys that
-/// were only proposed are written then.
+/// Brings the schema up to date and checks that the keys belong to this database. Then it writes
+/// keys that were only proposed.
 pub(crate) async fn settle(
     authority: &Authority,
     urls: &Urls,
@@ -141,18 +137,18 @@ pub(crate) async fn settle(
 ) -> Result<(), StartError> {
     settle_tables(authority, urls).await?;
     match authority.check_keys().await {
-        // Keys that were made a moment ago are never those of a database in use.
+        // Newly generated keys never belong to a database that is already in use.
         Err(ServiceError::Internal(_)) if keys.is_unwritten() => {
             return Err(KeysFileError::Missing(config.keys_file.clone()).into());
         }
         checked => checked?,
     }
-    // The log begins with keys that stay.
+    // The log must begin with keys that were saved.
     keys.keep()?;
     Ok(authority.begin_log().await?)
 }
 
-/// Brings the schema up to date, as far as that needs no keys.
+/// Runs the part of the migration that needs no keys.
 pub(crate) async fn settle_tables(authority: &Authority, urls: &Urls) -> Result<(), StartError> {
     authority.check_database().await?;
     if let Some(owner) = &urls.owner {
@@ -161,7 +157,8 @@ pub(crate) async fn settle_tables(authority: &Authority, urls: &Urls) -> Result<
     Ok(authority.migrate_tables().await?)
 }
 
-/// Takes the lock for a server: waits for commands, and refuses beside another server.
+/// Takes the lock for a server. Waits while a command holds it, and fails if another server holds
+/// it.
 pub(crate) async fn lock_for_server(
     data_dir: &Path,
     tell: impl Fn(&str),
@@ -176,7 +173,7 @@ pub(crate) async fn lock_for_server(
                     told = true;
                 }
             }
-            // Just taken: its holder has not written its name yet.
+            // The holder has just taken the lock and has not written its name yet.
             Err(LockError::Held { holder: None, .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -185,12 +182,12 @@ pub(crate) async fn lock_for_server(
     Ok(Lock::take(data_dir, Use::Serve)?)
 }
 
-/// The context of a command, or of what the server does on its operator's behalf.
+/// Returns the context of a command, or of work that the server does on its operator's behalf.
 pub(crate) fn operator(authority: &Authority) -> OpContext {
     authority.context(Actor::Operator, Surface::Cli, authority.request_id(), None)
 }
 
-/// An error in one line for an operator, who may see causes.
+/// Describes an error in one line for an operator, who may see causes.
 pub(crate) fn describe(error: &ServiceError) -> String {
     match error {
         ServiceError::Unavailable(cause) => {
@@ -214,7 +211,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        // Many errors quote their cause: said once is enough.
+        // Many errors already quote their cause, so don't repeat it.
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);

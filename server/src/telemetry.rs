@@ -1,8 +1,8 @@
-//! The log: text for people on a terminal, one JSON object a line otherwise. On standard error, so
-//! that standard output holds what commands answer.
+//! The log: text on a terminal, otherwise one JSON object per line. It goes to standard error, so
+//! that standard output contains only the results of commands.
 //!
-//! Nothing secret reaches a log line: secrets have types whose `Debug` hides them, requests are
-//! logged by route and never by address, and statements of the database are not logged.
+//! Log lines contain no secrets: secrets have types with an opaque `Debug`, requests are logged by
+//! route and never by address, and SQL statements are not logged.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -14,11 +14,11 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::Subscr
 
 use crate::config::LogFormat;
 
-/// Libraries whose own words are only of use to those who debug them. What the operator's filter
-/// says of them wins.
+/// Libraries whose messages only help when debugging them. The operator's filter overrides these
+/// levels.
 const QUIET: [&str; 4] = ["sqlx=warn", "hyper=warn", "h2=warn", "rustls=warn"];
 
-/// Starts the log. Panics are logged too, in the log's own form.
+/// Starts the log. Panics are logged too, in the same format.
 pub(crate) fn start(filter: &str, format: LogFormat) {
     let on_terminal = io::stderr().is_terminal();
     let json = match format {
@@ -32,7 +32,7 @@ pub(crate) fn start(filter: &str, format: LogFormat) {
         // A closed standard error must not bring the server down.
         .log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(env_filter(filter));
-    // It fails when there is a log already: then that one is kept.
+    // This fails if a log was started already. That log is kept.
     let _ = if json {
         registry.with(base.json().flatten_event(true).with_span_list(false)).try_init()
     } else {

@@ -1,4 +1,4 @@
-//! A server's database: SQL by psql, and pgbench to compare with.
+//! A server's database: SQL through psql, and pgbench for comparison.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -13,16 +13,16 @@ use crate::{
     tessera::Folder,
 };
 
-/// A PostgreSQL on a Unix socket.
+/// A PostgreSQL server on a Unix socket.
 pub(crate) struct Database {
     folder: PathBuf,
     pub(crate) pid: u32,
 }
 
-/// Lets Tessera have as many connections to its database as pgbench has.
+/// Gives Tessera as many database connections as pgbench has.
 pub(crate) const AS_MANY: [&str; 2] = ["--database-max-connections", "32"];
 
-/// A PostgreSQL with room for pgbench's connections beside Tessera's, durable; stopped when dropped.
+/// A durable PostgreSQL with connections for both pgbench and Tessera; stopped when dropped.
 pub(crate) struct Postgres {
     child: Child,
     folder: PathBuf,
@@ -49,12 +49,12 @@ impl Postgres {
         Ok(Self { child, folder })
     }
 
-    /// Where it is, for Tessera.
+    /// Returns its URL for Tessera.
     pub(crate) fn url(&self) -> String {
         format!("postgres://tessera@localhost/tessera?host={}", self.folder.display())
     }
 
-    /// Where it is, for clients.
+    /// Returns it for clients.
     pub(crate) fn database(&self) -> Outcome<Database> {
         Database::of(self.folder.clone())
     }
@@ -62,18 +62,18 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The script has nothing more to read, and stops what it started.
+        // The script reads the end of its input and stops what it started.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// What pgbench counted.
+/// The results of pgbench.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PgbenchReport {
-    /// Transactions in a second.
+    /// Transactions per second.
     pub(crate) per_second: f64,
-    /// The mean time of one, microseconds.
+    /// The mean time of a transaction, in microseconds.
     pub(crate) mean_us: f64,
 }
 
@@ -82,19 +82,19 @@ impl Database {
         Self { folder, pid }
     }
 
-    /// That of a [`Postgres`] in this folder.
+    /// Returns the database of a [`Postgres`] in this folder.
     pub(crate) fn of(folder: PathBuf) -> Outcome<Self> {
         let file = std::fs::read_to_string(folder.join("data/postmaster.pid"))?;
         let pid = file.lines().next().ok_or("PostgreSQL has stopped")?.trim().parse()?;
         Ok(Self::new(folder, pid))
     }
 
-    /// The folder of its socket.
+    /// Returns the folder of its socket.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What psql prints of a script; its rows bare.
+    /// Runs a script and returns psql's output, with bare rows.
     pub(crate) fn sql(&self, script: &str) -> Outcome<String> {
         let mut psql = self.client("psql");
         let mut psql = psql
@@ -111,7 +111,7 @@ impl Database {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Runs a script from the driver's core, prepared, for so many seconds.
+    /// Runs a script on the driver's core, with prepared statements, for this many seconds.
     pub(crate) fn pgbench(
         &self,
         script: &str,
@@ -125,7 +125,7 @@ impl Database {
             .client("pgbench")
             .args(["--no-vacuum", "--protocol", "prepared", "--jobs", "1"])
             .args(["--client", &connections.to_string()])
-            // Where a script makes ids, which begin with the time.
+            // For scripts that create IDs, which begin with the time.
             .arg(format!("--define=n={}", unix_milliseconds()))
             .arg("--time")
             .arg(format!("{:.0}", seconds.max(1.0)))

@@ -1,4 +1,5 @@
-//! Tokens whose secrets are known, by the hundred thousand: written by SQL as Tessera would write them.
+//! Creates hundreds of thousands of tokens with known secrets, written with SQL in the same form as
+//! Tessera writes them.
 
 use std::{
     cell::Cell,
@@ -17,10 +18,10 @@ use crate::{
     tessera::{PERSON, Tessera},
 };
 
-/// Keeps two calls of one run from drawing the same secrets.
+/// Keeps two calls of a run from generating the same secrets.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// Makes so many tokens of one workspace, audience and scope, and gives their secrets.
+/// Creates `count` tokens of one workspace, audience and scope, and returns their secrets.
 pub(crate) fn fill(tessera: &Tessera, workspace: &str, count: u32) -> Outcome<Vec<String>> {
     let database = tessera.database()?;
     let key = STANDARD.decode(tessera.pepper()?)?;
@@ -38,7 +39,7 @@ pub(crate) fn fill(tessera: &Tessera, workspace: &str, count: u32) -> Outcome<Ve
             .map(|_| char::from(ALPHABET[usize::try_from(random(&state) % 62).unwrap_or_default()]))
             .collect();
         let secret = compose("tsr", &characters);
-        // As server/authority/src/keys: HMAC-SHA-256(pepper, SHA-256(secret)).
+        // As in server/authority/src/keys: HMAC-SHA-256(pepper, SHA-256(secret)).
         let mut mac = Hmac::<Sha256>::new_from_slice(&key)?;
         mac.update(&Sha256::digest(&secret));
         let digest = hex::encode(mac.finalize().into_bytes());

@@ -1,8 +1,9 @@
 //! `make bench` and `make bench-peers`: ratios, not seconds.
 //!
-//! Servers run on one core and the driver on the other; what is compared is measured in turns. A figure
-//! is the median over the rounds of one side's over the other's in the same round. Each part can be
-//! run alone: `cargo run --release --package bench -- verify`, shortened by `--quick`.
+//! Servers run on one core and the driver on the other. Both sides of a comparison are measured
+//! alternately. A figure is the median over the rounds of the ratio of both sides in the same
+//! round. Each part also runs separately: `cargo run --release --package bench -- verify`, or
+//! faster with `--quick`.
 
 mod database;
 mod drive;
@@ -28,7 +29,7 @@ use rounds::{Settings, print_machine};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type Part = fn(Settings, &mut StdoutLock<'static>) -> Outcome<()>;
 
-/// The parts by name; those of `make bench` first, then those that only run when they are named.
+/// The parts by name: first those of `make bench`, then those that only run by name.
 const PARTS: [(&str, Part); 12] = [
     ("weight", |_, out| weight::print(out)),
     ("verify", |settings, out| verify::print(settings, out)),
@@ -43,7 +44,7 @@ const PARTS: [(&str, Part); 12] = [
     ("lists", |_, out| lists::print(out)),
     ("peers", |settings, out| peers::print(settings, out)),
 ];
-/// Takes long to install: not part of `make bench`.
+/// Takes long to install, so it is not part of `make bench`.
 const PEERS: &str = "peers";
 
 fn main() -> Outcome<()> {
@@ -62,7 +63,7 @@ fn main() -> Outcome<()> {
         let names: Vec<_> = PARTS.iter().map(|(name, _)| *name).collect();
         return Err(format!("{unknown} is none of {}", names.join(", ")).into());
     }
-    // What it starts on no other core stays with it.
+    // Programs that it starts without choosing a core stay on its core.
     process::pin(std::process::id(), process::DRIVER)?;
     let mut out = std::io::stdout().lock();
     print_machine(settings, &mut out)?;

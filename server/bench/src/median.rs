@@ -1,6 +1,6 @@
 //! A figure over several rounds.
 
-/// Median, least and most.
+/// Median, minimum and maximum.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     median: f64,
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// The spread of at least one value.
+    /// Returns the spread of at least one value.
     pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
@@ -20,12 +20,12 @@ impl Spread {
         }
     }
 
-    /// The middle value.
+    /// Returns the median.
     pub(crate) const fn median(&self) -> f64 {
         self.median
     }
 
-    /// With a unit instead of "times", and so many digits behind the point.
+    /// Formats the spread with another unit than "times", and this many decimal places.
     pub(crate) fn with(&self, unit: &str, digits: usize) -> String {
         let Self { median, least, most } = self;
         format!("{median:.digits$} {unit} [{least:.digits$}, {most:.digits$}]")

@@ -1,5 +1,5 @@
-//! The server that does nothing: an axum handler that reads the request's body as Tessera must, and
-//! answers fixed bytes.
+//! The no-op server: an axum handler that reads the request's body, as Tessera must, and returns
+//! fixed bytes.
 
 use std::io::Write as _;
 
@@ -17,7 +17,7 @@ use crate::{
     process::{Running, SERVERS, on_core},
 };
 
-/// It, running.
+/// The running server.
 pub(crate) struct Noop {
     #[expect(dead_code, reason = "stopped when dropped")]
     running: Running,
@@ -26,8 +26,8 @@ pub(crate) struct Noop {
 }
 
 impl Noop {
-    /// Answers whatever it is asked with what `url` answers to `request`: the same headers, and as
-    /// many bytes.
+    /// Starts a server that answers every request with what `url` returns for `request`: the same
+    /// headers, and the same number of bytes.
     pub(crate) fn like(url: &str, request: &[u8]) -> Outcome<Self> {
         let model = exchange(url, request)?;
         let mut headers = headers(&model)?;
@@ -38,8 +38,8 @@ impl Noop {
             return Ok(noop);
         }
         drop(noop);
-        // One of them sends a date and the other does not, or the like: the body makes up for it or,
-        // where there is none, the longest header.
+        // The servers' own headers differ, for example one sends a date and the other does not. The
+        // body compensates for the difference, or the longest header if there is no body.
         let longest = headers.iter_mut().map(|(_, value)| value).max_by_key(|value| value.len());
         let text = match longest {
             Some(value) if body.is_empty() => value,
@@ -59,7 +59,7 @@ impl Noop {
         }
     }
 
-    /// Answers these bytes.
+    /// Starts a server that returns these bytes.
     pub(crate) fn start(
         core: u8,
         runner: &[&str],
@@ -81,7 +81,7 @@ impl Noop {
     }
 }
 
-/// The headers of an answer, without those that a server adds by itself.
+/// Returns the headers of a response, without those that a server adds by itself.
 pub(crate) fn headers(answer: &[u8]) -> Outcome<Vec<(String, String)>> {
     let head = std::str::from_utf8(&answer[..head_length(answer)?])?;
     Ok(head
@@ -93,7 +93,7 @@ pub(crate) fn headers(answer: &[u8]) -> Outcome<Vec<(String, String)>> {
         .collect())
 }
 
-/// The body of an answer that names its length.
+/// Returns the body of a response with a `Content-Length`.
 pub(crate) fn body(answer: &[u8]) -> Outcome<&str> {
     let head = head_length(answer)?;
     if field(&answer[..head], b"content-length:").is_none() && answer.len() > head {
@@ -107,7 +107,7 @@ fn head_length(answer: &[u8]) -> Outcome<usize> {
     Ok(end + 4)
 }
 
-/// Serves until killed; prints its address first.
+/// Prints its address and serves until killed.
 pub(crate) fn serve(answer: &str) -> Outcome<()> {
     let answer: Value = serde_json::from_str(answer)?;
     let body = Bytes::from(answer["body"].as_str().unwrap_or_default().to_owned());
@@ -118,7 +118,7 @@ pub(crate) fn serve(answer: &str) -> Outcome<()> {
     }
     let handler = move |_body: Bytes| {
         let (headers, body) = (headers.clone(), body.clone());
-        // Not `(headers, body)`, which would add a type.
+        // Returning `(headers, body)` would add a type.
         async move {
             let mut response = Response::new(Body::from(body));
             *response.headers_mut() = headers;

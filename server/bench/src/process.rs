@@ -1,4 +1,4 @@
-//! Programs that are measured: where they run, and what /proc tells of them.
+//! The measured programs: the cores they run on, and their numbers in /proc.
 
 use std::{
     ffi::OsStr,
@@ -12,21 +12,21 @@ use std::{
 
 use crate::{Outcome, drive::now};
 
-/// The servers' core; the driver has the other.
+/// The servers' core. The driver has the other.
 pub(crate) const SERVERS: u8 = 0;
 /// The driver's core.
 pub(crate) const DRIVER: u8 = 1;
 
-/// How long a program may take to begin.
+/// How long a program may take to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A program that runs; stopped when dropped.
+/// A running program, which is stopped when dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) pid: u32,
 }
 
-/// A command on a core; its children inherit that.
+/// Returns a command that runs on a core. Its children inherit the core.
 pub(crate) fn on_core(core: u8, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", &core.to_string()]).arg(program);
@@ -40,7 +40,7 @@ pub(crate) fn pin(pid: u32, core: u8) -> Outcome<()> {
             .args(["--all-tasks", "--cpu-list", "--pid", &core.to_string(), &pid.to_string()])
             .stdout(Stdio::null())
             .status()?;
-        // It may have ended by itself.
+        // The process may have exited by itself.
         if !status.success() && Path::new(&format!("/proc/{pid}")).exists() {
             return Err(format!("process {pid} could not be moved to core {core}").into());
         }
@@ -84,7 +84,7 @@ impl Running {
         Err("the server ended before it listened".into())
     }
 
-    /// Waits until something can be had of it.
+    /// Retries until the program returns a result.
     pub(crate) fn ready<T>(&mut self, mut ask: impl FnMut() -> Option<T>) -> Outcome<T> {
         let begin = now();
         loop {
@@ -105,29 +105,29 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // SIGTERM, so that what it has started is stopped, too.
+            // SIGTERM lets the program stop what it has started.
             let _ = Command::new("kill").arg(self.pid.to_string()).status();
         }
         let _ = self.child.wait();
     }
 }
 
-/// A port that nobody listens on at this moment.
+/// Returns a port that is currently free.
 pub(crate) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Whose CPU time is counted.
+/// The processes whose CPU time is counted.
 #[derive(Clone, Copy)]
 pub(crate) enum Cpu<'a> {
     /// A process with its threads.
     Process(u32),
-    /// Processes with all that descend from them.
+    /// Processes with all their descendants.
     Trees(&'a [u32]),
 }
 
 impl Cpu<'_> {
-    /// What they have used so far, in seconds (the first field of schedstat).
+    /// Returns the CPU seconds used so far (the first field of schedstat).
     pub(crate) fn seconds(self) -> Outcome<f64> {
         let pids = match self {
             Self::Process(pid) => vec![pid],
@@ -139,7 +139,7 @@ impl Cpu<'_> {
         };
         let mut nanoseconds = 0.0;
         for pid in pids {
-            // A process or a thread may have ended meanwhile.
+            // A process or thread may have exited in the meantime.
             let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
             for task in tasks {
                 let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
@@ -150,7 +150,7 @@ impl Cpu<'_> {
     }
 }
 
-/// What of a process is in memory and its own, in bytes (`RssAnon` of proc(5)).
+/// Returns the private resident memory of a process, in bytes (`RssAnon` of proc(5)).
 pub(crate) fn resident_bytes(pid: u32) -> Outcome<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kilobytes = status
@@ -161,14 +161,14 @@ pub(crate) fn resident_bytes(pid: u32) -> Outcome<f64> {
     Ok(kilobytes.parse::<f64>()? * 1_024.0)
 }
 
-/// A process and those that descend from it.
+/// Returns a process and its descendants.
 fn with_descendants(pid: u32) -> Outcome<Vec<u32>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        // The second field is a name in brackets and may hold spaces.
+        // The second field is a name in parentheses and may contain spaces.
         let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
         parents.push((pid, parent.and_then(|parent| parent.parse::<u32>().ok())));
     }

@@ -1,4 +1,4 @@
-//! Two things measured in turns.
+//! Measures two things alternately.
 
 use std::{fs, io::Write, process::Command};
 
@@ -9,28 +9,28 @@ use crate::{
     process::Cpu,
 };
 
-/// How long everything takes.
+/// The duration and size of the measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// Rounds; each measures both sides once.
+    /// The number of rounds. Each round measures both sides once.
     pub(crate) rounds: u32,
-    /// Seconds of one measurement; long enough for its throughput to settle.
+    /// The seconds of one measurement, which are long enough for throughput to settle.
     pub(crate) seconds: f64,
-    /// Whether data are fewer, too: for trying out, not for figures.
+    /// Whether to use less data, too: for trying out, not for published figures.
     pub(crate) quick: bool,
 }
 
-/// What one measurement of a server gave.
+/// The result of one measurement of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Reading {
-    /// Answers in a second.
+    /// Responses per second.
     pub(crate) per_second: f64,
-    /// CPU time for one answer, microseconds.
+    /// CPU time per response, in microseconds.
     pub(crate) cpu_us: f64,
     pub(crate) times: Histogram,
 }
 
-/// A server that is asked.
+/// A server under load.
 #[derive(Clone, Copy)]
 pub(crate) struct Side<'a> {
     pub(crate) url: &'a str,
@@ -39,7 +39,7 @@ pub(crate) struct Side<'a> {
 }
 
 impl Settings {
-    /// Those of figures to publish, or quick ones.
+    /// Returns the settings for published figures, or quick ones.
     pub(crate) const fn new(quick: bool) -> Self {
         if quick {
             Self { rounds: 3, seconds: 1.0, quick }
@@ -48,13 +48,13 @@ impl Settings {
         }
     }
 
-    /// Fewer of something when it shall be quick.
+    /// Returns a tenth of `full` for a quick run, otherwise `full`.
     pub(crate) const fn count(self, full: u32) -> u32 {
         if self.quick { full / 10 } else { full }
     }
 
-    /// Measures two things in turns A B B A, so that a machine that grows slower in between is unfair to
-    /// nobody.
+    /// Measures two things in the order A B B A, so that a machine that slows down during a run
+    /// affects both equally.
     pub(crate) fn alternate<A, B>(
         self,
         mut a: impl FnMut() -> Outcome<A>,
@@ -73,7 +73,7 @@ impl Settings {
         Ok(rounds)
     }
 
-    /// Two servers in turns, after both have warmed up.
+    /// Measures two servers alternately, after both have warmed up.
     pub(crate) fn compare(
         self,
         sides: [Side<'_>; 2],
@@ -92,7 +92,7 @@ impl Settings {
 }
 
 impl Side<'_> {
-    /// Sends and counts.
+    /// Sends requests and counts responses.
     pub(crate) fn measure(
         &self,
         connections: usize,
@@ -113,12 +113,12 @@ impl Side<'_> {
     }
 }
 
-/// Whether a line of a part is wanted: all are, unless `BENCH_ONLY` holds parts of names.
+/// Reports whether to run a line of a part. `BENCH_ONLY` may contain parts of the names to run.
 pub(crate) fn is_wanted(name: &str) -> bool {
     std::env::var("BENCH_ONLY").map_or(true, |only| only.split(',').any(|part| name.contains(part)))
 }
 
-/// The spread over the rounds of one side's figure over the other's.
+/// Returns the spread over the rounds of the ratio of both sides.
 pub(crate) fn ratio<A, B>(
     rounds: &[(A, B)],
     of_a: impl Fn(&A) -> f64,
@@ -127,12 +127,12 @@ pub(crate) fn ratio<A, B>(
     Spread::of(rounds.iter().map(|(a, b)| of_a(a) / of_b(b)).collect())
 }
 
-/// The spread of a figure of one side.
+/// Returns the spread of a figure of one side.
 pub(crate) fn spread<T>(rounds: &[T], of: impl Fn(&T) -> f64) -> Spread {
     Spread::of(rounds.iter().map(of).collect())
 }
 
-/// What figures are worth: the machine, its load and the versions.
+/// Prints the context of the figures: the machine, its load and the versions.
 pub(crate) fn print_machine(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let of = |path: &str, name: &str| {
         fs::read_to_string(path)

@@ -1,4 +1,4 @@
-//! Tessera, with a database of its own in a temporary folder.
+//! A Tessera server with its own data in a temporary folder.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,30 +16,30 @@ use crate::{
     process::{Running, SERVERS, on_core},
 };
 
-/// Measured unless `BENCH_BINARY` names another one.
+/// The measured binary unless `BENCH_BINARY` names another.
 const TESSERA: &str = "target/release/tessera";
 pub(crate) const PASSWORD: &str = "violet kettle drums outside";
-/// Who owns the tokens of `fill`.
+/// The owner of the tokens from `fill`.
 pub(crate) const PERSON: &str = "bench@example.com";
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// A server of the program that is measured.
+/// A server of the measured program.
 pub(crate) struct Tessera {
     #[expect(dead_code, reason = "stopped when dropped, before its folder is removed")]
     running: Running,
     pub(crate) url: String,
     pub(crate) pid: u32,
     data: Folder,
-    /// The argument that names a database of somebody else's, with its value.
+    /// The argument with the URL of an external database.
     elsewhere: Vec<String>,
 }
 
-/// A folder that is removed in the end.
+/// A folder that is removed when dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    /// A new one.
+    /// Creates a new folder.
     pub(crate) fn new() -> Outcome<Self> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("tessera-bench-{}-{number}", std::process::id());
@@ -56,18 +56,18 @@ impl Drop for Folder {
 }
 
 impl Tessera {
-    /// A new instance with an administrator and the workspace `workspace-1`. What is measured is the
-    /// server, not how many calls it allows.
+    /// Starts a new instance with an administrator and the workspace `workspace-1`. The measurement
+    /// concerns the server's speed, so API calls are not limited.
     pub(crate) fn start(arguments: &[&str]) -> Outcome<Self> {
         Self::serve(on_core(SERVERS, binary()), arguments)
     }
 
-    /// The same of another binary.
+    /// Starts an instance with another binary.
     pub(crate) fn start_other(binary: &OsStr) -> Outcome<Self> {
         Self::serve(on_core(SERVERS, binary), &[])
     }
 
-    /// The same, run by another program such as valgrind.
+    /// Starts an instance that another program runs, such as valgrind.
     pub(crate) fn start_under(runner: &[&str]) -> Outcome<Self> {
         let (program, options) = runner.split_first().ok_or("no program to run it")?;
         let mut command = on_core(SERVERS, program);
@@ -80,7 +80,7 @@ impl Tessera {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--api-rate-limit", "0", "--data-dir"])
             .arg(&data.0)
-            // So that gateways' callers are who they say.
+            // Trusts gateways to name their callers.
             .args(["--trusted-proxies", "127.0.0.1"])
             .args(arguments)
             .stderr(Stdio::null());
@@ -111,7 +111,7 @@ impl Tessera {
         Err(format!("no administrator could be made: {error}").into())
     }
 
-    /// Makes a workspace of this slug.
+    /// Creates a workspace with this slug.
     pub(crate) fn workspace(&self, slug: &str) -> Outcome<()> {
         let arguments = ["workspace", "create", "--slug", slug, "--name", slug];
         let status =
@@ -130,7 +130,7 @@ impl Tessera {
         Err(format!("the policy could not be set: {error}").into())
     }
 
-    /// A new token's secret; audiences and scopes separated by spaces.
+    /// Creates a token and returns its secret. Audiences and scopes are separated by spaces.
     pub(crate) fn token(&self, workspace: &str, audiences: &str, scopes: &str) -> Outcome<String> {
         let arguments = ["token", "create", "--workspace", workspace, "--name", "bench"];
         let mut command = self.command(&arguments);
@@ -148,7 +148,7 @@ impl Tessera {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// Its database.
+    /// Returns the server's database.
     pub(crate) fn database(&self) -> Outcome<Database> {
         if let Some((_, folder)) = self.elsewhere.last().and_then(|url| url.split_once("host=")) {
             return Database::of(folder.into());
@@ -159,7 +159,7 @@ impl Tessera {
         Ok(Database::new(line(4)?.into(), line(0)?.trim().parse()?))
     }
 
-    /// The key that digests of secrets are made with.
+    /// Returns the key for digests of secrets.
     pub(crate) fn pepper(&self) -> Outcome<String> {
         let keys: toml::Table = fs::read_to_string(self.data.0.join("keys.toml"))?.parse()?;
         let key = keys
@@ -178,7 +178,7 @@ impl Tessera {
     }
 }
 
-/// The program that is measured.
+/// Returns the path of the measured program.
 pub(crate) fn binary() -> OsString {
     std::env::var_os("BENCH_BINARY").unwrap_or_else(|| TESSERA.into())
 }

@@ -1,4 +1,4 @@
-//! What the drill is told.
+//! The command line of the drill.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -25,7 +25,7 @@ usage: drill [OPTIONS]        beside a PostgreSQL that DATABASE_URL names (tools
   --control-stale         answers of replica A are kept for 300 ms before it: must find violations
 ";
 
-/// What the drill is told.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) binary: PathBuf,
@@ -44,15 +44,15 @@ pub(crate) struct Arguments {
     pub(crate) handicap: Handicap,
 }
 
-/// What is taken away from the servers, to see what that does.
+/// The mechanism that the servers lack, to see the effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handicap {
     None,
-    /// They hear no notifications: these are a hint, and nothing may be stale.
+    /// They receive no notifications. These are only a hint, so nothing may become stale.
     Deaf,
-    /// Their leases do not end.
+    /// Their leases do not expire.
     EndlessLease,
-    /// There is a cache before one of them that knows of no revocation.
+    /// One of them is behind a cache that ignores revocations.
     StaleCache,
 }
 
@@ -78,7 +78,7 @@ impl Default for Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line.
+    /// Parses the command line.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
         let mut arguments = Self::default();
         while let Some(word) = words.next() {
@@ -118,7 +118,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Whether violations are what this run is to find.
+    /// Reports whether this run is expected to find violations.
     pub(crate) const fn is_control(&self) -> bool {
         matches!(self.handicap, Handicap::EndlessLease | Handicap::StaleCache)
     }

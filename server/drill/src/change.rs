@@ -1,4 +1,4 @@
-//! Changes: sent through a replica or by a command, and noted in the history before and after.
+//! Changes: sent through a replica or with a command, and recorded in the history before and after.
 
 use std::{rc::Rc, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
 
 /// Longer than any disturbance.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// How often a change is asked for again until it is answered.
+/// How often a change is attempted until it is answered.
 const ATTEMPTS: usize = 6;
 
-/// A change to be made.
+/// A change to make.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) direction: Direction,
@@ -26,43 +26,43 @@ pub(crate) struct Wish {
     pub(crate) conditions: Vec<Condition>,
     pub(crate) method: &'static str,
     pub(crate) path: String,
-    /// The credential: lines of headers.
+    /// The credential, as header lines.
     pub(crate) headers: String,
     pub(crate) body: String,
-    /// The same by the command line, where there is such a command.
+    /// The same change on the command line, if there is such a command.
     pub(crate) command: Option<Vec<String>>,
 }
 
-/// Through whom a change is made.
+/// The way in which a change is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     Replica(usize),
     Command,
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Debug)]
 pub(crate) enum Made {
     /// 2xx.
     Done(Answer),
-    /// 503, a reset or nothing.
+    /// 503, a reset or no response.
     Unknown,
     /// 4xx.
     Refused,
 }
 
-/// Which replicas are trusted with a change.
+/// The replicas that may make a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
     /// Any, whatever disturbs it.
     Any,
-    /// One that is not disturbed, if there is one: a widening of unknown outcome leaves its condition
-    /// uncertain for good.
+    /// An undisturbed replica, if there is one: a widening change with an unknown outcome leaves
+    /// its condition uncertain permanently.
     Undisturbed,
 }
 
 impl World {
-    /// A door for a change.
+    /// Chooses a door for a change.
     pub(crate) fn door(&self, random: &mut Random, choice: Choice) -> Door {
         let all: Vec<usize> = (0..self.replicas.len()).collect();
         let now = self.now();
@@ -73,7 +73,7 @@ impl World {
         random.pick(&some).map_or(Door::Command, |index| Door::Replica(*index))
     }
 
-    /// Makes a change, once.
+    /// Makes a change once.
     pub(crate) async fn make(&self, wish: &Wish, door: Door) -> Made {
         self.make_within(wish, door, PATIENCE).await
     }
@@ -160,8 +160,8 @@ impl World {
         }
     }
 
-    /// Makes a change, and asks for it again elsewhere while its outcome is unknown. What people do who
-    /// must revoke: the answer to the repetition counts.
+    /// Makes a change, and retries it elsewhere while its outcome is unknown, as people do who must
+    /// revoke. The response to the last attempt counts.
     pub(crate) async fn insist(
         &self,
         wish: &Wish,
@@ -169,7 +169,8 @@ impl World {
         mut door: Door,
     ) -> Made {
         for _ in 1..ATTEMPTS {
-            // Some give up soon: the change may be committed, and not yet hold everywhere.
+            // Some callers give up early. The change may be committed without being in force
+            // everywhere.
             let patience = if random.percent(40) { random.millis(50, 900) } else { PATIENCE };
             match self.make_within(wish, door, patience).await {
                 Made::Unknown => {}
@@ -181,14 +182,14 @@ impl World {
         self.make(wish, door).await
     }
 
-    /// The same change through two doors at the same time: whichever answers first has answered, and the
-    /// other one is left to itself.
+    /// Sends the same change through two doors at the same time. The first response counts, and the
+    /// other is ignored.
     pub(crate) async fn twice(self: &Rc<Self>, wish: &Wish, doors: [Door; 2]) -> Made {
         let (sender, mut results) = mpsc::unbounded_channel();
         for door in doors {
             let (world, wish, sender) = (Rc::clone(self), wish.clone(), sender.clone());
             spawn_local(async move {
-                // Nobody listens any more when the other one was faster.
+                // The receiver is gone if the other was faster.
                 let _ = sender.send(world.make(&wish, door).await);
             });
         }

@@ -1,5 +1,5 @@
-//! PostgreSQL, as far as the drill itself needs it: statements without parameters over the Unix socket
-//! (protocol 3.0, the simple query; PostgreSQL's documentation, "Message Flow").
+//! The drill's own PostgreSQL client: statements without parameters over the Unix socket (protocol
+//! 3.0, the simple query; PostgreSQL's documentation, "Message Flow").
 
 use std::{
     net::SocketAddr,
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::Outcome;
 
-/// A server that lets this user in without a password.
+/// A server that accepts this user without a password.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     /// The folder of its socket.
@@ -22,7 +22,8 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Reads `postgres://USER@localhost/postgres?host=FOLDER`, as tools/with-postgres.sh writes it.
+    /// Parses `postgres://USER@localhost/postgres?host=FOLDER`, as tools/with-postgres.sh writes
+    /// it.
     pub(crate) fn of_url(url: &str) -> Outcome<Self> {
         let form = || {
             format!(
@@ -38,33 +39,33 @@ impl Database {
         Ok(Self { folder: folder.to_owned(), user: user.to_owned() })
     }
 
-    /// A server whose socket is in this folder, by the drill's own user.
+    /// Returns the server with a socket in this folder, for the drill's own user.
     pub(crate) fn in_folder(folder: &Path) -> Self {
         Self { folder: folder.display().to_string(), user: "tessera".to_owned() }
     }
 
-    /// The path of its socket.
+    /// Returns the path of its socket.
     pub(crate) fn socket(&self) -> PathBuf {
         PathBuf::from(&self.folder).join(".s.PGSQL.5432")
     }
 
-    /// The URL of one of its databases, straight to it.
+    /// Returns the direct URL of one of its databases.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://{}@localhost/{database}?host={}", self.user, self.folder)
     }
 
-    /// The URL of one of its databases, through a proxy that listens there.
+    /// Returns the URL of one of its databases through a proxy at this address.
     pub(crate) fn url_by(&self, proxy: SocketAddr, database: &str) -> String {
         format!("postgres://{}@{proxy}/{database}?sslmode=disable", self.user)
     }
 
-    /// Runs a query; gives the first column of its first row.
+    /// Runs a query and returns the first column of its first row.
     pub(crate) async fn one(&self, database: &str, query: &str) -> Outcome<String> {
         let rows = self.run(database, query).await?;
         Ok(rows.into_iter().next().ok_or("no row")?)
     }
 
-    /// Runs a statement; gives the first column of its rows.
+    /// Runs a statement and returns the first column of its rows.
     pub(crate) async fn run(&self, database: &str, statement: &str) -> Outcome<Vec<String>> {
         let mut stream = UnixStream::connect(self.socket()).await?;
         let parameters = format!("user\0{}\0database\0{database}\0\0", self.user);
@@ -96,13 +97,13 @@ async fn until_ready(stream: &mut UnixStream) -> Outcome<Vec<String>> {
             b'Z' => break,
             b'E' => {
                 let text = String::from_utf8_lossy(&body).replace('\0', " ");
-                // The connection ends without being ready when nobody is let in.
+                // If the login is refused, the connection closes without becoming ready.
                 if text.contains("FATAL") {
                     return Err(text.into());
                 }
                 error = Some(text);
             }
-            // Number of columns (2 bytes), then length (4 bytes) and text of each.
+            // The number of columns (2 bytes), then the length (4 bytes) and the text of each.
             b'D' => rows.extend(body.get(6..).map(|rest| {
                 let length = u32::from_be_bytes([body[2], body[3], body[4], body[5]]) as usize;
                 String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned()

@@ -1,4 +1,4 @@
-//! What disturbs a replica: chosen at random, for a random time, again and again, with calm in between.
+//! Faults of a replica: chosen at random, for a random time, repeatedly, with calm in between.
 
 use std::{rc::Rc, time::Duration};
 
@@ -13,34 +13,34 @@ use crate::{
     world::{World, nanoseconds},
 };
 
-/// After so much trouble comes so much calm, for all replicas at once: long enough that each has no
-/// excuse any more for a part of it.
+/// The duration of trouble, and of the calm that follows for all replicas at once: long enough that
+/// for a part of it, each replica must work normally.
 const TROUBLE: Duration = Duration::from_secs(14);
 const CALM: Duration = Duration::from_secs(8);
-/// A replica whose database was away for so long has lost its lease.
+/// After its database was away for this long, a replica has lost its lease.
 const LONG: Duration = Duration::from_millis(2_500);
 
-/// What is done to a replica.
+/// A fault of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     /// SIGSTOP, later SIGCONT.
     Stop,
-    /// Its way to the database is cut.
+    /// The proxy is cut.
     Cut,
-    /// The cable is unplugged: only where it has one.
+    /// The cable is unplugged, if the replica has one.
     Unplug,
-    /// The way is frozen, in both directions or for the answers.
+    /// The proxy is frozen, in both directions or only for responses.
     Freeze,
     FreezeAnswers,
     Delay,
-    /// Stopped, and its connections are gone when it goes on.
+    /// The replica is paused, and its connections are gone when it resumes.
     StopAndCut,
-    /// What the database answered meets it after a stop that was longer than a lease.
+    /// The database's responses arrive after a pause that was longer than a lease.
     FreezeAndStop,
-    /// PostgreSQL ends its listening connections, or all of them.
+    /// PostgreSQL terminates the replica's listening connections, or all of them.
     EndListeners,
     EndBackends,
-    /// SIGKILL; started again later.
+    /// SIGKILL, and a later start.
     Kill,
 }
 
@@ -55,11 +55,11 @@ const FAULTS: [(Fault, &str); 11] = [
     (Fault::EndListeners, "listeners ended"),
     (Fault::EndBackends, "all connections ended"),
     (Fault::Kill, "killed and started"),
-    // The last: left out without namespaces.
+    // This is the last one, because it is left out without namespaces.
     (Fault::Unplug, "cable unplugged"),
 ];
 
-/// Disturbs one replica without an end.
+/// Disturbs one replica forever.
 pub(crate) async fn disturb_without_end(
     world: Rc<World>,
     index: usize,
@@ -147,8 +147,8 @@ async fn apply(
     Ok(())
 }
 
-/// Keeps the database away for a time, by the proxy or, without a way, by the cable; and notes what the
-/// replica does meanwhile.
+/// Keeps the database away for a time, with the proxy or, if `way` is `None`, with the cable, and
+/// records the replica's answers during this time.
 async fn away(world: &World, index: usize, way: Option<Way>, time: Duration) -> Outcome<()> {
     let replica = &world.replicas[index];
     set(replica, way, false).await?;
@@ -177,7 +177,7 @@ async fn set(replica: &Replica, way: Option<Way>, plugged: bool) -> Outcome<()> 
     Ok(())
 }
 
-/// Has PostgreSQL end the replica's connections.
+/// Makes PostgreSQL terminate the replica's connections.
 async fn end(world: &World, index: usize, which: &str) -> Outcome<()> {
     let backends = world.replicas[index].proxy.backends();
     if backends.is_empty() {

@@ -1,4 +1,5 @@
-//! A lean HTTP/1.1 client over a connection that is kept: one request at a time, bodies with a length.
+//! A minimal HTTP/1.1 client on a persistent connection: one request at a time, bodies with a
+//! length.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -8,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// More than any answer here has.
+/// More than any response here has.
 const ANSWER_MAX: usize = 64 * 1024;
 
 /// A connection to a replica.
@@ -18,25 +19,24 @@ pub(crate) struct Connection {
     buffer: Vec<u8>,
 }
 
-/// An answer, in the connection's buffer.
+/// A response in the connection's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply<'a> {
     pub(crate) status: u16,
     pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
-    /// Whether the server keeps the connection.
+    /// Whether the server keeps the connection open.
     pub(crate) kept: bool,
 }
 
 impl Connection {
-    /// Connects.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(4_096) })
     }
 
-    /// Sends a request and reads its answer; the time is for both.
+    /// Sends a request and reads its response. `patience` limits both together.
     pub(crate) async fn ask(
         &mut self,
         request: &[u8],
@@ -75,7 +75,7 @@ impl Connection {
     }
 }
 
-/// An answer that is kept.
+/// A response with its own memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -84,12 +84,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Whether it was done.
+    /// Reports whether the request succeeded.
     pub(crate) const fn is_done(&self) -> bool {
         self.status >= 200 && self.status < 300
     }
 
-    /// A text in the JSON body, by the names on the way to it.
+    /// Returns a string in the JSON body, by the names on its path.
     pub(crate) fn text(&self, path: &[&str]) -> Option<String> {
         let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         let found = path.iter().try_fold(&json, |value, name| value.get(name))?;
@@ -97,7 +97,7 @@ impl Answer {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 pub(crate) async fn call(
     address: SocketAddr,
     request: &[u8],
@@ -115,7 +115,7 @@ pub(crate) async fn call(
     .await?
 }
 
-/// A request; `headers` are whole lines, each with its end.
+/// Returns a request. `headers` are whole lines, each with its line ending.
 pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let kind = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
@@ -125,7 +125,7 @@ pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> Ve
     .into_bytes()
 }
 
-/// The value of the first header of this name, which is in lower case.
+/// Returns the value of the first header with this name, which must be in lower case.
 pub(crate) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
         let (given, value) = line.split_at_checked(name.len())?;
@@ -134,7 +134,7 @@ pub(crate) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// The value of the first field `"code"` of a JSON text that was written without spaces.
+/// Returns the value of the first field `"code"` of a JSON text without spaces.
 pub(crate) fn code(body: &[u8]) -> Option<&str> {
     const FIELD: &[u8] = b"\"code\":\"";
     let begin = body.windows(FIELD.len()).position(|window| window == FIELD)? + FIELD.len();

@@ -1,5 +1,5 @@
-//! Verifications: connections that ask each replica without an end, and single ones that ask right after
-//! a revoke was answered, so that also a replica that is stopped has them waiting when it goes on.
+//! Verifications: connections that query each replica continuously, and single requests right after
+//! a revocation was answered, which wait at a paused replica until it resumes.
 
 use std::{rc::Rc, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
     world::{SCOPES, World},
 };
 
-/// A replica that is stopped or cut answers late; the answer counts all the same.
+/// A paused or cut off replica answers late, and its answer still counts.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How a token is asked about.
+/// The endpoint that verifies a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Door {
     /// `POST /api/v1/verify`
@@ -28,7 +28,7 @@ pub(crate) enum Door {
     Forward,
 }
 
-/// Asks one replica without an end.
+/// Verifies tokens on one replica forever.
 pub(crate) async fn ask_without_end(
     world: Rc<World>,
     replica: usize,
@@ -43,7 +43,7 @@ pub(crate) async fn ask_without_end(
     let mut next = Instant::now();
     loop {
         if pause.is_zero() {
-            // Answers that are there already must not keep the others from their turn.
+            // Responses that have already arrived must not prevent other tasks from running.
             tokio::task::yield_now().await;
         } else {
             next = (next + pause).max(Instant::now());
@@ -62,7 +62,7 @@ pub(crate) async fn ask_without_end(
     }
 }
 
-/// Asks every replica once, at once.
+/// Sends one verification to every replica at once.
 pub(crate) fn probe(world: &Rc<World>, secret: usize, scope: usize) {
     for replica in 0..world.replicas.len() {
         for door in [Door::Verify, Door::Forward] {
@@ -75,7 +75,7 @@ pub(crate) fn probe(world: &Rc<World>, secret: usize, scope: usize) {
     }
 }
 
-/// A verification to be asked.
+/// A verification to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
     pub(crate) replica: usize,
@@ -85,14 +85,14 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    /// Asks, on this connection or a new one, and has the answer judged; nothing when the replica cannot
-    /// be reached.
+    /// Sends the verification on this connection or a new one, and has the answer judged. Returns
+    /// `None` if the replica cannot be reached.
     async fn ask(self, world: &World, connection: &mut Option<Connection>) -> Option<()> {
         let kept = world.stale.borrow().find(&self, world.now());
         if let Some(answer) = kept {
             let now = world.now();
             world.record(self.verification(now, now, answer));
-            // No exchange gives way to the others.
+            // Without any I/O, the other tasks need an explicit turn.
             tokio::task::yield_now().await;
             return Some(());
         }
@@ -145,7 +145,7 @@ impl Question {
             (200, Door::Verify, Some(code)) | (401 | 403, Door::Forward, Some(code)) => {
                 Answer::Refuse(known(code))
             }
-            // The caller's own token, which nobody touches.
+            // The caller's own token, which no part of the drill changes.
             (401 | 403, Door::Verify, _) => Answer::Refuse("(caller)"),
             (503, ..) => Answer::Unavailable,
             (status, ..) => Answer::Odd(status),
@@ -153,7 +153,7 @@ impl Question {
     }
 }
 
-/// The code as a lasting text.
+/// Returns the code as a static string.
 fn known(code: &str) -> &'static str {
     const CODES: [&str; 12] = [
         "NOT_FOUND",

@@ -1,16 +1,16 @@
-//! `make drill-revocation`: once a revoke is answered, no replica anywhere accepts the token.
+//! `make drill-revocation`: once a revocation is answered, no replica accepts the token.
 //!
-//! Three real servers share a PostgreSQL, each through a proxy of the drill's own. Connections ask them
-//! without a pause; writers make tokens and revoke them; the replicas are stopped, cut off, delayed, deafened
-//! and killed at random. Every answer is judged by the pure rules of `history`.
+//! Three real servers share a PostgreSQL, each through its own proxy. Connections verify tokens
+//! continuously, and writers create and revoke tokens, while random faults pause, cut off, delay,
+//! deafen and kill the replicas. The pure rules of `history` judge every answer.
 //!
-//! `drill failover` is another drill, of the database (`failover`).
+//! `drill failover` is another drill, which fails the database over (`failover`).
 //!
-//! To add a fault: a variant in `faults`. To add a way of revoking: one in `writer` or `people`, with the
-//! condition that it ends.
+//! To add a fault, add a variant in `faults`. To add a way of revoking, add one in `writer` or
+//! `people`, with the condition that it narrows.
 //!
-//! The proxies reset connections, and hold their bytes back; that needs no root. Where there is root, replicas
-//! have networks of their own (`namespace`), and cables that are unplugged.
+//! The proxies reset connections and hold their bytes back, which needs no root. If the drill runs
+//! as root, replicas have their own networks (`namespace`), with cables that are unplugged.
 
 mod arguments;
 mod change;
@@ -56,12 +56,12 @@ use world::World;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Tasks that change users.
+/// The number of tasks that change users.
 const PEOPLE: usize = 2;
-/// How many violations a control run needs.
+/// The number of violations that a control run must find.
 const FOUND: u64 = 3;
 
-/// Whether any part has panicked, also one that nobody waits for.
+/// Whether any part has panicked, including tasks whose result is not awaited.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ExitCode {
@@ -99,9 +99,9 @@ fn start() -> Outcome<bool> {
     block_on(async |folder| run(arguments, folder).await)
 }
 
-/// Runs everything on one thread, beside a folder for it.
+/// Runs everything on one thread, with a folder for it.
 fn block_on(part: impl AsyncFnOnce(&Folder) -> Outcome<bool>) -> Outcome<bool> {
-    // Removed last, when no replica is left that could write there.
+    // Removed last, when no replica remains that could write to it.
     let folder = Folder(std::env::temp_dir().join(format!("tessera-drill-{}", std::process::id())));
     fs::create_dir_all(&folder.0)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -198,7 +198,7 @@ fn begin(world: &Rc<World>) -> JoinSet<Result<(), String>> {
     tasks
 }
 
-/// Waits until enough was asked, or too long.
+/// Waits until there were enough verifications, or the time is over.
 async fn until_enough(world: &World) {
     const STEP: Duration = Duration::from_millis(200);
     let mut steps = 0_u64;
@@ -215,7 +215,7 @@ async fn until_enough(world: &World) {
         } else {
             tally.after_revoke >= world.arguments.after_revoke && time >= world.arguments.least
         };
-        // A failure needs no more proof; the rest of its history is a second away.
+        // A failure needs no more proof. The rest of its history arrives within a second.
         let failed = !world.arguments.is_control() && tally.violations >= FOUND;
         if PANICKED.load(Ordering::Relaxed) || enough || failed || time >= world.arguments.most {
             return;
@@ -235,7 +235,7 @@ async fn interrupted() {
     }
 }
 
-/// Another seed for each run.
+/// Returns a random seed.
 fn a_seed() -> Outcome<u64> {
     use std::io::Read as _;
     let mut bytes = [0; 4];
@@ -243,7 +243,7 @@ fn a_seed() -> Outcome<u64> {
     Ok(u32::from_ne_bytes(bytes).into())
 }
 
-/// Prints a line; that nobody reads it stops nothing.
+/// Prints a line. A closed standard output does not stop the drill.
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

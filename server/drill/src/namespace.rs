@@ -1,8 +1,9 @@
-//! A network of a replica's own, where root may make one: a cable to its callers, and one to its database
-//! that can be unplugged. Then nothing is refused and nothing arrives, for as long as it takes.
+//! A separate network for a replica, which requires root: a cable to its callers, and a cable to
+//! its database that can be unplugged. While it is unplugged, nothing is refused and nothing
+//! arrives.
 //!
-//! Made and removed by `ip` (iproute2). The database's end of the cable is where the replica's proxy listens,
-//! so that all that proxies do to a replica can be done to this one, too.
+//! `ip` (iproute2) creates and removes it. The replica's proxy listens on the database's end of the
+//! cable, so that every fault of a proxy works here as well.
 
 use std::{
     net::Ipv4Addr,
@@ -12,16 +13,16 @@ use std::{
 
 use crate::Outcome;
 
-/// A network namespace; removed when dropped, with its cables.
+/// A network namespace, which is removed with its cables when dropped.
 #[derive(Debug)]
 pub(crate) struct Namespace {
     name: String,
-    /// Tells its networks from those of the others.
+    /// Distinguishes its networks from those of other replicas.
     number: u8,
 }
 
 impl Namespace {
-    /// A namespace for the replica of this number.
+    /// Creates a namespace for the replica with this number.
     pub(crate) fn new(number: u8) -> Outcome<Self> {
         let namespace = Self { name: format!("drill{}-{number}", std::process::id()), number };
         ip(&["netns", "add", &namespace.name])?;
@@ -32,17 +33,17 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Where the database is, seen from the replica.
+    /// Returns the database's address, as seen from the replica.
     pub(crate) fn database(&self) -> Ipv4Addr {
         self.network(0)
     }
 
-    /// Where the replica is, seen by its callers.
+    /// Returns the replica's address, as seen by its callers.
     pub(crate) fn replica(&self) -> Ipv4Addr {
         other_end(self.network(1))
     }
 
-    /// A command that runs in it, as the process that is started.
+    /// Returns a command that runs inside the namespace, as the process that is started.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
@@ -58,19 +59,19 @@ impl Namespace {
         Ok(done.await??)
     }
 
-    /// At most 15 characters, as the kernel wants it.
+    /// Returns a name of at most 15 characters, which is the kernel's limit.
     fn cable(&self) -> String {
         format!("drl{}-{}", std::process::id(), self.number)
     }
 
-    /// This end of one of its two networks, of four addresses each.
+    /// Returns this end of one of its two networks, which have four addresses each.
     fn network(&self, which: u8) -> Ipv4Addr {
-        // Private (RFC 1918), and hardly ever the same as another drill's of the same time.
+        // Private (RFC 1918), and hardly ever the same as in another drill at the same time.
         let [low, high, ..] = std::process::id().to_le_bytes();
         Ipv4Addr::new(10, 0x80 | high, low, (self.number * 2 + which) * 4 + 1)
     }
 
-    /// A cable with two ends: this one here, the other one in the namespace.
+    /// Creates a cable with one end here and the other in the namespace.
     fn lay(&self, here: &str, there: &str, address: Ipv4Addr) -> Outcome<()> {
         let addresses = [address, other_end(address)].map(|address| format!("{address}/30"));
         let name = self.name.as_str();
@@ -84,7 +85,8 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Cables go with either end; these are first, for a namespace lives on while a process does.
+        // A cable disappears with either end. The cables go first, because a namespace exists as
+        // long as a process uses it.
         let _ = ip(&["link", "del", &self.cable()]);
         let _ = ip(&["link", "del", &format!("{}c", self.cable())]);
         let _ = ip(&["netns", "del", &self.name]);

@@ -1,5 +1,5 @@
-//! Users who are disabled and enabled, removed from the workspace and added again, and all their tokens
-//! with them.
+//! Users who are disabled and enabled, removed from the workspace and added again, with effect on
+//! all their tokens.
 
 use std::rc::Rc;
 
@@ -15,12 +15,12 @@ use crate::{
     world::{User, World},
 };
 
-/// Users at a time.
+/// The number of users at a time.
 pub(crate) const USERS: usize = 16;
-/// Secrets of a narrowed user that are asked for at once.
+/// The number of secrets of a narrowed user that are verified at once.
 const PROBED: usize = 4;
 
-/// Changes users without an end, one at a time. `turn` is which of `turns` such tasks this is.
+/// Changes users forever, one at a time. This task is number `turn` of `turns`.
 pub(crate) async fn change_without_end(
     world: Rc<World>,
     mut random: Random,
@@ -35,7 +35,7 @@ pub(crate) async fn change_without_end(
                 .collect()
         };
         if usable.len() < USERS / turns {
-            // One of unknown state was given up.
+            // Replaces a user that was given up because of its unknown state.
             setup::add_user(&world).await?;
         }
         let Some(index) = random.pick(&usable).copied() else { continue };
@@ -70,7 +70,7 @@ pub(crate) async fn change_without_end(
     }
 }
 
-/// What stops a user, and what lets it act again.
+/// Returns the change that stops a user, and the change that lets the user act again.
 fn wishes(world: &World, user: &User, membership: bool) -> (Wish, Wish) {
     let words =
         |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();

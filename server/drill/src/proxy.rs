@@ -1,8 +1,9 @@
-//! The way from a replica to the database: a TCP port that can be cut, frozen, delayed and restored.
+//! The proxy between a replica and the database: a TCP port that can be cut, frozen, delayed and
+//! restored.
 //!
-//! *Cut*: connections are reset, new ones as well. *Frozen*: connections stay open, bytes are held back,
-//! in both directions or only the answers, and go on when it is restored. *Delayed*: each piece is held back
-//! for a while.
+//! *Cut*: connections are reset, new ones as well. *Frozen*: connections stay open, but bytes are
+//! held back until the proxy is restored, in both directions or only the responses. *Delayed*: each
+//! piece is held back for a while.
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,7 +23,7 @@ use tokio::{
     time::sleep,
 };
 
-/// How the way is.
+/// The state of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Open,
@@ -32,7 +33,7 @@ pub(crate) enum Way {
     Delayed(Duration),
 }
 
-/// A proxy of one replica.
+/// The proxy of one replica.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -41,7 +42,7 @@ pub(crate) struct Proxy {
     backends: Rc<Backends>,
 }
 
-/// PostgreSQL's processes at the other end of the connections that are open.
+/// PostgreSQL's processes behind the open connections.
 #[derive(Debug, Default)]
 struct Backends {
     next: Cell<u64>,
@@ -49,7 +50,7 @@ struct Backends {
 }
 
 impl Proxy {
-    /// Listens on a free port of this address, and passes on to the database's socket.
+    /// Listens on a free port of this address, and forwards to the database's socket.
     pub(crate) async fn start(ip: Ipv4Addr, socket: PathBuf) -> io::Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
@@ -64,17 +65,17 @@ impl Proxy {
         self.address
     }
 
-    /// Changes the way.
+    /// Changes the state.
     pub(crate) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }
 
-    /// Leads new connections to another database. Those that are open stay where they are.
+    /// Directs new connections to another database. Open connections stay where they are.
     pub(crate) fn lead_to(&self, socket: PathBuf) {
         self.socket.replace(socket);
     }
 
-    /// The process ids of PostgreSQL's side, separated by commas.
+    /// Returns PostgreSQL's process IDs, separated by commas.
     pub(crate) fn backends(&self) -> String {
         let open = self.backends.open.borrow();
         open.values().map(ToString::to_string).collect::<Vec<_>>().join(",")
@@ -117,8 +118,8 @@ async fn serve(
     let (from_database, to_database) = database.into_split();
     let mut cut = way.clone();
     let entry = Entry::new(backends);
-    // Whichever ends first ends the other one: both ends are closed. What is held back then is lost,
-    // as it is when a network does not come back.
+    // When either direction ends, both are closed. Bytes held back at that time are lost, as in a
+    // network that does not come back.
     tokio::select! {
         ended = pump(from_client, to_database, way.clone(), |way| way == Way::Frozen, |_| {}) => ended,
         ended = pump(
@@ -143,10 +144,10 @@ async fn pump(
             return Ok(());
         }
         look(&buffer[..length]);
-        // Looked at before, because it is locked while it is borrowed.
+        // Copied first, because the borrow holds a lock.
         let now = *way.borrow();
         if let Way::Delayed(time) = now {
-            // Not in the middle of the next state: what is held back meets what comes then.
+            // The piece meets the next state: it is delayed before the state is checked again.
             sleep(time).await;
         }
         let _ = way.wait_for(|way| !held(*way)).await;
@@ -168,7 +169,7 @@ impl<'a> Entry<'a> {
         Self { backends, key, known: Cell::new(false) }
     }
 
-    /// Looks for `BackendKeyData` among the messages after a login.
+    /// Searches for `BackendKeyData` among the messages after a login.
     fn read(&self, bytes: &[u8]) {
         if self.known.get() {
             return;
@@ -186,7 +187,7 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// The process id in `BackendKeyData` (`K`), when these bytes are whole messages up to it.
+/// Returns the process ID in `BackendKeyData` (`K`), if these bytes are whole messages up to it.
 fn backend(mut bytes: &[u8]) -> Option<u32> {
     loop {
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);

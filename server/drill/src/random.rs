@@ -1,22 +1,23 @@
-//! Chance from a seed: xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
-//! generators, scrambled", 2016). Fast, and nothing here is a secret.
+//! Random numbers from a seed: xorshift64* (Vigna, "An experimental exploration of Marsaglia's
+//! xorshift generators, scrambled", 2016). It is fast, and nothing here is a secret.
 //!
-//! The same seed makes the same choices; what they meet depends on the machine's scheduling.
+//! The same seed makes the same choices, but their effects depend on the machine's scheduling.
 
 use std::time::Duration;
 
-/// A stream of numbers.
+/// A random number generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The stream of this seed.
+    /// Creates the generator for this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        // splitmix64's constant: near seeds begin far apart, and zero, which has no stream, is avoided.
+        // splitmix64's constant: similar seeds start far apart, and zero, which xorshift cannot
+        // start from, is avoided.
         Self((seed.wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    /// A stream of its own for a part of the drill.
+    /// Creates a separate generator for a part of the drill.
     pub(crate) fn fork(&mut self) -> Self {
         Self::new(self.next())
     }
@@ -28,25 +29,25 @@ impl Random {
         self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
-    /// A number below `bound`, which is above zero.
+    /// Returns a number below `bound`, which must be above zero.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        // The high half of a product is even enough for bounds that are this small.
+        // The high half of a product is uniform enough for such small bounds.
         let product = u128::from(self.next()) * (bound as u128);
         usize::try_from(product >> 64).unwrap_or_default()
     }
 
-    /// Whether something with this chance in a hundred happens.
+    /// Returns `true` with this probability in percent.
     pub(crate) fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// A time between two bounds in milliseconds.
+    /// Returns a duration between two bounds in milliseconds.
     pub(crate) fn millis(&mut self, least: usize, most: usize) -> Duration {
         let span = most.saturating_sub(least) + 1;
         Duration::from_millis((least + self.below(span)) as u64)
     }
 
-    /// One of these.
+    /// Returns one of these elements.
     pub(crate) fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         if all.is_empty() { None } else { all.get(self.below(all.len())) }
     }

@@ -1,4 +1,4 @@
-//! A replica: a process of `tessera serve`, its way to the database, and what disturbs it.
+//! A replica: a process of `tessera serve`, its proxy to the database, and its disturbances.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,24 +15,24 @@ use tokio::time::{Instant, sleep};
 
 use crate::{Outcome, history::Moment, namespace::Namespace, proxy::Proxy};
 
-/// How long a server may take to start on a machine that is busy.
+/// How long a server may take to start on a busy machine.
 const START: Duration = Duration::from_mins(1);
 
-/// How a server is started.
+/// How to start a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     pub(crate) binary: PathBuf,
     pub(crate) keys: PathBuf,
-    /// What is added to its environment.
+    /// Variables that are added to its environment.
     pub(crate) environment: Vec<(&'static str, &'static str)>,
 }
 
-/// One of the replicas.
+/// A replica.
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) name: &'static str,
     pub(crate) proxy: Proxy,
-    /// Its network, when it has one of its own.
+    /// Its network, if it has a separate one.
     pub(crate) namespace: Option<Namespace>,
     recipe: Recipe,
     database_url: String,
@@ -42,24 +42,24 @@ pub(crate) struct Replica {
     pub(crate) trouble: Trouble,
 }
 
-/// When a replica was disturbed, and what it did while its database was away.
+/// When a replica was disturbed, and its answers while its database was away.
 #[derive(Debug, Default)]
 pub(crate) struct Trouble {
     disturbed: Cell<bool>,
     over: Cell<Moment>,
-    /// Since when its database is away.
+    /// When its database went away.
     pub(crate) away: Cell<Option<Away>>,
-    /// When its database came back; until it decides again.
+    /// When its database came back, until the replica decides again.
     pub(crate) back: Cell<Option<Moment>>,
 }
 
-/// A time without a database.
+/// A period without a database.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Away {
     pub(crate) since: Moment,
-    /// The beginning of the last verification that was accepted.
+    /// The beginning of the last accepted verification.
     pub(crate) last_accept: Option<Moment>,
-    /// The end of the first that was answered with 503.
+    /// The end of the first verification that was answered with 503.
     pub(crate) first_refusal: Option<Moment>,
 }
 
@@ -73,7 +73,7 @@ impl Trouble {
         self.disturbed.set(false);
     }
 
-    /// Whether nothing disturbed it from `quiet` before this moment until now.
+    /// Reports whether nothing disturbed it from `quiet` before this moment until now.
     pub(crate) fn quiet_since(&self, moment: Moment, quiet: Moment) -> bool {
         !self.disturbed.get() && (self.over.get() == 0 || self.over.get() + quiet < moment)
     }
@@ -83,7 +83,7 @@ impl Trouble {
     }
 }
 
-/// A child process; killed when dropped, also when it is stopped.
+/// A child process, which is killed when dropped, even if it is paused.
 #[derive(Debug)]
 struct Process(Child);
 
@@ -95,7 +95,7 @@ impl Drop for Process {
 }
 
 impl Replica {
-    /// A replica that does not run yet.
+    /// Creates a replica that is not running yet.
     pub(crate) fn new(
         name: &'static str,
         (proxy, namespace): (Proxy, Option<Namespace>),
@@ -116,12 +116,12 @@ impl Replica {
         }
     }
 
-    /// Where it listens, while it runs.
+    /// Returns its address while it runs.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address.get()
     }
 
-    /// Starts it and waits until it has its database.
+    /// Starts the replica and waits until it has its database.
     pub(crate) async fn start(&self) -> Outcome<()> {
         fs::create_dir_all(&self.folder)?;
         let (stdout, log) = (self.folder.join("stdout"), self.folder.join("log"));
@@ -143,7 +143,7 @@ impl Replica {
             .stdin(Stdio::null())
             .stdout(File::create(&stdout)?)
             .stderr(File::options().create(true).append(true).open(&log)?)
-            // Ctrl+C is for the drill, which stops its children itself.
+            // Ctrl+C is meant for the drill, which stops its children itself.
             .process_group(0);
         self.process.replace(Some(Process(command.spawn()?)));
         let deadline = Instant::now() + START;
@@ -168,7 +168,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Whether its process has ended by itself.
+    /// Reports whether its process has exited by itself.
     pub(crate) fn has_ended(&self) -> Outcome<bool> {
         match self.process.borrow_mut().as_mut() {
             Some(process) => Ok(process.0.try_wait()?.is_some()),
@@ -176,36 +176,36 @@ impl Replica {
         }
     }
 
-    /// All that it logged.
+    /// Returns its whole log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    /// The end of what it logged.
+    /// Returns the end of its log.
     pub(crate) fn log_end(&self) -> String {
         let text = self.log();
         let lines: Vec<&str> = text.lines().rev().take(8).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// The first errors that it logged.
+    /// Returns the first errors in its log.
     pub(crate) fn logged_errors(&self) -> Vec<String> {
         let text = self.log();
         text.lines().filter(|line| line.contains("ERROR")).take(6).map(str::to_owned).collect()
     }
 
-    /// Kills it without a chance to clean up.
+    /// Kills the process without cleanup.
     pub(crate) fn kill(&self) {
         self.address.set(None);
         self.process.replace(None);
     }
 
-    /// Stops it where it is (SIGSTOP).
+    /// Pauses the process (SIGSTOP).
     pub(crate) fn stop(&self) -> Outcome<()> {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes the process (SIGCONT).
     pub(crate) fn go_on(&self) -> Outcome<()> {
         self.signal(Signal::CONT)
     }
@@ -213,13 +213,13 @@ impl Replica {
     fn signal(&self, signal: Signal) -> Outcome<()> {
         let process = self.process.borrow();
         let Some(process) = process.as_ref() else { return Ok(()) };
-        // It was not waited for, so the id is still its own.
+        // The process was not waited for, so its ID cannot have been reused.
         let pid = i32::try_from(process.0.id()).ok().and_then(Pid::from_raw);
         Ok(kill_process(pid.ok_or("a process without an id")?, signal)?)
     }
 }
 
-/// The binary, in an environment that holds nothing of Tessera's.
+/// Returns a command for the binary, without Tessera's variables in its environment.
 pub(crate) fn command(binary: &Path) -> Command {
     clean(Command::new(binary))
 }

@@ -1,4 +1,4 @@
-//! The report: counts, latencies, what was found.
+//! The report: counts, latencies and findings.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     world::World,
 };
 
-/// One line on how far it is.
+/// Returns a line about the progress.
 pub(crate) fn progress(world: &World) -> String {
     let tally = world.tally.borrow();
     let changes: usize = tally.revokes.values().map(Vec::len).sum();
@@ -23,7 +23,7 @@ pub(crate) fn progress(world: &World) -> String {
     )
 }
 
-/// Why the run is not a proof, if so.
+/// Returns why the run is not a proof, if it is not.
 pub(crate) fn failures(world: &World) -> Vec<String> {
     let tally = world.tally.borrow();
     let mut failures = Vec::new();
@@ -51,7 +51,7 @@ pub(crate) fn failures(world: &World) -> Vec<String> {
     failures
 }
 
-/// The whole report.
+/// Returns the whole report.
 pub(crate) fn text(world: &World, seed: u64) -> String {
     let tally = world.tally.borrow();
     let mut out = String::new();
@@ -139,7 +139,7 @@ fn decided(tally: &Tally) -> u64 {
     tally.accepted + tally.refused
 }
 
-/// Number, median, 99th percentile and most.
+/// Formats the count, median, 99th percentile and maximum.
 fn spread(mut times: Vec<f64>) -> String {
     times.sort_by(f64::total_cmp);
     let at =

@@ -1,4 +1,5 @@
-//! The instance: database, replicas, an administrator, service accounts, and the drill's own tokens.
+//! The instance: database, replicas, an administrator, service accounts, and the drill's own
+//! tokens.
 
 use std::{
     cell::RefCell,
@@ -32,7 +33,7 @@ const EMAIL: &str = "drill@example.com";
 const PASSWORD: &str = "violet kettle drums outside";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder that goes away with its owner.
+/// A folder that is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Folder(pub(crate) PathBuf);
 
@@ -42,7 +43,7 @@ impl Drop for Folder {
     }
 }
 
-/// Sets everything up: three replicas run, and their users are there.
+/// Sets everything up: three running replicas and their users.
 pub(crate) async fn world(
     arguments: Arguments,
     seed: u64,
@@ -102,7 +103,7 @@ pub(crate) async fn world(
     Ok(world)
 }
 
-/// Makes a service account that is a member of the workspace.
+/// Creates a service account that is a member of the workspace.
 pub(crate) async fn add_user(world: &World) -> Outcome<()> {
     let begin = world.now();
     let email =
@@ -121,7 +122,7 @@ pub(crate) async fn add_user(world: &World) -> Outcome<()> {
     Ok(())
 }
 
-/// Posts with the administrator's session, wherever that is possible.
+/// Posts with the administrator's session on any replica that responds.
 async fn call(world: &World, (path, body): (&str, &str)) -> Outcome<http::Answer> {
     let request = http::request("POST", path, &world.access.session, body);
     let mut last = String::new();
@@ -141,7 +142,7 @@ async fn call(world: &World, (path, body): (&str, &str)) -> Outcome<http::Answer
     Err(format!("POST {path}: {last}").into())
 }
 
-/// Makes the administrator.
+/// Creates the administrator.
 pub(crate) fn administrator(cli: &Cli) -> Outcome<()> {
     let mut command = tessera(cli, &["admin", "create", "--email", EMAIL]);
     let mut child =
@@ -150,7 +151,7 @@ pub(crate) fn administrator(cli: &Cli) -> Outcome<()> {
     if child.wait()?.success() { Ok(()) } else { Err("no administrator could be made".into()) }
 }
 
-/// The header with a new token that may do this.
+/// Returns the header with a new token that has these scopes.
 pub(crate) fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     let mut command =
         tessera(cli, &["token", "create", "--workspace", "workspace-1", "--name", "drill"]);
@@ -167,7 +168,7 @@ pub(crate) fn bearer(cli: &Cli, scopes: &[&str]) -> Outcome<String> {
     Ok(format!("authorization: Bearer {}\r\n", String::from_utf8(output.stdout)?.trim()))
 }
 
-/// A command of the binary, on the drill's database.
+/// Returns a command of the binary on the drill's database.
 pub(crate) fn tessera(cli: &Cli, arguments: &[&str]) -> std::process::Command {
     let mut command = replica::command(&cli.binary);
     command
@@ -181,7 +182,7 @@ pub(crate) fn tessera(cli: &Cli, arguments: &[&str]) -> std::process::Command {
     command
 }
 
-/// Signs the administrator in; headers with the session.
+/// Signs the administrator in, and returns headers with the session.
 async fn session(replica: &Replica) -> Outcome<String> {
     let address = replica.address().ok_or("the replica does not run")?;
     let form =

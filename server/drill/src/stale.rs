@@ -1,5 +1,5 @@
-//! The negative control of the checker itself: a cache before replica A that knows of no revocation, as a
-//! gateway may have one.
+//! The negative control of the checker itself: a cache in front of replica A that ignores
+//! revocations, as a gateway may have one.
 
 use std::collections::HashMap;
 

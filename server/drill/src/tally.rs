@@ -1,4 +1,4 @@
-//! What was seen: every verification is judged as soon as it is answered, and counted.
+//! The results: every verification is judged and counted as soon as it is answered.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,33 +13,33 @@ use crate::{
     world::{SCOPES, World, nanoseconds},
 };
 
-/// The lease, and what a busy machine may add until a widening is known everywhere.
+/// The lease, and the delay on a busy machine until a widening change is in force everywhere.
 pub(crate) const SETTLE: Duration = Duration::from_secs(3);
-/// The lease: so long a replica that was killed is waited for.
+/// The lease, for which changes wait for a killed replica.
 const LEASE: Duration = Duration::from_secs(2);
-/// What a replica may need to have connections again.
+/// How long a replica may need to reconnect.
 const AFTERMATH: Duration = Duration::from_millis(500);
-/// So long after its last disturbance a replica has no excuse.
+/// How long after its last disturbance a replica must work normally.
 pub(crate) const QUIET: Duration = Duration::from_secs(4);
-/// Verifications that are remembered for the report of a violation.
+/// The number of verifications kept for the report of a violation.
 const RECENT: usize = 200_000;
-/// Violations that are told in full.
+/// The number of violations reported in full.
 const TOLD: usize = 10;
 
-/// What was answered.
+/// The answer to a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Accept,
     Refuse(&'static str),
-    /// 503: it cannot decide.
+    /// 503: the replica cannot decide.
     Unavailable,
-    /// Something that is no answer to a verification.
+    /// A response that does not answer a verification.
     Odd(u16),
-    /// None: the connection was lost.
+    /// No response: the connection was lost.
     None,
 }
 
-/// A verification that has ended.
+/// A completed verification.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verification {
     pub(crate) question: Question,
@@ -48,16 +48,16 @@ pub(crate) struct Verification {
     pub(crate) answer: Answer,
 }
 
-/// How long a change took, by what went on.
+/// The disturbances during a change, by which its duration is grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weather {
     /// No replica was disturbed.
     Quiet,
-    /// Others were, the one that made the change was not.
+    /// Other replicas were disturbed, but not the one that made the change.
     Elsewhere,
-    /// The one that made the change was.
+    /// The replica that made the change was disturbed.
     Own,
-    /// Made by a command, which is a process that starts.
+    /// A command made the change, which includes the start of a process.
     Command,
 }
 
@@ -68,32 +68,32 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) unavailable: u64,
     pub(crate) unanswered: u64,
-    /// Decisions of verifications that began after a revoke's answer.
+    /// Decisions of verifications that began after the response to a revocation.
     pub(crate) after_revoke: u64,
-    /// Of these: at a replica that was disturbed, or had been a short time before.
+    /// Of these: on a replica that was disturbed, or had been recently.
     pub(crate) after_revoke_disturbed: u64,
-    /// Of these: answered by a replica later than a second after they had begun.
+    /// Of these: answered more than a second after they had begun.
     pub(crate) after_revoke_late: u64,
-    /// Refusals instead of a decision after a revoke's answer (503).
+    /// 503 responses instead of a decision after the response to a revocation.
     pub(crate) after_revoke_unavailable: u64,
-    /// Decisions about tokens that certainly were allowed.
+    /// Decisions about tokens that were certainly allowed.
     pub(crate) certain: u64,
     pub(crate) violations: u64,
     pub(crate) wrongly_refused: u64,
-    /// Of certainly allowed tokens, by a disturbed replica.
+    /// Certainly allowed tokens that a disturbed replica refused.
     pub(crate) refused_disturbed: u64,
-    /// 503 by a replica that was not disturbed; while nobody was.
+    /// 503 responses of an undisturbed replica, and while no replica was disturbed.
     pub(crate) unavailable_undisturbed: u64,
     pub(crate) unavailable_quiet: u64,
     pub(crate) odd: BTreeMap<u16, u64>,
     pub(crate) told: Vec<String>,
     recent: VecDeque<Verification>,
-    /// Answered narrowing changes: milliseconds.
+    /// The milliseconds of each answered narrowing change.
     pub(crate) revokes: BTreeMap<Weather, Vec<f64>>,
-    /// What became of changes: (what, how), how often.
+    /// The results of changes: (change, result) and their number.
     pub(crate) changes: BTreeMap<(&'static str, String), u64>,
     pub(crate) disturbances: BTreeMap<&'static str, u64>,
-    /// While the database was away: milliseconds until the first 503, and to the last accept.
+    /// While the database was away: milliseconds until the first 503, and until the last accept.
     pub(crate) first_refusals: Vec<f64>,
     pub(crate) last_accepts: Vec<f64>,
     /// After it was back: milliseconds until the first decision.
@@ -159,7 +159,7 @@ impl World {
         [alive, enabled, current, user, member, secret.scopes[question.scope]]
     }
 
-    /// Keeps the history of the token in words.
+    /// Keeps the token's history for the report.
     fn tell(&self, tally: &mut Tally, title: &str, verification: &Verification, must: Must) {
         if tally.told.len() >= TOLD {
             return;
@@ -218,7 +218,8 @@ impl World {
         )
     }
 
-    /// How things are for a change that began at this moment, by a replica or a command.
+    /// Returns the disturbances during a change that began at this moment, on a replica or with a
+    /// command.
     pub(crate) fn weather(&self, begin: Moment, replica: Option<usize>) -> Weather {
         match replica {
             None => Weather::Command,
@@ -239,13 +240,13 @@ impl Tally {
         self.recent.push_back(verification);
     }
 
-    /// Counts what became of a change.
+    /// Counts the result of a change.
     pub(crate) fn change(&mut self, what: &'static str, how: impl Into<String>) {
         *self.changes.entry((what, how.into())).or_default() += 1;
     }
 }
 
-/// Notes what a replica does while its database is away, and when it is back.
+/// Records a replica's answers while its database is away, and after it is back.
 fn note_database(replica: &Replica, verification: &Verification, world: &World) {
     let Verification { begin, end, answer, .. } = *verification;
     let decided = matches!(answer, Answer::Accept | Answer::Refuse(_));

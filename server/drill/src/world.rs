@@ -1,4 +1,5 @@
-//! What the parts of the drill share. One thread runs them all, so that a moment is a moment for each.
+//! The shared state of the drill. One thread runs all parts, so that they agree on the order of
+//! moments.
 
 use std::{cell::RefCell, collections::VecDeque, path::PathBuf, time::Duration};
 
@@ -14,13 +15,13 @@ use crate::{
     tally::Tally,
 };
 
-/// How long a narrowed token is asked for again and again.
+/// How long a narrowed token is verified repeatedly.
 const HOT: Duration = Duration::from_secs(5);
 
-/// The scopes of every token; a shrink takes the second one away.
+/// The scopes of every token. A shrink removes the second one.
 pub(crate) const SCOPES: [&str; 2] = ["rivers:run", "connections:read"];
 
-/// Everything.
+/// The shared state.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) arguments: Arguments,
@@ -36,18 +37,18 @@ pub(crate) struct World {
     pub(crate) began: Instant,
 }
 
-/// Lines of headers with which the drill itself calls.
+/// Header lines for the drill's own calls.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    /// May verify.
+    /// A token that may verify.
     pub(crate) verifier: String,
-    /// Manages tokens; holds what it gives.
+    /// A token that manages tokens, and has the scopes that it grants.
     pub(crate) manager: String,
     /// The session of the administrator, who manages users and members.
     pub(crate) session: String,
 }
 
-/// How commands are run.
+/// The way to run commands.
 #[derive(Clone, Debug)]
 pub(crate) struct Cli {
     pub(crate) binary: PathBuf,
@@ -61,9 +62,9 @@ pub(crate) struct Cli {
 pub(crate) struct Pool {
     pub(crate) users: Vec<User>,
     pub(crate) secrets: Vec<Secret>,
-    /// Secrets that are, as far as is known, accepted.
+    /// Secrets that are accepted, as far as is known.
     living: Vec<usize>,
-    /// Secrets that were narrowed a short time ago.
+    /// Secrets that were narrowed recently.
     hot: VecDeque<Hot>,
 }
 
@@ -74,19 +75,19 @@ pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) enabled: Condition,
     pub(crate) member: Condition,
-    /// Whether tokens can be made for it now.
+    /// Whether tokens can be created for it now.
     pub(crate) usable: bool,
 }
 
-/// A secret that is presented.
+/// A secret to verify.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
     pub(crate) text: String,
     pub(crate) user: usize,
-    /// What must hold whatever is asked for.
+    /// Conditions that must hold for every verification.
     pub(crate) conditions: [Condition; 5],
     pub(crate) scopes: [Condition; SCOPES.len()],
-    /// How many of the scopes it still has.
+    /// The number of scopes that it still has.
     pub(crate) held: usize,
 }
 
@@ -98,17 +99,17 @@ struct Hot {
 }
 
 impl World {
-    /// Now.
+    /// Returns the current moment.
     pub(crate) fn now(&self) -> Moment {
         nanoseconds(self.began.elapsed())
     }
 
-    /// A stream of chance for one part of the drill.
+    /// Returns a random number generator for one part of the drill.
     pub(crate) fn chance(&self) -> Random {
         self.random.borrow_mut().fork()
     }
 
-    /// Whether nothing disturbed any replica from `quiet` before this moment until now.
+    /// Reports whether no replica was disturbed from `quiet` before this moment until now.
     pub(crate) fn all_quiet(&self, moment: Moment, quiet: Duration) -> bool {
         let quiet = nanoseconds(quiet);
         self.replicas.iter().all(|replica| replica.trouble.quiet_since(moment, quiet))
@@ -116,7 +117,7 @@ impl World {
 }
 
 impl Pool {
-    /// Adds a secret that lives.
+    /// Adds a living secret.
     pub(crate) fn add(&mut self, secret: Secret) -> usize {
         self.secrets.push(secret);
         self.living.push(self.secrets.len() - 1);
@@ -139,25 +140,25 @@ impl Pool {
         self.living.len()
     }
 
-    /// Living secrets that act as this user.
+    /// Returns the living secrets that act as this user.
     pub(crate) fn of_user(&self, user: usize) -> Vec<usize> {
         let of = |secret: &&usize| self.secrets[**secret].user == user;
         self.living.iter().filter(of).copied().collect()
     }
 
-    /// Makes everybody ask for this secret and scope.
+    /// Makes all askers verify this secret and scope.
     pub(crate) fn heat(&mut self, secret: usize, scope: usize, since: Moment) {
         self.hot.push_back(Hot { since, secret, scope });
     }
 
-    /// What to ask for next: a secret and a scope, and whether it is hot.
+    /// Chooses the next verification: a secret and a scope.
     pub(crate) fn choose(&mut self, random: &mut Random, now: Moment) -> Option<(usize, usize)> {
         let bound = now.saturating_sub(nanoseconds(HOT));
         while self.hot.front().is_some_and(|hot| hot.since < bound) {
             self.hot.pop_front();
         }
         if !self.hot.is_empty() && random.percent(55) {
-            // Half of them among the last ones: there a replica that is late would show.
+            // Half of them among the latest, where a late replica would show.
             let newest = self.hot.len().saturating_sub(12);
             let from = if random.percent(50) { newest } else { 0 };
             let hot = self.hot[from + random.below(self.hot.len() - from)];
@@ -169,7 +170,7 @@ impl Pool {
     }
 }
 
-/// A time as the history counts it.
+/// Converts a duration to the history's unit.
 pub(crate) fn nanoseconds(time: Duration) -> Moment {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Writers: each makes tokens and narrows them, one after another, and has tokens of its own.
+//! Writers: each creates tokens of its own and narrows them, one after another.
 
 use std::{collections::VecDeque, rc::Rc};
 
@@ -14,20 +14,20 @@ use crate::{
     world::{SCOPES, Secret, World, nanoseconds},
 };
 
-/// A token that lives.
+/// A living token.
 #[derive(Clone, Debug)]
 struct Token {
     id: String,
     alive: Condition,
     enabled: Condition,
     scopes: [Condition; SCOPES.len()],
-    /// Its current secret, and the condition that it is.
+    /// Its current secret, and the condition that this secret is current.
     secret: usize,
     current: Condition,
     held: usize,
 }
 
-/// Tokens with which a writer begins to narrow some, while it makes more.
+/// The number of tokens from which on a writer narrows some while it creates more.
 const START: usize = 3;
 
 /// The ways to narrow a token.
@@ -40,7 +40,7 @@ enum Narrowing {
     Rotate,
 }
 
-/// Writes without an end.
+/// Writes forever.
 pub(crate) async fn write_without_end(world: Rc<World>, random: Random) -> Outcome<()> {
     let wanted = world.arguments.living / world.arguments.writers + 1;
     let mut writer = Writer { world, random, tokens: Vec::new(), resting: VecDeque::new() };
@@ -61,7 +61,7 @@ struct Writer {
     world: Rc<World>,
     random: Random,
     tokens: Vec<Token>,
-    /// Disabled ones, and when they are to be enabled again.
+    /// Disabled tokens, and when to enable them again.
     resting: VecDeque<(Moment, Token)>,
 }
 
@@ -102,7 +102,7 @@ impl Writer {
         self.tokens.push(Token { id, alive, enabled, scopes, secret, current, held: 2 });
     }
 
-    /// A user for whom tokens can be made.
+    /// Returns a user for whom tokens can be created.
     fn user(&mut self) -> Option<(usize, String, [Condition; 2])> {
         let pool = self.world.pool.borrow();
         let usable: Vec<usize> =
@@ -116,7 +116,8 @@ impl Writer {
         if self.tokens.is_empty() {
             return;
         }
-        // A new one often: nobody may have it in a cache yet, so that it is loaded while it changes.
+        // Often chooses a new token: it may not be in any cache yet, so that it is loaded while it
+        // changes.
         let index = if self.random.percent(30) {
             self.tokens.len() - 1
         } else {
@@ -178,8 +179,8 @@ impl Writer {
         }
     }
 
-    /// Sends a narrowing: by a command, through two doors at once, or through one, and again until the
-    /// outcome is known where that is possible.
+    /// Sends a narrowing change: with a command, through two doors at once, or through one door,
+    /// with retries until the outcome is known if that is possible.
     async fn send(&mut self, wish: &Wish, repeatable: bool) -> Made {
         let world = Rc::clone(&self.world);
         let choice = if self.random.percent(35) { Choice::Any } else { Choice::Undisturbed };
@@ -198,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// A new secret; the one that it replaces ends at once.
+    /// Gives the token a new secret. The replaced one expires at once.
     async fn rotate(&mut self, token: Token) {
         let world = Rc::clone(&self.world);
         let path = format!("/api/v1/tokens/{}/rotate", token.id);
@@ -232,7 +233,7 @@ impl Writer {
         Some(Token { secret, current, ..token })
     }
 
-    /// Enables the tokens whose rest is over.
+    /// Enables the tokens that have been disabled for long enough.
     async fn enable_again(&mut self) {
         let world = Rc::clone(&self.world);
         let Some(at) = self.resting.iter().position(|(due, _)| *due < world.now()) else { return };

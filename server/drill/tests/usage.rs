@@ -1,4 +1,4 @@
-//! The command line of the built program.
+//! Tests of the built program's command line.
 
 use std::{
     io,

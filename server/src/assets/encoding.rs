@@ -1,11 +1,11 @@
-//! Which form of a file a caller wants (RFC 9110 section 12.5.3).
+//! Selection of the content coding for a file (RFC 9110 section 12.5.3).
 
 use axum::http::{HeaderMap, header};
 
-/// A form in which a file can be sent; better ones are greater.
+/// A coding in which a file can be sent, ordered from the largest file to the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Encoding {
-    /// As it is.
+    /// No compression.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -14,10 +14,10 @@ pub(super) enum Encoding {
 }
 
 impl Encoding {
-    /// All that the bundler makes.
+    /// The compressed codings that the bundler writes.
     pub(super) const COMPRESSED: [Self; 2] = [Self::Brotli, Self::Gzip];
 
-    /// What the bundler appends to the file's name.
+    /// Returns the ending that the bundler appends to the file name.
     pub(super) const fn ending(self) -> &'static str {
         match self {
             Self::Identity => "",
@@ -26,7 +26,7 @@ impl Encoding {
         }
     }
 
-    /// The content coding, if it is one.
+    /// Returns the name of the content coding, or `None` for an uncompressed file.
     pub(super) const fn name(self) -> Option<&'static str> {
         match self {
             Self::Identity => None,
@@ -36,8 +36,9 @@ impl Encoding {
     }
 }
 
-/// The available form that the caller gives the most weight, the smallest one among equals. When
-/// nothing is acceptable, the file as it is: better than an error for a file that a page needs.
+/// Returns the available coding with the highest weight, or the smallest among equals. If the
+/// client accepts none of them, returns the uncompressed file: a page needs its files more than an
+/// error.
 pub(super) fn choose(headers: &HeaderMap, available: &[Encoding]) -> Encoding {
     let accepted: Vec<(String, u16)> = headers
         .get_all(header::ACCEPT_ENCODING)
@@ -54,14 +55,15 @@ pub(super) fn choose(headers: &HeaderMap, available: &[Encoding]) -> Encoding {
     available
         .iter()
         .filter_map(|encoding| Some((weight(encoding.name()?)?, *encoding)))
-        // What is not mentioned stays acceptable in its plain form, but nobody prefers it.
+        // A client that does not mention `identity` still accepts it, but only as the last choice.
         .chain([(weight("identity").unwrap_or(1), Encoding::Identity)])
         .filter(|(weight, _)| *weight > 0)
         .max()
         .map_or(Encoding::Identity, |(_, encoding)| encoding)
 }
 
-/// A coding in lower case and its weight in thousandths; `None` for nothing and for nonsense.
+/// Returns a coding in lower case and its weight in thousandths, or `None` if the item is empty or
+/// malformed.
 fn parse(item: &str) -> Option<(String, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
@@ -72,7 +74,7 @@ fn parse(item: &str) -> Option<(String, u16)> {
     Some((name, weight))
 }
 
-/// `0`, `0.5`, `1.000` in thousandths.
+/// Parses `0`, `0.5` or `1.000` into thousandths.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {

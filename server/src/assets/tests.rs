@@ -1,4 +1,4 @@
-//! The router over a small folder of its own, so that no built site is needed.
+//! Tests of the router with a small folder, so that they don't need a built site.
 
 use axum::{
     Router,

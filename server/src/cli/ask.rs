@@ -1,4 +1,4 @@
-//! Asking whoever sits at the terminal.
+//! Questions to the person at the terminal.
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _},
@@ -9,21 +9,22 @@ use tokio::sync::oneshot;
 
 use super::output;
 
-/// Whether somebody can be asked: both ends are a terminal.
+/// Reports whether a person can be asked: standard input and standard error are a terminal.
 pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks a question; yes is `y` or `yes`.
+/// Asks for confirmation. `y` and `yes` confirm.
 ///
-/// A thread of its own reads: one of the runtime's would keep the program from ending at Ctrl+C.
+/// A separate thread reads the answer: a thread of the runtime would keep the program from exiting
+/// on Ctrl+C.
 pub(super) async fn confirm(question: &str) -> bool {
     output::remark(&format!("{question} [y/N]"));
     let (sender, receiver) = oneshot::channel();
     thread::spawn(move || {
         let mut line = String::new();
         let read = io::stdin().lock().read_line(&mut line);
-        // Whoever asked may be gone.
+        // The receiver may be gone.
         let _ = sender.send(read.is_ok() && is_yes(&line));
     });
     receiver.await.unwrap_or_default()

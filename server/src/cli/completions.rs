@@ -5,7 +5,6 @@ use clap_complete::Shell;
 
 use super::{Cli, Failure, output};
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The shell; save the output where that shell looks for completions
@@ -13,7 +12,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(arguments: &Args) -> Result<(), Failure> {
-    // Into memory first: the generator panics when it cannot write.
+    // Writes to memory first, because the generator panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "tessera", &mut script);
     Ok(output::text(&script)?)

@@ -1,4 +1,4 @@
-//! How a command fails: one plain line on standard error and an exit status.
+//! The failure of a command: one plain line on standard error and an exit status.
 
 use std::{fmt, io, process::ExitCode};
 
@@ -11,28 +11,28 @@ use crate::{
     serve::ServeError,
 };
 
-/// The end of a command that did not do what it was asked to.
+/// The reason why a command did not succeed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command line is at fault: status 2.
+    /// The command line is wrong: status 2.
     Usage(String),
-    /// Something else is: status 1.
+    /// Any other failure: status 1.
     Failed(String),
-    /// It has said what is wrong already: status 1.
+    /// The command has already reported the failure: status 1.
     Told,
-    /// Nobody reads its output any more: no failure.
+    /// The reader closed the output, which is not a failure: status 0.
     Unread,
-    /// A signal ended it: status 130, as a shell says it.
+    /// A signal ended the command: status 130, as shells report it.
     Interrupted,
 }
 
 impl Failure {
-    /// A failure with this line.
+    /// Creates a failure with this line.
     pub(crate) fn new(line: impl fmt::Display) -> Self {
         Self::Failed(line.to_string())
     }
 
-    /// Says what is wrong, and answers the exit status.
+    /// Reports the failure and returns the exit status.
     pub(super) fn report(self) -> ExitCode {
         let (line, status) = match self {
             Self::Usage(line) => (line, 2),
@@ -41,7 +41,7 @@ impl Failure {
             Self::Unread => return ExitCode::SUCCESS,
             Self::Interrupted => return ExitCode::from(130),
         };
-        // Causes may have several lines; the answer has one.
+        // Causes may have several lines; the message has one.
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         output::remark(&format!("tessera: {}", output::plain(&line)));
         ExitCode::from(status)

@@ -1,4 +1,4 @@
-//! Flags that set the configuration; see [`crate::config`] for what each means.
+//! Flags that set the configuration. See [`crate::config`] for the meaning of each.
 
 use std::{env, path::PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{
     postgres,
 };
 
-/// Flags of every command that has to do with an instance.
+/// Flags of every command that works on an instance.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Configuration (also by TESSERA_… variables or a TOML file)")]
 pub(super) struct Flags {
@@ -19,19 +19,20 @@ pub(super) struct Flags {
     /// The folder of the embedded database and the keys [default: data]
     #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<String>,
-    /// A PostgreSQL to use instead of the embedded one; a password is better given by a variable
+    /// A PostgreSQL database to use instead of the embedded one; pass a password in a variable
+    /// instead
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// The file of the keys [default: keys.toml in the data folder]
+    /// The keys file [default: keys.toml in the data folder]
     #[arg(long, global = true, value_name = "FILE")]
     keys_file: Option<String>,
-    /// The folder with PostgreSQL's programs [default: searched for]
+    /// The folder with PostgreSQL's programs [default: found automatically]
     #[arg(long, global = true, value_name = "FOLDER")]
     postgres_bin_dir: Option<String>,
-    /// What is logged, such as info or warn,server=debug
+    /// The log filter, such as info or warn,server=debug
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
-    /// How it is logged: auto, text or json
+    /// The log format: auto, text or json
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<String>,
 }
@@ -54,51 +55,52 @@ pub(super) struct ServerFlags {
         help = "The origin that browsers use, such as https://tessera.example.com [default: http://ADDRESS:PORT]"
     )]
     public_url: Option<String>,
-    /// A network of proxies whose X-Forwarded-For is believed; may be given more than once
+    /// A network of proxies whose X-Forwarded-For is trusted; may be given more than once
     #[arg(long = "trusted-proxies", value_name = "NETWORK")]
     trusted_proxies: Vec<String>,
-    /// A host name by which browsers may reach the server, beside that of --public-url; may be given more
-    /// than once
+    /// A host name by which browsers may reach the server, in addition to that of --public-url; may
+    /// be given more than once
     #[arg(long = "allowed-hosts", value_name = "NAME")]
     allowed_hosts: Vec<String>,
-    /// Connections at a time [default: as many as open files allow, at most 10000]
+    /// Concurrent connections [default: as many as open files allow, at most 10000]
     #[arg(long, value_name = "NUMBER")]
     max_connections: Option<String>,
-    /// Connections at a time from one address that is no trusted proxy [default: 1000]
+    /// Concurrent connections from one address that is not a trusted proxy [default: 1000]
     #[arg(long, value_name = "NUMBER")]
     max_connections_per_address: Option<String>,
-    /// Calls of the managing API and posts to the console a minute, for each caller; 0 for any number [default: 600]
+    /// Calls of the managing API and posts to the console per minute and caller; 0 for no limit
+    /// [default: 600]
     #[arg(long, value_name = "NUMBER")]
     api_rate_limit: Option<String>,
-    /// APIs of other products to serve beside Tessera's own: devo, kriten and robust-intelligence, or
-    /// none [default: all]
+    /// APIs of other products to serve in addition to Tessera's own: devo, kriten and
+    /// robust-intelligence, or none [default: all]
     #[arg(long, value_name = "PRODUCT,…")]
     surfaces: Option<String>,
-    /// The most tokens whose facts are kept in memory [default: 100000]
+    /// The maximum number of tokens whose facts are cached in memory [default: 100000]
     #[arg(long, value_name = "NUMBER")]
     cached_tokens: Option<String>,
-    /// Unknown tokens a second that are looked up for one address, and ten times as many at once; the same for
-    /// unknown sessions; 0 for any number [default: 100]
+    /// Unknown tokens to look up per second for one address, with bursts of ten times as many; the
+    /// same for unknown sessions; 0 for no limit [default: 100]
     #[arg(long, value_name = "NUMBER")]
     unknown_token_rate: Option<String>,
-    /// How much longer than its lease (2 s) the server answers verifications from memory when the
-    /// database is away; revoked tokens may pass then [default: 0s]
+    /// How much longer than its lease (2 s) the server verifies tokens from memory when the
+    /// database is unavailable; revoked tokens may be accepted during this time [default: 0s]
     #[arg(long, value_name = "TIME")]
     stale_grace: Option<String>,
-    /// How long a session may be unused before it ends [default: 2h]
+    /// How long a session may be unused before it expires [default: 2h]
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
     /// How long a session lasts at most [default: 12h]
     #[arg(long, value_name = "TIME")]
     session_absolute: Option<String>,
-    /// The most connections to the database for requests; up to 6 others are opened beside them
-    /// [default: 10]
+    /// The maximum number of database connections for requests; up to 6 more are opened for other
+    /// purposes [default: 10]
     #[arg(long, value_name = "NUMBER")]
     database_max_connections: Option<String>,
 }
 
 impl Flags {
-    /// The configuration with these flags.
+    /// Returns the configuration with these flags.
     pub(super) fn load(&self, server: &ServerFlags) -> Result<Config, ConfigError> {
         let ones = [
             (Setting::DataDir, &self.data_dir),
@@ -141,7 +143,8 @@ impl Flags {
         })
     }
 
-    /// Whether this command shall log what the operator asked for, and not only what goes wrong.
+    /// Reports whether the operator has configured the log of this command, which otherwise
+    /// contains only errors.
     pub(super) fn log_is_given(&self) -> bool {
         self.log.is_some()
     }

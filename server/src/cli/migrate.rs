@@ -1,6 +1,7 @@
-//! `tessera migrate`: brings the schema up to date. The server does the same when it starts.
+//! `tessera migrate`: brings the schema up to date, as the server does when it starts.
 //!
-//! It often runs elsewhere than the server, without its keys. So it makes none, and writes nothing that keys prove.
+//! It often runs on another machine than the server, without the server's keys. So it creates no
+//! keys, and writes nothing that is authenticated with keys.
 
 use super::{
     Failure, output,

@@ -1,12 +1,14 @@
 //! The command line: one file per command.
 //!
-//! A command reads its arguments, opens the [`session`] (the same database and keys as the server's),
-//! calls one service as [`authority::Actor::Operator`], and prints. Standard output holds the answer and nothing
-//! else, so that it can be piped; remarks go to standard error.
+//! A command parses its arguments, opens the [`session`] (with the same database and keys as the
+//! server), calls one service as [`authority::Actor::Operator`], and prints the result. Standard
+//! output contains only the result, so that it can be piped. Remarks go to standard error.
 //!
-//! Exit status: 0; 2 for a wrong command line; 1 for every other failure, with one plain line.
+//! Exit status: 0 for success; 2 for a wrong command line; 1 for any other failure, with one plain
+//! line.
 //!
-//! To add a command: a file with its `Args` and `run`, a variant here, a test in `tests/all/ops_cli.rs`.
+//! To add a command, add a file with its `Args` and `run`, a variant here, and a test in
+//! `tests/all/ops_cli.rs`.
 
 mod admin;
 mod ask;
@@ -44,7 +46,7 @@ use self::{
 };
 use crate::{config::Config, serve::Signals, telemetry};
 
-/// Issues API tokens, and tells APIs what each token may do.
+/// Issues API tokens, and reports to APIs what each token may do.
 #[derive(Debug, Parser)]
 #[command(name = "tessera", version, max_term_width = 100)]
 struct Cli {
@@ -56,12 +58,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server, with its own database unless another one is configured
+    /// Run the server, with its embedded database unless another one is configured
     Serve(ServerFlags),
     /// Manage administrators
     #[command(subcommand)]
     Admin(admin::Command),
-    /// Read and verify the log of changes
+    /// Read and verify the audit log
     #[command(subcommand)]
     Audit(audit::Command),
     /// Create, list, show, change, rotate, delete, import and export tokens
@@ -70,10 +72,10 @@ enum Command {
     /// Create and list workspaces
     #[command(subcommand)]
     Workspace(workspace::Command),
-    /// Make, list and delete audiences: the APIs that tokens can be made for
+    /// Create, list and delete audiences: the APIs that tokens are for
     #[command(subcommand)]
     Audience(audience::Command),
-    /// Show what runs: the database, and the servers
+    /// Show the database and the servers of this instance
     #[command(subcommand)]
     Instance(instance::Command),
     /// Add, list, change and remove members of workspaces
@@ -91,7 +93,7 @@ enum Command {
     /// Show and set the rules for tokens
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Set the rules for tokens in one step
+    /// Set all rules for tokens in one step
     #[command(subcommand)]
     Preset(preset::Command),
     /// Manage the scopes of audiences
@@ -99,12 +101,12 @@ enum Command {
     Scopes(scopes::Command),
     /// Bring the database's schema up to date
     Migrate,
-    /// Look for what is wrong with this installation
+    /// Check this installation for problems
     Doctor(doctor::Args),
-    /// Look at the configuration
+    /// Check the configuration
     #[command(subcommand)]
     Config(config::Command),
-    /// Print the description of the REST API, or of another product's API as Tessera speaks it
+    /// Print the OpenAPI description of Tessera's own API or of another product's API
     Openapi(openapi::Args),
     /// Print completions for a shell
     Completions(completions::Args),
@@ -147,25 +149,25 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-/// Reads a workspace's slug.
+/// Parses a workspace's slug.
 fn slug(text: &str) -> Result<Slug, String> {
     text.parse().map_err(|error| format!("a workspace {error}"))
 }
 
-/// Runs a command that asks the database.
+/// Runs a command that uses the database.
 fn asking<F>(flags: &Flags, command: impl FnOnce(Config) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
 {
     let config = flags.load(&ServerFlags::default())?;
-    // A command's own words are its answer; of the log only what goes wrong is worth a line.
+    // The command prints its own messages, so by default only errors of the log matter.
     let filter = if flags.log_is_given() { config.log.clone() } else { "error".to_owned() };
     telemetry::start(&filter, config.log_format);
     block_on(command(config))
 }
 
-/// Runs to the end, or to a signal. What the future holds is dropped then, which stops a database
-/// that it started.
+/// Runs the command until it returns or a signal arrives. Dropping the future stops a database that
+/// it started.
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

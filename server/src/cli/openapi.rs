@@ -1,13 +1,13 @@
-//! `tessera openapi [--surface PRODUCT]`: the documents that the server gives at `/api/openapi.json`
-//! and `/api/openapi/PRODUCT.json`.
+//! `tessera openapi [--surface PRODUCT]`: prints the documents that the server serves at
+//! `/api/openapi.json` and `/api/openapi/PRODUCT.json`.
 
 use super::{Failure, output};
 use crate::{http::openapi, surfaces::Dialect};
 
-/// What to describe.
+/// The description to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The product whose dialect to describe: devo, kriten or robust-intelligence
+    /// The product whose API to describe: devo, kriten or robust-intelligence
     #[arg(long, value_name = "PRODUCT")]
     surface: Option<Dialect>,
 }

@@ -1,4 +1,5 @@
-//! Printing. A reader who has gone (`tessera token list | head`) is an end, not a panic.
+//! Printing. If the reader of a pipe has closed it (`tessera token list | head`), the command exits
+//! without a panic.
 
 use std::{
     fmt::Write as _,
@@ -8,7 +9,7 @@ use std::{
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Prints a line at once.
+/// Prints a line and flushes it.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
@@ -26,7 +27,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     line(columns(headings, rows).trim_end_matches('\n'))
 }
 
-/// Prints labels and values, one pair a line.
+/// Prints labels and values, one pair per line.
 pub(crate) fn pairs(pairs: &[(&str, String)]) -> io::Result<()> {
     let width = pairs.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -36,7 +37,8 @@ pub(crate) fn pairs(pairs: &[(&str, String)]) -> io::Result<()> {
     line(text.trim_end_matches('\n'))
 }
 
-/// A moment as people and programs read it: to the second, or what stands for none.
+/// Formats a moment to the second, for people and programs, or returns `otherwise` if there is
+/// none.
 pub(crate) fn moment(moment: Option<OffsetDateTime>, otherwise: &str) -> String {
     moment
         .and_then(|moment| moment.replace_nanosecond(0).ok()?.format(&Rfc3339).ok())
@@ -50,9 +52,9 @@ pub(crate) fn text(bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// A remark on standard error, beside what standard output answers.
+/// Prints a remark to standard error, separate from the result on standard output.
 pub(crate) fn remark(text: &str) {
-    // Nobody reads it then: nothing to be done.
+    // A closed standard error cannot report anything.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn tokens(count: i64) -> String {
     format!("{count} token{}", if count == 1 { "" } else { "s" })
 }
 
-/// Text that cannot steer the terminal: other people chose these names.
+/// Removes characters that control the terminal, because other people chose these names.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .flat_map(|character| {

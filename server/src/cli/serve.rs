@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::{config::Config, open_files, serve, telemetry};
 
-/// A page is rendered by recursion over the types of its views. Without optimisation the deepest
-/// one needs more than the usual 2 MiB; memory that is never touched costs nothing.
+/// Rendering a page recurses over the types of its views. Without optimisation, the deepest page
+/// needs more than the default 2 MiB. Unused stack memory costs nothing.
 const WORKER_STACK: usize = 16 * 1024 * 1024;
 
 pub(super) fn run(config: &Config) -> Result<(), Failure> {

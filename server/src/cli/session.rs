@@ -1,5 +1,5 @@
-//! A command's way to the database: the server's while it runs, else one of its own for as long as
-//! the command lasts.
+//! The connection of a command to the database: the server's database while the server runs,
+//! otherwise one that the command starts and stops itself.
 
 use std::time::Duration;
 
@@ -18,27 +18,27 @@ use crate::{
 const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(50);
 
-/// What a command expects to find.
+/// What a command expects to exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
-    /// A database in use: everything else is a mistake in the command's data folder or URL.
+    /// A database in use. If it does not exist, the command's data folder or URL is wrong.
     Existing,
-    /// Nothing: whatever is missing is made.
+    /// Nothing. Everything that is missing is created.
     Nothing,
-    /// Nothing, and only tables are made. Keys are made only beside an embedded database, which has no other ones.
+    /// Nothing. Only tables are created. Keys are created only for an embedded database, which then
+    /// has no other keys.
     Tables,
 }
 
-/// The core, connected.
+/// The core, connected to its database.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// The core.
     pub(super) authority: Authority,
     own: Option<(Running, Lock)>,
 }
 
 impl Session {
-    /// Connects.
+    /// Connects to the database.
     pub(super) async fn open(config: &Config, expect: Expect) -> Result<Self, Failure> {
         let (urls, own, missing) = match Urls::configured(config) {
             Some(urls) => {
@@ -60,12 +60,12 @@ impl Session {
         }
     }
 
-    /// The context of this command.
+    /// Returns the context of this command.
     pub(super) fn context(&self) -> OpContext {
         runtime::operator(&self.authority)
     }
 
-    /// Writes what is held back, and stops a database of its own.
+    /// Writes buffered data, and stops a database that this command started.
     pub(super) async fn close(self) {
         self.authority.close().await;
         stop(self.own).await;
@@ -122,7 +122,7 @@ async fn connect(
 
 type Found = (Urls, Option<(Running, Lock)>, MissingKeys);
 
-/// The embedded database: the running one, or one that is started here.
+/// Returns the embedded database: the running one, or one that is started here.
 async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
     if expect == Expect::Existing && !Embedded::exists(&config.data_dir) {
         return Err(Failure::new(format_args!(
@@ -139,7 +139,8 @@ async fn embedded(config: &Config, expect: Expect) -> Result<Found, Failure> {
                 return Ok((urls, Some((running, lock)), missing));
             }
             Err(LockError::Held { holder: Some(holder), .. }) if holder.what == Use::Serve => {
-                // The server may stop while this is waiting for it: a short look, then the lock again.
+                // The server may stop in the meantime, so this checks only briefly and then tries
+                // the lock again.
                 if let Ok(urls) = postgres::running_urls(&data_dir, STEP).await {
                     return Ok((urls, None, MissingKeys::Refuse));
                 }
@@ -172,7 +173,8 @@ async fn start(
         config.postgres_bin_dir.as_deref(),
         config.database_max_connections,
     )?;
-    // Before the database: a first start that is cut off between the two leaves nothing in use.
+    // Keys come before the database, so that a first start interrupted between the two leaves
+    // nothing in use.
     runtime::keys(config, missing)?;
     let urls = embedded.urls();
     let running = embedded.start(output::remark).await?;

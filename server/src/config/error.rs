@@ -1,20 +1,20 @@
-//! What can be wrong with a configuration. Every message names the place and the way out.
+//! Configuration errors. Every message names the place of the mistake and how to correct it.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why there is no configuration. No message holds a value of a secret setting.
+/// A configuration error. Messages never contain the value of a secret setting.
 #[derive(Debug, Error)]
 pub(crate) enum ConfigError {
-    /// A key that nobody knows.
+    /// An unknown key.
     #[error("unknown setting {name} in {place}; did you mean {nearest}?")]
     Unknown {
-        /// As it was written.
+        /// The key as written.
         name: String,
         /// The file, or "the environment".
         place: String,
-        /// The known one that is most like it.
+        /// The most similar known key.
         nearest: String,
     },
     /// A value that cannot be used.
@@ -22,39 +22,31 @@ pub(crate) enum ConfigError {
     Value {
         /// The setting's key.
         setting: &'static str,
-        /// Where the value came from.
+        /// The source of the value.
         place: String,
-        /// What is wrong, beginning with a verb.
+        /// What is wrong, starting with a verb.
         reason: String,
-        /// It came from the command line: a usage error.
+        /// Whether the value came from the command line, which makes this a usage error.
         flag: bool,
     },
-    /// One setting twice in one source.
+    /// A setting that appears twice in one source.
     #[error("{first} and {second} say the same thing: keep one")]
-    Twice {
-        /// The one.
-        first: String,
-        /// The other.
-        second: String,
-    },
+    Twice { first: String, second: String },
     /// A file that cannot be read.
     #[error("cannot read {what} {}: {cause}", path.display())]
     Unreadable {
-        /// What the file is for.
+        /// The purpose of the file.
         what: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         cause: std::io::Error,
     },
-    /// A file that is not TOML.
+    /// A file that is not valid TOML.
     #[error("{} line {line}: {reason}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
-        /// Its line, from 1.
+        /// The line number, from 1.
         line: usize,
-        /// What is wrong. Does not quote the line, which may hold a password.
+        /// What is wrong. It does not quote the line, which may contain a password.
         reason: String,
     },
     /// A variable whose value is not text.
@@ -63,7 +55,7 @@ pub(crate) enum ConfigError {
 }
 
 impl ConfigError {
-    /// Whether the command line itself is to blame.
+    /// Reports whether the error is in the command line itself.
     pub(crate) const fn is_usage(&self) -> bool {
         matches!(self, Self::Value { flag: true, .. })
     }

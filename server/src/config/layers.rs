@@ -1,4 +1,4 @@
-//! The sources, gathered: for each setting the value that wins, and where it came from.
+//! Gathers the sources: for each setting, the value that takes precedence and its source.
 
 use std::{
     collections::BTreeMap,
@@ -15,36 +15,36 @@ use super::{
 };
 
 const PREFIX: &str = "TESSERA_";
-/// The variable that names the file; no setting, since the file cannot name itself.
+/// The variable that names the file. It is not a setting, because the file cannot name itself.
 const CONFIG_VARIABLE: &str = "TESSERA_CONFIG";
-/// The variable by which the documentation's commands name a running server; no setting either, and
-/// it may stand beside those of the command line.
+/// The variable with which the documentation's commands name a running server. It is not a setting
+/// either, and it may be set along with the variables of the command line.
 const URL_VARIABLE: &str = "TESSERA_URL";
-/// Variables that switch a mechanism off in a drill. A release build does not know them.
+/// Variables that switch off a mechanism in a drill. A release build rejects them.
 const DRILL_PREFIX: &str = "TESSERA_DRILL_";
 const FILE_IN_DATA_DIR: &str = "tessera.toml";
 
-/// A value before it is read.
+/// A value before it is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Raw {
-    /// One text.
+    /// A single text.
     One(String),
-    /// Several.
+    /// Several texts.
     Many(Vec<String>),
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nobody gave one.
+    /// The built-in default.
     Default,
     /// A file.
     File(PathBuf),
-    /// A variable.
+    /// An environment variable.
     Variable(String),
     /// A flag.
     Flag(String),
-    /// The default does not work here, for this reason, and another was taken.
+    /// A replacement for the default, which does not work here for this reason.
     Adapted(String),
 }
 
@@ -60,22 +60,23 @@ impl fmt::Display for Source {
     }
 }
 
-/// What the configuration is made from.
+/// The sources of the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
-    /// `--config`.
+    /// The value of `--config`.
     pub(crate) config_flag: Option<PathBuf>,
-    /// The other flags that were given.
+    /// The other flags of the command line.
     pub(crate) flags: Vec<(Setting, Raw)>,
     /// The environment.
     pub(crate) environment: Vec<(OsString, OsString)>,
-    /// The folder that relative paths of flags and variables start from.
+    /// The folder that relative paths in flags and variables refer to.
     pub(crate) folder: PathBuf,
-    /// Says why the embedded database cannot live in this folder whoever may read it, if so.
+    /// Returns why the embedded database cannot use this folder, if it cannot, whatever the mode of
+    /// the folder itself.
     pub(crate) obstacle: fn(&Path) -> Option<String>,
 }
 
-/// The winners.
+/// The values that take precedence.
 #[derive(Clone, Debug)]
 pub(super) struct Layers {
     given: BTreeMap<Setting, (Raw, Source)>,
@@ -106,7 +107,7 @@ impl Layers {
         Ok(layers)
     }
 
-    /// The value that somebody gave.
+    /// Returns the value of a setting if any source sets it.
     pub(super) fn given(&self, setting: Setting) -> Option<&Raw> {
         self.given.get(&setting).map(|(raw, _)| raw)
     }
@@ -119,7 +120,7 @@ impl Layers {
         self.file.as_deref()
     }
 
-    /// Reads a setting that always has a value.
+    /// Parses a setting that always has a value.
     pub(super) fn parse<T, E: fmt::Display>(
         &self,
         setting: Setting,
@@ -135,7 +136,7 @@ impl Layers {
         parser(text).map_err(|reason| self.error(setting, reason.to_string()))
     }
 
-    /// Reads a setting that may have no value.
+    /// Parses a setting that may have no value.
     pub(super) fn parse_optional<T, E: fmt::Display>(
         &self,
         setting: Setting,
@@ -144,7 +145,7 @@ impl Layers {
         if self.given(setting).is_none() { Ok(None) } else { self.parse(setting, parser).map(Some) }
     }
 
-    /// Reads a setting of several values; one text is split at commas.
+    /// Parses a setting with several values. A single text is split at commas.
     pub(super) fn parse_list<T, E: fmt::Display>(
         &self,
         setting: Setting,
@@ -171,7 +172,8 @@ impl Layers {
             .collect()
     }
 
-    /// Reads a path: relative to the file that gave it, else to the folder of the command.
+    /// Returns a path. A relative path refers to the folder of the file that contains it, otherwise
+    /// to the command's folder.
     pub(super) fn path(&self, setting: Setting) -> Result<PathBuf, ConfigError> {
         let start = match self.source(setting) {
             Source::File(file) => file.parent().map_or_else(|| self.folder.clone(), Path::to_owned),
@@ -182,7 +184,7 @@ impl Layers {
         })
     }
 
-    /// An error about the value of this setting.
+    /// Returns an error about the value of this setting.
     pub(super) fn error(&self, setting: Setting, reason: String) -> ConfigError {
         let source = self.source(setting);
         ConfigError::Value {
@@ -193,7 +195,7 @@ impl Layers {
         }
     }
 
-    /// Adds what a file says, below what is known already.
+    /// Adds the settings of a file. Settings from other sources take precedence.
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = fs::read_to_string(path).map_err(|cause| ConfigError::Unreadable {
             what: "the configuration file",
@@ -223,7 +225,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Takes the system's folder where the default one cannot work.
+    /// Uses the system's folder if the default folder cannot work.
     fn adapt_data_dir(&mut self, inputs: &Inputs, look_for_file: bool) -> Result<(), ConfigError> {
         let Some(reason) = (inputs.obstacle)(&self.path(Setting::DataDir)?) else { return Ok(()) };
         self.given.insert(
@@ -236,7 +238,7 @@ impl Layers {
 
 type Variables = BTreeMap<Setting, (Raw, Source)>;
 
-/// Reads the variables: those of settings, and the name of the file.
+/// Reads the environment: the variables of settings, and the one that names the file.
 fn environment(
     environment: &[(OsString, OsString)],
 ) -> Result<(Variables, Option<PathBuf>), ConfigError> {
@@ -244,7 +246,7 @@ fn environment(
     let mut config = None;
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-        // An empty variable is how compose files and units say "not set".
+        // Compose files and units write an empty variable for "not set".
         let drill = cfg!(debug_assertions) && name.starts_with(DRILL_PREFIX);
         if value.is_empty() || name == URL_VARIABLE || drill {
             continue;
@@ -281,9 +283,10 @@ fn secret_file(path: &Path) -> Result<String, ConfigError> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Whether this is a variable that Kubernetes sets in every container of a namespace for a Service named `tessera` or
-/// `tessera-…`: `TESSERA_SERVICE_HOST`, `TESSERA_PORT_3000_TCP_ADDR` and so on. Docker sets some of them for links.
-/// `TESSERA_PORT` is one only with such a value as `tcp://10.0.0.1:3000`, and a mistake with `3000`.
+/// Reports whether Kubernetes sets this variable in every container of a namespace with a Service
+/// named `tessera` or `tessera-…`: `TESSERA_SERVICE_HOST`, `TESSERA_PORT_3000_TCP_ADDR` and so on.
+/// Docker sets some of them for links. `TESSERA_PORT` counts as such a variable only with a value
+/// like `tcp://10.0.0.1:3000`; with `3000` it is a mistake.
 pub(super) fn is_of_a_service(name: &str, value: &str) -> bool {
     let parts: Vec<&str> = name.split('_').collect();
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -312,7 +315,7 @@ fn unknown_variable(name: &str) -> ConfigError {
     }
 }
 
-/// Reads a file: `database_url = "…"` and `[database] url = "…"` are the same key.
+/// Parses a file. `database_url = "…"` and `[database] url = "…"` are the same key.
 pub(super) fn parse_file(path: &Path, text: &str) -> Result<BTreeMap<Setting, Raw>, ConfigError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -347,7 +350,7 @@ pub(super) fn parse_file(path: &Path, text: &str) -> Result<BTreeMap<Setting, Ra
     Ok(found.into_iter().map(|(setting, (raw, _))| (setting, raw)).collect())
 }
 
-/// Every value of a table with its key, once joined by `_` and once as it was written.
+/// Returns every value of a table with two keys: its parts joined by `_`, and the key as written.
 fn flatten(
     prefix: &str,
     written_prefix: &str,

@@ -1,13 +1,13 @@
 //! The configuration: defaults < TOML file < environment < flags.
 //!
-//! A [`Setting`] is one row of the table in [`setting`]; its key in the file, its variable
+//! A [`Setting`] is one row of the table in [`setting`]. Its key in the file, its variable
 //! (`TESSERA_…`) and its flag follow from its name. Values are texts (or lists of texts) until
-//! [`Config::load`] reads them all with the parsers of [`values`], so that every source is read by the same
-//! rules and every error names the place that the value came from. What nobody knows is an error: a
-//! mistyped key must not silently leave a default in force.
+//! [`Config::load`] parses them with the parsers of [`values`], so that the same rules apply to
+//! every source and every error names the source of the value. Unknown keys are errors: a mistyped
+//! key must not silently leave a default in force.
 //!
-//! To add a setting: a variant and a row in `setting.rs`, a parser in `values.rs` if there is none for
-//! its type, a field in [`Config`].
+//! To add a setting, add a variant and a row in `setting.rs`, a parser in `values.rs` if its type
+//! has none yet, and a field in [`Config`].
 
 mod error;
 mod layers;
@@ -36,64 +36,67 @@ pub(crate) use self::{
 
 use self::layers::Layers;
 
-/// Where the data folder is when nobody says so and the server runs as root below a folder that the
-/// database's user cannot pass through.
+/// The data folder if none is configured and the server runs as root below a folder that the
+/// database's user cannot traverse.
 pub(crate) const SYSTEM_DATA_DIR: &str = "/var/lib/tessera";
 
 /// The effective configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// The address that the server listens on; after [`Config::bound`] the one that it got.
+    /// The address that the server listens on; after [`Config::bound`], the actual address.
     pub(crate) listen: SocketAddr,
-    /// The Unix socket that it listens on as well; absolute.
+    /// The Unix socket that the server also listens on; an absolute path.
     pub(crate) listen_unix: Option<PathBuf>,
-    /// The address of the metrics' own listener.
+    /// The address of the metrics listener.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// The folder of the embedded database and the keys; absolute.
+    /// The folder of the embedded database and the keys; an absolute path.
     pub(crate) data_dir: PathBuf,
-    /// The database to use instead of the embedded one.
+    /// The external database to use instead of the embedded one.
     pub(crate) database_url: Option<DatabaseUrl>,
-    /// The same database by the role that owns its tables, for migrations.
+    /// The URL of the same database for the role that owns its tables, for migrations.
     pub(crate) migration_database_url: Option<DatabaseUrl>,
-    /// Connections that the server keeps to its database at most.
+    /// The maximum number of connections to the database.
     pub(crate) database_max_connections: u32,
-    /// The file of the keys; absolute.
+    /// The keys file; an absolute path.
     pub(crate) keys_file: PathBuf,
-    /// What links and cookies are made for: an origin, ending in `/`.
+    /// The origin of links and cookies, ending in `/`.
     pub(crate) public_url: Url,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub(crate) trusted_proxies: Vec<IpNet>,
-    /// Host names by which browsers may reach the server, beside that of the public URL; in lower case.
+    /// Host names by which browsers may reach the server, in addition to that of the public URL; in
+    /// lower case.
     pub(crate) allowed_hosts: Vec<String>,
-    /// Connections at a time; as many as open files allow when not given.
+    /// The maximum number of concurrent connections; `None` for as many as the limit of open files
+    /// allows.
     pub(crate) max_connections: Option<usize>,
-    /// Connections at a time from one address.
+    /// The maximum number of concurrent connections from one address.
     pub(crate) max_connections_per_address: usize,
-    /// Tokens whose facts are kept in memory at most.
+    /// The maximum number of tokens whose facts are cached in memory.
     pub(crate) cached_tokens: usize,
-    /// Unknown tokens a second that are looked up for one address; 0 for any number.
+    /// Database lookups of unknown tokens per second for one address; 0 for no limit.
     pub(crate) unknown_token_rate: u32,
-    /// For how long they may still be used when the database is away and the lease is over.
+    /// How long cached facts may still be used after the lease has expired while the database is
+    /// unavailable.
     pub(crate) stale_grace: Duration,
-    /// A session that was not used for so long is over.
+    /// A session expires after it has been unused for this long.
     pub(crate) session_idle: Duration,
-    /// A session is over after so long, used or not.
+    /// A session expires after this time, even if it is in use.
     pub(crate) session_absolute: Duration,
-    /// Calls of the managing API a minute, for each caller; 0 for any number.
+    /// Calls of the managing API per minute and caller; 0 for no limit.
     pub(crate) api_rate_limit: u32,
-    /// The dialects that are spoken, beside Tessera's own API.
+    /// The enabled surfaces, in addition to Tessera's own API.
     pub(crate) surfaces: Vec<Dialect>,
-    /// The folder with `initdb` and `postgres`, when they shall not be searched for.
+    /// The folder that contains `initdb` and `postgres`, if Tessera should not search for it.
     pub(crate) postgres_bin_dir: Option<PathBuf>,
-    /// What is logged: a filter such as `info` or `info,server=debug`.
+    /// The log filter, such as `info` or `info,server=debug`.
     pub(crate) log: String,
-    /// How the log is written.
+    /// The log format.
     pub(crate) log_format: LogFormat,
     layers: Layers,
 }
 
 impl Config {
-    /// Reads every source and every value.
+    /// Reads every source and parses every value.
     pub(crate) fn load(inputs: &Inputs) -> Result<Self, ConfigError> {
         let layers = Layers::gather(inputs)?;
         let data_dir = layers.path(Setting::DataDir)?;
@@ -157,8 +160,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration of a server that has got this address. A port of 0 becomes the real one, also
-    /// in the public URL unless that was given.
+    /// Returns the configuration of a server that listens on this address. It replaces port 0 with
+    /// the actual port, also in the public URL unless that was configured.
     #[must_use]
     pub(crate) fn bound(mut self, address: SocketAddr) -> Self {
         self.listen = address;
@@ -168,23 +171,23 @@ impl Config {
         self
     }
 
-    /// The origin that links and cookies are made for, without a slash at its end.
+    /// Returns the origin of links and cookies, without a trailing slash.
     pub(crate) fn public_origin(&self) -> String {
         self.public_url.origin().ascii_serialization()
     }
 
-    /// What this server is called among others.
+    /// Returns this server's name among the replicas.
     pub(crate) fn replica_name(&self) -> String {
         let machine = rustix::system::uname();
         format!("{}, {}", machine.nodename().to_string_lossy(), self.listen)
     }
 
-    /// Where the value of a setting came from.
+    /// Returns the source of a setting's value.
     pub(crate) fn source(&self, setting: Setting) -> Source {
         self.layers.source(setting)
     }
 
-    /// The file that was read, if any.
+    /// Returns the path of the configuration file, if one was read.
     pub(crate) fn file(&self) -> Option<&Path> {
         self.layers.file()
     }
@@ -196,7 +199,7 @@ fn socket_path(layers: &Layers) -> Result<PathBuf, ConfigError> {
     Ok(path)
 }
 
-/// An address that a browser on this machine can open.
+/// Returns an address that a browser on this machine can open.
 fn default_public_url(listen: SocketAddr) -> Url {
     let mut reachable = listen;
     if listen.ip().is_unspecified() {

@@ -1,23 +1,23 @@
-//! The effective values with their sources: what `tessera config check` prints.
+//! The effective values and their sources, which `tessera config check` prints.
 
 use serde::Serialize;
 
 use super::{Config, Setting, values::duration_text};
 
-/// One setting as it is in force.
+/// The effective value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Effective {
-    /// Its key.
+    /// The setting's key.
     pub(crate) setting: &'static str,
-    /// Its value, without anything secret; `None` when there is none.
+    /// The value without anything secret, or `None` if the setting has no value.
     pub(crate) value: Option<String>,
-    /// Where that came from.
+    /// The source of the value.
     pub(crate) source: String,
-    /// What it is.
+    /// A short description of the setting.
     pub(crate) about: &'static str,
 }
 
-/// Every setting of this configuration.
+/// Returns every setting of this configuration.
 pub(crate) fn effective(config: &Config) -> Vec<Effective> {
     Setting::ALL
         .into_iter()

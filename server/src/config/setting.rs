@@ -1,53 +1,53 @@
 //! The table of all settings.
 
-/// One thing that can be configured.
+/// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Setting {
     /// The address to listen on.
     Listen,
     /// The Unix socket to listen on as well.
     ListenUnix,
-    /// The address of the metrics' listener.
+    /// The address of the metrics listener.
     MetricsListen,
     /// The data folder.
     DataDir,
     /// The database's URL.
     DatabaseUrl,
-    /// The database's URL for the owner of its tables.
+    /// The database's URL for the role that owns its tables.
     MigrationDatabaseUrl,
-    /// How many connections to it at most.
+    /// The maximum number of connections to the database.
     DatabaseMaxConnections,
-    /// The file of the keys.
+    /// The keys file.
     KeysFile,
-    /// What links and cookies are made for.
+    /// The origin of links and cookies.
     PublicUrl,
-    /// Proxies that are believed.
+    /// Trusted proxies.
     TrustedProxies,
-    /// Names of this server beside that of `public_url`.
+    /// Host names of this server in addition to that of `public_url`.
     AllowedHosts,
-    /// Connections at a time.
+    /// The maximum number of concurrent connections.
     MaxConnections,
-    /// Connections at a time from one address.
+    /// The maximum number of concurrent connections from one address.
     MaxConnectionsPerAddress,
-    /// Calls of the API a minute.
+    /// API calls per minute.
     ApiRateLimit,
-    /// The dialects that are spoken.
+    /// The enabled surfaces.
     Surfaces,
-    /// Longest rest of a session.
+    /// How long a session may be unused.
     SessionIdle,
-    /// Longest life of a session.
+    /// How long a session may last.
     SessionAbsolute,
-    /// How many tokens are kept in memory.
+    /// The number of tokens cached in memory.
     CachedTokens,
-    /// How many unknown tokens are looked up.
+    /// The number of unknown tokens to look up per second.
     UnknownTokenRate,
-    /// How long memory counts without the database.
+    /// How long cached facts stay valid without the database.
     StaleGrace,
     /// The folder of PostgreSQL's programs.
     PostgresBinDir,
-    /// The filter of the log.
+    /// The log filter.
     Log,
-    /// The form of the log.
+    /// The log format.
     LogFormat,
 }
 
@@ -67,7 +67,7 @@ const fn secret_row(name: &'static str, about: &'static str) -> Row {
 }
 
 impl Setting {
-    /// Every setting, in the order in which they are shown.
+    /// Every setting, in the order in which settings are shown.
     pub(crate) const ALL: [Self; 23] = [
         Self::Listen,
         Self::ListenUnix,
@@ -193,32 +193,33 @@ impl Setting {
         }
     }
 
-    /// Its key in the file.
+    /// Returns the key in the configuration file.
     pub(crate) const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// Its variable.
+    /// Returns the name of the environment variable.
     pub(crate) fn variable(self) -> String {
         format!("TESSERA_{}", self.name().to_ascii_uppercase())
     }
 
-    /// Its flag.
+    /// Returns the name of the flag.
     pub(crate) fn flag(self) -> String {
         format!("--{}", self.name().replace('_', "-"))
     }
 
-    /// Its value when nobody gives one.
+    /// Returns the default value as text.
     pub(crate) const fn default_text(self) -> Option<&'static str> {
         self.row().default
     }
 
-    /// What it is, in a few words.
+    /// Returns a short description.
     pub(crate) const fn about(self) -> &'static str {
         self.row().about
     }
 
-    /// Whether its value must not be shown, and may be given by a file of its own.
+    /// Reports whether the value must not be shown. Such a value may also be read from a separate
+    /// file.
     pub(crate) const fn is_secret(self) -> bool {
         self.row().secret
     }
@@ -229,7 +230,7 @@ impl Setting {
     }
 }
 
-/// The text of `known` that is most like `text`.
+/// Returns the text in `known` that is most similar to `text`.
 pub(super) fn nearest(text: &str, known: impl IntoIterator<Item = String>) -> String {
     known
         .into_iter()

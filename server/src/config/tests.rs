@@ -1,4 +1,4 @@
-//! Which source wins, and what is refused.
+//! Tests of the precedence of sources, and of invalid values.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -177,7 +177,7 @@ fn variables_of_a_kubernetes_service_named_tessera_are_no_settings() {
         inputs.environment = vec![variable(name, "3000")];
         assert!(matches!(Config::load(&inputs), Err(ConfigError::Unknown { .. })), "{name}");
     }
-    // None of them hides a setting.
+    // None of these variables hides a setting.
     for setting in Setting::ALL {
         for value in ["tcp://10.0.0.1:3000", "10.0.0.1", "3000"] {
             let name = setting.variable();
@@ -225,7 +225,7 @@ fn default_data_folder_that_cannot_work_gives_way_to_the_systems_one() {
     let config = Config::load(&inputs).unwrap();
     assert_eq!(config.data_dir, Path::new(SYSTEM_DATA_DIR));
     assert_eq!(config.source(Setting::DataDir).to_string(), "default, because of a closed door");
-    // Whoever chooses a folder, or a database, gets what was chosen.
+    // An explicitly configured folder or database is always used.
     inputs.flags = vec![(Setting::DataDir, Raw::One("d".into()))];
     assert_eq!(Config::load(&inputs).unwrap().data_dir, Path::new("/closed/x/d"));
     inputs.flags = vec![(Setting::DatabaseUrl, Raw::One("postgres://h/d".into()))];

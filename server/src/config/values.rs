@@ -1,4 +1,5 @@
-//! Parsers of single values. An error begins with a verb, because the setting's name stands before it.
+//! Parsers of single values. An error message starts with a verb, because the setting's name
+//! precedes it.
 
 use std::{
     fmt,
@@ -17,20 +18,20 @@ use url::{Host, Url};
 
 use crate::surfaces::{Dialect, UnknownDialect};
 
-/// Ten years: what is longer is a mistake.
+/// Ten years. A longer time is a mistake.
 const LONGEST_S: i64 = 10 * 366 * 86_400;
 const MAX_CACHED: usize = 10_000_000;
 const MAX_RATE: u32 = 1_000_000;
 const MAX_CONNECTIONS: u32 = 1_000;
 
-/// How the log is written.
+/// The log format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// Text on a terminal, else JSON.
+    /// Text on a terminal, otherwise JSON.
     Auto,
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people to read.
     Text,
 }
 
@@ -57,36 +58,36 @@ impl fmt::Display for LogFormat {
     }
 }
 
-/// The database's URL, which may hold a password.
+/// The database's URL, which may contain a password.
 #[derive(Clone)]
 pub(crate) struct DatabaseUrl(SecretString);
 
 impl DatabaseUrl {
-    /// A URL that Tessera made itself.
+    /// Wraps a URL that Tessera built itself.
     pub(crate) fn own(url: String) -> Self {
         Self(SecretString::from(url))
     }
 
-    /// The whole URL, with its password.
+    /// Returns the whole URL, including its password.
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 
-    /// Reports whether the URL holds a password.
+    /// Reports whether the URL contains a password.
     pub(crate) fn has_password(&self) -> bool {
         Url::parse(self.expose()).is_ok_and(|url| {
             url.password().is_some() || url.query_pairs().any(|(key, _)| is_password(&key))
         })
     }
 
-    /// Returns the URL without anything secret: what logs and people may see. Of parameters it shows only the
-    /// values that are known to be harmless: `options` can hold anything.
+    /// Returns the URL without secrets, for logs and people. It shows only parameter values that
+    /// are known to be harmless, because `options` can contain anything.
     pub(crate) fn redacted(&self) -> String {
         let Ok(mut url) = Url::parse(self.expose()) else { return "***".to_owned() };
         if url.password().is_some() && url.set_password(Some("***")).is_err() {
             return "***".to_owned();
         }
-        // Names that have to be encoded may hold anything.
+        // Names that need percent-encoding may contain anything.
         if url.username().contains('%') && url.set_username("***").is_err() {
             return "***".to_owned();
         }
@@ -98,7 +99,7 @@ impl DatabaseUrl {
             let mut query = url.query_pairs_mut();
             query.clear();
             for (key, value) in &pairs {
-                // `options[name]` holds its part in the name.
+                // `options[name]` contains part of the option in its name.
                 let name = key.split('[').next().unwrap_or_default();
                 query.append_pair(name, if shows_value(key) { value } else { "***" });
             }
@@ -106,7 +107,7 @@ impl DatabaseUrl {
         url.to_string()
     }
 
-    /// Returns host, port and database, for a message.
+    /// Returns host, port and database name, for a message.
     pub(crate) fn place(&self) -> String {
         let Ok(url) = Url::parse(self.expose()) else { return "the database".to_owned() };
         let socket =
@@ -123,13 +124,13 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Reads `postgres://user:password@host:port/name`. The error does not quote it.
+/// Parses `postgres://user:password@host:port/name`. The error does not quote the URL.
 pub(crate) fn database_url(text: &str) -> Result<DatabaseUrl, UrlError> {
     check_url(text)?;
     Ok(DatabaseUrl(SecretString::from(text.to_owned())))
 }
 
-/// Reads `127.0.0.1:3000`, `[::1]:3000` or `localhost:3000`.
+/// Parses `127.0.0.1:3000`, `[::1]:3000` or `localhost:3000`.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
     let text = text.trim();
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
@@ -140,8 +141,8 @@ pub(crate) fn listen(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:3000 or [::]:3000")
 }
 
-/// Checks that a socket can have this absolute path: the system has room for few bytes (`sun_path`,
-/// 108 on Linux, 104 elsewhere, with a NUL at the end).
+/// Checks that a socket can have this absolute path. The system limits its length (`sun_path`: 108
+/// bytes on Linux, 104 elsewhere, including the NUL at the end).
 pub(crate) fn socket_path(path: &Path) -> Result<(), String> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.contains(&0) {
@@ -159,7 +160,7 @@ pub(crate) fn socket_path(path: &Path) -> Result<(), String> {
     })
 }
 
-/// Reads a number of connections.
+/// Parses the number of database connections.
 pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {
         Ok(number) if (1..=MAX_CONNECTIONS).contains(&number) => Ok(number),
@@ -167,7 +168,7 @@ pub(crate) fn max_connections(text: &str) -> Result<u32, &'static str> {
     }
 }
 
-/// Reads a number of tokens.
+/// Parses the number of cached tokens.
 pub(crate) fn cached_tokens(text: &str) -> Result<usize, &'static str> {
     match text.trim().parse() {
         Ok(number) if (1..=MAX_CACHED).contains(&number) => Ok(number),
@@ -175,7 +176,7 @@ pub(crate) fn cached_tokens(text: &str) -> Result<usize, &'static str> {
     }
 }
 
-/// Reads a number of connections.
+/// Parses the number of client connections.
 pub(crate) fn connections(text: &str) -> Result<usize, &'static str> {
     match text.trim().parse() {
         Ok(number) if (1..=MAX_CACHED).contains(&number) => Ok(number),
@@ -183,7 +184,7 @@ pub(crate) fn connections(text: &str) -> Result<usize, &'static str> {
     }
 }
 
-/// Reads the name of a host, in lower case.
+/// Parses a host name into lower case.
 pub(crate) fn host_name(text: &str) -> Result<String, &'static str> {
     match url::Host::parse(text) {
         Ok(host) => Ok(host.to_string().to_ascii_lowercase()),
@@ -193,7 +194,7 @@ pub(crate) fn host_name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Reads a number of calls.
+/// Parses the number of calls.
 pub(crate) fn rate_limit(text: &str) -> Result<u32, &'static str> {
     match text.trim().parse() {
         Ok(number) if number <= MAX_RATE => Ok(number),
@@ -201,8 +202,8 @@ pub(crate) fn rate_limit(text: &str) -> Result<u32, &'static str> {
     }
 }
 
-/// Reads an origin: `https://tessera.example.com`. No path, because cookies and links are made for the
-/// whole origin.
+/// Parses an origin such as `https://tessera.example.com`. It has no path, because cookies and
+/// links belong to the whole origin.
 pub(crate) fn public_url(text: &str) -> Result<Url, &'static str> {
     let url =
         Url::parse(text.trim()).map_err(|_| "must be a URL such as https://tessera.example.com")?;
@@ -218,7 +219,7 @@ pub(crate) fn public_url(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Whether a browser treats this origin as safe although it is not HTTPS.
+/// Reports whether a browser treats this origin as secure although it does not use HTTPS.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -228,7 +229,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Reads `10.0.0.0/8`, or one address.
+/// Parses a network such as `10.0.0.0/8`, or a single address.
 pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
@@ -236,7 +237,7 @@ pub(crate) fn network(text: &str) -> Result<IpNet, String> {
         .map_err(|_| format!("must be networks such as 10.0.0.0/8, and {text:?} is none"))
 }
 
-/// Reads a product's name, or `none`.
+/// Parses the name of a product, or `none`.
 pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
     if text == "none" {
         return Ok(None);
@@ -246,12 +247,13 @@ pub(crate) fn dialect(text: &str) -> Result<Option<Dialect>, String> {
     })
 }
 
-/// Reads `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`.
+/// Parses a duration as [`duration`] does, or 0.
 pub(crate) fn duration_or_none(text: &str) -> Result<Duration, &'static str> {
     if matches!(text.trim(), "0" | "0s") { Ok(Duration::ZERO) } else { duration(text) }
 }
 
-/// Reads a time that is longer than nothing.
+/// Parses `90s`, `30m`, `12h`, `30d` or several of them, such as `1d12h`. The duration must be
+/// longer than 0.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "must be a time such as 30m, 12h or 30d";
     let mut seconds: i64 = 0;
@@ -281,7 +283,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// Writes a duration as [`duration`] reads it.
+/// Formats a duration the way [`duration`] parses it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let mut rest = duration.whole_seconds();
     let mut text = String::new();
@@ -295,7 +297,7 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     text
 }
 
-/// Checks a filter of the log.
+/// Checks a log filter.
 pub(crate) fn log_filter(text: &str) -> Result<String, String> {
     EnvFilter::builder()
         .parse(text)
@@ -438,7 +440,7 @@ mod tests {
             prop_assert_eq!(duration(&duration_text(length)), Ok(length));
         }
 
-        /// As people write it: without percent-encoding.
+        /// Passwords as people write them, without percent-encoding.
         #[test]
         fn password_shows_nowhere_however_it_is_written(
             before in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}", after in r"[a-z0-9:/?#@&=%+,;.\\\[\] \t\n-]{0,12}",

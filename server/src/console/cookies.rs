@@ -1,5 +1,5 @@
-//! The console's small cookies: the theme, and the notice for the next page. The session's is
-//! `http::cookies`.
+//! The console's small cookies: the theme, and the notice for the next page. `http::cookies` has
+//! the session cookie.
 
 use app::{
     notice::{self, Notice},
@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::http::cookies::pairs;
 
-/// A year, in seconds: the theme is nobody's secret.
+/// A year, in seconds. The theme is not a secret.
 const YEAR_S: u32 = 31_536_000;
-/// As long as a redirect may take, in seconds.
+/// The longest time a redirect may take, in seconds.
 const NOTICE_S: u32 = 60;
 
 /// Returns the first value of a cookie.
@@ -19,32 +19,33 @@ fn read<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     pairs(headers).find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
-/// The theme that the browser was told to keep.
+/// Returns the theme that the browser has stored.
 pub(super) fn theme(headers: &HeaderMap) -> Theme {
     read(headers, theme::COOKIE).and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-/// The `Set-Cookie` value that keeps a theme.
+/// Returns the `Set-Cookie` value that stores a theme.
 pub(super) fn keep_theme(theme: Theme, is_secure: bool) -> HeaderValue {
     cookie(theme::COOKIE, theme.as_str(), YEAR_S, is_secure)
 }
 
-/// What the page before this one left to be said.
+/// Returns the notice that the previous page left.
 pub(super) fn notice(headers: &HeaderMap) -> Option<Notice> {
     read(headers, notice::COOKIE).and_then(Notice::from_cookie)
 }
 
-/// The `Set-Cookie` value that leaves something to be said by the next page.
+/// Returns the `Set-Cookie` value with a notice for the next page.
 pub(super) fn leave_notice(notice: &Notice, is_secure: bool) -> HeaderValue {
     cookie(notice::COOKIE, &notice.to_cookie(), NOTICE_S, is_secure)
 }
 
-/// The `Set-Cookie` value that takes the notice away once it was said.
+/// Returns the `Set-Cookie` value that removes the notice after it was shown.
 pub(super) fn clear_notice(is_secure: bool) -> HeaderValue {
     cookie(notice::COOKIE, "", 0, is_secure)
 }
 
-/// `value` is letters, digits and hyphens: see its makers.
+/// Returns a `Set-Cookie` value. `value` contains only letters, digits and hyphens: its callers
+/// ensure this.
 fn cookie(name: &str, value: &str, seconds: u32, is_secure: bool) -> HeaderValue {
     let secure = if is_secure { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");

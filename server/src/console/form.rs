@@ -1,19 +1,19 @@
-//! What was typed: `application/x-www-form-urlencoded`, with fields that may repeat.
+//! The submitted fields: `application/x-www-form-urlencoded`, with fields that may repeat.
 
 use domain::problem::{Problem, ProblemCode};
 use http::{HeaderMap, header};
 
-/// Whether the values of this field never leave the request.
+/// Reports whether the values of this field must never leave the request.
 fn is_secret(name: &str) -> bool {
     name.ends_with("password")
 }
 
-/// A form's fields in the order in which they came.
+/// The fields of a form in their original order.
 #[derive(Clone, Default)]
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads a request's body.
+    /// Parses the body of a request.
     pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Box<Problem>> {
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
@@ -31,22 +31,23 @@ impl Form {
         })
     }
 
-    /// The first value of a field; empty when there is none.
+    /// Returns the first value of a field, or an empty string if there is none.
     pub(super) fn one(&self, name: &str) -> &str {
         self.all(name).next().unwrap_or_default()
     }
 
-    /// The first value of a field as it was typed, for a field whose owner checks it.
+    /// Returns the first value of a field as submitted, for a service that checks it.
     pub(super) fn text(&self, name: &str) -> String {
         self.one(name).to_owned()
     }
 
-    /// Every value of a field that may repeat.
+    /// Returns every value of a field that may repeat.
     pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// The parts of a field that holds a list: separated by commas, white space or line breaks.
+    /// Returns the items of a field that contains a list, separated by commas, white space or line
+    /// breaks.
     pub(super) fn list(&self, name: &str) -> Vec<String> {
         self.all(name)
             .flat_map(|text| {
@@ -57,7 +58,7 @@ impl Form {
             .collect()
     }
 
-    /// What may be shown again.
+    /// Returns the fields that may be shown again.
     pub(super) fn shown(self) -> Vec<(String, String)> {
         self.0.into_iter().filter(|(name, _)| !is_secret(name)).collect()
     }

@@ -1,4 +1,4 @@
-//! Server functions over HTTP, for pages that are hydrated.
+//! Server functions over HTTP, for hydrated pages.
 
 use axum::{
     body::Body,
@@ -15,7 +15,7 @@ use crate::http::{
     refusals::Refused,
 };
 
-/// Calls a server function. They only read: see the crate `app`.
+/// Calls a server function. Server functions only read: see the crate `app`.
 pub(super) async fn call(visit: Visit, request: Request) -> Response {
     let path = request.uri().path();
     if server_fn::axum::get_server_fn_service(path, request.method().clone()).is_none() {
@@ -32,8 +32,8 @@ pub(super) async fn call(visit: Visit, request: Request) -> Response {
         Err(error) => return error.into_response(),
     };
     let mut request = Request::from_parts(parts, Body::from(body));
-    // A browser that navigates here gets the answer, not a way back: that is for plain forms,
-    // which the console has none of for server functions.
+    // A browser that navigates here gets the result. leptos would redirect it back, which only
+    // helps plain forms, and no form of the console calls a server function.
     request.headers_mut().remove(http::header::ACCEPT);
     let contexts = move || provide_context(visit.request.clone());
     let mut response =

@@ -45,7 +45,7 @@ pub(super) async fn revoke(
     post.answer_without_page(result).await
 }
 
-/// Makes the visitor a member of the workspace that invites them.
+/// Makes the visitor a member of the workspace that invited them.
 pub(super) async fn accept(ApiPath(invitation): ApiPath<String>, post: Post) -> Response {
     let result = async {
         let invitations = post.visit.request.authority.invitations();
@@ -73,7 +73,7 @@ fn members(workspace: &str) -> String {
     format!("/workspaces/{}/settings/members", escape(workspace))
 }
 
-/// Goes to another page, which says what was done.
+/// Redirects to another page, which shows the notice.
 fn to(post: &Post, location: String, notice: &Notice) -> Done {
     Done::Redirect { location, cookies: vec![post.notice(notice)] }
 }
@@ -86,7 +86,7 @@ fn id(text: &str) -> Result<InvitationId, ServiceError> {
     text.parse().map_err(|_| ServiceError::NotFound("invitation"))
 }
 
-/// Puts the errors of single patterns at the field that holds all of them.
+/// Moves the errors of single patterns to the field that contains all of them.
 fn at_fields(error: ServiceError) -> ServiceError {
     let ServiceError::Invalid(mut errors) = error else { return error };
     for error in &mut errors {

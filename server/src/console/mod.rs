@@ -1,18 +1,19 @@
-//! The console's door: pages for GET, forms for POST, server functions for reading.
+//! The console's HTTP endpoints: pages for GET, forms for POST, server functions for reading.
 //!
 //! - `page`: every GET, rendered by leptos.
-//! - `setup`, `sign_in`, `sign_out`, `theme`, `password`, `invitations`, `token_create`, `token_change`,
-//!   `token_secret`, `token_delete`: forms, each in the order read → call the service → say what was done.
-//! - `visit` (who asks), `form` (what was typed), `post` (both, and the answer: a page or JSON),
-//!   `render` (leptos), `cookies`.
+//! - `setup`, `sign_in`, `sign_out`, `theme`, `password`, `invitations`, `token_create`,
+//!   `token_change`, `token_secret`, `token_delete`: forms, each in the order read → call the
+//!   service → respond.
+//! - `visit` (the visitor and their request), `form` (the submitted fields), `post` (both, and the
+//!   response: a page or JSON), `render` (leptos), `cookies`.
 //! - `functions`: server functions.
 //!
 //! Invariants:
-//! - Nothing is changed by a GET, and nothing by a server function.
-//! - A page that answers a post is never hydrated and never stored.
-//! - What was typed comes back with every failure; passwords never do.
+//! - Neither a GET nor a server function changes anything.
+//! - A page that responds to a POST is never hydrated and never stored.
+//! - Every failure returns the submitted fields, except passwords.
 //!
-//! To add a form: its file, its route here, its page in the crate `app`.
+//! To add a form, add its file, its route here, and its page in the crate `app`.
 
 mod cookies;
 mod form;
@@ -40,7 +41,7 @@ use axum::{
 
 use crate::http::{AppState, problem};
 
-/// The path of a workspace's members and its invitations.
+/// The path of a workspace's members and invitations.
 const MEMBERS: &str = "/workspaces/{workspace}/settings/members";
 /// The path of a workspace's tokens.
 const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
@@ -48,7 +49,8 @@ const TOKENS: &str = "/workspaces/{workspace}/settings/tokens";
 /// The path of the page to change one's own password.
 const PASSWORD: &str = "/account/password";
 
-/// All of the console. What no door has is answered here too, with a page that says so.
+/// Returns the router of the console. It also answers paths that no other router has, with a page
+/// that says so.
 pub(crate) fn router(state: AppState) -> Router {
     render::start();
     Router::new()
@@ -84,7 +86,7 @@ pub(crate) fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The path of a form about one token.
+/// Returns the path of a form about one token.
 fn of_token(what: &str) -> String {
     format!("{TOKENS}/{{token}}/{what}")
 }

@@ -1,4 +1,4 @@
-//! Every GET: a page.
+//! The pages for GET requests.
 
 use app::next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -8,12 +8,12 @@ use http::Uri;
 use super::{PASSWORD, render, visit::Visit};
 use crate::http::{problem::ApiError, refusals::Refused};
 
-/// A page for everybody.
+/// Renders a page for every visitor.
 pub(super) async fn open(visit: Visit) -> Response {
     render::page(&visit).await
 }
 
-/// A page for people who are signed in; others are led to sign in and come back.
+/// Renders a page for signed-in people. Other visitors sign in first and are then sent back.
 pub(super) async fn signed_in(visit: Visit) -> Response {
     if visit.must_change_password() {
         return to_password();
@@ -24,7 +24,7 @@ pub(super) async fn signed_in(visit: Visit) -> Response {
     to_sign_in(&visit)
 }
 
-/// A page for people who are signed in that needs no scripts.
+/// Renders a page without scripts for signed-in people.
 pub(super) async fn still_signed_in(visit: Visit) -> Response {
     if visit.must_change_password() {
         return to_password();
@@ -32,7 +32,7 @@ pub(super) async fn still_signed_in(visit: Visit) -> Response {
     password(visit).await
 }
 
-/// The page to change one's own password. It needs no scripts.
+/// Renders the page to change one's own password, without scripts.
 pub(super) async fn password(visit: Visit) -> Response {
     if visit.is_signed_in() {
         return render::still_page(&visit).await;
@@ -40,12 +40,12 @@ pub(super) async fn password(visit: Visit) -> Response {
     to_sign_in(&visit)
 }
 
-/// A page for everybody that needs no scripts.
+/// Renders a page without scripts for every visitor.
 pub(super) async fn still(visit: Visit) -> Response {
     render::still_page(&visit).await
 }
 
-/// Leads people who must change their password first to where they can.
+/// Redirects people who must change their password to the page for that.
 fn to_password() -> Response {
     let mut response = Redirect::to(PASSWORD).into_response();
     Refused::page(ProblemCode::PasswordChangeRequired).mark(&mut response);
@@ -60,7 +60,7 @@ fn to_sign_in(visit: &Visit) -> Response {
     Redirect::to(&format!("/sign-in?next={}", next::escape(path))).into_response()
 }
 
-/// The page to sign in; who is signed in goes on.
+/// Renders the page to sign in. Signed-in people are redirected to their destination.
 pub(super) async fn sign_in(visit: Visit) -> Response {
     if visit.is_signed_in() {
         return Redirect::to(next::or_home(wanted(&visit.uri).as_deref())).into_response();
@@ -68,7 +68,7 @@ pub(super) async fn sign_in(visit: Visit) -> Response {
     render::page(&visit).await
 }
 
-/// No page has this address.
+/// Responds that no page has this address.
 pub(super) async fn not_found(visit: Visit) -> Response {
     if visit.wants_json() {
         return ApiError::new(ProblemCode::NotFound, "Nothing has this address.").into_response();
@@ -76,7 +76,7 @@ pub(super) async fn not_found(visit: Visit) -> Response {
     render::page(&visit).await
 }
 
-/// Where somebody wanted to go.
+/// Returns the page to open after signing in.
 fn wanted(uri: &Uri) -> Option<String> {
     let fields: Vec<(String, String)> = serde_urlencoded::from_str(uri.query()?).ok()?;
     fields.into_iter().find_map(|(name, value)| (name == "next").then_some(value))

@@ -1,4 +1,4 @@
-//! Passwords: changing one's own, and setting one by a one-time link.
+//! Passwords: changing one's own, and setting one with a one-time link.
 
 use app::notice::Notice;
 use authority::{
@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::post::{Done, Post};
 use crate::http::extract::ApiPath;
 
-/// Changes the password of the person who is signed in.
+/// Changes the password of the signed-in person.
 pub(super) async fn change(post: Post) -> Response {
     let result = changed(&post).await;
     post.answer(result).await
@@ -31,7 +31,7 @@ async fn changed(post: &Post) -> Result<Done, ServiceError> {
     Ok(Done::Redirect { location: app::next::HOME.to_owned(), cookies })
 }
 
-/// Sets the password of the person whose link this is.
+/// Sets the password of the person to whom the link belongs.
 pub(super) async fn reset(ApiPath(secret): ApiPath<String>, post: Post) -> Response {
     let result = set(secret, &post).await;
     post.answer(result).await

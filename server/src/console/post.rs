@@ -1,4 +1,4 @@
-//! A form that was posted, and the answer to it: a page, a redirect, or JSON for the hydrated form.
+//! A posted form and its response: a page, a redirect, or JSON for the hydrated form.
 
 use app::{
     notice::Notice,
@@ -21,25 +21,25 @@ use crate::http::{
     refusals::Refused,
 };
 
-/// A form that was posted.
+/// A posted form.
 pub(super) struct Post {
-    /// Who posted it, and where.
+    /// The request and its visitor.
     pub(super) visit: Visit,
-    /// What was typed.
+    /// The form's fields.
     pub(super) form: Form,
 }
 
-/// What a form asked for was done.
+/// The result of a successful form.
 #[expect(clippy::large_enum_variant, reason = "there is one per post, and it is moved once")]
 pub(super) enum Done {
-    /// Go there; with these cookies.
+    /// A redirect that sets these cookies.
     Redirect {
         /// A path on this server.
         location: String,
         /// `Set-Cookie` values.
         cookies: Vec<HeaderValue>,
     },
-    /// A token was made.
+    /// A new token.
     Minted(Minted),
 }
 
@@ -50,7 +50,7 @@ impl FromRequest<AppState> for Post {
         let (mut parts, body) = request.into_parts();
         let visit = Visit::from_request_parts(&mut parts, state).await?;
         visit.count(&parts.extensions).await?;
-        // Signing in and setting up have their credential in the form.
+        // Forms to sign in and to set up contain their own credential.
         let body = body::read(Request::from_parts(parts, body), Readers::Anybody)
             .await
             .map_err(IntoResponse::into_response)?;
@@ -63,13 +63,13 @@ impl FromRequest<AppState> for Post {
 }
 
 impl Post {
-    /// A `Set-Cookie` value that leaves something to be said by the next page.
+    /// Returns a `Set-Cookie` value with a notice for the next page.
     pub(super) fn notice(&self, notice: &Notice) -> HeaderValue {
         cookies::leave_notice(notice, self.visit.state.cookies.is_secure())
     }
 
-    /// Says what became of it. Without JavaScript a failure is the same page again, with what was
-    /// typed and what was wrong.
+    /// Responds with the result. Without JavaScript, a failure shows the same page again, with the
+    /// submitted fields and the errors.
     pub(super) async fn answer(self, result: Result<Done, ServiceError>) -> Response {
         match result {
             Ok(Done::Redirect { location, cookies }) => self.redirect(location, cookies),
@@ -87,7 +87,7 @@ impl Post {
         }
     }
 
-    /// Says what became of a form that is part of other pages and has none of its own.
+    /// Responds with the result of a form that is part of other pages and has no page of its own.
     pub(super) async fn answer_without_page(self, result: Result<Done, ServiceError>) -> Response {
         match result {
             Err(error) if !self.visit.wants_json() && !self.leads_to_password(&error) => {
@@ -100,8 +100,9 @@ impl Post {
         }
     }
 
-    /// Whether the person must change their password before anything else. A form that is refused for another
-    /// reason could not be shown to them again.
+    /// Reports whether to redirect to the password page: the person must first change their
+    /// password. This includes forms that were refused for another reason, because the person could
+    /// not see them again.
     fn leads_to_password(&self, error: &ServiceError) -> bool {
         let path = self.visit.uri.path();
         let needs_rights = ["/workspaces/", "/invitations/"].iter().any(|of| path.starts_with(of));
@@ -142,7 +143,7 @@ impl Post {
         } else {
             render::answer(&self.visit, posted, status).await
         };
-        // A page that was refused itself has its own status, and the mark that goes with it.
+        // If the page itself was refused, it keeps its own status and mark.
         if response.extensions().get::<Refused>().is_none() {
             Refused::page(code).mark(&mut response);
         }
@@ -162,7 +163,7 @@ impl Post {
     }
 }
 
-/// Nobody keeps a copy.
+/// Forbids storing the response.
 fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

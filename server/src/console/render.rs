@@ -1,8 +1,8 @@
-//! Pages by leptos.
+//! Renders pages with leptos.
 //!
-//! Every page is rendered whole before its first byte leaves, so that its status is right. Pages
-//! that answer a GET carry the loader and the data that the browser needs to take them over; pages
-//! that answer a post carry neither.
+//! Every page is rendered completely before its first byte is sent, so that its status is right. A
+//! page that responds to a GET includes the loader and the data that the browser needs to hydrate
+//! it. A page that responds to a POST includes neither.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -29,11 +29,12 @@ type Html = Pin<Box<dyn Stream<Item = String> + Send>>;
 
 /// Makes leptos run on this server's threads. Called once, before the first page.
 pub(super) fn start() {
-    // A second router in one process (tests) finds it done.
+    // This fails for a second router in one process (in tests), which can use the first executor.
     let _ = Executor::init_custom_executor(Tasks);
 }
 
-/// Tasks that read what a page shows. They count for the caller who asks for the page.
+/// The executor of tasks that read the data of a page. They count for the caller who requested the
+/// page.
 struct Tasks;
 
 impl CustomExecutor for Tasks {
@@ -48,7 +49,7 @@ impl CustomExecutor for Tasks {
     fn poll_local(&self) {}
 }
 
-/// The page at the visit's path.
+/// Renders the page at the visit's path.
 pub(super) async fn page(visit: &Visit) -> Response {
     let notice = cookies::notice(&visit.headers);
     let had_notice = notice.is_some();
@@ -82,7 +83,7 @@ pub(super) async fn page(visit: &Visit) -> Response {
     response
 }
 
-/// The page at the visit's path, without scripts that take it over.
+/// Renders the page at the visit's path without the scripts that hydrate it.
 pub(super) async fn still_page(visit: &Visit) -> Response {
     let notice = cookies::notice(&visit.headers);
     let had_notice = notice.is_some();
@@ -103,7 +104,7 @@ pub(super) async fn still_page(visit: &Visit) -> Response {
     response
 }
 
-/// The page at the visit's path as the answer to a post.
+/// Renders the page at the visit's path as the response to a POST.
 pub(super) async fn answer(visit: &Visit, posted: Posted, status: StatusCode) -> Response {
     let posted = Arc::new(posted);
     let contexts = {
@@ -116,7 +117,7 @@ pub(super) async fn answer(visit: &Visit, posted: Posted, status: StatusCode) ->
     still(visit, contexts, || app::shell(Document::Static).into_any()).await
 }
 
-/// The answer to a post of somebody whose session had ended: a page that keeps what they typed.
+/// Responds to a POST after the session has expired, with a page that keeps the submitted fields.
 pub(super) async fn kept(visit: &Visit, posted: Posted) -> Response {
     let posted = Arc::new(posted);
     let contexts = {
@@ -129,7 +130,7 @@ pub(super) async fn kept(visit: &Visit, posted: Posted) -> Response {
     still(visit, contexts, || app::kept_shell().into_any()).await
 }
 
-/// A page that says why there is no other.
+/// Renders a page that shows a problem.
 pub(super) async fn problem(visit: &Visit, mut problem: Problem) -> Response {
     problem.request_id = Some(visit.request.request_id.clone());
     let retry_after = problem.retry_after_s;
@@ -142,7 +143,7 @@ pub(super) async fn problem(visit: &Visit, mut problem: Problem) -> Response {
     response
 }
 
-/// A problem's status.
+/// Returns a problem's status.
 pub(super) fn status_of(problem: &Problem) -> StatusCode {
     StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -155,7 +156,7 @@ fn mark(visit: &Visit, response: &mut Response) {
     }
 }
 
-/// A page without the data that hydration needs.
+/// Renders a page without the data that hydration needs.
 async fn still(
     visit: &Visit,
     contexts: impl Fn() + Clone + Send + 'static,
@@ -177,7 +178,7 @@ async fn still(
     response
 }
 
-/// What leptos is told of the request: its address, and nothing of its body or its credentials.
+/// Returns the request that leptos sees: its address, without its body or credentials.
 fn request(visit: &Visit) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = Method::GET;
@@ -185,7 +186,8 @@ fn request(visit: &Visit) -> Request<Body> {
     request
 }
 
-/// What pages find in their contexts. `status` is the answer's, unless the page says otherwise.
+/// Returns the function that provides the pages' contexts. `status` is the status of the response
+/// unless the page sets another.
 fn contexts(
     visit: &Visit,
     status: Option<StatusCode>,

@@ -1,4 +1,4 @@
-//! The one-time link: sets the instance up and signs its owner in.
+//! The one-time set-up link, which sets the instance up and signs its owner in.
 
 use app::notice::Notice;
 use authority::{

@@ -1,4 +1,4 @@
-//! Signing in: always a new session, whatever cookie came with the form.
+//! Signing in. This always begins a new session, whatever cookie came with the form.
 
 use app::{next, notice::Notice};
 use authority::{ServiceError, SignIn, SignedIn, secret::Password};
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::http::proxy_hint;
 
-/// Signs in and goes on to where somebody wanted to go.
+/// Signs in and redirects to the page that the person wanted to open.
 pub(super) async fn sign_in(post: Post) -> Response {
     let result = attempt(&post).await;
     post.answer(result).await
@@ -43,7 +43,8 @@ async fn attempt(post: &Post) -> Result<Done, ServiceError> {
     Ok(Done::Redirect { location, cookies })
 }
 
-/// The `Set-Cookie` values that begin a session, and that keep the proof that this browser signed in.
+/// Returns the `Set-Cookie` values that begin a session and store the proof that this browser has
+/// signed in.
 pub(super) fn begin(post: &Post, signed_in: &SignedIn) -> Result<Vec<HeaderValue>, ServiceError> {
     let lifetime = signed_in.expires_at - post.visit.context().now;
     let cookies = post.visit.state.cookies;

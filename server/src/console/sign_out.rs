@@ -1,4 +1,4 @@
-//! Signing out: the session ends here and now, not only in the browser.
+//! Signing out. The server ends the session, so it is not only forgotten by the browser.
 
 use app::notice::Notice;
 use authority::ServiceError;

@@ -1,4 +1,5 @@
-//! The theme: a cookie, so that the first byte of the next page knows it.
+//! The theme. It is stored in a cookie, so that the next page has the right theme from its first
+//! byte.
 
 use app::{next, theme::Theme};
 use authority::ServiceError;
@@ -9,7 +10,7 @@ use super::{
     post::{Done, Post},
 };
 
-/// Keeps the theme and shows the same page again.
+/// Stores the theme and shows the same page again.
 pub(super) async fn theme(post: Post) -> Response {
     let result = keep(&post);
     post.answer_without_page(result).await

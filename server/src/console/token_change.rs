@@ -1,4 +1,5 @@
-//! Forms about one token that lead back to the list: edit, enable, disable, end the older secret.
+//! Forms about one token that lead back to the list: edit, enable, disable, end the grace period of
+//! the older secret.
 
 use app::{next::escape, notice::Notice};
 use authority::{Edit, ServiceError, TokenPatch};
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::http::extract::ApiPath;
 
-/// Changes a token as the form says.
+/// Applies the form's changes to a token.
 pub(super) async fn edit(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
@@ -30,7 +31,7 @@ pub(super) async fn edit(
     post.answer(result).await
 }
 
-/// Lets a token work again.
+/// Enables a disabled token.
 pub(super) async fn enable(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
@@ -45,7 +46,7 @@ pub(super) async fn enable(
     post.answer_without_page(result).await
 }
 
-/// Has a token refused until it is enabled again.
+/// Disables a token until it is enabled again.
 pub(super) async fn disable(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
@@ -62,7 +63,7 @@ pub(super) async fn disable(
     post.answer(result).await
 }
 
-/// Ends a token's older secret.
+/// Revokes a token's older secret.
 pub(super) async fn end_grace(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,
@@ -77,8 +78,8 @@ pub(super) async fn end_grace(
     post.answer_without_page(result).await
 }
 
-/// The token in the address, which names its workspace too: a token of another one has another
-/// address.
+/// Returns the token in the address, which also names its workspace. A token of another workspace
+/// has another address.
 pub(super) async fn found(
     workspace: &str,
     token: &str,
@@ -92,14 +93,14 @@ pub(super) async fn found(
     Ok(id)
 }
 
-/// Back to the list. The hydrated console goes there, and says what was done, by itself.
+/// Redirects to the list. The hydrated console navigates there and shows the notice by itself.
 pub(super) fn back(post: &Post, token: &Token, notice: &Notice) -> Done {
     let location = format!("/workspaces/{}/settings/tokens", escape(token.workspace.as_ref()));
     let cookies = if post.visit.wants_json() { Vec::new() } else { vec![post.notice(notice)] };
     Done::Redirect { location, cookies }
 }
 
-/// What the form asks for. What it does not name stays.
+/// Returns the changes in the form. Fields that it does not contain stay unchanged.
 fn patch(form: &Form) -> TokenPatch {
     let grants = grants(form);
     TokenPatch {

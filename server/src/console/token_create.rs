@@ -1,4 +1,4 @@
-//! Add Token. The answer shows the secret, once.
+//! The form to add a token. The response shows the secret once.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::http::extract::ApiPath;
 
-/// Makes a token.
+/// Creates a token.
 pub(super) async fn token_create(ApiPath(workspace): ApiPath<String>, post: Post) -> Response {
     let result = attempt(&workspace, &post).await;
     post.answer(result).await
@@ -41,7 +41,7 @@ async fn attempt(workspace: &str, post: &Post) -> Result<Done, ServiceError> {
     Ok(Done::Minted(Minted { token: minted.token, secret, children_pending: false }))
 }
 
-/// What the form asks for. The service checks every value.
+/// Returns the draft in the form. The service checks every value.
 fn draft(form: &Form) -> TokenDraft {
     let (grants, audiences, scopes) = match grants(form) {
         Some(grants) => (Some(grants), Vec::new(), Vec::new()),
@@ -63,8 +63,9 @@ fn draft(form: &Form) -> TokenDraft {
     }
 }
 
-/// What the boxes of the scope tree say: their values are pairs, as in `vault/tokens:write`. `None` when none is.
-/// An API whose scopes are not ticked is there all the same, and a scope by itself is one of no API.
+/// Returns the grants that are ticked in the scope tree, whose values are pairs such as
+/// `vault/tokens:write`. Returns `None` if no pair is ticked. An audience without ticked scopes is
+/// still part of the grants, and a scope without an audience belongs to no audience.
 pub(super) fn grants(form: &Form) -> Option<BTreeMap<String, Vec<String>>> {
     let scopes = form.list("scope");
     if !scopes.iter().any(|scope| split_pair(scope).is_some()) {
@@ -79,7 +80,8 @@ pub(super) fn grants(form: &Form) -> Option<BTreeMap<String, Vec<String>>> {
     Some(grants)
 }
 
-/// Scopes that were ticked below an API that was not: without scripts, all boxes can be reached.
+/// Rejects scopes ticked below an audience that is not ticked: without scripts, all boxes can be
+/// ticked.
 fn check_apis(form: &Form) -> Result<(), ServiceError> {
     let audiences = form.list("audience");
     let errors: Vec<FieldError> = form
@@ -94,7 +96,7 @@ fn check_apis(form: &Form) -> Result<(), ServiceError> {
     if errors.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(errors)) }
 }
 
-/// An error with the fields that the form has: pairs are its scopes.
+/// Moves errors to the fields that the form has: errors about grants go to its scopes.
 pub(super) fn at_fields(error: ServiceError) -> ServiceError {
     let ServiceError::Invalid(mut errors) = error else { return error };
     for error in errors.iter_mut().filter(|error| error.field == "grants") {
@@ -103,12 +105,12 @@ pub(super) fn at_fields(error: ServiceError) -> ServiceError {
     ServiceError::Invalid(errors)
 }
 
-/// A limit as it was typed; nothing is none.
+/// Parses the submitted rate limit. An empty text means no limit.
 pub(super) fn rate_limit(text: &str) -> Result<Option<RateLimit>, RateLimitError> {
     Some(text.trim()).filter(|text| !text.is_empty()).map(str::parse).transpose()
 }
 
-/// The choice of an end: `default`, `30d`, `never`, or `date` with the date beside it.
+/// Parses the submitted expiry: `default`, `30d`, `never`, or `date` with a separate date.
 pub(super) fn end(form: &Form) -> Result<ExpiryChoice, ExpiryError> {
     match form.one("expires") {
         "date" => match form.one("expires_date").trim() {

@@ -1,4 +1,4 @@
-//! Delete: for good.
+//! Deletes a token permanently.
 
 use app::notice::Notice;
 use axum::response::Response;
@@ -9,7 +9,6 @@ use super::{
 };
 use crate::http::extract::ApiPath;
 
-/// Deletes a token.
 pub(super) async fn token_delete(
     ApiPath((workspace, token)): ApiPath<(String, String)>,
     post: Post,

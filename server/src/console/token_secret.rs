@@ -1,4 +1,5 @@
-//! Forms whose answer shows a secret: rotate, and show the one of a recoverable token.
+//! Forms whose response shows a secret: rotating a token, and revealing the secret of a recoverable
+//! token.
 
 use app::posted::{Minted, Secret};
 use authority::{MintedToken, RotationDraft, ServiceError};
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::http::extract::ApiPath;
 
-/// How long an older secret works at most when it ends with the first use of the newer one.
+/// How long an older secret works at most if it expires at the first use of the newer secret.
 const UNTIL_FIRST_USE_S: i64 = 7 * 86_400;
 
 /// Gives a token a new secret.

@@ -1,4 +1,4 @@
-//! Who asks for a page: the request with its session looked up.
+//! A browser's request, with its session looked up.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -25,41 +25,40 @@ use crate::http::{
 /// A request of a browser.
 #[derive(Clone)]
 pub(super) struct Visit {
-    /// The server.
     pub(super) state: AppState,
-    /// What pages are told: the core, who asks, from where.
+    /// What pages need to know: the core, the visitor, and the request's origin.
     pub(super) request: ConsoleRequest,
-    /// What was asked for.
+    /// The requested URI.
     pub(super) uri: Uri,
-    /// What came with it.
+    /// The request's headers.
     pub(super) headers: HeaderMap,
-    /// Its place among the requests of strangers, if it needs one.
+    /// Its place among the requests of visitors without a session, if it needs one.
     guest: Option<Guest>,
-    /// The proxy that it came through, when it is not trusted.
+    /// The untrusted proxy that forwarded the request, if any.
     pub(super) untrusted_proxy: Option<IpAddr>,
 }
 
 impl Visit {
-    /// The context of an operation on behalf of whoever asks.
+    /// Returns the context of an operation on the visitor's behalf.
     pub(super) fn context(&self) -> OpContext {
         self.request.context()
     }
 
-    /// Whether anybody is signed in.
+    /// Reports whether the visitor is signed in.
     pub(super) fn is_signed_in(&self) -> bool {
         self.request.session.visitor.is_some()
     }
 
-    /// Whether the person must change their password before anything else.
+    /// Reports whether the person must change their password before anything else.
     pub(super) fn must_change_password(&self) -> bool {
         self.request.session.must_change_password
     }
 
-    /// Waits for a turn to have a page made, if nobody is signed in. Others need none, so that they never wait
-    /// behind strangers.
+    /// Waits for a turn to render a page if the visitor is not signed in. Signed-in people need no
+    /// turn, so they never wait behind unknown visitors.
     ///
     /// # Errors
-    /// The answer that says that too many pages were asked for.
+    /// A response that says that too many pages were requested.
     pub(super) async fn turn(&self) -> Result<Option<Turn>, Response> {
         if self.is_signed_in() {
             return Ok(None);
@@ -70,16 +69,16 @@ impl Visit {
         }
     }
 
-    /// The browser's name of itself.
+    /// Returns the `User-Agent` of the browser.
     pub(super) fn user_agent(&self) -> Option<String> {
         let value = self.headers.get(http::header::USER_AGENT)?;
         value.to_str().ok().map(str::to_owned)
     }
 
-    /// Counts a post of somebody who is signed in, together with their calls of the API.
+    /// Counts a post of a signed-in person together with their API calls.
     ///
     /// # Errors
-    /// The answer that says that there were too many.
+    /// A response that says that there were too many.
     pub(super) async fn count(&self, extensions: &Extensions) -> Result<(), Response> {
         let counted = self.state.rate_limit.count(extensions, &self.context().actor);
         let Err(error) = counted else { return Ok(()) };
@@ -91,7 +90,8 @@ impl Visit {
         Err(response)
     }
 
-    /// Whether the answer is for a script: it asks for JSON and would not take a page.
+    /// Reports whether the response is for a script: the request accepts JSON and does not accept a
+    /// page.
     pub(super) fn wants_json(&self) -> bool {
         wants_json(&self.headers)
     }
@@ -149,7 +149,8 @@ impl FromRequestParts<AppState> for Visit {
                 Asker::tell(&parts.extensions, &visit.context());
                 Ok(visit)
             }
-            // A text that is not looked up is nobody's session: it leads to the page to sign in, as one that is over.
+            // A session text that is not looked up counts as an expired session and leads to the
+            // page to sign in.
             Err(ServiceError::TooManyUnknown(_)) => Ok(visit),
             Err(error) if visit.wants_json() => Err(ApiError::from(error).into_response()),
             Err(error) => {
@@ -160,7 +161,7 @@ impl FromRequestParts<AppState> for Visit {
     }
 }
 
-/// Whether these headers ask for JSON and would not take a page.
+/// Reports whether these headers accept JSON and do not accept a page.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accepts = |wanted: &str| {
         headers

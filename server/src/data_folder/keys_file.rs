@@ -1,7 +1,8 @@
-//! The file of the keys: read it, or make it once.
+//! The keys file: reads it, or creates it once.
 //!
-//! Keys are never made anew beside a database that was used with others: every token would stop
-//! working, with nothing to say why. Whoever opens the file says whether that could be so.
+//! New keys are never created for a database that was used with other keys: every token would stop
+//! working without any explanation. The caller that opens the file states whether such a database
+//! can exist.
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,7 +18,7 @@ use authority::{
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-/// A keys file that holds keys, or will.
+/// A keys file that contains keys, or that will contain the proposed ones.
 #[derive(Debug)]
 pub(crate) struct KeysFile {
     path: PathBuf,
@@ -26,59 +27,44 @@ pub(crate) struct KeysFile {
     exposed: bool,
 }
 
-/// What to do when there is no file.
+/// What to do if the file does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MissingKeys {
-    /// Make new ones: there is no database yet.
+    /// Create new keys, because no database exists yet.
     Make,
-    /// Make new ones but do not write them before it is known that the database was never used. Other
-    /// servers may have the same file, so nothing is added to it either.
+    /// Create new keys, but don't write them before the database is known to be unused. Several
+    /// servers may share the file, so nothing is added to an existing file either.
     Propose,
-    /// Refuse: there is a database.
+    /// Fail, because a database exists.
     Refuse,
 }
 
-/// Why there are no keys.
+/// The reasons why the keys are not available.
 #[derive(Debug, Error)]
 pub(crate) enum KeysFileError {
-    /// The file is gone but the database is there.
+    /// The file is missing although the database exists.
     #[error(
         "the keys file {} is missing, and the tokens of this database cannot be checked without it; \
          put it back from a backup, or name it with --keys-file",
         .0.display()
     )]
     Missing(PathBuf),
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the keys file {}: {cause}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// It cannot be written.
+    Unreadable { path: PathBuf, cause: io::Error },
+    /// The file cannot be written.
     #[error("cannot write the keys file {}: {cause}", path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// Another process made other keys at the same moment.
+    Unwritable { path: PathBuf, cause: io::Error },
+    /// Another process created different keys at the same time.
     #[error("another server made the keys file {} at this moment; start this one again", .0.display())]
     Overtaken(PathBuf),
-    /// It is not a keys file.
+    /// The file is not a keys file.
     #[error("{}: {cause}", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: KeysError,
-    },
+    Invalid { path: PathBuf, cause: KeysError },
 }
 
 impl KeysFile {
-    /// Reads the keys, or makes them.
+    /// Reads the keys, or creates them.
     pub(crate) fn open(
         path: &Path,
         missing: MissingKeys,
@@ -100,7 +86,7 @@ impl KeysFile {
         }
         match made.keep() {
             Ok(()) => Ok(Self { unwritten: false, ..made }),
-            // Whoever was faster made the keys that count; nothing was done with these.
+            // The keys of the faster process are valid. These were not used for anything yet.
             Err(KeysFileError::Overtaken(path)) => {
                 Self::read(&path)?.ok_or(KeysFileError::Missing(path))
             }
@@ -108,25 +94,25 @@ impl KeysFile {
         }
     }
 
-    /// The keys.
+    /// Parses the keys.
     pub(crate) fn keys(&self) -> Result<Keys, KeysFileError> {
         Keys::from_toml(self.text.expose_secret())
             .map_err(|cause| KeysFileError::Invalid { path: self.path.clone(), cause })
     }
 
-    /// Whether others than its owner can read the file.
+    /// Reports whether users other than the file's owner can read it.
     pub(crate) const fn is_exposed(&self) -> bool {
         self.exposed
     }
 
-    /// Takes the right to read the file from others, when it lies in Tessera's own data folder: a volume may
-    /// have given it to a group. Returns whether that worked.
+    /// Makes the file readable only to its owner if it is in Tessera's own data folder: mounting a
+    /// volume may have made it readable to a group. Returns whether the mode was changed.
     pub(crate) fn make_private(&self, data_dir: &Path) -> bool {
         self.path.parent() == Some(data_dir)
             && fs::set_permissions(&self.path, fs::Permissions::from_mode(0o600)).is_ok()
     }
 
-    /// Whether the keys are only proposed: [`KeysFile::keep`] writes them.
+    /// Reports whether the keys are only proposed; [`KeysFile::keep`] writes them.
     pub(crate) const fn is_unwritten(&self) -> bool {
         self.unwritten
     }
@@ -157,17 +143,17 @@ impl KeysFile {
     }
 }
 
-/// Adds the kinds of keys that an older version did not write. Only where one server alone has the
-/// file: several would each add other keys.
+/// Adds the kinds of keys that an older version did not write. Only a server that does not share
+/// the file may do this: several servers would each add different keys.
 fn complete(path: &Path, entropy: &dyn Entropy) -> Result<(), KeysFileError> {
     let Ok(text) = fs::read_to_string(path).map(SecretString::from) else { return Ok(()) };
-    // A broken file is told of by whoever reads it next.
+    // The next read reports a malformed file.
     let Ok(Some(whole)) = completed(text.expose_secret(), entropy) else { return Ok(()) };
     let unwritable = |cause| KeysFileError::Unwritable { path: path.to_owned(), cause };
     replace(path, whole.expose_secret()).map_err(unwritable)
 }
 
-/// Replaces a file by one with mode 0600; nobody ever sees half of it.
+/// Replaces a file atomically. The new file has mode 0600.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let draft = write_draft(folder, text)?;
@@ -183,8 +169,9 @@ fn write_draft(folder: &Path, text: &str) -> io::Result<PathBuf> {
     Ok(draft)
 }
 
-/// Writes a whole new file with mode 0600, or answers `false` when there is one already. Nobody ever
-/// sees half of it: it is written under another name and then linked, which fails where a file is.
+/// Writes a new file with mode 0600, or returns `false` if the file already exists. Other processes
+/// never see a partial file: it is written under another name and then linked, which fails if the
+/// target exists.
 fn write_once(path: &Path, text: &str) -> io::Result<bool> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
@@ -196,7 +183,7 @@ fn write_once(path: &Path, text: &str) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
         Err(error) => return Err(error),
     }
-    // Without this, a power cut could lose the name although the content is safe.
+    // Otherwise a power failure could lose the name although the content was written.
     fs::File::open(folder)?.sync_all()?;
     Ok(true)
 }

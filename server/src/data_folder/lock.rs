@@ -1,8 +1,8 @@
 //! The lock on the data folder.
 //!
-//! It is an advisory lock of the kernel on an open file (`flock`), so it ends with the process
-//! however that ends, and no stale file can shut anybody out. The file's content only tells others
-//! who holds it.
+//! It is an advisory kernel lock on an open file (`flock`). The kernel releases it when the process
+//! exits for any reason, so a stale file cannot block a start. The file's content only names the
+//! process that holds the lock.
 
 use std::{
     fmt,
@@ -15,49 +15,43 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
-/// What the holder does with the folder.
+/// The purpose for which a process uses the folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// A server: it stays.
+    /// A long-running server.
     Serve,
-    /// A command that runs the database while it lasts.
+    /// A command, which runs the database until it is done.
     Command,
 }
 
-/// Who holds the lock, as it says itself.
+/// The process that holds the lock, as it describes itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Holder {
-    /// What for.
+    /// Its purpose.
     pub(crate) what: Use,
-    /// Its process id.
+    /// Its process ID.
     pub(crate) pid: u32,
 }
 
-/// The lock; dropping it gives it up.
+/// The lock, which is released when dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Why there is no lock.
+/// The reasons why the lock cannot be taken.
 #[derive(Debug, Error)]
 pub(crate) enum LockError {
-    /// Somebody else has it.
+    /// Another process holds it.
     #[error("the data folder {} is in use by {}", folder.display(), Who(*holder))]
     Held {
-        /// The folder.
         folder: PathBuf,
-        /// Who, when that could be read.
+        /// The process, if its description could be read.
         holder: Option<Holder>,
     },
-    /// The file cannot be used.
+    /// The lock file cannot be used.
     #[error("cannot lock the data folder {}: {cause}", folder.display())]
-    Io {
-        /// The folder.
-        folder: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
+    Io { folder: PathBuf, cause: io::Error },
 }
 
 struct Who(Option<Holder>);
@@ -77,7 +71,7 @@ impl fmt::Display for Who {
 }
 
 impl Lock {
-    /// Takes the lock, or says at once who has it.
+    /// Takes the lock, or returns its holder without waiting.
     pub(crate) fn take(folder: &Path, what: Use) -> Result<Self, LockError> {
         let failed = |cause| LockError::Io { folder: folder.to_owned(), cause };
         let mut file = OpenOptions::new()

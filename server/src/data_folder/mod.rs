@@ -1,16 +1,17 @@
-//! The data folder: who may use it, and the file of the keys.
+//! The data folder: its lock, and the keys file.
 //!
 //! ```text
 //! data/
 //!   keys.toml       the keys, 0600
-//!   tessera.toml    configuration, when an administrator puts it there
+//!   tessera.toml    configuration, if an administrator puts it there
 //!   lock            held by the process that runs the embedded database
 //!   postgres/       the embedded database, 0700
-//!   postgres.log    what it says
+//!   postgres.log    its log
 //!   run/            its socket, 0700
 //! ```
-//! Only the embedded database needs the folder for itself. Servers that share an external database
-//! read the keys from it and nothing more.
+//!
+//! Only the embedded database needs exclusive use of the folder. Servers that share an external
+//! database only read the keys from it.
 
 mod keys_file;
 mod lock;
@@ -28,26 +29,22 @@ pub(crate) use self::{
     lock::{Holder, Lock, LockError, Use},
 };
 
-/// Why the folder cannot be used.
+/// The reasons why the folder cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum FolderError {
-    /// It cannot be made or looked at.
+    /// The folder cannot be created or read.
     #[error("cannot use the data folder {}: {cause}", path.display())]
-    Io {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// Something else has its name.
+    Io { path: PathBuf, cause: io::Error },
+    /// The path exists and is not a folder.
     #[error("the data folder {} is not a folder", .0.display())]
     NotAFolder(PathBuf),
 }
 
-/// Makes the folder when there is none, and answers its path without links.
+/// Creates the folder if it does not exist, and returns its path without symbolic links.
 ///
-/// Its mode lets others pass through but not look: as root, the database runs as another user, whose
-/// own folder lies below this one. Everything secret in here has a mode of its own.
+/// Its mode lets other users traverse it but not list it: when Tessera runs as root, the database
+/// runs as another user, whose own folder is inside this one. Every secret file in it has its own
+/// mode.
 pub(crate) fn open(path: &Path) -> Result<PathBuf, FolderError> {
     let failed = |cause| FolderError::Io { path: path.to_owned(), cause };
     match fs::metadata(path) {
@@ -63,7 +60,7 @@ pub(crate) fn open(path: &Path) -> Result<PathBuf, FolderError> {
                 }
                 _ => {}
             }
-            // The mode must not depend on the umask of whoever started the server.
+            // The mode must not depend on the umask of the process that started the server.
             fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(failed)?;
         }
         Err(error) => return Err(failed(error)),

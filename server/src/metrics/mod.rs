@@ -1,12 +1,12 @@
-//! `GET /metrics` on a listener of its own, for Prometheus and what reads its text.
+//! `GET /metrics` on a separate listener, for Prometheus and programs that read its format.
 //!
-//! No authentication: whoever reaches the listener reads the numbers. They hold no names, no ids and
-//! nothing that a caller sent. They come from atomics and files of the system, never from the
-//! database: a server that has lost it says so here, too.
+//! The listener does not authenticate its clients. The numbers contain no names, no IDs and nothing
+//! that a caller sent. They come from atomics and system files, never from the database: a server
+//! that has lost its database still reports it here.
 //!
-//! To add a number: count it where it happens (`authority::Counters`, [`Traffic`]), and a line in
-//! [`render`]. Its name begins with `tessera_` and ends with its unit or `_total`; its labels have few
-//! values, all known beforehand.
+//! To add a number, count it where it happens (`authority::Counters`, [`Traffic`]) and add a line
+//! in [`render`]. Its name begins with `tessera_` and ends with its unit or `_total`. Its labels
+//! have few values, all known in advance.
 
 mod process;
 mod render;
@@ -32,19 +32,19 @@ pub(crate) use self::traffic::{Traffic, count};
 
 use self::render::render;
 
-/// Text format 0.0.4 of Prometheus.
+/// Prometheus text format 0.0.4.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Where the numbers come from.
+/// The source of the numbers.
 #[derive(Clone)]
 struct Source {
     authority: Authority,
     traffic: Arc<Traffic>,
-    /// When the server started, in seconds since 1970.
+    /// The server's start time, in seconds since 1970.
     started_s: i64,
 }
 
-/// All that the listener knows.
+/// Returns the router of the metrics listener.
 pub(crate) fn router(authority: Authority, traffic: Arc<Traffic>) -> Router {
     let started_s = SystemClock.now().unix_timestamp();
     Router::new()
@@ -54,7 +54,7 @@ pub(crate) fn router(authority: Authority, traffic: Arc<Traffic>) -> Router {
         .with_state(Source { authority, traffic, started_s })
 }
 
-/// Warns when others than this machine can read the numbers.
+/// Warns if the numbers can be read from outside this machine.
 pub(crate) fn warn_if_open(address: SocketAddr) {
     if !address.ip().is_loopback() {
         tracing::warn!(

@@ -1,8 +1,8 @@
-//! What the system says about this process.
+//! Numbers that the operating system reports about this process.
 
 use std::fs;
 
-/// Resident memory in bytes; `None` where the system does not say it in `/proc`.
+/// Returns the resident memory in bytes, or `None` if the system does not report it in `/proc`.
 pub(super) fn resident() -> Option<u64> {
     parse(&fs::read_to_string("/proc/self/status").ok()?)
 }

@@ -1,4 +1,4 @@
-//! Every number that is shown.
+//! Renders every metric.
 
 use authority::{Histogram, Observation};
 
@@ -7,7 +7,7 @@ use super::{
     text::{Kind, Text},
 };
 
-/// The whole text. `started_s` is in seconds since 1970, `resident` in bytes.
+/// Renders the whole text. `started_s` is in seconds since 1970, `resident` in bytes.
 pub(super) fn render(
     seen: &Observation,
     traffic: &Traffic,

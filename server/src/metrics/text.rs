@@ -1,22 +1,23 @@
-//! The text format of Prometheus, version 0.0.4: a family has a help, a type, and samples.
+//! The Prometheus text format, version 0.0.4. A family consists of a help text, a type, and
+//! samples.
 //!
-//! Written here because the numbers are plain atomics of this program's own: a recorder of a library
-//! would hold every one of them a second time, for what these few lines do.
+//! Tessera does not use a library for this: its numbers are plain atomics, and a library's recorder
+//! would store each of them a second time to save these few lines.
 
 use std::fmt::{Display, Write as _};
 
-/// The kind of a family.
+/// The type of a family.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Only ever rises, and begins anew with the process.
+    /// Never decreases, and restarts at 0 with the process.
     Counter,
-    /// Rises and falls.
+    /// Can increase and decrease.
     Gauge,
-    /// `_bucket`, `_sum` and `_count`.
+    /// Consists of `_bucket`, `_sum` and `_count`.
     Histogram,
 }
 
-/// A text that is being written.
+/// A text under construction.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
 
@@ -32,7 +33,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    /// Adds a sample of the family that was begun last.
+    /// Adds a sample to the latest family.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.0.push_str(name);
         for (number, (label, value)) in labels.iter().enumerate() {
@@ -45,13 +46,13 @@ impl Text {
         let _ = writeln!(self.0, " {value}");
     }
 
-    /// A family of one sample without labels.
+    /// Adds a family with one sample and no labels.
     pub(super) fn one(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub(super) fn finish(self) -> String {
         self.0
     }
@@ -67,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a label's value as the format's description says, from after its opening quote.
+    /// Parses a label's value as the format specifies, starting after the opening quote.
     fn read_value(line: &str) -> Option<(String, &str)> {
         let mut value = String::new();
         let mut characters = line.char_indices();

@@ -1,4 +1,4 @@
-//! How many requests of the managing API were answered, and how.
+//! Counts the responses of the managing API by status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,12 +13,12 @@ use crate::http::AppState;
 /// The classes of status codes, from 100 to 599.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// Answers of the managing API by the class of their status.
+/// Responses of the managing API by the class of their status.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic([AtomicU64; CLASSES.len()]);
 
 impl Traffic {
-    /// Each class and its answers.
+    /// Returns each class with its number of responses.
     pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         CLASSES.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
     }
@@ -31,7 +31,7 @@ impl Traffic {
     }
 }
 
-/// The layer that counts.
+/// Middleware that counts responses.
 pub(crate) async fn count(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     state.traffic.add(response.status().as_u16());

@@ -1,4 +1,5 @@
-//! As whom PostgreSQL runs. It refuses to run as root; then it runs as `postgres`, or `nobody`.
+//! The user that runs PostgreSQL. PostgreSQL refuses to run as root, so root runs it as `postgres`
+//! or `nobody`.
 
 use std::{
     fs,
@@ -15,20 +16,19 @@ use super::PostgresError;
 /// The user that runs the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
-    /// Its user id.
     pub(super) uid: u32,
     gid: u32,
     name: String,
-    /// The process is root and must become this user.
+    /// Whether this process is root and must switch to this user.
     switch: bool,
 }
 
 impl Account {
-    /// This process's own user, unless that is root.
+    /// Chooses this process's own user, unless that is root.
     pub(super) fn choose() -> Result<Self, PostgresError> {
         let uid = rustix::process::geteuid();
         if uid.is_root() {
-            // Directory services are not asked: their users run no servers.
+            // Directory services are not queried, because their users don't run servers.
             let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
             return stand_in(&users).ok_or(PostgresError::NoAccount);
         }
@@ -40,7 +40,8 @@ impl Account {
         })
     }
 
-    /// Refuses a user id without a name, which `initdb` looks up: containers often run under such an id.
+    /// Rejects a user ID without a name, because `initdb` looks up the name. Containers often run
+    /// under such an ID.
     pub(super) fn check_name(&self) -> Result<(), PostgresError> {
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
         if self.switch || is_named(&users, self.uid) || nss_wrapper().is_some() {
@@ -49,8 +50,8 @@ impl Account {
         Err(PostgresError::NamelessUser { uid: self.uid, gid: self.gid })
     }
 
-    /// Gives a command a name for a user id that has none, where `nss_wrapper` is installed.
-    /// Returns the folder that it made in `scratch`'s place for that; the caller removes it afterwards.
+    /// Gives a command a name for a user ID that has none, if `nss_wrapper` is installed. Returns
+    /// `scratch` if it created this folder; the caller removes the folder afterwards.
     pub(super) fn name(
         &self,
         command: &mut Command,
@@ -75,14 +76,15 @@ impl Account {
         Ok(Some(scratch.to_owned()))
     }
 
-    /// Makes a command run as this user. Supplementary groups are dropped with root's rights.
+    /// Makes a command run as this user. Root's supplementary groups are dropped together with its
+    /// rights.
     pub(super) fn run(&self, command: &mut Command) {
         if self.switch {
             command.uid(self.uid).gid(self.gid);
         }
     }
 
-    /// Gives this user a file or folder.
+    /// Makes this user the owner of a file or folder.
     pub(super) fn own(&self, path: &Path) -> Result<(), PostgresError> {
         if self.switch {
             chown(path, Some(self.uid), Some(self.gid))
@@ -91,7 +93,7 @@ impl Account {
         Ok(())
     }
 
-    /// Refuses a folder that this user cannot reach.
+    /// Rejects a folder that this user cannot reach.
     pub(super) fn check_way(&self, folder: &Path) -> Result<(), PostgresError> {
         match self.closed_on_way(folder) {
             Some(closed) if self.switch => {
@@ -101,8 +103,8 @@ impl Account {
         }
     }
 
-    /// The first folder on the way to `path` that this user cannot pass through. Folders that do
-    /// not exist yet will be made passable.
+    /// Returns the first folder on the path that this user cannot traverse. Folders that do not
+    /// exist yet will be created traversable.
     fn closed_on_way(&self, path: &Path) -> Option<PathBuf> {
         let mut way: Vec<&Path> = path.ancestors().collect();
         way.reverse();
@@ -115,7 +117,7 @@ impl Account {
     }
 
     const fn may_pass(&self, mode: u32, uid: u32, gid: u32) -> bool {
-        // The kernel looks at the first class that fits, and at no other.
+        // The kernel checks only the first class that applies.
         let bit = if uid == self.uid {
             0o100
         } else if gid == self.gid {
@@ -127,7 +129,8 @@ impl Account {
     }
 }
 
-/// Why the embedded database cannot live in this folder, when it is root who asks.
+/// Returns why the embedded database cannot use this folder when Tessera runs as root, if it
+/// cannot.
 pub(crate) fn obstacle(folder: &Path) -> Option<String> {
     let account = Account::choose().ok().filter(|account| account.switch)?;
     let closed = account.closed_on_way(folder)?;
@@ -142,7 +145,7 @@ fn is_named(users: &str, uid: u32) -> bool {
     users.lines().any(|line| line.split(':').nth(2).and_then(|id| id.parse().ok()) == Some(uid))
 }
 
-/// The library that gives user ids a name, where it is installed.
+/// Returns the library that gives names to user IDs, if it is installed.
 fn nss_wrapper() -> Option<PathBuf> {
     const FOLDERS: &[&str] =
         &["/usr/lib64", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"];

@@ -11,10 +11,10 @@ use std::{
 
 use super::PostgresError;
 
-/// The oldest major version that is still maintained and that Tessera is made for.
+/// The oldest major version that Tessera supports.
 const MINIMUM: u32 = 14;
 
-/// Where installers put it, with `*` for a version.
+/// The usual installation folders: parent, prefix before the version, subfolder.
 const USUAL: [(&str, &str, &str); 5] = [
     ("/usr/lib/postgresql", "", "bin"),          // Debian, Ubuntu
     ("/usr", "pgsql-", "bin"),                   // the project's packages for Fedora and Red Hat
@@ -23,17 +23,16 @@ const USUAL: [(&str, &str, &str); 5] = [
     ("/usr/local/opt", "postgresql@", "bin"),    // macOS on Intel
 ];
 
-/// A folder with `initdb` and `postgres`.
+/// A folder that contains `initdb` and `postgres`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Binaries {
-    /// The folder.
     pub(crate) folder: PathBuf,
     /// The major version.
     pub(crate) version: u32,
 }
 
 impl Binaries {
-    /// The programs to use: of version `made_by` if there is a database already, else the newest.
+    /// Finds the programs to use: of version `made_by` if a database exists, otherwise the newest.
     pub(super) fn find(
         configured: Option<&Path>,
         made_by: Option<(PathBuf, u32)>,
@@ -48,7 +47,7 @@ impl Binaries {
         choose(candidates, made_by)
     }
 
-    /// A program's path.
+    /// Returns a program's path.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -80,7 +79,7 @@ fn choose(
             PostgresError::OtherVersion { folder, wanted, found: names.join(" and ") }
         });
     }
-    // Of equal versions the first, which comes from PATH, is the one that the user means.
+    // Among equal versions, prefer the first: it comes from PATH, so it is the one the user means.
     let newest = candidates.into_iter().rev().max_by_key(|found| found.version).ok_or_else(none)?;
     if newest.version < MINIMUM {
         return Err(PostgresError::TooOld {
@@ -97,7 +96,7 @@ fn none() -> PostgresError {
     PostgresError::NoBinaries { searched: format!("searched PATH, {usual}") }
 }
 
-/// Every set of programs: PATH first, then the usual folders.
+/// Returns every installation: PATH first, then the usual folders.
 fn search(path: Option<&OsStr>) -> Vec<Binaries> {
     let mut folders: Vec<PathBuf> = path
         .into_iter()
@@ -124,7 +123,7 @@ fn search(path: Option<&OsStr>) -> Vec<Binaries> {
         .collect()
 }
 
-/// Reads `postgres (PostgreSQL) 15.12 (Debian …)`; also `18beta1`.
+/// Parses `postgres (PostgreSQL) 15.12 (Debian …)`, and also `18beta1`.
 fn parse_version(text: &str) -> Option<u32> {
     let number = text.split(") ").nth(1)?;
     let digits = number.bytes().take_while(u8::is_ascii_digit).count();

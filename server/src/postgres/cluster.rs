@@ -1,6 +1,6 @@
-//! Makes the database, once.
+//! Creates the database once.
 //!
-//! Everything happens in a draft folder that is renamed at the end: a first start that is cut off
+//! Everything happens in a draft folder that is renamed at the end, so an interrupted first start
 //! leaves nothing that looks like a database.
 
 use std::{
@@ -17,13 +17,14 @@ use std::{
 
 use super::{Binaries, PostgresError, account::Account, folder::Folder};
 
-/// Tells a person what takes long.
+/// Prints a message for people about a slow step.
 pub(super) type Progress = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// The first version with a collation of its own that sorts like C and knows Unicode's letters.
+/// The first version with a built-in locale that sorts by code point and classifies Unicode
+/// letters.
 const BUILTIN_LOCALE: u32 = 17;
 
-/// Makes the database with its role and its database `tessera`.
+/// Creates the cluster with the role and the database `tessera`.
 pub(super) async fn make(
     binaries: &Binaries,
     account: &Account,
@@ -49,7 +50,7 @@ fn make_blocking(
     folder: &Folder,
 ) -> Result<(), PostgresError> {
     forget_drafts(&folder.cluster);
-    // A name of its own: programs of a first start that was killed may still write into theirs.
+    // A unique name, because programs of a killed first start may still write into their draft.
     let draft = folder.cluster.with_extension(format!("draft-{}", std::process::id()));
     let mut refused = None;
     for locale in locales(binaries.version) {
@@ -57,8 +58,8 @@ fn make_blocking(
         let output = initdb(binaries, account, &draft, locale)?;
         if output.status.success() {
             create_database(binaries, account, &draft)?;
-            // The role that owns the files needs no password to read them, so neither does it on
-            // the socket; see process.rs for who can get to that.
+            // The role that owns the files can read them without a password, so it needs none on
+            // the socket either. See process.rs for who can reach the socket.
             write_access_rules(&draft, account)?;
             return fs::rename(&draft, &folder.cluster)
                 .map_err(PostgresError::io("rename to its final name", &draft));
@@ -70,8 +71,8 @@ fn make_blocking(
         .unwrap_or(PostgresError::Program { program: "initdb", said: "no locale".to_owned() }))
 }
 
-/// Locales to try: sorting by code point (stable across upgrades of the system's libraries, which
-/// would otherwise break indexes), with Unicode's letters where the system knows them.
+/// Returns the locales to try. They sort by code point (upgrades of system libraries can change
+/// other orders, which breaks indexes), and classify Unicode letters if the system can.
 fn locales(version: u32) -> &'static [&'static [&'static str]] {
     const PLAIN: &[&str] = &["--no-locale"];
     const SYSTEM: &[&str] = &["--locale=C.UTF-8"];
@@ -80,7 +81,7 @@ fn locales(version: u32) -> &'static [&'static [&'static str]] {
     if version >= BUILTIN_LOCALE { &[BUILTIN, SYSTEM, PLAIN] } else { &[SYSTEM, PLAIN] }
 }
 
-/// Removes what starts that were cut off left behind, as far as that can be done now.
+/// Removes the drafts of interrupted starts, as far as possible.
 fn forget_drafts(cluster: &Path) {
     let entries = cluster.parent().and_then(|parent| fs::read_dir(parent).ok());
     let prefix = cluster.with_extension("draft");
@@ -126,7 +127,7 @@ fn initdb(
     })
 }
 
-/// Runs a command that looks up the name of its user id, and gives it one where the id has none.
+/// Runs a command that looks up the name of its user ID, and supplies a name if the ID has none.
 fn named<T>(
     account: &Account,
     command: &mut Command,
@@ -141,7 +142,7 @@ fn named<T>(
     outcome
 }
 
-/// `CREATE DATABASE` in single-user mode: needs no server and no client.
+/// Runs `CREATE DATABASE` in single-user mode, which needs neither a server nor a client.
 fn create_database(
     binaries: &Binaries,
     account: &Account,
@@ -168,8 +169,8 @@ fn create_database(
     if output.status.success() { Ok(()) } else { Err(failure("postgres", &output)) }
 }
 
-/// Lets in only the socket and only Tessera's roles. Written at every start, since databases of version 0.1
-/// know one role only.
+/// Writes access rules that accept only the socket and only Tessera's roles. This happens at every
+/// start, because version 0.1 created databases with only one role.
 pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<(), PostgresError> {
     const RULES: &str = "# Written by Tessera. The folder of the socket is what keeps others out.\n\
                          local  all          tessera         trust\n\
@@ -177,7 +178,8 @@ pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<()
                          local  tessera      tessera_server  trust\n\
                          local  replication  tessera         trust\n";
     let path = cluster.join("pg_hba.conf");
-    // A new file under another name: root must not follow a link that PostgreSQL's user may have made.
+    // Writes a new file under another name: root must not follow a link that PostgreSQL's user may
+    // have created.
     let draft = cluster.join("pg_hba.conf.tessera");
     let _ = fs::remove_file(&draft);
     let mut file = fs::OpenOptions::new()
@@ -191,17 +193,18 @@ pub(super) fn write_access_rules(cluster: &Path, account: &Account) -> Result<()
     fs::rename(&draft, &path).map_err(PostgresError::io("rename to its final name", &draft))
 }
 
-/// A program of PostgreSQL, as the right user, with nothing of the caller's environment that could
-/// lead it elsewhere (`PGDATA`, `PGOPTIONS`, `LC_ALL`, …).
+/// Returns a command that runs a PostgreSQL program as the right user, without environment
+/// variables of the caller that could redirect it (`PGDATA`, `PGOPTIONS`, `LC_ALL`, …).
 pub(super) fn command(binaries: &Binaries, program: &str, account: &Account) -> Command {
     let mut command = Command::new(binaries.program(program));
     command
         .env_clear()
         .env("PATH", format!("{}:/usr/bin:/bin", binaries.folder.display()))
         .env("LC_ALL", "C")
-        // The caller's folder may be one that the other user cannot enter.
+        // The other user may not be able to enter the caller's folder.
         .current_dir("/")
-        // Ctrl+C at the terminal is for Tessera, which stops its database when it is done with it.
+        // Ctrl+C on the terminal is meant for Tessera, which stops its database when it no longer
+        // needs it.
         .process_group(0);
     for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZDIR"] {
         if let Some(value) = std::env::var_os(name) {

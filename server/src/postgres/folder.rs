@@ -1,4 +1,4 @@
-//! Where the embedded database keeps its files and its socket.
+//! The paths of the embedded database's files and its socket.
 
 use std::{
     fs, io,
@@ -8,28 +8,28 @@ use std::{
 
 use super::{PostgresError, account::Account};
 
-/// A socket's path may have 103 bytes on macOS and 107 on Linux.
+/// A socket's path may have up to 103 bytes on macOS and 107 on Linux.
 const LONGEST_SOCKET_PATH: usize = 103;
 const SOCKET_NAME: &str = "/.s.PGSQL.5432";
 
-/// The paths.
+/// The paths of the embedded database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Folder {
     /// The database's own folder (`PGDATA`).
     pub(super) cluster: PathBuf,
     /// The folder of the socket.
     pub(super) socket: PathBuf,
-    /// What PostgreSQL says.
+    /// PostgreSQL's log.
     pub(super) log: PathBuf,
 }
 
-/// The database's own folder in a data folder.
+/// Returns the database's own folder in a data folder.
 pub(super) fn cluster_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres")
 }
 
 impl Folder {
-    /// The paths for this data folder, which must be absolute.
+    /// Returns the paths for this data folder, which must be absolute.
     pub(super) fn at(data_dir: &Path, account: &Account) -> Self {
         Self {
             cluster: cluster_dir(data_dir),
@@ -38,12 +38,13 @@ impl Folder {
         }
     }
 
-    /// Whether the database is there.
+    /// Reports whether the database exists.
     pub(super) fn is_made(&self) -> bool {
         self.cluster.join("PG_VERSION").exists()
     }
 
-    /// The folder and the major version of PostgreSQL that made it; `None` when there is no database.
+    /// Returns the database's folder and the major version of PostgreSQL that created it, or `None`
+    /// if there is no database.
     pub(super) fn version(&self) -> Result<Option<(PathBuf, u32)>, PostgresError> {
         let path = self.cluster.join("PG_VERSION");
         match fs::read_to_string(&path) {
@@ -59,14 +60,14 @@ impl Folder {
         }
     }
 
-    /// Makes the socket's folder, private to the database's user.
+    /// Creates the socket's folder, private to the database's user.
     pub(super) fn make(&self, account: &Account) -> Result<(), PostgresError> {
         match fs::DirBuilder::new().mode(0o700).create(&self.socket) {
             Ok(()) => return account.own(&self.socket),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(PostgresError::io("make the folder", &self.socket)(error)),
         }
-        // Below /tmp, anybody could have put a folder or a link here before.
+        // Below /tmp, any user could have created a folder or a link with this name.
         let found = fs::symlink_metadata(&self.socket)
             .map_err(PostgresError::io("look at", &self.socket))?;
         let root_left_it =
@@ -76,14 +77,14 @@ impl Folder {
         }
         make_private(&self.socket, found.mode())?;
         if root_left_it {
-            // Made, but not handed over before the process ended.
+            // The process ended after it created the folder and before it changed the owner.
             return account.own(&self.socket);
         }
         Ok(())
     }
 
-    /// Takes back the rights that a volume gave to others: Kubernetes' `fsGroup` lets the group write to
-    /// every file and folder, and PostgreSQL refuses to start then.
+    /// Removes permissions that a volume gave to others. Kubernetes' `fsGroup` makes every file and
+    /// folder writable for the group, and PostgreSQL refuses to start with such a folder.
     pub(super) fn repair(&self, account: &Account) -> Result<(), PostgresError> {
         let found = fs::symlink_metadata(&self.cluster)
             .map_err(PostgresError::io("look at", &self.cluster))?;
@@ -98,7 +99,7 @@ impl Folder {
     }
 }
 
-/// Lets only the owner into a folder of Tessera's own.
+/// Makes one of Tessera's own folders accessible only to its owner.
 fn make_private(folder: &Path, mode: u32) -> Result<(), PostgresError> {
     let is_open = mode & 0o077 != 0;
     if !is_open {
@@ -114,8 +115,9 @@ fn make_private(folder: &Path, mode: u32) -> Result<(), PostgresError> {
     Ok(())
 }
 
-/// In the data folder, or below /tmp when its path would be too long. Not below `XDG_RUNTIME_DIR`: that goes
-/// away when the user logs out, and a server may stay.
+/// Returns a folder in the data folder, or below /tmp if that path would be too long. It is not
+/// below `XDG_RUNTIME_DIR`, which is removed when the user logs out although the server may keep
+/// running.
 fn socket_folder(data_dir: &Path, uid: u32) -> PathBuf {
     let beside = data_dir.join("run");
     if beside.as_os_str().len() + SOCKET_NAME.len() <= LONGEST_SOCKET_PATH {
@@ -125,7 +127,8 @@ fn socket_folder(data_dir: &Path, uid: u32) -> PathBuf {
     PathBuf::from(format!("/tmp/tessera-{uid}-{name:016x}"))
 }
 
-/// FNV-1a. Tells data folders apart; keeps nobody out, which the folder's owner and mode do.
+/// Computes the FNV-1a hash. It only distinguishes data folders; the folder's owner and mode
+/// protect it.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -176,7 +179,7 @@ mod tests {
         for path in [&folder.socket, &folder.cluster] {
             fs::create_dir(path).unwrap();
             account.own(path).unwrap();
-            // What fsGroup does: g+rwX on everything, and the set-group-id bit on folders.
+            // This is what fsGroup does: g+rwX on everything, and the set-group-ID bit on folders.
             fs::set_permissions(path, fs::Permissions::from_mode(0o2770)).unwrap();
         }
         folder.make(&account).unwrap();

@@ -1,17 +1,17 @@
-//! The embedded PostgreSQL: a private server in the data folder that lives and dies with Tessera.
+//! The embedded PostgreSQL: a private server in the data folder that starts and stops with Tessera.
 //!
-//! - [`binaries`]: finds `initdb` and `postgres`, of the version that the data folder was made by.
-//! - [`account`]: PostgreSQL refuses to run as root; as whom it runs then.
-//! - [`folder`]: where its files and its socket are.
-//! - [`cluster`]: makes the database, once.
-//! - [`pidfile`]: what `postmaster.pid` tells, also of a postmaster that outlived its Tessera.
-//! - [`process`]: one run of `postgres`: start, readiness, end.
-//! - [`supervisor`]: starts it again when it dies while Tessera serves.
+//! - [`binaries`]: finds `initdb` and `postgres` of the version that created the data folder.
+//! - [`account`]: chooses the user that runs PostgreSQL, which refuses to run as root.
+//! - [`folder`]: the paths of its files and its socket.
+//! - [`cluster`]: creates the database once.
+//! - [`pidfile`]: reads `postmaster.pid`, also of a postmaster that outlived its Tessera process.
+//! - [`process`]: one run of `postgres`: start, readiness, stop.
+//! - [`supervisor`]: restarts it if it dies while Tessera serves.
 //!
 //! Invariants:
-//! - It listens on a Unix socket only, in a folder that nobody but its own account can enter.
-//! - It writes durably: `fsync`, `full_page_writes` and `synchronous_commit` are on, checksums too.
-//! - Whoever starts or stops it holds the lock of the data folder.
+//! - It listens only on a Unix socket, in a folder that only its own account can enter.
+//! - It writes durably: `fsync`, `full_page_writes`, `synchronous_commit` and checksums are on.
+//! - A process must hold the lock of the data folder to start or stop it.
 
 mod account;
 mod binaries;
@@ -38,23 +38,23 @@ pub(crate) use self::{
 
 use self::{account::Account, cluster::Progress, folder::Folder, process::Process};
 
-/// The database, and the superuser that made it. Nothing but the preparation of roles uses that one; it
-/// has the database's name, so that `psql -h <run folder> -U tessera` just works.
+/// The database, and the superuser that created it. Only the preparation of roles connects as the
+/// superuser, which has the database's name so that `psql -h <run folder> -U tessera` just works.
 const DATABASE: &str = "tessera";
 const SUPERUSER: &str = "tessera";
-/// The role that owns the tables and makes migrations.
+/// The role that owns the tables and runs migrations.
 const OWNER: &str = "tessera_owner";
-/// The role that serves: it reads and writes rows and nothing else.
+/// The role that serves requests. It can only read and write rows.
 const SERVING: &str = "tessera_server";
-/// Connections beside the pool's: commands, and an administrator with psql.
+/// Connections in addition to the pool: commands, and an administrator with psql.
 const SPARE_CONNECTIONS: u32 = 30;
-/// How long processes that an earlier PostgreSQL left behind may take to end.
+/// How long processes of an earlier PostgreSQL may take to exit.
 const LEFTOVERS: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often a file is looked at while waiting.
+/// How often to check a file while waiting.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Everything that is known before the database is started.
+/// The embedded database before it is started.
 #[derive(Clone, Debug)]
 pub(crate) struct Embedded {
     binaries: Binaries,
@@ -64,7 +64,8 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Looks at the data folder and the machine; nothing is started. `data_dir` has no links in it.
+    /// Checks the data folder and the machine without starting anything. `data_dir` must not
+    /// contain symbolic links.
     pub(crate) fn prepare(
         data_dir: &Path,
         bin_dir: Option<&Path>,
@@ -85,23 +86,24 @@ impl Embedded {
         })
     }
 
-    /// Whether this data folder has a database already.
+    /// Reports whether this data folder already contains a database.
     pub(crate) fn exists(data_dir: &Path) -> bool {
         folder::cluster_dir(data_dir).join("PG_VERSION").exists()
     }
 
-    /// The programs that it will run.
+    /// Returns the programs that will run.
     pub(crate) fn binaries(&self) -> &Binaries {
         &self.binaries
     }
 
-    /// The URLs that reach it once it runs.
+    /// Returns the URLs of the running database.
     pub(crate) fn urls(&self) -> Urls {
         urls(&self.folder.socket)
     }
 
-    /// Makes the database if there is none, stops one that outlived its Tessera, and starts it.
-    /// `tell` is called with a line for a person when something takes long.
+    /// Creates the database if it does not exist, stops a postmaster that outlived its Tessera
+    /// process, and starts the database. Calls `tell` with a message for people when a step takes
+    /// long.
     pub(crate) async fn start(
         self,
         tell: impl Fn(&str) + Send + Sync + 'static,
@@ -119,7 +121,7 @@ impl Embedded {
         Ok(Running::watch(self, process))
     }
 
-    /// Makes the roles that serve and migrate, neither of which is a superuser.
+    /// Creates the roles that serve and migrate, neither of which is a superuser.
     async fn prepare_roles(&self) -> Result<(), PostgresError> {
         let superuser = url(&self.folder.socket, SUPERUSER);
         store::prepare_roles(&superuser, OWNER, SERVING)
@@ -127,8 +129,8 @@ impl Embedded {
             .map_err(|error| PostgresError::Roles(runtime::describe(&error)))
     }
 
-    /// Processes of a postmaster that was killed a moment ago may still hold its memory: they notice
-    /// and end by themselves.
+    /// Starts the process. Processes of a postmaster that was killed a moment ago may still hold
+    /// its shared memory, so this waits until they notice and exit.
     async fn start_process(&self, progress: &Progress) -> Result<Process, PostgresError> {
         for _ in 0..(LEFTOVERS.as_millis() / PAUSE.as_millis()) {
             match Process::start(self, progress).await {
@@ -143,7 +145,8 @@ impl Embedded {
     }
 }
 
-/// The URL of the database that another process runs in this data folder, once that is ready.
+/// Returns the URLs of the database that another process runs in this data folder, once it is
+/// ready.
 pub(crate) async fn running_urls(
     data_dir: &Path,
     patience: Duration,
@@ -169,7 +172,8 @@ fn urls(socket: &Path) -> Urls {
     }
 }
 
-/// No TLS and no password on this socket: the folder around it is the lock (see [`process`]).
+/// The socket needs no TLS and no password, because the folder around it is protected (see
+/// [`process`]).
 fn url(socket: &Path, role: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("host", &socket.to_string_lossy());

@@ -1,8 +1,8 @@
-//! `postmaster.pid`: who runs the database, where its socket is, whether it is ready.
+//! `postmaster.pid`: the process that runs the database, the folder of its socket, and its status.
 //!
-//! When Tessera is killed, its postmaster lives on. The next Tessera stops it in good order before
-//! it starts its own, so that it always watches a child of its own. The file alone proves nothing:
-//! it may be stale and its process id may be somebody else's by now.
+//! When Tessera is killed, its postmaster keeps running. The next Tessera process shuts it down
+//! cleanly before it starts its own, so that it always supervises its own child. The file alone
+//! proves nothing: it may be stale, and another process may have its process ID by now.
 
 use std::{
     fs, io,
@@ -16,15 +16,16 @@ use tokio::time::sleep;
 
 use super::{POLL, PostgresError, cluster::Progress, folder::Folder};
 
-/// How long an orphan may take to finish what it does.
+/// How long an orphan may take for a fast shutdown.
 const FAST: Duration = Duration::from_mins(1);
-/// How long it may take to drop everything; the next start recovers.
+/// How long it may take for an immediate shutdown, after which the next start recovers.
 const IMMEDIATE: Duration = Duration::from_secs(10);
 
-/// What the file says. Its lines: pid, folder, start, port, socket folder, address, memory, status.
+/// The content of the file. Its lines are: process ID, folder, start time, port, socket folder,
+/// address, memory, status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PidFile {
-    /// The postmaster.
+    /// The postmaster's process ID.
     pub(super) pid: i32,
     cluster: PathBuf,
     /// The folder of its socket.
@@ -32,7 +33,7 @@ pub(super) struct PidFile {
     status: String,
 }
 
-/// Reads the file; `None` when there is none, or not enough of it yet.
+/// Reads the file. Returns `None` if it does not exist or is still incomplete.
 pub(super) fn read(cluster: &Path) -> Result<Option<PidFile>, PostgresError> {
     let path = cluster.join("postmaster.pid");
     match fs::read_to_string(&path) {
@@ -53,21 +54,21 @@ impl PidFile {
         })
     }
 
-    /// Whether it says that it takes connections.
+    /// Reports whether the file says that the postmaster accepts connections.
     pub(super) fn is_ready(&self) -> bool {
         self.status == "ready"
     }
 
-    /// Whether somebody listens on the socket.
+    /// Reports whether a process listens on the socket.
     pub(super) fn accepts(&self) -> bool {
         UnixStream::connect(self.socket.join(".s.PGSQL.5432")).is_ok()
     }
 
-    /// Reports whether the process exists and is the postmaster of the database in this folder. In a copy of
-    /// a running database's folder, the file names the postmaster of the original.
+    /// Reports whether the process exists and is the postmaster of the database in this folder. In
+    /// a copy of a running database's folder, the file names the postmaster of the original.
     fn lives_in(&self, cluster: &Path) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
-        // EPERM means that it exists and belongs to another user.
+        // EPERM means that the process exists and belongs to another user.
         if matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)) {
             return false;
         }
@@ -75,8 +76,9 @@ impl PidFile {
             && (fs::metadata(format!("/proc/{}/cwd", self.pid)).is_ok() || self.accepts())
     }
 
-    /// Reports whether the file speaks of the database in this folder. A postmaster works in its database's
-    /// folder, however that is mounted; where that cannot be seen, the path that the file names decides.
+    /// Reports whether the file belongs to the database in this folder. A postmaster's working
+    /// directory is its database's folder, however that is mounted. If the working directory is not
+    /// visible, the path in the file decides.
     pub(super) fn is_of(&self, cluster: &Path) -> bool {
         match fs::metadata(format!("/proc/{}/cwd", self.pid)) {
             Ok(found) => is_same(&found, cluster),
@@ -86,7 +88,7 @@ impl PidFile {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid) {
-            // It may have ended just now: the caller looks.
+            // The process may have just exited. The caller checks.
             let _ = kill_process(pid, signal);
         }
     }
@@ -102,11 +104,11 @@ impl PidFile {
     }
 }
 
-/// Removes stale files whose process id is another process's by now, or a zombie's. PostgreSQL would
-/// take that one for its postmaster and never start; in a container, where the same few ids come
-/// back at every start and nobody may reap orphans, that is not rare. `postmaster.pid` also leads to
-/// shared memory that processes of a killed postmaster may still use, so the files stay while any
-/// process works in the database's folder, and where that cannot be seen.
+/// Removes stale files whose process ID now belongs to another process or to a zombie. PostgreSQL
+/// would take that process for its postmaster and never start. This is common in a container, where
+/// every start reuses the same few IDs and orphans may not be reaped. `postmaster.pid` also leads
+/// to shared memory that processes of a killed postmaster may still use, so the files stay while
+/// any process works in the database's folder, or if that cannot be determined.
 fn forget_misleading(folder: &Folder) -> Result<(), PostgresError> {
     let files = [folder.cluster.join("postmaster.pid"), folder.socket.join(".s.PGSQL.5432.lock")];
     for path in files {
@@ -121,12 +123,14 @@ fn forget_misleading(folder: &Folder) -> Result<(), PostgresError> {
     Ok(())
 }
 
-/// Whether a process has this folder as its own; `true` when that cannot be told.
+/// Reports whether a process has this folder as its working directory. Returns `true` if that
+/// cannot be determined.
 fn someone_works_in(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else { return true };
     entries.flatten().any(|entry| {
         let is_process = entry.file_name().to_str().is_some_and(|name| name.parse::<i32>().is_ok());
-        // A folder that cannot be read is another user's, who does not run this database.
+        // An unreadable folder belongs to a process of another user, which does not run this
+        // database.
         is_process && fs::metadata(entry.path().join("cwd")).is_ok_and(|cwd| is_same(&cwd, folder))
     })
 }
@@ -135,7 +139,8 @@ fn is_same(found: &fs::Metadata, folder: &Path) -> bool {
     fs::metadata(folder).is_ok_and(|other| (found.dev(), found.ino()) == (other.dev(), other.ino()))
 }
 
-/// Stops a postmaster that outlived its Tessera. The caller holds the lock: nobody needs it.
+/// Stops a postmaster that outlived its Tessera process. The caller holds the lock, so no other
+/// process needs it.
 pub(super) async fn stop_orphan(folder: &Folder, progress: &Progress) -> Result<(), PostgresError> {
     let found = match read(&folder.cluster)? {
         Some(found) if found.lives_in(&folder.cluster) => found,

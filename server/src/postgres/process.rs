@@ -1,10 +1,10 @@
-//! One run of `postgres`: start, readiness, end.
+//! One run of `postgres`: start, readiness, stop.
 //!
-//! Who can connect: the access rules trust everybody who reaches the socket, and only the
-//! database's own user and root get into the folder around it (0700). Both could read the
-//! database's files directly, or stop Tessera and start a server of their own on them, so a
-//! password would keep out nobody and have to be stored beside them. `peer` authentication asks for
-//! the same, and fails where the user id has no name, as in many containers.
+//! The access rules trust every client that reaches the socket, and only root and the database's
+//! own user can enter the folder around it (0700). Both could read the database's files directly,
+//! or stop Tessera and start their own server on them, so a password would protect nothing and
+//! would have to be stored next to the files. `peer` authentication checks the same user, and fails
+//! if the user ID has no name, as in many containers.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,32 +27,33 @@ use super::{
     pidfile,
 };
 
-/// The log begins anew above this size; the one before is kept.
+/// Above this size, a new log is started. The previous one is kept.
 const LARGEST_LOG: u64 = 16 * 1024 * 1024;
-/// After this, a person is told what is waited for.
+/// How long a start may take before a message for people is printed.
 const QUIET: Duration = Duration::from_secs(3);
 /// How long a fast shutdown may take.
 const FAST: Duration = Duration::from_secs(30);
-/// How long an immediate one may take.
+/// How long an immediate shutdown may take.
 const IMMEDIATE: Duration = Duration::from_secs(5);
 
-/// How to stop.
+/// A shutdown mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Haste {
-    /// Ends sessions, writes everything.
+    /// Ends sessions and writes everything.
     Fast,
-    /// Drops everything; the next start recovers.
+    /// Aborts everything. The next start recovers.
     Immediate,
 }
 
-/// A running postmaster. Dropped without [`Process::stop`], it is told to stop and not waited for.
+/// A running postmaster. If it is dropped without [`Process::stop`], it is sent a signal to stop,
+/// without waiting.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts it and waits until it takes connections, however long its recovery takes.
+    /// Starts PostgreSQL and waits until it accepts connections, however long its recovery takes.
     pub(super) async fn start(
         embedded: &Embedded,
         progress: &Progress,
@@ -92,17 +93,17 @@ impl Process {
         }
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the process exits by itself.
     pub(super) async fn wait(&mut self) -> Option<ExitStatus> {
         self.child.wait().await.ok()
     }
 
-    /// Its process id while it runs.
+    /// Returns the process ID while the process runs.
     pub(super) fn pid(&self) -> Option<i32> {
         self.child.id().and_then(|pid| i32::try_from(pid).ok())
     }
 
-    /// Stops it and waits for its end.
+    /// Stops the process and waits until it has exited.
     pub(super) async fn stop(&mut self, haste: Haste) {
         if haste == Haste::Fast {
             self.signal(Signal::INT);
@@ -132,9 +133,9 @@ impl Drop for Process {
     }
 }
 
-/// Settings that hold whatever the database's own files say.
+/// Returns the settings that take precedence over the database's own files.
 fn settings(socket: &Path, max_connections: u32) -> Vec<(&'static str, String)> {
-    // The setting is a list, and a quoted item may hold anything.
+    // The setting is a list, and a quoted item may contain any character.
     let socket = format!("\"{}\"", socket.to_string_lossy().replace('"', "\"\""));
     let fixed = [
         ("listen_addresses", ""),
@@ -149,7 +150,7 @@ fn settings(socket: &Path, max_connections: u32) -> Vec<(&'static str, String)> 
         ("logging_collector", "off"),
         ("log_destination", "stderr"),
         ("log_line_prefix", "%m [%p] "),
-        // No statements and no values of rows: they are other people's data.
+        // Don't log statements or row values: they are users' data.
         ("log_statement", "none"),
         ("log_error_verbosity", "terse"),
         ("log_min_error_statement", "panic"),
@@ -161,7 +162,7 @@ fn settings(socket: &Path, max_connections: u32) -> Vec<(&'static str, String)> 
     settings
 }
 
-/// Opens the log for appending; answers where new lines begin.
+/// Opens the log for appending. Also returns the position where new lines begin.
 fn open_log(path: &Path) -> Result<(File, u64), PostgresError> {
     if fs::metadata(path).is_ok_and(|found| found.len() > LARGEST_LOG) {
         fs::rename(path, path.with_extension("log.1"))
@@ -175,7 +176,7 @@ fn open_log(path: &Path) -> Result<(File, u64), PostgresError> {
         .map_err(failed)
 }
 
-/// Why it ended, in its own words.
+/// Returns why PostgreSQL exited, in its own words.
 fn last_words(log: &Path, begins: u64, status: ExitStatus) -> String {
     let mut bytes = Vec::new();
     let read = File::open(log).and_then(|mut file| {

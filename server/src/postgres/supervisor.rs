@@ -1,4 +1,4 @@
-//! Watches the database while Tessera serves, and starts it again when it dies.
+//! Supervises the database while Tessera serves, and restarts it when it dies.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ use super::{
     process::{Haste, Process},
 };
 
-/// The pause before the second attempt; it doubles with each one.
+/// The pause before the second attempt. It doubles with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A database that is kept running.
+/// A supervised database.
 #[derive(Debug)]
 pub(crate) struct Running {
     stop: oneshot::Sender<Haste>,
@@ -23,24 +23,24 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Watches a process that was started.
+    /// Supervises a process that was started.
     pub(super) fn watch(embedded: Embedded, process: Process) -> Self {
         let (stop, stopped) = oneshot::channel();
         Self { stop, task: tokio::spawn(supervise(embedded, process, stopped)) }
     }
 
-    /// Stops the database in good order and waits for its end.
+    /// Stops the database cleanly and waits until it has exited.
     pub(crate) async fn stop(self) {
         self.end(Haste::Fast).await;
     }
 
-    /// Stops the database at once; its next start recovers.
+    /// Stops the database at once. Its next start recovers.
     pub(crate) async fn abandon(self) {
         self.end(Haste::Immediate).await;
     }
 
     async fn end(self, haste: Haste) {
-        // The other end is only gone when the task is.
+        // The receiver is dropped only when the task has ended.
         let _ = self.stop.send(haste);
         let _ = self.task.await;
     }
@@ -60,13 +60,14 @@ async fn supervise(embedded: Embedded, mut process: Process, mut stop: oneshot::
         }
         process = tokio::select! {
             again = restart(&embedded) => again,
-            // Dropping the attempt tells what it has started to stop.
+            // Dropping the attempt stops any process that it has started.
             _ = &mut stop => return,
         };
     }
 }
 
-/// Tries until it succeeds. Right after a kill, processes of the old one may still hold its memory.
+/// Retries until PostgreSQL runs. Right after a kill, processes of the old one may still hold its
+/// memory.
 async fn restart(embedded: &Embedded) -> Process {
     let quiet: Progress = Arc::new(|line| tracing::info!("{line}"));
     let mut pause = FIRST_PAUSE;

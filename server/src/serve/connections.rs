@@ -1,14 +1,16 @@
-//! Accepts connections and serves HTTP on them: HTTP/1.1, or HTTP/2 when the client begins with it.
+//! Accepts connections and serves HTTP on them: HTTP/1.1, or HTTP/2 if the client begins with its
+//! preface.
 //!
-//! axum's own `serve` has no limits against callers who connect and say nothing. This loop gives every
-//! connection a time for its first word and for each request's head, and a place ([`places`]): the network
-//! has so many, an address so many of them, and the Unix socket has its own. When all are taken, a few more
-//! are there for health checks.
+//! axum's own `serve` sets no limits for clients that connect and send nothing. This loop limits
+//! the time to the first byte of a connection and to the end of each request's head, and gives
+//! every connection a place ([`places`]). The network has a number of places, each address may use
+//! some of them, and the Unix socket has its own. When all places are taken, a small reserve still
+//! accepts health checks.
 //!
 //! [`places`]: super::places
 //!
-//! Both versions are there without TLS, which is a proxy's business. Nobody is asked to change from one
-//! to the other (`Upgrade: h2c` is gone from HTTP/2, RFC 9113 section 3.1).
+//! Both versions are served without TLS, which is left to a proxy. The server offers no upgrade
+//! from one version to the other (RFC 9113 section 3.1 removed `Upgrade: h2c` from HTTP/2).
 
 use std::{fs::File, future::ready, io, sync::Arc, time::Duration};
 
@@ -51,35 +53,36 @@ use crate::http::{
     remembered::{self, Answer},
 };
 
-/// How long a connection may rest, or take to send a request's head. Longer than the 60 s for which nginx
-/// keeps connections to its upstreams: whoever may reuse one must be the one who closes it.
+/// How long a connection may be idle, or take to send a request's head. This is longer than the 60
+/// s for which nginx keeps connections to its upstreams: the side that may reuse a connection must
+/// be the side that closes it.
 const HEAD: Duration = Duration::from_secs(75);
-/// How long requests in progress may go on after a signal.
+/// How long requests in progress may continue after a signal.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a connection may take to say its first word.
+/// How long a connection may take to send its first bytes.
 const FIRST: Duration = Duration::from_secs(10);
-/// A second, for [`life`].
+/// The length of a tick of [`life`].
 const TICK: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, which is mostly a lack of files.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How often, a millisecond apart, a connection that was ended is looked at until its file is closed.
+/// How often to check, a millisecond apart, whether an aborted connection has closed its file.
 const LOOKS: usize = 100;
 
-/// Where connections come from.
+/// The listeners of a server.
 pub(super) struct Listeners {
-    /// The network.
+    /// The listener on the network.
     pub(super) tcp: TcpListener,
-    /// This machine.
+    /// The listener on this machine.
     pub(super) unix: Option<UnixDoor>,
 }
 
-/// How many connections there may be.
+/// The number of connections that may be open.
 pub(super) struct Capacity {
-    /// From the network.
+    /// Connections from the network.
     pub(super) network: Limits,
-    /// By the Unix socket. The network takes none of these places.
+    /// Connections on the Unix socket. The network cannot take these places.
     pub(super) local: usize,
-    /// For health checks, when all places of the network are taken.
+    /// Connections for health checks when the network has no free place.
     pub(super) reserve: usize,
 }
 
@@ -88,8 +91,8 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-/// Serves until draining begins and is done. With the state, what memory can answer passes no
-/// router; with `managing`, those threads do everything but verify.
+/// Serves until draining is complete. If `state` is given, requests that memory can answer bypass
+/// the router. If `managing` is given, its threads answer everything but verifications.
 pub(super) async fn serve(
     listeners: Listeners,
     state: Option<AppState>,
@@ -106,7 +109,7 @@ pub(super) async fn serve(
     let few = |all| Limits { all, of_address: all, proxies: Arc::default() };
     let local = Places::new(few(capacity.local));
     let health = House { state: None, router: health, managing: None };
-    // On these places, an address that has no stream left may ask all the same whether the server runs.
+    // On these places, an address without a free stream can still check whether the server runs.
     let spare = Streams::new(Arc::default());
     let reserve = (Doorman::new(health, spare, drain.clone()), Places::new(few(capacity.reserve)));
     let network = Places::new(capacity.network);
@@ -133,7 +136,8 @@ pub(super) async fn serve(
                 match accepted {
                     Some(Ok(accepted)) if free_a_file(rooms).await => Ok(accepted),
                     Some(Err(error)) => Err(error),
-                    // Every connection is being answered: the new one is refused. Or there is no new one.
+                    // Either no connection was waiting, or every connection is answering requests
+                    // and the new one is refused.
                     Some(Ok(_)) | None => {
                         spare = spare_file();
                         continue;
@@ -177,18 +181,19 @@ pub(super) async fn serve(
     }
 }
 
-/// Opens a file that gives way to a connection when no other one is left.
+/// Opens a file that is given up for a connection when no other file is available.
 fn spare_file() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Reports whether no file is left for a connection, be it the process's or the system's.
+/// Reports whether the process or the system has run out of files.
 fn lacks_files(error: &io::Error) -> bool {
     let codes = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
     error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
-/// Ends the longest idle connection of the first of these that has one, and waits until its file is closed.
+/// Closes the longest idle connection of the first of these that has one, and waits until its file
+/// is closed.
 async fn free_a_file(all: [&Places; 3]) -> bool {
     let Some(task) = all.into_iter().find_map(Places::end_longest_idle) else { return false };
     for _ in 0..LOOKS {
@@ -200,7 +205,7 @@ async fn free_a_file(all: [&Places; 3]) -> bool {
     true
 }
 
-/// What a connection is served with.
+/// The parts that serve a connection.
 #[derive(Clone)]
 struct Doorman {
     two: http2::Builder<TokioExecutor>,
@@ -209,11 +214,11 @@ struct Doorman {
     drain: Drain,
 }
 
-/// What answers.
+/// The parts that answer requests.
 struct House {
     state: Option<AppState>,
     router: Router,
-    /// Other threads for everything but verifications, if there are any.
+    /// The separate threads for everything but verifications, if they exist.
     managing: Option<Managing>,
 }
 
@@ -222,7 +227,7 @@ impl Doorman {
         Self { two: two::builder(), house: Arc::new(house), streams, drain }
     }
 
-    /// Has a task serve a connection that has got a place.
+    /// Spawns a task that serves a connection with this place.
     fn admit<S>(self, places: &Places, stream: S, peer: Peer, watcher: Watcher, place: Place)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -232,13 +237,14 @@ impl Doorman {
         places.served_by(number, task.abort_handle());
     }
 
-    /// Serves a connection to its end. A peer that goes away is not worth a word.
+    /// Serves a connection until it closes. A disconnecting peer is not logged.
     async fn attend<S>(mut self, stream: S, peer: Peer, _watcher: Watcher, place: Place)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let looked = tokio::select! {
-            // First: what has come already is answered, also while draining.
+            // Bytes that have already arrived are answered even while draining, so this branch is
+            // first.
             biased;
             looked = timeout(FIRST, preface::look(stream)) => looked,
             () = self.drain.begun() => return,
@@ -249,7 +255,7 @@ impl Doorman {
         let answer = move |request| Arc::clone(&visit).answer(request);
         match version {
             Version::One => one::serve(stream, answer, self.drain, HEAD, life).await,
-            // Boxed: connections of the other kind need not be as large.
+            // Boxed, so that HTTP/1.1 connections don't need as much memory.
             Version::Two => {
                 let streams = self.streams.connect(peer);
                 Box::pin(two::serve(&self.two, stream, answer, streams, self.drain, (HEAD, life)))
@@ -259,7 +265,7 @@ impl Doorman {
     }
 }
 
-/// Answers health checks, and 503 to everything else: there is no place.
+/// Answers health checks normally and everything else with 503, because no place is free.
 async fn only_health(request: axum::extract::Request, next: Next) -> Response {
     let mut response = if health::is_check(request.uri().path()) {
         next.run(request).await
@@ -273,7 +279,7 @@ async fn only_health(request: axum::extract::Request, next: Next) -> Response {
     response
 }
 
-/// A connection, as what answers sees it.
+/// A connection, from the point of view of its requests.
 struct Visit {
     house: Arc<House>,
     peer: Peer,
@@ -281,7 +287,8 @@ struct Visit {
 }
 
 impl Visit {
-    /// From memory, or by the router, whose way is boxed: the other need not be as large.
+    /// Answers from memory if possible, otherwise by the router. The router's future is boxed, so
+    /// that answers from memory need less memory.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Answer {
         let answered = match &self.house.state {
             Some(state) => remembered::answer(state, self.peer, request).await,
@@ -318,8 +325,8 @@ impl Listeners {
         }
     }
 
-    /// Accepts a connection with the file of the spare one. `None` when no connection waits: the system reports the
-    /// lack of files also then.
+    /// Accepts a connection with the spare file's descriptor. Returns `None` if no connection is
+    /// waiting: the system reports a lack of files even then.
     async fn accept_with(&self, spare: &mut Option<File>) -> Option<io::Result<Accepted>> {
         *spare = None;
         tokio::select! {
@@ -331,7 +338,7 @@ impl Listeners {
 
     async fn accept_tcp(&self) -> io::Result<Accepted> {
         let (stream, peer) = self.tcp.accept().await?;
-        // Answers are small and must not wait for more.
+        // Responses are small and must not wait for more data.
         let _ = stream.set_nodelay(true);
         Ok(Accepted::Tcp(stream, Peer::Network(peer.ip())))
     }

@@ -1,15 +1,15 @@
-//! Following the other replicas on a thread of its own.
+//! Follows the other replicas on a separate thread.
 //!
-//! The lease that lets this server answer from memory is renewed there. On the threads that answer it
-//! would wait its turn behind requests: a server with more to do than it can would lose its lease, ask the
-//! database about everything, and have even more to do.
+//! This thread renews the lease that lets the server answer from memory. On the threads that answer
+//! requests, the renewal would queue behind them: an overloaded server would lose its lease, query
+//! the database for everything, and become even more overloaded.
 
 use std::{io, thread};
 
 use authority::Authority;
 use tokio::{runtime, sync::oneshot, task::spawn_blocking};
 
-/// The thread, which waits to be told to begin. It ends when this is dropped.
+/// The thread, which waits for [`Follower::begin`] and stops when this is dropped.
 pub(super) struct Follower {
     begin: Option<oneshot::Sender<Authority>>,
     stop: oneshot::Sender<()>,
@@ -17,7 +17,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// A thread that will follow under this name.
+    /// Starts a thread that will follow under this name.
     pub(super) fn new(name: String, version: &'static str) -> io::Result<Self> {
         let (begin, told) = oneshot::channel::<Authority>();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -39,15 +39,15 @@ impl Follower {
         Ok(Self { begin: Some(begin), stop, thread })
     }
 
-    /// Begins to follow.
+    /// Starts following.
     pub(super) fn begin(&mut self, authority: Authority) {
         if let Some(begin) = self.begin.take() {
-            // A thread that is gone is noticed when it is stopped.
+            // If the thread is gone, `stop` reports it.
             let _ = begin.send(authority);
         }
     }
 
-    /// Ends: from then on nothing is renewed.
+    /// Stops the thread. Nothing is renewed afterwards.
     pub(super) async fn stop(self) {
         drop(self.stop);
         if !matches!(spawn_blocking(|| self.thread.join()).await, Ok(Ok(()))) {

@@ -1,5 +1,5 @@
-//! Keeps requests away until the database is there: 503, as a page for browsers and as a problem for
-//! programs. `/healthz` passes, since the process does run.
+//! Answers requests with 503 until the database is available: with a page for browsers and a
+//! problem document for programs. `/healthz` passes, because the process is running.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ const PAGE: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
     <meta name=\"viewport\" content=\"width=device-width\"><title>Tessera is starting</title>\
     <h1>Tessera is starting</h1><p>It is waiting for its database. This page tries again by itself.</p></html>";
 
-/// Open or closed.
+/// The gate, which is open or closed.
 #[derive(Clone, Debug)]
 pub(super) struct Gate(Arc<AtomicBool>);
 
@@ -33,7 +33,7 @@ impl Gate {
         self.0.store(true, Ordering::Release);
     }
 
-    /// The router behind the gate.
+    /// Puts a router behind the gate.
     pub(super) fn protect(&self, router: Router) -> Router {
         router.layer(from_fn_with_state(self.clone(), keep))
     }
@@ -70,7 +70,7 @@ fn problem() -> Response {
     try_later(ProblemCode::Unavailable, detail)
 }
 
-/// Returns the 503 of a state that is over in a moment, with `Retry-After`.
+/// Returns a 503 with `Retry-After` for a condition that is over in a moment.
 pub(super) fn try_later(code: ProblemCode, detail: &str) -> Response {
     let mut problem = Problem::new(code, detail);
     problem.retry_after_s = Some(AGAIN_S);

@@ -1,8 +1,8 @@
 //! HTTP/1.1 on one connection.
 //!
-//! hyper can give each request's head a time, and hyper-util can tell a connection to drain; both ask
-//! the clock or a list of waiters at every request. Here one timer looks every now and then, and a flag
-//! is read.
+//! hyper can time each request's head, and hyper-util can drain a connection, but both read the
+//! clock or a list of waiters on every request. Here a single timer fires now and then, and
+//! requests only read a flag.
 
 use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -17,13 +17,14 @@ use tokio::{
 use super::{life::Life, signals::Drain, told::Told};
 use crate::http::remembered::Answer;
 
-/// What is held of a request's head, and of an answer before it is sent.
+/// The bytes buffered of a request's head, and of a response before it is sent.
 const BUFFER: usize = 48 * 1024;
-/// How often it is looked at within the time that a connection may rest.
+/// How often the timer fires within the time that a connection may be idle.
 const LOOKS: u32 = 5;
 
-/// Serves a connection to its end: the peer's, that of draining, or after `rest` without a whole
-/// head, and before it was a quarter longer. The first head has a fifth of that time. A peer that goes away is not worth a word.
+/// Serves a connection until its peer closes it, until it has drained, or until it has sent no
+/// complete head for `rest`. The last takes up to a fifth longer than `rest`. The first head must
+/// arrive within a fifth of `rest`. A disconnecting peer is not logged.
 pub(super) async fn serve<S, F>(
     stream: S,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -52,7 +53,7 @@ pub(super) async fn serve<S, F>(
     let (mut is_watched, mut is_told) = (false, false);
     let (mut seen, mut quiet) = (0, 0);
     poll_fn(|context| {
-        // Once: from then on both wake this task, which is always the same.
+        // Polled only once: both keep waking this task, because the task never changes.
         if !is_watched {
             is_watched = true;
             let _ = drained.as_mut().poll(context);

@@ -1,9 +1,9 @@
-//! HTTP/2 without TLS, for clients that know beforehand (RFC 9113 section 3.3): gateways and sidecars
-//! that ask about many calls at once on one connection.
+//! HTTP/2 without TLS, for clients with prior knowledge (RFC 9113 section 3.3): gateways and
+//! sidecars that send many requests at once on one connection.
 //!
-//! Handlers see what HTTP/1.1 would have shown them: a path and a `Host`. What one connection may
-//! cost is bounded: streams, headers, memory, streams that are opened to be reset, and its rest. So are the streams of
-//! all connections of an address ([`streams`]).
+//! Handlers see what HTTP/1.1 would have shown them: a path and a `Host`. The cost of a connection
+//! is bounded: its streams, headers, memory, resets and idle time. The streams of all connections
+//! of an address are bounded as well ([`streams`]).
 //!
 //! [`streams`]: super::streams
 
@@ -47,40 +47,44 @@ use crate::http::{
     remembered::{Answer, AnswerBody},
 };
 
-/// Streams at a time on one connection. A gateway opens a second connection beyond it.
+/// Concurrent streams on one connection. A gateway opens a second connection for more.
 const STREAMS: u32 = 200;
-/// All headers of a request together, as RFC 9113 section 6.5.2 counts them.
+/// The total size of a request's headers, as RFC 9113 section 6.5.2 counts it.
 const HEADERS: u32 = 32 * 1024;
-/// Headers of a request, as many as hyper takes by HTTP/1.1. Each takes more memory than it has bytes: one of a byte,
-/// which refers to an earlier one (RFC 7541 section 6.1), a hundred.
+/// The number of headers of a request, the same as hyper accepts on HTTP/1.1. A header can take
+/// more memory than it has bytes on the wire: one byte that refers to an earlier header (RFC 7541
+/// section 6.1) takes about a hundred.
 const FIELDS: usize = 100;
-/// What a peer may send before it is read: of one request, and on the whole connection, however many
-/// streams it has. The protocol knows no smaller window for a connection.
+/// The bytes that a peer may send before they are read: for one request, and for the whole
+/// connection, however many streams it has. The protocol does not allow a smaller window for a
+/// connection.
 const STREAM_WINDOW: u32 = 16 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// What h2 holds of one answer for a peer that reads slowly. hyper holds one more piece of the answer, which has as much.
-/// Neither counts as unread bytes, however large the peer's windows are.
+/// The bytes that h2 buffers of one response for a slow reader. hyper holds one more piece of the
+/// response, of the same size. Bytes in these buffers do not count as unread, however large the
+/// peer's windows are.
 const SEND_BUFFER: usize = 8 * 1024;
-/// Streams that a peer may reset before they were looked at, and that it may make the server reset:
-/// beyond it, the connection is closed ("rapid reset", CVE-2023-44487).
+/// Streams that a peer may reset before they are accepted, and streams that it may make the server
+/// reset. With more resets, the connection is closed ("rapid reset", CVE-2023-44487).
 const RESETS: usize = 20;
 const OWN_RESETS: usize = 100;
-/// Streams in a row that are refused because the address has too many, before the peer is asked to end the connection:
-/// h2 keeps state for a refused stream for a while.
+/// Consecutive streams that are refused because the address has too many, before the peer is asked
+/// to close the connection: h2 keeps state for a refused stream for a while.
 const REFUSALS: u32 = 20;
-/// Further refusals in a row after which the connection is ended at once. A peer may have opened as many streams before
-/// it was asked.
+/// Further consecutive refusals after which the connection is closed at once. A peer may have
+/// opened this many streams before it received GOAWAY.
 const MORE_REFUSALS: u32 = STREAMS;
-/// How often a peer that says nothing is asked whether it is there, and how long it may take.
+/// How often a silent peer is pinged, and how long it may take to respond.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
-/// How long nothing may move on a connection that was asked to end, and how long it may take in all.
+/// How long a connection may make no progress after GOAWAY, and how long it may take to close in
+/// all.
 const END: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(10);
-/// The same for one that has to make room for others: it may take [`END`] in all.
+/// The same for a connection that has to make room for others. It may take [`END`] in all.
 const FLUSH: Duration = Duration::from_millis(500);
 
-/// The server's side of HTTP/2 with these bounds.
+/// Returns the HTTP/2 server with these limits.
 pub(super) fn builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -97,11 +101,12 @@ pub(super) fn builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-/// Serves a connection to its end: the peer's, that of draining, after `rest` without a request, or when its peer does
-/// not take its answers.
+/// Serves a connection until its peer closes it, until it has drained, after `rest` without a
+/// request, or when its peer does not read its responses.
 ///
-/// A connection that ends is asked to (GOAWAY), so that requests in progress are answered. It ends when no request is
-/// being answered and its peer takes nothing more. One that has to make room for others has only a short time.
+/// The server closes a connection with GOAWAY, so that requests in progress are answered. It closes
+/// when no request is in progress and its peer reads nothing more. A connection that has to make
+/// room for others gets only a short time.
 pub(super) async fn serve<S, F>(
     builder: &http2::Builder<TokioExecutor>,
     stream: S,
@@ -125,7 +130,7 @@ pub(super) async fn serve<S, F>(
         let is_crowded = request.headers().len() > FIELDS;
         let answer = (!is_crowded).then(|| answer(as_http_1(request)));
         let running = Running::begin(&begun);
-        // Boxed: what made an answer keeps no memory while the answer waits to be read.
+        // Boxed, so that the handler's memory is freed while the response waits to be read.
         Either::Right(Box::pin(async move {
             let mut answer = match answer {
                 Some(answer) => answer.await,
@@ -142,9 +147,9 @@ pub(super) async fn serve<S, F>(
         }))
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // Borrowed from what lives as long as the connection's streams.
+    // Borrowed, because the connection's streams keep it alive.
     let unsent = streams.unsent();
-    // A peer that goes away is not worth a word.
+    // A disconnecting peer is not logged.
     let drained = tokio::select! {
         _ = connection.as_mut() => return,
         () = unsent.gave_way() => false,
@@ -165,12 +170,12 @@ pub(super) async fn serve<S, F>(
     }
 }
 
-/// Resolves when no request is being answered, and the peer took nothing for so long.
+/// Resolves when no request is being answered and the peer has read nothing for this long.
 async fn stands_still(unsent: &Unsent, life: &Life, long: Duration) {
     let is_busy = || life.is_answering() || unsent.is_making();
     let progress = || (unsent.progress(), life.progress());
     loop {
-        // An answer that is made meanwhile has to be sent, too.
+        // A response that was produced in the meantime has to be sent, too.
         let (was_busy, before) = (is_busy(), progress());
         sleep(long).await;
         if !was_busy && !is_busy() && progress() == before {
@@ -179,13 +184,14 @@ async fn stands_still(unsent: &Unsent, life: &Life, long: Duration) {
     }
 }
 
-/// Resolves when the connection had to make room for others, and has had the time for its requests.
+/// Resolves when the connection had to make room for others and its time for requests in progress
+/// is over.
 async fn made_room(unsent: &Unsent, life: &Life) {
     unsent.gave_way().await;
     let _ = timeout(END, stands_still(unsent, life, FLUSH)).await;
 }
 
-/// The streams in a row that were refused.
+/// The number of consecutive refused streams.
 #[derive(Debug, Default)]
 struct Refusals {
     count: AtomicU32,
@@ -205,7 +211,7 @@ impl Refusals {
         }
     }
 
-    /// Resolves when so many were refused in a row, at least [`REFUSALS`].
+    /// Resolves after this number of consecutive refusals, which is at least [`REFUSALS`].
     async fn reach(&self, number: u32) {
         while self.count.load(Ordering::Relaxed) < number {
             self.another.notified().await;
@@ -220,8 +226,9 @@ fn crowded() -> Answer {
         .map(http_body_util::Either::Right)
 }
 
-/// The request as HTTP/1.1 would have brought it: `:authority` is the host, and the address is a path. A
-/// `Host` beside it that differs stays (RFC 9113 section 8.3.1): a request that names two hosts is refused.
+/// Returns the request as HTTP/1.1 would have shown it: `:authority` becomes the host, and the URI
+/// becomes a path. A different `Host` is kept as well (RFC 9113 section 8.3.1), because a request
+/// that names two hosts is refused.
 fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
     let authority = request
         .uri()
@@ -238,8 +245,8 @@ fn as_http_1<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-/// A request whose answer is being made. While the answer is sent, only what the peer takes keeps the
-/// connection: a peer that takes nothing rests.
+/// A request whose response is being produced. While a response is sent, only the peer's reading
+/// counts as activity: a connection whose peer reads nothing is idle.
 #[derive(Debug)]
 struct Running(Arc<Life>);
 
@@ -249,14 +256,14 @@ impl Running {
         Self(Arc::clone(life))
     }
 
-    /// The answer is made.
+    /// Ends the request, because its response is ready.
     fn over(self) -> Arc<Life> {
         Arc::clone(&self.0)
     }
 }
 
-/// Resolves when nothing has happened for `rest`, and before it was twice as long. The first request has
-/// a fifth of that time.
+/// Resolves when nothing has happened for `rest`, and takes at most twice as long. The first
+/// request must arrive within a fifth of `rest`.
 async fn rested(life: &Life, rest: Duration) {
     sleep(rest / 5).await;
     if life.progress() == 0 {
@@ -277,8 +284,9 @@ impl Drop for Running {
     }
 }
 
-/// A body of which every piece that is handed on shows that the peer took an earlier one: hyper asks for the next one
-/// when the last one has room in the peer's window and in what h2 holds.
+/// A response body in which every piece that is handed on shows that the peer took an earlier
+/// piece: hyper polls for the next piece when the last piece fits into the peer's window and h2's
+/// buffer.
 #[derive(Debug)]
 struct Sent {
     body: AnswerBody,
@@ -300,7 +308,7 @@ impl HttpBody for Sent {
                 self.life.wrote();
                 self.stream.waits();
             }
-            // All is made. What the peer has not taken yet waits for it.
+            // The body is complete. Its unsent part waits for the peer.
             Poll::Ready(None) => self.stream.waits(),
             Poll::Pending => self.stream.works(),
         }
@@ -341,7 +349,7 @@ mod tests {
     /// Windows of 2^30 bytes for each stream and for the connection.
     const WIDE: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x40\0\0\0\0\0\x04\x08\0\0\0\0\0\x40\0\0\0";
 
-    /// The kind of a frame (RFC 9113 section 6).
+    /// Frame types (RFC 9113 section 6).
     mod kind {
         pub(super) const DATA: u8 = 0;
         pub(super) const HEADERS: u8 = 1;
@@ -350,19 +358,19 @@ mod tests {
         pub(super) const GOAWAY: u8 = 7;
     }
 
-    /// `GET http://x/` (RFC 7541 appendix A), as the head of this stream.
+    /// Returns the head of this stream: `GET http://x/` (RFC 7541 appendix A).
     fn get(stream: u32) -> Vec<u8> {
         let block = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
         let head = [0, 0, 6, 1, 5];
         [&head[..], &stream.to_be_bytes(), &block].concat()
     }
 
-    /// Gives a stream so much more window.
+    /// Returns a frame that enlarges a stream's window by `more`.
     fn window(stream: u32, more: u32) -> Vec<u8> {
         [&[0, 0, 4, 8, 0][..], &stream.to_be_bytes(), &more.to_be_bytes()].concat()
     }
 
-    /// Lets the seconds of connections pass.
+    /// Advances the connections' ticks by one each second.
     fn seconds() -> JoinHandle<()> {
         tokio::spawn(async {
             loop {
@@ -385,17 +393,17 @@ mod tests {
         Response::new(http_body_util::Either::Right(Body::from("a text")))
     }
 
-    /// The peer of a connection, byte by byte.
+    /// The peer of a connection, at the level of bytes.
     struct Raw {
         io: DuplexStream,
-        /// The kinds and streams of the frames that came.
+        /// The types and streams of the frames received so far.
         seen: Vec<(u8, u32)>,
         served: JoinHandle<()>,
         _signals: Signals,
     }
 
     impl Raw {
-        /// Connects, and begins with these settings.
+        /// Connects and sends these settings.
         async fn open<F>(
             streams: Arc<streams::Connection>,
             settings: &[u8],
@@ -407,7 +415,7 @@ mod tests {
             Self::open_with(64 * 1_024, streams, settings, answer).await
         }
 
-        /// Connects by something that holds so many bytes.
+        /// Connects through a pipe that buffers `held` bytes.
         async fn open_with<F>(
             held: usize,
             streams: Arc<streams::Connection>,
@@ -433,7 +441,7 @@ mod tests {
             self.io.write_all(&all).await.unwrap();
         }
 
-        /// Reads a frame, and answers pings. Returns whether there was one.
+        /// Reads a frame and answers pings. Returns whether there was a frame.
         async fn next(&mut self) -> bool {
             let mut head = [0; 9];
             if self.io.read_exact(&mut head).await.is_err() {
@@ -452,7 +460,7 @@ mod tests {
             true
         }
 
-        /// Reads until so many frames of a kind have come, and returns their streams.
+        /// Reads until `number` frames of a type have arrived, and returns their streams.
         async fn until(&mut self, kind: u8, number: usize) -> Vec<u32> {
             loop {
                 let of = self.seen.iter().filter(|(found, _)| *found == kind);
@@ -472,7 +480,7 @@ mod tests {
         let mut peer = Raw::open(Arc::clone(&streams), NO_WINDOW, async || text()).await;
         peer.ask(0..10).await;
         peer.until(kind::HEADERS, 10).await;
-        // It goes on asking, so that the connection does not rest.
+        // The peer keeps sending requests, so that the connection is not idle.
         for number in 10..100 {
             sleep(Duration::from_secs(5)).await;
             if peer.served.is_finished() {
@@ -498,7 +506,7 @@ mod tests {
         peer.until(kind::HEADERS, 2).await;
         for number in 0..60 {
             if number == 30 {
-                // These are refused.
+                // These streams are refused.
                 peer.ask(2..30).await;
                 peer.until(kind::GOAWAY, 1).await;
             }
@@ -525,7 +533,7 @@ mod tests {
         })
         .await;
         peer.ask(0..STREAMS).await;
-        // Everything that can be done was done by then.
+        // By then, everything that can be sent has been sent.
         sleep(Duration::from_secs(1)).await;
         let kept = kept.load(Ordering::Relaxed);
         assert!((STREAMS..=2 * STREAMS + 2).contains(&kept), "{kept}");
@@ -534,7 +542,7 @@ mod tests {
         }
     }
 
-    /// A piece of an answer that is counted while it is kept.
+    /// A piece of a response that is counted while it is held.
     struct Counted(Vec<u8>, Arc<AtomicU32>);
 
     impl Counted {
@@ -571,7 +579,7 @@ mod tests {
         .await;
         peer.ask(0..1).await;
         peer.io.write_all(&window(1, 6)).await.unwrap();
-        // It rests later than that.
+        // An idle connection would close only later than that.
         let end = async { while peer.next().await {} };
         timeout(Duration::from_secs(80), end).await.unwrap();
     }
@@ -630,7 +638,7 @@ mod tests {
         .await;
         busy.ask(0..9).await;
         assert_eq!(busy.until(kind::HEADERS, 9).await.len(), 9);
-        // What was in progress is answered.
+        // The request in progress is answered.
         assert_eq!(idle.until(kind::HEADERS, 10).await.len(), 10);
         idle.until(kind::GOAWAY, 1).await;
         while idle.next().await {}
@@ -666,7 +674,8 @@ mod tests {
         let counts = Streams::with(Arc::from([]), 2);
         let mut peer =
             Raw::open(counts.connect(network(1)), SETTINGS, std::future::pending::<Answer>).await;
-        // It answers no ping, so that the server does not know the last stream, and goes on taking some.
+        // The peer answers no ping, so that the server does not learn the last stream and keeps
+        // accepting some.
         let mut number = 0;
         while !peer.served.is_finished() && number < 1_000 {
             let _ = peer.io.write_all(&get(number * 2 + 1)).await;
@@ -676,7 +685,7 @@ mod tests {
         assert!(peer.served.is_finished());
     }
 
-    /// Waits for the tasks of streams, which end after their connection.
+    /// Waits for the tasks of streams, which finish after their connection.
     async fn until_none_counts(streams: &Arc<streams::Connection>) {
         while streams.count() > 0 {
             tokio::task::yield_now().await;
@@ -688,7 +697,7 @@ mod tests {
         const STREAMS: u32 = 200;
         let streams = Streams::new(Arc::from([])).connect(Peer::Local);
         let mut peer = Raw::open_with(1_024, Arc::clone(&streams), SETTINGS, async || {
-            // More than is held of answers that are written already.
+            // Longer than the buffer for written responses.
             let mut long = HeaderValue::try_from("x".repeat(1_000)).unwrap();
             long.set_sensitive(true);
             let response = Response::builder().header(X_REQUEST_ID, "of this request");
@@ -699,7 +708,7 @@ mod tests {
         })
         .await;
         peer.ask(0..STREAMS).await;
-        // Everything that can be done was done by then.
+        // By then, everything that can be sent has been sent.
         sleep(Duration::from_secs(1)).await;
         assert!(streams.count() > 0);
         while streams.count() > 0 {

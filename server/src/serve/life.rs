@@ -1,71 +1,71 @@
-//! What happens on a connection, for those who look at it from outside: its own timer, and whoever needs
-//! its place.
+//! The activity of a connection, for observers outside it: its own timer, and new connections that
+//! need its place.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::http::awaited::Awaited;
 
-/// Ticks of about a second. Only their order matters: a request must not ask the clock for this.
+/// Ticks of about a second. Only their order matters, so that requests need not read the clock.
 static TICKS: AtomicU32 = AtomicU32::new(1);
 
-/// What happens on a connection.
+/// The activity of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Life {
     /// Counts requests that began, and writes.
     progress: AtomicU64,
     /// Requests that are being answered.
     running: AtomicUsize,
-    /// Those of them that only wait for the peer.
+    /// The requests among them that only wait for the peer.
     awaited: Awaited,
-    /// The tick of the last thing that happened; 0 while there was no request.
+    /// The tick of the latest activity, or 0 before the first request.
     last: AtomicU32,
 }
 
-/// Lets a second pass.
+/// Advances the tick by a second.
 pub(super) fn tick() {
     TICKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Returns the number of this second.
+/// Returns the current tick.
 pub(super) fn ticks() -> u32 {
     TICKS.load(Ordering::Relaxed)
 }
 
 impl Life {
-    /// A request began.
+    /// Records the start of a request.
     pub(super) fn begin(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.wrote();
     }
 
-    /// A request was answered.
+    /// Records that a request was answered.
     pub(super) fn end(&self) {
         self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Something was sent: a peer that reads slowly does not rest.
+    /// Records a write: a connection whose peer reads slowly is not idle.
     pub(super) fn wrote(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
         self.last.store(ticks(), Ordering::Relaxed);
     }
 
-    /// Grows with every request and every write.
+    /// Returns a number that grows with every request and every write.
     pub(super) fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Counts the requests that only wait for the peer.
+    /// Returns the counter of requests that only wait for the peer.
     pub(super) fn awaited(&self) -> Awaited {
         self.awaited.clone()
     }
 
-    /// Whether a request is being answered, and does not only wait for the peer.
+    /// Reports whether a request is being answered that does not only wait for the peer.
     pub(super) fn is_answering(&self) -> bool {
         self.running.load(Ordering::Relaxed) > self.awaited.count()
     }
 
-    /// Since when nothing has happened; `None` while a request is being answered. Connections without a
-    /// request come first.
+    /// Returns the tick since which the connection is idle, or `None` while a request is being
+    /// answered. Connections without any request sort first.
     pub(super) fn idle_since(&self) -> Option<u32> {
         (!self.is_answering()).then(|| self.last.load(Ordering::Relaxed))
     }

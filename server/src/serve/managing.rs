@@ -1,11 +1,11 @@
 //! Threads for everything but verifications.
 //!
-//! Whatever a request of the console, of the managing API or of another product's API does, it does on
-//! these threads, which have a lower priority than those that verify (on Linux). So no page, list or
-//! import delays a verification, not even by a fault. What takes longer than a millisecond leaves these
-//! threads, too: `authority::work` has others for it.
+//! All work for a request of the console, of the managing API or of another product's API runs on
+//! these threads, which have a lower priority than the threads that verify (on Linux). So no page,
+//! list or import delays a verification, not even through a bug. Work that takes longer than a
+//! millisecond leaves these threads as well: `authority::work` has separate threads for it.
 //!
-//! The answer's body is made here as well; the connection only sends it.
+//! The response body is produced here, too; the connection only sends it.
 
 use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
 
@@ -26,9 +26,9 @@ use tokio::{
 
 use crate::http::{self, problem::ApiError, strangers};
 
-/// How far below those that verify the threads run.
+/// How much lower than the verifying threads these threads run (`nice`).
 const NICE: i32 = 5;
-/// What is answered where verifications are: verifications, and what load balancers ask.
+/// The paths that the verifying threads answer: verifications, and the checks of load balancers.
 const ASKING: [&str; 6] = [
     http::FORWARD_PATH,
     "/api/v1/verify",
@@ -38,28 +38,28 @@ const ASKING: [&str; 6] = [
     "/readyz",
 ];
 
-/// The threads. They end when the last of these is dropped.
+/// The threads, which stop when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct Managing(Arc<Threads>);
 
 struct Threads {
-    /// Taken only to be dropped.
+    /// Taken only by `drop`.
     runtime: Option<Runtime>,
     handle: Handle,
-    /// For how long every request holds its thread; only in drills.
+    /// How long every request blocks its thread. Only drills set it.
     stall: Option<Duration>,
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // Not waited for: this may be an asynchronous thread.
+        // Doesn't wait for the threads, because this may be an asynchronous thread.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Ends what a client waited for that has gone.
+/// Aborts the work for a client that has disconnected.
 struct Client(AbortHandle);
 
 impl Drop for Client {
@@ -69,7 +69,7 @@ impl Drop for Client {
 }
 
 impl Managing {
-    /// As many threads as the server has others, with stacks of this size.
+    /// Starts as many threads as the server has for verifications, with stacks of this size.
     pub(super) fn start(stack: usize, stall: Option<Duration>) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .thread_name("managing")
@@ -81,17 +81,17 @@ impl Managing {
         Ok(Self(Arc::new(Threads { runtime: Some(runtime), handle, stall })))
     }
 
-    /// Whether a request for this path is answered on these threads.
+    /// Reports whether these threads answer requests for this path.
     pub(super) fn answers(path: &str) -> bool {
         !ASKING.contains(&path)
     }
 
-    /// Runs a task that nobody waits for.
+    /// Spawns a task in the background.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.0.handle.spawn(task).abort_handle()
     }
 
-    /// Makes an answer on these threads.
+    /// Runs a request on these threads and returns its response.
     pub(super) async fn answer(
         &self,
         answer: impl Future<Output = Result<Response, Infallible>> + Send + 'static,
@@ -107,7 +107,7 @@ impl Managing {
         let _client = Client(task.abort_handle());
         match task.await {
             Ok(response) => response,
-            // A panic has become an answer before; the server is going down.
+            // A panic became a response earlier, so the server is stopping.
             Err(_) => {
                 ApiError::new(ProblemCode::Unavailable, "Tessera is stopping.").into_response()
             }
@@ -115,8 +115,8 @@ impl Managing {
     }
 }
 
-/// A response of which nothing is left to be done elsewhere. A body that is still being made is made here,
-/// one piece ahead of what was sent.
+/// Returns a response whose body needs no work on other threads. A body that is still being
+/// produced is produced here, one piece ahead of the sent ones.
 fn whole(response: Response) -> Response {
     if response.body().size_hint().exact().is_some() {
         return response;

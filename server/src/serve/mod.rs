@@ -1,11 +1,13 @@
 //! The server: start, readiness, drain, stop.
 //!
-//! 1. What no waiting can mend is found first and ends the process with one line: a bad value, a data
-//!    folder in use, no programs of PostgreSQL, a port or a socket in use.
-//! 2. It listens. [`gate`] answers 503 for everything but `/healthz` until the database is there.
-//! 3. [`startup`] brings the database up: starts the embedded one, or waits for the external one.
-//! 4. A signal ends it: requests in progress are finished (within a limit), then what is still held
-//!    back is written, then the embedded database is stopped. A second signal skips the waiting.
+//! 1. Errors that waiting cannot resolve are found first and exit with one line: an invalid value,
+//!    a data folder in use, missing PostgreSQL programs, a port or socket in use.
+//! 2. The server listens. [`gate`] answers everything but `/healthz` with 503 until the database is
+//!    available.
+//! 3. [`startup`] brings the database up: it starts the embedded database, or waits for the
+//!    external one.
+//! 4. A signal stops the server: requests in progress finish (within a time limit), then buffered
+//!    data is written, then the embedded database stops. A second signal skips the waiting.
 
 mod connections;
 mod follower;
@@ -60,29 +62,26 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the database may take to confirm that this server leaves it.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Why the server ended other than by a signal.
+/// The reasons, other than a signal, why the server ended.
 #[derive(Debug, Error)]
 pub(crate) enum ServeError {
-    /// It could not start.
+    /// The server could not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The address cannot be had.
+    /// The server cannot listen on this address.
     #[error("cannot listen on {address}: {}", bind_reason(flag, *address, cause))]
     Bind {
-        /// The flag that would choose another.
+        /// The flag that chooses another address.
         flag: &'static str,
-        /// The address.
         address: SocketAddr,
-        /// Why.
         cause: io::Error,
     },
-    /// The Unix socket cannot be had.
+    /// The server cannot listen on the Unix socket.
     #[error(transparent)]
     BindUnix(#[from] UnixError),
-    /// Standard output is closed, or the signals cannot be caught.
+    /// The signals cannot be caught, or another error of the system.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -102,11 +101,11 @@ fn bind_reason(flag: &str, address: SocketAddr, cause: &io::Error) -> String {
     }
 }
 
-/// Runs until a signal ends it. Every thread for requests gets a stack of this size.
+/// Runs until a signal stops the server. Every request thread gets a stack of this size.
 pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> {
     let mut signals = Signals::catch()?;
     let tell = |line: &str| {
-        // Nobody reads any more: no reason to stop serving.
+        // Standard output is closed, but the server keeps running.
         let _ = output::line(line);
     };
     let (mut database, urls, lock, missing) = tokio::select! {
@@ -169,11 +168,12 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
                     tracing::info!(signal, "stopping");
                     Ok(())
                 }
-                // At the start the database was not set up, so any keys were accepted.
+                // The database was not set up when the server started, so it accepted any keys.
                 error = authority.other_keys() => Err(StartError::Service(error)),
             };
             background.abort();
-            // Nobody need wait for a replica that answers nothing from memory any more.
+            // The server has stopped answering from memory, so no other replica needs to wait for
+            // it.
             follower.stop().await;
             if timeout(CLOSE, authority.leave_replicas()).await.is_err() {
                 tracing::debug!("the replica's row stays until others remove it");
@@ -187,7 +187,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     let hurried = tokio::select! {
         () = async {
             let _ = (server.await, watched.await);
-            // A connection to a database that was cut off may never end by itself.
+            // A database connection that lost its network may never close by itself.
             if timeout(CLOSE, authority.close()).await.is_err() {
                 tracing::warn!("the database has not confirmed the end of all connections");
             }
@@ -203,7 +203,7 @@ pub(crate) async fn run(config: Config, stack: usize) -> Result<(), ServeError> 
     Ok(outcome?)
 }
 
-/// Serves the metrics, if they have a listener. They are there before the database is.
+/// Serves the metrics if they have a listener, even before the database is available.
 fn watch(
     listener: Option<TcpListener>,
     state: &AppState,
@@ -214,7 +214,7 @@ fn watch(
         Some(tcp) => {
             let address = tcp.local_addr()?;
             metrics::warn_if_open(address);
-            // Nobody reads any more: no reason to stop serving.
+            // Standard output is closed, but the server keeps running.
             let _ = output::line(&format!("Metrics on http://{address}/metrics"));
             let router = metrics::router(state.authority.clone(), Arc::clone(&state.traffic));
             let watchers = room.watchers;
@@ -237,8 +237,8 @@ fn watch(
     })
 }
 
-/// Finds what no waiting can mend. Of the embedded database only the lock is waited for, while a
-/// command has it.
+/// Finds the errors that waiting cannot resolve. For the embedded database, it waits only for the
+/// lock, and only while a command holds it.
 async fn prepare(
     config: &Config,
     tell: impl Fn(&str),
@@ -258,7 +258,7 @@ async fn prepare(
     Ok((Database::Embedded(Box::new(embedded)), urls, Some(lock), missing))
 }
 
-/// Binds exactly this address. IPv6 wildcards take IPv4 too where the system does so by default.
+/// Binds exactly this address. IPv6 wildcards accept IPv4 too if the system does so by default.
 fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
     let failed = |cause| ServeError::Bind { flag, address, cause };
     let listener = StdListener::bind(address).map_err(failed)?;

@@ -1,8 +1,9 @@
-//! Who may be connected: so many in all, so many from one address.
+//! Limits the connections, in all and from one address.
 //!
-//! When there is no place, the connection that has been idle for longest makes room, one without a request
-//! before all others; if the caller's own address has too many, one of that address. Connections that are
-//! being answered are never cut, unless they only wait for a stranger's body. If all of them are, there is no place.
+//! When no place is free, the longest idle connection is closed to make room, preferably one that
+//! has sent no request. If the caller's own address has too many connections, only its own
+//! connections are considered. A connection that is being answered is never closed, unless it only
+//! waits for an unknown caller's body. If all connections are being answered, there is no place.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,14 +17,15 @@ use tokio::task::AbortHandle;
 use super::life::Life;
 use crate::http::{client_ip::Peer, network};
 
-/// How many there may be.
+/// The limits of a set of places.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// In all.
     pub(crate) all: usize,
     /// From one address.
     pub(crate) of_address: usize,
-    /// Networks of proxies, which bring many callers: only the limit for all is theirs.
+    /// The networks of proxies. A proxy carries many callers, so only the limit in all applies to
+    /// it.
     pub(crate) proxies: Arc<[IpNet]>,
 }
 
@@ -34,7 +36,7 @@ pub(super) struct Places(Arc<(Limits, Mutex<Taken>)>);
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    /// By number: the order in which they came.
+    /// Connections by number, in the order in which they arrived.
     connections: BTreeMap<u64, Connection>,
     of: HashMap<IpAddr, usize>,
 }
@@ -46,7 +48,7 @@ struct Connection {
     task: Option<AbortHandle>,
 }
 
-/// A place, given back when dropped.
+/// A place, which is returned when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Places,
@@ -59,7 +61,7 @@ impl Places {
         Self(Arc::new((limits, Mutex::default())))
     }
 
-    /// A place for this peer, if one is free or can be made so.
+    /// Takes a place for this peer, if one is free or can be freed.
     pub(super) fn take(&self, peer: Peer) -> Option<Place> {
         let limits = &self.0.0;
         let address = match peer {
@@ -87,15 +89,15 @@ impl Places {
         Some(Place { places: self.clone(), number, life })
     }
 
-    /// Ends the connection that has been idle for longest, so that its file is free for another one. Returns its
-    /// task, or `None` when no connection is idle.
+    /// Closes the longest idle connection, so that its file becomes free. Returns its task, or
+    /// `None` if no connection is idle.
     pub(super) fn end_longest_idle(&self) -> Option<AbortHandle> {
         let mut taken = self.taken();
         let number = taken.longest_idle(|_| true)?;
         taken.end(number)
     }
 
-    /// Says which task serves a connection: ending it makes room.
+    /// Records the task that serves a connection, so that it can be aborted to make room.
     pub(super) fn served_by(&self, number: u64, task: AbortHandle) {
         if let Some(connection) = self.taken().connections.get_mut(&number) {
             connection.task = Some(task);
@@ -108,14 +110,14 @@ impl Places {
 }
 
 impl Taken {
-    /// Ends the connection among these that has been idle for longest.
+    /// Closes the longest idle connection among these.
     fn make_room(&mut self, among: impl Fn(&Connection) -> bool) -> Option<()> {
         let number = self.longest_idle(among)?;
         self.end(number);
         Some(())
     }
 
-    /// Returns the number of the connection among these that has been idle for longest.
+    /// Returns the number of the longest idle connection among these.
     fn longest_idle(&self, among: impl Fn(&Connection) -> bool) -> Option<u64> {
         let idle = self.connections.iter().filter(|(_, connection)| among(connection));
         let idle =
@@ -123,7 +125,7 @@ impl Taken {
         idle.min().map(|(_, number)| number)
     }
 
-    /// Ends a connection and returns its task, if it has one yet.
+    /// Removes a connection, aborts its task and returns it, if it already has one.
     fn end(&mut self, number: u64) -> Option<AbortHandle> {
         let task = self.remove(number)?.task?;
         task.abort();
@@ -149,7 +151,7 @@ impl Place {
         self.number
     }
 
-    /// What happens on the connection that has it.
+    /// Returns the activity of the connection with this place.
     pub(super) fn life(&self) -> Arc<Life> {
         Arc::clone(&self.life)
     }

@@ -1,8 +1,8 @@
-//! Which version of HTTP a connection speaks, by its first bytes.
+//! Detects the HTTP version of a connection from its first bytes.
 //!
-//! A client that knows beforehand that it speaks HTTP/2 without TLS begins with a text that no request of
-//! HTTP/1.1 can begin with (RFC 9113 section 3.4). At most these 24 bytes are read to find out, and
-//! given back: whoever serves the connection reads it from its beginning.
+//! A client that speaks HTTP/2 without TLS by prior knowledge begins with a text that no HTTP/1.1
+//! request can begin with (RFC 9113 section 3.4). At most these 24 bytes are read to detect it, and
+//! then replayed, so that the connection is served from its beginning.
 
 use std::{
     io::{self, IoSlice},
@@ -14,16 +14,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What is spoken.
+/// The version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    /// HTTP/1.1, or no HTTP at all.
+    /// HTTP/1.1, or not HTTP at all.
     One,
     /// HTTP/2 with prior knowledge.
     Two,
 }
 
-/// A connection whose first bytes were looked at.
+/// A connection whose first bytes were already read.
 #[derive(Debug)]
 pub(super) struct Seen<S> {
     stream: S,
@@ -32,7 +32,7 @@ pub(super) struct Seen<S> {
     read: usize,
 }
 
-/// Reads as little as tells the version. A peer that says nothing more is HTTP/1.1's business.
+/// Reads as few bytes as determine the version. A peer that sends nothing more is left to HTTP/1.1.
 pub(super) async fn look<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Version, Seen<S>)> {
     let mut bytes = [0; PREFACE.len()];
     let mut read = 0;
@@ -62,8 +62,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Seen<S> {
         buffer.put_slice(&self.bytes[self.given..self.given + length]);
         self.given += length;
         if buffer.remaining() > 0 {
-            // The rest of the first request, mostly: one look at it instead of two. What went
-            // wrong shows again at the next read.
+            // This is usually the rest of the first request, so one read suffices instead of two.
+            // An error reappears at the next read.
             let _ = Pin::new(&mut self.stream).poll_read(context, buffer);
         }
         Poll::Ready(Ok(()))
@@ -107,7 +107,8 @@ mod tests {
 
     use super::*;
 
-    /// The version, and what a server reads, of bytes that arrive in pieces of this size.
+    /// Returns the version and the bytes that a server reads when bytes arrive in pieces of this
+    /// size.
     fn seen(bytes: &[u8], piece: usize) -> (Version, Vec<u8>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {

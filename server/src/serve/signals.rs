@@ -1,4 +1,4 @@
-//! Signals that end the server, and the word to drain that goes to its connections.
+//! Signals that stop the server, and the drain notice for its connections.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use tokio::{
     sync::watch,
 };
 
-/// SIGTERM, SIGINT and SIGHUP: all mean "stop in good order". A terminal that is closed sends SIGHUP,
-/// whose default would leave the embedded database behind.
+/// SIGTERM, SIGINT and SIGHUP, all of which stop the server gracefully. A closing terminal sends
+/// SIGHUP, whose default action would leave the embedded database running.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -17,12 +17,12 @@ pub(crate) struct Signals {
     drain: watch::Sender<bool>,
 }
 
-/// Resolves when draining begins.
+/// A receiver that resolves when draining begins.
 #[derive(Clone, Debug)]
 pub(super) struct Drain(watch::Receiver<bool>);
 
 impl Signals {
-    /// Catches them from now on.
+    /// Catches the signals from now on.
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -32,7 +32,7 @@ impl Signals {
         })
     }
 
-    /// The next one's name.
+    /// Waits for the next signal and returns its name.
     pub(crate) async fn recv(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -51,12 +51,12 @@ impl Signals {
 }
 
 impl Drain {
-    /// Waits for it. A sender that is gone means it as well.
+    /// Waits until draining begins. A dropped sender means the same.
     pub(super) async fn begun(&mut self) {
         let _ = self.0.wait_for(|begun| *begun).await;
     }
 
-    /// Whether it has, since this was made.
+    /// Reports whether draining has begun since this receiver was created.
     pub(super) fn has_begun(&self) -> bool {
         self.0.has_changed().unwrap_or(true)
     }

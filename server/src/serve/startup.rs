@@ -1,4 +1,4 @@
-//! Brings the database up, and what is printed on the way.
+//! Brings the database up and prints messages on the way.
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
@@ -17,18 +17,18 @@ use crate::{
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The database of this server.
+/// The server's database.
 pub(super) enum Database {
-    /// Somebody else's.
+    /// An external database.
     External,
-    /// Its own, not started yet.
+    /// The embedded database, not started yet.
     Embedded(Box<Embedded>),
-    /// Its own.
+    /// The embedded database, running.
     Running(Running),
 }
 
 impl Database {
-    /// Stops it if it is its own.
+    /// Stops the database if it is embedded.
     pub(super) async fn stop(self, hurried: bool) {
         match self {
             Self::Running(running) if hurried => running.abandon().await,
@@ -38,8 +38,8 @@ impl Database {
     }
 }
 
-/// Says where it listens. Also for programs: `Listening on <origin>` is a line of its own, and
-/// so is `Listening on unix:<path>`.
+/// Prints the addresses that the server listens on. Programs parse this output: `Listening on
+/// <origin>` is a separate line, and so is `Listening on unix:<path>`.
 pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Path>) {
     let _ = output::line(&format!("Tessera {}", env!("CARGO_PKG_VERSION")));
     let place = config.database_url.as_ref().map_or_else(
@@ -62,8 +62,8 @@ pub(super) fn announce(config: &Config, address: SocketAddr, socket: Option<&Pat
     }
 }
 
-/// Starts or waits for the database, brings it up to date, and makes a set-up link while there is
-/// no organisation. Fails only where waiting cannot help.
+/// Starts the database or waits for it, brings it up to date, and creates a set-up link until an
+/// organisation exists. Fails only if waiting cannot help.
 pub(super) async fn bring_up(
     database: &mut Database,
     authority: &Authority,
@@ -101,7 +101,7 @@ pub(super) async fn bring_up(
                 warn_of_risks(authority).await;
                 return Ok(link);
             }
-            // A wrong password or an untrusted certificate stays what it is, however long one waits.
+            // Waiting does not correct a wrong password or an untrusted certificate.
             Err(StartError::Service(ServiceError::Unavailable(cause)))
                 if cause.is_misconfigured() =>
             {
@@ -123,7 +123,7 @@ pub(super) async fn bring_up(
     }
 }
 
-/// Warns of what a crash or a failover of the database could lose.
+/// Warns about data that a crash or a failover of the database could lose.
 async fn warn_of_risks(authority: &Authority) {
     match authority.failover_risks().await {
         Ok(risks) => {
@@ -135,8 +135,8 @@ async fn warn_of_risks(authority: &Authority) {
     }
 }
 
-/// Prints the set-up link, if any, and where to go. The link is printed and not logged: whoever has
-/// it becomes the owner.
+/// Prints the set-up link, if there is one, and the console's address. The link is printed but not
+/// logged, because it makes its user the owner.
 pub(super) fn welcome(link: Option<&SetupSecret>, config: &Config) {
     let origin = config.public_origin();
     if let Some(secret) = link {

@@ -1,17 +1,20 @@
-//! Limits the streams of HTTP/2 in progress, for one address and in all.
+//! Limits the HTTP/2 streams in progress, for one address and in all.
 //!
-//! A connection has its own limit, but an address may have a thousand connections. A stream counts from its request's
-//! head until the peer has taken the last byte of the answer: so long, the server keeps memory for it. Beyond a limit,
-//! a stream is refused before anything of it is done (`REFUSED_STREAM`, RFC 9113 section 8.7): the client may
-//! send the request again.
+//! Each connection has its own limit, but an address may have a thousand connections. A stream
+//! counts from its request's head until the peer has taken the last byte of the response, because
+//! the server uses memory for it until then. Beyond a limit, a stream is refused before any of it
+//! is processed (`REFUSED_STREAM`, RFC 9113 section 8.7), so the client may retry the request.
 //!
-//! No caller has more streams than it leaves to all others. When there is no room, connections with unread answers end,
-//! if they have 16 of them, or half of their streams are unread: one slow answer ends nothing that is in progress.
-//! The caller with the most unread answers loses a connection first, but only if it has more of them than the newcomer
-//! has. A caller at its own limit loses one of its own connections. A connection also ends when an answer waits for too
-//! long ([`unsent`](super::unsent)). With HTTP/1.1, the limits of connections are enough.
+//! No caller has more streams than it leaves to all others. When there is no room, connections with
+//! unread responses are closed if they have at least 16 of them, or if at least half of their
+//! streams are unread: a few slow responses end nothing that is in progress. The caller with the
+//! most unread responses loses a connection first, but only if it has more of them than the
+//! newcomer. A caller at its own limit loses one of its own connections. A connection also closes
+//! when a response waits for too long ([`unsent`](super::unsent)). For HTTP/1.1, the limits on
+//! connections are enough.
 //!
-//! Requests do not search for these connections. A thread of its own ranks them once a second while streams are short.
+//! Requests do not search for these connections. A separate thread ranks them once a second while
+//! streams are scarce.
 
 use std::{
     collections::{BTreeMap, BinaryHeap, HashMap},
@@ -30,18 +33,19 @@ use ipnet::IpNet;
 use super::unsent::{Since, Taken, Unsent};
 use crate::http::{client_ip::Peer, network};
 
-/// Streams of all trusted proxies and of the Unix socket together; as many are kept for all other addresses together,
-/// so that neither takes those of the other.
+/// Streams of all trusted proxies and of the Unix socket together. The same number is reserved for
+/// all other addresses together, so that neither group takes the other's streams.
 const ALL: usize = 32_768;
-/// Streams of a trusted proxy, or of the Unix socket: they bring many callers.
+/// Streams of one trusted proxy or of the Unix socket, each of which carries many callers.
 const OF_PROXY: usize = 16_384;
 /// Streams of any other address.
 const OF_ADDRESS: usize = 4_096;
-/// One newcomer frees this part of all streams, if that many are unread, so that the next ones find room.
+/// A newcomer frees the limit divided by this number, if that many streams are unread, so that the
+/// next newcomers find room.
 const PART: usize = 128;
-/// Connections that one newcomer looks at.
+/// The maximum number of connections that a newcomer examines.
 const LOOKS: usize = 100;
-/// Connections that are ranked while others wait for the lock.
+/// The number of connections to rank before other threads may take the lock.
 const SLICE: usize = 256;
 
 /// The streams of all callers.
@@ -56,7 +60,8 @@ struct Shared {
     callers: Mutex<HashMap<Key, Weak<Caller>>>,
 }
 
-/// The address of a caller, or the Unix socket; and whether it brings many callers. One IPv6 network may have both.
+/// The network of a caller, or `None` for the Unix socket, and whether it carries many callers. One
+/// IPv6 network may have both kinds.
 type Key = (Option<IpAddr>, bool);
 
 /// Callers who share a limit.
@@ -65,7 +70,7 @@ struct Crowd {
     limit: usize,
     of_each: usize,
     count: AtomicUsize,
-    /// Those of connections that are ending.
+    /// The streams of connections that are closing.
     leaving: AtomicUsize,
     /// Whether a stream was refused since the last ranking.
     is_short: AtomicBool,
@@ -80,38 +85,38 @@ struct Connections {
     ranking: Ranking,
 }
 
-/// A connection that is open.
+/// An open connection.
 #[derive(Clone, Debug)]
 struct Open {
     key: Key,
     unsent: Arc<Unsent>,
-    /// The streams of its caller's connections that are ending.
+    /// The streams of its caller's connections that are closing.
     leaving: Arc<AtomicUsize>,
 }
 
-/// The callers and their connections with unread answers, as they were when they were ranked. Each connection that ends
-/// is taken out.
+/// The callers and connections with unread responses, as of the last ranking. Connections that
+/// close are removed.
 #[derive(Debug, Default)]
 struct Ranking {
-    /// The caller with the most unread answers first.
+    /// The caller with the most unread responses first.
     order: BinaryHeap<(usize, Key)>,
     callers: HashMap<Key, Ranked>,
 }
 
-/// The unread answers of a caller, and its connections: the one with the most first.
+/// The unread responses of a caller, and its connections: the connection with the most first.
 #[derive(Debug, Default)]
 struct Ranked {
     sum: usize,
     connections: BinaryHeap<(usize, u64)>,
 }
 
-/// The streams of one address, or of the Unix socket, on all of its connections.
+/// The streams of one address or of the Unix socket, on all of its connections.
 #[derive(Debug)]
 struct Caller {
     shared: Arc<Shared>,
     key: Key,
     count: AtomicUsize,
-    /// Those of connections that are ending.
+    /// The streams of its connections that are closing.
     leaving: Arc<AtomicUsize>,
 }
 
@@ -123,7 +128,7 @@ pub(super) struct Connection {
     unsent: Arc<Unsent>,
 }
 
-/// A stream that counts, until dropped.
+/// A stream, which counts until it is dropped.
 #[derive(Debug)]
 pub(super) struct Stream {
     connection: Arc<Connection>,
@@ -131,12 +136,13 @@ pub(super) struct Stream {
 }
 
 impl Streams {
-    /// Returns places for streams. Only the addresses of these proxies have the larger limit.
+    /// Creates the counts with the default limits. The larger limit applies only to the addresses
+    /// of these proxies.
     pub(super) fn new(proxies: Arc<[IpNet]>) -> Self {
         Self::of(proxies, ALL, OF_PROXY, OF_ADDRESS)
     }
 
-    /// Returns places for so many streams of each kind of callers.
+    /// Creates the counts with the same limit for all kinds of callers.
     #[cfg(test)]
     pub(super) fn with(proxies: Arc<[IpNet]>, limit: usize) -> Self {
         Self::of(proxies, limit, limit, limit)
@@ -160,12 +166,13 @@ impl Streams {
         Arc::new(Connection { caller, number, unsent })
     }
 
-    /// Whether streams are short, so that connections have to be ranked.
+    /// Reports whether streams are scarce, so that connections have to be ranked.
     pub(super) fn are_short(&self) -> bool {
         self.crowds().iter().any(|crowd| crowd.is_short())
     }
 
-    /// Ranks connections by their unread answers, for those who need room. Takes milliseconds with many connections.
+    /// Ranks connections by their unread responses, for callers who need room. Takes milliseconds
+    /// with many connections.
     pub(super) fn rank(&self) {
         for crowd in self.crowds().into_iter().filter(|crowd| crowd.is_short()) {
             crowd.rank();
@@ -188,7 +195,8 @@ impl Streams {
             }
         };
         let mut callers = shared.callers();
-        // Never dropped here: that would wait for the lock that is held.
+        // This must not be the last reference: dropping it here would wait for the lock that is
+        // held.
         if let Some(caller) = callers.get(&key).and_then(Weak::upgrade) {
             return caller;
         }
@@ -234,8 +242,9 @@ impl Crowd {
         number
     }
 
-    /// Makes room for a stream of a caller who has `own` others, among `all` others, by ending connections: one of its
-    /// own at its limit, and those of callers who have more unread answers than it has. Reports whether there is room.
+    /// Makes room for a stream of a caller with `own` other streams, out of `all` others, by
+    /// closing connections: one of its own if it is at its limit, and connections of callers with
+    /// more unread responses. Reports whether there is room.
     fn make_room(&self, connection: &Connection, own: usize, all: usize) -> bool {
         let caller = &connection.caller;
         let mut connections = self.connections();
@@ -246,7 +255,7 @@ impl Crowd {
             self.leaving.fetch_add(freed, Ordering::Relaxed);
             has_room = freed > 0;
         }
-        // The room of connections that are ending is free already.
+        // The room of connections that are closing counts as free already.
         let limit = self.limit + self.leaving.load(Ordering::Relaxed);
         if has_room && own >= limit.saturating_sub(all) {
             let freed = connections.end_those_of_others(caller.key, (self.limit / PART).max(1));
@@ -281,13 +290,13 @@ impl Crowd {
             }
         }
         ranking.order = ranking.callers.iter().map(|(key, ranked)| (ranked.sum, *key)).collect();
-        // The old one is dropped without the lock.
+        // Drops the old ranking after releasing the lock.
         let _old = std::mem::replace(&mut self.connections().ranking, ranking);
     }
 }
 
 impl Connections {
-    /// Ends a connection if it has unread answers still. Returns their number.
+    /// Closes a connection if it still has unread responses, and returns their number.
     fn end(&self, number: u64) -> usize {
         let Some(Open { unsent, leaving, .. }) = self.open.get(&number) else { return 0 };
         let unread = if unsent.leaving() > 0 { 0 } else { unsent.unread() };
@@ -298,8 +307,8 @@ impl Connections {
         unread
     }
 
-    /// Ends the connection of this caller that has the most unread answers, but not the one that asks. Returns the
-    /// number of these answers.
+    /// Closes the connection of this caller with the most unread responses, except the requesting
+    /// connection. Returns the number of these responses.
     fn end_one_of(&mut self, key: Key, asks: u64) -> usize {
         let mut kept = None;
         let mut freed = 0;
@@ -322,8 +331,9 @@ impl Connections {
         freed
     }
 
-    /// Ends connections with so many unread answers together: first of the caller who has the most, as long as that is
-    /// more than this caller has, and of that caller's the one that has the most. Returns the number of these answers.
+    /// Closes connections that have `wanted` unread responses together. It starts with the caller
+    /// that has the most, as long as that is more than this caller has, and with the connection of
+    /// that caller that has the most. Returns the number of these responses.
     fn end_those_of_others(&mut self, key: Key, wanted: usize) -> usize {
         let own = self.ranking.callers.get(&key).map_or(0, |ranked| ranked.sum);
         let mut freed = 0;
@@ -333,7 +343,7 @@ impl Connections {
             }
             let Some((sum, other)) = self.ranking.order.pop() else { break };
             let Some(ranked) = self.ranking.callers.get_mut(&other) else { continue };
-            // It may have given up a connection of its own meanwhile.
+            // This caller may have given up one of its own connections in the meantime.
             if ranked.sum == sum
                 && let Some((unread, number)) = ranked.connections.pop()
             {
@@ -350,28 +360,29 @@ impl Connections {
 }
 
 impl Caller {
-    /// Returns those with whom it shares a limit.
+    /// Returns the crowd that this caller shares a limit with.
     fn crowd(&self) -> &Crowd {
         if self.key.1 { &self.shared.of_proxies } else { &self.shared.of_others }
     }
 }
 
 impl Connection {
-    /// Returns how many streams of its caller count.
+    /// Returns the number of streams of this connection's caller.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.caller.count.load(Ordering::Relaxed)
     }
 
-    /// Returns its answers that wait for the peer.
+    /// Returns the connection's responses that wait for the peer.
     pub(super) fn unsent(&self) -> &Unsent {
         &self.unsent
     }
 
-    /// Counts a stream; `None` when this caller has too many, or all callers together.
+    /// Counts a stream. Returns `None` if this caller, or all callers together, have too many.
     pub(super) fn begin(self: &Arc<Self>) -> Option<Arc<Stream>> {
         let (caller, crowd) = (&self.caller, self.caller.crowd());
-        // Counts first, so that two concurrent calls cannot both take the last place. Dropping the stream undoes it.
+        // Counts first, so that two concurrent calls cannot both take the last place. Dropping the
+        // stream reverts the count.
         let own = caller.count.fetch_add(1, Ordering::Relaxed);
         let all = crowd.count.fetch_add(1, Ordering::Relaxed);
         self.unsent.enter();
@@ -383,12 +394,12 @@ impl Connection {
 }
 
 impl Stream {
-    /// Waits for the peer from now on: the answer, or the next part of it, is there.
+    /// Marks the response as waiting for the peer: the response, or its next part, is ready.
     pub(super) fn waits(&self) {
         self.since.waits(&self.connection.unsent);
     }
 
-    /// Does not wait for the peer: the next part of the answer is being made.
+    /// Marks the response as not waiting for the peer: its next part is being produced.
     pub(super) fn works(&self) {
         self.since.works(&self.connection.unsent);
     }
@@ -412,7 +423,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let crowd = self.caller.crowd();
         let left = crowd.connections().open.remove(&self.number);
-        // All of its streams are gone.
+        // None of its streams exist any more.
         if let Some(Open { unsent, leaving, .. }) = left {
             crowd.leaving.fetch_sub(unsent.leaving(), Ordering::Relaxed);
             leaving.fetch_sub(unsent.leaving(), Ordering::Relaxed);
@@ -423,14 +434,14 @@ impl Drop for Connection {
 impl Drop for Caller {
     fn drop(&mut self) {
         let mut callers = self.shared.callers();
-        // A new connection may have come meanwhile.
+        // A new connection may have replaced this entry in the meantime.
         if callers.get(&self.key).is_some_and(|caller| caller.strong_count() == 0) {
             callers.remove(&self.key);
         }
     }
 }
 
-/// A piece of an answer. Its stream counts until all of it was sent.
+/// A piece of a response. Its stream counts until all of it is sent.
 #[derive(Debug)]
 pub(super) struct Piece {
     bytes: Bytes,
@@ -461,8 +472,8 @@ impl Buf for Piece {
     }
 }
 
-/// A header's value that keeps its stream counted until the head was sent: an answer without a body has nothing else
-/// that is dropped then.
+/// A header value that keeps its stream counted until the head is sent: in a response without a
+/// body, nothing else is dropped at that time.
 struct Counted {
     value: HeaderValue,
     _stream: Arc<Stream>,
@@ -474,8 +485,9 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
-/// Returns the same value, which keeps the stream counted. It must differ from answer to answer: it is not put into the
-/// table of headers (RFC 7541 section 7.1.3), which would keep it.
+/// Returns the same value, which keeps the stream counted. Marks it as sensitive to keep it out of
+/// the header table (RFC 7541 section 7.1.3), which would keep the stream counted. For this, the
+/// value must differ from response to response.
 pub(super) fn counting(value: HeaderValue, stream: Arc<Stream>) -> HeaderValue {
     let bytes = Bytes::from_owner(Counted { value: value.clone(), _stream: stream });
     let mut counted = HeaderValue::from_maybe_shared(bytes).unwrap_or(value);
@@ -496,7 +508,7 @@ mod tests {
         (0..number).map_while(|_| connection.begin()).collect()
     }
 
-    /// Streams whose answers are not read.
+    /// Begins streams whose responses are not read.
     fn unread(connection: &Arc<Connection>, number: usize) -> Vec<Arc<Stream>> {
         let streams = begin(connection, number);
         assert_eq!(streams.len(), number);
@@ -506,7 +518,7 @@ mod tests {
         streams
     }
 
-    /// Lets what waits become unread, and ranks it.
+    /// Waits until waiting responses are unread, and ranks them.
     fn rank(streams: &Streams) {
         for _ in 0..4 {
             life::tick();
@@ -555,7 +567,7 @@ mod tests {
             assert!(*count > 0 && *count <= last);
             last = *count;
         }
-        // A proxy in the network of another address has its own, whichever of them comes first.
+        // A proxy in the network of another address has its own streams, whichever connects first.
         let (other, proxy) = (peer("2001:db8::8"), peer("2001:db8::7"));
         let [other, proxy] = [other, proxy].map(|peer| streams.connect(peer));
         assert_eq!(begin(&proxy, ALL).len(), OF_PROXY);
@@ -577,10 +589,11 @@ mod tests {
         kept.push(begin(&newcomer, 1));
         assert_eq!(leaving(), [0, 3, 0, 0]);
         assert_eq!(kept.last().map(Vec::len), Some(1));
-        // What the connection had counts until it is gone, but its room is free.
+        // The closing connection's streams count until it is gone, but their room is free.
         kept.push(begin(&of(4), 2));
         assert_eq!((leaving(), kept.last().map(Vec::len)), ([0, 3, 0, 0], Some(2)));
-        // A caller in need gets what others do not read, however much it has in progress.
+        // A caller in need gets the room of unread responses, however many streams it has in
+        // progress.
         kept.push(begin(&newcomer, 1));
         assert_eq!((leaving(), kept.last().map(Vec::len)), ([0, 3, 4, 0], Some(1)));
         drop((kept, one, again, other, newcomer));
@@ -620,7 +633,7 @@ mod tests {
         assert!(begin(&of(2), 11).len() == 10, "what was left counts no more");
     }
 
-    /// A request looks at few connections, however many there are.
+    /// A request examines few connections, however many exist.
     #[test]
     fn crowd_of_callers_with_little_makes_room_for_those_who_read() {
         let streams = Streams::with(Arc::from([]), 2_000);

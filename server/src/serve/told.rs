@@ -1,9 +1,9 @@
-//! Refusals of requests that are not HTTP, with the reason.
+//! Adds the reason to refusals of malformed HTTP requests.
 //!
-//! What hyper cannot parse never reaches a handler: hyper itself answers 400, 414 or 431 without a
-//! body and closes the connection. This stream stands between hyper and the network and gives such
-//! an answer the body that every other refusal has, a problem (RFC 9457). It knows them by what all
-//! of Tessera's own answers have and they lack: a request id.
+//! Requests that hyper cannot parse never reach a handler: hyper answers 400, 414 or 431 without a
+//! body and closes the connection. This stream sits between hyper and the network and gives such a
+//! response the body that every other refusal has, a problem document (RFC 9457). It recognises
+//! these responses because they lack a request ID, which all of Tessera's own responses have.
 
 use std::{
     io::{self, IoSlice},
@@ -22,7 +22,7 @@ use super::life::Life;
 pub(super) struct Told<S> {
     stream: S,
     life: Arc<Life>,
-    /// What replaces a bare refusal, until it is written.
+    /// The replacement of a bare refusal, until it is written.
     pending: Vec<u8>,
 }
 
@@ -64,7 +64,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
         self.life.wrote();
         ready!(self.poll_pending(context))?;
         if let Some(answer) = with_reason(bytes) {
-            // Taken over: written now as far as possible, the rest when hyper flushes.
+            // Takes hyper's bytes over: writes as much of the response as possible now, and the
+            // rest when hyper flushes.
             self.pending = answer;
             if let Poll::Ready(Err(error)) = self.poll_pending(context) {
                 return Poll::Ready(Err(error));
@@ -102,7 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Told<S> {
     }
 }
 
-/// The whole answer for a refusal without a body; `None` for everything else.
+/// Returns the complete response for a refusal without a body, or `None` for anything else.
 fn with_reason(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_head = bytes.starts_with(b"HTTP/1.") && bytes.ends_with(b"\r\n\r\n");
     if !is_head || bytes.get(8..10) != Some(b" 4") {

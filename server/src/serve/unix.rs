@@ -1,10 +1,10 @@
-//! The Unix socket: for programs on the same machine that shall not go through the network.
+//! The Unix socket, for programs on the same machine that should not use the network.
 //!
-//! Whoever may open the file is let in, so its mode is the whole protection: 0660. Nobody can connect
-//! before it has that mode, because the socket listens only afterwards. A file that a dead server left
-//! behind is replaced; one on which somebody listens, or that is no socket, is not touched. Looking and
-//! replacing happen under a lock on the folder, so that of two servers that start at once one is
-//! refused.
+//! Every process that may open the file is accepted, so the mode of the file is the only
+//! protection: 0660. Nothing can connect before the file has that mode, because the socket listens
+//! only afterwards. A socket that a dead server left behind is replaced. A socket with a listener,
+//! or a file that is not a socket, stays untouched. The check and the replacement happen under a
+//! lock on the folder, so that if two servers start at once, one of them is refused.
 
 use std::{
     fs::{self, File, Metadata, Permissions},
@@ -21,19 +21,19 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Owner and group.
+/// Read and write for owner and group.
 const MODE: u32 = 0o660;
-/// Until it has that mode.
+/// The mode until the socket listens.
 const MODE_BEFORE: Mode = Mode::from_raw_mode(0o600);
-/// Connections that wait to be accepted; the system has a limit of its own.
+/// The queue of connections to accept. The system has its own limit.
 const BACKLOG: u32 = 1_024;
-/// How long another one's lock on the folder is waited for: it is held for moments.
+/// How long to wait for the lock on the folder, which processes hold only for moments.
 const STEP: Duration = Duration::from_millis(20);
 const STEPS: u32 = 250;
-/// A listener that does not take a connection for so long is busy, and alive.
+/// A listener that accepts no connection for this long is busy but alive.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Why the socket cannot be had.
+/// The reason why the server cannot listen on the socket.
 #[derive(Debug, Error)]
 #[error("cannot listen on unix:{}: {reason}", path.display())]
 pub(crate) struct UnixError {
@@ -55,15 +55,15 @@ enum Reason {
     Io(#[from] io::Error),
 }
 
-/// A socket that listens, and its file.
+/// A listening socket and its file.
 #[derive(Debug)]
 pub(super) struct UnixDoor {
-    // Goes first: while the socket is open, no other file gets the number of its file.
+    // Dropped first: while the socket is open, no other file can get its inode number.
     file: SocketFile,
     listener: UnixListener,
 }
 
-/// The socket's file; removed when dropped, unless another one has taken its place.
+/// The socket's file, which is removed when dropped, unless another file has replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -72,7 +72,7 @@ struct SocketFile {
 }
 
 impl UnixDoor {
-    /// Listens on this path, which is absolute.
+    /// Listens on this absolute path.
     pub(super) async fn open(path: &Path) -> Result<Self, UnixError> {
         let failed = |reason| UnixError { path: path.to_owned(), reason };
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -81,12 +81,10 @@ impl UnixDoor {
         bind(path).map_err(|error| failed(error.into()))
     }
 
-    /// The file.
     pub(super) fn path(&self) -> &Path {
         &self.file.path
     }
 
-    /// What accepts connections.
     pub(super) const fn listener(&self) -> &UnixListener {
         &self.listener
     }
@@ -100,7 +98,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Best effort: another server may be looking at the file right now.
+        // Best effort: another server may be checking the file right now.
         let _lock = self.path.parent().and_then(|folder| try_lock(folder).ok());
         if fs::symlink_metadata(&self.path).is_ok_and(|found| self.is(&found)) {
             let _ = fs::remove_file(&self.path);
@@ -110,8 +108,8 @@ impl Drop for SocketFile {
 
 fn bind(path: &Path) -> io::Result<UnixDoor> {
     let socket = UnixSocket::new_stream()?;
-    // On Linux the file gets this mode; elsewhere this fails and is not needed, since nobody can
-    // connect to a socket that does not listen.
+    // On Linux, the file gets this mode. Elsewhere the call fails and is not needed, because
+    // nothing can connect to a socket that does not listen.
     let _ = fchmod(&socket, MODE_BEFORE);
     socket.bind(path)?;
     let found = fs::symlink_metadata(path)?;
@@ -120,7 +118,7 @@ fn bind(path: &Path) -> io::Result<UnixDoor> {
     Ok(UnixDoor { file, listener: socket.listen(BACKLOG)? })
 }
 
-/// Removes what a dead server left behind, and nothing else.
+/// Removes the socket of a dead server, and nothing else.
 async fn remove_stale(path: &Path) -> Result<(), Reason> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -135,13 +133,13 @@ async fn remove_stale(path: &Path) -> Result<(), Reason> {
             Ok(fs::remove_file(path)?)
         }
         Ok(Ok(_)) | Err(_) => Err(Reason::Live),
-        // No queue has room: somebody listens.
+        // The queue is full, so there is a listener.
         Ok(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => Err(Reason::Live),
         Ok(Err(error)) => Err(error.into()),
     }
 }
 
-/// Locks a folder against other servers that look for sockets in it.
+/// Locks a folder against other servers that check sockets in it.
 async fn lock(folder: &Path) -> Result<File, Reason> {
     for _ in 0..STEPS {
         match try_lock(folder) {

@@ -1,11 +1,13 @@
-//! Answers of one HTTP/2 connection that its peer has not taken yet.
+//! Responses of one HTTP/2 connection that its peer has not taken yet.
 //!
-//! hyper does not ask for more of an answer while the peer's window is closed, so nothing that an answer does can end
-//! its stream. The connection looks from outside. It counts the answers that wait, and ends when one waits and nothing
-//! else on the connection moves. One answer that waits while others are taken costs little: what it keeps is bounded.
+//! hyper does not poll a response while the peer's window is closed, so a response cannot end its
+//! own stream. Instead, the connection watches its responses from outside. It counts the waiting
+//! responses, and closes when one waits and nothing else on the connection makes progress. One
+//! response that waits while others are taken costs little, because its memory is bounded.
 //!
-//! An answer that is on its way is not unread: only one that has waited for [`STAMP`] to twice as long is. Each answer
-//! takes the connection's lock twice, for a few additions.
+//! A response on its way to the peer is not unread. It becomes unread after it has waited for
+//! [`STAMP`] to twice as long. Each response takes the connection's lock twice, for a few
+//! additions.
 
 use std::{
     sync::{
@@ -19,28 +21,31 @@ use tokio::{sync::Notify, time::sleep};
 
 use super::life;
 
-/// How long nothing may move on a connection while an answer waits. It takes up to twice as long until that is seen.
+/// How long a connection may make no progress while a response waits. Detection takes up to twice
+/// as long.
 const PERIOD: Duration = Duration::from_secs(30);
-/// The seconds that one stamp stands for.
+/// The number of seconds that one stamp stands for.
 const STAMP: u32 = 2;
-/// Bytes of an answer that show that its peer takes it.
+/// The number of bytes of a response after which its peer counts as reading it.
 const STEP: usize = 1024;
-/// A connection with so many unread answers may have to make room for others, whatever else it has in progress.
+/// A connection with this many unread responses may have to make room for others, whatever else it
+/// has in progress.
 const MANY: usize = 16;
-/// The stamp of an answer that does not wait for its peer, as its request is being answered.
+/// The stamp of a response that does not wait for its peer, because its request is being answered.
 const NONE: u32 = 0;
-/// The stamp of an answer of which the server makes the next part.
+/// The stamp of a response whose next part the server is producing.
 const MADE: u32 = 1;
 
-/// The answers of a connection that wait.
+/// The waiting responses of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
     counts: Mutex<Counts>,
-    /// The streams of the connection.
+    /// The number of streams of the connection.
     streams: AtomicUsize,
     /// Grows when the peer takes something.
     progress: AtomicUsize,
-    /// The unread answers with which the connection had to make room for others; 0 before that.
+    /// The number of unread responses with which the connection had to make room for others, or 0
+    /// before that.
     leaving: AtomicUsize,
     leave: Notify,
 }
@@ -49,82 +54,86 @@ pub(super) struct Unsent {
 struct Counts {
     /// The latest stamp.
     now: u32,
-    /// The answers that wait since this stamp, since the one before, and since an earlier one.
+    /// Responses that have waited since this stamp, since the previous one, and since an earlier
+    /// one.
     fresh: usize,
     recent: usize,
     old: usize,
-    /// The answers of which the next part is being made.
+    /// Responses whose next part is being produced.
     made: usize,
 }
 
-/// Whether an answer waits, and since when.
+/// Whether a response waits, and since when.
 #[derive(Debug)]
 pub(super) struct Since(AtomicU32);
 
-/// Counts the bytes that a peer took of one piece of an answer.
+/// Counts the bytes that a peer took of one piece of a response.
 #[derive(Debug, Default)]
 pub(super) struct Taken(usize);
 
 impl Unsent {
-    /// Counts a stream of the connection.
+    /// Adds a stream to the connection's count.
     pub(super) fn enter(&self) {
         self.streams.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a stream of the connection no more.
+    /// Removes a stream from the connection's count.
     pub(super) fn exit(&self) {
         self.streams.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Returns the number of unread answers, if they are reason enough to end the connection: it has many of them, or
-    /// they are at least half of what it does. 0 otherwise: a few slow answers cost others nothing that is in progress.
+    /// Returns the number of unread responses if they justify closing the connection: it has many
+    /// of them, or they are at least half of its streams. Otherwise returns 0, so that a few slow
+    /// responses don't end other requests in progress.
     pub(super) fn unread(&self) -> usize {
         let unread = self.waited();
         let streams = self.streams.load(Ordering::Relaxed);
         if unread >= MANY || unread * 2 >= streams { unread } else { 0 }
     }
 
-    /// Returns the number of answers that have waited for long.
+    /// Returns the number of responses that have waited for long.
     fn waited(&self) -> usize {
         let mut counts = self.counts();
         counts.advance(stamp());
         counts.old
     }
 
-    /// Resolves when an answer has waited for too long while nothing else moved.
+    /// Resolves when a response has waited for too long without any progress.
     pub(super) async fn too_long(&self) {
         loop {
             let (waiting, before) = (self.look(Counts::waiting), self.progress());
             sleep(PERIOD).await;
-            // What waited then and did not move still waits.
+            // The response waiting then has made no progress, so it still waits.
             if waiting > 0 && self.progress() == before {
                 return;
             }
         }
     }
 
-    /// Grows when the peer takes something.
+    /// Returns a number that grows when the peer takes something.
     pub(super) fn progress(&self) -> usize {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Whether the next part of an answer is being made.
+    /// Reports whether the next part of a response is being produced.
     pub(super) fn is_making(&self) -> bool {
         self.look(|counts| counts.made > 0)
     }
 
-    /// Ends the connection, so that others get the room of these unread answers.
+    /// Makes the connection close, so that others get the room of these unread responses.
     pub(super) fn leave(&self, answers: usize) {
         self.leaving.store(answers, Ordering::Relaxed);
         self.leave.notify_one();
     }
 
-    /// Returns the unread answers with which the connection had to make room for others.
+    /// Returns the number of unread responses with which the connection had to make room for
+    /// others, or 0 before that.
     pub(super) fn leaving(&self) -> usize {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Resolves when the connection has to make room for others. One at a time may wait for it.
+    /// Resolves when the connection has to make room for others. Only one task at a time may wait
+    /// for it.
     pub(super) async fn gave_way(&self) {
         while self.leaving() == 0 {
             self.leave.notified().await;
@@ -140,7 +149,7 @@ impl Unsent {
     }
 }
 
-/// Returns the stamp of this moment.
+/// Returns the current stamp.
 fn stamp() -> u32 {
     life::ticks() / STAMP + MADE + 1
 }
@@ -160,7 +169,7 @@ impl Counts {
         self.now = self.now.max(now);
     }
 
-    /// Returns where answers with this stamp count.
+    /// Returns the count of responses with this stamp.
     const fn of(&mut self, stamp: u32) -> Option<&mut usize> {
         match stamp {
             NONE => None,
@@ -179,22 +188,22 @@ impl Default for Since {
 }
 
 impl Since {
-    /// Waits for the peer from now on.
+    /// Marks the response as waiting for the peer.
     pub(super) fn waits(&self, unsent: &Unsent) {
         self.set(unsent, stamp());
     }
 
-    /// Does not wait for the peer: the next part of the answer is being made.
+    /// Marks the response as not waiting for the peer: its next part is being produced.
     pub(super) fn works(&self, unsent: &Unsent) {
         self.set(unsent, MADE);
     }
 
-    /// Counts no more.
+    /// Removes the response from the counts.
     pub(super) fn ends(&self, unsent: &Unsent) {
         self.set(unsent, NONE);
     }
 
-    /// Notes that the peer took something.
+    /// Records that the peer took something.
     pub(super) fn moved(&self, unsent: &Unsent) {
         unsent.progress.fetch_add(1, Ordering::Relaxed);
         self.set_if(unsent, stamp(), |before| before > MADE);
@@ -207,14 +216,14 @@ impl Since {
         }
     }
 
-    /// Sets the stamp if the one before allows it, and returns the one before.
+    /// Sets the stamp if the previous one allows it. Returns the previous stamp.
     fn set_if(&self, unsent: &Unsent, stamp: u32, allows: impl Fn(u32) -> bool) -> u32 {
         let before = self.0.load(Ordering::Relaxed);
         if before == stamp || !allows(before) {
             return before;
         }
         let mut counts = unsent.counts();
-        // Another task may have set it meanwhile.
+        // Another task may have set it in the meantime.
         let before = self.0.load(Ordering::Relaxed);
         if !allows(before) {
             return before;
@@ -234,7 +243,7 @@ impl Since {
 }
 
 impl Taken {
-    /// Adds bytes. Reports whether they show that the peer takes the answer.
+    /// Adds bytes. Reports whether they show that the peer is reading the response.
     pub(super) const fn add(&mut self, bytes: usize) -> bool {
         self.0 += bytes;
         let is_step = self.0 >= STEP;
@@ -253,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    /// Lets so much time pass for answers.
+    /// Lets `number` stamps pass.
     fn stamps(number: u32) {
         for _ in 0..number * STAMP {
             life::tick();

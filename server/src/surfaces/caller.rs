@@ -1,5 +1,6 @@
-//! Who calls a surface: the token that the request presents, in whichever header. A session is not
-//! looked at: clients of other products have none, and what a browser sends by itself moves nothing here.
+//! The caller of a surface: the token in the request, in whichever header. Sessions are not
+//! considered: clients of other products have none, and nothing that a browser sends by itself has
+//! an effect here.
 
 use authority::{Actor, OpContext, Surface};
 use axum::extract::FromRequestParts as _;
@@ -15,8 +16,8 @@ use crate::http::{
     refusals::Asker,
 };
 
-/// The context of an operation by way of this surface. Without a token it is anonymous: the service
-/// refuses it.
+/// Returns the context of an operation on this surface. Without a token, the context is anonymous
+/// and the service refuses it.
 pub(super) async fn by_token(
     parts: &mut Parts,
     state: &AppState,

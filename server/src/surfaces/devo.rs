@@ -1,12 +1,13 @@
-//! The dialect of Devo: `/ws/accounts/{account}/credentials/tokens`.
+//! The Devo surface: `/ws/accounts/{account}/credentials/tokens`.
 //!
-//! - An account is a workspace, by its whole slug: `child@parent` is one name.
-//! - A request says `scopes`, a reply `scope`; audiences and scopes are words in one text.
-//! - A list never has a token's value, one token alone has it: tokens made here are recoverable
-//!   where policy allows that; elsewhere the value comes once, in the answer to the POST.
-//! - `expires_in_seconds` is the whole lifetime, not what is left of it.
-//! - Unknown fields of a body are ignored, as clients may send more than they need to.
-//! - What a value's fault is, is 400. Every answer carries `x-devo-cid`, which is the request's id.
+//! - An account is a workspace, and its name is the whole slug: `child@parent` is one name.
+//! - A request has `scopes`, a response has `scope`. Audiences and scopes are words in one string.
+//! - A list never contains a token's value, but a single token does: tokens created here are
+//!   recoverable if the policy allows it. Otherwise only the response to the POST contains the
+//!   value.
+//! - `expires_in_seconds` is the whole lifetime, not the remaining time.
+//! - Unknown fields of a body are ignored, because clients may send more than they need to.
+//! - An invalid value is a 400. Every response has an `x-devo-cid`, which is the request ID.
 
 mod moment;
 mod shapes;
@@ -52,10 +53,10 @@ use crate::http::{
 )]
 pub(super) struct Document;
 
-/// How the service's fields are called here.
+/// The names of the service's fields in this API.
 const FIELDS: &[(&str, &str)] = &[("audiences", "audience"), ("expires_at", "expiration")];
 
-/// Its operations.
+/// Returns the operations of this surface.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_tokens, create_token))
@@ -65,7 +66,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(rename_token))
 }
 
-/// Its error.
+/// Formats an error for this surface.
 pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     let status = match problem.status {
         422 => StatusCode::BAD_REQUEST,
@@ -74,7 +75,7 @@ pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     (status, json!({"error": {"code": status.as_u16(), "message": told(problem)}}))
 }
 
-/// Whoever calls.
+/// The caller.
 pub(super) struct Caller(OpContext);
 
 impl FromRequestParts<AppState> for Caller {
@@ -91,7 +92,7 @@ fn refused(error: ServiceError) -> ApiError {
 
 /// Create a token
 ///
-/// The answer has the token's value.
+/// The response contains the token's value.
 #[utoipa::path(
     post,
     path = "/ws/accounts/{account}/credentials/tokens",
@@ -133,7 +134,8 @@ fn draft(body: NewToken) -> Result<TokenDraft, ApiError> {
 
 /// List tokens
 ///
-/// All of the account, the oldest first, without their values. Expired and disabled ones are not active.
+/// Lists all tokens of the account, oldest first, without their values. Expired and disabled tokens
+/// are not active.
 #[utoipa::path(
     get,
     path = "/ws/accounts/{account}/credentials/tokens",
@@ -162,7 +164,8 @@ async fn list_tokens(
 
 /// Show a token
 ///
-/// With its value, when it was made so that it can be shown again. Needs the scope `tokens:reveal`, then.
+/// The response contains the token's value if the token is recoverable. This requires the scope
+/// `tokens:reveal`.
 #[utoipa::path(
     get,
     path = "/ws/accounts/{account}/credentials/tokens/{id}",
@@ -181,7 +184,7 @@ async fn show_token(
     ApiPath((account, number)): ApiPath<(Slug, i64)>,
 ) -> Result<Json<TokenBody>, ApiError> {
     let token = numbered(&state, &context, &account, number).await?;
-    // Who asks by HEAD is shown no value: the log must not say so.
+    // A HEAD response shows no value, so the audit log must not record that one was shown.
     if !token.recoverable || method == Method::HEAD {
         return Ok(Json(token.into()));
     }
@@ -213,7 +216,7 @@ async fn enable_token(
 
 /// Disable a token
 ///
-/// It is refused everywhere until it is enabled again.
+/// The token is refused everywhere until it is enabled again.
 #[utoipa::path(
     put,
     path = "/ws/accounts/{account}/credentials/tokens/{id}/disable",
@@ -261,7 +264,7 @@ async fn rename_token(
 
 /// Delete a token
 ///
-/// For good: it can never be used again.
+/// The token is deleted permanently: it can never be used again.
 #[utoipa::path(
     delete,
     path = "/ws/accounts/{account}/credentials/tokens/{id}",
@@ -283,7 +286,7 @@ async fn delete_token(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The account's token of this number, for a caller who may see it.
+/// Returns the account's token with this number, if the caller may see it.
 async fn numbered(
     state: &AppState,
     context: &OpContext,

@@ -1,19 +1,20 @@
-//! The dialect of Kriten: `/api/v1/api_tokens`, and `/api/v1/login` for people.
+//! The Kriten surface: `/api/v1/api_tokens`, and `/api/v1/login` for people.
 //!
-//! Kept as it is there: lists are bare arrays that `Content-Range` counts; fields that are not known are
-//! ignored, and `null` is as good as nothing; a body is JSON whatever type it was announced as, except at
-//! the login (`login.rs`); times are those of Go, whose zero stands for "never"; an end that has passed
-//! is accepted.
+//! Some of Kriten's behaviour is kept as it is: lists are bare arrays that `Content-Range` counts;
+//! unknown fields are ignored, and `null` means the same as an absent field; a body is JSON
+//! whatever its content type, except at the login (`login.rs`); times are Go's, whose zero means
+//! "never"; an expiry in the past is accepted.
 //!
-//! What Kriten does not know, and what stands for it:
-//! - A workspace is a Kriten. A token's calls are about its own workspace, a person's about the one
-//!   that [`Workspaces::home`] names.
-//! - A token's name is the first line of its description. It stays when the description changes.
-//! - A token may do what its maker may: its audiences are `default` and `tessera`, its scopes all of
-//!   theirs that the maker may put on tokens. A token that makes one gives it no more than it has itself,
-//!   audiences included.
+//! Kriten lacks some of Tessera's concepts. They are mapped as follows:
+//! - A workspace is a Kriten. A token's calls apply to its own workspace, a person's to the one
+//!   that [`Workspaces::home`] returns.
+//! - A token's name is the first line of its description. The name stays when the description
+//!   changes.
+//! - A token may do what its creator may do: its audiences are `default` and `tessera`, and its
+//!   scopes are all of theirs that the creator may grant to tokens. A token that creates another
+//!   token grants only what it has itself, audiences included.
 //!
-//! Cookies are no credentials here: nothing that a browser sends by itself changes anything.
+//! Cookies are not credentials here: nothing that a browser sends by itself changes anything.
 //!
 //! [`Workspaces::home`]: authority::Workspaces::home
 
@@ -51,7 +52,7 @@ use crate::http::{
     AppState, again::Again, extract::ApiPath, pages, problem::ApiError, refusals::Refused,
 };
 
-/// The audiences of a token that is made here.
+/// The audiences of a token that is created here.
 const AUDIENCES: [&str; 2] = ["default", "tessera"];
 
 #[derive(OpenApi)]
@@ -62,7 +63,7 @@ const AUDIENCES: [&str; 2] = ["default", "tessera"];
 ))]
 pub(super) struct Document;
 
-/// Its operations.
+/// Returns the operations of this surface.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_api_tokens, create_api_token, put_api_token))
@@ -71,7 +72,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(login::login))
 }
 
-/// Its error.
+/// Formats an error for this surface.
 pub(super) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     let status = match problem.code {
         ProblemCode::ValidationFailed | ProblemCode::BoundExceeded => StatusCode::BAD_REQUEST,
@@ -116,7 +117,7 @@ async fn list_api_tokens(
 
 /// List all tokens
 ///
-/// Who may not see all of them is answered an empty list.
+/// The list is empty if the caller may not see all of them.
 #[utoipa::path(
     get,
     path = "/api/v1/api_tokens/all",
@@ -152,7 +153,7 @@ async fn list_all_api_tokens(
 
 /// Create a token
 ///
-/// The answer holds the token's value as `key`, this once.
+/// The response contains the token's value as `key`, only this once.
 #[utoipa::path(
     post,
     path = "/api/v1/api_tokens",
@@ -208,7 +209,7 @@ async fn get_api_token(
 
 /// Change a token
 ///
-/// What is left out stays as it is.
+/// Absent fields stay unchanged.
 #[utoipa::path(
     patch,
     path = "/api/v1/api_tokens/{id}",
@@ -290,7 +291,8 @@ async fn create(
         number_name: true,
         description,
         grants: Some(grants.collect()),
-        // Never, where nothing is said: for a token that ends, as late as it may give.
+        // Without an expiry, the token never expires. If a token creates it, it expires as late as
+        // that token may allow.
         cut_end: expiry == Ok(ExpiryChoice::Never),
         expiry,
         disabled: new.enabled == Some(false),
@@ -316,7 +318,8 @@ async fn update(
     Ok(Json(token.into()))
 }
 
-/// A person gives what they may to both; a token to those of the two that it has itself.
+/// Returns the audiences of a new token. A person grants scopes of both; a token only of those that
+/// it has itself.
 fn audiences(context: &OpContext) -> Vec<AudienceSlug> {
     let all = AUDIENCES.iter().filter_map(|slug| slug.parse::<AudienceSlug>().ok());
     match &context.actor {
@@ -335,14 +338,14 @@ fn user(context: &OpContext) -> Option<UserId> {
     }
 }
 
-/// Whose tokens are listed.
+/// The owner of the listed tokens.
 #[derive(Clone)]
 enum Whose {
     One(Option<UserId>),
     Everybody,
 }
 
-/// All pages of a list, one after the other: it has no pages here.
+/// Returns all pages of a list in sequence, because this API has no pages.
 async fn listed(
     state: AppState,
     context: OpContext,

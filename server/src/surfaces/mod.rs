@@ -1,13 +1,14 @@
-//! Surfaces: other products' APIs, spoken to clients that were written for them. One adapter file per
-//! product over the same services.
+//! Surfaces: other products' APIs for clients that were written for them. Each product has one
+//! adapter over the same services.
 //!
-//! An adapter reads and writes that product's shapes and nothing else: what may be done is decided by
-//! the service, what a token is worth by the policy. Errors leave handlers as any [`ApiError`] does;
-//! [`speak`] has them written in the product's own envelope, those of the layers in between (a body that
-//! is too large, a method that is not there, a panic) too.
+//! An adapter only reads and writes that product's request and response formats: the service
+//! decides what the caller may do, and the policy decides the properties of a token. Handlers
+//! return errors like any other [`ApiError`]; [`speak`] converts them to the product's own
+//! envelope, including errors of the layers in between (a body that is too large, an unsupported
+//! method, a panic).
 //!
-//! To add a product: a file with its routes and its envelope, a variant of [`Dialect`], one of
-//! [`authority::Surface`], a fixture of every shape in `tests/`.
+//! To add a product, add a file with its routes and its envelope, a variant of [`Dialect`], one of
+//! [`authority::Surface`], and a fixture of every format in `tests/`.
 //!
 //! [`ApiError`]: crate::http::problem::ApiError
 
@@ -43,7 +44,7 @@ use crate::http::{
     rate, refusals, strangers,
 };
 
-/// A product whose API is spoken.
+/// A product whose API is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Devo: `/ws/accounts/{account}/credentials/tokens`.
@@ -54,7 +55,7 @@ pub(crate) enum Dialect {
     RobustIntelligence,
 }
 
-/// No product of this name has an adapter.
+/// The error for a product without an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("no such surface: there are devo, kriten and robust-intelligence")]
 pub(crate) struct UnknownDialect;
@@ -62,7 +63,7 @@ pub(crate) struct UnknownDialect;
 impl Dialect {
     const ALL: [Self; 3] = [Self::Devo, Self::Kriten, Self::RobustIntelligence];
 
-    /// The product's name, as configuration and paths have it.
+    /// Returns the product's name in configuration and paths.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Devo => "devo",
@@ -71,12 +72,12 @@ impl Dialect {
         }
     }
 
-    /// Where its description is served.
+    /// Returns the path of its OpenAPI description.
     pub(crate) fn document_path(self) -> String {
         format!("/api/openapi/{self}.json")
     }
 
-    /// Its description: OpenAPI 3.1.
+    /// Returns its OpenAPI 3.1 description.
     pub(crate) fn document(self) -> OpenApi {
         let head = match self {
             Self::Devo => devo::Document::openapi(),
@@ -99,7 +100,7 @@ impl Dialect {
         document
     }
 
-    /// Its operations.
+    /// Returns its operations.
     fn routes(self) -> OpenApiRouter<AppState> {
         match self {
             Self::Devo => devo::routes(),
@@ -108,7 +109,7 @@ impl Dialect {
         }
     }
 
-    /// Paths that are its own, whether or not it has an operation there.
+    /// Returns the paths that belong to it, whether or not it has an operation there.
     const fn area(self) -> &'static [&'static str] {
         match self {
             Self::Devo => &["/ws/{*rest}"],
@@ -117,7 +118,8 @@ impl Dialect {
         }
     }
 
-    /// The header in which its answers carry the request's id, beside Tessera's own.
+    /// Returns the header of its responses that contains the request ID, in addition to Tessera's
+    /// own.
     const fn request_id_header(self) -> Option<HeaderName> {
         match self {
             Self::Devo => Some(HeaderName::from_static("x-devo-cid")),
@@ -125,7 +127,7 @@ impl Dialect {
         }
     }
 
-    /// The name that audit rows carry.
+    /// Returns its name in audit rows.
     const fn surface(self) -> Surface {
         match self {
             Self::Devo => Surface::Devo,
@@ -134,7 +136,7 @@ impl Dialect {
         }
     }
 
-    /// How it writes errors.
+    /// Returns the function that formats its errors.
     const fn envelope(self) -> Envelope {
         match self {
             Self::Devo => devo::envelope,
@@ -158,7 +160,7 @@ impl FromStr for Dialect {
     }
 }
 
-/// The surfaces that are on. The paths of one that is off are no paths: 404.
+/// Returns the router of the enabled surfaces. The paths of a disabled surface return 404.
 pub(crate) fn router(state: &AppState) -> Router<AppState> {
     state.config.surfaces.iter().fold(Router::new(), |router, dialect| {
         let (routes, _) = dialect.routes().split_for_parts();
@@ -182,7 +184,8 @@ pub(crate) fn router(state: &AppState) -> Router<AppState> {
     })
 }
 
-/// Has errors written in the dialect's envelope, and every answer carry the request's id its way.
+/// Makes errors use the dialect's envelope, and adds the request ID to every response in the
+/// dialect's header.
 async fn speak(dialect: Dialect, request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().map(|id| HeaderValue::try_from(id.as_str()));
     let mut response = next.run(request).await;

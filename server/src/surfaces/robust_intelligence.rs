@@ -1,13 +1,14 @@
-//! The dialect of Robust Intelligence: `/v1/users/api-tokens`, and what its SDK asks before that.
+//! The Robust Intelligence surface: `/v1/users/api-tokens`, and the requests that its SDK sends
+//! before that.
 //!
-//! - A token belongs to a workspace and acts as a user. A request that names no workspace means the one
-//!   of the token that asks, which reaches no other; the user is that token's, too.
-//! - There are no scopes here: a new token may do what the one that asks may do at present. Narrower ones
-//!   are made by Tessera's own API or in the console.
-//! - Errors are those of gRPC; their HTTP status follows the code. Unknown fields are ignored, numbers
-//!   may be texts, as JSON of protocol buffers has it.
-//! - `/v1/rime-info` and the limit on expiry are what the SDK's client asks when it is made: Tessera
-//!   names itself and its own version, and has no licence that could end.
+//! - A token belongs to a workspace and acts as a user. A request that names no workspace means the
+//!   workspace of the calling token, which cannot reach any other; the user is that token's, too.
+//! - This API has no scopes: a new token may do what the calling token may do at the time. Narrower
+//!   tokens are created with Tessera's own API or in the console.
+//! - Errors are those of gRPC, and their HTTP status follows from the code. Unknown fields are
+//!   ignored, and numbers may be strings, as in the JSON of protocol buffers.
+//! - The SDK's client requests `/v1/rime-info` and the limit on expiry when it is created: Tessera
+//!   returns its own name and version, and has no licence that could expire.
 
 mod errors;
 mod shapes;
@@ -60,13 +61,13 @@ pub(super) use errors::envelope;
 )]
 pub(super) struct Document;
 
-/// How the service's fields are called here.
+/// The names of the service's fields in this API.
 const FIELDS: &[(&str, &str)] =
     &[("expires_at", "expiryDays"), ("limit", "pageSize"), ("cursor", "pageToken")];
-/// Rows of a page when nothing else is asked for.
+/// The default number of rows per page.
 const PAGE_SIZE: u16 = 100;
 
-/// Its operations.
+/// Returns the operations of this surface.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::default()
         .routes(routes!(list_api_tokens, create_api_token))
@@ -75,7 +76,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(limit_status))
 }
 
-/// Whoever calls.
+/// The caller.
 pub(super) struct Caller(OpContext);
 
 impl FromRequestParts<AppState> for Caller {
@@ -87,7 +88,7 @@ impl FromRequestParts<AppState> for Caller {
 }
 
 impl Caller {
-    /// The token that asks.
+    /// Returns the facts of the calling token.
     fn facts(&self) -> Result<&Facts, ServiceError> {
         match &self.0.actor {
             Actor::Token(facts) => Ok(facts),
@@ -95,7 +96,8 @@ impl Caller {
         }
     }
 
-    /// The workspace of this id, the caller's own without one. There is no other that a token reaches.
+    /// Returns the workspace with this ID, or the caller's own if there is no ID. A token reaches
+    /// only its own workspace.
     fn workspace(&self, wanted: Option<Uuid>) -> Result<Slug, ServiceError> {
         let facts = self.facts()?;
         match wanted {
@@ -113,7 +115,7 @@ fn refused(error: ServiceError) -> ApiError {
 
 /// Create an API token
 ///
-/// It may do what the token that asks may do. Its text is in the answer, once.
+/// It may do what the calling token may do. The response contains its text, only this once.
 #[utoipa::path(
     post,
     path = "/v1/users/api-tokens",
@@ -143,7 +145,7 @@ fn draft(body: NewToken, asks: &Facts) -> Result<TokenDraft, ApiError> {
         errors.push(FieldError::new("tokenType", message));
     }
     let expiry = match body.expiry_days.map(|days| days.0) {
-        // Protocol buffers do not tell 0 from absent.
+        // Protocol buffers do not distinguish 0 from absent.
         None | Some(0) => ExpiryChoice::Default,
         Some(days) => ExpiryChoice::In(days.saturating_mul(DAY_S)),
     };
@@ -155,7 +157,7 @@ fn draft(body: NewToken, asks: &Facts) -> Result<TokenDraft, ApiError> {
 
 /// List API tokens
 ///
-/// Those of a workspace, the newest first, page by page; never with their text.
+/// Lists the tokens of a workspace, newest first, in pages, without their text.
 #[utoipa::path(
     get,
     path = "/v1/users/api-tokens",
@@ -173,7 +175,7 @@ async fn list_api_tokens(
     let facts = caller.facts()?;
     let limit = match query.page_size.map(|size| size.0) {
         None | Some(0) => PAGE_SIZE,
-        // A page may have fewer rows than asked for.
+        // A page may have fewer rows than requested.
         Some(size) if size > 0 => u16::try_from(size).unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
         Some(_) => {
             let error = FieldError::new("pageSize", "must not be negative");
@@ -194,7 +196,7 @@ async fn list_api_tokens(
 
 /// Delete an API token
 ///
-/// For good: it can never be used again.
+/// The token is deleted permanently: it can never be used again.
 #[utoipa::path(
     delete,
     path = "/v1/users/api-tokens/{id}",
@@ -212,9 +214,9 @@ async fn delete_api_token(
     Ok(Json(Empty {}))
 }
 
-/// Show what answers here
+/// Show the server's name and version
 ///
-/// Tessera and its version. There is no licence: what would be its end is as late as a date can be.
+/// Tessera and its version. There is no licence, so its expiry is the latest possible date.
 #[utoipa::path(
     get,
     path = "/v1/rime-info",
@@ -228,7 +230,7 @@ async fn rime_info(caller: Caller) -> Result<Json<InfoBody>, ApiError> {
 
 /// Show a limit of the licence
 ///
-/// There is no licence: no limit of one is ever reached.
+/// There is no licence, so no limit is ever reached.
 #[utoipa::path(
     get,
     path = "/v1/feature-flags/{customer}/limits/{limit}",

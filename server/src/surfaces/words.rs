@@ -1,11 +1,11 @@
-//! Errors in another product's words.
+//! Errors in another product's terms.
 
 use authority::ServiceError;
 use domain::problem::Problem;
 
 use crate::http::problem::ApiError;
 
-/// The service's error, with its fields under the names that they have in a dialect.
+/// Returns the service's error with the dialect's field names.
 pub(super) fn renamed(error: ServiceError, names: &[(&str, &str)]) -> ApiError {
     let rename = |field: &mut String| {
         if let Some((_, theirs)) = names.iter().find(|(ours, _)| ours == field) {
@@ -33,7 +33,7 @@ pub(super) fn renamed(error: ServiceError, names: &[(&str, &str)]) -> ApiError {
     }
 }
 
-/// What a problem says, all of it in one text: for envelopes that have no list of fields.
+/// Returns the whole description of a problem in one text, for envelopes without a list of fields.
 pub(super) fn told(problem: &Problem) -> String {
     match problem.errors.as_slice() {
         [] | [_] => problem.detail.clone(),

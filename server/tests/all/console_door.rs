@@ -1,4 +1,4 @@
-//! What holds for every page and every form of the console.
+//! Rules for every page and every form of the console.
 
 use crate::console_support::{Browser, TOKENS, assert_static, set_cookies};
 use crate::rest_support::{By, Instance};
@@ -91,7 +91,7 @@ fn form_of_another_site_is_refused() {
             assert!(set_cookies(&answer).is_empty(), "{path}");
         }
     }
-    // Whoever has no scripts is told by a page.
+    // Without scripts, a page shows the error.
     let page = Browser::new(&server).request("POST", "/sign-in").form(&form).send().expect(403);
     assert!(page.text().starts_with("<!doctype html>"), "{}", page.text());
     browser.get("/workspaces").expect(200);

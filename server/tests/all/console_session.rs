@@ -32,7 +32,7 @@ fn somebody_who_is_not_signed_in_is_led_to_sign_in_and_back() {
     let answer = browser.post("/sign-in", &form).expect(303);
     assert_eq!(answer.header("location"), Some(&*wanted));
     browser.get(&wanted).expect(200);
-    // Who is signed in has nothing to do there.
+    // The page redirects a person who is already signed in.
     assert_eq!(browser.get(&sign_in).expect(303).header("location"), Some(&*wanted));
 }
 
@@ -135,14 +135,14 @@ fn too_many_attempts_are_answered_with_the_time_to_wait() {
     for _ in 0..10 {
         browser.post("/sign-in", &form).expect(401);
     }
-    // However long the hashing takes here.
+    // Independent of the time that hashing takes here.
     Sql::on(&server).run("UPDATE sign_in_attempts SET open_at = open_at + interval '10 minutes'");
     let answer = browser.post("/sign-in", &form).expect(429);
     assert_static(&answer);
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds > 1);
     assert!(answer.text().contains("Too many attempts. Try again in "), "{}", answer.text());
-    // The right password does not help now, and is not told apart.
+    // The right password does not help now, and the response does not differ.
     let right = [("email", ADMIN_EMAIL), ("password", ADMIN_PASSWORD)];
     browser.post("/sign-in", &right).expect(429);
 }
@@ -156,10 +156,10 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
     let cookies = set_cookies(&answer);
     let kept = cookies.iter().find(|cookie| cookie.starts_with("tessera-known=")).unwrap();
     assert!(kept.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=2592000"), "{kept}");
-    // It outlives the session, and signs nobody in.
+    // The cookie outlives the session, and does not sign the browser in.
     known.post("/sign-out", &[]).expect(303);
     known.get("/workspaces").expect(303);
-    // Somebody else at the same address has used up everything.
+    // Another browser at the same address has used up all attempts.
     let mut sql = Sql::on(&server);
     Browser::new(&server).post("/sign-in", &[("email", ADMIN_EMAIL), ("password", "x")]);
     sql.run("UPDATE sign_in_attempts SET open_at = open_at + interval '30 minutes'");
@@ -168,7 +168,7 @@ fn browser_that_signed_in_before_is_not_locked_out_by_others() {
     let proof = known.cookie("tessera-known").unwrap().to_owned();
     let log = server.stderr();
     assert!(!log.contains(&proof), "{log}");
-    // Ending the sessions ends what the cookie proves.
+    // Ending the sessions invalidates the cookie's proof.
     server.run(&["session", "end", "--user", ADMIN_EMAIL]).ok();
     sql.run("UPDATE sign_in_attempts SET open_at = now() + interval '30 minutes'");
     known.post("/sign-in", &right).expect(429);

@@ -181,7 +181,7 @@ fn markup_in_a_token_is_text_on_every_page() {
         let page = browser.get(&path).expect(200).text();
         assert!(!page.contains("<img"), "{path}: {page}");
         assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"), "{path}: {page}");
-        // The only scripts that end are our own.
+        // Only our own scripts have end tags.
         assert_eq!(page.matches("<script").count(), page.matches("</script>").count(), "{path}");
     }
     browser.post(&format!("{TOKENS}/{id}/delete"), &[]).expect(303);

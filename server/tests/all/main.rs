@@ -1,5 +1,5 @@
-//! Tests of the running program: a module for each subject.
-//! One program, so that it is linked once.
+//! Tests of the running program, with a module for each subject. They are one program, so that it
+//! is linked only once.
 
 mod console_door;
 mod console_session;

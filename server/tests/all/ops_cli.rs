@@ -1,4 +1,4 @@
-//! The command line, beside a running server and without one.
+//! The command line, with and without a running server.
 
 use std::{
     fs,

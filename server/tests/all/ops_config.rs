@@ -1,4 +1,4 @@
-//! The configuration as users meet it.
+//! The configuration from the users' point of view.
 
 use std::{fs, net::TcpListener};
 

@@ -1,4 +1,4 @@
-//! How many may be connected, who makes room, and who always gets in.
+//! Limits of connections: which connections make room, and which are always accepted.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -36,7 +36,7 @@ fn connect(server: &Server) -> TcpStream {
     stream
 }
 
-/// Sends a request on a connection that stays; returns the status.
+/// Sends a request on a persistent connection, and returns the status.
 fn ask(stream: &mut (impl Read + Write), path: &str) -> Option<u16> {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").ok()?;
     let mut bytes = [0; 2_048];
@@ -44,7 +44,7 @@ fn ask(stream: &mut (impl Read + Write), path: &str) -> Option<u16> {
     std::str::from_utf8(bytes.get(9..12).filter(|_| read > 12)?).ok()?.parse().ok()
 }
 
-/// A request that goes on: its body never ends.
+/// A request that stays in progress, because its body never ends.
 fn busy(server: &Server, token: &str) -> TcpStream {
     let mut stream = connect(server);
     write!(
@@ -53,7 +53,7 @@ fn busy(server: &Server, token: &str) -> TcpStream {
          content-type: application/json\r\ncontent-length: 9000\r\nexpect: 100-continue\r\n\r\n",
     )
     .unwrap();
-    // The go-ahead shows that the request is being answered.
+    // The 100 Continue shows that the request is being answered.
     let mut bytes = [0; 25];
     stream.read_exact(&mut bytes).unwrap();
     assert!(bytes.starts_with(b"HTTP/1.1 100"));
@@ -106,12 +106,13 @@ fn address_whose_connections_are_all_busy_gets_no_further_one() {
     server.admin();
     let token = server.managing_token("workspace-1");
     let _crowd = [busy(&server, &token), busy(&server, &token)];
-    // The places for health checks are there for it, too.
+    // It can use the places for health checks, too.
     assert_eq!(ask(&mut connect(&server), "/healthz"), Some(200));
     assert_eq!(ask(&mut connect(&server), "/api/v1/self"), Some(503));
 }
 
-/// A request of a stranger whose body never comes. The go-ahead shows that the body is awaited.
+/// An unknown caller's request whose body never arrives. The 100 Continue shows that the server
+/// waits for the body.
 fn waiting(server: &Server, path: &str) -> TcpStream {
     let mut stream = connect(server);
     write!(
@@ -146,7 +147,7 @@ fn peers_that_take_no_answer_make_room() {
         connection.send(&frame(kind::SETTINGS, 0, 0, &NO_WINDOW));
         let block = request_at(server.address(), "GET", path, &[]);
         connection.send(&frame(kind::HEADERS, END_HEADERS | END_STREAM, 1, &block));
-        // The answer has begun; its body has to wait for a window.
+        // The response has begun, and its body has to wait for a window.
         connection.wait_for(kind::HEADERS);
         crowd.push(connection);
     }
@@ -163,7 +164,7 @@ fn open_files_are_as_many_as_the_system_allows() {
     assert_eq!(numbers[0], numbers[1], "{line}");
 }
 
-/// The numbers of the files that a server has open.
+/// The descriptors of the files that a server has open.
 fn open_files(server: &Server) -> BTreeSet<u64> {
     let files = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
     files.map(|file| file.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()

@@ -1,5 +1,5 @@
-//! What surroundings do to a database: roles and defaults of other people's making, encodings, volumes
-//! that change modes, copies of a running folder.
+//! Effects of the environment on a database: foreign roles and defaults, encodings, volumes that
+//! change modes, copies of a running folder.
 
 #![allow(
     clippy::allow_attributes,
@@ -28,7 +28,7 @@ use crate::support::{
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A server with an administrator, whose embedded database others may use.
+/// A server with an administrator, whose embedded database other servers may use.
 fn host() -> (TempDir, PathBuf, Server) {
     let folder = open_folder();
     let data_dir = folder.path().join("host");
@@ -41,7 +41,7 @@ fn url(host: &Path, role: &str, database: &str) -> String {
     format!("postgres://{role}@localhost/{database}?host={}", host.join("run").display())
 }
 
-/// Runs SQL as a role; returns the rows, or what psql says.
+/// Runs SQL as a role. Returns the rows, or psql's error.
 fn psql(host: &Path, role: &str, database: &str, sql: &str) -> Result<String, String> {
     let output = Command::new("psql")
         .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"])
@@ -93,7 +93,7 @@ fn external_database_is_served_by_a_role_that_may_only_change_rows() {
             .env("TESSERA_DATABASE_URL", &serving)
             .env("TESSERA_KEYS_FILE", &keys.to_string_lossy())
     };
-    // Without the owner, the reason and the cure are one line.
+    // Without the owner, one line contains the reason and what to do.
     let refused = Tessera::on(&folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
         .env("TESSERA_DATABASE_URL", &serving)
         .run();
@@ -105,14 +105,14 @@ fn external_database_is_served_by_a_role_that_may_only_change_rows() {
     first.admin();
     first.managing_token("workspace-1");
     drop(first);
-    // A migrated database needs no owner any more.
+    // A migrated database no longer needs the owner.
     let second = guest().start();
     second.managing_token("workspace-1");
     let refused = psql(&data_dir, "tessera_server", "apart", "CREATE TABLE public.mine ()");
     assert!(refused.unwrap_err().contains("permission denied"));
 }
 
-/// Objects of somebody else in Tessera's schema, on which the owner of Tessera's tables has no rights.
+/// Foreign objects in Tessera's schema, on which the owner of Tessera's tables has no rights.
 const OF_OTHERS: &str = "
     CREATE VIEW public.operator_report AS SELECT 1 AS one;
     CREATE MATERIALIZED VIEW public.operator_summary AS SELECT 1 AS one;
@@ -135,11 +135,11 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
     server.managing_token("workspace-1");
     assert_eq!(owners_of_others(&data_dir, "tessera"), "tessera false");
 
-    // The same with two roles in a database of one's own.
+    // The same with two roles in a separate database.
     let sql = |database: &str, sql: &str| psql(&data_dir, "tessera", database, sql).unwrap();
     sql("postgres", "CREATE DATABASE apart ENCODING 'UTF8' TEMPLATE template0 OWNER tessera_owner");
     sql("apart", OF_OTHERS);
-    // Some administrators take from everybody what PostgreSQL gives to everybody.
+    // Some administrators revoke PostgreSQL's default privileges of PUBLIC.
     sql(
         "apart",
         "ALTER DEFAULT PRIVILEGES FOR ROLE tessera_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
@@ -160,7 +160,7 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
     };
     guest(&["migrate"]).ok();
     assert_eq!(owners_of_others(&data_dir, "apart"), "tessera false");
-    // The serving role reads which migrations were made, and changes nothing there.
+    // The serving role reads which migrations were applied, and changes nothing there.
     let rights = "SELECT string_agg(kind || ' ' || has_table_privilege('tessera_server', '_sqlx_migrations', kind), ', ')
                     FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS kind";
     for database in ["tessera", "apart"] {
@@ -176,7 +176,7 @@ fn objects_of_others_in_the_schema_stay_theirs_and_hinder_no_start() {
                        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e')";
     assert_eq!(sql("apart", callable), "true");
 
-    // A table of Tessera's that belongs to somebody else is named, with the cure.
+    // The error names a table of Tessera that belongs to a foreign role, and what to do.
     sql(
         "apart",
         "ALTER TABLE tokens OWNER TO tessera; REVOKE ALL ON tokens FROM tessera_owner, tessera_server",
@@ -224,7 +224,7 @@ fn defaults_of_role_and_database_change_nothing() {
     assert_eq!(statuses, vec![201; 32]);
 }
 
-/// Ends every connection of the server's role.
+/// Terminates every connection of the server's role.
 const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'tessera_server'";
 
 #[test]
@@ -245,7 +245,7 @@ fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
     assert_eq!(list(), 503);
     sql("tessera", "ALTER TABLE tokens_away RENAME TO tokens");
     assert_eq!(list(), 200);
-    // What a restore makes after the data.
+    // Objects that a restore creates after the data.
     let held = "held_scopes(text[], text[], uuid, uuid)";
     sql("tessera", &format!("ALTER FUNCTION {held} RENAME TO held_away"));
     assert_eq!(list(), 503);
@@ -282,7 +282,7 @@ fn database_that_lets_nobody_in_or_lacks_a_right_is_503() {
     crate::support::wait::until("the database to be back", || (list() == 200).then_some(()));
 }
 
-/// Ends a load when dropped.
+/// Stops a load when dropped.
 #[derive(Default)]
 struct Load(Arc<AtomicBool>);
 
@@ -292,7 +292,7 @@ impl Drop for Load {
     }
 }
 
-/// A database that has room for fewer connections than a server wants.
+/// A database that accepts fewer connections than a server wants.
 #[test]
 fn server_that_lost_all_its_scarce_connections_under_load_serves_again() {
     let (_folder, data_dir, server) = host();
@@ -328,7 +328,7 @@ fn server_that_lost_all_its_scarce_connections_under_load_serves_again() {
 fn lock_that_is_held_too_long_is_503_and_says_so() {
     let (_folder, data_dir, server) = host();
     let manager = server.managing_token("workspace-1");
-    // A statement of somebody else's that PostgreSQL cancels, as a time limit would.
+    // A foreign statement that PostgreSQL cancels, as a time limit would.
     let blocker = Command::new("psql")
         .args(["--no-psqlrc", "--quiet", "--dbname", &url(&data_dir, "tessera", "tessera")])
         .args([
@@ -401,7 +401,7 @@ fn volume_that_gives_everything_to_a_group_does_not_hinder_a_start() {
     }
 }
 
-/// Does what Kubernetes does for `fsGroup`: g+rwX, and the set-group-id bit on folders.
+/// Does the same as Kubernetes for `fsGroup`: g+rwX, and the set-group-ID bit on folders.
 fn open_to_group(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let found = entry.metadata().unwrap();
@@ -423,7 +423,7 @@ fn copy_of_a_running_folder_leaves_the_original_alone() {
     copy_folder(&data_dir, &copy);
     assert_eq!(postmaster(&copy), Some(original), "the copied file names the original's process");
 
-    // A command on the copy starts a database of its own, and changes nothing in the original.
+    // A command on the copy starts the copy's own database, and changes nothing in the original.
     Tessera::on(&copy, &["workspace", "create", "--name", "Only here"]).run().ok();
     assert!(lives(original));
     server.get("/readyz").expect(200);
@@ -459,13 +459,13 @@ fn keep_owner(from: &Path, to: &Path) {
     }
 }
 
-/// An empty database beside the host's.
+/// Creates an empty database in the host's cluster.
 fn fresh(host: &Path, name: &str) {
     let make = format!("CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0");
     psql(host, "tessera", "postgres", &make).unwrap();
 }
 
-/// A command with a data folder, and so keys, of its own.
+/// A command with its own data folder, and therefore its own keys.
 fn with_keys(folder: &TempDir, keys: &str, url: &str, arguments: &[&str]) -> Tessera {
     Tessera::on(&folder.path().join(keys), arguments).env("TESSERA_DATABASE_URL", url)
 }
@@ -484,7 +484,7 @@ fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
         let builder = Server::builder().data_dir(&folder.path().join(keys));
         builder.env("TESSERA_DATABASE_URL", &url).start()
     };
-    // A server with other keys that was there first, and wrote a row.
+    // A server with other keys was there before and wrote a row.
     let other = guest("other");
     other.get("/setup/wrong").expect(404);
     drop(other);
@@ -499,7 +499,7 @@ fn migration_needs_no_keys_makes_none_and_leaves_the_log_to_the_instance() {
     let whole = server.run(&["audit", "verify"]);
     assert_eq!(whole.status, 0, "{whole:?}");
     assert!(!server.stderr().contains("was changed"), "{}", server.stderr());
-    // In use, the database is migrated without its keys, too; nothing is made for it.
+    // A database in use is migrated without its keys, too, and no keys are created for it.
     with_keys(&folder, "job", &url, &["migrate"]).run().ok();
     assert!(!folder.path().join("job/keys.toml").exists());
     let line = with_keys(&folder, "other", &url, &["migrate"]).run().refused(1);
@@ -526,7 +526,7 @@ fn server_whose_keys_are_others_ends_when_the_instance_is_set_up() {
     let asked = |server: &Server| {
         server.request("GET", "/auth/forward?audience=tessera").bearer(&token).try_send()
     };
-    // From then on it never says that a token is unknown.
+    // From then on, it never answers that a token is unknown.
     while let Ok(answer) = asked(&other) {
         assert_eq!(answer.status, 503);
     }

@@ -1,4 +1,4 @@
-//! The end of a server: requests in progress are finished, and nobody can hold it up.
+//! The stop of a server: requests in progress finish, and no client can delay it.
 
 use std::{
     io::{Read, Write},
@@ -24,7 +24,7 @@ fn request_in_progress_is_answered_and_idle_connections_are_closed() {
     let mut busy = TcpStream::connect(server.address()).expect("it listens");
     let head = "POST /api/v1/verify HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{";
     busy.write_all(head.as_bytes()).expect("open");
-    // An answer on another connection shows that the loop has taken the one before it.
+    // A response on another connection shows that the loop has accepted the previous one.
     server.get("/healthz").expect(200);
     server.signal(Signal::TERM);
     logged(&server, "stopping");

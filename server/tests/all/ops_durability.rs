@@ -1,8 +1,9 @@
-//! Settings of a database that can lose what was answered: the start and `tessera doctor` name each, with its cure.
+//! Database settings that can lose answered changes: the log at the start and `tessera doctor` name
+//! each, with what to do.
 
 use crate::support::Cluster;
 
-/// What to set, and what the warning begins with.
+/// The setting to change, and the beginning of the warning.
 const WARNINGS: [(&str, &str); 4] = [
     ("fsync", "fsync is off: "),
     ("full_page_writes", "full_page_writes is off: "),
@@ -13,7 +14,7 @@ const WARNINGS: [(&str, &str); 4] = [
 /// Settings of a cluster, and the warnings that they cause.
 type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
 
-/// Starts a server on this cluster; returns what it logs and what doctor says of failover.
+/// Starts a server on this cluster. Returns its log and doctor's line about failover.
 fn said(cluster: &Cluster) -> (String, String) {
     let server = cluster.guest(&cluster.url()).start();
     let doctor = server.run(&["doctor"]);

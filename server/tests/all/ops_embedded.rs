@@ -1,4 +1,5 @@
-//! The embedded database: it keeps data, lives and dies with the server, and comes back after a crash.
+//! The embedded database: it keeps data, starts and stops with the server, and recovers after a
+//! crash.
 
 use std::{
     fs,
@@ -221,7 +222,7 @@ fn lost_or_foreign_keys_are_refused_and_never_made_anew() {
         assert!(!keys.exists());
     }
 
-    // Keys of another instance.
+    // The keys of another instance.
     let other = Server::embedded();
     fs::copy(other.data_dir().join("keys.toml"), &keys).expect("ours");
     for arguments in [&["serve", "--listen", "127.0.0.1:0"][..], &["workspace", "list"]] {
@@ -278,12 +279,12 @@ fn folder_that_the_databases_user_cannot_reach_is_refused_with_a_better_one() {
     assert!(line.contains(&folder.path().to_string_lossy().into_owned()), "{line}");
 }
 
-/// As `OpenShift` does. `initdb` looks the name up.
+/// As on `OpenShift`. `initdb` looks up the name of its user ID.
 #[test]
 fn user_id_without_a_name_starts_with_nss_wrapper_and_is_refused_with_the_cure_without_it() {
     const UID: u32 = 1_234_567;
     let folder = open_folder();
-    // Where this user can run it.
+    // A path where this user can run the program.
     let program = folder.path().join("tessera");
     fs::copy(env!("CARGO_BIN_EXE_tessera"), &program).expect("room for it");
     let data_dir = folder.path().join("data");

@@ -1,4 +1,4 @@
-//! A database of one's own. Here it is the embedded one of another server, which can be stopped and
+//! An external database. Here it is another server's embedded database, which can be stopped and
 //! started at will.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 use crate::support::{Cluster, Server, Tessera, server::open_folder, wait::until};
 use tempfile::TempDir;
 
-/// The server whose database the others use, switched off; the folder that holds everything.
+/// The stopped server whose database the others use, and the folder that contains everything.
 fn house() -> (TempDir, PathBuf) {
     let folder = open_folder();
     let data_dir = folder.path().join("house");
@@ -62,7 +62,7 @@ fn token_of_one_server_is_valid_at_another_that_shares_database_and_keys() {
     let guest = guest(&house).start();
     let token = host.managing_token("workspace-1");
     guest.request("GET", "/api/v1/self").bearer(&token).send().expect(200);
-    // A command of the guest's needs no data folder at all.
+    // The guest's commands need no data folder at all.
     assert!(guest.run(&["token", "list", "--workspace", "workspace-1"]).ok().contains("manager"));
     assert!(!guest.data_dir().exists());
 }
@@ -114,8 +114,8 @@ fn server_that_still_waits_for_its_database_stops_when_told() {
     assert!(status.success(), "{status}");
 }
 
-/// A standby takes no writes and answers `BEGIN … READ WRITE` with an error of its own. It is waited for as for a
-/// database that is away.
+/// A standby accepts no writes and answers `BEGIN … READ WRITE` with a special error. The server
+/// waits for it as for an unavailable database.
 #[test]
 fn server_that_starts_before_its_standby_is_promoted_waits_for_it() {
     let mut cluster = Cluster::new();

@@ -15,11 +15,11 @@ use crate::support::{
 use rustix::process::Signal;
 
 const ENHANCE_YOUR_CALM: u32 = 11;
-/// `:status: 403`: its name by its number in the static table, its three digits in 17 bits (RFC 7541
-/// section 6.2.1 and appendix B).
+/// `:status: 403`: the index of its name in the static table, and its three digits in 17 bits (RFC
+/// 7541 section 6.2.1 and appendix B).
 const FORBIDDEN: [u8; 5] = [0x48, 0x83, 0x68, 0x0C, 0xFF];
 
-/// What curl, as an example of a client, says about an answer: `<version> <status>`.
+/// Returns `<version> <status>` of a response, as reported by curl, an example of a client.
 fn curl(socket: Option<&Path>, arguments: &[&str]) -> String {
     let mut command = Command::new("curl");
     if let Some(path) = socket {
@@ -50,14 +50,14 @@ fn curl_speaks_either_version_on_either_listener() {
     let ready = format!("{}/readyz", server.url());
     assert_eq!(curl(None, &[prior, &ready]), "2 200");
     assert_eq!(curl(None, &["--http1.1", &ready]), "1.1 200");
-    // A client that asks to change the version is served in the one that it has.
+    // A client that requests an upgrade is served in its current version.
     assert_eq!(curl(None, &["--http2", &ready]), "1.1 200");
     assert_eq!(curl(Some(&socket), &[prior, "http://localhost/readyz"]), "2 200");
     assert_eq!(curl(Some(&socket), &["http://localhost/readyz"]), "1.1 200");
     let problem = format!("{}/api/v1/self", server.url());
     assert_eq!(curl(None, &[prior, "--data", "x", &problem]), "2 405");
 
-    // The console's door knows its own pages by the host, which is not the public URL's here.
+    // The console recognises its own pages by the host, which differs from the public URL here.
     let host = server.url().replace("127.0.0.1", "localhost");
     let sign_in = format!("{host}/sign-in");
     let own = format!("origin: {host}");
@@ -66,8 +66,8 @@ fn curl_speaks_either_version_on_either_listener() {
     assert_eq!(posts("origin: http://evil.example"), "2 403");
 }
 
-/// An answer in the middle of a request makes the rest of it a mistake for some clients: curl 7.88 then
-/// says that the stream broke, and never shows the answer.
+/// Some clients treat the rest of a request as an error if the response arrives before its end:
+/// curl 7.88 then reports a broken stream and never shows the response.
 #[test]
 fn refusal_waits_for_the_end_of_what_it_refuses() {
     let server = Server::builder().argument("--allowed-hosts").argument("tessera.example").start();
@@ -78,7 +78,7 @@ fn refusal_waits_for_the_end_of_what_it_refuses() {
         let block = request("POST", path, &[evil, cookie, ("content-length", "3")]);
         connection.send(&frame(kind::HEADERS, END_HEADERS, 1, &block));
         connection.send(&frame(kind::DATA, 0, 1, b"a="));
-        // By the time of several answers to others, it would have been given.
+        // By the time of several other responses, it would have been sent.
         for stream in [3, 5, 7, 9] {
             let block = request("GET", "/healthz", &[]);
             connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, stream, &block));
@@ -119,7 +119,7 @@ fn limits_are_announced_and_kept() {
     connection.send(&ask(3, &many));
     let answer = connection.wait_for(kind::HEADERS);
     assert_eq!((answer.stream, answer.payload[0]), (3, 0x88), "15 KB are fine");
-    // Twice as many as there is room for, each a number of a table once it was named.
+    // Twice as many headers as allowed. Each is an index into a table after it was named once.
     let mut block = request("GET", "/healthz", &[]);
     block.push(0x40);
     literal(&mut block, "x-long");
@@ -131,7 +131,7 @@ fn limits_are_announced_and_kept() {
     assert_ne!(answer.payload[0], 0x88, "{answer:?}");
 }
 
-/// A header costs more memory than it has bytes, least of all on the way.
+/// A header takes more memory than it has bytes on the wire, where it can be very short.
 #[test]
 fn request_with_many_short_headers_is_refused_at_once() {
     let server = Server::builder().without_waiting().start();
@@ -142,11 +142,11 @@ fn request_with_many_short_headers_is_refused_at_once() {
         literal(&mut block, "a");
         literal(&mut block, "");
         block.extend(vec![0xBE; headers - 1]);
-        // The body never comes.
+        // The body never arrives.
         connection.send(&frame(kind::HEADERS, END_HEADERS, stream, &block));
         let answer = connection.wait_for(kind::HEADERS);
         assert_eq!(answer.stream, stream);
-        // A status that the static table does not have: 401, or 431.
+        // A status that the static table does not contain: 401, or 431.
         let text = String::from_utf8_lossy(&answer.payload).into_owned();
         let body = connection.wait_for(kind::DATA);
         let body = String::from_utf8_lossy(&body.payload).into_owned();
@@ -178,7 +178,7 @@ fn request_in_progress_is_answered_while_draining_and_no_further_one_is_taken() 
     let bearer = format!("Bearer {}", server.managing_token("workspace-1"));
     let mut idle = Connection::open(server.address());
     let mut busy = Connection::open(server.address());
-    // The body of a stranger would not be waited for.
+    // The server would not wait for the body of an unknown caller.
     let headers = [
         ("authorization", bearer.as_str()),
         ("content-type", "application/json"),
@@ -187,7 +187,7 @@ fn request_in_progress_is_answered_while_draining_and_no_further_one_is_taken() 
     let block = request("POST", "/api/v1/verify", &headers);
     busy.send(&frame(kind::HEADERS, END_HEADERS, 1, &block));
     busy.send(&frame(kind::DATA, 0, 1, b"{"));
-    // An answer on the same connection shows that the stream before it is known.
+    // A response on the same connection shows that the server has seen the earlier stream.
     let block = request("GET", "/healthz", &[]);
     busy.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, 3, &block));
     assert_eq!(busy.wait_for(kind::HEADERS).stream, 3);

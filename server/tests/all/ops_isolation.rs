@@ -1,6 +1,6 @@
-//! No tenant's requests delay verifications, or keep others from signing in, from the database or from memory.
-//! Delays are asserted by the order of answers, on a server with one thread for verifications and one for
-//! everything else.
+//! A tenant's requests delay no verifications, and keep no other clients from signing in, from the
+//! database or from memory. The tests check the order of responses, on a server with one thread for
+//! verifications and one for everything else.
 
 use std::{
     fmt::Write as _,
@@ -17,15 +17,15 @@ use crate::support::{
 };
 use serde_json::json;
 
-/// Verifications that are made beside a slow request. More than a server could answer by chance before
-/// it begins with that request.
+/// The number of verifications during a slow request. More than a server could answer by chance
+/// before it starts that request.
 const MANY: usize = 20;
 
 fn one_thread() -> ServerBuilder {
     Server::builder().argument("--api-rate-limit").argument("0").env("TOKIO_WORKER_THREADS", "1")
 }
 
-/// A request that was sent, and whose answer nobody waits for.
+/// A request that was sent and whose response is not awaited.
 struct Pending(TcpStream);
 
 impl Pending {
@@ -72,7 +72,7 @@ fn requests_that_hold_their_thread_delay_no_verification() {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let page = [("accept", "text/html")];
     let tokens = tokens_of(WORKSPACE);
-    // One of each door; all of them come before what follows.
+    // One request of each kind. All of them are sent before the verifications.
     let pending: Vec<Pending> = [
         ("GET /sign-in".to_owned(), &page[..]),
         (format!("GET {tokens}"), &token),
@@ -91,18 +91,18 @@ fn requests_that_hold_their_thread_delay_no_verification() {
         verify(&instance, &instance.manager);
     }
     server.get("/healthz").expect(200);
-    // A token that is not in memory needs the database, and no managing thread.
+    // A token that is not cached needs the database, but no managing thread.
     let unknown = domain::token_text::compose("tsr", &"0".repeat(30));
     server.request("GET", "/auth/forward").bearer(&unknown).send().expect(401);
     let answered = pending.iter().filter(|request| request.is_answered()).count();
     assert!(answered < pending.len() / 2, "{answered} of {} were first", pending.len());
 }
 
-/// A pattern that takes about as long to match a name as any that a policy can have.
+/// Matching a name against this pattern takes about as long as a policy's pattern ever can.
 const SLOW: &str = "(?:.{0,60}){4}";
 
-/// Makes verifications of another tenant's token and a sign-in; returns how many of these requests were
-/// answered before.
+/// Sends verifications of another tenant's token and a sign-in. Returns how many of the pending
+/// requests were answered before them.
 fn answered_before_others(instance: &Instance, theirs: &str, pending: &[Pending]) -> usize {
     for _ in 0..MANY {
         forward(instance, theirs);
@@ -115,7 +115,7 @@ fn answered_before_others(instance: &Instance, theirs: &str, pending: &[Pending]
     pending.iter().filter(|request| request.is_answered()).count()
 }
 
-/// Rows of an import with names of the greatest length.
+/// Rows of an import with names of the maximum length.
 fn rows(count: usize) -> String {
     let mut rows = String::new();
     for row in 0..count {
@@ -130,7 +130,7 @@ fn rows(count: usize) -> String {
 fn import_against_the_slowest_pattern_delays_neither_verifications_nor_others_sign_in() {
     let instance = Instance::of(one_thread().start());
     let owner = By::Session(OWNER.to_owned());
-    // No name fits: the rows are checked, and nothing is written.
+    // No name matches, so the rows are checked and nothing is written.
     let rules = json!({"name_pattern": format!("{SLOW}x")});
     let policy = format!("/api/v1/workspaces/{WORKSPACE}/policy");
     instance.request(&owner, "PUT", &policy).json(&rules).send().expect(200);
@@ -163,7 +163,8 @@ fn preview_of_a_policy_delays_neither_verifications_nor_others_sign_in() {
         ("content-type", "application/json"),
     ];
     let rules = json!({"name_pattern": SLOW}).to_string();
-    // As many as one tenant may have waiting, and more than there are connections to the database.
+    // As many requests as one tenant may have waiting, and more than there are database
+    // connections.
     let previews: Vec<Pending> = (0..16)
         .map(|_| Pending::send(&instance.server, &preview, &headers, rules.as_bytes()).unwrap())
         .collect();
@@ -183,7 +184,7 @@ fn catalogues_that_are_read_delay_no_verification() {
             writeln!(catalogue, "[[groups.scopes]]\nname = \"s{scope}:read\"\ndescription = \"d\"");
     }
 
-    // Another name than the path's: it is read, and nothing is compared.
+    // The name differs from the path's, so the catalogue is parsed but not compared.
     let load = "PUT /api/v1/audiences/small/catalogue?dry_run=true";
     let cookie = format!("tessera={OWNER}");
     let origin = instance.server.url();
@@ -202,7 +203,7 @@ fn catalogues_that_are_read_delay_no_verification() {
     assert!(answered < loads.len() / 2, "{answered} of {} were first", loads.len());
 }
 
-/// Statements on Tessera's connections that wait for a lock.
+/// Tessera's statements that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 #[test]
@@ -213,7 +214,7 @@ fn lists_of_one_tenant_leave_connections_to_others() {
     let theirs = instance.mint(OTHER, &rights);
     let audit = format!("/api/v1/workspaces/{OTHER}/audit");
     let ask = || instance.server.request("GET", &audit).bearer(&theirs).send().expect(200);
-    // Both tokens are in memory from here on.
+    // Both tokens are cached from here on.
     ask();
     instance.managing("GET", &tokens_of(WORKSPACE)).send().expect(200);
 
@@ -236,8 +237,8 @@ fn lists_of_one_tenant_leave_connections_to_others() {
 
 #[test]
 fn large_answers_that_a_tenant_does_not_read_are_bounded() {
-    /// `:status: 429`: its name by its number in the static table, its three digits in 17 bits (RFC 7541
-    /// section 6.2.1 and appendix B).
+    /// `:status: 429`: the index of its name in the static table, and its three digits in 17 bits
+    /// (RFC 7541 section 6.2.1 and appendix B).
     const TOO_MANY: [u8; 5] = [0x48, 0x83, 0x68, 0x4F, 0xFF];
     /// `:status: 200` in the static table.
     const OK: u8 = 0x88;
@@ -260,7 +261,7 @@ fn large_answers_that_a_tenant_does_not_read_are_bounded() {
         connection.wait_for(kind::HEADERS).payload
     };
     let long = format!("{}?limit=200", tokens_of(WORKSPACE));
-    // The connection's window holds a part of an answer; heads come all the same.
+    // The connection's window holds part of a response, but the heads still arrive.
     let mut unread = Connection::open(address);
     for number in 0..HELD {
         let stream = u32::try_from(2 * number + 1).unwrap();

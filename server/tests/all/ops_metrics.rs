@@ -1,4 +1,4 @@
-//! The metrics' own listener.
+//! The metrics listener.
 
 use std::net::TcpListener;
 
@@ -22,7 +22,7 @@ impl Watched {
         Request::new(&self.address, method, path).send()
     }
 
-    /// The value of the sample that is written so.
+    /// The value of a sample.
     #[track_caller]
     fn value(&self, sample: &str) -> f64 {
         let text = self.ask("GET", "/metrics").expect(200).text();
@@ -60,7 +60,8 @@ fn numbers_follow_what_happens_and_only_their_own_listener_has_them() {
     assert_eq!([forward(&token), forward("x"), forward("y")], [200, 401, 401]);
     let verify = server.request("POST", "/api/v1/verify").bearer(&token);
     verify.json(&serde_json::json!({"token": token})).send().expect(200);
-    // Whoever asks is not what is asked about; nor is a caller of the managing API.
+    // The caller's own token does not count as a verification, nor does a caller of the managing
+    // API.
     server.request("GET", "/api/v1/self").bearer(&token).send().expect(200);
     assert!((counted("VALID") - 2.0).abs() < 0.5, "{}", counted("VALID"));
     assert!((counted("MALFORMED") - 2.0).abs() < 0.5);

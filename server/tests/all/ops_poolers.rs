@@ -1,5 +1,5 @@
-//! What stands between Tessera and its database: real `HAProxy` and `PgBouncer`. `make drill-failover` installs
-//! them and runs these tests.
+//! Programs between Tessera and its database: real `HAProxy` and `PgBouncer`. `make drill-failover`
+//! installs them and runs these tests.
 
 #![allow(
     clippy::allow_attributes,
@@ -20,7 +20,7 @@ use crate::support::{Server, Tessera, process::is_root, server::open_folder, wai
 use serde_json::json;
 use tempfile::TempDir;
 
-/// A program that runs; killed when dropped.
+/// A running program, which is killed when dropped.
 struct Running(Child);
 
 impl Drop for Running {
@@ -51,7 +51,7 @@ fn start(mut command: Command, port: u16) -> Running {
     running
 }
 
-/// A database with an administrator: that of a server, which can be stopped.
+/// A database with an administrator. It belongs to a server, so it can be stopped.
 struct House {
     folder: TempDir,
     data_dir: PathBuf,
@@ -111,7 +111,7 @@ fn url(port: u16) -> String {
     format!("postgres://tessera_server@127.0.0.1:{port}/tessera")
 }
 
-/// Makes a token, verifies it, revokes it.
+/// Creates a token, verifies it and revokes it.
 fn live(guest: &Server, manager: &str) {
     for round in 0..3 {
         let made = guest
@@ -129,7 +129,7 @@ fn live(guest: &Server, manager: &str) {
     }
 }
 
-/// Every answer without a database is 503, and the log says why.
+/// Without a database, every response is 503, and the log contains the reason.
 fn is_away(guest: &Server, manager: &str) {
     until("the loss to be noticed", || (guest.get("/readyz").status == 503).then_some(()));
     for (method, path) in [
@@ -156,7 +156,7 @@ fn server_works_behind_pgbouncer_that_pools_sessions() {
     let (bouncer, port) = house.pgbouncer(&program, "session", "");
     let guest = house.guest(port);
     live(&guest, &manager);
-    // A second start gets connections that were used before.
+    // A second server gets connections that were used before.
     drop(guest);
     let guest = house.guest(port);
     live(&guest, &manager);
@@ -187,7 +187,7 @@ fn pgbouncer_that_pools_transactions_or_statements_ends_a_start_with_the_cure() 
         assert_eq!(finished.status, 1, "{mode}: {finished:?}");
         assert!(finished.stderr.contains("pool_mode = session"), "{mode}: {finished:?}");
     }
-    // Nor a parameter that it refuses is waited for.
+    // Nor does the server wait if PgBouncer refuses a parameter.
     let (_bouncer, port) = house.pgbouncer(&program, "session", "");
     let finished =
         Tessera::on(&house.folder.path().join("data"), &["serve", "--listen", "127.0.0.1:0"])
@@ -213,7 +213,7 @@ fn database_behind_haproxy_is_away_while_it_is_down_and_back_afterwards() {
     is_away(&guest, &manager);
     let _host = house.open();
     until("the database to be back", || (guest.get("/readyz").status == 200).then_some(()));
-    // A change that runs while the server notices the new connection is answered 503.
+    // A change that runs while the server detects the new connection is answered with 503.
     until("the new connection to be noticed", || {
         guest.stderr().contains("the database's history may have changed").then_some(())
     });

@@ -1,4 +1,4 @@
-//! Guessing passwords at several servers of one instance.
+//! Guessing passwords on several servers of one instance.
 
 use std::{collections::BTreeMap, sync::Barrier, thread};
 
@@ -8,9 +8,9 @@ use crate::support::{
 };
 use serde_json::json;
 
-/// Guesses that are sent at the same time.
+/// The number of concurrent guesses.
 const GUESSES: usize = 72;
-/// How many of them the limit of an account from one address lets through.
+/// The number of guesses that the limit of an account allows from one address.
 const CHECKED: usize = 10;
 
 fn login(server: &Server, password: &str) -> Request {
@@ -51,7 +51,8 @@ fn parallel_guesses_at_two_servers_are_checked_no_more_often_than_the_limit() {
             *answers.entry(guess.join().expect("an answer")).or_insert(0) += 1;
         }
     });
-    // The first delay may be over before a slow machine has sent the last guess: one each time.
+    // The first delay may be over before a slow machine has sent the last guess. It allows one more
+    // guess each time.
     let checked = answers[&401];
     assert!((CHECKED..=CHECKED + 2).contains(&checked), "{answers:?}");
     assert_eq!(checked + answers[&429], GUESSES, "{answers:?}");

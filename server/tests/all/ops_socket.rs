@@ -1,4 +1,4 @@
-//! The Unix socket beside the TCP port.
+//! The Unix socket in addition to the TCP port.
 
 use std::{
     fs,
@@ -57,14 +57,14 @@ fn socket_serves_beside_the_port_names_callers_by_header_and_goes_with_the_serve
         }
         assert_eq!((caller, request.send().status), (caller, status));
     }
-    // The port is no trusted proxy.
+    // The port is not a trusted proxy.
     let claimed = server.request("GET", FORWARD).bearer(&bound);
     claimed.header("x-forwarded-for", "203.0.113.7").send().expect(403);
 
     let mut busy = UnixStream::connect(&socket).expect("it listens");
     let head = "POST /api/v1/verify HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{";
     busy.write_all(head.as_bytes()).expect("open");
-    // An answer on another connection shows that the loop has taken the one before it.
+    // A response on another connection shows that the loop has accepted the previous one.
     ask(&socket, "/healthz").send().expect(200);
     server.signal(Signal::TERM);
     until("the socket to go", || (!socket.exists()).then_some(()));
@@ -95,7 +95,7 @@ fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
         let evil = post(path, "evil.example").header("origin", "https://evil.example");
         let refused = evil.header("x-forwarded-for", "203.0.113.9").send().expect(400);
         assert!(refused.text().contains("not a name of this server"), "{}", refused.text());
-        // A proxy that leaves out what shows it changes nothing: a browser's header is enough.
+        // A proxy without its usual headers makes no difference: a browser's header is enough.
         post(path, "evil.example").header("origin", "https://evil.example").send().expect(400);
         let good = post(path, "tessera.example").header("origin", "https://tessera.example");
         let checked = good.header("x-forwarded-for", "203.0.113.9").send();
@@ -108,11 +108,11 @@ fn proxy_before_the_socket_passes_on_no_page_of_another_name() {
     let session = "__Host-tessera=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     get("evil.example").header("cookie", session).send().expect(400);
     get("tessera.example").header("cookie", session).send().expect(401);
-    // A proxy's question about a token names any host.
+    // A proxy's request to verify a token may name any host.
     let question =
         ask(&socket, FORWARD).header("host", "tessera").header("x-forwarded-for", "203.0.113.9");
     question.send().expect(401);
-    // A program's own request may name any.
+    // A program's own request may name any host.
     get("what ever").send().expect(401);
     get("what ever").header("x-forwarded-for", "203.0.113.9").send().expect(400);
 }

@@ -1,4 +1,4 @@
-//! TLS to the database: which certificates are trusted, and what happens to a server that meets another one.
+//! TLS to the database: the trusted certificates, and the effect of another certificate.
 
 #![allow(clippy::allow_attributes, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -10,7 +10,7 @@ use std::{
 
 use crate::support::{Cluster, Tessera, command::Finished, wait::until};
 
-/// Runs openssl, which the server programs of PostgreSQL need as well.
+/// Runs openssl, which PostgreSQL's server programs need as well.
 #[track_caller]
 fn openssl(folder: &Path, arguments: &str) {
     let output = Command::new("openssl")
@@ -21,7 +21,7 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A certificate authority of the test's own.
+/// The test's own certificate authority.
 struct Ca {
     folder: PathBuf,
     name: &'static str,
@@ -39,7 +39,7 @@ impl Ca {
         Self { folder: folder.to_owned(), name }
     }
 
-    /// The file that names it.
+    /// The file with its certificate.
     fn file(&self) -> String {
         self.folder.join(format!("{}.pem", self.name)).display().to_string()
     }
@@ -80,7 +80,7 @@ impl Ca {
     }
 }
 
-/// Starts a server that is expected to end by itself.
+/// Starts a server that is expected to exit by itself.
 fn start(cluster: &Cluster, url: &str, trusted: Option<&str>) -> Finished {
     let data_dir = cluster.folder().join("data");
     let command = Tessera::on(&data_dir, &["serve", "--listen", "127.0.0.1:0"])
@@ -92,7 +92,7 @@ fn start(cluster: &Cluster, url: &str, trusted: Option<&str>) -> Finished {
     }
 }
 
-/// Fails unless the start ended with the reason on standard error.
+/// Fails unless the start failed with the reason on standard error.
 #[track_caller]
 fn is_refused(finished: &Finished, reason: &str) {
     assert_eq!(finished.status, 1, "{finished:?}");
@@ -118,7 +118,7 @@ fn only_the_certificate_of_a_trusted_authority_for_this_host_is_accepted() {
     assert_eq!(cluster.sql(encrypted), "t");
     drop(server);
 
-    // Another authority, by a file and by what the system trusts.
+    // Another authority, in a file and in the system's trust store.
     for mode in ["verify-full", "verify-ca"] {
         let refused = start(&cluster, &url("localhost", mode, &other.file()), None);
         is_refused(&refused, "UnknownIssuer");

@@ -1,4 +1,4 @@
-//! Audiences and scopes over REST: versions, patterns in paths, catalogues in two forms.
+//! Audiences and scopes over REST: versions, patterns in paths, catalogues in two formats.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -156,7 +156,7 @@ fn catalogue_is_looked_at_and_loaded_as_toml_or_json() {
         fields(&broken)[0].contains("line 2") && fields(&broken)[0].contains("colour"),
         "{broken}"
     );
-    // The text of a caller who may not load it is not read.
+    // The text of a caller that may not load it is not parsed.
     let manager = By::Token(instance.manager.clone());
     let request = instance.request(&manager, "PUT", "/api/v1/audiences/apiv2/catalogue");
     let unread = request.header("content-type", "application/toml").body("colour = 1").send();

@@ -1,9 +1,9 @@
-//! Who may do what, in full: every caller × every operation × tenant.
+//! The complete authorisation matrix: every caller × every operation × tenant.
 //!
-//! Callers are generated: each role on the instance with each role in the workspace, a token of each
-//! scope that Tessera knows, and nobody. What each cell must answer follows from the table's row. An
-//! operation that is not in the table fails the test, and so does one of the table that the API does
-//! not have.
+//! Callers are generated: each role on the instance with each role in the workspace, a token of
+//! each scope of Tessera, and no caller. The required status of each cell follows from the table's
+//! row. The test fails on an operation that is not in the table, and on a row without an operation
+//! in the API.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -41,16 +41,16 @@ const REVEAL: &[&str] = &["tokens:reveal"];
 const AUDIT: &[&str] = &["audit:read"];
 const VERIFY: &[&str] = &["verify"];
 const NO_SCOPE: &[&str] = &[];
-/// Any token, whatever it holds.
+/// Any token, whatever its scopes.
 const ANY: &[&str] = &["*"];
 
-/// Method, path, status when it is allowed, people, tokens.
+/// Method, path, status if allowed, people, tokens.
 ///
-/// People: what a member of the instance is answered who is in the workspace nothing, verifier,
-/// viewer, member, admin; then what an auditor of the instance is answered who is nothing there. `o`
-/// is allowed, `f` 403, `n` 404, `u` 401. Owners and admins of the instance may do everything that
-/// people may. Tokens: the scopes that allow it; `u` and `n` in the last column are what other
-/// tokens are answered instead of 403.
+/// People: the result for a member of the instance whose role in the workspace is none, verifier,
+/// viewer, member or admin; then the result for an auditor of the instance without a role in the
+/// workspace. `o` is allowed, `f` 403, `n` 404, `u` 401. Owners and admins of the instance may do
+/// everything that people may. Tokens: the scopes that allow the operation; `u` and `n` in the last
+/// column are the result for other tokens instead of 403.
 type Row = (&'static str, &'static str, u16, &'static str, &'static [&'static str], char);
 
 #[rustfmt::skip]
@@ -78,7 +78,7 @@ const TABLE: [Row; 73] = [
     ("post",   "/api/v1/tokens/{id}/expire",                  200, "nnfno|n", WRITING_TOKENS,  'f'),
     ("post",   "/api/v1/tokens/{id}/rotate",                  201, "nnfno|n", WRITING_TOKENS,  'f'),
     ("delete", "/api/v1/tokens/{id}/grace",                   200, "nnfno|n", WRITING_TOKENS,  'f'),
-    // The victim's secret was not kept: 409 is for those who may see it.
+    // The victim's secret was not kept: callers who may see it get 409.
     ("post",   "/api/v1/tokens/{id}/reveal",                  409, "nnfno|n", REVEAL,          'f'),
     ("post",   "/api/v1/tokens/{id}/clone",                   201, "nnfno|n", WRITING_TOKENS,  'f'),
     ("get",    "/api/v1/tokens/{id}/usage",                   200, "nnono|n", READING_TOKENS,  'f'),
@@ -107,7 +107,7 @@ const TABLE: [Row; 73] = [
     ("delete", "/api/v1/workspaces/{ws}/members/{user}",      200, "nfffo|f", WRITING_MEMBERS, 'f'),
     ("get",    "/api/v1/workspaces/{ws}/invitations",         200, "nfffo|f", WRITING_MEMBERS, 'f'),
     ("delete", "/api/v1/workspaces/{ws}/invitations/{id}",    204, "nfffo|f", WRITING_MEMBERS, 'f'),
-    // A person's own ones: `Victims::invitations` addresses one to each caller.
+    // A person's own invitations: `Victims::invitations` creates one for each caller.
     ("get",    "/api/v1/invitations",                         200, "ooooo|o", NO_SCOPE,        'f'),
     ("post",   "/api/v1/invitations/{id}/accept",             200, "ooooo|o", NO_SCOPE,        'f'),
     ("post",   "/api/v1/invitations/{id}/decline",            204, "ooooo|o", NO_SCOPE,        'f'),
@@ -126,18 +126,18 @@ const TABLE: [Row; 73] = [
     ("delete", "/api/v1/users/{id}",                          200, "nnnnn|n", NO_SCOPE,        'n'),
     ("post",   "/api/v1/users/{id}/password-reset",           201, "nnnnn|n", NO_SCOPE,        'n'),
     ("get",    "/api/v1/account",                             200, "ooooo|o", NO_SCOPE,        'f'),
-    // These people have no password: 422 is for those who may change theirs.
+    // These people have no password: those who may change theirs get 422.
     ("post",   "/api/v1/account/password",                    422, "ooooo|o", NO_SCOPE,        'f'),
     ("get",    "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
     ("delete", "/api/v1/sessions",                            200, "ooooo|o", NO_SCOPE,        'f'),
     ("get",    "/api/v1/sessions/{id}",                       200, "nnnnn|n", NO_SCOPE,        'f'),
     ("delete", "/api/v1/sessions/{id}",                       204, "nnnnn|n", NO_SCOPE,        'f'),
-    // The last ones: they replace and remove the callers' own tokens.
+    // These rows must be last, because they replace and remove the callers' own tokens.
     ("post",   "/api/v1/self/rotate",                         201, "uuuuu|u", ANY,             'f'),
     ("delete", "/api/v1/self",                                204, "uuuuu|u", ANY,             'f'),
 ];
 
-/// Its form names a token: whoever sends one holds it.
+/// Its form contains a token, so its sender has the token.
 const REVOKE: &str = "/oauth2/revoke";
 const SESSION: &str = "01980000-0000-7000-8000-000000000001";
 /// Invitations to the callers' own workspace, to the other one, and to the caller.
@@ -149,7 +149,7 @@ const INVITATIONS: [&str; 3] = [
 const INSTANCE_ROLES: [&str; 4] = ["owner", "admin", "auditor", "member"];
 const WORKSPACE_ROLES: [&str; 5] = ["none", "verifier", "viewer", "member", "admin"];
 
-/// Who calls, and what is known of them.
+/// A caller and its properties.
 struct Caller {
     name: String,
     by: By,
@@ -167,10 +167,10 @@ enum Who {
     Nobody,
     /// A role on the instance, and the index of the role in the workspace.
     Person(&'static str, usize),
-    /// An owner of the instance whose password somebody else chose.
+    /// An owner of the instance whose password was set by another person.
     Restricted,
-    /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance, a viewer or a
-    /// member.
+    /// A token of `WORKSPACE` with these scopes, which acts as an owner of the instance, a viewer
+    /// or a member.
     Token(Vec<String>, Holder),
 }
 
@@ -199,13 +199,13 @@ fn callers(instance: &Instance) -> Vec<Caller> {
     };
     token("no scope of tessera", &draft("plain"), Holder::Owner);
     for scope in scopes_of_tessera(instance) {
-        // One with an end sees no secret that ends later.
+        // A token with an expiry sees no secret that expires later.
         let body = json!({
             "name": scope, "audiences": ["tessera"], "scopes": [scope], "expires_at": "never",
         });
         token(&scope, &body, Holder::Owner);
     }
-    // Its scopes are more than its user may do: the smaller of the two counts.
+    // Its scopes exceed its user's rights: only the intersection counts.
     let body = json!({
         "name": "v", "user": "member-viewer@example.com", "audiences": ["tessera"],
         "scopes": ["tokens:write", "members:write", "policy:write", "verify", "workspaces:write"],
@@ -225,12 +225,12 @@ fn scopes_of_tessera(instance: &Instance) -> Vec<String> {
         .collect()
 }
 
-/// Whether it matters in which workspace the operation is done.
+/// Reports whether the workspace of the operation matters.
 fn is_of_workspace(path: &str) -> bool {
     path.contains("{ws}") || path.contains("tokens/{id}") || path == REVOKE
 }
 
-/// What a cell must answer.
+/// Returns the required status of a cell.
 fn expected(row: &Row, who: &Who, own: bool) -> u16 {
     of_revoking(
         row,
@@ -239,7 +239,7 @@ fn expected(row: &Row, who: &Who, own: bool) -> u16 {
     )
 }
 
-/// The session of the table is an owner's: only owners end it.
+/// The session in the table is an owner's, so only owners may end it.
 fn of_ending((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     let ends = *method == "delete" && *path == "/api/v1/sessions/{id}";
     if ends && matches!(who, Who::Person("admin", _)) { 403 } else { usually }
@@ -254,8 +254,8 @@ fn of_inviting((method, path, ..): &Row, who: &Who, usually: u16) -> u16 {
     usually
 }
 
-/// Whoever presents a token may end it, and sessions count for nothing there. Another token is told
-/// nothing of one that it may not see.
+/// The sender may revoke the token in the form, and sessions are ignored. Another token's sender
+/// learns nothing about a token that it may not see.
 fn of_revoking((_, path, ok, ..): &Row, who: &Who, usually: u16) -> u16 {
     match who {
         _ if *path != REVOKE => usually,
@@ -289,14 +289,14 @@ fn usually_expected(row: &Row, who: &Who, own: bool) -> u16 {
             }
         }
         Who::Person(role, index) => {
-            // Whoever is something in one workspace is nothing in the other.
+            // A role in one workspace gives no role in the other.
             let index = if of_workspace && !own { 0 } else { *index };
             let by_role = by_role.chars().nth(index).unwrap();
             let letters = match *role {
                 "auditor" => vec![by_role, auditor.chars().next().unwrap()],
                 _ => vec![by_role],
             };
-            // The more that either role allows.
+            // The role that allows more counts.
             status(*letters.iter().min_by_key(|letter| "ofnu".find(**letter)).unwrap())
         }
         Who::Token(..) if of_workspace && !own => 404,
@@ -312,22 +312,22 @@ fn usually_expected(row: &Row, who: &Who, own: bool) -> u16 {
             if !holds || !holder_may {
                 return status(*other_tokens);
             }
-            // A token with this scope alone holds nothing that it could give to a member.
+            // A token with only this scope has none that it could grant to a member.
             let gives = *method == "post" && path.ends_with("/members");
             if gives { 422 } else { *ok }
         }
     }
 }
 
-/// What is there to be looked at, changed and deleted, in both workspaces.
+/// The objects to read, change and delete, in both workspaces.
 struct Victims<'a> {
     instance: &'a Instance,
     subject: String,
     number: usize,
-    /// Workspace and user of the token on the callers' own side, and of the one on the other side.
+    /// Workspace and user of the token on the callers' own side and on the other side.
     holders: [(&'static str, String); 2],
     token: [String; 2],
-    /// Their secrets.
+    /// The secrets of these tokens.
     secret: [String; 2],
     user: String,
     person: String,
@@ -355,10 +355,11 @@ impl<'a> Victims<'a> {
         victims
     }
 
-    /// New ones, after a call that changed something.
+    /// Creates new victims after a call that changed something.
     fn replace(&mut self) {
         self.number += 1;
-        // Nothing about it is beyond a workspace's administrator, or a token that writes tokens.
+        // Nothing about the token exceeds the rights of a workspace's administrator, or of a token
+        // that writes tokens.
         let token = |(workspace, user): &(&str, String)| {
             let body = json!({
                 "name": "victim", "user": user, "audiences": ["tessera"], "scopes": ["tokens:read"],
@@ -396,8 +397,8 @@ impl<'a> Victims<'a> {
         made["id"].as_str().unwrap().to_owned()
     }
 
-    /// An audience of nobody's with a scope, unless the operation is about the audience itself: one that
-    /// has scopes cannot be deleted.
+    /// Creates an unused audience with a scope, or without one if the operation is about the
+    /// audience itself: an audience with scopes cannot be deleted.
     fn audience(&self) {
         self.instance.sql(
             "DELETE FROM scopes WHERE audience_id IN (SELECT id FROM audiences WHERE slug IN ('mine', 'new'));
@@ -414,7 +415,7 @@ impl<'a> Victims<'a> {
         );
     }
 
-    /// A session of nobody who calls.
+    /// Creates a session that belongs to no caller.
     fn session(&self) {
         self.instance.sql(&format!(
             "INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, expires_at)
@@ -424,8 +425,8 @@ impl<'a> Victims<'a> {
         ));
     }
 
-    /// An invitation of somebody to each of the workspaces, and one of the caller to a workspace that they
-    /// are not in.
+    /// Creates an invitation of another person to each of the workspaces, and one of the caller to
+    /// a workspace that they are not in.
     fn invitations(&self, caller: &Caller) {
         let email = match &caller.who {
             Who::Person(..) => format!("{}@example.com", caller.name),
@@ -470,7 +471,7 @@ impl<'a> Victims<'a> {
             .replace("{name}", "table%3A%2F%2Fmy.%2A%2A")
     }
 
-    /// A body that is fine, from a caller who may send it.
+    /// Returns a valid body, if the caller may send it.
     fn body(&self, method: &str, template: &str, own: bool) -> Option<Value> {
         let number = self.number;
         if template.starts_with("/api/v1/audiences") {
@@ -484,7 +485,7 @@ impl<'a> Victims<'a> {
             };
         }
         Some(match (method, template.rsplit('/').next().unwrap()) {
-            // What a writing token holds itself.
+            // The scopes that a writing token has itself.
             ("post", "tokens") => {
                 json!({"name": "new", "audiences": ["tessera"], "scopes": ["tokens:read"]})
             }
@@ -494,7 +495,7 @@ impl<'a> Victims<'a> {
                 json!({"action": "disable", "ids": [self.token[usize::from(!own)]]})
             }
             ("post", "clone") => json!({"name": "copy"}),
-            // The secret that is presented here is needed once more.
+            // A later request presents the old secret again.
             ("post", "rotate") => json!({"grace_s": 3_600}),
             ("patch", "{id}") if template.contains("/tokens/") => json!({"name": "changed"}),
             ("post", "workspaces") => {
@@ -515,8 +516,8 @@ impl<'a> Victims<'a> {
         })
     }
 
-    /// What a caller is answered, on their own workspace's or token's side or on the other one. The
-    /// number is one that no call had before.
+    /// Sends the request of a caller, about the caller's own workspace or token or about the other
+    /// side. Each call has a unique number.
     fn call(&self, row: &Row, caller: &Caller, own: bool, number: usize) -> Answer {
         let (method, template, ..) = row;
         if template.contains("{slug}") {
@@ -534,7 +535,7 @@ impl<'a> Victims<'a> {
         let path = self.path(template, own);
         let request = self.instance.request(&caller.by, &method.to_uppercase(), &path);
         if template.ends_with("/import") {
-            // A digest that nobody has imported yet.
+            // A digest that was not imported yet.
             let digest = format!("{number:064x}");
             let row = json!({"digest": digest, "name": "foreign", "audiences": ["tessera"], "scopes": ["tokens:read"]});
             return request
@@ -554,11 +555,11 @@ impl<'a> Victims<'a> {
     }
 }
 
-/// Whether what the operation is about is not what it was before, once it succeeded.
+/// Reports whether the operation changes its subject if it succeeds.
 fn changes((method, template, ..): &Row) -> bool {
     let makes = template.ends_with('s') && !template.ends_with("tokens");
     let ends = ["expire", "disable", "bulk", "rotate", "revoke"];
-    // Invitations are new for each call.
+    // Each call has new invitations.
     if template.contains("/invitations") {
         return false;
     }
@@ -607,7 +608,7 @@ fn table_and_document_and_routes_are_the_same() {
     let tabled: BTreeSet<(String, String)> =
         TABLE.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
     assert_eq!(documented, tabled);
-    // The routes: each path has just the documented methods.
+    // The routes: each path has exactly the documented methods.
     for path in documented.iter().map(|(_, path)| path).collect::<BTreeSet<_>>() {
         if path == "/auth/forward" {
             continue;

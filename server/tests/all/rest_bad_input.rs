@@ -1,4 +1,4 @@
-//! Bad input over REST: a clear problem, and nothing half written.
+//! Bad input over REST: a clear problem, and no partial writes.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -88,7 +88,7 @@ fn json_of_another_shape_names_the_field() {
     assert_eq!(count(&instance), 1);
 }
 
-/// RFC 3339 writes the years 0 to 9999, and an offset leads beyond them.
+/// RFC 3339 allows the years 0 to 9999, and an offset can lead beyond them.
 const BEYOND_THE_CALENDAR: [&str; 3] =
     ["0000-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"];
 
@@ -234,7 +234,7 @@ fn large_bodies_are_refused_with_an_answer() {
     let verify =
         instance.managing("POST", "/api/v1/verify").header("content-type", "application/json");
     problem(&verify.body(ten_megabytes.clone()).send(), 413, "payload_too_large");
-    // Without an announced length.
+    // Without a declared length.
     let mut chunked = Vec::new();
     for chunk in ten_megabytes.chunks(100_000) {
         chunked.extend(format!("{:x}\r\n", chunk.len()).bytes());
@@ -246,7 +246,7 @@ fn large_bodies_are_refused_with_an_answer() {
         instance.managing("POST", &tokens_of(WORKSPACE)).header("content-type", "application/json");
     let refused = request.header("transfer-encoding", "chunked").body(chunked).send();
     problem(&refused, 413, "payload_too_large");
-    // Whoever asks first is told before anything is sent.
+    // With `Expect: 100-continue`, a client receives the response before it sends anything.
     let asked =
         instance.managing("POST", &tokens_of(WORKSPACE)).header("content-type", "application/json");
     let refused =
@@ -255,7 +255,7 @@ fn large_bodies_are_refused_with_an_answer() {
     assert_eq!(count(&instance), 1);
 }
 
-/// Refused, or the connection was closed before everything was sent.
+/// The request was refused, or the connection was closed before everything was sent.
 fn is_refused(answer: std::io::Result<crate::support::Answer>) {
     if let Ok(answer) = answer {
         assert!(matches!(answer.status, 400..=499), "{} {:?}", answer.status, answer.text());

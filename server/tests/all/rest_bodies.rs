@@ -1,4 +1,4 @@
-//! Bodies: read after the caller is known, within a bound, and thrown away otherwise.
+//! Bodies: read after the caller is authenticated, within a limit, and discarded otherwise.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -23,7 +23,8 @@ use crate::support::{
 
 const MIB: usize = 1024 * 1024;
 
-/// Every kind of route that reads a body, with what a stranger who announces 1 MiB is answered.
+/// Every kind of route that reads a body, with the status for an unauthenticated caller that
+/// declares 1 MiB.
 const ROUTES: [(&str, &str, u16); 9] = [
     ("/api/v1/workspaces/workspace-1/tokens/import", "application/jsonl", 401),
     ("/api/v1/workspaces/workspace-1/tokens", "application/json", 401),
@@ -42,7 +43,7 @@ fn resident(server: &Server) -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// The status that comes although the body never does.
+/// The status that arrives although the body never does.
 fn status_before_the_body(server: &Server, path: &str, more: &str) -> u16 {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
@@ -63,7 +64,7 @@ fn stranger_is_refused_before_the_body_comes() {
     let server = Server::start();
     let forms = ["/sign-in", "/setup/x", "/theme", "/sign-out"]
         .map(|path| (path, "application/x-www-form-urlencoded", 413));
-    // The server waits a little for the body of each: all wait at once.
+    // The server waits a little for the body of each. They wait concurrently.
     thread::scope(|scope| {
         for (path, kind, status) in ROUTES.into_iter().chain(forms) {
             let server = &server;
@@ -73,7 +74,7 @@ fn stranger_is_refused_before_the_body_comes() {
             });
         }
     });
-    // A client that asked first gets the answer instead of a go-ahead.
+    // A client that sent `Expect: 100-continue` gets the response instead of 100 Continue.
     let more = "content-type: application/json\r\nexpect: 100-continue\r\n";
     assert_eq!(status_before_the_body(&server, "/api/v1/verify", more), 401);
 }
@@ -118,7 +119,7 @@ fn crowd_of_strangers_takes_no_memory_and_no_time_of_known_callers() {
                         let stream = stream * 2 + 1;
                         connection.send(&frame(kind::HEADERS, END_HEADERS, stream, &block));
                     }
-                    // As much as the windows of HTTP/2 let a peer send unread.
+                    // As much as the HTTP/2 windows let a peer send unread.
                     for stream in 0..3 {
                         connection.send(&frame(kind::DATA, 0, stream * 2 + 1, &vec![b'x'; 16_000]));
                     }
@@ -162,16 +163,16 @@ fn answers_that_strangers_do_not_read_take_no_memory_for_long() {
             let flags = END_HEADERS | END_STREAM;
             connection.send(&frame(kind::HEADERS, flags, stream * 2 + 1, &block));
         }
-        // The first answer has begun, and nobody reads on.
+        // The first response has begun, and the client stops reading.
         connection.wait_for(kind::HEADERS);
         crowd.push(connection);
         peak = peak.max(resident(&instance.server));
     }
-    // The address has no place left: what was waiting for longest makes room. The newcomer's page is made after some
-    // of those before.
+    // The address has no free place, so the longest waiting request makes room. The newcomer's page
+    // is rendered after some of the earlier ones.
     let page = || instance.server.request("GET", "/sign-in").header("accept", "text/html").send();
     until("a page", || (page().status == 200).then_some(()));
-    // Callers with a credential are answered beside them.
+    // Callers with a credential are answered at the same time.
     instance.managing("GET", "/api/v1/self").send().expect(200);
     peak = peak.max(resident(&instance.server));
     assert!(peak - before <= 64 * MIB, "{} MiB more", (peak - before) / MIB);

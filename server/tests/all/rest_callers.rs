@@ -1,5 +1,5 @@
-//! Callers from whom something is taken while their request is under way: nothing is done by rights that are gone,
-//! however late the body comes and whatever the request waits for.
+//! Callers whose rights shrink while their request is in progress: nothing is done with rights that
+//! are gone, however late the body arrives and whatever the request waits for.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use crate::rest_support::{By, Instance, OWNER, Sql, WORKSPACE, tokens_of};
 use crate::support::{server::ADMIN_EMAIL, wait::until};
 use serde_json::{Value, json};
 
-/// A request whose caller the server knows already, and whose body it waits for.
+/// A request whose caller is already authenticated, and whose body the server waits for.
 struct Late {
     stream: TcpStream,
     body: Vec<u8>,
@@ -42,7 +42,7 @@ impl Late {
         };
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "{head}\r\n").unwrap();
-        // The body is asked for when its caller was authenticated.
+        // The server requests the body after it has authenticated the caller.
         let mut go_ahead = [0; 25];
         stream.read_exact(&mut go_ahead).unwrap();
         assert_eq!(&go_ahead, b"HTTP/1.1 100 Continue\r\n\r\n", "{request}");
@@ -50,7 +50,7 @@ impl Late {
         Self { stream, body }
     }
 
-    /// Sends what is left; returns the status.
+    /// Sends the rest of the body, and returns the status.
     fn end(mut self) -> u16 {
         self.stream.write_all(&self.body[self.body.len() - 1..]).unwrap();
         let mut answer = String::new();
@@ -67,14 +67,14 @@ fn user_id(instance: &Instance, name: &str) -> String {
     found.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-/// Takes something away from a person.
+/// Takes rights away from a person.
 type Stop<'a> = &'a dyn Fn(&str);
 
 fn owner() -> By {
     By::Session(OWNER.to_owned())
 }
 
-/// A token with all rights over tokens; its path and its secret.
+/// A token with all rights over tokens: its path and its secret.
 fn manager(instance: &Instance, name: &str) -> (String, By) {
     let draft = json!({
         "name": name, "audiences": ["tessera", "default"],
@@ -89,7 +89,7 @@ fn manager(instance: &Instance, name: &str) -> (String, By) {
 
 #[test]
 fn what_a_token_asked_for_is_not_done_when_the_token_was_stopped_or_narrowed_meanwhile() {
-    /// Tokens that somebody could use.
+    /// Counts the usable tokens.
     const TOKENS: &str = "SELECT count(*) FROM tokens WHERE deleted_at IS NULL";
     let instance = Instance::start();
     let mut look = Sql::on(&instance.server);
@@ -188,7 +188,7 @@ fn what_a_person_asked_for_is_not_done_when_they_were_stopped_meanwhile() {
 /// Statements that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
-/// Two requests that are under way at the same time. Both wait for the log, the first one longer.
+/// Runs two concurrent requests. Both wait for the log, the first one longer.
 fn one_after_the_other(
     instance: &Instance,
     first: impl FnOnce() -> u16 + Send,
@@ -196,7 +196,7 @@ fn one_after_the_other(
 ) -> (u16, u16) {
     let mut hold = Sql::on(&instance.server);
     let mut look = Sql::on(&instance.server);
-    // Rows, for which those who wait are served in turn.
+    // Row locks, which waiting transactions get in turn.
     hold.run("BEGIN; SELECT FROM audit_heads FOR UPDATE");
     thread::scope(|scope| {
         let first = scope.spawn(first);
@@ -218,13 +218,14 @@ fn stop_of_a_token_and_its_own_request_know_of_each_other() {
         instance.server.request("GET", path).bearer(secret).send().status
     };
 
-    // The stop is first: nothing is made.
+    // The stop is first, so nothing is created.
     let (path, by) = manager(&instance, "first");
     let stop = || instance.request(&owner(), "DELETE", &format!("{path}?children=true")).send();
     let (stopped, made) = one_after_the_other(&instance, || stop().status, || mint(&by).status);
     assert_eq!((stopped, made), (204, 401));
 
-    // The request is first: what it makes is stopped as well, also what a child of the token makes.
+    // The request is first: the token that it creates is stopped as well, also if a child of the
+    // token creates it.
     for generations in 0..2 {
         let (path, mut by) = manager(&instance, "second");
         for _ in 0..generations {
@@ -249,8 +250,8 @@ fn stop_of_a_token_and_its_own_request_know_of_each_other() {
     }
 }
 
-/// Requests of a person in every way, all of which wait for the workspace. Returns their statuses after `stop`, during which
-/// none of them goes on.
+/// Sends requests of a person in every way, all of which wait for the workspace. Returns their
+/// statuses after `stop`, which happens while all of them wait.
 fn stopped_while_they_wait(
     instance: &Instance,
     person: &By,
@@ -295,7 +296,8 @@ fn stop_of_a_person_waits_for_nothing_that_they_or_their_tokens_do() {
         instance.request(&owner(), "PATCH", &path).json(&change).send().expect(200);
     };
     let stops: [(&str, Stop<'_>, [u16; 3]); 6] = [
-        // As the holder of the new token, they are looked at before the caller is.
+        // The person is checked as the owner of the new token before they are checked as the
+        // caller.
         ("disabled", &|user| change(user, json!({"enabled": false})), [422, 422, 400]),
         ("demoted", &|user| change(user, json!({"instance_role": "member"})), [403; 3]),
         (
@@ -314,7 +316,7 @@ fn stop_of_a_person_waits_for_nothing_that_they_or_their_tokens_do() {
             },
             [401, 201, 401],
         ),
-        // Whoever gave them their password is removed.
+        // The person who gave them their password is removed.
         (
             "descended",
             &|_| {
@@ -370,7 +372,7 @@ fn removal_of_a_member_and_their_own_request_know_of_each_other() {
     assert_eq!(instance.request(&owner(), "GET", &pawn).send().json()["role"], "viewer");
 }
 
-/// Requests that wait for the workspace, which somebody holds, while `other` is answered.
+/// Runs requests that wait for the locked workspace while `other` is answered.
 fn while_it_waits(
     instance: &Instance,
     workspace: &str,
@@ -408,7 +410,7 @@ fn nobody_waits_for_a_caller_who_may_not_change_them() {
     let join = json!({"user": "neighbour@example.com", "role": "admin"});
     instance.request(&owner(), "POST", members).json(&join).send().expect(201);
 
-    // A person who is no member.
+    // A person who is not a member.
     let stranger = instance.person("stranger", "member", Some("admin"));
     let path = format!("{members}/{}", user_id(&instance, "stranger"));
     let attack = || instance.request(&admin, "DELETE", &path).send().status;
@@ -419,7 +421,7 @@ fn nobody_waits_for_a_caller_who_may_not_change_them() {
     let narrow = instance.request(&admin, "PATCH", &path).json(&json!({"role": "viewer"}));
     narrow.send().expect(404);
 
-    // A token of another workspace that is changing something itself.
+    // A token of another workspace that is making a change itself.
     let (token, by) = manager(&instance, "busy");
     let attack = || {
         for (method, action) in [("DELETE", ""), ("POST", "/disable"), ("POST", "/expire")] {
@@ -463,7 +465,7 @@ fn token_that_was_bound_meanwhile_makes_tokens_within_its_bounds() {
         assert_eq!(look.number(&outside), 0, "{patch}");
     }
 
-    // By a secret that was replaced, a token makes nothing that outlasts the secret.
+    // With a replaced secret, a token creates nothing that outlasts the secret.
     let (path, by) = manager(&instance, "replaced");
     let late = Late::begin(&instance, &by, &create, &endless);
     let rotate = instance.request(&owner(), "POST", &format!("{path}/rotate"));

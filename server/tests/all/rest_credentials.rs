@@ -1,4 +1,4 @@
-//! Who a request is by: tokens in three headers, the console's session, and nobody.
+//! The caller of a request: tokens in three headers, the console's session, and no credential.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -82,7 +82,7 @@ fn malformed_mistyped_and_unknown_tokens_are_invalid() {
     let mut mistyped = instance.manager.clone();
     let last = if mistyped.pop() == Some('a') { 'b' } else { 'a' };
     mistyped.push(last);
-    // The right form and checksum, and nobody's.
+    // The right form and checksum, but no such token.
     let unknown = domain::token_text::compose("tsr", "000000000000000000000000000000");
     let long = "x".repeat(5_000);
     for token in ["XYZ", "tsr_", &mistyped, &unknown, &instance.manager.to_uppercase(), &long] {
@@ -141,7 +141,7 @@ fn session_of_the_console_may_call_the_api_from_its_own_page() {
             problem(&answer, 403, "cross_origin");
         }
     }
-    // A token needs no origin, and wins over the session beside it.
+    // A token needs no origin, and takes precedence over the session.
     let answer =
         instance.managing("GET", "/api/v1/self").header("cookie", &cookie).send().expect(200);
     assert_eq!(answer.json()["name"], "manager");

@@ -1,4 +1,4 @@
-//! Crowds that ask for much, or begin requests and do not go on, keep nobody else waiting.
+//! Many clients that send large or unfinished requests do not keep other clients waiting.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -24,10 +24,10 @@ use serde_json::json;
 
 const MIB: usize = 1024 * 1024;
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Statements on Tessera's connections that wait for a lock.
+/// Tessera's statements that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
-/// An instance on which addresses are what `X-Forwarded-For` says.
+/// An instance on which `X-Forwarded-For` sets the addresses.
 fn start() -> Instance {
     let arguments = ["--api-rate-limit=0", "--trusted-proxies=127.0.0.1"];
     let server =
@@ -55,7 +55,7 @@ fn begin(server: &Server, path: &str, length: usize, headers: &[(&str, &str)]) -
     stream
 }
 
-/// So many requests of each of these addresses to sign in, of whose bodies one byte comes.
+/// Sends `each` sign-in requests from each of these addresses, each with only one byte of its body.
 fn idle_strangers(server: &Server, addresses: u16, each: usize) -> Vec<TcpStream> {
     let paths = ["/sign-in", "/api/v1/login", "/oauth2/revoke"];
     let mut crowd = Vec::new();
@@ -66,7 +66,7 @@ fn idle_strangers(server: &Server, addresses: u16, each: usize) -> Vec<TcpStream
             let headers = [("content-type", FORM), ("x-forwarded-for", &*address)];
             let path = paths[count % paths.len()];
             let mut stream = begin(server, path, 16_384, &headers);
-            // Those that made room for others were closed.
+            // Connections that made room for others were closed.
             let _ = stream.write_all(b"x");
             crowd.push(stream);
         }
@@ -105,7 +105,8 @@ fn strangers_that_send_nothing_keep_nobody_from_signing_in() {
 fn login_that_is_not_received_is_no_payload_of_the_wrong_form() {
     let instance = start();
     let headers = [("content-type", FORM), ("x-forwarded-for", "192.0.2.1")];
-    // Bodies of one address have 512 KiB together: the slowest of its own is given up.
+    // The bodies of one address may have 512 KiB together. Beyond that, the slowest of them is
+    // aborted.
     let mut crowd: Vec<_> = (0..40)
         .map(|_| {
             let mut stream = begin(&instance.server, "/api/v1/login", 16_384, &headers);
@@ -120,7 +121,7 @@ fn login_that_is_not_received_is_no_payload_of_the_wrong_form() {
     assert!(answer.contains("too many requests"), "{answer}");
 }
 
-/// Files of four holders, six each, of which so many bytes come.
+/// Six files for each of four users, of which only `bytes` are sent.
 fn files_of_four(instance: &Instance, bytes: usize) -> Vec<TcpStream> {
     let path = format!("{}/import", tokens_of(OTHER));
     let mut crowd = Vec::new();
@@ -171,7 +172,7 @@ fn files_that_never_come_keep_no_other_holder_from_anything() {
     nobody_waits();
 }
 
-/// Another number each time.
+/// A different number each time.
 fn next_digest() -> u64 {
     thread_local!(static NEXT: std::cell::Cell<u64> = const { std::cell::Cell::new(1) });
     NEXT.replace(NEXT.get() + 1)
@@ -209,7 +210,7 @@ fn pages_of_strangers_leave_connections_and_threads_to_known_people() {
     let known = |path: &str| instance.request(&owner, "GET", path).send();
     known("/api/v1/account").expect(200);
 
-    // The page to sign in asks whether the instance is set up.
+    // The page to sign in queries whether the instance is set up.
     let mut hold = Sql::on(&instance.server);
     hold.run("BEGIN; LOCK TABLE instance IN ACCESS EXCLUSIVE MODE");
     let mut crowd = Vec::new();
@@ -253,7 +254,7 @@ fn pages_are_made_for_strangers_by_half_of_the_threads() {
     let instance = Instance::of(server.start());
     let mut hold = Sql::on(&instance.server);
     hold.run("BEGIN; LOCK TABLE instance IN ACCESS EXCLUSIVE MODE");
-    // The page to sign in asks whether the instance is set up.
+    // The page to sign in queries whether the instance is set up.
     let crowd: Vec<_> = (0..64)
         .map(|number| {
             let mut stream = TcpStream::connect(instance.server.address()).unwrap();

@@ -1,5 +1,5 @@
-//! Transfers that are under way when their caller loses the right to them: the next page breaks them off, so that
-//! the client does not take a part for the whole.
+//! Transfers in progress when their caller loses the right to them: the server aborts them at the
+//! next page, so that the client does not take a part for the whole.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use crate::support::{
 };
 use serde_json::json;
 
-/// An instance whose lists have many more pages than a server prepares ahead.
+/// An instance whose lists have many more pages than a server prepares in advance.
 fn instance_with_long_lists() -> Instance {
     let instance = Instance::start();
     for part in 0..2 {
@@ -39,8 +39,8 @@ fn instance_with_long_lists() -> Instance {
     instance
 }
 
-/// Reads a list as far as the window of 64 KiB lets it come, makes the change, and reads the rest. Returns
-/// whether the list came to a clean end.
+/// Reads a list up to the window of 64 KiB, makes the change, and reads the rest. Returns whether
+/// the list ended cleanly.
 fn arrives_whole(
     instance: &Instance,
     path: &str,
@@ -49,7 +49,7 @@ fn arrives_whole(
 ) -> bool {
     const WINDOW_UPDATE: u8 = 8;
     let mut connection = Connection::open(instance.server.address());
-    // Cookies count at the server's own host only.
+    // Cookies are accepted only on the server's own host.
     let block = request_at(instance.server.address(), "GET", path, &[credential]);
     connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, 1, &block));
     let first = connection.wait_for(kind::DATA);
@@ -69,7 +69,7 @@ fn arrives_whole(
     }
 }
 
-/// The lists that tokens read, each with the scope that it needs.
+/// The lists that tokens can read, with the scope that each needs.
 fn lists_of_tokens() -> [(String, &'static str); 4] {
     [
         (format!("{}/export", tokens_of(WORKSPACE)), "tokens:read"),
@@ -127,7 +127,7 @@ fn transfer_breaks_off_when_its_callers_session_or_membership_ends() {
             assert_eq!(whole, change == "nothing", "{change} {path}");
         }
     }
-    // The log of the whole instance, and a session that is presented as a token is.
+    // The log of the whole instance, and a session presented like a token.
     let owner = By::Session(OWNER.to_owned());
     let sign_in = json!({"username": ADMIN_EMAIL, "password": ADMIN_PASSWORD, "provider": "local"});
     let signed_in = instance.server.request("POST", "/api/v1/login").json(&sign_in).send();

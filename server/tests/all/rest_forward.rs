@@ -1,4 +1,4 @@
-//! `/auth/forward`, as gateways ask.
+//! `/auth/forward`, with gateways' requests.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -33,7 +33,7 @@ fn valid_token_passes_and_tells_who_calls() {
     let mut scopes: Vec<&str> = answer.header("x-tessera-scopes").unwrap().split(' ').collect();
     scopes.sort_unstable();
     assert_eq!(scopes, ["rivers:read", "rivers:run", "rivers:write"]);
-    // What is meant for this host's browsers is not for those of the gateway's.
+    // Headers for this host's browsers are not for those of the gateway.
     for name in ["strict-transport-security", "content-security-policy", "set-cookie"] {
         assert_eq!(answer.header(name), None, "{name}");
     }
@@ -106,7 +106,7 @@ fn what_the_caller_sent_wrongly_is_401() {
     problem(&two.send(), 401, "invalid_token");
     let unreadable = instance.server.request("GET", QUERY).header("authorization", "Bearer a b");
     problem(&unreadable.send(), 401, "invalid_token");
-    // A session is a person's; gateways are asked for tokens.
+    // A session belongs to a person; gateways need tokens.
     let session = instance.request(&By::Session(OWNER.to_owned()), "GET", QUERY).send();
     problem(&session, 401, "unauthenticated");
 }
@@ -166,7 +166,7 @@ fn token_beyond_its_limit_is_429_or_403_and_is_told_when_to_come_back() {
     body["rate_limit"] = json!({"limit": 2, "window_s": 86_400});
     let token = instance.mint(WORKSPACE, &body);
     for left in ["\"token\";r=1;t=43200", "\"token\";r=0;t=86400"] {
-        // A refusal takes nothing.
+        // A refusal does not count.
         let refused = ask(&instance, &token, "/auth/forward?scope=teams:read").expect(403);
         assert_eq!(refused.header("ratelimit"), None);
         let answer = ask(&instance, &token, QUERY).expect(200);
@@ -184,7 +184,7 @@ fn token_beyond_its_limit_is_429_or_403_and_is_told_when_to_come_back() {
         assert_eq!(problem["retry_after_s"].to_string(), wait);
         assert_eq!(answer.header("ratelimit"), Some(&*format!("\"token\";r=0;t={wait}")));
     }
-    // Whatever else is wrong is told first, and with its own status.
+    // Any other fault is reported first, with its own status.
     let other = ask(&instance, &token, "/auth/forward?audience=tessera&rate_limited=403");
     assert_eq!(other.header("x-tessera-code"), Some("AUDIENCE_MISMATCH"));
     assert_eq!(other.status, 401);

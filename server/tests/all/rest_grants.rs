@@ -1,4 +1,5 @@
-//! Held scopes over REST, the gateways' door and the command line: each is a scope of one audience.
+//! Grants over REST, at the gateways' endpoint and on the command line: each is a scope of one
+//! audience.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -10,7 +11,7 @@ use crate::rest_support::{By, Instance, OTHER, OWNER, WORKSPACE, problem, tokens
 use crate::support::server::ADMIN_EMAIL;
 use serde_json::{Value, json};
 
-/// An instance with an API whose scope is called as one of Tessera's.
+/// An instance with an API whose scope has the same name as one of Tessera's.
 fn with_vault() -> Instance {
     let instance = Instance::start();
     let catalogue = json!({
@@ -177,7 +178,7 @@ fn exported_pairs_can_be_imported() {
     assert_eq!(token["grants"], grants);
 }
 
-/// A scope of one API gives nothing in another by a dialect, either.
+/// On other surfaces, too, a scope of one audience grants nothing in another.
 #[test]
 fn dialects_hand_on_pairs() {
     let instance = with_vault();
@@ -186,7 +187,7 @@ fn dialects_hand_on_pairs() {
         let path = format!("/api/v1/tokens/{}", id.as_str().unwrap());
         instance.request(&owner(), "GET", &path).send().expect(200).json()["grants"].clone()
     };
-    // Who holds the scope of the vault manages no tokens of Tessera, by whichever name.
+    // A token with this scope of the vault cannot manage Tessera's tokens, on any surface.
     let vault = json!({"vault": ["tokens:write", "rivers:read"], "tessera": ["verify"]});
     let vault = by(&instance.minted(WORKSPACE, &json!({"name": "vault", "grants": vault})));
     let By::Token(key) = &vault else { unreachable!() };
@@ -199,7 +200,7 @@ fn dialects_hand_on_pairs() {
     let robust = instance.server.request("POST", "/v1/users/api-tokens");
     robust.header("rime-api-key", key).json(&json!({"name": "r"})).send().expect(403);
 
-    // Who holds Tessera's hands on what they hold where they hold it.
+    // A token with Tessera's scope passes its scopes on in the audiences in which it has them.
     let grants = json!({
         "vault": ["rivers:read"], "default": ["rivers:run"], "tessera": ["tokens:write"],
     });
@@ -252,7 +253,7 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
         "UPDATE tokens SET scopes = '{{gone:scope,tokens:write,verify}}' WHERE id = '{id}';
          UPDATE token_audiences SET scopes = NULL WHERE token_id = '{id}';"
     ));
-    // A change of a catalogue reads what is not read yet.
+    // A change of a catalogue parses the scopes that were not parsed yet.
     let scope = json!({"name": "keys:read", "description": "See keys", "group": "Keys"});
     let path = "/api/v1/audiences/vault/scopes";
     instance.request(&owner(), "POST", path).json(&scope).send().expect(201);
@@ -272,7 +273,7 @@ fn doctor_names_every_scope_of_0_1_that_was_not_decided() {
     let path = format!("/api/v1/tokens/{id}");
     let token = instance.request(&owner(), "GET", &path).send().expect(200).json();
     assert_eq!(token["grants"], json!({"tessera": ["verify"], "vault": ["tokens:write"]}));
-    // Sending what it has settles it.
+    // Sending the existing grants settles them.
     let settle = json!({"grants": token["grants"]});
     instance.request(&owner(), "PATCH", &path).json(&settle).send().expect(200);
     assert!(lines()[0].starts_with("ok"), "{:?}", lines());

@@ -17,7 +17,7 @@ use crate::support::{
     http2::{Connection, END_HEADERS, END_STREAM, frame, kind, request},
 };
 
-/// The status of a request with these lines after its first one.
+/// The status of a request with these lines after its first line.
 fn status(server: &Server, path: &str, lines: &str) -> u16 {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\n{lines}connection: close\r\n\r\n").unwrap();
@@ -41,7 +41,7 @@ fn request_names_one_host() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(status(server, path, ""), 200);
     }
-    // Twice: the second is answered from memory.
+    // Twice, because the second request is answered from memory.
     for _ in 0..2 {
         assert_eq!(status(server, "/auth/forward", &format!("host: a\r\n{token}")), 200);
     }
@@ -58,7 +58,7 @@ fn http_2_is_held_to_the_same() {
         let block = request("GET", "/api/v1/self", more);
         connection.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, stream, &block));
         let answer = connection.wait_for(kind::HEADERS);
-        // 400 has a number in the static table (RFC 7541 appendix A); 401 has none.
+        // 400 has an index in the static table (RFC 7541 appendix A); 401 has none.
         assert_eq!(answer.payload[0] == 0x8c, stream == 3, "{:?}", answer.payload);
     }
 }
@@ -82,7 +82,7 @@ fn cookies_count_only_under_a_name_of_this_server() {
     let refused = problem(&ask("/api/v1/sessions", "evil.example"), 400, "malformed_request");
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains("evil.example") && detail.contains("allowed_hosts"), "{detail}");
-    // Nor do forms that take a credential count under another name, before there is any cookie.
+    // Forms that take a credential are refused under another name as well, even without a cookie.
     for path in ["/setup", "/sign-in", "/reset-password/x", "/account/password"] {
         for method in ["GET", "POST"] {
             let request = instance.server.request(method, path);
@@ -91,7 +91,7 @@ fn cookies_count_only_under_a_name_of_this_server() {
             assert_eq!(evil.send().status, 400, "{method} {path}");
         }
     }
-    // A token is no cookie.
+    // A token is not a cookie.
     let by = By::Token(instance.manager.clone());
     instance.request(&by, "GET", "/api/v1/self").header("host", "evil.example").send().expect(200);
 }

@@ -1,4 +1,4 @@
-//! What holds for every answer: headers, ids, methods, unknown paths, the log.
+//! Rules for every response: headers, IDs, methods, unknown paths, the log.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -105,7 +105,7 @@ fn https_is_pinned_when_people_come_by_https() {
     let server = Server::builder().env("TESSERA_PUBLIC_URL", "https://tessera.example").start();
     let answer = server.get("/healthz");
     assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"));
-    // The plain cookie is nobody's there.
+    // The plain cookie is ignored there.
     let answer = server.request("GET", "/api/v1/self").header("cookie", "tessera=x").send();
     problem(&answer, 401, "unauthenticated");
 }
@@ -199,7 +199,7 @@ fn posts_to_the_console_count_together_with_calls_of_the_api() {
         assert_eq!(refused.status, 429);
         assert!(refused.header("retry-after").is_some());
     }
-    // Reading goes on, and others are not concerned.
+    // Reading still works, and other people are not affected.
     browser.get("/workspaces").expect(200);
     let nobody = [("email", "nobody@example.com"), ("password", "x")];
     Browser::new(&server).post("/sign-in", &nobody).expect(401);
@@ -220,7 +220,7 @@ fn caller_is_told_what_is_left_and_stopped_beyond_it() {
     let refused = ask("/api/v1/self");
     problem(&refused, 429, "rate_limited");
     assert!(refused.header("retry-after").is_some());
-    // What services ask on every request of theirs is not counted.
+    // Verifications, which services send for each of their requests, do not count.
     let verify = || {
         let question = serde_json::json!({"token": instance.manager});
         instance.managing("POST", "/api/v1/verify").json(&question).send().status

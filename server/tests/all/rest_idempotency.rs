@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again changes nothing and gets the same answer.
+//! `Idempotency-Key`: a repeated request changes nothing and gets the same response.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -75,7 +75,7 @@ fn refusal_is_repeated_under_the_id_of_its_request() {
 fn caller_who_hangs_up_finds_the_answer_later() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
-    // The log cannot be written for now: the request gets no answer.
+    // The log is locked, so the request gets no response yet.
     let mut hold = Sql::on(&instance.server);
     hold.run("BEGIN; LOCK TABLE audit_heads IN ACCESS EXCLUSIVE MODE");
     let body = draft("once").to_string();
@@ -95,7 +95,7 @@ fn caller_who_hangs_up_finds_the_answer_later() {
         (look.number("SELECT count(*) FROM idempotency_keys") == 1).then_some(())
     });
     drop(stream);
-    // Long enough for the server to see it.
+    // Long enough for the server to notice it.
     (0..20).for_each(|_| drop(instance.server.get("/healthz")));
     hold.run("COMMIT");
     let answer = crate::support::wait::until("the answer", || {
@@ -140,7 +140,7 @@ fn refusal_that_may_be_over_soon_is_not_kept() {
     assert_eq!(rotate().expect(201).body, answer.body);
 }
 
-/// `make drill-races` has it tried a thousand times.
+/// `make drill-races` sets it to a thousand.
 fn rounds() -> usize {
     std::env::var("TESSERA_RACE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
@@ -182,7 +182,7 @@ fn attempt_after_a_crash_makes_no_second_token() {
     let instance = Instance::start();
     let manager = By::Token(instance.manager.clone());
     instance.attempt(&manager, "k", &draft("once")).expect(201);
-    // As if the server had died between the token and its answer, a minute ago.
+    // As if the server had died a minute ago, between the token and its response.
     instance.sql(
         "UPDATE idempotency_keys SET status = NULL, reply = NULL, seal_key_version = NULL,
                 created_at = created_at - interval '61 seconds'",
@@ -218,7 +218,7 @@ fn rotation_whose_answer_was_lost_is_answered_again_to_the_replaced_secret() {
     assert_eq!(rotate("k", &json!({"grace_s": 0})).status, 401);
 }
 
-/// Somebody may have recorded the request, and would get the secret that is in use.
+/// An attacker may have recorded the request, and would receive the current secret.
 #[test]
 fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was_used() {
     let instance = Instance::start();
@@ -248,14 +248,14 @@ fn answer_to_a_rotation_is_not_given_to_the_replaced_secret_once_a_newer_one_was
     problem(&late, 401, "invalid_token");
     assert!(!late.text().contains(&second));
     assert_eq!((reuses(), shown()), (1, 0), "it is a reuse");
-    // After a further rotation, whose secret nobody used yet.
+    // After a further rotation, whose secret was not used yet.
     let third = of(&rotate(&second, "k2", &json!({})).expect(201));
     problem(&rotate(&first, "k", &json!({})), 401, "invalid_token");
     rotate(&second, "k2", &json!({})).expect(201);
     use_once(&third);
     problem(&rotate(&second, "k2", &json!({})), 401, "invalid_token");
     assert_eq!(reuses(), 2);
-    // The secret that was replaced works still, and gets the newer one no more.
+    // The replaced secret still works, but no longer receives the newer one.
     let old = instance.mint(WORKSPACE, &draft("graceful"));
     let grace = json!({"grace_s": 600});
     let new = of(&rotate(&old, "k", &grace).expect(201));

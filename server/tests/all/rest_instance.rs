@@ -1,4 +1,4 @@
-//! What runs, as administrators see it: over REST, in the console, on the command line.
+//! The running instance as administrators see it: over REST, in the console, on the command line.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -10,7 +10,7 @@ use crate::rest_support::{By, Instance, OWNER, problem};
 use crate::support::wait::until;
 use serde_json::Value;
 
-/// The server has told of itself and has a lease.
+/// Waits until the server has reported and has a lease.
 fn live(instance: &Instance, owner: &By) -> Value {
     until("a lease", || {
         let shown = instance.request(owner, "GET", "/api/v1/instance").send().expect(200).json();
@@ -31,7 +31,7 @@ fn administrators_see_every_server_and_nobody_else_learns_of_the_page() {
     assert_eq!((&own["own"], &own["version"]), (&true.into(), &shown["version"]));
     assert!(own["applied"].is_i64() && own["behind"].is_i64(), "{own}");
 
-    // Two others: one that is silent, and one that died long ago.
+    // Two other replicas: one that is silent, and one that died long ago.
     instance.sql(
         "INSERT INTO replicas (id, name, version, started_at, renewed_at, applied, revocations,
                                revocation_p50_us, revocation_p99_us)

@@ -22,7 +22,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// Fails unless the answer is an error of RFC 6749 section 5.2.
+/// Fails unless the response is an error of RFC 6749 section 5.2.
 #[track_caller]
 fn error(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -91,7 +91,7 @@ fn whatever_is_not_active_is_answered_byte_for_byte_alike() {
     let orphan = minted(json!({"user": "gone@example.com"}));
     instance.sql("UPDATE users SET enabled = false WHERE email = 'gone@example.com'");
     let unknown = domain::token_text::compose("tsr", "000000000000000000000000000000");
-    // A caller who may verify in one workspace asks about another one's token.
+    // A caller that may verify in one workspace sends another workspace's token.
     instance.person("wanda", "member", Some("admin"));
     let body = json!({
         "name": "verifier", "user": "wanda@example.com", "audiences": ["tessera"], "scopes": ["verify"],
@@ -112,7 +112,7 @@ fn whatever_is_not_active_is_answered_byte_for_byte_alike() {
         ("scheduled", text(&later["secret"])),
         ("replaced", text(&rotated["secret"])),
         ("orphan", text(&orphan["secret"])),
-        // From where it is used is not known.
+        // The address that uses the token is unknown.
         ("bound", text(&bound["secret"])),
     ] {
         answers.push((what, ask(&instance, token)));
@@ -158,7 +158,7 @@ fn caller_must_be_known_and_allowed() {
     error(&form(session), 401, "invalid_client");
     let two = instance.managing("POST", PATH).header("token", &subject);
     error(&form(two), 400, "invalid_request");
-    // The token itself may not ask about itself without the scope.
+    // Without the scope, a token cannot introspect even itself.
     let lacking = with(&format!("Bearer {subject}"));
     error(&lacking, 403, "insufficient_scope");
     assert_eq!(
@@ -192,7 +192,7 @@ fn request_that_is_no_form_with_one_token_is_invalid() {
     }
     error(&send(kind, format!("token={}", "x".repeat(65_536))), 413, "invalid_request");
     assert_eq!(send(kind, format!("token={}", "x".repeat(60_000))).expect(200).text(), INACTIVE);
-    // Without a credential nobody learns what a form should hold.
+    // Without a credential, the response does not reveal what the form should contain.
     let nobody =
         instance.server.request("POST", PATH).header("content-type", kind).body("x").send();
     error(&nobody, 401, "invalid_client");
@@ -219,7 +219,7 @@ fn rate_limit_is_neither_looked_at_nor_drawn_on() {
     assert_eq!(instance.verify(&question)["code"], "VALID");
     assert_eq!(instance.verify(&question)["code"], "RATE_LIMITED");
     assert_eq!(ask(&instance, &token).expect(200).json()["active"], true);
-    // The caller's own limit is a limit on calls.
+    // The caller's own limit applies to its calls.
     let body = json!({
         "name": "caller", "audiences": ["tessera"], "scopes": ["verify"],
         "rate_limit": {"limit": 1, "window_s": 86_400},

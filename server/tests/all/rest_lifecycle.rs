@@ -1,4 +1,5 @@
-//! A token's life over REST: changed, switched, rotated, revealed, cloned, many at a time; versions.
+//! A token's life over REST: changes, enabling and disabling, rotation, revealing, cloning, bulk
+//! operations; versions.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -163,7 +164,7 @@ fn rotation_hands_over_and_is_not_kept_anywhere() {
 
     let null = instance.managing("POST", &path(&minted, "/rotate")).json(&Value::Null);
     let rotated = null.send().expect(201).json();
-    // Without a body the former secret ends now.
+    // Without a body, the old secret expires at once.
     let again = instance.managing("POST", &path(&minted, "/rotate")).send().expect(201).json();
     assert_eq!(code(&instance, &secret(&rotated)), "EXPIRED");
     assert_eq!(code(&instance, &secret(&again)), "VALID");
@@ -244,7 +245,7 @@ fn clone_is_another_token_of_the_same_kind() {
     }
     assert_ne!(copy["token"]["id"], origin["token"]["id"]);
     assert_eq!(code(&instance, &secret(&copy)), "VALID");
-    // A token clones none that has more than itself.
+    // A token cannot clone a token that has more than itself.
     let wider = instance.minted(WORKSPACE, &json!({"name": "w", "scopes": ["teams:read"]}));
     let request = instance.managing("POST", &path(&wider, "/clone"));
     let refused = problem(&request.json(&json!({"name": "x"})).send(), 422, "validation_failed");

@@ -1,4 +1,4 @@
-//! Passwords over REST, the command line, Kriten's login and the links.
+//! Passwords over REST, on the command line, in Kriten's login and with links.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -29,7 +29,7 @@ fn change(instance: &Instance, by: &By, current: &str, new: &str) -> Answer {
     instance.request(by, "POST", "/api/v1/account/password").json(&body).send()
 }
 
-/// Makes a person with this password, or with none.
+/// Creates a person with this password, or without one.
 #[track_caller]
 fn made(instance: &Instance, email: &str, password: Option<&str>) -> Value {
     let mut body = json!({"email": email});
@@ -128,7 +128,7 @@ fn link_of_an_administrator_lets_the_person_choose_and_no_log_has_it() {
     assert!(!server.stderr().contains(&secret), "{}", server.stderr());
 }
 
-/// Sends a request and hangs up once the server waits for a lock that somebody holds; then the lock is given up.
+/// Sends a request and disconnects once the server waits for a lock. Then the lock is released.
 fn hang_up_at_lock(instance: &Instance, lock: &str, request: &str) {
     let mut hold = Sql::on(&instance.server);
     hold.run(&format!("BEGIN; {lock}"));
@@ -140,7 +140,7 @@ fn hang_up_at_lock(instance: &Instance, lock: &str, request: &str) {
         (seen.number(waits) > 0).then_some(())
     });
     drop(stream);
-    // Long enough for the server to see it.
+    // Long enough for the server to notice it.
     (0..20).for_each(|_| drop(instance.server.get("/healthz")));
     hold.run("COMMIT");
 }
@@ -170,7 +170,7 @@ fn issued(instance: &Instance, person: &Value) -> String {
     path_of(&instance.server, issued["url"].as_str().unwrap()).0
 }
 
-/// The administrator who made a link could guess the password that the person has.
+/// The administrator who created a link could guess the person's current password.
 #[test]
 fn wrong_guess_at_the_present_password_uses_up_the_link_although_its_sender_hangs_up() {
     let instance = Instance::start();
@@ -215,7 +215,7 @@ fn right_guess_at_the_present_password_by_a_link_is_counted_and_recorded() {
     Browser::signed_in(server, GRACE, NEW).get("/workspaces").expect(200);
 }
 
-/// No refusal for some time would show that the password is right.
+/// Without any trace, a missing refusal would show that the password is right.
 #[test]
 fn right_password_leaves_its_trace_although_its_sender_hangs_up() {
     let instance = Instance::start();
@@ -257,7 +257,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
     for page in ["/workspaces", &tokens, "/instance"] {
         assert_eq!(browser.get(page).expect(303).header("location"), Some("/account/password"));
     }
-    // Complete or not: a form that is refused would be on a page that is closed to them.
+    // Complete or not: a refused form would be shown on a page that is closed to them.
     let token = format!("{tokens}/01980000-0000-7000-8000-000000000001");
     let members = format!("/workspaces/{WORKSPACE}/settings/members");
     for form in [
@@ -307,7 +307,7 @@ fn password_that_an_administrator_chose_opens_one_page_until_it_is_changed() {
 fn command_line_prints_links_alone() {
     let server = Server::start();
     server.admin();
-    // Links are made for the public address: a command has to know it, as the server does.
+    // Links contain the public address, so a command must have the same setting as the server.
     let run =
         |arguments: &[&str]| server.cli(arguments).env("TESSERA_PUBLIC_URL", &server.url()).run();
     let link = run(&["user", "create", "--email", GRACE, "--link"]).ok();

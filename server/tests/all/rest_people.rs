@@ -41,7 +41,7 @@ fn user_is_made_changed_and_removed_by_version() {
     problem(&change(&tag, &json!({"name": "x"})), 412, "precondition_failed");
     problem(&change("W/\"2\"", &json!({"name": "x"})), 412, "precondition_failed");
 
-    // Their token stops with them, and the answer says so.
+    // The user's token stops with the user, and the response reports it.
     let body = json!({"user": "grace@example.com", "role": "member"});
     owner(&instance, "POST", &format!("/api/v1/workspaces/{WORKSPACE}/members"))
         .json(&body)
@@ -102,7 +102,7 @@ fn known_secrets_are_disabled_with_their_holder_and_kept_on_request() {
 
     change(&json!({"role": "admin"})).expect(200);
     let second = mint("second");
-    // Handed to an owner only after a rotation.
+    // A token can be given to an owner only after a rotation.
     let token = format!("/api/v1/tokens/{}", second["token"]["id"].as_str().unwrap());
     let to_owner = json!({"user": "ada@example.com"});
     let refused = owner(&instance, "PATCH", &token).json(&to_owner).send();
@@ -255,7 +255,7 @@ fn workspace_administrator_invites_and_person_answers() {
     problem(&instance.request(&grace, "POST", &accept).send(), 404, "not_found");
     problem(&invite("grace@example.com"), 409, "already_exists");
 
-    // The command line sees and revokes what is left.
+    // The command line lists and revokes the remaining invitation.
     let listed = instance.server.run(&["invitation", "list", "--workspace", WORKSPACE, "--json"]);
     let listed: Value = serde_json::from_str(&listed.ok()).unwrap();
     assert_eq!(listed[0]["email"], "nobody@example.com");
@@ -270,7 +270,8 @@ fn workspace_administrator_invites_and_person_answers() {
     assert_eq!(list["items"], json!([]));
 }
 
-/// Who administers one workspace makes tokens that act for a colleague, who administers another one.
+/// An administrator of one workspace creates tokens that act as a colleague, who administers
+/// another one.
 #[test]
 fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_who_made_them() {
     let instance = Instance::start();
@@ -317,7 +318,7 @@ fn invitations_of_tokens_use_up_nothing_of_the_person_whom_they_act_for_and_say_
         let detail = refused["detail"].as_str().unwrap();
         assert!(detail.starts_with("The tokens of this workspace sent 50 invitations"), "{detail}");
     }
-    // Nobody else is concerned.
+    // Other inviters are not affected.
     for by in [&colleague, &eve] {
         let sent = invite(by, OTHER, "one@example.com").expect(202).json();
         assert_eq!(sent["token"], Value::Null);

@@ -44,7 +44,7 @@ fn policy_is_read_changed_by_version_and_stricter_than_the_instance() {
         (&json!("instance"), &json!("workspace"))
     );
     problem(&put("\"0\""), 412, "precondition_failed");
-    // What is read can be sent back.
+    // A response can be sent back as a request.
     let again = owner(&instance, "PUT", &path).json(&view["rules"]).send().expect(200);
     assert_eq!(again.json()["rules"], view["rules"]);
 }
@@ -84,7 +84,7 @@ fn preset_is_looked_at_then_applied() {
     };
     let looked = ask(false);
     assert_eq!((&looked["applied"], &looked["policy"]), (&json!(false), &Value::Null));
-    // The manager's own token is the other one without an end.
+    // The manager's own token is the other one without an expiry.
     assert_eq!(looked["preview"]["misfits"]["no_end"], 2);
     let misfits = looked["preview"]["tokens"].as_array().unwrap();
     assert!(misfits.iter().any(|token| token["name"] == "endless"), "{misfits:?}");
@@ -95,7 +95,7 @@ fn preset_is_looked_at_then_applied() {
     let workspace =
         owner(&instance, "GET", &format!("/api/v1/workspaces/{WORKSPACE}")).send().json();
     assert_eq!(workspace["quota"], json!({"used": 2, "limit": 200}));
-    // The token goes on.
+    // The token keeps working.
     let list = owner(&instance, "GET", &crate::rest_support::tokens_of(WORKSPACE)).send().json();
     let tokens = list["items"].as_array().unwrap();
     assert!(tokens.iter().any(|token| token["name"] == "endless" && token["state"] == "active"));

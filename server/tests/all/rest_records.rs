@@ -1,4 +1,4 @@
-//! The log, the counts, imports and exports over REST and on the command line.
+//! The audit log, usage counts, imports and exports, over REST and on the command line.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -183,7 +183,7 @@ fn command_line_verifies_exports_and_imports() {
     let again = run(&["token", "import", file, "--workspace", WORKSPACE]);
     assert_eq!(again.status, 1);
     assert!(again.stderr.contains("rows[1].digest is that of a token"), "{}", again.stderr);
-    // The running server learns of it.
+    // The running server receives the import.
     crate::support::wait::until("the server", || {
         let answer = instance.request(&By::Token("test".into()), "GET", "/api/v1/self").send();
         (answer.status == 200).then_some(())

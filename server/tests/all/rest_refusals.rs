@@ -1,4 +1,4 @@
-//! What callers are refused is in the audit log, by every door.
+//! The audit log contains refusals, at every endpoint.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use crate::support::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-/// The rows of an action, the newest first, when there are as many.
+/// The rows of an action, newest first, once there are `count`.
 fn rows(instance: &Instance, action: &str, count: usize) -> Vec<Value> {
     until(&format!("{count} rows of {action}"), || {
         let path = format!("/api/v1/audit?action={action}");
@@ -40,7 +40,8 @@ fn failed_authorisations_are_recorded_with_who_what_and_where() {
     let token = instance.minted(WORKSPACE, &json!({"name": "t", "scopes": ["rivers:read"]}));
     let id = token["token"]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/tokens/{id}");
-    // Forbidden, hidden, another site's, and a read of what may not be seen, which is no row.
+    // A forbidden action, a hidden token, a request from another site, and a read of something
+    // hidden, which adds no row.
     instance
         .request(&member, "POST", &tokens_of(WORKSPACE))
         .json(&json!({"name": "x"}))
@@ -53,7 +54,7 @@ fn failed_authorisations_are_recorded_with_who_what_and_where() {
         instance.server.request("POST", &tokens_of(WORKSPACE)).json(&json!({"name": "x"}));
     let foreign = foreign.header("cookie", &format!("tessera={secret}"));
     foreign.header("origin", "https://evil.example").send().expect(403);
-    // Nobody at all is nobody's failure.
+    // Requests without a known caller add no rows.
     instance.server.request("DELETE", &path).send().expect(401);
     instance.server.request("DELETE", "/api/v1/nowhere").send().expect(404);
 
@@ -125,7 +126,7 @@ fn callers_that_may_not_verify_are_recorded_and_what_they_ask_about_is_not() {
         let request = request.header("authorization", &format!("Basic {pair}"));
         request.header("content-type", "application/x-www-form-urlencoded").body("token=x").send()
     };
-    // Asked about by somebody who may.
+    // A question by a caller that may verify.
     ask(&instance.manager, "/api/v1/verify", &question).expect(200);
     introspect(&instance.manager).expect(200);
     ask(&weak, "/api/v1/verify", &question).expect(403);
@@ -175,9 +176,9 @@ fn refusals_inside_of_an_answer_leave_one_row() {
             "status": 403, "code": "forbidden", "workspace": WORKSPACE, "refused": 11, "ids": own[..10],
         })
     );
-    // What all may be done with leaves none.
+    // Items that all succeed add no row.
     send(&owner, "enable", &own);
-    // A list that is empty because its caller may not see it.
+    // The list is empty because its caller may not see it.
     let blind = json!({"name": "blind", "audiences": ["tessera"], "scopes": ["verify"]});
     let blind = instance.mint(WORKSPACE, &blind);
     let list = instance.server.request("GET", "/api/v1/api_tokens/all").header("Token", &blind);
@@ -207,7 +208,7 @@ fn failed_sign_ins_and_forms_of_the_console_are_recorded() {
     let refused = rows(&instance, "access.refused", 1);
     assert_eq!(refused[0]["actor_name"], "mia");
     assert_eq!(refused[0]["subject_name"], "POST /workspaces/{workspace}/settings/tokens/new");
-    // The administrator signs in and is shown words.
+    // The administrator signs in and sees a description.
     let mut ada = Browser::signed_in(&instance.server, ADMIN_EMAIL, ADMIN_PASSWORD);
     ada.get(&format!("/workspaces/{WORKSPACE}")).expect(200);
     assert!(!instance.server.run(&["audit", "export"]).ok().contains("hunter2"));
@@ -219,7 +220,7 @@ fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
     let server = &instance.server;
     instance.person("mia", "member", Some("viewer"));
     let mut mia = Browser::new(server).with_cookie("tessera", "session-mia");
-    // What is not there, and reads of what may not be seen, are no rows.
+    // Missing pages and reads of hidden things add no rows.
     mia.get("/nowhere").expect(404);
     mia.get("/workspaces/other").expect(404);
     mia.get(&format!("/workspaces/{WORKSPACE}")).expect(200);
@@ -233,7 +234,7 @@ fn refusals_at_the_console_leave_rows_as_those_of_the_api_do() {
     assert_eq!(function("members", &format!(r#"{{"workspace":"{WORKSPACE}"}}"#)), 403);
     assert_eq!(function("instance", "{}"), 404);
     assert_eq!(function("overview", r#"{"workspace":"other"}"#), 404);
-    // A post about what may not be seen, a person who must change the password, and a name that is not ours.
+    // A post about something hidden, a person who must change the password, and a foreign name.
     let form = [("user", "a@b.example"), ("role", "viewer")];
     mia.post("/workspaces/other/settings/members", &form).expect(404);
     instance.sql("UPDATE users SET must_change_password = true WHERE name = 'mia'");
@@ -295,11 +296,11 @@ fn wrong_links_count_once_each_and_the_page_says_when_to_try_again() {
     server.admin();
     let mut browser = Browser::new(&server);
     let form = [("new_password", "x")];
-    // 100 may be tried. If a form counted twice, they would end after 50.
+    // 100 attempts are allowed. If a form counted twice, only 50 would be.
     for _ in 0..75 {
         browser.post("/reset-password/wrong", &form).expect(404);
     }
-    // One more is let through from time to time.
+    // The refill lets an attempt pass from time to time.
     let mut until_refused = |send: &mut dyn FnMut(&mut Browser) -> Answer| {
         let refused = (0..500).map(|_| send(&mut browser)).find(|answer| answer.status == 429);
         let refused = refused.expect("tries are limited");

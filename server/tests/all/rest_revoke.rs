@@ -57,7 +57,7 @@ fn browsers_revoke_from_a_page_of_this_server_only() {
     for sender in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
         error(&ask(&[sender]), 403, "invalid_request");
     }
-    // A page whose own name was made to point here is of one origin with this server (DNS rebinding).
+    // A page whose own name resolves to this server has the same origin (DNS rebinding).
     for sender in [("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")] {
         error(&ask(&[("host", "evil.example"), sender]), 400, "invalid_request");
     }
@@ -83,7 +83,7 @@ fn holder_ends_the_token_without_any_other_credential() {
         let token = text(&minted["secret"]);
         done(&way(token));
         assert_eq!(code(&instance, token), "REVOKED");
-        // Once more: the same answer, and nothing more in the log.
+        // A repetition returns the same response, and adds no row to the log.
         done(&way(token));
         assert_eq!(deletions(&instance), i64::try_from(index).unwrap() + 1);
         let id = text(&minted["token"]["id"]);
@@ -133,7 +133,7 @@ fn what_could_work_again_is_ended_too_and_what_has_ended_is_left_alone() {
         }
     }
     assert_eq!(deletions(&instance), 4);
-    // Who holds nothing but a secret that was replaced ends nothing.
+    // A caller with only a replaced secret revokes nothing.
     assert_eq!(code(&instance, text(&newer["secret"])), "VALID");
     assert_eq!(code(&instance, text(&expired["secret"])), "EXPIRED");
 }
@@ -142,7 +142,7 @@ fn what_could_work_again_is_ended_too_and_what_has_ended_is_left_alone() {
 fn another_caller_needs_what_deleting_needs_and_is_told_nothing_of_the_rest() {
     let instance = Instance::start();
     let subject = |workspace: &str| instance.mint(workspace, &draft("subject"));
-    // As administrators of the instance may, one of a workspace may not.
+    // Administrators of the instance may, an administrator of a workspace may not.
     instance.person("wanda", "member", Some("admin"));
     let by = |scope: &str| {
         let body = json!({
@@ -165,12 +165,12 @@ fn another_caller_needs_what_deleting_needs_and_is_told_nothing_of_the_rest() {
     assert_eq!((code(&instance, &foreign), deletions(&instance)), ("VALID".into(), before));
     done(&revoke(&instance, &writer, &own));
     assert_eq!((code(&instance, &own), deletions(&instance)), ("REVOKED".into(), before + 1));
-    // A credential that is not accepted is no credential of nobody's.
+    // A credential that is not accepted is different from no credential.
     let kept = subject(WORKSPACE);
     let answer = revoke(&instance, &By::Token("XYZ".into()), &kept);
     error(&answer, 401, "invalid_client");
     assert!(answer.header("www-authenticate").unwrap().contains("Basic realm="));
-    // A credential without the right to anything is one all the same.
+    // A credential without any right is still accepted as a credential.
     let plain = By::Token(instance.mint(WORKSPACE, &draft("plain")));
     error(&revoke(&instance, &plain, &kept), 403, "insufficient_scope");
     assert_eq!(code(&instance, &kept), "VALID");
@@ -199,7 +199,7 @@ fn request_that_is_no_form_with_one_token_ends_nothing() {
         error(&answer, 405, "invalid_request");
         assert_eq!(answer.header("allow"), Some("POST"), "{method}");
     }
-    // What stands in the address ends nothing: it would be in logs.
+    // A token in the query revokes nothing, because it would be in logs.
     let answer = instance.server.request("POST", &format!("{PATH}?token={token}"));
     error(&answer.form(&[]).send(), 400, "invalid_request");
     assert_eq!(code(&instance, &token), "VALID");

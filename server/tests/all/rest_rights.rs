@@ -1,4 +1,4 @@
-//! Rights that do not grow, by every door: REST, the console, the command line, the dialects of other products.
+//! Rights do not grow, on any surface: REST, the console, the command line, other products' APIs.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -45,7 +45,7 @@ fn console(minted: &Value, operation: &str) -> String {
     format!("/workspaces/{WORKSPACE}/settings/tokens/{id}/{operation}")
 }
 
-/// A call with a body or none.
+/// Sends a request, with a body unless it is null.
 fn call(instance: &Instance, by: &By, method: &str, path: &str, body: &Value) -> Answer {
     let request = instance.request(by, method, path);
     if body.is_null() { request.send() } else { request.json(body).send() }
@@ -82,7 +82,8 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
     instance.person("lin", "member", Some("admin"));
     let manager = bound_manager(&instance);
     let asks = by(&manager);
-    // One that may do what the manager may not, and one that may do it from elsewhere and more often.
+    // One token may do what the manager may not, and the other one may do it from elsewhere and
+    // more often.
     let strong = json!({
         "name": "strong", "scopes": ["rivers:run"], "recoverable": true, "expires_at": "1h",
         "ip_allow": ["127.0.0.1"], "rate_limit": {"limit": 1, "window_s": 60},
@@ -130,7 +131,7 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
         (&many["items"][0]["status"], &many["items"][1]["status"]),
         (&json!(403), &json!(422))
     );
-    // The dialects.
+    // The other products' APIs.
     for (minted, status) in [(&strong, 403), (&free, 400)] {
         call(&instance, &asks, "PUT", &devo(minted, "/enable"), &Value::Null).expect(status);
         let value = call(&instance, &asks, "GET", &devo(minted, ""), &Value::Null).expect(status);
@@ -144,7 +145,7 @@ fn token_gets_neither_rights_nor_secrets_that_it_does_not_hold_by_any_door() {
     let told = call(&instance, &asks, "GET", &devo(&free, ""), &Value::Null).text();
     assert!(told.contains("ip_allow") && told.contains("must not hold its secret"), "{told}");
     assert_eq!(before, [shown(&instance, &strong), shown(&instance, &free)], "nothing changed");
-    // People, who are bound by nothing, do all of it.
+    // People have no such bounds and may do all of it.
     call(&instance, &owner(), "POST", &rest(&free, "/enable"), &Value::Null).expect(200);
     call(&instance, &owner(), "POST", &rest(&free, "/reveal"), &Value::Null).expect(200);
 }
@@ -170,7 +171,7 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
         }
         assert_eq!(token["parent"], manager["token"]["id"]);
     };
-    // The default end is later than the maker's. The answer has the one that counts.
+    // The default expiry is later than the creator's. The response contains the effective one.
     let body = json!({"name": "plain", "scopes": ["rivers:read"]});
     let made = call(&instance, &asks, "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
     assert_eq!(&made["token"]["expires_at"], end);
@@ -209,7 +210,7 @@ fn what_a_token_makes_is_within_its_bounds_by_any_door() {
     assert_ne!(made["expires"], NEVER, "the answer has the end that counts");
     let late = kriten(secret(&manager), &json!({"expires": "2099-11-26T16:38:18Z"})).expect(400);
     assert!(late.text().contains("expires must not be later"), "{}", late.text());
-    // Never is for people and for tokens without an end.
+    // People and tokens without an expiry may create tokens that never expire.
     let endless = kriten(&instance.manager, &json!({})).expect(200).json();
     assert_eq!(endless["expires"], NEVER);
 
@@ -264,7 +265,8 @@ fn token_that_rotates_itself_keeps_its_lifetime_and_only_where_policy_lets_it() 
     call(&instance, &owner(), "POST", &rest(&hour, "/rotate"), &Value::Null).expect(201);
 }
 
-/// A member who manages their own tokens, what they send as `Bearer` in Kriten's dialect, and a token of theirs.
+/// A member who manages their own tokens, their `Bearer` credential for Kriten's API, and their
+/// token.
 fn member(instance: &Instance) -> (By, String, Value) {
     instance.server.run(&["preset", "apply", "kriten", "--workspace", WORKSPACE, "--yes"]).ok();
     let member = instance.person("mel", "member", Some("member"));
@@ -279,7 +281,8 @@ fn member(instance: &Instance) -> (By, String, Value) {
     (member, bearer, minted)
 }
 
-/// Everything by which a member could make a token work again that an administrator stopped.
+/// Tries everything with which a member could make a token work again that an administrator
+/// stopped.
 #[track_caller]
 fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)) {
     let manager = json!({
@@ -289,7 +292,7 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
     let manager = by(&manager.expect(201).json());
     for asks in [member, &manager] {
         for operation in ["/disable", "/expire"] {
-            // Their own stop does not take the place of the administrator's.
+            // Their own stop does not replace the administrator's.
             call(instance, asks, "POST", &rest(mine, operation), &Value::Null);
         }
         for (method, operation, body) in [
@@ -300,7 +303,7 @@ fn cannot_undo(instance: &Instance, (member, bearer, mine): &(By, String, Value)
             ("POST", "/clone", json!({"name": "copy"})),
         ] {
             let answer = call(instance, asks, method, &rest(mine, operation), &body);
-            // An ended token may be switched, which does not revive it.
+            // An expired token may be enabled, which does not revive it.
             if answer.status != 200 || operation != "/enable" {
                 problem(&answer, 403, "forbidden");
             }
@@ -361,7 +364,8 @@ fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
     let theirs = member(&instance);
     let (member, _, mine) = &theirs;
     let id = mine["token"]["id"].as_str().unwrap();
-    // By the command line, which is an administrator's: first an earlier end, which stays theirs.
+    // On the command line, which acts as an administrator. First an earlier expiry, which cannot be
+    // undone.
     instance.server.run(&["token", "update", id, "--expires-in", "1d"]).ok();
     let end = shown(&instance, mine)["expires_at"].clone();
     for body in [json!({"expires_at": "2d"}), json!({"expires_at": "never"})] {
@@ -382,7 +386,7 @@ fn member_undoes_no_end_that_an_administrator_set_by_any_door() {
 fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
     let instance = Instance::start();
     let (member, bearer, mine) = member(&instance);
-    // A day before its end: long after this test.
+    // A day before its expiry, which is long after this test.
     let end = shown(&instance, &mine)["expires_at"].as_str().unwrap().to_owned();
     let start = OffsetDateTime::parse(&end, &Rfc3339).unwrap() - time::Duration::days(1);
     let bounds = json!({
@@ -425,7 +429,7 @@ fn member_goes_beyond_no_bound_that_an_administrator_set_by_any_door() {
     call(&instance, &member, "POST", &rest(&mine, "/rotate"), &json!({})).expect(201);
     stays(&mine);
 
-    // A token that ends before it begins loses its beginning. No door gives it another end.
+    // A token that expires before its start loses the start. No surface gives it another expiry.
     let ids = json!([mine["token"]["id"], copy["token"]["id"]]);
     for action in ["expire", "disable", "enable"] {
         let many = json!({"action": action, "ids": ids});
@@ -506,7 +510,8 @@ fn policy_of_showing_secrets_once_binds_every_door() {
         .number("SELECT count(*) FROM token_secrets WHERE sealed IS NOT NULL");
     assert_eq!(copies, 1, "the rotation kept none, and removed none of another token");
 
-    // The copy that was kept before counts again, once policy allows that again. What was rotated has none.
+    // The copy that was kept before is usable again once the policy allows it. The rotated secret
+    // has none.
     instance.server.run(&["policy", "set", "reveal="]).ok();
     assert_eq!(reveal().expect(200).json()["secret"], kept["secret"]);
     let none = call(&instance, &owner(), "POST", &rest(&rotated, "/reveal"), &Value::Null);
@@ -540,7 +545,7 @@ fn children_end_with_their_parent_by_every_door_that_stops_tokens() {
     let told = problem(&refused, 422, "validation_failed");
     assert_eq!(fields(&told), ["children: can only be true where tokens are disabled or deleted"]);
 
-    // The instance says that children end, and a workspace's preset does not change that.
+    // The instance's policy stops children, and a workspace's preset does not change that.
     instance.server.run(&["policy", "set", "on_parent_end=end"]).ok();
     instance.server.run(&["preset", "apply", "devo", "--workspace", WORKSPACE, "--yes"]).ok();
     let doors: [&dyn Fn(&Value) -> Answer; 5] = [

@@ -1,4 +1,5 @@
-//! Shares of the connections to the database: requests count for the workspace of their caller, whatever their path names.
+//! Shares of the database connections: requests count for the workspace of their caller, whatever
+//! workspace their path names.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -12,16 +13,16 @@ use crate::rest_support::{By, Instance, OTHER, OWNER, Sql, WORKSPACE, draft, tok
 use crate::support::{server::ADMIN_EMAIL, wait::until};
 use serde_json::{Value, json};
 
-/// Connections that one party has at a time: half of the default of `database_max_connections`.
+/// The connections of one party at a time: half of the default of `database_max_connections`.
 const SHARE: i64 = 5;
-/// Statements on Tessera's connections that wait for a lock.
+/// Tessera's statements that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 fn owner() -> By {
     By::Session(OWNER.to_owned())
 }
 
-/// An instance whose workspaces have a limit of tokens, so that creations wait for the workspace's row.
+/// An instance whose workspaces have a token limit, so that creations wait for the workspace's row.
 fn start() -> Instance {
     let instance = Instance::start();
     instance.sql(
@@ -33,7 +34,7 @@ fn start() -> Instance {
     instance
 }
 
-/// An administrator of a workspace, and what they send as `Bearer` to Kriten's API.
+/// An administrator of a workspace, and their `Bearer` credential for Kriten's API.
 fn admin_of(instance: &Instance, workspace: &str, name: &str) -> (By, String) {
     let by = instance.person(name, "member", None);
     let bearer = format!("{name:A<43}");
@@ -57,8 +58,9 @@ fn manager_of(instance: &Instance, workspace: &str, user: &str) -> Value {
     instance.minted(workspace, &draft)
 }
 
-/// Runs requests of a workspace whose row somebody holds, and `others` as soon as they have all connections that they
-/// get. Returns the statuses of the requests, and the most that had a connection at a time.
+/// Runs requests of a workspace whose row is locked, and runs `others` as soon as these requests
+/// have all the connections they can get. Returns the statuses of the requests, and the maximum
+/// number of connections that they had at a time.
 fn while_they_wait<'a>(
     instance: &Instance,
     workspace: &str,
@@ -134,7 +136,8 @@ fn request_counts_for_no_workspace_with_which_its_caller_has_nothing_to_do() {
     let create = |by: &By, workspace: &str| {
         instance.request(by, "POST", &tokens_of(workspace)).json(&draft("made")).send().status
     };
-    // The workspace has no connection left: strangers do not wait for one of its, nor do administrators of the instance.
+    // The workspace has used up its connections. Requests by outsiders do not wait for one of them,
+    // nor do those by administrators of the instance.
     let requests: Vec<Box<dyn FnOnce() -> u16 + Send>> =
         (0..SHARE).map(|_| Box::new(|| create(&token, WORKSPACE)) as _).collect();
     let members = format!("/api/v1/workspaces/{WORKSPACE}/members");

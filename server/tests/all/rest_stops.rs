@@ -1,4 +1,5 @@
-//! A token undoes nothing that was done to those that made it, and lifts no stop of a person unless a person made it.
+//! A token cannot undo changes to its ancestors. It can lift a person's stop only if a person
+//! created the token.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
-/// Sends everything, by every door, that could make a stopped token work again, until `end`.
+/// Sends every request, on every surface, that could make a stopped token work again, until `end`.
 fn try_to_lift(instance: &Instance, asks: &Value, target: &Value, end: &Value) {
     for action in [
         ("/enable", Value::Null),
@@ -75,7 +76,7 @@ fn token_undoes_nothing_that_was_done_to_those_that_made_it_by_any_door() {
                 }
             }
         }
-        // A sibling is as much of the family.
+        // A sibling is part of the family as well.
         if stop.0 == "/disable" {
             act(&instance, &owner(), &grandchild, stop.clone()).expect(200);
             let sibling = manager(&instance, &owner(), "sibling");
@@ -111,7 +112,7 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
     act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
     let enable = |by: &By| act(&instance, by, &target, ("/enable", Value::Null));
     let disable = |by: &By| act(&instance, by, &target, ("/disable", Value::Null)).expect(200);
-    // Its own.
+    // Its own stop.
     disable(&by(&asks));
     problem(&enable(&by(&other)), 403, "forbidden");
     enable(&by(&asks)).expect(200);
@@ -121,7 +122,8 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
     let short = json!({"expires_at": "1h"});
     act(&instance, &by(&asks), &target, ("", short.clone())).expect(200);
     act(&instance, &by(&asks), &target, ("", later.clone())).expect(200);
-    // Those of others, also where the token stops once more what a person has stopped, or a person what it has stopped.
+    // Stops by other callers, also if the token stops the target after a person did, or a person
+    // after the token.
     for stop in ["/disable", "/expire"] {
         for order in [[owner(), by(&asks)], [by(&asks), owner()]] {
             for stopper in &order {
@@ -136,14 +138,14 @@ fn token_that_a_token_made_lifts_only_its_own_stops() {
             act(&instance, &owner(), &target, ("/enable", Value::Null)).expect(200);
         }
     }
-    // An earlier end that a person set.
+    // An earlier expiry that a person set.
     act(&instance, &owner(), &target, ("", json!({"expires_at": "2h"}))).expect(200);
     act(&instance, &by(&asks), &target, ("", short)).expect(200);
     problem(&act(&instance, &by(&asks), &target, ("", later.clone())), 403, "forbidden");
     let end = shown(&instance, &target)["expires_at"].clone();
     let rotated = act(&instance, &by(&asks), &target, ("/rotate", later.clone())).expect(201);
     assert_eq!(rotated.json()["token"]["expires_at"], end);
-    // A token that a person made automates what administrators do.
+    // A token that a person created automates the work of administrators.
     act(&instance, &by(&first), &target, ("", later)).expect(200);
     disable(&owner());
     enable(&by(&first)).expect(200);
@@ -159,7 +161,7 @@ fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
     let asks = manager(&instance, &by(&first), "asks");
     let target = manager(&instance, &by(&asks), "target");
     let id = target["token"]["id"].as_str().unwrap();
-    // As a server of version 0.1 does it, after one that notes who did it.
+    // As a server of version 0.1 does it, after a server that records who did it.
     let later = ("", json!({"expires_at": "20d"}));
     for (operation, undo, sql) in [
         ("/disable", ("/enable", Value::Null), "enabled = false"),
@@ -176,7 +178,7 @@ fn stop_of_which_nobody_knows_who_set_it_counts_as_one_by_an_administrator() {
         problem(&act(&instance, &by(&asks), &target, undo.clone()), 403, "forbidden");
         act(&instance, &by(&first), &target, undo).expect(200);
     }
-    // One that was stopped before any server noted who did it.
+    // A token that was stopped before servers recorded who did it.
     act(&instance, &owner(), &target, ("/disable", Value::Null)).expect(200);
     instance.sql(&format!(
         "UPDATE tokens SET disabled_by = NULL, disabled_as = NULL WHERE id = '{id}'"
@@ -200,7 +202,7 @@ fn token_whose_secret_a_stopped_token_got_does_not_undo_the_stop() {
     for asks in [&second, &third] {
         problem(&act(&instance, &by(asks), &first, enable()), 403, "forbidden");
     }
-    // With a secret that nobody else got.
+    // With a secret that no other caller received.
     let second = act(&instance, &owner(), &second, rotate).expect(201).json();
     problem(&act(&instance, &by(&third), &first, enable()), 403, "forbidden");
     act(&instance, &by(&second), &first, enable()).expect(200);
@@ -243,7 +245,7 @@ fn rotation_disables_what_the_old_secret_made_where_the_caller_asks_for_it() {
             assert_eq!(code(&instance, token), expected);
         }
     };
-    // Offered, but not forced by policy.
+    // Available, but not required by the policy.
     let rotate = |operation| act(&instance, &owner(), &first, (operation, json!({})));
     rotate("/rotate").expect(201);
     codes("VALID");
@@ -314,7 +316,7 @@ fn token_gets_no_secret_of_one_that_made_it_by_any_door() {
     let first = call(&instance, &owner(), "POST", &tokens_of(WORKSPACE), &body).expect(201).json();
     let child = manager(&instance, &by(&first), "child");
     let grandchild = manager(&instance, &by(&child), "grandchild");
-    // Made by nobody of these, but the first one got its secret.
+    // None of these created it, but the first one received its secret.
     let sibling = manager(&instance, &owner(), "sibling");
     let sibling = act(&instance, &by(&first), &sibling, ("/rotate", json!({}))).expect(201).json();
     let before = shown(&instance, &first);

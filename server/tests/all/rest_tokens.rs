@@ -1,4 +1,4 @@
-//! Tokens over REST: made, listed, shown, deleted.
+//! Tokens over REST: creation, lists, records, deletion.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -106,7 +106,7 @@ fn expiry_is_what_was_asked_for() {
     assert_eq!(end(json!({"expires_at": "2099-08-18T12:00:00+02:00"})), "2099-08-18T10:00:00Z");
     assert_eq!(end(json!({"expires_at": "2099-08-18"})), "2099-08-18T23:59:59Z");
     assert_eq!(end(json!({"expires_at": "never"})), Value::Null);
-    // Policy's default, not "never": absence is no wish.
+    // The policy's default, not "never": absence is not a choice.
     assert!(end(json!({"expires_at": null})).is_string());
     assert!(end(json!({})).is_string());
     for (more, expected) in [

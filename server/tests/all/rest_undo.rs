@@ -1,4 +1,5 @@
-//! Nobody undoes a stop, or keeps a secret, by a way around: through the token that made it, a rotation or an older secret.
+//! A stop cannot be undone, nor a secret kept, indirectly: through the token that created it, a
+//! rotation or an older secret.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -17,7 +18,7 @@ fn set(instance: &Instance, rule: &str) {
     instance.server.run(&["policy", "set", rule]).ok();
 }
 
-/// The same token with the secret that it rotated itself to.
+/// The same token with the secret from its own rotation.
 #[track_caller]
 fn rotated_by_itself(instance: &Instance, minted: &Value) -> Value {
     call(instance, &by(minted), "POST", "/api/v1/self/rotate", &json!({})).expect(201).json()
@@ -47,12 +48,12 @@ fn member_does_not_undo_the_stop_of_an_administrators_token_by_stopping_the_make
         act(&instance, &member, &maker, (by_member, Value::Null)).expect(200);
         assert_eq!(shown(&instance, &target)[record], stopped[record], "{rule} {by_member}");
         problem(&act(&instance, &member, &target, undo.clone()), 403, "forbidden");
-        // Now it is a person's stop, too, which a token does not lift that a token made.
+        // Now it is also a person's stop, which a token that a token created cannot lift.
         problem(&act(&instance, &by(&robot), &target, undo.clone()), 403, "forbidden");
         act(&instance, &owner(), &target, undo).expect(200);
         assert_eq!(shown(&instance, &target)["state"], "active");
     }
-    // A member's own stop stays their own, and an administrator's replaces it.
+    // A member's own stop stays their own, and an administrator's stop replaces it.
     set(&instance, "on_parent_end=keep");
     let maker = manager(&instance, &member, "maker");
     let target = manager(&instance, &by(&maker), "target");
@@ -86,16 +87,16 @@ fn token_that_rotates_itself_is_still_known_to_those_that_had_its_secret() {
         }
         act(&instance, &owner(), &knower, ("/disable", Value::Null)).expect(200);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");
-        // By its id, and once more.
+        // With its ID, and once more.
         let known = act(&instance, &by(&known), &known, ("/rotate", json!({}))).expect(201).json();
         let known = rotated_by_itself(&instance, &known);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");
-        // With a grace, the secret from before could still take the token over.
+        // During the grace period, the earlier secret could still take over the token.
         let grace = ("/rotate", json!({"grace_s": 3_600}));
         act(&instance, &owner(), &known, grace).expect(201);
         let known = rotated_by_itself(&instance, &known);
         problem(&act(&instance, &by(&known), &knower, enable()), 403, "forbidden");
-        // A secret that nobody else got, and what descends from it.
+        // A secret that no other caller received, and secrets that descend from it.
         let fresh = ("/rotate", json!({"expires_at": "never"}));
         let known = act(&instance, &owner(), &known, fresh).expect(201).json();
         let known = rotated_by_itself(&instance, &known);
@@ -124,7 +125,7 @@ fn earlier_end_that_an_administrator_gave_outlives_rotations() {
         assert_eq!(rotated["ended_by"], before["ended_by"]);
         problem(&patch(&member, token, "20d"), 403, "forbidden");
     };
-    // By the rotation itself, of a person and of a token of theirs.
+    // Through the rotation itself, by a person and by a person's token.
     let first = of_member();
     let second = of_member();
     rotate(&owner(), &first, json!({"expires_at": "1h"}));
@@ -132,22 +133,22 @@ fn earlier_end_that_an_administrator_gave_outlives_rotations() {
     let robot = manager(&instance, &owner(), "robot");
     rotate(&by(&robot), &second, json!({"expires_at": "1h"}));
     is_kept(&second);
-    // Before it.
+    // Before the rotation.
     for again in [json!({}), json!({"expires_at": "1h"})] {
         let third = of_member();
         patch(&owner(), &third, "1h").expect(200);
         rotate(&owner(), &third, again);
         is_kept(&third);
     }
-    // A later end, and another life, undo it.
+    // A later expiry, and a new lifetime, undo it.
     assert_eq!(rotate(&owner(), &first, json!({"expires_at": "5d"}))["ended_by"], Value::Null);
     patch(&member, &first, "20d").expect(200);
     act(&instance, &owner(), &second, ("/expire", Value::Null)).expect(200);
     assert_eq!(rotate(&owner(), &second, json!({"expires_at": "5d"}))["ended_by"], Value::Null);
-    // A member's own end stays their own.
+    // A member's own expiry stays their own.
     rotate(&member, &first, json!({"expires_at": "1h"}));
     patch(&member, &first, "20d").expect(200);
-    // What a token may not undo that another token made.
+    // Stops that a token created by another token cannot undo.
     let maker = manager(&instance, &owner(), "maker");
     let [one, other] = ["one", "other"].map(|name| manager(&instance, &by(&maker), name));
     patch(&owner(), &one, "1h").expect(200);
@@ -195,7 +196,7 @@ fn secret_that_ends_is_shown_no_secret_that_ends_later() {
     problem(&make(&old, &child), 422, "bound_exceeded");
     assert_eq!(make(&new, &child).expect(201).body, first.body);
     act(&instance, &by(&new), &endless, ("/reveal", Value::Null)).expect(200);
-    // A token with an end, which may see its own secret.
+    // A token with an expiry, which may reveal its own secret.
     let ends = token("ends", "2h", &managing);
     is_refused(&ends);
     act(&instance, &by(&ends), &ends, ("/reveal", Value::Null)).expect(200);

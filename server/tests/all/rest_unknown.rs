@@ -1,4 +1,4 @@
-//! Unknown tokens are looked up at a bounded rate for each address, whichever door they come through.
+//! The rate of lookups of unknown tokens is limited for each address, at every endpoint.
 
 use std::{
     cell::Cell,
@@ -15,11 +15,11 @@ use domain::token_text;
 use serde_json::{Value, json};
 
 const FORWARD: &str = "/auth/forward?audience=default&scope=rivers:run";
-/// Far more than the budget of twenty, and more than comes in by the time that they take.
+/// Far more than the budget of twenty, and more than is refilled while the requests run.
 const MANY: usize = 400;
 
-/// An instance on which two unknown tokens a second are looked up, and twenty at once. Addresses are
-/// what `X-Forwarded-For` says.
+/// An instance that looks up two unknown tokens per second, and twenty at once. `X-Forwarded-For`
+/// sets the addresses.
 fn start() -> Instance {
     let arguments = ["--api-rate-limit=0", "--unknown-token-rate=2", "--trusted-proxies=127.0.0.1"];
     let server =
@@ -39,14 +39,14 @@ fn forward(instance: &Instance, token: &str, address: &str) -> Answer {
     from(instance.server.request("GET", FORWARD).bearer(token), address).send()
 }
 
-/// A text with the form of a token that nobody has; another one each time.
+/// A text with the form of a token that does not exist, different each time.
 fn unknown() -> String {
     thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
     let next = NEXT.replace(NEXT.get() + 1);
     token_text::compose("tsr", &format!("{next:030}"))
 }
 
-/// Presents unknown texts until one is answered otherwise than the first.
+/// Presents unknown texts until the status differs from the first.
 #[track_caller]
 fn until_refused(present: impl Fn(&str) -> Answer) -> Answer {
     let first = present(&unknown()).status;
@@ -76,7 +76,7 @@ fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
             from(server.request(&method, &path).bearer(token), address).send()
         }
     };
-    // An address of its own for each door, so that each must count by itself.
+    // Each endpoint has its own address, so that each must count by itself.
     let refused = until_refused(|token| ask("GET", FORWARD)(token, "192.0.2.1"));
     is_refusal(&refused, 429);
     assert_eq!(refused.header("x-tessera-code"), Some("RATE_LIMITED"));
@@ -102,7 +102,7 @@ fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
     };
     is_refusal(&until_refused(|token| revoke(token, "192.0.2.20")), 429);
 
-    // Who asks about others names the address, or is it.
+    // A caller that verifies tokens names the address, or counts itself.
     let verify = |token: &str, ip: Option<&str>| {
         let question = json!({"token": token, "ip": ip});
         from(instance.managing("POST", "/api/v1/verify").json(&question), "192.0.2.30").send()
@@ -114,7 +114,7 @@ fn unknown_tokens_are_bounded_for_their_address_at_every_door() {
         let request = instance.managing("POST", "/oauth2/introspect");
         from(request.form(&[("token", token)]), "192.0.2.31").send()
     };
-    // The verifier's own budget is used up, at every door.
+    // The verifier's own budget is used up, at every endpoint.
     assert!((0..5).any(|_| introspect(&unknown()).status == 429));
     assert_eq!(forward(&instance, &unknown(), "192.0.2.30").status, 401);
 }
@@ -130,7 +130,7 @@ fn verifier_that_names_another_address_each_time_is_bounded_itself() {
         let ip = std::net::Ipv4Addr::from_bits(u32::try_from(number).unwrap());
         json!({"token": token, "ip": ip.to_string()})
     };
-    // Those in batches keep the budget of fifty addresses used up; fewer than all of them pass.
+    // The batches keep the budget of fifty addresses used up. Fewer single requests than that pass.
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -148,7 +148,7 @@ fn verifier_that_names_another_address_each_time_is_bounded_itself() {
         is_over.store(true, Ordering::Relaxed);
         is_refusal(&refused.expect("a refusal"), 429);
     });
-    // Others ask about the same addresses.
+    // Another verifier still gets answers about the same addresses.
     let other = instance
         .mint(WORKSPACE, &json!({"name": "other", "audiences": ["tessera"], "scopes": ["verify"]}));
     let request = instance.server.request("POST", "/api/v1/verify").bearer(&other);
@@ -176,7 +176,7 @@ fn minting_verifiers_renews_no_budget_for_unknown_tokens() {
             items.iter().filter(|item| item["code"] == "NOT_FOUND").map(|_| 1).sum::<u64>()
         })
         .sum();
-    // The budget of the workspace, and what came in meanwhile, its share included.
+    // The budget of the workspace and its refill, including the workspace's share.
     assert!(looked_up >= 50, "{looked_up}");
     assert!(looked_up <= 52 + 56 * (began.elapsed().as_secs() + 1), "{looked_up}");
 }
@@ -195,7 +195,7 @@ fn batch_answers_known_tokens_where_unknown_ones_are_bounded() {
         items.iter().filter(|item| item["code"] == code).count()
     };
     assert_eq!(count("VALID"), 1);
-    // Asked at once, they count at once: the budget, the share, and what came in meanwhile.
+    // Items of a batch count at once: the budget, the share, and the refill.
     assert!((20..60).contains(&count("NOT_FOUND")), "{answers}");
     assert_eq!(count("NOT_FOUND") + count("RATE_LIMITED"), 99);
 }
@@ -212,7 +212,7 @@ fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents(
         .send()
         .expect(201);
     let gateway = "192.0.2.1";
-    // Twice the budget of tokens that are not in memory.
+    // Twice the budget of tokens that are not cached.
     for number in 0..40 {
         let token = mint(&instance, &format!("token {number}"));
         forward(&instance, &token, gateway).expect(200);
@@ -227,9 +227,9 @@ fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents(
         guess(&unknown());
         assert_eq!(forward(&instance, &kept, gateway).status, 200, "it is in memory");
     }
-    // Not in memory: it has a share that guesses do not take.
+    // This token is not cached. It has a share that guesses do not use up.
     assert_eq!(forward(&instance, &fresh, gateway).status, 200);
-    // Another address is another budget; those of one subscriber's IPv6 are one.
+    // Another address has another budget. The IPv6 addresses of one subscriber share one.
     assert_eq!(forward(&instance, &unknown(), "192.0.2.2").status, 401);
     is_refusal(&until_refused(|token| forward(&instance, token, "2001:db8::1")), 429);
     let neighbour = |token: &str| forward(&instance, token, "2001:db8::2");
@@ -237,7 +237,7 @@ fn valid_tokens_pass_however_many_there_are_and_whatever_their_address_presents(
     assert_eq!(forward(&instance, &unknown(), "2001:db8:0:1::1").status, 401);
 }
 
-/// A cookie that is nobody's session; another one each time.
+/// A cookie of no session, different each time.
 fn unknown_cookie() -> String {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -255,12 +255,12 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
         let request = server.request("GET", "/api/v1/account");
         from(request.header("cookie", &format!("tessera={cookie}")), address).send()
     };
-    // Not in memory yet.
+    // This session is not cached yet.
     let late = instance.person("late", "member", None);
     let By::Session(late) = late else { panic!() };
     account(OWNER, "192.0.2.1").expect(200);
     is_refusal(&until_refused(|_| account(&unknown_cookie(), "192.0.2.1")), 429);
-    // Sessions that were met before are found, whatever others at their address present.
+    // Known sessions are found, whatever other clients at their address present.
     for _ in 0..30 {
         account(OWNER, "192.0.2.1").expect(200);
         account(&unknown_cookie(), "192.0.2.1");
@@ -269,7 +269,8 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
     account(&late, "192.0.2.1").expect(200);
     account(&unknown_cookie(), "192.0.2.3").expect(401);
 
-    // A browser with an old session lands on the page to sign in, before and after, and signs in there.
+    // A browser with an expired session is redirected to the page to sign in, before and after the
+    // limit, and can sign in there.
     let page = |path: &str| {
         let request = server.request("GET", path).header("accept", "text/html");
         let cookie = format!("tessera={}", unknown_cookie());
@@ -290,7 +291,7 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
     let session = cookies.find_map(|(_, value)| value.strip_prefix("tessera=")).unwrap();
     account(session.split(';').next().unwrap(), "192.0.2.4").expect(200);
 
-    // Signing out of what is no session asks the database, too.
+    // Signing out with an unknown cookie queries the database, too.
     let sign_out = |cookie: &str| {
         let request = server.request("POST", "/sign-out").form(&[]).header("origin", &server.url());
         from(request.header("cookie", &format!("tessera={cookie}")), "192.0.2.5").send()
@@ -298,15 +299,15 @@ fn unknown_sessions_are_bounded_for_their_address_at_every_door() {
     is_refusal(&until_refused(|_| sign_out(&unknown_cookie())), 429);
     sign_out(OWNER).expect(303);
     account(OWNER, "192.0.2.6").expect(401);
-    // A bearer of Kriten may be a session.
+    // A bearer credential of Kriten may be a session.
     let tokens = |text: &str| {
         from(server.request("GET", "/api/v1/api_tokens").bearer(text), "192.0.2.7").send()
     };
     is_refusal(&until_refused(|_| tokens(&unknown_cookie())), 429);
 }
 
-/// A verifier of another tenant must not find out what secrets a tenant has imported: neither by the answer nor by the
-/// budget.
+/// A verifier of another tenant must not find out what secrets a tenant has imported, neither from
+/// the answer nor from the budget.
 #[test]
 fn imported_secret_of_another_workspace_is_answered_and_counted_like_any_guess() {
     let instance = start();
@@ -344,7 +345,8 @@ fn imported_secret_of_another_workspace_is_answered_and_counted_like_any_guess()
         (one.expect(200).json()["code"].clone(), many["items"][0]["code"].clone())
     };
     assert_eq!(code("acme-1234"), code("acme-1235"));
-    // The same text again and again: each question counts, be it in memory or not, known here or not.
+    // The same text repeatedly: each question counts, whether the text is cached or known here or
+    // not.
     let refused = |text: &str, ip: &str| {
         let items = vec![json!({"token": text, "ip": ip}); 100];
         let answers = ask("/api/v1/verify/batch", &json!({"items": items})).expect(200).json();
@@ -361,7 +363,8 @@ fn imported_secret_of_another_workspace_is_answered_and_counted_like_any_guess()
         };
         assert!((0..MANY).any(|_| introspect() == 429), "{text} is introspected however often");
     }
-    // Tokens of Tessera's form, which nobody guesses, cost nothing: a gateway may ask for several workspaces in turn.
+    // Tokens of Tessera's form, which cannot be guessed, cost nothing: a gateway may query several
+    // workspaces in turn.
     let ours = mint(&instance, "ours");
     let asked = (0..MANY).map(|_| {
         let question = json!({"token": ours, "ip": "198.51.100.12"});

@@ -1,4 +1,4 @@
-//! Answers that nobody reads take little memory, and nothing from others.
+//! Unread responses take little memory, and take nothing from other clients.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -17,9 +17,9 @@ use crate::support::{
 use serde_json::json;
 
 const MIB: usize = 1024 * 1024;
-/// Streams that a connection may have.
+/// The maximum number of streams of a connection.
 const STREAMS: u32 = 200;
-/// Streams that an address may have.
+/// The maximum number of streams of an address.
 const OF_ADDRESS: u32 = 4_096;
 /// `REFUSED_STREAM` (RFC 9113 section 7).
 const REFUSED: [u8; 4] = 7_u32.to_be_bytes();
@@ -30,7 +30,7 @@ fn resident(server: &Server) -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// A connection whose peer takes so many bytes of each answer.
+/// A connection whose peer accepts `window` bytes of each response.
 fn open(server: &Server, window: u32) -> Connection {
     let mut connection = Connection::open(server.address());
     // SETTINGS_INITIAL_WINDOW_SIZE
@@ -39,8 +39,8 @@ fn open(server: &Server, window: u32) -> Connection {
     connection
 }
 
-/// Asks so often whether the process runs, and returns how many of the streams were answered and refused, before the
-/// server asked the peer to end the connection.
+/// Sends `streams` health checks. Returns how many were answered and refused before the server
+/// asked the peer to close the connection.
 fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
     let block = request_at(address, "GET", "/healthz", &[]);
     let mut all = Vec::new();
@@ -69,7 +69,7 @@ fn ask(connection: &mut Connection, address: &str, streams: u32) -> (u32, u32) {
 fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() {
     let server = Server::start();
     let address = server.address();
-    // Nothing of an answer is taken, or all but its end.
+    // Nothing of a response is read, or everything but its end.
     for window in [0, 1] {
         let mut crowd: Vec<_> = (0..21).map(|_| open(&server, window)).collect();
         let rest = OF_ADDRESS % STREAMS;
@@ -78,9 +78,10 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
         }
         let (answered, refused) = ask(&mut crowd[20], address, rest + 10);
         assert!(answered >= rest && refused > 0, "{window}: {answered}, {refused}");
-        // HTTP/1.1 has one request for each connection, of which an address has so many.
+        // An HTTP/1.1 connection has only one request at a time, so its streams are not limited
+        // here.
         server.get("/healthz").expect(200);
-        // The streams of one connection are free when the peer takes their answers.
+        // The streams of one connection become free when the peer reads their responses.
         let mut first = crowd.swap_remove(0);
         for stream in 0..STREAMS {
             let more = 65_000_u32.to_be_bytes();
@@ -91,11 +92,12 @@ fn address_has_so_many_streams_until_the_last_byte_of_their_answers_was_taken() 
             let frame = first.next().expect("the rest of each answer");
             ended += u32::from(frame.kind == kind::DATA && frame.flags & END_STREAM != 0);
         }
-        // A new connection each time: one that was refused is ended.
+        // A new connection each time, because a connection with refused streams closes.
         until("the streams are free", || {
             (ask(&mut open(&server, 65_535), address, STREAMS).0 == STREAMS).then_some(())
         });
-        // Once the others have waited for a while, connections of the address give way to its new ones.
+        // Once the responses have waited for a while, connections of the address give way to its
+        // new ones.
         let mut more = Vec::new();
         until("unread answers give way", || {
             let mut one = open(&server, window);
@@ -135,19 +137,19 @@ fn health_check_on_the_reserve_is_answered_to_an_address_that_has_no_stream_left
         crowd.push(connection);
     }
     for connection in &mut crowd {
-        // A request in progress, so that the connection does not give its place up.
+        // A request in progress, so that the connection does not give up its place.
         let block = request_at(address, "POST", "/api/v1/verify", &headers);
         let half = frame(kind::DATA, 0, STREAMS * 2 + 1, b"{");
         let head = frame(kind::HEADERS, END_HEADERS, STREAMS * 2 + 1, &block);
         connection.send(&[head, half].concat());
-        // The server has read that.
+        // The server has read it by then.
         connection.send(&frame(kind::PING, 0, 0, b"question"));
         while connection.next().unwrap().kind != kind::PING {}
     }
     // The address has as many streams as it may have.
     let mut check = open(&server, 65_535);
     assert_eq!(ask(&mut check, address, 1), (1, 0));
-    // It is on the reserve, which answers nothing else.
+    // This connection is in the reserve, which answers nothing else.
     let mut other = open(&server, 65_535);
     let block = request_at(address, "GET", "/api/v1/self", &[]);
     other.send(&frame(kind::HEADERS, END_STREAM | END_HEADERS, 1, &block));
@@ -190,7 +192,7 @@ fn answers_that_a_known_caller_does_not_read_take_little_memory_and_nothing_from
     assert!(length > 20_000, "{length}");
     let before = resident(&instance.server);
     let mut crowd = Vec::new();
-    // Nothing of an answer is taken, all but its last byte, or a first piece of it.
+    // Nothing of a response is read, everything but its last byte, or only its first piece.
     for number in 0..CONNECTIONS {
         let window = [0, u32::try_from(length).unwrap() - 1, 5_000][number % 3];
         let mut connection = open(&instance.server, window);

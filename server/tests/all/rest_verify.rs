@@ -1,4 +1,4 @@
-//! `POST /api/v1/verify`: every decision code that can be reached, and who may ask.
+//! `POST /api/v1/verify`: every decision code that can be reached, and the callers that may verify.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -41,7 +41,7 @@ fn valid_token_is_told_with_everything_that_an_api_needs() {
     assert_eq!(scopes, ["rivers:read", "rivers:write"]);
 }
 
-/// Tokens that have all but their id and their end in common are answered from one text.
+/// Tokens that differ only in ID and expiry share one prepared response.
 #[test]
 fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
     let instance = Instance::start();
@@ -56,7 +56,7 @@ fn answer_from_memory_is_to_the_byte_what_the_longer_way_answers() {
             let minted = instance.minted(WORKSPACE, &body);
             let question = json!({"token": secret(&minted), "scopes": ["rivers:read"]});
             let ask = || instance.managing("POST", "/api/v1/verify").json(&question);
-            // A cookie is none of what is usual there, and nothing to that door.
+            // A cookie is not among the usual headers, and this endpoint ignores it.
             let longer = ask().header("cookie", "a=b").send().expect(200);
             assert!(longer.header("x-frame-options").is_some());
             let from_memory = until("an answer from memory", || {
@@ -206,12 +206,12 @@ fn token_beyond_its_limit_is_rate_limited_everywhere_and_its_limit_can_be_change
     let question = json!({"token": secret(&minted), "audience": "default"});
     let state = |remaining: i64, reset_s: i64| json!({"limit": 2, "window_s": 86_400, "remaining": remaining, "reset_s": reset_s});
     assert_eq!(instance.verify(&question)["rate_limit"], state(1, 43_200));
-    // What is refused for another reason takes nothing.
+    // A refusal for another reason does not count.
     let wrong = json!({"token": secret(&minted), "audience": "nowhere"});
     assert_eq!(instance.verify(&wrong), json!({"valid": false, "code": "AUDIENCE_MISMATCH"}));
     assert_eq!(instance.verify(&question)["rate_limit"]["remaining"], 0);
     let mut refused = instance.verify(&question);
-    // A moment has passed since the first question.
+    // Some time has passed since the first question.
     for (value, most) in [
         (refused["retry_after_s"].take(), 43_200),
         (refused["rate_limit"]["reset_s"].take(), 86_400),
@@ -239,7 +239,7 @@ fn token_beyond_its_limit_is_rate_limited_everywhere_and_its_limit_can_be_change
         |limit: Value| instance.managing("PATCH", &path).json(&json!({"rate_limit": limit})).send();
     let wider = json!({"limit": 1_000_000, "window_s": 1});
     assert_eq!(change(wider.clone()).expect(200).json()["rate_limit"], wider);
-    // What was spent is still spent, and comes back at the new pace.
+    // Used requests stay used, and are refilled at the new rate.
     until("the wider limit", || (instance.verify(&question)["code"] == "VALID").then_some(()));
     assert_eq!(change(Value::Null).expect(200).json()["rate_limit"], Value::Null);
     assert_eq!(instance.verify(&question)["rate_limit"], Value::Null);
@@ -329,14 +329,14 @@ fn many_questions_are_answered_in_their_order_as_each_alone() {
             "MALFORMED",
         ]
     );
-    // The very answer that the question gets alone.
+    // The same answer as to the single question.
     assert_eq!(answer["items"][1], instance.verify(&items[1]));
     assert_eq!(answer["items"][4], json!({"valid": false, "code": "INSUFFICIENT_SCOPE"}));
     assert_eq!(answer["items"][7]["rate_limit"]["remaining"], 0);
     let hundred = json!(vec![json!({"token": good}); 100]);
     let answer = ask(&manager, &hundred).expect(200).json();
     assert_eq!(answer["items"].as_array().unwrap().len(), 100);
-    // A caller learns nothing of workspaces that it may not ask about, in company neither.
+    // A caller learns nothing about workspaces in which it may not verify, in a batch either.
     let verifier = instance.person("vera", "member", Some("verifier"));
     let both = json!([{"token": good}, {"token": foreign}, {"token": good}]);
     let answer = ask(&verifier, &both).expect(200).json();
@@ -373,7 +373,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
         send(&json!({"items": {"token": token}})),
         ["items: must be an array, not an object"]
     );
-    // Who may not ask has nothing read.
+    // The questions of a caller that may not verify are not parsed.
     let other = By::Token(instance.mint(WORKSPACE, &draft("may not ask")));
     let bad = json!({"items": [{"token": "x", "scopes": ["B b"]}]});
     let refused = instance.request(&other, "POST", "/api/v1/verify/batch").json(&bad).send();
@@ -390,7 +390,7 @@ fn question_that_cannot_be_read_is_named_and_none_is_answered() {
     assert_eq!(fields, ["items[1].ip", "items[3].audience", "items[3].scopes[0]"]);
     let unknown = send(&json!({"items": [{"token": "x", "scope": "a"}]}));
     assert!(unknown[0].starts_with("items[0].scope: is not a field"), "{unknown:?}");
-    // Nothing was taken from a limit meanwhile.
+    // None of these requests counted against a limit.
     assert_eq!(instance.verify(&good)["code"], "VALID");
 }
 
@@ -418,7 +418,7 @@ fn answers_to_many_questions_have_only_so_many_bytes_together() {
     };
     let refused = crate::rest_support::fields(&problem(&ask(9), 422, "validation_failed"));
     assert!(refused[0].starts_with("items: must be fewer"), "{refused:?}");
-    // Nothing was taken from the limit.
+    // The refused request did not count against the limit.
     let answer = ask(8).expect(200);
     assert!((900_000..=1_048_576).contains(&answer.text().len()), "{}", answer.text().len());
     assert_eq!(answer.header("content-type"), Some("application/json"));

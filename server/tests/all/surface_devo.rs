@@ -1,4 +1,4 @@
-//! The dialect of Devo, against the built program.
+//! The Devo surface of the built program.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 const AUDIENCES: [&str; 5] = ["aggregations", "apiv2", "apiv2-admin", "alerts", "http"];
 const SCOPES: [&str; 4] = ["tokens:write", "tokens:reveal", "table://*.**", "level://admin"];
 
-/// An instance with Devo's preset and a token that makes tokens in its dialect.
+/// An instance with Devo's preset and a token that creates tokens on its surface.
 struct Devo {
     instance: Instance,
     token: String,
@@ -42,11 +42,11 @@ impl Devo {
     }
 }
 
-/// What the documentation has people make.
+/// A token as the documentation describes it.
 #[track_caller]
 fn input_token(instance: &Instance, workspace: &str, scopes: &[&str]) -> String {
     let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", "devo"];
-    // What a token makes ends with it at the latest.
+    // Tokens that this token creates expire no later than it does.
     arguments.extend(["--expires-in", "never", "--audience", "tessera"]);
     for audience in AUDIENCES {
         arguments.extend(["--audience", audience]);
@@ -68,7 +68,7 @@ fn query_token() -> Value {
     })
 }
 
-/// The body with its moments, once they have been looked at, made the same for every run.
+/// Checks the moments of the body, and replaces them with the same values for every run.
 #[track_caller]
 fn settled(mut body: Value) -> Value {
     for field in ["created", "updated", "expiration"] {
@@ -86,7 +86,7 @@ fn settled(mut body: Value) -> Value {
     body
 }
 
-/// Fails the test unless the answer is an error in Devo's envelope; answers what it says.
+/// Fails the test unless the response is an error in Devo's envelope. Returns the message.
 #[track_caller]
 fn error(answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -120,7 +120,7 @@ fn devo_token_has_exactly_the_documented_shape_from_creation_to_deletion() {
     };
     assert_eq!(settled(created), with_value(shape.clone()));
 
-    // The same token everywhere: here, over REST, and where it is verified.
+    // The same token everywhere: here, over REST, and in verifications.
     let verified = devo.instance.verify(&json!({
         "token": secret, "audience": "apiv2", "scopes": ["table://my.app.test.tokenapi"],
     }));
@@ -142,7 +142,7 @@ fn devo_token_has_exactly_the_documented_shape_from_creation_to_deletion() {
     assert_eq!(shown.json()["token"], *secret);
     assert_eq!(settled(shown.json()), with_value(shape.clone()));
 
-    // Shows no value, so that the log below has no row of it.
+    // A HEAD shows no value, so the log below has no row of it.
     devo.call("HEAD", &one).send().expect(200);
 
     let put = |end: &str| devo.call("PUT", &format!("{one}/{end}"));
@@ -198,7 +198,7 @@ fn devo_end_is_what_was_asked_for_and_expired_tokens_are_not_active() {
     let listed = list.as_array().unwrap().iter().find(|token| token["id"] == id).unwrap();
     assert_eq!(listed["active"], false);
 
-    // Without an end: null, and no lifetime.
+    // Without an expiry: null, and no lifetime.
     let owner = crate::rest_support::By::Session(OWNER.to_owned());
     let endless = json!({
         "name": "endless", "audiences": ["http"], "scopes": ["level://admin"], "expires_at": "never",
@@ -262,7 +262,7 @@ fn devo_account_is_the_whole_slug_and_shows_nothing_of_others() {
             error(&devo.by(&token, method, &one).json(&json!({"name": "x"})).send(), 404);
         }
     }
-    // Another account's number under one's own account.
+    // Another account's number in the caller's own account.
     error(&devo.by(&token, "GET", &at("child@parent", &format!("/{own}"))).send(), 404);
     error(&devo.by(&token, "DELETE", &at("child@parent", &format!("/{own}"))).send(), 404);
     devo.call("GET", &path(&format!("/{own}"))).send().expect(200);
@@ -341,14 +341,14 @@ fn devo_tells_every_mistake_in_its_envelope() {
     error(&devo.call("GET", "/ws/accounts").send(), 404);
     error(&devo.call("PUT", &path(&format!("/{id}/explode"))).send(), 404);
 
-    // Who is nobody, or two at once.
+    // An invalid credential, no credential, and two credentials.
     for token in ["", "XYZ"] {
         error(&devo.by(token, "GET", &path("")).send(), if token.is_empty() { 400 } else { 401 });
     }
     error(&devo.instance.server.get(&path("")), 401);
     let two = devo.call("GET", &path("")).header("token", &devo.instance.manager).send();
     error(&two, 400);
-    // A session is no credential here.
+    // A session is not a credential here.
     let session = devo.instance.server.request("GET", &path(""));
     error(&session.header("cookie", &format!("tessera={OWNER}")).send(), 401);
 }

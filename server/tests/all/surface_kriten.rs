@@ -17,7 +17,7 @@ const TOKENS: &str = "/api/v1/api_tokens";
 const ZERO: &str = "0001-01-01T00:00:00Z";
 const FORBIDDEN: &str = "unauthorized - user cannot access resource";
 
-/// An instance whose workspace follows the preset Kriten.
+/// An instance whose workspace has the preset Kriten.
 struct Kriten(Instance);
 
 impl std::ops::Deref for Kriten {
@@ -47,14 +47,14 @@ impl Kriten {
         self.server.request("POST", "/api/v1/login").json(&body).send()
     }
 
-    /// What the administrator sends as `Bearer`.
+    /// The administrator's `Bearer` credential.
     #[track_caller]
     fn session(&self) -> String {
         let answer = self.login(ADMIN_EMAIL, ADMIN_PASSWORD).expect(200).json();
         answer["token"].as_str().unwrap().to_owned()
     }
 
-    /// A member of the workspace, and what they send as `Bearer`.
+    /// A member of the workspace: returns their `Bearer` credential.
     #[track_caller]
     fn member(&self, name: &str, role: Option<&str>) -> String {
         self.person(name, "member", role);
@@ -67,7 +67,7 @@ impl Kriten {
         secret
     }
 
-    /// A token that somebody makes for themselves.
+    /// Creates a token for the person with this session.
     #[track_caller]
     fn make(&self, session: &str, body: &Value) -> Value {
         let request = self.server.request("POST", TOKENS).bearer(session);
@@ -75,7 +75,7 @@ impl Kriten {
     }
 }
 
-/// Fails the test unless the answer is Kriten's error.
+/// Fails the test unless the response is Kriten's error. Returns the message.
 #[track_caller]
 fn error(answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -85,7 +85,7 @@ fn error(answer: &Answer, status: u16) -> String {
     body["error"].as_str().unwrap().to_owned()
 }
 
-/// A list's rows, counted by its header.
+/// Returns a list's rows, and checks their count in the header.
 #[track_caller]
 fn rows(answer: Answer) -> Vec<Value> {
     let answer = answer.expect(200);
@@ -99,7 +99,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// The shape with placeholders for what differs every time.
+/// Replaces the values that differ every time with placeholders.
 fn shape(mut value: Value, owner: &Value) -> Value {
     assert_eq!(value["owner"], *owner);
     for (field, placeholder) in
@@ -162,7 +162,7 @@ fn documented_request_makes_a_token_that_has_expired_and_its_end_can_be_moved() 
     let list = rows(with("GET", TOKENS).send());
     assert!(list.contains(&shown), "{list:?}");
 
-    // PATCH changes what it names and nothing else.
+    // PATCH changes only the named fields.
     let patched = with("PATCH", &path).json(&json!({"expires": ZERO})).send().expect(200).json();
     insta::assert_json_snapshot!(shape(patched, owner), @r#"
     {
@@ -261,7 +261,7 @@ fn everything_may_be_left_out_and_a_token_may_begin_switched_off() {
     let past = kriten.server.request("PATCH", &off).bearer(&session).json(&past).send();
     assert_eq!(past.expect(200).json()["expires"], "2001-01-01T00:00:00Z");
 
-    // PUT makes one, too; curl announces a form where nobody says otherwise.
+    // PUT creates a token, too. curl declares a form by default.
     let put = kriten.server.request("PUT", TOKENS).bearer(&session);
     let put = put.header("content-type", "application/x-www-form-urlencoded");
     let put = put.body("{\"description\": \"\u{1f680} שלום\\nsecond line\"}").send().expect(200);
@@ -271,7 +271,7 @@ fn everything_may_be_left_out_and_a_token_may_begin_switched_off() {
     let rest = kriten.request(&key, "GET", "/api/v1/self").send().expect(200).json();
     assert_eq!(rest["name"], "\u{1f680} שלום");
 
-    // Where policy wants names to be unique, they get numbers.
+    // If the policy requires unique names, they get numbers.
     let rules = ["policy", "set", "--workspace", WORKSPACE, "unique_names=true"];
     kriten.server.run(&rules).ok();
     let name = |body: Value| {
@@ -283,7 +283,7 @@ fn everything_may_be_left_out_and_a_token_may_begin_switched_off() {
     assert_eq!(name(json!({"description": "Deploys\nagain"})), "Deploys 2");
     assert_eq!(name(json!({})), "API token 2");
 
-    // Policy holds here as everywhere.
+    // The policy applies here as everywhere.
     let rules = ["policy", "set", "--workspace", WORKSPACE, "allow_never=false", "max_ttl_s=30d"];
     kriten.server.run(&rules).ok();
     for (body, expected) in [
@@ -318,7 +318,8 @@ fn token_wins_over_a_session_and_two_tokens_are_refused() {
     ] {
         answer.expect(200);
     }
-    // The token decides: a good session does not make up for it, and a bad one does not matter.
+    // The token decides: a good session does not compensate for a bad token, and a bad session does
+    // not matter.
     assert_eq!(
         error(&get().header("token", "kri_x").bearer(&session).send(), 401),
         "invalid token"
@@ -339,7 +340,7 @@ fn token_wins_over_a_session_and_two_tokens_are_refused() {
         assert_eq!(error(&get().header("token", bad).send(), 401), "invalid token", "{bad}");
         assert_eq!(error(&get().bearer(bad).send(), 401), "invalid token", "{bad}");
     }
-    // A session is no token, and a cookie is nothing.
+    // A session is not a token, and a cookie is ignored.
     assert_eq!(error(&get().header("token", &session).send(), 401), "invalid token");
     let cookie = format!("tessera={session}; token={session}");
     let cookie = get().header("cookie", &cookie).header("origin", &kriten.server.url()).send();
@@ -350,7 +351,7 @@ fn token_wins_over_a_session_and_two_tokens_are_refused() {
     let bound = kriten.mint(WORKSPACE, &bound);
     assert_eq!(error(&kriten.by(&bound, "GET", TOKENS).send(), 403), FORBIDDEN);
 
-    // Who sends an unusable body without a credential learns of the credential first.
+    // An unusable body without a credential is refused because of the credential.
     let nobody = kriten.server.request("POST", TOKENS).body("{").send();
     assert_eq!(error(&nobody, 401), "please authenticate.");
 }
@@ -388,7 +389,7 @@ fn login_knows_own_accounts_alone_and_tries_are_counted() {
     ] {
         assert_eq!(error(&kriten.login(email, password), 401), "invalid credentials", "{email:?}");
     }
-    // As in the console, and together with it.
+    // As in the console, and counted together with it.
     for _ in 0..9 {
         let form = [("email", ADMIN_EMAIL), ("password", "wrong")];
         let request = kriten.server.request("POST", "/sign-in").form(&form);
@@ -439,26 +440,26 @@ fn members_see_their_own_tokens_and_nobody_gives_more_than_they_have() {
     }
     assert_eq!(error(&get(&stranger, TOKENS), 403), FORBIDDEN);
 
-    // Another workspace's token is not there for a token of this one.
+    // For a token of this workspace, another workspace's token does not exist.
     let foreign = kriten.minted(OTHER, &draft("foreign"));
     let foreign = format!("{TOKENS}/{}", text(&foreign["token"]["id"]));
     error(&kriten.by(text(&theirs["key"]), "GET", &foreign).send(), 404);
     error(&get(&grace, &foreign), 404);
 
-    // A token makes none that has more than itself: neither scopes nor audiences.
+    // A token creates no token that has more than itself, neither scopes nor audiences.
     let asks = json!({"name": "asks", "audiences": ["tessera"], "scopes": ["tokens:write"]});
     let asks = kriten.mint(WORKSPACE, &asks);
     let made = kriten.by(&asks, "POST", TOKENS).body("{}").send().expect(200).json();
     let made = By::Token(text(&made["key"]).to_owned());
     let made = kriten.request(&made, "GET", "/api/v1/self").send().expect(200).json();
     assert_eq!(made["audiences"], json!(["tessera"]));
-    // What a scope implies, it holds as well.
+    // It also has the implied scopes.
     assert_eq!(made["scopes"], json!(["tokens:read", "tokens:write"]));
     let asks = json!({"name": "reads", "audiences": ["tessera"], "scopes": ["tokens:read"]});
     let asks = kriten.mint(WORKSPACE, &asks);
     assert_eq!(error(&kriten.by(&asks, "POST", TOKENS).body("{}").send(), 403), FORBIDDEN);
 
-    // Whose grants shrink makes tokens with less.
+    // If a member's grants shrink, their new tokens have less.
     kriten.sql(
         "UPDATE memberships SET grants = '{rivers:*}'
           WHERE user_id = (SELECT id FROM users WHERE email = 'grace@example.com')",
@@ -471,7 +472,7 @@ fn members_see_their_own_tokens_and_nobody_gives_more_than_they_have() {
         json!(["rivers:read", "rivers:run", "rivers:write"])
     );
 
-    // Without self-service members manage no tokens.
+    // Without self-service, members manage no tokens.
     kriten.server.run(&["policy", "set", "--workspace", WORKSPACE, "self_service=false"]).ok();
     for answer in [get(&grace, TOKENS), post(&grace).send()] {
         assert_eq!(error(&answer, 403), FORBIDDEN);
@@ -550,7 +551,7 @@ fn bad_input_is_refused_in_kritens_words_on_every_endpoint() {
     for path in [format!("{path}/more"), format!("{TOKENS}/")] {
         error(&with("GET", &path).send(), 404);
     }
-    // Nothing of all that was written.
+    // None of these requests wrote anything.
     let list = rows(with("GET", TOKENS).send());
     let victim = list.iter().find(|row| row["id"] == created["id"]).unwrap();
     assert_eq!(victim["updated_at"], created["updated_at"]);
@@ -614,7 +615,7 @@ fn login_takes_nothing_that_another_site_can_make_a_browser_send() {
     for kind in ["text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x", "x"] {
         error(&login(&[("content-type", kind)]), 415);
     }
-    // A form, and a body without any type, are what curl sends; from a page they come with its origin.
+    // curl sends a form, or a body without a type. From a page, these come with its origin.
     for kind in ["application/x-www-form-urlencoded", "application/json; charset=utf-8"] {
         for sender in [
             ("origin", "https://evil.example"),
@@ -630,13 +631,13 @@ fn login_takes_nothing_that_another_site_can_make_a_browser_send() {
     }
     error(&login(&[("origin", "https://evil.example")]), 403);
     login(&[]).expect(200);
-    // A page whose own name was made to point here is of one origin with this server (DNS rebinding).
+    // A page whose own name resolves to this server has the same origin (DNS rebinding).
     let json = ("content-type", "application/json");
     for sender in [("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")] {
         let refused = error(&login(&[json, ("host", "evil.example"), sender]), 400);
         assert!(refused.contains("allowed_hosts"), "{refused}");
     }
     login(&[json, ("host", "kriten.internal")]).expect(200);
-    // Programs may call it by any name; Node's fetch sends this header.
+    // Programs may use any name for the server. Node's fetch sends this header.
     login(&[json, ("host", "kriten.internal"), ("sec-fetch-mode", "cors")]).expect(200);
 }

@@ -1,4 +1,4 @@
-//! The dialect of Robust Intelligence, against the built program.
+//! The Robust Intelligence surface of the built program.
 #![allow(
     clippy::allow_attributes,
     clippy::expect_used,
@@ -22,7 +22,7 @@ fn create(instance: &Instance, body: &Value) -> Answer {
     call(instance, "POST", TOKENS).json(body).send()
 }
 
-/// Fails the test unless the answer is an error of gRPC with this code; answers what it says.
+/// Fails the test unless the response is a gRPC error with this code. Returns the message.
 #[track_caller]
 fn error(answer: &Answer, status: u16, code: u8) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -67,7 +67,7 @@ fn robust_intelligence_token_has_exactly_the_documented_shape_from_creation_to_d
         (created["id"]["uuid"].as_str().unwrap(), created["fullApiToken"].as_str().unwrap());
     assert_eq!(created, json!({"id": {"uuid": id}, "fullApiToken": secret}));
 
-    // What the one that asked may do, and the same token over REST.
+    // It may do what the calling token may do, and REST shows the same token.
     let token = instance.managing("GET", &format!("/api/v1/tokens/{id}")).send().expect(200).json();
     let asks = own(&instance);
     for field in ["scopes", "audiences", "user", "workspace"] {
@@ -114,7 +114,7 @@ fn robust_intelligence_token_has_exactly_the_documented_shape_from_creation_to_d
         assert_eq!(rows, 1, "{action}");
     }
 
-    // A name is all that is needed: then it is the workspace of the token that asks.
+    // A name is enough. The workspace is then that of the calling token.
     create(&instance, &json!({"name": "least"})).expect(200);
     let least = call(&instance, "GET", TOKENS).send().expect(200).json();
     assert_eq!(least["apiTokenInfos"][0]["workspaceId"]["uuid"], *workspace);
@@ -208,7 +208,7 @@ fn robust_intelligence_tells_every_mistake_as_grpc_does() {
     }
     error(&call(&instance, "GET", "/v1/projects").send(), 404, 5);
 
-    // Other tenants: their workspace, and a token of theirs.
+    // Another tenant's workspace, and its token.
     let other = workspace_id(&instance, OTHER);
     let body = json!({"name": "a", "workspaceId": {"uuid": other}});
     error(&create(&instance, &body), 404, 5);
@@ -218,7 +218,7 @@ fn robust_intelligence_tells_every_mistake_as_grpc_does() {
     let theirs = instance.minted(OTHER, &theirs)["token"]["id"].as_str().unwrap().to_owned();
     error(&call(&instance, "DELETE", &format!("{TOKENS}/{theirs}")).send(), 404, 5);
 
-    // Who is nobody, who lacks the scope, and two at once.
+    // No credential, a missing scope, and two credentials.
     let server = &instance.server;
     error(&server.get(TOKENS), 401, 16);
     error(&server.get("/v1/rime-info"), 401, 16);

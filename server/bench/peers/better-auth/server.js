@@ -1,6 +1,6 @@
-// better-auth with its plugin for API keys: `verifyApiKey` behind an endpoint of its own, in memory or
-// on PostgreSQL. Its limit of ten requests a day is off, and what it writes for each verification it
-// writes later.
+// better-auth with its plugin for API keys: `verifyApiKey` behind a separate endpoint, in memory or on
+// PostgreSQL. Its limit of ten requests per day is off, and its writes for each verification are
+// deferred.
 //
 //     node server.js FOLDER memory
 //     node server.js FOLDER SOCKET-FOLDER DATABASE
@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url";
 const [folder, place, database] = process.argv.slice(2);
 const require = createRequire(path.resolve(folder, "package.json"));
 const load = (name) => import(pathToFileURL(require.resolve(name)));
-// Its store in memory looks through all of them for each.
+// Its memory store searches through all of them for each request.
 const TOKENS = 100;
 
 const { betterAuth } = await load("better-auth");

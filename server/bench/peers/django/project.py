@@ -1,4 +1,4 @@
-"""Two peers made of Django: djangorestframework-api-key, and introspection by django-oauth-toolkit.
+"""Two peers based on Django: djangorestframework-api-key, and introspection by django-oauth-toolkit.
 
     python project.py drf|dot            makes the tables and tokens, and prints how to ask
     gunicorn project:application         serves; both find the database by BENCH_HOST and BENCH_DATABASE
@@ -22,7 +22,7 @@ settings.configure(
             "HOST": os.environ["BENCH_HOST"],
             "NAME": os.environ["BENCH_DATABASE"],
             "USER": "tessera",
-            # Connections are kept.
+            # Keep connections open.
             "CONN_MAX_AGE": None,
         }
     },
@@ -36,7 +36,7 @@ settings.configure(
         "rest_framework_api_key",
     ],
     LOGGING_CONFIG=None,
-    # Nothing that a call of an API does not need.
+    # Nothing that an API call does not need.
     MIDDLEWARE=[],
     OAUTH2_PROVIDER={"SCOPES": {"introspection": "Introspection", "rivers:run": "Run rivers"}},
     REST_FRAMEWORK={

@@ -1,5 +1,5 @@
 // node oidc-provider: introspection of opaque access tokens (RFC 7662), with its stock adapter, which
-// holds a thousand entries in memory.
+// keeps a thousand entries in memory.
 //
 //     node server.js FOLDER    prints its address; FOLDER/oidc-provider must hold its packages
 import { createServer } from "node:http";
@@ -16,7 +16,7 @@ const { default: Provider } = await import(
 );
 
 const server = createServer();
-// Waits for whoever asks again, as the driver does.
+// Keeps connections open for the driver's further requests.
 server.keepAliveTimeout = 60_000;
 server.listen(0, "127.0.0.1", async () => {
   const url = `http://127.0.0.1:${server.address().port}`;

@@ -1,20 +1,21 @@
-//! Where an answer ends (RFC 9112 section 6).
+//! Finds the end of a response (RFC 9112 section 6).
 
-/// How the last answer was laid out. Most answers of a run are alike, so that this is looked at first.
+/// The layout of the last response. Most responses of a run have the same layout, so it is tried
+/// first.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Layout {
     head: usize,
-    /// The whole of it; 0 when the head names no length.
+    /// The total length, or 0 if the head contains no length.
     whole: usize,
-    /// Where the value of `Content-Length` stands.
+    /// The position of the value of `Content-Length`.
     length: (usize, usize),
     value: usize,
-    /// Whether the server closes the connection after it.
+    /// Whether the server closes the connection after this response.
     pub(crate) is_last: bool,
 }
 
 impl Layout {
-    /// Whether `bytes`, which begin with an answer, have all of it.
+    /// Reports whether `bytes` contain a complete response.
     pub(crate) fn is_whole(&mut self, bytes: &[u8]) -> bool {
         if self.whole != 0
             && bytes.len() == self.whole
@@ -38,12 +39,12 @@ impl Layout {
             self.whole = head + value;
             return bytes.len() >= self.whole;
         }
-        // Chunks end with one of no length; what has neither has no body.
+        // Chunks end with an empty one. A response without chunks and length has no body.
         field(&bytes[..head], b"transfer-encoding:").is_none() || bytes.ends_with(b"\r\n0\r\n\r\n")
     }
 }
 
-/// Where the value of a field stands in a head, without the white space around it.
+/// Returns the position of a field's value in a head, without surrounding white space.
 pub(crate) fn field(head: &[u8], name: &[u8]) -> Option<(usize, usize)> {
     let mut from = 0;
     for line in head.split(|byte| *byte == b'\n') {

@@ -1,9 +1,9 @@
-//! Times, counted in buckets that are 1.6 % wide at most.
+//! Durations, counted in buckets that are at most 1.6 % wide.
 
-/// Buckets for each power of two.
+/// The number of buckets for each power of two.
 const FINE: u64 = 64;
 
-/// How many times fell into each bucket.
+/// The number of durations in each bucket.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Histogram {
     counts: Vec<u64>,
@@ -11,7 +11,7 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// Counts a time in nanoseconds.
+    /// Records a duration in nanoseconds.
     pub(crate) fn record(&mut self, nanoseconds: u64) {
         let bucket = bucket(nanoseconds);
         if bucket >= self.counts.len() {
@@ -21,12 +21,13 @@ impl Histogram {
         self.total += 1;
     }
 
-    /// How many were counted.
+    /// Returns the number of recorded durations.
     pub(crate) const fn total(&self) -> u64 {
         self.total
     }
 
-    /// The time, in microseconds, that this share of all did not exceed; not a number without any.
+    /// Returns the duration, in microseconds, that this share of all durations does not exceed, or
+    /// NaN if there are none.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -56,7 +57,7 @@ fn bucket(value: u64) -> usize {
     usize::try_from(bucket).unwrap_or(usize::MAX)
 }
 
-/// The middle of a bucket.
+/// Returns the middle of a bucket.
 #[expect(clippy::cast_precision_loss, reason = "a time, of which 52 bits are enough")]
 fn middle(bucket: u64) -> f64 {
     if bucket < FINE {

@@ -1,4 +1,4 @@
-//! The same requests by HTTP/2 (RFC 9113), one after the other on one connection.
+//! Sends the same requests over HTTP/2 (RFC 9113), one after the other on one connection.
 
 use std::{
     io::{Read as _, Write as _},
@@ -20,7 +20,8 @@ const ACK: u8 = 1;
 /// `:status: 200` of the static table (RFC 7541 appendix A).
 const OK: u8 = 0x88;
 
-/// Asks for as long as it says, and returns the number of answers. Every answer must be a success.
+/// Sends requests for the given time, and returns the number of responses. Every response must be a
+/// success.
 pub(crate) fn run(url: &str, requests: &Requests, seconds: f64) -> Outcome<u64> {
     let mut connection = Connection::open(url)?;
     let mut request = requests.first().to_vec();
@@ -46,7 +47,7 @@ impl Connection {
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         frame(&mut begin, SETTINGS, 0, 0, &[])?;
-        // A window for the connection that no run uses up.
+        // A connection window that no run exhausts.
         frame(&mut begin, WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes())?;
         stream.write_all(&begin)?;
         Ok(Self(stream))
@@ -82,7 +83,7 @@ impl Connection {
     }
 }
 
-/// Writes the head of a request of HTTP/1.1 as that of one of HTTP/2, without compression.
+/// Converts the head of an HTTP/1.1 request to HTTP/2, without compression.
 fn block(head: &str) -> Outcome<Vec<u8>> {
     let mut lines = head.lines();
     let mut words = lines.next().unwrap_or_default().split(' ');
@@ -106,7 +107,7 @@ fn block(head: &str) -> Outcome<Vec<u8>> {
 fn literal(block: &mut Vec<u8>, name: &str, value: &str) -> Outcome<()> {
     block.push(0);
     for text in [name, value] {
-        // Longer texts would need the length in several bytes (RFC 7541 section 5.1).
+        // Longer texts would need a length of several bytes (RFC 7541 section 5.1).
         let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
         block.push(length.ok_or("a header is too long")?);
         block.extend(text.bytes());

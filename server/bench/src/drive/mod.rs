@@ -1,8 +1,9 @@
-//! The load: connections that are kept, from one thread.
+//! The load generator: persistent connections from one thread.
 //!
-//! Closed: each connection asks again as soon as it has its answer; that finds the most a server can
-//! do. Open: requests are due at a constant rate whatever the server does, and a time is counted from
-//! when its request was due, so that a server which stalls pays for those that had to wait.
+//! In a closed run, each connection sends its next request as soon as it has a response, which
+//! measures the maximum throughput. In an open run, requests are due at a constant rate whatever
+//! the server does, and latency is measured from the moment a request was due, so that a stalling
+//! server is charged for the requests that had to wait.
 
 mod answer;
 mod histogram;
@@ -25,25 +26,25 @@ pub(crate) use self::{
 };
 use crate::Outcome;
 
-/// How long answers may take once no more is sent.
+/// How long to wait for responses after the last request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What is sent where.
+/// The target and the shape of the load.
 pub(crate) struct Load<'a> {
     pub(crate) url: &'a str,
     pub(crate) requests: &'a Requests,
     pub(crate) connections: usize,
     pub(crate) seconds: f64,
-    /// Requests due in a second; `None` for as many as are answered.
+    /// Requests due per second; `None` for a closed run.
     pub(crate) rate: Option<f64>,
 }
 
-/// What came back.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// Answers in a second.
+    /// Responses per second.
     pub(crate) per_second: f64,
-    /// Answers in all.
+    /// The total number of responses.
     pub(crate) answers: u64,
     pub(crate) times: Histogram,
 }
@@ -57,13 +58,13 @@ struct Connection {
     since: Instant,
 }
 
-/// The time, read in one place.
+/// Returns the current time. Only this function reads the clock.
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// One request on a connection of its own; the whole answer.
+/// Sends one request on a new connection and returns the whole response.
 pub(crate) fn exchange(url: &str, request: &[u8]) -> Outcome<Vec<u8>> {
     let mut stream = std::net::TcpStream::connect(address(url))?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -85,7 +86,7 @@ fn address(url: &str) -> &str {
 }
 
 impl Load<'_> {
-    /// Sends for as long as it says. Every answer must be a success.
+    /// Sends requests for the given time. Every response must be a success.
     pub(crate) fn run(&self) -> Outcome<Report> {
         let mut poll = Poll::new()?;
         let mut connections = Vec::new();
@@ -123,7 +124,7 @@ impl Load<'_> {
         Ok(stream)
     }
 
-    /// Connects again where the server ends a connection after so many requests, as nginx does.
+    /// Reconnects if the server closes a connection after a number of requests, as nginx does.
     fn renew(&self, poll: &Poll, connection: &mut Connection, token: Token) -> Outcome<()> {
         if connection.layout.is_last {
             connection.stream = self.stream(poll, token)?;
@@ -183,7 +184,7 @@ impl Load<'_> {
             let time = now();
             while due <= time && due < end {
                 let Some(index) = idle.pop_front() else { break };
-                // Since it was due, not since it could be sent.
+                // Measured from when the request was due, not from when it could be sent.
                 connections[index].send(self.requests, due)?;
                 sent += 1;
                 due = begin + Duration::from_secs_f64(f64::from(sent) * interval / 1e9);
@@ -194,7 +195,7 @@ impl Load<'_> {
             if time > end + PATIENCE {
                 return Err("the server does not keep up with the rate".into());
             }
-            // Sleeping would send late.
+            // Sleeping would delay requests.
             wait(poll, &mut events, Some(Duration::ZERO))?;
             for event in &events {
                 let index = event.token().0;
@@ -213,12 +214,12 @@ impl Connection {
     fn send(&mut self, requests: &Requests, since: Instant) -> Outcome<()> {
         requests.advance(&mut self.request);
         self.since = since;
-        // A request is far smaller than what a socket takes at once.
+        // A request is far smaller than a socket's buffer.
         let written = self.stream.write(&self.request)?;
         if written == self.request.len() { Ok(()) } else { Err("a request was cut".into()) }
     }
 
-    /// Whether the answer is there.
+    /// Reports whether the response is complete.
     fn receive(&mut self) -> Outcome<bool> {
         loop {
             if self.filled == self.answer.len() {
@@ -241,7 +242,7 @@ impl Connection {
                 return Ok(true);
             }
             if !full {
-                // More makes another event.
+                // More data causes another event.
                 return Ok(false);
             }
         }

@@ -1,24 +1,24 @@
-//! What is sent: one request, with another token each time.
+//! The requests of a run: one request, with a different token each time.
 
 use std::{cell::Cell, fmt::Write as _};
 
 use crate::Outcome;
 
-/// In the text of a request, the place of the token.
+/// The placeholder for the token in a request.
 pub(crate) const TOKEN: &str = "{token}";
 
-/// In which order tokens come.
+/// The order of the tokens.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Order {
-    /// Any, again and again.
+    /// Random, with repetition.
     Random,
-    /// One after the other, so that none is asked for twice before all were.
+    /// In sequence, so that no token repeats before all were sent.
     Once,
 }
 
-/// A request and the tokens to put in it.
+/// A request and the tokens to insert into it.
 pub(crate) struct Requests {
-    /// With the first token in its place.
+    /// The request with its first token.
     bytes: Vec<u8>,
     place: usize,
     tokens: Vec<String>,
@@ -27,8 +27,8 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// A request whose path, headers or body hold `{token}`. All tokens must have one length, so that
-    /// all requests have.
+    /// Creates requests from a path, headers or body that contain `{token}`. All tokens must have
+    /// the same length, so that all requests have.
     pub(crate) fn new(
         method: &str,
         path: &str,
@@ -63,12 +63,12 @@ impl Requests {
         Ok(Self { bytes, place, tokens, order, state: Cell::new(state) })
     }
 
-    /// The request with its first token.
+    /// Returns the request with its first token.
     pub(crate) fn first(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The same with something else in the token's place.
+    /// Returns the request with another text in the token's place.
     pub(crate) fn with(&self, token: &str) -> Outcome<Vec<u8>> {
         let mut bytes = self.bytes.clone();
         bytes
@@ -79,12 +79,12 @@ impl Requests {
         Ok(bytes)
     }
 
-    /// Whether a token was asked for twice, where each should be once.
+    /// Reports whether a token was sent twice although each should be sent only once.
     pub(crate) fn is_repeated(&self) -> bool {
         matches!(self.order, Order::Once) && self.state.get() > self.tokens.len() as u64
     }
 
-    /// Makes of one request the next.
+    /// Turns a request into the next one.
     pub(crate) fn advance(&self, request: &mut [u8]) {
         if self.tokens.is_empty() {
             return;
@@ -103,14 +103,14 @@ impl Requests {
     }
 }
 
-/// Marsaglia's xorshift: order, not secrecy, is what is needed.
+/// Returns the next number of Marsaglia's xorshift. The order need not be secret.
 pub(crate) fn random(state: &Cell<u64>) -> u64 {
     let mut x = state.get();
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;
     state.set(x);
-    // The low bits of the state itself are the weaker ones.
+    // The low bits of the state are the weaker ones.
     x.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
 }
 

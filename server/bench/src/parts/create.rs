@@ -1,4 +1,4 @@
-//! Making tokens, against the same inserts by pgbench; both durable.
+//! Creation of tokens, against the same inserts with pgbench; both durable.
 
 use std::io::Write;
 
@@ -12,8 +12,9 @@ use crate::{
 };
 
 const CONNECTIONS: [usize; 2] = [8, 32];
-/// What `create` writes, in one transaction: the token, its audience, its secret, and the row of the
-/// log behind the locked end of its chain. {after} is what that row says of the token.
+/// The rows that `create` writes in one transaction: the token, its audience, its secret, and the
+/// audit row after the locked head of its chain. {after} is the audit row's description of the
+/// token.
 const INSERTS: &str = include_str!("create.sql");
 
 /// Prints the ratios.
@@ -27,7 +28,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     if database.sql("SHOW fsync; SHOW synchronous_commit")? != "on\non\n" {
         return Err("the database is not durable".into());
     }
-    // In a workspace of their own, for both wait for the end of a chain.
+    // In a separate workspace, because creations in one workspace wait for the head of its chain.
     tessera.workspace("inserts")?;
     tessera.token("inserts", "default", "rivers:run")?;
     let caller =
@@ -80,7 +81,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     check(&database, out)
 }
 
-/// The script, with what a row of the log says after a creation by REST.
+/// Returns the script, with the audit row's description after a creation over REST.
 fn inserts(database: &Database) -> Outcome<String> {
     let after = database.sql(
         "SELECT after FROM audit_events WHERE action = 'token.create' AND actor_kind = 'token' ORDER BY id DESC LIMIT 1",
@@ -98,7 +99,7 @@ fn inserts(database: &Database) -> Outcome<String> {
         .replace("{after}", &quoted(after.trim())))
 }
 
-/// JSON inside of SQL's quotes, and no colon before a name, which would be one of pgbench's variables.
+/// Quotes JSON for SQL. No colon may precede a name, because pgbench would take it for a variable.
 fn quoted(json: &str) -> String {
     let mut text = String::new();
     let mut characters =
@@ -115,7 +116,7 @@ fn quoted(json: &str) -> String {
     text
 }
 
-/// Both sides have left as many rows of each kind.
+/// Checks that both sides have written the same number of rows of each kind.
 fn check(database: &Database, out: &mut impl Write) -> Outcome<()> {
     let odd = database.sql(
         "SELECT count(*) FROM tokens t

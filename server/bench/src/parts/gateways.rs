@@ -1,5 +1,5 @@
-//! Gateways that ask Tessera about every call, against the same gateways asking a server that answers the
-//! same and does nothing. Their configurations are those of docs/gateways.md.
+//! Gateways that verify every call with Tessera, against the same gateways with a server that
+//! returns the same response and does nothing. Their configurations are those of docs/gateways.md.
 
 use std::{
     fs,
@@ -20,13 +20,13 @@ use crate::{
 
 const TOKENS: u32 = 10_000;
 const CONNECTIONS: usize = 32;
-/// Where the documented files are.
+/// The folder of the documented files.
 const DOCUMENTED: &str = "end2end/gateway";
-/// What tools/setup.sh installs for this project alone.
+/// Programs that tools/setup.sh installs only for this project.
 const OWN: &str = "target/python/bin";
 
-/// A gateway: its program, its files, and what stands before its ports in them: its own, Tessera's
-/// and the API's.
+/// A gateway: its program, its files, and the texts before its own port, Tessera's port and the
+/// API's port in these files.
 struct Kind {
     name: &'static str,
     files: &'static [&'static str],
@@ -61,7 +61,7 @@ const KINDS: [Kind; 4] = [
     },
 ];
 
-/// A gateway that runs.
+/// A running gateway.
 struct Gateway {
     running: Running,
     url: String,
@@ -69,7 +69,7 @@ struct Gateway {
     folder: Folder,
 }
 
-/// Prints a line for each gateway that is there.
+/// Prints a line for each installed gateway.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let tokens = fill(&tessera, "workspace-1", TOKENS)?;
@@ -77,11 +77,11 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         let authorization = format!("Bearer {TOKEN}");
         Requests::new("POST", path, &[("Authorization", &authorization)], "", tokens, Order::Random)
     };
-    // An answer as gateways get it.
+    // The response that gateways receive.
     let demand = "/auth/forward?workspace=workspace-1&audience=default&scope=rivers:run";
     let forward = ask(demand, tokens.clone())?;
     let noop = Noop::like(&tessera.url, forward.first())?;
-    // On the driver's core: the API's own work is not what is compared.
+    // On the driver's core: the API's own work is not part of the comparison.
     let api = Noop::start(DRIVER, &[], &[], "{}")?;
     let calls = ask("/api/run", tokens)?;
 
@@ -105,7 +105,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         let pids = [[ours.running.pid, tessera.pid], [theirs.running.pid, noop.pid]];
         let side = |url, pids| Side { url, cpu: Cpu::Trees(pids), requests: &calls };
         let sides = [side(&ours.url, &pids[0]), side(&theirs.url, &pids[1])];
-        // Long enough that all are known where they are remembered.
+        // Long enough to cache all tokens where that is possible.
         sides[0].measure(CONNECTIONS, settings.seconds * 2.0, None)?;
         let rounds = settings.compare(sides, CONNECTIONS, None)?;
         let throughput = ratio(&rounds, |report| report.per_second, |report| report.per_second);
@@ -121,7 +121,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// A good token is let through, an unknown one is not.
+/// Checks that a good token passes and an unknown token does not.
 fn check(url: &str, calls: &Requests) -> Outcome<()> {
     let unknown = domain::token_text::compose("tsr", &"0".repeat(30));
     let good = exchange(url, calls.first())?;
@@ -135,7 +135,7 @@ fn check(url: &str, calls: &Requests) -> Outcome<()> {
 }
 
 impl Kind {
-    /// The program that a variable of its name names, the project's own, or the system's.
+    /// Returns the program in the variable with its name, the project's own, or the system's.
     fn program(&self) -> PathBuf {
         let own = Path::new(OWN).join(self.name);
         std::env::var_os(self.name.to_uppercase())
@@ -146,7 +146,7 @@ impl Kind {
         let output = Command::new(self.program()).arg(self.version).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        // The first word or part of one that is a number with points.
+        // The first word, or part of a word, that is a number with dots.
         let is_version = |part: &&str| {
             part.matches('.').count() == 2 && part.bytes().all(|b| b.is_ascii_digit() || b == b'.')
         };
@@ -157,7 +157,7 @@ impl Kind {
         Some(part.to_owned())
     }
 
-    /// Starts it between the driver and the two servers.
+    /// Starts the gateway between the driver and the two servers.
     fn start(&self, authority: &str, api: &str) -> Outcome<Gateway> {
         let folder = Folder::new()?;
         let listen = free_port()?.to_string();
@@ -165,7 +165,7 @@ impl Kind {
         let moves = [("8000", listen.clone()), ("3000", port(authority)), ("8080", port(api))];
         for file in self.files {
             let mut text = fs::read_to_string(Path::new(DOCUMENTED).join(file))?;
-            // By way of marks, lest a free port be one of the documented ones.
+            // Uses placeholders first, because a free port may equal a documented one.
             for (before, (documented, _)) in self.ports.iter().zip(&moves) {
                 text = text
                     .replace(&format!("{before}{documented}"), &format!("{before}\0{documented}"));
@@ -181,7 +181,7 @@ impl Kind {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut running = Running::start(command)?;
         let url = format!("http://127.0.0.1:{listen}");
-        // Traefik answers 404 until it has read its second file.
+        // Traefik returns 404 until it has read its second file.
         let request = b"POST /api/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
         running.ready(|| {
             exchange(&url, request).ok().filter(|answer| !answer.starts_with(b"HTTP/1.1 404"))
@@ -199,7 +199,7 @@ impl Kind {
             }
             "caddy" => {
                 command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
-                // Its administration and its own files stay in the folder.
+                // Keeps its admin endpoint and its own files in the folder.
                 let admin = format!("unix/{}", folder.join("admin.sock").display());
                 command.env("CADDY_ADMIN", admin).env("HOME", folder);
                 command.env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
@@ -222,7 +222,7 @@ impl Kind {
     }
 }
 
-/// What Debian's own nginx.conf does around conf.d, in a folder of our own.
+/// Returns a configuration like Debian's nginx.conf around conf.d, in our own folder.
 fn nginx_main(folder: &Path, site: &Path) -> String {
     use std::fmt::Write as _;
     let mut main = String::from(

@@ -15,9 +15,10 @@ use crate::{
 const SMALL: u32 = 1_000;
 const LARGE: u32 = 1_000_000;
 
-/// Prints the ratio of throughputs: asking about the same number of tokens on both sides, and about all.
+/// Prints the ratio of throughputs: verifying the same number of tokens on both sides, and
+/// verifying all.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
-    // All of them are remembered.
+    // Enough to cache all tokens.
     let large = Tessera::start(&["--cached-tokens", "2000000"])?;
     let small = Tessera::start(&[])?;
     let count = settings.count(LARGE);

@@ -1,4 +1,4 @@
-//! Instructions of a verification, counted by callgrind: the same whatever else the machine does.
+//! Instructions of a verification, counted by callgrind: independent of the machine's load.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use crate::{
 
 const REQUESTS_OF: u32 = 1_000;
 
-/// Prints instructions per request of both.
+/// Prints the instructions per request of both servers.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     if Command::new("valgrind").arg("--version").output().is_err() {
         writeln!(out, "Instructions: left out, valgrind is missing (apt-get install valgrind)")?;
@@ -68,14 +68,15 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// Instructions of a request, between two dumps. `load` asks for some time, and returns the number of answers.
+/// Returns the instructions per request between two dumps. `load` sends requests for some time, and
+/// returns the number of responses.
 fn count(folder: &Path, name: &str, pid: u32, load: impl Fn() -> Outcome<u64>) -> Outcome<f64> {
-    // Every token at least once, whatever valgrind's slowness.
+    // Every token at least once, however slow valgrind is.
     let mut warm = 0;
     while warm < u64::from(REQUESTS_OF) {
         warm += load()?;
     }
-    // What was counted for another load.
+    // Removes the counts of other loads.
     for file in files(folder, name, pid)? {
         fs::remove_file(file)?;
     }
@@ -94,7 +95,7 @@ fn count(folder: &Path, name: &str, pid: u32, load: impl Fn() -> Outcome<u64>) -
     Ok(total / (answers + 1) as f64)
 }
 
-/// Returns what callgrind wrote about a process.
+/// Returns callgrind's files about a process.
 fn files(folder: &Path, name: &str, pid: u32) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {

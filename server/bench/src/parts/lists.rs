@@ -1,8 +1,8 @@
-//! Lists of tokens: a page among a million against the same page among a thousand.
+//! Lists of tokens: a page among a million tokens against the same page among a thousand.
 //!
-//! Both workspaces are in one database and are filled alike (`lists.sql`). What is compared is the
-//! whole request, on one connection, in turns; a figure is the median over rounds of the one median
-//! over the other.
+//! Both workspaces are in one database and are filled in the same way (`lists.sql`). The comparison
+//! covers whole requests on one connection, sent alternately. A figure is the median over rounds of
+//! the ratio of both medians.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write},
@@ -13,18 +13,18 @@ use std::{
 use crate::{Outcome, database::Database, drive::now, median::Spread, tessera::Tessera};
 
 const ROUNDS: u32 = 7;
-/// Requests to each workspace in a round.
+/// Requests to each workspace per round.
 const REQUESTS: u32 = 10;
-/// Requests that take longer are sent once in a round, and three times in all.
+/// Slower requests are sent once per round, and only three times in all.
 const SLOW: Duration = Duration::from_millis(200);
-/// What a page among a million may cost of one among a thousand.
+/// The maximum cost of a page among a million, relative to one among a thousand.
 const GOAL: f64 = 1.2;
 const SMALL: (&str, u32) = ("small", 1_000);
 const LARGE: (&str, u32) = ("large", 1_000_000);
 const FILL: &str = include_str!("lists.sql");
 
-/// What is listed, for people and as a query. `{w}` is the workspace, `{middle}` where its middle page
-/// begins; the other names are moments.
+/// The lists by name, with their queries. `{w}` is the workspace, and `{middle}` is the cursor of
+/// its middle page. The other names are moments.
 const KINDS: [(&str, &str); 43] = [
     ("newest", "sort=newest"),
     ("newest, middle", "sort=newest&cursor={middle}"),
@@ -115,7 +115,7 @@ pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
         for _ in 0..rounds {
             let mut times = [Vec::new(), Vec::new()];
             for request in 0..requests {
-                // A B B A.
+                // In the order A B B A.
                 for side in if request % 2 == 0 { [0, 1] } else { [1, 0] } {
                     let (path, token) = &lists[side];
                     times[side].push(connection.get(path, token)?.as_secs_f64());
@@ -134,7 +134,7 @@ pub(crate) fn print(out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// The path of a list, everything in it that depends on the workspace and the hour put in its place.
+/// Returns the path of a list, with the values for this workspace and hour.
 fn path(database: &Database, query: &str, workspace: &str, count: u32) -> Outcome<String> {
     let mut path =
         format!("/api/v1/workspaces/{workspace}/tokens?{query}").replace("{w}", workspace);
@@ -155,7 +155,7 @@ fn path(database: &Database, query: &str, workspace: &str, count: u32) -> Outcom
     Ok(path)
 }
 
-/// A query for the cursor that `next` of the middle page is; `store/tokens_list.rs` knows its form.
+/// Returns a query for the cursor of the middle page. `store/tokens_list.rs` defines its format.
 fn middle(workspace: &str, sort: &str, rows: u32) -> String {
     let (field, column, order) = match sort {
         "name" => ("n", "name", "lower(name), id"),
@@ -179,7 +179,7 @@ fn middle(workspace: &str, sort: &str, rows: u32) -> String {
     )
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 struct Connection {
     stream: BufReader<TcpStream>,
 }
@@ -191,7 +191,7 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// The time from the request to the last byte of its answer, which must be 200.
+    /// Returns the time from the request to the last byte of its response, which must be 200.
     fn get(&mut self, path: &str, token: &str) -> Outcome<Duration> {
         let begin = now();
         let request = format!(

@@ -1,19 +1,19 @@
--- Fills a workspace with tokens: the slug and the number are put in place of {workspace} and {count}.
+-- Fills a workspace with tokens: the slug and the number replace {workspace} and {count}.
 --
--- What a filter finds is a part that is the same in both workspaces (one in twenty), or thirty tokens
--- in both, spread over the whole: the few among many are what an index is for.
+-- A filter finds the same share in both workspaces (one in twenty), or thirty tokens in both, spread
+-- over the whole: finding a few among many is what an index is for.
 CREATE TEMPORARY TABLE drawn ON COMMIT DROP AS
 SELECT i,
        i % ({count} / 30) = 7 AS rare,
        i / ({count} / 30) % 3 AS third,
-       -- UUID version 7 of the moment that it was made.
+       -- UUID version 7 of the creation time.
        (lpad(to_hex(floor(extract(epoch FROM made) * 1000)::bigint), 12, '0') || '7' || substr(md5('token' || i), 1, 3)
         || 'a' || substr(md5('{workspace}' || i), 1, 15))::uuid AS id,
        made
   FROM generate_series(1, {count}) AS i,
        LATERAL (SELECT now() - i * (interval '700 days' / {count}) AS made) AS moments;
 
--- Fifty tokens for a user; one has one in twenty of all, one has thirty.
+-- Fifty tokens per user, except for one user with one in twenty of all, and one with thirty.
 INSERT INTO users (id, kind, email, name, instance_role, created_at, updated_at)
 SELECT gen_random_uuid(), 'service', who || '@{workspace}.example.com', initcap(who), 'member', now(), now()
   FROM (SELECT 'user-' || generate_series(0, {count} / 50) UNION ALL VALUES ('many'), ('few')) AS named (who);
@@ -29,7 +29,7 @@ SELECT d.id, w.id, u.id,
        CASE WHEN rare THEN ARRAY['rivers:read', 'rivers:run']
             WHEN i % 20 = 3 THEN ARRAY['connections:read', 'rivers:read']
             ELSE ARRAY['rivers:read'] END,
-       -- Of the few, a third each: disabled, scheduled, neither.
+       -- A third of the few each: disabled, scheduled, neither.
        NOT (rare AND third = 0),
        CASE WHEN rare AND third = 1 THEN now() + interval '1 day' END,
        CASE WHEN rare THEN now() + interval '36 hours'

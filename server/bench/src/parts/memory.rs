@@ -1,4 +1,4 @@
-//! Memory for each token that the server remembers.
+//! Memory per cached token.
 
 use std::{io::Write, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{
     tessera::Tessera,
 };
 
-/// With those that come before, fewer than the 100,000 that are remembered by default.
+/// Together with the tokens before them, fewer than the 100,000 that are cached by default.
 const TOKENS: u32 = 90_000;
-/// Longer than what was used is held back before it is written.
+/// Longer than recorded uses are buffered before they are written.
 const FLUSHED: Duration = Duration::from_secs(130);
 
-/// Prints bytes per token.
+/// Prints the bytes per token.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let idle = resident_bytes(tessera.pid)?;
@@ -33,7 +33,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
         }
         Ok(())
     };
-    // Buffers, connections and the allocator's own reach their size.
+    // Lets buffers, connections and the allocator's structures reach their size.
     ask(few.to_vec())?;
     let before = resident_bytes(tessera.pid)?;
     ask(many.to_vec())?;

@@ -1,4 +1,4 @@
-//! What is measured, each on its own.
+//! The parts of the benchmark.
 
 pub(crate) mod create;
 pub(crate) mod gateways;

@@ -1,8 +1,8 @@
-//! Other systems that say whether a token is good, each in production mode as its documents say.
+//! Other systems that verify tokens, each in production mode as its documentation describes.
 //!
-//! To add one: start it in `start`, give its `Manner` of being asked, and show nothing that `check`
-//! has not seen accept a good token and refuse a bad one. `tools/bench.sh peers` installs what is
-//! needed into target/peers.
+//! To add a system, start it in `start`, return the `Manner` of verifying tokens, and publish
+//! figures only if `check` has seen it accept a good token and refuse a bad one. `tools/bench.sh
+//! peers` installs the systems into target/peers.
 
 use std::{
     fs,
@@ -28,10 +28,10 @@ use crate::{
 
 const OWN: &str = "target/peers";
 const PROGRAMS: &str = "server/bench/peers";
-/// Tokens of ours: as many as of those who have most.
+/// The number of Tessera's tokens: as many as the peers with the most have.
 const TOKENS: u32 = 1_000;
 
-/// The peers by name, as they are printed and as their programs are called.
+/// The peers by name, as printed and as their programs are called.
 const PEERS: [(&str, &str); 6] = [
     ("OpenBao, lookup-self", "openbao"),
     ("better-auth, in memory", "better-auth memory"),
@@ -41,7 +41,7 @@ const PEERS: [(&str, &str); 6] = [
     ("django-oauth-toolkit, introspection", "dot"),
 ];
 
-/// How a peer is asked, as its program tells.
+/// How to verify a token, as a peer's program reports it.
 #[derive(Deserialize)]
 struct Manner {
     #[serde(default)]
@@ -51,7 +51,8 @@ struct Manner {
     path: String,
     headers: serde_json::Map<String, Value>,
     body: String,
-    /// What an answer about a good token holds, and about a bad one.
+    /// Text that only the response about a good token contains, and text of the response about a
+    /// bad token.
     good: String,
     bad: String,
     tokens: Vec<String>,
@@ -68,7 +69,7 @@ fn post() -> String {
     "POST".to_owned()
 }
 
-/// Prints a table for each peer; one that does not run is said to.
+/// Prints a table for each peer, and names the peers that do not run.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let database = tessera.database()?;
@@ -139,7 +140,8 @@ impl Peer {
         Requests::new(&manner.method, &manner.path, &headers, &manner.body, tokens, Order::Random)
     }
 
-    /// A good token is accepted; one that differs from it in its middle is refused.
+    /// Checks that a good token is accepted, and that a token with another character in its middle
+    /// is refused.
     fn check(&self) -> Outcome<()> {
         let requests = self.requests(self.manner.tokens.clone())?;
         let mut bad = self.manner.tokens.first().ok_or("no tokens")?.clone().into_bytes();
@@ -160,7 +162,7 @@ impl Peer {
     }
 }
 
-/// A program of ours for node, which tells how it is asked once it listens.
+/// Starts one of our programs for node, which reports its manner once it listens.
 fn node(program: &str, arguments: &[&str]) -> Outcome<Peer> {
     let mut command = on_core(SERVERS, "node");
     command
@@ -173,7 +175,7 @@ fn node(program: &str, arguments: &[&str]) -> Outcome<Peer> {
     Ok(Peer { running, manner: serde_json::from_str(&line)?, folder: None })
 }
 
-/// Django by gunicorn, with threads, since its other workers keep no connections.
+/// Starts Django with gunicorn's threads, because its other workers don't keep connections open.
 fn django(program: &str, database: &Database) -> Outcome<Peer> {
     database.sql(&format!("CREATE DATABASE {program}"))?;
     let project = Path::new(PROGRAMS).join("django");
@@ -208,7 +210,7 @@ fn django(program: &str, database: &Database) -> Outcome<Peer> {
     Ok(Peer { running, manner, folder: None })
 }
 
-/// A server of one node with its own storage, without TLS and without an audit device.
+/// Starts a server with one node and its own storage, without TLS and without an audit device.
 fn openbao() -> Outcome<Peer> {
     let folder = Folder::new()?;
     let (port, cluster) = (free_port()?, free_port()?);
@@ -241,7 +243,7 @@ fn openbao() -> Outcome<Peer> {
         let token = json!({ "policies": ["default"], "ttl": "24h", "no_parent": true });
         call(&url, "POST", "/v1/auth/token/create", &root, &token)
     };
-    // It needs a moment to become active.
+    // The server takes a moment to become active.
     running.ready(|| make().ok())?;
     let tokens = (0..TOKENS)
         .map(|_| make().map(|made| text(&made["auth"]["client_token"])))
@@ -254,7 +256,7 @@ fn openbao() -> Outcome<Peer> {
     Ok(Peer { running, manner: serde_json::from_value(manner)?, folder: Some(folder) })
 }
 
-/// A call of the API of `openbao`.
+/// Calls the API of `openbao`.
 fn call(url: &str, method: &str, path: &str, token: &str, body_: &Value) -> Outcome<Value> {
     let mut headers = vec![("Content-Type", "application/json")];
     if !token.is_empty() {

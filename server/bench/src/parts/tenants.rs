@@ -1,8 +1,8 @@
 //! Verifications while tenants keep the server busy with the slowest requests that are allowed.
 //!
-//! The same load for both sides: while ours is measured, and while the server that does nothing is, the
-//! same requests go to Tessera on the same core. So the figure is what verifying suffers beyond what any
-//! program there would.
+//! Both sides have the same load: while Tessera or the no-op server is measured, the same requests
+//! go to Tessera on the same core. So the figure shows the slowdown of verifications beyond that of
+//! any other program on the core.
 
 use std::{
     io::{self, Write},
@@ -26,14 +26,14 @@ use crate::{
     tessera::Tessera,
 };
 
-/// What p99 may be of the other side's.
+/// The maximum p99, relative to the other side's.
 const GOAL: f64 = 2.0;
-/// Verifications a second: few enough that a core could do far more beside the load.
+/// Verifications per second: few enough that a core could do far more in addition to the load.
 const RATE: f64 = 500.0;
 const CONNECTIONS: usize = 8;
-/// Tenants who ask at once, again and again.
+/// The number of tenants that send requests continuously.
 const TENANTS: usize = 4;
-/// How long an answer is waited for.
+/// How long to wait for a response.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Prints a line for each kind.
@@ -75,7 +75,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// Measures while threads send a request again and again.
+/// Measures while threads send a request continuously.
 fn beside<T>(
     url: &str,
     request: &[u8],
@@ -87,7 +87,7 @@ fn beside<T>(
         for _ in 0..TENANTS {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    // A server that is too busy refuses some, which is what it should do.
+                    // An overloaded server refuses some requests, which is correct.
                     if ask(url, request).is_ok() {
                         done.fetch_add(1, Ordering::Relaxed);
                     }
@@ -100,7 +100,7 @@ fn beside<T>(
     })
 }
 
-/// Sends a request and reads its answer, however it ends, without keeping it.
+/// Sends a request, and reads and discards its response, whatever its status.
 fn ask(url: &str, request: &[u8]) -> io::Result<u64> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://"))?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -1,4 +1,4 @@
-//! Verification of tokens that the server has not seen, against pgbench's single-row select.
+//! Verification of uncached tokens, against pgbench's single-row select.
 
 use std::{io::Write, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 const TOKENS: u32 = 200_000;
-/// So many are in use: far more than the server remembers, asked about one after the other. Whenever
-/// one is asked about again, it was forgotten.
+/// The number of tokens in use: far more than the server caches, verified in sequence. Each token
+/// has been evicted before it is verified again.
 const IN_USE: u32 = 20_000;
-/// The server writes down every two seconds what was used.
+/// The server writes the recorded uses every two seconds.
 const SETTLED: Duration = Duration::from_secs(4);
-/// For the caller's own token, and a few more.
+/// Enough for the caller's own token and a few more.
 const REMEMBERED: &str = "100";
-/// Rows of pgbench's table, as many as there are secrets.
+/// pgbench's table, with as many rows as there are secrets.
 const TABLE: &str = "CREATE TABLE bench_digests (digest bytea PRIMARY KEY, token_id uuid NOT NULL);
      INSERT INTO bench_digests
      SELECT sha256(int8send(i)), gen_random_uuid() FROM generate_series(1::bigint, {count}) AS i;
@@ -31,7 +31,7 @@ const TABLE: &str = "CREATE TABLE bench_digests (digest bytea PRIMARY KEY, token
 const SELECT: &str = "\\set i random(1, {count})
      SELECT token_id FROM bench_digests WHERE digest = sha256(int8send(:i::bigint));\n";
 
-/// Prints the ratios, for two ways of sharing the cores.
+/// Prints the ratios for two ways of sharing the cores.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let postgres = Postgres::start()?;
     let [many, number] = AS_MANY;
@@ -64,7 +64,8 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     ] {
         pin(tessera.pid, core)?;
         pin(database.pid, SERVERS)?;
-        // The use of each is written every two minutes at most: of few tokens that is next to nothing.
+        // The use of each token is written at most every two minutes, so few tokens cause almost no
+        // writes.
         for (requests, in_use) in [(&few, in_use), (&all, count)] {
             writeln!(out)?;
             writeln!(out, "  {layout}; {in_use} tokens in use")?;
@@ -72,7 +73,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
             for connections in CONNECTIONS {
                 line(settings, side, (&database, &select), connections, out)?;
             }
-            // So that what is still to be written is no burden to the next.
+            // Outstanding writes must not slow down the next measurement.
             std::thread::sleep(SETTLED);
         }
     }
@@ -86,7 +87,7 @@ fn line(
     connections: usize,
     out: &mut impl Write,
 ) -> Outcome<()> {
-    // All of them are used once.
+    // Uses each of them once.
     side.measure(connections, settings.seconds, None)?;
     database.pgbench(select, connections, 1.0)?;
     let rounds = settings.alternate(

@@ -1,4 +1,4 @@
-//! What noting the use of tokens costs.
+//! The cost of recording the use of tokens.
 
 use std::{io::Write, time::Duration};
 
@@ -14,14 +14,15 @@ use crate::{
 };
 
 const TOKENS: u32 = 1_000;
-/// Twice what a token's uses are gathered for.
+/// Twice the time for which a token's uses are collected.
 const MINUTES: f64 = 4.0;
-/// After this the statistics have what was written: a session that rests tells after ten seconds.
+/// After this time, the statistics include all writes: an idle session reports after ten seconds.
 const SETTLED: Duration = Duration::from_secs(12);
-/// Names the binary of a server that notes no use: there is no option that switches it off.
+/// The variable with the path of a binary that records no use. No option switches recording off.
 const OTHER: &str = "BENCH_WITHOUT_USE";
 
-/// Prints rows written per token and minute and, where there is something to compare with, what noting costs.
+/// Prints the rows written per token and minute and, if there is a binary to compare with, the cost
+/// of recording.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
@@ -47,7 +48,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
 
     let database = tessera.database()?;
     let minutes = if settings.quick { MINUTES / 9.0 } else { MINUTES };
-    // At a constant rate, and not as fast as can be: the number of writes is what is looked at.
+    // At a constant rate instead of the maximum, because the figure is the number of writes.
     let rate = (side.measure(8, 5.0, None)?.per_second / 2.0).min(f64::from(TOKENS));
     std::thread::sleep(SETTLED);
     let before = written(&database)?;
@@ -64,7 +65,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     Ok(())
 }
 
-/// Rows inserted and updated, but for those by which servers tell one another that they live.
+/// Returns the number of rows inserted and updated, except for the servers' heartbeats.
 fn written(database: &Database) -> Outcome<f64> {
     let text = database.sql(
         "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables WHERE relname <> 'replicas'",

@@ -1,4 +1,4 @@
-//! Verification of tokens that were verified before, against a server that does nothing.
+//! Verification of tokens that were verified before, against the no-op server.
 
 use std::io::Write;
 
@@ -12,17 +12,17 @@ use crate::{
     tessera::Tessera,
 };
 
-/// Connections of the driver.
+/// The driver's connections.
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 32, 128];
-/// How many tokens are asked about, in random order.
+/// The number of tokens, which are verified in random order.
 const TOKENS: u32 = 10_000;
-/// How long all of them are asked about before, in seconds: time enough for each to be looked up.
+/// How long the warm-up takes, in seconds: long enough for each token to be looked up.
 const WARM_UP_S: f64 = 20.0;
-/// The scope of `fill`'s tokens.
+/// The scope of the tokens from `fill`.
 const GOOD: &str = "rivers:run";
 const BAD: &str = "rivers:write";
 
-/// What the driver sends: a caller with a right to verify asks about these tokens.
+/// Returns the driver's requests: a caller that may verify sends these tokens.
 pub(crate) fn questions(caller: &str, tokens: Vec<String>, order: Order) -> Outcome<Requests> {
     question(caller, tokens, order, GOOD)
 }
@@ -39,8 +39,8 @@ fn question(caller: &str, tokens: Vec<String>, order: Order, scope: &str) -> Out
     )
 }
 
-/// Shows that a good token is accepted; and one that is unknown, a demand that a token does not meet,
-/// and a caller who may not ask are refused.
+/// Checks that a good token is accepted, and that an unknown token, a requirement that a token does
+/// not meet, and a caller that may not verify are refused.
 pub(crate) fn check(url: &str, caller: &str, token: &str) -> Outcome<()> {
     let unknown = domain::token_text::compose("tsr", &"0".repeat(30));
     let tries = [
@@ -61,7 +61,7 @@ pub(crate) fn check(url: &str, caller: &str, token: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// Prints throughput, CPU time and times, closed; then times at half the peak.
+/// Prints throughput, CPU time and latency of closed runs, then latency at half the peak.
 pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let tessera = Tessera::start(&[])?;
     let caller = tessera.token("workspace-1", "tessera", "verify")?;
@@ -72,7 +72,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     let size = exchange(&noop.url, requests.first())?.len();
     let ours = Side { url: &tessera.url, cpu: Cpu::Process(tessera.pid), requests: &requests };
     let sides = [ours, Side { url: &noop.url, cpu: Cpu::Process(noop.pid), requests: &requests }];
-    // Each of them once, so that all are known where they are remembered.
+    // Each token once, so that all of them are cached where they can be.
     let once = questions(&caller, tokens, Order::Once)?;
     Side { requests: &once, ..ours }.measure(8, WARM_UP_S, None)?;
 
@@ -105,7 +105,7 @@ pub(crate) fn print(settings: Settings, out: &mut impl Write) -> Outcome<()> {
     print_half(settings, sides, peak / 2.0, out)
 }
 
-/// At a constant rate, counted from when a request was due.
+/// Prints latency at a constant rate, measured from when a request was due.
 fn print_half(
     settings: Settings,
     sides: [Side<'_>; 2],

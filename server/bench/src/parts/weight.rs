@@ -1,11 +1,11 @@
-//! What a browser loads first, in brotli bytes by file.
+//! The files that a browser loads first, in brotli bytes.
 
 use std::{fs, io::Write};
 
 use crate::Outcome;
 
 const SITE: &str = "target/site";
-/// What all of it together may weigh.
+/// The maximum size of all of them together.
 const BUDGET: u64 = 300 * 1_024;
 
 /// Prints a line for each file of the manifest, and their sum.

@@ -14,7 +14,7 @@ usage: drill failover [OPTIONS]     run by tools/drill.sh, which names PostgreSQ
   --control-lease      servers take their lease as valid for ever: must find violations (debug build)
 ";
 
-/// What the command line says.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) binary: PathBuf,
@@ -29,12 +29,12 @@ pub(crate) enum Control {
     None,
     /// They do not notice that the history has changed.
     History,
-    /// Their leases do not end.
+    /// Their leases do not expire.
     Lease,
 }
 
 impl Arguments {
-    /// Reads the command line.
+    /// Parses the command line.
     pub(crate) fn read(mut words: impl Iterator<Item = String>) -> Outcome<Self> {
         let mut arguments = Self {
             binary: "target/release/tessera".into(),
@@ -56,7 +56,7 @@ impl Arguments {
         Ok(arguments)
     }
 
-    /// Whether this scenario is to be run.
+    /// Reports whether to run this scenario.
     pub(crate) fn wants(&self, scenario: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|word| scenario.contains(word))
     }

@@ -1,4 +1,4 @@
-//! PostgreSQL clusters of the drill's own: primaries, standbys, and backups that are started again.
+//! The drill's own PostgreSQL clusters: primaries, standbys, and backups that are started again.
 
 use std::{
     env, fs,
@@ -15,15 +15,16 @@ use tokio::{
 
 use crate::{Outcome, database::Database};
 
-/// How long anything may take on a machine that is busy.
+/// How long any operation may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(20);
 
-/// PostgreSQL's programs, and who runs them.
+/// PostgreSQL's programs, and the user that runs them.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     folder: PathBuf,
-    /// The user that PostgreSQL runs as where the drill runs as root, which PostgreSQL refuses.
+    /// The user that runs PostgreSQL if the drill runs as root, because PostgreSQL refuses to run
+    /// as root.
     owner: Option<String>,
 }
 
@@ -57,7 +58,7 @@ impl Programs {
     }
 
     async fn run(&self, program: &str, arguments: &[&str]) -> Outcome<()> {
-        // Not a pipe: the server that pg_ctl starts would keep it open.
+        // A file instead of a pipe, because the server that pg_ctl starts would keep the pipe open.
         let log =
             env::temp_dir().join(format!("tessera-drill-{}-{program}.log", std::process::id()));
         let file = fs::File::create(&log)?;
@@ -76,7 +77,7 @@ impl Programs {
     }
 }
 
-/// A cluster in a folder of its own; stopped and removed when dropped.
+/// A cluster in its own folder, which is stopped and removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     home: PathBuf,
@@ -92,7 +93,7 @@ impl Cluster {
         Ok(Self { home, programs: programs.clone(), database })
     }
 
-    /// Makes a cluster that has nothing.
+    /// Creates an empty cluster.
     pub(crate) async fn create(programs: &Programs, home: PathBuf) -> Outcome<Self> {
         let cluster = Self::in_folder(programs, home)?;
         let data = cluster.data();
@@ -103,7 +104,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Copies this cluster while it runs: as a standby, or as a backup to restore.
+    /// Copies this cluster while it runs, as a standby or as a backup to restore.
     pub(crate) async fn copy(&self, home: PathBuf, as_standby: bool) -> Outcome<Self> {
         let copy = Self::in_folder(&self.programs, home)?;
         let (pgdata, host) =
@@ -118,9 +119,10 @@ impl Cluster {
         Ok(copy)
     }
 
-    /// Starts it and waits until it can be asked.
+    /// Starts the cluster and waits until it accepts queries.
     pub(crate) async fn start(&self) -> Outcome<()> {
-        // Killed processes lose nothing that the system has, so that nothing need reach the disk.
+        // A killed process loses nothing that the kernel already has, so writes need not reach the
+        // disk.
         let options = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=100 \
              -c wal_level=replica -c max_wal_senders=8 -c hot_standby=on -c fsync=off",
@@ -133,32 +135,32 @@ impl Cluster {
         self.wait_for("postgres", "SELECT 'yes'", "yes").await
     }
 
-    /// Stops it without a last checkpoint, as a crash would.
+    /// Stops the cluster without a final checkpoint, as a crash would.
     pub(crate) async fn stop(&self) -> Outcome<()> {
         let pgdata = format!("--pgdata={}", self.data());
         self.programs.run("pg_ctl", &[&pgdata, "--mode=immediate", "stop"]).await
     }
 
-    /// Kills the postmaster (SIGKILL); its processes end by themselves.
+    /// Kills the postmaster (SIGKILL). Its processes exit by themselves.
     pub(crate) fn kill(&self) -> Outcome<()> {
         let text = fs::read_to_string(Path::new(&self.data()).join("postmaster.pid"))?;
         let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(Pid::from_raw);
         Ok(kill_process(pid.ok_or("a postmaster without an id")?, Signal::KILL)?)
     }
 
-    /// Makes a standby the primary.
+    /// Promotes a standby to primary.
     pub(crate) async fn promote(&self) -> Outcome<()> {
         self.database.run("postgres", "SELECT pg_promote(true, 60)").await?;
         self.wait_for("postgres", "SELECT pg_is_in_recovery()", "f").await
     }
 
-    /// Waits until this standby has everything that `primary` has.
+    /// Waits until this standby has replayed everything of `primary`.
     pub(crate) async fn caught_up(&self, primary: &Self) -> Outcome<()> {
         let lsn = primary.database.one("postgres", "SELECT pg_current_wal_lsn()").await?;
         self.wait_for("postgres", &format!("SELECT pg_last_wal_replay_lsn() >= '{lsn}'"), "t").await
     }
 
-    /// Receives nothing more from the primary.
+    /// Stops receiving from the primary.
     pub(crate) async fn cut_off(&self) -> Outcome<()> {
         self.set("primary_conninfo", "''").await?;
         self.wait_for("postgres", "SELECT count(*) FROM pg_stat_wal_receiver", "0").await
@@ -178,7 +180,7 @@ impl Cluster {
         self.programs.run(program, &[&own[..], arguments].concat()).await
     }
 
-    /// Waits until this query answers so.
+    /// Waits until this query returns `wanted`.
     pub(crate) async fn wait_for(&self, database: &str, sql: &str, wanted: &str) -> Outcome<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -193,12 +195,12 @@ impl Cluster {
         }
     }
 
-    /// The folder of its data.
+    /// Returns the folder of its data.
     pub(crate) fn data(&self) -> String {
         self.home.join("data").display().to_string()
     }
 
-    /// The folder of its socket.
+    /// Returns the folder of its socket.
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }

@@ -1,20 +1,22 @@
-//! The checker: when a VALID about a token is wrong, although commits may be lost.
+//! The checker: decides when a VALID about a token is wrong, although commits may be lost.
 //!
-//! Pure: no clock, no IO. For each token it keeps the spans of time in which no server may accept it:
+//! It is pure: no clock and no I/O. For each token, it keeps the spans of time in which no server
+//! may accept the token:
 //!
-//! - A narrowing (delete, disable) that was answered opens a span at the answer. A widening (enable) closes it
-//!   when its request is sent.
-//! - After a failover the new history is the truth. A token that it accepts has no span from the promotion on:
-//!   its revocation was lost. A token that it refuses, because its creation or its "enable" was lost, has a span
-//!   from the moment at which the server has left the old history: when its lease is over, or when it has
-//!   answered anything that only the new history holds, whichever is first.
+//! - The response to a narrowing change (delete, disable) opens a span. Sending the request of a
+//!   widening change (enable) closes it.
+//! - After a failover, the new history is the truth. If it accepts a token, the token has no span
+//!   from the promotion on: its revocation was lost. If it refuses a token, because its creation or
+//!   its "enable" was lost, the token has a span from the moment at which the server has left the
+//!   old history. That is when its lease has expired, or when it has returned anything that only
+//!   the new history contains, whichever is first.
 //!
-//! An accept is wrong if it began within a span and ended before the span's end. So a request that was under way
-//! at either end may be answered in both ways.
+//! An accept is wrong if it began within a span and ended before the span's end. So a request that
+//! was in progress at either end may have either result.
 
 use crate::history::Moment;
 
-/// How many servers there are.
+/// The number of servers.
 pub(crate) const SERVERS: usize = 2;
 
 /// A verification that a server answered with VALID.
@@ -26,10 +28,10 @@ pub(crate) struct Accept {
     pub(crate) end: Moment,
 }
 
-/// A time in which nobody may accept a token.
+/// A span of time in which no server may accept a token.
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    /// Of each server.
+    /// The start for each server.
     since: [Moment; SERVERS],
     until: Option<Moment>,
     why: &'static str,
@@ -38,11 +40,11 @@ struct Span {
 #[derive(Clone, Debug, Default)]
 struct Life {
     spans: Vec<Span>,
-    /// The outcome of a widening is unknown: it may still come.
+    /// The outcome of a widening change is unknown, so it may still take effect.
     is_uncertain: bool,
 }
 
-/// What is known about all tokens.
+/// The history of all tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     lives: Vec<Life>,
@@ -55,7 +57,7 @@ impl Ledger {
         self.lives.len() - 1
     }
 
-    /// Notes that a narrowing was answered.
+    /// Records that a narrowing change was answered.
     pub(crate) fn narrowed(&mut self, token: usize, answered: Moment, why: &'static str) {
         let life = &mut self.lives[token];
         if life.spans.last().is_none_or(|span| span.until.is_some()) {
@@ -63,29 +65,29 @@ impl Ledger {
         }
     }
 
-    /// Notes that the request for a widening is about to be sent.
+    /// Records that the request for a widening change is about to be sent.
     pub(crate) fn widening(&mut self, token: usize, begin: Moment) {
         self.close(token, begin);
     }
 
-    /// Notes that nobody knows whether a widening was or will be made.
+    /// Records that the outcome of a widening change is unknown.
     pub(crate) fn uncertain(&mut self, token: usize) {
         self.lives[token].is_uncertain = true;
     }
 
-    /// Notes that no server may accept this token for a while, whatever the database says.
+    /// Records that no server may accept this token for a while, whatever the database contains.
     pub(crate) fn forbid(
         &mut self,
         token: usize,
         (since, until): ([Moment; SERVERS], Moment),
         why: &'static str,
     ) {
-        // First, so that an open span stays the last one.
+        // Inserted first, so that an open span stays the last one.
         self.lives[token].spans.insert(0, Span { since, until: Some(until), why });
     }
 
-    /// Notes what the new history says about a token. `promoted` is before it began, `left` when each server has
-    /// left the old one.
+    /// Records whether the new history accepts a token. `promoted` is before the new history began;
+    /// `left` is when each server has left the old one.
     pub(crate) fn failed_over(
         &mut self,
         token: usize,
@@ -93,7 +95,7 @@ impl Ledger {
         (promoted, left): (Moment, [Moment; SERVERS]),
     ) {
         if accepts {
-            // A narrowing that was answered later belongs to the new history.
+            // A narrowing change that was answered later belongs to the new history.
             if self.lives[token].spans.last().is_some_and(|span| span.since[0] < promoted) {
                 self.close(token, promoted);
             }
@@ -103,7 +105,7 @@ impl Ledger {
         }
     }
 
-    /// Why this accept is wrong, if it is.
+    /// Returns why this accept is wrong, if it is.
     pub(crate) fn judge(&self, accept: &Accept) -> Option<&'static str> {
         let life = self.lives.get(accept.token)?;
         if life.is_uncertain {

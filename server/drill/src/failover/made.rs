@@ -1,4 +1,4 @@
-//! Tokens that the drill makes, and what becomes of them.
+//! The tokens of the drill, and their changes.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Longer than any switch takes.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often a change is asked for again, and after which pause.
+/// How often a change is attempted, and the pause between attempts.
 const ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -24,28 +24,28 @@ pub(crate) struct Token {
     pub(crate) text: String,
     /// When its creation was answered.
     pub(crate) made: Moment,
-    /// The last change that was answered: when, and whether the token is accepted since.
+    /// The last change that was answered: when, and whether the token has been accepted since.
     pub(crate) changed: Option<(Moment, bool)>,
-    /// Whether it was made in a history that nobody promised to keep.
+    /// Whether it was created in a history that was never guaranteed to be kept.
     pub(crate) is_exempt: bool,
 }
 
 impl Token {
-    /// Whether it is accepted, by what was answered.
+    /// Reports whether the token is accepted according to the answered changes.
     pub(crate) fn is_accepted(&self) -> bool {
         self.changed.is_none_or(|(_, accepted)| accepted)
     }
 
-    /// When its last change was answered.
+    /// Returns when its last change was answered.
     pub(crate) fn answered(&self) -> Moment {
         self.changed.map_or(self.made, |(at, _)| at)
     }
 }
 
-/// What a database holds: which tokens, and whether it accepts them.
+/// The content of a database: the tokens, and whether it accepts them.
 pub(crate) type Truth = HashMap<String, bool>;
 
-/// Reads what a database holds.
+/// Reads the content of a database.
 pub(crate) async fn truth(cluster: &Cluster) -> Outcome<Truth> {
     let sql = "SELECT id || ' ' || (enabled AND deleted_at IS NULL) FROM tokens";
     let rows = cluster.database.run("drill", sql).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn truth(cluster: &Cluster) -> Outcome<Truth> {
     rows.iter().map(read).collect::<Option<_>>().ok_or_else(|| "rows of tokens".into())
 }
 
-/// How a token is changed.
+/// A kind of change to a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Enable,
@@ -65,7 +65,7 @@ pub(crate) enum Change {
 }
 
 impl Stage {
-    /// Makes a token by this server; `None` if it was not answered with success.
+    /// Creates a token on this server. Returns `None` if the response was not a success.
     pub(crate) async fn try_make(&self, server: usize) -> Option<usize> {
         let number = self.next();
         let body = serde_json::json!({
@@ -82,12 +82,12 @@ impl Stage {
         Some(token)
     }
 
-    /// Makes a token by this server, which must succeed.
+    /// Creates a token on this server, which must succeed.
     pub(crate) async fn make(&self, server: usize) -> Outcome<usize> {
         Ok(self.try_make(server).await.ok_or("no token could be made")?)
     }
 
-    /// Changes a token by this server. Returns whether it was answered with success.
+    /// Changes a token on this server. Returns whether the response was a success.
     pub(crate) async fn try_change(&self, server: usize, token: usize, change: Change) -> bool {
         let path = format!("/api/v1/tokens/{}", self.tokens.borrow()[token].id);
         let (method, path) = match change {
@@ -114,7 +114,7 @@ impl Stage {
         done
     }
 
-    /// Changes a token by this server; asks again while the answer is 503, as people do.
+    /// Changes a token on this server. Retries while the response is 503, as people do.
     pub(crate) async fn change(&self, server: usize, token: usize, change: Change) -> Outcome<()> {
         for _ in 0..ATTEMPTS {
             if self.try_change(server, token, change).await {

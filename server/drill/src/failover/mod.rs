@@ -1,11 +1,13 @@
-//! `make drill-failover`: a failover of the database leaves no server with answers that the new history denies.
+//! `make drill-failover`: after a failover of the database, no server keeps giving answers that
+//! contradict the new history.
 //!
-//! Two real servers reach a real PostgreSQL through proxies that can lead elsewhere, as HAProxy or a virtual
-//! address would. Each scenario makes a standby or a backup, lets the primary lose or keep commits, promotes,
-//! and moves the proxies. All the while both servers are asked about tokens. Every VALID is judged by the pure
-//! rules of `ledger` when the scenario is over and the database has been asked what it holds.
+//! Two real servers reach a real PostgreSQL through proxies that can switch to another one, as
+//! HAProxy or a virtual address would. Each scenario creates a standby or a backup, lets the
+//! primary lose or keep commits, promotes the copy, and switches the proxies. All the while, tokens
+//! are verified on both servers. When the scenario is over, it reads the database's content, and
+//! the pure rules of `ledger` judge every VALID.
 //!
-//! To add a scenario: a function in `scenarios`, and a row in [`SCENARIOS`].
+//! To add a scenario, add a function in `scenarios` and a row in [`SCENARIOS`].
 
 mod arguments;
 mod cluster;
@@ -24,10 +26,10 @@ use arguments::{Arguments, Control};
 use scenarios::SCENARIOS;
 use stage::Stage;
 
-/// How many violations a report names.
+/// The maximum number of violations in a report.
 const TOLD: usize = 8;
 
-/// Runs the scenarios that the command line names. Returns whether all is as it must be.
+/// Runs the scenarios on the command line. Returns whether all of them passed.
 pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
     if words.iter().any(|word| word == "--help") {
         say(arguments::USAGE);
@@ -52,7 +54,7 @@ pub(crate) async fn run(words: Vec<String>, folder: &Folder) -> Outcome<bool> {
             failures += 1;
             say(&format!("  FAILED: {error}"));
             keep_logs(&stage, &arguments, name)?;
-            // The next scenario would begin with what this one left behind.
+            // The next scenario would start from the state that this one left behind.
             break;
         }
     }

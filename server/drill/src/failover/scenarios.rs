@@ -1,4 +1,4 @@
-//! What happens to the database.
+//! The scenarios: what happens to the database.
 
 use std::{pin::Pin, process::Stdio, rc::Rc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome<()>> + 'a>>;
 type Scenario = for<'a> fn(&'a Rc<Stage>) -> Running<'a>;
 
-/// All of them, by name.
+/// All scenarios by name.
 pub(crate) const SCENARIOS: &[(&str, Scenario)] = &[
     ("asynchronous standby that lacks commits", |stage| Box::pin(lost(stage))),
     ("server paused during the promotion", |stage| Box::pin(paused(stage))),
@@ -38,19 +38,20 @@ const LOAD: Duration = Duration::from_secs(2);
 
 /// Tokens whose last change the standby lacks, and others.
 struct Cast {
-    /// Made, and its creation is lost.
+    /// Created, and its creation is lost.
     ghost: usize,
     /// Disabled, then enabled, and the enabling is lost.
     enabled: usize,
-    /// Disabled, and that is lost: only the new history accepts it.
+    /// Disabled, and the disabling is lost: only the new history accepts it.
     sign: usize,
-    /// Deleted, and both histories know.
+    /// Deleted, in both histories.
     deleted: usize,
     /// Not used before the failover.
     unused: usize,
 }
 
-/// Makes the tokens and waits until both servers know them. `keep` is done before the changes that it lacks.
+/// Creates the tokens and waits until both servers have loaded them. `keep` runs before the changes
+/// that will be lost.
 async fn cast(stage: &Stage, keep: impl AsyncFnOnce() -> Outcome<()>) -> Outcome<Cast> {
     stage.begin();
     let [enabled, sign, deleted, unused] =
@@ -72,7 +73,7 @@ async fn cast(stage: &Stage, keep: impl AsyncFnOnce() -> Outcome<()>) -> Outcome
     Ok(Cast { ghost, enabled, sign, deleted, unused })
 }
 
-/// When a lease that was renewed until this moment is over.
+/// Returns when a lease that was renewed until this moment expires.
 fn lease_from(moment: Moment) -> [Moment; SERVERS] {
     [moment + nanoseconds(LEASE); SERVERS]
 }
@@ -90,13 +91,13 @@ async fn lost(stage: &Rc<Stage>) -> Outcome<()> {
     let switch = stage.promote(&standby).await?;
     let primary = stage.lead_all(standby).await;
     expect(&switch, stage, &cast)?;
-    // The uses of the ghost are still to be written, and wait beside this one.
+    // The uses of the ghost are still to be written, together with this one.
     stage.hide(None);
     stage.settle(&switch, lease_from(crashed), false).await?;
     used(stage, &primary, cast.unused).await
 }
 
-/// Makes sure that the new history is what the scenario needs.
+/// Checks that the new history is what the scenario needs.
 fn expect(switch: &Switch, stage: &Stage, cast: &Cast) -> Outcome<()> {
     let holds = |token: usize| switch.truth.get(&stage.tokens.borrow()[token].id).copied();
     let found = [cast.ghost, cast.enabled, cast.sign, cast.deleted].map(holds);
@@ -118,7 +119,7 @@ async fn used(stage: &Stage, primary: &Cluster, token: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// The old primary runs on, and the server that is paused keeps its connections to it.
+/// The old primary keeps running, and the paused server keeps its connections to it.
 async fn paused(stage: &Rc<Stage>) -> Outcome<()> {
     let standby = stage.standby().await?;
     let old = stage.primary();
@@ -134,7 +135,7 @@ async fn paused(stage: &Rc<Stage>) -> Outcome<()> {
     stage.lead(1, &standby, true).await;
     stage.become_primary(standby);
     stage.sign_of(1).await?;
-    // Answered by the new history, while the other server is silent.
+    // The new history answers, while the other server is silent.
     stage.change(1, cast.sign, Change::Delete).await?;
     let over = Duration::from_nanos(stage.now() - stopped);
     sleep((LEASE + Duration::from_millis(500)).saturating_sub(over)).await;
@@ -163,7 +164,7 @@ async fn loaded(stage: &Rc<Stage>, synchronous: bool) -> Outcome<()> {
     stage.settle(&switch, lease_from(crashed), synchronous).await
 }
 
-/// The old primary waits for its standby, so that it commits nothing: a server there has no lease.
+/// The old primary waits for its standby, so it commits nothing and a server there has no lease.
 async fn fenced_by_replication(stage: &Rc<Stage>) -> Outcome<()> {
     let standby = stage.standby().await?;
     let old = stage.primary();
@@ -194,8 +195,8 @@ async fn fenced_by_replication(stage: &Rc<Stage>) -> Outcome<()> {
     settled
 }
 
-/// Nothing is promised of a server that reaches only the old primary. It must find out by itself when its way
-/// leads to the new one, although its connections are not cut.
+/// Nothing is guaranteed for a server that reaches only the old primary. When its proxy switches to
+/// the new one, it must detect this by itself although its connections are not cut.
 async fn not_fenced(stage: &Rc<Stage>) -> Outcome<()> {
     let standby = stage.standby().await?;
     let old = stage.primary();
@@ -223,7 +224,7 @@ async fn not_fenced(stage: &Rc<Stage>) -> Outcome<()> {
     settled
 }
 
-/// `tessera doctor` must say that the standby is asynchronous.
+/// Checks that `tessera doctor` reports that the standby is asynchronous.
 async fn warned(stage: &Stage, primary: &Cluster) -> Outcome<()> {
     let cli = Cli { database_url: primary.database.url("drill"), ..stage.cli.clone() };
     let mut command = tokio::process::Command::from(setup::tessera(&cli, &["doctor"]));
@@ -235,7 +236,7 @@ async fn warned(stage: &Stage, primary: &Cluster) -> Outcome<()> {
     Ok(())
 }
 
-/// The same cluster on the same timeline, as it was some time ago.
+/// The same cluster on the same timeline, restored from an earlier backup.
 async fn backup(stage: &Rc<Stage>) -> Outcome<()> {
     let primary = stage.primary();
     let mut copy = None;
@@ -270,7 +271,7 @@ async fn dump(stage: &Rc<Stage>) -> Outcome<()> {
     let psql =
         ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", &file_of];
     let mut tries = 0;
-    // The servers' statements may be what PostgreSQL prefers in a deadlock.
+    // PostgreSQL may resolve a deadlock in favour of the servers' statements.
     while let Err(error) = primary.client("psql", &psql).await {
         tries += 1;
         if tries == 5 {

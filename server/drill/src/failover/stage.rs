@@ -1,4 +1,5 @@
-//! The stage: the cluster that is the primary, two servers with a proxy each, and those who ask without a pause.
+//! The stage: the primary cluster, two servers with a proxy each, and the askers, which send
+//! verifications continuously.
 
 use std::{
     cell::{Cell, RefCell},
@@ -34,17 +35,18 @@ use crate::{
 
 /// The lease of a server.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
-/// Connections that ask each server.
+/// The number of connections that verify tokens on each server.
 const ASKERS: usize = 3;
-/// So many of the newest tokens are asked about.
+/// The number of newest tokens that are verified.
 const ASKED: usize = 60;
 /// The pause of an asker.
 const PAUSE: Duration = Duration::from_millis(1);
-/// How long a server may take to answer by the new history; less where it never will.
+/// How long a server may take to answer from the new history, and less for a server that never
+/// will.
 const CONVERGES: Duration = Duration::from_secs(40);
 const CONVERGES_NOT: Duration = Duration::from_secs(6);
 
-/// Everything.
+/// The state of a drill.
 #[derive(Debug)]
 pub(crate) struct Stage {
     began: Instant,
@@ -60,9 +62,9 @@ pub(crate) struct Stage {
     pub(crate) tokens: RefCell<Vec<Token>>,
     /// The first token of this scenario.
     first: Cell<usize>,
-    /// A token that nobody asks about yet.
+    /// A token that the askers skip for now.
     hidden: Cell<Option<usize>>,
-    /// A token that only the new history accepts, and when each server has said so.
+    /// A token that only the new history accepts, and when each server first accepted it.
     sign: Cell<Option<usize>>,
     signs: [Cell<Option<Moment>>; SERVERS],
     accepts: RefCell<Vec<Accept>>,
@@ -71,34 +73,34 @@ pub(crate) struct Stage {
     notes: RefCell<Vec<String>>,
 }
 
-/// A promotion, and what the new primary held before anybody could write to it.
+/// A promotion, and the content of the new primary before any write to it.
 #[derive(Debug)]
 pub(crate) struct Switch {
-    /// Before it.
+    /// Before the promotion.
     pub(crate) promoted: Moment,
-    /// After it.
+    /// After the promotion.
     pub(crate) done: Moment,
     pub(crate) truth: Truth,
 }
 
-/// What a scenario has found.
+/// The findings of a scenario.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) text: String,
     pub(crate) violations: Vec<String>,
 }
 
-/// What a server says about a token.
+/// A server's answer about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Valid,
     Refused,
-    /// 503, or no answer.
+    /// 503, or no response.
     Nothing,
 }
 
 impl Stage {
-    /// Starts a primary and both servers, and those who ask.
+    /// Starts a primary, both servers and the askers.
     pub(crate) async fn new(
         arguments: &Arguments,
         folder: &Path,
@@ -161,29 +163,29 @@ impl Stage {
         nanoseconds(self.began.elapsed())
     }
 
-    /// A number that was not given before.
+    /// Returns a new number.
     pub(crate) fn next(&self) -> usize {
         self.number.replace(self.number.get() + 1)
     }
 
-    /// The present primary.
+    /// Returns the current primary.
     pub(crate) fn primary(&self) -> Rc<Cluster> {
         Rc::clone(&self.primary.borrow())
     }
 
-    /// A folder for another cluster.
+    /// Returns a folder for another cluster.
     pub(crate) fn home(&self) -> PathBuf {
         self.folder.join(format!("p{}", self.next()))
     }
 
-    /// Begins a scenario: only tokens that are made from now on count.
+    /// Begins a scenario: only tokens that are created from now on count.
     pub(crate) fn begin(&self) {
         self.first.set(self.tokens.borrow().len());
         self.sign.set(None);
         self.signs.iter().for_each(|sign| sign.set(None));
     }
 
-    /// A new standby that streams from the primary and has all that it has.
+    /// Creates a standby that streams from the primary and has caught up with it.
     pub(crate) async fn standby(&self) -> Outcome<Cluster> {
         let primary = self.primary();
         let standby = primary.copy(self.home(), true).await?;
@@ -211,18 +213,18 @@ impl Stage {
         for server in &self.servers {
             server.proxy.set(Way::Cut);
         }
-        // A way that was open again at once would not be seen as cut.
+        // Otherwise the proxy could reopen before its connections noticed the cut.
         sleep(Duration::from_millis(30)).await;
     }
 
-    /// Promotes a standby and reads what it holds.
+    /// Promotes a standby and reads its content.
     pub(crate) async fn promote(&self, standby: &Cluster) -> Outcome<Switch> {
         let promoted = self.now();
         standby.promote().await?;
         Ok(Switch { promoted, done: self.now(), truth: truth(standby).await? })
     }
 
-    /// Leads new connections of a server to a cluster, and cuts those that are open if asked to.
+    /// Directs new connections of a server to a cluster, and cuts open connections if `cut` is set.
     pub(crate) async fn lead(&self, server: usize, cluster: &Cluster, cut: bool) {
         let proxy = &self.servers[server].proxy;
         proxy.lead_to(cluster.database.socket());
@@ -233,7 +235,7 @@ impl Stage {
         proxy.set(Way::Open);
     }
 
-    /// Makes a cluster the primary, to which both servers are led.
+    /// Makes a cluster the primary and directs both servers to it.
     pub(crate) async fn lead_all(&self, cluster: Cluster) -> Rc<Cluster> {
         for server in 0..SERVERS {
             self.lead(server, &cluster, true).await;
@@ -241,24 +243,24 @@ impl Stage {
         self.become_primary(cluster)
     }
 
-    /// Makes a cluster the primary. The one before is stopped when nobody holds it any more.
+    /// Makes a cluster the primary. The previous one is stopped when its last reference is dropped.
     pub(crate) fn become_primary(&self, cluster: Cluster) -> Rc<Cluster> {
         let cluster = Rc::new(cluster);
         self.primary.replace(Rc::clone(&cluster));
         cluster
     }
 
-    /// Lets nobody ask about this token.
+    /// Makes the askers skip this token.
     pub(crate) fn hide(&self, token: Option<usize>) {
         self.hidden.set(token);
     }
 
-    /// Notes that nobody promised to keep this token.
+    /// Records that the token's history was never guaranteed to be kept.
     pub(crate) fn exempt(&self, token: usize) {
         self.tokens.borrow_mut()[token].is_exempt = true;
     }
 
-    /// Asks a server until this is what it says.
+    /// Verifies a token on a server until it gives this answer.
     pub(crate) async fn until(&self, server: usize, token: usize, wanted: Said) -> Outcome<()> {
         let deadline = Instant::now() + CONVERGES;
         let mut connection = None;
@@ -271,12 +273,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes this token as the sign of the new history: only there it is accepted.
+    /// Uses this token as the sign of the new history: only the new history accepts it.
     pub(crate) fn watch(&self, sign: usize) {
         self.sign.set(Some(sign));
     }
 
-    /// Waits until a server has answered by the new history.
+    /// Waits until a server has answered from the new history.
     pub(crate) async fn sign_of(&self, server: usize) -> Outcome<()> {
         let deadline = Instant::now() + self.patience();
         while self.signs[server].get().is_none() {
@@ -288,7 +290,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Whether the servers lack a mechanism, so that violations are wanted.
+    /// Reports whether the servers lack a mechanism, so that violations are expected.
     pub(crate) fn is_control(&self) -> bool {
         self.control != Control::None
     }
@@ -300,7 +302,7 @@ impl Stage {
         }
     }
 
-    /// Asks a server about a token.
+    /// Verifies a token on a server.
     pub(crate) async fn ask(
         &self,
         server: usize,
@@ -344,7 +346,7 @@ impl Stage {
         said
     }
 
-    /// Counts a status. An internal error is never right.
+    /// Counts a status. An internal error is always a violation.
     pub(crate) fn note_status(&self, status: u16, body: impl FnOnce() -> String) {
         *self.counts.borrow_mut().entry(format!("answered {status}")).or_default() += 1;
         if status >= 500 && status != 503 {
@@ -352,17 +354,17 @@ impl Stage {
         }
     }
 
-    /// Notes a figure for the report.
+    /// Records a figure for the report.
     pub(crate) fn note(&self, text: String) {
         self.notes.borrow_mut().push(text);
     }
 
-    /// Notes that something is wrong.
+    /// Records a violation.
     pub(crate) fn wrong(&self, text: String) {
         self.violations.borrow_mut().push(text);
     }
 
-    /// Waits until both servers say about these tokens what the database holds.
+    /// Waits until both servers' answers about these tokens agree with the database.
     pub(crate) async fn converge(&self, truth: &Truth) -> Outcome<()> {
         let deadline = Instant::now() + self.patience();
         for server in 0..SERVERS {
@@ -381,7 +383,7 @@ impl Stage {
                         let text = format!(
                             "S{server} says {said:?} about {id}, where the database says {wanted:?}"
                         );
-                        // One is enough: the others would wait as long.
+                        // One such token is enough: waiting for the others would take as long.
                         return if self.control == Control::None {
                             Err(text.into())
                         } else {
@@ -395,8 +397,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Ends a scenario: waits until both servers answer by the database, and judges every VALID. `left` is when
-    /// each server must have left the old history at the latest.
+    /// Ends a scenario: waits until both servers agree with the database, and judges every VALID.
+    /// `left` is the latest time at which each server must have left the old history.
     pub(crate) async fn settle(
         &self,
         switch: &Switch,
@@ -436,7 +438,7 @@ impl Stage {
         converged
     }
 
-    /// Looks for each lost change in the servers' logs.
+    /// Checks that the servers' logs contain each lost change.
     async fn are_logged(&self, lost: &[String]) {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -485,7 +487,7 @@ impl Stage {
         self.note(format!("{} accepts judged, {wrong} of them wrong", accepts.len()));
     }
 
-    /// What has been found since the last report.
+    /// Returns the findings since the last report.
     pub(crate) fn report(&self) -> Report {
         let mut text = String::new();
         for note in self.notes.take() {
@@ -498,7 +500,7 @@ impl Stage {
         Report { text: text.trim_end().to_owned(), violations: self.violations.take() }
     }
 
-    /// The servers' logs.
+    /// Returns the servers' logs.
     pub(crate) fn logs(&self) -> Vec<(&'static str, String)> {
         self.servers.iter().map(|server| (server.name, server.log())).collect()
     }

@@ -1,4 +1,4 @@
-//! Writers that make and delete tokens without a pause, whatever happens to the database.
+//! Writers that continuously create and delete tokens, whatever happens to the database.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::{task::JoinSet, time::sleep};
 use super::{ledger::SERVERS, made::Change, stage::Stage};
 use crate::random::Random;
 
-/// How many there are.
+/// The number of writers.
 const WRITERS: usize = 4;
 
-/// Writers at work.
+/// Running writers.
 #[derive(Debug)]
 pub(crate) struct Writers {
     tasks: JoinSet<()>,
@@ -18,7 +18,7 @@ pub(crate) struct Writers {
 }
 
 impl Writers {
-    /// Lets them begin.
+    /// Starts the writers.
     pub(crate) fn start(stage: &Rc<Stage>) -> Self {
         let (mut tasks, stop) = (JoinSet::new(), Rc::new(Cell::new(false)));
         for seed in 0..WRITERS {
@@ -28,7 +28,7 @@ impl Writers {
         Self { tasks, stop }
     }
 
-    /// Waits until each has finished what it does.
+    /// Waits until each has finished its current change.
     pub(crate) async fn stop(mut self) {
         self.stop.set(true);
         while self.tasks.join_next().await.is_some() {}

@@ -1,22 +1,25 @@
-//! The checker: what has been changed when, and what a verification may therefore answer.
+//! The checker: records when changes were made, and decides which results of a verification are
+//! right.
 //!
-//! Pure: no clock, no IO. A verification asks for several *conditions* at once: the token is not
-//! deleted, it is enabled, it has this scope, this secret is current, its user is enabled, its user
-//! is a member. A *change* narrows a condition (it holds no longer) or widens it (it holds). Of a
-//! change two moments are known, both by the clock of the one process that asks: a moment before its
-//! request was sent and one after its 2xx had been read. It took effect somewhere in between.
+//! It is pure: no clock and no I/O. A verification depends on several *conditions* at once: the
+//! token is not deleted, it is enabled, it has this scope, this secret is current, its user is
+//! enabled, its user is a member. A *change* narrows a condition (it no longer holds) or widens it
+//! (it holds). Two moments of a change are known, both by the clock of the one process that sends
+//! it: a moment before its request was sent, and a moment after its 2xx was read. It took effect
+//! somewhere in between.
 //!
-//! - A condition is **off** during a verification when it was narrowed by a change that had been
-//!   answered before the verification began, and no widening can have come after that: none that
-//!   ended after the narrowing began has begun before the verification ended.
-//! - It is **on** when it was widened by a change that had been answered at least `settle` before, and
-//!   no narrowing can have come after that.
-//! - Else either answer is right.
+//! - A condition is **off** during a verification if it was narrowed by a change that had been
+//!   answered before the verification began, and no widening change can have taken effect after
+//!   that: each one that ended after the narrowing change began has itself begun after the
+//!   verification ended.
+//! - It is **on** if it was widened by a change that had been answered at least `settle` before,
+//!   and no narrowing change can have taken effect after that.
+//! - Otherwise either result is right.
 //!
-//! A change that was not answered with a 2xx (503, a reset, no answer) may take effect at any moment
-//! from its begin on, or never: it never counts as answered, and it makes the other direction uncertain
-//! for good. This is exact: whatever order of effects fits the moments is thought possible, and
-//! nothing else (a test compares with all orders).
+//! A change without a 2xx (503, a reset, no response) may take effect at any moment from its
+//! beginning on, or never: it never counts as answered, and it makes the other direction uncertain
+//! permanently. This is exact: the checker considers every order of effects that fits the moments,
+//! and no other order (a test compares it with all orders).
 
 #[cfg(test)]
 mod tests;
@@ -24,31 +27,31 @@ mod tests;
 /// Nanoseconds since the drill began, on a monotonic clock.
 pub(crate) type Moment = u64;
 
-/// Something that must hold for a token to be accepted.
+/// A requirement for a token to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Condition(u32);
 
-/// A change that was begun.
+/// The ID of a change that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ChangeId(u32);
 
-/// What a change does to its conditions.
+/// The effect of a change on its conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// They hold no longer.
+    /// They no longer hold.
     Narrow,
     /// They hold.
     Widen,
 }
 
-/// What is known about the end of a change.
+/// The known outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// No 2xx so far, or never.
     Open,
     /// A 2xx had been read at this moment.
     Done(Moment),
-    /// Refused as a whole (4xx): nothing was changed.
+    /// Refused as a whole (4xx), so nothing was changed.
     Void,
 }
 
@@ -58,16 +61,16 @@ pub(crate) struct Change {
     pub(crate) direction: Direction,
     pub(crate) begin: Moment,
     pub(crate) outcome: Outcome,
-    /// What it is, for people.
+    /// A description for people.
     pub(crate) what: &'static str,
-    /// Through whom it was made, for people.
+    /// The way in which it was made, for people.
     pub(crate) door: &'static str,
 }
 
-/// What a verification has to answer.
+/// The required result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Must {
-    /// An accept is a stale one; this change had been answered before.
+    /// An accept is stale, because this change had been answered before.
     Refuse(ChangeId),
     /// A refusal is wrong.
     Accept,
@@ -83,14 +86,14 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// A condition that nothing is known about.
+    /// Adds a condition without any known changes.
     pub(crate) fn condition(&mut self) -> Condition {
         let id = Condition(u32::try_from(self.conditions.len()).unwrap_or(u32::MAX));
         self.conditions.push(Vec::new());
         id
     }
 
-    /// Notes that the request of a change is about to be sent.
+    /// Records that the request of a change is about to be sent.
     pub(crate) fn begin(
         &mut self,
         (direction, what, door): (Direction, &'static str, &'static str),
@@ -107,15 +110,15 @@ impl History {
         id
     }
 
-    /// Notes how a change has ended.
+    /// Records the outcome of a change.
     pub(crate) fn end(&mut self, id: ChangeId, outcome: Outcome) {
         if let Some(change) = self.changes.get_mut(id.0 as usize) {
             change.outcome = outcome;
         }
     }
 
-    /// What a verification from `begin` to `end` that asks for all these conditions must answer; what
-    /// was widened need not be known before `settle` has passed.
+    /// Returns the required result of a verification from `begin` to `end` that depends on all
+    /// these conditions. A widening change need not be in force before `settle` has passed.
     pub(crate) fn judge(
         &self,
         conditions: &[Condition],
@@ -133,10 +136,12 @@ impl History {
         if all_on { Must::Accept } else { Must::Either }
     }
 
-    /// The change in this direction that certainly is the last one in effect, if there is one.
+    /// Returns the change in this direction that is certainly the last one in effect, if there is
+    /// one.
     ///
-    /// Of several that were answered in time the one that began last suffices: what can have come
-    /// after it can have come after the others, too.
+    /// Among several changes that were answered in time, it is enough to check the one that began
+    /// last: a change that can have taken effect after it can have taken effect after the others,
+    /// too.
     fn certain(
         &self,
         condition: Condition,
@@ -163,12 +168,12 @@ impl History {
         if undone { None } else { Some(last) }
     }
 
-    /// A change.
+    /// Returns a change.
     pub(crate) fn get(&self, id: ChangeId) -> &Change {
         &self.changes[id.0 as usize]
     }
 
-    /// All changes of these conditions, in the order of their beginning.
+    /// Returns all changes of these conditions, in the order of their beginning.
     pub(crate) fn changes(&self, conditions: &[Condition]) -> Vec<&Change> {
         let mut ids: Vec<u32> = conditions
             .iter()

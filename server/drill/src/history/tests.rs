@@ -1,10 +1,10 @@
-//! Hand-made histories, and random ones against all orders that are possible.
+//! Hand-written histories, and random ones compared with all possible orders.
 
 use proptest::prelude::*;
 
 use super::{Direction::*, *};
 
-/// A change: direction, begin, and end when it was answered.
+/// A change: its direction, its beginning, and its end if it was answered.
 type Span = (Direction, Moment, Option<Moment>);
 
 fn history(changes: &[Span]) -> (History, Condition, Vec<ChangeId>) {
@@ -51,7 +51,7 @@ fn revoke_that_was_never_answered_obliges_nobody() {
     let unknown = [CREATED, (Narrow, 20, None)];
     assert_eq!(judge(&unknown, (15, 19)), Must::Accept);
     assert_eq!(judge(&unknown, (1_000, 1_001)), Must::Either);
-    // Asked again and answered, it does.
+    // After a retry that was answered, it must.
     assert!(refuses(&[CREATED, (Narrow, 20, None), (Narrow, 40, Some(50))], (51, 52)));
 }
 
@@ -73,7 +73,7 @@ fn widening_that_has_begun_again_makes_it_either_and_its_answer_makes_it_certain
 #[test]
 fn widening_beside_the_revoke_may_have_come_after_it() {
     assert_eq!(judge(&[(Widen, 25, Some(40)), (Narrow, 20, Some(30))], (50, 60)), Must::Either);
-    // One of unknown outcome may come at any time.
+    // A change with an unknown outcome may take effect at any time.
     assert_eq!(judge(&[(Widen, 5, None), (Narrow, 20, Some(30))], (50, 60)), Must::Either);
 }
 
@@ -108,13 +108,13 @@ fn what_was_widened_may_be_unknown_until_it_has_settled() {
     assert_eq!(history.judge(&[condition], (51, 60), 40), Must::Accept);
 }
 
-/// A replica that keeps what it knew for too long, asked again and again.
+/// A replica that keeps stale facts for too long, and is queried repeatedly.
 #[test]
 fn replica_with_a_stale_window_is_found_and_one_without_is_not() {
     for (window, expected) in [(0, 0), (1, 0), (300, 14), (301, 15)] {
         let (history, condition, _) = history(&[CREATED, (Narrow, 1_000, Some(1_005))]);
         let stale = (900..3_000).step_by(20).filter(|begin| {
-            // It answers in a moment, from what was true `window` ago; the delete was true at 1,001.
+            // It answers at once, from the state `window` ago. The delete took effect at 1,001.
             let accepts = begin + 1 < 1_001 + window;
             let must = history.judge(&[condition], (*begin, begin + 1), 0);
             accepts && matches!(must, Must::Refuse(_))
@@ -123,7 +123,8 @@ fn replica_with_a_stale_window_is_found_and_one_without_is_not() {
     }
 }
 
-/// Whether the condition can hold, and can fail to hold, for the verification: tries all orders.
+/// Returns whether the condition can hold, and whether it can fail to hold, for the verification.
+/// Tries all orders.
 fn possible(changes: &[Span], (begin, end): (Moment, Moment)) -> (bool, bool) {
     let mut found = (false, false);
     // The verification is the last of the events.
@@ -136,7 +137,7 @@ fn possible(changes: &[Span], (begin, end): (Moment, Moment)) -> (bool, bool) {
     found
 }
 
-/// Goes through all orders in which what ended before another began comes before it.
+/// Visits all orders in which an event that ended before another began comes first.
 fn extend(
     changes: &[Span],
     events: &[(Moment, Moment)],
@@ -148,7 +149,7 @@ fn extend(
         match order.iter().rev().skip(1).map(|index| changes[*index].0).next() {
             Some(Widen) => found.0 = true,
             Some(Narrow) => found.1 = true,
-            // Nothing is known about what was before the first change.
+            // The state before the first change is unknown.
             None => *found = (true, true),
         }
         return;

@@ -1,4 +1,5 @@
-//! `tessera admin create`: set-up without a browser, and further administrators.
+//! `tessera admin create`: sets up an instance without a browser, and creates further
+//! administrators.
 
 use std::{
     fs,
@@ -15,19 +16,20 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// No password has more bytes: what is longer is the wrong file.
+/// The maximum number of bytes of a password. A longer file is the wrong file.
 const LONGEST: u64 = 4096;
 
-/// Arguments. The password is none of them: other users can see a command line.
+/// Arguments. They don't include the password, because other users can see a command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its e-mail address, to sign in with
+    /// E-mail address to sign in with
     #[arg(long)]
     email: String,
-    /// Its name [default: the part of the address before the @]
+    /// Name [default: the part of the address before the @]
     #[arg(long)]
     name: Option<String>,
-    /// A file with the password on its first line [default: standard input, or asked for]
+    /// A file with the password on its first line [default: read from standard input or the
+    /// terminal]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -43,7 +45,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     .await
 }
 
-/// A password: of a file, of standard input, or asked for twice at a terminal.
+/// Reads a password from a file or standard input, or asks for it twice on a terminal.
 pub(in crate::cli) fn password(file: Option<&Path>) -> Result<Password, Failure> {
     if let Some(path) = file {
         let opened = fs::File::open(path).map_err(|error| {
@@ -62,7 +64,7 @@ pub(in crate::cli) fn password(file: Option<&Path>) -> Result<Password, Failure>
     first_line(io::stdin())
 }
 
-/// A password is the first line, without its end: editors and `echo` add one.
+/// Reads the first line without its line ending, because editors and `echo` add one.
 fn first_line(reader: impl io::Read) -> Result<Password, Failure> {
     let mut text = String::new();
     reader

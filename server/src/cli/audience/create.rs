@@ -9,12 +9,11 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its name in requests, such as billing
+    /// Name in requests, such as billing
     audience: String,
-    /// Its name for people
+    /// Name for people
     #[arg(long)]
     name: String,
     /// What the API does

@@ -9,10 +9,9 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its name in requests
+    /// The audience's name in requests
     audience: AudienceSlug,
     /// Print JSON
     #[arg(long)]

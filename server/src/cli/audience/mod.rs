@@ -12,7 +12,7 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make an audience without scopes and print its name
+    /// Create an audience without scopes and print its name
     Create(create::Args),
     /// List audiences
     List(list::Args),

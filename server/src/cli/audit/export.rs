@@ -1,4 +1,4 @@
-//! `tessera audit export`: all rows, the latest first.
+//! `tessera audit export`: prints all rows, latest first.
 
 use authority::{EXPORT_PAGE, Format};
 
@@ -11,12 +11,11 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     rows: Rows,
-    /// How rows are written: csv or jsonl
+    /// The format of the rows: csv or jsonl
     #[arg(long, default_value = "jsonl")]
     format: Format,
 }

@@ -1,4 +1,4 @@
-//! `tessera audit list`: the latest changes.
+//! `tessera audit list`: lists the latest changes.
 
 use super::{
     super::{
@@ -10,12 +10,11 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     rows: Rows,
-    /// The most changes to list, 1 to 1000
+    /// The maximum number of changes to list, 1 to 1000
     #[arg(long, default_value = "50", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
     /// Print JSON

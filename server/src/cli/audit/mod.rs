@@ -15,9 +15,9 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List changes, the latest first
+    /// List changes, latest first
     List(list::Args),
-    /// Check whether somebody has changed the log behind Tessera's back
+    /// Check whether the log was changed other than by Tessera
     Verify(verify::Args),
     /// Print the log as CSV or JSON lines
     Export(export::Args),
@@ -31,25 +31,25 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
     }
 }
 
-/// Which rows.
+/// The rows to select.
 #[derive(Debug, clap::Args)]
 struct Rows {
-    /// The workspace [default: all, and what belongs to none]
+    /// The workspace [default: all workspaces, and changes outside of any]
     #[arg(long, value_parser = crate::cli::slug)]
     workspace: Option<Slug>,
-    /// Only this action, or all that begin with it: token.create, token
+    /// Only this action, or all actions that begin with it: token.create, token
     #[arg(long)]
     action: Option<String>,
-    /// Only what this actor did: an id, or a part of the name
+    /// Only changes by this actor: an ID, or a part of the name
     #[arg(long)]
     actor: Option<String>,
-    /// Only what was done to this subject: an id, or a part of the name
+    /// Only changes of this subject: an ID, or a part of the name
     #[arg(long)]
     subject: Option<String>,
-    /// Not before this moment
+    /// Only changes at or after this moment
     #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
     since: Option<OffsetDateTime>,
-    /// Before this moment
+    /// Only changes before this moment
     #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
     until: Option<OffsetDateTime>,
 }

@@ -1,7 +1,8 @@
-//! `tessera audit verify`: exit status 1 and a line for each damage when the log was tampered with.
+//! `tessera audit verify`: exits with status 1 and prints a line for each damage if the log was
+//! tampered with.
 //!
-//! Standard output has the end of each chain. Kept elsewhere and given as `--head` later, it proves
-//! that nobody put back an older state of the database.
+//! Standard output contains the head of each chain. A head that is kept elsewhere and passed as
+//! `--head` later proves that the database was not rolled back to an older state.
 
 use authority::KnownHead;
 
@@ -12,10 +13,9 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The end of a chain as an earlier run printed it; may be given more than once
+    /// The head of a chain as an earlier run printed it; may be given more than once
     #[arg(long, value_name = "CHAIN:SEQ:MAC")]
     head: Vec<KnownHead>,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! `tessera config check`: the effective values and where each came from.
+//! `tessera config check`: prints the effective values and their sources.
 
 use super::super::{
     Failure,
@@ -7,7 +7,6 @@ use super::super::{
 };
 use crate::config::effective;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON

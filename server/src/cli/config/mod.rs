@@ -9,7 +9,7 @@ use super::{Failure, flags::Flags};
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print the effective values and where each came from; secrets are not shown
+    /// Print the effective values and their sources; secrets are not shown
     Check(check::Args),
 }
 

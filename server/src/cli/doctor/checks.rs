@@ -1,4 +1,4 @@
-//! The checks themselves.
+//! The checks.
 
 use std::{fs, os::unix::fs::MetadataExt as _, time::Duration};
 
@@ -16,12 +16,13 @@ use crate::{
     runtime::{self, Urls, describe},
 };
 
-/// Beyond this, tokens begin and end at other moments than people think.
+/// With a larger clock difference, tokens become valid and expire at other times than people
+/// expect.
 const SKEW_WARN_S: i64 = 5;
 const SKEW_FAIL_S: i64 = 60;
 const LOOK: Duration = Duration::from_millis(200);
 
-/// All checks that make sense for this configuration.
+/// Runs all checks that apply to this configuration.
 pub(super) async fn all(config: &Config) -> Vec<Finding> {
     let mut findings = vec![public_url(config)];
     findings.extend(secret_files(config));
@@ -63,7 +64,7 @@ fn public_url(config: &Config) -> Finding {
     Finding::ok(CHECK, format!("{origin} (this machine only)"))
 }
 
-/// Files that hold secrets and that others can read.
+/// Checks for files that contain secrets and that other users can read.
 fn secret_files(config: &Config) -> Option<Finding> {
     let file = config.file()?;
     let holds_password =
@@ -196,7 +197,7 @@ async fn ask(authority: &Authority, config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Proxies that people sign in through and that nobody trusts.
+/// Checks for untrusted proxies through which people sign in.
 async fn proxies(authority: &Authority, config: &Config) -> Option<Finding> {
     const CHECK: &str = "proxies";
     if !config.trusted_proxies.is_empty() {
@@ -210,7 +211,8 @@ async fn proxies(authority: &Authority, config: &Config) -> Option<Finding> {
     }
 }
 
-/// Scopes of tokens of version 0.1 that could not be read as scopes of one audience, a line each.
+/// Reports scopes of tokens of version 0.1 that could not be read as scopes of one audience, one
+/// per line.
 async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "scopes";
     let found = match authority.tokens().unread_scopes(&runtime::operator(authority)).await {
@@ -238,7 +240,7 @@ async fn unread_scopes(authority: &Authority) -> Vec<Finding> {
     found.into_iter().map(line).collect()
 }
 
-/// Grants of members that mean scopes of `tessera` and of another audience, a line each.
+/// Reports grants of members that match scopes of `tessera` and of another audience, one per line.
 async fn ambiguous_grants(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "grants";
     match authority.workspaces().ambiguous_grants(&runtime::operator(authority)).await {

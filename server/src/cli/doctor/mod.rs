@@ -1,6 +1,7 @@
-//! `tessera doctor`: one line a check, each with what to do. The status is 1 when one failed.
+//! `tessera doctor`: prints one line per check, each with what to do. Exits with status 1 if a
+//! check failed.
 //!
-//! It changes nothing: a database that does not run is not started, a folder that is missing not made.
+//! It changes nothing: it neither starts a stopped database nor creates a missing folder.
 
 mod checks;
 mod people;
@@ -10,7 +11,6 @@ use serde::Serialize;
 use super::{Failure, flags::ServerFlags, output};
 use crate::config::{Config, ConfigError};
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON
@@ -21,13 +21,13 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The server's flags: what is checked is the server that would start with them.
+    /// Returns the server's flags. The checks apply to a server that starts with them.
     pub(super) const fn server(&self) -> &ServerFlags {
         &self.server
     }
 }
 
-/// How a check ended.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
@@ -36,7 +36,7 @@ enum Verdict {
     Fail,
 }
 
-/// One line.
+/// A line of the output.
 #[derive(Debug, Serialize)]
 struct Finding {
     check: &'static str,

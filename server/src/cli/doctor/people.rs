@@ -1,12 +1,12 @@
-//! Checks of people: their passwords and addresses from version 0.1, and who may know the secrets of tokens that act as
-//! administrators.
+//! Checks about people: passwords and addresses from version 0.1, and tokens that act as
+//! administrators and whose secrets other people may know.
 
 use authority::{AddressConflict, Authority, DoubtfulPassword, ExposedToken, PasswordDoubt};
 
 use super::Finding;
 use crate::runtime::{self, describe};
 
-/// Passwords that may not be their owner's own, a line for each that needs a new link.
+/// Reports passwords that other people may know, one line per user who needs a new link.
 pub(super) async fn passwords(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "passwords";
     let found = match authority.users().doubtful_passwords(&runtime::operator(authority)).await {
@@ -55,7 +55,7 @@ fn doubt(check: &'static str, one: &DoubtfulPassword) -> Option<Finding> {
     Some(Finding::warn(check, detail))
 }
 
-/// Addresses of version 0.1 that look the same, a line for each that is not the first.
+/// Reports addresses of version 0.1 that look the same, one line for each but the first.
 pub(super) async fn addresses(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "addresses";
     match authority.users().address_conflicts(&runtime::operator(authority)).await {
@@ -75,7 +75,7 @@ pub(super) async fn addresses(authority: &Authority) -> Vec<Finding> {
     }
 }
 
-/// Tokens that act as administrators and whose secret others may know, a line each.
+/// Reports tokens that act as administrators and whose secrets other people may know, one per line.
 pub(super) async fn exposed_tokens(authority: &Authority) -> Vec<Finding> {
     const CHECK: &str = "token secrets";
     match authority.tokens().exposed(&runtime::operator(authority)).await {

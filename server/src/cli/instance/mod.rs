@@ -1,4 +1,4 @@
-//! `tessera instance …`: what runs.
+//! `tessera instance …`: the running instance.
 
 mod show;
 
@@ -10,7 +10,7 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the database and the servers that run on it
+    /// Show the database and the servers that use it
     Show(show::Args),
 }
 

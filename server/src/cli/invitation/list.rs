@@ -11,7 +11,6 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace
@@ -22,7 +21,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Returns the person who invites. For a token, that is the person who made it, with the token's name.
+/// Returns the person who invites. For a token, this is the person who created it, with the token's
+/// name.
 fn inviter(invitation: &Invitation) -> String {
     match &invitation.token {
         None => invitation.invited_by.email.clone(),

@@ -1,4 +1,4 @@
-//! `tessera invitation …`: invitations that administrators of workspaces sent.
+//! `tessera invitation …`: invitations from administrators of workspaces.
 
 mod list;
 mod revoke;
@@ -11,9 +11,9 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List the invitations of a workspace that were not accepted and have not expired
+    /// List the pending invitations of a workspace
     List(list::Args),
-    /// Revoke an invitation; nobody can accept it any more
+    /// Revoke an invitation, so that it can no longer be accepted
     Revoke(revoke::Args),
 }
 

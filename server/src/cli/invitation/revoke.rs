@@ -10,10 +10,9 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Id of the invitation
+    /// ID of the invitation
     id: InvitationId,
     /// The workspace
     #[arg(long, value_parser = slug)]

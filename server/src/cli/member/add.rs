@@ -14,10 +14,9 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// E-mail address or id of a user of the instance
+    /// E-mail address or ID of a user of the instance
     user: String,
     /// The workspace
     #[arg(long, value_parser = slug)]
@@ -25,8 +24,8 @@ pub(crate) struct Args {
     /// The role: admin, member, viewer or verifier
     #[arg(long)]
     role: WorkspaceRole,
-    /// A pattern of the scopes that the member may put on tokens: *, rivers:* or rivers:read; may be
-    /// given more than once [default: what the role gives]
+    /// A pattern of the scopes that the member may grant to tokens: *, rivers:* or rivers:read; may
+    /// be given more than once [default: determined by the role]
     #[arg(long, value_name = "PATTERN")]
     grant: Vec<String>,
     /// Print JSON
@@ -56,7 +55,8 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
                     grants(member.grants.as_deref())
                 ));
             }
-            // The command line manages the instance, which adds members at once.
+            // The command line manages the whole instance, which adds members without an
+            // invitation.
             Added::Invited(invitation) => {
                 remark(&format!("Invited {} to {}.", invitation.email, arguments.workspace));
             }

@@ -15,11 +15,10 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true))]
 pub(crate) struct Args {
-    /// E-mail address or id of the member
+    /// E-mail address or ID of the member
     user: String,
     /// The workspace
     #[arg(long, value_parser = slug)]
@@ -27,13 +26,14 @@ pub(crate) struct Args {
     /// The new role: admin, member, viewer or verifier
     #[arg(long, group = "what")]
     role: Option<WorkspaceRole>,
-    /// A pattern of the scopes that the member may put on tokens; may be given more than once
+    /// A pattern of the scopes that the member may grant to tokens; may be given more than once
     #[arg(long, value_name = "PATTERN", group = "what")]
     grant: Vec<String>,
-    /// Leave the grants to the role
+    /// Let the role determine the grants
     #[arg(long, group = "what", conflicts_with = "grant")]
     grants_by_role: bool,
-    /// If the member may do less, disable or keep the tokens of others whose secrets the member may know
+    /// If the member's rights are reduced, disable or keep the tokens of others whose secrets the
+    /// member may know
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
     /// Print JSON

@@ -20,7 +20,7 @@ pub(super) enum Command {
     List(list::Args),
     /// Change a member's role or grants
     Change(change::Args),
-    /// End a membership; the user's tokens of the workspace stop at once
+    /// Remove a member; the user's tokens of the workspace stop working at once
     Remove(remove::Args),
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
     }
 }
 
-/// The member with this address or id.
+/// Finds the member with this address or ID.
 async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member, Failure> {
     let members = session.authority.workspaces().members(&session.context(), workspace).await?;
     let wanted = user.trim().to_lowercase();
@@ -43,7 +43,7 @@ async fn find(session: &Session, workspace: &Slug, user: &str) -> Result<Member,
         .ok_or_else(|| Failure::new(format_args!("{wanted} is no member of {workspace}")))
 }
 
-/// Grants for people.
+/// Formats grants for people.
 pub(super) fn grants(grants: Option<&[GrantPattern]>) -> String {
     match grants {
         None => "by role".to_owned(),

@@ -15,10 +15,9 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// E-mail address or id of the member
+    /// E-mail address or ID of the member
     user: String,
     /// The workspace
     #[arg(long, value_parser = slug)]

@@ -17,7 +17,7 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the rules for tokens and where each comes from
+    /// Show the rules for tokens and the source of each
     Show(show::Args),
     /// Set or clear rules
     Set(set::Args),
@@ -30,7 +30,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
     }
 }
 
-/// The level that a command is about.
+/// Returns the level that a command applies to.
 pub(super) fn level(workspace: Option<Slug>) -> PolicyLevel {
     workspace.map_or(PolicyLevel::Instance, PolicyLevel::Workspace)
 }

@@ -1,4 +1,4 @@
-//! What a change of policy would mean, for people.
+//! The effects of a policy change, for people.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use domain::policy_view::{Misfit, PolicyPreview};
 
 use super::{super::output::plain, rule::value_of};
 
-/// The preview as text of several lines.
+/// Formats the preview as text of several lines.
 pub(in crate::cli) fn preview_text(preview: &PolicyPreview) -> String {
     let mut text = String::new();
     if preview.changed.is_empty() {

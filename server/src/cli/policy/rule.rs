@@ -1,11 +1,11 @@
-//! Rules as a command line writes them: `RULE=VALUE`, and `RULE=` to leave it to the level above.
+//! Rules on the command line: `RULE=VALUE` sets a rule, and `RULE=` leaves it to the level above.
 
 use domain::{
     policy::{DAY_S, Policy, PolicyRules},
     policy_view::Rule,
 };
 
-/// One rule to set or to clear.
+/// A rule to set or to clear.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Assignment {
     rule: Rule,
@@ -24,7 +24,7 @@ impl std::str::FromStr for Assignment {
                 format!("{name:?} is not a rule; rules are {}", known.join(", "))
             })?;
         let assignment = Self { rule, value: value.to_owned() };
-        // A value that cannot be used is a wrong command line.
+        // An unusable value is an error of the command line.
         assignment.apply(&mut PolicyRules::default())?;
         Ok(assignment)
     }
@@ -72,7 +72,7 @@ fn flag(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("must be true or false, not {text:?}"))
 }
 
-/// Seconds, or days and hours such as `270d`, `12h`.
+/// Parses seconds, or days and hours such as `270d`, `12h`.
 fn seconds(text: &str) -> Result<i64, String> {
     let (digits, unit) = match (text.strip_suffix('d'), text.strip_suffix('h')) {
         (Some(days), _) => (days, DAY_S),
@@ -86,7 +86,7 @@ fn seconds(text: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("must be seconds, or a time such as 270d or 12h, not {text:?}"))
 }
 
-/// A rule in force, for people.
+/// Formats a rule in force for people.
 pub(super) fn value_of(rule: Rule, policy: &Policy) -> String {
     let time = |seconds: Option<i64>, otherwise: &str| match seconds {
         None => otherwise.to_owned(),

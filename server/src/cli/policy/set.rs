@@ -1,4 +1,4 @@
-//! `tessera policy set RULE=VALUE…`: the rules that are not named stay as they are.
+//! `tessera policy set RULE=VALUE…`: changes only the rules that are named.
 
 use domain::names::Slug;
 
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace [default: the instance]
@@ -26,7 +25,7 @@ pub(crate) struct Args {
         help = "A rule, such as max_ttl_s=270d or self_service=true; max_tokens= leaves it to the level above"
     )]
     rules: Vec<Assignment>,
-    /// Show what would change, and change nothing
+    /// Show what would change without changing anything
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

@@ -1,4 +1,5 @@
-//! `tessera preset apply NAME`: shows what would change; applies with `--yes`, or after a question.
+//! `tessera preset apply NAME`: shows the changes, and applies them with `--yes` or after
+//! confirmation.
 
 use authority::PolicyLevel;
 use domain::{names::Slug, preset::Preset};
@@ -11,7 +12,6 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(help = "The preset: standard, rivery, devo, kriten or robust_intelligence")]
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// The workspace [default: the instance, which means all workspaces]
     #[arg(long, value_parser = super::super::slug)]
     workspace: Option<Slug>,
-    /// Apply it without asking for confirmation
+    /// Apply the preset without asking for confirmation
     #[arg(long)]
     yes: bool,
     /// Print JSON

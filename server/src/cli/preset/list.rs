@@ -1,11 +1,10 @@
-//! `tessera preset list`. Presets come with the program: no database is asked.
+//! `tessera preset list`. Presets are part of the program, so this needs no database.
 
 use domain::preset::Preset;
 use serde_json::{Value, json};
 
 use super::super::{Failure, output};
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON

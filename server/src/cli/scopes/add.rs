@@ -11,24 +11,23 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its name, or a pattern of URIs
+    /// The scope's name, or a pattern of URIs
     scope: String,
-    /// Its audience
+    /// The scope's audience
     #[arg(long)]
     audience: AudienceSlug,
-    /// Its group, which is made when there is none of this name
+    /// The scope's group, which is created if it does not exist
     #[arg(long)]
     group: String,
-    /// The access that it gives
+    /// The access that the scope gives
     #[arg(long, default_value = "")]
     description: String,
-    /// How much harm it can do
+    /// The harm that the scope can do
     #[arg(long, value_enum, default_value_t = RiskName::Read)]
     risk: RiskName,
-    /// Scopes that come with it
+    /// Scopes that this scope includes
     #[arg(long, num_args = 1..)]
     implies: Vec<String>,
     /// Print JSON
@@ -36,7 +35,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// [`Risk`] on the command line.
+/// A [`Risk`] on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RiskName {
     Read,

@@ -1,4 +1,4 @@
-//! Reading what a catalogue is made from, and telling what it changed.
+//! Reads the source of a catalogue, and reports the changes.
 
 use std::{fs, io::Read as _, path::Path};
 
@@ -12,13 +12,13 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// How a catalogue is loaded; the same for every source.
+/// The options for loading a catalogue, the same for every source.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Loading {
     /// Only show what would change, and which tokens would lose scopes
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Retire missing scopes that tokens hold, instead of refusing the catalogue
+    /// Retire missing scopes that tokens have, instead of refusing the catalogue
     #[arg(long)]
     pub(super) retire: bool,
     /// Print JSON
@@ -26,7 +26,7 @@ pub(super) struct Loading {
     pub(super) json: bool,
 }
 
-/// The content of a file; `-` is standard input.
+/// Reads a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Loads a catalogue and tells what it changed.
+/// Loads a catalogue and reports the changes.
 pub(super) async fn load(
     catalogue: Catalogue,
     loading: Loading,
@@ -76,7 +76,7 @@ fn tell(changes: &CatalogueChanges) -> Result<(), Failure> {
     tell_uses(&changes.uses, changes.dry_run)
 }
 
-/// Tells which tokens have less.
+/// Reports which tokens lose scopes.
 pub(super) fn tell_uses(uses: &ScopeUses, dry_run: bool) -> Result<(), Failure> {
     let verb = if dry_run { "would have" } else { "have" };
     match uses.count {

@@ -9,12 +9,11 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The scope's name, or its pattern as the catalogue has it
+    /// The scope's name, or its pattern as in the catalogue
     scope: ScopeName,
-    /// Its audience
+    /// The scope's audience
     #[arg(long)]
     audience: AudienceSlug,
     /// Print JSON

@@ -1,5 +1,5 @@
-//! `tessera scopes import-openapi FILE --audience A`: an audience then has just the scopes that an
-//! OpenAPI document gives it.
+//! `tessera scopes import-openapi FILE --audience A`: replaces the scopes of an audience with those
+//! in an OpenAPI document.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,11 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The document (OpenAPI 3.0 or 3.1), JSON or YAML; - is standard input
     file: PathBuf,
-    /// The audience, which is made when there is none of this name
+    /// The audience, which is created if it does not exist
     #[arg(long)]
     audience: AudienceSlug,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `tessera scopes load FILE`: an audience then has just the scopes of the file.
+//! `tessera scopes load FILE`: replaces the scopes of an audience with those in the file.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,6 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The catalogue, TOML or JSON; - is standard input

@@ -16,19 +16,19 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make or replace the scopes of an audience from a TOML or JSON file
+    /// Create or replace the scopes of an audience from a TOML or JSON file
     Load(load::Args),
-    /// Make or replace the scopes of an audience from an OpenAPI document
+    /// Create or replace the scopes of an audience from an OpenAPI document
     ImportOpenapi(import_openapi::Args),
     /// List audiences and their scopes
     List(list::Args),
     /// Add a scope
     Add(add::Args),
-    /// Retire a scope: nobody holds it any more; --dry-run shows who uses it
+    /// Retire a scope, so that no token has it any more; --dry-run shows the tokens that use it
     Retire(retire::Args),
     /// Make a retired scope available again
     Unretire(retire::BackArgs),
-    /// Delete a scope that no token holds
+    /// Delete a scope that no token has
     Delete(delete::Args),
 }
 

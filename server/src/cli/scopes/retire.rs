@@ -12,12 +12,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
+/// Arguments of `tessera scopes retire`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The scope's name, or its pattern as the catalogue has it
+    /// The scope's name, or its pattern as in the catalogue
     scope: ScopeName,
-    /// Its audience
+    /// The scope's audience
     #[arg(long)]
     audience: AudienceSlug,
     /// Only show which tokens would lose the scope
@@ -28,12 +28,12 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Arguments of the way back.
+/// Arguments of `tessera scopes unretire`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BackArgs {
-    /// The scope's name, or its pattern as the catalogue has it
+    /// The scope's name, or its pattern as in the catalogue
     scope: ScopeName,
-    /// Its audience
+    /// The scope's audience
     #[arg(long)]
     audience: AudienceSlug,
     /// Print JSON

@@ -9,13 +9,12 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Args {
-    /// Id of the session
+    /// ID of the session
     id: Option<SessionId>,
-    /// End all sessions of this user: e-mail address or id
+    /// End all sessions of this user: e-mail address or ID
     #[arg(long, value_name = "USER")]
     user: Option<String>,
 }

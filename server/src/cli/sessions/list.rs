@@ -1,4 +1,4 @@
-//! `tessera session list`: all pages.
+//! `tessera session list`: lists all pages.
 
 use domain::session::{SESSIONS_LIMIT_MAX, Session, SessionQuery};
 
@@ -8,10 +8,9 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only those of this user: e-mail address or id
+    /// Only sessions of this user: e-mail address or ID
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! `tessera session …`: where people are signed in.
+//! `tessera session …`: sessions of signed-in people.
 
 mod end;
 mod list;
@@ -11,7 +11,7 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// List sessions that are not over
+    /// List sessions that have not expired
     List(list::Args),
     /// End a session, or all sessions of a user
     End(end::Args),

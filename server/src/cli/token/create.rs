@@ -1,5 +1,5 @@
-//! `tessera token create`: prints the secret alone on standard output, so that
-//! `TOKEN=$(tessera token create …)` works; everything else goes to standard error.
+//! `tessera token create`: prints only the secret to standard output, so that `TOKEN=$(tessera
+//! token create …)` works. Everything else goes to standard error.
 
 use authority::TokenDraft;
 use domain::{expiry, names::Slug, rate_limit::RateLimit};
@@ -14,44 +14,46 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The workspace that it belongs to
+    /// The workspace that the token belongs to
     #[arg(long, value_parser = slug)]
     workspace: Slug,
-    /// Its name
+    /// The token's name
     #[arg(long)]
     name: String,
-    /// What it is for
+    /// The token's purpose
     #[arg(long, default_value = "", hide_default_value = true)]
     description: String,
-    /// An API that it is meant for; may be given more than once [default: default, or those that --scope names]
+    /// An audience of the token; may be given more than once [default: default, or the audiences
+    /// that --scope names]
     #[arg(long)]
     audience: Vec<String>,
-    /// A scope, of one API (default/rivers:read) or of each --audience that has it (rivers:read); may be
-    /// given more than once
+    /// A scope of one audience (default/rivers:read) or of each --audience that has it
+    /// (rivers:read); may be given more than once
     #[arg(long, required = true, value_name = "[AUDIENCE/]SCOPE")]
     scope: Vec<String>,
-    /// E-mail address of the user that it acts as [default: the workspace's first administrator]
+    /// E-mail address of the user that the token acts as [default: the workspace's first
+    /// administrator]
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
-    /// When it ends: 30d, 12h, 2027-08-18, never [default: what the workspace's policy says]
+    /// When the token expires: 30d, 12h, 2027-08-18, never [default: set by the workspace's policy]
     #[arg(long, value_name = "TIME", default_value = "", hide_default_value = true)]
     expires_in: String,
-    /// Not valid before this moment, RFC 3339
+    /// The token is not valid before this moment, RFC 3339
     #[arg(long, value_name = "MOMENT")]
     not_before: Option<String>,
-    /// An address or a network that it may be used from; may be given more than once [default: anywhere]
+    /// An address or a network that the token may be used from; may be given more than once
+    /// [default: anywhere]
     #[arg(long, value_name = "NETWORK")]
     ip_allow: Vec<String>,
-    /// How often it may be used: 600/60s, 10000/1h [default: at any rate]
+    /// How often the token may be used: 600/60s, 10000/1h [default: no limit]
     #[arg(long, value_name = "USES/TIME")]
     rate_limit: Option<RateLimit>,
-    /// Keep its secret sealed, so that it can be shown again; the workspace's policy must allow it
+    /// Keep the secret sealed, so that it can be shown again; the workspace's policy must allow it
     #[arg(long)]
     recoverable: bool,
-    /// What to note on it; may be given more than once
+    /// A tag; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]
     tag: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! `tessera token delete ID`: for good.
+//! `tessera token delete ID`: deletes a token permanently.
 
 use domain::ids::TokenId;
 
@@ -12,13 +12,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
-    /// Delete the tokens that it made, too, and those that they made
+    /// Also delete the tokens that this token created, and those that they created
     #[arg(long)]
     children: bool,
 }

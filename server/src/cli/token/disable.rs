@@ -11,13 +11,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
-    /// Disable the tokens that it made, too, and those that they made
+    /// Also disable the tokens that this token created, and those that they created
     #[arg(long)]
     children: bool,
     /// Print the record as JSON

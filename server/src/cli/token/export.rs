@@ -1,4 +1,4 @@
-//! `tessera token export`: the records of a workspace's tokens, without digests or secrets.
+//! `tessera token export`: prints the records of a workspace's tokens, without digests or secrets.
 
 use authority::Format;
 use domain::{
@@ -15,13 +15,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace
     #[arg(long, value_parser = slug)]
     workspace: Slug,
-    /// How rows are written: csv or jsonl
+    /// The format of the rows: csv or jsonl
     #[arg(long, default_value = "jsonl")]
     format: Format,
 }

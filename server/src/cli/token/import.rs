@@ -1,4 +1,4 @@
-//! `tessera token import FILE`: tokens that another system holds as SHA-256 digests.
+//! `tessera token import FILE`: imports tokens that another system stores as SHA-256 digests.
 
 use std::{
     io::Read as _,
@@ -18,23 +18,22 @@ use super::{
 };
 use crate::config::Config;
 
-/// The largest file that is read: more than enough for the rows that may be in it.
+/// The maximum size of the file, which is more than enough for the maximum number of rows.
 const FILE_MAX: u64 = 16 * 1024 * 1024;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[arg(
         help = "A file with digest, name, owner, scopes, audiences, expires_at, description; - reads standard input"
     )]
     file: PathBuf,
-    /// The workspace that the tokens will belong to
+    /// The workspace of the imported tokens
     #[arg(long, value_parser = slug)]
     workspace: Slug,
-    /// How rows are written: csv or jsonl [default: what the file's name ends with]
+    /// The format of the rows: csv or jsonl [default: the ending of the file name]
     #[arg(long)]
     format: Option<Format>,
-    /// Show what would be imported, and import nothing
+    /// Show what would be imported without importing anything
     #[arg(long)]
     dry_run: bool,
     /// Print JSON

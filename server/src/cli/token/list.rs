@@ -1,4 +1,4 @@
-//! `tessera token list`: all pages of a workspace's tokens.
+//! `tessera token list`: lists all pages of a workspace's tokens.
 
 use domain::{
     moments,
@@ -17,34 +17,33 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace
     #[arg(long, value_parser = slug)]
     workspace: Slug,
-    /// Only those in this state: active, disabled, expired, scheduled
+    /// Only tokens in this state: active, disabled, expired, scheduled
     #[arg(long)]
     state: Option<TokenState>,
-    /// Only those whose name, hint or user contains this
+    /// Only tokens whose name, hint or owner contains this
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     search: String,
-    /// Only those that were never used
+    /// Only tokens that were never used
     #[arg(long)]
     never_used: bool,
-    /// Only those that were made before this moment and not used since
+    /// Only tokens that were created before this moment and not used since
     #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
     unused_since: Option<OffsetDateTime>,
-    /// Only those that end before this moment
+    /// Only tokens that expire before this moment
     #[arg(long, value_name = "MOMENT", value_parser = moments::parse)]
     expires_before: Option<OffsetDateTime>,
-    /// Only those of this user: e-mail address or id
+    /// Only tokens of this owner: e-mail address or ID
     #[arg(long, value_name = "USER")]
     owner: Option<String>,
-    /// Only those that are meant for this audience
+    /// Only tokens for this audience
     #[arg(long)]
     audience: Option<String>,
-    /// Only those that were granted this scope
+    /// Only tokens with this scope
     #[arg(long)]
     scope: Option<String>,
     #[arg(

@@ -30,40 +30,40 @@ use crate::config::Config;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a token and print its secret, this once
+    /// Create a token and print its secret, only this once
     Create(create::Args),
     /// List the tokens of a workspace
     List(list::Args),
-    /// Show a token, never its secret
+    /// Show a token without its secret
     Show(show::Args),
-    /// Change a token's record: its name, its end, fewer scopes, another owner
+    /// Change a token's record, such as its name, its expiry, its owner or fewer scopes
     Update(update::Args),
-    /// Switch a token on
+    /// Enable a token
     Enable(Change),
-    /// Switch a token off: it is refused everywhere until it is switched on again
+    /// Disable a token: it is refused everywhere until it is enabled again
     Disable(disable::Args),
-    /// End a token now; it stays listed
+    /// Expire a token now; it stays listed
     Expire(Change),
-    /// Give a token a new secret and print it, this once
+    /// Give a token a new secret and print it, only this once
     Rotate(rotate::Args),
-    /// End the older secret of a rotated token now
+    /// Revoke the old secret of a rotated token now
     EndGrace(Change),
     /// Print the secret of a recoverable token
     Reveal(reveal::Args),
     /// Show how often a token was presented
     Usage(usage::Args),
-    /// Delete a token for good: it can never be used again
+    /// Delete a token permanently: it can never be used again
     Delete(delete::Args),
-    /// Import tokens that another system holds as SHA-256 digests
+    /// Import tokens that another system stores as SHA-256 digests
     Import(import::Args),
-    /// Print the records of all tokens of a workspace, never a digest or a secret
+    /// Print the records of all tokens of a workspace, without digests or secrets
     Export(export::Args),
 }
 
-/// Arguments of a change that needs no more than the token.
+/// Arguments of a change that needs only the token.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Change {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
     /// Print the record as JSON
@@ -90,12 +90,12 @@ pub(super) async fn run(command: Command, config: Config) -> Result<(), Failure>
     }
 }
 
-/// Reads a token's id.
+/// Parses a token's ID.
 fn id(text: &str) -> Result<TokenId, String> {
     text.parse().map_err(|_| "is no id of a token; tessera token list shows them".to_owned())
 }
 
-/// Tells what became of a token: as JSON on standard output, or in a sentence on standard error.
+/// Reports a change of a token: as JSON on standard output, or in a sentence on standard error.
 fn told(token: &Token, what: &str, json: bool) -> Result<(), Failure> {
     if json {
         output::json(token)?;
@@ -105,7 +105,7 @@ fn told(token: &Token, what: &str, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a token's secret will be seen again.
+/// Returns a sentence on whether a token's secret can be shown again.
 const fn shown(token: &Token) -> &'static str {
     if token.recoverable {
         "tessera token reveal shows its secret again."
@@ -114,7 +114,7 @@ const fn shown(token: &Token) -> &'static str {
     }
 }
 
-/// Reads a tag.
+/// Parses a tag.
 fn tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
@@ -122,8 +122,8 @@ fn tag(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Scopes by audience, when each names its own, as in `vault/tokens:write`. `None` when none does. An audience
-/// of which no scope is named is there all the same.
+/// Returns the scopes by audience if they name their audiences, as in `vault/tokens:write`, or
+/// `None` if none does. An audience without any scope is still part of the result.
 fn pairs(
     audiences: &[String],
     scopes: &[String],
@@ -145,7 +145,7 @@ fn pairs(
     Ok(Some(grants))
 }
 
-/// Reads a length of time, in seconds.
+/// Parses a duration into seconds.
 fn seconds(text: &str) -> Result<i64, String> {
     const FORM: &str = "must be a length of time such as 30s, 15m, 12h or 7d";
     let (count, unit) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]

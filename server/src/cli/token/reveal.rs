@@ -1,4 +1,4 @@
-//! `tessera token reveal ID`: prints the secret of a recoverable token alone on standard output.
+//! `tessera token reveal ID`: prints only the secret of a recoverable token to standard output.
 
 use domain::ids::TokenId;
 
@@ -12,10 +12,9 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
 }

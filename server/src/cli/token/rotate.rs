@@ -1,5 +1,5 @@
-//! `tessera token rotate ID`: prints the new secret alone on standard output; everything else goes to
-//! standard error.
+//! `tessera token rotate ID`: prints only the new secret to standard output. Everything else goes
+//! to standard error.
 
 use authority::RotationDraft;
 use domain::{expiry, ids::TokenId};
@@ -14,22 +14,22 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
-    /// How long the replaced secret still works: 30s, 15m, 12h, 7d [default: not at all]
+    /// How long the old secret still works: 30s, 15m, 12h, 7d [default: not at all]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     grace: Option<i64>,
-    /// The secret that is replaced works until the new one is first used, no longer than --grace
+    /// Accept the old secret until the new one is first used, but no longer than --grace
     #[arg(long)]
     until_first_use: bool,
-    /// When it ends: 30d, 12h, 2027-08-18, never [default: the same lifetime as before]
+    /// When the token expires: 30d, 12h, 2027-08-18, never [default: the same lifetime as before]
     #[arg(long, value_name = "TIME")]
     expires_in: Option<String>,
-    /// Disable the tokens that it made, and those that they made: after a leak, the old secret may have made them
+    /// Also disable the tokens that this token created, and those that they created: after a leak,
+    /// the old secret may have created them
     #[arg(long)]
     children: bool,
     /// Print the record and the secret as JSON

@@ -14,10 +14,9 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! `tessera token update ID`: changes what is named and nothing else.
+//! `tessera token update ID`: changes only the named properties.
 
 use authority::{Edit, TokenPatch};
 use domain::{expiry, ids::TokenId, rate_limit::RateLimit};
@@ -12,42 +12,42 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true).args([
     "name", "description", "owner", "scope", "expires_in", "not_before", "no_not_before", "ip_allow",
     "from_anywhere", "rate_limit", "no_rate_limit", "tag", "no_tags",
 ]))]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
-    /// Its name
+    /// The token's name
     #[arg(long)]
     name: Option<String>,
-    /// What it is for
+    /// The token's purpose
     #[arg(long)]
     description: Option<String>,
-    /// E-mail address of the user that it acts as from now on
+    /// E-mail address of the user that the token acts as from now on
     #[arg(long, value_name = "EMAIL")]
     owner: Option<String>,
-    /// A scope that it keeps, in one API (default/rivers:read) or wherever it holds it (rivers:read); all
-    /// others go; may be given more than once
+    /// A scope to keep, of one audience (default/rivers:read) or of each audience that has it
+    /// (rivers:read); all others are removed; may be given more than once
     #[arg(long, value_name = "[AUDIENCE/]SCOPE")]
     scope: Option<Vec<String>>,
-    /// When it ends: 30d, 12h, 2027-08-18, never
+    /// When the token expires: 30d, 12h, 2027-08-18, never
     #[arg(long, value_name = "TIME")]
     expires_in: Option<String>,
-    /// Not valid before this moment, RFC 3339
+    /// The token is not valid before this moment, RFC 3339
     #[arg(long, value_name = "MOMENT", conflicts_with = "no_not_before")]
     not_before: Option<String>,
-    /// An address or a network that it may be used from; all others go; may be given more than once
+    /// An address or a network that the token may be used from; all others are removed; may be
+    /// given more than once
     #[arg(long, value_name = "NETWORK", conflicts_with = "from_anywhere")]
     ip_allow: Option<Vec<String>>,
-    /// How often it may be used: 600/60s, 10000/1h
+    /// How often the token may be used: 600/60s, 10000/1h
     #[arg(long, value_name = "USES/TIME", conflicts_with = "no_rate_limit")]
     rate_limit: Option<RateLimit>,
-    /// What is noted on it; all other tags go; may be given more than once
+    /// A tag; all other tags are removed; may be given more than once
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag, conflicts_with = "no_tags")]
     tag: Option<Vec<(String, String)>>,
     #[command(flatten)]
@@ -57,20 +57,20 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What is taken away.
+/// The properties to clear.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Cleared {
-    /// Valid from now on
+    /// Make the token valid from now on
     #[arg(long)]
     no_not_before: bool,
-    /// It may be used from anywhere
+    /// Let the token be used from anywhere
     #[arg(long)]
     from_anywhere: bool,
-    /// It may be used at any rate
+    /// Remove the rate limit
     #[arg(long)]
     no_rate_limit: bool,
-    /// Nothing is noted on it
+    /// Remove all tags
     #[arg(long)]
     no_tags: bool,
 }

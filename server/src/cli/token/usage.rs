@@ -1,4 +1,4 @@
-//! `tessera token usage ID`: how often a token was presented, hour by hour.
+//! `tessera token usage ID`: shows how often a token was presented, hour by hour.
 
 use domain::{
     ids::TokenId,
@@ -16,13 +16,12 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its id
+    /// The token's ID
     #[arg(value_parser = id)]
     id: TokenId,
-    /// Hours, the running one included: 1 to 720
+    /// The number of hours, including the current one: 1 to 720
     #[arg(long, default_value = "24", value_parser = clap::value_parser!(u16).range(1..=i64::from(HOURS_MAX)))]
     hours: u16,
     /// Print JSON
@@ -52,7 +51,7 @@ pub(super) async fn run(arguments: Args, config: Config) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The hours in which it was presented.
+/// Returns a row for each hour in which the token was presented.
 fn rows(usage: &TokenUsage) -> Vec<Vec<String>> {
     let counts = usage.allowed.iter().zip(&usage.refused).zip(0_i64..);
     counts

@@ -1,4 +1,4 @@
-//! `tessera user create`: prints the new user's id, or with `--link` the link alone.
+//! `tessera user create`: prints the new user's ID, or with `--link` only the link.
 
 use std::path::PathBuf;
 
@@ -16,26 +16,26 @@ use super::super::{
 };
 use crate::{config::Config, http::password_link};
 
-/// Arguments. The password is none of them: other users can see a command line.
+/// Arguments. They don't include the password, because other users can see a command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its e-mail address
+    /// E-mail address
     #[arg(long)]
     email: String,
-    /// Its name [default: the part of the address before the @]
+    /// Name [default: the part of the address before the @]
     #[arg(long)]
     name: Option<String>,
-    /// Its role on the whole instance: owner, admin, auditor or member
+    /// Role on the whole instance: owner, admin, auditor or member
     #[arg(long, default_value = "member")]
     role: InstanceRole,
-    /// Make a service account, which never signs in
+    /// Create a service account, which never signs in
     #[arg(long, conflicts_with = "password_file")]
     service: bool,
-    /// Let the person choose the password by a one-time link, and print the link
+    /// Let the person choose a password with a one-time link, and print the link
     #[arg(long, conflicts_with_all = ["password_file", "service"])]
     link: bool,
-    /// A file with the password on its first line [default: standard input, or asked for]; the person must
-    /// change it at the first sign-in
+    /// A file with the password on its first line [default: read from standard input or the
+    /// terminal]; the person must change the password at the first sign-in
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// Print JSON
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What was made, as JSON.
+/// The new user as JSON.
 #[derive(Serialize)]
 struct Created<'a> {
     #[serde(flatten)]

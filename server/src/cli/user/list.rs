@@ -1,4 +1,4 @@
-//! `tessera user list`: all pages.
+//! `tessera user list`: lists all pages.
 
 use domain::user::{USERS_LIMIT_MAX, User, UserQuery};
 
@@ -8,10 +8,9 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only those whose name or address contains this
+    /// Only users whose name or address contains this
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     search: String,
     /// Print JSON

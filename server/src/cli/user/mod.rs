@@ -15,13 +15,13 @@ use crate::config::Config;
 /// The choice about secrets that a user may know.
 #[derive(Debug, clap::Args)]
 pub(super) struct Known {
-    /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the user gave to other
-    /// administrators
+    /// Disable or keep the tokens of others whose secrets the user may know, and the passwords the
+    /// user gave to other administrators
     #[arg(long, value_name = "WHAT", default_value = "disable")]
     known_secrets: KnownSecrets,
 }
 
-/// Says what ended with a user's rights.
+/// Describes what was revoked together with a user's rights.
 fn ended(changed: &ChangedUser) -> String {
     let (stopped, disabled) = (tokens(changed.stopped_tokens), tokens(changed.disabled_tokens));
     let text = format!("Stopped {stopped} of the user. Disabled {disabled} of others.");
@@ -34,17 +34,17 @@ fn ended(changed: &ChangedUser) -> String {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a person or a service account and print its id
+    /// Create a person or a service account and print the user's ID
     Create(create::Args),
     /// List users
     List(list::Args),
-    /// Disable a user: end its sessions and stop its tokens at once
+    /// Disable a user: end the user's sessions and stop the user's tokens at once
     Disable(switch::DisableArgs),
     /// Enable a user again
     Enable(switch::EnableArgs),
     /// Print a one-time link with which a person sets a new password
     ResetPassword(reset_password::Args),
-    /// Remove a user for good
+    /// Remove a user permanently
     Remove(remove::Args),
 }
 

@@ -1,4 +1,4 @@
-//! `tessera user remove USER`: for good.
+//! `tessera user remove USER`: removes a user permanently.
 
 use serde_json::json;
 
@@ -12,10 +12,9 @@ use super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// E-mail address or id of the user
+    /// E-mail address or ID of the user
     user: String,
     #[command(flatten)]
     known: Known,

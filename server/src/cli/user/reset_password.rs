@@ -1,4 +1,4 @@
-//! `tessera user reset-password USER`: prints the link alone.
+//! `tessera user reset-password USER`: prints only the link.
 
 use serde_json::json;
 use time::format_description::well_known::Rfc3339;
@@ -10,10 +10,9 @@ use super::super::{
 };
 use crate::{config::Config, http::password_link};
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// E-mail address or id of the person
+    /// E-mail address or ID of the person
     user: String,
     /// Print JSON
     #[arg(long)]

@@ -17,7 +17,7 @@ use crate::config::Config;
 /// Arguments of `tessera user enable`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnableArgs {
-    /// E-mail address or id of the user
+    /// E-mail address or ID of the user
     user: String,
     /// Print JSON
     #[arg(long)]
@@ -27,7 +27,7 @@ pub(crate) struct EnableArgs {
 /// Arguments of `tessera user disable`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DisableArgs {
-    /// E-mail address or id of the user
+    /// E-mail address or ID of the user
     user: String,
     #[command(flatten)]
     known: Known,

@@ -9,13 +9,12 @@ use super::super::{
 };
 use crate::config::Config;
 
-/// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Its name for people
+    /// Name for people
     #[arg(long)]
     name: String,
-    /// Its name in URLs and commands [default: made from the name]
+    /// Name in URLs and commands [default: derived from the name]
     #[arg(long)]
     slug: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Moments as Devo writes them: `2024-11-26T14:38:18.000+0000`.
+//! Moments in Devo's format: `2024-11-26T14:38:18.000+0000`.
 
 use domain::{
     expiry::{ExpiryChoice, ExpiryError},
@@ -15,19 +15,19 @@ const FORM: &[BorrowedFormatItem<'static>] = format_description!(
     version = 2,
     "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3][offset_hour sign:mandatory][offset_minute]"
 );
-/// The same without milliseconds.
+/// The same format without milliseconds.
 const SHORT: &[BorrowedFormatItem<'static>] = format_description!(
     version = 2,
     "[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]"
 );
 
-/// A moment to the millisecond, in UTC.
+/// Formats a moment to the millisecond, in UTC.
 pub(super) fn text(moment: OffsetDateTime) -> String {
-    // Every moment that is stored has a year of four digits: cannot fail.
+    // This cannot fail, because every stored moment has a year of four digits.
     moment.to_offset(UtcOffset::UTC).format(FORM).unwrap_or_default()
 }
 
-/// The end that a request asks for; policy decides where it names none.
+/// Returns the requested expiry. If there is none, the policy decides.
 pub(super) fn expiry(text: Option<&str>) -> Result<Result<ExpiryChoice, ExpiryError>, ApiError> {
     let Some(text) = text else { return Ok(Ok(ExpiryChoice::Default)) };
     match read(text) {
@@ -39,7 +39,7 @@ pub(super) fn expiry(text: Option<&str>) -> Result<Result<ExpiryChoice, ExpiryEr
     }
 }
 
-/// Devo's form, or RFC 3339.
+/// Parses Devo's format, or RFC 3339.
 fn read(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     [FORM, SHORT]

@@ -12,7 +12,7 @@ use utoipa::{
 
 use super::moment;
 
-/// What a new token shall be.
+/// A token to create.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({
     "name": "Query token created by API",
@@ -21,25 +21,26 @@ use super::moment;
     "scopes": "table://my.app.test.tokenapi level://admin"
 }))]
 pub(super) struct NewToken {
-    /// Its name.
+    /// The token's name.
     #[schema(min_length = 1, max_length = 128)]
     pub(super) name: String,
-    /// E-mail address of the user that it acts as: a member of the account.
+    /// E-mail address of the user that the token acts as: a member of the account.
     pub(super) user: String,
-    /// The APIs that it is meant for, separated by spaces.
+    /// The token's audiences, separated by spaces.
     pub(super) audience: String,
-    /// Its scopes, separated by spaces.
+    /// The token's scopes, separated by spaces.
     pub(super) scopes: String,
-    /// Its end, such as `2024-11-26T14:38:18.000+0000`; where it is absent, policy decides.
+    /// When the token expires, such as `2024-11-26T14:38:18.000+0000`; if absent, the policy
+    /// decides.
     #[serde(default)]
     pub(super) expiration: Option<String>,
 }
 
-/// Another name for a token.
+/// A new name for a token.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({"name": "Query token of the night shift"}))]
 pub(super) struct NewName {
-    /// The name.
+    /// The new name.
     #[schema(min_length = 1, max_length = 128)]
     pub(super) name: String,
 }
@@ -54,39 +55,40 @@ pub(super) struct NewName {
     "updated": "2024-11-25T14:38:18.000+0000", "expires_in_seconds": 86400
 }))]
 pub(super) struct TokenBody {
-    /// Its name.
+    /// The token's name.
     name: String,
-    /// Its number.
+    /// The token's number.
     id: i64,
-    /// Its scopes, separated by spaces.
+    /// The token's scopes, separated by spaces.
     scope: String,
-    /// Who made it; the user that it acts as when it was made on the server's command line.
+    /// The token's creator; for a token created on the server's command line, the user that it acts
+    /// as.
     owner: String,
-    /// The user that it acts as.
+    /// The user that the token acts as.
     user: String,
-    /// The APIs that it is meant for, separated by spaces.
+    /// The token's audiences, separated by spaces.
     audience: String,
     /// Always `Bearer`.
     token_type: String,
-    /// Whether it can be used now: expired and disabled ones are not active.
+    /// Whether the token can be used now: expired and disabled tokens are not active.
     active: bool,
-    /// Its end; null when it has none.
+    /// When the token expires; null if it never does.
     expiration: Option<String>,
     /// The account.
     account: String,
-    /// When it was made.
+    /// When the token was created.
     created: String,
-    /// When it was changed last.
+    /// When the token was last changed.
     updated: String,
-    /// Its whole lifetime; null when it has no end.
+    /// The token's whole lifetime; null if it never expires.
     expires_in_seconds: Option<i64>,
-    /// Its value: when it was just made, and of one token alone.
+    /// The token's value: only in the response to its creation, and for a single token.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
 }
 
 impl TokenBody {
-    /// With its value.
+    /// Returns the token with its value.
     pub(super) fn with_value(minted: MintedToken) -> Self {
         let token = Some(minted.secret.expose().to_owned());
         Self { token, ..minted.token.into() }
@@ -110,7 +112,7 @@ impl From<Token> for TokenBody {
             account: token.workspace.into(),
             created: moment::text(token.created_at),
             updated: moment::text(token.updated_at),
-            // A client that names an end in whole seconds means a lifetime of whole seconds.
+            // A client that sends an expiry in whole seconds means a lifetime of whole seconds.
             expires_in_seconds: lifetime
                 .map(|lifetime| (lifetime + time::Duration::milliseconds(500)).whole_seconds()),
             token: None,
@@ -135,11 +137,11 @@ pub(super) struct ErrorBody {
 pub(super) struct ErrorDetail {
     /// The HTTP status.
     code: u16,
-    /// What went wrong, in words.
+    /// A description of the error.
     message: String,
 }
 
-/// The errors that every operation may answer.
+/// The errors that every operation may return.
 pub(super) struct Errors;
 
 impl IntoResponses for Errors {

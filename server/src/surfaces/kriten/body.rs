@@ -1,4 +1,4 @@
-//! A body as Kriten reads it.
+//! Request bodies as Kriten reads them.
 
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
@@ -9,14 +9,14 @@ use crate::http::{
     problem::ApiError,
 };
 
-/// A body of JSON, whatever type it was announced as: curl's `--data` announces a form.
+/// A JSON body, whatever its content type: curl's `--data` declares a form.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Self::Rejection> {
-        // Logging in has its credential in the body; all other callers were authenticated before.
+        // A login has its credential in the body. All other callers were authenticated before.
         let bytes = body::read(request, Readers::Anybody).await?;
         parse_json(&bytes).map(Self)
     }

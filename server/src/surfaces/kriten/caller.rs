@@ -1,4 +1,4 @@
-//! Who calls: a token, or a person who has logged in.
+//! The caller: a token, or a person who has logged in.
 
 use authority::{Actor, OpContext, Rejection, ServiceError, Surface, secret::SessionSecret};
 use axum::extract::FromRequestParts;
@@ -15,7 +15,8 @@ use crate::http::{
     refusals::Asker,
 };
 
-/// The context of the operation. Nobody is refused at once, before anything is said of what they sent.
+/// The context of the operation. Unauthenticated callers are refused at once, before anything in
+/// their request is reported.
 pub(super) struct Caller(pub(super) OpContext);
 
 impl FromRequestParts<AppState> for Caller {
@@ -56,7 +57,7 @@ async fn session(
     context: &OpContext,
     text: &str,
 ) -> Result<(Actor, Option<SessionId>), ApiError> {
-    // An imported token may have any form. One that is in memory costs no lookup.
+    // An imported token may have any form. A cached token costs no lookup.
     if state.authority.verification().remembers(text) {
         return Ok((token(state, context, text).await?, None));
     }
@@ -82,7 +83,7 @@ async fn token(state: &AppState, context: &OpContext, text: &str) -> Result<Acto
     })
 }
 
-/// A refusal in Kriten's words.
+/// Formats a refusal in Kriten's words.
 fn refused(code: DecisionCode) -> ApiError {
     let text = match code {
         DecisionCode::Expired => "token expired",

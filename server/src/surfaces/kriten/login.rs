@@ -1,4 +1,4 @@
-//! `POST /api/v1/login`
+//! `POST /api/v1/login`.
 
 use authority::{ServiceError, SignIn, Surface, secret::Password};
 use axum::{Json, extract::State};
@@ -17,10 +17,10 @@ use crate::http::{
     proxy_hint,
 };
 
-/// The one way of knowing people: Tessera's own accounts.
+/// The only provider of people: Tessera's own accounts.
 const PROVIDER: &str = "local";
 
-/// Who logs in.
+/// The credentials of a person.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({
     "username": "ada@example.com", "password": "violet kettle drums outside", "provider": "local"
@@ -43,13 +43,13 @@ pub(super) struct Credentials {
 /// A session.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LoginToken {
-    /// What to send as `Authorization: Bearer`. It ends as a session of the console does.
+    /// The value for `Authorization: Bearer`. It expires like a session of the console.
     token: String,
 }
 
 /// Log in
 ///
-/// Tries are counted together with those of the console.
+/// Attempts are counted together with those of the console.
 #[utoipa::path(
     post,
     path = "/api/v1/login",
@@ -83,11 +83,12 @@ pub(super) async fn login(
     }
     let context = anonymous(&mut parts, &state, Surface::Kriten).await;
     let user_agent = context.user_agent.as_deref().map(str::to_owned);
-    // Cookies are not looked at here; the networks that a person signed in from are known all the same.
+    // Cookies are not read here, but the networks from which a person has signed in are still
+    // recognised.
     let sign_in = SignIn { email, password, user_agent, known_browser: None };
     let sessions = state.authority.sessions();
     let signed_in = sessions.sign_in(&context, sign_in).await.map_err(|error| match error {
-        // Kriten's clients have no way to change it.
+        // Kriten's clients cannot change the password.
         ServiceError::PasswordChangeRequired => ApiError::new(
             ProblemCode::PasswordChangeRequired,
             format!(
@@ -102,8 +103,8 @@ pub(super) async fn login(
     Ok(Json(LoginToken { token: signed_in.secret.expose().to_owned() }))
 }
 
-/// Refuses the types of bodies that a page of another site can make a browser send without asking. Programs
-/// announce JSON, or a form, as curl's `--data` does, or nothing.
+/// Rejects the content types that a page of another site can make a browser send without a
+/// preflight. Programs declare JSON, or a form, as curl's `--data` does, or nothing.
 fn check_kind(headers: &HeaderMap) -> Result<(), ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| {
         let kind = kind.to_str().unwrap_or_default();

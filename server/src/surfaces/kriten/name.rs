@@ -1,12 +1,13 @@
-//! Names for tokens that come without one.
+//! Names for tokens that are created without one.
 
 use domain::names::{Description, TOKEN_NAME_MAX};
 
 /// The name of a token without a description.
 const NAMELESS: &str = "API token";
 
-/// The first line of the description that says something, as far as a name may be long. A description
-/// that cannot be used gives none: what is wrong with it is said of the description alone.
+/// Returns the first non-blank line of the description, cut to the maximum length of a name. An
+/// invalid description is not used for the name, so that the error is reported only for the
+/// description.
 pub(super) fn of(description: &str) -> String {
     if description.parse::<Description>().is_err() {
         return NAMELESS.to_owned();

@@ -1,4 +1,4 @@
-//! What goes in and out, in Kriten's names.
+//! Kriten's request and response bodies.
 
 use std::collections::BTreeMap;
 
@@ -14,54 +14,55 @@ use uuid::Uuid;
 
 use crate::http::problem::ApiError;
 
-/// Go's zero time: no end.
+/// Go's zero time, which means no expiry.
 const NEVER: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
 
-/// A token to make. All of it may be left out.
+/// A token to create. All fields are optional.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewApiToken, example = json!({
     "description": "My personal API Token", "enabled": true, "expires": "2027-09-13T13:54:06Z"
 }))]
 pub(super) struct New {
-    /// What it is for: up to 1,000 characters.
+    /// What the token is for: up to 1,000 characters.
     #[serde(default)]
     #[schema(max_length = 1_000)]
     pub(super) description: Option<String>,
-    /// Whether it can be used; `true` when left out.
+    /// Whether the token can be used; `true` if absent.
     #[serde(default)]
     pub(super) enabled: Option<bool>,
-    /// Its end, RFC 3339. It never ends when this is left out, or zero: `0001-01-01T00:00:00Z`.
+    /// When the token expires, RFC 3339. It never expires if this is absent, or zero:
+    /// `0001-01-01T00:00:00Z`.
     #[serde(default)]
     #[schema(format = DateTime)]
     expires: Option<String>,
 }
 
-/// What shall change of a token.
+/// The changes to a token.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = ApiTokenChange, example = json!({"enabled": false}))]
 pub(super) struct Change {
-    /// What it is for: up to 1,000 characters.
+    /// What the token is for: up to 1,000 characters.
     #[serde(default)]
     #[schema(max_length = 1_000)]
     pub(super) description: Option<String>,
-    /// Whether it can be used.
+    /// Whether the token can be used.
     #[serde(default)]
     pub(super) enabled: Option<bool>,
-    /// Its end, RFC 3339; zero, `0001-01-01T00:00:00Z`, is none.
+    /// When the token expires, RFC 3339; zero, `0001-01-01T00:00:00Z`, means never.
     #[serde(default)]
     #[schema(format = DateTime)]
     expires: Option<String>,
 }
 
 impl New {
-    /// When it ends.
+    /// Returns when the token expires.
     pub(super) fn end(&self) -> Result<ExpiryChoice, ApiError> {
         self.expires.as_deref().map_or(Ok(ExpiryChoice::Never), end)
     }
 }
 
 impl Change {
-    /// When it ends from now on, if that changes.
+    /// Returns when the token expires from now on, if that changes.
     pub(super) fn end(&self) -> Result<Option<ExpiryChoice>, ApiError> {
         self.expires.as_deref().map(end).transpose()
     }
@@ -74,7 +75,7 @@ fn end(text: &str) -> Result<ExpiryChoice, ApiError> {
     })
 }
 
-/// Zero is none: Go's, and year 0 as documents write it.
+/// Parses a moment. Go's zero, and year 0 as the documentation writes it, mean no expiry.
 fn moment(text: &str) -> Option<ExpiryChoice> {
     if matches!(text, "0000-01-01" | "0001-01-01") {
         return Some(ExpiryChoice::Never);
@@ -96,22 +97,22 @@ fn moment(text: &str) -> Option<ExpiryChoice> {
     "enabled": true
 }))]
 pub(super) struct Shown {
-    /// Its id.
+    /// The token's ID.
     id: Uuid,
-    /// The id of the user that it acts as.
+    /// The ID of the user that the token acts as.
     owner: Uuid,
-    /// What it is for.
+    /// What the token is for.
     description: String,
-    /// When it was made.
+    /// When the token was created.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// When it last changed.
+    /// When the token was last changed.
     #[serde(with = "time::serde::rfc3339")]
     updated_at: OffsetDateTime,
-    /// Its end; `0001-01-01T00:00:00Z` when it has none.
+    /// When the token expires; `0001-01-01T00:00:00Z` if it never does.
     #[serde(with = "time::serde::rfc3339")]
     expires: OffsetDateTime,
-    /// Whether it is switched on.
+    /// Whether the token is enabled.
     enabled: bool,
 }
 
@@ -129,11 +130,11 @@ impl From<Token> for Shown {
     }
 }
 
-/// A new token, with its value.
+/// A new token with its value.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CreatedApiToken)]
 pub(super) struct Created {
-    /// Its value, this once.
+    /// The token's value, only this once.
     #[schema(example = "kri_rbaurEcVyGJIjRioWIaiT3WteVh8ndlVQAEl")]
     key: String,
     #[serde(flatten)]
@@ -146,7 +147,7 @@ impl From<MintedToken> for Created {
     }
 }
 
-/// A token is gone.
+/// The confirmation that a token was deleted.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeletedApiToken)]
 pub(super) struct Deleted {
@@ -170,7 +171,7 @@ struct ErrorBody {
     error: String,
 }
 
-/// Every error of every operation.
+/// The errors of every operation.
 pub(super) struct Errors;
 
 impl IntoResponses for Errors {
@@ -198,7 +199,7 @@ impl IntoResponses for Errors {
     }
 }
 
-/// What is wrong with a request's values, in one text and in Kriten's names.
+/// Describes a request's invalid values in one text, with Kriten's names.
 pub(super) fn wrong_values(errors: &[FieldError]) -> String {
     let texts: Vec<_> = errors
         .iter()

@@ -1,5 +1,4 @@
-//! Errors as gRPC has them, with the HTTP status that goes with each code
-//! (google/rpc/code.proto).
+//! gRPC errors, with the HTTP status that belongs to each code (google/rpc/code.proto).
 
 use std::collections::BTreeMap;
 
@@ -14,13 +13,13 @@ use utoipa::{
 
 use crate::surfaces::words::told;
 
-/// An error of Tessera in this dialect.
+/// Formats an error of Tessera for this surface.
 pub(in crate::surfaces) fn envelope(problem: &Problem) -> (StatusCode, Value) {
     let (code, status) = grpc(problem.code);
     (status, json!({"code": code, "message": told(problem), "details": []}))
 }
 
-/// The code of gRPC, and its HTTP status.
+/// Returns the gRPC code and its HTTP status.
 const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
     match code {
         // INVALID_ARGUMENT
@@ -72,7 +71,7 @@ const fn grpc(code: ProblemCode) -> (u8, StatusCode) {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Status, example = json!({"code": 5, "message": "There is no such token, or you may not see it.", "details": []}))]
 pub(super) struct ErrorBody {
-    /// The code of gRPC.
+    /// The gRPC code.
     code: u8,
     /// What went wrong.
     message: String,
@@ -80,7 +79,7 @@ pub(super) struct ErrorBody {
     details: Vec<Value>,
 }
 
-/// The errors that every operation may answer.
+/// The errors that every operation may return.
 pub(super) struct Errors;
 
 impl IntoResponses for Errors {

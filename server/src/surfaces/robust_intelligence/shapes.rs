@@ -10,23 +10,23 @@ use time::{OffsetDateTime, macros::datetime};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-/// The one limit that is asked for.
+/// The only supported limit.
 pub(super) const EXPIRATION: &str = "LICENSE_LIMIT_EXPIRATION";
-/// As late as clients in every time zone can read.
+/// The latest date that clients in every time zone can read.
 const NEVER: OffsetDateTime = datetime!(9999-12-30 00:00 UTC);
 
-/// An id.
+/// An ID.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[schema(as = UUID)]
 pub(super) struct Id {
     uuid: Uuid,
 }
 
-/// An id in a request: empty is none, as protocol buffers do not tell the two apart.
+/// An ID in a request. An empty ID means none, because protocol buffers do not distinguish the two.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = UUIDReference)]
 pub(super) struct IdBody {
-    /// The id.
+    /// The ID.
     #[serde(default, deserialize_with = "uuid")]
     #[schema(value_type = Option<Uuid>)]
     pub(super) uuid: Option<Uuid>,
@@ -41,13 +41,13 @@ fn uuid<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Uuid>, D::Error> 
     }
 }
 
-/// A query has no values but texts.
+/// Deserializes from a string, because all query values are strings.
 fn kind<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<TokenKind>, D::Error> {
     let text = Option::<String>::deserialize(reader)?;
     text.map(|text| TokenKind::deserialize(text.into_deserializer())).transpose()
 }
 
-/// A whole number, or one as a text.
+/// A whole number, or a string that contains one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(value_type = i64)]
 pub(super) struct Whole(pub(super) i64);
@@ -69,44 +69,44 @@ impl<'de> Deserialize<'de> for Whole {
     }
 }
 
-/// Whose a token is.
+/// The kind of a token's owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[schema(as = TokenType)]
 pub(super) enum TokenKind {
-    /// A user's.
+    /// A user's token.
     #[default]
     #[serde(rename = "TOKEN_TYPE_UNSPECIFIED")]
     Unspecified,
-    /// A user's.
+    /// A user's token.
     #[serde(rename = "TOKEN_TYPE_USER")]
     User,
-    /// An agent's within the cluster. Tessera has none.
+    /// A token of an agent inside the cluster. Tessera has no such tokens.
     #[serde(rename = "TOKEN_TYPE_INTERNAL_AGENT")]
     InternalAgent,
-    /// An agent's outside of the cluster. Tessera has none.
+    /// A token of an agent outside the cluster. Tessera has no such tokens.
     #[serde(rename = "TOKEN_TYPE_EXTERNAL_AGENT")]
     ExternalAgent,
-    /// A firewall's. Tessera has none.
+    /// A firewall's token. Tessera has no such tokens.
     #[serde(rename = "TOKEN_TYPE_FIREWALL_AGENT")]
     FirewallAgent,
 }
 
 impl TokenKind {
-    /// Whether it is none of a user's.
+    /// Reports whether the token belongs to an agent instead of a user.
     pub(super) const fn is_of_an_agent(self) -> bool {
         !matches!(self, Self::Unspecified | Self::User)
     }
 }
 
-/// What a new token shall be. Only the name is required.
+/// A token to create. Only the name is required.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"name": "ci", "tokenType": "TOKEN_TYPE_USER", "expiryDays": 180}))]
 pub(super) struct NewToken {
-    /// Its name.
+    /// The token's name.
     #[schema(min_length = 1, max_length = 128)]
     pub(super) name: String,
-    /// The workspace that it belongs to; that of the token that asks when absent.
+    /// The token's workspace; if absent, that of the calling token.
     #[serde(default)]
     pub(super) workspace_id: Option<IdBody>,
     /// `TOKEN_TYPE_USER`.
@@ -115,25 +115,25 @@ pub(super) struct NewToken {
     /// Not used: Tessera has no agents.
     #[serde(default)]
     pub(super) agent_id: Option<IdBody>,
-    /// Days until it ends; when absent or 0, policy decides.
+    /// Days until the token expires; if absent or 0, the policy decides.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
     pub(super) expiry_days: Option<Whole>,
 }
 
-/// Which tokens, how many.
+/// The tokens to list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// The workspace; that of the token that asks when absent.
+    /// The workspace; if absent, that of the calling token.
     #[serde(rename = "workspaceId.uuid", default, deserialize_with = "uuid")]
     #[param(rename = "workspaceId.uuid", value_type = Option<Uuid>)]
     pub(super) workspace_id: Option<Uuid>,
-    /// Most tokens of a page, 100 when absent; a page never has more than 200.
+    /// The maximum number of tokens per page; if absent, 100. A page never has more than 200.
     #[serde(rename = "pageSize", default)]
     #[param(rename = "pageSize", value_type = Option<i64>)]
     pub(super) page_size: Option<Whole>,
-    /// `nextPageToken` of the page before.
+    /// `nextPageToken` of the previous page.
     #[serde(rename = "pageToken", default)]
     #[param(rename = "pageToken")]
     pub(super) page_token: Option<String>,
@@ -148,9 +148,9 @@ pub(super) struct ListQuery {
 #[serde(rename_all = "camelCase")]
 #[schema(as = CreateAPITokenResponse)]
 pub(super) struct CreatedBody {
-    /// Its id.
+    /// The token's ID.
     id: Id,
-    /// Its text, this once.
+    /// The token's text, only this once.
     full_api_token: String,
 }
 
@@ -161,33 +161,33 @@ impl From<MintedToken> for CreatedBody {
     }
 }
 
-/// A token. Never its text.
+/// A token without its text.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = APITokenInfo)]
 pub(super) struct TokenInfo {
-    /// Its id.
+    /// The token's ID.
     id: Id,
-    /// Its name.
+    /// The token's name.
     name: String,
-    /// The last four characters of its text.
+    /// The last four characters of the token's text.
     suffix: String,
-    /// When it was made.
+    /// When the token was created.
     #[serde(with = "time::serde::rfc3339")]
     creation_time: OffsetDateTime,
-    /// Its end; absent when it has none.
+    /// When the token expires; absent if it never does.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     expiration_time: Option<OffsetDateTime>,
-    /// Its workspace.
+    /// The token's workspace.
     workspace_id: Id,
-    /// The user that it acts as.
+    /// The user that the token acts as.
     user_id: String,
     /// `TOKEN_TYPE_USER`.
     token_type: TokenKind,
 }
 
 impl TokenInfo {
-    /// Of a token in this workspace.
+    /// Describes a token in this workspace.
     pub(super) fn of(token: Token, workspace: WorkspaceId) -> Self {
         let characters = token.hint.chars().count();
         Self {
@@ -210,43 +210,42 @@ impl TokenInfo {
 pub(super) struct TokenListBody {
     /// The tokens.
     api_token_infos: Vec<TokenInfo>,
-    /// What to send as `pageToken` for the next page; empty on the last one.
+    /// The value of `pageToken` for the next page; empty on the last page.
     next_page_token: String,
     /// Whether there is a next page.
     has_more: bool,
 }
 
 impl TokenListBody {
-    /// A page.
     pub(super) fn new(api_token_infos: Vec<TokenInfo>, next: Option<String>) -> Self {
         let has_more = next.is_some();
         Self { api_token_infos, next_page_token: next.unwrap_or_default(), has_more }
     }
 }
 
-/// Nothing.
+/// An empty body.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Empty {}
 
-/// What answers here.
+/// The server's name and version.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = GetRIMEInfoResponse)]
 pub(super) struct InfoBody {
-    /// `Tessera` and its version: no version of Robust Intelligence's own.
+    /// `Tessera` and its version, not a version of Robust Intelligence.
     cluster_info_version: String,
-    /// The slug of the workspace of the token that asks.
+    /// The slug of the calling token's workspace.
     customer_name: String,
-    /// As late as can be: there is no licence.
+    /// The latest possible date, because there is no licence.
     #[serde(with = "time::serde::rfc3339")]
     expiration_time: OffsetDateTime,
-    /// The same.
+    /// The same date.
     #[serde(with = "time::serde::rfc3339")]
     grace_period_end_time: OffsetDateTime,
 }
 
 impl InfoBody {
-    /// For the token that asks.
+    /// Returns the response for the calling token.
     pub(super) fn to(facts: &Facts) -> Self {
         Self {
             cluster_info_version: concat!("Tessera ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -262,22 +261,22 @@ impl InfoBody {
 #[serde(rename_all = "camelCase")]
 #[schema(as = GetLimitStatusResponse)]
 pub(super) struct LimitBody {
-    /// The limit.
+    /// The limit and its status.
     limit_status: LimitDetail,
 }
 
-/// The limit.
+/// The status of a limit.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LimitDetail {
-    /// Which.
+    /// The limit's name.
     limit: String,
     /// `STATUS_OK`.
     limit_status: String,
 }
 
 impl LimitBody {
-    /// That of expiry: there is no licence that could end.
+    /// Returns the limit on expiry, which is never reached because there is no licence.
     pub(super) fn reached_never() -> Self {
         let (limit, limit_status) = (EXPIRATION.to_owned(), "STATUS_OK".to_owned());
         Self { limit_status: LimitDetail { limit, limit_status } }

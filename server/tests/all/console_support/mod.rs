@@ -3,10 +3,11 @@
 
 use crate::support::{Answer, Request, Server};
 
-/// The path of the list of tokens of the first workspace.
+/// The path of the token list of the first workspace.
 pub const TOKENS: &str = "/workspaces/workspace-1/settings/tokens";
 
-/// Keeps cookies and says where its requests come from, as browsers do. Follows nothing.
+/// A browser that keeps cookies and sends the origin of its requests, as real browsers do. It does
+/// not follow redirects.
 #[derive(Debug, Default)]
 pub struct Browser {
     address: String,
@@ -15,12 +16,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser with an empty jar.
+    /// A browser without cookies.
     pub fn new(server: &Server) -> Self {
         Self { address: server.address().to_owned(), ..Self::default() }
     }
 
-    /// A browser of somebody who has just signed in.
+    /// A browser that has just signed in.
     #[track_caller]
     pub fn signed_in(server: &Server, email: &str, password: &str) -> Self {
         let mut browser = Self::new(server);
@@ -28,14 +29,14 @@ impl Browser {
         browser
     }
 
-    /// The same browser as a hydrated page asks.
+    /// The same browser, with the requests of a hydrated page.
     #[must_use]
     pub fn asking_for_json(mut self) -> Self {
         self.json = true;
         self
     }
 
-    /// Puts a cookie into the jar.
+    /// Adds a cookie.
     #[must_use]
     pub fn with_cookie(mut self, name: &str, value: &str) -> Self {
         self.keep(name, value);
@@ -47,12 +48,12 @@ impl Browser {
         self.jar.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Throws a cookie away.
+    /// Removes a cookie.
     pub fn forget(&mut self, name: &str) {
         self.jar.retain(|(known, _)| known != name);
     }
 
-    /// Goes to a page.
+    /// Opens a page.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Answer {
         let request = self.request("GET", path);
@@ -71,7 +72,7 @@ impl Browser {
         self.send(request)
     }
 
-    /// A request with the jar's cookies and nothing that says where it comes from.
+    /// A request with the browser's cookies and without an origin.
     pub fn request(&self, method: &str, path: &str) -> Request {
         let accept = if self.json { "application/json" } else { "text/html,*/*;q=0.8" };
         let request = Request::new(&self.address, method, path).header("accept", accept);
@@ -104,7 +105,7 @@ impl Browser {
     }
 }
 
-/// Every `Set-Cookie` of an answer.
+/// Every `Set-Cookie` of a response.
 pub fn set_cookies(answer: &Answer) -> Vec<&str> {
     answer
         .headers
@@ -123,7 +124,7 @@ pub fn input_value(page: &str, name: &str) -> Option<String> {
     Some(value[..value.find('"')?].to_owned())
 }
 
-/// Fails the test when the page would be hydrated, or carries the data for it.
+/// Fails the test if the page would be hydrated, or contains the data for it.
 #[track_caller]
 pub fn assert_static(answer: &Answer) {
     let page = answer.text();

@@ -1,5 +1,5 @@
-//! The same matrix where members manage their own tokens, and where they do not: every operation on
-//! tokens × member × whose token it is.
+//! The same matrix with and without self-service: every operation on tokens × member × owner of the
+//! token.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Caller, Holder, Row, TABLE, Victims, Who, changes, expected, of_revoking};
 use crate::rest_support::{By, Instance, WORKSPACE};
 
-/// Method and path of every operation on tokens; then what members are answered in self-service about
-/// a token of their own and about somebody else's, and without self-service about their own.
+/// Method and path of every operation on tokens. Then the status for members: with self-service for
+/// their own token and for another user's token, and without self-service for their own.
 type Cells = (&'static str, &'static str, char, char, char);
 
 #[rustfmt::skip]
@@ -17,12 +17,12 @@ const SELF_SERVICE: [Cells; 17] = [
     //                                                    own others | off
     ("get",    "/api/v1/workspaces/{ws}/tokens",          'o', 'o',   'f'),
     ("post",   "/api/v1/workspaces/{ws}/tokens",          'o', 'o',   'f'),
-    // Each item has a status of its own, which the test reads.
+    // Each item has its own status, which the test reads.
     ("post",   "/api/v1/workspaces/{ws}/tokens/bulk",     'o', 'o',   'f'),
-    // Done by those who manage all tokens of the workspace.
+    // For callers who manage all tokens of the workspace.
     ("post",   "/api/v1/workspaces/{ws}/tokens/import",   'f', 'f',   'f'),
     ("get",    "/api/v1/workspaces/{ws}/tokens/export",   'o', 'o',   'f'),
-    // Who manages no token does not learn that there is this one, nor who manages others.
+    // A caller who manages no tokens, or only other tokens, does not learn that this token exists.
     ("get",    "/api/v1/tokens/{id}",                     'o', 'n',   'n'),
     ("delete", "/api/v1/tokens/{id}",                     'o', 'n',   'n'),
     ("patch",  "/api/v1/tokens/{id}",                     'o', 'n',   'n'),
@@ -41,7 +41,8 @@ fn cells(row: &Row) -> Option<&'static Cells> {
     SELF_SERVICE.iter().find(|(method, path, ..)| (*method, *path) == (row.0, row.1))
 }
 
-/// What a cell must answer: what it always does, but for a member and members' tokens.
+/// Returns the required status of a cell. It differs from the usual one only for members and
+/// members' tokens.
 fn in_self_service(row: &Row, who: &Who, own: bool, on: bool) -> u16 {
     let Some((.., of_own, of_others, off)) = cells(row) else {
         return expected(row, who, true);
@@ -60,7 +61,8 @@ fn in_self_service(row: &Row, who: &Who, own: bool, on: bool) -> u16 {
             let holds = |scopes: &[&str]| held.iter().any(|held| scopes.contains(&held.as_str()));
             match letter {
                 'o' if holds(scopes) => ok,
-                // What it cannot see does not exist for it; one that sees no token is told what it lacks.
+                // A token that the caller cannot see does not exist for it. A caller that sees no
+                // tokens receives the missing scope instead.
                 'n' if on && holds(super::READING_TOKENS) => 404,
                 _ => 403,
             }
@@ -70,7 +72,7 @@ fn in_self_service(row: &Row, who: &Who, own: bool, on: bool) -> u16 {
     of_revoking(row, who, usually)
 }
 
-/// Members and their tokens; the others are there to show that nothing changes for them.
+/// Members and their tokens, and other callers to show that nothing changes for them.
 fn callers(instance: &Instance) -> Vec<Caller> {
     let roles = [("member", 1, "verifier"), ("member", 2, "viewer"), ("member", 4, "admin")];
     let members = [("member", 3, "member"), ("auditor", 3, "member")];
@@ -134,7 +136,8 @@ fn member_reaches_own_tokens_in_self_service_and_none_without() {
             let is_member = matches!(caller.who, Who::Person(_, 3) | Who::Token(_, Holder::Member));
             for row in &TABLE {
                 let of_tokens = cells(row).is_some();
-                // What members are answered without it is in the table; here is whose token it is.
+                // The table already covers members without self-service. This test adds the owner
+                // of the token.
                 if !(on || of_tokens && is_member) {
                     continue;
                 }

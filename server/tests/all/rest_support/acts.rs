@@ -1,4 +1,4 @@
-//! What somebody does to tokens by REST.
+//! Actions on tokens over REST.
 
 use serde_json::{Value, json};
 
@@ -10,17 +10,17 @@ pub fn owner() -> By {
     By::Session(OWNER.to_owned())
 }
 
-/// A minted token.
+/// The sender with a minted token.
 pub fn by(minted: &Value) -> By {
     By::Token(secret(minted).to_owned())
 }
 
-/// Its secret.
+/// The secret of a minted token.
 pub fn secret(minted: &Value) -> &str {
     minted["secret"].as_str().unwrap()
 }
 
-/// Sends a request, with a body if there is one.
+/// Sends a request, with a body unless it is null.
 pub fn call(instance: &Instance, by: &By, method: &str, path: &str, body: &Value) -> Answer {
     let request = instance.request(by, method, path);
     if body.is_null() { request.send() } else { request.json(body).send() }
@@ -31,7 +31,7 @@ pub fn rest(minted: &Value, operation: &str) -> String {
     format!("/api/v1/tokens/{}{operation}", minted["token"]["id"].as_str().unwrap())
 }
 
-/// Does something to a token by REST.
+/// Runs an operation on a token over REST.
 pub fn act(
     instance: &Instance,
     by: &By,
@@ -42,7 +42,7 @@ pub fn act(
     call(instance, by, method, &rest(minted, operation), &body)
 }
 
-/// A token's record without its uses.
+/// Returns a token's record without its uses.
 pub fn shown(instance: &Instance, minted: &Value) -> Value {
     let shown = call(instance, &owner(), "GET", &rest(minted, ""), &Value::Null).expect(200);
     let mut shown = shown.json();
@@ -50,7 +50,7 @@ pub fn shown(instance: &Instance, minted: &Value) -> Value {
     shown
 }
 
-/// A token that manages tokens, made by somebody. One that a token makes ends with it.
+/// Creates a token that manages tokens. If a token creates it, it expires with that token.
 #[track_caller]
 pub fn manager(instance: &Instance, by: &By, name: &str) -> Value {
     let mut body = json!({

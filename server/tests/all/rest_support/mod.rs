@@ -1,7 +1,7 @@
 //! An instance with people in every role and tokens of every kind, for the tests of the REST API.
 //!
-//! People other than the administrator are put into the database directly, sessions too: signing
-//! in is tested elsewhere.
+//! People other than the administrator are inserted into the database directly, and so are
+//! sessions: other tests cover signing in.
 #![allow(
     unreachable_pub,
     clippy::allow_attributes,
@@ -17,14 +17,14 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOpti
 
 use crate::support::{Answer, Request, Server, server::ADMIN_EMAIL};
 
-/// The workspace that set-up makes.
+/// The workspace that set-up creates.
 pub const WORKSPACE: &str = "workspace-1";
-/// Another one.
+/// Another workspace.
 pub const OTHER: &str = "other";
 /// The session of the administrator of the instance.
 pub const OWNER: &str = "session-owner";
 
-/// Every scope that a token can hold here.
+/// Every scope that a token can have here.
 pub const ALL_SCOPES: [&str; 6] =
     ["tokens:read", "tokens:write", "verify", "rivers:read", "rivers:write", "rivers:run"];
 
@@ -35,7 +35,7 @@ pub struct Instance {
     pub manager: String,
 }
 
-/// Whoever sends a request.
+/// The sender of a request.
 #[derive(Clone, Debug)]
 pub enum By {
     Nobody,
@@ -44,14 +44,14 @@ pub enum By {
 }
 
 impl Instance {
-    /// An instance with its administrator, two workspaces and a managing token.
+    /// Starts an instance with its administrator, two workspaces and a managing token.
     #[track_caller]
     pub fn start() -> Self {
-        // Tests make more calls than people do; that they are counted has a test of its own.
+        // Tests make more calls than people do. Another test covers the limit.
         Self::of(Server::builder().argument("--api-rate-limit").argument("0").start())
     }
 
-    /// The same on a server that was started with special wishes.
+    /// Sets up an instance on a server with special settings.
     #[track_caller]
     pub fn of(server: Server) -> Self {
         server.admin();
@@ -64,7 +64,7 @@ impl Instance {
         ));
         instance.manager = instance.mint(
             WORKSPACE,
-            // What a token makes or changes ends with it at the latest.
+            // Tokens that this token creates or changes expire no later than it does.
             &json!({
                 "name": "manager", "audiences": ["tessera", "default"], "scopes": ALL_SCOPES,
                 "expires_at": "never",
@@ -73,7 +73,7 @@ impl Instance {
         instance
     }
 
-    /// A request by somebody. Sessions come with the `Origin` of this server, as from its own page.
+    /// A request by this sender. Sessions come with this server's `Origin`, as from its own page.
     pub fn request(&self, by: &By, method: &str, path: &str) -> Request {
         let request = self.server.request(method, path);
         match by {
@@ -90,32 +90,32 @@ impl Instance {
         self.request(&By::Token(self.manager.clone()), method, path)
     }
 
-    /// Asks for a new token in `WORKSPACE` with the managing token.
+    /// Requests a new token in `WORKSPACE` with the managing token.
     #[track_caller]
     pub fn create(&self, body: &Value) -> Answer {
         self.managing("POST", &tokens_of(WORKSPACE)).json(body).send()
     }
 
-    /// A new token, made by the administrator; answers its secret.
+    /// Creates a token as the administrator, and returns its secret.
     #[track_caller]
     pub fn mint(&self, workspace: &str, body: &Value) -> String {
         self.minted(workspace, body)["secret"].as_str().unwrap().to_owned()
     }
 
-    /// A new token, made by the administrator; answers `{"token":…,"secret":…}`.
+    /// Creates a token as the administrator, and returns `{"token":…,"secret":…}`.
     #[track_caller]
     pub fn minted(&self, workspace: &str, body: &Value) -> Value {
         let owner = By::Session(OWNER.to_owned());
         self.request(&owner, "POST", &tokens_of(workspace)).json(body).send().expect(201).json()
     }
 
-    /// What `/api/v1/verify` answers to the managing token.
+    /// Returns the response of `/api/v1/verify` to the managing token.
     #[track_caller]
     pub fn verify(&self, question: &Value) -> Value {
         self.managing("POST", "/api/v1/verify").json(question).send().expect(200).json()
     }
 
-    /// A person with these roles, and a session of theirs.
+    /// Creates a person with these roles and a session.
     pub fn person(&self, name: &str, instance: &str, workspace: Option<&str>) -> By {
         let secret = format!("session-{name}");
         self.sql(&format!(
@@ -135,21 +135,21 @@ impl Instance {
         By::Session(secret)
     }
 
-    /// Runs SQL on the server's own database.
+    /// Runs SQL on the server's database.
     #[track_caller]
     pub fn sql(&self, script: &str) {
         Sql::on(&self.server).run(script);
     }
 }
 
-/// A connection to the server's own database.
+/// A connection to the server's database.
 pub struct Sql {
     runtime: tokio::runtime::Runtime,
     connection: PgConnection,
 }
 
 impl Sql {
-    /// Connects.
+    /// Connects to the server's database.
     #[track_caller]
     pub fn on(server: &Server) -> Self {
         let options: PgConnectOptions = server.database_url().parse().expect("a URL");
@@ -167,7 +167,7 @@ impl Sql {
         self.runtime.block_on(script).expect("the script runs");
     }
 
-    /// The number that a query answers.
+    /// Returns the number that a query selects.
     #[track_caller]
     pub fn number(&mut self, query: &str) -> i64 {
         let query = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection);
@@ -180,12 +180,12 @@ pub fn tokens_of(workspace: &str) -> String {
     format!("/api/v1/workspaces/{workspace}/tokens")
 }
 
-/// A request for a token that everybody accepts.
+/// The request for a token that every workspace accepts.
 pub fn draft(name: &str) -> Value {
     json!({"name": name, "scopes": ["rivers:run"]})
 }
 
-/// Fails the test unless the answer is a problem with this status and code; answers it.
+/// Fails the test unless the response is a problem with this status and code. Returns the problem.
 #[track_caller]
 pub fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     assert_eq!(answer.status, status, "{}", answer.text());
@@ -200,7 +200,7 @@ pub fn problem(answer: &Answer, status: u16, code: &str) -> Value {
     problem
 }
 
-/// The fields that a problem names, with what it says of them.
+/// Returns the fields that a problem names, with their messages.
 #[track_caller]
 pub fn fields(problem: &Value) -> Vec<String> {
     let errors = problem["errors"].as_array().map(Vec::as_slice).unwrap_or_default();

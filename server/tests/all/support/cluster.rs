@@ -1,5 +1,6 @@
-//! A PostgreSQL with settings of its own: the cluster of a server that has stopped, with its administrator
-//! [`ADMIN_EMAIL`](super::server::ADMIN_EMAIL) and its keys. Listens on a socket and on 127.0.0.1.
+//! A PostgreSQL with custom settings: the cluster of a stopped server, with its administrator
+//! [`ADMIN_EMAIL`](super::server::ADMIN_EMAIL) and its keys. It listens on a socket and on
+//! 127.0.0.1.
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ use super::{
     wait::until,
 };
 
-/// A cluster that runs; stopped when dropped.
+/// A running cluster, which is stopped when dropped.
 #[derive(Debug)]
 pub struct Cluster {
     folder: TempDir,
@@ -30,7 +31,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster that does not run yet.
+    /// Creates a cluster that is not running yet.
     #[track_caller]
     pub fn new() -> Self {
         let folder = open_folder();
@@ -45,7 +46,7 @@ impl Cluster {
         Self { folder, data_dir, program, port, child: None }
     }
 
-    /// Starts it with these settings, or starts it again.
+    /// Starts or restarts the cluster with these settings.
     #[track_caller]
     pub fn start(&mut self, settings: &[(&str, &str)]) {
         self.stop();
@@ -78,17 +79,17 @@ impl Cluster {
         });
     }
 
-    /// Stops it; it keeps its port.
+    /// Stops the cluster. It keeps its port.
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // An immediate end: sessions do not hinder it.
+            // An immediate shutdown does not wait for sessions.
             let _ = kill_process(pid, Signal::QUIT);
         }
         let _ = child.wait();
     }
 
-    /// A server whose database this is, by this URL.
+    /// A server that uses this database with this URL.
     pub fn guest(&self, url: &str) -> ServerBuilder {
         Server::builder()
             .env("TESSERA_DATABASE_URL", url)
@@ -105,18 +106,18 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// Its database by its socket.
+    /// The URL of its database on its socket.
     pub fn url(&self) -> String {
         let socket = self.data_dir.join("run");
         format!("postgres://tessera@localhost:{}/tessera?host={}", self.port, socket.display())
     }
 
-    /// Its database by TCP and TLS, at this name of 127.0.0.1.
+    /// The URL of its database over TCP and TLS, at this name of 127.0.0.1.
     pub fn tls_url(&self, host: &str, parameters: &str) -> String {
         format!("postgres://tessera@{host}:{}/tessera?{parameters}", self.port)
     }
 
-    /// Runs a query by its socket; returns the rows as psql prints them.
+    /// Runs a query on its socket. Returns the rows as psql prints them.
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
         let output = Command::new("psql")
@@ -128,14 +129,14 @@ impl Cluster {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Gives a file to the user that PostgreSQL runs as.
+    /// Makes PostgreSQL's user the owner of a file.
     pub fn give(&self, file: &Path) {
         if let Some((uid, gid)) = self.owner() {
             chown(file, Some(uid), Some(gid)).expect("root may");
         }
     }
 
-    /// Uid and gid of PostgreSQL, where it is another user than the test's.
+    /// PostgreSQL's uid and gid, if it runs as another user than the test.
     fn owner(&self) -> Option<(u32, u32)> {
         use std::os::unix::fs::MetadataExt as _;
         let found = fs::metadata(self.data_dir.join("postgres")).expect("a cluster");

@@ -1,4 +1,4 @@
-//! The command line of the built binary, in an environment without anybody's configuration.
+//! The command line of the built binary, in an environment without any configuration.
 
 use std::{
     io::{Read, Write},
@@ -15,10 +15,10 @@ use super::{
     wait::{PATIENCE, poll},
 };
 
-/// A command that has ended.
+/// A command that has exited.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit status; -1 when a signal ended it.
+    /// Its exit status, or -1 if a signal ended it.
     pub status: i32,
     /// Its standard output.
     pub stdout: String,
@@ -27,14 +27,15 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Fails the test unless the command succeeded; answers its standard output without the last newline.
+    /// Fails the test unless the command succeeded. Returns its standard output without the last
+    /// newline.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.status, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self.stdout.trim_end_matches('\n').to_owned()
     }
 
-    /// Fails the test unless the command failed with `status` and one plain line, which is answered.
+    /// Fails the test unless the command failed with `status` and one plain line. Returns the line.
     #[track_caller]
     pub fn refused(self, status: i32) -> String {
         assert_eq!(self.status, status, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
@@ -44,7 +45,7 @@ impl Finished {
     }
 }
 
-/// A run of the binary that is being put together.
+/// A builder for a run of the binary.
 #[derive(Debug)]
 pub struct Tessera {
     command: Command,
@@ -52,17 +53,18 @@ pub struct Tessera {
 }
 
 impl Tessera {
-    /// The binary with these arguments, in an environment that holds nothing of Tessera's.
+    /// The binary with these arguments, in an environment without Tessera's variables.
     pub fn new(arguments: &[&str]) -> Self {
         Self { command: binary(arguments), input: Vec::new() }
     }
 
-    /// The binary on this data folder.
+    /// The binary with this data folder.
     pub fn on(data_dir: &Path, arguments: &[&str]) -> Self {
         Self::new(arguments).env("TESSERA_DATA_DIR", &data_dir.to_string_lossy())
     }
 
-    /// Runs it as a user id that has no name, as some container platforms do. Needs root, or Linux's `unshare`.
+    /// Runs it as a user ID without a name, as some container platforms do. Needs root, or Linux's
+    /// `unshare`.
     #[must_use]
     pub fn nameless(mut self, uid: u32, program: &Path) -> Self {
         let mut command = if is_root() {
@@ -100,28 +102,28 @@ impl Tessera {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Runs it in this folder.
+    /// Sets its working directory.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// What it reads from standard input.
+    /// Sets its standard input.
     #[must_use]
     pub fn input(mut self, text: &str) -> Self {
         text.as_bytes().clone_into(&mut self.input);
         self
     }
 
-    /// Runs it to its end, and fails the test when that does not come.
+    /// Runs it until it exits, and fails the test if it does not.
     #[track_caller]
     pub fn run(mut self) -> Finished {
         let mut child = self
@@ -131,13 +133,13 @@ impl Tessera {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        // A command that reads nothing may be gone already.
+        // A command that reads nothing may have exited already.
         let _ = child.stdin.take().expect("piped").write_all(&self.input);
         let stdout = read(child.stdout.take().expect("piped"));
         let stderr = read(child.stderr.take().expect("piped"));
         let ended = poll(PATIENCE, || child.try_wait().expect("it is our child"));
         if ended.is_none() {
-            // It may run a database: it must get the chance to stop it.
+            // If it runs a database, it must be able to stop it.
             if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -161,7 +163,7 @@ fn read(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// The binary, ready to be given more.
+/// The binary as a command that can be extended.
 pub fn binary(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
     command.args(arguments);

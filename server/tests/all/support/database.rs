@@ -1,11 +1,12 @@
-//! A database of a test's own in the PostgreSQL of the test run, which `DATABASE_URL` names (see
-//! `tools/with-postgres.sh`). It has the two roles of `docs/operating.md`: the owner migrates, and the server serves.
+//! A separate database for a test, in the PostgreSQL of the test run that `DATABASE_URL` names (see
+//! `tools/with-postgres.sh`). It has the two roles of `docs/operating.md`: the owner migrates, and
+//! the server serves.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 
-/// Both roles, made by whichever test comes first.
+/// Creates both roles, in whichever test comes first.
 const ROLES: &str = "
     SELECT pg_advisory_xact_lock(7301);
     DO $$ BEGIN
@@ -15,14 +16,15 @@ const ROLES: &str = "
         END IF;
     END $$;";
 
-/// A database, dropped with this value.
+/// A database, which is dropped together with this value.
 #[derive(Debug)]
 pub struct Database {
     name: String,
 }
 
 impl Database {
-    /// Creates a database, with Tessera's tables if `tools/with-postgres.sh` has migrated some to copy.
+    /// Creates a database: a copy of the migrated template of `tools/with-postgres.sh` if there is
+    /// one, otherwise an empty database.
     #[track_caller]
     pub fn create() -> Self {
         let template = std::env::var("TESSERA_TEST_TEMPLATE");
@@ -32,7 +34,7 @@ impl Database {
         let name = format!("tessera_test_{}_{number}", std::process::id());
         administer(&[
             ROLES,
-            // A test that was killed may have left one.
+            // A killed test may have left one behind.
             &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
             &format!(
                 "CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE {template} OWNER tessera_owner"
@@ -51,7 +53,7 @@ impl Database {
         self.url_of(None)
     }
 
-    /// The settings that lead a server here.
+    /// The settings of a server that uses it.
     pub fn environment(&self) -> [(String, String); 2] {
         [
             ("TESSERA_DATABASE_URL".into(), self.url_of(Some("tessera_server"))),
@@ -73,7 +75,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // The whole PostgreSQL goes away soon.
+        // The whole PostgreSQL is removed soon.
         let _ = administer(&[&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)]);
     }
 }

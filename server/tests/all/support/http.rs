@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client: one request per connection, everything under the test's control.
+//! A small HTTP/1.1 client: one request per connection, with everything under the test's control.
 
 use std::{
     fmt::Write as _,
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A request that is being put together.
+/// A builder for a request.
 #[derive(Clone, Debug)]
 pub struct Request {
     address: String,
@@ -22,12 +22,12 @@ pub struct Request {
     body: Vec<u8>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers in the order of arrival, names in lower case.
+    /// The headers in the order of arrival, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -45,7 +45,7 @@ impl Request {
         }
     }
 
-    /// Adds a header; the same name may come twice.
+    /// Adds a header. A name may repeat.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
@@ -58,34 +58,34 @@ impl Request {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    /// Sends bytes as they are.
+    /// Sets the body to these bytes.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.body = bytes.into();
         self
     }
 
-    /// Sends JSON.
+    /// Sets the body to JSON.
     #[must_use]
     pub fn json(self, value: &Value) -> Self {
         self.header("content-type", "application/json").body(value.to_string())
     }
 
-    /// Sends a form as a browser does.
+    /// Sets the body to a form, as a browser does.
     #[must_use]
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let body = serde_urlencoded::to_string(fields).expect("pairs of text are a form");
         self.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
-    /// Sends it; fails the test when no answer comes.
+    /// Sends the request. Fails the test if there is no response.
     #[track_caller]
     pub fn send(self) -> Answer {
         let what = format!("{} {}", self.method, self.path);
         self.try_send().unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub fn try_send(self) -> io::Result<Answer> {
         if let Some(path) = self.address.strip_prefix("unix:") {
             let stream = UnixStream::connect(path)?;
@@ -139,14 +139,14 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON; fails the test when it is none.
+    /// The body as JSON. Fails the test if it is not JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in {}: {}", self.status, self.text()))
     }
 
-    /// Fails the test unless this is the status; answers itself.
+    /// Fails the test unless this is the status. Returns the response.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// The kind of a frame (RFC 9113 section 6).
+/// Frame types (RFC 9113 section 6).
 pub mod kind {
     pub const DATA: u8 = 0;
     pub const HEADERS: u8 = 1;
@@ -24,16 +24,16 @@ pub const END_HEADERS: u8 = 4;
 /// `ACK` of settings and pings.
 pub const ACK: u8 = 1;
 
-/// A frame that came.
+/// A received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Its kind.
+    /// Its type.
     pub kind: u8,
     /// Its flags.
     pub flags: u8,
-    /// Its stream; 0 for the connection.
+    /// Its stream, or 0 for the connection.
     pub stream: u32,
-    /// What it holds.
+    /// Its payload.
     pub payload: Vec<u8>,
 }
 
@@ -42,7 +42,7 @@ pub struct Frame {
 pub struct Connection(TcpStream);
 
 impl Connection {
-    /// Connects and begins, with no settings of its own.
+    /// Connects and sends the preface with empty settings.
     #[track_caller]
     pub fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("it listens");
@@ -59,7 +59,7 @@ impl Connection {
         self.0.write_all(bytes).expect("the connection is open");
     }
 
-    /// The next frame; `None` at the connection's end.
+    /// Reads the next frame. Returns `None` when the connection is closed.
     pub fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).ok()?;
@@ -70,13 +70,13 @@ impl Connection {
         Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
-    /// The next frame of this kind that is no `ACK`; pings are answered on the way.
+    /// Reads until a frame of this type that is not an `ACK`. Answers pings on the way.
     #[track_caller]
     pub fn wait_for(&mut self, wanted: u8) -> Frame {
         self.wait_for_any(&[wanted])
     }
 
-    /// The next frame of one of these kinds that is no `ACK`; pings are answered on the way.
+    /// Reads until a frame of one of these types that is not an `ACK`. Answers pings on the way.
     #[track_caller]
     pub fn wait_for_any(&mut self, wanted: &[u8]) -> Frame {
         loop {
@@ -93,7 +93,7 @@ impl Connection {
     }
 }
 
-/// A frame's bytes.
+/// The bytes of a frame.
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("small").to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
@@ -102,7 +102,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The headers of a request, without compression but for the names of RFC 7541's static table.
+/// The headers of a request. Only the names in RFC 7541's static table are compressed.
 pub fn request(method: &str, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     request_at("tessera.example", method, path, more)
 }
@@ -125,7 +125,7 @@ pub fn request_at(host: &str, method: &str, path: &str, more: &[(&str, &str)]) -
 
 /// Adds a text without compression (RFC 7541 section 5.2).
 pub fn literal(block: &mut Vec<u8>, text: &str) {
-    // A length of more than 126 has a prefix and continues by sevens (RFC 7541 section 5.1).
+    // A length above 126 has a prefix and continues in groups of seven bits (RFC 7541 section 5.1).
     if text.len() < 127 {
         block.push(u8::try_from(text.len()).expect("checked"));
     } else {

@@ -1,5 +1,5 @@
-//! What the integration tests share: a server started from the built binary on a free port with
-//! a data folder and a database of its own, its command line, and a small HTTP client.
+//! Shared code of the integration tests: a server started from the built binary on a free port with
+//! its own data folder and database, its command line, and a small HTTP client.
 //!
 //! ```ignore
 //! mod support;
@@ -8,6 +8,7 @@
 //! let answer = server.get("/healthz");
 //! assert_eq!(answer.status, 200);
 //! ```
+//!
 //! Nothing here waits for a fixed time: everything polls until a deadline.
 #![allow(
     unreachable_pub,

@@ -1,4 +1,4 @@
-//! A running server on a free port, with a data folder that goes away with it.
+//! A running server on a free port, with a data folder that is removed with it.
 
 use std::{
     fs,
@@ -21,12 +21,13 @@ use super::{
     wait::{PATIENCE, poll, until},
 };
 
-/// The administrator that [`Server::admin`] makes.
+/// The administrator that [`Server::admin`] creates.
 pub const ADMIN_EMAIL: &str = "ada@example.com";
-/// Its password.
+/// The administrator's password.
 pub const ADMIN_PASSWORD: &str = "violet kettle drums outside";
 
-/// A new folder that other users can pass through: as root, the database runs as another user.
+/// A new folder that other users can traverse: if the tests run as root, the database runs as
+/// another user.
 pub fn open_folder() -> TempDir {
     let folder =
         tempfile::Builder::new().prefix("tessera-test-").tempdir().expect("a temporary folder");
@@ -34,7 +35,7 @@ pub fn open_folder() -> TempDir {
     folder
 }
 
-/// How to start a server.
+/// A builder for a server.
 #[derive(Debug)]
 pub struct ServerBuilder {
     folder: Option<TempDir>,
@@ -46,7 +47,7 @@ pub struct ServerBuilder {
     wait: bool,
 }
 
-/// A server that runs; stopped when dropped.
+/// A running server, which is stopped when dropped.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -61,15 +62,17 @@ pub struct Server {
 }
 
 impl ServerBuilder {
-    /// Runs PostgreSQL itself, in its data folder, as a server without `database_url` does. Takes two seconds, so only
-    /// for tests of that database, of the data folder, and of what a later start finds.
+    /// Runs PostgreSQL itself, in its data folder, as a server without `database_url` does. This
+    /// takes two seconds, so it is only for tests of that database, of the data folder, and of
+    /// later starts.
     #[must_use]
     pub fn embedded(mut self) -> Self {
         self.embedded = true;
         self
     }
 
-    /// Uses this data folder with its embedded database. The folder stays when the server is dropped.
+    /// Uses this data folder with its embedded database. The folder stays when the server is
+    /// dropped.
     #[must_use]
     pub fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -83,28 +86,28 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets a variable of its environment; its command line gets it as well.
+    /// Sets an environment variable, also for its command line.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Lets it have so many files open.
+    /// Limits the number of open files.
     #[must_use]
     pub fn open_files(mut self, most: u32) -> Self {
         self.open_files = Some(most);
         self
     }
 
-    /// Does not wait for the database: the server listens, and no more is known.
+    /// Does not wait for the database: the server only listens.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
         self.wait = false;
         self
     }
 
-    /// Whether it gets a database of its own in the PostgreSQL of this test run.
+    /// Reports whether the server gets its own database in the PostgreSQL of this test run.
     fn is_guest(&self) -> bool {
         let names = |text: &str| text == "TESSERA_DATABASE_URL" || text == "--database-url";
         let has_database = self.environment.iter().any(|(name, _)| names(name))
@@ -112,7 +115,7 @@ impl ServerBuilder {
         !(self.embedded || self.data_dir.is_some() || has_database)
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the server and waits until it is ready.
     #[track_caller]
     pub fn start(mut self) -> Server {
         let database = self.is_guest().then(Database::create);
@@ -141,7 +144,7 @@ impl ServerBuilder {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Ctrl+C at the test runner is the runner's business.
+            // Ctrl+C is meant for the test runner.
             .process_group(0);
         let mut child = command.spawn().expect("the binary starts");
         let stdout = collect(child.stdout.take().expect("piped"));
@@ -172,19 +175,19 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// A server on a new database, ready.
+    /// Starts a server with a new database.
     #[track_caller]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// A server on a new embedded database, ready.
+    /// Starts a server with a new embedded database.
     #[track_caller]
     pub fn embedded() -> Self {
         Self::builder().embedded().start()
     }
 
-    /// A server with special wishes.
+    /// A builder for a server with special settings.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             folder: None,
@@ -197,7 +200,7 @@ impl Server {
         }
     }
 
-    /// Waits for the line that says it is ready; keeps the set-up link that was printed before.
+    /// Waits for the line that says it is ready, and keeps the set-up link that was printed before.
     #[track_caller]
     pub fn wait_until_ready(&mut self) {
         self.wait_for_line("Ready");
@@ -235,7 +238,7 @@ impl Server {
         &self.data_dir
     }
 
-    /// The URL of its database, for somebody who may do anything there.
+    /// The URL of its database for the superuser.
     #[track_caller]
     pub fn database_url(&self) -> String {
         if let Some(database) = &self.database {
@@ -248,33 +251,33 @@ impl Server {
         format!("postgres://tessera@localhost/tessera?host={socket}")
     }
 
-    /// Its process id.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub fn stdout(&self) -> String {
         self.stdout.lock().expect("no reader panics").clone()
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn stderr(&self) -> String {
         self.stderr.lock().expect("no reader panics").clone()
     }
 
-    /// Starts a request to it.
+    /// Begins a request to it.
     pub fn request(&self, method: &str, path: &str) -> Request {
         Request::new(&self.address, method, path)
     }
 
-    /// GET.
+    /// Sends a GET.
     #[track_caller]
     pub fn get(&self, path: &str) -> Answer {
         self.request("GET", path).send()
     }
 
-    /// The command line on the same data folder and database.
+    /// The command line with the same data folder and database.
     pub fn cli(&self, arguments: &[&str]) -> Tessera {
         let mut command = Tessera::on(&self.data_dir, arguments);
         for (name, value) in &self.environment {
@@ -283,7 +286,7 @@ impl Server {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command until it exits.
     pub fn run(&self, arguments: &[&str]) -> Finished {
         self.cli(arguments).run()
     }
@@ -298,17 +301,17 @@ impl Server {
             .ok();
     }
 
-    /// A token that may manage tokens of `workspace` by REST, and verify.
+    /// Creates a token that may manage tokens of `workspace` over REST, and verify.
     #[track_caller]
     pub fn managing_token(&self, workspace: &str) -> String {
         self.token(workspace, "manager", "tessera", &["tokens:read", "tokens:write", "verify"])
     }
 
-    /// Makes a token on the command line and answers its secret.
+    /// Creates a token on the command line and returns its secret.
     #[track_caller]
     pub fn token(&self, workspace: &str, name: &str, audience: &str, scopes: &[&str]) -> String {
         let mut arguments = vec!["token", "create", "--workspace", workspace, "--name", name];
-        // What a token makes or changes ends with it at the latest.
+        // Tokens that this token creates or changes expire no later than it does.
         arguments.extend(["--audience", audience, "--expires-in", "never"]);
         for scope in scopes {
             arguments.extend(["--scope", scope]);
@@ -323,14 +326,14 @@ impl Server {
         }
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has exited.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let child = &mut self.child;
         until("the server to end", || child.try_wait().expect("it is our child"))
     }
 
-    /// Asks it to stop, waits, and answers how it ended; the data folder stays with the caller.
+    /// Stops it, waits, and returns its exit status. The caller keeps the data folder.
     #[track_caller]
     pub fn stop(mut self) -> (ExitStatus, Option<TempDir>) {
         self.signal(Signal::TERM);
@@ -338,7 +341,7 @@ impl Server {
         (status, self.folder.take())
     }
 
-    /// Kills it without a chance to clean up.
+    /// Kills it without cleanup.
     #[track_caller]
     pub fn kill(mut self) -> Option<TempDir> {
         self.signal(Signal::KILL);
@@ -346,7 +349,7 @@ impl Server {
         self.folder.take()
     }
 
-    /// Waits for a line of its output that begins so.
+    /// Waits for a line of its output that begins with `beginning`.
     #[track_caller]
     pub fn wait_for_line(&mut self, beginning: &str) -> String {
         let found = poll(PATIENCE, || {
@@ -354,7 +357,7 @@ impl Server {
             if line.is_some() || !matches!(self.child.try_wait(), Ok(Some(_))) {
                 return line.map(Some);
             }
-            // What it said last may still be on its way to the collecting threads.
+            // Its last output may still be on its way to the collecting threads.
             thread::sleep(Duration::from_millis(100));
             Some(self.line(beginning))
         });
@@ -387,7 +390,7 @@ impl Drop for Server {
     }
 }
 
-/// The same command, by a shell that lowers the limit of open files first.
+/// The same command, run by a shell that first lowers the limit of open files.
 fn with_open_files(command: &Command, most: u32) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]);
@@ -401,7 +404,7 @@ fn with_open_files(command: &Command, most: u32) -> Command {
     shell
 }
 
-/// Lines that have been printed to their end.
+/// The lines that have been printed completely.
 fn complete_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
 }

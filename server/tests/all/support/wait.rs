@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 const STEP: Duration = Duration::from_millis(20);
 
-/// The longest that any single thing may take on a busy machine.
+/// The longest time that a single step may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Calls `probe` until it answers something; `None` when `limit` is over.
+/// Calls `probe` until it returns a value, or returns `None` after `limit`.
 pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     while begun.elapsed() < limit {
@@ -21,7 +21,7 @@ pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<
     probe()
 }
 
-/// Calls `probe` until it answers something, and fails the test when that never happens.
+/// Calls `probe` until it returns a value, and fails the test if it never does.
 #[track_caller]
 pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     match poll(PATIENCE, probe) {
