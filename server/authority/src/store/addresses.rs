@@ -1,8 +1,10 @@
-//! Addresses of users in the form in which they are compared: unique, however they are composed.
+//! The keys by which users' email addresses are compared and kept unique, whatever their Unicode
+//! composition.
 //!
-//! Tessera folds addresses itself ([`domain::names::email_key`]). Rows of version 0.1 have no key: they are folded at the
-//! start, before a user is made, and by a background task while servers of 0.1 still run. Of two that look the same,
-//! one stays without a key.
+//! Tessera folds addresses itself ([`domain::names::email_key`]). Rows written by version 0.1 have
+//! no key. Tessera adds their keys at startup, before it creates a user, and in a background task
+//! while servers of version 0.1 still run. If two addresses look the same, one of them stays
+//! without a key.
 
 use std::collections::HashSet;
 
@@ -13,24 +15,27 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::locks;
 
-/// A user of version 0.1 whose address looks like that of another one. Both are found only by their exact spelling, or
-/// by their id.
+/// A user from version 0.1 whose address looks like that of another user. Both are found only by
+/// the exact spelling of their addresses, or by their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressConflict {
     /// The user.
     pub user: UserId,
-    /// The address. It may have characters that show nothing.
+    /// The address. It may contain invisible characters.
     pub email: String,
     /// The user whose address looks the same.
     pub other: UserId,
 }
 
-/// Writes the keys of addresses that have none. An address that is its own key goes before others, then the older user.
+/// Stores the keys of addresses that have none.
+///
+/// If several addresses share a key, an address that equals the key takes precedence, then that of
+/// the oldest user.
 pub(crate) async fn fold(connection: &mut PgConnection) -> Result<(), StoreError> {
     if unkeyed(connection).await?.is_empty() {
         return Ok(());
     }
-    // One server at a time.
+    // Only one server at a time may store keys.
     locks::people(connection).await?;
     let mut users: Vec<(Uuid, String, bool)> = unkeyed(connection)
         .await?

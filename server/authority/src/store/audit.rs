@@ -1,4 +1,4 @@
-//! The audit log as it is read, and the revisions. How rows are written: [`super::audit_chain`].
+//! Reads the audit log. [`super::audit_chain`] writes it.
 
 use domain::audit::AuditEvent;
 use sqlx::PgConnection;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{StoreError, page};
 use crate::{access::Tenant, audit::AuditRecord};
 
-/// The latest rows of a workspace, newest first.
+/// Returns the latest rows of a workspace, newest first.
 pub(crate) async fn recent(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -25,10 +25,10 @@ pub(crate) async fn recent(
     .await?)
 }
 
-/// Which rows are wanted. `None` does not restrict.
+/// The filters of [`list`]. A field that is `None` does not restrict the rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// The start of an action, up to a dot or its end.
+    /// A whole action, or its leading parts up to a dot.
     pub(crate) action: Option<String>,
     pub(crate) actor_id: Option<Uuid>,
     /// A pattern for the actor's name.
@@ -42,15 +42,17 @@ pub(crate) struct Filter {
     pub(crate) before: Option<i64>,
 }
 
-/// Rows of a workspace, newest first; of everything for `None`, which is for who may read the log of
-/// the whole instance. Returns whether there are more.
+/// Returns rows of a workspace, newest first, and whether more rows follow.
+///
+/// Without a tenant, returns rows of the whole instance. The caller must have checked that the
+/// actor may read them.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Option<Tenant>,
     filter: &Filter,
     limit: u16,
 ) -> Result<(Vec<AuditRecord>, bool), StoreError> {
-    // For this transaction: a plan that was made without knowing the filters reads far too much.
+    // A generic plan, which ignores the values of the filters, reads far too many rows.
     sqlx::query!("SET LOCAL plan_cache_mode = force_custom_plan").execute(&mut *connection).await?;
     let size = |row: &AuditRecord| {
         500 + [&row.before, &row.after].into_iter().flatten().map(page::size).sum::<usize>()
@@ -79,7 +81,7 @@ pub(crate) async fn list(
         filter.since,
         filter.until,
         filter.before,
-        // One more than asked for tells whether there is a next page.
+        // The extra row shows whether there is a next page.
         i64::from(limit) + 1,
     )
     .fetch(connection);

@@ -1,30 +1,30 @@
-//! The instance's one row and the one-time set-up link.
+//! The instance's single row and the one-time set-up link.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::StoreError;
 
-/// The check value of the keys, when the instance is set up.
+/// Returns the check value of the keys, or `None` if the instance is not set up.
 pub(crate) async fn key_check(
     connection: &mut PgConnection,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(sqlx::query_scalar!("SELECT key_check FROM instance").fetch_optional(connection).await?)
 }
 
-/// Whether the instance is set up.
+/// Returns whether the instance is set up.
 pub(crate) async fn exists(connection: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM instance) AS "exists!""#)
         .fetch_one(connection)
         .await?)
 }
 
-/// The organisation's name, when the instance is set up.
+/// Returns the organisation's name, or `None` if the instance is not set up.
 pub(crate) async fn name(connection: &mut PgConnection) -> Result<Option<String>, StoreError> {
     Ok(sqlx::query_scalar!("SELECT name FROM instance").fetch_optional(connection).await?)
 }
 
-/// Makes the one row. Of two set-ups at a time, the constraint `instance_pkey` lets one through.
+/// Inserts the single row. If two set-ups run at once, the constraint `instance_pkey` rejects one.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     name: &str,
@@ -42,7 +42,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Keeps the digest of a new set-up link in place of an older one.
+/// Stores the digest of a new set-up link, which replaces any earlier link.
 pub(crate) async fn replace_setup_link(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -59,7 +59,7 @@ pub(crate) async fn replace_setup_link(
     Ok(())
 }
 
-/// The digest of the set-up link, unless it is over.
+/// Returns the digest of the set-up link, unless the link has expired.
 pub(crate) async fn setup_link(
     connection: &mut PgConnection,
     now: OffsetDateTime,
@@ -69,7 +69,7 @@ pub(crate) async fn setup_link(
         .await?)
 }
 
-/// Forgets the set-up link.
+/// Deletes the set-up link.
 pub(crate) async fn delete_setup_link(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM setup_links").execute(connection).await?;
     Ok(())

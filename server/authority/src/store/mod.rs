@@ -1,10 +1,11 @@
-//! All SQL of Tessera, as checked macros: one file a noun, private row structs, domain types out.
+//! All of Tessera's SQL, as checked macros. Each noun has its own file. Row structs are private,
+//! and functions return domain types.
 //!
 //! Invariants:
-//! - A query on the rows of a tenant takes a [`Tenant`](crate::access::Tenant).
-//! - A write that must touch a row checks that it did.
-//! - A constraint that callers can run into is mapped to an error by its name, in the service.
-//! - Functions take a connection, so that a service decides what is one transaction.
+//! - Queries on a tenant's rows take a [`Tenant`](crate::access::Tenant).
+//! - Writes that must affect a row check that they did.
+//! - Services map each constraint that a caller can violate to an error by the constraint's name.
+//! - Functions take a connection, so that services decide the extent of transactions.
 
 pub mod addresses;
 mod audiences;
@@ -73,20 +74,20 @@ pub(crate) use tokens_list::{count as count_tokens, list as list_tokens, pattern
 /// The migrations of this build, in order.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// What the database answers when it does not do as told.
+/// An error from the database.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// It cannot be reached, is shutting down, or does not let Tessera in.
+    /// The database is unreachable, is shutting down, or rejects Tessera's connection.
     #[error("no connection")]
     Unavailable(#[source] sqlx::Error),
-    /// It gave up on the statement because of others: a lock or the statement took too long, or two
-    /// transactions were in each other's way. The same request may succeed a moment later.
+    /// The database cancelled the statement because a lock or the statement took too long, or
+    /// because of a conflict with another transaction. A retry may succeed a moment later.
     #[error("the database was busy")]
     Busy(#[source] sqlx::Error),
-    /// A named constraint refused the write.
+    /// The write violates the named constraint.
     #[error("the constraint {0} refused")]
     Constraint(String),
-    /// A row holds what no version of Tessera writes.
+    /// A row contains a value that no version of Tessera writes.
     #[error("the column {column} of row {row} holds an unreadable value")]
     Corrupt {
         /// The column.
@@ -94,19 +95,20 @@ pub enum StoreError {
         /// The row's id.
         row: String,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("the query failed")]
     Query(#[source] sqlx::Error),
 }
 
-/// The codes for a missing table, schema, unique constraint, function, column, and role or type. Tessera's statements are
-/// checked when it is built: while it runs these mean that somebody restores the database.
+/// The codes for a missing table, schema, unique constraint, function, column, and role or type.
+/// Tessera's statements are checked at build time, so at run time these codes mean that the
+/// database is being restored.
 const MISSING: &[&str] = &["42P01", "3F000", "42P10", "42883", "42703", "42704"];
 
 /// PostgreSQL's code for an internal error.
 const INTERNAL: &str = "XX000";
 
-/// What PgBouncer says when its configuration refuses a client.
+/// Parts of the messages with which PgBouncer rejects a client because of its configuration.
 const POOLER_REFUSALS: &[&str] = &[
     "unsupported startup parameter",
     "no such database",
@@ -116,18 +118,18 @@ const POOLER_REFUSALS: &[&str] = &[
 ];
 
 impl StoreError {
-    /// Whether this constraint refused.
+    /// Returns whether the error is a violation of this constraint.
     pub(crate) fn violates(&self, constraint: &str) -> bool {
         matches!(self, Self::Constraint(name) if name == constraint)
     }
 
-    /// Reports whether the database gave no answer, as opposed to one that cannot be used.
+    /// Returns whether the database was unavailable or busy, so that the statement has no result.
     pub(crate) const fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_))
     }
 
-    /// Reports whether waiting cannot help, because a person has to change something: the password, the
-    /// name of the database, a certificate.
+    /// Returns whether retries are useless until an operator changes the configuration, such as the
+    /// password, the name of the database, or a certificate.
     pub fn is_misconfigured(&self) -> bool {
         let (Self::Unavailable(error) | Self::Query(error)) = self else { return false };
         match error {
@@ -137,7 +139,7 @@ impl StoreError {
             // SQLSTATE 28: the role or its password; 3D000: the database; 42501: its rights.
             sqlx::Error::Database(database) => {
                 let code = database.code().unwrap_or_default();
-                // PgBouncer has one code for everything.
+                // PgBouncer uses the same code for every error.
                 let of_pooler =
                     || POOLER_REFUSALS.iter().any(|text| database.message().contains(text));
                 code.starts_with("28")
@@ -149,22 +151,24 @@ impl StoreError {
         }
     }
 
-    /// Reports whether the role has no right to what it asked for.
+    /// Returns whether the role lacks a privilege that the statement needs.
     pub(crate) fn is_of_rights(&self) -> bool {
         self.has_code(|code| code == "42501")
     }
 
-    /// Reports whether a part of the schema is missing.
+    /// Returns whether a part of the schema is missing.
     pub(crate) fn is_of_schema(&self) -> bool {
         self.has_code(|code| MISSING.contains(&code))
     }
 
-    /// Reports whether the database met an internal error. Other engines have it for what they do not know.
+    /// Returns whether the database reports an internal error. Other database engines report one
+    /// for features that they don't support.
     pub(crate) fn is_internal(&self) -> bool {
         self.has_code(|code| code == INTERNAL)
     }
 
-    /// Reports whether the database has no room, such as for another connection: SQLSTATE class 53.
+    /// Returns whether the database lacks resources, such as for another connection (SQLSTATE class
+    /// 53).
     pub(crate) fn is_full(&self) -> bool {
         self.has_code(|code| code.starts_with("53"))
     }
@@ -175,7 +179,8 @@ impl StoreError {
         code.is_some_and(|code| is_wanted(&code))
     }
 
-    /// Whether a value was refused, which would be refused again: SQLSTATE classes 22 and 23.
+    /// Returns whether the database rejected a value, so that a retry would fail again (SQLSTATE
+    /// classes 22 and 23).
     pub(crate) fn is_of_data(&self) -> bool {
         match self {
             Self::Constraint(_) => true,
@@ -186,8 +191,8 @@ impl StoreError {
         }
     }
 
-    /// Returns the error of a transaction that could not begin. A standby refuses to begin one that may write as a
-    /// feature that is not supported.
+    /// Returns the error of a transaction that failed to begin. A standby rejects read-write
+    /// transactions as an unsupported feature, which counts as unavailable.
     pub(crate) fn of_beginning(error: sqlx::Error) -> Self {
         let error = Self::from(error);
         let is_of_standby = error.is_of_standby();
@@ -197,12 +202,13 @@ impl StoreError {
         }
     }
 
-    /// Reports whether a standby refused to begin a transaction that may write.
+    /// Returns whether a standby rejected the start of a read-write transaction.
     pub(crate) fn is_of_standby(&self) -> bool {
         self.has_code(|code| code == "0A000")
     }
 
-    /// The database was away, as somebody else found out.
+    /// Returns an [`Unavailable`](Self::Unavailable) error for a failure that was detected
+    /// elsewhere.
     pub(crate) fn away(why: &str) -> Self {
         Self::Unavailable(sqlx::Error::Protocol(why.to_owned()))
     }
@@ -212,7 +218,8 @@ impl StoreError {
     }
 }
 
-/// Fails unless the statement touched one row: it was locked before, so it must be there.
+/// Fails unless the statement affected exactly one row. The caller locked the row, so it must
+/// exist.
 fn touched_one(outcome: &sqlx::postgres::PgQueryResult) -> Result<(), StoreError> {
     match outcome.rows_affected() {
         1 => Ok(()),
@@ -225,7 +232,7 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
-            // The other end does not speak PostgreSQL's protocol, such as a proxy without a server.
+            // The peer does not speak PostgreSQL's protocol, such as a proxy without a server.
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
@@ -244,7 +251,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// What a SQLSTATE says about the database (PostgreSQL's documentation, appendix A).
+/// The state of the database according to a SQLSTATE (PostgreSQL's documentation, appendix A).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Away,
@@ -257,16 +264,18 @@ impl Answer {
         match code {
             // Serialisation failure, deadlock, lock not available, statement cancelled.
             "40001" | "40P01" | "55P03" | "57014" => Self::Busy,
-            // Read-only (a standby), no such database, transaction or session ended while it was idle; a prepared
-            // statement is not there or belongs to somebody else, because a pooler has changed connections. Then the
-            // database takes no connections, or a right is missing.
+            // 25006: read-only (a standby). 3D000: no such database. 25P03 and 25P04: the session
+            // or transaction timed out. 26000 and 42P05: a prepared statement is missing or belongs
+            // to another client, because a pooler switched connections. 55000: the database accepts
+            // no connections. 42501: a privilege is missing.
             "25006" | "3D000" | "25P03" | "25P04" | "26000" | "42P05" | "55000" | "42501" => {
                 Self::Away
             }
             _ if MISSING.contains(&code) => Self::Away,
-            // Internal error: such as a table that is being replaced while somebody restores the database.
+            // For example, a table is being replaced while the database is restored.
             INTERNAL => Self::Away,
-            // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up, 58 the system below.
+            // Classes: 08 connection, 28 authorisation, 53 resources, 57P shutdown and start-up, 58
+            // errors of the operating system.
             _ if ["08", "28", "53", "57P", "58"].iter().any(|class| code.starts_with(class)) => {
                 Self::Away
             }
@@ -281,11 +290,11 @@ impl From<sqlx::Error> for ServiceError {
     }
 }
 
-/// Versions of the migrations that the database has.
+/// Returns the versions of the migrations that were applied to the database.
 pub(crate) async fn applied_migrations(
     connection: &mut PgConnection,
 ) -> Result<Vec<i64>, StoreError> {
-    // Not a checked macro: the table is the migrator's, and is not there before the first one ran.
+    // Not a checked macro, because the migrator creates the table when it runs for the first time.
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
@@ -297,18 +306,18 @@ pub(crate) async fn applied_migrations(
         .await?)
 }
 
-/// Lets the statements of a transaction wait for locks of others for a moment only.
+/// Limits the time that statements of the current transaction wait for a lock to one second.
 pub(crate) async fn wait_briefly(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SET LOCAL lock_timeout = '1s'").execute(connection).await?;
     Ok(())
 }
 
-/// Ends statements of a transaction that take longer.
+/// Limits the duration of the statements of the current transaction.
 pub(crate) async fn limit_statements(
     connection: &mut PgConnection,
     limit: Duration,
 ) -> Result<(), StoreError> {
-    // 0 would be no limit.
+    // 0 would disable the limit.
     let limit = limit.as_millis().max(1).to_string();
     sqlx::query!("SELECT set_config('statement_timeout', $1, true)", limit)
         .fetch_one(connection)
@@ -316,21 +325,23 @@ pub(crate) async fn limit_statements(
     Ok(())
 }
 
-/// Lets the statements of a connection wait for locks for a moment only. When the follower gives up on a connection,
-/// what it asked for there goes on, and would wait for its own next attempt.
+/// Limits the time that statements of the connection wait for a lock to one second.
+///
+/// When the follower abandons a connection, the statement on it continues to run. Without the limit
+/// it could wait for a lock that the follower's next attempt holds.
 pub(crate) async fn wait_in_short(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::raw_sql("SET lock_timeout = '1s'").execute(connection).await?;
     Ok(())
 }
 
-/// The database's clock.
+/// Returns the time of the database's clock.
 pub(crate) async fn database_time(
     connection: &mut PgConnection,
 ) -> Result<OffsetDateTime, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
 }
 
-/// The database's version, such as `15.7 (Debian 15.7-1)`.
+/// Returns the database's version, such as `15.7 (Debian 15.7-1)`.
 pub(crate) async fn database_version(connection: &mut PgConnection) -> Result<String, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT current_setting('server_version') AS "version!""#)
         .fetch_one(connection)

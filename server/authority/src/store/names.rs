@@ -1,7 +1,8 @@
-//! Names of tokens that policy wants to be unique, compared without regard to case.
+//! Case-insensitive comparison of token names, for policies that require unique names.
 //!
-//! Tessera folds names itself, because `lower()` depends on the database's locale. Rows of 0.1 servers have no
-//! key: they are folded when they are compared, and a background task writes their keys down.
+//! Tessera folds names itself, because `lower()` depends on the database's locale. Rows written by
+//! version 0.1 have no key: their names are folded for each comparison until a background task
+//! stores their keys.
 
 use std::collections::HashSet;
 
@@ -12,13 +13,15 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::access::Tenant;
 
-/// Folds a name to the form in which two names are the same. Upper case comes first: `ß` is `ss` then, and a
-/// final sigma a sigma.
+/// Folds a name to its key: names with equal keys count as the same name.
+///
+/// Converting to upper case first turns `ß` into `ss` and a final sigma into an ordinary sigma.
 pub(crate) fn fold(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
-/// Returns which of these names, folded, tokens of the workspace other than `except` have.
+/// Returns the keys of those of these names that other tokens of the workspace already have.
+/// The token `except` is ignored.
 pub(crate) async fn taken(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -49,8 +52,8 @@ pub(crate) async fn taken(
     Ok(known.into_iter().chain(unread).collect())
 }
 
-/// Folds names that have no key, at most `limit`. Leaves out tokens that are being changed. Returns how many it
-/// found.
+/// Stores the keys of at most `limit` names that have none, and returns how many it stored.
+/// Skips tokens that other transactions have locked.
 pub(crate) async fn fold_some(
     connection: &mut PgConnection,
     limit: i64,

@@ -1,14 +1,17 @@
-//! Reads what version 0.1 wrote into the audit log about tokens. Migration 0025 notes which tokens, and has the function
-//! that reads one row; rows that servers of 0.1 still write are read by a trigger.
+//! Reads the audit rows about tokens that version 0.1 wrote. Migration 0025 lists these tokens and
+//! defines the function that reads a row. A trigger reads the rows that servers of version 0.1
+//! still write.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::StoreError;
 
-/// Reads the log of at most `limit` of the tokens whose log was not read yet. Returns how many there were.
+/// Reads the audit rows of at most `limit` tokens whose rows have not been read yet, and returns
+/// the number of these tokens.
 ///
-/// The tokens are locked first, so that their rows are read in order whatever servers of 0.1 add meanwhile.
+/// Locks the tokens first, so that their rows are read in order even if servers of version 0.1 add
+/// rows meanwhile.
 pub(crate) async fn read_some(
     connection: &mut PgConnection,
     limit: i64,
@@ -22,7 +25,7 @@ pub(crate) async fn read_some(
     if tokens.is_empty() {
         return Ok(0);
     }
-    // A token may have a long log.
+    // A token may have too many audit rows for the usual timeout.
     sqlx::query!("SET LOCAL statement_timeout = 0").execute(&mut *connection).await?;
     sqlx::query!("SELECT FROM tokens WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &tokens)
         .execute(&mut *connection)

@@ -1,15 +1,18 @@
-//! Pages of lists: as many rows as were asked for, unless they are large. An answer is held in memory until its
-//! caller has taken it, so a page ends early rather than growing beyond some size.
+//! Pages of lists. A page has as many rows as the caller requested, or fewer if the rows are large.
+//! The server holds a response in memory until its caller has received it, so the size of a page is
+//! limited too.
 
 use std::pin::pin;
 
 use futures::{Stream, TryStreamExt as _};
 use serde_json::Value;
 
-/// Bytes of rows after which a page ends. A larger row is a page by itself.
+/// The maximum size of a page in bytes. A larger row is a page by itself.
 pub(crate) const PAGE_BYTES: usize = 1_000_000;
 
-/// Reads the rows of a page, and returns whether there are more. A statement gives one row more than the limit.
+/// Reads the rows of a page, and returns them and whether more rows follow.
+///
+/// The statement must return up to one row more than `limit`.
 pub(super) async fn read<T>(
     rows: impl Stream<Item = Result<T, sqlx::Error>>,
     limit: usize,
@@ -27,7 +30,7 @@ pub(super) async fn read<T>(
     Ok((page, false))
 }
 
-/// Returns about how many bytes a value has in JSON.
+/// Returns the approximate size of a value in JSON, in bytes.
 pub(super) fn size(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
@@ -55,7 +58,7 @@ mod tests {
         assert_eq!(lengths(&[1, 2], 2).await, (vec![1, 2], false));
         assert_eq!(lengths(&[1, 2, 3], 2).await, (vec![1, 2], true));
         assert_eq!(lengths(&[PAGE_BYTES - 1, 1, 1], 9).await, (vec![PAGE_BYTES - 1, 1], true));
-        // No row is left out, however large.
+        // Even the largest row is returned.
         assert_eq!(lengths(&[PAGE_BYTES + 1], 9).await, (vec![PAGE_BYTES + 1], false));
         assert_eq!(lengths(&[PAGE_BYTES + 1, 1], 9).await, (vec![PAGE_BYTES + 1], true));
         assert_eq!(lengths(&[], 9).await, (vec![], false));

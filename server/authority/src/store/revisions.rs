@@ -1,4 +1,4 @@
-//! What changed, for servers that keep facts.
+//! Revisions: the log of changes that servers read to keep their cached facts current.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -6,21 +6,23 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// What a revision is about, as it is written.
+/// A row of `revisions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RevisionRow {
     pub(crate) id: i64,
-    /// Tells it from another one that has the same id in another history.
+    /// Distinguishes this revision from one with the same id in another history of the database.
     pub(crate) nonce: Uuid,
     pub(crate) kind: String,
     pub(crate) subject: Uuid,
 }
 
-/// A revision, wherever it is: its id, and the nonce that tells it from others of the same id.
+/// The identity of a revision across histories of the database: its id and its nonce.
 pub(crate) type RevisionKey = (i64, Uuid);
 
-/// Writes revisions. Returns the last one, and all of them. The lock makes ids grow in the order of commits: call it
-/// right before the commit, after all other locks.
+/// Inserts revisions, and returns the key of the last one and the keys of all of them.
+///
+/// A row lock makes ids grow in commit order. Call this function right before the commit, after
+/// taking all other locks.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     kinds: &[String],
@@ -45,7 +47,7 @@ pub(crate) async fn insert(
     Ok((last, keys))
 }
 
-/// Returns the revisions from this one on, in their order, itself included.
+/// Returns at most `limit` revisions in order of their ids, starting with `applied` itself.
 pub(crate) async fn from(
     connection: &mut PgConnection,
     applied: i64,
@@ -62,7 +64,7 @@ pub(crate) async fn from(
     .await?)
 }
 
-/// Returns the last one, with its nonce.
+/// Returns the key of the last revision, or `None` if there are no revisions.
 pub(crate) async fn head(connection: &mut PgConnection) -> Result<Option<RevisionKey>, StoreError> {
     let row = sqlx::query!("SELECT id, nonce FROM revisions ORDER BY id DESC LIMIT 1")
         .fetch_optional(connection)
@@ -70,15 +72,17 @@ pub(crate) async fn head(connection: &mut PgConnection) -> Result<Option<Revisio
     Ok(row.map(|row| (row.id, row.nonce)))
 }
 
-/// The last one; 0 before the first.
+/// Returns the id of the last revision, or 0 if there are no revisions.
 pub(crate) async fn last(connection: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT COALESCE(max(id), 0) AS "last!" FROM revisions"#)
         .fetch_one(connection)
         .await?)
 }
 
-/// Removes those that were made before this moment and that every replica has left behind. The last one that
-/// a replica has applied stays, whatever its age: by it the replica knows the history again.
+/// Deletes the revisions from before this moment that every replica has moved past.
+///
+/// The last revision that a replica has applied stays, whatever its age: the replica recognises the
+/// history by it.
 pub(crate) async fn delete_before(
     connection: &mut PgConnection,
     before: OffsetDateTime,

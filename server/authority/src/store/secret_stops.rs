@@ -1,4 +1,5 @@
-//! Notes that tokens are to be disabled whose secrets somebody may know who lost rights.
+//! Secret stops: pending work to disable tokens whose secrets may be known to a user who lost
+//! rights.
 
 use domain::ids::{UserId, WorkspaceId};
 use sqlx::{PgConnection, types::Json};
@@ -7,23 +8,24 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::audit::Author;
 
-/// The tokens that a note is about.
+/// The tokens that a secret stop disables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// Tokens whose secrets this person may know, and that act as others.
+    /// Tokens that act as other users, and whose secrets this user may know.
     KnownTo(UserId),
-    /// Tokens that act as this administrator of the instance, and whose secrets others may know.
+    /// Tokens that act as this administrator of the instance, and whose secrets other users may
+    /// know.
     ActingAs(UserId),
 }
 
-/// A note.
+/// A secret stop.
 #[derive(Clone, Debug)]
 pub(crate) struct SecretStop {
     pub(crate) id: Uuid,
-    /// The workspace whose tokens are disabled; `None` is all workspaces.
+    /// The workspace whose tokens are disabled, or `None` for all workspaces.
     pub(crate) workspace: Option<WorkspaceId>,
     pub(crate) of: Of,
-    /// The user who disables them.
+    /// The user who disables the tokens.
     pub(crate) by: Option<UserId>,
     /// The author of the change, for the audit rows.
     pub(crate) author: Author,
@@ -57,7 +59,8 @@ impl TryFrom<Row> for SecretStop {
     }
 }
 
-/// Notes that tokens are to be disabled. The server that notes it begins within some seconds.
+/// Inserts a secret stop, claimed for 15 seconds. The server that inserts it begins the work within
+/// this time.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     stop: &SecretStop,
@@ -81,8 +84,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Takes a note that no server works on, for some seconds. Notes of people come later whose accounts are still to be looked
-/// at ([`super::person_stops`]).
+/// Claims a secret stop that no server works on, for 15 seconds. Skips stops of users whose
+/// accounts [`super::person_stops`] has yet to examine.
 pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<SecretStop>, StoreError> {
     sqlx::query_as!(
         Row,
@@ -99,7 +102,7 @@ pub(crate) async fn claim(connection: &mut PgConnection) -> Result<Option<Secret
     .transpose()
 }
 
-/// Returns the notes that concern tokens of a workspace.
+/// Returns the secret stops that concern tokens of a workspace.
 pub(crate) async fn in_workspace(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
@@ -117,7 +120,7 @@ pub(crate) async fn in_workspace(
     .collect()
 }
 
-/// Keeps other servers from taking a note, for some seconds more.
+/// Extends the claim of a secret stop to 15 seconds from now.
 pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE secret_stops SET worked_until = clock_timestamp() + interval '15 seconds' WHERE id = $1",
@@ -128,7 +131,8 @@ pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Lets any server go on with a note, after those that wait for longer.
+/// Lets any server continue with a secret stop in 30 seconds, so that stops that have waited longer
+/// come first.
 pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!("UPDATE secret_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1", id)
         .execute(connection)
@@ -136,7 +140,7 @@ pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(
     Ok(())
 }
 
-/// Removes a note: none of its tokens is left to be disabled.
+/// Deletes a secret stop, after all of its tokens were disabled.
 pub(crate) async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM secret_stops WHERE id = $1", id).execute(connection).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Secrets of tokens. What a verification reads of them is in `facts`, what changes them in `secrets_change`.
+//! The secrets of tokens. `facts` reads them for verification, and `secrets_change` changes them.
 
 use domain::{
     ids::{SecretId, TokenId},
@@ -15,7 +15,7 @@ pub(crate) struct NewSecret<'a> {
     pub(crate) id: SecretId,
     pub(crate) digest: &'a Digest,
     pub(crate) hint: &'a str,
-    /// Its text under the sealing key, when the token is recoverable.
+    /// The secret's text, encrypted with the sealing key, if the token is recoverable.
     pub(crate) sealed: Option<&'a Sealed>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// The two columns of a limit; the schema has both or neither.
+/// Parses a rate limit from its two columns. The schema requires both of them or neither.
 pub(super) fn rate_limit(
     limit: Option<i32>,
     window_s: Option<i32>,
@@ -55,9 +55,9 @@ pub(super) fn rate_limit(
         .map_err(drop)
 }
 
-/// A limit as its two columns have it.
+/// Returns the values of a rate limit's two columns.
 pub(super) fn columns_of(rate_limit: Option<RateLimit>) -> (Option<i32>, Option<i32>) {
-    // Within the bounds of a limit: always a number of the column's.
+    // The bounds of a rate limit fit the column's type, so the fallback is never used.
     let column = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     (rate_limit.map(|rate| column(rate.limit())), rate_limit.map(|rate| column(rate.window_s())))
 }

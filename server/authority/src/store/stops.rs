@@ -1,4 +1,4 @@
-//! Which tokens stopped a token, and how a token that asks is related to it.
+//! The tokens that stopped a token, and the relation of a requesting token to it.
 
 use domain::ids::TokenId;
 use sqlx::PgConnection;
@@ -8,14 +8,15 @@ use uuid::Uuid;
 use super::{StoreError, tokens_change::StoppedBy, touched_one};
 use crate::access::Tenant;
 
-/// The tokens, made by other tokens, that stopped a token; `None` for everybody else.
+/// The tokens, themselves created by other tokens, that disabled or expired a token. A field is
+/// `None` if any other actor did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stoppers {
     pub(crate) disabled_by: Option<TokenId>,
     pub(crate) ended_by: Option<TokenId>,
 }
 
-/// Returns the tokens that stopped a token.
+/// Returns the tokens that disabled or expired a token.
 pub(crate) async fn stoppers(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -34,7 +35,8 @@ pub(crate) async fn stoppers(
     }))
 }
 
-/// Notes which token gave a token its end. A change of the end clears the column, so this comes after it.
+/// Records which token set a token's expiry. A change of the expiry clears the column, so call this
+/// function afterwards.
 pub(crate) async fn note_ender(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -52,7 +54,7 @@ pub(crate) async fn note_ender(
     touched_one(&outcome)
 }
 
-/// Reports whether another token made this one.
+/// Returns whether another token created this one.
 pub(crate) async fn is_made_by_token(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -68,7 +70,7 @@ pub(crate) async fn is_made_by_token(
     Ok(made.unwrap_or_default())
 }
 
-/// Locks those of these tokens that are enabled.
+/// Locks those of these tokens that are enabled, and returns their ids.
 pub(crate) async fn lock_enabled(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -84,7 +86,8 @@ pub(crate) async fn lock_enabled(
     .await?)
 }
 
-/// Disables tokens that are locked, each with the record of who stopped it. No token lifts such a stop as its own.
+/// Disables tokens that the caller has locked, and records for each of them the user who stopped
+/// it. No token is recorded, so no token can lift such a stop as its own.
 pub(crate) async fn disable(
     connection: &mut PgConnection,
     stopped: &[(TokenId, StoppedBy)],
@@ -111,7 +114,7 @@ pub(crate) async fn disable(
     }
 }
 
-/// Records of who stopped tokens, as columns.
+/// The records of who stopped tokens, as columns.
 pub(super) struct Records {
     pub(super) ids: Vec<Uuid>,
     pub(super) users: Vec<Option<Uuid>>,
@@ -128,19 +131,22 @@ impl Records {
     }
 }
 
-/// The relation of a token that asks to another token.
+/// The relation of a requesting token to another token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lineage {
-    /// Whether another token made the one that asks.
+    /// Whether another token created the requesting token.
     pub(crate) made_by_token: bool,
-    /// Whether the other token made the one that asks, directly or through others, or got a secret of it: one that works,
-    /// or one from which the token rotated itself to those that work.
+    /// Whether the other token created the requesting token, directly or through further tokens, or
+    /// received a secret of it: a valid one, or one from which the token rotated itself to its
+    /// valid secrets.
     pub(crate) knows_secret: bool,
-    /// Whether a token that made it, directly or through others, is disabled or deleted, or was ended by somebody.
+    /// Whether a token that created the requesting token, directly or through further tokens, is
+    /// disabled or deleted, or has expired because an actor set its expiry.
     pub(crate) maker_is_stopped: bool,
 }
 
-/// Returns what the token `asks` has to do with `other`. The audit log has which tokens got a secret.
+/// Returns the relation of the requesting token `asks` to `other`. The audit log records which
+/// tokens received a secret.
 pub(crate) async fn lineage(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -202,7 +208,8 @@ pub(crate) async fn lineage(
     })
 }
 
-/// Returns the last row of a workspace's log. Its rows are committed in the order of their ids.
+/// Returns the id of the last row of a workspace's audit log, or 0 if the log is empty. The rows
+/// are committed in the order of their ids.
 pub(crate) async fn last_row(
     connection: &mut PgConnection,
     tenant: Tenant,
