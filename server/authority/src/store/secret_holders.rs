@@ -38,7 +38,7 @@ const SIZE_MAX: usize = 4_000_000;
 
 /// Tokens that one statement searches at a time. A statement may take a minute, and whoever is about to lose rights must not
 /// keep their tokens from being found by making many.
-const PORTION: usize = if cfg!(test) { 3 } else { 20_000 };
+const PORTION: usize = 20_000;
 
 /// A token whose secret others may know who could not get it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +96,18 @@ pub(crate) async fn exposed(
     sought: &Sought<'_>,
     now: OffsetDateTime,
 ) -> Result<Vec<(WorkspaceId, TokenId)>, ServiceError> {
+    in_portions(connection, work, sought, now, PORTION).await
+}
+
+async fn in_portions(
+    connection: &mut PgConnection,
+    work: Option<&Pool>,
+    sought: &Sought<'_>,
+    now: OffsetDateTime,
+    portion: usize,
+) -> Result<Vec<(WorkspaceId, TokenId)>, ServiceError> {
     let mut found = Vec::new();
-    for ids in candidates(connection, sought).await?.chunks(PORTION) {
+    for ids in candidates(connection, sought).await?.chunks(portion) {
         let (graph, places) = search(connection, work, (sought, ids), now).await?;
         found.extend(places.into_iter().map(|place| {
             let root = graph.root(place);

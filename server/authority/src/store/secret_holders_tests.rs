@@ -403,10 +403,16 @@ async fn search_finds_what_the_plain_statement_finds(pool: PgPool) {
         for sought in log.searches() {
             let now = log.at + Duration::hours(1);
             let expected = meaning(&mut sql, &sought, now).await;
+            let mut portions = in_portions(&mut sql, None, &sought, now, 3).await.unwrap();
+            portions.sort_unstable_by_key(|(_, token)| token.0);
             let tokens = with_holders(&mut sql, None, &sought, now, usize::MAX).await.unwrap();
             let tokens: Vec<_> =
                 tokens.into_iter().map(|token| (token.token.0, token.holders)).collect();
             assert_eq!(tokens, expected, "seed {seed}: {sought:?}");
+            let mut whole: Vec<_> = tokens.iter().map(|(token, _)| *token).collect();
+            whole.sort_unstable();
+            let portions: Vec<_> = portions.into_iter().map(|(_, token)| token.0).collect();
+            assert_eq!(portions, whole, "seed {seed}: {sought:?}");
             found += tokens.len();
         }
         sql.rollback().await.unwrap();

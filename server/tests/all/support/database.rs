@@ -27,9 +27,9 @@ impl Database {
     /// one, otherwise an empty database.
     #[track_caller]
     pub fn create() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let template = std::env::var("TESSERA_TEST_TEMPLATE");
         let template = template.as_deref().unwrap_or("template0");
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tessera_test_{}_{number}", std::process::id());
         administer(&[
