@@ -51,8 +51,8 @@ pub(crate) async fn wait_for_locks(
 pub(crate) struct PersonStanding {
     pub(crate) instance_role: InstanceRole,
     pub(crate) must_change_password: bool,
-    /// Whether the giver of a password that the person must change may still set it. Also `true` if
-    /// the person need not change their password.
+    /// Whether the person may sign in. While they must change their password, the user who gave it
+    /// must still be allowed to set it.
     pub(crate) may_sign_in: bool,
     /// Whether the requested session exists and has not expired.
     pub(crate) has_session: bool,
