@@ -1,9 +1,9 @@
 //! The database as a whole: checks whether Tessera can work in it, and migrates its schema.
 //!
 //! A migration runs in a transaction and waits only briefly for a lock. An index of a large table
-//! gets a migration of its own that does not block writes to the table: a file that begins with `--
-//! no-transaction` and has one statement, `CREATE INDEX CONCURRENTLY IF NOT EXISTS …`. No session
-//! waits for it, and it waits for locks as long as necessary.
+//! gets a migration of its own that does not block writes to the table: a file that begins with
+//! `-- no-transaction` and has one statement, `CREATE INDEX CONCURRENTLY IF NOT EXISTS …`. No
+//! session waits for it, and it waits for locks as long as necessary.
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, Row as _,
@@ -98,9 +98,9 @@ const COMPARED: usize = 3;
 /// Checks for a pooler that does not keep a connection for each client. Prepared statements, locks
 /// and notifications belong to connections.
 ///
-/// Such a pooler assigns to one client the connection that another one has just released or, if it
-/// rotates its connections, a different one each time. One client queries outside a transaction
-/// while the other one has none open, so that a pooler with a single connection can serve both.
+/// Such a pooler assigns to one client the connection that another has just released or, if it
+/// rotates its connections, a different one each time. Each client queries while the other has no
+/// transaction open, so that a pooler with a single connection can serve both.
 pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), ServiceError> {
     let mut one = connection::open(options).await?;
     let mut two = connection::open(options).await?;
@@ -118,8 +118,8 @@ pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), Servi
     Ok(())
 }
 
-/// Returns the process id of the backend. The query is not a prepared statement, which a pooler may
-/// lose.
+/// Returns the process id of the backend. The query does not use a prepared statement, which a
+/// pooler may lose.
 async fn backend(connection: &mut PgConnection) -> Result<i32, StoreError> {
     Ok(sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
 }
@@ -152,10 +152,11 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceErr
         .map_err(|error| migrate_error(error, pending.unwrap_or_default()))
 }
 
-/// Runs the migrations in groups of consecutive ones that run in transactions, or that don't.
+/// Runs the migrations group by group: consecutive ones that run in transactions, or consecutive
+/// ones that don't.
 async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    // Held until the connection closes. It keeps `drop_left_over` from dropping an index that
-    // another server is building.
+    // Hold this lock until the connection closes: it keeps `drop_left_over` from dropping an index
+    // that another server is building.
     connection.lock().await?;
     let all: Vec<&Migration> = MIGRATIONS.iter().collect();
     for part in all.chunk_by(|one, next| one.no_tx == next.no_tx) {

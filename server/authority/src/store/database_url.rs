@@ -2,8 +2,7 @@
 //!
 //! A password that is not percent-encoded can end up in any part of a URL:
 //! `postgres://u:12/secret@h/d` has the host `u` and the path `/secret@h/d`. Such a URL would
-//! neither work nor be redacted, so
-//! [`check_text`] refuses it before it is parsed or shown.
+//! neither work nor be redacted, so [`check_text`] refuses it before it is parsed or shown.
 
 use super::UrlError;
 
