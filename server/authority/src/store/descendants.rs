@@ -62,8 +62,8 @@ pub(crate) struct DescendantStop {
     pub(crate) author: Author,
 }
 
-/// Inserts the note that the descendants of a token must be stopped. Other servers leave it to the
-/// calling one for 15 seconds, unless `at_once` lets any server claim it now.
+/// Inserts the note that the descendants of a token must be stopped. The calling server holds the
+/// claim for 15 seconds, unless `at_once` lets any server claim the note.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     stop: &DescendantStop,
@@ -161,8 +161,8 @@ pub(crate) async fn wait_for_changes(
     Ok(())
 }
 
-/// Returns whether the descendants of an ancestor of this token are being stopped.
-/// [`wait_for_changes`] waits until the calling transaction ends.
+/// Returns whether the descendants of any ancestor of this token are being stopped. Blocks
+/// [`wait_for_changes`] until the calling transaction ends.
 pub(crate) async fn are_stopped(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -214,7 +214,7 @@ pub(crate) async fn exist(
     .await?)
 }
 
-/// Returns those of these tokens that have ever created another token.
+/// Returns the given tokens that have ever created another token.
 pub(crate) async fn makers(
     connection: &mut PgConnection,
     tokens: &[Uuid],
@@ -253,8 +253,8 @@ pub(crate) async fn all(
     .await?)
 }
 
-/// Locks those of these tokens that still have to be stopped at `now`. Returns the tokens that
-/// stopped each of them before.
+/// Locks the given tokens that still have to be stopped at `now`. Returns the tokens that stopped
+/// each of them before.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     stop: &DescendantStop,
@@ -296,8 +296,8 @@ pub(crate) async fn lock(
     Ok(stoppers.collect())
 }
 
-/// Stops tokens that are locked, and records who stopped each of them. Their expiry or deletion
-/// records no token, so that no token can lift it as its own stop.
+/// Stops tokens that are locked, and records who stopped each of them. The rows record no token as
+/// the stopper, so no token can lift the stop as its own.
 pub(crate) async fn stop(
     connection: &mut PgConnection,
     stop: &DescendantStop,

@@ -74,7 +74,7 @@ pub(crate) async fn let_commit_wait(connection: &mut PgConnection) -> Result<(),
     Ok(())
 }
 
-/// Returns the ids of those of these revisions that the database does not have.
+/// Returns the ids of the given revisions that the database does not have.
 pub(crate) async fn missing(
     connection: &mut PgConnection,
     ids: &[i64],
@@ -90,7 +90,7 @@ pub(crate) async fn missing(
     .await?)
 }
 
-/// Returns those of these tokens that the database does not have.
+/// Returns the given tokens that the database does not have.
 pub(crate) async fn missing_tokens(
     connection: &mut PgConnection,
     tokens: &[Uuid],

@@ -17,7 +17,7 @@ pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreEr
     .await?)
 }
 
-/// Returns those of these digests that a token of this workspace has or had.
+/// Returns the given digests that a token of this workspace has or had.
 pub(crate) async fn known_here(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -33,9 +33,9 @@ pub(crate) async fn known_here(
     .await?)
 }
 
-/// Returns those of these digests that any token of the instance has or had. The result
-/// distinguishes secrets of other workspaces from guesses, so [`collisions_since`] limits how often
-/// callers may learn it.
+/// Returns the given digests that any token of the instance has or had. The result distinguishes
+/// secrets of other workspaces from guesses, so [`collisions_since`] limits how often callers may
+/// learn it.
 pub(crate) async fn known_anywhere(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
@@ -64,8 +64,8 @@ pub(crate) async fn note_collision(
     Ok(())
 }
 
-/// Returns since when the workspace or the user has reached `number` such imports. Counts the
-/// imports after `since`, and returns `None` below that number.
+/// Returns the time of the `number`-th latest colliding import of the workspace or of the user,
+/// whichever is later. Counts the imports after `since`; returns `None` if neither has that many.
 pub(crate) async fn collisions_since(
     connection: &mut PgConnection,
     (tenant, user): (Tenant, Option<UserId>),
