@@ -253,8 +253,8 @@ pub(crate) async fn all(
     .await?)
 }
 
-/// Locks the given tokens that still have to be stopped at `now`. Returns the tokens that stopped
-/// each of them before.
+/// Locks the given tokens that still have to be stopped at `now`. Returns their ids, each with the
+/// tokens that stopped it before.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     stop: &DescendantStop,

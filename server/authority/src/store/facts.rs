@@ -1,6 +1,6 @@
-//! Reads what a verification needs, by the digest of a secret: the token's own row only, or also
-//! everything that the rest of the database adds to it. Each takes one statement and includes
-//! deleted tokens.
+//! Reads what a verification needs, by the digest of a secret: either the facts of the token
+//! itself, or also its surroundings, which the rest of the database adds to them. Each takes one
+//! statement and includes deleted tokens.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -172,7 +172,8 @@ pub(crate) async fn bare(
     Ok(found)
 }
 
-/// Returns the tokens that these digests belong to, by digest, with everything around them.
+/// Returns the tokens that these digests belong to, by digest, with the rows that their
+/// surroundings are computed from.
 ///
 /// An owner is active while they are enabled and either belong to the workspace or manage the
 /// instance. Scopes that the catalogue no longer has, or has retired, are not granted. Of the
@@ -282,7 +283,7 @@ pub(crate) struct Unread {
     known: String,
 }
 
-/// Reading more bytes than this takes a considerable part of a millisecond.
+/// Reading more bytes than this takes a large part of a millisecond.
 const SOON_BYTES: usize = 32 * 1024;
 /// This many steps take less than a millisecond.
 const SOON_STEPS: u32 = 50_000;
@@ -493,7 +494,7 @@ pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
     (bare, surroundings)
 }
 
-/// Returns a token with these scopes. Its owner's membership has these grants.
+/// Returns the row of a token with these scopes, whose owner's membership has these grants.
 #[cfg(test)]
 pub(crate) fn unread(granted: &[String], grants: &[String]) -> Unread {
     let (bare, surroundings) = apart(crate::verification::known::facts(1, 7));

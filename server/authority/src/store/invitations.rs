@@ -125,7 +125,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Closes the invitation of a user's address. Returns its id if it had not expired.
+/// Closes the open invitation of an address. Returns its id unless it had expired.
 pub(crate) async fn close(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -215,7 +215,7 @@ pub(crate) async fn sent_since(
 }
 
 /// Returns the unexpired invitations of a workspace, including declined ones, the newest first.
-/// With `id`, returns only that one.
+/// With `id`, returns only that invitation.
 pub(crate) async fn of_workspace(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -254,8 +254,8 @@ pub(crate) async fn of_workspace(
     .collect()
 }
 
-/// Returns the open invitations of an address, the newest first. With `id`, returns only that one.
-/// The caller leaves out those whose inviter may no longer invite.
+/// Returns the open invitations of an address, the newest first. With `id`, returns only that
+/// invitation. The caller leaves out those whose inviter may no longer invite.
 pub(crate) async fn addressed_to(
     connection: &mut PgConnection,
     email: &str,
@@ -420,7 +420,7 @@ pub(crate) async fn with_grants(
     read.collect()
 }
 
-/// Rewrites the grants of an invitation in another form.
+/// Replaces the grants of an invitation with equivalent ones.
 pub(crate) async fn set_grants(
     connection: &mut PgConnection,
     id: InvitationId,

@@ -131,8 +131,8 @@ pub(crate) async fn close(
     Ok(())
 }
 
-/// Makes the open invitations of these tokens expire at `end` at the latest. `end` is when the
-/// tokens themselves expire.
+/// Makes the open invitations that these tokens sent expire at `end` at the latest. The tokens are
+/// not valid after that time.
 pub(crate) async fn end_of_tokens(
     connection: &mut PgConnection,
     tenant: Tenant,

@@ -79,7 +79,7 @@ impl TryFrom<MemberRow> for Member {
 }
 
 /// Returns the members of a workspace by name, including disabled ones. With `user`, returns only
-/// that one.
+/// that member.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -194,7 +194,7 @@ pub(crate) async fn flat_grants(
     read.collect()
 }
 
-/// Rewrites the grants of a membership in another form.
+/// Replaces the grants of a membership with equivalent ones.
 pub(crate) async fn set_grants(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
