@@ -1,7 +1,6 @@
 //! Reads the chains of the audit log for their verification.
 //!
-//! The functions take no `Tenant`: verification is internal to the log, and no caller sees the
-//! rows.
+//! The functions take no `Tenant`: verification is internal to the log, and no caller sees rows.
 
 use domain::names::Slug;
 use serde_json::Value;

@@ -42,7 +42,7 @@ impl StoredCatalogue {
     }
 }
 
-/// A scope as it is stored. Its position is the one that it has in its list.
+/// A scope as it is stored. Its position is its place in the list of scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredScope {
     pub(crate) scope: Scope,

@@ -33,8 +33,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("idle_in_transaction_session_timeout", "'5s'"),
     // Statements are long but read few rows: compiling one takes longer than running it.
     ("jit", "off"),
-    // Tables are found only in this schema. Temporary tables come last, so that they shadow
-    // nothing.
+    // Only this schema is searched. Temporary tables come last, so that they shadow nothing.
     ("search_path", "public, pg_temp"),
 ];
 
@@ -134,6 +133,7 @@ pub enum UrlError {
 /// Checks a database URL without connecting and without reading files.
 ///
 /// # Errors
+///
 /// The reason why the URL cannot be used, without quoting the URL.
 pub fn check_url(text: &str) -> Result<(), UrlError> {
     read(text).map(drop)
@@ -142,6 +142,7 @@ pub fn check_url(text: &str) -> Result<(), UrlError> {
 /// Opens a pool for this URL. It connects on first use, so the database may still be down.
 ///
 /// # Errors
+///
 /// The reason why the URL, or a file that it names, cannot be used.
 pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, UrlError> {
     let options = options(url)?;
@@ -218,8 +219,8 @@ pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     if url.query_pairs().any(|(key, value)| key == "sslrootcert" && value == "system") {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    // Poolers refuse startup parameters that they don't support, and nothing here depends on this
-    // one.
+    // Poolers refuse startup parameters that they don't support. Nothing here depends on this
+    // parameter.
     Ok(options.application_name("tessera").extra_float_digits(None))
 }
 

@@ -21,8 +21,7 @@ use crate::ServiceError;
 /// names the remedy.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DatabaseProblem {
-    /// The database's encoding is not UTF-8. Names may contain characters that other encodings
-    /// lack.
+    /// The database's encoding is not UTF-8. Names may contain characters that it lacks.
     #[error(
         "the database's encoding is {0}, and Tessera needs UTF8; make another one with: CREATE DATABASE tessera ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
     )]
@@ -118,8 +117,8 @@ pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), Servi
     Ok(())
 }
 
-/// Returns the process id of the backend. The query does not use a prepared statement, which a
-/// pooler may lose.
+/// Returns the process id of the backend. Doesn't use a prepared statement, which a pooler may
+/// lose.
 async fn backend(connection: &mut PgConnection) -> Result<i32, StoreError> {
     Ok(sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
 }

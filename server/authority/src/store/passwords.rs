@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// The origin of a new password. A password descends from the administrator who gave it, or from no
-/// one if it came from the command line.
+/// The origin of a new password, which decides from which administrator it descends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Descent {
     /// The same origin as the password that it replaces.
@@ -132,7 +131,8 @@ pub(crate) async fn take_link(
     Ok(issued_by.map(|maker| maker.map(UserId)))
 }
 
-/// Returns whether the issuer of a link may set the password of a person, who must be enabled.
+/// Returns whether the issuer of a link may set this user's password. Returns `false` unless the
+/// user is an enabled person.
 pub(crate) async fn may_set(
     connection: &mut PgConnection,
     maker: Option<UserId>,
@@ -166,12 +166,12 @@ pub(crate) async fn may_keep(
 }
 
 /// Deletes the password of a person whose role was raised, if the administrator from whom it
-/// descends may not set the password of a person with that role. Returns that administrator if it
-/// was deleted.
+/// descends may not set the password of a person with that role. Returns that administrator if the
+/// password was deleted.
 ///
 /// That administrator may have used the account, so its earlier actions no longer count as the
-/// person's. Passwords that the account gave descend from the administrator from then on, and the
-/// account's links are deleted.
+/// person's. Passwords that the account gave now descend from the administrator, and the links that
+/// it issued are deleted.
 pub(crate) async fn end_of_raised(
     connection: &mut PgConnection,
     user: UserId,
@@ -231,13 +231,13 @@ pub(crate) async fn lock_descended(
     Ok(())
 }
 
-/// Deletes the passwords of other owners and administrators of the instance that descend from a
-/// user who may no longer set them, even if they have been changed since. Returns the people whose
-/// passwords were deleted. The person who makes the change (`kept`) keeps their password.
+/// Deletes the passwords of other owners and administrators of the instance that descend from
+/// `giver`, who may no longer set them, even if they have been changed since. Returns the people
+/// whose passwords were deleted. `kept`, the person who makes the change, keeps their password.
 ///
 /// The giver may have used those accounts, so their earlier actions no longer count as those of the
-/// people they belong to. Passwords that the accounts gave descend from the giver from then on, and
-/// the accounts' links are deleted.
+/// people they belong to. Passwords that the accounts gave now descend from the giver, and the
+/// links that they issued are deleted.
 pub(crate) async fn end_descended(
     connection: &mut PgConnection,
     giver: UserId,
@@ -277,7 +277,7 @@ pub(crate) async fn end_descended(
 }
 
 /// Deletes the links issued by the given people who have no password. Passwords that these people
-/// gave descend from `giver` from then on.
+/// gave now descend from `giver`.
 pub(crate) async fn hand_back(
     connection: &mut PgConnection,
     people: &[UserId],
@@ -303,7 +303,8 @@ pub(crate) async fn hand_back(
     Ok(())
 }
 
-/// Discounts all earlier actions of the accounts of the given people who have no password.
+/// Stops counting the actions up to now as those of the given people, for the people who have no
+/// password and whose earlier actions already don't count.
 pub(crate) async fn disown(
     connection: &mut PgConnection,
     people: &[UserId],
@@ -319,7 +320,7 @@ pub(crate) async fn disown(
     Ok(())
 }
 
-/// The reason why a password may not belong only to its owner.
+/// The reason to doubt that a password is known only to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordDoubt {
     /// No record shows who chose it.
@@ -377,8 +378,9 @@ pub(crate) async fn doubtful(
 }
 
 /// Deletes links of this user, and links issued by this user, whose issuer may no longer issue
-/// them: restoring the issuer's role must not revive them. Likewise deletes passwords that must be
-/// changed, and returns the people whose passwords they were.
+/// them: restoring the issuer's role must not revive them. For the same reason, deletes passwords
+/// that must be changed and whose giver may no longer set them. Returns the people whose passwords
+/// they were.
 pub(crate) async fn end_unmade(
     connection: &mut PgConnection,
     user: UserId,
