@@ -177,8 +177,7 @@ pub(crate) async fn is_kept(
 ) -> Result<Kept, StoreError> {
     let workspaces: Vec<Uuid> = before.memberships.iter().map(|one| one.workspace).collect();
     let only = if let Where::In(workspace) = wanted { Some(workspace) } else { None };
-    // The last part covers workspaces that the caller, an instance administrator, does not belong
-    // to.
+    // The last part covers workspaces that the caller, an instance administrator, is not in.
     let rows = sqlx::query!(
         r#"SELECT w.id AS "workspace?", m.version AS "version?", p.version AS "policy?",
                   COALESCE(p.xmin = pg_current_xact_id()::xid, false) AS "own!", false AS "other!"

@@ -1,5 +1,4 @@
-//! Connections to the database: the database URLs that Tessera accepts, and the settings of every
-//! connection.
+//! Connections to the database: the accepted database URLs, and the settings of every connection.
 //!
 //! Invariants:
 //! - Tessera sets the isolation level, time zone, string syntax, timeouts and search path of every
@@ -219,8 +218,7 @@ pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     if url.query_pairs().any(|(key, value)| key == "sslrootcert" && value == "system") {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    // Poolers refuse startup parameters that they don't support. Nothing here depends on this
-    // parameter.
+    // Poolers refuse startup parameters that they don't support. Nothing here needs this one.
     Ok(options.application_name("tessera").extra_float_digits(None))
 }
 

@@ -117,8 +117,7 @@ pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), Servi
     Ok(())
 }
 
-/// Returns the process id of the backend. Doesn't use a prepared statement, which a pooler may
-/// lose.
+/// Returns the backend's process id, without a prepared statement, which a pooler may lose.
 async fn backend(connection: &mut PgConnection) -> Result<i32, StoreError> {
     Ok(sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
 }

@@ -404,8 +404,7 @@ fn roles(
     Ok((instance, workspace))
 }
 
-/// The scopes that a token holds in an audience, and the related scopes of the audience's
-/// catalogue.
+/// The scopes that a token holds in an audience, and the related scopes of the catalogue.
 #[derive(Debug, Deserialize)]
 struct RightsRow {
     audience: AudienceSlug,

@@ -95,8 +95,7 @@ pub(crate) async fn find(
     }))
 }
 
-/// Returns when the first key of this caller expires, or `None` if the caller has fewer than `most`
-/// keys.
+/// Returns when the first key of this caller expires, if the caller has at least `most` keys.
 pub(crate) async fn first_end(
     connection: &mut PgConnection,
     caller: &[u8; 32],

@@ -120,8 +120,7 @@ pub(crate) async fn delete_collisions_before(
     Ok(())
 }
 
-/// Inserts a token's current secret. `token_secrets_digest_unique` refuses a digest that exists
-/// already.
+/// Inserts a token's current secret. `token_secrets_digest_unique` refuses a digest that exists.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     id: Uuid,

@@ -379,8 +379,7 @@ pub(crate) async fn decline(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Marks an invitation as revoked, even if it was declined. Returns `false` if it is already
-/// closed.
+/// Marks an invitation as revoked, even if it was declined. Returns `false` if it is closed.
 pub(crate) async fn revoke(
     connection: &mut PgConnection,
     tenant: Tenant,

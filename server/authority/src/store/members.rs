@@ -126,8 +126,7 @@ pub(crate) async fn has_address(
 const GRANTS_LOCK: i64 = 0x7465_7373_6772_616e;
 
 /// Prevents changes of catalogues from altering what grants mean until the transaction ends. Take
-/// this lock after those of the workspace, and before reading the catalogues or grants to be
-/// changed.
+/// this lock after those of the workspace, and before reading the catalogues or grants to change.
 pub(crate) async fn hold_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, GRANTS_LOCK)
         .fetch_one(connection)

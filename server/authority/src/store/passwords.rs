@@ -165,11 +165,10 @@ pub(crate) async fn may_keep(
     Ok(may.unwrap_or(true))
 }
 
-/// Deletes the password of a person whose role was raised, if the administrator from whom it
-/// descends may not set the password of a person with that role. Returns that administrator if the
-/// password was deleted.
+/// Deletes the password of a person whose role was raised, if it descends from an administrator who
+/// may not set the password of a person with that role. Returns that administrator if so.
 ///
-/// That administrator may have used the account, so its earlier actions no longer count as the
+/// The administrator may have used the account, so its earlier actions no longer count as the
 /// person's. Passwords that the account gave now descend from the administrator, and the links that
 /// it issued are deleted.
 pub(crate) async fn end_of_raised(
@@ -303,8 +302,8 @@ pub(crate) async fn hand_back(
     Ok(())
 }
 
-/// Stops counting the actions up to now as those of the given people, for the people who have no
-/// password and whose earlier actions already don't count.
+/// Marks the actions of these people's accounts up to now as not their own. Affects only people who
+/// have no password and whose earlier actions are marked already.
 pub(crate) async fn disown(
     connection: &mut PgConnection,
     people: &[UserId],
@@ -378,9 +377,8 @@ pub(crate) async fn doubtful(
 }
 
 /// Deletes links of this user, and links issued by this user, whose issuer may no longer issue
-/// them: restoring the issuer's role must not revive them. For the same reason, deletes passwords
-/// that must be changed and whose giver may no longer set them. Returns the people whose passwords
-/// they were.
+/// them: restoring the issuer's role must not revive them. Likewise deletes passwords that must be
+/// changed and whose giver may no longer set them. Returns the people whose passwords it deleted.
 pub(crate) async fn end_unmade(
     connection: &mut PgConnection,
     user: UserId,
