@@ -1,4 +1,4 @@
-//! Audiences: the records, without their scopes.
+//! Audience rows, without their scopes.
 
 use domain::{
     ids::AudienceId,
@@ -49,7 +49,7 @@ impl TryFrom<AudienceRow> for StoredAudience {
     }
 }
 
-/// Every audience: `default` first and `tessera` last, the others by name.
+/// Returns all audiences: `default` first and `tessera` last, the others by name.
 pub(crate) async fn audiences(
     connection: &mut PgConnection,
 ) -> Result<Vec<StoredAudience>, StoreError> {
@@ -65,7 +65,7 @@ pub(crate) async fn audiences(
     .collect()
 }
 
-/// The audience of this slug.
+/// Returns the audience with this slug.
 pub(crate) async fn audience(
     connection: &mut PgConnection,
     slug: &AudienceSlug,
@@ -82,7 +82,8 @@ pub(crate) async fn audience(
     .transpose()
 }
 
-/// The same, locked until the transaction ends: changes of one audience follow each other.
+/// Returns the audience with this slug and locks it until the transaction ends, so that changes of
+/// one audience run one after another.
 pub(crate) async fn lock_audience(
     connection: &mut PgConnection,
     slug: &AudienceSlug,
@@ -99,7 +100,7 @@ pub(crate) async fn lock_audience(
     .transpose()
 }
 
-/// Makes an audience without scopes. `false` when there is one of this slug.
+/// Inserts an audience without scopes. Returns `false` if the slug is taken.
 pub(crate) async fn insert_audience(
     connection: &mut PgConnection,
     audience: &StoredAudience,
@@ -120,7 +121,7 @@ pub(crate) async fn insert_audience(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Writes an audience's names, version and time of change.
+/// Updates an audience's name, description, version and time of change.
 pub(crate) async fn update_audience(
     connection: &mut PgConnection,
     audience: &StoredAudience,
@@ -138,8 +139,8 @@ pub(crate) async fn update_audience(
     Ok(())
 }
 
-/// Removes an audience with its scopes. The tokens that were made for it must all be deleted ones,
-/// which need it no more.
+/// Deletes an audience and its scopes. Every token of the audience must be deleted already; deleted
+/// tokens lose their reference to it.
 pub(crate) async fn delete_audience(
     connection: &mut PgConnection,
     audience: AudienceId,

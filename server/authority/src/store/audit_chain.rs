@@ -1,7 +1,7 @@
-//! Writing the audit log: rows, their places, and the ends of chains. How they are read along a chain:
-//! [`super::audit_walk`].
+//! Writes the audit log: its rows, their links, and the heads of the chains. [`super::audit_walk`]
+//! reads the chains.
 //!
-//! No `Tenant` here: chaining is the log's own business, and nobody is shown rows.
+//! The functions take no `Tenant`: chaining is internal to the log, and no caller sees the rows.
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,17 +10,17 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::audit::{Event, Head, Link};
 
-/// The locked end of a chain.
+/// The locked head of a chain.
 pub(crate) struct LockedHead {
     pub(crate) head: Head,
     /// The id for the next row.
     pub(crate) next_id: i64,
-    /// The last place that is taken, as of the statement's beginning: what came while it waited for
-    /// the lock is not counted.
+    /// The highest sequence number of the chain's rows, as of the start of the statement. It misses
+    /// rows that were committed while the statement waited for the lock.
     pub(crate) last_seq: Option<i64>,
 }
 
-/// Locks the end of a chain until the transaction ends.
+/// Locks the head of a chain until the transaction ends.
 pub(crate) async fn lock_head(
     connection: &mut PgConnection,
     chain: Uuid,
@@ -47,7 +47,8 @@ pub(crate) async fn lock_head(
     }))
 }
 
-/// Begins a chain. `false` when it has begun already; of two at a time, the second waits.
+/// Begins a chain. Returns `false` if the chain exists. If two transactions begin the same chain,
+/// the second one waits for the first.
 pub(crate) async fn insert_head(
     connection: &mut PgConnection,
     head: &Head,
@@ -66,14 +67,14 @@ pub(crate) async fn insert_head(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Writes a row and moves the end of its chain, which the caller has locked.
+/// Inserts a row and advances the head of its chain, which the caller has locked.
 pub(crate) async fn append(
     connection: &mut PgConnection,
     event: &Event,
     link: &Link,
     head: &Head,
 ) -> Result<(), StoreError> {
-    // One statement: the end is locked for as long as this takes.
+    // One statement, because the head stays locked for as long as this takes.
     sqlx::query!(
         "WITH moved AS (
              UPDATE audit_heads SET seq = $16, mac = $17, seal = $19, key_version = $18 WHERE chain = $15
@@ -108,7 +109,7 @@ pub(crate) async fn append(
     Ok(())
 }
 
-/// Returns ids for this many further rows of a chain whose end is locked, in their order.
+/// Returns ids for this many more rows of a chain whose head is locked, in ascending order.
 pub(crate) async fn next_ids(
     connection: &mut PgConnection,
     number: usize,
@@ -123,13 +124,13 @@ pub(crate) async fn next_ids(
     Ok(ids)
 }
 
-/// Writes several rows of one chain and moves its end, which the caller has locked.
+/// Inserts several rows of one chain and advances its head, which the caller has locked.
 pub(crate) async fn append_all(
     connection: &mut PgConnection,
     rows: &[(Event, Link)],
     head: &Head,
 ) -> Result<(), StoreError> {
-    // The same in all rows of one author.
+    // All rows have one author, so the other columns of the first row are those of all.
     let Some((first, Link { chain, key_version, .. })) = rows.first() else { return Ok(()) };
     let events = || rows.iter().map(|(event, _)| event);
     let links = || rows.iter().map(|(_, link)| link);
@@ -180,7 +181,7 @@ pub(crate) async fn append_all(
     Ok(())
 }
 
-/// The last place of a chain that is taken.
+/// Returns the highest sequence number of a chain's rows.
 pub(crate) async fn last_seq(
     connection: &mut PgConnection,
     chain: Uuid,
@@ -190,7 +191,7 @@ pub(crate) async fn last_seq(
         .await?)
 }
 
-/// Gives rows their places.
+/// Writes the links of existing rows.
 pub(crate) async fn set_links(
     connection: &mut PgConnection,
     links: &[(i64, Link)],
@@ -217,7 +218,7 @@ pub(crate) async fn set_links(
     Ok(())
 }
 
-/// Moves the end of a chain.
+/// Updates the head of a chain.
 pub(crate) async fn set_head(connection: &mut PgConnection, head: &Head) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE audit_heads SET seq = $2, mac = $3, seal = $4, key_version = $5 WHERE chain = $1",

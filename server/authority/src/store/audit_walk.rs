@@ -1,6 +1,6 @@
-//! The chains of the audit log as a verification walks along them.
+//! Reads the chains of the audit log for their verification.
 //!
-//! No `Tenant` here: verifying is the log's own business, and nobody is shown rows.
+//! The functions take no `Tenant`: verification is internal to the log, and no caller sees rows.
 
 use domain::names::Slug;
 use serde_json::Value;
@@ -73,7 +73,7 @@ macro_rules! rows {
     };
 }
 
-/// Has the transaction see one moment. Its first statement.
+/// Makes the whole transaction read one snapshot. Must be its first statement.
 pub(crate) async fn freeze(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         .execute(connection)
@@ -81,7 +81,7 @@ pub(crate) async fn freeze(connection: &mut PgConnection) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Every chain that there is or should be, the instance's first.
+/// Returns every chain that exists or should exist, the instance's chain first.
 pub(crate) async fn chains(
     connection: &mut PgConnection,
 ) -> Result<Vec<(Uuid, Option<Slug>)>, StoreError> {
@@ -104,7 +104,7 @@ pub(crate) async fn chains(
     .collect()
 }
 
-/// The end of a chain.
+/// Returns the head of a chain.
 pub(crate) async fn head(
     connection: &mut PgConnection,
     chain: Uuid,
@@ -118,7 +118,7 @@ pub(crate) async fn head(
     .await?)
 }
 
-/// The rows of a chain after a place and an id, in order.
+/// Returns the rows of a chain after this sequence number and id, in order.
 pub(crate) async fn rows(
     connection: &mut PgConnection,
     chain: Uuid,
@@ -138,7 +138,7 @@ pub(crate) async fn rows(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Rows in no chain after an id, in order.
+/// Returns the rows after this id that belong to no chain, in order.
 pub(crate) async fn unchained(
     connection: &mut PgConnection,
     after: i64,

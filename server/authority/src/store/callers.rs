@@ -1,4 +1,4 @@
-//! Reads and locks the caller of a change, in the transaction that makes it.
+//! Reads and locks the caller of a change, in the transaction of that change.
 
 use domain::{
     decision::Facts,
@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use super::{StoreError, facts};
 
-/// A lock that lasts until the transaction ends.
+/// An advisory lock, held until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lock {
     pub(crate) key: i64,
-    /// Whether nobody else may have it at the same time.
+    /// Whether the lock is exclusive.
     pub(crate) alone: bool,
 }
 
-/// Takes locks in this order. Those who wait for a lock are served in turn: a lock that many share is not kept
-/// from one who wants it alone.
+/// Takes these locks in order. Each lock's queue is fair: shared holders cannot keep an exclusive
+/// request waiting forever.
 pub(crate) async fn lock(connection: &mut PgConnection, locks: &[Lock]) -> Result<(), StoreError> {
     let (keys, alone): (Vec<i64>, Vec<bool>) =
         locks.iter().map(|lock| (lock.key, lock.alone)).unzip();
@@ -47,18 +47,19 @@ pub(crate) async fn wait_for_locks(
     Ok(())
 }
 
-/// What became of a person who may act.
+/// The current state of a person who may act.
 pub(crate) struct PersonStanding {
     pub(crate) instance_role: InstanceRole,
     pub(crate) must_change_password: bool,
-    /// Whether whoever gave them a password that they must change may still do so.
+    /// Whether the person may sign in. While they must change their password, the user who gave it
+    /// must still be allowed to set it.
     pub(crate) may_sign_in: bool,
-    /// Whether the session that was asked about is not over.
+    /// Whether the requested session exists and has not expired.
     pub(crate) has_session: bool,
 }
 
-/// Returns what a person is now; `None` when they may not act. A session comes with the time, and with the time since
-/// which it must have been used.
+/// Returns the current state of a person, or `None` if they may not act. `session` is a session's
+/// id, the current time, and the time since which the session must have been used.
 pub(crate) async fn standing(
     connection: &mut PgConnection,
     user: UserId,
@@ -92,7 +93,7 @@ pub(crate) async fn standing(
     .transpose()
 }
 
-/// A membership of a person and the rules of its workspace, as they were at some moment.
+/// A membership of a person and the policy version of its workspace, at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     workspace: Uuid,
@@ -100,29 +101,30 @@ pub(crate) struct Membership {
     policy: Option<i64>,
 }
 
-/// The basis of a change: the memberships of its caller, and the versions of the policies there and of the instance.
+/// The basis of a change: the memberships of its caller, and the versions of the policies of those
+/// workspaces and of the instance.
 #[derive(Clone, Debug)]
 pub(crate) struct Footing {
     memberships: Vec<Membership>,
     instance_policy: Option<i64>,
-    /// The last revision. Later ones say which other workspaces have other rules.
+    /// The latest revision. Later revisions name the other workspaces whose policy changed.
     revision: i64,
 }
 
 impl Footing {
-    /// Leaves a membership out, of which the change is one.
+    /// Removes a membership that the change itself modifies.
     pub(crate) fn forget(&mut self, workspace: Uuid) {
         self.memberships.retain(|one| one.workspace != workspace);
     }
 }
 
-/// The workspaces that are looked at.
+/// The workspaces to check.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Where {
-    /// Those whose logs this transaction has written to. It holds the ends of these logs, which every change of a membership
-    /// or of rules there needs.
+    /// The workspaces whose logs this transaction has written to. It holds the heads of these logs,
+    /// and every change of a membership or a policy there needs them.
     Written,
-    /// This one.
+    /// This workspace.
     In(Uuid),
     Everywhere,
 }
@@ -130,15 +132,15 @@ pub(crate) enum Where {
 /// The state of a [`Footing`] when its change is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
-    /// It is as it was.
+    /// Nothing has changed.
     Whole,
-    /// A membership was changed or ended.
+    /// A membership was changed or deleted.
     NoMembership,
-    /// Rules were changed.
+    /// A policy was changed.
     OtherRules,
 }
 
-/// Returns what a change by this person, or for them, rests on.
+/// Returns the basis of a change by this person, or on their behalf.
 pub(crate) async fn footing(
     connection: &mut PgConnection,
     user: UserId,
@@ -165,7 +167,8 @@ pub(crate) async fn footing(
     Ok(footing)
 }
 
-/// Returns what became of what a change rests on. Rules that the transaction itself changed count as they were.
+/// Compares the basis of a change with the current state. Policies that the transaction itself
+/// changed count as unchanged.
 pub(crate) async fn is_kept(
     connection: &mut PgConnection,
     user: UserId,
@@ -174,7 +177,7 @@ pub(crate) async fn is_kept(
 ) -> Result<Kept, StoreError> {
     let workspaces: Vec<Uuid> = before.memberships.iter().map(|one| one.workspace).collect();
     let only = if let Where::In(workspace) = wanted { Some(workspace) } else { None };
-    // The last part: workspaces of which the caller is not a member, as an administrator of the instance.
+    // The last part covers workspaces that the caller, an instance administrator, is not in.
     let rows = sqlx::query!(
         r#"SELECT w.id AS "workspace?", m.version AS "version?", p.version AS "policy?",
                   COALESCE(p.xmin = pg_current_xact_id()::xid, false) AS "own!", false AS "other!"
@@ -212,7 +215,7 @@ pub(crate) async fn is_kept(
     Ok(if rules_changed { Kept::OtherRules } else { Kept::Whole })
 }
 
-/// Returns what is known of the token that has this secret.
+/// Returns the facts of the token that has this secret.
 pub(crate) async fn facts_of_secret(
     connection: &mut PgConnection,
     secret: SecretId,

@@ -19,30 +19,30 @@ pub(crate) use super::audiences::{
 };
 use super::{StoreError, secrets::parse_all};
 
-/// An audience with what tokens can be made for.
+/// An audience with the scopes that its tokens can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredCatalogue {
     pub(crate) id: AudienceId,
-    /// Its scopes but for the retired ones.
+    /// Its scopes, without the retired ones.
     pub(crate) catalogue: Catalogue,
-    /// The names of the retired ones.
+    /// The names of its retired scopes.
     pub(crate) retired: Vec<ScopeName>,
 }
 
 impl StoredCatalogue {
-    /// Returns whether a token of this audience can be given this scope; `false` also when the steps, which many scopes
-    /// share, do not suffice.
+    /// Returns whether a token of this audience can have this scope. Also returns `false` if the
+    /// steps run out; many scopes share them.
     pub(crate) fn declares_within(&self, name: &ScopeName, steps: &mut Steps) -> bool {
         self.catalogue.declares_within(name, steps) && !self.retired.contains(name)
     }
 
-    /// Returns whether the audience declares this scope, or did so before it was retired.
+    /// Returns whether the audience declares this scope, or declared it before retiring it.
     pub(crate) fn knows(&self, name: &ScopeName) -> bool {
         self.catalogue.declares(name) || self.retired.iter().any(|retired| retired.covers(name))
     }
 }
 
-/// A scope as it is stored; its place is the one that it has among others.
+/// A scope as it is stored. Its position is its place in the list of scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredScope {
     pub(crate) scope: Scope,
@@ -84,7 +84,7 @@ impl TryFrom<ScopeRow> for StoredScope {
     }
 }
 
-/// Every audience with its scopes: `default` first and `tessera` last, the others by name.
+/// Returns all audiences with their scopes: `default` first and `tessera` last, the others by name.
 pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<StoredCatalogue>, StoreError> {
     let audiences = audiences(&mut *connection).await?;
     let rows = sqlx::query_as!(
@@ -106,7 +106,7 @@ pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<StoredCatal
 }
 
 impl StoredCatalogue {
-    /// Puts together what is in use; what is retired is not implied either.
+    /// Builds the catalogue of the active scopes. They do not imply retired ones.
     pub(crate) fn of(audience: &StoredAudience, scopes: Vec<StoredScope>) -> Self {
         let (retired, active): (Vec<_>, Vec<_>) =
             scopes.into_iter().partition(|stored| stored.retired_at.is_some());
@@ -137,7 +137,7 @@ impl StoredCatalogue {
     }
 }
 
-/// All scopes of an audience in their order, retired ones among them.
+/// Returns all scopes of an audience in their order, including the retired ones.
 pub(crate) async fn scopes(
     connection: &mut PgConnection,
     audience: AudienceId,
@@ -155,7 +155,7 @@ pub(crate) async fn scopes(
     .collect()
 }
 
-/// Removes scopes of an audience.
+/// Deletes scopes of an audience.
 pub(crate) async fn delete_scopes(
     connection: &mut PgConnection,
     audience: AudienceId,
@@ -171,7 +171,7 @@ pub(crate) async fn delete_scopes(
     Ok(())
 }
 
-/// Makes or changes scopes of an audience: each with all that it implies, in this order.
+/// Inserts or updates scopes of an audience, in this order, each with all scopes that it implies.
 pub(crate) async fn write_scopes(
     connection: &mut PgConnection,
     audience: AudienceId,

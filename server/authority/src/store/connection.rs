@@ -1,10 +1,10 @@
-//! Connections to the database: what a URL may say, and what every connection sets for itself.
+//! Connections to the database: the accepted database URLs, and the settings of every connection.
 //!
 //! Invariants:
-//! - Isolation level, time zone, string syntax, timeouts and the search path are Tessera's own on every
-//!   connection, whatever the role or the database has as defaults.
-//! - A transaction sets them once more for itself, so that nothing that a pooler does to a connection changes it.
-//! - A URL that asks for something that would not happen is refused with the reason.
+//! - Tessera sets the isolation level, time zone, string syntax, timeouts and search path of every
+//!   connection itself, whatever the defaults of the role or the database are.
+//! - Every transaction sets them again, so that nothing a pooler does to a connection affects it.
+//! - A URL that requests something Tessera would ignore is refused, with the reason.
 
 use std::{env, path::Path, str::FromStr as _, time::Duration};
 
@@ -17,22 +17,22 @@ use url::{Host, Url};
 
 use super::database_url::{check_shown, check_text, is_password, quoted};
 
-/// How long a request waits for a connection before it answers 503.
+/// How long a request waits for a connection before it returns 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The settings of a connection, `SET` by `SET`.
+/// The settings of a connection, applied with `SET`.
 ///
-/// The timeouts are backstops: requests have shorter limits of their own. A server that stops amid a
-/// change must not hold its locks, because nobody else could revoke.
+/// The timeouts are backstops: requests have shorter limits of their own. A server that hangs in
+/// the middle of a change must not hold its locks, because they would block every revocation.
 const SETTINGS: &[(&str, &str)] = &[
     ("TimeZone", "'UTC'"),
     ("standard_conforming_strings", "on"),
     ("statement_timeout", "'60s'"),
     ("lock_timeout", "'10s'"),
     ("idle_in_transaction_session_timeout", "'5s'"),
-    // Statements are long but read few rows: to compile one takes longer than to run it.
+    // Statements are long but read few rows: compiling one takes longer than running it.
     ("jit", "off"),
-    // Tables are found in this schema only. Temporary ones come last, so that they hide nothing.
+    // Only this schema is searched. Temporary tables come last, so that they shadow nothing.
     ("search_path", "public, pg_temp"),
 ];
 
@@ -46,12 +46,13 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     SET LOCAL jit = off; \
     SET LOCAL search_path = public, pg_temp";
 
-/// Switches off timeouts of a connection that only some versions have: PostgreSQL 17 and 14.
+/// Disables the timeouts of a connection that only newer versions have: `transaction_timeout`
+/// (PostgreSQL 17) and `idle_session_timeout` (PostgreSQL 14).
 const WITHOUT_TIMEOUTS: &str = "SELECT set_config(name, '0', false) \
     FROM unnest(ARRAY['transaction_timeout', 'idle_session_timeout']) AS name \
     WHERE current_setting(name, true) IS NOT NULL";
 
-/// Parameters of libpq that change nothing here, so that a URL may hold them.
+/// Parameters of libpq that are accepted and ignored.
 const WITHOUT_EFFECT: &[&str] = &[
     "connect_timeout",
     "keepalives",
@@ -64,7 +65,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "fallback_application_name",
 ];
 
-/// Parameters that reach the driver.
+/// Parameters that are passed to the driver.
 const KNOWN: &[&str] = &[
     "host",
     "hostaddr",
@@ -81,7 +82,7 @@ const KNOWN: &[&str] = &[
     "statement-cache-capacity",
 ];
 
-/// Where systems keep the certificates of authorities that they trust.
+/// The usual paths of the system's trusted CA certificates.
 const SYSTEM_ROOTS: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -91,39 +92,39 @@ const SYSTEM_ROOTS: &[&str] = &[
     "/opt/homebrew/etc/ca-certificates/cert.pem",
 ];
 
-/// Why a database URL cannot be used. No message quotes a secret.
+/// The reason why a database URL cannot be used. No message quotes a secret.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UrlError {
-    /// It is not a URL of PostgreSQL.
+    /// The text is not a PostgreSQL URL.
     #[error("must be a URL such as postgres://user:password@host:5432/tessera")]
     Form,
-    /// A part of it is not percent-encoded, probably the password.
+    /// Part of the URL is not percent-encoded, probably the password.
     #[error(
         "has a #, a ; or a line break, an @ after the host, a : in the user name, or a parameter in the name of the database: percent-encode the user name and the password (@ as %40, / as %2F, ? as %3F, # as %23), and write ? before the first parameter and & before the others"
     )]
     Unescaped,
-    /// It has a parameter twice.
+    /// A parameter occurs twice.
     #[error("has the parameter {0} more than once: keep one of them")]
     Repeated(String),
-    /// It names several hosts.
+    /// The URL names several hosts.
     #[error(
         "names several hosts, which Tessera does not support: name one address that leads to the primary, such as that of HAProxy or PgBouncer"
     )]
     SeveralHosts,
-    /// It has a parameter that has no effect or no meaning here.
+    /// A parameter has no effect or no meaning here.
     #[error("has the parameter {0}, which Tessera does not support: {1}")]
     Unsupported(String, &'static str),
-    /// A parameter has a value that it cannot have.
+    /// A parameter has an invalid value.
     #[error("has an unusable value for {0}: {1}")]
     Value(&'static str, &'static str),
-    /// A file that it names cannot be used.
+    /// A file that the URL names cannot be used.
     #[error("names {path} as {parameter}, which {why}")]
     File {
         /// The parameter.
         parameter: &'static str,
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         why: String,
     },
 }
@@ -131,15 +132,17 @@ pub enum UrlError {
 /// Checks a database URL without connecting and without reading files.
 ///
 /// # Errors
-/// Says what is wrong, without quoting the URL.
+///
+/// The reason why the URL cannot be used, without quoting the URL.
 pub fn check_url(text: &str) -> Result<(), UrlError> {
     read(text).map(drop)
 }
 
-/// Opens a pool for this URL. Connects when first used: a database that is away now may come later.
+/// Opens a pool for this URL. It connects on first use, so the database may still be down.
 ///
 /// # Errors
-/// Says what is wrong with the URL or a file that it names.
+///
+/// The reason why the URL, or a file that it names, cannot be used.
 pub fn connect(url: &str, max_connections: u32) -> Result<PgPool, UrlError> {
     let options = options(url)?;
     Ok(PgPoolOptions::new()
@@ -156,8 +159,8 @@ pub(crate) async fn open(options: &PgConnectOptions) -> Result<PgConnection, sql
     Ok(connection)
 }
 
-/// Opens a connection for verifications. A query that takes longer than they wait ends by itself: it would
-/// keep the database busy for an answer that nobody reads.
+/// Opens a connection for verifications. PostgreSQL cancels a query that takes longer than a
+/// verification waits: it would only load the database, and no caller would read the result.
 pub(crate) async fn open_for_verifications(
     options: &PgConnectOptions,
 ) -> Result<PgConnection, sqlx::Error> {
@@ -166,8 +169,8 @@ pub(crate) async fn open_for_verifications(
     Ok(connection)
 }
 
-/// Opens a connection for changes of the schema. They may take as long as they need, but wait for a lock only for a
-/// moment: everybody else who needs the table waits behind them.
+/// Opens a connection for changes of the schema. They may take as long as they need but wait only
+/// briefly for a lock, because all other sessions that need the table queue behind them.
 pub(crate) async fn open_for_migrations(
     options: &PgConnectOptions,
 ) -> Result<PgConnection, sqlx::Error> {
@@ -180,9 +183,9 @@ pub(crate) async fn open_for_migrations(
     Ok(connection)
 }
 
-/// Sets on a new connection what Tessera relies on.
+/// Applies the settings that Tessera relies on to a new connection.
 pub(crate) async fn configure(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    // `SET`, not options of the connection, which poolers refuse.
+    // `SET` rather than connection options, which poolers refuse.
     let own = [("default_transaction_isolation", "'read committed'")];
     let sql: Vec<String> =
         own.iter().chain(SETTINGS).map(|(name, value)| format!("SET {name} = {value}")).collect();
@@ -190,11 +193,11 @@ pub(crate) async fn configure(connection: &mut PgConnection) -> Result<(), sqlx:
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
 }
 
-/// Reads a URL into the driver's options and checks the files that it names.
+/// Parses a URL into the driver's options and checks the files that it names.
 pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     let url = read(text)?;
     let mut options = PgConnectOptions::from_str(url.as_str()).map_err(|_| UrlError::Form)?;
-    // The driver would look up an IPv6 address with its brackets as a name.
+    // The driver would take the brackets of an IPv6 address as part of a host name.
     if let Some(Host::Ipv6(address)) = text_host(text)
         && !url.query_pairs().any(|(key, _)| matches!(&*key, "host" | "hostaddr"))
     {
@@ -215,17 +218,18 @@ pub(crate) fn options(text: &str) -> Result<PgConnectOptions, UrlError> {
     if url.query_pairs().any(|(key, value)| key == "sslrootcert" && value == "system") {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    // Poolers refuse parameters of the start that they do not know, and nothing here depends on this one.
+    // Poolers refuse startup parameters that they don't support. Nothing here needs this one.
     Ok(options.application_name("tessera").extra_float_digits(None))
 }
 
 fn text_host(text: &str) -> Option<Host<String>> {
-    // `postgres` is no special scheme, for which the url crate reads addresses; `http` is.
+    // The url crate parses addresses only for special schemes: `http` is one, `postgres` is not.
     let (_, rest) = text.split_once("://")?;
     Url::parse(&format!("http://{rest}")).ok()?.host().map(|host| host.to_owned())
 }
 
-/// Parses a URL and refuses what would have no effect. The result has only parameters of [`KNOWN`].
+/// Parses a URL and refuses parameters that would have no effect. The result has only the
+/// parameters of [`KNOWN`] and `options[…]`.
 fn read(text: &str) -> Result<Url, UrlError> {
     check_text(text)?;
     let parsed = Url::parse(text);

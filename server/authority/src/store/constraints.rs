@@ -1,11 +1,12 @@
-//! Every invariant that the schema states, violated once: the database itself refuses, by the name
-//! that the program knows. A constraint that is not listed here fails the last test.
+//! Violates every constraint of the schema once. The database must refuse each statement and report
+//! the constraint by the name that the code expects. The last test fails if a constraint is not
+//! listed here.
 
 use std::collections::BTreeSet;
 
 use sqlx::{PgPool, query, query_scalar};
 
-/// A world of one row of each kind, made of fixed ids.
+/// One row of each kind, with fixed ids.
 const WORLD: &str = "
     INSERT INTO instance (name, key_check, created_at) VALUES ('Example', 'x', now());
     INSERT INTO setup_links (digest, expires_at) VALUES (sha256('a'), now());
@@ -67,7 +68,7 @@ const WORLD: &str = "
         VALUES ('00000000-0000-0000-0000-000000000002', now(), 1);
 ";
 
-/// A constraint and a statement that runs into it. Foreign keys are refused by name, too.
+/// Constraints, each with a statement that violates it. Foreign keys are included.
 const VIOLATIONS: &[(&str, &str)] = &[
     (
         "instance_pkey",

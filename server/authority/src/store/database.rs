@@ -1,8 +1,9 @@
-//! The database as a whole: whether Tessera can work in it, and its schema.
+//! The database as a whole: checks whether Tessera can work in it, and migrates its schema.
 //!
-//! A migration runs in a transaction and waits for a lock only for a moment. An index of a large table is made by a migration of
-//! its own, beside everybody who writes the table: a file that begins with `-- no-transaction` and has one statement,
-//! `CREATE INDEX CONCURRENTLY IF NOT EXISTS …`. Nobody waits for it, and it waits for as long as it has to.
+//! A migration runs in a transaction and waits only briefly for a lock. An index of a large table
+//! gets a migration of its own that does not block writes to the table: a file that begins with
+//! `-- no-transaction` and has one statement, `CREATE INDEX CONCURRENTLY IF NOT EXISTS …`. No
+//! session waits for it, and it waits for locks as long as necessary.
 
 use sqlx::{
     AssertSqlSafe, Connection as _, PgConnection, Row as _,
@@ -16,10 +17,11 @@ use super::{
 };
 use crate::ServiceError;
 
-/// Why Tessera cannot work in this database until somebody changes it. Each text names the cure.
+/// The reason why Tessera cannot work in this database until an operator changes it. Each message
+/// names the remedy.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum DatabaseProblem {
-    /// Names may have characters that another encoding lacks.
+    /// The database's encoding is not UTF-8. Names may contain characters that it lacks.
     #[error(
         "the database's encoding is {0}, and Tessera needs UTF8; make another one with: CREATE DATABASE tessera ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
     )]
@@ -29,12 +31,12 @@ pub enum DatabaseProblem {
         "default_transaction_read_only is on for this role or database; switch it off with: ALTER DATABASE … SET default_transaction_read_only = off (or ALTER ROLE …)"
     )]
     ReadOnly,
-    /// The tables are in a schema that Tessera does not look into.
+    /// The tables are in a schema other than `public`, the only one that Tessera uses.
     #[error(
         "Tessera's tables are in the schema {0}, and Tessera uses the schema public; move them with: ALTER TABLE {0}.… SET SCHEMA public"
     )]
     OtherSchema(String),
-    /// A pooler gives each transaction, or each statement, another connection.
+    /// A pooler assigns another connection to each transaction or statement.
     #[error(
         "a pooler gives each transaction another connection, and Tessera needs connections of its own: set pool_mode = session for this database, or connect to PostgreSQL itself"
     )]
@@ -44,10 +46,10 @@ pub enum DatabaseProblem {
         "{pending} migrations are pending, and this role may not make them: name the owner of the tables in migration_database_url, or let the role: GRANT CREATE ON SCHEMA public TO …"
     )]
     MayNotMigrate {
-        /// How many.
+        /// The number of pending migrations.
         pending: usize,
     },
-    /// One of Tessera's tables belongs to another role than the one that makes migrations.
+    /// One of Tessera's tables belongs to a role other than the one that runs migrations.
     #[error(
         "the table {table} belongs to the role {owner}, and the role of migration_database_url has to own Tessera's tables; as a superuser run: ALTER TABLE {table} OWNER TO …"
     )]
@@ -65,7 +67,7 @@ impl From<DatabaseProblem> for ServiceError {
     }
 }
 
-/// Looks for what no waiting can mend.
+/// Checks for problems that waiting cannot solve.
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), ServiceError> {
     let found = sqlx::query!(
         r#"SELECT current_setting('server_encoding') AS "encoding!",
@@ -89,15 +91,15 @@ pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), ServiceEr
     }
 }
 
-/// How often two connections are compared.
+/// How often the two connections are compared.
 const COMPARED: usize = 3;
 
-/// Looks for a pooler that does not leave a connection to its client. Prepared statements, locks and
-/// notifications belong to connections.
+/// Checks for a pooler that does not keep a connection for each client. Prepared statements, locks
+/// and notifications belong to connections.
 ///
-/// Such a pooler gives one client the connection that another has just left, or, where it takes them in turn, each
-/// client another one every time. One client asks outside a transaction while the other has none, so that a pooler
-/// with a single connection answers, too.
+/// Such a pooler assigns to one client the connection that another has just released or, if it
+/// rotates its connections, a different one each time. Each client queries while the other has no
+/// transaction open, so that a pooler with a single connection can serve both.
 pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), ServiceError> {
     let mut one = connection::open(options).await?;
     let mut two = connection::open(options).await?;
@@ -115,12 +117,12 @@ pub(crate) async fn check_pooler(options: &PgConnectOptions) -> Result<(), Servi
     Ok(())
 }
 
-/// The process at the other end. Asked without a prepared statement, which a pooler may lose.
+/// Returns the backend's process id, without a prepared statement, which a pooler may lose.
 async fn backend(connection: &mut PgConnection) -> Result<i32, StoreError> {
     Ok(sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)?)
 }
 
-/// With a connection for each statement there are no transactions.
+/// Detects a pooler that assigns a connection to each statement: it refuses transactions.
 fn of_pooler(error: sqlx::Error) -> ServiceError {
     match &error {
         sqlx::Error::Database(database) if database.message().contains("pooling mode") => {
@@ -130,10 +132,10 @@ fn of_pooler(error: sqlx::Error) -> ServiceError {
     }
 }
 
-/// Runs the migrations that the database lacks.
+/// Runs the pending migrations.
 pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceError> {
     let mut connection = open_for_migrations(options).await?;
-    // An encoding that is refused is found before anything is made in it.
+    // Check first, so that nothing is created in a database with an unsupported encoding.
     let checked = check(&mut connection).await;
     let pending = pending(&mut connection).await;
     let _ = connection.close().await;
@@ -148,9 +150,11 @@ pub(crate) async fn migrate(options: &PgConnectOptions) -> Result<(), ServiceErr
         .map_err(|error| migrate_error(error, pending.unwrap_or_default()))
 }
 
-/// Runs the migrations in parts, each of those that run in transactions or of those that do not.
+/// Runs the migrations group by group: consecutive ones that run in transactions, or consecutive
+/// ones that don't.
 async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    // Until the connection is closed: an index that another server makes at present is not left over.
+    // Hold this lock until the connection closes: it keeps `drop_left_over` from dropping an index
+    // that another server is building.
     connection.lock().await?;
     let all: Vec<&Migration> = MIGRATIONS.iter().collect();
     for part in all.chunk_by(|one, next| one.no_tx == next.no_tx) {
@@ -166,7 +170,8 @@ async fn run_migrations(connection: &mut PgConnection) -> Result<(), MigrateErro
     Ok(())
 }
 
-/// Drops the indexes of pending migrations that somebody stopped while they were made. PostgreSQL keeps them, without using them.
+/// Drops the indexes of pending migrations that were interrupted. PostgreSQL keeps such indexes as
+/// invalid and does not use them.
 async fn drop_left_over(
     connection: &mut PgConnection,
     migrations: &[&Migration],
@@ -190,7 +195,7 @@ async fn drop_left_over(
     Ok(())
 }
 
-/// Returns the name of the index that a migration makes without a transaction.
+/// Returns the name of the index that a migration without a transaction creates.
 fn index_of(migration: &Migration) -> Option<&str> {
     let (_, rest) =
         migration.sql.as_str().split_once("\nCREATE INDEX CONCURRENTLY IF NOT EXISTS ")?;
@@ -208,7 +213,7 @@ fn migrate_error(error: MigrateError, pending: usize) -> ServiceError {
     };
     match StoreError::from(cause) {
         error if error.is_of_rights() => DatabaseProblem::MayNotMigrate { pending }.into(),
-        // Waiting for the database would not help.
+        // Retrying would not help.
         error if error.is_of_schema() => ServiceError::internal(error),
         error => error.into(),
     }

@@ -1,8 +1,8 @@
-//! Which parts of a database URL may be read and shown.
+//! The parts of a database URL that may be parsed and shown.
 //!
-//! A password that is not percent-encoded can end up in any part of a URL: `postgres://u:12/secret@h/d` has the
-//! host `u` and the path `/secret@h/d`. Such a URL would neither work nor be redacted, so [`check_text`] refuses
-//! it before anything is parsed or shown.
+//! A password that is not percent-encoded can end up in any part of a URL:
+//! `postgres://u:12/secret@h/d` has the host `u` and the path `/secret@h/d`. Such a URL would
+//! neither work nor be redacted, so [`check_text`] refuses it before it is parsed or shown.
 
 use super::UrlError;
 
@@ -30,36 +30,36 @@ const SHOWN: &[&str] = &[
     "channel_binding",
 ];
 
-/// Longest name of a parameter that an error quotes.
+/// The maximum length of a parameter name that an error quotes.
 const NAME_MAX: usize = 40;
 
-/// Reports whether a parameter of a database URL holds a password.
+/// Returns whether a parameter of a database URL holds a password.
 #[must_use]
 pub fn is_password(parameter: &str) -> bool {
     PASSWORDS.contains(&parameter)
 }
 
-/// Reports whether people and logs may see the value of this parameter of a database URL.
+/// Returns whether the value of this parameter of a database URL may be shown and logged.
 #[must_use]
 pub fn shows_value(parameter: &str) -> bool {
     SHOWN.contains(&parameter)
 }
 
-/// Refuses a URL whose parts a password without percent-encoding may have moved.
+/// Refuses a URL if an unencoded password may have shifted its parts.
 pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
     let text = text.trim_matches(|letter: char| letter <= ' ');
     let (scheme, rest) = text.split_once("://").ok_or(UrlError::Form)?;
     if !["postgres", "postgresql"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
         return Err(UrlError::Form);
     }
-    // The parser drops these without a word.
+    // The parser silently drops these.
     let is_dropped = |letter| matches!(letter, '\t' | '\n' | '\r');
     let after_host = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
     if rest.contains('#') || after_host.contains('@') || rest.contains(is_dropped) {
         return Err(UrlError::Unescaped);
     }
-    // A parameter behind another sign than the first `?` would be a part of a name. So would a password behind a colon
-    // that is encoded.
+    // A parameter that follows any character other than the first `?` would become part of a name,
+    // and so would a password after an encoded colon.
     let authority = &rest[..rest.len() - after_host.len()];
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
     let user = user.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -72,7 +72,8 @@ pub(super) fn check_text(text: &str) -> Result<(), UrlError> {
     Ok(())
 }
 
-/// Refuses a value that is shown and looks as if it held another parameter, or a password behind a colon.
+/// Refuses a value that is shown if it looks as if it contained another parameter, or a password
+/// after a colon.
 pub(super) fn check_shown(parameter: &str, value: &str) -> Result<(), UrlError> {
     let has_parameter = shows_value(parameter) && value.contains(['&', ';', '=', '?']);
     if has_parameter || parameter == "user" && value.contains(':') {
@@ -81,8 +82,8 @@ pub(super) fn check_shown(parameter: &str, value: &str) -> Result<(), UrlError> 
     Ok(())
 }
 
-/// Returns a parameter's name as errors quote it. An unknown name may be a part of a password, above all after a
-/// parameter that holds one.
+/// Returns a parameter's name as errors quote it. An unknown name may be part of a password, above
+/// all in a URL that has a password parameter.
 pub(super) fn quoted(name: &str, has_password: bool) -> String {
     let is_name = |name: &str| {
         (1..=NAME_MAX).contains(&name.len())

@@ -1,5 +1,5 @@
-//! The descendants of a token that is stopped: the note that they are to be stopped, and the statements that stop
-//! many of them at a time.
+//! The descendants of a token that is stopped: the note that records the pending stop, and the
+//! statements that stop many descendants at once.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ use crate::{access::Tenant, audit::Author};
 /// How descendants are stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
-    /// They are disabled.
+    /// Disables them.
     Disable,
-    /// They end now.
+    /// Expires them now.
     Expire,
-    /// They end then, unless they end before.
+    /// Expires them at this time, unless they expire before.
     EndBy(OffsetDateTime),
-    /// They are deleted.
+    /// Deletes them.
     Delete,
 }
 
@@ -46,14 +46,14 @@ impl How {
     }
 }
 
-/// A token whose descendants are to be stopped.
+/// A note that the descendants of a token must be stopped.
 #[derive(Clone, Debug)]
 pub(crate) struct DescendantStop {
     pub(crate) id: Uuid,
     pub(crate) tenant: Tenant,
     pub(crate) token: TokenId,
     pub(crate) how: How,
-    /// The only user whose tokens are stopped.
+    /// The only owner whose tokens are stopped; `None` for all owners.
     pub(crate) own: Option<UserId>,
     /// The user who stops them.
     pub(crate) by: Option<UserId>,
@@ -62,8 +62,8 @@ pub(crate) struct DescendantStop {
     pub(crate) author: Author,
 }
 
-/// Notes that the descendants of a token are to be stopped. A server goes on with it for some seconds unless
-/// `at_once` lets any server begin.
+/// Inserts the note that the descendants of a token must be stopped. The calling server holds the
+/// claim for 15 seconds, unless `at_once` lets any server claim the note.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     stop: &DescendantStop,
@@ -90,7 +90,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Takes a note that no server works on, for some seconds.
+/// Claims a note that no server is working on, for 15 seconds.
 pub(crate) async fn claim(
     connection: &mut PgConnection,
 ) -> Result<Option<DescendantStop>, StoreError> {
@@ -123,7 +123,7 @@ pub(crate) async fn claim(
     }))
 }
 
-/// Keeps other servers from taking a note, for some seconds more.
+/// Extends the claim of a note by 15 seconds from now.
 pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE descendant_stops SET worked_until = clock_timestamp() + interval '15 seconds' WHERE id = $1",
@@ -134,7 +134,7 @@ pub(crate) async fn keep(connection: &mut PgConnection, id: Uuid) -> Result<(), 
     Ok(())
 }
 
-/// Lets any server go on with a note, after those that wait for longer.
+/// Lets any server claim a note after 30 seconds, so that notes that have waited longer come first.
 pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!("UPDATE descendant_stops SET worked_until = clock_timestamp() + interval '30 seconds' WHERE id = $1", id,)
         .execute(connection)
@@ -142,14 +142,14 @@ pub(crate) async fn release(connection: &mut PgConnection, id: Uuid) -> Result<(
     Ok(())
 }
 
-/// Removes a note: no descendant is left to be stopped.
+/// Deletes a note, because all descendants have been stopped.
 pub(crate) async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM descendant_stops WHERE id = $1", id).execute(connection).await?;
     Ok(())
 }
 
-/// Waits until no token of the workspace that began before changes tokens any more. The queue of this lock is
-/// fair, so that nobody keeps it by asking again and again.
+/// Waits until every change that a token of the workspace began earlier has ended. The queue of
+/// this lock is fair, so that new changes cannot keep the caller waiting forever.
 pub(crate) async fn wait_for_changes(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -161,8 +161,8 @@ pub(crate) async fn wait_for_changes(
     Ok(())
 }
 
-/// Reports whether the descendants of a token that made this one, directly or through others, are being stopped.
-/// Until the transaction ends, [`wait_for_changes`] waits for it.
+/// Returns whether the descendants of any ancestor of this token are being stopped. Blocks
+/// [`wait_for_changes`] until the calling transaction ends.
 pub(crate) async fn are_stopped(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -172,7 +172,7 @@ pub(crate) async fn are_stopped(
     sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, key)
         .fetch_one(&mut *connection)
         .await?;
-    // A statement of its own: it sees what was committed while the lock was waited for.
+    // A separate statement, so that it sees what was committed while the lock was awaited.
     let noted = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM descendant_stops WHERE workspace_id = $1) AS "noted!""#,
         tenant.id().0,
@@ -197,11 +197,11 @@ pub(crate) async fn are_stopped(
 }
 
 fn lock_key(tenant: Tenant) -> i64 {
-    // The id's random half; the constant keeps this key apart from those of other locks.
+    // The random half of the id. The constant keeps this key apart from those of other locks.
     tenant.id().0.as_u64_pair().1.cast_signed() ^ 0x7374_6f70
 }
 
-/// Reports whether a token ever made another one.
+/// Returns whether a token has ever created another token.
 pub(crate) async fn exist(
     connection: &mut PgConnection,
     token: TokenId,
@@ -214,7 +214,7 @@ pub(crate) async fn exist(
     .await?)
 }
 
-/// Returns those of these tokens that ever made another one.
+/// Returns the given tokens that have ever created another token.
 pub(crate) async fn makers(
     connection: &mut PgConnection,
     tokens: &[Uuid],
@@ -231,8 +231,8 @@ pub(crate) async fn makers(
     .collect())
 }
 
-/// The tokens that a token made, and those that they made, whoever they act as: each after the one that
-/// made it, deleted ones left out. A deleted token's own are among them.
+/// Returns the descendants of a token, whoever owns them, each after the token that created it.
+/// Deleted tokens are left out, but their descendants are included.
 pub(crate) async fn all(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -253,7 +253,8 @@ pub(crate) async fn all(
     .await?)
 }
 
-/// Locks those of these tokens that are still to be stopped at `now`. Returns the tokens that stopped them before.
+/// Locks the given tokens that still have to be stopped at `now`. Returns their ids, each with the
+/// tokens that stopped it before.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     stop: &DescendantStop,
@@ -295,7 +296,8 @@ pub(crate) async fn lock(
     Ok(stoppers.collect())
 }
 
-/// Stops tokens that are locked, each with the record of who stopped it. No token lifts such a stop as its own.
+/// Stops tokens that are locked, and records who stopped each of them. The rows record no token as
+/// the stopper, so no token can lift the stop as its own.
 pub(crate) async fn stop(
     connection: &mut PgConnection,
     stop: &DescendantStop,

@@ -1,5 +1,6 @@
-//! What a verification reads, by digest: what a token says of itself, or that and what all the rest of the
-//! database says of it. Both are one statement, tombstones included.
+//! Reads what a verification needs, by the digest of a secret: either the facts of the token
+//! itself, or also its surroundings, which the rest of the database adds to them. Each takes one
+//! statement and includes deleted tokens.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,10 +33,10 @@ use super::{
 };
 use crate::{Pace, work::Heavy};
 
-/// What a token and its secret say of themselves.
+/// The facts in the rows of a token and its secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Bare {
-    /// Which surroundings it has.
+    /// The key of its surroundings.
     pub(crate) key: SurroundingsKey,
     token_id: TokenId,
     name: String,
@@ -49,12 +50,12 @@ pub(crate) struct Bare {
     rate_limit: Option<RateLimit>,
 }
 
-/// All that its surroundings depend on, of what a token says of itself.
+/// The properties of a token that its surroundings depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SurroundingsKey {
     pub(crate) workspace: WorkspaceId,
     pub(crate) user: UserId,
-    /// The audiences, each with the scopes of its row.
+    /// The audience rows, each with its scopes.
     audiences: Vec<String>,
     scopes: Vec<String>,
 }
@@ -70,19 +71,19 @@ impl SurroundingsKey {
         Self { workspace, user, audiences, scopes }
     }
 
-    /// The bytes of its texts.
+    /// The total length of the texts, in bytes.
     fn bytes(&self) -> usize {
         self.texts().map(str::len).sum()
     }
 
-    /// The texts that it holds.
+    /// The texts of this key.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.audiences.iter().chain(&self.scopes).map(String::as_str)
     }
 }
 
 impl Bare {
-    /// Everything.
+    /// Combines these facts with the token's surroundings.
     pub(crate) fn with(self, surroundings: Arc<Surroundings>) -> Facts {
         Facts {
             token_id: self.token_id,
@@ -100,10 +101,10 @@ impl Bare {
     }
 }
 
-/// What a row says of its token alone; both queries have these columns.
+/// Builds a [`Bare`] from a row. Both queries have these columns.
 ///
-/// No change of a token is noted as earlier than the one before: what was over by then stays so, whatever
-/// the clocks of servers say.
+/// A token's `updated_at` never decreases. A token or secret that had expired by then stays
+/// expired, whatever the clocks of the servers say.
 macro_rules! bare {
     ($row:ident) => {{
         let corrupt = |column| StoreError::corrupt(column, $row.id);
@@ -137,8 +138,8 @@ macro_rules! bare {
     }};
 }
 
-/// The tokens that these digests belong to, by digest, without what the rest of the database says of them:
-/// two tables and an index.
+/// Returns the tokens that these digests belong to, by digest, without their surroundings. Reads
+/// only two tables and an index.
 pub(crate) async fn bare(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
@@ -171,11 +172,12 @@ pub(crate) async fn bare(
     Ok(found)
 }
 
-/// The same with everything, asked for in the same way.
+/// Returns the tokens that these digests belong to, by digest, with the rows that their
+/// surroundings are computed from.
 ///
-/// The user belongs to the workspace while it is enabled and is a member or manages the instance.
-/// A scope that its catalogue no longer has, or has retired, is granted to nobody, and of the others the
-/// token keeps what its user may grant at present.
+/// An owner is active while they are enabled and either belong to the workspace or manage the
+/// instance. Scopes that the catalogue no longer has, or has retired, are not granted. Of the
+/// others, a token keeps those that its owner may currently grant.
 pub(crate) async fn whole(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
@@ -264,8 +266,8 @@ pub(crate) async fn whole(
     Ok(found)
 }
 
-/// A token as its row and the rows around it describe it, before its rights are worked out. That takes long for a
-/// token with many scopes.
+/// A token as its row and the related rows describe it, before its rights are computed. The
+/// computation takes long for a token with many scopes.
 #[derive(Debug)]
 pub(crate) struct Unread {
     pub(crate) bare: Bare,
@@ -273,7 +275,7 @@ pub(crate) struct Unread {
     user: UserSummary,
     user_active: bool,
     roles: (InstanceRole, Option<WorkspaceRole>),
-    /// What the membership of its user grants, when it has grants of its own.
+    /// The grants of its owner's membership, if the membership has its own.
     grants: Option<Vec<GrantPattern>>,
     /// JSON of [`RightsRow`]s.
     rights: String,
@@ -281,16 +283,17 @@ pub(crate) struct Unread {
     known: String,
 }
 
-/// With more bytes, reading takes a good part of a millisecond.
+/// Reading more bytes than this takes a large part of a millisecond.
 const SOON_BYTES: usize = 32 * 1024;
-/// So many steps take less than a millisecond.
+/// This many steps take less than a millisecond.
 const SOON_STEPS: u32 = 50_000;
-/// Most steps to find out what a token may do: some tens of milliseconds. What is not found by then is not granted.
+/// The maximum number of steps to compute a token's rights, some tens of milliseconds. Rights that
+/// are not found within them are not granted.
 const READ_STEPS: u32 = 10_000_000;
 
 impl Unread {
-    /// Reads the rest where verifications are answered; `None` when that would take too long there. Returns how
-    /// many steps it took, too.
+    /// Computes the surroundings on a thread that serves verifications. Returns `None` if that
+    /// takes too long there. Also returns the number of steps taken.
     pub(crate) fn read_soon(&self) -> Result<(Option<Surroundings>, usize), StoreError> {
         if self.bytes() > SOON_BYTES {
             return Ok((None, 0));
@@ -305,7 +308,7 @@ impl Unread {
         self.rights.len() + self.known.len()
     }
 
-    /// Reads the rest; returns how many steps that took, too.
+    /// Computes the surroundings. Also returns the number of steps taken.
     fn read(&self) -> (Result<Surroundings, StoreError>, usize) {
         let mut steps = Steps::new(READ_STEPS);
         let read = self.read_within(&mut steps);
@@ -347,7 +350,8 @@ impl Unread {
     }
 }
 
-/// Reads the rest of these rows: of one of them at least, and of further ones until it is others' turn.
+/// Computes the surroundings of these rows in order: of at least the first one, and of more until
+/// the budget of steps is used up. The caller then lets other work run.
 pub(crate) fn read_some(rows: &[Arc<Unread>], _: &Heavy) -> Vec<Result<Surroundings, StoreError>> {
     let mut taken = 0;
     let next = |row: &Arc<Unread>| {
@@ -360,7 +364,8 @@ pub(crate) fn read_some(rows: &[Arc<Unread>], _: &Heavy) -> Vec<Result<Surroundi
     rows.iter().map_while(next).collect()
 }
 
-/// Returns the facts of a token as a verification of its current secret reads them; `None` when it has no secret.
+/// Returns the facts of a token as a verification of its current secret reads them, or `None` if it
+/// has no secret.
 pub(crate) async fn of_token(
     connection: &mut PgConnection,
     token: TokenId,
@@ -384,12 +389,12 @@ pub(crate) async fn of_digest(
 ) -> Result<Option<Facts>, StoreError> {
     let mut found = whole(connection, std::slice::from_ref(&digest)).await?;
     let Some(unread) = found.remove(&digest) else { return Ok(None) };
-    // No thread that answers verifications comes here.
+    // This function never runs on a thread that serves verifications.
     let surroundings = unread.read().0?;
     Ok(Some(unread.bare.with(Arc::new(surroundings))))
 }
 
-/// What a user is; the column's name when one cannot be read.
+/// Parses a user's roles. Returns the name of the column that cannot be parsed as the error.
 fn roles(
     instance: &str,
     workspace: Option<&str>,
@@ -399,7 +404,7 @@ fn roles(
     Ok((instance, workspace))
 }
 
-/// What a token holds in an audience, and what the audience's catalogue has of it.
+/// The scopes that a token holds in an audience, and the related scopes of the catalogue.
 #[derive(Debug, Deserialize)]
 struct RightsRow {
     audience: AudienceSlug,
@@ -410,8 +415,8 @@ struct RightsRow {
 }
 
 impl RightsRow {
-    /// What the token may do: what the catalogue has of its scopes with what they imply, and the parts of
-    /// patterns, as far as its user may grant it.
+    /// Returns the token's rights: the scopes that it holds according to the catalogue, those that
+    /// they imply, and the held parts of patterns, limited to what its owner may grant.
     fn within(self, may_grant: &Rights, steps: &mut Steps) -> AudienceRights {
         let Self { audience, mut scopes, exact: mut granted, patterns, retired } = self;
         scopes.sort_unstable();
@@ -424,7 +429,7 @@ impl RightsRow {
     }
 }
 
-/// Whose tokens a token with these rights may be asked about, given the roles of its user.
+/// Returns whose tokens a token with these rights may verify, given the roles of its owner.
 fn verifies(
     instance: InstanceRole,
     role: Option<WorkspaceRole>,
@@ -432,7 +437,7 @@ fn verifies(
 ) -> Verifies {
     let own = rights.iter().find(|rights| rights.audience.as_ref() == TESSERA_AUDIENCE);
     let granted = own.map_or(&[][..], |rights| &rights.granted);
-    // Managing one's own tokens has nothing to do with it.
+    // Self-service does not matter for verification.
     let permissions =
         Permissions::of_user(instance, role, false).and(Permissions::of_scopes(granted));
     if !permissions.allows(Permission::Verify) {
@@ -444,8 +449,8 @@ fn verifies(
     }
 }
 
-/// Adds the URIs that are a part of a pattern which a catalogue has. One that a catalogue has by
-/// itself, but retired, is no part of anything. What is granted already is sorted.
+/// Adds the held URIs that a pattern of the catalogue covers, except those that the catalogue
+/// itself has as retired scopes. `granted` must be sorted.
 fn grant_parts(
     granted: &mut Vec<ScopeName>,
     held: &[ScopeName],
@@ -488,7 +493,7 @@ pub(crate) fn apart(facts: Facts) -> (Bare, Surroundings) {
     (bare, surroundings)
 }
 
-/// A row of a token with these scopes, whose user's membership has these grants.
+/// Returns the row of a token with these scopes, whose owner's membership has these grants.
 #[cfg(test)]
 pub(crate) fn unread(granted: &[String], grants: &[String]) -> Unread {
     let (bare, surroundings) = apart(crate::verification::known::facts(1, 7));
@@ -552,7 +557,7 @@ mod tests {
         let read = read_some(&rows, &Heavy::test());
         let granted: Vec<usize> =
             read.into_iter().map(|read| read.unwrap().rights[0].granted.len()).collect();
-        // The third is left for later.
+        // The third row is left for later.
         assert_eq!(granted, [120, 0]);
     }
 

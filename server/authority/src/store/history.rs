@@ -1,4 +1,5 @@
-//! Which database answers, and whether its history is the one that this server knows.
+//! Identifies the database that answers, and checks whether its history is the one that this server
+//! has seen.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -6,9 +7,10 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// What answers a connection: the cluster, its timeline, the server's start, and the database. A promotion
-/// makes a new timeline; two standbys that are promoted to the same one differ by their start. A database
-/// that was restored under the same name has another id.
+/// The identity of the database behind a connection: the cluster, its timeline, the start of the
+/// PostgreSQL server, and the database's id. A promotion begins a new timeline. Two standbys that
+/// are promoted to the same timeline differ in their start. A database that was restored under the
+/// same name has another id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) system: i64,
@@ -18,20 +20,20 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Reports whether this is a standby, which takes no writes.
+    /// Returns whether this is a standby, which accepts no writes.
     pub(crate) fn is_standby(&self) -> bool {
         self.timeline == STANDBY
     }
 }
 
-/// The timeline of a server that replays another one's.
+/// The timeline of a standby.
 const STANDBY: &str = "recovery";
 
-/// Returns the mark of the server that answers; `None` from an engine that has no such functions, or does
-/// not allow them to this role.
+/// Returns the mark of the database that answers, or `None` if the engine lacks these functions or
+/// does not allow them to this role.
 pub(crate) async fn mark(connection: &mut PgConnection) -> Result<Option<Mark>, StoreError> {
-    // Not from pg_control_checkpoint(), which shows a new timeline only after the checkpoint that follows
-    // a promotion.
+    // Not from pg_control_checkpoint(), which shows a new timeline only after the checkpoint that
+    // follows a promotion.
     let row = sqlx::query!(
         r#"SELECT (SELECT system_identifier FROM pg_control_system()) AS "system!",
                   CASE WHEN pg_is_in_recovery() THEN 'recovery'
@@ -55,7 +57,7 @@ pub(crate) async fn mark(connection: &mut PgConnection) -> Result<Option<Mark>, 
     }
 }
 
-/// Reports whether an engine does not know what was asked, or does not allow it.
+/// Returns whether the engine does not support the query, or does not allow it to this role.
 fn does_not_say(error: &StoreError) -> bool {
     error.is_of_rights() || error.is_of_schema() || error.is_internal()
 }
@@ -65,14 +67,14 @@ pub(crate) async fn epoch(connection: &mut PgConnection) -> Result<i64, StoreErr
     Ok(sqlx::query_scalar!("SELECT epoch FROM revision_head").fetch_one(connection).await?)
 }
 
-/// Switches the statement timeout off until this transaction ends. A `COMMIT` that waits for a synchronous
-/// standby and is cancelled reports success, although a failover can lose it.
+/// Disables the statement timeout until this transaction ends. A `COMMIT` that is cancelled while
+/// it waits for a synchronous standby reports success, although a failover can lose it.
 pub(crate) async fn let_commit_wait(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!("SELECT set_config('statement_timeout', '0', true)").fetch_one(connection).await?;
     Ok(())
 }
 
-/// Returns the ids of those revisions that the database does not hold.
+/// Returns the ids of the given revisions that the database does not have.
 pub(crate) async fn missing(
     connection: &mut PgConnection,
     ids: &[i64],
@@ -88,7 +90,7 @@ pub(crate) async fn missing(
     .await?)
 }
 
-/// Returns which of these tokens the database does not hold.
+/// Returns the given tokens that the database does not have.
 pub(crate) async fn missing_tokens(
     connection: &mut PgConnection,
     tokens: &[Uuid],
@@ -102,20 +104,20 @@ pub(crate) async fn missing_tokens(
     .await?)
 }
 
-/// How the database keeps what it has answered.
+/// The durability and replication settings of the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Replication {
-    /// Whether commits reach the disk.
+    /// Whether commits are flushed to disk.
     pub(crate) fsync: bool,
-    /// Whether a page that a crash left half written can be repaired.
+    /// Whether a page that a crash left half-written can be repaired.
     pub(crate) full_page_writes: bool,
     pub(crate) synchronous_commit: String,
     pub(crate) synchronous_standbys: String,
-    /// Standbys that are connected.
+    /// The number of connected standbys.
     pub(crate) standbys: i64,
 }
 
-/// Returns how the database replicates; `None` from an engine that does not say.
+/// Returns the durability and replication settings, or `None` if the engine does not report them.
 pub(crate) async fn replication(
     connection: &mut PgConnection,
 ) -> Result<Option<Replication>, StoreError> {

@@ -1,6 +1,6 @@
-//! Keys of requests that may be repeated, and the replies that are kept for them.
+//! Idempotency keys of requests that may be repeated, and the replies that are stored under them.
 //!
-//! Keyed by who asks: no `Tenant`.
+//! Keys belong to callers, so the functions take no `Tenant`.
 
 use domain::ids::SecretId;
 use sqlx::PgConnection;
@@ -15,30 +15,30 @@ pub(crate) struct Claim<'a> {
     pub(crate) request: &'a [u8; 32],
     pub(crate) now: OffsetDateTime,
     pub(crate) expires_at: OffsetDateTime,
-    /// Attempts that began before are given up.
+    /// The claims of unfinished attempts that began at this time or earlier are stale.
     pub(crate) stale: OffsetDateTime,
-    /// Who asks, as a MAC.
+    /// The caller, as a MAC.
     pub(crate) caller: &'a [u8; 32],
     /// The secret that a token presents for its own rotation.
     pub(crate) secret: Option<SecretId>,
-    /// Most keys of one caller.
+    /// The maximum number of keys of one caller.
     pub(crate) most: i64,
 }
 
-/// What is kept under a key.
+/// The entry that is stored under a key.
 pub(crate) struct Found {
     pub(crate) request: Vec<u8>,
-    /// Status and sealed reply; none while the first attempt goes on.
+    /// The status and the sealed reply, or `None` while the first attempt is in progress.
     pub(crate) reply: Option<(i16, Sealed)>,
-    /// When the first attempt began.
+    /// When the latest attempt began.
     pub(crate) created_at: OffsetDateTime,
     /// The secret that a token presented for its own rotation.
     pub(crate) secret: Option<SecretId>,
 }
 
-/// Takes a key that nobody holds: unused, over, or held by an attempt for the same request that was
-/// given up. Returns when the key ends, which a key that is taken over keeps. Returns `None` for a key that
-/// is held, and for a new one of a caller who holds as many as one may.
+/// Claims a key that is unused or expired, or whose attempt for the same request is stale. Returns
+/// when the key expires; a stale key that is taken over keeps its expiry. Returns `None` if the key
+/// is in use, or if it is new and the caller already has the maximum number of keys.
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     claim: &Claim<'_>,
@@ -70,7 +70,7 @@ pub(crate) async fn claim(
     .await?)
 }
 
-/// What is kept under a key.
+/// Returns the entry that is stored under a key.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     key: &[u8; 32],
@@ -95,7 +95,7 @@ pub(crate) async fn find(
     }))
 }
 
-/// When the first key of this caller ends, who holds `most` or more of them.
+/// Returns when the first key of this caller expires, if the caller has at least `most` keys.
 pub(crate) async fn first_end(
     connection: &mut PgConnection,
     caller: &[u8; 32],
@@ -114,7 +114,8 @@ pub(crate) async fn first_end(
     .await?)
 }
 
-/// Stores the reply of the attempt that claimed the key at this moment, unless another one took over.
+/// Stores the reply of the attempt that claimed the key at `claimed_at`. Returns `false` if another
+/// attempt has taken over.
 pub(crate) async fn keep(
     connection: &mut PgConnection,
     key: &[u8; 32],
@@ -136,7 +137,8 @@ pub(crate) async fn keep(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Has the key be free for the same request, as if its attempt had begun at `stale`.
+/// Releases the key for the same request, as if its attempt had begun at `stale`. Returns `false`
+/// if another attempt has taken over.
 pub(crate) async fn release(
     connection: &mut PgConnection,
     key: &[u8; 32],
@@ -155,7 +157,7 @@ pub(crate) async fn release(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Removes keys that are over.
+/// Deletes expired keys.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,

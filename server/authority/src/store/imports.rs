@@ -1,4 +1,4 @@
-//! Secrets that another system made.
+//! Secrets that were imported from other systems.
 
 use domain::ids::{TokenId, UserId};
 use sqlx::PgConnection;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::StoreError;
 use crate::{access::Tenant, keys::Digest};
 
-/// Whether there are any.
+/// Returns whether any imported secret exists.
 pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM token_secrets WHERE origin = 'imported') AS "exist!""#
@@ -17,7 +17,7 @@ pub(crate) async fn exist(connection: &mut PgConnection) -> Result<bool, StoreEr
     .await?)
 }
 
-/// Returns those of these digests that a token of this workspace has or had.
+/// Returns the given digests that a token of this workspace has or had.
 pub(crate) async fn known_here(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -33,8 +33,9 @@ pub(crate) async fn known_here(
     .await?)
 }
 
-/// Returns those of these digests that any token of the instance has or had. The answer tells secrets of other
-/// workspaces apart from guesses, so [`collisions_since`] bounds how often it is given.
+/// Returns the given digests that any token of the instance has or had. The result distinguishes
+/// secrets of other workspaces from guesses, so [`collisions_since`] limits how often callers may
+/// learn it.
 pub(crate) async fn known_anywhere(
     connection: &mut PgConnection,
     digests: &[Vec<u8>],
@@ -44,7 +45,7 @@ pub(crate) async fn known_anywhere(
         .await?)
 }
 
-/// Notes an import that named the digest of a token of another workspace.
+/// Records an import that named the digest of a token of another workspace.
 pub(crate) async fn note_collision(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -63,8 +64,8 @@ pub(crate) async fn note_collision(
     Ok(())
 }
 
-/// Returns since when a workspace or a user has made this many such imports; `None` while they have not, counted
-/// from `since`.
+/// Returns the time of the `number`-th latest colliding import of the workspace or of the user,
+/// whichever is later. Counts the imports after `since`; returns `None` if neither has that many.
 pub(crate) async fn collisions_since(
     connection: &mut PgConnection,
     (tenant, user): (Tenant, Option<UserId>),
@@ -86,8 +87,9 @@ pub(crate) async fn collisions_since(
     .await?)
 }
 
-/// Counts rows that a workspace imports. Returns how many it imported within the day that began with the first of them; a
-/// day that began before `since` is over, and a new one begins.
+/// Counts rows that a workspace imports. Returns how many rows it has imported on the current day,
+/// which begins with its first import. A day that began at `since` or earlier is over, and a new
+/// one begins.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -109,7 +111,7 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// Removes what counts no longer.
+/// Deletes records that no longer count.
 pub(crate) async fn delete_collisions_before(
     connection: &mut PgConnection,
     before: OffsetDateTime,
@@ -118,7 +120,7 @@ pub(crate) async fn delete_collisions_before(
     Ok(())
 }
 
-/// Inserts a token's current secret. `token_secrets_digest_unique` refuses one that is known.
+/// Inserts a token's current secret. `token_secrets_digest_unique` refuses a digest that exists.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     id: Uuid,

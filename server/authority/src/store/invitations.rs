@@ -26,7 +26,7 @@ pub(crate) struct NewInvitation<'a> {
     pub(crate) expires_at: OffsetDateTime,
 }
 
-/// An open invitation as its addressee sees it, with what its inviter is at present.
+/// An open invitation as its addressee sees it, with the current state of its inviter.
 #[derive(Clone, Debug)]
 pub(crate) struct Addressed {
     pub(crate) invitation: Invitation,
@@ -34,14 +34,14 @@ pub(crate) struct Addressed {
     pub(crate) inviter: Inviter,
 }
 
-/// What an inviter is at present in the workspace of the invitation.
+/// The current state of an inviter in the workspace of the invitation.
 #[derive(Clone, Debug)]
 pub(crate) struct Inviter {
-    /// `None` when the user is disabled or removed.
+    /// `None` if the user is disabled or deleted.
     pub(crate) instance_role: Option<InstanceRole>,
     pub(crate) role: Option<WorkspaceRole>,
     pub(crate) grants: Option<Vec<GrantPattern>>,
-    /// The token that asked; `None` when it was a person.
+    /// The token that sent the invitation; `None` if a person sent it.
     pub(crate) token: Option<TokenId>,
 }
 
@@ -96,7 +96,8 @@ impl TryFrom<InvitationRow> for Invitation {
     }
 }
 
-/// Inserts an invitation. `invitations_one_open` refuses a second one for an address and a workspace.
+/// Inserts an invitation. `invitations_one_open` refuses a second open invitation of an address to
+/// the same workspace.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -124,7 +125,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Closes the invitation of a user's address, if there is one that is not past its end. Returns its id.
+/// Closes the open invitation of an address. Returns its id unless it had expired.
 pub(crate) async fn close(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -145,7 +146,7 @@ pub(crate) async fn close(
     Ok(closed.filter(|closed| closed.expires_at > now).map(|closed| closed.id.into()))
 }
 
-/// Removes rows of the workspace from before `moment`. They are long past their end.
+/// Deletes the workspace's invitations that were created before `moment`. They expired long ago.
 pub(crate) async fn remove_before(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -161,7 +162,7 @@ pub(crate) async fn remove_before(
     Ok(())
 }
 
-/// Counts the invitations of a workspace that are not past their end, declined ones included.
+/// Counts the unexpired invitations of a workspace, including declined ones.
 pub(crate) async fn count(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -177,7 +178,8 @@ pub(crate) async fn count(
     .await?)
 }
 
-/// Counts the invitations that the tokens of a workspace sent after `since`, and says when the first of them was sent.
+/// Counts the invitations that the tokens of a workspace sent after `since`, and returns when the
+/// first of them was sent.
 pub(crate) async fn sent_by_tokens_since(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -194,8 +196,8 @@ pub(crate) async fn sent_by_tokens_since(
     Ok((sent.count, sent.first))
 }
 
-/// Counts the invitations that a person sent after `since`, without those of tokens, and says when the first of them was
-/// sent.
+/// Counts the invitations that a person sent after `since`, without those sent by tokens. Also
+/// returns when the first of them was sent.
 pub(crate) async fn sent_since(
     connection: &mut PgConnection,
     inviter: UserId,
@@ -212,8 +214,8 @@ pub(crate) async fn sent_since(
     Ok((sent.count, sent.first))
 }
 
-/// The invitations of a workspace that are not past their end, declined ones included, the newest first;
-/// with `id`, only that one.
+/// Returns the unexpired invitations of a workspace, including declined ones, the newest first.
+/// With `id`, returns only that invitation.
 pub(crate) async fn of_workspace(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -252,8 +254,8 @@ pub(crate) async fn of_workspace(
     .collect()
 }
 
-/// The open invitations of an address, the newest first; with `id`, only that one. The caller leaves out
-/// those whose inviter may not invite any more.
+/// Returns the open invitations of an address, the newest first. With `id`, returns only that
+/// invitation. The caller leaves out those whose inviter may no longer invite.
 pub(crate) async fn addressed_to(
     connection: &mut PgConnection,
     email: &str,
@@ -337,7 +339,7 @@ pub(crate) async fn addressed_to(
     addressed.collect()
 }
 
-/// Marks an open invitation as accepted. False when somebody was faster, or it has ended.
+/// Marks an open invitation as accepted. Returns `false` if it is no longer open.
 pub(crate) async fn accept(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -357,7 +359,7 @@ pub(crate) async fn accept(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Marks an open invitation as declined. False when it is not open any more.
+/// Marks an open invitation as declined. Returns `false` if it is no longer open.
 pub(crate) async fn decline(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -377,7 +379,7 @@ pub(crate) async fn decline(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Marks an invitation as revoked, also one that was declined. False when it is closed already.
+/// Marks an invitation as revoked, even if it was declined. Returns `false` if it is closed.
 pub(crate) async fn revoke(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -396,7 +398,7 @@ pub(crate) async fn revoke(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Locks the invitations with grants that may still be accepted.
+/// Locks the invitations with grants that can still be accepted.
 pub(crate) async fn with_grants(
     connection: &mut PgConnection,
 ) -> Result<Vec<(InvitationId, Vec<GrantPattern>)>, StoreError> {
@@ -417,7 +419,7 @@ pub(crate) async fn with_grants(
     read.collect()
 }
 
-/// Writes the grants of an invitation in another form.
+/// Replaces the grants of an invitation with equivalent ones.
 pub(crate) async fn set_grants(
     connection: &mut PgConnection,
     id: InvitationId,

@@ -1,4 +1,5 @@
-//! Invitations that are open, with what decides whether they stand: to close those that do not stand any more.
+//! Open invitations, with the facts that decide whether they are still valid. Invitations that are
+//! no longer valid are closed.
 
 use domain::{
     grants::GrantPattern,
@@ -12,33 +13,35 @@ use uuid::Uuid;
 use super::{StoreError, invitations::Inviter, members, secrets::parse_all};
 use crate::access::Tenant;
 
-/// The sender of the invitations that are looked at.
+/// The sender whose invitations are checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Sender {
-    /// A person: what they sent, what tokens sent that act as them, and what tokens sent that they made.
+    /// A person: the invitations that they sent, those sent by tokens that act as them, and those
+    /// sent by tokens that descend from theirs.
     Person(UserId),
     /// A token.
     Token(TokenId),
 }
 
-/// An open invitation, with what its sender is at present.
+/// An open invitation, with the current state of its sender.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenInvitation {
     pub(crate) id: InvitationId,
     pub(crate) role: WorkspaceRole,
     pub(crate) grants: Option<Vec<GrantPattern>>,
-    /// The person who sent it, or for whom a token did.
+    /// The person who sent it, or on whose behalf a token sent it.
     pub(crate) invited_by: UserId,
     pub(crate) created_at: OffsetDateTime,
-    /// The person who is asked about, or for a token, the one that it sent the invitation for.
+    /// The current state of the person whose invitations are checked. For a token, that of the
+    /// person on whose behalf it sent the invitation.
     pub(crate) inviter: Inviter,
-    /// Whether that person made the token that sent it, or the first one of those that made it.
+    /// Whether that person created the token that sent it, or the first of that token's ancestors.
     pub(crate) is_maker: bool,
 }
 
-/// Locks the open invitations of a sender, of one workspace or of all. Those that were declined are among them. It waits for
-/// nobody: an invitation that somebody else changes at the moment is left out, and [`crate::access::still_stands`] judges
-/// it when somebody wants to accept it.
+/// Locks the open invitations of a sender, in one workspace or in all, including declined ones. It
+/// never waits: an invitation that another transaction is changing is left out, and
+/// [`crate::access::still_stands`] checks it when the addressee accepts it.
 pub(crate) async fn lock(
     connection: &mut PgConnection,
     sender: Sender,
@@ -115,7 +118,7 @@ pub(crate) async fn lock(
     open.collect()
 }
 
-/// Closes these invitations, which are locked.
+/// Closes these invitations. The caller has locked them.
 pub(crate) async fn close(
     connection: &mut PgConnection,
     ids: &[InvitationId],
@@ -128,7 +131,8 @@ pub(crate) async fn close(
     Ok(())
 }
 
-/// Ends the open invitations of tokens of a workspace with them, at the latest.
+/// Makes the open invitations that these tokens sent expire at `end` at the latest. The tokens are
+/// not valid after that time.
 pub(crate) async fn end_of_tokens(
     connection: &mut PgConnection,
     tenant: Tenant,

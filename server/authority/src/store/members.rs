@@ -1,4 +1,4 @@
-//! Who belongs to a workspace, as what, and with which grants.
+//! The members of a workspace, with their roles and grants.
 
 use domain::{
     grants::GrantPattern,
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{StoreError, secrets::parse_all};
 use crate::{access::Tenant, shares::About};
 
-/// Reads the patterns of a membership's row: those of `audience_grants`, unless a 0.1 server, which knows
-/// nothing of that column, changed `grants` since.
+/// Parses the patterns of a membership's row. They are those of `audience_grants`, unless a 0.1
+/// server, which does not have that column, has changed `grants` since.
 pub(super) fn parse_grants(
     grants: Option<&[String]>,
     audience_grants: Option<&[String]>,
@@ -31,12 +31,12 @@ pub(super) fn parse_grants(
     Ok(if flat.as_ref() == Some(&without) { Some(whole) } else { flat })
 }
 
-/// The patterns that a 0.1 server can read. Those with an audience give nothing there.
+/// Returns the patterns that a 0.1 server can parse. Patterns with an audience grant nothing there.
 fn without_audience(patterns: &[GrantPattern]) -> impl Iterator<Item = &GrantPattern> {
     patterns.iter().filter(|pattern| pattern.audience().is_none())
 }
 
-/// The columns `grants` and `audience_grants` of a membership.
+/// Returns the columns `grants` and `audience_grants` of a membership.
 fn columns(grants: Option<&[GrantPattern]>) -> (Option<Vec<String>>, Option<Vec<String>>) {
     let Some(patterns) = grants else { return (None, None) };
     let texts = |patterns: &mut dyn Iterator<Item = &GrantPattern>| {
@@ -78,7 +78,8 @@ impl TryFrom<MemberRow> for Member {
     }
 }
 
-/// The members of a workspace, by name, disabled ones included; with `user`, that one alone.
+/// Returns the members of a workspace by name, including disabled ones. With `user`, returns only
+/// that member.
 pub(crate) async fn list(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -102,8 +103,8 @@ pub(crate) async fn list(
     .collect()
 }
 
-/// Reports whether a user with this address is a member. It takes one query whoever has the address, so
-/// that the time of an answer does not tell who is a user of the instance.
+/// Returns whether a user with this address is a member. Always takes one query, so that the
+/// response time does not reveal whether the address belongs to a user of the instance.
 pub(crate) async fn has_address(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -121,11 +122,11 @@ pub(crate) async fn has_address(
     .await?)
 }
 
-/// The key of the lock that keeps catalogues and grants together.
+/// The key of the lock that keeps catalogues and grants consistent.
 const GRANTS_LOCK: i64 = 0x7465_7373_6772_616e;
 
-/// Keeps catalogues from changing what grants mean until the transaction ends. It comes after the locks of
-/// the workspace, and before the catalogues or the grants are read that are to be written.
+/// Prevents changes of catalogues from altering what grants mean until the transaction ends. Take
+/// this lock after those of the workspace, and before reading the catalogues or grants to change.
 pub(crate) async fn hold_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock_shared($1)"#, GRANTS_LOCK)
         .fetch_one(connection)
@@ -133,7 +134,7 @@ pub(crate) async fn hold_meaning(connection: &mut PgConnection) -> Result<(), St
     Ok(())
 }
 
-/// Waits for those who write grants, and keeps others from it until the transaction ends.
+/// Waits for transactions that write grants, and blocks new ones until this transaction ends.
 pub(crate) async fn lock_meaning(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query!(r#"SELECT true AS "locked!" FROM pg_advisory_xact_lock($1)"#, GRANTS_LOCK)
         .fetch_one(connection)
@@ -141,7 +142,7 @@ pub(crate) async fn lock_meaning(connection: &mut PgConnection) -> Result<(), St
     Ok(())
 }
 
-/// Returns the names and slugs of the workspaces that a person is in, of 100 at most.
+/// Returns the names and slugs of at most 100 of the workspaces that a person belongs to.
 pub(crate) async fn names_of_workspaces(
     connection: &mut PgConnection,
     user: UserId,
@@ -192,7 +193,7 @@ pub(crate) async fn flat_grants(
     read.collect()
 }
 
-/// Writes the grants of a membership in another form.
+/// Replaces the grants of a membership with equivalent ones.
 pub(crate) async fn set_grants(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
@@ -213,7 +214,7 @@ pub(crate) async fn set_grants(
     Ok(())
 }
 
-/// Changes a member's role and grants.
+/// Updates a member's role and grants.
 pub(crate) async fn update(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -236,7 +237,7 @@ pub(crate) async fn update(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Ends a membership.
+/// Deletes a membership.
 pub(crate) async fn delete(
     connection: &mut PgConnection,
     tenant: Tenant,
@@ -252,7 +253,7 @@ pub(crate) async fn delete(
     Ok(outcome.rows_affected() == 1)
 }
 
-/// Makes a user a member. `memberships_pkey` refuses one who is a member already.
+/// Adds a user to a workspace. `memberships_pkey` refuses a user who is a member already.
 pub(crate) async fn insert(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
@@ -277,8 +278,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Returns the workspace for which a request of this person counts: the one that it concerns, if they are a member of it,
-/// or else the oldest of theirs.
+/// Returns the workspace that a request of this person counts towards: the one it concerns if they
+/// are a member of it, otherwise the oldest of their workspaces.
 pub(crate) async fn workspace_of(
     connection: &mut PgConnection,
     user: UserId,

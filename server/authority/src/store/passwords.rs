@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::StoreError;
 
-/// From whom a new password descends.
+/// The origin of a new password, which decides from which administrator it descends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Descent {
-    /// From whoever gave the one that it replaces.
+    /// The same origin as the password that it replaces.
     Same,
-    /// From the maker of a link; `None` is the command line.
+    /// The administrator who issued a link, or `None` for the command line.
     Link(Option<UserId>),
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn set(
     Ok(())
 }
 
-/// Notes whether a user's password is below the rule.
+/// Records whether a user's password is weaker than the password rule requires.
 pub(crate) async fn mark_weak(
     connection: &mut PgConnection,
     user: UserId,
@@ -53,7 +53,7 @@ pub(crate) async fn mark_weak(
     Ok(())
 }
 
-/// Keeps the digest of a user's new link in place of an older one.
+/// Stores the digest of a user's new link, in place of an older one.
 pub(crate) async fn replace_link(
     connection: &mut PgConnection,
     user: UserId,
@@ -87,8 +87,8 @@ impl From<PersonRow> for UserSummary {
     }
 }
 
-/// Returns whose password a link sets. None when it is over, when the user is disabled, or when the
-/// administrator who made it may not make it any more.
+/// Returns the user whose password a link sets. Returns `None` if the link has expired, the user is
+/// disabled, or the administrator who issued the link may no longer do so.
 pub(crate) async fn of_link(
     connection: &mut PgConnection,
     digest: &[u8; 32],
@@ -110,8 +110,9 @@ pub(crate) async fn of_link(
     Ok(row.map(UserSummary::from))
 }
 
-/// Uses up a link. Returns the administrator who made it; `None` when the link is not there any more. It waits for a change
-/// that ends the link, and the maker's right must be asked for after it, with [`may_set`].
+/// Deletes a link on its use. Returns the administrator who issued it, or `None` if the link no
+/// longer exists. Waits for a concurrent change that deletes the link. Afterwards, the caller must
+/// check with [`may_set`] that the administrator still has the right to issue it.
 pub(crate) async fn take_link(
     connection: &mut PgConnection,
     user: UserId,
@@ -130,7 +131,8 @@ pub(crate) async fn take_link(
     Ok(issued_by.map(|maker| maker.map(UserId)))
 }
 
-/// Reports whether this maker may set the password of an enabled person.
+/// Returns whether the issuer of a link may set this user's password. Returns `false` unless the
+/// user is an enabled person.
 pub(crate) async fn may_set(
     connection: &mut PgConnection,
     maker: Option<UserId>,
@@ -147,7 +149,7 @@ pub(crate) async fn may_set(
     Ok(may.unwrap_or(false))
 }
 
-/// Reports whether a person keeps their password with another role on the instance.
+/// Returns whether a person may keep their password with another instance role.
 pub(crate) async fn may_keep(
     connection: &mut PgConnection,
     user: UserId,
@@ -163,11 +165,12 @@ pub(crate) async fn may_keep(
     Ok(may.unwrap_or(true))
 }
 
-/// Ends the password of a person who got a higher role, if the administrator from whom it descends may not set the
-/// password of somebody with that role. Returns that administrator if it did.
+/// Deletes the password of a person whose role was raised, if it descends from an administrator who
+/// may not set the password of a person with that role. Returns that administrator if so.
 ///
-/// That administrator may have used the account: what it did until now is not the person's doing any more. Passwords that
-/// the account gave to others descend from the administrator, and its links end.
+/// The administrator may have used the account, so its earlier actions no longer count as the
+/// person's. Passwords that the account gave now descend from the administrator, and the links that
+/// it issued are deleted.
 pub(crate) async fn end_of_raised(
     connection: &mut PgConnection,
     user: UserId,
@@ -197,9 +200,10 @@ pub(crate) async fn end_of_raised(
     Ok(Some(UserId(giver)))
 }
 
-/// Locks a user and everybody whose row [`end_descended`] may change, in the order in which all lock users: nobody waits in
-/// a circle. Those are the owners and administrators whose passwords descend from the user, and all who got a password from one
-/// of these, or of those who `ended` before. Others to whom the user gave a password are not held up.
+/// Locks a user and every user whose row [`end_descended`] may change, in the order in which all
+/// transactions lock users, to avoid deadlocks. These are the owners and administrators whose
+/// passwords descend from the user, and everyone whose password was given by one of them or by a
+/// user in `ended`. Other users to whom the user gave a password are not locked.
 pub(crate) async fn lock_descended(
     connection: &mut PgConnection,
     giver: UserId,
@@ -226,11 +230,13 @@ pub(crate) async fn lock_descended(
     Ok(())
 }
 
-/// Ends the passwords of other owners and administrators of the instance that descend from somebody who may not set them
-/// any more, whoever changed them since. Returns whose they were. The password of the person who makes the change stays.
+/// Deletes the passwords of other owners and administrators of the instance that descend from
+/// `giver`, who may no longer set them, even if they have been changed since. Returns the people
+/// whose passwords were deleted. `kept`, the person who makes the change, keeps their password.
 ///
-/// Those accounts may have been the giver's: what they did until now is not their persons' doing any more. Passwords that
-/// they gave descend from the giver, and their links end.
+/// The giver may have used those accounts, so their earlier actions no longer count as those of the
+/// people they belong to. Passwords that the accounts gave now descend from the giver, and the
+/// links that they issued are deleted.
 pub(crate) async fn end_descended(
     connection: &mut PgConnection,
     giver: UserId,
@@ -269,15 +275,15 @@ pub(crate) async fn end_descended(
     }
 }
 
-/// Ends the links of these people, and lets passwords that they gave descend from the giver of their own, if they have no
-/// password.
+/// Deletes the links issued by the given people who have no password. Passwords that these people
+/// gave now descend from `giver`.
 pub(crate) async fn hand_back(
     connection: &mut PgConnection,
     people: &[UserId],
     giver: UserId,
 ) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = people.iter().map(|person| person.0).collect();
-    // The links are first: whoever uses one up gives a password.
+    // Links first, because using one gives a password.
     sqlx::query!(
         "DELETE FROM password_links l USING users u
           WHERE l.issued_by = ANY($1) AND u.id = l.issued_by AND u.password_hash IS NULL",
@@ -296,7 +302,8 @@ pub(crate) async fn hand_back(
     Ok(())
 }
 
-/// Counts none of what these people's accounts did until now as their doing, if they have no password.
+/// Marks the actions of these people's accounts up to now as not their own. Affects only people who
+/// have no password and whose earlier actions are marked already.
 pub(crate) async fn disown(
     connection: &mut PgConnection,
     people: &[UserId],
@@ -312,31 +319,33 @@ pub(crate) async fn disown(
     Ok(())
 }
 
-/// Why nobody can say that a password is its owner's.
+/// The reason to doubt that a password is known only to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordDoubt {
-    /// Nothing says who chose it.
+    /// No record shows who chose it.
     Unknown,
-    /// The administrator who chose it may not set it any more, and the person has not changed it: it opens nothing.
+    /// The administrator who chose it may no longer set it, and the person has not changed it. It
+    /// cannot be used to sign in.
     Ended,
-    /// Somebody else chose it. The person must change it when they next sign in.
+    /// Another user chose it. The person must change it when they next sign in.
     Given,
-    /// It descends from an administrator who may not set it any more, and who may know it. The person manages the instance.
+    /// It descends from an administrator who may no longer set it and may know it. The person
+    /// manages the instance.
     OfManager,
-    /// The same for a person who does not manage the instance.
+    /// As [`Self::OfManager`], for a person who does not manage the instance.
     OfMember,
 }
 
-/// A person with such a password.
+/// A person with a doubtful password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoubtfulPassword {
     /// The person's address.
     pub email: String,
-    /// Why.
+    /// The reason for the doubt.
     pub doubt: PasswordDoubt,
 }
 
-/// Returns the enabled people whose password may not be their own, by address.
+/// Returns the enabled people whose passwords are doubtful, by address.
 pub(crate) async fn doubtful(
     connection: &mut PgConnection,
 ) -> Result<Vec<DoubtfulPassword>, StoreError> {
@@ -367,8 +376,9 @@ pub(crate) async fn doubtful(
     Ok(doubtful.collect())
 }
 
-/// Removes the links of this user and by this user whose maker may not make them any more: a role that is given
-/// back must not revive them. Removes passwords that must be changed likewise, and returns whose they were.
+/// Deletes links of this user, and links issued by this user, whose issuer may no longer issue
+/// them: restoring the issuer's role must not revive them. Likewise deletes passwords that must be
+/// changed and whose giver may no longer set them. Returns the people whose passwords it deleted.
 pub(crate) async fn end_unmade(
     connection: &mut PgConnection,
     user: UserId,
@@ -394,7 +404,7 @@ pub(crate) async fn end_unmade(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Removes a user's link.
+/// Deletes a user's link.
 pub(crate) async fn delete_link(
     connection: &mut PgConnection,
     user: UserId,
@@ -405,7 +415,7 @@ pub(crate) async fn delete_link(
     Ok(())
 }
 
-/// Removes links that are over.
+/// Deletes expired links.
 pub(crate) async fn delete_ended(
     connection: &mut PgConnection,
     now: OffsetDateTime,
