@@ -155,7 +155,7 @@ pub struct Token {
     pub enabled: bool,
     /// Who disabled the token; `None` if it is enabled or if this was not recorded.
     pub disabled_by: Option<Stop>,
-    /// Who expired the token or moved its expiry forward, if this was recorded.
+    /// Who expired the token or set an earlier expiry, if this was recorded.
     pub ended_by: Option<Stop>,
     /// Whether the token can be used now (its state is `active`).
     pub active: bool,
