@@ -72,7 +72,8 @@ pub struct FixedBounds {
     /// The start of validity.
     #[serde(default, with = "crate::moments::option", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<OffsetDateTime>,
-    /// The token that set all of these bounds, if another token created it; otherwise `None`.
+    /// The token that set all of these bounds, if that token was itself created by another token;
+    /// otherwise `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_token: Option<TokenId>,
 }

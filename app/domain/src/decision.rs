@@ -34,7 +34,7 @@ pub const STEPS_MAX: u32 = 100_000;
 const ANSWER_FRAME: usize = 512;
 
 /// The maximum number of names that are searched one by one; longer lists are searched by
-/// bisection.
+/// binary search.
 const FEW: usize = 16;
 
 /// The stable code of a decision. Only `VALID` lets a call through.
@@ -138,7 +138,7 @@ pub struct SecretFacts {
     /// Whether its first use after a rotation is still to come. That use can expire older secrets
     /// of the token, so it is recorded before the response is sent.
     pub awaited: bool,
-    /// Whether it was presented after its expiry before.
+    /// Whether it was already presented once after its expiry.
     pub reused: bool,
     /// When it was created.
     pub created_at: OffsetDateTime,
@@ -430,8 +430,8 @@ impl Facts {
     }
 
     /// Returns whether these scopes are granted by their exact names in this audience or, if none
-    /// is named, in any. The texts need not be parsed, because a granted name is always identical
-    /// to the text that it is parsed from. `false` proves nothing: a pattern may cover a scope.
+    /// is named, in any. The texts need not be parsed, because a text that equals a granted name
+    /// also parses to that name. `false` proves nothing: a pattern may cover a scope.
     pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
         match audience {
             Some(audience) => {
@@ -444,8 +444,8 @@ impl Facts {
         }
     }
 
-    /// Decides whether the token may be used like this. The order is part of the API: the first
-    /// check that fails determines the code.
+    /// Decides whether the token meets this demand. The order is part of the API: the first check
+    /// that fails determines the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
         self.decide_within(demand, now, &mut Steps::new(STEPS_MAX))
     }

@@ -227,7 +227,7 @@ impl Grants {
         }
     }
 
-    /// Grants exactly these scopes: the ones that a token may pass on.
+    /// Returns grants of exactly these scopes: the ones that a token may pass on.
     pub fn exactly(held: impl IntoIterator<Item = HeldScope>) -> Self {
         Self::Patterns(held.into_iter().map(Into::into).collect())
     }

@@ -44,7 +44,7 @@ impl Extent {
     }
 
     /// Returns an error message if this is more than a token may hold. A token that already holds
-    /// more (`held`) may keep as much.
+    /// more (`held`) may keep that much.
     pub fn excess(self, held: Self) -> Option<String> {
         if self.scopes > HELD_MAX.max(held.scopes) {
             Some(format!("must have at most {HELD_MAX} scopes; these are {}", self.scopes))

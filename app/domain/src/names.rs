@@ -10,8 +10,8 @@ use crate::parsed::parsed_string;
 pub const TOKEN_NAME_MAX: usize = 128;
 /// The maximum length of a description, in characters.
 pub const DESCRIPTION_MAX: usize = 1_000;
-/// The maximum length of an e-mail address, in bytes (RFC 5321 section 4.5.3.1.3, without the angle
-/// brackets).
+/// The maximum length of an e-mail address, in characters. RFC 5321 section 4.5.3.1.3 sets the limit
+/// in octets; its angle brackets are not counted here.
 pub const EMAIL_MAX: usize = 254;
 /// The maximum length of a workspace slug, in bytes.
 pub const SLUG_MAX: usize = 127;

@@ -72,7 +72,8 @@ choice!(
 );
 
 choice!(
-    /// What happens to the tokens that a token created when it is disabled, expired or deleted.
+    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// expired or deleted.
     OnParentEnd {
         /// They stay as they are, unless the caller asks to change them, too.
         #[default]
@@ -112,7 +113,8 @@ pub struct Policy {
     pub on_reuse: OnReuse,
     /// Whether a token may rotate itself.
     pub self_rotate: bool,
-    /// What happens to the tokens that a token created when it is disabled, expired or deleted.
+    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// expired or deleted.
     pub on_parent_end: OnParentEnd,
 }
 

@@ -33,8 +33,8 @@ pub struct Replica {
     pub live: bool,
     /// The number of changes made on this server since it started that narrow access.
     pub revocations: i64,
-    /// The median time, in microseconds, from such a change until no server decided by the old
-    /// state any more. `None` if there were no such changes.
+    /// The median time, in microseconds, from such a change until every server had stopped deciding
+    /// by the old state. `None` if there were no such changes.
     pub revocation_p50_us: Option<i64>,
     /// The 99th percentile of that time, in microseconds.
     pub revocation_p99_us: Option<i64>,
@@ -94,7 +94,7 @@ pub struct InstanceView {
     /// When the response was created.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
-    /// The version of the database that responded.
+    /// The version that the database reports.
     pub database_version: String,
     /// The servers, the longest-running first.
     pub replicas: Vec<Replica>,

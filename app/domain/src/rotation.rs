@@ -87,7 +87,7 @@ impl Grace {
 /// one that it allows, so that policy never makes a rotation fail.
 ///
 /// # Errors
-/// The chosen expiry lies in the past or is out of range.
+/// Returns an error if an explicitly chosen expiry lies in the past or is out of range.
 pub fn renewed_end(
     choice: ExpiryChoice,
     before: &Before,

@@ -10,8 +10,8 @@
 //! Patterns and texts are ASCII, like all scopes, so a character is a byte.
 //!
 //! Both checks follow all positions of a pattern at once, in a bit set, without backtracking or
-//! allocation. The cost of matching a text is at most its length times the length of the pattern. A
-//! check whether one pattern covers another could in theory need exponentially many sets. After
+//! allocation. The cost of matching a text is at most its length times the length of the pattern.
+//! Checking whether one pattern covers another could in theory need exponentially many sets. After
 //! `STATES_MAX` sets the result is `false`, which refuses access and never grants it. [`Steps`]
 //! limits the work of several comparisons together; once the steps run out, the result is `false`,
 //! too.

@@ -44,8 +44,8 @@ impl ScopeName {
     }
 
     /// Returns whether this scope includes all of `required`, judged only by the names. An exact
-    /// name includes itself; a pattern includes every pattern whose URIs it matches all. Scopes
-    /// that the catalogue implies are not considered here.
+    /// name includes itself. A pattern includes another one if it matches every URI that the other
+    /// one matches. Scopes that a catalogue implies are not considered here.
     pub fn covers(&self, required: &Self) -> bool {
         match (self.is_uri(), required.is_uri()) {
             (true, true) => scope_pattern::covers(&self.0, &required.0),
