@@ -103,8 +103,8 @@ impl DecisionCode {
         }
     }
 
-    /// Returns whether the caller is known and only lacks a right (403), as opposed to not known
-    /// (401).
+    /// Returns whether the caller is known and only lacks a right (403), as opposed to
+    /// not known (401).
     pub const fn is_forbidden(self) -> bool {
         matches!(self, Self::InsufficientScope | Self::IpDenied)
     }
@@ -220,8 +220,8 @@ impl AudienceRights {
             || self.granted.iter().any(|granted| granted.covers_within(scope, steps))
     }
 
-    /// Returns whether a scope of this name is granted. If the list is not sorted, `false` proves
-    /// nothing.
+    /// Returns whether a scope of this name is granted. If the list is not sorted,
+    /// `false` proves nothing.
     fn has(&self, name: &str) -> bool {
         if self.granted.len() <= FEW {
             self.granted.iter().any(|known| known.as_ref() == name)
@@ -294,8 +294,8 @@ impl PartialEq for Rendered {
 
 impl Eq for Rendered {}
 
-/// Bytes that count towards a sum until this is dropped. They do not count when values are
-/// compared.
+/// Bytes that count towards a sum until this is dropped. They do not count when
+/// values are compared.
 #[derive(Debug, Default)]
 pub struct Counted(Option<(Arc<AtomicUsize>, usize)>);
 
@@ -764,8 +764,8 @@ mod tests {
         Facts { surroundings: surroundings.into(), ..facts() }
     }
 
-    /// A token with the maximum number of scopes is granted all of them, however many one demand
-    /// names.
+    /// A token with the maximum number of scopes is granted all of them, however many
+    /// one demand names.
     #[test]
     fn every_scope_of_the_widest_token_is_found() {
         use crate::held::HELD_MAX;

@@ -265,8 +265,8 @@ impl Grants {
         self.rights_within(known, &mut Steps::new(u32::MAX))
     }
 
-    /// Like [`Self::rights`], with `steps` to compare scopes. Returns fewer rights if the steps run
-    /// out.
+    /// Like [`Self::rights`], with `steps` to compare scopes. Returns fewer rights if the
+    /// steps run out.
     pub fn rights_within<'a>(
         &self,
         known: impl IntoIterator<Item = &'a KnownScope>,
@@ -564,8 +564,8 @@ mod tests {
         ]
     }
 
-    /// Each of these scopes is compared with each pattern, and most of a pattern has to be
-    /// examined.
+    /// Each of these scopes is compared with each pattern, and most of a pattern has
+    /// to be examined.
     #[test]
     fn cutting_takes_no_more_steps_than_it_has_and_what_is_not_compared_is_not_left() {
         let hard: Vec<String> = (0..GRANTS_MAX)

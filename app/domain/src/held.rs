@@ -108,9 +108,10 @@ impl fmt::Display for HeldScope {
     }
 }
 
-/// Everything that a token holds; in JSON, `{"default": ["rivers:read"], "tessera": ["verify"]}`. A
-/// token may be meant for an audience in which it holds no scope; the list of that audience is
-/// empty.
+/// Everything that a token holds. In JSON: `{"default": ["rivers:read"], "tessera": ["verify"]}`.
+///
+/// A token may be meant for an audience in which it holds no scope; the list of that audience is
+/// then empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HeldScopes(BTreeMap<AudienceSlug, BTreeSet<ScopeName>>);
@@ -196,9 +197,9 @@ impl<S: IntoIterator<Item = ScopeName>> FromIterator<(AudienceSlug, S)> for Held
 pub struct Read {
     /// Each scope in every audience that declares it.
     pub held: HeldScopes,
-    /// Scopes that both `tessera` and another of the audiences declare. They are held in the other
-    /// audiences but not in `tessera`, because the caller did not ask for scopes that manage
-    /// tokens.
+    /// Scopes that both `tessera` and another of the audiences declare. They are held in
+    /// the other audiences but not in `tessera`, because the caller did not ask for scopes
+    /// that manage tokens.
     pub ambiguous: Vec<ScopeName>,
     /// Scopes that none of the audiences declares; they are held in none.
     pub undeclared: Vec<ScopeName>,

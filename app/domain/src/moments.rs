@@ -12,8 +12,8 @@ use time::{
     macros::{datetime, format_description},
 };
 
-/// The first and the last moment of the years 1 to 9999, in the database's precision of a
-/// microsecond.
+/// The first and the last moment of the years 1 to 9999, in the database's precision
+/// of a microsecond.
 const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
 const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
 
@@ -36,8 +36,8 @@ pub fn read(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok().and_then(in_calendar)
 }
 
-/// Returns the moment in UTC, truncated to the database's microseconds, if it lies within the
-/// calendar.
+/// Returns the moment in UTC, truncated to the database's microseconds, if it lies
+/// within the calendar.
 pub fn in_calendar(moment: OffsetDateTime) -> Option<OffsetDateTime> {
     let moment = moment.checked_to_offset(UtcOffset::UTC)?;
     let moment = moment.replace_microsecond(moment.microsecond()).ok()?;

@@ -10,15 +10,15 @@ use crate::parsed::parsed_string;
 pub const TOKEN_NAME_MAX: usize = 128;
 /// The maximum length of a description, in characters.
 pub const DESCRIPTION_MAX: usize = 1_000;
-/// The maximum length of an e-mail address, in characters. RFC 5321 section 4.5.3.1.3 sets the limit
-/// in octets; its angle brackets are not counted here.
+/// The maximum length of an e-mail address, in characters. RFC 5321 section 4.5.3.1.3 sets the
+/// limit in octets; its angle brackets are not counted here.
 pub const EMAIL_MAX: usize = 254;
 /// The maximum length of a workspace slug, in bytes.
 pub const SLUG_MAX: usize = 127;
 /// The maximum length of an audience slug, in bytes.
 pub const AUDIENCE_MAX: usize = 63;
-/// The maximum length of the display name of a person, an organisation or a workspace, in
-/// characters.
+/// The maximum length of the display name of a person, an organisation or a
+/// workspace, in characters.
 pub const DISPLAY_NAME_MAX: usize = 100;
 
 /// The reason why a name is invalid, worded for the person who typed it.
@@ -108,9 +108,9 @@ impl WrittenEmail {
     }
 }
 
-/// Returns the form of an address that is equal for two addresses that look the same. For an
-/// [`Email`] that is the address itself; for an address of version 0.1, invisible characters are
-/// removed.
+/// Returns the form of an address that is equal for two addresses that look the same. For
+/// an [`Email`] that is the address itself; for an address of version 0.1, invisible
+/// characters are removed.
 pub fn email_key(text: &str) -> String {
     let seen = text.trim().chars().filter(|character| !is_invisible(*character));
     let text: String = seen.nfc().collect();

@@ -1,8 +1,8 @@
 //! The common construction of parsed strings.
 
 /// Implements the conversions of a newtype over `String`: `TryFrom<String>` and `FromStr`, which
-/// call `$parse`, and `From` for `String`, `AsRef<str>` and `Display`. The serde
-/// attributes `try_from` and `into` of the type make serialization use them, too.
+/// call `$parse`, and `From` for `String`, `AsRef<str>` and `Display`. The type's serde attributes
+/// `try_from` and `into` make serialization use them, too.
 macro_rules! parsed_string {
     ($type:ident, $error:ty, $parse:path) => {
         impl TryFrom<String> for $type {

@@ -174,9 +174,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns the policy in force if an instance and a workspace set these rules. A workspace can
-    /// only narrow a rule of its instance; rules that neither sets are those of the Standard
-    /// preset.
+    /// Returns the policy in force if an instance and a workspace set these rules. A
+    /// workspace can only narrow a rule of its instance; rules that neither sets are those of
+    /// the Standard preset.
     pub fn in_force(instance: &PolicyRules, workspace: &PolicyRules) -> Self {
         let standard = Self::default();
         // Starts from the widest policy, so that a workspace may widen a mere default.

@@ -1,5 +1,5 @@
-//! Errors as every surface of Tessera reports them: problem details (RFC 9457) with a stable
-//! `code`.
+//! Errors as every surface of Tessera reports them: problem details (RFC 9457) with
+//! a stable `code`.
 
 use serde::{Deserialize, Serialize};
 

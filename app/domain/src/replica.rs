@@ -76,8 +76,8 @@ impl Replica {
         }
     }
 
-    /// Returns the time since the server's lease was renewed. It is never negative, even if clocks
-    /// differ.
+    /// Returns the time since the server's lease was renewed. It is never negative, even
+    /// if clocks differ.
     pub fn lease_age(&self, now: OffsetDateTime) -> Duration {
         (now - self.renewed_at).max(Duration::ZERO)
     }

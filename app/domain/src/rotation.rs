@@ -36,8 +36,8 @@ pub struct Before {
 }
 
 impl Before {
-    /// Returns the lifetime of the current secret; `None` if the token never expires or expired at
-    /// once.
+    /// Returns the lifetime of the current secret; `None` if the token never expires or
+    /// expired at once.
     pub fn lifetime(&self) -> Option<Duration> {
         self.ends_at.map(|end| end - self.made_at).filter(|lifetime| lifetime.is_positive())
     }
@@ -53,9 +53,9 @@ pub enum Succession {
         /// Whether it also expires when the new secret is first used.
         until_first_use: bool,
     },
-    /// The current secret expires now, and the older one keeps its grace period. The current secret
-    /// was never used, so its text was probably lost on the way and callers still have the older
-    /// one.
+    /// The current secret expires now, and the older one keeps its grace period. The current
+    /// secret was never used, so its text was probably lost on the way and callers still have
+    /// the older one.
     Replace,
 }
 

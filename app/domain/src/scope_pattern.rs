@@ -11,10 +11,10 @@
 //!
 //! Both checks follow all positions of a pattern at once, in a bit set, without backtracking or
 //! allocation. The cost of matching a text is at most its length times the length of the pattern.
-//! Checking whether one pattern covers another could in theory need exponentially many sets. After
-//! `STATES_MAX` sets the result is `false`, which refuses access and never grants it. [`Steps`]
-//! limits the work of several comparisons together; once the steps run out, the result is `false`,
-//! too.
+//! Checking whether one pattern covers another could in theory need exponentially many sets.
+//! After `STATES_MAX` sets the result is `false`, which refuses access and never grants it.
+//! [`Steps`] limits the work of several comparisons together; once the steps run out, the result
+//! is `false`, too.
 
 use std::ops::ControlFlow;
 
@@ -117,9 +117,9 @@ pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
         if !walk.steps.take(2 * reached.cost()) {
             return false;
         }
-        // The wildcard either ends here or takes one more character. If `held` accepts a character
-        // that it does not name (`Other`), it accepts every such character, so no others need to be
-        // tried.
+        // The wildcard either ends here or takes one more character. If `held` accepts a
+        // character that it does not name (`Other`), it accepts every such character, so no
+        // others need to be tried.
         let (behind, spans) = Pattern(required).stars(at);
         let outcome = walk.go(behind, reached).is_continue()
             && walk.go(at, held.step(&reached, Symbol::Other)).is_continue()

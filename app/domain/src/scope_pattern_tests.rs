@@ -1,5 +1,5 @@
-//! Tests that compare the matcher, text by text, with a slow one that follows the definition
-//! literally.
+//! Tests that compare the matcher, text by text, with a slow one that follows
+//! the definition literally.
 
 use std::sync::OnceLock;
 

@@ -25,8 +25,8 @@ pub enum TagsError {
     /// There are more pairs than the limit.
     #[error("must have at most {TAGS_MAX} pairs; these are {0}")]
     TooMany(usize),
-    /// A key is empty, is too long, starts or ends with white space, or contains control
-    /// characters.
+    /// A key is empty, is too long, starts or ends with white space, or
+    /// contains control characters.
     #[error(
         "must have keys of 1 to {TAG_KEY_MAX} characters without control characters or white space at the ends"
     )]

@@ -1,9 +1,9 @@
 //! The text of a token: `<prefix>_<30 base62 characters><6 base62 characters of CRC-32>`.
 //!
-//! The checksum covers everything before it. It distinguishes a typing error from an unknown token
-//! without a database query, and lets secret scanners distinguish tokens from look-alikes. It is
-//! not a security control: anyone can compute it. The 30 random characters have 178 bits of
-//! entropy.
+//! The checksum covers everything before it. It distinguishes a typing error from an unknown
+//! token without a database query, and lets secret scanners distinguish tokens from
+//! look-alikes. It is not a security control: anyone can compute it. The 30 random characters
+//! have 178 bits of entropy.
 
 use thiserror::Error;
 
@@ -67,8 +67,8 @@ pub fn hint(text: &str) -> String {
     format!("{prefix}_…{tail}")
 }
 
-/// Returns whether `text` may be a prefix: 1 to 16 lower-case letters and digits, starting with a
-/// letter.
+/// Returns whether `text` may be a prefix: 1 to 16 lower-case letters and digits, starting
+/// with a letter.
 pub fn is_prefix(text: &str) -> bool {
     is_prefix_bytes(text.as_bytes())
 }

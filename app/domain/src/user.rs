@@ -18,8 +18,8 @@ pub struct User {
     pub kind: UserKind,
     /// The user's role on the whole instance.
     pub instance_role: InstanceRole,
-    /// Whether the user is enabled. A disabled user cannot sign in, and the user's tokens do not
-    /// work.
+    /// Whether the user is enabled. A disabled user cannot sign in, and the user's tokens
+    /// do not work.
     pub enabled: bool,
     /// The number of tokens that act as the user in all workspaces; deleted ones do not count.
     pub tokens: i64,

@@ -106,8 +106,8 @@ pub struct Member {
     pub enabled: bool,
     /// The user's role in the workspace.
     pub role: WorkspaceRole,
-    /// Patterns of the scopes that the member may put on tokens; `None` means the grants of the
-    /// role.
+    /// Patterns of the scopes that the member may put on tokens; `None` means the grants
+    /// of the role.
     pub grants: Option<Vec<GrantPattern>>,
     /// The number of tokens of the workspace that act as the member; deleted ones do not count.
     pub tokens: i64,
@@ -143,8 +143,8 @@ pub struct Invitation {
     pub email: String,
     /// The role that the person gets.
     pub role: WorkspaceRole,
-    /// Patterns of the scopes that the person may put on tokens; `None` means the grants of the
-    /// role.
+    /// Patterns of the scopes that the person may put on tokens; `None` means the grants
+    /// of the role.
     pub grants: Option<Vec<GrantPattern>>,
     /// The person who sent the invitation, or the owner of the token that sent it.
     pub invited_by: UserSummary,

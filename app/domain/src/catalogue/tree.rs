@@ -131,9 +131,9 @@ impl Catalogue {
         self.scopes().any(|scope| steps.lend(|steps| scope.name.covers_within(name, steps)))
     }
 
-    /// Returns `chosen` and everything that these scopes imply, directly or through other scopes.
-    /// Names that the catalogue does not contain are left out, because an unknown scope grants
-    /// nothing.
+    /// Returns `chosen` and everything that these scopes imply, directly or through other
+    /// scopes. Names that the catalogue does not contain are left out, because an unknown
+    /// scope grants nothing.
     pub fn closure<'a>(
         &'a self,
         chosen: impl IntoIterator<Item = &'a ScopeName>,
