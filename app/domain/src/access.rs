@@ -1,4 +1,4 @@
-//! Who may do what: permissions, and the two tables that give them.
+//! Access control: the permissions, and the two tables that assign them to roles and scopes.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::{
     roles::{InstanceRole, WorkspaceRole},
 };
 
-/// One thing that a caller may be allowed to do in a workspace.
+/// A permission of a caller in a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Permission {
@@ -15,17 +15,17 @@ pub enum Permission {
     WorkspaceRead = 1,
     /// See its tokens.
     TokensRead = 1 << 1,
-    /// Make, change and delete its tokens.
+    /// Create, change and delete its tokens.
     TokensWrite = 1 << 2,
-    /// Ask whether its tokens may do something.
+    /// Verify its tokens.
     Verify = 1 << 3,
-    /// See who its members are.
+    /// See its members.
     MembersRead = 1 << 4,
     /// Read its audit log.
     AuditRead = 1 << 5,
-    /// Make workspaces, change catalogues: manage the instance.
+    /// Manage the instance: create workspaces and change catalogues.
     InstanceWrite = 1 << 6,
-    /// Make, see, change and delete tokens of one's own.
+    /// Create, see, change and delete the caller's own tokens.
     OwnTokens = 1 << 7,
     /// See the secrets of its recoverable tokens.
     TokensReveal = 1 << 8,
@@ -55,18 +55,18 @@ impl Permission {
     ];
 }
 
-/// A set of permissions. Empty by default: what nobody gave is refused.
+/// A set of permissions. It is empty by default: everything that is not granted is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Permissions(u16);
 
 impl Permissions {
-    /// Nothing.
+    /// No permission.
     pub const NONE: Self = Self(0);
 
-    /// Everything.
+    /// Every permission.
     pub const ALL: Self = Self::of(&Permission::ALL);
 
-    /// Just these.
+    /// Creates a set of exactly these permissions.
     pub const fn of(list: &[Permission]) -> Self {
         let mut bits = 0;
         let mut index = 0;
@@ -77,34 +77,36 @@ impl Permissions {
         Self(bits)
     }
 
-    /// Whether this one is in the set.
+    /// Returns whether this permission is in the set.
     pub const fn allows(self, permission: Permission) -> bool {
         self.0 & permission as u16 != 0
     }
 
-    /// What is in both sets.
+    /// Returns the permissions that are in both sets.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// What is in either set.
+    /// Returns the permissions that are in either set.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Whether the set is empty. Who may do nothing in a workspace does not see it: 404.
+    /// Returns whether the set is empty. A caller without any permission in a workspace does not
+    /// see it and gets a 404.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether everything in the set is in the other one, too.
+    /// Returns whether the other set contains all permissions of this one.
     pub const fn is_within(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// What a user's two roles allow in a workspace, where members manage their own tokens or not.
+    /// Returns the permissions that a user's two roles give in a workspace. `self_service` is
+    /// whether its members manage their own tokens.
     pub const fn of_user(
         instance: InstanceRole,
         workspace: Option<WorkspaceRole>,
@@ -146,8 +148,8 @@ impl Permissions {
         by_instance.or(by_workspace)
     }
 
-    /// What a user with this set may do with tokens of their own: all that can be done with a
-    /// token, where they may manage their own.
+    /// Returns the permissions of a user with this set on the user's own tokens: full control, if
+    /// the user may manage them.
     #[must_use]
     pub const fn on_own_tokens(self) -> Self {
         if self.allows(Permission::OwnTokens) {
@@ -161,7 +163,7 @@ impl Permissions {
         }
     }
 
-    /// The scopes of the audience `tessera` that let a token do something.
+    /// The scopes of the audience `tessera` that give a token permissions.
     pub const SCOPES: [&'static str; 10] = [
         "tokens:read",
         "tokens:write",
@@ -175,8 +177,8 @@ impl Permissions {
         "audit:read",
     ];
 
-    /// Returns the scopes of `tessera` that let a token do more than see the workspace while it acts as a user with these
-    /// permissions.
+    /// Returns the scopes of `tessera` that let a token do more than see the workspace while it
+    /// acts as an owner with these permissions.
     pub fn scopes(self) -> Vec<&'static str> {
         let gives = |name: &str| {
             let scope = name.parse::<ScopeName>();
@@ -187,8 +189,8 @@ impl Permissions {
         Self::SCOPES.into_iter().filter(useful).collect()
     }
 
-    /// What the scopes of the audience `tessera` let a token do, before its user's own rights
-    /// bound it. A scope that is not listed here gives nothing.
+    /// Returns the permissions that the scopes of the audience `tessera` give a token, before they
+    /// are limited to the owner's own permissions. Scopes that are not listed here give none.
     pub fn of_scopes<'a>(scopes: impl IntoIterator<Item = &'a ScopeName>) -> Self {
         scopes.into_iter().fold(Self::NONE, |permissions, scope| {
             permissions.or(match scope.as_ref() {
@@ -222,24 +224,25 @@ impl Permissions {
     }
 }
 
-/// Which tokens of a workspace somebody reaches, and whether they change them.
+/// Which tokens of a workspace a caller can reach, and whether the caller can change them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenReach {
-    /// None.
+    /// No tokens.
     #[default]
     None,
-    /// All, to see them.
+    /// All tokens, to see them.
     Read,
-    /// Their own, to manage them; nobody else's.
+    /// Only the caller's own tokens, to manage them.
     Own,
-    /// All, to manage them.
+    /// All tokens, to manage them.
     All,
 }
 
 impl TokenReach {
-    /// The reach of somebody with these permissions in the workspace and on tokens of their own.
-    /// A token that asks has it as far as its scopes go: it may be bound to reading.
+    /// Returns the reach of a caller with the permissions `all` in the workspace and `own` on the
+    /// caller's own tokens. If the caller is a token, its scopes may limit it further: it may be
+    /// allowed only to read.
     pub const fn of(all: Permissions, own: Permissions) -> Self {
         if all.allows(Permission::TokensWrite) {
             Self::All
@@ -252,12 +255,12 @@ impl TokenReach {
         }
     }
 
-    /// Whether tokens that are reached are changed, and made.
+    /// Returns whether the caller may create tokens and change those within reach.
     pub const fn manages(self) -> bool {
         matches!(self, Self::Own | Self::All)
     }
 
-    /// Its name in the API.
+    /// Returns its name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -359,7 +362,7 @@ mod tests {
         assert_eq!(of(WorkspaceRole::Member).scopes(), [""; 0]);
         let own = of(WorkspaceRole::Member).on_own_tokens();
         assert_eq!(own.scopes(), ["tokens:read", "tokens:write", "tokens:reveal"]);
-        // All but the one that only shows the workspace.
+        // All except the one that only shows the workspace.
         assert_eq!(of(WorkspaceRole::Admin).scopes().len(), Permissions::SCOPES.len() - 1);
     }
 

@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// One change: who did what, to what, when and through which surface.
+/// A change: who did what, to what, when and through which surface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
-    /// Its number, growing.
+    /// The event's number; later events have greater numbers.
     pub id: i64,
-    /// When it happened.
+    /// When the change happened.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
-    /// Who did it, for people: a name, a token's name, or `command line`.
+    /// Who made the change, for display: a user's name, a token's name, or `command line`.
     pub actor: String,
-    /// What was done, such as `token.create`.
+    /// The action, such as `token.create`.
     pub action: String,
-    /// To what, for people: the name that it had then.
+    /// The object of the action, for display: the name that it had at that time.
     pub subject: String,
-    /// The way in: `console`, `rest`, `cli`.
+    /// The surface: `console`, `rest`, `cli`.
     pub surface: String,
 }

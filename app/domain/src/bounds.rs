@@ -1,4 +1,5 @@
-//! The bounds of a token: its end, its addresses, its rate. What a token makes stays within its own.
+//! The bounds of a token: its expiry, its addresses and its rate limit. A token that another token
+//! creates stays within the bounds of its creator.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -9,16 +10,16 @@ use crate::{ids::TokenId, problem::FieldError, rate_limit::RateLimit};
 /// How long, from where and how often a token may be used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// Its end; `None` is never.
+    /// When the token expires; `None` means never.
     pub expires_at: Option<OffsetDateTime>,
-    /// Its addresses; empty is from anywhere.
+    /// The addresses that the token may be used from; empty means any.
     pub ip_allow: Vec<IpNet>,
-    /// Its rate; `None` is any.
+    /// The rate limit; `None` means no limit.
     pub rate_limit: Option<RateLimit>,
 }
 
 impl Bounds {
-    /// Whether these are no wider than the others.
+    /// Returns whether these bounds are not wider than the others.
     pub fn is_within(&self, others: &Self) -> bool {
         self.beyond(others).is_empty()
     }
@@ -41,9 +42,9 @@ impl Bounds {
         errors
     }
 
-    /// Returns an error for each reason why a token with the other bounds must not hold the secret of one
-    /// with these: it could use the secret from elsewhere or more often than it may act itself. The ends do
-    /// not matter.
+    /// Returns an error for each reason why a token with the other bounds must not obtain the
+    /// secret of a token with these bounds: it could use the secret from elsewhere, or more often
+    /// than it may act itself. The expiry does not matter.
     pub fn beyond_of_secret(&self, others: &Self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if !addresses_within(&self.ip_allow, &others.ip_allow) {
@@ -58,26 +59,27 @@ impl Bounds {
     }
 }
 
-/// The bounds that an administrator set on a token of somebody else: its owner does not go beyond them. The end
-/// is not among them.
+/// The bounds that an administrator set on another user's token. The token's owner cannot exceed
+/// them. They do not include the expiry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixedBounds {
-    /// Addresses; empty is not set.
+    /// The addresses; empty means not set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_allow: Vec<IpNet>,
-    /// A rate.
+    /// The rate limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
-    /// A beginning.
+    /// The start of validity.
     #[serde(default, with = "crate::moments::option", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<OffsetDateTime>,
-    /// The token, made by another token, that set all of them; `None` for everybody else.
+    /// The token that set all of these bounds, if that token was itself created by another token;
+    /// otherwise `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_token: Option<TokenId>,
 }
 
 impl FixedBounds {
-    /// Returns whether nothing is set.
+    /// Returns whether no bound is set.
     pub fn is_empty(&self) -> bool {
         self.ip_allow.is_empty() && self.rate_limit.is_none() && self.not_before.is_none()
     }
@@ -87,18 +89,19 @@ impl FixedBounds {
         addresses_within(addresses, &self.ip_allow)
     }
 
-    /// Returns whether this rate is within the one that was set.
+    /// Returns whether this rate limit is within the one that was set.
     pub fn allow_rate(&self, rate: Option<RateLimit>) -> bool {
         rate_within(rate, self.rate_limit)
     }
 
-    /// Returns whether a token may begin then. A beginning that has passed bounds nothing.
+    /// Returns whether a token may start to be valid at `start`. A start that has already passed
+    /// does not restrict anything.
     pub fn allow_beginning(&self, start: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
         self.not_before.is_none_or(|set| set <= now || start.is_some_and(|start| start >= set))
     }
 }
 
-/// Whether one end is later than the other. `None` is never, the latest of all.
+/// Returns whether one expiry is later than the other. `None` means never and is the latest.
 pub fn ends_later(one: Option<OffsetDateTime>, other: Option<OffsetDateTime>) -> bool {
     match (one, other) {
         (_, None) => false,
@@ -107,7 +110,7 @@ pub fn ends_later(one: Option<OffsetDateTime>, other: Option<OffsetDateTime>) ->
     }
 }
 
-/// The earlier of two ends.
+/// Returns the earlier of two expiries.
 pub fn earlier(
     one: Option<OffsetDateTime>,
     other: Option<OffsetDateTime>,
@@ -119,12 +122,12 @@ fn addresses_within(own: &[IpNet], others: &[IpNet]) -> bool {
     if others.is_empty() {
         return true;
     }
-    // Two neighbouring networks together may hold one that neither holds.
+    // Two adjacent networks together may contain a network that neither contains by itself.
     let others = IpNet::aggregate(&others.to_vec());
     !own.is_empty() && own.iter().all(|own| others.iter().any(|other| other.contains(own)))
 }
 
-/// Neither more uses at once nor more in the long run.
+/// Compares both the burst and the sustained rate.
 fn rate_within(own: Option<RateLimit>, other: Option<RateLimit>) -> bool {
     match (own, other) {
         (_, None) => true,

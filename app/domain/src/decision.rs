@@ -1,4 +1,4 @@
-//! The answer to "may this token do this?": pure checks in a fixed order.
+//! The decision whether a token may do something: pure checks in a fixed order.
 
 use std::{
     any::Any,
@@ -23,52 +23,53 @@ use crate::{
     token::UserSummary,
 };
 
-/// Most scopes that one question may name.
+/// The maximum number of scopes in one [`Demand`].
 pub const DEMANDED_MAX: usize = 64;
 
-/// Most steps that a decision may take to compare scopes: less than a millisecond. What is not found to be
-/// granted by then is refused.
+/// The maximum number of steps that a decision may take to compare scopes: less than a millisecond.
+/// Scopes that are not found to be granted by then are refused.
 pub const STEPS_MAX: u32 = 100_000;
 
-/// The bytes of an answer about a token beside the texts that it names, at most.
+/// The maximum size in bytes of a response about a token, without the texts that it contains.
 const ANSWER_FRAME: usize = 512;
 
-/// With more names than these it pays to look for one by halves.
+/// The maximum number of names that are searched one by one; longer lists are searched by
+/// binary search.
 const FEW: usize = 16;
 
-/// A decision's stable code. Only `VALID` lets a call through.
+/// The stable code of a decision. Only `VALID` lets a call through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DecisionCode {
     /// The token may do this.
     Valid,
-    /// No such token.
+    /// The token does not exist.
     NotFound,
-    /// The text is no token: wrong form or wrong checksum.
+    /// The text is not a token: its form or its checksum is wrong.
     Malformed,
-    /// The token is switched off.
+    /// The token is disabled.
     Disabled,
-    /// The token, or this secret of it, is past its end.
+    /// The token, or the secret that was presented, has expired.
     Expired,
     /// The token was deleted.
     Revoked,
-    /// The token has not begun.
+    /// The token is not valid yet.
     NotYetValid,
     /// The token is not meant for this audience.
     AudienceMismatch,
-    /// The token lacks a scope that was asked for.
+    /// The token lacks a demanded scope.
     InsufficientScope,
     /// The token may not be used from this address.
     IpDenied,
-    /// The user that the token acts as is disabled or has left the workspace.
+    /// The owner that the token acts as is disabled or has left the workspace.
     OwnerDisabled,
-    /// The token may do this, but has been used as often as it may be for now. Not decided by
-    /// [`Facts::decide`], which counts nothing: who counts asks last.
+    /// The token may do this, but its rate limit is exhausted for now. [`Facts::decide`] never
+    /// returns this code because it counts nothing: the caller checks the rate limit last.
     RateLimited,
 }
 
 impl DecisionCode {
-    /// Every code, in the order of their declaration.
+    /// Every code, in the order of declaration.
     pub const ALL: [Self; 12] = [
         Self::Valid,
         Self::NotFound,
@@ -84,7 +85,7 @@ impl DecisionCode {
         Self::RateLimited,
     ];
 
-    /// The code as the API writes it.
+    /// Returns the code as the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "VALID",
@@ -102,21 +103,22 @@ impl DecisionCode {
         }
     }
 
-    /// Whether the caller is known and only lacks a right (403), rather than not known (401).
+    /// Returns whether the caller is known and only lacks a right (403), as opposed to
+    /// not known (401).
     pub const fn is_forbidden(self) -> bool {
         matches!(self, Self::InsufficientScope | Self::IpDenied)
     }
 }
 
-/// What a caller wants to do. An absent audience, workspace or address and an empty list of scopes
-/// are not checked.
+/// The use of a token that a caller wants checked. An absent audience, workspace or address, and an
+/// empty list of scopes, are not checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     /// The API that is called.
     pub audience: Option<AudienceSlug>,
-    /// The only workspace whose tokens are welcome.
+    /// The only workspace whose tokens are accepted.
     pub workspace: Option<Slug>,
-    /// Every scope that the call needs.
+    /// All scopes that the call needs.
     pub scopes: Vec<ScopeName>,
     /// The caller's address.
     pub ip: Option<IpAddr>,
@@ -129,19 +131,20 @@ pub struct Demand {
     reason = "facts, each of which may hold without the others"
 )]
 pub struct SecretFacts {
-    /// Its id.
+    /// The secret's id.
     pub id: SecretId,
-    /// Whether it is the token's current one; an older one was replaced by a rotation.
+    /// Whether it is the token's current secret; an older one was replaced by a rotation.
     pub current: bool,
-    /// Whether its first use decides over older ones of the token: it is written before it is answered.
+    /// Whether its first use after a rotation is still to come. That use can expire older secrets
+    /// of the token, so it is recorded before the response is sent.
     pub awaited: bool,
-    /// Whether it was presented after its end before.
+    /// Whether it was already presented once after its expiry.
     pub reused: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: OffsetDateTime,
-    /// Its own end, when a newer one replaces it.
+    /// Its own expiry, if a newer secret replaces it.
     pub expires_at: Option<OffsetDateTime>,
-    /// Whether that was over when its token was last changed.
+    /// Whether that expiry had passed when the token was last changed.
     pub ended: bool,
 }
 
@@ -155,38 +158,38 @@ fn has_come(end: Option<OffsetDateTime>, now: OffsetDateTime) -> bool {
     end.is_some_and(|end| end <= now)
 }
 
-/// Whose tokens a token may be asked about.
+/// The tokens that a token may verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verifies {
-    /// Nobody's.
+    /// None.
     Nobody,
-    /// Those of its own workspace.
+    /// The tokens of its own workspace.
     Workspace,
-    /// Everybody's: it acts as an administrator of the instance.
+    /// All tokens: it acts as an administrator of the instance.
     Instance,
 }
 
-/// What a token's workspace, its user and the catalogues say of it: the same for all tokens that have these
-/// and their scopes in common.
+/// The facts that a token gets from its workspace, its owner and the catalogues. Tokens that have
+/// these and their scopes in common share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surroundings {
-    /// Its workspace.
+    /// The token's workspace.
     pub workspace_id: WorkspaceId,
-    /// Its workspace's slug.
+    /// The slug of that workspace.
     pub workspace: Slug,
-    /// The user that it acts as.
+    /// The owner that the token acts as.
     pub user: UserSummary,
-    /// Whether that user is enabled and still belongs to the workspace.
+    /// Whether the owner is enabled and still belongs to the workspace.
     pub user_active: bool,
-    /// Its rights in each API that it is meant for.
+    /// The token's rights in each API that it is meant for.
     pub rights: Arc<[AudienceRights]>,
-    /// Whose tokens it may be asked about.
+    /// The tokens that the token may verify.
     pub verifies: Verifies,
-    /// What a door made of all this.
+    /// The bytes that a surface rendered from these facts.
     pub rendered: Rendered,
-    /// The memory that all this takes, where that is counted.
+    /// The memory that these facts take, if it is counted.
     pub counted: Counted,
-    /// Whether it still holds.
+    /// Whether these facts still hold.
     pub validity: Validity,
 }
 
@@ -197,27 +200,28 @@ pub struct AudienceRights {
     pub audience: AudienceSlug,
     /// The scopes as they were given to the token.
     pub scopes: Arc<[ScopeName]>,
-    /// The scopes and all that they imply, as far as the audience's catalogue knows them now: exact names
-    /// and URI patterns. Where they are sorted, names are found faster.
+    /// The scopes and everything they imply, as far as the audience's catalogue currently has them:
+    /// exact names and URI patterns. Names are found faster if the list is sorted.
     pub granted: Arc<[ScopeName]>,
 }
 
 impl AudienceRights {
-    /// Returns whether this scope is granted: an exact name by itself, a URI or a pattern by one pattern
-    /// that covers all of it.
+    /// Returns whether this scope is granted. An exact name must be granted by name; one granted
+    /// pattern must cover all of a URI or pattern.
     pub fn grants(&self, scope: &ScopeName) -> bool {
         self.grants_within(scope, &mut Steps::new(STEPS_MAX))
     }
 
-    /// The same as [`Self::grants`] for many scopes that share their steps; `false` also when these do not
-    /// suffice.
+    /// Like [`Self::grants`], for many scopes that share `steps`. Also returns `false` if the steps
+    /// run out.
     pub fn grants_within(&self, scope: &ScopeName, steps: &mut Steps) -> bool {
         // A search takes about as long as a step.
         steps.take(1) && self.granted.binary_search(scope).is_ok()
             || self.granted.iter().any(|granted| granted.covers_within(scope, steps))
     }
 
-    /// Returns whether a scope of this name is granted. `false` proves nothing where they are not sorted.
+    /// Returns whether a scope of this name is granted. If the list is not sorted,
+    /// `false` proves nothing.
     fn has(&self, name: &str) -> bool {
         if self.granted.len() <= FEW {
             self.granted.iter().any(|known| known.as_ref() == name)
@@ -233,25 +237,25 @@ impl Surroundings {
         self.rights.iter().map(|rights| &rights.audience)
     }
 
-    /// Returns what the token may do in this audience; `None` when it is not meant for it.
+    /// Returns the token's rights in this audience, or `None` if the token is not meant for it.
     pub fn rights_in(&self, audience: &str) -> Option<&AudienceRights> {
         self.rights.iter().find(|rights| rights.audience.as_ref() == audience)
     }
 
-    /// Returns the scopes that are granted in this audience; none when the token is not meant for it.
+    /// Returns the scopes granted in this audience; none if the token is not meant for it.
     pub fn granted_in(&self, audience: &str) -> &[ScopeName] {
         self.rights_in(audience).map_or(&[], |rights| &rights.granted)
     }
 
-    /// Returns a bound for the bytes of an answer that names all that is granted, in each audience and once
-    /// more flat.
+    /// Returns an upper bound, in bytes, for a response that lists everything that is granted: once
+    /// by audience and once as a flat list.
     pub fn answer_max(&self) -> usize {
         let quoted = |text: &str| text.len() + r#""","#.len();
         let granted = |rights: &AudienceRights| {
             let scopes = rights.granted.iter().map(|scope| quoted(scope.as_ref()));
             quoted(rights.audience.as_ref()) + "[]:".len() + scopes.sum::<usize>()
         };
-        // In a name, quotation marks and backslashes take two bytes.
+        // Quotation marks and backslashes in a name take two bytes.
         let texts =
             self.workspace.as_ref().len() + self.user.email.len() * 2 + self.user.name.len() * 2;
         ANSWER_FRAME + texts + 2 * self.rights.iter().map(granted).sum::<usize>()
@@ -263,19 +267,20 @@ impl Surroundings {
     }
 }
 
-/// Bytes to answer with that were made of something once, kept beside it and no part of what it says.
+/// Response bytes that were rendered once from the value that holds them. They do not count when
+/// values are compared.
 #[derive(Debug, Default)]
 pub struct Rendered(OnceLock<Box<[u8]>>);
 
 impl Rendered {
-    /// The bytes; `render` makes them when there are none.
+    /// Returns the bytes; `render` creates them on the first call.
     pub fn get_or(&self, render: impl FnOnce() -> Vec<u8>) -> &[u8] {
         self.0.get_or_init(|| render().into())
     }
 }
 
 impl Clone for Rendered {
-    /// Nothing: a copy may be about to be changed.
+    /// Returns an empty value, because the copy may be about to change.
     fn clone(&self) -> Self {
         Self::default()
     }
@@ -289,7 +294,8 @@ impl PartialEq for Rendered {
 
 impl Eq for Rendered {}
 
-/// Bytes that count in a sum until this is dropped; no part of what the thing says that holds it.
+/// Bytes that count towards a sum until this is dropped. They do not count when
+/// values are compared.
 #[derive(Debug, Default)]
 pub struct Counted(Option<(Arc<AtomicUsize>, usize)>);
 
@@ -300,7 +306,7 @@ impl Counted {
         Self(Some((Arc::clone(sum), bytes)))
     }
 
-    /// Returns how many bytes count; 0 where they are not counted.
+    /// Returns how many bytes are counted; 0 if none are.
     pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
     }
@@ -315,7 +321,7 @@ impl Drop for Counted {
 }
 
 impl Clone for Counted {
-    /// Nothing: whoever keeps a copy counts it.
+    /// Returns an empty value: the owner of the copy has to count it.
     fn clone(&self) -> Self {
         Self::default()
     }
@@ -329,8 +335,8 @@ impl PartialEq for Counted {
 
 impl Eq for Counted {}
 
-/// Whether surroundings still hold, for all who refer to them, and what is dropped together with them; no part of what
-/// they say.
+/// Whether surroundings still hold for everything that refers to them, and a value that is dropped
+/// together with them. Neither counts when values are compared.
 #[derive(Debug, Default)]
 pub struct Validity {
     ended: AtomicBool,
@@ -338,24 +344,24 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Returns whether a change has ended it.
+    /// Returns whether a change has ended the validity.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Ends it, for good.
+    /// Ends the validity for good.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Attaches what is dropped together with it, unless something is attached already.
+    /// Attaches a value that is dropped together with this one, unless a value is attached already.
     pub fn attach<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) {
         self.attached.get_or_init(|| Box::new(make()));
     }
 }
 
 impl Clone for Validity {
-    /// A validity of its own: nothing that ends this one ends the copy.
+    /// Returns a new validity, which does not end when this one does.
     fn clone(&self) -> Self {
         Self::default()
     }
@@ -369,42 +375,43 @@ impl PartialEq for Validity {
 
 impl Eq for Validity {}
 
-/// All facts about a token that a decision needs. This, not the decision, is what a cache may keep:
-/// it holds for every demand and every moment.
+/// All facts about a token that a decision needs. A cache may keep these but not the decision,
+/// because they hold for every demand and every moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The token.
+    /// The token's id.
     pub token_id: TokenId,
     /// The token's name.
     pub name: String,
-    /// What the rest of the database says of it.
+    /// The facts from the rest of the database.
     pub surroundings: Arc<Surroundings>,
-    /// The switch.
+    /// Whether the token is enabled.
     pub enabled: bool,
     /// Whether the token was deleted.
     pub deleted: bool,
-    /// Its beginning.
+    /// When the token becomes valid.
     pub not_before: Option<OffsetDateTime>,
-    /// The token's end.
+    /// When the token expires.
     pub expires_at: Option<OffsetDateTime>,
-    /// Whether that was over when the token was last changed. Whoever ends something now writes their own
-    /// clock's time: to a server whose clock is behind, it would not have ended yet.
+    /// Whether the expiry had passed when the token was last changed. A server that expires a token
+    /// now writes the time of its own clock; for a server whose clock is behind, that time would
+    /// still be in the future.
     pub ended: bool,
     /// The secret that was presented.
     pub secret: SecretFacts,
-    /// Where it may be used from; empty is anywhere.
+    /// The addresses that the token may be used from; empty means any.
     pub ip_allow: Vec<IpNet>,
-    /// How often it may be used; at any rate when there is none.
+    /// How often the token may be used; `None` means no limit.
     pub rate_limit: Option<RateLimit>,
 }
 
 impl Facts {
-    /// The user's id.
+    /// Returns the owner's id.
     pub fn user_id(&self) -> UserId {
         self.surroundings.user.id
     }
 
-    /// Returns whether this scope is granted in this audience or, when none is named, in any.
+    /// Returns whether this scope is granted in this audience or, if none is named, in any.
     pub fn grants(&self, audience: Option<&AudienceSlug>, scope: &ScopeName) -> bool {
         self.grants_within(audience, scope, &mut Steps::new(STEPS_MAX))
     }
@@ -422,9 +429,9 @@ impl Facts {
             .any(|rights| rights.grants_within(scope, steps))
     }
 
-    /// Returns whether these scopes are granted in this audience, or in any when none is named, each by its
-    /// own name. No name that was granted differs from the text that it is parsed from, so the texts need
-    /// not be parsed. `false` proves nothing: another name may cover a scope.
+    /// Returns whether these scopes are granted by their exact names in this audience or, if none
+    /// is named, in any. The texts need not be parsed, because a text that equals a granted name
+    /// also parses to that name. `false` proves nothing: a pattern may cover a scope.
     pub fn has_by_name(&self, audience: Option<&str>, scopes: &[&str]) -> bool {
         match audience {
             Some(audience) => {
@@ -437,12 +444,14 @@ impl Facts {
         }
     }
 
-    /// Decides. The order is part of the API: the first check that fails names the code.
+    /// Decides whether the token meets this demand. The order is part of the API: the first check
+    /// that fails determines the code.
     pub fn decide(&self, demand: &Demand, now: OffsetDateTime) -> DecisionCode {
         self.decide_within(demand, now, &mut Steps::new(STEPS_MAX))
     }
 
-    /// The same as [`Self::decide`], with these steps to compare scopes. Those that are left say how long it took.
+    /// Like [`Self::decide`], with `steps` to compare scopes. The remaining steps show how much
+    /// work it took.
     pub fn decide_within(
         &self,
         demand: &Demand,
@@ -485,14 +494,13 @@ impl Facts {
         DecisionCode::Valid
     }
 
-    /// Whether the token, or the secret of it that was presented, is gone for good: deleted or past its
-    /// end.
+    /// Returns whether the token or the presented secret has ended for good: deleted or expired.
     pub fn has_ended(&self, now: OffsetDateTime) -> bool {
         self.deleted || self.is_over(now) || self.secret.is_over(now)
     }
 
-    /// Whether a replaced secret was presented after its end while the token itself lives: its
-    /// holder missed the rotation, or is somebody else.
+    /// Returns whether a replaced secret was presented after its expiry while the token itself is
+    /// still alive. Either the caller missed the rotation or the secret has leaked.
     pub fn is_reuse(&self, now: OffsetDateTime) -> bool {
         !self.secret.current && self.secret.is_over(now) && !self.deleted && !self.is_over(now)
     }
@@ -501,7 +509,8 @@ impl Facts {
         self.ended || has_come(self.expires_at, now)
     }
 
-    /// An unknown address is refused when the token is bound to some: absence never means "all".
+    /// Returns whether the token may be used from this address. An unknown address is refused if
+    /// the token is restricted to some: absence never means "all".
     fn allows_address(&self, address: Option<IpAddr>) -> bool {
         if self.ip_allow.is_empty() {
             return true;
@@ -587,7 +596,7 @@ mod tests {
         for (place, code) in DecisionCode::ALL.into_iter().enumerate() {
             assert_eq!(code as usize, place, "{code:?}");
         }
-        // Of a code that is added, the compiler says so here: it belongs into `ALL`, too.
+        // A new code breaks the build here as a reminder to add it to `ALL`.
         match DecisionCode::Valid {
             DecisionCode::Valid
             | DecisionCode::NotFound
@@ -621,7 +630,7 @@ mod tests {
             ("table://my.*.test", DecisionCode::InsufficientScope),
             ("table://**", DecisionCode::InsufficientScope),
             ("level://admin", DecisionCode::Valid),
-            // As a text it is one that the held pattern stands for; as a pattern it is wider.
+            // The granted pattern matches this as a text, but as a pattern this one is wider.
             ("level://**", DecisionCode::InsufficientScope),
             ("level://my.app.test", DecisionCode::InsufficientScope),
             ("my.app.test", DecisionCode::InsufficientScope),
@@ -666,7 +675,7 @@ mod tests {
 
     #[test]
     fn order_of_the_codes_is_fixed() {
-        // Everything wrong at once; mending one thing after another walks down the order.
+        // Everything is wrong at first; fixing one thing after another walks down the order.
         let past = Some(NOW - Duration::days(1));
         let future = Some(NOW + Duration::days(1));
         let mut facts = Facts {
@@ -755,7 +764,8 @@ mod tests {
         Facts { surroundings: surroundings.into(), ..facts() }
     }
 
-    /// A token with as many scopes as it may hold has all of them, however many are asked for at once.
+    /// A token with the maximum number of scopes is granted all of them, however many
+    /// one demand names.
     #[test]
     fn every_scope_of_the_widest_token_is_found() {
         use crate::held::HELD_MAX;
@@ -782,7 +792,7 @@ mod tests {
         }
     }
 
-    /// Each of these scopes is granted by the last of many patterns, which all have to be walked through.
+    /// The last of many patterns grants each of these scopes, so all patterns have to be tried.
     #[test]
     fn question_that_takes_too_many_steps_is_refused() {
         let beginning = |number: usize| format!("table://*{}x{number:04}*", "a".repeat(200));
@@ -799,7 +809,7 @@ mod tests {
     }
 
     proptest! {
-        /// A scope held by name is decided alike, whatever else was granted.
+        /// A scope held by name is granted, whatever else is granted.
         #[test]
         fn what_is_had_by_name_is_valid(
             granted in prop::collection::vec(subsequence(NAMES.to_vec(), 0..NAMES.len()), 2),

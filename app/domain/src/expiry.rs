@@ -1,4 +1,4 @@
-//! When a new token shall end: the choices of a form, and their meaning.
+//! The expiry of a new token: the choices of a form, and their meaning.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -15,50 +15,50 @@ use crate::{
 /// The lifetimes that the console offers, in days.
 pub const CHOICES_DAYS: [i64; 7] = [7, 30, 60, 90, 180, 270, 365];
 
-/// What a token's maker asks for.
+/// The expiry that the creator of a token asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExpiryChoice {
-    /// Whatever policy gives.
+    /// The default of the policy.
     #[default]
     Default,
-    /// No end.
+    /// No expiry.
     Never,
-    /// So many seconds from now.
+    /// This many seconds from now.
     In(i64),
     /// At this moment.
     At(OffsetDateTime),
-    /// At this moment, which may have passed: a token that has ended is what was asked for. No text
-    /// means this; a door that accepts it says so by itself.
+    /// At this moment, which may have passed: the caller may want a token that has expired.
+    /// [`parse`] never returns this choice; a surface that accepts it constructs it itself.
     Exactly(OffsetDateTime),
 }
 
-/// Why an end cannot be had.
+/// The reason why an expiry is not possible.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ExpiryError {
-    /// It lies in the past.
+    /// The expiry lies in the past.
     #[error("must be in the future")]
     Past,
-    /// Policy wants an end.
+    /// The policy requires an expiry.
     #[error("tokens of this workspace must expire")]
     NeverRefused,
-    /// Later than policy allows.
+    /// The expiry is later than the policy allows.
     #[error("must be {latest} at the latest: tokens of this workspace live {days} days at most")]
     TooLate {
-        /// The last moment allowed, RFC 3339.
+        /// The latest moment that is allowed, in RFC 3339 form.
         latest: String,
-        /// The longest lifetime, in whole days.
+        /// The maximum lifetime, in whole days.
         days: i64,
     },
-    /// Not a moment that a calendar has.
+    /// The moment is outside the calendar.
     #[error("is not a date that can be used")]
     OutOfRange,
-    /// Not one of the forms that [`parse`] knows.
+    /// The text has none of the forms that [`parse`] accepts.
     #[error("must be a number of days such as 30d, a date such as 2027-08-18, or never")]
     Form,
 }
 
 impl ExpiryChoice {
-    /// The end that this choice gives a token made at `now` under `policy`.
+    /// Returns the expiry that this choice gives a token that is created at `now` under `policy`.
     pub fn resolve(
         self,
         policy: &Policy,
@@ -67,8 +67,9 @@ impl ExpiryChoice {
         self.resolve_since(policy, now, now)
     }
 
-    /// The end that this choice, made at `now`, gives a token whose secret was made before, at
-    /// `made_at`: policy counts a secret's life from its beginning, however often its end is moved.
+    /// Returns the expiry that this choice gives at `now` to a token whose secret was created at
+    /// `made_at`. The policy counts the lifetime of a secret from its creation, however often the
+    /// expiry is changed.
     pub fn resolve_since(
         self,
         policy: &Policy,
@@ -97,7 +98,7 @@ impl ExpiryChoice {
         }
     }
 
-    /// The moment that is asked for in so many words, whatever policy says.
+    /// Returns the moment that is explicitly asked for, regardless of the policy.
     pub(crate) fn moment(self, now: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
         let end = match self {
             Self::In(seconds) => now.checked_add(Duration::seconds(seconds)),
@@ -113,8 +114,8 @@ fn in_calendar(moment: OffsetDateTime) -> Result<OffsetDateTime, ExpiryError> {
     moments::in_calendar(moment).ok_or(ExpiryError::OutOfRange)
 }
 
-/// Reads what a person types or a form sends: `default` or nothing, `never`, `30d`, `12h`,
-/// `2027-08-18` (the end of that day, UTC) or an RFC 3339 moment.
+/// Parses text that a person types or a form sends: `default` or an empty text, `never`, `30d`,
+/// `12h`, `2027-08-18` (the end of that day, UTC) or an RFC 3339 moment.
 pub fn parse(text: &str) -> Result<ExpiryChoice, ExpiryError> {
     let text = text.trim();
     match text {

@@ -1,9 +1,10 @@
-//! Grants: which scopes a member of a workspace may put on tokens, and what a token keeps of its
-//! scopes while it acts as that member.
+//! Grants: the scopes that a member of a workspace may put on tokens, and the scopes that a token
+//! keeps while it acts as that member.
 //!
-//! A pattern may name the audience that it is for, as in `vault/tokens:*`. A pattern that names none is for
-//! every audience that has such scopes, Tessera's own included. It does not grow into others: when a catalogue
-//! begins to have such scopes, the audiences of before are written into the patterns that are stored.
+//! A pattern may name its audience, as in `vault/tokens:*`. A pattern that names none applies to
+//! every audience that has such scopes, including Tessera's own. It does not extend to further
+//! audiences later: when a catalogue first gets such scopes, the audiences that had them before are
+//! written into the stored patterns.
 
 use std::collections::BTreeSet;
 
@@ -18,40 +19,40 @@ use crate::{
     scope_pattern::Steps,
 };
 
-/// Most patterns of a membership.
+/// The maximum number of patterns of a membership.
 pub const GRANTS_MAX: usize = 64;
 
-/// A pattern of scopes: `*` for all, `rivers:*` for all that begin so, or one scope's name; of every
-/// audience, or of the one that stands before a `/`.
+/// A pattern of scopes: `*` for all, `rivers:*` for all that begin with `rivers:`, or the name of
+/// one scope. It applies to every audience, or to the one that is named before a `/`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct GrantPattern(String);
 parsed_string!(GrantPattern, NameError, parse_pattern);
 
 impl GrantPattern {
-    /// Returns the audience that the pattern is for; `None` is every audience.
+    /// Returns the audience that the pattern applies to; `None` means every audience.
     pub fn audience(&self) -> Option<&str> {
         split_pair(&self.0).map(|(audience, _)| audience)
     }
 
-    /// Returns whether the pattern means this scope of this audience.
+    /// Returns whether the pattern covers this scope of this audience.
     pub fn covers(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
         self.audience().is_none_or(|own| own == audience.as_ref()) && self.covers_name(scope)
     }
 
-    /// Returns whether the pattern means every scope of every audience.
+    /// Returns whether the pattern covers every scope of every audience.
     pub fn is_all(&self) -> bool {
         self.0 == "*"
     }
 
-    /// Returns the same pattern for one audience. For patterns that name none.
+    /// Returns the same pattern for one audience. Only for patterns that name none.
     #[must_use]
     pub fn of_audience(&self, audience: &AudienceSlug) -> Self {
         Self(format!("{audience}/{}", self.0))
     }
 
-    /// Returns whether the pattern means some of these scopes of an audience, or a part of one. For patterns that
-    /// name no audience.
+    /// Returns whether the pattern covers any of these scopes of an audience, or a part of one.
+    /// Only for patterns that name no audience.
     pub fn means_some<'a>(&self, mut scopes: impl Iterator<Item = &'a ScopeName>) -> bool {
         let own = if self.beginning().is_none() { self.scope() } else { None };
         scopes.any(|scope| {
@@ -59,8 +60,8 @@ impl GrantPattern {
         })
     }
 
-    /// Returns whether the pattern could mean a part of these scopes: two URIs of a scheme may have parts in
-    /// common.
+    /// Returns whether the pattern could cover a part of any of these scopes. Two URI patterns of
+    /// the same scheme may overlap.
     pub fn may_mean_some<'a>(
         &self,
         mut scopes: impl Iterator<Item = &'a ScopeName> + Clone,
@@ -77,7 +78,7 @@ impl GrantPattern {
         }
     }
 
-    /// Returns whether this pattern means everything that the other one means.
+    /// Returns whether this pattern covers everything that the other one covers.
     fn covers_pattern(&self, other: &Self) -> bool {
         if self.audience().is_some_and(|own| other.audience() != Some(own)) {
             return false;
@@ -89,8 +90,8 @@ impl GrantPattern {
         }
     }
 
-    /// What the scopes that it means begin with; `None` for the name of one scope. The stars of a
-    /// URI are its own.
+    /// Returns the prefix that all covered scopes share; `None` if the pattern is the name of one
+    /// scope. The asterisks of a URI belong to the URI itself.
     fn beginning(&self) -> Option<&str> {
         let name = self.name();
         if name == "*" {
@@ -114,17 +115,18 @@ impl From<HeldScope> for GrantPattern {
     }
 }
 
-/// Whether who holds one scope holds the other with it. The one place here that says so.
+/// Returns whether a grant of one scope includes the other. All comparisons in this module go
+/// through this function or [`holds_within`].
 fn holds(held: &ScopeName, scope: &ScopeName) -> bool {
     held.covers(scope)
 }
 
-/// The same as [`holds`] for many scopes that share their steps; `false` also when these do not suffice.
+/// Like [`holds`], for many scopes that share `steps`. Also returns `false` if the steps run out.
 fn holds_within(held: &ScopeName, scope: &ScopeName, steps: &mut Steps) -> bool {
     steps.lend(|steps| held.covers_within(scope, steps))
 }
 
-/// A pattern that is compared with many scopes.
+/// A parsed pattern, for comparison with many scopes.
 struct Read<'a> {
     audience: Option<&'a str>,
     beginning: Option<&'a str>,
@@ -138,7 +140,7 @@ impl<'a> Read<'a> {
         Self { audience: pattern.audience(), beginning, scope }
     }
 
-    /// The same as [`GrantPattern::covers`]; `false` also when the steps do not suffice.
+    /// Like [`GrantPattern::covers`], but also returns `false` if the steps run out.
     fn covers_within(&self, audience: &AudienceSlug, scope: &ScopeName, steps: &mut Steps) -> bool {
         steps.take(1)
             && self.audience.is_none_or(|own| own == audience.as_ref())
@@ -168,7 +170,7 @@ fn parse_pattern(text: &str) -> Result<String, NameError> {
     Ok(text.to_owned())
 }
 
-/// What a member may put on tokens.
+/// The scopes that a member may put on tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grants {
     /// Every scope.
@@ -177,35 +179,37 @@ pub enum Grants {
     Reading,
     /// The scope `verify` of the audience `tessera`.
     Verifying,
-    /// What these patterns mean; nothing when there are none.
+    /// The scopes that these patterns cover; none if the list is empty.
     Patterns(Vec<GrantPattern>),
 }
 
 /// A scope as its catalogue describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownScope {
-    /// Its audience.
+    /// The scope's audience.
     pub audience: AudienceSlug,
-    /// Its name.
+    /// The scope's name.
     pub name: ScopeName,
-    /// How much harm it can do.
+    /// How much harm the scope can do.
     pub risk: Risk,
-    /// Everything that it implies, directly or through others.
+    /// Everything that the scope implies, directly or through other scopes.
     pub implies: Vec<ScopeName>,
 }
 
-/// The scopes that somebody holds, of the catalogues that were looked at.
+/// The scopes that a user or token holds in a set of catalogues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Every one.
+    /// Every scope.
     All,
-    /// These, with all that they imply: each of one audience, or of every audience for `None`.
+    /// These scopes, with everything they imply. Each belongs to one audience, or to every audience
+    /// for `None`.
     Of(BTreeSet<(Option<AudienceSlug>, ScopeName)>),
 }
 
 impl Grants {
-    /// What a user with these roles may put on tokens of the workspace. Patterns, where there are
-    /// some, stand in place of what the role gives; administrators of the instance are not bound.
+    /// Returns the scopes that a user with these roles may put on tokens of the workspace.
+    /// Patterns, if there are any, replace the grants of the workspace role. They do not restrict
+    /// administrators of the instance.
     pub fn of(
         instance: InstanceRole,
         workspace: Option<WorkspaceRole>,
@@ -223,12 +227,12 @@ impl Grants {
         }
     }
 
-    /// Exactly these scopes: what a token may hand on.
+    /// Returns grants of exactly these scopes: the ones that a token may pass on.
     pub fn exactly(held: impl IntoIterator<Item = HeldScope>) -> Self {
         Self::Patterns(held.into_iter().map(Into::into).collect())
     }
 
-    /// Whether nothing needs to be looked up to know that everything is granted.
+    /// Returns whether everything is granted, which needs no look-up in a catalogue.
     pub fn is_all(&self) -> bool {
         match self {
             Self::All => true,
@@ -237,7 +241,7 @@ impl Grants {
         }
     }
 
-    /// Whether these grants give no more than the others do, whatever scopes there are.
+    /// Returns whether these grants never exceed the other ones, whatever scopes exist.
     pub fn is_within(&self, other: &Self) -> bool {
         if other.is_all() || self == other {
             return true;
@@ -246,7 +250,7 @@ impl Grants {
             (Self::Patterns(own), Self::Patterns(others)) => {
                 own.iter().all(|pattern| others.iter().any(|other| other.covers_pattern(pattern)))
             }
-            // The catalogue of Tessera describes it as reading.
+            // Tessera's own catalogue gives `verify` the risk `read`.
             (Self::Verifying, Self::Reading) => true,
             (Self::Verifying, Self::Patterns(others)) => {
                 others.iter().any(|pattern| pattern.covers_pattern(&verifying()))
@@ -256,12 +260,13 @@ impl Grants {
         }
     }
 
-    /// The rights that these grants give, among the scopes of these catalogues.
+    /// Returns the rights that these grants give within the scopes of these catalogues.
     pub fn rights<'a>(&self, known: impl IntoIterator<Item = &'a KnownScope>) -> Rights {
         self.rights_within(known, &mut Steps::new(u32::MAX))
     }
 
-    /// The same as [`Self::rights`] with these steps to compare scopes; fewer rights when they do not suffice.
+    /// Like [`Self::rights`], with `steps` to compare scopes. Returns fewer rights if the
+    /// steps run out.
     pub fn rights_within<'a>(
         &self,
         known: impl IntoIterator<Item = &'a KnownScope>,
@@ -274,7 +279,7 @@ impl Grants {
             Self::Patterns(patterns) => patterns.iter().map(Read::of).collect(),
             Self::All | Self::Reading | Self::Verifying => Vec::new(),
         };
-        // The name of a scope grants it; what it implies, its catalogue says.
+        // The name of a scope grants that scope; the scopes it implies come from its catalogue.
         let mut rights: BTreeSet<(Option<AudienceSlug>, ScopeName)> = patterns
             .iter()
             .filter_map(|pattern| {
@@ -294,8 +299,8 @@ impl Grants {
             if granted {
                 let of_audience = |name: &ScopeName| (Some(scope.audience.clone()), name.clone());
                 rights.insert(of_audience(&scope.name));
-                // Who may grant a scope may grant what comes along with it. Reading ends where
-                // another risk begins.
+                // A user who may grant a scope may also grant the scopes that it implies. `Reading`
+                // does not include implied scopes of another risk.
                 if matches!(self, Self::Patterns(_)) {
                     rights.extend(scope.implies.iter().map(of_audience));
                 }
@@ -310,13 +315,13 @@ fn verifying() -> GrantPattern {
 }
 
 impl Rights {
-    /// Returns whether this scope of this audience is among them.
+    /// Returns whether these rights include this scope of this audience.
     pub fn covers(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
         self.covers_within(audience, scope, &mut Steps::new(u32::MAX))
     }
 
-    /// The same as [`Self::covers`] for many scopes that share their steps; `false` also when these do not
-    /// suffice.
+    /// Like [`Self::covers`], for many scopes that share `steps`. Also returns `false` if the steps
+    /// run out.
     pub fn covers_within(
         &self,
         audience: &AudienceSlug,
@@ -328,11 +333,11 @@ impl Rights {
             Self::Of(scopes) => scopes,
         };
         let by_name = |audience| scopes.contains(&(audience, scope.clone()));
-        // Two searches take about as long as this.
+        // Two searches take about as long as this many steps.
         steps.take(16)
             && (by_name(Some(audience.clone()))
                 || by_name(None)
-                // Nothing but itself covers an exact name.
+                // Only a scope of the same name covers an exact name.
                 || scope.is_uri()
                     && scopes.iter().any(|(of, held)| {
                         steps.take(1)
@@ -341,14 +346,14 @@ impl Rights {
                     }))
     }
 
-    /// Returns what is left of a token's scopes in an audience while it acts as somebody with these rights:
-    /// `granted` are its scopes with all that they imply.
+    /// Returns the scopes that a token keeps in an audience while it acts as an owner with these
+    /// rights. `granted` are the token's scopes with everything they imply.
     #[must_use]
     pub fn cut(&self, audience: &AudienceSlug, granted: Vec<ScopeName>) -> Vec<ScopeName> {
         self.cut_within(audience, granted, &mut Steps::new(u32::MAX))
     }
 
-    /// The same as [`Self::cut`] with these steps to compare scopes; less is left when they do not suffice.
+    /// Like [`Self::cut`], with `steps` to compare scopes. Keeps fewer scopes if the steps run out.
     #[must_use]
     pub fn cut_within(
         &self,
@@ -361,7 +366,7 @@ impl Rights {
     }
 }
 
-/// The scopes of a catalogue with all that each implies.
+/// Returns the scopes of a catalogue, each with everything it implies.
 pub fn known_scopes(catalogue: &Catalogue) -> Vec<KnownScope> {
     catalogue
         .scopes()
@@ -559,7 +564,8 @@ mod tests {
         ]
     }
 
-    /// Each of these scopes is compared with each of the patterns, and most of a pattern has to be looked at.
+    /// Each of these scopes is compared with each pattern, and most of a pattern has
+    /// to be examined.
     #[test]
     fn cutting_takes_no_more_steps_than_it_has_and_what_is_not_compared_is_not_left() {
         let hard: Vec<String> = (0..GRANTS_MAX)

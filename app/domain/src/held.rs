@@ -1,7 +1,7 @@
-//! The scopes that a token holds, each of one audience.
+//! The scopes that a token holds, each in one audience.
 //!
-//! Two APIs may give one name to different permissions. A scope that is held is therefore always a pair of
-//! an audience and a scope, and what is granted in one audience says nothing in another.
+//! Two APIs may use the same name for different permissions. A held scope is therefore always a
+//! pair of an audience and a scope, and a grant in one audience has no effect in another.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,20 +16,21 @@ use crate::{
     names::{AudienceSlug, NameError},
 };
 
-/// Most scopes that a token may hold, those of all audiences together: as many as a catalogue that is read from
-/// an OpenAPI document may have. Older tokens may hold more.
+/// The maximum number of scopes that a token may hold in all audiences together. It equals the
+/// maximum for a catalogue that is read from an OpenAPI document. Older tokens may hold more.
 pub const HELD_MAX: usize = 1_000;
 
-/// Most bytes of the names of the scopes that a token may hold. A scope that is held in two audiences counts
-/// twice. Verifications answer with these names. Older tokens may hold more.
+/// The maximum total length, in bytes, of the names of the scopes that a token may hold. A scope
+/// held in two audiences counts twice. The limit exists because verification responses contain
+/// these names. Older tokens may hold more.
 pub const HELD_BYTES_MAX: usize = 64 * 1024;
 
-/// How many scopes are held, and how many bytes their names have.
+/// The number of held scopes and the total length of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// The scopes, in each audience by itself.
+    /// The number of scopes, counted separately in each audience.
     pub scopes: usize,
-    /// The bytes of their names.
+    /// The total length of their names, in bytes.
     pub bytes: usize,
 }
 
@@ -42,7 +43,8 @@ impl Extent {
         })
     }
 
-    /// Says why this is more than a token may hold. A token that holds more already may keep as much.
+    /// Returns an error message if this is more than a token may hold. A token that already holds
+    /// more (`held`) may keep that much.
     pub fn excess(self, held: Self) -> Option<String> {
         if self.scopes > HELD_MAX.max(held.scopes) {
             Some(format!("must have at most {HELD_MAX} scopes; these are {}", self.scopes))
@@ -57,8 +59,9 @@ impl Extent {
     }
 }
 
-/// One scope of one audience, written `audience/scope` where a pair is one text: `default/rivers:read`,
-/// `apiv2/table://my.app.**`. A scope by itself never reads as a pair, for no audience's name holds a colon.
+/// A scope of one audience. As text it is written `audience/scope`: `default/rivers:read`,
+/// `apiv2/table://my.app.**`. A scope by itself never parses as a pair, because an audience's name
+/// contains no colon.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HeldScope {
@@ -68,7 +71,7 @@ pub struct HeldScope {
     pub scope: ScopeName,
 }
 
-/// Splits the text of a pair; `None` when it names no audience.
+/// Splits the text of a pair; returns `None` if it names no audience.
 pub fn split_pair(text: &str) -> Option<(&str, &str)> {
     text.split_once('/').filter(|(audience, _)| !audience.contains(':'))
 }
@@ -105,24 +108,26 @@ impl fmt::Display for HeldScope {
     }
 }
 
-/// All that a token holds, in JSON `{"default": ["rivers:read"], "tessera": ["verify"]}`. A token may be
-/// meant for an audience in which it holds no scope: that one has an empty list.
+/// Everything that a token holds. In JSON: `{"default": ["rivers:read"], "tessera": ["verify"]}`.
+///
+/// A token may be meant for an audience in which it holds no scope; the list of that audience is
+/// then empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HeldScopes(BTreeMap<AudienceSlug, BTreeSet<ScopeName>>);
 
 impl HeldScopes {
-    /// The audiences.
+    /// Returns the audiences.
     pub fn audiences(&self) -> impl Iterator<Item = &AudienceSlug> {
         self.0.keys()
     }
 
-    /// The scopes of all audiences, each name once: the flat view.
+    /// Returns the scopes of all audiences, each name once: the flat view.
     pub fn scopes(&self) -> BTreeSet<&ScopeName> {
         self.0.values().flatten().collect()
     }
 
-    /// Returns how many pairs there are.
+    /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
     }
@@ -132,29 +137,29 @@ impl HeldScopes {
         Extent::of(self.0.values().flatten())
     }
 
-    /// The audiences, each with its scopes.
+    /// Returns the audiences, each with its scopes.
     pub fn iter(&self) -> impl Iterator<Item = (&AudienceSlug, &BTreeSet<ScopeName>)> {
         self.0.iter()
     }
 
-    /// Every pair.
+    /// Returns every pair.
     pub fn pairs(&self) -> impl Iterator<Item = (&AudienceSlug, &ScopeName)> {
         self.0
             .iter()
             .flat_map(|(audience, scopes)| scopes.iter().map(move |scope| (audience, scope)))
     }
 
-    /// The scopes of this audience; `None` when the token is not meant for it.
+    /// Returns the scopes of this audience, or `None` if the token is not meant for it.
     pub fn of(&self, audience: &AudienceSlug) -> Option<&BTreeSet<ScopeName>> {
         self.0.get(audience)
     }
 
-    /// Whether this pair is held by its names.
+    /// Returns whether exactly this pair is held.
     pub fn holds(&self, audience: &AudienceSlug, scope: &ScopeName) -> bool {
         self.of(audience).is_some_and(|scopes| scopes.contains(scope))
     }
 
-    /// Whether no scope is held.
+    /// Returns whether no scope is held.
     pub fn is_empty(&self) -> bool {
         self.0.values().all(BTreeSet::is_empty)
     }
@@ -164,7 +169,7 @@ impl HeldScopes {
         self.0.entry(audience).or_default().insert(scope);
     }
 
-    /// Takes a pair away. The audience stays.
+    /// Removes a pair. The audience stays.
     pub fn remove(&mut self, audience: &AudienceSlug, scope: &ScopeName) {
         if let Some(scopes) = self.0.get_mut(audience) {
             scopes.remove(scope);
@@ -192,14 +197,15 @@ impl<S: IntoIterator<Item = ScopeName>> FromIterator<(AudienceSlug, S)> for Held
 pub struct Read {
     /// Each scope in every audience that declares it.
     pub held: HeldScopes,
-    /// Scopes that `tessera` declares and another of the audiences, too: they are held in the other ones, and
-    /// not in `tessera`, for nobody said that they should manage tokens.
+    /// Scopes that both `tessera` and another of the audiences declare. They are held in
+    /// the other audiences but not in `tessera`, because the caller did not ask for scopes
+    /// that manage tokens.
     pub ambiguous: Vec<ScopeName>,
-    /// Scopes that none of the audiences declares: they are held in none.
+    /// Scopes that none of the audiences declares; they are held in none.
     pub undeclared: Vec<ScopeName>,
 }
 
-/// Reads audiences and scopes that stand beside each other as pairs.
+/// Combines separate lists of audiences and scopes into pairs.
 pub fn read_flat(
     audiences: &[AudienceSlug],
     scopes: &[ScopeName],

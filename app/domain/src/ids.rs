@@ -1,7 +1,6 @@
-//! Identifiers. Each kind has a type of its own, so that one cannot stand for another.
+//! Identifiers. Each kind has its own type, so that one kind cannot be used in place of another.
 //!
-//! All are UUIDs (version 7 where Tessera makes them, RFC 9562 section 5.7), written in the usual
-//! hyphenated form.
+//! All are UUIDs in the usual hyphenated form. Tessera creates version 7 (RFC 9562 section 5.7).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,30 +35,30 @@ macro_rules! id {
 }
 
 id!(
-    /// A workspace.
+    /// The id of a workspace.
     WorkspaceId
 );
 id!(
-    /// A person or a service account.
+    /// The id of a person or a service account.
     UserId
 );
 id!(
-    /// An audience: one API that tokens are meant for.
+    /// The id of an audience: an API that tokens are meant for.
     AudienceId
 );
 id!(
-    /// A token: the lasting record, not the secret.
+    /// The id of a token: the lasting record, not the secret.
     TokenId
 );
 id!(
-    /// A person's session: its row, not what the cookie holds.
+    /// The id of a person's session: its row, not the content of the cookie.
     SessionId
 );
 id!(
-    /// One of a token's secrets: its row, not its text.
+    /// The id of one of a token's secrets: its row, not its text.
     SecretId
 );
 id!(
-    /// An invitation to a workspace.
+    /// The id of an invitation to a workspace.
     InvitationId
 );

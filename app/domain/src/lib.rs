@@ -1,14 +1,14 @@
-//! The words of Tessera: types that the server and the browser share, and the rules that need
+//! The vocabulary of Tessera: types that the server and the browser share, and rules that need
 //! nothing but their arguments.
 //!
 //! Invariants:
-//! - No input or output, no clock, no randomness. A rule that depends on the time takes it as an
-//!   argument.
-//! - A value of a parsed type is valid: fields are private and the way in is `TryFrom<&str>` or
-//!   `FromStr`; deserialising takes the same way.
+//! - No I/O, no clock, no randomness. A rule that depends on the time takes it as an argument.
+//! - A value of a parsed type is always valid: its fields are private, and it can only be created
+//!   by `TryFrom<String>` or `FromStr`. Deserialization takes the same path.
 //! - Absence never means "all".
 //!
-//! To add a type: one file, in the order types, errors, functions, tests; then a `pub use` here.
+//! To add a type, create a file in the order types, errors, functions, tests, and declare its
+//! module here.
 
 pub mod access;
 pub mod audit;

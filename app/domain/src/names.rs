@@ -1,4 +1,4 @@
-//! Names that people and programs give to things.
+//! Names that people and programs choose.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,37 +6,39 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::parsed::parsed_string;
 
-/// Longest token name, in characters.
+/// The maximum length of a token name, in characters.
 pub const TOKEN_NAME_MAX: usize = 128;
-/// Longest description, in characters.
+/// The maximum length of a description, in characters.
 pub const DESCRIPTION_MAX: usize = 1_000;
-/// Longest e-mail address, in bytes (RFC 5321 section 4.5.3.1.3, less the angle brackets).
+/// The maximum length of an e-mail address, in characters. RFC 5321 section 4.5.3.1.3 sets the
+/// limit in octets; its angle brackets are not counted here.
 pub const EMAIL_MAX: usize = 254;
-/// Longest workspace slug, in bytes.
+/// The maximum length of a workspace slug, in bytes.
 pub const SLUG_MAX: usize = 127;
-/// Longest audience slug, in bytes.
+/// The maximum length of an audience slug, in bytes.
 pub const AUDIENCE_MAX: usize = 63;
-/// Longest display name of a person, an organisation or a workspace, in characters.
+/// The maximum length of the display name of a person, an organisation or a
+/// workspace, in characters.
 pub const DISPLAY_NAME_MAX: usize = 100;
 
-/// What is wrong with a name, in words for the person who typed it.
+/// The reason why a name is invalid, worded for the person who typed it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// Nothing but white space.
+    /// The name contains only white space.
     #[error("must not be empty")]
     Empty,
-    /// More than the limit, in characters.
+    /// The name has more characters than the limit.
     #[error("must have at most {max} characters; this has {actual}")]
     TooLong {
         /// The limit.
         max: usize,
-        /// What was given.
+        /// The actual number of characters.
         actual: usize,
     },
-    /// A control character or one that reorders the text around it.
+    /// The name contains a control character or one that reorders the text around it.
     #[error("must not contain the character U+{0:04X}")]
     Character(u32),
-    /// Not of the form that this kind of name has.
+    /// The name does not have the form that this kind of name requires.
     #[error("{0}")]
     Form(&'static str),
 }
@@ -47,7 +49,7 @@ pub enum NameError {
 pub struct TokenName(String);
 parsed_string!(TokenName, NameError, parse_token_name);
 
-/// What a token is for: up to 1,000 characters, line breaks allowed; may be empty.
+/// The purpose of a token: up to 1,000 characters, line breaks allowed; may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Description(String);
@@ -59,10 +61,11 @@ parsed_string!(Description, NameError, parse_description);
 pub struct DisplayName(String);
 parsed_string!(DisplayName, NameError, parse_display_name);
 
-/// An e-mail address, in lower case and in Unicode's normal form C: two spellings that look the same are one.
+/// An e-mail address in lower case and in Unicode normalization form C, so that two spellings that
+/// look the same are equal.
 ///
-/// Checked for its outline only (one `@`, a dot-atom or anything printable before it, a host name
-/// after it): whether it exists is known to the mail system alone.
+/// Only the outline is checked: one `@`, a dot-atom or anything printable before it, a host name
+/// after it. Only the mail system can determine whether the address exists.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Email(String);
@@ -70,31 +73,32 @@ parsed_string!(Email, NameError, parse_email);
 
 /// A workspace's name in URLs: `workspace-1`, or `child@parent`.
 ///
-/// Lower-case letters, digits, `.`, `-` and `_`, starting with a letter or digit; at most one `@`
-/// between two such parts.
+/// It consists of lower-case letters, digits, `.`, `-` and `_`, and starts with a letter or digit.
+/// At most one `@` may separate two such parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Slug(String);
 parsed_string!(Slug, NameError, parse_slug);
 
-/// An audience's name in requests: `default`, `apiv2-admin`. Like a workspace slug, without `@`.
+/// An audience's name in requests: `default`, `apiv2-admin`. It has the form of a workspace slug
+/// without `@`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AudienceSlug(String);
 parsed_string!(AudienceSlug, NameError, parse_audience);
 
-/// An address as somebody wrote it, to find its user. It also finds people of version 0.1, which kept addresses in
-/// other forms of Unicode and with characters that show nothing.
+/// An address as it was typed, used to find its user. It also finds users of version 0.1, which
+/// stored addresses in other Unicode forms and with invisible characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenEmail {
-    /// The text in lower case, as version 0.1 kept it.
+    /// The text in lower case, as version 0.1 stored it.
     pub exact: String,
-    /// The address, if the text is one.
+    /// The address, if the text is a valid one.
     pub email: Option<Email>,
 }
 
 impl WrittenEmail {
-    /// Reads an address. Returns `None` for text that no version accepted as one.
+    /// Reads an address. Returns `None` for text that no version accepted as an address.
     pub fn read(text: &str) -> Option<Self> {
         let exact = text.trim().to_lowercase();
         let fits = exact.contains('@')
@@ -104,8 +108,9 @@ impl WrittenEmail {
     }
 }
 
-/// Returns the form of an address in which two that look the same are one: of an [`Email`] itself, of an address of
-/// version 0.1 without characters that show nothing.
+/// Returns the form of an address that is equal for two addresses that look the same. For
+/// an [`Email`] that is the address itself; for an address of version 0.1, invisible
+/// characters are removed.
 pub fn email_key(text: &str) -> String {
     let seen = text.trim().chars().filter(|character| !is_invisible(*character));
     let text: String = seen.nfc().collect();
@@ -113,8 +118,8 @@ pub fn email_key(text: &str) -> String {
 }
 
 impl Slug {
-    /// The slug that a display name suggests: `Workspace 1` gives `workspace-1`. `None` when no
-    /// letter or digit of ASCII is left.
+    /// Returns the slug that a display name suggests: `workspace-1` for `Workspace 1`. Returns
+    /// `None` if the name contains no ASCII letter or digit.
     pub fn suggested_by(name: &str) -> Option<Self> {
         let mut text = String::with_capacity(name.len());
         for character in name.chars() {
@@ -224,9 +229,9 @@ fn check_length(text: &str, max: usize) -> Result<(), NameError> {
     if actual > max { Err(NameError::TooLong { max, actual }) } else { Ok(()) }
 }
 
-/// Refuses control characters (they break logs, headers and terminals) and the explicit
-/// bidirectional controls (they make a name read as another one; Unicode TR 36 section 2.5).
-/// Right-to-left letters themselves are welcome.
+/// Refuses control characters, which break logs, headers and terminals, and the explicit
+/// bidirectional controls, which make a name read as another one (Unicode TR 36 section 2.5).
+/// Right-to-left letters themselves are allowed.
 fn check_characters(text: &str, also: impl Fn(char) -> bool) -> Result<(), NameError> {
     let refused = |character: &char| {
         (character.is_control() && !also(*character))
@@ -239,8 +244,8 @@ fn check_characters(text: &str, also: impl Fn(char) -> bool) -> Result<(), NameE
     }
 }
 
-/// Reports whether a character shows nothing by itself: it joins or separates others, or is a blank that is not
-/// white space. Names need some of them, between others.
+/// Returns whether a character is invisible by itself: it joins or separates other characters, or
+/// is a blank that does not count as white space. Names may contain such characters between others.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,

@@ -1,7 +1,8 @@
-//! The one way in for parsed strings.
+//! The common construction of parsed strings.
 
-/// Gives a newtype over `String` its conversions: `TryFrom<String>`, `FromStr`, `Deserialize`
-/// (all three through `$parse`), `Display`, `AsRef<str>`, `Serialize`.
+/// Implements the conversions of a newtype over `String`: `TryFrom<String>` and `FromStr`, which
+/// call `$parse`, and `From` for `String`, `AsRef<str>` and `Display`. The type's serde attributes
+/// `try_from` and `into` make serialization use them, too.
 macro_rules! parsed_string {
     ($type:ident, $error:ty, $parse:path) => {
         impl TryFrom<String> for $type {

@@ -1,8 +1,8 @@
 //! Policy: the rules that an instance or a workspace sets for its tokens.
 //!
-//! A workspace may only be stricter than what its instance sets; [`Policy::narrowed_by`] is the one
-//! place that says what stricter means. A default is no rule: where neither level says anything, the
-//! preset *Standard* holds, and a workspace may choose otherwise.
+//! A workspace can only be stricter than its instance; only [`Policy::narrowed_by`] defines what
+//! stricter means. A default is not a rule: if neither level sets a rule, the *Standard* preset
+//! applies, and a workspace may choose differently.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 
 use crate::{preset::Preset, token_text::DEFAULT_PREFIX};
 
-/// Seconds of a day.
+/// Seconds in a day.
 pub const DAY_S: i64 = 86_400;
 
 macro_rules! choice {
@@ -24,7 +24,7 @@ macro_rules! choice {
             /// Every choice.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The choice's name in the API and the database.
+            /// Returns the choice's name in the API and the database.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
@@ -44,7 +44,7 @@ macro_rules! choice {
     };
 }
 
-/// None of the values that a rule can have.
+/// The error for a value that a rule does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("must be {1}, not {0:?}")]
 pub struct UnknownChoice(pub String, pub String);
@@ -52,74 +52,77 @@ pub struct UnknownChoice(pub String, pub String);
 choice!(
     /// Whether a token's secret can be shown after its creation.
     Reveal {
-        /// Once, when it is made.
+        /// Secrets are shown once, at creation.
         #[default]
         Once = "once",
-        /// Again, for tokens that were made recoverable.
+        /// Secrets of tokens that were created recoverable can be shown again.
         RecoverableAllowed = "recoverable_allowed",
     }
 );
 
 choice!(
-    /// What happens to a token when one of its replaced secrets is presented after its end.
+    /// What happens to a token when one of its replaced secrets is presented after its expiry.
     OnReuse {
-        /// It is noted on the token.
+        /// The reuse is recorded on the token.
         #[default]
         Record = "record",
-        /// The token is disabled, too.
+        /// The reuse is recorded and the token is disabled.
         Disable = "disable",
     }
 );
 
 choice!(
-    /// What happens to the tokens that a token made when it is disabled, ended or deleted.
+    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// expired or deleted.
     OnParentEnd {
-        /// They stay as they are, unless the caller asks for the same.
+        /// They stay as they are, unless the caller asks to change them, too.
         #[default]
         Keep = "keep",
-        /// The same.
+        /// They are disabled, expired or deleted, too.
         End = "end",
     }
 );
 
-/// The rules in force. `None` is "no rule".
+/// The rules in force. `None` means that there is no such rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a rule of its own")]
 pub struct Policy {
-    /// Most tokens at a time, deleted ones not counted.
+    /// The maximum number of tokens at a time; deleted ones do not count.
     pub max_tokens: Option<i64>,
-    /// Lifetime of a token whose maker names no expiry, in seconds; `None` is never expiring.
+    /// The lifetime of a token that is created without an expiry, in seconds; `None` means that it
+    /// never expires.
     pub default_ttl_s: Option<i64>,
-    /// Longest lifetime, in seconds.
+    /// The maximum lifetime, in seconds.
     pub max_ttl_s: Option<i64>,
     /// Whether a token may never expire.
     pub allow_never: bool,
-    /// Whether tokens may be made whose secret can be shown again.
+    /// Whether tokens may be created whose secret can be shown again.
     pub reveal: Reveal,
     /// The prefix of new tokens.
     pub prefix: String,
-    /// Whether no two tokens of the workspace may share a name.
+    /// Whether the names of the workspace's tokens must be unique.
     pub unique_names: bool,
-    /// Regular expressions, each of which a token's whole name must match: the instance's and the
-    /// workspace's.
+    /// The regular expressions of the instance and the workspace. A token's whole name must match
+    /// each of them.
     pub name_patterns: Vec<String>,
     /// Whether members manage tokens of their own.
     pub self_service: bool,
-    /// The longest time for which a replaced secret still works, in seconds.
+    /// The maximum time for which a replaced secret still works, in seconds.
     pub max_grace_s: Option<i64>,
-    /// What happens when a replaced secret is presented after its end.
+    /// What happens when a replaced secret is presented after its expiry.
     pub on_reuse: OnReuse,
     /// Whether a token may rotate itself.
     pub self_rotate: bool,
-    /// What happens to the tokens that a token made when it is stopped.
+    /// What happens to the tokens that a token created, once the creating token is disabled,
+    /// expired or deleted.
     pub on_parent_end: OnParentEnd,
 }
 
-/// What one level sets; `None` leaves a rule to the level above, or to the default.
+/// The rules that one level sets. `None` leaves a rule to the level above or to the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyRules {
-    /// See [`Policy::max_tokens`]. The instance's counts the tokens of all workspaces.
+    /// See [`Policy::max_tokens`]. The instance's limit counts the tokens of all workspaces.
     pub max_tokens: Option<i64>,
     /// See [`Policy::default_ttl_s`].
     pub default_ttl_s: Option<i64>,
@@ -145,12 +148,12 @@ pub struct PolicyRules {
     pub self_rotate: Option<bool>,
     /// See [`Policy::on_parent_end`].
     pub on_parent_end: Option<OnParentEnd>,
-    /// The preset that these rules came from, for people. No rule.
+    /// The preset that these rules came from, for display. It is not a rule.
     pub preset: Option<Preset>,
 }
 
 impl Default for Policy {
-    /// The preset *Standard*.
+    /// Returns the *Standard* preset.
     fn default() -> Self {
         Self {
             max_tokens: None,
@@ -171,11 +174,12 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The policy in force where an instance and a workspace set these rules. Whatever the instance
-    /// sets, the workspace can only narrow; what neither sets is as in the Standard preset.
+    /// Returns the policy in force if an instance and a workspace set these rules. A
+    /// workspace can only narrow a rule of its instance; rules that neither sets are those of
+    /// the Standard preset.
     pub fn in_force(instance: &PolicyRules, workspace: &PolicyRules) -> Self {
         let standard = Self::default();
-        // Nothing is refused before somebody says so.
+        // Starts from the widest policy, so that a workspace may widen a mere default.
         let open =
             Self { reveal: Reveal::RecoverableAllowed, self_service: true, ..standard.clone() };
         let mut policy = open.narrowed_by(instance).narrowed_by(workspace);
@@ -188,15 +192,16 @@ impl Policy {
         policy
     }
 
-    /// The instance's own policy: the Standard preset with what the instance sets in its place.
+    /// Returns the instance's own policy: the Standard preset, overridden by the rules that the
+    /// instance sets.
     pub fn default_with(rules: &PolicyRules) -> Self {
         Self::in_force(rules, &PolicyRules::default())
     }
 
-    /// This policy with the rules of a level below. Caps, lifetimes and graces take the smaller
-    /// value, permissions the refusing one, the answer to reuse the harder one; of patterns, all
-    /// must match. The prefix and the default lifetime are free choices, the latter within the
-    /// longest one.
+    /// Returns this policy narrowed by the rules of the level below. Limits, lifetimes and grace
+    /// periods take the smaller value; permissions are refused if either level refuses them;
+    /// reactions take the stricter value; names must match all patterns. The prefix is a free
+    /// choice. So is the default lifetime, but the maximum lifetime caps it.
     #[must_use]
     pub fn narrowed_by(&self, rules: &PolicyRules) -> Self {
         let smaller = |above: Option<i64>, below: Option<i64>| match (above, below) {
@@ -213,37 +218,37 @@ impl Policy {
             default_ttl_s: smaller(rules.default_ttl_s.or(self.default_ttl_s), max_ttl_s),
             max_ttl_s,
             allow_never: self.allow_never && rules.allow_never.unwrap_or(true),
-            // Once is the smaller one.
+            // `Once` is the smaller value.
             reveal: rules.reveal.map_or(self.reveal, |below| below.min(self.reveal)),
             prefix: rules.prefix.clone().unwrap_or_else(|| self.prefix.clone()),
             unique_names: self.unique_names || rules.unique_names.unwrap_or(false),
             name_patterns,
             self_service: self.self_service && rules.self_service.unwrap_or(true),
             max_grace_s: smaller(self.max_grace_s, rules.max_grace_s),
-            // Disable is the greater one.
+            // `Disable` is the greater value.
             on_reuse: rules.on_reuse.map_or(self.on_reuse, |below| below.max(self.on_reuse)),
             self_rotate: self.self_rotate && rules.self_rotate.unwrap_or(true),
-            // End is the greater one.
+            // `End` is the greater value.
             on_parent_end: rules
                 .on_parent_end
                 .map_or(self.on_parent_end, |below| below.max(self.on_parent_end)),
         }
     }
 
-    /// Whether a token may be made without an end.
+    /// Returns whether a token may be created without an expiry.
     pub fn permits_never(&self) -> bool {
         self.allow_never && self.max_ttl_s.is_none()
     }
 
-    /// The end of a token made at `now` whose maker names none.
+    /// Returns the expiry of a token that is created at `now` without one.
     pub fn default_expiry(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
-        // Where never is refused and nothing else is said: the Standard lifetime.
+        // If tokens must expire and no lifetime is set, the Standard lifetime applies.
         let fallback = (!self.allow_never).then_some(90 * DAY_S);
         let seconds = self.default_ttl_s.or(self.max_ttl_s).or(fallback)?;
         now.checked_add(Duration::seconds(seconds))
     }
 
-    /// The last moment at which a token made at `now` may end; `None` when there is no limit.
+    /// Returns the latest expiry of a token that is created at `now`; `None` if there is no limit.
     pub fn latest_expiry(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
         now.checked_add(Duration::seconds(self.max_ttl_s?))
     }
@@ -255,7 +260,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// Rules of every kind, each set or left out.
+    /// Generates rules of every kind, each set or left out.
     pub(crate) fn any_rules() -> impl Strategy<Value = PolicyRules> {
         let number = || option::of(1i64..500);
         let flag = || option::of(any::<bool>());
@@ -290,7 +295,7 @@ pub(crate) mod tests {
             )
     }
 
-    /// Whether a limit is kept: where there is one above, there is one below that is no larger.
+    /// Whether a limit is kept: if there is one above, there is one below that is not larger.
     fn within(above: Option<i64>, below: Option<i64>) -> bool {
         above.is_none_or(|above| below.is_some_and(|below| below <= above))
     }
@@ -392,7 +397,7 @@ pub(crate) mod tests {
                 prop_assert!(
                     policy.name_patterns.iter().all(|pattern| narrowed.name_patterns.contains(pattern))
                 );
-                // What the instance set, not what is merely the default.
+                // These two hold only for rules that the instance sets, not for defaults.
                 if above.self_service.is_some() {
                     prop_assert!(policy.self_service || !narrowed.self_service);
                 }

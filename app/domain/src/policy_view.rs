@@ -1,5 +1,5 @@
-//! A policy as it is shown: what each level sets, what is in force, and where each rule comes from;
-//! and what a change of it would mean for the tokens that are there.
+//! A policy as it is shown: the rules that each level sets, the rules in force and the source of
+//! each; and a preview of what a change would mean for existing tokens.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
     policy::{Policy, PolicyRules, Reveal},
 };
 
-/// Most tokens that a preview names.
+/// The maximum number of tokens that a preview lists.
 pub const PREVIEW_TOKENS: usize = 50;
 
 macro_rules! rules {
@@ -26,17 +26,17 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The rule's name in the API.
+            /// Returns the rule's name in the API.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
 
-            /// Whether a level sets it.
+            /// Returns whether a level sets this rule.
             pub const fn is_set(self, rules: &PolicyRules) -> bool {
                 match self { $(Self::$variant => rules.$rule.is_some()),+ }
             }
 
-            /// Whether it is the same in both.
+            /// Returns whether this rule is the same in both policies.
             pub fn is_same(self, one: &Policy, other: &Policy) -> bool {
                 match self { $(Self::$variant => one.$policy == other.$policy),+ }
             }
@@ -73,11 +73,11 @@ rules! {
     OnParentEnd = "on_parent_end", on_parent_end, on_parent_end;
 }
 
-/// Where a rule in force comes from.
+/// The level that a rule in force comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// Nobody set it: the Standard preset.
+    /// No level sets it: the Standard preset applies.
     Default,
     /// The instance.
     Instance,
@@ -86,7 +86,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source's name in the API.
+    /// Returns the source's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -96,7 +96,7 @@ impl Source {
     }
 }
 
-/// Where each rule in force comes from.
+/// Returns the source of each rule in force.
 pub fn sources(instance: &PolicyRules, workspace: &PolicyRules) -> BTreeMap<Rule, Source> {
     let above = Policy::default_with(instance);
     let in_force = Policy::in_force(instance, workspace);
@@ -108,46 +108,47 @@ pub fn sources(instance: &PolicyRules, workspace: &PolicyRules) -> BTreeMap<Rule
         } else if rule.is_same(&Policy::default(), &in_force) {
             Source::Default
         } else {
-            // The default lifetime, cut by the longest one that the instance allows.
+            // The default lifetime, capped by the instance's maximum.
             Source::Instance
         }
     };
     Rule::ALL.iter().map(|rule| (*rule, source(*rule))).collect()
 }
 
-/// A policy as it is shown: of a workspace, or of the instance itself.
+/// A policy as it is shown: that of a workspace or of the instance itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyView {
     /// The workspace; `None` for the instance.
     pub workspace: Option<Slug>,
-    /// What this level sets.
+    /// The rules that this level sets.
     pub rules: PolicyRules,
-    /// What the instance sets.
+    /// The rules that the instance sets.
     pub instance: PolicyRules,
-    /// What is in force.
+    /// The policy in force.
     pub effective: Policy,
-    /// Where each rule in force comes from.
+    /// The source of each rule in force.
     pub sources: BTreeMap<Rule, Source>,
-    /// Grows with every change; 0 before the first one.
+    /// Increases with every change; 0 before the first one.
     pub version: i64,
-    /// When this level was last changed; `None` before the first time.
+    /// When this level was last changed; `None` before the first change.
     #[serde(with = "time::serde::rfc3339::option")]
     pub updated_at: Option<OffsetDateTime>,
 }
 
-/// Why a token that is there does not fit a policy. It goes on working: policy binds what is made.
+/// Why an existing token does not comply with a policy. It continues to work, because a policy only
+/// applies to tokens that are created under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Misfit {
-    /// It has no end, and policy wants one.
+    /// It never expires, but the policy requires an expiry.
     NoEnd,
-    /// It lives longer than policy allows.
+    /// It lives longer than the policy allows.
     TooLong,
-    /// Another token has its name, and policy wants names to be unique.
+    /// Another token has the same name, but the policy requires unique names.
     NameRepeats,
     /// Its name does not match the pattern.
     NameUnmatched,
-    /// Its secret can be shown again, and policy allows it once.
+    /// Its secret can be shown again, but the policy allows secrets to be shown only once.
     Recoverable,
 }
 
@@ -156,7 +157,7 @@ impl Misfit {
     pub const ALL: [Self; 5] =
         [Self::NoEnd, Self::TooLong, Self::NameRepeats, Self::NameUnmatched, Self::Recoverable];
 
-    /// The reason's name in the API.
+    /// Returns the reason's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoEnd => "no_end",
@@ -168,24 +169,25 @@ impl Misfit {
     }
 }
 
-/// What of a token policy bears on. Expired tokens are not asked about: nobody can use them.
+/// The properties of a token that a policy applies to. Expired tokens are not checked, because
+/// nobody can use them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
-    /// When it was made.
+    /// When the token was created.
     pub created_at: OffsetDateTime,
-    /// Its end.
+    /// When the token expires.
     pub expires_at: Option<OffsetDateTime>,
     /// Whether its secret can be shown again.
     pub recoverable: bool,
-    /// Whether another token of its workspace has its name.
+    /// Whether another token of its workspace has the same name.
     pub name_repeats: bool,
     /// Whether its name matches every pattern of the policy.
     pub name_matches: bool,
 }
 
 impl Fit {
-    /// Why the token does not fit this policy; empty when it does. Another prefix is no misfit:
-    /// it tells where a token came from.
+    /// Returns why the token does not comply with this policy; empty if it does. A different prefix
+    /// is not a reason, because a prefix shows where a token came from.
     pub fn misfits(&self, policy: &Policy) -> Vec<Misfit> {
         let too_long = match (self.expires_at, policy.latest_expiry(self.created_at)) {
             (Some(end), Some(latest)) => end > latest,
@@ -204,43 +206,43 @@ impl Fit {
     }
 }
 
-/// A token that would not fit.
+/// A token that would not comply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MisfitToken {
-    /// Its id.
+    /// The token's id.
     pub id: TokenId,
-    /// Its name.
+    /// The token's name.
     pub name: String,
-    /// Its workspace.
+    /// The token's workspace.
     pub workspace: Slug,
-    /// The address of the user that it acts as.
+    /// The e-mail address of the owner that it acts as.
     pub user: String,
-    /// Why it does not fit.
+    /// Why it does not comply.
     pub reasons: Vec<Misfit>,
 }
 
-/// What a change of policy would mean. Nothing happens to the tokens that are there.
+/// The effect of a change of policy. Existing tokens stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyPreview {
     /// The workspace; `None` for the instance.
     pub workspace: Option<Slug>,
-    /// The policy in force on this level now.
+    /// The policy currently in force on this level.
     pub before: Policy,
     /// The policy that would be in force.
     pub after: Policy,
     /// The rules in force that would differ.
     pub changed: Vec<Rule>,
-    /// How many tokens would not fit, by reason; a token can have several.
+    /// The number of tokens that would not comply, by reason; a token can have several reasons.
     pub misfits: BTreeMap<Misfit, i64>,
-    /// How many tokens would not fit in all.
+    /// The total number of tokens that would not comply.
     pub unfit: i64,
-    /// How many tokens there are above the cap.
+    /// The number of tokens above the limit.
     pub above_cap: i64,
-    /// The first of the tokens that would not fit, [`PREVIEW_TOKENS`] at most.
+    /// The first tokens that would not comply, at most [`PREVIEW_TOKENS`].
     pub tokens: Vec<MisfitToken>,
-    /// Audiences that a preset would make.
+    /// The audiences that a preset would create.
     pub audiences: Vec<AudienceSlug>,
-    /// The version that was looked at, for `If-Match`.
+    /// The version that the preview is based on, for `If-Match`.
     pub version: i64,
 }
 

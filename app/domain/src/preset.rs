@@ -1,7 +1,7 @@
-//! Presets: a policy in one step.
+//! Presets: ready-made policies.
 //!
-//! A preset is a name, what it is for, the rules that it sets, and the audiences that it needs.
-//! Applying one replaces all rules of a level.
+//! A preset has a name, a description, the rules that it sets, and the audiences that it needs.
+//! Applying a preset replaces all rules of a level.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,41 +11,41 @@ use crate::{
     policy::{DAY_S, PolicyRules, Reveal},
 };
 
-/// A policy in one step.
+/// A ready-made policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// What holds where nobody sets a rule.
+    /// The policy that applies if no rule is set.
     Standard,
     /// Only administrators manage tokens; names are unique.
     Rivery,
     /// Secrets can be shown again; five audiences.
     Devo,
-    /// People manage their own tokens, which may never expire.
+    /// Members manage their own tokens, which may never expire.
     Kriten,
-    /// At most 200 tokens, which live 270 days.
+    /// At most 200 tokens, which live for 270 days.
     RobustIntelligence,
 }
 
-/// Not a preset.
+/// The error for a text that is not a preset.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a preset; presets are standard, rivery, devo, kriten, robust_intelligence")]
 pub struct UnknownPreset(pub String);
 
-/// An audience that a preset needs, with the scopes that it gets when it is not there yet.
+/// An audience that a preset needs, with the scopes that it gets if it does not exist yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PresetAudience {
-    /// Its name in requests.
+    /// The audience's name in requests.
     pub slug: &'static str,
-    /// Its name for people.
+    /// The audience's display name.
     pub name: &'static str,
-    /// What the API does.
+    /// The purpose of the API.
     pub description: &'static str,
-    /// Its scopes: name, description, how much harm they can do.
+    /// The scopes: name, description, and how much harm they can do.
     pub scopes: &'static [(&'static str, &'static str, Risk)],
 }
 
-/// Devo's audiences. Their scopes are patterns of URIs, of which a token may hold any part:
+/// Devo's audiences. Their scopes are URI patterns, and a token may hold any part of them:
 /// `table://my.app.test`, `table://my.app.*`, `level://admin`.
 const DEVO: &[PresetAudience] = &[
     PresetAudience {
@@ -102,7 +102,7 @@ impl Preset {
     pub const ALL: [Self; 5] =
         [Self::Standard, Self::Rivery, Self::Devo, Self::Kriten, Self::RobustIntelligence];
 
-    /// The preset's name in the API.
+    /// Returns the preset's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -113,7 +113,7 @@ impl Preset {
         }
     }
 
-    /// The preset's name for people.
+    /// Returns the preset's display name.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Standard => "Standard",
@@ -124,7 +124,7 @@ impl Preset {
         }
     }
 
-    /// What it does, in one sentence.
+    /// Returns a description in one sentence.
     pub const fn description(self) -> &'static str {
         match self {
             Self::Standard => {
@@ -145,11 +145,11 @@ impl Preset {
         }
     }
 
-    /// The rules that it sets.
+    /// Returns the rules that the preset sets.
     pub fn rules(self) -> PolicyRules {
         let labelled = PolicyRules { preset: Some(self), ..PolicyRules::default() };
         match self {
-            // Whatever it set would bind the levels below; a default binds nobody.
+            // A rule would bind the levels below, but a default does not, so this sets no rules.
             Self::Standard => labelled,
             Self::Rivery => PolicyRules {
                 self_service: Some(false),
@@ -179,7 +179,7 @@ impl Preset {
         }
     }
 
-    /// The audiences that it needs.
+    /// Returns the audiences that the preset needs.
     pub const fn audiences(self) -> &'static [PresetAudience] {
         match self {
             Self::Devo => DEVO,
@@ -191,7 +191,7 @@ impl Preset {
 impl std::str::FromStr for Preset {
     type Err = UnknownPreset;
 
-    /// Reads `robust_intelligence` as well as `Robust Intelligence` and `robust-intelligence`.
+    /// Parses `robust_intelligence` as well as `Robust Intelligence` and `robust-intelligence`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wanted = text.trim().to_lowercase().replace([' ', '-'], "_");
         Self::ALL

@@ -1,10 +1,11 @@
-//! Errors as every door of Tessera tells them: problem details (RFC 9457) with a stable `code`.
+//! Errors as every surface of Tessera reports them: problem details (RFC 9457) with
+//! a stable `code`.
 
 use serde::{Deserialize, Serialize};
 
 macro_rules! problem_codes {
     ($($(#[$doc:meta])* $variant:ident = $status:literal, $code:literal, $title:literal;)+) => {
-        /// What went wrong, as a program tells it apart. Codes never change their meaning.
+        /// The machine-readable kind of an error. Codes never change their meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum ProblemCode { $($(#[$doc])* $variant),+ }
@@ -13,17 +14,17 @@ macro_rules! problem_codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The HTTP status (RFC 9110 section 15) that goes with it.
+            /// Returns the HTTP status (RFC 9110 section 15) of this code.
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status),+ }
             }
 
-            /// The code as the API writes it.
+            /// Returns the code as the API writes it.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code),+ }
             }
 
-            /// A short summary, the same for every occurrence.
+            /// Returns a short summary, which is the same for every occurrence.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title),+ }
             }
@@ -34,96 +35,97 @@ macro_rules! problem_codes {
 problem_codes! {
     /// The request cannot be read.
     MalformedRequest = 400, "malformed_request", "The request cannot be read";
-    /// Two different tokens in one request.
+    /// The request contains two different tokens.
     MultipleCredentials = 400, "multiple_credentials", "The request holds two different tokens";
-    /// No credential.
+    /// The request has no credential.
     Unauthenticated = 401, "unauthenticated", "Sign in or present a token";
-    /// A credential that is not accepted.
+    /// The credential is not accepted.
     InvalidToken = 401, "invalid_token", "The token is not accepted";
-    /// E-mail and password do not fit together.
+    /// The e-mail address or the password is wrong.
     InvalidCredentials = 401, "invalid_credentials", "E-mail address or password is wrong";
-    /// Known, but may not do this.
+    /// The caller is known but may not do this.
     Forbidden = 403, "forbidden", "You may not do this";
-    /// Somebody else chose the caller's password: they can only change it.
+    /// Another user chose the caller's password, so the caller can only change it.
     PasswordChangeRequired = 403, "password_change_required", "Change your password first";
     /// The presented token lacks a scope.
     InsufficientScope = 403, "insufficient_scope", "The token lacks a scope";
-    /// An unsafe request that another site caused.
+    /// Another site caused an unsafe request.
     CrossOrigin = 403, "cross_origin", "The request comes from another site";
-    /// Not there, or not to be seen by the caller.
+    /// The resource does not exist, or the caller may not see it.
     NotFound = 404, "not_found", "There is no such thing";
-    /// The resource has no such method.
+    /// The resource does not support this method.
     MethodNotAllowed = 405, "method_not_allowed", "This resource has no such method";
     /// The name, slug or address is in use.
     AlreadyExists = 409, "already_exists", "It exists already";
-    /// This very form has made its token before.
+    /// A token was already created from this form.
     AlreadyCreated = 409, "already_created", "This token was created already";
-    /// Policy allows no further token.
+    /// The policy allows no further token.
     TokenLimitReached = 409, "token_limit_reached", "The limit of tokens is reached";
-    /// The workspace has as many open invitations as one may have.
+    /// The workspace has reached the limit of open invitations.
     InvitationLimitReached = 409, "invitation_limit_reached", "The limit of open invitations is reached";
-    /// Another change came in between: what the caller saw is not what is there.
+    /// Another change came first: the caller's copy is out of date.
     PreconditionFailed = 412, "precondition_failed", "It was changed in the meantime";
-    /// The token's secret was never kept.
+    /// The token's secret was never stored.
     NotRecoverable = 409, "not_recoverable", "The secret cannot be shown again";
-    /// Policy shows secrets once, also those that were kept before.
+    /// The policy shows secrets only once, even those that were stored before.
     RevealNotAllowed = 403, "reveal_not_allowed", "Policy does not allow secrets to be shown again";
-    /// Something else still needs it.
+    /// Another resource still needs it.
     InUse = 409, "in_use", "It is in use";
     /// The instance would be left without an owner.
     LastOwner = 409, "last_owner", "The last owner cannot go";
-    /// The first request under this idempotency key is still in progress.
+    /// The first request with this idempotency key is still in progress.
     IdempotencyInFlight = 409, "idempotency_in_flight", "The same request is still in progress";
-    /// Another request was sent under this idempotency key before.
+    /// A different request was sent with this idempotency key before.
     IdempotencyMismatch = 422, "idempotency_mismatch", "The idempotency key belongs to another request";
-    /// More bytes than this resource takes.
+    /// The request has more bytes than this resource accepts.
     PayloadTooLarge = 413, "payload_too_large", "The request is too large";
-    /// The address is too long.
+    /// The URI is too long.
     UriTooLong = 414, "uri_too_long", "The address is too long";
-    /// Not a content type that this resource takes.
+    /// This resource does not accept the content type.
     UnsupportedMediaType = 415, "unsupported_media_type", "This content type is not supported";
-    /// Well-formed, but a value cannot be used; `errors` says which.
+    /// The request is well-formed, but a value cannot be used; `errors` lists the fields.
     ValidationFailed = 422, "validation_failed", "Some values cannot be used";
-    /// Wider than the bounds of the token that asks; `errors` says what.
+    /// The request exceeds the bounds of the calling token; `errors` lists the fields.
     BoundExceeded = 422, "bound_exceeded", "It would exceed the bounds of the token that asks";
-    /// Too many headers, or too long ones.
+    /// The request has too many headers, or headers that are too long.
     HeadersTooLarge = 431, "headers_too_large", "The headers are too large";
-    /// Too many attempts; `Retry-After` says for how long.
+    /// There were too many attempts; `Retry-After` says how long to wait.
     TooManyAttempts = 429, "too_many_attempts", "Too many attempts";
-    /// More calls than one caller may make; `Retry-After` says when there is room again.
+    /// The caller made too many calls; `Retry-After` says when the next one is possible.
     RateLimited = 429, "rate_limited", "Too many calls";
-    /// Tessera's own fault; logged under the request id.
+    /// An internal error of Tessera; it is logged under the request id.
     Internal = 500, "internal", "Something went wrong in Tessera";
-    /// The server has too much to do; `Retry-After` says when to try again.
+    /// The server is overloaded; `Retry-After` says when to try again.
     Busy = 503, "busy", "Tessera has too much to do";
     /// The database cannot be reached.
     Unavailable = 503, "unavailable", "Tessera cannot reach its database";
 }
 
-/// Most errors that an answer lists.
+/// The maximum number of errors that a response lists.
 pub const ERRORS_MAX: usize = 100;
 
-/// What is wrong with one field of a request.
+/// An error in one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
-    /// The field's name in the request; nested ones are joined by dots.
+    /// The field's name in the request; nested names are joined by dots.
     pub field: String,
-    /// What is wrong, as the end of a sentence that begins with the field's name.
+    /// The error, as the end of a sentence that begins with the field's name.
     pub message: String,
 }
 
 impl FieldError {
-    /// An error of `field`.
+    /// Creates an error of `field`.
     pub fn new(field: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self { field: field.into(), message: message.to_string() }
     }
 
-    /// Returns the first [`ERRORS_MAX`] errors and, in place of the others, how many these are.
+    /// Returns the first [`ERRORS_MAX`] errors and, if there are more, a note with the number of
+    /// the others.
     pub fn few(errors: &[Self]) -> Vec<Self> {
         let mut few: Vec<Self> = errors.iter().take(ERRORS_MAX).cloned().collect();
         match &errors[few.len()..] {
             [] => {}
-            // It may be such a note itself.
+            // The last error may be such a note itself.
             [one] => few.push(one.clone()),
             others => {
                 few.push(Self::new("errors", format!("are cut off: {} more", others.len())));
@@ -133,24 +135,24 @@ impl FieldError {
     }
 }
 
-/// An answer that is an error.
+/// The body of an error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `urn:tessera:problem:<code>` (RFC 9457 section 3.1.1).
     #[serde(rename = "type")]
     pub kind: String,
-    /// The code's summary.
+    /// The summary of the code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// The stable code.
     pub code: ProblemCode,
-    /// What went wrong this time and what to do about it.
+    /// The cause of this occurrence and what to do about it.
     pub detail: String,
-    /// The fields at fault.
+    /// The fields that are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// Seconds after which a further attempt makes sense.
+    /// The seconds to wait before another attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
     /// The request's id, as in the server's log.
@@ -159,7 +161,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of this code; `detail` is a whole sentence.
+    /// Creates a problem with this code; `detail` is a whole sentence.
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             kind: format!("urn:tessera:problem:{}", code.as_str()),
@@ -173,7 +175,7 @@ impl Problem {
         }
     }
 
-    /// The message for a field of a form, if that field is at fault.
+    /// Returns the message for a field of a form, if that field is wrong.
     pub fn of_field(&self, field: &str) -> Option<&str> {
         self.errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }

@@ -5,13 +5,13 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Most uses in a window.
+/// The maximum number of uses in a window.
 pub const LIMIT_MAX: i64 = 1_000_000;
-/// Longest window, in seconds: a day.
+/// The maximum length of a window, in seconds: one day.
 pub const WINDOW_S_MAX: i64 = 86_400;
 
-/// So many uses in so many seconds: all at once if need be, and one more each time that
-/// `window_s / limit` seconds have passed.
+/// A number of uses in a window of time. The uses may all happen at once; after that, one more is
+/// allowed each time `window_s / limit` seconds have passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Numbers")]
 pub struct RateLimit {
@@ -19,7 +19,7 @@ pub struct RateLimit {
     window_s: u32,
 }
 
-/// The same, unchecked.
+/// A rate limit that has not been checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Numbers {
@@ -27,22 +27,22 @@ struct Numbers {
     window_s: i64,
 }
 
-/// Why a limit cannot be had, as the end of a sentence that begins with [`Self::field`].
+/// The reason why a limit is invalid, as the end of a sentence that begins with [`Self::field`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RateLimitError {
-    /// No number of uses that can be counted.
+    /// The number of uses is out of range.
     #[error("must be 1 to 1,000,000")]
     Limit,
-    /// No window that can be counted in.
+    /// The window is out of range.
     #[error("must be 1 to 86,400 seconds")]
     Window,
-    /// A text that [`RateLimit::from_str`] does not read, or that means no limit that can be had.
+    /// The text cannot be read by [`RateLimit::from_str`], or a number in it is out of range.
     #[error("must be 1 to 1,000,000 uses in a second to a day, such as 600/60s, 600/1m or 5/1d")]
     Form,
 }
 
 impl RateLimitError {
-    /// The field at fault in a record with a `rate_limit`.
+    /// Returns the invalid field of a record with a `rate_limit`.
     pub const fn field(self) -> &'static str {
         match self {
             Self::Limit => "rate_limit.limit",
@@ -53,7 +53,7 @@ impl RateLimitError {
 }
 
 impl RateLimit {
-    /// A limit of 1 to [`LIMIT_MAX`] uses in 1 to [`WINDOW_S_MAX`] seconds.
+    /// Creates a limit of 1 to [`LIMIT_MAX`] uses in 1 to [`WINDOW_S_MAX`] seconds.
     ///
     /// # Errors
     /// [`RateLimitError::Limit`] or [`RateLimitError::Window`].
@@ -67,12 +67,12 @@ impl RateLimit {
         })
     }
 
-    /// Uses in a window; never 0.
+    /// Returns the number of uses in a window; never 0.
     pub const fn limit(self) -> u32 {
         self.limit
     }
 
-    /// The window in seconds; never 0.
+    /// Returns the length of the window in seconds; never 0.
     pub const fn window_s(self) -> u32 {
         self.window_s
     }
@@ -89,7 +89,7 @@ impl TryFrom<Numbers> for RateLimit {
 impl FromStr for RateLimit {
     type Err = RateLimitError;
 
-    /// Reads `600/60s`; the unit is `s`, `m`, `h` or `d`.
+    /// Parses `600/60s`; the unit is `s`, `m`, `h` or `d`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (limit, window) = text.trim().split_once('/').ok_or(RateLimitError::Form)?;
         let unit = window.chars().last().ok_or(RateLimitError::Form)?;

@@ -1,59 +1,60 @@
-//! The servers of an instance, for those who run it.
+//! The servers of an instance, as its operators see them.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// Silent for longer, a server counts as gone. Only one that no other server has removed from the list by then is shown so.
+/// A server without a renewal for this long is shown as gone, unless another server has removed it
+/// from the list already.
 const GONE: Duration = Duration::seconds(30);
 
 /// A server of this instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replica {
-    /// The id of this run of it.
+    /// The id of this run of the server.
     pub id: Uuid,
-    /// What its operator calls it.
+    /// The name that the operator gave the server.
     pub name: String,
-    /// Which build runs.
+    /// The version of the server's build.
     pub version: String,
-    /// When it started, by its own clock.
+    /// When the server started, by its own clock.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
-    /// When it last renewed its lease, by its own clock.
+    /// When the server last renewed its lease, by its own clock.
     #[serde(with = "time::serde::rfc3339")]
     pub renewed_at: OffsetDateTime,
-    /// The last revision that it has applied.
+    /// The last revision that the server has applied.
     pub applied: i64,
-    /// Revisions that it has not applied yet.
+    /// The number of revisions that the server has not applied yet.
     pub behind: i64,
-    /// Whether it is the one that answers.
+    /// Whether this is the server that sent the response.
     pub own: bool,
-    /// Whether it has a lease, as far as the one that answers knows.
+    /// Whether the server has a lease, as far as the responding server has recorded.
     pub live: bool,
-    /// Changes that narrow access that were made there since it started.
+    /// The number of changes made on this server since it started that narrow access.
     pub revocations: i64,
-    /// How long it took until no server answered by what was before, in microseconds: half of them took
-    /// as long at most. `None` when there were none.
+    /// The median time, in microseconds, from such a change until every server had stopped deciding
+    /// by the old state. `None` if there were no such changes.
     pub revocation_p50_us: Option<i64>,
-    /// 99 of 100 took as long at most.
+    /// The 99th percentile of that time, in microseconds.
     pub revocation_p99_us: Option<i64>,
 }
 
-/// How a server is.
+/// The state of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaState {
-    /// It has a lease.
+    /// The server has a lease.
     Live,
-    /// It has not renewed its lease in time: it refuses verifications unless `stale_grace` is set, or is
-    /// stopping.
+    /// The server has not renewed its lease in time: it refuses verifications unless `stale_grace`
+    /// is set, or it is stopping.
     Late,
-    /// It has not been heard of for long.
+    /// The server has not renewed its lease for a long time.
     Gone,
 }
 
 impl ReplicaState {
-    /// The state as the API writes it.
+    /// Returns the state as the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -64,7 +65,7 @@ impl ReplicaState {
 }
 
 impl Replica {
-    /// How it is at this moment.
+    /// Returns the server's state at this moment.
     pub fn state(&self, now: OffsetDateTime) -> ReplicaState {
         if self.live {
             ReplicaState::Live
@@ -75,26 +76,27 @@ impl Replica {
         }
     }
 
-    /// The time since its lease was renewed; clocks that differ do not make it negative.
+    /// Returns the time since the server's lease was renewed. It is never negative, even
+    /// if clocks differ.
     pub fn lease_age(&self, now: OffsetDateTime) -> Duration {
         (now - self.renewed_at).max(Duration::ZERO)
     }
 }
 
-/// An instance as it runs.
+/// A running instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceView {
-    /// Which build answers.
+    /// The version of the responding server's build.
     pub version: String,
-    /// When it started.
+    /// When the responding server started.
     #[serde(with = "time::serde::rfc3339")]
     pub started_at: OffsetDateTime,
-    /// The moment of this answer.
+    /// When the response was created.
     #[serde(with = "time::serde::rfc3339")]
     pub now: OffsetDateTime,
-    /// The version of the database, which answered.
+    /// The version that the database reports.
     pub database_version: String,
-    /// Its servers, the longest-running first.
+    /// The servers, the longest-running first.
     pub replicas: Vec<Replica>,
 }
 

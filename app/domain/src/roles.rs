@@ -1,9 +1,9 @@
-//! Roles: what a person is, on the instance and in a workspace.
+//! The roles of a user on the instance and in a workspace.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// No such role.
+/// The error for a text that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a role")]
 pub struct UnknownRole(pub String);
@@ -19,7 +19,7 @@ macro_rules! role {
             /// Every role of this kind.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The role's name in the API and the database.
+            /// Returns the role's name in the API and the database.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
@@ -45,21 +45,21 @@ macro_rules! role {
 }
 
 role!(
-    /// What a user is on the whole instance.
+    /// The role of a user on the whole instance.
     InstanceRole {
-        /// Everything, and cannot be removed by an admin.
+        /// May do everything, and cannot be removed by an admin.
         Owner = "owner",
-        /// Everything.
+        /// May do everything.
         Admin = "admin",
         /// Reads the audit log everywhere.
         Auditor = "auditor",
-        /// Nothing beyond the workspaces of which they are a member.
+        /// May do nothing outside the workspaces that the user is a member of.
         Member = "member",
     }
 );
 
 impl InstanceRole {
-    /// Reports whether this role may do more than the other.
+    /// Returns whether this role may do more than the other.
     pub const fn exceeds(self, other: Self) -> bool {
         self.rank() > other.rank()
     }
@@ -73,32 +73,32 @@ impl InstanceRole {
         }
     }
 
-    /// Reports whether the role manages the instance.
+    /// Returns whether this role manages the instance.
     pub const fn manages(self) -> bool {
         matches!(self, Self::Owner | Self::Admin)
     }
 }
 
 role!(
-    /// What a user is in one workspace.
+    /// The role of a user in one workspace.
     WorkspaceRole {
         /// Manages members, policy and all tokens of the workspace.
         Admin = "admin",
-        /// Works in the workspace; manages their own tokens where policy says so.
+        /// Works in the workspace, and manages their own tokens if the policy allows it.
         Member = "member",
-        /// Reads.
+        /// Reads only.
         Viewer = "viewer",
-        /// May only verify tokens.
+        /// Verifies tokens only.
         Verifier = "verifier",
     }
 );
 
 role!(
-    /// Whether a user signs in.
+    /// Whether a user is a person or a service account.
     UserKind {
-        /// A person, who signs in.
+        /// A person, who can sign in.
         Person = "person",
-        /// A program, which never signs in; its tokens act for it.
+        /// A program, which never signs in; its tokens act as it.
         Service = "service",
     }
 );

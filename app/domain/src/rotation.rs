@@ -1,6 +1,6 @@
 //! Rotation: which of a token's secrets work after it gets a new one, and until when.
 //!
-//! A token has one current secret and at most one older secret that works.
+//! A token has one current secret and at most one older secret that still works.
 
 use time::{Duration, OffsetDateTime, macros::datetime};
 
@@ -9,55 +9,58 @@ use crate::{
     policy::Policy,
 };
 
-/// The last second that RFC 3339 can write.
+/// The last second that RFC 3339 can represent.
 const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59 UTC);
 
-/// For how long the secret that is replaced shall still work. Nothing asked for is "not at all".
+/// How long the replaced secret continues to work. By default it stops working at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
-    /// For so many seconds.
+    /// The number of seconds that it continues to work.
     pub seconds: Option<i64>,
-    /// Until the new secret is first used, and no longer than `seconds`, or policy, says.
+    /// Whether it works until the new secret is first used, but no longer than `seconds` or the
+    /// policy allows.
     pub until_first_use: bool,
 }
 
-/// What there is before a rotation.
+/// The state before a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Before {
-    /// When the current secret was made.
+    /// When the current secret was created.
     pub made_at: OffsetDateTime,
     /// Whether the current secret was ever used.
     pub used: bool,
     /// Whether an older secret still works.
     pub older_works: bool,
-    /// The token's end.
+    /// When the token expires.
     pub ends_at: Option<OffsetDateTime>,
 }
 
 impl Before {
-    /// The lifetime of the current secret; `None` when the token has no end or ended at once.
+    /// Returns the lifetime of the current secret; `None` if the token never expires or
+    /// expired at once.
     pub fn lifetime(&self) -> Option<Duration> {
         self.ends_at.map(|end| end - self.made_at).filter(|lifetime| lifetime.is_positive())
     }
 }
 
-/// What becomes of the secrets there were.
+/// The effect of a rotation on the existing secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Succession {
-    /// The current secret becomes the older one; one that was older before ends now.
+    /// The current secret becomes the older one; a previous older secret expires now.
     HandOver {
-        /// The end of the secret that was current.
+        /// When the secret that was current expires.
         ends_at: OffsetDateTime,
-        /// Whether it also ends when the new secret is first used.
+        /// Whether it also expires when the new secret is first used.
         until_first_use: bool,
     },
-    /// The current secret ends now and the older one keeps its grace: nobody ever used the current
-    /// one, so its text got lost on the way, and callers still hold the older one.
+    /// The current secret expires now, and the older one keeps its grace period. The current
+    /// secret was never used, so its text was probably lost on the way and callers still have
+    /// the older one.
     Replace,
 }
 
 impl Grace {
-    /// The length that this gives within `longest`.
+    /// Returns the length of the grace period, which is at most `longest`.
     fn length(self, longest: Duration) -> Duration {
         match self.seconds {
             Some(seconds) => Duration::seconds(seconds.max(0)).min(longest),
@@ -66,8 +69,8 @@ impl Grace {
         }
     }
 
-    /// What a rotation at `now` does to the secrets there were. An older secret never works longer
-    /// than the token itself would have.
+    /// Returns the effect of a rotation at `now` on the existing secrets. An older secret never
+    /// works longer than the token itself would have.
     pub fn succession(self, before: &Before, longest: Duration, now: OffsetDateTime) -> Succession {
         let lives = before.ends_at.is_none_or(|end| end > now);
         if lives && before.older_works && !before.used {
@@ -79,11 +82,12 @@ impl Grace {
     }
 }
 
-/// The end of a token whose secret is replaced at `now`: what is chosen, else the lifetime that it
-/// had. What policy does not allow becomes what it does allow, so that a rotation never fails for it.
+/// Returns the expiry of a token whose secret is replaced at `now`: the chosen one or, by default,
+/// one that keeps the previous lifetime. An expiry that the policy does not allow is replaced by
+/// one that it allows, so that policy never makes a rotation fail.
 ///
 /// # Errors
-/// An explicit end that lies in the past or in no calendar.
+/// Returns an error if an explicitly chosen expiry lies in the past or is out of range.
 pub fn renewed_end(
     choice: ExpiryChoice,
     before: &Before,
@@ -147,7 +151,7 @@ mod tests {
             (Grace { seconds: Some(0), until_first_use: true }, hand_over(NOW, false)),
         ] {
             assert_eq!(grace.succession(&used, LONGEST, NOW), expected, "{grace:?}");
-            // A used secret supersedes one that is older still.
+            // If the current secret was used, an older one that still works is superseded.
             assert_eq!(grace.succession(&before(true, true), LONGEST, NOW), expected, "{grace:?}");
         }
     }
@@ -157,7 +161,7 @@ mod tests {
         for grace in [Grace::default(), Grace { seconds: Some(60), until_first_use: true }] {
             assert_eq!(grace.succession(&before(false, true), LONGEST, NOW), Succession::Replace);
         }
-        // Without an older one there is nobody to keep.
+        // Without an older secret there is nothing to keep.
         let grace = Grace { seconds: Some(60), until_first_use: false };
         let expected = hand_over(NOW + Duration::minutes(1), false);
         assert_eq!(grace.succession(&before(false, false), LONGEST, NOW), expected);

@@ -1,35 +1,37 @@
-//! Patterns of URIs: which texts a pattern stands for, and which patterns another one covers.
+//! URI patterns: which texts a pattern matches, and which other patterns it covers.
 //!
-//! | in a pattern | stands for |
+//! | in a pattern | matches |
 //! |---|---|
 //! | `?` | one character other than `.` |
-//! | `*` | any number of characters other than `.`, also none: it stays within one element |
-//! | `**` | any number of characters, also none: it spans elements |
+//! | `*` | any number of characters other than `.`, including none: it stays within one element |
+//! | `**` | any number of characters, including none: it spans elements |
 //! | anything else | itself |
 //!
-//! Patterns and texts are ASCII (a scope is): a character is a byte.
+//! Patterns and texts are ASCII, like all scopes, so a character is a byte.
 //!
-//! Both questions are answered by walking through all positions of a pattern at once, in a set of
-//! bits: nothing is tried twice and nothing is allocated. A text costs at most its length times the
-//! pattern's. Whether one pattern covers another could in theory need exponentially many sets; after
-//! `STATES_MAX` the answer is "no", which refuses and never grants. [`Steps`] bounds the work of several
-//! comparisons together, and gives the same answer when it is spent.
+//! Both checks follow all positions of a pattern at once, in a bit set, without backtracking or
+//! allocation. The cost of matching a text is at most its length times the length of the pattern.
+//! Checking whether one pattern covers another could in theory need exponentially many sets.
+//! After `STATES_MAX` sets the result is `false`, which refuses access and never grants it.
+//! [`Steps`] limits the work of several comparisons together; once the steps run out, the result
+//! is `false`, too.
 
 use std::ops::ControlFlow;
 
 use crate::catalogue::URI_MAX;
 
-/// Positions of the longest pattern: before each of its bytes, and behind the last.
+/// The positions of the longest pattern: before each of its bytes, and after the last.
 const POSITIONS: usize = URI_MAX + 1;
 const WORDS: usize = POSITIONS.div_ceil(64);
-/// Most sets that one question may need. Patterns that people write need a handful.
+/// The maximum number of sets for one check. Patterns written by people need a handful.
 const STATES_MAX: usize = 200;
 
-/// Most steps of one comparison that shares its steps with no other.
+/// The maximum number of steps of a comparison that does not share its steps.
 const COVERS_STEPS: u32 = 50_000;
 
-/// The work that several comparisons may take together. A step is a position of a pattern that is looked at,
-/// or something that takes as long: a few nanoseconds. When the steps are spent, nothing is covered any more.
+/// The amount of work that several comparisons may take together. A step is the examination of one
+/// position of a pattern, or anything that takes as long: a few nanoseconds. Once the steps run
+/// out, nothing is covered any more.
 #[derive(Debug)]
 pub struct Steps(u32);
 
@@ -39,12 +41,12 @@ impl Steps {
         Self(max)
     }
 
-    /// Returns how many are left.
+    /// Returns how many steps remain.
     pub const fn left(&self) -> u32 {
         self.0
     }
 
-    /// Runs one of many comparisons with at most as many steps as it would have by itself.
+    /// Runs one of many comparisons, with at most as many steps as it would have by itself.
     pub fn lend(&mut self, compare: impl FnOnce(&mut Self) -> bool) -> bool {
         let lent = self.0.min(COVERS_STEPS);
         let mut steps = Self(lent);
@@ -53,7 +55,7 @@ impl Steps {
         outcome
     }
 
-    /// Takes this many and returns whether there were as many.
+    /// Uses up this many steps and returns whether that many were left.
     pub(crate) fn take(&mut self, steps: usize) -> bool {
         let left = u32::try_from(steps).ok().and_then(|steps| self.0.checked_sub(steps));
         self.0 = left.unwrap_or_default();
@@ -61,9 +63,9 @@ impl Steps {
     }
 }
 
-/// Whether the pattern stands for this text.
+/// Returns whether the pattern matches this text.
 ///
-/// A pattern of more than [`URI_MAX`] bytes stands for nothing.
+/// A pattern longer than [`URI_MAX`] bytes matches nothing.
 pub fn matches(pattern: &str, text: &str) -> bool {
     let mut steps = Steps::new(u32::MAX);
     without_common_ends(pattern, text, &mut steps)
@@ -84,17 +86,17 @@ fn matches_rest(pattern: Pattern<'_>, text: &[u8], steps: &mut Steps) -> bool {
     reached.has(pattern.0.len())
 }
 
-/// Whether every text that `required` stands for is one that `held` stands for, too.
+/// Returns whether `held` matches every text that `required` matches.
 ///
-/// Exact for the patterns that people write; for patterns made to be hard it may answer `false`
-/// where `true` would be right, never the other way round.
+/// The result is exact for patterns written by people. For patterns that are built to be hard, it
+/// may be `false` although `true` would be right, but never the other way round.
 pub fn covers(held: &str, required: &str) -> bool {
     covers_within(held, required, &mut Steps::new(COVERS_STEPS))
 }
 
-/// The same as [`covers`]; `false` also when the steps do not suffice.
+/// Like [`covers`], but also returns `false` if the steps run out.
 pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
-    // However hard it is: it covers itself.
+    // Every pattern covers itself, however hard it is.
     if held == required {
         return held.len() <= URI_MAX && steps.take(1 + held.len() / AT_ONCE);
     }
@@ -104,7 +106,7 @@ pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
         return matches_rest(held, required, steps);
     }
     let mut walk = Walk::new(held, required, steps);
-    // Sets are worked off in the order in which they were found.
+    // Sets are processed in the order in which they were found.
     let mut next = 0;
     if !walk.steps.take(STATES_MAX / AT_ONCE) || walk.go(0, held.start()).is_break() {
         return false;
@@ -115,8 +117,9 @@ pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
         if !walk.steps.take(2 * reached.cost()) {
             return false;
         }
-        // The wildcard ends here, or takes one more character. `held` takes a character that it
-        // does not name (`Other`) only where it takes every one of its kind: no need to try others.
+        // The wildcard either ends here or takes one more character. If `held` accepts a
+        // character that it does not name (`Other`), it accepts every such character, so no
+        // others need to be tried.
         let (behind, spans) = Pattern(required).stars(at);
         let outcome = walk.go(behind, reached).is_continue()
             && walk.go(at, held.step(&reached, Symbol::Other)).is_continue()
@@ -128,11 +131,12 @@ pub fn covers_within(held: &str, required: &str, steps: &mut Steps) -> bool {
     true
 }
 
-/// Bytes that are compared in the time of a step.
+/// Bytes that are compared in the time of one step.
 const AT_ONCE: usize = 8;
 
-/// Returns the rest of both patterns after their common beginning and end. `None` if they differ before the first
-/// wildcard of `held` or after its last one: then some text of `required` differs there, too.
+/// Returns the rest of both patterns after their common beginning. Returns `None` if they differ
+/// before the first wildcard of `held` or after its last one, because then a text of `required`
+/// differs there, too; also if `held` is too long or the steps run out.
 fn without_common_ends<'a>(
     held: &'a str,
     required: &'a str,
@@ -149,7 +153,7 @@ fn without_common_ends<'a>(
     }
     let (held, required) = (&held[alike..], &required[alike..]);
     let Some(first) = held.first() else {
-        // Without a wildcard it stands for itself alone.
+        // Without a wildcard, a pattern matches only itself.
         return required.is_empty().then_some((held, required));
     };
     if !is_wildcard(*first) {
@@ -165,11 +169,11 @@ const fn is_wildcard(byte: u8) -> bool {
     matches!(byte, b'?' | b'*')
 }
 
-/// One character, as far as a pattern can tell characters apart.
+/// A character, as far as a pattern distinguishes characters.
 #[derive(Clone, Copy)]
 enum Symbol {
     Byte(u8),
-    /// One that the pattern does not name, and no `.`.
+    /// A character that the pattern does not name, other than `.`.
     Other,
 }
 
@@ -179,7 +183,7 @@ impl Symbol {
     }
 }
 
-/// Positions within a pattern, as bits.
+/// A set of positions within a pattern, as bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Positions([u64; WORDS]);
 
@@ -202,7 +206,7 @@ impl Positions {
         self.0.iter().zip(&other.0).all(|(own, other)| own & !other == 0)
     }
 
-    /// Returns how many steps it takes to go on from here.
+    /// Returns how many steps it takes to continue from these positions.
     fn cost(&self) -> usize {
         2 + self.0.iter().map(|word| word.count_ones() as usize).sum::<usize>()
     }
@@ -228,12 +232,12 @@ impl Positions {
     }
 }
 
-/// A pattern as a machine: a position stands for "all before it is matched".
+/// A pattern as a state machine: a position means "everything before it has matched".
 #[derive(Clone, Copy)]
 struct Pattern<'a>(&'a [u8]);
 
 impl Pattern<'_> {
-    /// Where the stars at this position end, and whether they span elements.
+    /// Returns the position after the asterisks at this position, and whether they span elements.
     fn stars(self, position: usize) -> (usize, bool) {
         let count = self.0[position..].iter().take_while(|byte| **byte == b'*').count();
         (position + count, count > 1)
@@ -247,7 +251,7 @@ impl Pattern<'_> {
         positions
     }
 
-    /// All positions that one more character leads to.
+    /// Returns all positions that one more character leads to.
     fn step(self, reached: &Positions, symbol: Symbol) -> Positions {
         let dot = symbol.is(b'.');
         let mut positions = Positions::NONE;
@@ -255,7 +259,7 @@ impl Pattern<'_> {
         for position in reached.iter() {
             #[cfg(test)]
             LOOKED_AT.set(LOOKED_AT.get() + 1);
-            // The position that the token here leads to, if it takes this character.
+            // The position after the element here, if it accepts this character.
             let next = match self.0.get(position) {
                 Some(b'*') if self.stars(position).1 || !dot => position,
                 Some(b'?') if !dot => position + 1,
@@ -268,8 +272,9 @@ impl Pattern<'_> {
         positions
     }
 
-    /// Adds a position, and those behind stars, which may stand for nothing. `from` becomes the last
-    /// `**`: whatever an earlier position leads to, this one does, so those before it can go.
+    /// Adds a position, and the positions after any asterisks there, because asterisks may match
+    /// nothing. Sets `from` to the last `**`: it reaches everything that an earlier position
+    /// reaches, so the positions before it can be dropped.
     fn enter(self, positions: &mut Positions, mut position: usize, from: &mut usize) {
         positions.add(position);
         while self.0.get(position) == Some(&b'*') {
@@ -283,11 +288,12 @@ impl Pattern<'_> {
     }
 }
 
-/// The search for a text that `required` stands for and `held` does not.
+/// The search for a text that `required` matches and `held` does not.
 struct Walk<'a> {
     held: Pattern<'a>,
     required: &'a [u8],
-    /// Stars of `required`, with the positions of `held` that some text leads to before them.
+    /// Positions of asterisks in `required`, each with the positions of `held` that some text
+    /// reaches before them.
     found: [(usize, Positions); STATES_MAX],
     count: usize,
     steps: &'a mut Steps,
@@ -298,8 +304,8 @@ impl<'a> Walk<'a> {
         Self { held, required, found: [(0, Positions::NONE); STATES_MAX], count: 0, steps }
     }
 
-    /// Goes on to the next star of `required`. Breaks when there is such a text, or when the
-    /// question is too hard.
+    /// Continues to the next asterisk of `required`. Breaks if such a text exists or if the check
+    /// is too hard.
     fn go(&mut self, mut at: usize, mut reached: Positions) -> ControlFlow<()> {
         loop {
             if reached.is_empty() || !self.steps.take(reached.cost()) {
@@ -317,7 +323,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Keeps what is to be looked at, unless something harder is.
+    /// Queues a set of positions, unless a stricter one is queued already.
     fn find(&mut self, at: usize, reached: Positions) -> ControlFlow<()> {
         if !self.steps.take(self.count / 4) {
             return ControlFlow::Break(());
@@ -337,7 +343,7 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 thread_local! {
-    /// How many positions the comparisons of this thread have looked at.
+    /// The number of positions that the comparisons of this thread have examined.
     static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 

@@ -1,4 +1,5 @@
-//! The matcher against a slow one that says the definition, text by text.
+//! Tests that compare the matcher, text by text, with a slow one that follows
+//! the definition literally.
 
 use std::sync::OnceLock;
 
@@ -23,7 +24,7 @@ fn slow(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// All words of these letters with at most `length` of them.
+/// Returns all words of up to `length` of these letters.
 fn words(letters: &str, length: usize) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut last = 0;
@@ -40,13 +41,13 @@ fn words(letters: &str, length: usize) -> Vec<String> {
     all
 }
 
-/// Texts of two letters and the dot. `b` is in no pattern of the exhaustive test.
+/// Texts of two letters and the dot. `b` occurs in no pattern of the exhaustive test.
 fn texts() -> &'static [String] {
     static TEXTS: OnceLock<Vec<String>> = OnceLock::new();
     TEXTS.get_or_init(|| words("ab.", 7))
 }
 
-/// Which of the texts a pattern stands for, as bits.
+/// Returns the texts that a pattern matches, as bits.
 fn language(pattern: &str) -> Vec<u64> {
     let mut bits = vec![0; texts().len().div_ceil(64)];
     for (index, text) in texts().iter().enumerate() {
@@ -118,19 +119,19 @@ fn table_of_covering() {
         ("table://**", "table://*.**", true),
         ("table://a", "table://a?", false),
         ("table://a", "table://a*", false),
-        // One spelling of the same as another.
+        // Different spellings of the same pattern.
         ("table://?*", "table://*?", true),
         ("table://*?", "table://?*", true),
         ("table://**.**", "table://*.**", true),
         ("table://*.**", "table://**.**", true),
         ("table://*?**", "table://?**", true),
-        // What matches as a text, but stands for more.
+        // Patterns that match as a text but cover more.
         ("table://?", "table://*", false),
         ("table://?", "table://?", true),
         ("table://*", "table://**", false),
         ("table://??", "table://**", false),
         ("table://*a*", "table://**", false),
-        // Covered only by different ways through the held pattern.
+        // Covered only through several different paths in the held pattern.
         ("table://**a**", "table://*a*.**", true),
         ("table://**.a*.**", "table://x.a.*.y", true),
         ("table://**ab**", "table://a**b", false),
@@ -174,7 +175,7 @@ proptest! {
 
     #[test]
     fn longer_patterns_cover_exactly_what_they_should(held in patterns(7), required in patterns(5)) {
-        // The texts are too short to tell some long patterns apart: then one direction holds.
+        // The texts are too short to distinguish some long patterns; then only one direction holds.
         let included = within(&language(&required), &language(&held));
         let covered = covers(&held, &required);
         if covered {
@@ -186,7 +187,7 @@ proptest! {
 
     #[test]
     fn pattern_made_narrower_is_covered(held in patterns(12), choices in prop::collection::vec(0..4_usize, 40)) {
-        // Every wildcard replaced by something that it stands for, in many ways.
+        // Replaces every wildcard by something that it matches, in many ways.
         let mut narrower = String::new();
         let mut choices = choices.into_iter().cycle();
         let mut rest = held.as_str();
@@ -217,8 +218,8 @@ proptest! {
         }
     }
 
-    /// However hard the patterns are, a comparison looks at no position without taking a step, and does not
-    /// find more with fewer steps.
+    /// However hard the patterns are, a comparison takes a step for every position that it
+    /// examines, and finds no more with fewer steps.
     #[test]
     fn work_of_a_comparison_is_counted(held in patterns(60), required in patterns(60)) {
         let (before, mut steps) = (looked_at(), Steps::new(COVERS_STEPS));

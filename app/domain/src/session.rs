@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! Signed-in people and their sessions.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -10,54 +10,54 @@ use crate::{ids::SessionId, roles::InstanceRole, token::UserSummary};
 pub struct Visitor {
     /// The person.
     pub user: UserSummary,
-    /// What they are on the instance.
+    /// The person's role on the instance.
     pub instance_role: InstanceRole,
 }
 
 impl Visitor {
-    /// Whether they manage the whole instance.
+    /// Returns whether the person manages the whole instance.
     pub const fn is_instance_admin(&self) -> bool {
         matches!(self.instance_role, InstanceRole::Owner | InstanceRole::Admin)
     }
 }
 
-/// A session that is not over, as its person and administrators see it.
+/// A session that has not expired, as its owner and administrators see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Its id; the cookie's text is another thing and leaves the server once.
+    /// The session's id. The text of the cookie is different, and leaves the server only once.
     pub id: SessionId,
-    /// Who signed in.
+    /// The user who signed in.
     pub user: UserSummary,
-    /// Whether it is the one that asks.
+    /// Whether this is the session that sent the request.
     pub current: bool,
-    /// When they signed in.
+    /// When the user signed in.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it was last used, to the minute.
+    /// When the session was last used, to the minute.
     #[serde(with = "time::serde::rfc3339")]
     pub last_seen_at: OffsetDateTime,
-    /// Its end, used or not.
+    /// When the session expires, even if it is in use.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
-    /// The address that signed in.
+    /// The address that the user signed in from.
     pub client_ip: Option<String>,
-    /// What the browser called itself then.
+    /// The browser's user agent at that time.
     pub user_agent: String,
 }
 
-/// Rows of a page of sessions when nothing else is asked for.
+/// The default number of rows on a page of sessions.
 pub const SESSIONS_LIMIT_DEFAULT: u16 = 50;
-/// Most rows of a page of sessions.
+/// The maximum number of rows on a page of sessions.
 pub const SESSIONS_LIMIT_MAX: u16 = 200;
 
-/// Which sessions, how many. The newest come first.
+/// A query for sessions. The newest come first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionQuery {
-    /// Only those of this user: id or address.
+    /// Only sessions of this user: id or e-mail address.
     pub user: Option<String>,
-    /// Rows of a page, 1 to [`SESSIONS_LIMIT_MAX`].
+    /// The number of rows on the page, 1 to [`SESSIONS_LIMIT_MAX`].
     pub limit: u16,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: the `next` of the previous page.
     pub cursor: Option<String>,
 }
 

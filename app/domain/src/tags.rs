@@ -1,35 +1,37 @@
-//! Tags: what people and programs note on a token, such as `team: payments`.
+//! Tags: notes that people and programs put on a token, such as `team: payments`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Most tags of a token.
+/// The maximum number of tags of a token.
 pub const TAGS_MAX: usize = 32;
-/// Longest key, in characters.
+/// The maximum length of a key, in characters.
 pub const TAG_KEY_MAX: usize = 64;
-/// Longest value, in characters.
+/// The maximum length of a value, in characters.
 pub const TAG_VALUE_MAX: usize = 256;
 
-/// Keys with their values, in the order of the keys. Keys are not empty, values may be; neither
-/// holds control characters.
+/// Keys with their values, in the order of the keys. A key cannot be empty, a value can. Neither
+/// contains control characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct Tags(BTreeMap<String, String>);
 
-/// What is wrong with a set of tags, as the end of a sentence. Repeats at most a key.
+/// The reason why a set of tags is invalid, as the end of a sentence. It repeats at most one key,
+/// and no value.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TagsError {
-    /// More pairs than the limit.
+    /// There are more pairs than the limit.
     #[error("must have at most {TAGS_MAX} pairs; these are {0}")]
     TooMany(usize),
-    /// A key that is empty, too long, or holds white space at its ends or control characters.
+    /// A key is empty, is too long, starts or ends with white space, or
+    /// contains control characters.
     #[error(
         "must have keys of 1 to {TAG_KEY_MAX} characters without control characters or white space at the ends"
     )]
     Key,
-    /// A value that is too long or holds control characters.
+    /// A value is too long or contains control characters.
     #[error(
         "must have values of up to {TAG_VALUE_MAX} characters without control characters; that of {0:?} is not"
     )]
@@ -37,12 +39,12 @@ pub enum TagsError {
 }
 
 impl Tags {
-    /// The pairs, in the order of their keys.
+    /// Returns the pairs, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no tags.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

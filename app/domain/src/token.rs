@@ -1,4 +1,4 @@
-//! A token as the API and the console show it. Never with its secret.
+//! A token as the API and the console show it, always without its secret.
 
 use std::net::IpAddr;
 
@@ -16,32 +16,32 @@ use crate::{
     tags::Tags,
 };
 
-/// A user as other records name them.
+/// A user as it appears in other records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserSummary {
-    /// Its id.
+    /// The user's id.
     pub id: UserId,
-    /// Its address; a service account has one too, as a name.
+    /// The user's e-mail address; a service account has one too, as a name.
     pub email: String,
-    /// Its name for people.
+    /// The user's display name.
     pub name: String,
 }
 
-/// What a token's record says now. Derived, never stored.
+/// The current state of a token. It is derived from the record and never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// Enabled, begun and not expired.
+    /// Enabled, already valid and not expired.
     Active,
-    /// Switched off; can be switched on again.
+    /// Disabled; it can be enabled again.
     Disabled,
-    /// Past its expiry. An expired token is expired, enabled or not.
+    /// Expired. An expired token has this state whether or not it is enabled.
     Expired,
-    /// Not begun yet.
+    /// Not valid yet.
     Scheduled,
 }
 
-/// A filter that is no state.
+/// The error for a text that is not a state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not a state; states are active, disabled, expired, scheduled")]
 pub struct UnknownState(pub String);
@@ -50,7 +50,8 @@ impl TokenState {
     /// Every state, in the order in which the console offers them.
     pub const ALL: [Self; 4] = [Self::Active, Self::Disabled, Self::Expired, Self::Scheduled];
 
-    /// The state that these facts give at `now`. The order is fixed: expiry, switch, beginning.
+    /// Returns the state that follows from these facts at `now`. The order of precedence is fixed:
+    /// expiry, enabled, start.
     pub fn of(
         enabled: bool,
         not_before: Option<OffsetDateTime>,
@@ -68,7 +69,7 @@ impl TokenState {
         }
     }
 
-    /// The state's name in the API.
+    /// Returns the state's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -90,15 +91,15 @@ impl std::str::FromStr for TokenState {
     }
 }
 
-/// In which standing somebody stopped a token.
+/// The standing in which a token was disabled or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// As an administrator over the token's owner: the owner cannot undo it.
+    /// An administrator over the token's owner: the owner cannot undo it.
     Administrator,
-    /// As the user that the token acts as.
+    /// The owner that the token acts as.
     Owner,
-    /// By a rule of policy.
+    /// A rule of the policy.
     Policy,
 }
 
@@ -106,7 +107,7 @@ impl Standing {
     /// Every standing.
     pub const ALL: [Self; 3] = [Self::Administrator, Self::Owner, Self::Policy];
 
-    /// The standing's name in the API and the database.
+    /// Returns the standing's name in the API and the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Administrator => "administrator",
@@ -116,97 +117,98 @@ impl Standing {
     }
 }
 
-/// The person or token that stopped a token.
+/// A record of who disabled or expired a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// The user; `None` is the command line, or policy.
+    /// The user; `None` for the command line or the policy.
     pub user: Option<UserSummary>,
-    /// The standing.
+    /// The standing in which it was done.
     pub standing: Standing,
 }
 
 /// A token's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Its id, for good.
+    /// The token's id, which never changes.
     pub id: TokenId,
-    /// Its number on this instance, for clients that need an integer.
+    /// The token's number on this instance, for clients that need an integer.
     pub num: i64,
-    /// The workspace that it belongs to.
+    /// The workspace that the token belongs to.
     pub workspace: Slug,
-    /// Its name.
+    /// The token's name.
     pub name: String,
-    /// What it is for.
+    /// What the token is for.
     pub description: Description,
-    /// The user that it acts as.
+    /// The owner that the token acts as.
     pub user: UserSummary,
-    /// Who made it; `None` when it was made on the command line.
+    /// The user who created the token; `None` if it was created on the command line.
     pub created_by: Option<UserSummary>,
-    /// The token that made it; `None` when a person or the command line did.
+    /// The token that created this one; `None` if a person or the command line did.
     pub parent: Option<TokenId>,
-    /// The scopes that it holds in each API, without those they imply.
+    /// The scopes that the token holds in each API, without the scopes that those imply.
     pub grants: HeldScopes,
-    /// The APIs that it is meant for: the audiences of `grants`.
+    /// The APIs that the token is meant for: the audiences of `grants`.
     pub audiences: Vec<AudienceSlug>,
     /// The names of its scopes in all audiences: a flat view of `grants`.
     pub scopes: Vec<ScopeName>,
-    /// The switch.
+    /// Whether the token is enabled.
     pub enabled: bool,
-    /// Who disabled it, while it is disabled and that was recorded.
+    /// Who disabled the token; `None` if it is enabled or if this was not recorded.
     pub disabled_by: Option<Stop>,
-    /// Who ended it or set it an earlier end, if that was recorded.
+    /// Who expired the token or set an earlier expiry, if this was recorded.
     pub ended_by: Option<Stop>,
-    /// Whether it can be used now (state is `active`).
+    /// Whether the token can be used now (its state is `active`).
     pub active: bool,
-    /// What the record says now.
+    /// The token's current state.
     pub state: TokenState,
-    /// Prefix and last four characters of its secret.
+    /// The prefix and the last four characters of its secret.
     pub hint: String,
-    /// Whether its secret is kept sealed and can be shown again, which policy must allow at present.
+    /// Whether its secret is stored encrypted and can be shown again. Showing it also requires that
+    /// the policy currently allows it.
     pub recoverable: bool,
-    /// Not valid before this moment.
+    /// When the token becomes valid.
     #[serde(with = "crate::moments::option")]
     pub not_before: Option<OffsetDateTime>,
-    /// Not valid from this moment on; `None` is never.
+    /// When the token expires; `None` means never.
     #[serde(with = "crate::moments::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// Addresses from which it may be used; empty is from anywhere.
+    /// The addresses that the token may be used from; empty means any.
     pub ip_allow: Vec<IpNet>,
-    /// How often it may be used; at any rate when there is none.
+    /// How often the token may be used; `None` means no limit.
     pub rate_limit: Option<RateLimit>,
-    /// What people and programs noted on it.
+    /// The tags that people and programs put on the token.
     pub tags: Tags,
-    /// The end of the secret that a rotation replaced, while that one still works.
+    /// When the secret that a rotation replaced expires, while it still works.
     #[serde(with = "crate::moments::option")]
     pub grace_until: Option<OffsetDateTime>,
-    /// Prefix and last four characters of that secret, while it still works.
+    /// The prefix and the last four characters of that secret, while it still works.
     pub older_hint: Option<String>,
-    /// When its secret was last replaced.
+    /// When the token's secret was last replaced.
     #[serde(with = "time::serde::rfc3339::option")]
     pub rotated_at: Option<OffsetDateTime>,
-    /// When a replaced secret was last presented for the first time after its end: somebody holds
-    /// it who should not.
+    /// When a replaced secret was last presented after its expiry. Only the first such use of each
+    /// secret counts. The secret may have leaked.
     #[serde(with = "time::serde::rfc3339::option")]
     pub reused_at: Option<OffsetDateTime>,
-    /// When it was last verified with a `VALID` answer, to two minutes.
+    /// When the token was last verified as `VALID`, to within two minutes.
     #[serde(with = "time::serde::rfc3339::option")]
     pub last_used_at: Option<OffsetDateTime>,
-    /// The caller's address then.
+    /// The caller's address at that time.
     pub last_used_ip: Option<IpAddr>,
-    /// The caller's program then, as it named itself.
+    /// The caller's user agent at that time.
     pub last_used_agent: Option<String>,
-    /// When it was made.
+    /// When the token was created.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When its record last changed.
+    /// When the token's record last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
-    /// Grows with every change; a change that names another version is refused.
+    /// Increases with every change; a change that names another version is refused.
     pub version: i64,
 }
 
 impl Token {
-    /// Sets what the token holds, the flat views with it.
+    /// Sets the scopes that the token holds, and updates the flat views.
     pub fn set_grants(&mut self, grants: HeldScopes) {
         self.audiences = grants.audiences().cloned().collect();
         self.scopes = grants.scopes().into_iter().cloned().collect();
@@ -219,7 +221,7 @@ impl Token {
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// What to send as `cursor` for the next page; `None` on the last one.
+    /// The `cursor` of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a list of tokens is asked for.
+//! The filters, the order and the paging of a list of tokens.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,29 +6,29 @@ use time::OffsetDateTime;
 
 use crate::token::TokenState;
 
-/// Rows of a page when nothing else is asked for.
+/// The default number of rows on a page.
 pub const LIMIT_DEFAULT: u16 = 25;
-/// Most rows of a page.
+/// The maximum number of rows on a page.
 pub const LIMIT_MAX: u16 = 200;
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenSort {
-    /// The youngest first.
+    /// The newest first.
     #[default]
     Newest,
     /// The oldest first.
     Oldest,
-    /// By name, without regard to case.
+    /// By name, ignoring case.
     Name,
-    /// The next to expire first; those that never expire last.
+    /// By expiry, the earliest first; tokens that never expire come last.
     Expires,
-    /// The longest unused first, before them those that were never used.
+    /// Tokens that were never used first, then by last use, the oldest first.
     LastUsed,
 }
 
-/// Not an order.
+/// The error for a text that is not an order.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is not an order; orders are newest, oldest, name, expires, last_used")]
 pub struct UnknownSort(pub String);
@@ -38,7 +38,7 @@ impl TokenSort {
     pub const ALL: [Self; 5] =
         [Self::Newest, Self::Oldest, Self::Name, Self::Expires, Self::LastUsed];
 
-    /// The order's name in the API.
+    /// Returns the order's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Newest => "newest",
@@ -61,36 +61,36 @@ impl std::str::FromStr for TokenSort {
     }
 }
 
-/// Which tokens of a workspace, in which order, how many.
+/// A query for tokens of a workspace: the filters, the order and the page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenQuery {
-    /// Only those in this state.
+    /// Only tokens in this state.
     pub state: Option<TokenState>,
-    /// Only those whose name, hint or user contains this, without regard to case.
+    /// Only tokens whose name, hint or owner contains this text, ignoring case.
     pub q: String,
-    /// Only those that were made before this moment and not used since.
+    /// Only tokens that were created before this moment and have not been used since.
     #[serde(default, with = "crate::moments::option")]
     pub unused_since: Option<OffsetDateTime>,
-    /// Only those that were never used.
+    /// Only tokens that were never used.
     #[serde(default)]
     pub never_used: bool,
-    /// Only those that end before this moment; those that have ended are among them.
+    /// Only tokens that expire before this moment, including those that have expired already.
     #[serde(default, with = "crate::moments::option")]
     pub expires_before: Option<OffsetDateTime>,
-    /// Only those of this user: e-mail address or id.
+    /// Only tokens of this owner: e-mail address or id.
     #[serde(default)]
     pub owner: Option<String>,
-    /// Only those that are meant for this audience.
+    /// Only tokens that are meant for this audience.
     #[serde(default)]
     pub audience: Option<String>,
-    /// Only those that were granted this scope, as it is written on them.
+    /// Only tokens that hold exactly this scope.
     #[serde(default)]
     pub scope: Option<String>,
     /// The order.
     pub sort: TokenSort,
-    /// Rows of a page, 1 to [`LIMIT_MAX`].
+    /// The number of rows on the page, 1 to [`LIMIT_MAX`].
     pub limit: u16,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: the `next` of the previous page.
     pub cursor: Option<String>,
 }
 

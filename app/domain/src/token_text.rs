@@ -1,37 +1,38 @@
 //! The text of a token: `<prefix>_<30 base62 characters><6 base62 characters of CRC-32>`.
 //!
-//! The checksum covers everything before it. It tells a typing error from an unknown token without
-//! asking the database, and lets scanners for leaked secrets tell tokens from look-alikes. It is no
-//! security control: anybody can compute it. The 30 random characters hold 178 bits.
+//! The checksum covers everything before it. It distinguishes a typing error from an unknown
+//! token without a database query, and lets secret scanners distinguish tokens from
+//! look-alikes. It is not a security control: anyone can compute it. The 30 random characters
+//! have 178 bits of entropy.
 
 use thiserror::Error;
 
-/// Characters of the random part.
+/// The number of characters of the random part.
 pub const RANDOM_LENGTH: usize = 30;
-/// Characters of the checksum.
+/// The number of characters of the checksum.
 pub const CHECKSUM_LENGTH: usize = 6;
-/// Longest prefix.
+/// The maximum length of a prefix.
 pub const PREFIX_MAX: usize = 16;
-/// The prefix of a workspace that chose none.
+/// The prefix of a workspace that has not chosen one.
 pub const DEFAULT_PREFIX: &str = "tsr";
-/// One regular expression that finds every token whose prefix is the default one.
+/// A regular expression that finds every token with the default prefix.
 pub const LEAK_PATTERN: &str = r"\btsr_[0-9A-Za-z]{36}\b";
 
 /// The digits of base62, in the order of their values.
 pub const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Why a text is no token.
+/// The reason why a text is not a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// Not of the form prefix, underscore, 36 letters and digits.
+    /// The text does not have the form prefix, underscore, 36 letters and digits.
     #[error("this text does not have the form of a token")]
     Form,
-    /// Of the right form, but its checksum does not fit: mistyped or cut and pasted wrongly.
+    /// The form is right but the checksum is wrong: the text was mistyped or copied incorrectly.
     #[error("the token's checksum does not fit: it was mistyped or damaged")]
     Checksum,
 }
 
-/// Puts a token's text together from its prefix and its random part.
+/// Composes a token's text from its prefix and its random part.
 ///
 /// `random` must be [`RANDOM_LENGTH`] characters of [`ALPHABET`].
 pub fn compose(prefix: &str, random: &str) -> String {
@@ -42,12 +43,12 @@ pub fn compose(prefix: &str, random: &str) -> String {
     text
 }
 
-/// Checks form and checksum. The text may then be looked up; it need not exist.
+/// Checks the form and the checksum. A text that passes may be looked up; it need not exist.
 pub fn check(text: &str) -> Result<(), Malformed> {
     let bytes = text.as_bytes();
     let body = RANDOM_LENGTH + CHECKSUM_LENGTH;
     let underscore = bytes.len().checked_sub(body + 1).ok_or(Malformed::Form)?;
-    // Slicing by bytes: a `str` slice would panic inside a character of several bytes.
+    // Slices bytes because slicing a `str` would panic inside a multi-byte character.
     let (prefix, rest) = bytes.split_at(underscore);
     let (separator, body) = rest.split_at(1);
     let fits =
@@ -59,14 +60,15 @@ pub fn check(text: &str) -> Result<(), Malformed> {
     if checksum(covered) == given { Ok(()) } else { Err(Malformed::Checksum) }
 }
 
-/// What a list shows of a token's text: its prefix and its last four characters.
+/// Returns the part of a token's text that lists show: its prefix and its last four characters.
 pub fn hint(text: &str) -> String {
     let prefix = text.split('_').next().unwrap_or_default();
     let tail = text.get(text.len().saturating_sub(4)..).unwrap_or_default();
     format!("{prefix}_…{tail}")
 }
 
-/// Whether `text` may be a prefix: 1 to 16 lower-case letters and digits, starting with a letter.
+/// Returns whether `text` may be a prefix: 1 to 16 lower-case letters and digits, starting
+/// with a letter.
 pub fn is_prefix(text: &str) -> bool {
     is_prefix_bytes(text.as_bytes())
 }

@@ -7,24 +7,24 @@ use time::OffsetDateTime;
 
 use crate::ids::TokenId;
 
-/// Hours that are told when nothing else is asked for.
+/// The number of hours that are returned by default.
 pub const HOURS_DEFAULT: u16 = 24;
-/// Most hours that are told: 30 days.
+/// The maximum number of hours that are returned: 30 days.
 pub const HOURS_MAX: u16 = 720;
 
 /// A use that was allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastUse {
-    /// When, to two minutes.
+    /// When the token was used, to within two minutes.
     #[serde(with = "time::serde::rfc3339")]
     pub at: OffsetDateTime,
     /// The caller's address.
     pub ip: Option<IpAddr>,
-    /// What the caller's program called itself.
+    /// The caller's user agent.
     pub agent: Option<String>,
 }
 
-/// A token's counts, one number for each hour, ready to be drawn.
+/// A token's usage counts, one number for each hour, ready to be drawn as a chart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUsage {
     /// The token.
@@ -32,22 +32,22 @@ pub struct TokenUsage {
     /// The beginning of the first hour.
     #[serde(with = "time::serde::rfc3339")]
     pub from: OffsetDateTime,
-    /// How often it was accepted, the oldest hour first.
+    /// How often the token was accepted, the oldest hour first.
     pub allowed: Vec<i64>,
-    /// How often it was refused, the oldest hour first.
+    /// How often the token was refused, the oldest hour first.
     pub refused: Vec<i64>,
-    /// Its last use; `None` when it was never used.
+    /// The token's last use; `None` if it was never used.
     pub last: Option<LastUse>,
 }
 
 impl TokenUsage {
-    /// So many hours without use.
+    /// Creates counts of `hours` hours without any use.
     pub fn none(token_id: TokenId, from: OffsetDateTime, hours: u16) -> Self {
         let zeroes = vec![0; usize::from(hours)];
         Self { token_id, from, allowed: zeroes.clone(), refused: zeroes, last: None }
     }
 
-    /// Adds to an hour; one outside of the time that is told is left out.
+    /// Adds to the counts of an hour. An hour outside the covered time is ignored.
     pub fn add(&mut self, hour: OffsetDateTime, allowed: i64, refused: i64) {
         let place = usize::try_from((hour - self.from).whole_hours());
         let Ok(place) = place else { return };
@@ -60,7 +60,7 @@ impl TokenUsage {
     }
 }
 
-/// The beginning of the hour that a moment is in, UTC.
+/// Returns the beginning of the hour that contains this moment, in UTC.
 pub fn hour_of(moment: OffsetDateTime) -> OffsetDateTime {
     let seconds = moment.unix_timestamp();
     OffsetDateTime::from_unix_timestamp(seconds - seconds.rem_euclid(3_600)).unwrap_or(moment)

@@ -11,44 +11,45 @@ use crate::{
 /// A person or a service account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// Id, address and name.
+    /// The user's id, e-mail address and name.
     #[serde(flatten)]
     pub summary: UserSummary,
-    /// Whether it signs in.
+    /// Whether the user is a person or a service account.
     pub kind: UserKind,
-    /// What it is on the whole instance.
+    /// The user's role on the whole instance.
     pub instance_role: InstanceRole,
-    /// The switch: a disabled user neither signs in nor do its tokens work.
+    /// Whether the user is enabled. A disabled user cannot sign in, and the user's tokens
+    /// do not work.
     pub enabled: bool,
-    /// Tokens that act as it and were not deleted, in all workspaces.
+    /// The number of tokens that act as the user in all workspaces; deleted ones do not count.
     pub tokens: i64,
-    /// When it was made.
+    /// When the user was created.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it last changed.
+    /// When the user was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
-    /// Grows with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
-/// Rows of a page of users when nothing else is asked for.
+/// The default number of rows on a page of users.
 pub const USERS_LIMIT_DEFAULT: u16 = 50;
-/// Most rows of a page of users.
+/// The maximum number of rows on a page of users.
 pub const USERS_LIMIT_MAX: u16 = 200;
 
-/// Which users, how many. They come by address.
+/// A query for users, who are ordered by e-mail address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserQuery {
-    /// Only those whose name or address contains this, without regard to case.
+    /// Only users whose name or e-mail address contains this text, ignoring case.
     pub q: String,
     /// Only people, or only service accounts.
     pub kind: Option<UserKind>,
-    /// Only those that are enabled, or only those that are not.
+    /// Only enabled users, or only disabled ones.
     pub enabled: Option<bool>,
-    /// Rows of a page, 1 to [`USERS_LIMIT_MAX`].
+    /// The number of rows on the page, 1 to [`USERS_LIMIT_MAX`].
     pub limit: u16,
-    /// Where the page begins: `next` of the page before.
+    /// Where the page begins: the `next` of the previous page.
     pub cursor: Option<String>,
 }
 

@@ -16,51 +16,51 @@ use crate::{
 /// A workspace: a tenant with members, a policy and tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workspace {
-    /// Its id.
+    /// The workspace's id.
     pub id: WorkspaceId,
-    /// Its name in URLs.
+    /// The workspace's name in URLs.
     pub slug: Slug,
-    /// Its name for people.
+    /// The workspace's display name.
     pub name: DisplayName,
-    /// When it was made.
+    /// When the workspace was created.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// Grows with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
-/// How near the workspace is to a limit of tokens: its own or that of the whole instance, whichever
+/// The use of a token limit: the limit of the workspace or that of the whole instance, whichever
 /// leaves less room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
-    /// Tokens that count against the limit, deleted ones left out.
+    /// The number of tokens that count towards the limit; deleted ones do not.
     pub used: i64,
-    /// Most tokens at a time.
+    /// The maximum number of tokens at a time.
     pub limit: i64,
 }
 
 impl Quota {
-    /// How many more tokens there can be.
+    /// Returns how many more tokens can be created.
     pub const fn room(self) -> i64 {
         let room = self.limit - self.used;
         if room > 0 { room } else { 0 }
     }
 }
 
-/// How many tokens there are, by what their records say. Deleted ones are not counted.
+/// The number of tokens, by state. Deleted tokens are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
-    /// All of them.
+    /// All tokens.
     pub total: i64,
-    /// Usable now.
+    /// Tokens that can be used now.
     pub active: i64,
-    /// Usable now and ending within 14 days.
+    /// Tokens that can be used now and expire within 14 days.
     pub expiring: i64,
-    /// Past their end.
+    /// Expired tokens.
     pub expired: i64,
-    /// Switched off.
+    /// Disabled tokens.
     pub disabled: i64,
-    /// Never verified as valid.
+    /// Tokens that were never verified as valid.
     pub never_used: i64,
 }
 
@@ -69,87 +69,91 @@ pub struct TokenCounts {
 pub struct WorkspaceCard {
     /// The workspace.
     pub workspace: Workspace,
-    /// The caller's role in it; `None` for an administrator of the instance who is no member.
+    /// The caller's role in it; `None` for an administrator of the instance who is not a member.
     pub role: Option<WorkspaceRole>,
-    /// Which of its tokens the caller reaches.
+    /// Which of its tokens the caller can see or manage.
     pub reach: TokenReach,
-    /// The tokens that the caller reaches.
+    /// The counts of those tokens.
     pub counts: TokenCounts,
 }
 
-/// A workspace by itself, as the caller sees it.
+/// A single workspace, as the caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceOverview {
     /// The workspace.
     pub workspace: Workspace,
     /// The policy in force.
     pub policy: Policy,
-    /// The caller's role in it; `None` for an administrator of the instance who is no member.
+    /// The caller's role in it; `None` for an administrator of the instance who is not a member.
     pub role: Option<WorkspaceRole>,
-    /// Which of its tokens the caller reaches.
+    /// Which of its tokens the caller can see or manage.
     pub reach: TokenReach,
-    /// The tokens that the caller reaches.
+    /// The counts of those tokens.
     pub counts: TokenCounts,
-    /// The nearer limit of tokens; `None` when there is none, or the caller may not see all tokens.
+    /// The token limit that leaves less room; `None` if there is no limit or the caller may not see
+    /// all tokens.
     pub quota: Option<Quota>,
 }
 
-/// A user's place in a workspace.
+/// A member of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The user.
     pub user: UserSummary,
-    /// Whether it signs in.
+    /// Whether the user is a person or a service account.
     pub kind: UserKind,
-    /// Whether it is enabled; a disabled user's tokens do not work.
+    /// Whether the user is enabled; the tokens of a disabled user do not work.
     pub enabled: bool,
-    /// Its role.
+    /// The user's role in the workspace.
     pub role: WorkspaceRole,
-    /// Patterns of the scopes that it may put on tokens; `None` is what the role gives.
+    /// Patterns of the scopes that the member may put on tokens; `None` means the grants
+    /// of the role.
     pub grants: Option<Vec<GrantPattern>>,
-    /// Tokens of the workspace that act as it and were not deleted.
+    /// The number of tokens of the workspace that act as the member; deleted ones do not count.
     pub tokens: i64,
-    /// When it joined.
+    /// When the user joined the workspace.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// Grows with every change.
+    /// Increases with every change.
     pub version: i64,
 }
 
 /// A token that sent an invitation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvitingToken {
-    /// Its id.
+    /// The token's id.
     pub id: TokenId,
-    /// Its name.
+    /// The token's name.
     pub name: String,
-    /// The person who made it, or who made the first of the tokens that made it. `None` is the command line.
+    /// The person who created the token. If another token created it, the person who created the
+    /// first token of that chain. `None` means the command line.
     pub made_by: Option<UserSummary>,
 }
 
-/// An invitation to a workspace that is open: the person did not answer yet.
+/// An open invitation to a workspace: the invited person has not responded yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
-    /// Its id. A newer invitation of the same address has a new one.
+    /// The invitation's id. A newer invitation of the same address has a new id.
     pub id: InvitationId,
     /// The workspace.
     pub workspace: Slug,
-    /// The workspace's name for people.
+    /// The workspace's display name.
     pub workspace_name: DisplayName,
     /// The address that is invited.
     pub email: String,
     /// The role that the person gets.
     pub role: WorkspaceRole,
-    /// Patterns of the scopes that the person may put on tokens; `None` is what the role gives.
+    /// Patterns of the scopes that the person may put on tokens; `None` means the grants
+    /// of the role.
     pub grants: Option<Vec<GrantPattern>>,
-    /// The person who invites, or for whom the token acts that invites.
+    /// The person who sent the invitation, or the owner of the token that sent it.
     pub invited_by: UserSummary,
-    /// The token that invites, if it is one.
+    /// The token that sent the invitation, if a token did.
     pub token: Option<InvitingToken>,
-    /// When it was sent.
+    /// When the invitation was sent.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it ends.
+    /// When the invitation expires.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
 }

@@ -1,9 +1,10 @@
-//! Audiences and the scopes that each of them knows.
+//! Audiences and their scopes.
 //!
 //! - `scope_name`: the text of one scope, an exact name or a URI pattern.
-//! - `tree`: a catalogue, which is the whole of one audience: groups of scopes, each scope with a
-//!   description, a risk and the scopes that it implies. It is read from a file, stored, and shown.
-//! - `stored`: an audience as those see it who manage it.
+//! - `tree`: a catalogue, which describes a whole audience: groups of scopes, each scope with a
+//!   description, a risk and the scopes that it implies. A catalogue is read from a file, stored,
+//!   and shown.
+//! - `stored`: an audience as its administrators see it.
 
 mod scope_name;
 mod stored;

@@ -10,41 +10,42 @@ use crate::{
     scope_pattern::{self, Steps},
 };
 
-/// Longest exact name, in bytes.
+/// The maximum length of an exact name, in bytes.
 pub const SCOPE_MAX: usize = 128;
-/// Longest URI or URI pattern, in bytes.
+/// The maximum length of a URI or URI pattern, in bytes.
 pub const URI_MAX: usize = 512;
 
-/// One scope, of one of two forms:
+/// A scope, in one of two forms:
 ///
 /// - an exact name such as `rivers:read`: parts of lower-case letters, digits, `.`, `-` and `_`,
 ///   joined by `:`, up to 128 bytes;
-/// - a URI pattern such as `table://my.app.**`: a scheme and what follows it, up to 512 bytes, where
-///   `?`, `*` and `**` stand for others (see [`crate::scope_pattern`]). A URI without these stands
-///   for itself alone.
+/// - a URI pattern such as `table://my.app.**`: a scheme and the text after it, up to 512 bytes.
+///   The wildcards `?`, `*` and `**` match other characters (see [`crate::scope_pattern`]). A URI
+///   without wildcards matches only itself.
 ///
 /// Both are scope-tokens of RFC 6749 section 3.3: visible ASCII without `"` and `\`. Two spellings
-/// of one pattern are one scope: the scheme is kept in lower case, three stars and more as two.
+/// of the same pattern are the same scope: the scheme is normalized to lower case, and three or
+/// more asterisks to two.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ScopeName(String);
 parsed_string!(ScopeName, NameError, parse);
 
 impl ScopeName {
-    /// Whether it is a URI or a pattern of URIs, and no exact name.
+    /// Returns whether this is a URI or a URI pattern, as opposed to an exact name.
     pub fn is_uri(&self) -> bool {
-        // A scheme has no colon, and no exact name has a slash.
+        // A scheme contains no colon, and an exact name contains no slash.
         self.0.split_once(':').is_some_and(|(_, rest)| rest.starts_with("//"))
     }
 
-    /// The scheme and `://`, with which every URI begins that it stands for.
+    /// Returns the scheme and `://`, which all URIs that this scope matches begin with.
     pub fn scheme(&self) -> Option<&str> {
         self.0.find("://").map(|colon| &self.0[..colon + 3])
     }
 
-    /// Whether who holds this scope has all of `required`, by the names alone: an exact name has
-    /// itself, a pattern has every pattern whose URIs are all among its own. What a catalogue makes
-    /// a scope imply is not known here.
+    /// Returns whether this scope includes all of `required`, judged only by the names. An exact
+    /// name includes itself. A pattern includes another one if it matches every URI that the other
+    /// one matches. Scopes that a catalogue implies are not considered here.
     pub fn covers(&self, required: &Self) -> bool {
         match (self.is_uri(), required.is_uri()) {
             (true, true) => scope_pattern::covers(&self.0, &required.0),
@@ -53,8 +54,8 @@ impl ScopeName {
         }
     }
 
-    /// The same as [`Self::covers`] for many comparisons that share their steps; `false` also when these do
-    /// not suffice.
+    /// Like [`Self::covers`], for many comparisons that share `steps`. Also returns `false` if the
+    /// steps run out.
     pub fn covers_within(&self, required: &Self, steps: &mut Steps) -> bool {
         if required.is_uri() {
             scope_pattern::covers_within(&self.0, &required.0, steps)

@@ -1,4 +1,5 @@
-//! An audience as those see it who manage it: with its version, its retired scopes and who uses them.
+//! An audience as its administrators see it: with its version, its retired scopes and the tokens
+//! that use them.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -12,75 +13,76 @@ use crate::{
 /// An audience.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audience {
-    /// Its names and its scopes; retired ones are not among them.
+    /// The audience's names and its scopes, without the retired ones.
     #[serde(flatten)]
     pub catalogue: Catalogue,
-    /// A number that grows with every change of the audience or its scopes.
+    /// Increases with every change of the audience or its scopes.
     pub version: i64,
-    /// When it was made.
+    /// When the audience was created.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// When it or one of its scopes was changed last.
+    /// When the audience or one of its scopes was last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
 }
 
-/// A scope in the place that it has in its catalogue.
+/// A scope and its place in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ScopeEntry {
     /// The scope.
     #[serde(flatten)]
     pub scope: Scope,
-    /// Its group.
+    /// The scope's group.
     pub group: DisplayName,
-    /// What the group is about.
+    /// The topic of the group.
     pub group_description: Description,
-    /// Its place within the group; the first is 0.
+    /// The position within the group, starting at 0.
     pub position: usize,
-    /// Since when it is granted to nobody; `None` while it is in use.
+    /// When the scope was retired, after which it grants nothing; `None` while it is in use.
     #[serde(with = "time::serde::rfc3339::option")]
     pub retired_at: Option<OffsetDateTime>,
 }
 
-/// A token that a change of a catalogue concerns.
+/// A token that a change of a catalogue affects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUse {
-    /// The token.
+    /// The token's id.
     pub id: TokenId,
-    /// Its name.
+    /// The token's name.
     pub name: String,
-    /// Its workspace.
+    /// The token's workspace.
     pub workspace: Slug,
-    /// The e-mail address of the user that it acts as.
+    /// The e-mail address of the owner that the token acts as.
     pub user: String,
 }
 
-/// Which tokens hold some scopes, by themselves, as a part of a pattern or through another scope.
+/// The tokens that hold certain scopes: directly, as a part of a pattern or through another scope.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeUses {
-    /// How many.
+    /// The number of tokens.
     pub count: i64,
-    /// The newest of them, 50 at most.
+    /// The newest of these tokens, at most 50.
     pub tokens: Vec<TokenUse>,
 }
 
-/// What a catalogue file changes.
+/// The changes that a catalogue file makes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CatalogueChanges {
     /// The audience.
     pub audience: AudienceSlug,
-    /// Whether it was only looked at: nothing was changed.
+    /// Whether this is a dry run, which changes nothing.
     pub dry_run: bool,
-    /// The audience's version afterwards; after a dry run, the present one (0 when there is none).
+    /// The audience's version after the change. After a dry run, the current version; 0 if the
+    /// audience does not exist.
     pub version: i64,
     /// Scopes that are new, or in use again.
     pub added: Vec<ScopeName>,
-    /// Scopes that are described, grouped, placed or implied otherwise than before.
+    /// Scopes whose description, risk, group, position or implied scopes change.
     pub changed: Vec<ScopeName>,
-    /// Scopes that the file lacks and tokens hold: granted to nobody from now on.
+    /// Scopes that the file lacks but tokens hold: they are retired and grant nothing from now on.
     pub retired: Vec<ScopeName>,
-    /// Scopes that the file lacks and no token holds: gone.
+    /// Scopes that the file lacks and no token holds: they are deleted.
     pub removed: Vec<ScopeName>,
-    /// The tokens that lose something.
+    /// The tokens that lose access.
     pub uses: ScopeUses,
 }

@@ -1,4 +1,4 @@
-//! A catalogue: everything that one audience knows.
+//! A catalogue: the scopes of one audience and their descriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
-    /// Looks.
+    /// Only reads.
     #[default]
     Read,
     /// Changes or starts something.
@@ -24,45 +24,45 @@ pub enum Risk {
     Admin,
 }
 
-/// One permission of a catalogue.
+/// A permission in a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
-    /// Its name, unique in the catalogue.
+    /// The scope's name, unique in the catalogue.
     pub name: ScopeName,
-    /// The access that it gives, in one sentence for the person who ticks it.
+    /// The access that the scope gives, in one sentence for the person who selects it.
     pub description: Description,
-    /// How much harm it can do.
+    /// How much harm the scope can do.
     #[serde(default)]
     pub risk: Risk,
-    /// Scopes of the same catalogue that come with it.
+    /// Scopes of the same catalogue that are granted together with it.
     #[serde(default)]
     pub implies: Vec<ScopeName>,
 }
 
-/// Scopes that belong together, such as all that concern rivers.
+/// Scopes that belong together, such as all scopes about rivers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeGroup {
     /// The heading of the group.
     pub name: DisplayName,
-    /// What the group is about.
+    /// The topic of the group.
     #[serde(default)]
     pub description: Description,
-    /// Its scopes, in the order in which they are shown.
+    /// The scopes, in the order in which they are shown.
     #[serde(default)]
     pub scopes: Vec<Scope>,
 }
 
-/// An audience with everything it knows.
+/// An audience with all its scopes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
     /// The audience's name in requests.
     pub audience: AudienceSlug,
-    /// The audience's name for people.
+    /// The audience's display name.
     pub name: DisplayName,
-    /// What the API does.
+    /// The purpose of the API.
     #[serde(default)]
     pub description: Description,
     /// Groups of scopes, in the order in which they are shown.
@@ -70,32 +70,34 @@ pub struct Catalogue {
     pub groups: Vec<ScopeGroup>,
 }
 
-/// What is wrong with a catalogue.
+/// The reason why a catalogue is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CatalogueError {
-    /// Two scopes have one name.
+    /// Two scopes have the same name.
     #[error("the scope {0} appears twice")]
     Duplicate(ScopeName),
-    /// A scope implies one that is not there.
+    /// A scope implies another one that does not exist.
     #[error("{scope} implies {implied}, which is not in this catalogue")]
     UnknownImplied {
-        /// The scope that implies.
+        /// The scope that implies the other one.
         scope: ScopeName,
         /// The scope that is missing.
         implied: ScopeName,
     },
-    /// A URI implies something: who holds a part of a pattern would hold an unclear part of that.
+    /// A URI implies a scope. A token that holds a part of the pattern would hold an undefined part
+    /// of the implied scope.
     #[error("{0} is a URI, which implies nothing; a wider pattern may say what is meant")]
     ImplyingUri(ScopeName),
 }
 
 impl Catalogue {
-    /// All scopes, in the order in which they are shown.
+    /// Returns all scopes, in the order in which they are shown.
     pub fn scopes(&self) -> impl Iterator<Item = &Scope> {
         self.groups.iter().flat_map(|group| &group.scopes)
     }
 
-    /// Checks what no single scope can know: names are unique and everything implied exists.
+    /// Checks the rules that span several scopes: names are unique, every implied scope exists, and
+    /// URIs imply nothing.
     pub fn check(&self) -> Result<(), CatalogueError> {
         let mut names = BTreeSet::new();
         for scope in self.scopes() {
@@ -117,19 +119,21 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Whether a token of this audience can hold this scope: it is one of the catalogue's, or a
-    /// part of one of its patterns.
+    /// Returns whether a token of this audience can hold this scope: the catalogue contains it, or
+    /// one of the catalogue's patterns covers it.
     pub fn declares(&self, name: &ScopeName) -> bool {
         self.scopes().any(|scope| scope.name.covers(name))
     }
 
-    /// The same as [`Self::declares`] for many names that share their steps; `false` also when these do not suffice.
+    /// Like [`Self::declares`], for many names that share `steps`. Also returns `false` if the
+    /// steps run out.
     pub fn declares_within(&self, name: &ScopeName, steps: &mut Steps) -> bool {
         self.scopes().any(|scope| steps.lend(|steps| scope.name.covers_within(name, steps)))
     }
 
-    /// `chosen` and everything that these scopes imply, directly or through others. Names that are
-    /// not in the catalogue are left out: what is not known is not granted.
+    /// Returns `chosen` and everything that these scopes imply, directly or through other
+    /// scopes. Names that the catalogue does not contain are left out, because an unknown
+    /// scope grants nothing.
     pub fn closure<'a>(
         &'a self,
         chosen: impl IntoIterator<Item = &'a ScopeName>,
