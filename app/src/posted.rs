@@ -67,7 +67,7 @@ pub struct Posted {
     pub path: String,
     /// The submitted values, in the form's order. A name may repeat. Never contains passwords.
     pub values: Vec<(String, String)>,
-    /// Why the post failed.
+    /// The problem, if the post failed.
     pub problem: Option<Problem>,
     /// The token that the post created.
     pub minted: Option<Minted>,

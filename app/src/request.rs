@@ -31,8 +31,8 @@ pub struct RequestSession {
     pub must_change_password: bool,
 }
 
-/// The reason why a service refused what a page or a server function needed. The server records it
-/// in the audit log. Only the first refusal is kept.
+/// The reason for a refusal by a service that a page or a server function called. The server
+/// records it in the audit log. Only the first refusal is kept.
 #[derive(Clone, Debug, Default)]
 pub struct PageRefusal(Arc<OnceLock<ProblemCode>>);
 
@@ -61,7 +61,7 @@ pub struct ConsoleRequest {
     pub client_ip: Option<IpAddr>,
     /// The public URL of this instance, without a trailing slash.
     pub public_url: Arc<str>,
-    /// Why the request was refused, if it was.
+    /// The reason for the refusal, if the request was refused.
     pub refusal: PageRefusal,
 }
 
@@ -120,8 +120,8 @@ pub fn tell(problem: Problem) -> ConsoleError {
     ConsoleError(problem)
 }
 
-/// Checks that the post which this page responds to was not refused because the link in the page's
-/// path does not work. This way the link is not tried a second time.
+/// Checks whether the post that this page responds to has already found that the link in the page's
+/// path does not work. If so, the page does not try the link a second time.
 ///
 /// # Errors
 /// Returns the post's problem if the link does not work or there were too many attempts.

@@ -14,8 +14,8 @@ enum Copy {
     Refused,
 }
 
-/// Copies the value or the text of the element with id `target`. If the browser refuses, the button
-/// selects the value and shows which keys to press.
+/// A button that copies the value or the text of the element with id `target`. If the browser
+/// refuses, the button selects the value and shows which keys to press.
 ///
 /// The button is hidden until a script runs: the hydrated console, or the small script of a page
 /// that responds to a post.
@@ -24,7 +24,7 @@ pub fn CopyButton(
     /// The id of the element to copy.
     #[prop(into)]
     target: String,
-    /// What it copies, for the button's accessible name: "Copy token".
+    /// The thing to copy, for the button's accessible name: "Copy token".
     #[prop(into)]
     what: String,
     /// Whether only the icon is shown.

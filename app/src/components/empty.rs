@@ -11,7 +11,7 @@ pub fn Empty(
     /// Whether it only replaces the rows of a list.
     #[prop(optional)]
     small: bool,
-    /// Explains what the visitor can do.
+    /// The advice on what the visitor can do.
     children: Children,
 ) -> impl IntoView {
     view! {

@@ -61,7 +61,7 @@ pub fn provide_flash() {
     provide_context(Flash::new());
 }
 
-/// The place where the message is shown: first in a page.
+/// The message, shown at the top of a page.
 #[component]
 pub fn FlashMessage() -> impl IntoView {
     let flash = use_flash();

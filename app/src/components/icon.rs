@@ -147,7 +147,7 @@ impl Glyph {
 /// An icon.
 #[component]
 pub fn Icon(
-    /// Which icon.
+    /// The drawing.
     glyph: Glyph,
     /// The classes; `icon` by default.
     #[prop(default = "icon")]

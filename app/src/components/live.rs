@@ -6,7 +6,7 @@
 
 use leptos::prelude::*;
 
-/// Announces texts: a context of the whole console.
+/// The announcer of texts to screen readers: a context of the whole console.
 #[derive(Clone, Copy, Debug)]
 pub struct Announcer {
     polite: RwSignal<String>,

@@ -7,14 +7,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::problem::ProblemPage;
 use crate::problem::ConsoleError;
 
-/// Shows `view` of the resource's value, or the problem if it failed. During the first load, it
+/// The `view` of a resource's value, or the problem if loading failed. During the first load, it
 /// shows nothing at first and, after a moment, a loading line. During a reload, the previous
 /// content stays.
 #[component]
 pub fn Loaded<T, F, V>(
     /// The resource to wait for.
     resource: Resource<Result<T, ConsoleError>>,
-    /// Renders the value.
+    /// The function that renders the value.
     view: F,
 ) -> impl IntoView
 where

@@ -63,7 +63,7 @@ pub fn exact(at: OffsetDateTime) -> String {
         .unwrap_or_default()
 }
 
-/// Makes a date and a time break only between the two.
+/// Allows a line break only between the date and the time.
 fn in_two_lines(exact: &str) -> String {
     exact.replace(' ', "\u{a0}").replace(",\u{a0}", ", ")
 }
@@ -76,7 +76,7 @@ pub fn local(at: OffsetDateTime) -> Option<String> {
     date.to_locale_string("default", &wasm_bindgen::JsValue::UNDEFINED).as_string()
 }
 
-/// Returns nothing, because the server does not know the reader's time zone.
+/// Returns `None`, because the server does not know the reader's time zone.
 #[cfg(not(feature = "hydrate"))]
 pub fn local(_at: OffsetDateTime) -> Option<String> {
     None

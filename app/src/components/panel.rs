@@ -31,7 +31,7 @@ pub fn Panel(
     /// The line below the heading.
     #[prop(optional)]
     lead: Option<AnyView>,
-    /// `panel-wide` or `panel-small`.
+    /// The size class: `panel-wide` or `panel-small`.
     #[prop(default = "")]
     size: &'static str,
     /// Called before the dialog closes; `false` keeps it open.

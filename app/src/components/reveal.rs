@@ -11,7 +11,7 @@ use super::{
 };
 use crate::posted::Minted;
 
-/// Why a secret is shown.
+/// The reason for showing a secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// The token was just created.
@@ -34,7 +34,7 @@ pub fn Reveal(
     kept: RwSignal<bool>,
     /// Called before Done leads away; `false` stays on the page.
     may_leave: Callback<(), bool>,
-    /// Why the secret is shown.
+    /// The reason for showing the secret.
     #[prop(optional)]
     kind: Kind,
 ) -> impl IntoView {
@@ -125,7 +125,7 @@ fn warning(kind: Kind, minted: &Minted) -> AnyView {
     .into_any()
 }
 
-/// Saves the secret as a file of environment variables.
+/// A button that saves the secret as a file of environment variables.
 #[component]
 fn SaveButton(secret: crate::posted::Secret, name: String, keep: Callback<()>) -> impl IntoView {
     let on_click = move |_| {

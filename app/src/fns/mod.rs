@@ -2,8 +2,8 @@
 //! file. They are called in-process during server rendering, and over HTTP (POST, JSON) once the
 //! page is hydrated.
 //!
-//! To add one: add a file here with `#[server(prefix = "/console/fn", …)]`. Its first line calls
-//! `request::signed_in`.
+//! To add one: add a file here with `#[server(prefix = "/console/fn", …)]`. Its first line
+//! calls `request::signed_in`.
 
 pub mod account;
 pub mod frame;

@@ -25,8 +25,7 @@ pub struct TokenForm {
     pub overview: WorkspaceOverview,
     /// The signed-in user.
     pub visitor: Visitor,
-    /// The users, besides the visitor, whom the token may act as. Empty if visitors manage only
-    /// their own tokens.
+    /// The members whom the token may act as. Empty if the token can only act as the visitor.
     pub members: Vec<Member>,
     /// The catalogues of the APIs.
     pub catalogues: Vec<Catalogue>,

@@ -13,7 +13,7 @@ pub fn Field(
     /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
     /// The initial value.

@@ -35,8 +35,8 @@ impl FieldName {
 
 /// A `<form method="post">` that sends itself by script once hydrated.
 ///
-/// It provides its controls with their [`FormState`] and shows above them why the last attempt
-/// failed.
+/// It provides its controls with their [`FormState`] and shows above them why the last
+/// attempt failed.
 #[component]
 pub fn EnhancedForm(
     /// The path to post to: the page's own path, so that the page can respond to the post.
@@ -54,8 +54,8 @@ pub fn EnhancedForm(
     /// The form's state, if code outside the form needs it too.
     #[prop(optional)]
     state: Option<FormState>,
-    /// Called after a successful attempt. By default the browser follows the redirect of the
-    /// response.
+    /// Called after a successful attempt. By default the browser follows the redirect of
+    /// the response.
     #[prop(optional)]
     on_done: Option<Callback<Outcome>>,
     /// Whether a [`FormSummary`] among the children replaces the form's own summary.

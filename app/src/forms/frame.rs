@@ -25,8 +25,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Creates the control called `name` of the surrounding form, whose errors are reported under
-    /// `field`.
+    /// Creates the control called `name` of the surrounding form, whose errors are reported
+    /// under `field`.
     pub fn new(name: &str, field: &str, has_help: bool) -> Self {
         let state = use_context::<FormState>();
         let error = Signal::derive({
@@ -91,7 +91,7 @@ pub fn FieldFrame(
     /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
     /// Whether the label marks the field as optional.

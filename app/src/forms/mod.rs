@@ -4,8 +4,8 @@
 //!   keeps the typed values, and shows each error at its field.
 //! - [`Field`], [`PasswordField`] and [`TextArea`] are controls with label, help and error.
 //!   [`FieldFrame`] adds the same parts to any other control.
-//! - On a page that responds to a post, controls start with the submitted values: see
-//!   [`crate::posted`].
+//! - On a page that responds to a post, controls start with the submitted values:
+//!   see [`crate::posted`].
 
 pub mod field;
 pub mod form;

@@ -14,7 +14,7 @@ pub fn PasswordField(
     /// The label.
     #[prop(into)]
     label: String,
-    /// What to type, and why.
+    /// The help text: what to type, and why.
     #[prop(optional, into)]
     help: Help,
     /// `current-password` or `new-password`.

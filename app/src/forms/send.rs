@@ -41,8 +41,8 @@ fn stranger(status: u16) -> Problem {
     )
 }
 
-/// Returns the submit handler of a form. It sends the form, then shows the error or continues with
-/// `on_done`.
+/// Returns the submit handler of a form. It sends the form, then shows the error or continues
+/// with `on_done`.
 pub(super) fn on_submit(
     action: String,
     state: FormState,
@@ -84,8 +84,8 @@ fn values(form: &HtmlFormElement, event: &SubmitEvent) -> Option<String> {
     values.to_string().as_string()
 }
 
-/// Moves the focus to the error, so that screen readers read it and the visitor can correct it
-/// directly.
+/// Moves the focus to the error, so that screen readers read it and the visitor can correct
+/// it directly.
 fn focus_error(form: &HtmlFormElement) {
     for selector in [".notice[role=alert]", "[aria-invalid=true]"] {
         if let Ok(Some(element)) = form.query_selector(selector)
@@ -97,8 +97,8 @@ fn focus_error(form: &HtmlFormElement) {
     }
 }
 
-/// Follows the redirect of a response with a full page load, because the signed-in user may have
-/// changed.
+/// Follows the redirect of a response with a full page load, because the signed-in user may
+/// have changed.
 pub fn follow(outcome: Outcome) {
     if let Outcome::Redirect { location } = outcome {
         let _ = window().location().assign(&location);

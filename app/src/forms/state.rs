@@ -1,5 +1,5 @@
-//! The state of a form: the submitted values, the last error, and whether an attempt is in
-//! progress.
+//! The state of a form: the submitted values, the last error, and whether an attempt is
+//! in progress.
 
 use std::sync::Arc;
 
@@ -45,8 +45,8 @@ impl FormState {
         self.problem.get()
     }
 
-    /// Returns the error of a field, as the end of a sentence that begins with the field's label.
-    /// Tracked.
+    /// Returns the error of a field, as the end of a sentence that begins with the field's
+    /// label. Tracked.
     pub fn error(self, field: &str) -> Option<String> {
         self.problem.with(|problem| problem.as_ref()?.of_field(field).map(str::to_owned))
     }

@@ -71,7 +71,7 @@ pub fn AuthCard(
 /// The page for a link that was used, was replaced, has expired, or never existed.
 #[component]
 pub fn DeadLink(
-    /// How long such links work, and how to get a new one.
+    /// The lifetime of such links, and how to get a new one.
     why: &'static str,
 ) -> impl IntoView {
     view! {

@@ -100,8 +100,8 @@ pub fn AppFrame(
     }
 }
 
-/// A note that the loader shows if the console could not be loaded. It is always shown without
-/// scripts.
+/// A note that the loader shows if the console could not be loaded. It is always shown
+/// without scripts.
 #[component]
 pub fn BasicModeNote() -> impl IntoView {
     view! {

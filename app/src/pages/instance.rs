@@ -16,7 +16,7 @@ use crate::{
     problem::ConsoleError,
 };
 
-/// The instance page, for administrators who manage the instance.
+/// The instance page, for visitors who manage the instance.
 #[component]
 pub fn InstancePage() -> impl IntoView {
     let instance = Resource::new(|| (), |()| load_instance());

@@ -1,5 +1,5 @@
-//! The values of a form that was submitted after its session had expired, for visitors without
-//! scripts.
+//! The values of a form that was submitted after its session had expired, for visitors
+//! without scripts.
 //!
 //! The form itself cannot be shown, because its options are only for signed-in users. So this page
 //! keeps the values and submits them again once there is a session.

@@ -12,8 +12,8 @@ pub fn MemberList(
     members: Vec<Member>,
     /// The workspace's name.
     workspace: String,
-    /// The path of the members page. `None` on that page itself, and for visitors who may not
-    /// invite.
+    /// The path of the members page. `None` on that page itself, and for visitors who may
+    /// not invite.
     manage: Option<String>,
 ) -> impl IntoView {
     let count = members.len();

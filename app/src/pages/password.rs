@@ -1,5 +1,5 @@
-//! The pages that change the visitor's own password and that set a password through a one-time
-//! link.
+//! The pages that change the visitor's own password and that set a password through a
+//! one-time link.
 //!
 //! The server sends both pages as documents that are never hydrated
 //! (`server::console::page::still`). Their forms need no scripts, so a first visit loads none for

@@ -94,8 +94,8 @@ fn Card(card: WorkspaceCard) -> impl IntoView {
     }
 }
 
-/// Returns a role's display name. `None` stands for an administrator of the instance who is not a
-/// member.
+/// Returns a role's display name. `None` stands for an administrator of the instance who is not
+/// a member.
 pub fn role_name(role: Option<WorkspaceRole>) -> &'static str {
     match role {
         Some(WorkspaceRole::Admin) => "Administrator",

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// Returns the SHA-256 of several pieces of content, in hexadecimal. Includes the lengths, so that
-/// no two lists of pieces produce the same input.
+/// Returns the SHA-256 of several pieces of content, in hexadecimal. Hashes their lengths too, so
+/// that different lists of pieces never form the same input.
 pub(crate) fn hash(pieces: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for piece in pieces {

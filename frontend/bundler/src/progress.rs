@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-/// Prints lines to standard error, each with the time since the start.
+/// A printer of lines on standard error. Each line states the time since the start.
 pub(crate) struct Progress(Instant);
 
 impl Progress {

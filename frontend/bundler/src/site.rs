@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 
 use crate::{cache::hash, progress::Progress, root::Root};
 
-/// The number of hexadecimal digits of the hash in a name: 64 bits, which makes a chance collision
-/// negligible.
+/// The number of hexadecimal digits of the hash in a name: 64 bits, which makes a chance
+/// collision negligible.
 const HASH_DIGITS: usize = 16;
 
 /// The maximum size of a first load of the console, in brotli bytes.
@@ -31,8 +31,8 @@ impl Site {
         self.files.insert(path, content);
     }
 
-    /// Adds a file under a name that contains the hash of its content, and adds its address to the
-    /// manifest.
+    /// Adds a file under a name that contains the hash of its content, and adds its address to
+    /// the manifest.
     pub(crate) fn add_hashed(&mut self, role: &'static str, name: &str, content: Vec<u8>) {
         let hash = hash(&[&content]);
         let (stem, ending) = name.split_once('.').unwrap_or((name, ""));

@@ -13,7 +13,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{cache::hash, mode::Mode, progress::Progress, root::Root};
 
-/// A version to change whenever the same WebAssembly would produce other bindings.
+/// A part of the cache key. Change it whenever the same WebAssembly would produce other bindings.
 const BINDINGS_VERSION: &[u8] = b"wasm-bindgen 0.2.130, web, 3";
 
 /// The output of wasm-bindgen.
@@ -105,8 +105,8 @@ fn artifact(messages: &str) -> Option<PathBuf> {
 }
 
 fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
-    // Validation is off: the compiler's output is well-formed, and skipping the check halves the
-    // time.
+    // Validation is off: the compiler's output is well-formed, and skipping the check halves
+    // the time.
     let module = walrus::ModuleConfig::new()
         .strict_validate(false)
         .generate_name_section(mode == Mode::Dev)
@@ -117,8 +117,8 @@ fn bind(content: &[u8], mode: Mode, folder: &Path) -> Result<()> {
         .input_module("frontend", module)
         .web(true)?
         .typescript(false)
-        // The loader names the WebAssembly. Without a default path, the script contains no unhashed
-        // name.
+        // The loader names the WebAssembly. Without a default path, the script contains no
+        // unhashed name.
         .omit_default_module_path(true)
         .generate(folder)
         .context("wasm-bindgen failed")

@@ -13,8 +13,8 @@ pub struct Offer {
     pub value: String,
     /// The label.
     pub label: String,
-    /// When a token created now would expire; `None` for no expiry and for the option with a date
-    /// field.
+    /// The expiry of a token created now; `None` for no expiry and for the option with a
+    /// date field.
     pub end: Option<OffsetDateTime>,
 }
 

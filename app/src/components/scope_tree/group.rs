@@ -20,8 +20,8 @@ use super::{
 };
 use crate::components::icon::{Glyph, Icon};
 
-/// The groups of one audience. Unless the audience is chosen, its boxes are disabled and not
-/// submitted.
+/// The groups of one audience. Unless the audience is chosen, its boxes are disabled and
+/// not submitted.
 #[component]
 pub fn AudienceScopes(
     /// The catalogue of the audience.

@@ -1,8 +1,8 @@
 //! The state of a scope tree's boxes: pure functions that can be tested without a browser.
 //!
-//! The visitor chooses some scopes, and catalogues state which other scopes they imply. A chosen
-//! scope that another chosen scope implies is shown as included, and only the remaining ones are
-//! submitted.
+//! The visitor chooses some scopes, and catalogues state which other scopes they imply. A
+//! chosen scope that another chosen scope implies is shown as included, and only the remaining
+//! ones are submitted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +43,7 @@ pub enum Tri {
     All,
 }
 
-/// How many scopes of a group, or of a catalogue, are granted.
+/// The numbers of granted and of all scopes of a group, or of a catalogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
     /// The number of granted scopes.
@@ -53,8 +53,8 @@ pub struct Count {
 }
 
 impl Count {
-    /// Returns the state of a box that stands for all of them. A group without scopes is
-    /// [`Tri::None`].
+    /// Returns the state of a box that stands for all of these scopes. A group without scopes
+    /// is [`Tri::None`].
     pub const fn tri(self) -> Tri {
         match self.granted {
             0 => Tri::None,
@@ -78,8 +78,8 @@ pub struct Marking {
 }
 
 impl Marking {
-    /// Computes the marks for the scopes in `chosen`. Ignores names that the catalogue does not
-    /// declare.
+    /// Computes the marks for the scopes in `chosen`. Ignores names that the catalogue does
+    /// not declare.
     pub fn of(catalogue: &Catalogue, chosen: &Chosen) -> Self {
         let mut kept: BTreeSet<ScopeName> = catalogue
             .scopes()
@@ -87,8 +87,8 @@ impl Marking {
             .filter(|name| chosen.holds(&catalogue.audience, name))
             .cloned()
             .collect();
-        // Removes them one by one, so that one scope remains of those that imply each other in a
-        // cycle.
+        // Removes them one by one, so that one scope remains of those that imply each other in
+        // a cycle.
         for name in kept.clone() {
             let others = kept.iter().filter(|other| **other != name);
             if catalogue.closure(others).contains(&name) {
@@ -152,8 +152,8 @@ pub fn toggle_group(catalogue: &Catalogue, group: &ScopeGroup, chosen: &mut Chos
 /// The filter of the tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// The words that a scope must contain: all of them, in any case. An empty text matches every
-    /// scope.
+    /// The words that a scope must contain: all of them, in any case. An empty text matches
+    /// every scope.
     pub words: String,
     /// Whether only scopes that the token gets are shown.
     pub selected_only: bool,

@@ -72,8 +72,8 @@ pub fn ScopeList(
     }
 }
 
-/// Renders a section of scopes that don't appear in a tree. Returns `None` if there are no such
-/// scopes.
+/// Renders a section of scopes that don't appear in a tree. Returns `None` if there are no
+/// such scopes.
 fn beside(
     id: &'static str,
     title: &'static str,

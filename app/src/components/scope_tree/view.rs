@@ -1,9 +1,9 @@
 //! The tree to choose scopes from.
 //!
 //! Without scripts it is a form of plain boxes in `<details>`. Once hydrated, it marks implied
-//! scopes, counts, searches, and gives each group its own box. An implied scope is shown ticked and
-//! can be reached by keyboard, but cannot be cleared and is not submitted; its note gives the
-//! reason.
+//! scopes, counts, searches, and gives each group its own box. An implied scope is shown ticked
+//! and can be reached by keyboard, but cannot be cleared and is not submitted; its note gives
+//! the reason.
 
 use std::collections::BTreeSet;
 

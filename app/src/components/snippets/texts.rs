@@ -1,7 +1,7 @@
 //! Ready-made calls with a new token: pure functions.
 //!
-//! Each call contains the secret once, separate from the surrounding text, so that it can be
-//! hidden.
+//! Each call contains the secret once, separate from the surrounding text, so that it can
+//! be hidden.
 
 /// One example: the text before the secret and the text after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -41,8 +41,8 @@ fn list(own: OwnInvitations) -> impl IntoView {
     Either::Right(view! { <ul class="cards">{cards}</ul> })
 }
 
-/// Names the inviter. If a token sent the invitation, its owner appears beside it, but the inviter
-/// is the person who created the token.
+/// Names the inviter. For an invitation sent through a token, it names the token's creator, who
+/// invites, and the user whom the token acts as.
 fn inviter(invited_by: UserSummary, token: Option<InvitingToken>) -> impl IntoView {
     let Some(InvitingToken { name, made_by, .. }) = token else {
         return Either::Left(view! {

@@ -68,7 +68,7 @@ fn Created(minted: Minted) -> impl IntoView {
     }
 }
 
-/// The panel with the form. It shows the token once that is created.
+/// The panel with the form. After the token is created, it shows the token instead.
 #[component]
 fn Create(form: TokenForm, workspace: String, search: String) -> impl IntoView {
     let place = Place::read(&search);

@@ -1,5 +1,5 @@
-//! The values of the form for a new token, before and while the visitor fills it in: pure
-//! functions.
+//! The values of the form for a new token, before and while the visitor fills it in:
+//! pure functions.
 //!
 //! A draft has three possible sources, all of them pairs as a form submits them: a link that
 //! prefills the form, a post that failed, and values typed before the page was hydrated.
@@ -39,8 +39,8 @@ pub struct Draft {
     pub ip_allow: String,
     /// The rate limit, as typed.
     pub rate_limit: String,
-    /// Scopes of the source that no catalogue declares, or that the visitor may not grant to
-    /// tokens.
+    /// Scopes of the source that no catalogue declares, or that the visitor may not grant
+    /// to tokens.
     pub unknown: Vec<String>,
 }
 
@@ -147,7 +147,7 @@ fn user(told: &str, form: &TokenForm) -> Option<String> {
 }
 
 /// Returns the audiences of the scopes. Without scopes, returns the default audience, or the first
-/// one that is not Tessera's own.
+/// audience that is not Tessera's own.
 fn fitting_audiences(chosen: &Chosen, form: &TokenForm) -> BTreeSet<AudienceSlug> {
     let fitting: BTreeSet<_> = form
         .catalogues

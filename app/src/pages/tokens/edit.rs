@@ -53,7 +53,8 @@ fn Edit(detail: TokenDetail, place: Place) -> impl IntoView {
     view! {
         <Panel title=format!("Edit {name}") close_href=list.clone() size="panel-wide">
             <EnhancedForm action class="panel-form" fields=FIELDS button="Save" state=state on_done>
-                // The version that the visitor saw prevents overwriting a concurrent change.
+                // The version lets the server refuse the change if the token has changed since this
+                // page was loaded.
                 <input type="hidden" name="version" value=token.version.to_string()/>
                 <div class="panel-body form-fields">
                     <Field name="name" label="Name" autocomplete="off" value=token.name.clone()/>

@@ -13,7 +13,7 @@ use crate::{
 /// The choice of the user whom the token acts as. Fixed to the visitor if there is no choice.
 #[component]
 pub fn UserField(
-    /// What the form offers.
+    /// The data of the form.
     form: TokenForm,
     /// The id of the chosen user.
     user: RwSignal<String>,

@@ -100,8 +100,8 @@ pub fn CreateForm(
 ) -> impl IntoView {
     let values = Values::new(&draft);
     let live = RwSignal::new(false);
-    // Read the values that the visitor typed or ticked before the scripts ran, because this view is
-    // about to take over the form.
+    // Reads the values that the visitor typed or ticked before the scripts ran, because this view
+    // is about to take over the form.
     let before = typed_before();
     let first = draft.clone();
     let stored = StoredValue::new(form.clone());

@@ -303,8 +303,8 @@ fn count_text(list: Option<&TokenList>, place: &Place) -> String {
     format!("{matches}{unused} · {quota}")
 }
 
-/// Returns "37 tokens", or "37 of 200 tokens" if there is a limit. If the limit covers tokens
-/// outside of this workspace, the text counts them separately.
+/// Returns "37 tokens", or "37 of 200 tokens" if there is a limit. If the limit counts the tokens
+/// of all workspaces, the workspace's own tokens are stated separately.
 fn quota_text(total: i64, quota: Option<Quota>) -> String {
     match (total, quota) {
         (_, Some(Quota { used, limit })) if used == total => format!("{total} of {limit} tokens"),

@@ -1,5 +1,5 @@
-//! The parts that panels about one token share: they load the token, and return to the list
-//! afterwards.
+//! The parts that panels about one token share: they load the token, and return to the
+//! list afterwards.
 
 use leptos::{either::Either, prelude::*};
 use leptos_router::{

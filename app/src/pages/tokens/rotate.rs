@@ -20,7 +20,7 @@ use crate::{
 
 const FIELDS: &[FieldName] = &[FieldName::new("grace_s", "The older secret")];
 
-/// How long the older secret works: the submitted value, the label and a note.
+/// The options for the older secret: the submitted value, the label and a note.
 const GRACE: [(&str, &str, &str); 5] = [
     ("0", "Ends now", "Programs that still send it are refused at once."),
     ("3600", "Works for 1 hour", ""),

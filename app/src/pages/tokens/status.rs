@@ -9,7 +9,7 @@ use crate::components::{
     moment,
 };
 
-/// How long before its expiry a token's status warns about it.
+/// The time before its expiry from which a token's status warns about it.
 const EXPIRING: Duration = Duration::days(14);
 
 /// The status of a token at this moment.

@@ -13,8 +13,8 @@ use crate::{
     fns::tokens_form::TokenForm,
 };
 
-/// A description of what the token will be able to do, in words. It follows the form once scripts
-/// run.
+/// A description of what the token will be able to do, in words. It follows the form once
+/// scripts run.
 #[component]
 pub fn Summary(
     /// The data of the form.

@@ -12,7 +12,7 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use super::{paths::Paths, place::Place, status};
 use crate::components::icon::{Glyph, Icon};
 
-/// How long typing must pause before the search starts.
+/// The pause in typing after which the search starts.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The form above the table.
@@ -127,8 +127,8 @@ pub fn Toolbar(
     }
 }
 
-/// The filter without a control of its own. The form keeps it without scripts, and a link removes
-/// it.
+/// The filter without a control of its own. The form keeps it without scripts, and a link
+/// removes it.
 #[component]
 fn NeverUsed(place: Memo<Place>, paths: Memo<Paths>) -> impl IntoView {
     move || {

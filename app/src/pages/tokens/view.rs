@@ -150,7 +150,7 @@ fn Facts(token: Token, catalogues: Vec<Catalogue>, now: OffsetDateTime) -> impl 
     }
 }
 
-/// Names the user or token that stopped a token.
+/// Names the user or the policy that stopped a token.
 fn stopped_by(stop: &Stop) -> String {
     let name = stop.user.as_ref().map(|user| user.name.clone());
     match stop.standing {
