@@ -1,4 +1,5 @@
-//! What the server provides to the pages that it renders and the server functions that it runs.
+//! The context that the server provides to the pages that it renders and the server functions that
+//! it runs.
 
 use std::{
     net::IpAddr,

@@ -8,14 +8,15 @@ use crate::{App, assets::Assets, theme::use_theme};
 /// Whether the browser hydrates the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Document {
-    /// The page responds to a GET. The browser loads the console and hydrates the page.
+    /// The page responds to a GET, and the browser loads the console and hydrates it.
     Hydrated,
-    /// The page responds to a post and contains values that only this response has: typed values, a
-    /// secret. It is not hydrated; a small script copies and shows passwords.
+    /// The page is never hydrated. It either responds to a post and contains values that only
+    /// this response has (typed values, a secret), or needs no scripts. A small script copies and
+    /// shows passwords.
     Static,
 }
 
-/// The script of pages that respond to a post.
+/// The script of pages that are not hydrated.
 const STATIC_SCRIPT: &str = include_str!("static.js");
 
 /// Renders the console in its document.
